@@ -1,0 +1,93 @@
+"""The command line: one command a file, loaded when it is called, so that `--help` stays light."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from pgwatch_tests import __version__
+from pgwatch_tests.errors import PgwatchError
+
+# name -> its line in --help; the command itself is `command` in the module of that name.
+COMMANDS = {
+    "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
+    "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
+    "locks": "Print who waits for whom, on what, and what to do.",
+    "leaks": "Count the test rows that were left behind.",
+}
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"pgwatch_tests.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    "pgwatch-tests",
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s", prog_name="pgwatch-tests")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def group(ctx: click.Context, debug: bool) -> None:
+    """Shows which test blocks which, and which test left rows behind, in a shared PostgreSQL.
+
+    Without a command: the dashboard. Exit codes: 0 clean, 1 findings (with --fail), 2 usage or
+    configuration, 3 no connection, 4 incomplete (with --fail), 130 interrupted.
+    """
+    ctx.obj = debug
+    if ctx.invoked_subcommand is None:
+        dashboard = group.get_command(ctx, "dashboard")
+        assert dashboard is not None
+        with dashboard.make_context("dashboard", [], parent=ctx) as dashboard_ctx:
+            dashboard.invoke(dashboard_ctx)
+
+
+def main() -> None:
+    """Runs the command line and leaves with the exit code of DESIGN §3."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line. Returns its exit code; errors are one line on stderr."""
+    debug = "--debug" in arguments
+    try:
+        result = group.main(arguments, prog_name="pgwatch-tests", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): what Python flushes at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except PgwatchError as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"pgwatch-tests: {error}", err=True)
+        return error.exit_code

@@ -1,0 +1,64 @@
+"""Options that several commands share, and where their output goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from pgwatch_tests import config
+from pgwatch_tests.config import Flags, Settings
+from pgwatch_tests.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def dsn(function: F) -> F:
+    """`--dsn/-d`, as `dsn`."""
+    return click.option(
+        "--dsn",
+        "-d",
+        metavar="DSN",
+        help="Where to connect. Default: PGWATCH_DSN, DATABASE_URL, pyproject.toml, libpq's environment.",
+    )(function)
+
+
+def output_file(function: F) -> F:
+    """`-o FILE`, as `output`."""
+    return click.option(
+        "--output",
+        "-o",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        help="Write to a file instead of stdout.",
+    )(function)
+
+
+def settings(flags: Flags) -> Settings:
+    """The resolved settings; what was left out of the connection string is told on stderr."""
+    resolved = config.load(flags)
+    # Only here: config itself doesn't know libpq, and --help must not load it.
+    from pgwatch_tests.server.dsn import normalise
+
+    _, ignored = normalise(resolved.dsn)
+    if ignored:
+        narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {', '.join(sorted(ignored))}")
+    return resolved
+
+
+def narrate(line: str) -> None:
+    """One line for the person at the terminal: stderr, since stdout is data."""
+    click.echo(f"pgwatch-tests: {line}", err=True)
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Writes a document to stdout, or to the file of `-o`. Raises ConfigurationError if it can't."""
+    document = text if text.endswith("\n") else f"{text}\n"
+    if output is None:
+        click.echo(document, nl=False)
+        return
+    try:
+        output.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {output}: {error.strerror}") from error

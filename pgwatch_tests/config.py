@@ -1,0 +1,184 @@
+"""Settings: flag > environment > `[tool.pgwatch-tests]` in pyproject.toml > default (DESIGN §3)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgwatch_tests.errors import ConfigurationError
+
+DEFAULT_MARKERS: tuple[MarkerSetting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerSetting:
+    """One marker as it was configured: a LIKE pattern, or a regular expression if `regex`."""
+
+    name: str
+    pattern: str
+    regex: bool = False
+
+
+# The forms that the practice of parallel tests prescribes: an address in a domain that
+# receives no mail, and `<prefix>_<13-digit milliseconds>_<random>`.
+DEFAULT_MARKERS = (
+    MarkerSetting("test email", "%@test.example.com"),
+    MarkerSetting(
+        "test id",
+        r"^[A-Za-z][A-Za-z0-9-]*(_[A-Za-z0-9-]+)*_1[0-9]{12}_[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$",
+        regex=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """A connection string and where it was read, for messages (which never show the string itself).
+
+    An empty `value` leaves everything to libpq: PGHOST, PGSERVICE, ~/.pgpass and so on.
+    """
+
+    value: str = field(repr=False)
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a command needs to know, resolved. Durations are seconds."""
+
+    dsn: Dsn
+    markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS
+    refresh_s: float = 1.0
+    connect_timeout_s: float = 5.0
+    lock_timeout_s: float = 0.2
+    count_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was said on the command line; None where nothing was."""
+
+    dsn: str | None = None
+    markers: tuple[str, ...] = ()
+    refresh_s: float | None = None
+
+
+_SECONDS = {
+    "refresh": "refresh_s",
+    "connect_timeout": "connect_timeout_s",
+    "lock_timeout": "lock_timeout_s",
+    "count_timeout": "count_timeout_s",
+}
+_KEYS = ("dsn", "markers", *_SECONDS)
+
+
+def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
+    """The settings for a run. Raises ConfigurationError for a value that can't be used.
+
+    `start` is where the search for pyproject.toml begins; it goes upward from there.
+    """
+    environ = os.environ if environ is None else environ
+    path, table = _project_table(start or Path.cwd())
+    seconds: dict[str, float] = {}
+    for key, name in _SECONDS.items():
+        variable = f"PGWATCH_{key.upper()}"
+        if variable in environ:
+            seconds[name] = _positive(environ[variable], variable)
+        elif key in table:
+            seconds[name] = _positive(table[key], f"{key} in {path}")
+    if flags.refresh_s is not None:
+        seconds["refresh_s"] = _positive(flags.refresh_s, "--refresh")
+    return Settings(
+        dsn=_dsn(flags, environ, table, path), markers=_markers(flags, environ, table, path), **seconds
+    )
+
+
+def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        try:
+            text = path.read_bytes()
+        except OSError:  # not there, or not ours to read: then it isn't our configuration
+            continue
+        try:
+            document = tomllib.loads(text.decode("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path} isn't valid TOML: {error}") from error
+        tool = document.get("tool")
+        table = tool.get("pgwatch-tests") if isinstance(tool, dict) else None
+        if table is None:
+            return path, {}
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"tool.pgwatch-tests in {path} must be a table")
+        for key in table:
+            if key not in _KEYS:
+                near = difflib.get_close_matches(key, _KEYS, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_KEYS)}"
+                raise ConfigurationError(f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{hint}")
+        return path, table
+    return start / "pyproject.toml", {}
+
+
+def _dsn(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> Dsn:
+    if flags.dsn is not None:
+        return Dsn(flags.dsn, "--dsn")
+    for variable in ("PGWATCH_DSN", "DATABASE_URL"):
+        if environ.get(variable):
+            return Dsn(environ[variable], variable)
+    value = table.get("dsn")
+    if value is None:
+        return Dsn("", "libpq's environment")
+    if not isinstance(value, str):
+        raise ConfigurationError(f"dsn in {path} must be a string")
+    return Dsn(value, f"dsn in {path}")
+
+
+def _markers(
+    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> tuple[MarkerSetting, ...]:
+    if flags.markers:
+        return tuple(_marker(text, "--marker") for text in flags.markers)
+    if environ.get("PGWATCH_MARKERS"):
+        lines = environ["PGWATCH_MARKERS"].splitlines()
+        return tuple(_marker(line.strip(), "PGWATCH_MARKERS") for line in lines if line.strip())
+    value = table.get("markers")
+    if value is None:
+        return DEFAULT_MARKERS
+    if not isinstance(value, list) or not value:
+        raise ConfigurationError(f"markers in {path} must be a list with at least one marker")
+    return tuple(_marker(entry, f"markers in {path}") for entry in value)
+
+
+def _marker(value: object, where: str) -> MarkerSetting:
+    """A marker from `'%@test.example.com'`, `'re:^user_\\d+$'` or `{name, like | regex}`."""
+    if isinstance(value, str):
+        regex = value.startswith("re:")
+        pattern = value.removeprefix("re:") if regex else value
+        marker = MarkerSetting(value, pattern, regex)
+    elif isinstance(value, dict) and set(value) in ({"name", "like"}, {"name", "regex"}):
+        regex = "regex" in value
+        marker = MarkerSetting(str(value["name"]), str(value["regex" if regex else "like"]), regex)
+    else:
+        raise ConfigurationError(
+            f"{where}: a marker is a LIKE pattern, 're:' and a regular expression, "
+            "or a table with name and like or regex"
+        )
+    if not marker.pattern.strip("%"):
+        raise ConfigurationError(f"{where}: the marker {marker.name!r} would match every row")
+    if "\0" in marker.pattern:
+        raise ConfigurationError(f"{where}: a marker can't hold a NUL character")
+    return marker
+
+
+def _positive(value: object, where: str) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = float("nan")
+    if isinstance(value, bool) or not 0 < number < 1e6:
+        raise ConfigurationError(f"{where} must be a number of seconds above 0, not {value!r}")
+    return number

@@ -1,0 +1,36 @@
+"""What can go wrong, each with the exit code that the command line promises (DESIGN §3).
+
+Every message is one line that says what to do; none carries a password.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PgwatchError(Exception):
+    """Base of all errors that the user is told in one line."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigurationError(PgwatchError):
+    """A flag, an environment variable, a setting or a guard says no: exit 2."""
+
+
+class CannotConnectError(PgwatchError):
+    """No connection could be made: exit 3."""
+
+    exit_code = 3
+
+
+class ConnectionLostError(PgwatchError):
+    """The connection was there and went away, or the server stopped answering: exit 3."""
+
+    exit_code = 3
+
+
+class NotCheckedError(PgwatchError):
+    """Something needed couldn't be read at all, so there is no verdict: exit 4."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""Who waits for whom, on what: exact, in one round trip, and never in the way."""

@@ -1,0 +1,188 @@
+"""The wait-for graph: roots, closures, cycles, and the forest that people read. Pure.
+
+A node is anything hashable and orderable; an edge goes from a waiter to one of its blockers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
+
+
+class _Ordered(Hashable, Protocol):
+    def __lt__(self, other: Self, /) -> bool: ...
+
+
+N = TypeVar("N", bound=_Ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Generic[N]):
+    """A node of the forest and what is shown under it.
+
+    Every node has its branch once; `again` marks a mention of a waiter that is shown in full elsewhere.
+    """
+
+    node: N
+    children: tuple[Branch[N], ...] = ()
+    again: bool = False
+
+
+class WaitForGraph(Generic[N]):
+    """Who waits for whom. Self-edges are dropped: a parallel leader doesn't block its own workers."""
+
+    def __init__(self, edges: Iterable[tuple[N, N]]) -> None:
+        self._blockers: dict[N, set[N]] = {}
+        self._waiters: dict[N, set[N]] = {}
+        for waiter, blocker in edges:
+            if waiter != blocker:
+                self._blockers.setdefault(waiter, set()).add(blocker)
+                self._waiters.setdefault(blocker, set()).add(waiter)
+
+    @property
+    def nodes(self) -> set[N]:
+        """All waiters and blockers."""
+        return {*self._blockers, *self._waiters}
+
+    def blockers(self, node: N) -> set[N]:
+        """Whom `node` waits for, directly."""
+        return set(self._blockers.get(node, ()))
+
+    def waiters(self, node: N) -> set[N]:
+        """Who waits for `node`, directly."""
+        return set(self._waiters.get(node, ()))
+
+    def roots(self) -> list[N]:
+        """Root blockers: they block and aren't blocked. Sorted."""
+        return sorted(node for node in self._waiters if node not in self._blockers)
+
+    def blocked_by(self, node: N) -> set[N]:
+        """All who wait for `node`, directly or through others; without `node` itself."""
+        return self._reach([node], self._waiters) - {node}
+
+    def cycles(self) -> list[tuple[N, ...]]:
+        """One shortest cycle of every deadlocked group, each node waiting for the next one, smallest first.
+
+        The groups are the graph's strongly connected components of more than one node. Sorted.
+        """
+        return sorted(
+            (self._shortest_cycle(component) for component in self._components()), key=lambda cycle: cycle[0]
+        )
+
+    def forest(self, hard: Mapping[N, Iterable[N]] | None = None) -> list[Branch[N]]:
+        """The trees to show: every node in full once, a root blocker or a deadlocked group at the top.
+
+        `hard` names the blockers of a waiter which hold what it wants; where there are any, the waiter
+        is shown under these and not under those that are merely queued ahead of it.
+        """
+        parents = {waiter: self._shown_parents(waiter, hard or {}) for waiter in self._blockers}
+        children: dict[N, list[N]] = {}
+        for waiter in sorted(parents):
+            for parent in parents[waiter]:
+                children.setdefault(parent, []).append(waiter)
+        shown: set[N] = set()
+        # A deadlocked group has no root: its smallest member stands for it, if nothing above leads there.
+        tops = self.roots() + [cycle[0] for cycle in self.cycles()]
+        forest = [_grow(top, children, shown) for top in tops if top not in shown]
+        # Whatever only a cycle among the *shown* parents could hide.
+        forest += [_grow(node, children, shown) for node in sorted(self.nodes) if node not in shown]
+        return forest
+
+    def _shown_parents(self, waiter: N, hard: Mapping[N, Iterable[N]]) -> list[N]:
+        blockers = self._blockers[waiter]
+        holding = sorted(blockers.intersection(hard.get(waiter, ())))
+        # One is enough of a queue: each of those ahead is shown where it stands itself.
+        return holding or [min(blockers, key=lambda blocker: (len(self._blockers.get(blocker, ())), blocker))]
+
+    def _reach(self, start: Iterable[N], step: Mapping[N, Iterable[N]]) -> set[N]:
+        seen: set[N] = set()
+        todo = list(start)
+        while todo:
+            node = todo.pop()
+            if node not in seen:
+                seen.add(node)
+                todo.extend(step.get(node, ()))
+        return seen
+
+    def _components(self) -> list[set[N]]:
+        """Strongly connected components of more than one node (Tarjan 1972, without recursion)."""
+        index: dict[N, int] = {}
+        low: dict[N, int] = {}
+        stack: list[N] = []
+        on_stack: set[N] = set()
+        found: list[set[N]] = []
+        for start in sorted(self._blockers):
+            if start in index:
+                continue
+            work = [(start, iter(sorted(self._blockers.get(start, ()))))]
+            index[start] = low[start] = len(index)
+            stack.append(start)
+            on_stack.add(start)
+            while work:
+                node, successors = work[-1]
+                advanced = False
+                for successor in successors:
+                    if successor not in index:
+                        index[successor] = low[successor] = len(index)
+                        stack.append(successor)
+                        on_stack.add(successor)
+                        work.append((successor, iter(sorted(self._blockers.get(successor, ())))))
+                        advanced = True
+                        break
+                    if successor in on_stack:
+                        low[node] = min(low[node], index[successor])
+                if advanced:
+                    continue
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    component: set[N] = set()
+                    while node not in component:
+                        member = stack.pop()
+                        on_stack.discard(member)
+                        component.add(member)
+                    if len(component) > 1:
+                        found.append(component)
+        return found
+
+    def _shortest_cycle(self, component: set[N]) -> tuple[N, ...]:
+        start = min(component)
+        came_from: dict[N, N] = {}
+        level: Sequence[N] = [start]
+        while level:
+            following: list[N] = []
+            for node in level:
+                for blocker in sorted(self._blockers[node] & component):
+                    if blocker == start:
+                        cycle = [node]
+                        while cycle[-1] != start:
+                            cycle.append(came_from[cycle[-1]])
+                        return tuple(reversed(cycle))
+                    if blocker not in came_from:
+                        came_from[blocker] = node
+                        following.append(blocker)
+            level = following
+        raise AssertionError("a strongly connected component has a cycle through each of its nodes")
+
+
+def _grow(node: N, children: Mapping[N, Sequence[N]], shown: set[N]) -> Branch[N]:
+    """The branch of `node`, breadth first: a waiter is shown in full as near the root as it can be."""
+    shown.add(node)
+    order: list[N] = [node]
+    grown: dict[N, list[tuple[N, bool]]] = {}
+    for parent in order:
+        grown[parent] = []
+        for child in children.get(parent, ()):
+            grown[parent].append((child, child in shown))
+            if child not in shown:
+                shown.add(child)
+                order.append(child)
+    branches: dict[N, Branch[N]] = {}
+    for parent in reversed(order):
+        branches[parent] = Branch(
+            parent,
+            tuple(Branch(child, again=True) if again else branches[child] for child, again in grown[parent]),
+        )
+    return branches[node]

@@ -1,0 +1,169 @@
+"""What one poll of the lock table says: frozen values, no database, no clock.
+
+All durations are float seconds, measured by the server's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from pgwatch_tests.server.application_name import OWN_NAME
+
+EdgeKind = Literal["hard", "soft", "safe_snapshot"]
+
+
+class Party(NamedTuple):
+    """One end of an edge: a session by its pid, or a prepared transaction (pid 0) by its gid."""
+
+    pid: int
+    gid: str = ""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}" if self.pid else f"prepared transaction {self.gid}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockTag:
+    """What a lock is on: the identifying columns of pg_locks (PostgreSQL manual, pg_locks)."""
+
+    type: str
+    database: int | None = None
+    relation: int | None = None
+    page: int | None = None
+    tuple: int | None = None
+    virtualxid: str | None = None
+    transactionid: int | None = None
+    classid: int | None = None
+    objid: int | None = None
+    objsubid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A server process that has a pid. Text is as it came: other people's, to be shown as plain text."""
+
+    pid: int
+    backend_start: datetime | None = None
+    backend_type: str = ""
+    database_oid: int | None = None
+    user_oid: int | None = None
+    database: str | None = None
+    user: str | None = None
+    application_name: str = ""
+    client: str = ""
+    state: str | None = None
+    wait_event_type: str | None = None
+    wait_event: str | None = None
+    xact_age_s: float | None = None
+    state_age_s: float | None = None
+    query_age_s: float | None = None
+    query: str = ""
+    hidden: bool = False
+    """State, query and times are not visible to our role."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTransaction:
+    """A transaction that was prepared and neither committed nor rolled back. It has no process."""
+
+    gid: str
+    database_oid: int | None = None
+    user_oid: int | None = None
+    database: str | None = None
+    user: str | None = None
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One request for a lock that wasn't granted. Its identity lasts as long as the wait does."""
+
+    pid: int
+    """The process that waits: a parallel worker's own pid, not its leader's."""
+    virtualtransaction: str
+    tag: LockTag
+    mode: str
+    started: datetime | None
+    """None before PostgreSQL 14, which doesn't tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a wait is about, before names are known. `relations` are candidates if there are several."""
+
+    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "other"]
+    database: int | None = None
+    relations: tuple[int, ...] = ()
+    page: int | None = None
+    tuple: int | None = None
+    words: str = ""
+    """For subjects that have no name to look up."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitedLock:
+    """The lock of an edge. `held_mode` is what the blocker holds or asks for; None if that wasn't seen."""
+
+    type: str
+    mode: str
+    held_mode: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`waiter` can't go on before `blocker` does: exactly what pg_blocking_pids() says."""
+
+    waiter: Party
+    blocker: Party
+    kind: EdgeKind
+    lock: WaitedLock
+    wait: Wait | None
+    """None for a safe-snapshot wait, which isn't in the lock table."""
+    wait_s: float | None
+    subject: Subject | None = None
+    confirmed: bool = True
+    """Old enough, or seen twice: one statement isn't one snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockSnapshot:
+    """One poll of the whole server."""
+
+    sampled_at: datetime
+    server_version: str
+    database: str
+    server: str
+    sessions: tuple[Session, ...]
+    prepared: tuple[PreparedTransaction, ...]
+    edges: tuple[Edge, ...]
+    deadlocks: tuple[tuple[Party, ...], ...] = ()
+    """Cycles that were seen twice."""
+    probable_deadlocks: tuple[tuple[Party, ...], ...] = ()
+    """Cycles seen once: under churn one poll can show a cycle that never was."""
+
+    @property
+    def shown_edges(self) -> tuple[Edge, ...]:
+        """The edges that are surely no ghosts."""
+        return tuple(edge for edge in self.edges if edge.confirmed)
+
+    @property
+    def blocked(self) -> int:
+        """How many sessions wait for another."""
+        return len({edge.waiter for edge in self.shown_edges})
+
+    @property
+    def clients(self) -> tuple[Session, ...]:
+        """The sessions of clients, ours left out."""
+        return tuple(
+            session
+            for session in self.sessions
+            if session.backend_type in ("client backend", "") and session.application_name != OWN_NAME
+        )
+
+    @property
+    def hidden_sessions(self) -> int:
+        """How many sessions our role can't look into."""
+        return sum(session.hidden for session in self.sessions)

@@ -1,0 +1,21 @@
+"""How often to poll: often while something waits, seldom when that would cost too much. Pure."""
+
+from __future__ import annotations
+
+# A deadlock lives at most deadlock_timeout, 1 s by default, and must be seen twice in that time.
+WHILE_BLOCKED_S = 0.25
+MANY_WAITERS = 200
+MANY_WAITERS_S = 1.0
+LARGEST_SHARE = 0.05
+
+
+def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
+    """Seconds to sleep before the next poll.
+
+    `blocked` sessions wait, the last poll took `poll_s`, and `idle_s` is the pace while nothing waits.
+    At most 5 % of the time is spent inside polls.
+    """
+    pace_s = idle_s
+    if blocked:
+        pace_s = min(idle_s, WHILE_BLOCKED_S if blocked <= MANY_WAITERS else MANY_WAITERS_S)
+    return max(pace_s - poll_s, poll_s * (1 / LARGEST_SHARE - 1))

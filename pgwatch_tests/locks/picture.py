@@ -1,0 +1,100 @@
+"""A snapshot made readable: who is at the root, how many each blocks, what is shown under whom. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pgwatch_tests.locks.graph import Branch, WaitForGraph
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, PreparedTransaction, Session
+from pgwatch_tests.server.application_name import parse
+
+
+@dataclass(frozen=True)
+class LockPicture:
+    """The wait-for graph of a snapshot's shown edges, with everything that a reader asks of it."""
+
+    snapshot: LockSnapshot
+
+    @cached_property
+    def graph(self) -> WaitForGraph[Party]:
+        """Waiters and blockers; ghosts left out."""
+        return WaitForGraph((edge.waiter, edge.blocker) for edge in self.snapshot.shown_edges)
+
+    @cached_property
+    def sessions(self) -> Mapping[Party, Session]:
+        """The sessions by party."""
+        return {Party(session.pid): session for session in self.snapshot.sessions}
+
+    @cached_property
+    def prepared(self) -> Mapping[Party, PreparedTransaction]:
+        """The prepared transactions by party."""
+        return {Party(0, one.gid): one for one in self.snapshot.prepared}
+
+    @cached_property
+    def waits(self) -> Mapping[Party, tuple[Edge, ...]]:
+        """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
+        found: dict[Party, list[Edge]] = {}
+        for edge in sorted(self.snapshot.shown_edges, key=lambda edge: (edge.kind == "soft", edge.blocker)):
+            found.setdefault(edge.waiter, []).append(edge)
+        return {waiter: tuple(edges) for waiter, edges in found.items()}
+
+    @cached_property
+    def forest(self) -> tuple[Branch[Party], ...]:
+        """The trees to show, those that block most first."""
+        hard = {
+            waiter: [edge.blocker for edge in edges if edge.kind != "soft"]
+            for waiter, edges in self.waits.items()
+        }
+        trees = self.graph.forest(hard)
+        return tuple(sorted(trees, key=lambda tree: (-len(self.graph.blocked_by(tree.node)), tree.node)))
+
+    @cached_property
+    def roots(self) -> tuple[Party, ...]:
+        """Root blockers, those that block most first."""
+        return tuple(sorted(self.graph.roots(), key=lambda root: (-self.blocks(root), root)))
+
+    def blocks(self, party: Party) -> int:
+        """How many wait for `party`, directly or through others."""
+        return len(self.graph.blocked_by(party))
+
+    def blocks_directly(self, party: Party) -> int:
+        """How many wait for `party` itself."""
+        return len(self.graph.waiters(party))
+
+    def longest_wait_s(self, party: Party) -> float:
+        """The longest wait behind `party`, in seconds."""
+        behind = self.graph.blocked_by(party)
+        return max((self.wait_s(waiter) or 0.0 for waiter in behind), default=0.0)
+
+    def wait_s(self, party: Party) -> float | None:
+        """How long `party` has waited, in seconds; None if it doesn't wait."""
+        waits = [edge.wait_s for edge in self.waits.get(party, ()) if edge.wait_s is not None]
+        return max(waits, default=None)
+
+    def deadlock_of(self, party: Party) -> tuple[Party, ...]:
+        """The confirmed cycle that `party` is part of; empty if there is none."""
+        return next((cycle for cycle in self.snapshot.deadlocks if party in cycle), ())
+
+    def probable_deadlock_of(self, party: Party) -> tuple[Party, ...]:
+        """The cycle, seen once only, that `party` is part of; empty if there is none."""
+        return next((cycle for cycle in self.snapshot.probable_deadlocks if party in cycle), ())
+
+    def who(self, party: Party) -> str:
+        """`test_booking (gw0, pid 4711)`; the application's name where it names no test."""
+        if not party.pid:
+            return str(party)
+        session = self.sessions.get(party)
+        name = session.application_name if session else ""
+        identity = parse(name)
+        if identity is not None:
+            worker = f"{identity.worker}, " if identity.worker else ""
+            return f"{identity.test.rpartition('::')[2]} ({worker}pid {party.pid})"
+        return f"{name or (session.backend_type if session else '') or 'session'} (pid {party.pid})"
+
+
+def running_test(session: Session) -> str | None:
+    """The test that a session runs, as far as its application_name tells."""
+    identity = parse(session.application_name)
+    return None if identity is None else identity.test

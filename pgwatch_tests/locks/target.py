@@ -1,0 +1,126 @@
+"""What a wait is about: derived from lock rows, and said in words. Pure.
+
+The rules are the server's (src/backend/access/heap/README.tuplock): who waits for a row that another
+transaction changed holds the row's tuple lock and waits for that transaction's id; those behind it wait
+for the tuple lock. Who waits for a transaction id and holds no tuple lock has met an uncommitted entry
+with its own key in a unique index (_bt_check_unique).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from pgwatch_tests.locks.model import LockTag, Subject
+
+_CANDIDATES_SHOWN = 3
+_FIRST_USER_OID = 16384  # FirstNormalObjectId, src/include/access/transam.h
+
+
+class Names(Protocol):
+    """What is known of names at the moment; None where nothing is (yet)."""
+
+    def relation(self, database: int, oid: int) -> str | None:
+        """`users`, or `billing.invoices` outside of public."""
+
+    def relation_kind(self, database: int, oid: int) -> str | None:
+        """`table`, `index`, `view` …"""
+
+    def row_key(self, database: int, oid: int, page: int, tuple_: int) -> str | None:
+        """The primary key of a row: `id=42`."""
+
+
+def subject(tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag]) -> Subject:
+    """What a wait for `tag` is about.
+
+    `tuples_held` are the tuple locks that the waiter holds, `relations_shared` the relations that it
+    and its blocker both write to.
+    """
+    match tag.type:
+        case "relation" | "extend" if tag.relation is not None:
+            words = "extension of " if tag.type == "extend" else ""
+            return Subject("relation", tag.database, (tag.relation,), words=words)
+        case "tuple" if tag.relation is not None:
+            return Subject("row", tag.database, (tag.relation,), tag.page, tag.tuple)
+        case "transactionid":
+            return _behind_transaction(tag, tuples_held, relations_shared)
+        case "advisory":
+            return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
+        case "virtualxid":
+            return Subject("other", words=f"end of transaction (virtual id {tag.virtualxid})")
+    return Subject("other", tag.database, words=_other(tag))
+
+
+def _behind_transaction(
+    tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag]
+) -> Subject:
+    for held in tuples_held:
+        if held.relation is not None:
+            return Subject("row", held.database, (held.relation,), held.page, held.tuple)
+    transaction = f"transaction {tag.transactionid}"
+    oids = sorted(shared.relation for shared in relations_shared if shared.relation is not None)
+    # Catalog tables are candidates only where nothing else is: two CREATE TABLEs of one name.
+    oids = [oid for oid in oids if oid >= _FIRST_USER_OID] or oids
+    if not oids:
+        return Subject("transaction", words=transaction)
+    database = next(iter(relations_shared)).database
+    return Subject("unique_key", database, tuple(oids), words=transaction)
+
+
+def in_words(subject: Subject, names: Names) -> str:
+    """`row of accounts (id=42)`, `table users`, `unique key of users (transaction 812)`, `advisory lock 7`.
+
+    OIDs stand for names that aren't known.
+    """
+    database = subject.database or 0
+    match subject.kind:
+        case "relation":
+            oid = subject.relations[0]
+            name = names.relation(database, oid)
+            if name is None:
+                return f"{subject.words}relation {oid}"
+            return f"{subject.words}{names.relation_kind(database, oid) or 'relation'} {name}"
+        case "row":
+            oid = subject.relations[0]
+            name = names.relation(database, oid) or f"relation {oid}"
+            assert subject.page is not None
+            assert subject.tuple is not None
+            key = names.row_key(database, oid, subject.page, subject.tuple)
+            return f"row of {name} ({key or f'at {subject.page},{subject.tuple}'})"
+        case "unique_key":
+            known = [
+                (names.relation(database, oid), names.relation_kind(database, oid))
+                for oid in subject.relations
+            ]
+            tables = [name for name, kind in known if name and kind in ("table", "partitioned table")]
+            if not tables:
+                return subject.words
+            more = " …" if len(tables) > _CANDIDATES_SHOWN else ""
+            return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more} ({subject.words})"
+    return subject.words
+
+
+def _advisory_key(tag: LockTag) -> str:
+    """The key as it was given: one bigint, or two ints (PostgreSQL manual, pg_locks)."""
+    high, low = tag.classid or 0, tag.objid or 0
+    if tag.objsubid == 1:
+        return str(_signed(high << 32 | low, 64))
+    return f"({_signed(high, 32)}, {_signed(low, 32)})"
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+def _other(tag: LockTag) -> str:
+    parts = {
+        "relation": tag.relation,
+        "page": tag.page,
+        "tuple": tag.tuple,
+        "virtual id": tag.virtualxid,
+        "transaction": tag.transactionid,
+        "class": tag.classid,
+        "object": tag.objid,
+    }
+    known = ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+    return f"{tag.type} ({known})" if known else tag.type

@@ -1,0 +1,164 @@
+"""A live source of snapshots: polls with a deadline, reconnects, settles, and puts names in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
+from pgwatch_tests.locks import names, target
+from pgwatch_tests.locks.model import Edge, LockSnapshot
+from pgwatch_tests.locks.names import NameCache
+from pgwatch_tests.locks.read import read
+from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
+from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+
+POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
+# A server that is stuck inside its lock manager, or stopped, doesn't look at its own timeouts.
+POLL_DEADLINE_S = 3.0
+_NAMES_IN_TIME_S = 1.0
+_MAINTENANCE_DATABASE = "postgres"
+
+T = TypeVar("T")
+
+
+class LockWatch:
+    """Polls one server. Use as an async context manager; `read` may be called again after it raised."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._names = NameCache(settings, clock)
+        self._connection: AsyncConnection[Row] | None = None
+        self._database = ""
+        self._server = ""
+        self._previous: LockSnapshot | None = None
+        self._resolving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> LockWatch:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def read(self) -> LockSnapshot:
+        """One settled poll; names that aren't known yet are looked up behind it and come with the next.
+
+        Raises CannotConnectError, ConnectionLostError, or NotCheckedError if the server answered with an
+        error. After any of them the next call connects anew.
+        """
+        snapshot = await self._poll()
+        if self._resolving is None or self._resolving.done():
+            self._resolving = asyncio.create_task(self._names.resolve(snapshot))
+        # Names that can be had at once are worth a moment; none is worth more.
+        await asyncio.wait({self._resolving}, timeout=0.02)
+        return self._with_names(snapshot)
+
+    async def read_twice(self) -> LockSnapshot:
+        """Two polls 150 ms apart, for those who look only once; waits a little for the names as well.
+
+        Raises the same as `read`.
+        """
+        first = await self._poll()
+        if first.edges:
+            await asyncio.sleep(SECOND_LOOK_S)
+        snapshot = await self._poll() if first.edges else first
+        resolving = asyncio.create_task(self._names.resolve(snapshot))
+        _, pending = await asyncio.wait({resolving}, timeout=_NAMES_IN_TIME_S)
+        for task in pending:
+            self._names.close()
+            task.cancel()
+        return self._with_names(snapshot)
+
+    def close(self) -> None:
+        """Closes everything at once, whatever the server is doing."""
+        self._names.close()
+        if self._resolving is not None:
+            self._resolving.cancel()
+        self._disconnect()
+
+    async def _poll(self) -> LockSnapshot:
+        connection = self._connection or await self._connect()
+        snapshot = await self._within_deadline(read(connection, self._database, self._server))
+        self._previous = settle(self._previous, snapshot)
+        return self._previous
+
+    async def _connect(self) -> AsyncConnection[Row]:
+        timeout_s = self._settings.connect_timeout_s
+        dsn = self._settings.dsn
+        own = await connect_async(dsn, names.LIMITS, connect_timeout_s=timeout_s)
+        self._database = own.info.dbname
+        self._server = f"{own.info.host}:{own.info.port}" if own.info.host else f"port {own.info.port}"
+        self._names.adopt(own)
+        try:
+            # There the poll is out of reach of whoever locks the catalogs of the tested database.
+            polling = await connect_async(
+                dsn, POLL_LIMITS, connect_timeout_s=timeout_s, database=_MAINTENANCE_DATABASE
+            )
+        except CannotConnectError:
+            polling = await connect_async(dsn, POLL_LIMITS, connect_timeout_s=timeout_s)
+        self._connection = polling
+        return polling
+
+    async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
+        task = asyncio.create_task(poll)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=POLL_DEADLINE_S)
+        except asyncio.CancelledError:
+            self._abandon(task)
+            raise
+        if not done:
+            self._abandon(task)
+            raise ConnectionLostError(f"the server hasn't answered for {POLL_DEADLINE_S:g} s")
+        try:
+            with lost_connection(self._settings.dsn):
+                return task.result()
+        except psycopg.Error as error:
+            self._disconnect()
+            raise NotCheckedError(
+                f"the lock table couldn't be read: {' '.join(str(error).split())}"
+            ) from error
+        except ConnectionLostError:
+            self._disconnect()
+            raise
+
+    def _abandon(self, task: asyncio.Task[T]) -> None:
+        # Closed first: with the connection still active, psycopg would wait for the server's farewell.
+        self._disconnect()
+        task.cancel()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
+        self._names.close()
+        self._previous = None
+
+    def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
+        known = self._names
+
+        def edge_with_target(edge: Edge) -> Edge:
+            if edge.subject is None:
+                return edge
+            return replace(edge, lock=replace(edge.lock, target=target.in_words(edge.subject, known)))
+
+        return replace(
+            snapshot,
+            sessions=tuple(
+                replace(
+                    session, database=known.database(session.database_oid), user=known.role(session.user_oid)
+                )
+                for session in snapshot.sessions
+            ),
+            prepared=tuple(
+                replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
+                for one in snapshot.prepared
+            ),
+            edges=tuple(edge_with_target(edge) for edge in snapshot.edges),
+        )

@@ -1,0 +1,83 @@
+"""Other people's text made harmless: one line, no terminal escapes, no invisible characters."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Cc, Cf, Cs, Co, Cn: controls, format characters (bidi overrides), surrogates, unassigned;
+# Zl and Zp break lines.
+_SHOWN_AS_CODE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """`text` on one line, each control character shown (`␛`, `␊`, `\\u202e`).
+
+    With `limit`, at most that many characters, an ellipsis at the end saying that there is more.
+    """
+    if limit is not None and len(text) > limit:
+        return plain(text[: max(0, limit - 1)]) + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    if unicodedata.category(character) in _SHOWN_AS_CODE:
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return character
+
+
+def one_line(query: str) -> str:
+    """A query with its white space folded, as `plain` text: for a table's cell."""
+    return plain(" ".join(query.split()))
+
+
+def plain_lines(text: str) -> list[str]:
+    """`text` as lines of plain text, its own line breaks kept: for a pane that shows a whole query."""
+    return [plain(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def seconds(value_s: float | None) -> str:
+    """A duration for people: `0.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`; `?` if unknown."""
+    if value_s is None:
+        return "?"
+    if value_s < 9.95:
+        return f"{max(0.0, value_s):.1f} s"
+    whole = round(value_s)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def short_seconds(value_s: float | None) -> str:
+    """A duration in at most six characters, for narrow columns: `0.2s`, `12s`, `3m20s`, `2h05m`, `12d3h`."""
+    if value_s is None:
+        return ""
+    if value_s < 9.95:
+        return f"{max(0.0, value_s):.1f}s"
+    whole = round(value_s)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02}m"
+    return f"{hours // 24}d{hours % 24}h"
+
+
+def shortened_left(text: str, width: int) -> str:
+    """`text` in at most `width` characters, cut at its beginning: a test's own name is at the end."""
+    if len(text) <= width:
+        return text
+    return f"…{text[len(text) - width + 1 :]}" if width > 1 else "…"[:width]

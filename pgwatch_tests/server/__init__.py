@@ -1,0 +1,1 @@
+"""Talking to a PostgreSQL server: connection strings, connections, versions, session names."""

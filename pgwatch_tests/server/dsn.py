@@ -1,0 +1,85 @@
+"""Connection strings in all the forms people have, and messages that never show a password."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from psycopg import ProgrammingError, pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_tests.config import Dsn
+from pgwatch_tests.errors import ConfigurationError
+
+_SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def normalise(dsn: Dsn) -> tuple[str, list[str]]:
+    """The libpq form of a connection string, and the parameters that libpq doesn't know (left out).
+
+    Takes SQLAlchemy's form (`postgresql+psycopg://`), `postgres://`, `postgresql://` and `key=value`.
+    Frameworks add parameters of their own to DATABASE_URL (`?schema=public`), which libpq refuses.
+    Raises ConfigurationError; its message shows nothing of the string, which may hold a password.
+    """
+    text = dsn.value.strip()
+    match = _SCHEME.match(text)
+    ignored: list[str] = []
+    if match is not None:
+        scheme = match["scheme"].lower().partition("+")[0]
+        if scheme not in ("postgres", "postgresql"):
+            raise ConfigurationError(f"{dsn.source} is a {scheme!r} URL; a postgresql:// URL is needed")
+        text = f"postgresql://{text[match.end() :]}"
+        text, ignored = _without_unknown_parameters(text)
+    try:
+        # NULs end a C string: what libpq would read is not what was meant.
+        if "\0" in text:
+            raise ProgrammingError
+        parameters = conninfo_to_dict(text)
+    except ProgrammingError:
+        # libpq's message quotes parts of the string, at worst the password: say our own.
+        raise ConfigurationError(
+            f"{dsn.source} can't be read as a connection string; expected "
+            "postgresql://user@host:port/database (special characters percent-encoded) or key=value pairs"
+        ) from None
+    return make_conninfo("", **parameters), ignored
+
+
+def _without_unknown_parameters(url: str) -> tuple[str, list[str]]:
+    base, mark, query = url.partition("?")
+    if not mark:
+        return url, []
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
+    kept: list[str] = []
+    ignored: list[str] = []
+    for part in query.split("&"):
+        name = unquote(part.partition("=")[0])
+        if name in known:
+            kept.append(part)
+        else:
+            ignored.append(name)
+    return (f"{base}?{'&'.join(kept)}" if kept else base), ignored
+
+
+def redact(message: str, dsn: Dsn) -> str:
+    """`message` as one line, with everything in it that could be the password of `dsn` blotted out."""
+    line = " ".join(message.split())
+    for secret in sorted(_secrets(dsn.value), key=len, reverse=True):
+        line = line.replace(secret, "***")
+    return line
+
+
+def _secrets(value: str) -> set[str]:
+    found: set[str] = set()
+    try:
+        parameters = conninfo_to_dict(normalise(Dsn(value, ""))[0])
+        found |= {str(parameters[key]) for key in ("password", "sslpassword") if parameters.get(key)}
+    except ConfigurationError:
+        pass
+    if _SCHEME.match(value):
+        # An unencoded '@' or '/' in a password makes libpq take its tail for a host name.
+        authority = value.partition("://")[2]
+        userinfo, at, _ = authority.rpartition("@")
+        if at and ":" in userinfo:
+            password = userinfo.partition(":")[2]
+            found |= {password, unquote(password), *re.split(r"[@/:?#]", password)}
+    return {secret for secret in found if secret}

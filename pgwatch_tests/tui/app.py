@@ -1,0 +1,300 @@
+"""The dashboard: a header line, tabs, and two pollers that feed them.
+
+It reads through two callables, so a live server and a recording look the same to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Footer, Input, TabbedContent, TabPane
+
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.locks.pace import pause_s
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import leak_json, lock_json
+from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
+from pgwatch_tests.tui.screens.detail import detail_screen
+from pgwatch_tests.tui.screens.help import help_screen
+from pgwatch_tests.tui.widgets.leaks_view import LeaksView
+from pgwatch_tests.tui.widgets.locks_view import LocksView
+from pgwatch_tests.tui.widgets.sessions_view import SessionsView
+from pgwatch_tests.tui.widgets.status_line import StatusLine
+
+_PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_LEAKS_AT_MOST_EVERY_S = 5.0
+_LEAKS_SHARE = 0.05
+
+
+class Dashboard(App[int]):
+    """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
+
+    `clock` is monotonic, in seconds; `export_to` is the directory that exports are written to.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "pgwatch-tests"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "Quit", id="quit", tooltip="Leave at once"),
+        Binding("question_mark", "help", "Help", key_display="?", id="help"),
+        Binding("space", "pause", "Pause", id="pause", tooltip="Stop polling, or go on"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        Binding("enter", "detail", "Detail", id="detail", priority=False),
+        Binding("s", "sort", "Sort", id="sort"),
+        Binding("r", "refresh", "Refresh", id="refresh"),
+        Binding("y", "copy", "Copy query", id="copy", show=False),
+        Binding("e", "export", "Export", id="export", show=False),
+        Binding("plus", "pace(-1)", "Faster", key_display="+", id="faster", show=False),
+        Binding("minus", "pace(1)", "Slower", key_display="-", id="slower", show=False),
+        Binding("1", "tab('locks-tab')", "Locks", id="locks", show=False),
+        Binding("2", "tab('sessions-tab')", "Sessions", id="sessions", show=False),
+        Binding("3", "tab('leaks-tab')", "Leaks", id="leaks", show=False),
+        Binding("j", "move(1)", show=False, id="down"),
+        Binding("k", "move(-1)", show=False, id="up"),
+        Binding("escape", "end_filter", show=False, id="end-filter"),
+    ]
+
+    def __init__(
+        self,
+        read_locks: Callable[[], Awaitable[LockSnapshot]],
+        read_leaks: Callable[[], Awaitable[LeakReport]],
+        *,
+        refresh_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        export_to: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self._clock = clock
+        self._export_to = export_to or Path.cwd()
+        self._refresh_s = refresh_s
+        self._locks_poller = Poller(read_locks, self._on_locks, self._locks_pause_s, clock)
+        self._leaks_poller = Poller(read_leaks, self._on_leaks, _leaks_pause_s, clock)
+        self._snapshot: LockSnapshot | None = None
+        self._snapshot_at_s = clock()
+        self._leaks: LeakReport | None = None
+        self._leaks_trouble = ""
+        self._searches: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine()
+        with TabbedContent(initial="locks-tab"):
+            with TabPane("Locks", id="locks-tab"):
+                yield LocksView()
+            with TabPane("Sessions", id="sessions-tab"):
+                yield SessionsView()
+            with TabPane("Leaks", id="leaks-tab"):
+                yield LeaksView()
+        yield Input(id="filter", placeholder="show only what contains …")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(StatusLine).refresh_s = self._refresh_s
+        # Bound to the app, not to a screen: they go on under a dialog, and end with the app.
+        self.run_worker(self._locks_poller.run(), name="locks", group="locks", exit_on_error=True)
+        self.run_worker(self._leaks_poller.run(), name="leaks", group="leaks", exit_on_error=True)
+        self.set_interval(1.0, self._grow_older)
+        self._focus_table()
+
+    # What the pollers tell.
+
+    def _locks_pause_s(self, snapshot: LockSnapshot, took_s: float) -> float:
+        return pause_s(snapshot.blocked, took_s, self._refresh_s)
+
+    def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
+        line = self.query_one(StatusLine)
+        if isinstance(outcome, PollFailed):
+            line.trouble = outcome.reason
+            self._grow_older()
+            return
+        self._snapshot = outcome.value
+        self._snapshot_at_s = self._clock()
+        line.trouble = ""
+        line.snapshot = outcome.value
+        self._grow_older()
+        self._show_active()
+
+    def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
+        if isinstance(outcome, PollFailed):
+            self._leaks_trouble = outcome.reason
+        else:
+            self._leaks, self._leaks_trouble = outcome.value, ""
+            self.query_one(StatusLine).leaks = outcome.value
+        if self._active == "leaks-tab":
+            self._show_active()
+
+    def _grow_older(self) -> None:
+        self.query_one(StatusLine).age_s = math.floor(self._clock() - self._snapshot_at_s)
+
+    # What is shown.
+
+    @property
+    def _active(self) -> str:
+        return self.screen_stack[0].query_one(TabbedContent).active
+
+    def _show_active(self) -> None:
+        """Renders the visible tab only; the others catch up when they are opened."""
+        base = self.screen_stack[0]
+        text = self._searches.get(self._active, "")
+        match self._active:
+            case "locks-tab":
+                base.query_one(LocksView).show(self._snapshot, text)
+            case "sessions-tab":
+                base.query_one(SessionsView).show(self._snapshot, text)
+            case "leaks-tab":
+                base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text)
+
+    def _table(self) -> LiveTable:
+        return self.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
+
+    def _focus_table(self) -> None:
+        self._table().focus()
+
+    def on_tabbed_content_tab_activated(self, _: TabbedContent.TabActivated) -> None:
+        self._show_active()
+        self._show_filter()
+
+    def _selected(self) -> Party | None:
+        if self._active == "locks-tab":
+            return self.query_one(LocksView).selected
+        if self._active == "sessions-tab":
+            return self.query_one(SessionsView).selected
+        return None
+
+    # Keys.
+
+    def action_tab(self, tab: str) -> None:
+        """Opens a tab."""
+        self.query_one(TabbedContent).active = tab
+        self._focus_table()
+
+    def action_move(self, rows: int) -> None:
+        """Moves the cursor."""
+        table = self._table()
+        if rows > 0:
+            table.action_cursor_down()
+        else:
+            table.action_cursor_up()
+
+    def action_help(self) -> None:
+        """Shows the keys."""
+        self.push_screen(help_screen())
+
+    def action_pause(self) -> None:
+        """Stops polling, or goes on."""
+        self._locks_poller.toggle()
+        self._leaks_poller.toggle()
+        self.query_one(StatusLine).paused = self._locks_poller.paused
+
+    def action_refresh(self) -> None:
+        """Polls and counts now."""
+        self._locks_poller.poll_now()
+        self._leaks_poller.poll_now()
+
+    def action_pace(self, steps: int) -> None:
+        """Polls less often, or more often."""
+        slower = [pace for pace in _PACES_S if pace > self._refresh_s]
+        faster = [pace for pace in _PACES_S if pace < self._refresh_s]
+        candidates = slower[:1] if steps > 0 else faster[-1:]
+        if candidates:
+            self._refresh_s = candidates[0]
+            self.query_one(StatusLine).refresh_s = self._refresh_s
+            self._locks_poller.poll_now()
+
+    def action_sort(self) -> None:
+        """Sorts the sessions another way."""
+        if self._active == "sessions-tab":
+            self.notify(f"sorted by {self.query_one(SessionsView).sort_next()}", timeout=2)
+
+    def action_detail(self) -> None:
+        """Shows everything about the selected session."""
+        party = self._selected()
+        if party is not None and self._snapshot is not None:
+            self.push_screen(detail_screen(LockPicture(self._snapshot), party))
+
+    def on_data_table_row_selected(self) -> None:
+        # The table takes `enter` for itself.
+        self.action_detail()
+
+    def action_copy(self) -> None:
+        """Copies the selected session's query."""
+        party = self._selected()
+        if party is None or self._snapshot is None:
+            return
+        session = LockPicture(self._snapshot).sessions.get(party)
+        if session is not None and session.query:
+            self.copy_to_clipboard(session.query)
+            self.notify(f"copied the query of pid {party.pid}", timeout=2)
+
+    def action_export(self) -> None:
+        """Writes what is shown to a JSON file."""
+        kind, document = "locks", None if self._snapshot is None else lock_json.document(self._snapshot)
+        if self._active == "leaks-tab":
+            kind, document = "leaks", None if self._leaks is None else leak_json.document(self._leaks)
+        if document is None:
+            return
+        path = self._export_to / f"pgwatch-tests-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        try:
+            path.write_text(document, encoding="utf-8")
+        except OSError as error:
+            self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
+        else:
+            self.notify(f"wrote {path}", markup=False)
+
+    # The filter.
+
+    def action_filter(self) -> None:
+        """Opens the filter's input."""
+        entry = self.query_one("#filter", Input)
+        entry.value = self._searches.get(self._active, "")
+        entry.add_class("open")
+        entry.focus()
+
+    def action_end_filter(self) -> None:
+        """Shows everything again."""
+        self._searches.pop(self._active, None)
+        self.query_one("#filter", Input).value = ""
+        self._show_filter()
+        self._focus_table()
+        self._show_active()
+
+    def _show_filter(self) -> None:
+        text = self._searches.get(self._active, "")
+        entry = self.query_one("#filter", Input)
+        if not entry.has_focus:
+            entry.value = text
+        entry.set_class(bool(text), "open")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._searches[self._active] = event.value
+        self._show_active()
+
+    def on_input_submitted(self, _: Input.Submitted) -> None:
+        self._focus_table()
+        self._show_filter()
+
+
+def _leaks_pause_s(_: LeakReport, took_s: float) -> float:
+    """A scan that takes long is repeated seldom: at most 5 % of the time is spent counting."""
+    return max(_LEAKS_AT_MOST_EVERY_S, took_s * (1 / _LEAKS_SHARE - 1))
+
+
+async def run_until_left(app: Dashboard) -> int:
+    """Runs the dashboard until its user leaves. Returns an exit code; SIGTERM makes it 143."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, app.exit, 143)
+    try:
+        result = await app.run_async()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    return app.return_code or result or 0

@@ -1,0 +1,122 @@
+"""A table whose content changes under the reader: the cursor stays on its row, the scroll where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.coordinate import Coordinate
+from textual.events import Resize
+from textual.geometry import Offset
+from textual.widgets import DataTable
+
+from pgwatch_tests.reports.plain_text import shortened_left
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`width` is in characters; a column with a `share` gets that share of what the others leave."""
+
+    label: str
+    width: int = 0
+    share: int = 0
+    keep_end: bool = False
+    """Cut at the beginning where it doesn't fit."""
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """One row: its key, its cells as plain text, and a style for all of it."""
+
+    key: str
+    cells: tuple[str, ...]
+    style: str = ""
+
+
+class LiveTable(DataTable[Text]):
+    """Shows rows by key. Cells are plain text: nothing in them is markup."""
+
+    def __init__(self, columns: Sequence[Column], *, id: str) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        self._specification = tuple(columns)
+        self._rows_shown: tuple[LiveRow, ...] = ()
+        self._widths: tuple[int, ...] = ()
+
+    def on_mount(self) -> None:
+        self._lay_out()
+
+    def on_resize(self, _: Resize) -> None:
+        self._lay_out()
+
+    @property
+    def current_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        if 0 <= self.cursor_row < len(self._rows_shown):
+            return self._rows_shown[self.cursor_row].key
+        return None
+
+    def show(self, rows: Sequence[LiveRow]) -> None:
+        """Replaces the content; the cursor follows its row's key, or stays at its place if that is gone."""
+        if tuple(rows) == self._rows_shown:
+            return
+        self._fill(tuple(rows), self.current_key)
+
+    def _fill(self, rows: tuple[LiveRow, ...], key: str | None) -> None:
+        scroll = Offset(round(self.scroll_x), round(self.scroll_y))
+        row_number = self.cursor_row
+        for number, row in enumerate(rows):
+            if row.key == key:
+                row_number = number
+                break
+        # Clearing and adding is cheaper than row-by-row differences once more than a few rows changed.
+        with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
+            self.clear()
+            for row in rows:
+                self.add_row(*self._cells(row), key=row.key)
+            self._rows_shown = rows
+            if rows:
+                self.cursor_coordinate = Coordinate(min(row_number, len(rows) - 1), 0)
+        self.scroll_to(scroll.x, scroll.y, animate=False, immediate=True)
+
+    def _cells(self, row: LiveRow) -> list[Text]:
+        cells = []
+        for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True):
+            shown = shortened_left(cell, width) if column.keep_end else cell
+            cells.append(
+                Text(
+                    shown,
+                    style=row.style,
+                    justify="right" if column.right else "left",
+                    no_wrap=True,
+                    overflow="ellipsis",
+                )
+            )
+        return cells
+
+    def _lay_out(self) -> None:
+        """Gives the columns their widths for the present size, so that nothing is off to the right."""
+        widths = self._fitting_widths()
+        if widths == self._widths:
+            return
+        self._widths = widths
+        key, rows = self.current_key, self._rows_shown
+        self._rows_shown = ()
+        with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
+            self.clear(columns=True)
+            for column, width in zip(self._specification, widths, strict=True):
+                self.add_column(
+                    Text(column.label, justify="right" if column.right else "left", no_wrap=True), width=width
+                )
+        self._fill(rows, key)
+
+    def _fitting_widths(self) -> tuple[int, ...]:
+        padding = 2 * self.cell_padding * len(self._specification)
+        scrollbar = 2
+        fixed = sum(column.width for column in self._specification)
+        shares = sum(column.share for column in self._specification)
+        free = max(0, self.size.width - padding - scrollbar - fixed)
+        return tuple(
+            column.width + (free * column.share // shares if shares else 0) for column in self._specification
+        )

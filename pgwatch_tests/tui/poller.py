@@ -1,0 +1,95 @@
+"""Polls in a loop of its own: poll, tell, sleep. Never a timer, which a slow server would starve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pgwatch_tests.errors import PgwatchError
+
+T = TypeVar("T")
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Generic[T]):
+    """A poll that worked, and how long it took."""
+
+    value: T
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailed:
+    """A poll that didn't: what is on the screen goes on getting older until one works again."""
+
+    reason: str
+    retry_in_s: float
+
+
+class Poller(Generic[T]):
+    """Calls `read` until it is cancelled, and `tell` after each call.
+
+    `pause_s` says how long to sleep after a poll that worked (its value and duration in seconds given);
+    failures are retried with a growing pause. `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[T]],
+        tell: Callable[[Polled[T] | PollFailed], None],
+        pause_s: Callable[[T, float], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._read = read
+        self._tell = tell
+        self._pause_s = pause_s
+        self._clock = clock
+        self._now = asyncio.Event()
+        self._running = asyncio.Event()
+        self._running.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether polling is paused by the user."""
+        return not self._running.is_set()
+
+    def toggle(self) -> None:
+        """Pauses, or goes on."""
+        if self.paused:
+            self._running.set()
+        else:
+            self._running.clear()
+        self._now.set()
+
+    def poll_now(self) -> None:
+        """Ends the present sleep; does nothing while a poll is under way or polling is paused."""
+        self._now.set()
+
+    async def run(self) -> None:
+        """Polls for ever; to be cancelled."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            await self._running.wait()
+            self._now.clear()
+            began_s = self._clock()
+            try:
+                value = await self._read()
+            except PgwatchError as error:
+                self._tell(PollFailed(str(error), retry_s))
+                sleep_s = retry_s
+                retry_s = min(LONGEST_RETRY_S, retry_s * 2)
+            else:
+                took_s = self._clock() - began_s
+                self._tell(Polled(value, took_s))
+                sleep_s = self._pause_s(value, took_s)
+                retry_s = FIRST_RETRY_S
+            try:
+                async with asyncio.timeout(sleep_s):
+                    await self._now.wait()
+            except TimeoutError:
+                pass

@@ -1,0 +1,31 @@
+"""The keys, in words."""
+
+from __future__ import annotations
+
+from pgwatch_tests.tui.screens.detail import TextScreen
+
+_KEYS = (
+    ("1 2 3", "Locks, Sessions, Leaks"),
+    ("up down j k", "move"),
+    ("enter", "everything about the selected session"),
+    ("y", "copy its query to the clipboard"),
+    ("/", "show only what contains a text; escape ends it"),
+    ("s", "sort the sessions another way"),
+    ("space", "pause and go on"),
+    ("+ -", "poll more often, less often"),
+    ("r", "poll now, and count leaks now"),
+    ("e", "write what is shown to a JSON file"),
+    ("ctrl+p", "commands, themes"),
+    ("q", "quit"),
+)
+_READING = (
+    "",
+    "Locks: a root blocker in bold, those that wait for it under it. «For» is how",
+    "long a root has been in its state, or how long a waiter has waited. «Blocks»",
+    "counts all who wait behind a session, in brackets those directly behind it.",
+)
+
+
+def help_screen() -> TextScreen:
+    """The screen that `?` opens."""
+    return TextScreen("Keys", [f"{key:<12} {words}" for key, words in _KEYS] + list(_READING))

@@ -1,0 +1,116 @@
+"""The Locks tab: the tree, and under it the diagnosis and the query of the selected session."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import DataTable, Static
+
+from pgwatch_tests.locks.diagnose import diagnose
+from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, tree_rows
+from pgwatch_tests.reports.plain_text import one_line, plain, plain_lines
+from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+
+_COLUMNS = (
+    Column("Session", 12),
+    Column("Test", share=9, keep_end=True),
+    Column("Doing", share=11),
+    Column("For", 6, right=True),
+    Column("Blocks", 6, right=True),
+)
+
+
+class LocksView(Vertical):
+    """Shows one snapshot after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture: LockPicture | None = None
+        self._rows: dict[str, TreeRow] = {}
+        self._filter = ""
+
+    def compose(self) -> ComposeResult:
+        yield LiveTable(_COLUMNS, id="lock-tree")
+        yield Static(f"{NOTHING_BLOCKED}", id="no-locks", classes="empty", markup=False)
+        with VerticalScroll(id="lock-detail", can_focus=False):
+            yield Static(id="diagnosis", markup=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
+        """Shows `snapshot`; of its trees only those with `filter_` in one of their lines."""
+        self._picture = None if snapshot is None else LockPicture(snapshot)
+        self._filter = filter_.casefold()
+        self._show()
+
+    @property
+    def selected(self) -> Party | None:
+        """Whose row the cursor is on."""
+        row = self._rows.get(self.query_one(LiveTable).current_key or "")
+        return None if row is None else row.party
+
+    def on_data_table_row_highlighted(self, _: DataTable.RowHighlighted) -> None:
+        self._show_diagnosis()
+
+    def _show(self) -> None:
+        picture = self._picture
+        rows = [] if picture is None else self._filtered(tree_rows(picture))
+        self._rows = {row.key: row for row in rows}
+        table = self.query_one(LiveTable)
+        table.show([_live_row(row) for row in rows])
+        table.display = bool(rows)
+        empty = self.query_one("#no-locks", Static)
+        empty.display = not rows
+        if picture is None:
+            empty.update("Waiting for the first answer of the server …")
+        elif picture.forest:
+            empty.update(f"Nothing that is blocked matches {plain(self._filter)!r}; escape ends the filter.")
+        else:
+            empty.update(NOTHING_BLOCKED)
+        self._show_diagnosis()
+
+    def _filtered(self, rows: list[TreeRow]) -> list[TreeRow]:
+        if not self._filter:
+            return rows
+        roots = {
+            row.root
+            for row in rows
+            if self._filter in f"{row.who} {row.test} {row.state} {row.waits_for}".casefold()
+        }
+        return [row for row in rows if row.root in roots]
+
+    def _show_diagnosis(self) -> None:
+        row = self._rows.get(self.query_one(LiveTable).current_key or "")
+        pane = self.query_one("#lock-detail", VerticalScroll)
+        pane.display = row is not None
+        if row is None or self._picture is None:
+            return
+        found = diagnose(self._picture, row.root)
+        lines = [plain(found.explanation), f"→ {plain(found.advice)}"]
+        session = self._picture.sessions.get(row.party)
+        if session is not None and session.query:
+            words = "runs" if session.state == "active" else "ran last"
+            query = plain_lines(session.query) if self.app.size.height > 30 else [one_line(session.query)]
+            lines += [f"{row.who} {words}: {query[0]}", *query[1:12]]
+        self.query_one("#diagnosis", Static).update("\n".join(lines))
+
+
+def _live_row(row: TreeRow) -> LiveRow:
+    prefix = row.prefix.replace("├─ ", "├ ").replace("└─ ", "└ ").replace("│  ", "│ ").replace("   ", "  ")
+    is_root = not row.prefix
+    doing = row.waits_for if row.waits_for else row.state
+    style = "bold" if is_root else "dim" if row.again else ""
+    return LiveRow(
+        row.key,
+        (
+            prefix + (str(row.party.pid) if row.party.pid else "prepared"),
+            "(shown above)" if row.again else row.test,
+            doing,
+            (row.wait if row.waits_for else row.age).replace(" ", "").replace("min", "m"),
+            row.blocks.replace(" directly", ""),
+        ),
+        style,
+    )

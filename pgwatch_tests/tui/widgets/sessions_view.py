@@ -1,0 +1,109 @@
+"""The Sessions tab: what every client session is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+from pgwatch_tests.reports.lock_tree import name_of
+from pgwatch_tests.reports.plain_text import one_line, plain, short_seconds
+from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+
+_COLUMNS = (
+    Column("PID", 7, right=True),
+    Column("Test", share=10, keep_end=True),
+    Column("State", 11),
+    Column("For", 6, right=True),
+    Column("Waits on", 9),
+    Column("Query", share=11),
+)
+_SHORT_STATES = {
+    "idle in transaction": "idle in tx",
+    "idle in transaction (aborted)": "aborted tx",
+    "fastpath function call": "fastpath",
+}
+_ROOM_FOR_QUERY = 300
+
+_SORTS: dict[str, Callable[[Session], tuple[object, ...]]] = {
+    "longest in state": lambda one: (_rank(one), -(one.state_age_s or 0.0), one.pid),
+    "test": lambda one: (name_of(one), one.pid),
+    "pid": lambda one: (one.pid,),
+}
+
+
+class SessionsView(Vertical):
+    """Shows the client sessions of a snapshot, ours left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sort = next(iter(_SORTS))
+        self._snapshot: LockSnapshot | None = None
+        self._filter = ""
+
+    def compose(self) -> ComposeResult:
+        yield LiveTable(_COLUMNS, id="sessions")
+        yield Static("No sessions.", id="no-sessions", classes="empty", markup=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    @property
+    def selected(self) -> Party | None:
+        """Whose row the cursor is on."""
+        key = self.query_one(LiveTable).current_key
+        return Party(int(key.partition("/")[0])) if key else None
+
+    def sort_next(self) -> str:
+        """Goes on to the next order; returns its name."""
+        orders = list(_SORTS)
+        self._sort = orders[(orders.index(self._sort) + 1) % len(orders)]
+        self._show()
+        return self._sort
+
+    def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
+        """Shows the sessions of `snapshot` that have `filter_` in their line."""
+        self._snapshot = snapshot
+        self._filter = filter_.casefold()
+        self._show()
+
+    def _show(self) -> None:
+        sessions = () if self._snapshot is None else self._snapshot.clients
+        rows = [_live_row(one) for one in sorted(sessions, key=_SORTS[self._sort])]
+        rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
+        table = self.query_one(LiveTable)
+        table.show(rows)
+        table.display = bool(rows)
+        empty = self.query_one("#no-sessions", Static)
+        empty.display = not rows
+        if self._snapshot is None:
+            empty.update("Waiting for the first answer of the server …")
+        elif self._filter:
+            empty.update(f"No session matches {plain(self._filter)!r}; escape ends the filter.")
+        else:
+            empty.update("No session but ours.")
+
+
+def _rank(session: Session) -> int:
+    state = session.state or ""
+    return 0 if state.startswith("idle in transaction") else 1 if state == "active" else 2
+
+
+def _live_row(session: Session) -> LiveRow:
+    state = "hidden" if session.hidden else session.state or ""
+    waits = session.wait_event if session.wait_event_type not in (None, "Client", "Activity") else ""
+    return LiveRow(
+        f"{session.pid}/{session.backend_start}",
+        (
+            str(session.pid),
+            name_of(session),
+            plain(_SHORT_STATES.get(state, state)),
+            short_seconds(session.state_age_s),
+            plain(waits or ""),
+            one_line(session.query[:_ROOM_FOR_QUERY]),
+        ),
+        "dim" if state == "idle" else "",
+    )

@@ -1,0 +1,94 @@
+"""The header line, and the banner under it that says when what is shown is old."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports.plain_text import plain, short_seconds
+
+
+class StatusLine(Vertical):
+    """One line of figures; a second one only while the data is stale or polling is paused."""
+
+    snapshot: reactive[LockSnapshot | None] = reactive(None)
+    leaks: reactive[LeakReport | None] = reactive(None)
+    refresh_s: reactive[float] = reactive(1.0)
+    paused: reactive[bool] = reactive(False)
+    trouble: reactive[str] = reactive("")
+    """Why the last poll failed; empty while all is well."""
+    age_s: reactive[int] = reactive(0)
+    """How old the data is, in whole seconds."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="figures", markup=False)
+        yield Static(id="banner", markup=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def watch_snapshot(self) -> None:
+        self._show()
+
+    def watch_leaks(self) -> None:
+        self._show()
+
+    def watch_refresh_s(self) -> None:
+        self._show()
+
+    def watch_paused(self) -> None:
+        self._show()
+
+    def watch_trouble(self) -> None:
+        self._show()
+
+    def watch_age_s(self) -> None:
+        self._show_banner()
+
+    def _show(self) -> None:
+        if self.is_mounted:
+            self.query_one("#figures", Static).update(self._figures())
+            self._show_banner()
+
+    def _show_banner(self) -> None:
+        if not self.is_mounted:
+            return
+        banner = self.query_one("#banner", Static)
+        if self.trouble and self.snapshot is not None:
+            text = f"stale, {self.age_s} s: {plain(self.trouble)}"
+        elif self.trouble:
+            text = f"no data yet: {plain(self.trouble)}"
+        elif self.paused:
+            text = "paused; space goes on"
+        else:
+            text = ""
+        banner.update(text)
+        banner.set_class(bool(self.trouble), "stale")
+        banner.display = bool(text)
+
+    def _figures(self) -> str:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return "connecting …" if not self.trouble else "not connected"
+        clients = snapshot.clients
+        idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
+        parts = [
+            plain(snapshot.database, 24),
+            f"PG {plain(snapshot.server_version)}",
+            f"{len(clients)} sessions",
+            f"{idle} idle in tx",
+            f"{snapshot.blocked} blocked",
+        ]
+        if snapshot.deadlocks or snapshot.probable_deadlocks:
+            parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
+        if self.leaks is not None:
+            missing = "" if self.leaks.complete else "+"
+            parts.append(f"{self.leaks.total}{missing} leaked")
+        if snapshot.hidden_sessions:
+            parts.append(f"{snapshot.hidden_sessions} hidden")
+        parts.append(f"every {short_seconds(self.refresh_s)}")
+        return " · ".join(parts)
