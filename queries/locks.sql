@@ -110,4 +110,4 @@ FROM process
 CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now) AS clock
 LEFT JOIN blocked ON blocked.pid = process.pid AND process.pid <> 0
 LEFT JOIN lock_list ON lock_list.pid = process.pid AND lock_list.gid = process.gid
-ORDER BY process.pid, process.gid
+ORDER BY process.pid, process.gid;

@@ -25,4 +25,4 @@ SELECT class.oid,
        ), '{}') AS key_columns
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-WHERE class.oid = ANY (%(oids)s::oid[])
+WHERE class.oid = ANY (%(oids)s::oid[]);

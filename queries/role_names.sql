@@ -1,2 +1,2 @@
 -- What are the roles called?
-SELECT oid, rolname FROM pg_catalog.pg_roles
+SELECT oid, rolname FROM pg_catalog.pg_roles;

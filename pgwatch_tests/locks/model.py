@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pgwatch_tests.server.application_name import OWN_NAME
 
 EdgeKind = Literal["hard", "soft", "safe_snapshot"]
 
 
-class Party(NamedTuple):
+@dataclass(frozen=True, order=True, slots=True)
+class Party:
     """One end of an edge: a session by its pid, or a prepared transaction (pid 0) by its gid."""
 
     pid: int
@@ -32,7 +33,8 @@ class LockTag:
     database: int | None = None
     relation: int | None = None
     page: int | None = None
-    tuple: int | None = None
+    offset: int | None = None
+    """pg_locks.tuple: the row's number within its page."""
     virtualxid: str | None = None
     transactionid: int | None = None
     classid: int | None = None
@@ -97,7 +99,7 @@ class Subject:
     database: int | None = None
     relations: tuple[int, ...] = ()
     page: int | None = None
-    tuple: int | None = None
+    offset: int | None = None
     words: str = ""
     """For subjects that have no name to look up."""
 

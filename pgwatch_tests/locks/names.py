@@ -24,8 +24,11 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
 
 LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
-_DEADLINE_S = 0.5
+# The server ends a look-up sooner by itself; this is for a server that has stopped.
+_DEADLINE_S = 2.0
 _ASK_AGAIN_S = 2.0
+# A backend that a locked catalog keeps waiting stays until authentication_timeout: no second one meanwhile.
+_CONNECT_AGAIN_S = 60.0
 _ROW_KEY_LIVES_S = 10.0
 _MOST_DATABASES = 4
 _MOST_ROWS_AT_ONCE = 20
@@ -55,9 +58,9 @@ class _Failures:
     def due(self, keys: Iterable[K], now_s: float) -> list[K]:
         return [key for key in keys if self.until.get(key, 0.0) <= now_s]
 
-    def note(self, keys: Iterable[object], now_s: float) -> None:
+    def note(self, keys: Iterable[object], now_s: float, pause_s: float = _ASK_AGAIN_S) -> None:
         self.until = {key: until for key, until in self.until.items() if until > now_s}
-        self.until |= dict.fromkeys(keys, now_s + _ASK_AGAIN_S)
+        self.until |= dict.fromkeys(keys, now_s + pause_s)
 
 
 class NameCache:
@@ -71,11 +74,23 @@ class NameCache:
         self._relations: dict[tuple[int, int], _Relation] = {}
         self._row_keys: dict[_Address, tuple[str, float]] = {}
         self._failed = _Failures()
-        self._connections: dict[str | None, AsyncConnection[Row]] = {}
+        self._unreachable = _Failures()
+        self._connections: dict[str, AsyncConnection[Row]] = {}
+        self._home = ""
 
     def adopt(self, connection: AsyncConnection[Row]) -> None:
         """Takes over an open connection to the DSN's own database, with this module's LIMITS set."""
-        self._connections[None] = connection
+        self.stay_in(connection.info.dbname)
+        self._connections[self._home] = connection
+
+    def stay_in(self, database: str) -> None:
+        """Says where databases and roles are looked up; forgets which databases couldn't be reached."""
+        self._home = database
+        self._unreachable = _Failures()
+
+    def uses(self, connection: AsyncConnection[Row]) -> bool:
+        """Whether `connection` was adopted and is still in use."""
+        return any(one is connection for one in self._connections.values())
 
     def database(self, oid: int | None) -> str | None:
         """A database's name."""
@@ -115,12 +130,12 @@ class NameCache:
             if for_now:
                 await self._attempt(database, for_now, partial(self._read_relations, database, for_now))
         rows = {
-            (subject.database, subject.relations[0], subject.page, subject.tuple)
+            (subject.database, subject.relations[0], subject.page, subject.offset)
             for subject in subjects
             if subject.kind == "row"
             and subject.database is not None
             and subject.page is not None
-            and subject.tuple is not None
+            and subject.offset is not None
         }
         due = self._failed.due([row for row in sorted(rows) if self.row_key(*row) is None], self._clock())
         for row in due[:_MOST_ROWS_AT_ONCE]:
@@ -178,7 +193,8 @@ class NameCache:
         statement = sql.SQL("SELECT {} FROM ONLY {} WHERE ctid = {}::pg_catalog.tid").format(
             columns, relation.name, sql.Literal(f"({page},{tuple_})")
         )
-        cursor = await connection.execute(statement)
+        # As UTF-8, not as the connection's SQL_ASCII: that has no letters beyond ASCII.
+        cursor = await connection.execute(statement.as_bytes(None))
         values = await cursor.fetchone()
         if values is None:
             self._failed.note([row], self._clock())
@@ -198,8 +214,8 @@ class NameCache:
         read: Callable[[AsyncConnection[Row]], Awaitable[None]],
     ) -> None:
         """Runs one look-up; if it fails or takes too long, `keys` aren't asked for again for a while."""
-        name = None if not database else self._databases.get(database)
-        if database and name is None:
+        name = self._databases.get(database) if database else self._home
+        if name is None or not self._unreachable.due([name], self._clock()):
             self._failed.note(keys, self._clock())
             return
         connection: AsyncConnection[Row] | None = None
@@ -209,15 +225,17 @@ class NameCache:
                 await read(connection)
         except (psycopg.Error, PgwatchError, TimeoutError):
             self._failed.note(keys, self._clock())
-            if connection is not None and (connection.broken or connection.pgconn.transaction_status):
+            if connection is None:
+                self._unreachable.note([name], self._clock(), _CONNECT_AGAIN_S)
+            elif connection.broken or connection.pgconn.transaction_status:
                 self._forget(name)
 
-    async def _connection(self, name: str | None) -> AsyncConnection[Row]:
+    async def _connection(self, name: str) -> AsyncConnection[Row]:
         connection = self._connections.get(name)
         if connection is not None and not connection.closed:
             return connection
         while len(self._connections) >= _MOST_DATABASES:
-            self._forget(next(iter(self._connections)))
+            self._forget(next(one for one in self._connections if one != self._home))
         connection = await connect_async(
             self._settings.dsn,
             LIMITS,
@@ -227,7 +245,7 @@ class NameCache:
         self._connections[name] = connection
         return connection
 
-    def _forget(self, name: str | None) -> None:
+    def _forget(self, name: str) -> None:
         connection = self._connections.pop(name, None)
         if connection is not None:
             connection.pgconn.finish()

@@ -41,7 +41,7 @@ def subject(tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Co
             words = "extension of " if tag.type == "extend" else ""
             return Subject("relation", tag.database, (tag.relation,), words=words)
         case "tuple" if tag.relation is not None:
-            return Subject("row", tag.database, (tag.relation,), tag.page, tag.tuple)
+            return Subject("row", tag.database, (tag.relation,), tag.page, tag.offset)
         case "transactionid":
             return _behind_transaction(tag, tuples_held, relations_shared)
         case "advisory":
@@ -56,7 +56,7 @@ def _behind_transaction(
 ) -> Subject:
     for held in tuples_held:
         if held.relation is not None:
-            return Subject("row", held.database, (held.relation,), held.page, held.tuple)
+            return Subject("row", held.database, (held.relation,), held.page, held.offset)
     transaction = f"transaction {tag.transactionid}"
     oids = sorted(shared.relation for shared in relations_shared if shared.relation is not None)
     # Catalog tables are candidates only where nothing else is: two CREATE TABLEs of one name.
@@ -84,9 +84,9 @@ def in_words(subject: Subject, names: Names) -> str:
             oid = subject.relations[0]
             name = names.relation(database, oid) or f"relation {oid}"
             assert subject.page is not None
-            assert subject.tuple is not None
-            key = names.row_key(database, oid, subject.page, subject.tuple)
-            return f"row of {name} ({key or f'at {subject.page},{subject.tuple}'})"
+            assert subject.offset is not None
+            key = names.row_key(database, oid, subject.page, subject.offset)
+            return f"row of {name} ({key or f'at {subject.page},{subject.offset}'})"
         case "unique_key":
             known = [
                 (names.relation(database, oid), names.relation_kind(database, oid))
@@ -116,7 +116,7 @@ def _other(tag: LockTag) -> str:
     parts = {
         "relation": tag.relation,
         "page": tag.page,
-        "tuple": tag.tuple,
+        "tuple": tag.offset,
         "virtual id": tag.virtualxid,
         "transaction": tag.transactionid,
         "class": tag.classid,

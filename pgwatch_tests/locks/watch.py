@@ -19,6 +19,7 @@ from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+from pgwatch_tests.server.dsn import database_name
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 # A server that is stuck inside its lock manager, or stopped, doesn't look at its own timeouts.
@@ -26,6 +27,9 @@ POLL_DEADLINE_S = 3.0
 _NAMES_IN_TIME_S = 1.0
 _MAINTENANCE_DATABASE = "postgres"
 
+_OWN_HEAD_START_S = 0.5
+
+_Connecting = asyncio.Task[AsyncConnection[Row]]
 T = TypeVar("T")
 
 
@@ -90,21 +94,55 @@ class LockWatch:
         return self._previous
 
     async def _connect(self) -> AsyncConnection[Row]:
-        timeout_s = self._settings.connect_timeout_s
-        dsn = self._settings.dsn
-        own = await connect_async(dsn, names.LIMITS, connect_timeout_s=timeout_s)
-        self._database = own.info.dbname
-        self._server = f"{own.info.host}:{own.info.port}" if own.info.host else f"port {own.info.port}"
-        self._names.adopt(own)
+        own = asyncio.create_task(self._open(names.LIMITS))
+        maintenance = asyncio.create_task(self._open(POLL_LIMITS, _MAINTENANCE_DATABASE))
         try:
-            # There the poll is out of reach of whoever locks the catalogs of the tested database.
-            polling = await connect_async(
-                dsn, POLL_LIMITS, connect_timeout_s=timeout_s, database=_MAINTENANCE_DATABASE
-            )
-        except CannotConnectError:
-            polling = await connect_async(dsn, POLL_LIMITS, connect_timeout_s=timeout_s)
-        self._connection = polling
+            # From there the poll is out of reach of whoever locks the catalogs of the tested database.
+            self._connection = polling = await self._first_to_poll_with(own, maintenance)
+        finally:
+            for task in (own, maintenance):
+                task.add_done_callback(self._close_unless_used)
+                task.cancel()
         return polling
+
+    async def _open(self, limits: SessionLimits, database: str | None = None) -> AsyncConnection[Row]:
+        return await connect_async(
+            self._settings.dsn,
+            limits,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            database=database,
+        )
+
+    async def _first_to_poll_with(self, own: _Connecting, maintenance: _Connecting) -> AsyncConnection[Row]:
+        """The connection to poll with. Raises CannotConnectError if the tested database refuses us."""
+        await asyncio.wait({own}, timeout=_OWN_HEAD_START_S)
+        if own.done():
+            connection = own.result()
+            self._labels(connection, connection.info.dbname)
+            self._names.adopt(connection)
+            try:
+                return await maintenance
+            except CannotConnectError:
+                return await self._open(POLL_LIMITS)
+        # A locked catalog keeps everybody out of that one database.
+        await asyncio.wait({own, maintenance}, return_when=asyncio.FIRST_COMPLETED)
+        if maintenance.done() and maintenance.exception() is None:
+            connection = maintenance.result()
+            self._names.stay_in(_MAINTENANCE_DATABASE)
+            self._labels(connection, database_name(self._settings.dsn) or connection.info.user)
+            return connection
+        await own
+        return await self._first_to_poll_with(own, maintenance)
+
+    def _labels(self, connection: AsyncConnection[Row], database: str) -> None:
+        self._database = database
+        self._server = f"{connection.info.host}:{connection.info.port}"
+
+    def _close_unless_used(self, task: _Connecting) -> None:
+        if not task.cancelled() and task.exception() is None:
+            connection = task.result()
+            if connection is not self._connection and not self._names.uses(connection):
+                connection.pgconn.finish()
 
     async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
         task = asyncio.create_task(poll)

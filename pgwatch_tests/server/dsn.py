@@ -44,6 +44,16 @@ def normalise(dsn: Dsn) -> tuple[str, list[str]]:
     return make_conninfo("", **parameters), ignored
 
 
+def database_name(dsn: Dsn) -> str | None:
+    """The database that a connection string, or libpq's environment, names; None if neither does."""
+    named = conninfo_to_dict(normalise(dsn)[0]).get("dbname")
+    if named:
+        return str(named)
+    defaults = {option.keyword: option.val for option in pq.Conninfo.get_defaults()}
+    default = defaults.get(b"dbname")
+    return default.decode(errors="replace") if default else None
+
+
 def _without_unknown_parameters(url: str) -> tuple[str, list[str]]:
     base, mark, query = url.partition("?")
     if not mark:

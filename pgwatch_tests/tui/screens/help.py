@@ -20,9 +20,9 @@ _KEYS = (
 )
 _READING = (
     "",
-    "Locks: a root blocker in bold, those that wait for it under it. «For» is how",
-    "long a root has been in its state, or how long a waiter has waited. «Blocks»",
-    "counts all who wait behind a session, in brackets those directly behind it.",
+    "Locks: a root blocker in bold, its waiters under it. For: how long a root has been "
+    "in its state, or a waiter has waited. Blocks: all who wait behind a session, in "
+    "brackets those directly behind it.",
 )
 
 

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.plain_text import plain, short_seconds
+from pgwatch_tests.reports.plain_text import plain
 
 
 class StatusLine(Vertical):
@@ -90,5 +90,5 @@ class StatusLine(Vertical):
             parts.append(f"{self.leaks.total}{missing} leaked")
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
-        parts.append(f"every {short_seconds(self.refresh_s)}")
+        parts.append(f"{self.refresh_s:g}s")
         return " · ".join(parts)

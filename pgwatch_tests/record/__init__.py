@@ -1,0 +1,1 @@
+"""Snapshots kept: what was seen, to be shown again."""

@@ -1,0 +1,42 @@
+"""A recording as one JSON file: successive lock snapshots and a leak report, exactly as they were read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import JsonConverter, make_converter
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import LockSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What one server looked like for a while."""
+
+    locks: tuple[LockSnapshot, ...]
+    leaks: LeakReport | None = None
+
+
+def save(recording: Recording, path: Path) -> None:
+    """Writes `recording` to a file. Raises OSError."""
+    path.write_text(_converter().dumps(recording, indent=1) + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Recording:
+    """The recording in a file. Raises ConfigurationError if there is none in it."""
+    try:
+        return _converter().loads(path.read_text(encoding="utf-8"), Recording)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, BaseValidationError) as error:
+        raise ConfigurationError(f"{path} isn't a recording of pgwatch-tests") from error
+
+
+@cache
+def _converter() -> JsonConverter:
+    return make_converter()

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from pgwatch_tests.locks.pace import pause_s
+
+
+@pytest.mark.parametrize(
+    ("blocked", "poll_s", "idle_s", "expected"),
+    [
+        (0, 0.002, 1.0, 0.998),
+        (1, 0.002, 1.0, 0.248),
+        (1, 0.002, 0.2, 0.198),
+        (201, 0.01, 1.0, 0.99),
+        (201, 0.01, 5.0, 0.99),
+    ],
+)
+def test_the_pace(blocked: int, poll_s: float, idle_s: float, expected: float) -> None:
+    assert pause_s(blocked, poll_s, idle_s) == pytest.approx(expected)
+
+
+def test_a_slow_poll_takes_no_more_than_a_twentieth_of_the_time() -> None:
+    assert 0.2 / (pause_s(500, 0.2, 1.0) + 0.2) == pytest.approx(0.05)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwatch_tests.reports.plain_text import (
+    one_line,
+    plain,
+    plain_lines,
+    seconds,
+    short_seconds,
+    shortened_left,
+)
+
+
+@given(st.text())
+def test_nothing_invisible_is_left(text: str) -> None:
+    for character in plain(text):
+        assert unicodedata.category(character)[0] != "C"
+        assert unicodedata.category(character) not in ("Zl", "Zp")
+
+
+@given(st.text(), st.integers(1, 20))
+def test_a_limit_holds_for_what_comes_in(text: str, limit: int) -> None:
+    assert len(plain(text, limit).encode()) <= len(plain(text).encode()) + 3
+    if len(text) <= limit:
+        assert plain(text, limit) == plain(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("a\x1b[31mred", "a␛[31mred"),
+        ("a\nb\tc\x00", "a␊b␉c␀"),
+        ("a\x7f\x9b", "a␡\\x9b"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("[bold]x[/]", "[bold]x[/]"),
+        ("größe 日本", "größe 日本"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_how_it_is_shown(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_queries() -> None:
+    assert one_line("SELECT\n  *\tFROM t") == "SELECT * FROM t"
+    assert plain_lines("a\r\n\tb\x1b") == ["a", "    b␛"]
+
+
+@pytest.mark.parametrize(
+    ("value_s", "long", "short"),
+    [
+        (None, "?", ""),
+        (-0.5, "0.0 s", "0.0s"),
+        (0.24, "0.2 s", "0.2s"),
+        (9.96, "10 s", "10s"),
+        (59.9, "1 min", "1m00s"),
+        (200, "3 min 20 s", "3m20s"),
+        (7500, "2 h 5 min", "2h05m"),
+        (1_047_600, "291 h", "12d3h"),
+    ],
+)
+def test_durations(value_s: float | None, long: str, short: str) -> None:
+    assert seconds(value_s) == long
+    assert short_seconds(value_s) == short
+
+
+def test_cut_at_the_left() -> None:
+    assert shortened_left("tests/a.py::test_b", 8) == "…:test_b"
+    assert shortened_left("short", 8) == "short"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.config import DEFAULT_MARKERS, Flags, MarkerSetting, load
+from pgwatch_tests.errors import ConfigurationError
+
+
+def project(folder: Path, text: str) -> Path:
+    (folder / "pyproject.toml").write_text(f"[tool.pgwatch-tests]\n{text}", encoding="utf-8")
+    return folder
+
+
+def test_flag_before_environment_before_project_before_libpq(tmp_path: Path) -> None:
+    start = project(tmp_path, 'dsn = "postgresql://project/"')
+    both = {"PGWATCH_DSN": "postgresql://ours/", "DATABASE_URL": "postgresql://theirs/"}
+    assert load(Flags(dsn="postgresql://flag/"), both, start).dsn.value == "postgresql://flag/"
+    assert load(Flags(), both, start).dsn.source == "PGWATCH_DSN"
+    assert load(Flags(), {"DATABASE_URL": "postgresql://theirs/"}, start).dsn.source == "DATABASE_URL"
+    assert load(Flags(), {}, start).dsn.value == "postgresql://project/"
+    (tmp_path / "pyproject.toml").unlink()
+    assert load(Flags(), {}, tmp_path).dsn.value == ""
+
+
+def test_the_project_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    project(tmp_path, "refresh = 3")
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert load(Flags(), {}, below).refresh_s == 3.0
+    assert load(Flags(refresh_s=0.5), {}, below).refresh_s == 0.5
+    assert load(Flags(), {"PGWATCH_REFRESH": "7"}, below).refresh_s == 7.0
+
+
+def test_markers_from_everywhere(tmp_path: Path) -> None:
+    start = project(tmp_path, 'markers = ["%@x.example", {name = "run", regex = "^run_[0-9]+$"}]')
+    assert load(Flags(), {}, tmp_path / "none").markers != DEFAULT_MARKERS
+    assert load(Flags(), {}, start).markers == (
+        MarkerSetting("%@x.example", "%@x.example"),
+        MarkerSetting("run", "^run_[0-9]+$", regex=True),
+    )
+    assert load(Flags(markers=("re:^a$",)), {}, start).markers == (MarkerSetting("re:^a$", "^a$", True),)
+    assert load(Flags(), {"PGWATCH_MARKERS": "a%\nre:b"}, start).markers[1].regex
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dns = 'x'", "did you mean 'dsn'?"),
+        ("dsn = 1", "dsn in"),
+        ("refresh = 0", "above 0"),
+        ("refresh = true", "above 0"),
+        ("refresh = 'soon'", "above 0"),
+        ("markers = []", "at least one"),
+        ("markers = ['%']", "every row"),
+        ("markers = [{name = 'x'}]", "a marker is"),
+        ("dsn = ", "isn't valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"pyproject\.toml") as caught:
+        load(Flags(), {}, project(tmp_path, text))
+    assert words in str(caught.value)
+
+
+def test_the_connection_string_is_not_in_the_settings_repr(tmp_path: Path) -> None:
+    assert "hunter2" not in repr(load(Flags(dsn="postgresql://u:hunter2@h/d"), {}, tmp_path))
