@@ -13,6 +13,7 @@ from pgwatch_tests.reports.plain_text import (
     seconds,
     short_seconds,
     shortened_left,
+    shortened_middle,
 )
 
 
@@ -73,3 +74,15 @@ def test_durations(value_s: float | None, long: str, short: str) -> None:
 def test_cut_at_the_left() -> None:
     assert shortened_left("tests/a.py::test_b", 8) == "…:test_b"
     assert shortened_left("short", 8) == "short"
+
+
+@given(st.text(), st.integers(0, 30))
+def test_cut_in_the_middle(text: str, width: int) -> None:
+    shown = shortened_middle(text, width)
+    assert len(shown) <= max(width, 0) or shown == text
+    if len(text) <= width:
+        assert shown == text
+
+
+def test_cut_in_the_middle_keeps_both_ends() -> None:
+    assert shortened_middle("row of instructor_profiles (id=2)", 24) == "row of instr…iles (id=2)"

@@ -1,0 +1,1 @@
+"""Finds the rows that tests left behind."""

@@ -1,0 +1,231 @@
+"""Counts the marked rows of a whole database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg import errors, pq
+from psycopg.pq.abc import Escaping
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.leaks.chunks import Chunks
+from pgwatch_tests.leaks.compose import Statements
+from pgwatch_tests.leaks.discover import Table, discover, shown
+from pgwatch_tests.leaks.markers import Marker, markers
+from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.samples import shortened
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.version import in_words
+
+_IDENTITY = b"SELECT current_database()::text AS database, current_user::text AS role"
+_EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
+# What a name that isn't there any more, or not the same, leads to.
+_CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
+
+Progress = Callable[[int, int], None]
+"""Told how many tables are done, of how many; in the thread that scans."""
+
+
+def scan(settings: Settings, progress: Progress | None = None) -> LeakReport:
+    """Counts the marked rows of the database that `settings.dsn` names. See LeakScan.run."""
+    return LeakScan(settings, progress).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    database: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Oid:
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Exists:
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    position: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    position: int
+    matched: list[bool | None]
+    oldest: float | None
+    newest: float | None
+    first_sample: str | None
+    last_sample: str | None
+
+
+class LeakScan:
+    """One scan of one database: `run` it once, in any thread; `cancel` it from any other."""
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._session = ScanSession(settings)
+
+    def cancel(self) -> None:
+        """Makes `run` end with ScanCancelledError within moments, and the server stop. Returns at once."""
+        self._session.cancel()
+
+    def run(self) -> LeakReport:
+        """Connects and counts, in as many short transactions as the database is large.
+
+        What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
+        ConfigurationError (a marker that isn't one), NotCheckedError (not even the catalogs can be read)
+        and ScanCancelledError.
+        """
+        begun, checked_at = time.monotonic(), datetime.now(UTC)
+        wanted = markers(self._settings.markers)
+        with closing(self._session) as session:
+            session.open()
+            escaping = pq.Escaping(session.connection.pgconn)
+            try:
+                identity = session.fetch(_IDENTITY, _Identity)[0]
+                usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
+                with session.running():
+                    discovery = discover(session.connection, identity.role)
+            except psycopg.Error as error:
+                raise NotCheckedError(
+                    f"the catalogs can't be read, so nothing was checked: {_said(error)}"
+                ) from error
+            statements = Statements(escaping, usable)
+            counts, skipped = self._count(discovery.tables, statements)
+            leaks = self._leaks(counts, statements)
+            server_version = in_words(session.connection.info.server_version)
+        return LeakReport(
+            checked_at=checked_at,
+            server_version=server_version,
+            database=identity.database,
+            markers=tuple(marker.name for marker in wanted),
+            tables_checked=len(counts),
+            tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
+            skipped=tuple(
+                sorted(
+                    (*discovery.skipped, *skipped),
+                    key=lambda table: (table.schema, table.table, table.reason),
+                )
+            ),
+            duration_s=time.monotonic() - begun,
+        )
+
+    def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
+        """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""
+        probes = Statements(escaping, ())
+        for condition in marker.conditions:
+            if condition.operator == "~" or not condition.pattern.isascii():
+                try:
+                    self._session.fetch(probes.probe(condition), _Probe)
+                except errors.InvalidRegularExpression as error:
+                    raise ConfigurationError(
+                        f"the marker {marker.name!r} isn't a regular expression that PostgreSQL takes: "
+                        f"{_said(error)}"
+                    ) from error
+                except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):
+                    return False  # the database's encoding has no such character
+        return True
+
+    def _count(
+        self, tables: Sequence[Table], statements: Statements
+    ) -> tuple[dict[Table, int], list[Skipped]]:
+        counts: dict[Table, int] = {}
+        skipped: list[Skipped] = []
+        self._tell(0, len(tables))
+        chunks = Chunks(lambda part: self._session.fetch(statements.count(part), _Count), self._locked)
+        for done, (table, outcome) in enumerate(chunks.run(tables), start=1):
+            if isinstance(outcome, _Count):
+                counts[table] = outcome.rows
+            else:
+                skipped.extend(self._why(table, outcome))
+            self._tell(done, len(tables))
+        return counts, skipped
+
+    def _leaks(self, counts: Mapping[Table, int], statements: Statements) -> list[TableLeak]:
+        leaking = [table for table, rows in counts.items() if rows]
+        chunks = Chunks(lambda part: self._session.fetch(statements.details(part), _Details), self._locked)
+        leaks = []
+        for table, outcome in chunks.run(leaking):
+            leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counts[table])
+            # Without details, the count still stands.
+            leaks.append(_with_details(leak, table, outcome) if isinstance(outcome, _Details) else leak)
+        return leaks
+
+    def _locked(self) -> frozenset[int]:
+        try:
+            rows = self._session.fetch(queries.load("leak_locked").encode(), _Oid)
+        except psycopg.Error:
+            return frozenset()  # then the tables are told apart one by one
+        return frozenset(row.oid for row in rows)
+
+    def _why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
+        """Why a table couldn't be counted; nothing if it isn't there any more."""
+        reason, hint = f"can't be read: {_said(error)}", ""
+        if isinstance(error, errors.LockNotAvailable):
+            reason = "locked"
+            hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
+        elif isinstance(error, errors.QueryCanceled):
+            timed_out = self._session.last_duration_s >= self._settings.count_timeout_s
+            reason = f"timed out after {self._settings.count_timeout_s:g} s" if timed_out else _said(error)
+            hint = "PGWATCH_COUNT_TIMEOUT gives it longer" if timed_out else "run it again"
+        elif not self._exists(table):
+            return
+        elif isinstance(error, _CHANGED):
+            reason, hint = "renamed or changed while it was checked", "run it again"
+        yield Skipped(shown(table.schema), shown(table.name), reason, hint)
+
+    def _exists(self, table: Table) -> bool:
+        # By its oid: one that was renamed is still there, uncounted.
+        try:
+            return self._session.fetch(_EXISTS % table.oid, _Exists)[0].there
+        except psycopg.Error:
+            return True
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(done, total)
+
+
+def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak:
+    matched = zip(table.columns, details.matched, strict=True)
+    samples = dict.fromkeys(
+        shortened(value) for value in (details.first_sample, details.last_sample) if value is not None
+    )
+    return replace(
+        leak,
+        columns=tuple(shown(column) for column, matches in matched if matches),
+        oldest=_time(details.oldest),
+        newest=_time(details.newest),
+        samples=tuple(samples),
+    )
+
+
+def _time(epoch_s: float | None) -> datetime | None:
+    if epoch_s is None:
+        return None
+    try:
+        return datetime.fromtimestamp(epoch_s, UTC)
+    except (OverflowError, ValueError):
+        return None  # PostgreSQL's years go further than Python's
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join((error.diag.message_primary or str(error)).split())

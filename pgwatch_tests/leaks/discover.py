@@ -1,0 +1,157 @@
+"""Which tables to look at, and which can't be looked at: one statement on the catalogs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import Connection, adapt
+from psycopg.pq.abc import Escaping
+from psycopg.rows import class_row
+
+from pgwatch_tests import queries
+from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.server.connect import Row
+
+_NAME_OID = 19  # src/include/catalog/pg_type.dat
+PARTITIONED = "partitioned table"
+_KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to count in. Names are as the server has them: see `shown` and `quoted`."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    """`table`, `partitioned table` or `materialized view`."""
+    columns: tuple[str, ...]
+    """The string columns that may be read."""
+    has_created_at: bool
+    """Whether it has a timestamp column of that name that may be read."""
+    relations: int
+    """How many relations a read opens: itself and its partitions."""
+    pages: int
+    """Its size in pages when it was last vacuumed or analysed; 0 if it never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The tables to count in, and those of which nothing, or not everything, may be read."""
+
+    tables: tuple[Table, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row of queries/leak_columns.sql."""
+
+    oid: int
+    schema: str
+    table: str
+    kind: str
+    columns: list[str]
+    readable: list[bool]
+    has_created_at: bool | None
+    schema_usage: bool | None
+    row_security: bool
+    owner_too: bool
+    owner: str
+    has_foreign_partition: bool
+    relations: int
+    pages: int
+
+
+class _ExactNameLoader(adapt.Loader):
+    """A name as `str` that turns back into the same bytes, even where they aren't valid UTF-8."""
+
+    def load(self, data: adapt.Buffer) -> str:
+        return bytes(data).decode("utf-8", errors="surrogateescape")
+
+
+def shown(name: str) -> str:
+    """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
+
+
+def quoted(name: str, escaping: Escaping) -> bytes:
+    """A name as an identifier in a statement.
+
+    `psycopg.sql` would refuse names beyond ASCII where the database's encoding is SQL_ASCII.
+    """
+    return bytes(escaping.escape_identifier(name.encode("utf-8", errors="surrogateescape")))
+
+
+def discover(connection: Connection[Row], role: str) -> Discovery:
+    """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(_Found)) as cursor:
+        cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+        found = cursor.execute(queries.load("leak_columns")).fetchall()
+    tables: list[Table] = []
+    skipped: list[Skipped] = []
+    for row in found:
+        forbidden = _forbidden(row, role)
+        if forbidden is not None:
+            skipped.append(forbidden)
+            continue
+        tables.append(_table(row))
+        if not all(row.readable):
+            skipped.append(_unreadable_columns(row, role))
+    return Discovery(tuple(tables), tuple(skipped))
+
+
+def _table(row: _Found) -> Table:
+    return Table(
+        oid=row.oid,
+        schema=row.schema,
+        name=row.table,
+        kind=_KINDS[row.kind],
+        columns=tuple(name for name, can_read in zip(row.columns, row.readable, strict=True) if can_read),
+        has_created_at=bool(row.has_created_at),
+        relations=row.relations,
+        pages=row.pages,
+    )
+
+
+def _forbidden(row: _Found, role: str) -> Skipped | None:
+    """Why nothing at all may be read of a table, and what would help; None if something may."""
+    if row.kind == "f":
+        return _skipped(row, "foreign table: not checked", "check the server that it stands for")
+    if row.has_foreign_partition:
+        return _skipped(row, "foreign partitions: not checked", "check the servers that they stand for")
+    # `schema_usage` is NULL if the schema is gone by now.
+    missing = [] if row.schema_usage is not False else [f"USAGE ON SCHEMA {_quoted_for_people(row.schema)}"]
+    if not any(row.readable):
+        missing.append(f"SELECT ON {_qualified(row)}")
+    if missing:
+        hint = "; ".join(f"GRANT {privilege} TO {_quoted_for_people(role)}" for privilege in missing)
+        return _skipped(row, f"no {' and no '.join(part.split()[0] for part in missing)} privilege", hint)
+    if row.row_security:
+        owner = "" if row.owner_too else f", or check as the table's owner {_quoted_for_people(row.owner)}"
+        return _skipped(row, "row-level security", f"ALTER ROLE {_quoted_for_people(role)} BYPASSRLS{owner}")
+    return None
+
+
+def _unreadable_columns(row: _Found, role: str) -> Skipped:
+    columns = [name for name, can_read in zip(row.columns, row.readable, strict=True) if not can_read]
+    return _skipped(
+        row,
+        f"no SELECT privilege on {', '.join(map(shown, columns))}; the other columns were checked",
+        f"GRANT SELECT ({', '.join(map(_quoted_for_people, columns))}) ON {_qualified(row)}"
+        f" TO {_quoted_for_people(role)}",
+    )
+
+
+def _skipped(row: _Found, reason: str, hint: str) -> Skipped:
+    return Skipped(shown(row.schema), shown(row.table), reason, hint)
+
+
+def _qualified(row: _Found) -> str:
+    return f"{_quoted_for_people(row.schema)}.{_quoted_for_people(row.table)}"
+
+
+def _quoted_for_people(name: str) -> str:
+    doubled = shown(name).replace('"', '""')
+    return f'"{doubled}"'

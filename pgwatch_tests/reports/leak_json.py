@@ -1,0 +1,54 @@
+"""A scan for leaks as the JSON document `pgwatch-tests.leaks/1` (DESIGN §3)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+
+
+def document(report: LeakReport) -> str:
+    """The whole report. ASCII only, so that any text in it survives any pipe."""
+    return json.dumps(
+        {
+            "schema": "pgwatch-tests.leaks/1",
+            "checked_at": _time(report.checked_at),
+            "server_version": report.server_version,
+            "database": report.database,
+            "markers": report.markers,
+            "mode": "marked",
+            "baseline": None,
+            # What was looked for at all: an empty `leftovers` says nothing about what isn't named here.
+            "checked": ["rows"],
+            "total": report.total,
+            "complete": report.complete,
+            "tables": [_table(leak) for leak in report.tables],
+            "skipped": [_skipped(table) for table in report.skipped],
+            "leftovers": [],
+        },
+        indent=2,
+    )
+
+
+def _table(leak: TableLeak) -> dict[str, object]:
+    return {
+        "schema": leak.schema,
+        "table": leak.table,
+        "columns": leak.columns,
+        "rows": leak.rows,
+        "oldest": _time(leak.oldest),
+        "newest": _time(leak.newest),
+        "samples": leak.samples,
+        "attribution": [],
+    }
+
+
+def _skipped(table: Skipped) -> dict[str, object]:
+    return {"schema": table.schema, "table": table.table, "reason": table.reason, "hint": table.hint}
+
+
+def _time(time: datetime | None) -> str | None:
+    if time is None:
+        return None
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,251 @@
+"""`pgwatch-tests leaks` as people and pipelines run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.demo.embedded import EmbeddedServer
+from tests.leaks.scanning import insert, make_slow_table
+from tests.sessions import Connect, Database, MakeRole
+from tests.waiting import wait_until
+
+COMMAND = [sys.executable, "-m", "pgwatch_tests", "leaks"]
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection[TupleRow]:
+    """A superuser's session in the test's database."""
+    return connect(autocommit=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A directory without any configuration of ours above it."""
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "PYTEST")) and name != "DATABASE_URL"
+    }
+    return {**kept, "PYTHONPATH": str(Path(__file__).parent.parent.parent), **(extra or {})}
+
+
+def leaks(
+    home: Path, *arguments: str, extra: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, cwd=home, env=environment(extra), timeout=60
+    )
+
+
+def test_the_exit_codes_of_a_gate(
+    owner: Connection[TupleRow], server: EmbeddedServer, database: Database, make_role: MakeRole, home: Path
+) -> None:
+    role = make_role()
+    owner.execute("CREATE TABLE users (email text)")
+    owner.execute("CREATE TABLE secret (email text)")
+    owner.execute("CREATE TABLE hidden (email text)")
+    owner.execute("ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
+    insert(owner, "users", *(f"user{i}@test.example.com" for i in range(7)), "real@example.com")
+    owner.execute(f'GRANT SELECT ON users, hidden TO "{role}"'.encode())
+    dsn = server.dsn(database.name, role)
+
+    found = leaks(home, "--dsn", dsn, "--fail")
+    owner.execute("DELETE FROM users WHERE email LIKE '%@test.example.com'")
+    incomplete = leaks(home, "--dsn", dsn, "--fail")
+    merely_reported = leaks(home, "--dsn", dsn)
+    owner.execute("DROP TABLE secret, hidden")
+    clean = leaks(home, "--dsn", dsn, "--fail")
+
+    assert found.returncode == 1
+    assert "7 leaked rows in 1 table; 2 tables not checked" in found.stdout
+    assert "row-level security" in found.stdout
+    assert f'GRANT SELECT ON "public"."secret" TO "{role}"' in found.stdout
+    assert incomplete.returncode == 4
+    assert "no leaked rows; 2 tables not checked" in incomplete.stdout
+    assert merely_reported.returncode == 0
+    assert merely_reported.stdout == incomplete.stdout
+    assert clean.returncode == 0
+    assert clean.stdout.startswith("no leaked rows\n")
+    assert [run.stderr for run in (found, incomplete, merely_reported, clean)] == [""] * 4
+
+
+def test_json_to_a_file(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    insert(owner, "users", "a@test.example.com")
+
+    run = leaks(home, "-d", database.dsn, "--fail", "--format", "json", "-o", "leaks.json")
+
+    assert (run.returncode, run.stdout, run.stderr) == (1, "", "")
+    document = json.loads((home / "leaks.json").read_text(encoding="utf-8"))
+    assert (document["schema"], document["total"], document["complete"]) == ("pgwatch-tests.leaks/1", 1, True)
+    assert document["tables"][0]["table"] == "users"
+
+
+def test_markers_from_the_command_line(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    insert(owner, "users", "a@test.example.com", "QA-1", "e2e_77")
+
+    run = leaks(home, "-d", database.dsn, "--marker", "qa-%", "--marker", r"re:^e2e_\d+$", "--format", "json")
+
+    document = json.loads(run.stdout)
+    assert document["total"] == 2
+    assert document["markers"] == ["qa-%", r"re:^e2e_\d+$"]
+
+
+def test_no_server_is_one_line_without_the_password(home: Path) -> None:
+    run = leaks(home, "--dsn", f"postgresql://someone:verysecret@/x?host={home}", "--fail")
+
+    assert run.returncode == 3
+    assert run.stdout == ""
+    assert len(run.stderr.splitlines()) == 1
+    assert "verysecret" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--marker", "%"], "would match every row"),
+        (["--marker", "re:^("], "isn't a regular expression"),
+        (["--marker", "a\\"], "ends in a backslash"),
+    ],
+)
+def test_markers_that_cant_be_used(
+    database: Database, home: Path, arguments: list[str], message: str
+) -> None:
+    run = leaks(home, "--dsn", database.dsn, *arguments)
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert message in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_locked_catalogs_are_no_verdict(database: Database, connect: Connect, home: Path) -> None:
+    connect().execute("LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
+
+    run = leaks(home, "--dsn", database.dsn)
+
+    assert (run.returncode, run.stdout) == (4, "")
+    assert "nothing was checked" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def backends(owner: Connection[TupleRow], state: str = "%") -> int:
+    row = owner.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
+        " AND datname = current_database() AND state LIKE %s",
+        [state],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def is_counting(owner: Connection[TupleRow]) -> bool:
+    row = owner.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
+        " AND datname = current_database() AND state = 'active' AND query LIKE '%count(*)%'"
+    ).fetchone()
+    return row is not None
+
+
+def test_interrupted(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    make_slow_table(owner, "slow")
+    with subprocess.Popen(
+        [*COMMAND, "--dsn", database.dsn],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment(),
+    ) as process:
+        wait_until(lambda: is_counting(owner))
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=10)
+
+    # click ends the terminal's line, which shows ^C, before that.
+    assert (process.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
+    wait_until(lambda: backends(owner) == 0, timeout_s=3)
+
+
+def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    if owner.info.server_version < 140000:
+        pytest.skip("a server before 14 doesn't look whether its client is still there")
+    make_slow_table(owner, "slow")
+    with subprocess.Popen([*COMMAND, "--dsn", database.dsn], cwd=home, env=environment()) as process:
+        wait_until(lambda: is_counting(owner))
+        process.kill()
+        process.wait()
+
+    wait_until(lambda: backends(owner) == 0, timeout_s=8)
+
+
+def test_progress_in_lines(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    make_slow_table(owner, "slow")
+
+    run = leaks(home, "--dsn", database.dsn, extra={"PGWATCH_COUNT_TIMEOUT": "1.5"})
+
+    assert run.returncode == 0
+    assert "timed out after 1.5 s" in run.stdout
+    assert run.stderr == "pgwatch-tests: counted in 0 of 1 tables\n"
+
+
+def test_progress_as_a_bar(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    make_slow_table(owner, "slow")
+    terminal, end = pty.openpty()
+
+    with subprocess.Popen(
+        [*COMMAND, "--dsn", database.dsn],
+        stdout=subprocess.DEVNULL,
+        stderr=end,
+        cwd=home,
+        env=environment({"PGWATCH_COUNT_TIMEOUT": "1.5", "TERM": "xterm"}),
+    ):
+        os.close(end)
+        shown = drained(terminal)
+
+    assert "counting in tables" in shown
+    assert "1/1" in shown
+    # The cursor is back.
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def drained(terminal: int) -> str:
+    """What is written to a terminal until nobody has it open any more."""
+    pieces = []
+    with open(terminal, "rb", buffering=0) as stream:
+        while True:
+            try:
+                piece = stream.read(4096)
+            except OSError:  # how Linux says the end
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+    return b"".join(pieces).decode()
+
+
+def test_help_shows_an_example_and_loads_no_database_driver() -> None:
+    code = (
+        "import sys; from pgwatch_tests.cli.leaks import command; import click;"
+        "print(command.get_help(click.Context(command)));"
+        "print('LOADED', *({'psycopg', 'sqlalchemy', 'textual', 'tabulate'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+
+    assert "Example: pgwatch-tests leaks --fail" in run.stdout
+    assert run.stdout.splitlines()[-1] == "LOADED"

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def loaded_by(statement: str, *modules: str) -> set[str]:
+    """Which of the modules a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; print(*sorted(set({modules!r}) & set(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(output.stdout.split())
+
+
+def test_leaks_know_neither_the_dashboard_nor_the_command_line() -> None:
+    loaded = loaded_by(
+        "import pgwatch_tests.leaks.count",
+        "textual",
+        "click",
+        "sqlalchemy",
+        "tabulate",
+        "pgwatch_tests.locks",
+    )
+
+    assert loaded == set()
+
+
+def test_markers_and_reports_know_no_database_driver() -> None:
+    statement = (
+        "import pgwatch_tests.leaks.markers, pgwatch_tests.leaks.samples, "
+        "pgwatch_tests.reports.leak_table, pgwatch_tests.reports.leak_json"
+    )
+
+    assert loaded_by(statement, "psycopg", "sqlalchemy", "textual", "click") == set()
