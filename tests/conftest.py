@@ -1,0 +1,110 @@
+"""A real server for each worker, a database for each test, and connections that never stay open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
+from tests.server_places import server_directory
+from tests.sessions import Connect, Database, MakeRole, close_at_once, unique_name
+
+
+@pytest.fixture(scope="session")
+def programs() -> ServerPrograms:
+    """PostgreSQL's programs: those of PGWATCH_PG_BIN, or of the demo's wheel."""
+    return find_programs()
+
+
+@pytest.fixture(scope="session")
+def template(programs: ServerPrograms) -> Iterator[Path]:
+    """The data directory of a server that never runs, for others to copy."""
+    unstarted = EmbeddedServer(programs, server_directory())
+    try:
+        unstarted.initialise()
+        yield unstarted.data_directory
+    finally:
+        unstarted.close()
+
+
+@pytest.fixture(scope="session")
+def server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """This worker's server. Don't stop it: a test that wants to starts its own from `template`."""
+    settings = {"wal_level": "logical", "autovacuum": "off"}
+    with EmbeddedServer(programs, server_directory(), settings, template) as started:
+        yield started
+
+
+@pytest.fixture
+def database(server: EmbeddedServer) -> Iterator[Database]:
+    """An empty database, dropped when the test ends, whoever is still connected to it."""
+    name = unique_name()
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield Database(name, server.dsn(name))
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        _roll_back_prepared(administrator, server.dsn(name), name)
+        administrator.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _roll_back_prepared(administrator: Connection[TupleRow], dsn: str, database: str) -> None:
+    """Ends the prepared transactions of a database; they would keep it from being dropped."""
+    query = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
+    found = administrator.execute(query, [database]).fetchall()
+    if found:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for (gid,) in found:
+                connection.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+
+
+@pytest.fixture
+def make_role(server: EmbeddedServer, database: Database) -> Iterator[MakeRole]:
+    """Creates login roles; they and what they own in the test's database are dropped at its end."""
+    made: list[sql.Identifier] = []
+
+    def make(options: LiteralString = "") -> str:
+        name = unique_name("test_role")
+        with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+            administrator.execute(
+                sql.SQL("CREATE ROLE {} LOGIN {}").format(sql.Identifier(name), sql.SQL(options))
+            )
+        made.append(sql.Identifier(name))
+        return name
+
+    yield make
+    if made:
+        with psycopg.connect(database.dsn, autocommit=True) as administrator:
+            for role in made:
+                administrator.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
+                administrator.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+@pytest.fixture
+def connect(
+    server: EmbeddedServer,
+    database: Database,
+    make_role: MakeRole,  # so that connections are closed before their roles are dropped
+) -> Iterator[Connect]:
+    """Opens connections to the test's database, or another; closed at its end, even if they are blocked."""
+    opened: list[Connection[TupleRow]] = []
+    own = database.name
+
+    def open_connection(
+        application_name: str | None = None,
+        database: str | None = None,
+        user: str | None = None,
+        autocommit: bool = False,
+    ) -> Connection[TupleRow]:
+        dsn = server.dsn(database or own, user or "postgres")
+        connection = psycopg.connect(dsn, autocommit=autocommit, application_name=application_name)
+        opened.append(connection)
+        return connection
+
+    yield open_connection
+    close_at_once(opened, server.dsn())
