@@ -16,6 +16,7 @@ from pgwatch_tests.server.application_name import parse
 
 NOTHING_BLOCKED = "Nothing is blocked."
 _WIDTH = 100
+_BESIDE = "│  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def header(snapshot: LockSnapshot) -> str:
     return " · ".join(parts)
 
 
-def text(snapshot: LockSnapshot, queries: bool = True) -> str:
+def text(snapshot: LockSnapshot) -> str:
     """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
     picture = LockPicture(snapshot)
     lines = [header(snapshot), ""]
@@ -137,24 +138,24 @@ def text(snapshot: LockSnapshot, queries: bool = True) -> str:
         lines.append(NOTHING_BLOCKED)
     for tree in picture.forest:
         rows = list(_rows(picture, tree))
-        lines.append(_root_line(picture, rows[0]))
         found = diagnose(picture, tree.node)
-        lines += _wrapped(plain(found.explanation), "│  " if tree.children else "   ")
-        lines += _wrapped(f"→ {plain(found.advice)}", "│  " if tree.children else "   ")
-        lines += _query(picture, rows[0], "│  " if tree.children else "   ") if queries else []
+        lines += _root_lines(picture, rows[0])
+        lines += _wrapped(plain(found.explanation))
+        lines += _wrapped(f"→ {plain(found.advice)}")
+        lines += _query(picture, rows[0])
         lines += [_waiter_line(row) for row in rows[1:]]
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _root_line(picture: LockPicture, row: TreeRow) -> str:
+def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
     total, directly = picture.blocks(row.party), picture.blocks_directly(row.party)
     since = f" for {row.age}" if row.age else ""
     longest = seconds(picture.longest_wait_s(row.party))
-    return (
-        f"{row.who}  {row.test}  {row.state}{since}, "
-        f"blocks {total} ({directly} directly), longest wait {longest}"
-    )
+    return [
+        f"{row.who}  {row.test}  {row.state}{since}",
+        f"{_BESIDE}blocks {total} ({directly} directly), longest wait {longest}",
+    ]
 
 
 def _waiter_line(row: TreeRow) -> str:
@@ -164,17 +165,17 @@ def _waiter_line(row: TreeRow) -> str:
     return f"{row.prefix}{row.who}  {row.test}  {row.verb} {row.wait} for {row.waits_for}{behind}"
 
 
-def _query(picture: LockPicture, row: TreeRow, indent: str) -> list[str]:
+def _query(picture: LockPicture, row: TreeRow) -> list[str]:
     session = picture.sessions.get(row.party)
     if session is None or not session.query:
         return []
     words = "last query" if session.state != "active" else "query"
-    return [f"{indent}{words}: {plain(one_line(session.query), 90)}"]
+    return [f"{_BESIDE}{words}: {plain(one_line(session.query), 90)}"]
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(
-        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+        text, _WIDTH, initial_indent=_BESIDE, subsequent_indent=_BESIDE, break_long_words=False
     )
 
 

@@ -76,6 +76,14 @@ def short_seconds(value_s: float | None) -> str:
     return f"{hours // 24}d{hours % 24}h"
 
 
+def shortened_middle(text: str, width: int) -> str:
+    """`text` in at most `width` characters, cut in its middle: `row of instru…les (id=2)`."""
+    if len(text) <= width:
+        return text
+    tail = max(0, width - 1) // 2
+    return text[: max(0, width - 1 - tail)] + "…"[:width] + text[len(text) - tail :]
+
+
 def shortened_left(text: str, width: int) -> str:
     """`text` in at most `width` characters, cut at its beginning: a test's own name is at the end."""
     if len(text) <= width:

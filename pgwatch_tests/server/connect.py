@@ -121,7 +121,8 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
             f"cannot connect ({dsn.source}): no answer from the server in {timeout_s:g} s"
         ) from None
     except psycopg.Error as error:
-        raise CannotConnectError(f"cannot connect ({dsn.source}): {redact(str(error), dsn)}") from None
+        reason = redact(str(error), dsn).removeprefix("connection is bad: ")
+        raise CannotConnectError(f"cannot connect ({dsn.source}): {reason}") from None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from pgwatch_tests.leaks.model import LeakReport
@@ -99,7 +100,7 @@ class Dashboard(App[int]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.query_one(StatusLine).refresh_s = self._refresh_s
+        self._base.query_one(StatusLine).refresh_s = self._refresh_s
         # Bound to the app, not to a screen: they go on under a dialog, and end with the app.
         self.run_worker(self._locks_poller.run(), name="locks", group="locks", exit_on_error=True)
         self.run_worker(self._leaks_poller.run(), name="leaks", group="leaks", exit_on_error=True)
@@ -112,7 +113,9 @@ class Dashboard(App[int]):
         return pause_s(snapshot.blocked, took_s, self._refresh_s)
 
     def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
-        line = self.query_one(StatusLine)
+        if self._is_closing:
+            return
+        line = self._base.query_one(StatusLine)
         if isinstance(outcome, PollFailed):
             line.trouble = outcome.reason
             self._grow_older()
@@ -125,26 +128,40 @@ class Dashboard(App[int]):
         self._show_active()
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
+        if self._is_closing:
+            return
         if isinstance(outcome, PollFailed):
             self._leaks_trouble = outcome.reason
         else:
             self._leaks, self._leaks_trouble = outcome.value, ""
-            self.query_one(StatusLine).leaks = outcome.value
+            self._base.query_one(StatusLine).leaks = outcome.value
         if self._active == "leaks-tab":
             self._show_active()
 
+    @property
+    def _base(self) -> Screen[object]:
+        """The dashboard's own screen, also while a dialog is over it."""
+        return self.screen_stack[0]
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether the screen is being taken down: the last poll may come home just then."""
+        return not self.screen_stack or not self._base.query(StatusLine)
+
     def _grow_older(self) -> None:
-        self.query_one(StatusLine).age_s = math.floor(self._clock() - self._snapshot_at_s)
+        if self._is_closing:
+            return
+        self._base.query_one(StatusLine).age_s = math.floor(self._clock() - self._snapshot_at_s)
 
     # What is shown.
 
     @property
     def _active(self) -> str:
-        return self.screen_stack[0].query_one(TabbedContent).active
+        return self._base.query_one(TabbedContent).active
 
     def _show_active(self) -> None:
         """Renders the visible tab only; the others catch up when they are opened."""
-        base = self.screen_stack[0]
+        base = self._base
         text = self._searches.get(self._active, "")
         match self._active:
             case "locks-tab":
@@ -155,27 +172,29 @@ class Dashboard(App[int]):
                 base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text)
 
     def _table(self) -> LiveTable:
-        return self.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
+        return self._base.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
 
     def _focus_table(self) -> None:
         self._table().focus()
 
     def on_tabbed_content_tab_activated(self, _: TabbedContent.TabActivated) -> None:
+        if self._is_closing:
+            return
         self._show_active()
         self._show_filter()
 
     def _selected(self) -> Party | None:
         if self._active == "locks-tab":
-            return self.query_one(LocksView).selected
+            return self._base.query_one(LocksView).selected
         if self._active == "sessions-tab":
-            return self.query_one(SessionsView).selected
+            return self._base.query_one(SessionsView).selected
         return None
 
     # Keys.
 
     def action_tab(self, tab: str) -> None:
         """Opens a tab."""
-        self.query_one(TabbedContent).active = tab
+        self._base.query_one(TabbedContent).active = tab
         self._focus_table()
 
     def action_move(self, rows: int) -> None:
@@ -194,7 +213,7 @@ class Dashboard(App[int]):
         """Stops polling, or goes on."""
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
-        self.query_one(StatusLine).paused = self._locks_poller.paused
+        self._base.query_one(StatusLine).paused = self._locks_poller.paused
 
     def action_refresh(self) -> None:
         """Polls and counts now."""
@@ -208,13 +227,13 @@ class Dashboard(App[int]):
         candidates = slower[:1] if steps > 0 else faster[-1:]
         if candidates:
             self._refresh_s = candidates[0]
-            self.query_one(StatusLine).refresh_s = self._refresh_s
+            self._base.query_one(StatusLine).refresh_s = self._refresh_s
             self._locks_poller.poll_now()
 
     def action_sort(self) -> None:
         """Sorts the sessions another way."""
         if self._active == "sessions-tab":
-            self.notify(f"sorted by {self.query_one(SessionsView).sort_next()}", timeout=2)
+            self.notify(f"sorted by {self._base.query_one(SessionsView).sort_next()}", timeout=2)
 
     def action_detail(self) -> None:
         """Shows everything about the selected session."""
@@ -255,7 +274,7 @@ class Dashboard(App[int]):
 
     def action_filter(self) -> None:
         """Opens the filter's input."""
-        entry = self.query_one("#filter", Input)
+        entry = self._base.query_one("#filter", Input)
         entry.value = self._searches.get(self._active, "")
         entry.add_class("open")
         entry.focus()
@@ -263,14 +282,14 @@ class Dashboard(App[int]):
     def action_end_filter(self) -> None:
         """Shows everything again."""
         self._searches.pop(self._active, None)
-        self.query_one("#filter", Input).value = ""
+        self._base.query_one("#filter", Input).value = ""
         self._show_filter()
         self._focus_table()
         self._show_active()
 
     def _show_filter(self) -> None:
         text = self._searches.get(self._active, "")
-        entry = self.query_one("#filter", Input)
+        entry = self._base.query_one("#filter", Input)
         if not entry.has_focus:
             entry.value = text
         entry.set_class(bool(text), "open")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -10,8 +10,6 @@ from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.widgets import DataTable
-
-from pgwatch_tests.reports.plain_text import shortened_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +19,8 @@ class Column:
     label: str
     width: int = 0
     share: int = 0
-    keep_end: bool = False
-    """Cut at the beginning where it doesn't fit."""
+    cut: Callable[[str, int], str] | None = None
+    """How a cell that doesn't fit is shortened; at its end by default."""
     right: bool = False
 
 
@@ -83,7 +81,7 @@ class LiveTable(DataTable[Text]):
     def _cells(self, row: LiveRow) -> list[Text]:
         cells = []
         for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True):
-            shown = shortened_left(cell, width) if column.keep_end else cell
+            shown = column.cut(cell, width) if column.cut else cell
             cells.append(
                 Text(
                     shown,

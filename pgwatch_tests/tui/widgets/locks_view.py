@@ -9,14 +9,20 @@ from textual.widgets import DataTable, Static
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, tree_rows
-from pgwatch_tests.reports.plain_text import one_line, plain, plain_lines
+from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, lock_facts, tree_rows
+from pgwatch_tests.reports.plain_text import (
+    one_line,
+    plain,
+    plain_lines,
+    shortened_left,
+    shortened_middle,
+)
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 
 _COLUMNS = (
     Column("Session", 12),
-    Column("Test", share=9, keep_end=True),
-    Column("Doing", share=11),
+    Column("Test", share=9, cut=shortened_left),
+    Column("Doing", share=11, cut=shortened_middle),
     Column("For", 6, right=True),
     Column("Blocks", 6, right=True),
 )
@@ -90,6 +96,7 @@ class LocksView(Vertical):
             return
         found = diagnose(self._picture, row.root)
         lines = [plain(found.explanation), f"→ {plain(found.advice)}"]
+        lines += [f"{row.who} {fact}" for fact in lock_facts(self._picture, row.party)[:1]]
         session = self._picture.sessions.get(row.party)
         if session is not None and session.query:
             words = "runs" if session.state == "active" else "ran last"

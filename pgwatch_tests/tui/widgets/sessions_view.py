@@ -10,12 +10,12 @@ from textual.widgets import Static
 
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.reports.lock_tree import name_of
-from pgwatch_tests.reports.plain_text import one_line, plain, short_seconds
+from pgwatch_tests.reports.plain_text import one_line, plain, short_seconds, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 
 _COLUMNS = (
     Column("PID", 7, right=True),
-    Column("Test", share=10, keep_end=True),
+    Column("Test", share=10, cut=shortened_left),
     Column("State", 11),
     Column("For", 6, right=True),
     Column("Waits on", 9),

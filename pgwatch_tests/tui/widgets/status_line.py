@@ -76,19 +76,15 @@ class StatusLine(Vertical):
             return "connecting …" if not self.trouble else "not connected"
         clients = snapshot.clients
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
-        parts = [
-            plain(snapshot.database, 24),
-            f"PG {plain(snapshot.server_version)}",
-            f"{len(clients)} sessions",
-            f"{idle} idle in tx",
-            f"{snapshot.blocked} blocked",
-        ]
+        # Where the line is too short for all, what matters least is cut.
+        parts = [plain(snapshot.database, 24), f"{snapshot.blocked} blocked"]
         if snapshot.deadlocks or snapshot.probable_deadlocks:
             parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
         if self.leaks is not None:
             missing = "" if self.leaks.complete else "+"
             parts.append(f"{self.leaks.total}{missing} leaked")
+        parts += [f"{len(clients)} sessions", f"{idle} idle in tx"]
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
-        parts.append(f"{self.refresh_s:g}s")
+        parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]
         return " · ".join(parts)

@@ -1,0 +1,49 @@
+"""Checks an installed wheel, run in a directory that holds no checkout: queries, version, a live scan."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pgwatch_tests
+from pgwatch_tests import queries
+
+COMMAND = Path(sys.executable).parent / "pgwatch-tests"
+
+
+def output_of(*arguments: str) -> str:
+    """stdout of the installed command. Raises CalledProcessError if it fails."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    ).stdout
+
+
+def main() -> None:
+    """Prints a line for each thing that works; ends with an AssertionError at the first that doesn't."""
+    package = Path(pgwatch_tests.__file__).parent
+    assert "site-packages" in package.parts, package
+    assert queries.directory().is_relative_to(package), queries.directory()
+    names = queries.names()
+    assert names
+    for name in names:
+        assert queries.load(name).startswith("-- "), name
+    print(f"{len(names)} queries load")
+
+    version = output_of("--version").strip()
+    assert version == f"pgwatch-tests {pgwatch_tests.__version__}", version
+    print(version)
+
+    live = output_of("demo", "--once")
+    assert "blocks " in live, live
+    assert "leaked row" in live, live
+    print("a scan of a live server finds blockers and leaks")
+
+
+if __name__ == "__main__":
+    main()

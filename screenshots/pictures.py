@@ -1,0 +1,70 @@
+"""The dashboard, driven on a recording and drawn as SVG."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.record.snapshot_file import Recording
+from pgwatch_tests.tui.app import Dashboard
+
+FOLDER = Path(__file__).parent
+RECORDING = FOLDER / "demo.json"
+
+# name -> size, and the keys that lead there
+_SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
+    "locks.svg": ((116, 32), ()),
+    "locks-80x24.svg": ((80, 24), ("down",)),
+    "sessions.svg": ((116, 32), ("2",)),
+    "leaks.svg": ((116, 32), ("3",)),
+    "detail.svg": ((116, 32), ("down", "enter")),
+}
+_VERSION = re.compile(r"<!-- textual (\S+) -->")
+_TEXT = re.compile(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>')
+
+
+def draw(recording: Recording) -> dict[str, str]:
+    """All pictures by file name. The last snapshot of `recording` is what they show."""
+    return asyncio.run(_draw_all(recording))
+
+
+async def _draw_all(recording: Recording) -> dict[str, str]:
+    return {name: await _draw(recording, size, keys) for name, (size, keys) in _SCENES.items()}
+
+
+async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ...]) -> str:
+    async def read_locks() -> LockSnapshot:
+        return recording.locks[-1]
+
+    async def read_leaks() -> LeakReport:
+        assert recording.leaks is not None
+        return recording.leaks
+
+    app = Dashboard(read_locks, read_leaks, clock=lambda: 0.0)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        for key in keys:
+            await pilot.press(key)
+        await pilot.pause()
+        picture = app.export_screenshot(title="pgwatch-tests")
+    return f"<!-- textual {version('textual')} -->\n{picture}"
+
+
+def same(drawn: str, kept: str) -> bool:
+    """Whether two pictures show the same: to the letter if one version of textual drew both, else by text."""
+    if _VERSION.findall(drawn) == _VERSION.findall(kept):
+        return drawn == kept
+    return text_of(drawn) == text_of(kept)
+
+
+def text_of(picture: str) -> list[str]:
+    """The text in a picture, line by line."""
+    lines: dict[float, str] = {}
+    for y, text in _TEXT.findall(picture):
+        lines[float(y)] = lines.get(float(y), "") + html.unescape(text).replace("\xa0", " ")
+    return [" ".join(lines[y].split()) for y in sorted(lines)]

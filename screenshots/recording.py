@@ -1,0 +1,43 @@
+"""Records the demo: the moment in which most is blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.demo.run import running_demo
+from pgwatch_tests.leaks.count import scan
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.record.snapshot_file import Recording
+
+_FOR_S = 30.0
+
+
+def record() -> Recording:
+    """The most telling snapshot of half a minute of the demo, with the leaks at its end."""
+    with running_demo(print) as demo:
+        settings = Settings(dsn=Dsn(demo.dsn, "the demo"))
+        best = asyncio.run(_best_moment(settings))
+        return Recording((best,), scan(settings))
+
+
+async def _best_moment(settings: Settings) -> LockSnapshot:
+    best: LockSnapshot | None = None
+    until_s = time.monotonic() + _FOR_S
+    async with LockWatch(settings) as watch:
+        while time.monotonic() < until_s:
+            seen = await watch.read()
+            if best is None or _told(seen) > _told(best):
+                best = seen
+            await asyncio.sleep(0.25)
+    assert best is not None
+    return best
+
+
+def _told(snapshot: LockSnapshot) -> int:
+    edges = snapshot.shown_edges
+    roots = {edge.blocker for edge in edges} - {edge.waiter for edge in edges}
+    # Each root is another story, each waiter a part of one.
+    return len(roots) + snapshot.blocked

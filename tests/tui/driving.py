@@ -1,0 +1,74 @@
+"""A dashboard fed by hand: each poll returns, or raises, what the test put in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from textual.widgets import Static
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.tui.app import Dashboard
+
+T = TypeVar("T")
+NEVER = 10_000.0
+"""Seconds: such a pace never polls by itself in a test."""
+
+
+@dataclass
+class Feed:
+    """Answers polls. `stuck` makes them hang for ever, as a stopped server does."""
+
+    locks: LockSnapshot | PgwatchError
+    leaks: LeakReport | PgwatchError
+    stuck: bool = False
+    polls: int = 0
+    now_s: float = 0.0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read_locks(self) -> LockSnapshot:
+        self.polls += 1
+        self.asked.set()
+        if self.stuck:
+            await asyncio.Event().wait()
+        return _answer(self.locks)
+
+    async def read_leaks(self) -> LeakReport:
+        return _answer(self.leaks)
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def dashboard(self, export_to: Path | None = None, refresh_s: float = NEVER) -> Dashboard:
+        """The dashboard that reads from here."""
+        return Dashboard(
+            self.read_locks, self.read_leaks, refresh_s=refresh_s, clock=self.clock, export_to=export_to
+        )
+
+
+def _answer(value: T | PgwatchError) -> T:
+    if isinstance(value, PgwatchError):
+        raise value
+    return value
+
+
+def leak_report(*tables: TableLeak, skipped: tuple[Skipped, ...] = ()) -> LeakReport:
+    """A report with those tables in it."""
+    checked_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    return LeakReport(checked_at, "18.1", "test_app", ("test email",), 12, tables, skipped, 0.1)
+
+
+def text_of(app: Dashboard, selector: str) -> str:
+    """What a Static of the base screen says."""
+    return str(app.screen_stack[0].query_one(selector, Static).render())
+
+
+def screen_text(app: Dashboard) -> str:
+    """The whole screen as it is drawn, line by line."""
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)

@@ -1,0 +1,297 @@
+"""The dashboard by its keys, fed with snapshots."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.leaks.model import Skipped, TableLeak
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.widgets.locks_view import LocksView
+from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.driving import Feed, leak_report, screen_text, text_of
+
+SIZES = [(80, 24), (140, 40)]
+
+
+def blocked_snapshot(*, waiters: int = 2, after_s: float = 0.0) -> LockSnapshot:
+    edges = tuple(edge(pid, 1, target="row of accounts (id=42)") for pid in range(2, 2 + waiters))
+    root = session(1, "pytest:gw0 tests/test_booking.py::test_root", "idle in transaction")
+    return settle(None, snapshot(edges, (root,), after_s))
+
+
+def feed(locks: LockSnapshot | None = None) -> Feed:
+    return Feed(locks or blocked_snapshot(), leak_report())
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    """Both pollers have told what they know, and it is drawn."""
+    await pilot.pause()
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_tree_its_root_and_the_advice(size: tuple[int, int]) -> None:
+    app = feed().dashboard()
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "row of accounts (id=42)" in drawn
+        assert "test_root" in drawn
+        assert "├ 2" in drawn
+        assert "└ 3" in drawn
+        assert "left a transaction open" in drawn
+        assert "pg_terminate_backend(1)" in drawn
+        assert "2 blocked" in drawn.splitlines()[0]
+        assert max(len(line) for line in drawn.splitlines()) <= size[0]
+
+
+async def test_nothing_blocked_and_nothing_leaked() -> None:
+    app = feed(snapshot()).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "Nothing is blocked." in screen_text(app)
+        await pilot.press("2")
+        assert "No session but ours." in screen_text(app)
+        await pilot.press("3")
+        await settled(pilot)
+        assert "No test rows were left behind." in screen_text(app)
+
+
+async def test_leaks_and_what_was_not_checked() -> None:
+    leak = TableLeak("public", "users", "table", ("email",), 7, samples=("par…@test.example.com",))
+    skipped = Skipped("public", "secrets", "no SELECT privilege", "GRANT SELECT ON secrets TO app")
+    source = feed()
+    source.leaks = leak_report(leak, skipped=(skipped,))
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("3")
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "public.users" in drawn
+        assert "7 leaked rows, 12 tables checked, 1 not checked" in drawn
+        assert "not checked: no SELECT" in drawn
+        assert "7+ leaked" in drawn
+
+
+async def test_the_cursor_stays_with_its_session() -> None:
+    source = feed(blocked_snapshot(waiters=8))
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "down", "j")
+        selected = app.query_one(LocksView).selected
+        assert selected is not None
+        assert selected.pid == 4
+        before = source.locks
+        assert isinstance(before, LockSnapshot)
+        source.locks = replace(before, edges=before.edges[1:])
+        await pilot.press("r")
+        await settled(pilot)
+        assert app.query_one(LocksView).selected == selected
+        assert app.query_one("#lock-tree", LiveTable).cursor_row == 2
+
+
+async def test_the_scroll_stays_where_it_was() -> None:
+    source = feed(blocked_snapshot(waiters=60))
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        table.scroll_to(y=20, animate=False)
+        await settled(pilot)
+        source.locks = blocked_snapshot(waiters=61, after_s=1)
+        await pilot.press("r")
+        await settled(pilot)
+        assert table.row_count == 62
+        assert table.scroll_y == 20
+
+
+async def test_stale_data_stays_with_a_banner_until_it_is_live_again() -> None:
+    source = feed()
+    good = source.locks
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "down")
+        source.locks = ConnectionLostError("the connection was lost: server closed the connection")
+        source.now_s = 12.0
+        await pilot.press("r")
+        await settled(pilot)
+        assert text_of(app, "#banner").startswith("stale, 12 s: the connection was lost")
+        assert "idle in tx" in screen_text(app)
+        source.locks = good
+        await pilot.press("r")
+        await settled(pilot)
+        assert not app.query_one("#banner").display
+        assert app.query_one("#sessions", LiveTable).cursor_row == 1
+
+
+async def test_without_any_answer_the_reason_is_shown() -> None:
+    source = feed()
+    source.locks = ConnectionLostError("connection refused")
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "no data yet: connection refused" in screen_text(app)
+
+
+async def test_leaving_while_a_poll_hangs() -> None:
+    source = feed()
+    source.stuck = True
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await source.asked.wait()
+        await pilot.press("q")
+    assert not app.is_running
+
+
+async def test_pause_and_go_on() -> None:
+    source = feed()
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("space")
+        polls = source.polls
+        await pilot.press("r", "r")
+        await settled(pilot)
+        assert source.polls == polls
+        assert "paused" in text_of(app, "#banner")
+        await pilot.press("space")
+        await settled(pilot)
+        assert source.polls > polls
+        assert not app.query_one("#banner").display
+
+
+async def test_pace() -> None:
+    app = feed().dashboard(refresh_s=1.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("plus")
+        assert text_of(app, "#figures").endswith("every 0.5 s")
+        await pilot.press("minus", "minus")
+        assert text_of(app, "#figures").endswith("every 2 s")
+
+
+async def test_filter() -> None:
+    two = settle(None, snapshot((edge(2, 1), edge(4, 3, target="advisory lock 7"))))
+    app = feed(two).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", *"ADVIS")
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        assert table.row_count == 2
+        await pilot.press("enter")
+        assert table.has_focus
+        await pilot.press("slash", *"zzz", "enter")
+        await settled(pilot)
+        assert "matches 'zzz'" in screen_text(app)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert table.row_count == 4
+
+
+async def test_detail_and_help_open_and_close() -> None:
+    app = feed().dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "enter")
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "pid 2" in drawn
+        assert "waits 1.0 s for row of accounts (id=42) as EXCLUSIVE" in drawn.replace("│\n", "")
+        await pilot.press("escape", "question_mark")
+        await settled(pilot)
+        assert "poll more often" in screen_text(app)
+        await pilot.press("escape")
+        assert len(app.screen_stack) == 1
+
+
+async def test_polls_go_on_under_a_dialog() -> None:
+    source = feed()
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await settled(pilot)
+        source.locks = blocked_snapshot(waiters=5, after_s=1)
+        app.action_refresh()
+        await settled(pilot)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert "5 blocked" in screen_text(app)
+
+
+async def test_sort() -> None:
+    sessions = (
+        replace(session(7, "b"), state="idle"),
+        replace(session(8, "a"), state="idle in transaction", state_age_s=1.0),
+        replace(session(9, "c"), state="idle in transaction", state_age_s=9.0),
+    )
+    app = feed(snapshot((), sessions)).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await settled(pilot)
+        table = app.query_one("#sessions", LiveTable)
+
+        def pids() -> list[str]:
+            return [table.get_row_at(row)[0].plain for row in range(table.row_count)]
+
+        assert pids() == ["9", "8", "7"]
+        await pilot.press("s")
+        assert pids() == ["8", "7", "9"]
+        await pilot.press("s")
+        assert pids() == ["7", "8", "9"]
+
+
+def schemas_in(folder: Path) -> list[str]:
+    return sorted(json.loads(path.read_text())["schema"] for path in folder.iterdir())
+
+
+async def test_export(tmp_path: Path) -> None:
+    app = feed().dashboard(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("e")
+        await pilot.press("3", "e")
+        await settled(pilot)
+    assert schemas_in(tmp_path) == ["pgwatch-tests.leaks/1", "pgwatch-tests.locks/1"]
+
+
+async def test_copy() -> None:
+    app = feed().dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "y")
+        assert app.clipboard == "UPDATE t SET n = 1"
+
+
+HOSTILE = "[red]boo[/red] [@click=app.quit]x[/]\n\x1b[31mred\x1b]0;owned\x07 \\xff \u202e {x} %s"
+
+
+async def test_hostile_text_is_shown_as_harmless_text() -> None:
+    root = session(1, HOSTILE, "idle in transaction", query=HOSTILE)
+    edges = (edge(2, 1, target=f"table {HOSTILE}"),)
+    leak = TableLeak(HOSTILE, HOSTILE, "table", (HOSTILE,), 1, samples=(HOSTILE,))
+    source = feed(settle(None, snapshot(edges, (root,))))
+    source.leaks = leak_report(leak, skipped=(Skipped(HOSTILE, HOSTILE, HOSTILE),))
+    app = source.dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        for keys in (["1"], ["enter"], ["escape", "2"], ["3"]):
+            await pilot.press(*keys)
+            await settled(pilot)
+            drawn = screen_text(app)
+            assert "\x1b" not in drawn
+            assert "\x07" not in drawn
+            assert "\u202e" not in drawn
+            assert "[red]boo[/red]" in drawn
