@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -20,6 +22,7 @@ COMMANDS = {
     "leaks": "Count the test rows that were left behind.",
 }
 
+INTERNAL_ERROR = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -70,6 +73,11 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Runs one command line. Returns its exit code; errors are one line on stderr."""
     debug = "--debug" in arguments
+    stdout = sys.stdout
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe that can't take a letter gets its code, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = group.main(arguments, prog_name="pgwatch-tests", standalone_mode=False)
         sys.stdout.flush()
@@ -83,11 +91,30 @@ def run(arguments: list[str]) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away (`| head`): what Python flushes at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return _pipe_is_closed()
+    except SystemExit:
+        # click swaps stdout when its pipe is closed, and leaves with a code that would read as "findings".
+        if sys.stdout is not stdout:
+            return _pipe_is_closed()
+        raise
     except PgwatchError as error:
         if debug:
             traceback.print_exc()
         click.echo(f"pgwatch-tests: {error}", err=True)
         return error.exit_code
+    except Exception as error:  # noqa: BLE001  # Python's own exit code for it would read as "findings"
+        if debug:
+            traceback.print_exc()
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        click.echo(
+            f"pgwatch-tests: internal error, please report it: {type(error).__name__} "
+            f"in {Path(where.filename).name}:{where.lineno} (--debug shows more)",
+            err=True,
+        )
+        return INTERNAL_ERROR
+
+
+def _pipe_is_closed() -> int:
+    # The reader went away (`| head`): what Python flushes at exit must not complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE

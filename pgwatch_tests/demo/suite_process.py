@@ -50,7 +50,8 @@ class Tally:
         """`120 tests, 9 failed (6 UniqueViolation, 3 DeadlockDetected)`."""
         failed = sum(self.failures.values())
         kinds = ", ".join(f"{count} {name}" for name, count in self.failures.items())
-        return f"{self.tests} {'test' if self.tests == 1 else 'tests'}, {failed} failed{f' ({kinds})' if kinds else ''}"
+        tests = "1 test" if self.tests == 1 else f"{self.tests} tests"
+        return f"{tests}, {failed} failed{f' ({kinds})' if kinds else ''}"
 
 
 class FlakySuite:

@@ -29,7 +29,7 @@ def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot
     if previous is not None:
         elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
     edges = tuple(_settled(edge, before.get(_key(edge)), elapsed_s) for edge in current.edges)
-    by_ends = {(edge.waiter, edge.blocker): edge for edge in edges}
+    by_ends = {(edge.waiter, edge.blocker): edge for edge in edges if edge.confirmed}
     certain: list[tuple[Party, ...]] = []
     probable: list[tuple[Party, ...]] = []
     for cycle in WaitForGraph(by_ends).cycles():

@@ -68,7 +68,7 @@ def _behind_transaction(
 
 
 def in_words(subject: Subject, names: Names) -> str:
-    """`row of accounts (id=42)`, `table users`, `unique key of users (transaction 812)`, `advisory lock 7`.
+    """`row of accounts (id=42)`, `table users`, `unique key of users`, `advisory lock 7`.
 
     OIDs stand for names that aren't known.
     """
@@ -96,7 +96,7 @@ def in_words(subject: Subject, names: Names) -> str:
             if not tables:
                 return subject.words
             more = " …" if len(tables) > _CANDIDATES_SHOWN else ""
-            return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more} ({subject.words})"
+            return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more}"
     return subject.words
 
 

@@ -43,6 +43,8 @@ class SessionLimits:
             "default_transaction_read_only": "on" if self.read_only else "off",
             # SQL_ASCII means: no conversion, so that one invalid byte can't fail a whole read.
             "client_encoding": "SQL_ASCII" if self.any_bytes or server_encoding == "SQL_ASCII" else "UTF8",
+            # A serializable reader could make other sessions fail.
+            "default_transaction_isolation": "read committed",
             "jit": "off",
             "search_path": "pg_catalog",
         }

@@ -47,6 +47,7 @@ class Dashboard(App[int]):
     TITLE = "pgwatch-tests"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit", id="quit", tooltip="Leave at once"),
+        Binding("ctrl+c", "quit", show=False, priority=True, id="interrupt"),
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
         Binding("space", "pause", "Pause", id="pause", tooltip="Stop polling, or go on"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),

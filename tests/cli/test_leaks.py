@@ -16,6 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from tests.cli.running import environment
 from tests.leaks.scanning import insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole
 from tests.waiting import wait_until
@@ -34,15 +35,6 @@ def home(tmp_path: Path) -> Path:
     """A directory without any configuration of ours above it."""
     (tmp_path / "pyproject.toml").touch()
     return tmp_path
-
-
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "PYTEST")) and name != "DATABASE_URL"
-    }
-    return {**kept, "PYTHONPATH": str(Path(__file__).parent.parent.parent), **(extra or {})}
 
 
 def leaks(
