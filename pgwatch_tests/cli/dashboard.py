@@ -48,15 +48,13 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     from pgwatch_tests.locks.watch import LockWatch
     from pgwatch_tests.tui.app import Dashboard, run_until_left
 
-    scan: LeakScan | None = None
-
     async def read_leaks() -> LeakReport:
-        nonlocal scan
         scan = LeakScan(settings)
         try:
             return await _in_daemon_thread(scan.run)
-        finally:
+        except asyncio.CancelledError:
             scan.cancel()
+            raise
 
     async def run() -> int:
         async with LockWatch(settings) as watch:

@@ -20,13 +20,10 @@ from pgwatch_tests.server.connect import Row, SessionLimits, connect, lost_conne
 
 R = TypeVar("R")
 
-# Rows that a policy hides must be an error, not missing. A serializable reader could make somebody
-# else's transaction fail. And one table may be read by parallel workers, but starting some to share
-# many small tables takes longer than reading those.
+# Rows that a policy hides must be an error, not missing. And one table may be read by parallel
+# workers, but starting some to share many small tables takes longer than reading those.
 _SETTINGS = (
-    "SELECT set_config('row_security', 'off', false),"
-    " set_config('default_transaction_isolation', 'read committed', false),"
-    " set_config('enable_parallel_append', 'off', false)"
+    "SELECT set_config('row_security', 'off', false), set_config('enable_parallel_append', 'off', false)"
 )
 # If we are killed, the server shall not go on until it has counted everything.
 _NOTICE_OUR_DEATH = "SELECT set_config('client_connection_check_interval', '2s', false)"

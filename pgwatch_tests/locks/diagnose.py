@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pgwatch_tests import durations
 from pgwatch_tests.locks.model import Edge, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
 
@@ -54,9 +55,9 @@ class _Case:
         if self.session is None or self.session.hidden or self.session.state is None:
             return "in a state that isn't visible to this role"
         if self.idle:
-            return f"idle in transaction for {_age(self.session.state_age_s)}"
+            return f"idle in transaction for {durations.in_words(self.session.state_age_s)}"
         if self.session.state == "active":
-            return f"running a statement for {_age(self.session.query_age_s)}"
+            return f"running a statement for {durations.in_words(self.session.query_age_s)}"
         return self.session.state
 
     def free(self) -> str:
@@ -102,7 +103,7 @@ def _prepared_transaction(case: _Case) -> Diagnosis | None:
     prepared = case.picture.prepared.get(case.root)
     if case.root.pid:
         return None
-    age = _age(prepared.age_s) if prepared else "?"
+    age = durations.in_words(prepared.age_s) if prepared else "?"
     gid = case.root.gid.replace("'", "''")
     return Diagnosis(
         "prepared_transaction",
@@ -209,9 +210,3 @@ _RULES: tuple[Callable[[_Case], Diagnosis | None], ...] = (
 def _first_word(query: str) -> str:
     words = query.split(None, 1)
     return words[0].upper() if words and words[0].isalpha() else ""
-
-
-def _age(age_s: float | None) -> str:
-    return (
-        "an unknown time" if age_s is None else f"{max(0.0, age_s):.1f} s" if age_s < 10 else f"{age_s:.0f} s"
-    )

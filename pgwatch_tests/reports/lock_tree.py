@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pgwatch_tests import durations
 from pgwatch_tests.locks import modes
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.plain_text import one_line, plain, seconds
+from pgwatch_tests.reports.plain_text import one_line, plain
 from pgwatch_tests.server.application_name import parse
 
 NOTHING_BLOCKED = "Nothing is blocked."
@@ -32,12 +33,12 @@ class TreeRow:
     who: str
     test: str
     state: str
-    age: str
+    age_s: float | None
     """How long in that state."""
     waits_for: str
     verb: str
     """`waits` behind a holder, `queues` behind somebody who waits as well; empty for a root."""
-    wait: str
+    wait_s: float | None
     blocks: str
     again: bool
 
@@ -83,10 +84,10 @@ def _row(
         who=f"pid {party.pid}" if party.pid else "prepared",
         test=test,
         state=state,
-        age=seconds(age_s) if age_s is not None else "",
+        age_s=age_s,
         waits_for="" if edge is None else _waits_for(edge),
         verb="" if edge is None else _verb(edge),
-        wait="" if edge is None else seconds(edge.wait_s),
+        wait_s=None if edge is None else edge.wait_s,
         blocks="" if branch.again else _blocks(picture, party),
         again=branch.again,
     )
@@ -150,8 +151,8 @@ def text(snapshot: LockSnapshot) -> str:
 
 def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
     total, directly = picture.blocks(row.party), picture.blocks_directly(row.party)
-    since = f" for {row.age}" if row.age else ""
-    longest = seconds(picture.longest_wait_s(row.party))
+    since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
+    longest = durations.in_words(picture.longest_wait_s(row.party))
     return [
         f"{row.who}  {row.test}  {row.state}{since}",
         f"{_BESIDE}blocks {total} ({directly} directly), longest wait {longest}",
@@ -162,7 +163,8 @@ def _waiter_line(row: TreeRow) -> str:
     if row.again:
         return f"{row.prefix}{row.who}  (shown above) {row.verb} here too, for {row.waits_for}"
     behind = f", blocks {row.blocks}" if row.blocks else ""
-    return f"{row.prefix}{row.who}  {row.test}  {row.verb} {row.wait} for {row.waits_for}{behind}"
+    waits = f"{row.verb} {durations.in_words(row.wait_s)} for {row.waits_for}"
+    return f"{row.prefix}{row.who}  {row.test}  {waits}{behind}"
 
 
 def _query(picture: LockPicture, row: TreeRow) -> list[str]:
@@ -186,7 +188,7 @@ def lock_facts(picture: LockPicture, party: Party) -> list[str]:
         held = f", held as {modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
         mode = f" as {modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
         lines.append(
-            f"{_verb(edge)} {seconds(edge.wait_s)} for {_waits_for(edge)}{mode}, "
+            f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
             f"behind {plain(picture.who(edge.blocker))}{held}"
         )
     return lines

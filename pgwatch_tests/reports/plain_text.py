@@ -42,40 +42,6 @@ def plain_lines(text: str) -> list[str]:
     return [plain(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n")]
 
 
-def seconds(value_s: float | None) -> str:
-    """A duration for people: `0.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`; `?` if unknown."""
-    if value_s is None:
-        return "?"
-    if value_s < 9.95:
-        return f"{max(0.0, value_s):.1f} s"
-    whole = round(value_s)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def short_seconds(value_s: float | None) -> str:
-    """A duration in at most six characters, for narrow columns: `0.2s`, `12s`, `3m20s`, `2h05m`, `12d3h`."""
-    if value_s is None:
-        return ""
-    if value_s < 9.95:
-        return f"{max(0.0, value_s):.1f}s"
-    whole = round(value_s)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02}s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}h{minutes:02}m"
-    return f"{hours // 24}d{hours % 24}h"
-
-
 def shortened_middle(text: str, width: int) -> str:
     """`text` in at most `width` characters, cut in its middle: `row of instru…les (id=2)`."""
     if len(text) <= width:

@@ -10,8 +10,6 @@ from pgwatch_tests.reports.plain_text import (
     one_line,
     plain,
     plain_lines,
-    seconds,
-    short_seconds,
     shortened_left,
     shortened_middle,
 )
@@ -51,24 +49,6 @@ def test_how_it_is_shown(text: str, shown: str) -> None:
 def test_queries() -> None:
     assert one_line("SELECT\n  *\tFROM t") == "SELECT * FROM t"
     assert plain_lines("a\r\n\tb\x1b") == ["a", "    b␛"]
-
-
-@pytest.mark.parametrize(
-    ("value_s", "long", "short"),
-    [
-        (None, "?", ""),
-        (-0.5, "0.0 s", "0.0s"),
-        (0.24, "0.2 s", "0.2s"),
-        (9.96, "10 s", "10s"),
-        (59.9, "1 min", "1m00s"),
-        (200, "3 min 20 s", "3m20s"),
-        (7500, "2 h 5 min", "2h05m"),
-        (1_047_600, "291 h", "12d3h"),
-    ],
-)
-def test_durations(value_s: float | None, long: str, short: str) -> None:
-    assert seconds(value_s) == long
-    assert short_seconds(value_s) == short
 
 
 def test_cut_at_the_left() -> None:

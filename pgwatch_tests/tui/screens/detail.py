@@ -11,10 +11,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from pgwatch_tests import durations
 from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports.lock_tree import lock_facts
-from pgwatch_tests.reports.plain_text import plain, plain_lines, seconds
+from pgwatch_tests.reports.plain_text import plain, plain_lines
 
 _MOST_CHARACTERS = 100_000
 
@@ -59,7 +60,7 @@ def detail_screen(picture: LockPicture, party: Party) -> TextScreen:
             f"{'gid':<12} {plain(prepared.gid)}",
             f"{'database':<12} {plain(prepared.database or '?')}",
             f"{'owner':<12} {plain(prepared.user or '?')}",
-            f"{'prepared':<12} {seconds(prepared.age_s)} ago",
+            f"{'prepared':<12} {durations.in_words(prepared.age_s)} ago",
         ]
     else:
         lines.append("This session has ended.")
@@ -81,8 +82,13 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         ("database", plain(session.database or "")),
         ("user", plain(session.user or "")),
         ("client", plain(session.client)),
-        ("state", f"{state}, {seconds(session.state_age_s)}" if session.state_age_s is not None else state),
-        ("transaction", seconds(session.xact_age_s) if session.xact_age_s is not None else ""),
+        (
+            "state",
+            f"{state}, {durations.in_words(session.state_age_s)}"
+            if session.state_age_s is not None
+            else state,
+        ),
+        ("transaction", durations.in_words(session.xact_age_s) if session.xact_age_s is not None else ""),
         ("wait event", plain(waits)),
     ]
     return [(name, value) for name, value in found if value]

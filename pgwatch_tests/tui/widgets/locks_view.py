@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import DataTable, Static
 
+from pgwatch_tests import durations
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture
@@ -39,7 +40,7 @@ class LocksView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="lock-tree")
-        yield Static(f"{NOTHING_BLOCKED}", id="no-locks", classes="empty", markup=False)
+        yield Static(NOTHING_BLOCKED, id="no-locks", classes="empty", markup=False)
         with VerticalScroll(id="lock-detail", can_focus=False):
             yield Static(id="diagnosis", markup=False)
 
@@ -116,7 +117,7 @@ def _live_row(row: TreeRow) -> LiveRow:
             prefix + (str(row.party.pid) if row.party.pid else "prepared"),
             "(shown above)" if row.again else row.test,
             doing,
-            (row.wait if row.waits_for else row.age).replace(" ", "").replace("min", "m"),
+            durations.short(row.wait_s if row.waits_for else row.age_s),
             row.blocks.replace(" directly", ""),
         ),
         style,

@@ -8,9 +8,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from pgwatch_tests import durations
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.reports.lock_tree import name_of
-from pgwatch_tests.reports.plain_text import one_line, plain, short_seconds, shortened_left
+from pgwatch_tests.reports.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 
 _COLUMNS = (
@@ -101,7 +102,7 @@ def _live_row(session: Session) -> LiveRow:
             str(session.pid),
             name_of(session),
             plain(_SHORT_STATES.get(state, state)),
-            short_seconds(session.state_age_s),
+            durations.short(session.state_age_s),
             plain(waits or ""),
             one_line(session.query[:_ROOM_FOR_QUERY]),
         ),

@@ -1,0 +1,35 @@
+"""Durations, in seconds, as people read them."""
+
+from __future__ import annotations
+
+
+def in_words(value_s: float | None) -> str:
+    """`0.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `12 d 3 h`; `?` if unknown."""
+    if value_s is None:
+        return "?"
+    if value_s < 9.95:
+        return f"{max(0.0, value_s):.1f} s"
+    parts = [f"{number} {unit}" for number, unit in _units(value_s) if number]
+    return " ".join(parts)
+
+
+def short(value_s: float | None) -> str:
+    """In at most six characters, for narrow columns: `0.2s`, `12s`, `3m20s`, `2h05m`, `12d03h`."""
+    if value_s is None:
+        return ""
+    if value_s < 9.95:
+        return f"{max(0.0, value_s):.1f}s"
+    (large, large_unit), (small, small_unit) = _units(value_s)
+    return f"{large}{large_unit[0]}{small:02}{small_unit[0]}" if large else f"{small}{small_unit[0]}"
+
+
+def _units(value_s: float) -> tuple[tuple[int, str], tuple[int, str]]:
+    """The two largest units that tell something, rounded to the smaller one."""
+    whole = round(value_s)
+    if whole < 3600:
+        return (whole // 60, "min"), (whole % 60, "s")
+    minutes = round(value_s / 60)
+    if minutes < 48 * 60:
+        return (minutes // 60, "h"), (minutes % 60, "min")
+    hours = round(value_s / 3600)
+    return (hours // 24, "d"), (hours % 24, "h")

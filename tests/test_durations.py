@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from pgwatch_tests import durations
+
+
+@pytest.mark.parametrize(
+    ("value_s", "long", "short"),
+    [
+        (None, "?", ""),
+        (-0.5, "0.0 s", "0.0s"),
+        (0.24, "0.2 s", "0.2s"),
+        (9.96, "10 s", "10s"),
+        (59.9, "1 min", "1m00s"),
+        (200, "3 min 20 s", "3m20s"),
+        (7500, "2 h 5 min", "2h05m"),
+        (1_047_600, "12 d 3 h", "12d03h"),
+        (3599.7, "1 h", "1h00m"),
+        (172_800, "2 d", "2d00h"),
+    ],
+)
+def test_durations(value_s: float | None, long: str, short: str) -> None:
+    assert durations.in_words(value_s) == long
+    assert durations.short(value_s) == short
