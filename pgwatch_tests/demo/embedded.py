@@ -107,7 +107,7 @@ class EmbeddedServer:
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER) -> str:
         """A connection URL for one of its databases."""
-        place = urlencode({"host": str(self._socket_directory), "port": _PORT}, safe="/")
+        place = urlencode({"host": str(self._socket_directory), "port": _PORT}, safe="/", quote_via=quote)
         return f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?{place}"
 
     def initialise(self, progress: Callable[[str], None] = _quiet) -> GuardedProcess:

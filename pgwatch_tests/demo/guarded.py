@@ -44,7 +44,6 @@ class GuardedProcess:
         A directory of ours can be passed through by the server's account, but not listed.
         """
         account = self._account
-        self._directories.append(path)
         self._ask(
             "made",
             do="make_directory",
@@ -52,6 +51,7 @@ class GuardedProcess:
             mode=0o711 if account is not None and not for_account else 0o700,
             **_ids(account if for_account else None),
         )
+        self._directories.append(path)
 
     def start(self, argv: Sequence[str | Path], *, log: Path, environment: Mapping[str, str]) -> None:
         """Starts a program as the server's account, its output appended to `log`."""

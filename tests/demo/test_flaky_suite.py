@@ -10,17 +10,20 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.demo.booking import INSTRUCTORS, PARENTS
+from pgwatch_tests.demo.flaky_suite.__main__ import make_application
 from pgwatch_tests.demo.flaky_suite.conductor import most_parts
 from pgwatch_tests.demo.suite_process import FlakySuite
 from pgwatch_tests.errors import ConfigurationError
 from tests.sessions import Connect, Database
 from tests.waiting import wait_until
 
-Edge = tuple[str, str, str, str]
+Edge = tuple[str, str, str, str, str]
 
 EDGES = """
     SELECT split_part(waiter.application_name, '::', 2),
-           coalesce(split_part(blocker.application_name, '::', 2), ''), lock.locktype, lock.mode
+           coalesce(split_part(blocker.application_name, '::', 2), ''),
+           lock.locktype, lock.mode, coalesce(blocker.state, '')
     FROM pg_locks AS lock
     JOIN pg_stat_activity AS waiter ON waiter.pid = lock.pid AND waiter.datname = current_database()
     CROSS JOIN unnest(pg_blocking_pids(waiter.pid)) AS blocker_pid
@@ -28,34 +31,39 @@ EDGES = """
     WHERE NOT lock.granted
 """
 
+IDLE, ACTIVE = "idle in transaction", "active"
+
+# Who waits, for whom, on what kind of lock, wanting what; and what the blocker is doing.
 SHAPES: dict[str, set[Edge]] = {
     "last_slot": {
-        ("test_second_parent_refused", "test_books_the_last_slot", "transactionid", "ShareLock"),
-        ("test_slot_offered_once", "test_books_the_last_slot", "transactionid", "ShareLock"),
+        ("test_second_parent_refused", "test_books_the_last_slot", "transactionid", "ShareLock", IDLE),
+        ("test_slot_offered_once", "test_books_the_last_slot", "transactionid", "ShareLock", IDLE),
     },
     "same_row": {
-        ("test_rate_is_rounded", "test_raise_applies_at_once", "transactionid", "ShareLock"),
-        ("test_new_rate_on_invoice", "test_rate_is_rounded", "tuple", "ExclusiveLock"),
+        ("test_rate_is_rounded", "test_raise_applies_at_once", "transactionid", "ShareLock", IDLE),
+        ("test_new_rate_on_invoice", "test_rate_is_rounded", "tuple", "ExclusiveLock", ACTIVE),
     },
     "open_transaction": {
-        ("test_rename_instructor", "test_sync_with_calendar", "transactionid", "ShareLock"),
-        ("test_books_with_instructor", "test_sync_with_calendar", "transactionid", "ShareLock"),
+        ("test_rename_instructor", "test_sync_with_calendar", "transactionid", "ShareLock", IDLE),
+        ("test_books_with_instructor", "test_sync_with_calendar", "transactionid", "ShareLock", IDLE),
     },
     "deadlock": {
-        ("test_merge_families", "test_split_family", "transactionid", "ShareLock"),
-        ("test_split_family", "test_merge_families", "transactionid", "ShareLock"),
+        ("test_merge_families", "test_split_family", "transactionid", "ShareLock", ACTIVE),
+        ("test_split_family", "test_merge_families", "transactionid", "ShareLock", ACTIVE),
     },
     "truncate": {
-        ("clean_notifications", "test_reads_notifications", "relation", "AccessExclusiveLock"),
-        ("test_counts_notifications", "clean_notifications", "relation", "AccessShareLock"),
-        ("test_reminder_is_sent", "clean_notifications", "relation", "RowExclusiveLock"),
+        ("clean_notifications", "test_reads_notifications", "relation", "AccessExclusiveLock", IDLE),
+        ("test_counts_notifications", "clean_notifications", "relation", "AccessShareLock", ACTIVE),
+        ("test_reminder_is_sent", "clean_notifications", "relation", "RowExclusiveLock", ACTIVE),
     },
     "advisory_lock": {
-        ("test_export", "test_import", "advisory", "ExclusiveLock"),
-        ("test_export_in_time", "test_import", "advisory", "ExclusiveLock"),
+        ("test_export", "test_import", "advisory", "ExclusiveLock", ACTIVE),
+        ("test_export_in_time", "test_import", "advisory", "ExclusiveLock", ACTIVE),
     },
-    "prepared_transaction": {("test_pay_at_once", "", "transactionid", "ShareLock")},
-    "static_email": {("test_new_parent_gets_a_mail", "test_parent_signs_up", "transactionid", "ShareLock")},
+    "prepared_transaction": {("test_pay_at_once", "", "transactionid", "ShareLock", "")},
+    "static_email": {
+        ("test_new_parent_gets_a_mail", "test_parent_signs_up", "transactionid", "ShareLock", IDLE)
+    },
 }
 
 
@@ -94,13 +102,6 @@ def test_each_scenario_blocks_as_it_is_meant_to(database: Database, observer: Co
         wait_until(all_seen, timeout_s=30, message="each scenario's shape was seen")
 
 
-def test_a_fixture_leaves_its_transaction_open(database: Database, observer: Connection[TupleRow]) -> None:
-    idle = "SELECT count(*) FROM pg_stat_activity WHERE state ~ '^idle in tr' AND query ~ 'FOR UPDATE'"
-    with FlakySuite(workers=most_parts(), pace=0.3, scenarios=["open_transaction"]) as suite:
-        suite.begin(database.dsn)
-        wait_until(lambda: number(observer, idle))
-
-
 def test_tests_leave_rows_and_schemas_behind(database: Database, observer: Connection[TupleRow]) -> None:
     leaks = (
         "SELECT count(*) FROM children WHERE name ~ '^child_1[0-9]{12}_[0-9a-f]+$'",
@@ -117,10 +118,10 @@ def test_tests_leave_rows_and_schemas_behind(database: Database, observer: Conne
 
 
 def test_real_rows_bear_no_marker(database: Database, observer: Connection[TupleRow]) -> None:
-    with FlakySuite(workers=most_parts(), scenarios=["deadlock"]) as suite:
-        suite.begin(database.dsn)
-    assert number(observer, "SELECT count(*) FROM users") == 6
+    make_application(database.dsn)
+    assert number(observer, "SELECT count(*) FROM users") == len(INSTRUCTORS + PARENTS)
     assert number(observer, "SELECT count(*) FROM users WHERE email LIKE '%@test.example.com'") == 0
+    assert number(observer, "SELECT count(*) FROM users WHERE clerk_id ~ '_1[0-9]{12}_'") == 0
 
 
 def test_leaks_do_not_grow_without_bound(database: Database, observer: Connection[TupleRow]) -> None:
@@ -139,6 +140,19 @@ def test_interesting_means_somebody_waits_and_a_row_is_left(
     for _ in range(3):
         whole_suite.wait_until_interesting()
         assert number(observer, "SELECT count(*) FROM users WHERE email LIKE '%@test.example.com'")
+
+
+def test_workers_hide_the_connection_string_and_end_with_a_killed_conductor(
+    whole_suite: FlakySuite, database: Database
+) -> None:
+    conductor = psutil.Process(whole_suite.pid)
+    workers = conductor.children()
+    assert len(workers) == 7
+    for process in (conductor, *workers):
+        assert database.name not in " ".join(process.cmdline())
+        assert database.name not in " ".join(process.environ().values())
+    conductor.kill()
+    wait_until(lambda: not [worker for worker in workers if worker.is_running()])
 
 
 def test_goes_on_after_failures(whole_suite: FlakySuite, observer: Connection[TupleRow]) -> None:
@@ -163,20 +177,6 @@ def test_goes_on_when_sessions_and_workers_are_killed(
     psutil.Process(whole_suite.pid).children()[0].kill()
     whole_suite.wait_until_interesting()
     assert whole_suite.close().failures["worker died"] == 1
-
-
-def test_workers_end_with_a_killed_conductor(whole_suite: FlakySuite) -> None:
-    workers = psutil.Process(whole_suite.pid).children()
-    assert len(workers) == 7
-    psutil.Process(whole_suite.pid).kill()
-    wait_until(lambda: not [worker for worker in workers if worker.is_running()])
-
-
-def test_its_connection_string_is_on_no_command_line(whole_suite: FlakySuite, database: Database) -> None:
-    conductor = psutil.Process(whole_suite.pid)
-    for process in (conductor, *conductor.children()):
-        assert database.name not in " ".join(process.cmdline())
-        assert database.name not in " ".join(process.environ().values())
 
 
 def test_a_suite_that_cannot_start_says_why() -> None:

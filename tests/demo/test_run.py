@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pgwatch_tests.demo.run import DATABASE, TERMINATED, running_demo
-from tests.demo.processes import assert_gone, owner
+from tests.demo.processes import Owner, assert_gone, owner
 from tests.server_places import base
 
 
@@ -38,18 +38,27 @@ def test_shows_something_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert "flaky suite started" in "\n".join(progress)
 
 
-@pytest.mark.parametrize(
-    ("number", "exit_code"),
-    [(signal.SIGTERM, TERMINATED), (signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)],
-)
-def test_a_signal_leaves_nothing(number: int, exit_code: int) -> None:
-    with owner("demo", "0") as ended:
-        directory = directory_of(ended.hear()["dsn"])
-        family = ended.family()
-        # As a terminal does: to the whole process group.
-        os.killpg(ended.process.pid, number)
-        assert_gone(family, directory)
-        assert ended.process.wait() == exit_code
+def end(demo: Owner, dsn: str, number: int) -> int:
+    """Sends a signal as a terminal does, to the whole process group; waits until nothing is left."""
+    family = demo.family()
+    os.killpg(demo.process.pid, number)
+    assert_gone(family, directory_of(dsn))
+    return demo.process.wait()
+
+
+def test_a_killed_demo_leaves_nothing() -> None:
+    with owner("demo", "0") as demo:
+        assert end(demo, demo.hear()["dsn"], signal.SIGKILL) == -signal.SIGKILL
+
+
+def test_two_side_by_side_end_by_signals_and_leave_nothing() -> None:
+    with owner("demo", "0") as one, owner("demo", "0") as other:
+        dsns = [one.hear()["dsn"], other.hear()["dsn"]]
+        assert directory_of(dsns[0]) != directory_of(dsns[1])
+        assert end(one, dsns[0], signal.SIGTERM) == TERMINATED
+        with psycopg.connect(dsns[1]) as connection:
+            connection.execute("SELECT FROM users")
+        assert end(other, dsns[1], signal.SIGINT) == -signal.SIGINT
 
 
 @pytest.mark.parametrize(
@@ -65,16 +74,3 @@ def test_a_signal_during_start_up_leaves_nothing(line: str, number: int, exit_co
         # Its end comes last: nothing is left for a guardian to do.
         assert family
         assert not [process for process in family if process.is_running()]
-
-
-def test_two_side_by_side() -> None:
-    with owner("demo", "0") as one, owner("demo", "0") as other:
-        dsns = [one.hear()["dsn"], other.hear()["dsn"]]
-        assert directory_of(dsns[0]) != directory_of(dsns[1])
-        families = [one.family(), other.family()]
-        one.process.terminate()
-        assert_gone(families[0], directory_of(dsns[0]))
-        with psycopg.connect(dsns[1]) as connection:
-            connection.execute("SELECT 1")
-        other.process.terminate()
-        assert_gone(families[1], directory_of(dsns[1]))
