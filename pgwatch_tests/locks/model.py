@@ -95,7 +95,7 @@ class Wait:
 class Subject:
     """What a wait is about, before names are known. `relations` are candidates if there are several."""
 
-    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "other"]
+    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "database", "other"]
     database: int | None = None
     relations: tuple[int, ...] = ()
     page: int | None = None

@@ -122,7 +122,7 @@ class NameCache:
         subjects = [edge.subject for edge in snapshot.edges if edge.subject is not None]
         wanted: dict[int, set[int]] = {}
         for subject in subjects:
-            if subject.database is not None:
+            if subject.database is not None and subject.relations:
                 wanted.setdefault(subject.database, set()).update(subject.relations)
         for database, oids in wanted.items():
             missing = [oid for oid in oids if (database, oid) not in self._relations]

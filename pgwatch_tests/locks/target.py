@@ -14,11 +14,15 @@ from typing import Protocol
 from pgwatch_tests.locks.model import LockTag, Subject
 
 _CANDIDATES_SHOWN = 3
+_PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
 _FIRST_USER_OID = 16384  # FirstNormalObjectId, src/include/access/transam.h
 
 
 class Names(Protocol):
     """What is known of names at the moment; None where nothing is (yet)."""
+
+    def database(self, oid: int | None) -> str | None:
+        """A database's name."""
 
     def relation(self, database: int, oid: int) -> str | None:
         """`users`, or `billing.invoices` outside of public."""
@@ -46,6 +50,8 @@ def subject(tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Co
             return _behind_transaction(tag, tuples_held, relations_shared)
         case "advisory":
             return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
+        case "object" if tag.classid == _PG_DATABASE:
+            return Subject("database", tag.objid)
         case "virtualxid":
             return Subject("other", words=f"end of transaction (virtual id {tag.virtualxid})")
     return Subject("other", tag.database, words=_other(tag))
@@ -87,6 +93,8 @@ def in_words(subject: Subject, names: Names) -> str:
             assert subject.offset is not None
             key = names.row_key(database, oid, subject.page, subject.offset)
             return f"row of {name} ({key or f'at {subject.page},{subject.offset}'})"
+        case "database":
+            return f"database {names.database(database) or database}"
         case "unique_key":
             known = [
                 (names.relation(database, oid), names.relation_kind(database, oid))
