@@ -112,6 +112,8 @@ class WaitedLock:
     mode: str
     held_mode: str | None
     target: str
+    object: str = ""
+    """The target without what differs from wait to wait, the row's key above all: waits are summed up by it."""
 
 
 @dataclass(frozen=True, slots=True)

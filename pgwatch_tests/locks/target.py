@@ -14,6 +14,7 @@ from typing import Protocol
 from pgwatch_tests.locks.model import LockTag, Subject
 
 _CANDIDATES_SHOWN = 3
+_TABLES = ("table", "partitioned table")
 _PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
 _FIRST_USER_OID = 16384  # FirstNormalObjectId, src/include/access/transam.h
 
@@ -100,12 +101,32 @@ def in_words(subject: Subject, names: Names) -> str:
                 (names.relation(database, oid), names.relation_kind(database, oid))
                 for oid in subject.relations
             ]
-            tables = [name for name, kind in known if name and kind in ("table", "partitioned table")]
+            tables = [name for name, kind in known if name and kind in _TABLES]
             if not tables:
                 return subject.words
             more = " …" if len(tables) > _CANDIDATES_SHOWN else ""
             return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more}"
     return subject.words
+
+
+def object_in_words(subject: Subject, names: Names) -> str:
+    """The same for all waits on one table, advisory lock or database: `accounts`, `advisory lock 7`."""
+    database = subject.database or 0
+    match subject.kind:
+        case "relation" | "row" | "unique_key":
+            known = [
+                (names.relation(database, oid), names.relation_kind(database, oid))
+                for oid in subject.relations
+            ]
+            if subject.kind != "unique_key":
+                return known[0][0] or f"relation {subject.relations[0]}"
+            return " or ".join(name for name, kind in known if name and kind in _TABLES) or "transaction"
+        case "transaction":
+            return "transaction"
+        case "other":
+            # Numbers of transactions and virtual ids are another each time.
+            return subject.words.partition(" (")[0]
+    return in_words(subject, names)
 
 
 def _advisory_key(tag: LockTag) -> str:

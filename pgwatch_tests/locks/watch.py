@@ -184,7 +184,11 @@ class LockWatch:
         def edge_with_target(edge: Edge) -> Edge:
             if edge.subject is None:
                 return edge
-            return replace(edge, lock=replace(edge.lock, target=target.in_words(edge.subject, known)))
+            words = target.in_words(edge.subject, known)
+            return replace(
+                edge,
+                lock=replace(edge.lock, target=words, object=target.object_in_words(edge.subject, known)),
+            )
 
         return replace(
             snapshot,
