@@ -113,7 +113,7 @@ class WaitedLock:
     held_mode: str | None
     target: str
     object: str = ""
-    """The target without what differs from wait to wait, the row's key above all: waits are summed up by it."""
+    """The target without what differs from wait to wait, as a row's key: waits are summed up by it."""
 
 
 @dataclass(frozen=True, slots=True)
