@@ -41,7 +41,8 @@ WITH before_14 AS (
     SELECT lock.* FROM lock
     WHERE lock.granted
       AND lock.pid IN (SELECT pid FROM in_transaction_wait)
-      AND (lock.locktype = 'tuple' OR (lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock'))
+      AND (lock.locktype = 'tuple'
+           OR (lock.locktype = 'relation' AND lock.mode IN ('RowShareLock', 'RowExclusiveLock')))
       AND tag NOT IN (SELECT tag FROM waiting)
 ), transaction_of AS (
     -- A prepared transaction's lock rows have no pid; its transaction id row says whose they are.

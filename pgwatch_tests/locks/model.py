@@ -95,13 +95,19 @@ class Wait:
 class Subject:
     """What a wait is about, before names are known. `relations` are candidates if there are several."""
 
-    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "database", "other"]
+    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "database", "object", "other"]
     database: int | None = None
     relations: tuple[int, ...] = ()
     page: int | None = None
     offset: int | None = None
     words: str = ""
-    """For subjects that have no name to look up."""
+    """For subjects that have no name to look up, or none yet."""
+    address: tuple[int, int, int] | None = None
+    """Of an object: catalog, OID and sub-id, as pg_describe_object takes them."""
+    transaction: int | None = None
+    """Whose end a waiter for a row waits for; None for those queued behind it."""
+    referencing: tuple[int, ...] = ()
+    """Tables that are written to by the side which may have locked the row for a foreign key's check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,10 @@ class WaitedLock:
     target: str
     object: str = ""
     """The target without what differs from wait to wait, as a row's key: waits are summed up by it."""
+    foreign_key_of: str = ""
+    """The table with a foreign key whose check wants, or holds, the lock on the row."""
+    also_held_by: tuple[Party, ...] = ()
+    """Others that have locked the same row. The server names one of several holders at a time."""
 
 
 @dataclass(frozen=True, slots=True)

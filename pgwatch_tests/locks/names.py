@@ -1,44 +1,36 @@
-"""Looks names up apart from the poll: lazily, cached, in the right database, never waiting for a lock long.
+"""What is known of names: of databases, roles, relations, rows and other objects.
 
-The catalogs, and the tables whose primary keys are read, may be locked by the very session that is being
-diagnosed. So every look-up has a `lock_timeout` of 50 ms; what couldn't be had stays an OID and is asked
-again later.
+Filled behind the poll, lazily; what couldn't be had stays an OID and is asked again later.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
-import psycopg
 from psycopg import AsyncConnection, sql
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
+from pgwatch_tests.locks.lookups import Lookups
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, PreparedTransaction, Session, Subject
+from pgwatch_tests.server.connect import Row
 
-LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
-# The server ends a look-up sooner by itself; this is for a server that has stopped.
-_DEADLINE_S = 2.0
-_ASK_AGAIN_S = 2.0
-# A backend that a locked catalog keeps waiting stays until authentication_timeout: no second one meanwhile.
-_CONNECT_AGAIN_S = 60.0
-_ROW_KEY_LIVES_S = 10.0
-_MOST_DATABASES = 4
+_ROW_LIVES_S = 10.0
+_LOCKERS_LIVE_S = 1.0
 _MOST_ROWS_AT_ONCE = 20
+_MOST_OBJECTS_AT_ONCE = 20
 _KEY_CHARACTERS = 40
 _SIMPLE_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+_SAME_MOMENT_S = 0.005
 
 _Address = tuple[int, int, int, int]
 """Database, relation, page, tuple."""
-
-K = TypeVar("K")
+_ObjectAddress = tuple[int, tuple[int, int, int]]
+"""Database; catalog, OID and sub-id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,50 +39,36 @@ class _Relation:
     words: str
     kind: str
     key_columns: tuple[str, ...]
+    unique_keys: tuple[str, ...]
+    referencing: frozenset[int]
 
 
-@dataclass(slots=True)
-class _Failures:
-    """What couldn't be looked up, and when it may be asked for again."""
+@dataclass(frozen=True, slots=True)
+class _RowSeen:
+    key: str
+    at_s: float
 
-    until: dict[object, float] = field(default_factory=dict)
 
-    def due(self, keys: Iterable[K], now_s: float) -> list[K]:
-        return [key for key in keys if self.until.get(key, 0.0) <= now_s]
+@dataclass(frozen=True, slots=True)
+class _LockersSeen:
+    """Pids with the beginning of their transactions (epoch, s; None if hidden)."""
 
-    def note(self, keys: Iterable[object], now_s: float, pause_s: float = _ASK_AGAIN_S) -> None:
-        self.until = {key: until for key, until in self.until.items() if until > now_s}
-        self.until |= dict.fromkeys(keys, now_s + pause_s)
+    began: Mapping[int, float | None]
+    at_s: float
 
 
 class NameCache:
     """Names of databases, roles, relations and rows; `resolve` fills it, the look-ups never wait."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        self._settings = settings
+        self.lookups = Lookups(settings, clock)
         self._clock = clock
         self._databases: dict[int, str] = {}
         self._roles: dict[int, str] = {}
         self._relations: dict[tuple[int, int], _Relation] = {}
-        self._row_keys: dict[_Address, tuple[str, float]] = {}
-        self._failed = _Failures()
-        self._unreachable = _Failures()
-        self._connections: dict[str, AsyncConnection[Row]] = {}
-        self._home = ""
-
-    def adopt(self, connection: AsyncConnection[Row]) -> None:
-        """Takes over an open connection to the DSN's own database, with this module's LIMITS set."""
-        self.stay_in(connection.info.dbname)
-        self._connections[self._home] = connection
-
-    def stay_in(self, database: str) -> None:
-        """Says where databases and roles are looked up; forgets which databases couldn't be reached."""
-        self._home = database
-        self._unreachable = _Failures()
-
-    def uses(self, connection: AsyncConnection[Row]) -> bool:
-        """Whether `connection` was adopted and is still in use."""
-        return any(one is connection for one in self._connections.values())
+        self._objects: dict[_ObjectAddress, str] = {}
+        self._rows: dict[_Address, _RowSeen] = {}
+        self._lockers: dict[tuple[_Address, int], _LockersSeen] = {}
 
     def database(self, oid: int | None) -> str | None:
         """A database's name."""
@@ -110,50 +88,56 @@ class NameCache:
         found = self._relations.get((database, oid))
         return None if found is None else found.kind
 
+    def unique_keys(self, database: int, oid: int) -> Sequence[str]:
+        """The columns of each unique or exclusion constraint of a table: `email`, `(day, room)`."""
+        found = self._relations.get((database, oid))
+        return () if found is None else found.unique_keys
+
+    def referencing(self, database: int, oid: int) -> Collection[int]:
+        """The tables with a foreign key to this one."""
+        found = self._relations.get((database, oid))
+        return () if found is None else found.referencing
+
+    def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
+        """`schema audit`, `type mood`."""
+        return self._objects.get((database, address))
+
     def row_key(self, database: int, oid: int, page: int, tuple_: int) -> str | None:
         """A row's primary key, `id=42`, as it was a moment ago."""
-        key, seen_s = self._row_keys.get((database, oid, page, tuple_), ("", 0.0))
-        return key if key and self._clock() - seen_s < _ROW_KEY_LIVES_S else None
+        seen = self._rows.get((database, oid, page, tuple_))
+        return seen.key if seen and seen.key and self._clock() - seen.at_s < _ROW_LIVES_S else None
+
+    def also_held_by(self, edge: Edge, snapshot: LockSnapshot) -> tuple[Party, ...]:
+        """Who else has locked the row of `edge`, in the same transaction as when that was looked up."""
+        address = None if edge.subject is None else _row_address(edge.subject)
+        if address is None or edge.subject is None or edge.subject.transaction is None:
+            return ()
+        seen = self._lockers.get((address, edge.subject.transaction))
+        if seen is None or self._clock() - seen.at_s > 2 * _LOCKERS_LIVE_S:
+            return ()
+        sampled_s = snapshot.sampled_at.timestamp()
+        found = []
+        for session in snapshot.sessions:
+            if session.pid not in seen.began or session.pid in (edge.waiter.pid, edge.blocker.pid):
+                continue
+            began_s, age_s = seen.began[session.pid], session.xact_age_s
+            if began_s is None or age_s is None or abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S:
+                found.append(Party(session.pid))
+        return tuple(found)
 
     async def resolve(self, snapshot: LockSnapshot) -> None:
         """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised."""
-        await self._resolve_databases(snapshot)
-        await self._resolve_roles(snapshot)
         subjects = [edge.subject for edge in snapshot.edges if edge.subject is not None]
-        wanted: dict[int, set[int]] = {}
-        for subject in subjects:
-            if subject.database is not None and subject.relations:
-                wanted.setdefault(subject.database, set()).update(subject.relations)
-        for database, oids in wanted.items():
-            missing = [oid for oid in oids if (database, oid) not in self._relations]
-            for_now = self._failed.due([(database, oid) for oid in missing], self._clock())
-            if for_now:
-                await self._attempt(database, for_now, partial(self._read_relations, database, for_now))
-        rows = {
-            (subject.database, subject.relations[0], subject.page, subject.offset)
-            for subject in subjects
-            if subject.kind == "row"
-            and subject.database is not None
-            and subject.page is not None
-            and subject.offset is not None
-        }
-        due = self._failed.due([row for row in sorted(rows) if self.row_key(*row) is None], self._clock())
-        for row in due[:_MOST_ROWS_AT_ONCE]:
-            await self._attempt(row[0], [row], partial(self._read_row_key, row))
-
-    async def _resolve_databases(self, snapshot: LockSnapshot) -> None:
-        oids = {session.database_oid for session in snapshot.sessions}
-        oids |= {prepared.database_oid for prepared in snapshot.prepared}
-        oids |= {edge.subject.database for edge in snapshot.edges if edge.subject}
-        await self._resolve_globals("database_names", oids - {None, 0}, self._databases)
-
-    async def _resolve_roles(self, snapshot: LockSnapshot) -> None:
-        oids = {session.user_oid for session in snapshot.sessions}
-        oids |= {prepared.user_oid for prepared in snapshot.prepared}
-        await self._resolve_globals("role_names", oids - {None, 0}, self._roles)
+        owners: list[Session | PreparedTransaction] = [*snapshot.sessions, *snapshot.prepared]
+        databases = {one.database_oid for one in owners} | {one.database for one in subjects}
+        await self._resolve_globals("database_names", databases, self._databases)
+        await self._resolve_globals("role_names", {one.user_oid for one in owners}, self._roles)
+        await self._resolve_relations(subjects)
+        await self._resolve_objects(subjects)
+        await self._resolve_rows(subjects)
 
     async def _resolve_globals(self, query: str, oids: set[int | None], known: dict[int, str]) -> None:
-        missing = self._failed.due([(query, oid) for oid in oids if oid not in known], self._clock())
+        missing = self.lookups.due([(query, oid) for oid in oids if oid and oid not in known])
         if not missing:
             return
 
@@ -162,98 +146,139 @@ class NameCache:
             for oid, name, *_ in await cursor.fetchall():
                 known[cast(int, oid)] = str(name)
             # Dropped in the meantime, then: not to be asked for with every poll.
-            self._failed.note([key for key in missing if key[1] not in known], self._clock())
+            self.lookups.rest([key for key in missing if key[1] not in known])
 
-        await self._attempt(None, missing, read)
+        await self.lookups.attempt(None, missing, read)
+
+    async def _resolve_relations(self, subjects: Sequence[Subject]) -> None:
+        wanted: dict[int, set[int]] = {}
+        for subject in subjects:
+            if subject.database is not None:
+                wanted.setdefault(subject.database, set()).update(subject.relations, subject.referencing)
+        for database, oids in wanted.items():
+            missing = [(database, oid) for oid in sorted(oids) if (database, oid) not in self._relations]
+            due = self.lookups.due(missing)
+            if due:
+                await self._attempt(database, due, partial(self._read_relations, database, due))
 
     async def _read_relations(
         self, database: int, keys: list[tuple[int, int]], connection: AsyncConnection[Row]
     ) -> None:
         oids = [oid for _, oid in keys]
         cursor = await connection.execute(queries.load("relation_names"), {"oids": oids})
-        rows = cast(list[tuple[int, str, str, str, list[str]]], await cursor.fetchall())
-        for oid, schema, name, kind, key_columns in rows:
+        rows = cast(
+            list[tuple[int, str, str, str, list[str], list[list[str]], list[int]]], await cursor.fetchall()
+        )
+        for oid, schema, name, kind, key_columns, unique_keys, referencing in rows:
             words = (
                 _quoted(name) if schema in ("public", "pg_catalog") else f"{_quoted(schema)}.{_quoted(name)}"
             )
             self._relations[database, oid] = _Relation(
-                sql.Identifier(schema, name), words, kind, tuple(key_columns)
+                sql.Identifier(schema, name),
+                words,
+                kind,
+                tuple(key_columns),
+                tuple(map(_key_in_words, unique_keys)),
+                frozenset(referencing),
             )
-        self._failed.note([key for key in keys if key not in self._relations], self._clock())
+        self.lookups.rest([key for key in keys if key not in self._relations])
 
-    async def _read_row_key(self, row: _Address, connection: AsyncConnection[Row]) -> None:
-        database, oid, page, tuple_ = row
+    async def _resolve_objects(self, subjects: Sequence[Subject]) -> None:
+        wanted = {(subject.database or 0, subject.address) for subject in subjects if subject.address}
+        due = self.lookups.due(sorted(address for address in wanted if address not in self._objects))
+        for key in due[:_MOST_OBJECTS_AT_ONCE]:
+            await self._attempt(key[0], [key], partial(self._read_object, key))
+
+    async def _read_object(self, key: _ObjectAddress, connection: AsyncConnection[Row]) -> None:
+        classid, objid, objsubid = key[1]
+        parameters = {"classid": classid, "objid": objid, "objsubid": objsubid}
+        cursor = await connection.execute(queries.load("object_name"), parameters)
+        row = await cursor.fetchone()
+        if row is None or row[0] is None:
+            self.lookups.rest([key])
+        else:
+            self._objects[key] = str(row[0])
+
+    async def _resolve_rows(self, subjects: Sequence[Subject]) -> None:
+        wanted: dict[_Address, set[int]] = {}
+        for subject in subjects:
+            address = _row_address(subject)
+            if address is not None:
+                wanted.setdefault(address, set())
+                if subject.transaction is not None:
+                    wanted[address].add(subject.transaction)
+        now_s = self._clock()
+        self._rows = {key: seen for key, seen in self._rows.items() if now_s - seen.at_s < _ROW_LIVES_S}
+        self._lockers = {
+            key: seen for key, seen in self._lockers.items() if now_s - seen.at_s < _LOCKERS_LIVE_S
+        }
+        missing = [
+            address
+            for address, transactions in sorted(wanted.items())
+            if address not in self._rows
+            or any((address, transaction) not in self._lockers for transaction in transactions)
+        ]
+        for address in self.lookups.due(missing)[:_MOST_ROWS_AT_ONCE]:
+            await self._attempt(address[0], [address], partial(self._read_row, address, wanted[address]))
+
+    async def _read_row(
+        self, address: _Address, transactions: Iterable[int], connection: AsyncConnection[Row]
+    ) -> None:
+        database, oid, page, tuple_ = address
         relation = self._relations.get((database, oid))
-        if relation is None or not relation.key_columns:
-            self._failed.note([row], self._clock())
+        if relation is None:
+            self.lookups.rest([address])
             return
-        columns = sql.SQL(", ").join(
+        columns = [
             sql.SQL("{}::pg_catalog.text").format(sql.Identifier(column)) for column in relation.key_columns
-        )
+        ]
         statement = sql.SQL("SELECT {} FROM ONLY {} WHERE ctid = {}::pg_catalog.tid").format(
-            columns, relation.name, sql.Literal(f"({page},{tuple_})")
+            sql.SQL(", ").join([sql.SQL("xmax::pg_catalog.text"), *columns]),
+            relation.name,
+            sql.Literal(f"({page},{tuple_})"),
         )
         # As UTF-8, not as the connection's SQL_ASCII: that has no letters beyond ASCII.
         cursor = await connection.execute(statement.as_bytes(None))
-        values = await cursor.fetchone()
-        if values is None:
-            self._failed.note([row], self._clock())
+        row = await cursor.fetchone()
+        if row is None:
+            self.lookups.rest([address])
             return
+        xmax, *values = row
         pairs = zip(relation.key_columns, values, strict=True)
         words = ", ".join(f"{_quoted(column)}={_shortened(str(value))}" for column, value in pairs)
-        now_s = self._clock()
-        self._row_keys = {
-            key: entry for key, entry in self._row_keys.items() if now_s - entry[1] < _ROW_KEY_LIVES_S
-        }
-        self._row_keys[row] = words, now_s
+        self._rows[address] = _RowSeen(words, self._clock())
+        for transaction in transactions:
+            lockers: dict[int, float | None] = {}
+            self._lockers[address, transaction] = _LockersSeen(lockers, self._clock())
+            # With a single locker, xmax is its transaction id, not that of a multixact.
+            if xmax not in ("0", str(transaction)):
+                cursor = await connection.execute(
+                    queries.load("row_lockers"), {"multixact": xmax, "transaction": str(transaction)}
+                )
+                lockers.update(cast(list[tuple[int, float | None]], await cursor.fetchall()))
 
     async def _attempt(
         self,
-        database: int | None,
+        database: int,
         keys: Iterable[object],
         read: Callable[[AsyncConnection[Row]], Awaitable[None]],
     ) -> None:
-        """Runs one look-up; if it fails or takes too long, `keys` aren't asked for again for a while."""
-        name = self._databases.get(database) if database else self._home
-        if name is None or not self._unreachable.due([name], self._clock()):
-            self._failed.note(keys, self._clock())
-            return
-        connection: AsyncConnection[Row] | None = None
-        try:
-            connection = await self._connection(name)
-            async with asyncio.timeout(_DEADLINE_S):
-                await read(connection)
-        except (psycopg.Error, PgwatchError, TimeoutError):
-            self._failed.note(keys, self._clock())
-            if connection is None:
-                self._unreachable.note([name], self._clock(), _CONNECT_AGAIN_S)
-            elif connection.broken or connection.pgconn.transaction_status:
-                self._forget(name)
+        name = self._databases.get(database)
+        if database and name is None:
+            self.lookups.rest(keys)
+        else:
+            await self.lookups.attempt(name, keys, read)
 
-    async def _connection(self, name: str) -> AsyncConnection[Row]:
-        connection = self._connections.get(name)
-        if connection is not None and not connection.closed:
-            return connection
-        while len(self._connections) >= _MOST_DATABASES:
-            self._forget(next(one for one in self._connections if one != self._home))
-        connection = await connect_async(
-            self._settings.dsn,
-            LIMITS,
-            connect_timeout_s=min(1.0, self._settings.connect_timeout_s),
-            database=name,
-        )
-        self._connections[name] = connection
-        return connection
 
-    def _forget(self, name: str) -> None:
-        connection = self._connections.pop(name, None)
-        if connection is not None:
-            connection.pgconn.finish()
+def _row_address(subject: Subject) -> _Address | None:
+    if subject.kind != "row" or subject.database is None or subject.page is None or subject.offset is None:
+        return None
+    return subject.database, subject.relations[0], subject.page, subject.offset
 
-    def close(self) -> None:
-        """Closes the connections at once, whatever they are waiting for."""
-        for name in list(self._connections):
-            self._forget(name)
+
+def _key_in_words(columns: Sequence[str]) -> str:
+    words = ", ".join(map(_quoted, columns))
+    return words if len(columns) == 1 else f"({words})"
 
 
 def _quoted(name: str) -> str:

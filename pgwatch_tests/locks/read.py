@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict, cast
 
@@ -26,6 +26,11 @@ from pgwatch_tests.locks.model import (
 )
 from pgwatch_tests.server import version
 
+_WRITES = "RowExclusiveLock"
+_LOCKS_ROWS = "RowShareLock"
+# A tuple lock in this mode is SELECT FOR KEY SHARE's, which is how foreign keys are checked
+# (tupleLockExtraInfo, src/backend/access/heap/heapam.c).
+_KEY_SHARE = "AccessShareLock"
 _HIDDEN = "<insufficient privilege>"  # what pg_stat_get_activity says instead of a query
 
 
@@ -136,7 +141,7 @@ def _edges(row: _Process, held: dict[Party, list[_LockRow]], sampled_at: float) 
     for blocker in _blockers(row, requests, held):
         kind, request, held_mode = _relation_between(requests, held.get(blocker, []))
         wait_s = None if request.waitstart is None else max(0.0, sampled_at - request.waitstart)
-        about = _subject(request, held[waiter], held.get(blocker, []))
+        about = _subject(request, blocker, held[waiter], held.get(blocker, []))
         yield Edge(
             waiter,
             blocker,
@@ -188,15 +193,31 @@ def _relation_between(
     return "hard", requests[0], None
 
 
-def _subject(request: _LockRow, waiters: Sequence[_LockRow], blockers: Sequence[_LockRow]) -> Subject:
-    tuples_held = [lock.tag for lock in waiters if lock.granted and lock.tag.type == "tuple"]
-    written = {lock.tag for lock in blockers if _is_written(lock)}
-    shared = [lock.tag for lock in waiters if _is_written(lock) and lock.tag in written]
-    return target.subject(request.tag, tuples_held, shared)
+def _subject(
+    request: _LockRow, blocker: Party, waiters: Sequence[_LockRow], blockers: Sequence[_LockRow]
+) -> Subject:
+    tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
+    written = {lock.tag for lock in blockers if _is_held(lock, _WRITES)}
+    shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
+    about = target.subject(request.tag, [lock.tag for lock in tuples_held], shared, blocker)
+    if about.kind != "row" or about.transaction is None:
+        return about
+    row = LockTag("relation", about.database, about.relations[0])
+    if any(lock.mode == _KEY_SHARE for lock in tuples_held):
+        return replace(about, referencing=_relations(waiters))
+    if row not in written and any(_is_held(lock, _LOCKS_ROWS) and lock.tag == row for lock in blockers):
+        return replace(about, referencing=_relations(blockers))
+    return about
 
 
-def _is_written(lock: _LockRow) -> bool:
-    return lock.granted and lock.tag.type == "relation" and lock.mode == "RowExclusiveLock"
+def _relations(locks: Sequence[_LockRow]) -> tuple[int, ...]:
+    """What the holder of `locks` writes to."""
+    oids = {lock.tag.relation for lock in locks if _is_held(lock, _WRITES)}
+    return tuple(sorted(oid for oid in oids if oid is not None))
+
+
+def _is_held(lock: _LockRow, mode: str) -> bool:
+    return lock.granted and lock.tag.type == "relation" and lock.mode == mode
 
 
 def _lock_row(columns: _LockColumns, pid: int) -> _LockRow:

@@ -8,19 +8,30 @@ with its own key in a unique index (_bt_check_unique).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from pgwatch_tests.locks.model import LockTag, Subject
+from pgwatch_tests.locks.model import LockTag, Party, Subject
 
 _CANDIDATES_SHOWN = 3
 _TABLES = ("table", "partitioned table")
 _PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
+# What is said of an object while its name isn't known; OIDs of the catalogs, src/include/catalog/.
+_CATALOGS = {
+    1213: "tablespace",
+    1247: "type",
+    1255: "function",
+    1260: "role",
+    2615: "schema",
+    3079: "extension",
+    6100: "subscription",
+    6104: "publication",
+}
 _FIRST_USER_OID = 16384  # FirstNormalObjectId, src/include/access/transam.h
 
 
 class Names(Protocol):
-    """What is known of names at the moment; None where nothing is (yet)."""
+    """What is known of names at the moment; None, or nothing, where nothing is (yet)."""
 
     def database(self, oid: int | None) -> str | None:
         """A database's name."""
@@ -31,11 +42,22 @@ class Names(Protocol):
     def relation_kind(self, database: int, oid: int) -> str | None:
         """`table`, `index`, `view` …"""
 
+    def unique_keys(self, database: int, oid: int) -> Sequence[str]:
+        """The columns of each unique or exclusion constraint of a table: `email`, `(day, room)`."""
+
     def row_key(self, database: int, oid: int, page: int, tuple_: int) -> str | None:
         """The primary key of a row: `id=42`."""
 
+    def referencing(self, database: int, oid: int) -> Collection[int]:
+        """The tables with a foreign key to this one."""
 
-def subject(tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag]) -> Subject:
+    def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
+        """`schema audit`, `type mood`."""
+
+
+def subject(
+    tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag], blocker: Party
+) -> Subject:
     """What a wait for `tag` is about.
 
     `tuples_held` are the tuple locks that the waiter holds, `relations_shared` the relations that it
@@ -51,10 +73,15 @@ def subject(tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Co
             return _behind_transaction(tag, tuples_held, relations_shared)
         case "advisory":
             return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
-        case "object" if tag.classid == _PG_DATABASE:
+        case "object" if tag.classid == _PG_DATABASE and tag.objid:
             return Subject("database", tag.objid)
+        case "object" if tag.classid and tag.objid:
+            address = tag.classid, tag.objid, tag.objsubid or 0
+            return Subject("object", tag.database, words=_object(tag), address=address)
         case "virtualxid":
-            return Subject("other", words=f"end of transaction (virtual id {tag.virtualxid})")
+            return Subject("other", words=f"end of transaction of {blocker}")
+        case "spectoken":
+            return Subject("other", words="insertion by ON CONFLICT")
     return Subject("other", tag.database, words=_other(tag))
 
 
@@ -63,8 +90,15 @@ def _behind_transaction(
 ) -> Subject:
     for held in tuples_held:
         if held.relation is not None:
-            return Subject("row", held.database, (held.relation,), held.page, held.offset)
-    transaction = f"transaction {tag.transactionid}"
+            return Subject(
+                "row",
+                held.database,
+                (held.relation,),
+                held.page,
+                held.offset,
+                transaction=tag.transactionid,
+            )
+    transaction = f"end of transaction {tag.transactionid}"
     oids = sorted(shared.relation for shared in relations_shared if shared.relation is not None)
     # Catalog tables are candidates only where nothing else is: two CREATE TABLEs of one name.
     oids = [oid for oid in oids if oid >= _FIRST_USER_OID] or oids
@@ -104,9 +138,29 @@ def in_words(subject: Subject, names: Names) -> str:
             tables = [name for name, kind in known if name and kind in _TABLES]
             if not tables:
                 return subject.words
-            more = " …" if len(tables) > _CANDIDATES_SHOWN else ""
+            more = " …" if len(tables) > _CANDIDATES_SHOWN else _key_columns(subject, names, len(tables))
             return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more}"
+        case "object" if subject.address is not None:
+            return names.object_name(database, subject.address) or subject.words
     return subject.words
+
+
+def _key_columns(subject: Subject, names: Names, tables: int) -> str:
+    """The columns of the key if it can be told which: nothing says more than the table's constraints do."""
+    keys = [key for oid in subject.relations for key in names.unique_keys(subject.database or 0, oid)]
+    if tables > 1 or not 0 < len(keys) <= _CANDIDATES_SHOWN:
+        return ""
+    return f" {keys[0]}" if keys[0].startswith("(") and len(keys) == 1 else f" ({' or '.join(keys)})"
+
+
+def foreign_key_of(subject: Subject, names: Names) -> str:
+    """The table whose foreign key's check locks the row; empty if that isn't what it is, or isn't known."""
+    if subject.kind != "row" or not subject.referencing:
+        return ""
+    database = subject.database or 0
+    found = set(names.referencing(database, subject.relations[0])).intersection(subject.referencing)
+    known = sorted(filter(None, (names.relation(database, oid) for oid in found)))
+    return " or ".join(known[:_CANDIDATES_SHOWN])
 
 
 def object_in_words(subject: Subject, names: Names) -> str:
@@ -120,12 +174,14 @@ def object_in_words(subject: Subject, names: Names) -> str:
             ]
             if subject.kind != "unique_key":
                 return known[0][0] or f"relation {subject.relations[0]}"
-            return " or ".join(name for name, kind in known if name and kind in _TABLES) or "transaction"
+            return (
+                " or ".join(name for name, kind in known if name and kind in _TABLES) or "end of transaction"
+            )
         case "transaction":
-            return "transaction"
+            return "end of transaction"
         case "other":
-            # Numbers of transactions and virtual ids are another each time.
-            return subject.words.partition(" (")[0]
+            # Whose transaction it is differs from wait to wait.
+            return subject.words.partition(" (")[0].partition(" of pid")[0]
     return in_words(subject, names)
 
 
@@ -139,6 +195,10 @@ def _advisory_key(tag: LockTag) -> str:
 
 def _signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+def _object(tag: LockTag) -> str:
+    return f"{_CATALOGS.get(tag.classid or 0, f'object of catalog {tag.classid},')} {tag.objid}"
 
 
 def _other(tag: LockTag) -> str:

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
-from pgwatch_tests.locks import names, target
+from pgwatch_tests.locks import lookups, target
 from pgwatch_tests.locks.model import Edge, LockSnapshot
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
@@ -76,13 +76,13 @@ class LockWatch:
         resolving = asyncio.create_task(self._names.resolve(snapshot))
         _, pending = await asyncio.wait({resolving}, timeout=_NAMES_IN_TIME_S)
         for task in pending:
-            self._names.close()
+            self._names.lookups.close()
             task.cancel()
         return self._with_names(snapshot)
 
     def close(self) -> None:
         """Closes everything at once, whatever the server is doing."""
-        self._names.close()
+        self._names.lookups.close()
         if self._resolving is not None:
             self._resolving.cancel()
         self._disconnect()
@@ -94,7 +94,7 @@ class LockWatch:
         return self._previous
 
     async def _connect(self) -> AsyncConnection[Row]:
-        own = asyncio.create_task(self._open(names.LIMITS))
+        own = asyncio.create_task(self._open(lookups.LIMITS))
         maintenance = asyncio.create_task(self._open(POLL_LIMITS, _MAINTENANCE_DATABASE))
         try:
             # From there the poll is out of reach of whoever locks the catalogs of the tested database.
@@ -119,7 +119,7 @@ class LockWatch:
         if own.done():
             connection = own.result()
             self._labels(connection, connection.info.dbname)
-            self._names.adopt(connection)
+            self._names.lookups.adopt(connection)
             try:
                 return await maintenance
             except CannotConnectError:
@@ -128,7 +128,7 @@ class LockWatch:
         await asyncio.wait({own, maintenance}, return_when=asyncio.FIRST_COMPLETED)
         if maintenance.done() and maintenance.exception() is None:
             connection = maintenance.result()
-            self._names.stay_in(_MAINTENANCE_DATABASE)
+            self._names.lookups.stay_in(_MAINTENANCE_DATABASE)
             self._labels(connection, database_name(self._settings.dsn) or connection.info.user)
             return connection
         await own
@@ -141,7 +141,7 @@ class LockWatch:
     def _close_unless_used(self, task: _Connecting) -> None:
         if not task.cancelled() and task.exception() is None:
             connection = task.result()
-            if connection is not self._connection and not self._names.uses(connection):
+            if connection is not self._connection and not self._names.lookups.uses(connection):
                 connection.pgconn.finish()
 
     async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
@@ -175,7 +175,7 @@ class LockWatch:
         if self._connection is not None:
             self._connection.pgconn.finish()
             self._connection = None
-        self._names.close()
+        self._names.lookups.close()
         self._previous = None
 
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
@@ -184,10 +184,15 @@ class LockWatch:
         def edge_with_target(edge: Edge) -> Edge:
             if edge.subject is None:
                 return edge
-            words = target.in_words(edge.subject, known)
             return replace(
                 edge,
-                lock=replace(edge.lock, target=words, object=target.object_in_words(edge.subject, known)),
+                lock=replace(
+                    edge.lock,
+                    target=target.in_words(edge.subject, known),
+                    object=target.object_in_words(edge.subject, known),
+                    foreign_key_of=target.foreign_key_of(edge.subject, known),
+                    also_held_by=known.also_held_by(edge, snapshot),
+                ),
             )
 
         return replace(

@@ -64,6 +64,7 @@ def _edge(edge: Edge) -> dict[str, object]:
             "mode": edge.lock.mode,
             "held_mode": edge.lock.held_mode,
             "target": edge.lock.target,
+            "also_held_by": [party.pid for party in edge.lock.also_held_by],
         },
         "wait_s": edge.wait_s,
     }
@@ -80,6 +81,7 @@ def _root(root: Party, picture: LockPicture) -> dict[str, object]:
         "cause": found.cause,
         "explanation": found.explanation,
         "advice": found.advice,
+        "practice": found.practice or None,
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks import modes
-from pgwatch_tests.locks.diagnose import diagnose
+from pgwatch_tests.locks.diagnose import Diagnosis, diagnose
 from pgwatch_tests.locks.graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
@@ -18,6 +18,7 @@ from pgwatch_tests.server.application_name import parse
 NOTHING_BLOCKED = "Nothing is blocked."
 _WIDTH = 100
 _BESIDE = "│  "
+_OTHERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class TreeRow:
     age_s: float | None
     """How long in that state."""
     waits_for: str
+    beside: str
+    """Who else has locked the same row: `also locked by test_b (gw1, pid 12)`."""
     verb: str
     """`waits` behind a holder, `queues` behind somebody who waits as well; empty for a root."""
     wait_s: float | None
@@ -86,6 +89,7 @@ def _row(
         state=state,
         age_s=age_s,
         waits_for="" if edge is None else _waits_for(edge),
+        beside="" if edge is None else _beside(picture, edge),
         verb="" if edge is None else _verb(edge),
         wait_s=None if edge is None else edge.wait_s,
         blocks="" if branch.again else _blocks(picture, party),
@@ -107,6 +111,12 @@ def _verb(edge: Edge) -> str:
 
 def _waits_for(edge: Edge) -> str:
     return plain(edge.lock.target or edge.lock.type)
+
+
+def _beside(picture: LockPicture, edge: Edge) -> str:
+    others = [plain(picture.who(party)) for party in edge.lock.also_held_by[:_OTHERS_SHOWN]]
+    more = len(edge.lock.also_held_by) - len(others)
+    return f"also locked by {', '.join(others)}{f' and {more} more' if more else ''}" if others else ""
 
 
 def _blocks(picture: LockPicture, party: Party) -> str:
@@ -142,7 +152,7 @@ def text(snapshot: LockSnapshot) -> str:
         found = diagnose(picture, tree.node)
         lines += _root_lines(picture, rows[0])
         lines += _wrapped(plain(found.explanation))
-        lines += _wrapped(f"→ {plain(found.advice)}")
+        lines += _wrapped(advice(found))
         lines += _query(picture, rows[0])
         lines += [_waiter_line(row) for row in rows[1:]]
         lines.append("")
@@ -164,6 +174,8 @@ def _waiter_line(row: TreeRow) -> str:
         return f"{row.prefix}{row.who}  (shown above) {row.verb} here too, for {row.waits_for}"
     behind = f", blocks {row.blocks}" if row.blocks else ""
     waits = f"{row.verb} {durations.in_words(row.wait_s)} for {row.waits_for}"
+    if row.beside:
+        waits += f" ({row.beside})"
     return f"{row.prefix}{row.who}  {row.test}  {waits}{behind}"
 
 
@@ -181,14 +193,21 @@ def _wrapped(text: str) -> list[str]:
     )
 
 
+def advice(found: Diagnosis) -> str:
+    """`→ Give each test unique data … (Practice: Don't use fixed test data.)`, as plain text."""
+    practice = f" (Practice: {found.practice}.)" if found.practice else ""
+    return f"→ {plain(found.advice)}{practice}"
+
+
 def lock_facts(picture: LockPicture, party: Party) -> list[str]:
     """What a detail pane says of one party's waits, a line each."""
     lines = []
     for edge in picture.waits.get(party, ()):
         held = f", held as {modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
         mode = f" as {modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
+        beside = _beside(picture, edge)
         lines.append(
             f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
-            f"behind {plain(picture.who(edge.blocker))}{held}"
+            f"behind {plain(picture.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
         )
     return lines

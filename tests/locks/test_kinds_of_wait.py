@@ -7,6 +7,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports import lock_tree
 from tests.locks.looking import edges_of, edges_of_server, kind_of, look, target_of
 from tests.sessions import Connect, Database, RunningStatement, blocked
 from tests.waiting import wait_until
@@ -39,7 +40,11 @@ def test_several_holders_of_a_shared_row_lock_are_all_named(database: Database, 
     assert {waiter for waiter, _ in edges_of(picture)} == {pid(writer)}
     # A multixact is waited for member by member: the server names the member that it waits for now.
     assert {blocker for _, blocker in edges_of(picture)} <= {pid(one), pid(other)}
-    assert {edge.lock.target for edge in picture.snapshot.shown_edges} == {"row of parents (id=1)"}
+    [edge] = picture.snapshot.shown_edges
+    assert edge.lock.target == "row of parents (id=1)"
+    [hidden] = {pid(one), pid(other)} - {edge.blocker.pid}
+    assert edge.lock.also_held_by == (Party(hidden),)
+    assert f"(pid {hidden})" in lock_tree.text(picture.snapshot)
 
 
 @pytest.mark.usefixtures("tables")
@@ -67,7 +72,7 @@ def test_unique_collisions(statement: str, database: Database, connect: Connect)
     blocked(other, statement)
     picture = look(database.dsn)
     assert edges_of(picture) == {(pid(other), pid(one))} == edges_of_server(database.dsn)
-    assert target_of(picture, pid(other), pid(one)) == "unique key of parents"
+    assert target_of(picture, pid(other), pid(one)) == "unique key of parents (id)"
 
 
 @pytest.mark.usefixtures("tables")
@@ -77,7 +82,7 @@ def test_an_exclusion_constraint(database: Database, connect: Connect) -> None:
     blocked(other, "INSERT INTO children (id, during) VALUES (2, '[4,9)')")
     picture = look(database.dsn)
     assert edges_of(picture) == {(pid(other), pid(one))} == edges_of_server(database.dsn)
-    assert target_of(picture, pid(other), pid(one)) == "unique key of children"
+    assert target_of(picture, pid(other), pid(one)) == "unique key of children (during or id)"
 
 
 @pytest.mark.usefixtures("tables")

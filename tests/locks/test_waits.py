@@ -96,7 +96,7 @@ def test_the_same_key_inserted_twice(database: Database, connect: Connect) -> No
     blocked(other, "INSERT INTO accounts VALUES (8, 'a@test.example.com')")
     picture = look(database.dsn)
     assert edges_of(picture) == {(pid(other), pid(one))}
-    assert target_of(picture, pid(other), pid(one)) == "unique key of accounts"
+    assert target_of(picture, pid(other), pid(one)) == "unique key of accounts (email or id)"
     assert diagnose(picture, Party(pid(one))).cause == "same_key"
 
 

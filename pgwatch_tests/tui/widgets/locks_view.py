@@ -10,7 +10,7 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, lock_facts, tree_rows
+from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, advice, lock_facts, tree_rows
 from pgwatch_tests.reports.plain_text import (
     one_line,
     plain,
@@ -96,7 +96,7 @@ class LocksView(Vertical):
         if row is None or self._picture is None:
             return
         found = diagnose(self._picture, row.root)
-        lines = [plain(found.explanation), f"→ {plain(found.advice)}"]
+        lines = [plain(found.explanation), advice(found)]
         lines += [f"{row.who} {fact}" for fact in lock_facts(self._picture, row.party)[:1]]
         session = self._picture.sessions.get(row.party)
         if session is not None and session.query:

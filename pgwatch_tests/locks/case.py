@@ -1,0 +1,106 @@
+"""What a diagnosis rule may look at, in the words that rules speak in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.picture import LockPicture
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why somebody blocks, in foreign text as it is.
+
+    `cause` is a stable id; `explanation` and `advice` are a sentence each. `practice` is the line of good
+    testing practice that the cause violates; empty where there is none.
+    """
+
+    cause: str
+    explanation: str
+    advice: str
+    practice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A root blocker (or one of a deadlocked group), and those who wait for it."""
+
+    picture: LockPicture
+    root: Party
+    direct: tuple[Edge, ...]
+    """The waits for the root itself, the longest first."""
+
+    @classmethod
+    def of(cls, picture: LockPicture, root: Party) -> Case:
+        """The case of `root`."""
+        direct = [edge for edge in picture.snapshot.shown_edges if edge.blocker == root]
+        direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
+        return cls(picture, root, tuple(direct))
+
+    @property
+    def session(self) -> Session | None:
+        """The root's session; None for a prepared transaction."""
+        return self.picture.sessions.get(self.root)
+
+    @property
+    def prepared(self) -> PreparedTransaction | None:
+        """The root, if it is a prepared transaction."""
+        return self.picture.prepared.get(self.root)
+
+    @property
+    def who(self) -> str:
+        """The root by its test."""
+        return self.picture.who(self.root)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the root has an open transaction and runs no statement."""
+        return self._state.startswith("idle in transaction")
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the root runs a statement."""
+        return self._state == "active"
+
+    @property
+    def _state(self) -> str:
+        return (self.session.state if self.session else None) or ""
+
+    def state(self) -> str:
+        """What the root does at the moment, with how long."""
+        if self.session is None or self.session.hidden or not self._state:
+            return "in a state that isn't visible to this role"
+        if self.is_idle:
+            return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
+        if self.is_active:
+            return f"running a statement for {durations.in_words(self.session.query_age_s)}"
+        return self._state
+
+    def free(self) -> str:
+        """How to get the root out of the way: cancelling does nothing to a session that runs no statement."""
+        if self.is_active:
+            return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid}))"
+        return f"end its session (SELECT pg_terminate_backend({self.root.pid}))"
+
+    def waiting(self, edges: Sequence[Edge], one: str = "waits", several: str = "wait") -> str:
+        """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`."""
+        waiters = list(dict.fromkeys(edge.waiter for edge in edges))
+        more = len(waiters) - 1
+        return self.picture.who(waiters[0]) + (f" and {more} more {several}" if more else f" {one}")
+
+    def since(self, edges: Sequence[Edge]) -> str:
+        """How long the first of `edges` has lasted: `4.8 s`."""
+        return durations.in_words(edges[0].wait_s)
+
+    def statement_of(self, party: Party) -> str:
+        """The first words of what a waiter runs, in capitals: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`."""
+        session = self.picture.sessions.get(party)
+        words: list[str] = []
+        for word in (session.query if session else "").split(None, 4)[:4]:
+            if not word.isalpha() or len(words) == 3:
+                break
+            words.append(word.upper())
+        return " ".join(words)

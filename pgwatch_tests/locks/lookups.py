@@ -1,0 +1,125 @@
+"""Asks the catalogs on behalf of a poll that can't wait: briefly, in the right database.
+
+The catalogs, and the tables whose rows are read, may be locked by the very session that is being
+diagnosed. So every look-up has a `lock_timeout` of 50 ms, and what couldn't be had rests for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
+
+LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
+# The server ends a look-up sooner by itself; this is for a server that has stopped.
+_DEADLINE_S = 2.0
+_ASK_AGAIN_S = 2.0
+# A backend that a locked catalog keeps waiting stays until authentication_timeout: no second one meanwhile.
+_CONNECT_AGAIN_S = 60.0
+_MOST_DATABASES = 4
+
+K = TypeVar("K")
+
+
+@dataclass(slots=True)
+class _Failures:
+    """What couldn't be looked up, and when it may be asked for again."""
+
+    until: dict[object, float] = field(default_factory=dict)
+
+    def due(self, keys: Iterable[K], now_s: float) -> list[K]:
+        return [key for key in keys if self.until.get(key, 0.0) <= now_s]
+
+    def note(self, keys: Iterable[object], now_s: float, pause_s: float = _ASK_AGAIN_S) -> None:
+        self.until = {key: until for key, until in self.until.items() if until > now_s}
+        self.until |= dict.fromkeys(keys, now_s + pause_s)
+
+
+class Lookups:
+    """Connections to a few databases, opened when they are needed; failures leave gaps, none is raised."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._failed = _Failures()
+        self._unreachable = _Failures()
+        self._connections: dict[str, AsyncConnection[Row]] = {}
+        self._home = ""
+
+    def adopt(self, connection: AsyncConnection[Row]) -> None:
+        """Takes over an open connection to the DSN's own database, with this module's LIMITS set."""
+        self.stay_in(connection.info.dbname)
+        self._connections[self._home] = connection
+
+    def stay_in(self, database: str) -> None:
+        """Says where databases and roles are looked up; forgets which databases couldn't be reached."""
+        self._home = database
+        self._unreachable = _Failures()
+
+    def uses(self, connection: AsyncConnection[Row]) -> bool:
+        """Whether `connection` was adopted and is still in use."""
+        return any(one is connection for one in self._connections.values())
+
+    def due(self, keys: Iterable[K]) -> list[K]:
+        """Those of `keys` that may be asked for now."""
+        return self._failed.due(keys, self._clock())
+
+    def rest(self, keys: Iterable[object]) -> None:
+        """Says that `keys` couldn't be had: they aren't due for a while."""
+        self._failed.note(keys, self._clock())
+
+    async def attempt(
+        self,
+        database: str | None,
+        keys: Iterable[object],
+        read: Callable[[AsyncConnection[Row]], Awaitable[None]],
+    ) -> None:
+        """Runs one look-up in `database` (None: at home). If it fails or takes too long, `keys` rest."""
+        name = database or self._home
+        if not self._unreachable.due([name], self._clock()):
+            self.rest(keys)
+            return
+        connection: AsyncConnection[Row] | None = None
+        try:
+            connection = await self._connection(name)
+            async with asyncio.timeout(_DEADLINE_S):
+                await read(connection)
+        except (psycopg.Error, PgwatchError, TimeoutError):
+            self.rest(keys)
+            if connection is None:
+                self._unreachable.note([name], self._clock(), _CONNECT_AGAIN_S)
+            elif connection.broken or connection.pgconn.transaction_status:
+                self._forget(name)
+
+    async def _connection(self, name: str) -> AsyncConnection[Row]:
+        connection = self._connections.get(name)
+        if connection is not None and not connection.closed:
+            return connection
+        while len(self._connections) >= _MOST_DATABASES:
+            self._forget(next(one for one in self._connections if one != self._home))
+        connection = await connect_async(
+            self._settings.dsn,
+            LIMITS,
+            connect_timeout_s=min(1.0, self._settings.connect_timeout_s),
+            database=name,
+        )
+        self._connections[name] = connection
+        return connection
+
+    def _forget(self, name: str) -> None:
+        connection = self._connections.pop(name, None)
+        if connection is not None:
+            connection.pgconn.finish()
+
+    def close(self) -> None:
+        """Closes the connections at once, whatever they are waiting for."""
+        for name in list(self._connections):
+            self._forget(name)

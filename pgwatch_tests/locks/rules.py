@@ -1,0 +1,255 @@
+"""The rules of diagnosis: each says why a root blocker blocks, or None if that isn't it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks.case import Case, Diagnosis
+
+_ALONE = "AccessExclusiveLock"
+_CLEAN_UPS = ("TRUNCATE", "DROP")
+
+UNIQUE_DATA = "Don't use fixed test data"
+OWN_DATA = "Isolate test data"
+CLEAN_UP = "Clean up after each test"
+NO_SHARED_STATE = "Don't share state between tests"
+
+
+def deadlock(case: Case) -> Diagnosis | None:
+    """Sessions that wait for each other in a circle."""
+    cycle = case.picture.deadlock_of(case.root)
+    parties = cycle or case.picture.probable_deadlock_of(case.root)
+    if not parties:
+        return None
+    steps = []
+    for waiter, blocker in zip(parties, parties[1:] + parties[:1], strict=True):
+        edge = next(edge for edge in case.picture.waits[waiter] if edge.blocker == blocker)
+        steps.append(
+            f"{case.picture.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
+            f"behind {case.picture.who(blocker)}"
+        )
+    return Diagnosis(
+        "deadlock",
+        f"{'Deadlock' if cycle else 'Probably a deadlock'}: {'; '.join(steps)}.",
+        "The server ends one of them after deadlock_timeout. Make the tests touch rows in one order, "
+        "or give each test rows of its own.",
+        NO_SHARED_STATE,
+    )
+
+
+def prepared_transaction(case: Case) -> Diagnosis | None:
+    """A prepared transaction holds its locks until somebody ends it, across restarts."""
+    if case.root.pid:
+        return None
+    age = durations.in_words(case.prepared.age_s) if case.prepared else "?"
+    gid = case.root.gid.replace("'", "''")
+    database = f"In database {case.prepared.database}" if case.prepared and case.prepared.database else ""
+    return Diagnosis(
+        "prepared_transaction",
+        f"The prepared transaction {case.root.gid}, {age} old, still holds its locks; "
+        f"{case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}.",
+        f"{database or 'In its database'}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). "
+        "No session owns it any more.",
+        CLEAN_UP,
+    )
+
+
+def autovacuum(case: Case) -> Diagnosis | None:
+    """Autovacuum gives way to others, unless it prevents wraparound (manual, Routine Vacuuming)."""
+    if case.session is None or case.session.backend_type != "autovacuum worker" or not case.direct:
+        return None
+    edge = case.direct[0]
+    about = f"{case.waiting(case.direct)} {case.since(case.direct)} for {edge.lock.target}"
+    if "(to prevent wraparound)" in case.session.query:
+        return Diagnosis(
+            "autovacuum_to_prevent_wraparound",
+            f"Autovacuum (pid {case.root.pid}) works to prevent transaction id wraparound; {about}.",
+            f"Let it finish, since it doesn't give way, and cancel the waiter (SELECT pg_cancel_backend"
+            f"({edge.waiter.pid})); run VACUUM FREEZE on the table while no tests run.",
+        )
+    return Diagnosis(
+        "autovacuum",
+        f"Autovacuum (pid {case.root.pid}) works on it; {about}.",
+        "Wait: it gives way by itself once deadlock_timeout is over.",
+    )
+
+
+def same_key(case: Case) -> Diagnosis | None:
+    """Two insert one key: the second must know whether the first commits."""
+    edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "unique_key"]
+    if not edges:
+        return None
+    return Diagnosis(
+        "same_key",
+        f"{case.waiting(edges, 'wants', 'want')} to write the same key as {case.who}, which hasn't committed "
+        f"({case.state()}), and waits {case.since(edges)}: {edges[0].lock.target}.",
+        f"Give each test unique data instead of fixed test data. To go on now, {case.free()}.",
+        UNIQUE_DATA,
+    )
+
+
+def queue_behind_exclusive(case: Case) -> Diagnosis | None:
+    """A statement that needs the table alone waits, and everyone after it waits too."""
+    for edge in case.direct:
+        queued = case.picture.blocks(edge.waiter)
+        if edge.lock.mode != _ALONE or edge.lock.type != "relation" or not queued:
+            continue
+        statement = case.statement_of(edge.waiter).partition(" ")[0]
+        cleanup = statement in _CLEAN_UPS
+        return Diagnosis(
+            "truncate_or_cleanup_vs_test" if cleanup else "ddl_queue",
+            f"{statement or 'A statement'} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone "
+            f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
+            f"{queued} more queue behind it.",
+            (
+                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
+                if cleanup
+                else "Don't change tables while tests run. "
+            )
+            + f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
+            "those behind it go on at once.",
+            OWN_DATA if cleanup else NO_SHARED_STATE,
+        )
+    return None
+
+
+def cleanup_vs_test(case: Case) -> Diagnosis | None:
+    """A clean-up needs a table alone, or has it and doesn't end: tests and it get in each other's way."""
+    blocker = case.statement_of(case.root).partition(" ")[0]
+    for edge in case.direct:
+        if edge.lock.type != "relation":
+            continue
+        waiter = case.statement_of(edge.waiter).partition(" ")[0]
+        if edge.lock.held_mode == _ALONE and blocker in _CLEAN_UPS:
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{case.who} has {edge.lock.target} alone since its {blocker} ({case.state()}); "
+                f"{case.waiting(case.direct)} {case.since(case.direct)} for it.",
+                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
+                f"To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+        if edge.lock.mode == _ALONE and waiter in _CLEAN_UPS:
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{waiter} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
+                f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}.",
+                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
+                f"To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+    return None
+
+
+def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
+    """CONCURRENTLY waits for all transactions that could use the old state (manual, CREATE INDEX)."""
+    edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
+    if not edges:
+        return None
+    statement = case.statement_of(edges[0].waiter) or "A statement with CONCURRENTLY"
+    return Diagnosis(
+        "index_build_waits_for_transaction",
+        f"{statement} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} until the transaction "
+        f"of {case.who} ends, {case.state()}, whatever that touches.",
+        f"Build indexes before the tests run. To go on now, {case.free()}.",
+        NO_SHARED_STATE,
+    )
+
+
+def foreign_key_share(case: Case) -> Diagnosis | None:
+    """A foreign key's check locks the row that is referred to (manual, Explicit Locking: FOR KEY SHARE)."""
+    edges = [edge for edge in case.direct if edge.lock.foreign_key_of]
+    if not edges:
+        return None
+    edge = edges[0]
+    return Diagnosis(
+        "foreign_key_share",
+        f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
+        f"{edge.lock.foreign_key_of} refers to it, and {case.who} ({case.state()}) hasn't ended its "
+        "transaction.",
+        "Give each test parent rows of its own, or don't delete or change the keys of shared ones. "
+        f"To go on now, {case.free()}.",
+        OWN_DATA,
+    )
+
+
+def advisory_lock(case: Case) -> Diagnosis | None:
+    """An advisory lock that is held too long."""
+    edges = [edge for edge in case.direct if edge.lock.type == "advisory"]
+    if not edges:
+        return None
+    return Diagnosis(
+        "advisory_lock",
+        f"{case.who} holds {edges[0].lock.target} ({case.state()}); "
+        f"{case.waiting(edges)} {case.since(edges)} for it.",
+        "Hold advisory locks for a transaction (pg_advisory_xact_lock) and with a key of the test's own. "
+        f"To go on now, {case.free()}.",
+        NO_SHARED_STATE,
+    )
+
+
+def idle_in_transaction(case: Case) -> Diagnosis | None:
+    """A test, or its fixture, left a transaction open."""
+    if not case.is_idle or not case.direct:
+        return None
+    return Diagnosis(
+        "idle_in_transaction",
+        f"{case.who} left a transaction open ({case.state()}); {case.waiting(case.direct)} "
+        f"{case.since(case.direct)} for {case.direct[0].lock.target}.",
+        f"Commit or roll back in the fixture's clean-up. To go on now, {case.free()}: cancelling does "
+        "nothing to an idle session.",
+        CLEAN_UP,
+    )
+
+
+def same_row(case: Case) -> Diagnosis | None:
+    """Two want one row."""
+    edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "row"]
+    if not edges:
+        return None
+    others = edges[0].lock.also_held_by
+    also = f", as {', '.join(map(case.picture.who, others[:2]))} also has" if others else ""
+    return Diagnosis(
+        "same_row",
+        f"{case.waiting(edges)} {case.since(edges)} for the {edges[0].lock.target}, which {case.who} has "
+        f"changed or locked ({case.state()}){also}.",
+        f"Give each test rows of its own. To go on now, {case.free()}.",
+        OWN_DATA,
+    )
+
+
+def long_query(case: Case) -> Diagnosis | None:
+    """A statement that takes its time."""
+    if not case.is_active:
+        return None
+    return Diagnosis("long_query", _doing(case), f"If it's in the way, {case.free()}.")
+
+
+def unknown(case: Case) -> Diagnosis:
+    """Whatever none of the rules tells."""
+    return Diagnosis("unknown", _doing(case), f"If it's in the way, {case.free()}.")
+
+
+def _doing(case: Case) -> str:
+    about = ""
+    if case.direct:
+        about = f"; {case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
+    return f"{case.who} is {case.state()}{about}."
+
+
+RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
+    deadlock,
+    prepared_transaction,
+    autovacuum,
+    same_key,
+    index_build_waits_for_transaction,
+    queue_behind_exclusive,
+    advisory_lock,
+    cleanup_vs_test,
+    foreign_key_share,
+    idle_in_transaction,
+    same_row,
+    long_query,
+)
+"""Most telling first."""
