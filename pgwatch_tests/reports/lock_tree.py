@@ -188,9 +188,15 @@ def _query(picture: LockPicture, row: TreeRow) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=_BESIDE, subsequent_indent=_BESIDE, break_long_words=False
+    # A statement is for copying: it stays on one line.
+    lines = textwrap.wrap(
+        text.replace("(SELECT pg_", "(SELECT\xa0pg_"),
+        _WIDTH,
+        initial_indent=_BESIDE,
+        subsequent_indent=_BESIDE,
+        break_long_words=False,
     )
+    return [line.replace("(SELECT\xa0pg_", "(SELECT pg_") for line in lines]
 
 
 def advice(found: Diagnosis) -> str:

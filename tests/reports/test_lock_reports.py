@@ -79,9 +79,9 @@ pid 4711  gw0 tests/test_a.py::test_root  idle in transaction for 2.0 s
 │  blocks 3 (1 directly), longest wait 8.2 s
 │  test_root (gw0, pid 4711) left a transaction open (idle in transaction for 2.0 s); test_4712
 │  (gw4712, pid 4712) waits 8.2 s for row of accounts (id=42).
-│  → Commit or roll back in the fixture's clean-up. To go on now, end its session (SELECT
-│  pg_terminate_backend(4711)): cancelling does nothing to an idle session. (Practice: Clean up after
-│  each test.)
+│  → Commit or roll back in the fixture's clean-up. To go on now, end its session
+│  (SELECT pg_terminate_backend(4711)): cancelling does nothing to an idle session. (Practice: Clean
+│  up after each test.)
 │  last query: SELECT 1
 └─ pid 4712  gw4712 tests/test_app.py::test_4712  waits 8.2 s for row of accounts (id=42), blocks 2
    ├─ pid 4713  gw4713 tests/test_app.py::test_4713  waits 2.0 s for row of accounts (id=42)
