@@ -24,6 +24,10 @@ class CannotConnectError(PgwatchError):
     exit_code = 3
 
 
+class NoAnswerError(CannotConnectError):
+    """The server took the connection and said nothing, as while its catalogs are locked: exit 3."""
+
+
 class ConnectionLostError(PgwatchError):
     """The connection was there and went away, or the server stopped answering: exit 3."""
 

@@ -45,10 +45,13 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     """
     from pgwatch_tests.leaks.count import LeakScan
     from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.locks.lookups import LIMITS
     from pgwatch_tests.locks.watch import LockWatch
     from pgwatch_tests.tui.app import Dashboard, run_until_left
 
-    async def read_leaks() -> LeakReport:
+    async def read_leaks(watch: LockWatch) -> LeakReport:
+        # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
+        (await watch.opening.connect(LIMITS)).pgconn.finish()
         scan = LeakScan(settings)
         try:
             return await _in_daemon_thread(scan.run)
@@ -58,7 +61,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
     async def run() -> int:
         async with LockWatch(settings) as watch:
-            app = Dashboard(watch.read, read_leaks, refresh_s=settings.refresh_s)
+            app = Dashboard(watch.read, partial(read_leaks, watch), refresh_s=settings.refresh_s)
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, app.exit, 0)
             return await run_until_left(app)

@@ -14,15 +14,16 @@ from typing import TypeVar
 import psycopg
 from psycopg import AsyncConnection
 
-from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
+from pgwatch_tests.errors import NoAnswerError, PgwatchError
+from pgwatch_tests.server.connect import Row, SessionLimits
+from pgwatch_tests.server.opening import Opening
 
 LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
 # The server ends a look-up sooner by itself; this is for a server that has stopped.
 _DEADLINE_S = 2.0
 _ASK_AGAIN_S = 2.0
-# A backend that a locked catalog keeps waiting stays until authentication_timeout: no second one meanwhile.
+_CONNECT_IN_S = 1.0
+# Who was refused isn't let in the next moment.
 _CONNECT_AGAIN_S = 60.0
 _MOST_DATABASES = 4
 
@@ -46,8 +47,8 @@ class _Failures:
 class Lookups:
     """Connections to a few databases, opened when they are needed; failures leave gaps, none is raised."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        self._settings = settings
+    def __init__(self, opening: Opening, clock: Callable[[], float]) -> None:
+        self._opening = opening
         self._clock = clock
         self._failed = _Failures()
         self._unreachable = _Failures()
@@ -57,16 +58,13 @@ class Lookups:
     def adopt(self, connection: AsyncConnection[Row]) -> None:
         """Takes over an open connection to the DSN's own database, with this module's LIMITS set."""
         self.stay_in(connection.info.dbname)
+        self._forget(self._home)
         self._connections[self._home] = connection
 
     def stay_in(self, database: str) -> None:
         """Says where databases and roles are looked up; forgets which databases couldn't be reached."""
         self._home = database
         self._unreachable = _Failures()
-
-    def uses(self, connection: AsyncConnection[Row]) -> bool:
-        """Whether `connection` was adopted and is still in use."""
-        return any(one is connection for one in self._connections.values())
 
     def due(self, keys: Iterable[K]) -> list[K]:
         """Those of `keys` that may be asked for now."""
@@ -92,10 +90,12 @@ class Lookups:
             connection = await self._connection(name)
             async with asyncio.timeout(_DEADLINE_S):
                 await read(connection)
-        except (psycopg.Error, PgwatchError, TimeoutError):
+        except (psycopg.Error, PgwatchError, TimeoutError) as error:
             self.rest(keys)
             if connection is None:
-                self._unreachable.note([name], self._clock(), _CONNECT_AGAIN_S)
+                # Without an answer, the same attempt goes on: asking again costs nothing.
+                pause_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _CONNECT_AGAIN_S
+                self._unreachable.note([name], self._clock(), pause_s)
             elif connection.broken or connection.pgconn.transaction_status:
                 self._forget(name)
 
@@ -105,12 +105,7 @@ class Lookups:
             return connection
         while len(self._connections) >= _MOST_DATABASES:
             self._forget(next(one for one in self._connections if one != self._home))
-        connection = await connect_async(
-            self._settings.dsn,
-            LIMITS,
-            connect_timeout_s=min(1.0, self._settings.connect_timeout_s),
-            database=name,
-        )
+        connection = await self._opening.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
         self._connections[name] = connection
         return connection
 

@@ -14,10 +14,10 @@ from typing import cast
 from psycopg import AsyncConnection, sql
 
 from pgwatch_tests import queries
-from pgwatch_tests.config import Settings
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.opening import Opening
 
 _ROW_LIVES_S = 10.0
 _LOCKERS_LIVE_S = 1.0
@@ -60,8 +60,8 @@ class _LockersSeen:
 class NameCache:
     """Names of databases, roles, relations and rows; `resolve` fills it, the look-ups never wait."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        self.lookups = Lookups(settings, clock)
+    def __init__(self, opening: Opening, clock: Callable[[], float]) -> None:
+        self.lookups = Lookups(opening, clock)
         self._clock = clock
         self._databases: dict[int, str] = {}
         self._roles: dict[int, str] = {}

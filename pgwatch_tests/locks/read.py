@@ -25,6 +25,7 @@ from pgwatch_tests.locks.model import (
     WaitedLock,
 )
 from pgwatch_tests.server import version
+from pgwatch_tests.server.application_name import OWN_NAME
 
 _WRITES = "RowExclusiveLock"
 _LOCKS_ROWS = "RowShareLock"
@@ -111,6 +112,8 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
         held.setdefault(party, []).extend(_lock_row(lock, row["pid"]) for lock in row["locks"])
     edges: list[Edge] = []
     for row in rows:
+        if row["application_name"] == OWN_NAME:
+            continue  # a look-up of ours, which gives up in a moment
         if row["blockers"]:
             edges.extend(_edges(row, held, sampled_at))
         edges.extend(

@@ -18,8 +18,9 @@ from pgwatch_tests.locks.model import Edge, LockSnapshot
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+from pgwatch_tests.server.connect import Row, SessionLimits, lost_connection
 from pgwatch_tests.server.dsn import database_name
+from pgwatch_tests.server.opening import Opening
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 # A server that is stuck inside its lock manager, or stopped, doesn't look at its own timeouts.
@@ -29,7 +30,6 @@ _MAINTENANCE_DATABASE = "postgres"
 
 _OWN_HEAD_START_S = 0.5
 
-_Connecting = asyncio.Task[AsyncConnection[Row]]
 T = TypeVar("T")
 
 
@@ -38,7 +38,9 @@ class LockWatch:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self._names = NameCache(settings, clock)
+        self.opening = Opening(settings)
+        """Where connections come from: whoever else connects to the same server shares its attempts."""
+        self._names = NameCache(self.opening, clock)
         self._connection: AsyncConnection[Row] | None = None
         self._database = ""
         self._server = ""
@@ -82,6 +84,7 @@ class LockWatch:
 
     def close(self) -> None:
         """Closes everything at once, whatever the server is doing."""
+        self.opening.close()
         self._names.lookups.close()
         if self._resolving is not None:
             self._resolving.cancel()
@@ -94,55 +97,32 @@ class LockWatch:
         return self._previous
 
     async def _connect(self) -> AsyncConnection[Row]:
-        own = asyncio.create_task(self._open(lookups.LIMITS))
-        maintenance = asyncio.create_task(self._open(POLL_LIMITS, _MAINTENANCE_DATABASE))
-        try:
-            # From there the poll is out of reach of whoever locks the catalogs of the tested database.
-            self._connection = polling = await self._first_to_poll_with(own, maintenance)
-        finally:
-            for task in (own, maintenance):
-                task.add_done_callback(self._close_unless_used)
-                task.cancel()
-        return polling
-
-    async def _open(self, limits: SessionLimits, database: str | None = None) -> AsyncConnection[Row]:
-        return await connect_async(
-            self._settings.dsn,
-            limits,
-            connect_timeout_s=self._settings.connect_timeout_s,
-            database=database,
-        )
-
-    async def _first_to_poll_with(self, own: _Connecting, maintenance: _Connecting) -> AsyncConnection[Row]:
-        """The connection to poll with. Raises CannotConnectError if the tested database refuses us."""
+        """A connection to poll with. Raises CannotConnectError if the tested database refuses us."""
+        own = self.opening.attempt(lookups.LIMITS)
+        maintenance = self.opening.attempt(POLL_LIMITS, _MAINTENANCE_DATABASE)
+        # From there the poll is out of reach of whoever locks the catalogs of the tested database.
         await asyncio.wait({own}, timeout=_OWN_HEAD_START_S)
-        if own.done():
-            connection = own.result()
-            self._labels(connection, connection.info.dbname)
-            self._names.lookups.adopt(connection)
-            try:
-                return await maintenance
-            except CannotConnectError:
-                return await self._open(POLL_LIMITS)
-        # A locked catalog keeps everybody out of that one database.
-        await asyncio.wait({own, maintenance}, return_when=asyncio.FIRST_COMPLETED)
-        if maintenance.done() and maintenance.exception() is None:
-            connection = maintenance.result()
+        if not own.done():
+            patience_s = self._settings.connect_timeout_s
+            await asyncio.wait({own, maintenance}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if not own.done() and maintenance.done() and maintenance.exception() is None:
+            # A locked catalog keeps everybody out of that one database.
+            self._connection = self.opening.take(POLL_LIMITS, _MAINTENANCE_DATABASE)
             self._names.lookups.stay_in(_MAINTENANCE_DATABASE)
-            self._labels(connection, database_name(self._settings.dsn) or connection.info.user)
-            return connection
-        await own
-        return await self._first_to_poll_with(own, maintenance)
+            self._labels(self._connection, database_name(self._settings.dsn))
+            return self._connection
+        connection = await self.opening.connect(lookups.LIMITS)
+        self._labels(connection, connection.info.dbname)
+        self._names.lookups.adopt(connection)
+        try:
+            self._connection = await self.opening.connect(POLL_LIMITS, _MAINTENANCE_DATABASE)
+        except CannotConnectError:
+            self._connection = await self.opening.connect(POLL_LIMITS)
+        return self._connection
 
-    def _labels(self, connection: AsyncConnection[Row], database: str) -> None:
-        self._database = database
+    def _labels(self, connection: AsyncConnection[Row], database: str | None) -> None:
+        self._database = database or connection.info.user
         self._server = f"{connection.info.host}:{connection.info.port}"
-
-    def _close_unless_used(self, task: _Connecting) -> None:
-        if not task.cancelled() and task.exception() is None:
-            connection = task.result()
-            if connection is not self._connection and not self._names.lookups.uses(connection):
-                connection.pgconn.finish()
 
     async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
         task = asyncio.create_task(poll)

@@ -13,7 +13,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.config import Dsn
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
 from pgwatch_tests.server import lenient_text
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.dsn import normalise, redact
@@ -35,7 +35,10 @@ class SessionLimits:
     any_bytes: bool = False
 
     def statement(self, server_encoding: str) -> sql.Composed:
-        """One SET-like statement with all limits; works through poolers that refuse startup options."""
+        """One command with all limits; works through poolers that refuse startup options.
+
+        SET, not set_config(): finding a function reads catalogs, which may be locked, without a timeout yet.
+        """
         values = {
             "statement_timeout": f"{max(1, round(self.statement_timeout_s * 1000))}ms",
             "lock_timeout": f"{max(1, round(self.lock_timeout_s * 1000))}ms",
@@ -48,11 +51,11 @@ class SessionLimits:
             "jit": "off",
             "search_path": "pg_catalog",
         }
-        calls = [
-            sql.SQL("pg_catalog.set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+        commands = [
+            sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in values.items()
         ]
-        return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls))
+        return sql.SQL("; ").join(commands)
 
 
 def _adapters() -> AdaptersMap:
@@ -114,14 +117,17 @@ def connect(
         return connection
 
 
+def no_answer(dsn: Dsn, patience_s: float) -> NoAnswerError:
+    """What to raise where a connection couldn't be had in `patience_s`."""
+    return NoAnswerError(f"cannot connect ({dsn.source}): no answer from the server in {patience_s:g} s")
+
+
 @contextmanager
 def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     try:
         yield
-    except TimeoutError:
-        raise CannotConnectError(
-            f"cannot connect ({dsn.source}): no answer from the server in {timeout_s:g} s"
-        ) from None
+    except (TimeoutError, errors.ConnectionTimeout):
+        raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
         reason = redact(str(error), dsn).removeprefix("connection is bad: ")
         raise CannotConnectError(f"cannot connect ({dsn.source}): {reason}") from None

@@ -1,0 +1,137 @@
+"""A session that has locked a catalog: the tree is shown all the same, and nothing of ours piles up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.errors import NoAnswerError
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.watch import LockWatch
+from tests.sessions import RunningStatement, blocked, close_at_once
+from tests.waiting import wait_until
+
+PER_DATABASE = ["pg_class", "pg_type", "pg_namespace", "pg_attribute", "pg_proc"]
+SHARED = ["pg_database", "pg_authid"]
+
+OURS = """
+    SELECT count(DISTINCT lock.pid)
+    FROM pg_lock_status() AS lock LEFT JOIN pg_stat_get_activity(lock.pid) AS activity ON true
+    WHERE NOT lock.granted AND coalesce(activity.application_name, '') IN ('', 'pgwatch-tests')
+      AND coalesce(activity.backend_type, 'client backend') = 'client backend'
+"""
+
+
+class Scene:
+    """A holder and a waiter in database `app`, with an observer whose catalogs are warm and elsewhere."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self.server = server
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("CREATE DATABASE app")
+        self.observer = psycopg.connect(server.dsn("template1"), autocommit=True)
+        self.observer.execute(OURS.encode())
+        self.holder = psycopg.connect(server.dsn("app"), application_name="pytest:gw0 t.py::test_holder")
+        self.waiter = psycopg.connect(server.dsn("app"), application_name="pytest:gw1 t.py::test_waiter")
+        self.holder.execute("CREATE TABLE accounts (id int PRIMARY KEY)")
+        self.holder.execute("INSERT INTO accounts VALUES (42)")
+        self.holder.commit()
+        self.waiter.execute("SELECT * FROM accounts")
+        self.waiter.commit()
+        self.holder.execute("UPDATE accounts SET id = 42")
+
+    def block(self) -> RunningStatement:
+        return blocked(self.waiter, "UPDATE accounts SET id = 42", observer=self.observer)
+
+    def lock(self, catalog: str) -> None:
+        self.holder.execute(f"LOCK TABLE {catalog} IN ACCESS EXCLUSIVE MODE".encode())
+
+    def ours_waiting(self) -> int:
+        row = self.observer.execute(OURS.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    @property
+    def edge(self) -> tuple[Party, Party]:
+        return Party(self.waiter.info.backend_pid), Party(self.holder.info.backend_pid)
+
+
+@pytest.fixture
+def scene(programs: ServerPrograms, template: Path) -> Iterator[Scene]:
+    """On a server of its own: whoever connects to it meanwhile would wait as well."""
+    with EmbeddedServer(
+        programs, free_directory("pgwatch-tests-"), {"autovacuum": "off"}, template
+    ) as server:
+        made = Scene(server)
+        connections: list[Connection[TupleRow]] = [made.holder, made.waiter]
+        yield made
+        pids = [one.info.backend_pid for one in connections]
+        made.observer.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
+        made.observer.close()
+        close_at_once(connections, server.dsn())
+
+
+def settings(dsn: str, connect_timeout_s: float = 5.0) -> Settings:
+    return Settings(dsn=Dsn(dsn, "the test"), connect_timeout_s=connect_timeout_s)
+
+
+@pytest.mark.parametrize("catalog", [*PER_DATABASE, *SHARED])
+def test_locked_after_the_start(scene: Scene, catalog: str) -> None:
+    async def scenario() -> None:
+        async with LockWatch(settings(scene.server.dsn("app"))) as watch:
+            await watch.read()
+            running = scene.block()
+            scene.lock(catalog)
+            for _ in range(8):
+                snapshot = await watch.read()
+                assert [(edge.waiter, edge.blocker) for edge in snapshot.edges] == [scene.edge]
+                # One look-up at most waits, for as long as its lock_timeout.
+                assert scene.ours_waiting() <= 1
+            [edge] = snapshot.edges
+            assert edge.lock.target.startswith("row of ")
+        assert running.thread.is_alive()
+        wait_until(lambda: scene.ours_waiting() == 0, message="nothing of ours waits after the end")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("catalog", PER_DATABASE)
+def test_locked_before_the_start(scene: Scene, catalog: str) -> None:
+    async def scenario() -> None:
+        scene.block()
+        scene.lock(catalog)
+        async with LockWatch(settings(scene.server.dsn("app"))) as watch:
+            for _ in range(8):
+                snapshot = await watch.read()
+                assert [(edge.waiter, edge.blocker) for edge in snapshot.edges] == [scene.edge]
+                assert snapshot.database == "app"
+                assert scene.ours_waiting() <= 1
+            assert any("test_holder" in session.application_name for session in snapshot.sessions)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("catalog", SHARED)
+def test_nobody_gets_in_at_all_and_only_two_of_ours_wait(scene: Scene, catalog: str) -> None:
+    """Until the lock is gone; then the attempts that waited are used."""
+
+    async def scenario() -> None:
+        scene.block()
+        scene.lock(catalog)
+        async with LockWatch(settings(scene.server.dsn("app"), connect_timeout_s=0.3)) as watch:
+            for _ in range(4):
+                with pytest.raises(NoAnswerError, match="no answer from the server"):
+                    await watch.read()
+                assert scene.ours_waiting() <= 2
+            scene.holder.rollback()
+            assert (await watch.read()).database == "app"
+
+    asyncio.run(scenario())
