@@ -36,7 +36,13 @@ class Case:
     @classmethod
     def of(cls, picture: LockPicture, root: Party) -> Case:
         """The case of `root`."""
-        direct = [edge for edge in picture.snapshot.shown_edges if edge.blocker == root]
+        waiters = picture.graph.waiters(root)
+        direct = [
+            group.edge(root)
+            for waiter in waiters
+            for group in picture.groups[waiter]
+            if root in group.blockers
+        ]
         direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
         return cls(picture, root, tuple(direct))
 

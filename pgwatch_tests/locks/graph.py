@@ -33,12 +33,28 @@ class WaitForGraph(Generic[N]):
     """Who waits for whom. Self-edges are dropped: a parallel leader doesn't block its own workers."""
 
     def __init__(self, edges: Iterable[tuple[N, N]]) -> None:
+        blockers: dict[N, set[N]] = {}
+        for waiter, blocker in edges:
+            blockers.setdefault(waiter, set()).add(blocker)
+        self._fill(blockers)
+
+    @classmethod
+    def of(cls, blockers: Mapping[N, Iterable[N]]) -> WaitForGraph[N]:
+        """The graph in which each key waits for each of its values."""
+        graph = cls(())
+        graph._fill(blockers)
+        return graph
+
+    def _fill(self, blockers: Mapping[N, Iterable[N]]) -> None:
         self._blockers: dict[N, set[N]] = {}
         self._waiters: dict[N, set[N]] = {}
-        for waiter, blocker in edges:
-            if waiter != blocker:
-                self._blockers.setdefault(waiter, set()).add(blocker)
-                self._waiters.setdefault(blocker, set()).add(waiter)
+        self._reaches: dict[N, int] | None = None
+        for waiter, ahead in blockers.items():
+            others = set(ahead) - {waiter}
+            if others:
+                self._blockers[waiter] = others
+                for blocker in others:
+                    self._waiters.setdefault(blocker, set()).add(waiter)
 
     @property
     def nodes(self) -> set[N]:
@@ -60,6 +76,35 @@ class WaitForGraph(Generic[N]):
     def blocked_by(self, node: N) -> set[N]:
         """All who wait for `node`, directly or through others; without `node` itself."""
         return self._reach([node], self._waiters) - {node}
+
+    def blocks(self, node: N) -> int:
+        """How many wait for `node`, directly or through others: the number of `blocked_by`."""
+        if self._reaches is None:
+            self._reaches = self._count_all()
+        found = self._reaches.get(node)
+        return len(self.blocked_by(node)) if found is None else found
+
+    def _count_all(self) -> dict[N, int]:
+        """`blocks` of all nodes that no cycle is behind, in one pass: sets of waiters as bits of a number."""
+        bit = {node: 1 << position for position, node in enumerate(self._blockers)}
+        behind: dict[N, int] = {}
+        for node in self._peeled(self._waiters, self._blockers):
+            bits = 0
+            for waiter in self._waiters.get(node, ()):
+                bits |= bit[waiter] | behind[waiter]
+            behind[node] = bits
+        return {node: bits.bit_count() for node, bits in behind.items()}
+
+    def _peeled(self, ahead: Mapping[N, set[N]], behind: Mapping[N, set[N]]) -> list[N]:
+        """The nodes that no cycle is ahead of, each after all that are `ahead` of it (Kahn 1962)."""
+        left = {node: len(ahead.get(node, ())) for node in self.nodes}
+        order = [node for node, number in left.items() if not number]
+        for node in order:
+            for other in behind.get(node, ()):
+                left[other] -= 1
+                if not left[other]:
+                    order.append(other)
+        return order
 
     def cycles(self) -> list[tuple[N, ...]]:
         """One shortest cycle of every deadlocked group, each node waiting for the next one, smallest first.
@@ -93,7 +138,7 @@ class WaitForGraph(Generic[N]):
         blockers = self._blockers[waiter]
         holding = sorted(blockers.intersection(hard.get(waiter, ())))
         # One is enough of a queue: each of those ahead is shown where it stands itself.
-        return holding or [min(blockers, key=lambda blocker: (len(self._blockers.get(blocker, ())), blocker))]
+        return holding or [min((len(self._blockers.get(blocker, ())), blocker) for blocker in blockers)[1]]
 
     def _reach(self, start: Iterable[N], step: Mapping[N, Iterable[N]]) -> set[N]:
         seen: set[N] = set()
@@ -107,15 +152,19 @@ class WaitForGraph(Generic[N]):
 
     def _components(self) -> list[set[N]]:
         """Strongly connected components of more than one node (Tarjan 1972, without recursion)."""
+        # A long queue has very many edges and no cycle: what can be peeled off needs no search.
+        acyclic = set(self._peeled(self._blockers, self._waiters))
+        if len(acyclic) == len(self.nodes):
+            return []
         index: dict[N, int] = {}
         low: dict[N, int] = {}
         stack: list[N] = []
         on_stack: set[N] = set()
         found: list[set[N]] = []
-        for start in sorted(self._blockers):
+        for start in sorted(set(self._blockers) - acyclic):
             if start in index:
                 continue
-            work = [(start, iter(sorted(self._blockers.get(start, ()))))]
+            work = [(start, iter(sorted(self._blockers[start] - acyclic)))]
             index[start] = low[start] = len(index)
             stack.append(start)
             on_stack.add(start)
@@ -127,7 +176,7 @@ class WaitForGraph(Generic[N]):
                         index[successor] = low[successor] = len(index)
                         stack.append(successor)
                         on_stack.add(successor)
-                        work.append((successor, iter(sorted(self._blockers.get(successor, ())))))
+                        work.append((successor, iter(sorted(self._blockers[successor] - acyclic))))
                         advanced = True
                         break
                     if successor in on_stack:

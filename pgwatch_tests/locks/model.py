@@ -5,17 +5,17 @@ All durations are float seconds, measured by the server's clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pgwatch_tests.server.application_name import OWN_NAME
 
 EdgeKind = Literal["hard", "soft", "safe_snapshot"]
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Party:
+class Party(NamedTuple):
     """One end of an edge: a session by its pid, or a prepared transaction (pid 0) by its gid."""
 
     pid: int
@@ -143,6 +143,54 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeGroup:
+    """The edges of one waiter that differ in their blocker only.
+
+    Who queues 500th is blocked by 499: kept one by one, a queue of 500 would be 124,750 edges.
+    """
+
+    waiter: Party
+    blockers: tuple[Party, ...]
+    """Sorted."""
+    kind: EdgeKind
+    lock: WaitedLock
+    wait: Wait | None
+    wait_s: float | None
+    subject: Subject | None = None
+    confirmed: bool = True
+
+    @property
+    def edges(self) -> Iterator[Edge]:
+        """The same one by one."""
+        for blocker in self.blockers:
+            yield self.edge(blocker)
+
+    def edge(self, blocker: Party) -> Edge:
+        """The edge to one of the blockers."""
+        return Edge(
+            self.waiter,
+            blocker,
+            self.kind,
+            self.lock,
+            self.wait,
+            self.wait_s,
+            self.subject,
+            self.confirmed,
+        )
+
+
+def grouped(edges: Iterable[Edge]) -> tuple[EdgeGroup, ...]:
+    """Edges as groups, in the order of their first edges."""
+    found: dict[EdgeGroup, list[Party]] = {}
+    for edge in edges:
+        group = EdgeGroup(
+            edge.waiter, (), edge.kind, edge.lock, edge.wait, edge.wait_s, edge.subject, edge.confirmed
+        )
+        found.setdefault(group, []).append(edge.blocker)
+    return tuple(replace(group, blockers=tuple(sorted(blockers))) for group, blockers in found.items())
+
+
+@dataclass(frozen=True, slots=True)
 class LockSnapshot:
     """One poll of the whole server."""
 
@@ -152,21 +200,31 @@ class LockSnapshot:
     server: str
     sessions: tuple[Session, ...]
     prepared: tuple[PreparedTransaction, ...]
-    edges: tuple[Edge, ...]
+    groups: tuple[EdgeGroup, ...]
     deadlocks: tuple[tuple[Party, ...], ...] = ()
     """Cycles that were seen twice."""
     probable_deadlocks: tuple[tuple[Party, ...], ...] = ()
     """Cycles seen once: under churn one poll can show a cycle that never was."""
 
     @property
-    def shown_edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges one by one, which may be very many."""
+        return tuple(edge for group in self.groups for edge in group.edges)
+
+    @property
+    def shown_groups(self) -> tuple[EdgeGroup, ...]:
         """The edges that are surely no ghosts."""
-        return tuple(edge for edge in self.edges if edge.confirmed)
+        return tuple(group for group in self.groups if group.confirmed)
+
+    @property
+    def shown_edges(self) -> tuple[Edge, ...]:
+        """The same one by one, which may be very many."""
+        return tuple(edge for group in self.shown_groups for edge in group.edges)
 
     @property
     def blocked(self) -> int:
         """How many sessions wait for another."""
-        return len({edge.waiter for edge in self.shown_edges})
+        return len({group.waiter for group in self.groups if group.confirmed})
 
     @property
     def clients(self) -> tuple[Session, ...]:

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, sql
 
 from pgwatch_tests import queries
 from pgwatch_tests.locks.lookups import Lookups
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, PreparedTransaction, Session, Subject
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.server.connect import Row
 from pgwatch_tests.server.opening import Opening
 
@@ -107,27 +107,28 @@ class NameCache:
         seen = self._rows.get((database, oid, page, tuple_))
         return seen.key if seen and seen.key and self._clock() - seen.at_s < _ROW_LIVES_S else None
 
-    def also_held_by(self, edge: Edge, snapshot: LockSnapshot) -> tuple[Party, ...]:
-        """Who else has locked the row of `edge`, in the same transaction as when that was looked up."""
-        address = None if edge.subject is None else _row_address(edge.subject)
-        if address is None or edge.subject is None or edge.subject.transaction is None:
+    def also_held_by(self, group: EdgeGroup, snapshot: LockSnapshot) -> tuple[Party, ...]:
+        """Who else has locked the row of `group`, in the same transaction as when that was looked up."""
+        address = None if group.subject is None else _row_address(group.subject)
+        if address is None or group.subject is None or group.subject.transaction is None:
             return ()
-        seen = self._lockers.get((address, edge.subject.transaction))
+        seen = self._lockers.get((address, group.subject.transaction))
         if seen is None or self._clock() - seen.at_s > 2 * _LOCKERS_LIVE_S:
             return ()
         sampled_s = snapshot.sampled_at.timestamp()
         found = []
         for session in snapshot.sessions:
-            if session.pid not in seen.began or session.pid in (edge.waiter.pid, edge.blocker.pid):
+            party = Party(session.pid)
+            if session.pid not in seen.began or party == group.waiter or party in group.blockers:
                 continue
             began_s, age_s = seen.began[session.pid], session.xact_age_s
             if began_s is None or age_s is None or abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S:
-                found.append(Party(session.pid))
+                found.append(party)
         return tuple(found)
 
     async def resolve(self, snapshot: LockSnapshot) -> None:
         """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised."""
-        subjects = [edge.subject for edge in snapshot.edges if edge.subject is not None]
+        subjects = [group.subject for group in snapshot.groups if group.subject is not None]
         owners: list[Session | PreparedTransaction] = [*snapshot.sessions, *snapshot.prepared]
         databases = {one.database_oid for one in owners} | {one.database for one in subjects}
         await self._resolve_globals("database_names", databases, self._databases)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pgwatch_tests.locks.graph import Branch, WaitForGraph
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.settle import wait_for_graph
 from pgwatch_tests.server.application_name import parse
 
 
@@ -20,7 +21,7 @@ class LockPicture:
     @cached_property
     def graph(self) -> WaitForGraph[Party]:
         """Waiters and blockers; ghosts left out."""
-        return WaitForGraph((edge.waiter, edge.blocker) for edge in self.snapshot.shown_edges)
+        return wait_for_graph(self.snapshot.groups)
 
     @cached_property
     def sessions(self) -> Mapping[Party, Session]:
@@ -33,22 +34,34 @@ class LockPicture:
         return {Party(0, one.gid): one for one in self.snapshot.prepared}
 
     @cached_property
-    def waits(self) -> Mapping[Party, tuple[Edge, ...]]:
+    def groups(self) -> Mapping[Party, tuple[EdgeGroup, ...]]:
         """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
-        found: dict[Party, list[Edge]] = {}
-        for edge in sorted(self.snapshot.shown_edges, key=lambda edge: (edge.kind == "soft", edge.blocker)):
-            found.setdefault(edge.waiter, []).append(edge)
-        return {waiter: tuple(edges) for waiter, edges in found.items()}
+        found: dict[Party, list[EdgeGroup]] = {}
+        for group in sorted(self.snapshot.shown_groups, key=lambda one: (one.kind == "soft", one.blockers)):
+            found.setdefault(group.waiter, []).append(group)
+        return {waiter: tuple(groups) for waiter, groups in found.items()}
+
+    def waits(self, party: Party) -> list[Edge]:
+        """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
+        return [edge for group in self.groups.get(party, ()) for edge in group.edges]
+
+    def edge(self, waiter: Party, blocker: Party | None = None) -> Edge | None:
+        """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
+        groups = self.groups.get(waiter, ())
+        for group in groups:
+            if blocker in group.blockers:
+                return group.edge(blocker)
+        return groups[0].edge(groups[0].blockers[0]) if groups else None
 
     @cached_property
     def forest(self) -> tuple[Branch[Party], ...]:
         """The trees to show, those that block most first."""
         hard = {
-            waiter: [edge.blocker for edge in edges if edge.kind != "soft"]
-            for waiter, edges in self.waits.items()
+            waiter: [blocker for group in groups if group.kind != "soft" for blocker in group.blockers]
+            for waiter, groups in self.groups.items()
         }
         trees = self.graph.forest(hard)
-        return tuple(sorted(trees, key=lambda tree: (-len(self.graph.blocked_by(tree.node)), tree.node)))
+        return tuple(sorted(trees, key=lambda tree: (-self.blocks(tree.node), tree.node)))
 
     @cached_property
     def roots(self) -> tuple[Party, ...]:
@@ -57,7 +70,7 @@ class LockPicture:
 
     def blocks(self, party: Party) -> int:
         """How many wait for `party`, directly or through others."""
-        return len(self.graph.blocked_by(party))
+        return self.graph.blocks(party)
 
     def blocks_directly(self, party: Party) -> int:
         """How many wait for `party` itself."""
@@ -70,7 +83,7 @@ class LockPicture:
 
     def wait_s(self, party: Party) -> float | None:
         """How long `party` has waited, in seconds; None if it doesn't wait."""
-        waits = [edge.wait_s for edge in self.waits.get(party, ()) if edge.wait_s is not None]
+        waits = [group.wait_s for group in self.groups.get(party, ()) if group.wait_s is not None]
         return max(waits, default=None)
 
     def deadlock_of(self, party: Party) -> tuple[Party, ...]:

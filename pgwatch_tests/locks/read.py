@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from pgwatch_tests import queries
 from pgwatch_tests.locks import modes, target
 from pgwatch_tests.locks.model import (
-    Edge,
+    EdgeGroup,
     EdgeKind,
     LockSnapshot,
     LockTag,
@@ -32,6 +32,7 @@ _LOCKS_ROWS = "RowShareLock"
 # A tuple lock in this mode is SELECT FOR KEY SHARE's, which is how foreign keys are checked
 # (tupleLockExtraInfo, src/backend/access/heap/heapam.c).
 _KEY_SHARE = "AccessShareLock"
+_SAFE_SNAPSHOT = "safe snapshot (DEFERRABLE transaction)"
 _HIDDEN = "<insufficient privilege>"  # what pg_stat_get_activity says instead of a query
 
 
@@ -89,6 +90,7 @@ class _LockRow:
     waitstart: float | None
     pid: int
     """The process itself: a parallel worker's own, not its leader's."""
+    leader: int
 
 
 async def read(connection: AsyncConnection[tuple[object, ...]], database: str, server: str) -> LockSnapshot:
@@ -106,27 +108,24 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
     """The snapshot that the rows of queries/locks.sql say. Pure."""
     # The statement's own session is always there, so there is a first row to take the time from.
     sampled_at = rows[0]["sampled_at"]
-    held: dict[Party, list[_LockRow]] = {}
-    for row in rows:
-        party = Party(row["leader_pid"] or row["pid"], row["gid"])
-        held.setdefault(party, []).extend(_lock_row(lock, row["pid"]) for lock in row["locks"])
-    edges: list[Edge] = []
+    table = _LockTable(rows)
+    groups: list[EdgeGroup] = []
     for row in rows:
         if row["application_name"] == OWN_NAME:
             continue  # a look-up of ours, which gives up in a moment
         if row["blockers"]:
-            edges.extend(_edges(row, held, sampled_at))
-        edges.extend(
-            Edge(
-                Party(row["pid"]),
-                Party(blocker),
-                "safe_snapshot",
-                WaitedLock("safe_snapshot", "", None, "safe snapshot (DEFERRABLE transaction)"),
-                None,
-                row["state_age_s"],
+            groups.extend(_groups(row, table, sampled_at))
+        if row["safe_snapshot_blockers"]:
+            groups.append(
+                EdgeGroup(
+                    Party(row["pid"]),
+                    tuple(sorted({Party(pid) for pid in row["safe_snapshot_blockers"] if pid != row["pid"]})),
+                    "safe_snapshot",
+                    WaitedLock("safe_snapshot", "", None, _SAFE_SNAPSHOT, _SAFE_SNAPSHOT),
+                    None,
+                    row["state_age_s"],
+                )
             )
-            for blocker in sorted(set(row["safe_snapshot_blockers"]) - {row["pid"]})
-        )
     return LockSnapshot(
         sampled_at=datetime.fromtimestamp(sampled_at, UTC),
         server_version=server_version,
@@ -134,71 +133,88 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
         server=server,
         sessions=tuple(_session(row) for row in rows if row["pid"]),
         prepared=tuple(_prepared(row) for row in rows if not row["pid"]),
-        edges=tuple(edges),
+        groups=tuple(groups),
     )
 
 
-def _edges(row: _Process, held: dict[Party, list[_LockRow]], sampled_at: float) -> Iterable[Edge]:
+class _LockTable:
+    """The lock rows of all, by whose they are and by what they are on."""
+
+    def __init__(self, rows: Sequence[_Process]) -> None:
+        self.of: dict[Party, list[_LockRow]] = {}
+        self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}
+        self._conflicting: dict[tuple[LockTag, str], tuple[dict[Party, str], set[Party]]] = {}
+        for row in rows:
+            party = Party(row["leader_pid"] or row["pid"], row["gid"])
+            for columns in row["locks"]:
+                lock = _lock_row(columns, row["pid"], party.pid)
+                self.of.setdefault(party, []).append(lock)
+                self._on.setdefault(lock.tag, []).append((party, lock))
+
+    def conflicting(self, request: _LockRow) -> tuple[dict[Party, str], set[Party]]:
+        """Who holds what a request conflicts with, and in which mode; and who merely asks for such a lock."""
+        key = (request.tag, request.mode)
+        if key not in self._conflicting:
+            holding: dict[Party, str] = {}
+            asking: set[Party] = set()
+            for party, lock in self._on.get(request.tag, ()):
+                if modes.conflict(request.mode, lock.mode):
+                    if lock.granted:
+                        holding.setdefault(party, lock.mode)
+                    else:
+                        asking.add(party)
+            self._conflicting[key] = holding, asking
+        return self._conflicting[key]
+
+
+def _groups(row: _Process, table: _LockTable, sampled_at: float) -> Iterable[EdgeGroup]:
     waiter = Party(row["pid"])
-    requests = [lock for lock in held[waiter] if not lock.granted]
-    for blocker in _blockers(row, requests, held):
-        kind, request, held_mode = _relation_between(requests, held.get(blocker, []))
-        wait_s = None if request.waitstart is None else max(0.0, sampled_at - request.waitstart)
-        about = _subject(request, blocker, held[waiter], held.get(blocker, []))
-        yield Edge(
+    requests = [lock for lock in table.of.get(waiter, ()) if not lock.granted]
+    if not requests:
+        return  # it got its lock between the list of waiters and the list of locks
+    left = _blockers(row, requests, table)
+    found: dict[tuple[EdgeKind, _LockRow, str | None, Subject], list[Party]] = {}
+    for request in requests:
+        holding, _ = table.conflicting(request)
+        for blocker in left.intersection(holding):
+            about = _subject(request, blocker, table)
+            found.setdefault(("hard", request, holding[blocker], about), []).append(blocker)
+        left.difference_update(holding)
+    for request in requests:
+        queued = left & table.conflicting(request)[1]
+        if queued:
+            found["soft", request, None, _subject(request, min(queued), table)] = list(queued)
+            left -= queued
+    if left:
+        # The lock rows are a moment older than the blockers: it took or gave back the lock in between.
+        found["hard", requests[0], None, _subject(requests[0], min(left), table)] = list(left)
+    for (kind, request, held_mode, about), blockers in found.items():
+        started = None if request.waitstart is None else datetime.fromtimestamp(request.waitstart, UTC)
+        yield EdgeGroup(
             waiter,
-            blocker,
+            tuple(sorted(blockers)),
             kind,
             WaitedLock(request.tag.type, request.mode, held_mode, ""),
-            Wait(
-                request.pid,
-                request.virtualtransaction,
-                request.tag,
-                request.mode,
-                None if request.waitstart is None else datetime.fromtimestamp(request.waitstart, UTC),
-            ),
-            wait_s,
+            Wait(request.pid, request.virtualtransaction, request.tag, request.mode, started),
+            None if request.waitstart is None else max(0.0, sampled_at - request.waitstart),
             about,
         )
 
 
-def _blockers(
-    row: _Process, requests: Sequence[_LockRow], held: dict[Party, list[_LockRow]]
-) -> Iterable[Party]:
+def _blockers(row: _Process, requests: Sequence[_LockRow], table: _LockTable) -> set[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
-    for pid in sorted(set(row["blockers"]) - {row["pid"]}):
-        if pid:
-            yield Party(pid)
-            continue
+    found = {Party(pid) for pid in row["blockers"] if pid and pid != row["pid"]}
+    if 0 in row["blockers"]:
         # Prepared transactions are all pid 0: those that hold what is asked for are meant.
-        holders = [
-            party
-            for party, locks in held.items()
-            if not party.pid and any(_conflicts(request, lock) for request in requests for lock in locks)
-        ]
-        yield from sorted(holders) or [Party(0)]
+        holders = {party for request in requests for party in table.conflicting(request)[0] if not party.pid}
+        found |= holders or {Party(0)}
+    return found
 
 
-def _conflicts(request: _LockRow, lock: _LockRow) -> bool:
-    return request.tag == lock.tag and modes.conflict(request.mode, lock.mode)
-
-
-def _relation_between(
-    requests: Sequence[_LockRow], locks: Sequence[_LockRow]
-) -> tuple[EdgeKind, _LockRow, str | None]:
-    """How a blocker is in the way, by which of the waiter's requests, and holding which mode."""
-    for granted in (True, False):
-        for request in requests:
-            for lock in locks:
-                if lock.granted is granted and _conflicts(request, lock):
-                    return ("hard", request, lock.mode) if granted else ("soft", request, None)
-    # The lock rows are a moment older than the blockers: it took or gave back the lock in between.
-    return "hard", requests[0], None
-
-
-def _subject(
-    request: _LockRow, blocker: Party, waiters: Sequence[_LockRow], blockers: Sequence[_LockRow]
-) -> Subject:
+def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:
+    if request.tag.type != "transactionid":
+        return target.subject(request.tag, (), (), blocker)
+    waiters, blockers = table.of[Party(request.leader)], table.of.get(blocker, [])
     tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
     written = {lock.tag for lock in blockers if _is_held(lock, _WRITES)}
     shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
@@ -223,9 +239,9 @@ def _is_held(lock: _LockRow, mode: str) -> bool:
     return lock.granted and lock.tag.type == "relation" and lock.mode == mode
 
 
-def _lock_row(columns: _LockColumns, pid: int) -> _LockRow:
+def _lock_row(columns: _LockColumns, pid: int, leader: int) -> _LockRow:
     *_, virtualtransaction, mode, granted, waitstart = columns
-    return _LockRow(LockTag(*columns[:10]), mode, granted, virtualtransaction, waitstart, pid)
+    return _LockRow(LockTag(*columns[:10]), mode, granted, virtualtransaction, waitstart, pid, leader)
 
 
 def _session(row: _Process) -> Session:

@@ -24,7 +24,8 @@ def deadlock(case: Case) -> Diagnosis | None:
         return None
     steps = []
     for waiter, blocker in zip(parties, parties[1:] + parties[:1], strict=True):
-        edge = next(edge for edge in case.picture.waits[waiter] if edge.blocker == blocker)
+        edge = case.picture.edge(waiter, blocker)
+        assert edge is not None, "a cycle is made of shown edges"
         steps.append(
             f"{case.picture.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
             f"behind {case.picture.who(blocker)}"

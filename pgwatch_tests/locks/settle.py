@@ -6,16 +6,17 @@ a single poll can show an edge, or a whole cycle, that never was.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pgwatch_tests.locks.graph import WaitForGraph
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Wait
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait
 
 SURELY_REAL_S = 0.1
 SECOND_LOOK_S = 0.15
 """How long a one-shot reader waits before its second sample."""
 
-_EdgeKey = tuple[Party, Party, Wait | None]
+_WaitKey = tuple[Party, Wait | None]
 
 
 def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot:
@@ -24,30 +25,66 @@ def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot
     `previous` is the settled poll before it, None for a first poll. Before PostgreSQL 14 the server
     doesn't say when a wait began; there it counts from the poll that saw it first.
     """
-    before = {} if previous is None else {_key(edge): edge for edge in previous.edges}
-    elapsed_s = 0.0
-    if previous is not None:
-        elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
-    edges = tuple(_settled(edge, before.get(_key(edge)), elapsed_s) for edge in current.edges)
-    by_ends = {(edge.waiter, edge.blocker): edge for edge in edges if edge.confirmed}
+    before = _Before(previous, current)
+    groups = tuple(settled for group in current.groups for settled in before.settled(group))
     certain: list[tuple[Party, ...]] = []
     probable: list[tuple[Party, ...]] = []
-    for cycle in WaitForGraph(by_ends).cycles():
-        links = [
-            by_ends[waiter, blocker] for waiter, blocker in zip(cycle, cycle[1:] + cycle[:1], strict=True)
-        ]
-        seen_before = all(_key(link) in before for link in links)
+    for cycle in wait_for_graph(groups).cycles():
+        links = zip(cycle, cycle[1:] + cycle[:1], strict=True)
+        seen_before = all(before.has_seen(groups, waiter, blocker) for waiter, blocker in links)
         (certain if seen_before else probable).append(cycle)
-    return replace(current, edges=edges, deadlocks=tuple(certain), probable_deadlocks=tuple(probable))
+    return replace(current, groups=groups, deadlocks=tuple(certain), probable_deadlocks=tuple(probable))
 
 
-def _settled(edge: Edge, before: Edge | None, elapsed_s: float) -> Edge:
-    wait_s = edge.wait_s
-    if wait_s is None:
-        wait_s = 0.0 if before is None else (before.wait_s or 0.0) + elapsed_s
-    confirmed = before is not None or (edge.wait_s is not None and edge.wait_s >= SURELY_REAL_S)
-    return replace(edge, wait_s=wait_s, confirmed=confirmed)
+def wait_for_graph(groups: Iterable[EdgeGroup]) -> WaitForGraph[Party]:
+    """Who waits for whom, as far as that is confirmed."""
+    blockers: dict[Party, set[Party]] = {}
+    for group in groups:
+        if group.confirmed:
+            blockers.setdefault(group.waiter, set()).update(group.blockers)
+    return WaitForGraph.of(blockers)
 
 
-def _key(edge: Edge) -> _EdgeKey:
-    return edge.waiter, edge.blocker, edge.wait
+class _Before:
+    """The poll before: who waited behind whom, and for how long."""
+
+    def __init__(self, previous: LockSnapshot | None, current: LockSnapshot) -> None:
+        self._blockers: dict[_WaitKey, set[Party]] = {}
+        self._waits_s: dict[_WaitKey, float] = {}
+        self._elapsed_s = 0.0
+        if previous is not None:
+            self._elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
+            for group in previous.groups:
+                self._blockers.setdefault(_key(group), set()).update(group.blockers)
+                self._waits_s[_key(group)] = group.wait_s or 0.0
+
+    def settled(self, group: EdgeGroup) -> Iterable[EdgeGroup]:
+        """The group with its wait's age, in two if only some of its edges are surely real."""
+        key = _key(group)
+        wait_s = group.wait_s
+        if wait_s is None:
+            wait_s = self._waits_s[key] + self._elapsed_s if key in self._waits_s else 0.0
+        seen = self._blockers.get(key, set())
+        if (group.wait_s is not None and group.wait_s >= SURELY_REAL_S) or seen.issuperset(group.blockers):
+            return (replace(group, wait_s=wait_s, confirmed=True),)
+        parts = (
+            (tuple(blocker for blocker in group.blockers if (blocker in seen) is real), real)
+            for real in (True, False)
+        )
+        return [
+            replace(group, blockers=blockers, wait_s=wait_s, confirmed=real)
+            for blockers, real in parts
+            if blockers
+        ]
+
+    def has_seen(self, groups: Iterable[EdgeGroup], waiter: Party, blocker: Party) -> bool:
+        """Whether the edge between the two was there before, by the same wait."""
+        return any(
+            blocker in self._blockers.get(_key(group), ())
+            for group in groups
+            if group.waiter == waiter and blocker in group.blockers and group.confirmed
+        )
+
+
+def _key(group: EdgeGroup) -> _WaitKey:
+    return group.waiter, group.wait

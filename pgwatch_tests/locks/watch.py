@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
-from pgwatch_tests.locks.model import Edge, LockSnapshot
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
@@ -72,9 +72,9 @@ class LockWatch:
         Raises the same as `read`.
         """
         first = await self._poll()
-        if first.edges:
+        if first.groups:
             await asyncio.sleep(SECOND_LOOK_S)
-        snapshot = await self._poll() if first.edges else first
+        snapshot = await self._poll() if first.groups else first
         resolving = asyncio.create_task(self._names.resolve(snapshot))
         _, pending = await asyncio.wait({resolving}, timeout=_NAMES_IN_TIME_S)
         for task in pending:
@@ -161,17 +161,17 @@ class LockWatch:
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
         known = self._names
 
-        def edge_with_target(edge: Edge) -> Edge:
-            if edge.subject is None:
-                return edge
+        def with_target(group: EdgeGroup) -> EdgeGroup:
+            if group.subject is None:
+                return group
             return replace(
-                edge,
+                group,
                 lock=replace(
-                    edge.lock,
-                    target=target.in_words(edge.subject, known),
-                    object=target.object_in_words(edge.subject, known),
-                    foreign_key_of=target.foreign_key_of(edge.subject, known),
-                    also_held_by=known.also_held_by(edge, snapshot),
+                    group.lock,
+                    target=target.in_words(group.subject, known),
+                    object=target.object_in_words(group.subject, known),
+                    foreign_key_of=target.foreign_key_of(group.subject, known),
+                    also_held_by=known.also_held_by(group, snapshot),
                 ),
             )
 
@@ -187,5 +187,5 @@ class LockWatch:
                 replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
                 for one in snapshot.prepared
             ),
-            edges=tuple(edge_with_target(edge) for edge in snapshot.edges),
+            groups=tuple(with_target(group) for group in snapshot.groups),
         )

@@ -11,7 +11,7 @@ from cattrs.preconf.json import JsonConverter, make_converter
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot, Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +39,7 @@ def load(path: Path) -> Recording:
 
 @cache
 def _converter() -> JsonConverter:
-    return make_converter()
+    converter = make_converter()
+    # As a pair; its annotations are strings, which cattrs doesn't resolve in a NamedTuple.
+    converter.register_structure_hook(Party, lambda value, _: Party(int(value[0]), str(value[1])))
+    return converter

@@ -71,8 +71,7 @@ def _row(
     party = branch.node
     session = picture.sessions.get(party)
     prepared = picture.prepared.get(party)
-    waits = picture.waits.get(party, ())
-    edge = next((edge for edge in waits if edge.blocker == parent), waits[0] if waits else None)
+    edge = picture.edge(party, parent)
     if session is not None:
         state = "hidden" if session.hidden else plain(session.state or session.backend_type)
         age_s = session.state_age_s
@@ -208,7 +207,7 @@ def advice(found: Diagnosis) -> str:
 def lock_facts(picture: LockPicture, party: Party) -> list[str]:
     """What a detail pane says of one party's waits, a line each."""
     lines = []
-    for edge in picture.waits.get(party, ()):
+    for edge in picture.waits(party):
         held = f", held as {modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
         mode = f" as {modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
         beside = _beside(picture, edge)

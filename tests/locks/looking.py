@@ -55,5 +55,5 @@ def roots_of(picture: LockPicture) -> dict[int, tuple[int, int]]:
 
 def kind_of(picture: LockPicture, waiter: int, blocker: int) -> str:
     """`hard`, `soft` or `safe_snapshot`."""
-    waits = picture.waits[Party(waiter)]
+    waits = picture.waits(Party(waiter))
     return next(edge.kind for edge in waits if edge.blocker.pid == blocker)

@@ -14,6 +14,7 @@ from pgwatch_tests.locks.model import (
     Subject,
     Wait,
     WaitedLock,
+    grouped,
 )
 
 MOMENT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -73,5 +74,5 @@ def snapshot(
         "localhost:5432",
         sessions + tuple(session(pid) for pid in sorted(ends - known)),
         (),
-        edges,
+        grouped(edges),
     )
