@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -14,6 +15,9 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database, MakeRole, close_at_once, unique_name
+
+# Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -55,10 +55,12 @@ def narrate(line: str) -> None:
 def emit(text: str, output: Path | None) -> None:
     """Writes a document to stdout, or to the file of `-o`. Raises ConfigurationError if it can't."""
     document = text if text.endswith("\n") else f"{text}\n"
-    if output is None:
-        click.echo(document, nl=False)
-        return
     try:
-        output.write_text(document, encoding="utf-8")
+        if output is None:
+            click.echo(document, nl=False)
+        else:
+            output.write_text(document, encoding="utf-8")
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise ConfigurationError(f"cannot write {output}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot write {output or 'to stdout'}: {error.strerror}") from error

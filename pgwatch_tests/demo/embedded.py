@@ -42,6 +42,8 @@ DEFAULT_SETTINGS: Mapping[str, str] = MappingProxyType(
         "max_connections": "100",
         "max_prepared_transactions": "20",
         "shared_buffers": "16MB",
+        # In files of the data directory: what a killed server leaves goes with that.
+        "dynamic_shared_memory_type": "mmap",
         "deadlock_timeout": "1s",
         "track_commit_timestamp": "on",
     }

@@ -27,6 +27,7 @@ from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import detail_screen
 from pgwatch_tests.tui.screens.help import help_screen
+from pgwatch_tests.tui.terminal import end_with_terminal
 from pgwatch_tests.tui.widgets.leaks_view import LeaksView
 from pgwatch_tests.tui.widgets.locks_view import LocksView
 from pgwatch_tests.tui.widgets.sessions_view import SessionsView
@@ -313,6 +314,7 @@ async def run_until_left(app: Dashboard) -> int:
     """Runs the dashboard until its user leaves. Returns an exit code; SIGTERM makes it 143."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.exit, 143)
+    end_with_terminal()
     try:
         result = await app.run_async()
     finally:

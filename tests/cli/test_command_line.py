@@ -153,6 +153,21 @@ def test_a_file_that_cannot_be_written(database: Database, tmp_path: Path) -> No
     assert "cannot write" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk(database: Database, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pgwatch_tests", "locks", "-d", database.dsn],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=environment(),
+        )
+    assert done.returncode == ConfigurationError.exit_code
+    assert done.stderr == "pgwatch-tests: cannot write to stdout: No space left on device\n"
+
+
 def test_an_ascii_terminal(database: Database, connect: Connect, tmp_path: Path) -> None:
     holder, waiter = connect(), connect()
     holder.execute("SELECT pg_advisory_lock(7)")

@@ -181,7 +181,7 @@ def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> 
     with subprocess.Popen([*COMMAND, "--dsn", database.dsn], cwd=home, env=environment()) as process:
         wait_until(lambda: is_counting(owner))
         process.kill()
-        process.wait()
+        process.wait(timeout=60)
 
     wait_until(lambda: backends(owner) == 0, timeout_s=8)
 

@@ -101,7 +101,7 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
     os.close(theirs)
     yield Terminal(process, ours)
     process.kill()
-    process.wait()
+    process.wait(timeout=60)
     os.close(ours)
 
 

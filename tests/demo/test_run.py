@@ -43,7 +43,7 @@ def end(demo: Owner, dsn: str, number: int) -> int:
     family = demo.family()
     os.killpg(demo.process.pid, number)
     assert_gone(family, directory_of(dsn))
-    return demo.process.wait()
+    return demo.process.wait(timeout=60)
 
 
 def test_a_killed_demo_leaves_nothing() -> None:
@@ -70,7 +70,7 @@ def test_a_signal_during_start_up_leaves_nothing(line: str, number: int, exit_co
         ended.hear()
         family = ended.family()
         ended.process.send_signal(number)
-        assert ended.process.wait() == exit_code
+        assert ended.process.wait(timeout=60) == exit_code
         # Its end comes last: nothing is left for a guardian to do.
         assert family
         assert not [process for process in family if process.is_running()]

@@ -53,6 +53,15 @@ async def test_the_tree_its_root_and_the_advice(size: tuple[int, int]) -> None:
         assert max(len(line) for line in drawn.splitlines()) <= size[0]
 
 
+async def test_q_leaves_also_from_a_dialog() -> None:
+    app = feed().dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark", "q")
+        await pilot.pause()
+        assert not app.is_running
+
+
 async def test_nothing_blocked_and_nothing_leaked() -> None:
     app = feed(snapshot()).dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -93,7 +102,7 @@ async def test_the_cursor_stays_with_its_session() -> None:
         assert selected.pid == 4
         before = source.locks
         assert isinstance(before, LockSnapshot)
-        source.locks = replace(before, edges=before.edges[1:])
+        source.locks = replace(before, groups=before.groups[1:])
         await pilot.press("r")
         await settled(pilot)
         assert app.query_one(LocksView).selected == selected

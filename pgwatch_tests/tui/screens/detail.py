@@ -24,7 +24,7 @@ class TextScreen(ModalScreen[None]):
     """Lines of plain text in a scrollable box."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q,question_mark", "dismiss", "Close"),
+        Binding("escape,enter,question_mark", "dismiss", "Close"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]
