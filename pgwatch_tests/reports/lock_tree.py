@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks import modes
@@ -19,6 +20,7 @@ NOTHING_BLOCKED = "Nothing is blocked."
 _WIDTH = 100
 _BESIDE = "│  "
 _OTHERS_SHOWN = 3
+_QUEUE_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def text(snapshot: LockSnapshot) -> str:
         lines += _wrapped(plain(found.explanation))
         lines += _wrapped(advice(found))
         lines += _query(picture, rows[0])
-        lines += [_waiter_line(row) for row in rows[1:]]
+        lines += _waiter_lines(rows[1:])
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -166,6 +168,19 @@ def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
         f"{row.who}  {row.test}  {row.state}{since}",
         f"{_BESIDE}blocks {total} ({directly} directly), longest wait {longest}",
     ]
+
+
+def _waiter_lines(rows: list[TreeRow]) -> Iterator[str]:
+    """A line each; of a long queue only the beginning."""
+    for (depth, waits_for), run in groupby(rows, lambda row: (len(row.prefix), row.waits_for)):
+        queue = list(run)
+        shown = queue if len(queue) <= _QUEUE_SHOWN + 1 else queue[:_QUEUE_SHOWN]
+        yield from map(_waiter_line, shown)
+        rest = queue[len(shown) :]
+        if rest:
+            longest = durations.in_words(max(row.wait_s or 0.0 for row in rest))
+            corner = rest[-1].prefix[: depth - 3] + "└─ "
+            yield f"{corner}… and {len(rest)} more for {waits_for}, the longest for {longest}"
 
 
 def _waiter_line(row: TreeRow) -> str:

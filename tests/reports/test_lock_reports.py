@@ -88,3 +88,15 @@ pid 4711  gw0 tests/test_a.py::test_root  idle in transaction for 2.0 s
    └─ pid 4714  gw4714 tests/test_app.py::test_4714  queues 1.0 s for table accounts
 """
     )
+
+
+def test_a_long_queue_is_cut_in_the_text_but_not_in_json() -> None:
+    first = edge(2, 1, wait_s=9.0)
+    queue = tuple(
+        edge(pid, ahead, "soft", wait_s=100.0 - pid) for pid in range(3, 53) for ahead in range(2, pid)
+    )
+    shot = settle(None, snapshot((first, *queue)))
+    lines = lock_tree.text(shot).splitlines()
+    assert len([line for line in lines if "row of t (id=1)" in line and "─ pid" in line]) == 21
+    assert lines[-1] == "   └─ … and 30 more for row of t (id=1), the longest for 1 min 17 s"
+    assert len(json.loads(lock_json.document(shot))["edges"]) == 1 + 50 * 51 // 2
