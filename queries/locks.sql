@@ -106,7 +106,9 @@ SELECT process.pid,
             THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid)
             ELSE '{}' END AS safe_snapshot_blockers,
        coalesce(lock_list.locks, '[]') AS locks,
-       extract(epoch FROM clock.now)::float8 AS sampled_at
+       extract(epoch FROM clock.now)::float8 AS sampled_at,
+       -- Volatile, so computed after all else: what the statement has cost the server.
+       extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 AS spent_s
 FROM process
 CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now) AS clock
 LEFT JOIN blocked ON blocked.pid = process.pid AND process.pid <> 0

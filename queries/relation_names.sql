@@ -1,5 +1,5 @@
 -- What are these relations called, what kind are they, which columns are their primary key and their other
--- unique keys, and which tables refer to them?
+-- unique keys, which tables refer to them, and may we read their rows?
 --
 -- `unique_keys`: the columns of each unique or exclusion index, or its name if it has expressions; the
 -- primary key last, since it is mostly made up by a sequence.
@@ -48,7 +48,8 @@ SELECT class.oid,
            SELECT array_agg(conrelid::bigint ORDER BY conrelid)
            FROM pg_catalog.pg_constraint
            WHERE confrelid = class.oid AND contype = 'f'
-       ), '{}') AS referencing
+       ), '{}') AS referencing,
+       coalesce(pg_catalog.has_table_privilege(class.oid, 'SELECT'), false) AS is_readable
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE class.oid = ANY (%(oids)s::oid[]);

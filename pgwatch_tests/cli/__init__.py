@@ -28,6 +28,14 @@ BROKEN_PIPE = 141
 
 
 class _LazyGroup(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        position = next((n for n, argument in enumerate(args) if argument not in own), len(args))
+        if position < len(args) and args[position].startswith("-"):
+            # Options of no command: the default command's.
+            args = [*args[:position], "dashboard", *args[position:]]
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -54,8 +62,9 @@ class _LazyGroup(click.Group):
 def group(ctx: click.Context, debug: bool) -> None:
     """Shows which test blocks which, and which test left rows behind, in a shared PostgreSQL.
 
-    Without a command: the dashboard. Exit codes: 0 clean, 1 findings (with --fail), 2 usage or
-    configuration, 3 no connection, 4 incomplete (with --fail), 130 interrupted.
+    Without a command: the dashboard, which takes --dsn and its other options as well. Exit codes:
+    0 clean, 1 findings (with --fail), 2 usage or configuration, 3 no connection, 4 incomplete (with
+    --fail), 130 interrupted.
     """
     ctx.obj = debug
     if ctx.invoked_subcommand is None:

@@ -41,7 +41,7 @@ def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bo
 def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     """Opens the dashboard; returns its exit code. With `seconds` it ends by itself after so many.
 
-    Raises PgwatchError if the first connection can't be made for a reason that waiting won't mend.
+    A connection that can't be made is told on the screen and tried again.
     """
     from pgwatch_tests.leaks.count import LeakScan
     from pgwatch_tests.leaks.model import LeakReport

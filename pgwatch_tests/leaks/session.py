@@ -22,11 +22,9 @@ R = TypeVar("R")
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
 # workers, but starting some to share many small tables takes longer than reading those.
-_SETTINGS = (
-    "SELECT set_config('row_security', 'off', false), set_config('enable_parallel_append', 'off', false)"
-)
+_SETTINGS = "SET row_security = off; SET enable_parallel_append = off"
 # If we are killed, the server shall not go on until it has counted everything.
-_NOTICE_OUR_DEATH = "SELECT set_config('client_connection_check_interval', '2s', false)"
+_NOTICE_OUR_DEATH = "SET client_connection_check_interval = '2s'"
 
 _GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
 _CANCEL_ATTEMPTS = 5

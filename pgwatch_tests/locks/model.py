@@ -205,6 +205,8 @@ class LockSnapshot:
     """Cycles that were seen twice."""
     probable_deadlocks: tuple[tuple[Party, ...], ...] = ()
     """Cycles seen once: under churn one poll can show a cycle that never was."""
+    spent_s: float = 0.0
+    """What the poll has cost the server, without the way there and back."""
 
     @property
     def edges(self) -> tuple[Edge, ...]:

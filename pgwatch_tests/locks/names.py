@@ -41,6 +41,7 @@ class _Relation:
     key_columns: tuple[str, ...]
     unique_keys: tuple[str, ...]
     referencing: frozenset[int]
+    is_readable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +169,10 @@ class NameCache:
         oids = [oid for _, oid in keys]
         cursor = await connection.execute(queries.load("relation_names"), {"oids": oids})
         rows = cast(
-            list[tuple[int, str, str, str, list[str], list[list[str]], list[int]]], await cursor.fetchall()
+            list[tuple[int, str, str, str, list[str], list[list[str]], list[int], bool]],
+            await cursor.fetchall(),
         )
-        for oid, schema, name, kind, key_columns, unique_keys, referencing in rows:
+        for oid, schema, name, kind, key_columns, unique_keys, referencing, is_readable in rows:
             words = (
                 _quoted(name) if schema in ("public", "pg_catalog") else f"{_quoted(schema)}.{_quoted(name)}"
             )
@@ -181,6 +183,7 @@ class NameCache:
                 tuple(key_columns),
                 tuple(map(_key_in_words, unique_keys)),
                 frozenset(referencing),
+                is_readable,
             )
         self.lookups.rest([key for key in keys if key not in self._relations])
 
@@ -227,7 +230,8 @@ class NameCache:
     ) -> None:
         database, oid, page, tuple_ = address
         relation = self._relations.get((database, oid))
-        if relation is None:
+        if relation is None or not relation.is_readable:
+            # Each attempt would be an error in the server's log.
             self.lookups.rest([address])
             return
         columns = [

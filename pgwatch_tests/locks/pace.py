@@ -7,15 +7,17 @@ WHILE_BLOCKED_S = 0.25
 MANY_WAITERS = 200
 MANY_WAITERS_S = 1.0
 LARGEST_SHARE = 0.05
+# Whoever looks away for longer than this watches no more.
+LONGEST_PAUSE_S = 5.0
 
 
 def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
     """Seconds to sleep before the next poll.
 
-    `blocked` sessions wait, the last poll took `poll_s`, and `idle_s` is the pace while nothing waits.
-    At most 5 % of the time is spent inside polls.
+    `blocked` sessions wait, the last poll kept the server busy for `poll_s`, and `idle_s` is the pace while
+    nothing waits. At most 5 % of the time is spent inside polls, as long as they take less than 0.25 s.
     """
     pace_s = idle_s
     if blocked:
         pace_s = min(idle_s, WHILE_BLOCKED_S if blocked <= MANY_WAITERS else MANY_WAITERS_S)
-    return max(pace_s - poll_s, poll_s * (1 / LARGEST_SHARE - 1))
+    return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))

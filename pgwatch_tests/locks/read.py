@@ -79,6 +79,7 @@ class _Process(TypedDict):
     safe_snapshot_blockers: list[int]
     locks: list[_LockColumns]
     sampled_at: float
+    spent_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
         sessions=tuple(_session(row) for row in rows if row["pid"]),
         prepared=tuple(_prepared(row) for row in rows if not row["pid"]),
         groups=tuple(groups),
+        spent_s=rows[-1]["spent_s"],
     )
 
 

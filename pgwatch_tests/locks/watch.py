@@ -25,6 +25,7 @@ from pgwatch_tests.server.opening import Opening
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 # A server that is stuck inside its lock manager, or stopped, doesn't look at its own timeouts.
 POLL_DEADLINE_S = 3.0
+_NAMES_AT_ONCE_S = 0.1
 _NAMES_IN_TIME_S = 1.0
 _MAINTENANCE_DATABASE = "postgres"
 
@@ -63,7 +64,7 @@ class LockWatch:
         if self._resolving is None or self._resolving.done():
             self._resolving = asyncio.create_task(self._names.resolve(snapshot))
         # Names that can be had at once are worth a moment; none is worth more.
-        await asyncio.wait({self._resolving}, timeout=0.02)
+        await asyncio.wait({self._resolving}, timeout=_NAMES_AT_ONCE_S)
         return self._with_names(snapshot)
 
     async def read_twice(self) -> LockSnapshot:

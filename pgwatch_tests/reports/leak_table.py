@@ -42,16 +42,16 @@ def table(report: LeakReport) -> str:
 def summary(report: LeakReport) -> str:
     """`7 leaked rows in 1 table; 2 tables not checked`."""
     if report.tables:
-        line = f"{_many(report.total, 'leaked row')} in {_many(len(report.tables), 'table')}"
+        line = f"{many(report.total, 'leaked row')} in {many(len(report.tables), 'table')}"
     else:
         line = "no leaked rows"
     unchecked = len({(skipped.schema, skipped.table) for skipped in report.skipped})
-    return f"{line}; {_many(unchecked, 'table')} not checked" if unchecked else line
+    return f"{line}; {many(unchecked, 'table')} not checked" if unchecked else line
 
 
 def _scope(report: LeakReport) -> tuple[str, str]:
     return (
-        f"Checked {_many(report.tables_checked, 'table')} of {plain(report.database)} "
+        f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
         "Only rows are checked so far, by their string columns: no arrays, no JSON, "
         "no left-over schemas, sessions or prepared transactions",
@@ -83,5 +83,6 @@ def _time(time: datetime | None) -> str:
     return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _many(number: int, noun: str) -> str:
+def many(number: int, noun: str) -> str:
+    """`1 table`, `2 tables`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ from pgwatch_tests.server.dsn import normalise, redact
 from pgwatch_tests.server.version import check_supported
 
 Row = tuple[object, ...]
+
+_FAILURE = re.compile(
+    r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
+)
+# It writes to stderr about cancelled attempts; whatever matters is raised.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,16 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     except (TimeoutError, errors.ConnectionTimeout):
         raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
-        reason = redact(str(error), dsn).removeprefix("connection is bad: ")
-        raise CannotConnectError(f"cannot connect ({dsn.source}): {reason}") from None
+        raise CannotConnectError(
+            f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn))}"
+        ) from None
+
+
+def _reason(message: str) -> str:
+    """libpq's message with its point first: it is cut where there is no room for all."""
+    message = message.removeprefix("connection is bad: ")
+    found = _FAILURE.fullmatch(message)
+    return f"{found['why']} ({found['where']})" if found else message
 
 
 @contextmanager

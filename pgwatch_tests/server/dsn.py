@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -11,6 +10,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pgwatch_tests.config import Dsn
 from pgwatch_tests.errors import ConfigurationError
 
+_PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_SSL_MODES = {"true": "require", "false": "disable", "1": "require", "0": "disable"}
 _SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -29,11 +30,12 @@ def normalise(dsn: Dsn) -> tuple[str, list[str]]:
         if scheme not in ("postgres", "postgresql"):
             raise ConfigurationError(f"{dsn.source} is a {scheme!r} URL; a postgresql:// URL is needed")
         text = f"postgresql://{text[match.end() :]}"
-        text, ignored = _without_unknown_parameters(text)
     try:
         # NULs end a C string: what libpq would read is not what was meant.
-        if "\0" in text:
+        if "\0" in text or (match is not None and _is_ambiguous(text)):
             raise ProgrammingError
+        if match is not None:
+            text, ignored = _without_unknown_parameters(text)
         parameters = conninfo_to_dict(text)
     except ProgrammingError:
         # libpq's message quotes parts of the string, at worst the password: say our own.
@@ -58,16 +60,31 @@ def _without_unknown_parameters(url: str) -> tuple[str, list[str]]:
     base, mark, query = url.partition("?")
     if not mark:
         return url, []
-    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     kept: list[str] = []
     ignored: list[str] = []
     for part in query.split("&"):
-        name = unquote(part.partition("=")[0])
-        if name in known:
+        name, equals, value = part.partition("=")
+        if name == "ssl":
+            # As drivers of other languages and asyncpg have it.
+            kept.append(f"sslmode={_SSL_MODES.get(value.lower(), value)}")
+        elif name in known:
             kept.append(part)
-        else:
+        elif equals and _PARAMETER_NAME.fullmatch(name):
             ignored.append(name)
+        else:
+            # Part of a password with a '?' or '&' in it, perhaps: not to be shown.
+            raise ProgrammingError
     return (f"{base}?{'&'.join(kept)}" if kept else base), ignored
+
+
+def _is_ambiguous(url: str) -> bool:
+    """Whether a password seems to hold what ends it: `user:p@ss@host`, `user:p/ss@host`, `user:p?ss@host`."""
+    return (
+        url.count("@") > 1
+        or "@" in url.partition("://")[2].partition("/")[2].partition("?")[0]
+        or ("@" in url.partition("?")[2])
+    )
 
 
 def redact(message: str, dsn: Dsn) -> str:
@@ -79,17 +96,8 @@ def redact(message: str, dsn: Dsn) -> str:
 
 
 def _secrets(value: str) -> set[str]:
-    found: set[str] = set()
     try:
         parameters = conninfo_to_dict(normalise(Dsn(value, ""))[0])
-        found |= {str(parameters[key]) for key in ("password", "sslpassword") if parameters.get(key)}
     except ConfigurationError:
-        pass
-    if _SCHEME.match(value):
-        # An unencoded '@' or '/' in a password makes libpq take its tail for a host name.
-        authority = value.partition("://")[2]
-        userinfo, at, _ = authority.rpartition("@")
-        if at and ":" in userinfo:
-            password = userinfo.partition(":")[2]
-            found |= {password, unquote(password), *re.split(r"[@/:?#]", password)}
-    return {secret for secret in found if secret}
+        return set()
+    return {str(parameters[key]) for key in ("password", "sslpassword") if parameters.get(key)}

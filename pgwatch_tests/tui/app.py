@@ -111,8 +111,8 @@ class Dashboard(App[int]):
 
     # What the pollers tell.
 
-    def _locks_pause_s(self, snapshot: LockSnapshot, took_s: float) -> float:
-        return pause_s(snapshot.blocked, took_s, self._refresh_s)
+    def _locks_pause_s(self, snapshot: LockSnapshot, _: float) -> float:
+        return pause_s(snapshot.blocked, snapshot.spent_s, self._refresh_s)
 
     def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
         if self._is_closing:
@@ -271,6 +271,12 @@ class Dashboard(App[int]):
             self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
         else:
             self.notify(f"wrote {path}", markup=False)
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Writes a picture beside the other exports: a directory for downloads needn't be there."""
+        return super().deliver_screenshot(filename, path or str(self._export_to), time_format)
 
     # The filter.
 

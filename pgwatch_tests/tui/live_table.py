@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class LiveTable(DataTable[Text]):
         self._specification = tuple(columns)
         self._rows_shown: tuple[LiveRow, ...] = ()
         self._widths: tuple[int, ...] = ()
+        self._place: tuple[str | None, int] = (None, 0)
+        """The cursor's key and row, when there last were rows."""
+        self._had_focus = False
 
     def on_mount(self) -> None:
         self._lay_out()
@@ -56,14 +59,23 @@ class LiveTable(DataTable[Text]):
         return None
 
     def show(self, rows: Sequence[LiveRow]) -> None:
-        """Replaces the content; the cursor follows its row's key, or stays at its place if that is gone."""
-        if tuple(rows) == self._rows_shown:
-            return
-        self._fill(tuple(rows), self.current_key)
+        """Replaces the content; the cursor follows its row's key, or stays at its place if that is gone.
 
-    def _fill(self, rows: tuple[LiveRow, ...], key: str | None) -> None:
+        Without rows the table is out of the way; cursor and focus come back with the next ones.
+        """
+        if tuple(rows) != self._rows_shown:
+            self._fill(tuple(rows))
+        if self.display and not rows:
+            self._had_focus = self.has_focus
+        elif rows and not self.display and self._had_focus and not isinstance(self.screen.focused, Input):
+            self.call_after_refresh(self.focus)
+        self.display = bool(rows)
+
+    def _fill(self, rows: tuple[LiveRow, ...]) -> None:
         scroll = Offset(round(self.scroll_x), round(self.scroll_y))
-        row_number = self.cursor_row
+        if self._rows_shown:
+            self._place = self.current_key, self.cursor_row
+        key, row_number = self._place
         for number, row in enumerate(rows):
             if row.key == key:
                 row_number = number
@@ -99,7 +111,8 @@ class LiveTable(DataTable[Text]):
         if widths == self._widths:
             return
         self._widths = widths
-        key, rows = self.current_key, self._rows_shown
+        rows = self._rows_shown
+        self._place = (self.current_key, self.cursor_row) if rows else self._place
         self._rows_shown = ()
         with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
             self.clear(columns=True)
@@ -107,7 +120,7 @@ class LiveTable(DataTable[Text]):
                 self.add_column(
                     Text(column.label, justify="right" if column.right else "left", no_wrap=True), width=width
                 )
-        self._fill(rows, key)
+        self._fill(rows)
 
     def _fitting_widths(self) -> tuple[int, ...]:
         padding = 2 * self.cell_padding * len(self._specification)

@@ -50,6 +50,7 @@ class Poller(Generic[T]):
         self._pause_s = pause_s
         self._clock = clock
         self._now = asyncio.Event()
+        self._once = asyncio.Event()
         self._running = asyncio.Event()
         self._running.set()
 
@@ -67,15 +68,23 @@ class Poller(Generic[T]):
         self._now.set()
 
     def poll_now(self) -> None:
-        """Ends the present sleep; does nothing while a poll is under way or polling is paused."""
+        """Ends the present sleep, or polls once while paused; does nothing while a poll is under way."""
+        self._once.set()
         self._now.set()
+
+    async def _allowed(self) -> None:
+        """Returns while polling isn't paused, or once somebody asks for a poll."""
+        while self.paused and not self._once.is_set():
+            await self._now.wait()
+            self._now.clear()
 
     async def run(self) -> None:
         """Polls for ever; to be cancelled."""
         retry_s = FIRST_RETRY_S
         while True:
-            await self._running.wait()
+            await self._allowed()
             self._now.clear()
+            self._once.clear()
             began_s = self._clock()
             try:
                 value = await self._read()

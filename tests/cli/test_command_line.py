@@ -77,7 +77,9 @@ def test_every_command_is_in_the_help_and_has_one(tmp_path: Path) -> None:
         (["locks", "-d", "postgresql://u:hunter2@127.0.0.1:1/d"], 3, "refused"),
         (["leaks", "-d", "postgresql://u:hunter2@127.0.0.1:1/d"], 3, "refused"),
         (["dashboard", "-d", "postgresql://u:hunter2@127.0.0.1:1/d"], 3, "refused"),
-        (["-d", "x"], 2, "No such option"),
+        (["-d", "x"], 2, "can't be read as a connection string"),
+        (["--once", "-d", "postgresql://u:hunter2@127.0.0.1:1/d"], 3, "refused"),
+        (["--debug", "-x"], 2, "No such option"),
     ],
 )
 def test_errors_have_their_code(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgwatch_tests.locks.pace import pause_s
+from pgwatch_tests.locks.pace import LONGEST_PAUSE_S, pause_s
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,7 @@ def test_the_pace(blocked: int, poll_s: float, idle_s: float, expected: float) -
 
 def test_a_slow_poll_takes_no_more_than_a_twentieth_of_the_time() -> None:
     assert 0.2 / (pause_s(500, 0.2, 1.0) + 0.2) == pytest.approx(0.05)
+
+
+def test_one_poll_that_took_seconds_is_not_followed_by_minutes_of_blindness() -> None:
+    assert pause_s(1, 2.0, 1.0) == LONGEST_PAUSE_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,12 +166,13 @@ async def test_leaving_while_a_poll_hangs() -> None:
 
 async def test_pause_and_go_on() -> None:
     source = feed()
-    app = source.dashboard()
+    app = source.dashboard(refresh_s=0.01)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("space")
+        await settled(pilot)
         polls = source.polls
-        await pilot.press("r", "r")
+        await pilot.press("1", "1")
         await settled(pilot)
         assert source.polls == polls
         assert "paused" in text_of(app, "#banner")
@@ -304,3 +306,47 @@ async def test_hostile_text_is_shown_as_harmless_text() -> None:
             assert "\x07" not in drawn
             assert "\u202e" not in drawn
             assert "[red]boo[/red]" in drawn
+
+
+async def test_cursor_and_focus_come_back_after_a_moment_without_rows() -> None:
+    source = feed(blocked_snapshot(waiters=4))
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "down")
+        before = source.locks
+        source.locks = snapshot()
+        await pilot.press("r")
+        await settled(pilot)
+        assert "Nothing is blocked." in screen_text(app)
+        source.locks = before
+        await pilot.press("r")
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        assert table.has_focus
+        assert table.cursor_row == 2
+        await pilot.press("down")
+        assert table.cursor_row == 3
+
+
+async def test_a_poll_can_be_asked_for_while_paused() -> None:
+    source = feed()
+    app = source.dashboard(refresh_s=0.01)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("space")
+        await settled(pilot)
+        polls = source.polls
+        await pilot.press("r")
+        await settled(pilot)
+        assert source.polls == polls + 1
+        assert "paused" in text_of(app, "#banner")
+
+
+async def test_the_palette_s_screenshot_is_written_beside_the_exports(tmp_path: Path) -> None:
+    app = feed().dashboard(export_to=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        app.action_screenshot()
+        await settled(pilot)
+    assert [name for name in os.listdir(tmp_path) if name.endswith(".svg")]

@@ -73,6 +73,8 @@ def detail_screen(picture: LockPicture, party: Party) -> TextScreen:
         lines += ["", f"blocks {picture.blocks(party)} ({picture.blocks_directly(party)} directly)"]
     if session is not None and session.query:
         lines += ["", *plain_lines(session.query[:_MOST_CHARACTERS])]
+        if len(session.query) > _MOST_CHARACTERS:
+            lines.append(f"… cut: {len(session.query):,} characters in all (y copies them)")
     return TextScreen(str(party) if party.pid else "prepared transaction", lines)
 
 

@@ -7,6 +7,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.reports import leak_table
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 
@@ -46,7 +47,6 @@ class LeaksView(Vertical):
         rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
         table = self.query_one(LiveTable)
         table.show(rows)
-        table.display = bool(rows)
         empty = self.query_one("#no-leaks", Static)
         empty.display = not rows
         summary = ""
@@ -55,7 +55,8 @@ class LeaksView(Vertical):
         else:
             at = report.checked_at.astimezone().strftime("%H:%M:%S")
             summary = (
-                f"{report.total} leaked rows, {report.tables_checked} tables checked, "
+                f"{leak_table.many(report.total, 'leaked row')}, "
+                f"{leak_table.many(report.tables_checked, 'table')} checked, "
                 f"{len(report.skipped)} not checked, at {at}"
             )
             if self._trouble:

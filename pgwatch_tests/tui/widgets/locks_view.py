@@ -68,7 +68,6 @@ class LocksView(Vertical):
         self._rows = {row.key: row for row in rows}
         table = self.query_one(LiveTable)
         table.show([_live_row(row) for row in rows])
-        table.display = bool(rows)
         empty = self.query_one("#no-locks", Static)
         empty.display = not rows
         if picture is None:

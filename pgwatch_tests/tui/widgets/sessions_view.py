@@ -77,7 +77,6 @@ class SessionsView(Vertical):
         rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
         table = self.query_one(LiveTable)
         table.show(rows)
-        table.display = bool(rows)
         empty = self.query_one("#no-sessions", Static)
         empty.display = not rows
         if self._snapshot is None:

@@ -25,7 +25,7 @@ class StatusLine(Vertical):
     """How old the data is, in whole seconds."""
 
     def compose(self) -> ComposeResult:
-        yield Static(id="figures", markup=False)
+        yield Static(self._figures(), id="figures", markup=False)
         yield Static(id="banner", markup=False)
 
     def on_mount(self) -> None:
@@ -63,7 +63,7 @@ class StatusLine(Vertical):
         elif self.trouble:
             text = f"no data yet: {plain(self.trouble)}"
         elif self.paused:
-            text = "paused; space goes on"
+            text = f"paused, {self.age_s} s old; space goes on, r polls once"
         else:
             text = ""
         banner.update(text)
