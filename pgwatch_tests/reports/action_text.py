@@ -34,7 +34,7 @@ def facts(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
     found = (
         _session_facts(picture, action) if isinstance(action, SessionAction) else _prepared(picture, action)
     )
-    found += [("waits", fact) for fact in lock_facts(picture, action.party)[:1]]
+    found += [("itself", fact) for fact in lock_facts(picture, action.party)[:1]]
     found.append(("behind it", _behind(picture, action)))
     return [(name, words) for name, words in found if words]
 
@@ -77,8 +77,8 @@ def _session_facts(picture: LockPicture, action: SessionAction) -> list[tuple[st
             else str(session.pid),
         ),
         ("test", name_of(session)),
-        ("user", plain(session.user or "")),
-        ("database", plain(session.database or "")),
+        ("user", plain(session.user or "?")),
+        ("database", plain(session.database or "?")),
         ("state", state),
         ("query start", started),
         ("query", one_line(session.query[:_QUERY])),
@@ -89,8 +89,8 @@ def _prepared(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
     prepared = picture.prepared[action.party]
     return [
         ("gid", plain(prepared.gid)),
-        ("owner", plain(prepared.user or "")),
-        ("database", plain(prepared.database or "")),
+        ("owner", plain(prepared.user or "?")),
+        ("database", plain(prepared.database or "?")),
         ("prepared", f"{durations.in_words(prepared.age_s)} ago"),
     ]
 
@@ -100,7 +100,7 @@ def _behind(picture: LockPicture, action: Action) -> str:
     if not total:
         return "nobody waits for it"
     verb = "session waits" if total == 1 else "sessions wait"
-    return f"{total} {verb} behind it, {directly} directly"
+    return f"{total} {verb} behind it" + (f", {directly} directly" if directly < total else "")
 
 
 def _clock(moment: datetime | float) -> str:
