@@ -19,7 +19,6 @@ from psycopg.rows import dict_row
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import (
-    CannotConnectError,
     ConnectionLostError,
     NotCheckedError,
     PgwatchError,
@@ -47,9 +46,11 @@ ANSWER_DEADLINE_S = 3.0
 CONFIRM_WITHIN_S = 2.0
 _LOOK_EVERY_S = 0.05
 _MAINTENANCE_DATABASE = "postgres"
+_HEAD_START_S = 0.5
 _OWN_AUTOVACUUM_RIGHT = 18_00_00
 
 T = TypeVar("T")
+_Connecting = asyncio.Task[AsyncConnection[Row]]
 _Fields = Mapping[str, object]
 
 
@@ -161,37 +162,43 @@ class _Line:
 
 
 async def _connect(settings: Settings) -> AsyncConnection[Row]:
-    """To the maintenance database or the DSN's own, whichever lets us in first: one may be locked."""
-    maintenance, own = (
-        asyncio.create_task(
+    """To the maintenance database, or to the DSN's own where that is refused or slow: one may be locked.
+
+    Raises what is in the way of the DSN's own database.
+    """
+
+    def attempt(database: str | None) -> _Connecting:
+        return asyncio.create_task(
             connect_async(
                 settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s, database=database
             )
         )
-        for database in (_MAINTENANCE_DATABASE, None)
-    )
-    connection: AsyncConnection[Row] | None = None
 
-    def close_unless_used(task: asyncio.Task[AsyncConnection[Row]]) -> None:
-        if not task.cancelled() and task.exception() is None and task.result() is not connection:
+    def close_unless_used(task: _Connecting) -> None:
+        if _worked(task) and task.result() is not connection:
             task.result().pgconn.finish()
 
+    connection: AsyncConnection[Row] | None = None
+    attempts = [attempt(_MAINTENANCE_DATABASE)]
     try:
-        await asyncio.wait({maintenance, own}, return_when=asyncio.FIRST_COMPLETED)
-        first, second = (maintenance, own) if maintenance.done() else (own, maintenance)
-        try:
-            connection = await first
-        except CannotConnectError as error:
-            try:
-                connection = await second
-            except CannotConnectError:
-                # What keeps us out of the DSN's own database is what the user can do something about.
-                raise (error if first is own else own.exception() or error) from None
+        await asyncio.wait(attempts, timeout=_HEAD_START_S)
+        if not _worked(attempts[0]):
+            attempts.append(attempt(None))
+        while not any(map(_worked, attempts)):
+            under_way = [task for task in attempts if not task.done()]
+            if not under_way:
+                break
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        connection = next(filter(_worked, attempts), attempts[-1]).result()
         return connection
     finally:
-        for task in (maintenance, own):
+        for task in attempts:
             task.add_done_callback(close_unless_used)
             task.cancel()
+
+
+def _worked(task: _Connecting) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 # A session.
@@ -303,7 +310,7 @@ async def _why_no_right(line: _Line, action: SessionAction, error: psycopg.Error
     doing = f"No right to {_doing(action)}"
     if action.user_oid is None:
         right = (
-            ", for an autovacuum worker pg_signal_autovacuum_worker"
+            " (an autovacuum worker: pg_signal_autovacuum_worker)"
             if line.server_version >= _OWN_AUTOVACUUM_RIGHT
             else ""
         )
@@ -314,7 +321,7 @@ async def _why_no_right(line: _Line, action: SessionAction, error: psycopg.Error
         return f"{doing}: {_said(error)}."
     asking, owner = rights["asking"], rights["owner"]
     if rights["owner_is_superuser"]:
-        return f"{doing}: it belongs to the superuser {owner}, which needs a superuser."
+        return f"{doing}: it belongs to the superuser {owner}, so it needs a superuser."
     return (
         f"{doing}: needs pg_signal_backend (GRANT pg_signal_backend TO {asking}) or membership in the "
         f"session's role (GRANT {owner} TO {asking})."
@@ -411,7 +418,7 @@ async def _with_aftermath(line: _Line, action: Action, outcome: Outcome) -> Outc
         and action.how == "cancel"
         and still_behind(action, picture)
     ):
-        advice = "Its transaction still holds the lock: end the session."
+        advice = "It still holds the lock: end the session."
     return replace(outcome, message=_joined(outcome.message, aftermath(action, picture), advice))
 
 

@@ -85,7 +85,7 @@ def on_session(picture: LockPicture, pid: int, how: How) -> SessionAction:
     if session.application_name == OWN_NAME:
         raise RefusedError(f"pid {pid} is a session of pgwatch-tests itself")
     if session.backend_start is None and not (session.hidden and session.user_oid):
-        raise RefusedError(f"nothing tells pid {pid} from a later session with the same pid: look again")
+        raise RefusedError(f"nothing that is visible tells pid {pid} from a later session with the same pid")
     return SessionAction(
         how,
         pid,

@@ -102,8 +102,7 @@ def test_a_cancel_that_leaves_the_lock_says_so(database: Database, connect: Conn
     outcome = do(database.dsn, seen(database.dsn, holder, "cancel"))
     assert outcome.result == "done"
     assert outcome.message.endswith(
-        "The session that waited behind it still waits, behind it. "
-        "Its transaction still holds the lock: end the session."
+        "The session that waited behind it still waits, behind it. It still holds the lock: end the session."
     )
 
 
@@ -238,6 +237,20 @@ def test_a_statement_that_does_not_end_is_reported_as_running(database: Database
         statement.result()
 
 
+def test_where_nobody_may_connect_to_the_maintenance_database(
+    own_server: EmbeddedServer,
+) -> None:
+    with psycopg.connect(own_server.dsn("template1"), autocommit=True) as target:
+        target.execute("CREATE DATABASE test_own")
+        target.execute("ALTER DATABASE postgres ALLOW_CONNECTIONS off")
+        action = seen(own_server.dsn("test_own"), target, "terminate")
+        assert do(own_server.dsn("test_own"), action).result == "done"
+    with psycopg.connect(own_server.dsn("template1"), autocommit=True) as target:
+        action = replace(action, pid=pid(target))
+        with pytest.raises(CannotConnectError, match='"nonsense" does not exist'):
+            do(own_server.dsn("nonsense"), action)
+
+
 def test_a_session_that_locks_the_catalog_of_its_database(database: Database, connect: Connect) -> None:
     target = connect()
     action = seen(database.dsn, target, "terminate")
@@ -333,7 +346,7 @@ def test_a_superusers_session_needs_a_superuser(database: Database, connect: Con
     target = connect()
     outcome = do(dsn, seen(dsn, target, "terminate"))
     assert outcome.result == "refused"
-    assert outcome.message.endswith("it belongs to the superuser postgres, which needs a superuser.")
+    assert outcome.message.endswith("it belongs to the superuser postgres, so it needs a superuser.")
     assert is_there(database, pid(target))
 
 
