@@ -1,4 +1,4 @@
-"""Cancelling, ending, rolling back on a real server: only what was meant, and the truth about it."""
+"""Cancelling and ending on a real server: only what was meant, and the truth about it."""
 
 from __future__ import annotations
 
@@ -6,67 +6,25 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import LiteralString
 
 import psycopg
 import pytest
-from psycopg import Connection, sql
-from psycopg.conninfo import make_conninfo
-from psycopg.rows import TupleRow
+from psycopg import sql
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, RefusedError
-from pgwatch_tests.locks.act import ANSWER_DEADLINE_S, act
-from pgwatch_tests.locks.action import Action, How, Outcome, SessionAction, on_prepared, on_session
+from pgwatch_tests.locks.act import act
+from pgwatch_tests.locks.action import How, Outcome, on_session
+from pgwatch_tests.locks.brief_connection import ANSWER_DEADLINE_S
 from pgwatch_tests.server.application_name import OWN_NAME
+from tests.locks.acting import do, is_there, pid, running, seen, settings
 from tests.locks.looking import look
-from tests.server_places import server_directory
-from tests.sessions import Connect, Database, MakeRole, RunningStatement, blocked, unique_name
+from tests.sessions import Connect, Database, blocked
 from tests.waiting import wait_until
-
-Session = Connection[TupleRow]
-FOREVER = "SELECT pg_sleep(600)"
-
-
-def pid(session: Session) -> int:
-    return session.info.backend_pid
-
-
-def settings(dsn: str) -> Settings:
-    return Settings(dsn=Dsn(dsn, "the test"))
-
-
-def do(dsn: str, action: Action) -> Outcome:
-    return asyncio.run(act(settings(dsn), action))
-
-
-def seen(dsn: str, session: Session, how: How) -> SessionAction:
-    """The action on a session, as a look at the server makes it."""
-    return on_session(look(dsn), pid(session), how)
-
-
-def is_there(database: Database, number: int) -> bool:
-    with psycopg.connect(database.dsn, autocommit=True) as observer:
-        query = "SELECT 1 FROM pg_stat_get_activity(%s::int)"
-        return observer.execute(query, [number]).fetchone() is not None
-
-
-def running(connect: Connect, session: Session, statement: str = FOREVER) -> RunningStatement:
-    """Runs a statement on `session`; returns once the server shows it."""
-    started = RunningStatement(session, statement, ())
-    observer = connect(autocommit=True)
-    query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND query = %s"
-    wait_until(lambda: observer.execute(query, [started.pid, statement]).fetchone(), message="it runs")
-    return started
-
-
-# Sessions.
 
 
 def test_a_running_statement_is_cancelled_and_the_session_lives(database: Database, connect: Connect) -> None:
@@ -256,200 +214,6 @@ def test_a_session_that_locks_the_catalog_of_its_database(database: Database, co
     action = seen(database.dsn, target, "terminate")
     target.execute("LOCK TABLE pg_class IN ACCESS EXCLUSIVE MODE")
     assert do(database.dsn, action).result == "done"
-
-
-# What a role may do.
-
-
-@pytest.fixture
-def dsn_as(server: EmbeddedServer, database: Database, make_role: MakeRole) -> DsnAs:
-    """Makes roles, and their connection strings."""
-    return DsnAs(server, database, make_role)
-
-
-class DsnAs:
-    """Makes a role, and the connection string of the test's database for it."""
-
-    def __init__(self, server: EmbeddedServer, database: Database, make_role: MakeRole) -> None:
-        self._server = server
-        self._database = database
-        self._make_role = make_role
-
-    def __call__(self, options: LiteralString = "") -> tuple[str, str]:
-        role = self._make_role(options)
-        return role, self._server.dsn(self._database.name, role)
-
-
-def test_the_sessions_of_ones_own_role(connect: Connect, dsn_as: DsnAs) -> None:
-    role, dsn = dsn_as()
-    target = connect(user=role)
-    target.execute("SELECT 1")
-    action = seen(dsn, target, "terminate")
-    assert action.backend_start is not None
-    assert do(dsn, action).result == "done"
-
-
-@pytest.mark.parametrize("how", ["cancel", "terminate"])
-def test_a_plain_role_is_told_which_grant_helps(
-    how: How, database: Database, connect: Connect, dsn_as: DsnAs
-) -> None:
-    other, _ = dsn_as()
-    role, dsn = dsn_as()
-    target = connect(user=other, autocommit=True)
-    running(connect, target)
-    outcome = do(dsn, seen(dsn, target, how))
-    assert outcome.result == "refused"
-    assert f"(GRANT pg_signal_backend TO {role})" in outcome.message
-    assert f"(GRANT {other} TO {role})" in outcome.message
-    assert is_there(database, pid(target))
-    # What it says helps, as it stands.
-    connect(autocommit=True).execute(f"GRANT {other} TO {role}".encode())
-    assert do(dsn, seen(dsn, target, how)).result == "done"
-
-
-def test_with_pg_signal_backend_but_without_sight(
-    database: Database, connect: Connect, dsn_as: DsnAs
-) -> None:
-    other, _ = dsn_as()
-    _, dsn = dsn_as("IN ROLE pg_signal_backend")
-    target = connect("the app", user=other, autocommit=True)
-    running(connect, target)
-    action = seen(dsn, target, "cancel")
-    assert action.backend_start is None
-    outcome = do(dsn, action)
-    assert outcome.result == "unconfirmed"
-    assert "whether it did isn't visible" in outcome.message
-    assert "needs pg_monitor" in outcome.message
-    assert "'the app'" in outcome.message
-    assert do(dsn, replace(action, application_name="another")).result == "refused"
-    assert do(dsn, replace(action, user_oid=10)).result == "refused"
-    outcome = do(dsn, replace(action, how="terminate"))
-    assert outcome.result == "done"
-    assert not is_there(database, pid(target))
-
-
-def test_a_hidden_cancel_is_confirmed_by_those_it_frees(connect: Connect, dsn_as: DsnAs) -> None:
-    other, _ = dsn_as()
-    _, dsn = dsn_as("IN ROLE pg_signal_backend")
-    holder, waiter = connect("the app", user=other), connect()
-    holder.execute("SELECT pg_advisory_xact_lock(1)")
-    running(connect, holder)
-    waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(1)")
-    outcome = do(dsn, seen(dsn, holder, "cancel"))
-    assert outcome.result == "done"
-    assert "The session that waited behind it is free." in outcome.message
-    waiting.result()
-
-
-def test_a_superusers_session_needs_a_superuser(database: Database, connect: Connect, dsn_as: DsnAs) -> None:
-    _, dsn = dsn_as("IN ROLE pg_signal_backend, pg_monitor")
-    target = connect()
-    outcome = do(dsn, seen(dsn, target, "terminate"))
-    assert outcome.result == "refused"
-    assert outcome.message.endswith("it belongs to the superuser postgres, so it needs a superuser.")
-    assert is_there(database, pid(target))
-
-
-# Prepared transactions.
-
-
-def prepare(session: Session, gid: str) -> None:
-    session.execute("SELECT pg_advisory_xact_lock(77)")
-    session.execute(sql.SQL("PREPARE TRANSACTION {}").format(sql.Literal(gid)))
-
-
-def is_prepared(database: Database, gid: str) -> bool:
-    with psycopg.connect(database.dsn, autocommit=True) as observer:
-        query = "SELECT 1 FROM pg_prepared_xacts WHERE gid = %s"
-        return observer.execute(query, [gid]).fetchone() is not None
-
-
-HOSTILE = 'it\'s "100%" %s \\ $$ ; DROP é \N{SNOWMAN}'
-
-
-def test_a_rollback_in_another_database_by_the_owner(
-    server: EmbeddedServer, database: Database, connect: Connect, dsn_as: DsnAs
-) -> None:
-    role, _ = dsn_as()
-    owner, waiter = connect(user=role), connect()
-    gid = f"{database.name} {HOSTILE}"
-    prepare(owner, gid)
-    waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(77)")
-    elsewhere = server.dsn("postgres", role)
-    outcome = do(elsewhere, on_prepared(look(elsewhere), gid))
-    assert outcome == Outcome(
-        "done",
-        f"The prepared transaction {gid} was rolled back. The session that waited behind it is free.",
-    )
-    assert not is_prepared(database, gid)
-    waiting.result()
-
-
-def test_a_database_whose_name_is_not_known_yet(
-    server: EmbeddedServer, database: Database, connect: Connect
-) -> None:
-    prepare(connect(), database.name)
-    elsewhere = server.dsn()
-    action = replace(on_prepared(look(elsewhere), database.name), database=None)
-    assert do(elsewhere, action).result == "done"
-    assert not is_prepared(database, database.name)
-
-
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-def test_a_name_in_another_encoding(encoding: str, database: Database, connect: Connect) -> None:
-    name = unique_name()
-    admin = connect(autocommit=True)
-    admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
-    gid = f"{name} \N{LATIN SMALL LETTER E WITH ACUTE}'%"
-    try:
-        with psycopg.connect(make_conninfo(database.dsn, dbname=name, client_encoding="UTF8")) as session:
-            session.execute(sql.SQL("PREPARE TRANSACTION {}").format(sql.Literal(gid)))
-        picture = look(database.dsn)
-        [party] = [one for one in picture.prepared if one.gid.startswith(name)]
-        assert do(database.dsn, on_prepared(picture, party.gid)).result == "done"
-        assert not is_prepared(database, gid)
-    finally:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-def test_not_the_owner(database: Database, connect: Connect, dsn_as: DsnAs) -> None:
-    _, dsn = dsn_as("IN ROLE pg_signal_backend, pg_monitor")
-    prepare(connect(), database.name)
-    outcome = do(dsn, on_prepared(look(dsn), database.name))
-    assert outcome.result == "refused"
-    assert outcome.message.endswith("needs its owner (postgres) or a superuser.")
-    assert is_prepared(database, database.name)
-
-
-def test_a_prepared_transaction_that_has_ended_or_is_another_one(
-    database: Database, connect: Connect
-) -> None:
-    session, gid = connect(autocommit=True), database.name
-    session.execute("BEGIN")
-    prepare(session, gid)
-    action = on_prepared(look(database.dsn), gid)
-    session.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
-    assert do(database.dsn, action) == Outcome(
-        "refused", f"The prepared transaction {gid} had ended already."
-    )
-    session.execute("BEGIN")
-    prepare(session, gid)
-    outcome = do(database.dsn, action)
-    assert outcome.result == "refused"
-    assert "another one bears its name now, left alone" in outcome.message
-    assert is_prepared(database, gid)
-    with pytest.raises(RefusedError, match="no prepared transaction 'nonsense'"):
-        on_prepared(look(database.dsn), "nonsense")
-
-
-# A server in trouble.
-
-
-@pytest.fixture
-def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
-    """A server that the test may stop."""
-    with EmbeddedServer(programs, server_directory(), {}, template) as server:
-        yield server
 
 
 def test_no_server(own_server: EmbeddedServer) -> None:
