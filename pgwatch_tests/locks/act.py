@@ -132,9 +132,7 @@ async def _effect(line: BriefConnection, action: SessionAction, query_start: dat
                 return await _with_aftermath(line, action, Outcome("done", said))
         if time.monotonic() > until_s:
             doing = "there" if action.how == "terminate" else "running its statement"
-            message = (
-                f"{action.who} is still {doing} after {CONFIRM_WITHIN_S:g} s; it was told, and may yet obey."
-            )
+            message = f"{action.who} is still {doing} after {CONFIRM_WITHIN_S:g} s; the signal may yet work."
             return await _with_aftermath(line, action, Outcome("unconfirmed", message))
         await asyncio.sleep(_LOOK_EVERY_S)
 
