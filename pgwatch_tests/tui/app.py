@@ -56,7 +56,7 @@ class Dashboard(App[int]):
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("enter", "detail", "Detail", id="detail", priority=False),
         Binding("C", "act('cancel')", "Cancel", id="cancel", tooltip="Cancel the session's statement"),
-        Binding("K", "act('terminate')", "Terminate", id="terminate", tooltip="End the session"),
+        Binding("K", "act('terminate')", "End", id="terminate", tooltip="End the session"),
         Binding("s", "sort", "Sort", id="sort"),
         Binding("r", "refresh", "Refresh", id="refresh"),
         Binding("y", "copy", "Copy query", id="copy", show=False),

@@ -193,14 +193,14 @@ async def test_from_the_sessions_tab_but_not_from_the_leaks_tab() -> None:
         await pilot.press("K")
         await settled(pilot)
         assert len(app.screen_stack) == 1
-        assert "Terminate" not in screen_text(app)
+        assert "K End" not in screen_text(app)
 
 
 async def test_read_only_hides_the_keys() -> None:
     _, app = dashboard(locked(), None)
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
-        assert "Terminate" not in screen_text(app)
+        assert "K End" not in screen_text(app)
         await pilot.press("K", "C")
         await settled(pilot)
         assert len(app.screen_stack) == 1
@@ -213,7 +213,7 @@ async def test_footer_and_help_name_the_keys() -> None:
     _, app = dashboard(locked(), Doing())
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await settled(pilot)
-        assert "C Cancel K Terminate" in screen_text(app).splitlines()[-1]
+        assert "C Cancel K End" in screen_text(app).splitlines()[-1]
         await pilot.press("question_mark")
         await until_drawn(pilot, "cancel the selected session's statement")
         await until_drawn(pilot, "end the selected session")
