@@ -56,6 +56,8 @@ class Settings:
     connect_timeout_s: float = 5.0
     lock_timeout_s: float = 0.2
     count_timeout_s: float = 300.0
+    read_only: bool = False
+    """Only look: no session is cancelled or ended, nothing is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Flags:
     dsn: str | None = None
     markers: tuple[str, ...] = ()
     refresh_s: float | None = None
+    read_only: bool = False
 
 
 _SECONDS = {
@@ -73,7 +76,8 @@ _SECONDS = {
     "lock_timeout": "lock_timeout_s",
     "count_timeout": "count_timeout_s",
 }
-_KEYS = ("dsn", "markers", *_SECONDS)
+_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+_KEYS = ("dsn", "markers", "read_only", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -93,7 +97,10 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
     if flags.refresh_s is not None:
         seconds["refresh_s"] = _positive(flags.refresh_s, "--refresh")
     return Settings(
-        dsn=_dsn(flags, environ, table, path), markers=_markers(flags, environ, table, path), **seconds
+        dsn=_dsn(flags, environ, table, path),
+        markers=_markers(flags, environ, table, path),
+        read_only=_read_only(flags, environ, table, path),
+        **seconds,
     )
 
 
@@ -135,6 +142,18 @@ def _dsn(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], 
     if not isinstance(value, str):
         raise ConfigurationError(f"dsn in {path} must be a string")
     return Dsn(value, f"dsn in {path}")
+
+
+def _read_only(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> bool:
+    if flags.read_only:
+        return True
+    value, where = table.get("read_only", False), f"read_only in {path}"
+    if environ.get("PGWATCH_READ_ONLY"):
+        word = environ["PGWATCH_READ_ONLY"].strip().lower()
+        value, where = _WORDS.get(word, word), "PGWATCH_READ_ONLY"
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{where} must be true or false, not {value!r}")
+    return value
 
 
 def _markers(

@@ -18,6 +18,10 @@ class ConfigurationError(PgwatchError):
     """A flag, an environment variable, a setting or a guard says no: exit 2."""
 
 
+class RefusedError(PgwatchError):
+    """What was asked for isn't done: a guard forbids it, or what it was about isn't there: exit 2."""
+
+
 class CannotConnectError(PgwatchError):
     """No connection could be made: exit 3."""
 

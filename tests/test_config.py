@@ -44,6 +44,18 @@ def test_markers_from_everywhere(tmp_path: Path) -> None:
     assert load(Flags(), {"PGWATCH_MARKERS": "a%\nre:b"}, start).markers[1].regex
 
 
+def test_read_only_from_everywhere(tmp_path: Path) -> None:
+    start = project(tmp_path, "read_only = true")
+    assert load(Flags(), {}, start).read_only
+    assert not load(Flags(), {"PGWATCH_READ_ONLY": "off"}, start).read_only
+    assert load(Flags(read_only=True), {"PGWATCH_READ_ONLY": "off"}, start).read_only
+    project(tmp_path, "refresh = 1")
+    assert not load(Flags(), {}, start).read_only
+    assert load(Flags(), {"PGWATCH_READ_ONLY": "True"}, start).read_only
+    with pytest.raises(ConfigurationError, match="PGWATCH_READ_ONLY must be true or false"):
+        load(Flags(), {"PGWATCH_READ_ONLY": "perhaps"}, start)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -52,6 +64,7 @@ def test_markers_from_everywhere(tmp_path: Path) -> None:
         ("refresh = 0", "above 0"),
         ("refresh = true", "above 0"),
         ("refresh = 'soon'", "above 0"),
+        ("read_only = 1", "true or false"),
         ("markers = []", "at least one"),
         ("markers = ['%']", "every row"),
         ("markers = [{name = 'x'}]", "a marker is"),

@@ -109,7 +109,10 @@ def run(arguments: list[str]) -> int:
     except PgwatchError as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"pgwatch-tests: {error}", err=True)
+        # Only here: it isn't needed for --help.
+        from pgwatch_tests.reports.plain_text import plain
+
+        click.echo(f"pgwatch-tests: {plain(str(error))}", err=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  # Python's own exit code for it would read as "findings"
         if debug:

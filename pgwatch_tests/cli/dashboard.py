@@ -22,14 +22,15 @@ T = TypeVar("T")
 @options.dsn
 @click.option("--refresh", type=float, metavar="SECONDS", help="How often to poll while nothing is blocked.")
 @click.option("--once", is_flag=True, help="Print locks and leaks once, as text, and end.")
+@options.read_only
 @click.pass_context
-def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bool) -> None:
+def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bool, read_only: bool) -> None:
     """Watch locks, sessions and leaks in the terminal.
 
     While something is blocked, the server is polled every 0.25 s. Where stdout is no terminal, the same is
     printed once as text. Keys: ? shows them, q leaves.
     """
-    settings = options.settings(Flags(dsn=dsn, refresh_s=refresh))
+    settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, read_only=read_only))
     if once or not is_interactive():
         from pgwatch_tests.cli.snapshot import print_snapshot
 
@@ -45,6 +46,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     """
     from pgwatch_tests.leaks.count import LeakScan
     from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.locks.act import act
     from pgwatch_tests.locks.lookups import LIMITS
     from pgwatch_tests.locks.watch import LockWatch
     from pgwatch_tests.tui.app import Dashboard, run_until_left
@@ -61,7 +63,8 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
     async def run() -> int:
         async with LockWatch(settings) as watch:
-            app = Dashboard(watch.read, partial(read_leaks, watch), refresh_s=settings.refresh_s)
+            doing = None if settings.read_only else partial(act, settings)
+            app = Dashboard(watch.read, partial(read_leaks, watch), act=doing, refresh_s=settings.refresh_s)
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, app.exit, 0)
             return await run_until_left(app)

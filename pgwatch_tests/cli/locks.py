@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import lock_action, options
 from pgwatch_tests.config import Flags
 
 
@@ -21,18 +21,42 @@ from pgwatch_tests.config import Flags
     help="table: the tree as text; json: the document pgwatch-tests.locks/1.",
 )
 @options.output_file
-def command(dsn: str | None, form: str, output: Path | None) -> None:
-    """Print who waits for whom, on what, and what to do.
+@lock_action.action_options
+@options.read_only
+@click.pass_context
+def command(
+    ctx: click.Context,
+    dsn: str | None,
+    form: str,
+    output: Path | None,
+    cancel: int | None,
+    terminate: int | None,
+    rollback_prepared: str | None,
+    yes: bool,
+    read_only: bool,
+) -> None:
+    """Print who waits for whom, on what, and what to do; or do it.
 
     Root blockers come first: who, which test, in which state and since when, how many it blocks. All
     databases of the server are shown. The server is asked twice, 150 ms apart, so that a wait that was
     over at once isn't reported.
 
+    Only the very session that was seen is ever signalled, not a later one with the same pid. Exit codes of
+    an action: 0 done, 2 refused or no such session, 3 no connection, 4 told but not seen to have worked.
+
     \b
-    Example:
+    Examples:
       pgwatch-tests locks --dsn postgresql://localhost/test_app --format json
+      pgwatch-tests locks --terminate 4711 --yes
     """
-    settings = options.settings(Flags(dsn=dsn))
+    settings = options.settings(Flags(dsn=dsn, read_only=read_only))
+    asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
+    if asked:
+        if form == "json" or output is not None:
+            raise click.UsageError("--format and -o are for the tree; an action prints one line to stdout")
+        ctx.exit(lock_action.run(settings, asked))
+    if yes:
+        raise click.UsageError("--yes goes with --cancel, --terminate or --rollback-prepared")
     from pgwatch_tests.cli.snapshot import read_locks
     from pgwatch_tests.reports import lock_json, lock_tree
 

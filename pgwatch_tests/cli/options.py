@@ -35,6 +35,13 @@ def output_file(function: F) -> F:
     )(function)
 
 
+def read_only(function: F) -> F:
+    """`--read-only`, as `read_only`."""
+    return click.option(
+        "--read-only", is_flag=True, help="Only look: no session is cancelled or ended, nothing rolled back."
+    )(function)
+
+
 def settings(flags: Flags) -> Settings:
     """The resolved settings; what was left out of the connection string is told on stderr."""
     resolved = config.load(flags)

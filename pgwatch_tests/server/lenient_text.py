@@ -17,7 +17,12 @@ class LenientTextLoader(adapt.Loader):
     """Text as `str`: UTF-8 where it is valid, `\\xNN` for each byte that isn't."""
 
     def load(self, data: adapt.Buffer) -> str:
-        return bytes(data).decode("utf-8", errors="backslashreplace")
+        return decode(bytes(data))
+
+
+def decode(stored: bytes) -> str:
+    """Stored bytes as that text."""
+    return stored.decode("utf-8", errors="backslashreplace")
 
 
 def register(context: adapt.AdaptersMap) -> None:

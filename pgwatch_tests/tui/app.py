@@ -19,10 +19,12 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.action import Action, How, Outcome
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import leak_json, lock_json
+from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import detail_screen
@@ -41,6 +43,7 @@ _LEAKS_SHARE = 0.05
 class Dashboard(App[int]):
     """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
 
+    `act` does what its user confirms, and may raise PgwatchError; without one the dashboard only looks.
     `clock` is monotonic, in seconds; `export_to` is the directory that exports are written to.
     """
 
@@ -53,6 +56,8 @@ class Dashboard(App[int]):
         Binding("space", "pause", "Pause", id="pause", tooltip="Stop polling, or go on"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("enter", "detail", "Detail", id="detail", priority=False),
+        Binding("C", "act('cancel')", "Cancel", id="cancel", tooltip="Cancel the session's statement"),
+        Binding("K", "act('terminate')", "End", id="terminate", tooltip="End the session"),
         Binding("s", "sort", "Sort", id="sort"),
         Binding("r", "refresh", "Refresh", id="refresh"),
         Binding("y", "copy", "Copy query", id="copy", show=False),
@@ -72,12 +77,14 @@ class Dashboard(App[int]):
         read_locks: Callable[[], Awaitable[LockSnapshot]],
         read_leaks: Callable[[], Awaitable[LeakReport]],
         *,
+        act: Callable[[Action], Awaitable[Outcome]] | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
     ) -> None:
         super().__init__()
         self.animation_level = "none"
+        self._act = act
         self._clock = clock
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
@@ -184,6 +191,7 @@ class Dashboard(App[int]):
             return
         self._show_active()
         self._show_filter()
+        self.refresh_bindings()
 
     def _selected(self) -> Party | None:
         if self._active == "locks-tab":
@@ -209,7 +217,7 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         """Shows the keys."""
-        self.push_screen(help_screen())
+        self.push_screen(help_screen(acting=self._act is not None))
 
     def action_pause(self) -> None:
         """Stops polling, or goes on."""
@@ -242,6 +250,18 @@ class Dashboard(App[int]):
         party = self._selected()
         if party is not None and self._snapshot is not None:
             self.push_screen(detail_screen(LockPicture(self._snapshot), party))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does anything now, and is shown."""
+        if action != "act":
+            return super().check_action(action, parameters)
+        return self._act is not None and bool(self.screen_stack) and self._active != "leaks-tab"
+
+    def action_act(self, how: How) -> None:
+        """Asks whether the selected session's statement is to be cancelled, or the session ended."""
+        party = self._selected()
+        if self._act is not None and party is not None and self._snapshot is not None:
+            ask_and_act(self, self._act, LockPicture(self._snapshot), party, how, self.action_refresh)
 
     def on_data_table_row_selected(self) -> None:
         # The table takes `enter` for itself.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from textual.app import App
 from textual.widgets import Static
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
 
 T = TypeVar("T")
+Act = Callable[[Action], Awaitable[Outcome]]
 NEVER = 10_000.0
 """Seconds: such a pace never polls by itself in a test."""
 
@@ -44,10 +48,17 @@ class Feed:
     def clock(self) -> float:
         return self.now_s
 
-    def dashboard(self, export_to: Path | None = None, refresh_s: float = NEVER) -> Dashboard:
+    def dashboard(
+        self, export_to: Path | None = None, refresh_s: float = NEVER, act: Act | None = None
+    ) -> Dashboard:
         """The dashboard that reads from here."""
         return Dashboard(
-            self.read_locks, self.read_leaks, refresh_s=refresh_s, clock=self.clock, export_to=export_to
+            self.read_locks,
+            self.read_leaks,
+            act=act,
+            refresh_s=refresh_s,
+            clock=self.clock,
+            export_to=export_to,
         )
 
 
@@ -68,7 +79,7 @@ def text_of(app: Dashboard, selector: str) -> str:
     return str(app.screen_stack[0].query_one(selector, Static).render())
 
 
-def screen_text(app: Dashboard) -> str:
+def screen_text(app: App[int]) -> str:
     """The whole screen as it is drawn, line by line."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)

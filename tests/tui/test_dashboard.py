@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -343,10 +342,14 @@ async def test_a_poll_can_be_asked_for_while_paused() -> None:
         assert "paused" in text_of(app, "#banner")
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    return list(folder.glob("*.svg"))
+
+
 async def test_the_palette_s_screenshot_is_written_beside_the_exports(tmp_path: Path) -> None:
     app = feed().dashboard(export_to=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         app.action_screenshot()
         await settled(pilot)
-    assert [name for name in os.listdir(tmp_path) if name.endswith(".svg")]
+    assert pictures_in(tmp_path)

@@ -9,6 +9,8 @@ _KEYS = (
     ("up down j k", "move"),
     ("enter", "everything about the selected session"),
     ("y", "copy its query to the clipboard"),
+    ("C", "cancel the selected session's statement, after a question"),
+    ("K", "end the selected session, or roll a prepared transaction back, after a question"),
     ("/", "show only what contains a text; escape ends it"),
     ("s", "sort the sessions another way"),
     ("space", "pause and go on"),
@@ -18,6 +20,7 @@ _KEYS = (
     ("ctrl+p", "commands, themes"),
     ("q", "quit"),
 )
+_ACTING = ("C", "K")
 _READING = (
     "",
     "Locks: a root blocker in bold, its waiters under it. For: how long a root has been "
@@ -26,6 +29,7 @@ _READING = (
 )
 
 
-def help_screen() -> TextScreen:
-    """The screen that `?` opens."""
-    return TextScreen("Keys", [f"{key:<12} {words}" for key, words in _KEYS] + list(_READING))
+def help_screen(acting: bool) -> TextScreen:
+    """The screen that `?` opens; with the keys that do something to a session if `acting`."""
+    keys = [(key, words) for key, words in _KEYS if acting or key not in _ACTING]
+    return TextScreen("Keys", [f"{key:<12} {words}" for key, words in keys] + list(_READING))

@@ -1,0 +1,152 @@
+"""A connection for one errand: each answer is waited for only so long, and leaving is at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Self, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import dict_row
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import ConnectionLostError, NotCheckedError
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.locks.read import read
+from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
+from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+
+LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
+# A stopped server doesn't look at its own timeouts.
+ANSWER_DEADLINE_S = 3.0
+_MAINTENANCE_DATABASE = "postgres"
+_HEAD_START_S = 0.5
+
+T = TypeVar("T")
+_Connecting = asyncio.Task[AsyncConnection[Row]]
+_Fields = Mapping[str, object]
+
+
+class BriefConnection:
+    """A connection of which each answer is waited for a few seconds at most."""
+
+    def __init__(self, settings: Settings, connection: AsyncConnection[Row]) -> None:
+        self._settings = settings
+        self._connection = connection
+        self.told = "nothing was done"
+        """What to say of the action if the server doesn't answer any more."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close()
+        if isinstance(error, psycopg.Error):
+            raise NotCheckedError(f"{one_line(error)}; {self.told}") from error
+
+    @property
+    def server_version(self) -> int:
+        """As in server_version_num."""
+        return self._connection.info.server_version
+
+    async def rows(self, query: str, parameters: _Fields | None = None) -> list[dict[str, object]]:
+        """All rows of a statement of ours. Raises ConnectionLostError, or psycopg's other errors."""
+        return await self._within_deadline(self._fetch(queries.load(query), parameters))
+
+    async def run(self, statement: sql.Composed) -> None:
+        """Runs a statement that returns no rows. Raises the same as `rows`."""
+        await self._within_deadline(self._connection.execute(statement))
+
+    async def look(self) -> LockPicture:
+        """The locks, looked at twice. Raises the same as `rows`."""
+        first = settle(None, await self._within_deadline(read(self._connection, "", "")))
+        await asyncio.sleep(SECOND_LOOK_S)
+        second = settle(first, await self._within_deadline(read(self._connection, "", "")))
+        return LockPicture(second)
+
+    def close(self) -> None:
+        """Closes it at once, whatever the server is doing."""
+        self._connection.pgconn.finish()
+
+    async def _fetch(self, statement: str, parameters: _Fields | None) -> list[dict[str, object]]:
+        async with self._connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement.encode(), parameters)
+            return await cursor.fetchall()
+
+    async def _within_deadline(self, work: Coroutine[None, None, T]) -> T:
+        task = asyncio.create_task(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=ANSWER_DEADLINE_S)
+        except asyncio.CancelledError:
+            self._abandon(task)
+            raise
+        if not done:
+            self._abandon(task)
+            raise ConnectionLostError(f"the server hasn't answered for {ANSWER_DEADLINE_S:g} s; {self.told}")
+        try:
+            with lost_connection(self._settings.dsn):
+                return task.result()
+        except ConnectionLostError as error:
+            raise ConnectionLostError(f"{error}; {self.told}") from None
+
+    def _abandon(self, task: asyncio.Task[T]) -> None:
+        # Closed first: with the connection still active, psycopg would wait for the server's farewell.
+        self.close()
+        task.cancel()
+
+
+async def connect_to(settings: Settings, database: str) -> BriefConnection:
+    """To that database, which converts its texts to UTF-8 and back. Raises CannotConnectError."""
+    limits = replace(LIMITS, any_bytes=False)
+    connection = await connect_async(
+        settings.dsn, limits, connect_timeout_s=settings.connect_timeout_s, database=database
+    )
+    return BriefConnection(settings, connection)
+
+
+async def connect_anywhere(settings: Settings) -> BriefConnection:
+    """To the maintenance database, or to the DSN's own where that is refused or slow: one may be locked.
+
+    Raises CannotConnectError with what is in the way of the DSN's own database.
+    """
+
+    def attempt(database: str | None) -> _Connecting:
+        return asyncio.create_task(
+            connect_async(
+                settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s, database=database
+            )
+        )
+
+    def close_unless_used(task: _Connecting) -> None:
+        if _worked(task) and task.result() is not connection:
+            task.result().pgconn.finish()
+
+    connection: AsyncConnection[Row] | None = None
+    attempts = [attempt(_MAINTENANCE_DATABASE)]
+    try:
+        await asyncio.wait(attempts, timeout=_HEAD_START_S)
+        if not _worked(attempts[0]):
+            attempts.append(attempt(None))
+        while not any(map(_worked, attempts)):
+            under_way = [task for task in attempts if not task.done()]
+            if not under_way:
+                break
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        connection = next(filter(_worked, attempts), attempts[-1]).result()
+        return BriefConnection(settings, connection)
+    finally:
+        for task in attempts:
+            task.add_done_callback(close_unless_used)
+            task.cancel()
+
+
+def _worked(task: _Connecting) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def one_line(error: psycopg.Error) -> str:
+    """What the server says, as the middle of a sentence."""
+    return " ".join(str(error).split()).rstrip(".")
