@@ -128,8 +128,8 @@ def _same_key(case: _Case) -> Diagnosis | None:
 def _queue_behind_exclusive(case: _Case) -> Diagnosis | None:
     """A statement that needs the table alone waits for a reader, and everyone after it waits too."""
     for edge in case.direct:
-        queued = case.picture.blocks(edge.waiter)
-        if edge.lock.mode != _QUEUE_MODE or not queued:
+        # In this order: to count those behind each of hundreds of waiters takes seconds.
+        if edge.lock.mode != _QUEUE_MODE or not (queued := case.picture.blocks(edge.waiter)):
             continue
         waiter = case.picture.sessions.get(edge.waiter)
         statement = _first_word(waiter.query if waiter else "")
