@@ -133,6 +133,24 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlockCount:
+    """How many deadlocks the server has counted in a database since `reset_at`; None: since ever."""
+
+    database_oid: int
+    database: str | None
+    deadlocks: int
+    reset_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlockCounts:
+    """One reading of the server's counters."""
+
+    read_at: datetime
+    databases: tuple[DeadlockCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LockSnapshot:
     """One poll of the whole server."""
 
@@ -147,6 +165,8 @@ class LockSnapshot:
     """Cycles that were seen twice."""
     probable_deadlocks: tuple[tuple[Party, ...], ...] = ()
     """Cycles seen once: under churn one poll can show a cycle that never was."""
+    deadlock_counts: DeadlockCounts | None = None
+    """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
 
     @property
     def shown_edges(self) -> tuple[Edge, ...]:

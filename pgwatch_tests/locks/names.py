@@ -141,6 +141,10 @@ class NameCache:
         for row in due[:_MOST_ROWS_AT_ONCE]:
             await self._attempt(row[0], [row], partial(self._read_row_key, row))
 
+    async def ask(self, key: object, read: Callable[[AsyncConnection[Row]], Awaitable[None]]) -> None:
+        """Runs another module's look-up on the home connection. A failure leaves it unfinished, no more."""
+        await self._attempt(None, [key], read)
+
     async def _resolve_databases(self, snapshot: LockSnapshot) -> None:
         oids = {session.database_oid for session in snapshot.sessions}
         oids |= {prepared.database_oid for prepared in snapshot.prepared}
