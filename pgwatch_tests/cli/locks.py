@@ -1,4 +1,4 @@
-"""`pgwatch-tests locks`: the lock tree, once."""
+"""`pgwatch-tests locks`: the lock tree, once; with --watch, what a while of it adds up to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,25 @@ from pgwatch_tests.config import Flags
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "markdown"]),
     default="table",
     show_default=True,
-    help="table: the tree as text; json: the document pgwatch-tests.locks/1.",
+    help="table: the tree as text; json: the document pgwatch-tests.locks/1, with --watch "
+    "pgwatch-tests.contention/1; markdown: with --watch only.",
+)
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Look for so long, then print who blocked whom, on what and for how long altogether. Ctrl-C "
+    "ends it early, with the report of what was seen.",
 )
 @options.output_file
-def command(dsn: str | None, form: str, output: Path | None) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, dsn: str | None, form: str, watch_s: float | None, output: Path | None
+) -> None:
     """Print who waits for whom, on what, and what to do.
 
     Root blockers come first: who, which test, in which state and since when, how many it blocks. All
@@ -31,8 +43,15 @@ def command(dsn: str | None, form: str, output: Path | None) -> None:
     \b
     Example:
       pgwatch-tests locks --dsn postgresql://localhost/test_app --format json
+      pgwatch-tests locks --watch 60
     """
+    if form == "markdown" and watch_s is None:
+        raise click.UsageError("--format markdown goes with --watch")
     settings = options.settings(Flags(dsn=dsn))
+    if watch_s is not None:
+        from pgwatch_tests.cli import lock_watch
+
+        ctx.exit(lock_watch.run(settings, watch_s, form, output))
     from pgwatch_tests.cli.snapshot import read_locks
     from pgwatch_tests.reports import lock_json, lock_tree
 
