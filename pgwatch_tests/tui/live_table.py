@@ -61,6 +61,13 @@ class LiveTable(DataTable[Text]):
             return
         self._fill(tuple(rows), self.current_key)
 
+    def use(self, columns: Sequence[Column]) -> None:
+        """Empties the table and gives it other columns."""
+        self._specification = tuple(columns)
+        self._rows_shown, self._widths = (), ()
+        self._lay_out()
+        self.scroll_home(animate=False)
+
     def _fill(self, rows: tuple[LiveRow, ...], key: str | None) -> None:
         scroll = Offset(round(self.scroll_x), round(self.scroll_y))
         row_number = self.cursor_row
