@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal
 
 import click
 
 from pgwatch_tests.cli import options
+from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Flags
-
-if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
 
 FINDINGS = 1
 INCOMPLETE = 4
-
-_QUIET_S = 1.0
-_LINE_EVERY_S = 10.0
 
 
 @click.command("leaks", epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'")
@@ -67,7 +58,7 @@ def command(
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.count import scan
 
-    with _Progress() as progress:
+    with Progress("counting in tables", _progress_line) as progress:
         report = scan(settings, progress.show)
     if format_ == "json":
         from pgwatch_tests.reports.leak_json import document
@@ -81,59 +72,5 @@ def command(
         ctx.exit(FINDINGS if report.total else 0 if report.complete else INCOMPLETE)
 
 
-class _Progress:
-    """How far a scan is, on stderr, once it has taken a second: a bar on a terminal, else some lines."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(_QUIET_S, self._begin)
-        self._timer.daemon = True
-        self._shown = self._over = False
-        self._done = self._total = 0
-        self._bar: ProgressBar[int] | None = None
-        self._last_line = float("-inf")
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._over = True
-            if self._bar is not None:
-                self._bar.render_finish()
-
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total` tables are counted."""
-        with self._lock:
-            self._done, self._total = done, total
-            if self._shown:
-                self._draw()
-
-    def _begin(self) -> None:
-        with self._lock:
-            # Cancelling the timer comes too late once it has gone off.
-            if not self._over:
-                self._shown = True
-                self._draw()
-
-    def _draw(self) -> None:
-        if not self._total:
-            return
-        if sys.stderr.isatty():
-            if self._bar is None:
-                self._bar = click.progressbar(
-                    length=self._total,
-                    label="counting in tables",
-                    show_eta=False,
-                    show_pos=True,
-                    file=sys.stderr,
-                )
-            self._bar.update(self._done - self._bar.pos)
-            self._bar.render_progress()
-        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
-            self._last_line = time.monotonic()
-            options.narrate(f"counted in {self._done} of {self._total} tables")
+def _progress_line(done: int, total: int) -> str:
+    return f"counted in {done} of {total} tables"

@@ -1,4 +1,4 @@
-"""`pgwatch-tests locks`: the lock tree, once."""
+"""`pgwatch-tests locks`: the lock tree, once; with --watch, what a while of it adds up to."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from pgwatch_tests.config import Flags
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json"]),
+    type=click.Choice(["table", "json", "markdown"]),
     default="table",
     show_default=True,
-    help="table: the tree as text; json: the document pgwatch-tests.locks/1.",
+    help="table: the tree as text; json: the document pgwatch-tests.locks/1, with --watch "
+    "pgwatch-tests.contention/1; markdown: with --watch only.",
+)
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Look for so long, then print who blocked whom, on what and for how long altogether. Ctrl-C "
+    "ends it early, with the report of what was seen.",
 )
 @options.output_file
 @lock_action.action_options
@@ -28,6 +37,7 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     form: str,
+    watch_s: float | None,
     output: Path | None,
     cancel: int | None,
     terminate: int | None,
@@ -47,16 +57,23 @@ def command(
     \b
     Examples:
       pgwatch-tests locks --dsn postgresql://localhost/test_app --format json
+      pgwatch-tests locks --watch 60
       pgwatch-tests locks --terminate 4711 --yes
     """
+    if form == "markdown" and watch_s is None:
+        raise click.UsageError("--format markdown goes with --watch")
     settings = options.settings(Flags(dsn=dsn, read_only=read_only))
     asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
     if asked:
-        if form == "json" or output is not None:
-            raise click.UsageError("--format and -o are for the tree; an action prints one line to stdout")
+        if form != "table" or output is not None or watch_s is not None:
+            raise click.UsageError("--format, --watch and -o don't go with an action, which prints one line")
         ctx.exit(lock_action.run(settings, asked))
     if yes:
         raise click.UsageError("--yes goes with --cancel, --terminate or --rollback-prepared")
+    if watch_s is not None:
+        from pgwatch_tests.cli import lock_watch
+
+        ctx.exit(lock_watch.run(settings, watch_s, form, output))
     from pgwatch_tests.cli.snapshot import read_locks
     from pgwatch_tests.reports import lock_json, lock_tree
 

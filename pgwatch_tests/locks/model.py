@@ -191,6 +191,24 @@ def grouped(edges: Iterable[Edge]) -> tuple[EdgeGroup, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlockCount:
+    """How many deadlocks the server has counted in a database since `reset_at`; None: since ever."""
+
+    database_oid: int
+    database: str | None
+    deadlocks: int
+    reset_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlockCounts:
+    """One reading of the server's counters."""
+
+    read_at: datetime
+    databases: tuple[DeadlockCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LockSnapshot:
     """One poll of the whole server."""
 
@@ -207,6 +225,9 @@ class LockSnapshot:
     """Cycles seen once: under churn one poll can show a cycle that never was."""
     spent_s: float = 0.0
     """What the poll has cost the server, without the way there and back."""
+
+    deadlock_counts: DeadlockCounts | None = None
+    """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
 
     @property
     def edges(self) -> tuple[Edge, ...]:

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
+from pgwatch_tests.locks.deadlock_counts import DeadlockReader
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
@@ -42,6 +43,7 @@ class LockWatch:
         self.opening = Opening(settings)
         """Where connections come from: whoever else connects to the same server shares its attempts."""
         self._names = NameCache(self.opening, clock)
+        self._deadlocks = DeadlockReader(self._names, clock)
         self._connection: AsyncConnection[Row] | None = None
         self._database = ""
         self._server = ""
@@ -62,9 +64,15 @@ class LockWatch:
         """
         snapshot = await self._poll()
         if self._resolving is None or self._resolving.done():
-            self._resolving = asyncio.create_task(self._names.resolve(snapshot))
+            self._resolving = asyncio.create_task(self._look_up(snapshot))
         # Names that can be had at once are worth a moment; none is worth more.
         await asyncio.wait({self._resolving}, timeout=_NAMES_AT_ONCE_S)
+        return self._with_names(snapshot)
+
+    async def read_with_counts(self) -> LockSnapshot:
+        """The same, with the server's deadlocks counted at this moment: for a watch's two ends."""
+        snapshot = await self._poll()
+        await self._in_time(self._look_up(snapshot, count_now=True))
         return self._with_names(snapshot)
 
     async def read_twice(self) -> LockSnapshot:
@@ -76,12 +84,19 @@ class LockWatch:
         if first.groups:
             await asyncio.sleep(SECOND_LOOK_S)
         snapshot = await self._poll() if first.groups else first
-        resolving = asyncio.create_task(self._names.resolve(snapshot))
-        _, pending = await asyncio.wait({resolving}, timeout=_NAMES_IN_TIME_S)
-        for task in pending:
+        await self._in_time(self._names.resolve(snapshot))
+        return self._with_names(snapshot)
+
+    async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
+        await self._names.resolve(snapshot)
+        await self._deadlocks.read(snapshot, now=count_now)
+
+    async def _in_time(self, looking_up: Coroutine[None, None, None]) -> None:
+        """Waits for it, but not for long."""
+        task = asyncio.create_task(looking_up)
+        if not (await asyncio.wait({task}, timeout=_NAMES_IN_TIME_S))[0]:
             self._names.lookups.close()
             task.cancel()
-        return self._with_names(snapshot)
 
     def close(self) -> None:
         """Closes everything at once, whatever the server is doing."""
@@ -157,6 +172,7 @@ class LockWatch:
             self._connection.pgconn.finish()
             self._connection = None
         self._names.lookups.close()
+        self._deadlocks.forget()
         self._previous = None
 
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
@@ -189,4 +205,5 @@ class LockWatch:
                 for one in snapshot.prepared
             ),
             groups=tuple(with_target(group) for group in snapshot.groups),
+            deadlock_counts=self._deadlocks.latest,
         )

@@ -20,16 +20,18 @@ from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.action import Action, How, Outcome
+from pgwatch_tests.locks.contention import ContentionWatch
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports import leak_json, lock_json
+from pgwatch_tests.reports import contention_json, leak_json, lock_json
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import detail_screen
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.terminal import end_with_terminal
+from pgwatch_tests.tui.widgets.contention_view import ContentionView
 from pgwatch_tests.tui.widgets.leaks_view import LeaksView
 from pgwatch_tests.tui.widgets.locks_view import LocksView
 from pgwatch_tests.tui.widgets.sessions_view import SessionsView
@@ -67,6 +69,8 @@ class Dashboard(App[int]):
         Binding("1", "tab('locks-tab')", "Locks", id="locks", show=False),
         Binding("2", "tab('sessions-tab')", "Sessions", id="sessions", show=False),
         Binding("3", "tab('leaks-tab')", "Leaks", id="leaks", show=False),
+        Binding("4", "tab('contention-tab')", "Contention", id="contention", show=False),
+        Binding("x", "reset", "Count from now", id="reset", show=False),
         Binding("j", "move(1)", show=False, id="down"),
         Binding("k", "move(-1)", show=False, id="up"),
         Binding("escape", "end_filter", show=False, id="end-filter"),
@@ -94,6 +98,7 @@ class Dashboard(App[int]):
         self._snapshot_at_s = clock()
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
+        self._contention = ContentionWatch()
         self._searches: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
@@ -105,6 +110,8 @@ class Dashboard(App[int]):
                 yield SessionsView()
             with TabPane("Leaks", id="leaks-tab"):
                 yield LeaksView()
+            with TabPane("Contention", id="contention-tab"):
+                yield ContentionView()
         yield Input(id="filter", placeholder="show only what contains …")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -127,9 +134,13 @@ class Dashboard(App[int]):
         line = self._base.query_one(StatusLine)
         if isinstance(outcome, PollFailed):
             line.trouble = outcome.reason
+            self._contention.interrupt()
             self._grow_older()
             return
         self._snapshot = outcome.value
+        self._contention.add(outcome.value)
+        if self._locks_poller.paused:
+            self._contention.interrupt()
         self._snapshot_at_s = self._clock()
         line.trouble = ""
         line.snapshot = outcome.value
@@ -179,6 +190,8 @@ class Dashboard(App[int]):
                 base.query_one(SessionsView).show(self._snapshot, text)
             case "leaks-tab":
                 base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text)
+            case "contention-tab":
+                base.query_one(ContentionView).show(self._contention.result(), text)
 
     def _table(self) -> LiveTable:
         return self._base.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
@@ -223,6 +236,7 @@ class Dashboard(App[int]):
         """Stops polling, or goes on."""
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
+        self._contention.interrupt()
         self._base.query_one(StatusLine).paused = self._locks_poller.paused
 
     def action_refresh(self) -> None:
@@ -241,9 +255,20 @@ class Dashboard(App[int]):
             self._locks_poller.poll_now()
 
     def action_sort(self) -> None:
-        """Sorts the sessions another way."""
+        """Sorts the sessions another way, or sums contention up by something else."""
+        if self._active == "contention-tab":
+            self._base.query_one(ContentionView).sum_up_next()
         if self._active == "sessions-tab":
             self.notify(f"sorted by {self._base.query_one(SessionsView).sort_next()}", timeout=2)
+
+    def action_reset(self) -> None:
+        """Counts contention from now on."""
+        if self._active == "contention-tab" and self._snapshot is not None:
+            self._contention = ContentionWatch()
+            self._contention.add(self._snapshot)
+            if self._locks_poller.paused:
+                self._contention.interrupt()
+            self._show_active()
 
     def action_detail(self) -> None:
         """Shows everything about the selected session."""
@@ -282,6 +307,9 @@ class Dashboard(App[int]):
         kind, document = "locks", None if self._snapshot is None else lock_json.document(self._snapshot)
         if self._active == "leaks-tab":
             kind, document = "leaks", None if self._leaks is None else leak_json.document(self._leaks)
+        elif self._active == "contention-tab":
+            seen = self._contention.result()
+            kind, document = "contention", None if seen is None else contention_json.document(seen)
         if document is None:
             return
         path = self._export_to / f"pgwatch-tests-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json"

@@ -71,6 +71,13 @@ class LiveTable(DataTable[Text]):
             self.call_after_refresh(self.focus)
         self.display = bool(rows)
 
+    def use(self, columns: Sequence[Column]) -> None:
+        """Empties the table and gives it other columns."""
+        self._specification = tuple(columns)
+        self._rows_shown, self._widths = (), ()
+        self._lay_out()
+        self.scroll_home(animate=False)
+
     def _fill(self, rows: tuple[LiveRow, ...]) -> None:
         scroll = Offset(round(self.scroll_x), round(self.scroll_y))
         if self._rows_shown:

@@ -1,0 +1,170 @@
+"""What a watch saw of contention, as text for people: tables, and a sparkline of blocked sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Literal, TypeVar
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks.contention import CaughtDeadlock, Contention, LockedObject, Pair
+from pgwatch_tests.locks.ranking import Ranking, Tally
+from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
+from pgwatch_tests.reports.sparkline import sparkline
+
+_NAME_WIDTH = 45
+_WIDTH = 100
+_MOST_ROWS = 20
+_MOST_DEADLOCKS = 5
+
+Form = Literal["table", "markdown"]
+Cells = tuple[str, ...]
+K = TypeVar("K", bound=Hashable)
+
+
+def text(seen: Contention, form: Form = "table") -> str:
+    """The whole report, times in UTC."""
+    sections = [headline(seen), chart(seen, form), "\n".join(totals(seen))]
+    if seen.waits:
+        sections += [
+            _section("By test", PAIR_HEADERS, pair_rows(seen), seen.pairs, form),
+            _section("By object", OBJECT_HEADERS, object_rows(seen), seen.objects, form),
+            _section("By cause", CAUSE_HEADERS, cause_rows(seen), seen.causes, form),
+        ]
+    if seen.deadlocks:
+        sections.append(_heading("Deadlocks", form) + "\n".join(_deadlock_lines(seen, form)))
+    return "\n\n".join(sections) + "\n"
+
+
+def headline(seen: Contention) -> str:
+    """Where, and how long it was watched."""
+    gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
+    return (
+        f"database {plain(seen.database)} · PostgreSQL {plain(seen.server_version)} · "
+        f"watched for {durations.in_words(seen.watched_s)}{gap}, {_many(seen.polls, 'poll')}"
+    )
+
+
+def chart(seen: Contention, form: Form = "table") -> str:
+    """The sparkline, with its time span and its highest value."""
+    line = sparkline([moment.blocked for moment in seen.timeline], _WIDTH)
+    span = f"{_clock(seen.since, UTC)} to {_clock(seen.until, UTC)} UTC"
+    if form == "markdown":
+        line = f"`{line}`"
+    return f"Blocked sessions, {span}, at most {seen.most_blocked}\n{line}"
+
+
+def totals(seen: Contention) -> list[str]:
+    """What it sums up to: blocked time, the longest wait, deadlocks. A line each, plain text."""
+    if not seen.waits:
+        lines = ["Nothing was blocked."]
+    else:
+        lines = [
+            f"{durations.in_words(seen.blocked_s)} blocked in {_many(seen.waits, 'wait')}, "
+            "summed up over all sessions"
+        ]
+    if seen.longest is not None:
+        behind = " and ".join(seen.longest.blockers[:2])
+        more = " and others" if len(seen.longest.blockers) > 2 else ""
+        lines.append(
+            f"longest wait {durations.in_words(seen.longest.wait_s)}: {plain(seen.longest.waiter)} "
+            f"for {plain(seen.longest.object.object)}, behind {plain(behind)}{more}"
+        )
+    return [*lines, deadlocks(seen)]
+
+
+def deadlocks(seen: Contention) -> str:
+    """`deadlocks: 2 seen, 3 counted by the server so far (test_app 3)`; the server counts late."""
+    counted = seen.deadlocks_counted
+    if counted is None:
+        words = "the server's own not counted (no two readings)"
+    else:
+        words = f"{counted.total} counted by the server so far"
+        if counted.by_database:
+            words += f" ({', '.join(f'{plain(name)} {number}' for name, number in counted.by_database[:5])})"
+    return f"deadlocks: {seen.deadlocks_caught} seen, {words}"
+
+
+PAIR_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Blocking test", "Waiting test")
+OBJECT_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Object", "Lock mode")
+CAUSE_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Cause")
+
+
+def pair_rows(seen: Contention) -> list[tuple[Pair, Cells]]:
+    """Cells as in PAIR_HEADERS, plain text in full length."""
+    return [
+        (pair, (*_figures(tally, seen), plain(pair.blocker), plain(pair.waiter)))
+        for pair, tally in seen.pairs.rows
+    ]
+
+
+def object_rows(seen: Contention) -> list[tuple[LockedObject, Cells]]:
+    """Cells as in OBJECT_HEADERS."""
+    return [
+        (locked, (*_figures(tally, seen), plain(locked.object), plain(locked.mode)))
+        for locked, tally in seen.objects.rows
+    ]
+
+
+def cause_rows(seen: Contention) -> list[tuple[str, Cells]]:
+    """Cells as in CAUSE_HEADERS."""
+    return [
+        (cause, (*_figures(tally, seen), plain(cause.replace("_", " ")))) for cause, tally in seen.causes.rows
+    ]
+
+
+def _figures(tally: Tally, seen: Contention) -> Cells:
+    share = f"{100 * tally.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
+    return durations.short(tally.blocked_s), share, str(tally.waits), durations.short(tally.longest_s)
+
+
+def _section(
+    title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: Form
+) -> str:
+    # Only here: the dashboard shows the same rows without it.
+    from tabulate import tabulate
+
+    shown = [(*cells[:4], *(_shortened(cell) for cell in cells[4:])) for _, cells in rows[:_MOST_ROWS]]
+    if form == "markdown":
+        shown = [tuple(cell.replace("|", "\\|") for cell in cells) for cells in shown]
+    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
+    grid = tabulate(
+        shown,
+        headers,
+        tablefmt="github" if form == "markdown" else "simple",
+        colalign=("right",) * 4 + ("left",) * (len(headers) - 4),
+        disable_numparse=True,
+    )
+    if len(rows) > _MOST_ROWS or ranking.others is not None:
+        rest_s = ranking.blocked_s - sum(tally.blocked_s for _, tally in ranking.rows[:_MOST_ROWS])
+        grid += f"\n\nand others: {durations.in_words(rest_s)}"
+    return _heading(title, form) + grid
+
+
+def _shortened(name: str) -> str:
+    return shortened_left(name, _NAME_WIDTH) if "::" in name else shortened_middle(name, _NAME_WIDTH)
+
+
+def _heading(title: str, form: Form) -> str:
+    return f"## {title}\n\n" if form == "markdown" else f"{title}\n"
+
+
+def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
+    lines = [_deadlock_line(one, form) for one in seen.deadlocks[-_MOST_DEADLOCKS:]]
+    earlier = seen.deadlocks_caught - len(lines)
+    return [f"{earlier} before these", *lines] if earlier else lines
+
+
+def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
+    steps = ", ".join(
+        f"{plain(member.who)} waits for {plain(member.object.object)}" for member in one.sessions
+    )
+    return f"{'- ' if form == 'markdown' else ''}{_clock(one.seen_at, UTC)} {steps}"
+
+
+def _clock(moment: datetime, zone: tzinfo) -> str:
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,132 @@
+"""The Contention tab: blocked sessions over time, and what they add up to by test, object or cause."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.events import Resize
+from textual.widgets import Static
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks.contention import Contention
+from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_rows
+from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
+from pgwatch_tests.reports.sparkline import sparkline
+from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+
+By = Literal["test", "object", "cause"]
+
+_FIGURES = (
+    Column("Blocked", 7, right=True),
+    Column("Share", 5, right=True),
+    Column("Waits", 5, right=True),
+    Column("Longest", 7, right=True),
+)
+_COLUMNS: dict[By, tuple[Column, ...]] = {
+    "test": (
+        *_FIGURES,
+        Column("Blocking test", share=1, cut=shortened_left),
+        Column("Waiting test", share=1, cut=shortened_left),
+    ),
+    "object": (*_FIGURES, Column("Object", share=2, cut=shortened_middle), Column("Lock mode", share=1)),
+    "cause": (*_FIGURES, Column("Cause", share=1)),
+}
+
+
+class ContentionView(Vertical):
+    """Shows what a watch has seen so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by: By = "test"
+        self._seen: Contention | None = None
+        self._filter = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="contention-chart", markup=False)
+        yield Static("", id="contention-totals", markup=False)
+        yield LiveTable(_COLUMNS[self._by], id="contention")
+        yield Static("", id="no-contention", classes="empty", markup=False)
+        yield Static("", id="contention-summary", classes="summary", markup=False)
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def on_resize(self, _: Resize) -> None:
+        self._show_chart()
+
+    def sum_up_next(self) -> None:
+        """Goes on to sums by something else."""
+        ways = list(_COLUMNS)
+        self._by = ways[(ways.index(self._by) + 1) % len(ways)]
+        self.query_one(LiveTable).use(_COLUMNS[self._by])
+        self._show()
+
+    def show(self, seen: Contention | None, filter_: str) -> None:
+        """Shows the sums that have `filter_` in their line."""
+        self._seen = seen
+        self._filter = filter_.casefold()
+        self._show()
+
+    def _show(self) -> None:
+        rows = [row for row in self._rows() if self._filter in " ".join(row.cells).casefold()]
+        table = self.query_one(LiveTable)
+        table.show(rows)
+        table.display = bool(rows)
+        empty = self.query_one("#no-contention", Static)
+        empty.display = not rows
+        seen = self._seen
+        if seen is None:
+            empty.update("Waiting for the first answer of the server …")
+        elif seen.waits:
+            empty.update(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
+        else:
+            words = f"Nothing has been blocked since {_clock(seen)}."
+            if seen.unwatched_s:
+                words += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
+            empty.update(words)
+        self._show_chart()
+
+    def _rows(self) -> list[LiveRow]:
+        seen = self._seen
+        if seen is None or not seen.waits:
+            return []
+        match self._by:
+            case "test":
+                return [LiveRow(f"{pair.blocker}\0{pair.waiter}", cells) for pair, cells in pair_rows(seen)]
+            case "object":
+                return [LiveRow(f"{one.object}\0{one.mode}", cells) for one, cells in object_rows(seen)]
+            case "cause":
+                return [LiveRow(cause, cells) for cause, cells in cause_rows(seen)]
+
+    def _show_chart(self) -> None:
+        seen = self._seen
+        anything = seen is not None and (seen.waits > 0 or seen.deadlocks_caught > 0)
+        for name in ("#contention-chart", "#contention-totals", "#contention-summary"):
+            self.query_one(name).display = anything
+        if seen is None or not anything:
+            return
+        self.query_one("#contention-chart", Static).update(
+            sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
+        )
+        longest = durations.in_words(seen.longest.wait_s if seen.longest else 0.0)
+        self.query_one("#contention-totals", Static).update(
+            f"{durations.in_words(seen.blocked_s)} blocked · {seen.waits} waits · longest {longest} · "
+            f"at most {seen.most_blocked} at once\n{deadlocks(seen)}"
+        )
+        others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
+            self._by
+        ]
+        parts = [f"by {self._by}", f"since {_clock(seen)}"]
+        if seen.unwatched_s:
+            parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
+        if others:
+            parts.append(f"others {durations.in_words(others.blocked_s)}")
+        parts.append("s: other sums, x: from now")
+        self.query_one("#contention-summary", Static).update(" · ".join(parts))
+
+
+def _clock(seen: Contention) -> str:
+    return seen.since.astimezone().strftime("%H:%M:%S")

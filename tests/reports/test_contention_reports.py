@@ -1,0 +1,124 @@
+"""The reports of a watch: harmless as text, exact as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from pgwatch_tests.locks.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.reports import contention_json, contention_table
+from tests.locks.snapshots import edge, session, snapshot
+
+HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" | %s \x00'
+
+
+def hostile_watch() -> Contention:
+    watch = ContentionWatch()
+    cycle = (edge(4, 3, target=HOSTILE, mode=HOSTILE), edge(3, 4))
+    edges = tuple(
+        replace(one, lock=replace(one.lock, object=HOSTILE))
+        for one in (edge(2, 1, target=HOSTILE), edge(5, 0, gid=HOSTILE), *cycle)
+    )
+    previous = None
+    for at_s in (0.0, 1.0, 2.0):
+        previous = settle(previous, snapshot(edges, (session(1, HOSTILE), session(2, HOSTILE)), at_s))
+        watch.add(replace(previous, database=HOSTILE))
+    seen = watch.result()
+    assert seen is not None
+    return seen
+
+
+def test_hostile_text_is_harmless_in_text_and_exact_in_json() -> None:
+    seen = hostile_watch()
+    for form in ("table", "markdown"):
+        text = contention_table.text(seen, "markdown" if form == "markdown" else "table")
+        assert not set(text) & set("\x1b\x9b\u202e\x00\udcff")
+        assert "[red]x[/]" in text
+    table = [line for line in contention_table.text(seen, "markdown").splitlines() if line.startswith("| ")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {6, 7}, "no cell makes another column"
+    document = contention_json.document(seen)
+    assert document.isascii()
+    found = json.loads(document)
+    assert {"blocker": HOSTILE, "waiter": HOSTILE}.items() <= found["pairs"][0].items() or any(
+        pair["blocker"] == HOSTILE == pair["waiter"] for pair in found["pairs"]
+    )
+    assert found["objects"][0]["object"] == HOSTILE
+
+
+def test_the_document() -> None:
+    watch = ContentionWatch()
+    for at_s in (0.0, 1.0):
+        watch.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
+    seen = watch.result()
+    assert seen is not None
+    row = {"blocked_s": 1.0, "waits": 1, "longest_s": 4.5}
+    document = json.loads(contention_json.document(seen))
+    assert [moment["blocked"] for moment in document.pop("timeline")] == [1] * 5
+    assert document == {
+        "schema": "pgwatch-tests.contention/1",
+        "since": "2026-03-01T12:00:00Z",
+        "until": "2026-03-01T12:00:01Z",
+        "server_version": "18.1",
+        "database": "test_app",
+        "polls": 2,
+        "watched_s": 1.0,
+        "unwatched_s": 0.0,
+        "blocked_s": 1.0,
+        "waits": 1,
+        "most_blocked": 1,
+        "longest_wait": {
+            "wait_s": 4.5,
+            "waiter": "test_2 (gw2, pid 2)",
+            "blockers": ["test_1 (gw1, pid 1)"],
+            "object": "row of t (id=1)",
+            "mode": "EXCLUSIVE",
+            "seen_at": "2026-03-01T12:00:00Z",
+        },
+        "pairs": [{"blocker": "tests/test_app.py::test_1", "waiter": "tests/test_app.py::test_2", **row}],
+        "objects": [{"object": "row of t (id=1)", "mode": "EXCLUSIVE", **row}],
+        "causes": [{"cause": "same_row", **row}],
+        "others": {"pairs": None, "objects": None, "causes": None},
+        "deadlocks": {
+            "caught": 0,
+            "counted_by_server": None,
+            "counted_until": None,
+            "by_database": [],
+            "cycles": [],
+        },
+    }
+
+
+def test_the_text() -> None:
+    watch = ContentionWatch()
+    for at_s in (0.0, 1.0):
+        watch.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
+    seen = watch.result()
+    assert seen is not None
+    assert contention_table.text(seen) == (
+        """\
+database test_app · PostgreSQL 18.1 · watched for 1.0 s, 2 polls
+
+Blocked sessions, 2026-03-01 12:00:00 to 2026-03-01 12:00:01 UTC, at most 1
+█████
+
+1.0 s blocked in 1 wait, summed up over all sessions
+longest wait 4.5 s: test_2 (gw2, pid 2) for row of t (id=1), behind test_1 (gw1, pid 1)
+deadlocks: 0 seen, the server's own not counted (no two readings)
+
+By test
+  Blocked    Share    Waits    Longest  Blocking test              Waiting test
+---------  -------  -------  ---------  -------------------------  -------------------------
+     1.0s    100 %        1       4.5s  tests/test_app.py::test_1  tests/test_app.py::test_2
+
+By object
+  Blocked    Share    Waits    Longest  Object           Lock mode
+---------  -------  -------  ---------  ---------------  -----------
+     1.0s    100 %        1       4.5s  row of t (id=1)  EXCLUSIVE
+
+By cause
+  Blocked    Share    Waits    Longest  Cause
+---------  -------  -------  ---------  --------
+     1.0s    100 %        1       4.5s  same row
+"""
+    )
