@@ -107,7 +107,9 @@ class Subject:
     transaction: int | None = None
     """Whose end a waiter for a row waits for; None for those queued behind it."""
     referencing: tuple[int, ...] = ()
-    """Tables that are written to by the side which may have locked the row for a foreign key's check."""
+    """Tables that are written to by the side which may lock the row for a foreign key's check."""
+    checking: Literal["", "waiter", "blocker"] = ""
+    """Which side that is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,9 +225,9 @@ def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:
         return about
     row = LockTag("relation", about.database, about.relations[0])
     if any(lock.mode == _KEY_SHARE for lock in tuples_held):
-        return replace(about, referencing=_relations(waiters))
+        return replace(about, referencing=_relations(waiters), checking="waiter")
     if row not in written and any(_is_held(lock, _LOCKS_ROWS) and lock.tag == row for lock in blockers):
-        return replace(about, referencing=_relations(blockers))
+        return replace(about, referencing=_relations(blockers), checking="blocker")
     return about
 
 

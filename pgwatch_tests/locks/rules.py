@@ -161,6 +161,9 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
 def foreign_key_share(case: Case) -> Diagnosis | None:
     """A foreign key's check locks the row that is referred to (manual, Explicit Locking: FOR KEY SHARE)."""
     edges = [edge for edge in case.direct if edge.lock.foreign_key_of]
+    # Where the waiter checks its key, a transaction that is left open is the better part of the story.
+    if case.is_idle:
+        edges = [edge for edge in edges if edge.subject and edge.subject.checking == "blocker"]
     if not edges:
         return None
     edge = edges[0]
@@ -194,10 +197,12 @@ def idle_in_transaction(case: Case) -> Diagnosis | None:
     """A test, or its fixture, left a transaction open."""
     if not case.is_idle or not case.direct:
         return None
+    table = case.direct[0].lock.foreign_key_of
+    foreign_key = f", which a foreign key of {table} refers to" if table else ""
     return Diagnosis(
         "idle_in_transaction",
         f"{case.who} left a transaction open ({case.state()}); {case.waiting(case.direct)} "
-        f"{case.since(case.direct)} for {case.direct[0].lock.target}.",
+        f"{case.since(case.direct)} for {case.direct[0].lock.target}{foreign_key}.",
         f"Commit or roll back in the fixture's clean-up. To go on now, {case.free()}: cancelling does "
         "nothing to an idle session.",
         CLEAN_UP,

@@ -32,9 +32,9 @@ def test_a_child_waits_for_its_parent_that_is_being_deleted(database: Database, 
     inserting.execute("INSERT INTO bystanders VALUES (1)")
     blocked(inserting, "INSERT INTO children VALUES (1, 2)")
     told = cause(database.dsn, deleting.info.backend_pid)
-    assert told.cause == "foreign_key_share"
+    assert told.cause == "idle_in_transaction"
     assert "test_inserts (gw1, pid " in told.explanation
-    assert "row of parents (id=2): a foreign key of children refers to it" in told.explanation
+    assert "row of parents (id=2), which a foreign key of children refers to." in told.explanation
 
 
 @pytest.mark.usefixtures("family")

@@ -110,8 +110,17 @@ def test_the_same_key() -> None:
     assert told.practice == "Don't use fixed test data"
 
 
-def test_a_foreign_key_is_named_before_the_idle_transaction() -> None:
-    waits = edge(2, 1, target="row of parents (id=1)")
+def test_a_waiter_that_checks_a_foreign_key_behind_an_idle_transaction() -> None:
+    waits = edge(2, 1, target="row of parents (id=1)", subject=Subject("row", checking="waiter"))
+    waits = replace(waits, lock=replace(waits.lock, foreign_key_of="children"))
+    told = found(waits, sessions=(idle(1),))
+    assert told.cause == "idle_in_transaction"
+    assert "row of parents (id=1), which a foreign key of children refers to." in told.explanation
+    assert found(waits).cause == "foreign_key_share"
+
+
+def test_a_blocker_that_checked_a_foreign_key_is_named_before_the_idle_transaction() -> None:
+    waits = edge(2, 1, target="row of parents (id=1)", subject=Subject("row", checking="blocker"))
     waits = replace(waits, lock=replace(waits.lock, foreign_key_of="children"))
     told = found(waits, sessions=(idle(1),))
     assert told.cause == "foreign_key_share"
