@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests import config
+from pgwatch_tests import config, durations
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.errors import ConfigurationError
 
@@ -33,6 +33,14 @@ def output_file(function: F) -> F:
         type=click.Path(dir_okay=False, writable=True, path_type=Path),
         help="Write to a file instead of stdout.",
     )(function)
+
+
+def duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """The callback of an option such as `--min-wait 500ms`; its value is float seconds."""
+    try:
+        return durations.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def settings(flags: Flags) -> Settings:
