@@ -24,6 +24,10 @@ class CannotConnectError(PgwatchError):
     exit_code = 3
 
 
+class NoAnswerError(CannotConnectError):
+    """No connection could be made in time: nobody there, or a locked catalog keeps everybody out."""
+
+
 class ConnectionLostError(PgwatchError):
     """The connection was there and went away, or the server stopped answering: exit 3."""
 

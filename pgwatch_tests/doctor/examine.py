@@ -28,11 +28,11 @@ from pgwatch_tests.doctor.model import (
     Table,
     Unread,
 )
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.server import version
 from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
-from pgwatch_tests.server.dsn import redact
+from pgwatch_tests.server.dsn import database_name, redact
 
 LIMITS = SessionLimits(statement_timeout_s=5.0, lock_timeout_s=0.5, any_bytes=True)
 # A server that has stopped doesn't look at its own timeouts.
@@ -53,17 +53,38 @@ def examine(settings: Settings, now: Callable[[], float] = time.time) -> Examina
 
 
 async def _examine(settings: Settings, now: Callable[[], float]) -> Examination:
-    connection = await connect_async(settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s)
+    unreached: Unread | None = None
     try:
-        return await _Examiner(settings, connection).examination(now)
+        connection = await _connect(settings)
+    except NoAnswerError as error:
+        # A locked catalog keeps everybody out of one database, seldom out of all.
+        if database_name(settings.dsn) == _MAINTENANCE_DATABASE:
+            raise
+        try:
+            connection = await _connect(settings, _MAINTENANCE_DATABASE)
+        except CannotConnectError:
+            raise error from None
+        unreached = Unread(str(error))
+    try:
+        return await _Examiner(settings, connection, unreached).examination(now)
     finally:
         connection.pgconn.finish()
 
 
+async def _connect(settings: Settings, database: str | None = None) -> AsyncConnection[Row]:
+    return await connect_async(
+        settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s, database=database
+    )
+
+
 class _Examiner:
-    def __init__(self, settings: Settings, connection: AsyncConnection[Row]) -> None:
+    def __init__(
+        self, settings: Settings, connection: AsyncConnection[Row], unreached: Unread | None
+    ) -> None:
         self._settings = settings
         self._connection = connection
+        self._unreached = unreached
+        """Set if `connection` is to the maintenance database, for want of one to the database itself."""
 
     async def examination(self, now: Callable[[], float]) -> Examination:
         server_version = self._connection.info.server_version
@@ -71,7 +92,14 @@ class _Examiner:
         server = await self._ask(self._server())
         standby = server if isinstance(server, Unread) else server[0]
         sessions = await self._ask(self._sessions())
-        tables = await self._ask(self._all("doctor_tables", Table))
+        tables: list[Table] | Unread
+        advice: tuple[Advice, ...] | Unread
+        if self._unreached is not None:
+            # Tables are the database's own, and it may have settings of its own.
+            tables = advice = self._unreached
+        else:
+            tables = await self._ask(self._all("doctor_tables", Table))
+            advice = await self._ask(self._advice())
         prepared = await self._ask(self._one("doctor_prepared", Prepared))
         maintenance = await self._maintenance()
         return Examination(
@@ -90,8 +118,9 @@ class _Examiner:
                 features.maintenance_database(role, maintenance),
                 features.row_keys(role, tables),
             ),
-            advice=await self._ask(self._advice()),
+            advice=advice,
             clock=await self._ask(self._clock(now)),
+            unreached=self._unreached.reason if self._unreached else None,
         )
 
     async def _ask(self, question: Awaitable[T]) -> T | Unread:
@@ -135,16 +164,12 @@ class _Examiner:
             return found
         open_, permitted = found or (False, False)
         error: str | None = None
-        try:
-            connection = await connect_async(
-                self._settings.dsn,
-                LIMITS,
-                connect_timeout_s=self._settings.connect_timeout_s,
-                database=_MAINTENANCE_DATABASE,
-            )
-            connection.pgconn.finish()
-        except CannotConnectError as refusal:
-            error = str(refusal)
+        if self._unreached is None:
+            try:
+                connection = await _connect(self._settings, _MAINTENANCE_DATABASE)
+                connection.pgconn.finish()
+            except CannotConnectError as refusal:
+                error = str(refusal)
         return Maintenance(found is not None, open_ and permitted, error)
 
     async def _maintenance_row(self) -> tuple[bool, bool] | None:
@@ -177,7 +202,7 @@ class _Examiner:
         return Place(
             host=info.host,
             port=info.port,
-            database=info.dbname,
+            database=database_name(self._settings.dsn) or info.user if self._unreached else info.dbname,
             user=info.user if isinstance(role, Unread) else role.role,
             encryption=encryption,
             # An abstract socket's name begins with @ (libpq, host).

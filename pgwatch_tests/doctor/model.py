@@ -142,6 +142,8 @@ class Examination:
     features: tuple[Feature, ...]
     advice: tuple[Advice, ...] | Unread
     clock: Clock | Unread
+    unreached: str | None = None
+    """Why the database itself couldn't be connected to: then all was asked from the maintenance database."""
 
     @property
     def works(self) -> bool:

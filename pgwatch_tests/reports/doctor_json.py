@@ -38,6 +38,7 @@ def document(found: Examination) -> str:
         "not_checked": [
             {"what": what, "reason": fact.reason}
             for what, fact in (
+                ("database", Unread(found.unreached) if found.unreached else None),
                 ("role", found.role),
                 ("standby", found.standby),
                 ("settings", found.advice),

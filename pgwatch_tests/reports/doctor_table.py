@@ -54,6 +54,8 @@ def _encryption(place: Place) -> str:
 
 def _remarks(found: Examination) -> list[str]:
     lines = []
+    if found.unreached is not None:
+        lines.append(f"the database wasn't reached, so another one was asked: {plain(found.unreached)}")
     if found.support == "untested":
         lines.append("pgwatch-tests isn't tested on a PostgreSQL as new as this")
     if isinstance(found.standby, Unread):
@@ -114,7 +116,8 @@ def _summary(found: Examination) -> list[str]:
     unknown = [feature for feature in found.features if feature.status == "unknown"]
     parts = []
     if missing:
-        parts.append(f"{len(missing)} of {len(found.features)} features don't work")
+        verb = "doesn't" if len(missing) == 1 else "don't"
+        parts.append(f"{len(missing)} of {len(found.features)} features {verb} work")
     if unknown:
         parts.append(f"{len(unknown)} couldn't be checked")
     line = "; ".join(parts) or "Everything works that this role can be given"

@@ -13,7 +13,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.config import Dsn
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
 from pgwatch_tests.server import lenient_text
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.dsn import normalise, redact
@@ -118,8 +118,8 @@ def connect(
 def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     try:
         yield
-    except TimeoutError:
-        raise CannotConnectError(
+    except (TimeoutError, errors.ConnectionTimeout):
+        raise NoAnswerError(
             f"cannot connect ({dsn.source}): no answer from the server in {timeout_s:g} s"
         ) from None
     except psycopg.Error as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -18,7 +20,7 @@ from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.doctor.examine import examine
 from pgwatch_tests.doctor.model import Advice, Clock, Examination, Unread
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
-from pgwatch_tests.reports import doctor_table
+from pgwatch_tests.reports import doctor_json, doctor_table
 from pgwatch_tests.server.version import support
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database, MakeRole
@@ -165,6 +167,32 @@ def test_a_locked_catalog_leaves_the_rest(
     assert "couldn't be checked" in text
 
 
+@pytest.mark.parametrize("catalog", ["pg_class", "pg_namespace", "pg_proc"])
+def test_a_database_that_lets_nobody_in(
+    catalog: str, server: EmbeddedServer, database: Database, connect: Connect, make_role: MakeRole
+) -> None:
+    role = make_role()
+    connect().execute(sql.SQL("LOCK TABLE {}").format(sql.Identifier("pg_catalog", catalog)))
+    found = examine(settings(server.dsn(database.name, role), connect_timeout_s=1.0))
+    assert found.place.database == database.name
+    assert found.unreached is not None
+    assert "no answer" in found.unreached
+    states = {feature.id: feature.status for feature in found.features}
+    assert states["lock_tree"] == states["maintenance_database"] == "works"
+    assert states["session_details"] == "missing"
+    assert states["count_leaks"] == states["row_keys"] == "unknown"
+    assert not found.complete
+    assert "the database wasn't reached" in doctor_table.text(found)
+    assert "database" in [one["what"] for one in json.loads(doctor_json.document(found))["not_checked"]]
+
+
+def test_the_maintenance_database_itself_may_let_nobody_in(server: EmbeddedServer) -> None:
+    with psycopg.connect(server.dsn()) as holder:
+        holder.execute("LOCK TABLE pg_catalog.pg_class")
+        with pytest.raises(CannotConnectError, match="no answer"):
+            examine(settings(server.dsn(), connect_timeout_s=1.0))
+
+
 def test_a_function_that_was_taken_away(
     server: EmbeddedServer, database: Database, connect: Connect, make_role: MakeRole
 ) -> None:
@@ -197,16 +225,14 @@ def test_a_server_that_stops_is_given_up(programs: ServerPrograms, template: Pat
             # Called just before the clock of the server is asked.
             if not stopped.is_set():
                 stopped.set()
-                for pid in children(server.pid):
-                    os.kill(pid, signal.SIGSTOP)
+                signal_children(server.pid, signal.SIGSTOP)
             return time.time()
 
         try:
             with pytest.raises(ConnectionLostError, match="hasn't answered"):
                 examine(settings(server.dsn()), now=stop_once)
         finally:
-            for pid in children(server.pid):
-                os.kill(pid, signal.SIGCONT)
+            signal_children(server.pid, signal.SIGCONT)
 
 
 def test_a_session_that_is_ended_is_a_lost_connection(database: Database) -> None:
@@ -223,6 +249,7 @@ def test_a_session_that_is_ended_is_a_lost_connection(database: Database) -> Non
     assert caught.value.exit_code == 3
 
 
-def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
+def signal_children(pid: int, what: signal.Signals) -> None:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(ProcessLookupError):  # a session that was ending
+            os.kill(int(child), what)

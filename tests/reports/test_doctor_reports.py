@@ -51,7 +51,7 @@ Settings of the server
 
 Clocks: the server's is ≈ 0.0 s from this machine's (± 0.4 ms, half the round trip)
 
-1 of 3 features don't work. The statements above are for a superuser, in this database
+1 of 3 features doesn't work. The statements above are for a superuser, in this database
 Not checked here: sweeping
 """
     )
