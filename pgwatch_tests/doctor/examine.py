@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeVar, cast
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
@@ -137,7 +137,7 @@ class _Examiner:
             reason = redact(str(error), self._settings.dsn)
             if self._connection.closed:
                 raise ConnectionLostError(f"the connection was lost: {reason}") from None
-            return Unread(reason)
+            return Unread(reason, denied=isinstance(error, errors.InsufficientPrivilege))
 
     async def _all(self, query: str, row: type[T]) -> list[T]:
         async with self._connection.cursor(row_factory=class_row(row)) as cursor:

@@ -16,11 +16,11 @@ _NAMED = 3
 
 
 def lock_tree(sessions: Sessions | Unread) -> Feature:
-    """Who waits for whom. Any role may see it, so it is simply tried."""
-    name = "lock tree"
+    """Who waits for whom. Any role may see it unless a function was taken away, so it is simply tried."""
+    ids = ("lock_tree", "lock tree")
     if isinstance(sessions, Unread):
-        return Feature("lock_tree", name, "unknown", sessions.reason)
-    return Feature("lock_tree", name, "works", "who waits for whom, on what, in all databases")
+        return Feature(*ids, "missing" if sessions.denied else "unknown", sessions.reason)
+    return Feature(*ids, "works", "who waits for whom, on what, in all databases")
 
 
 def session_details(role: Role | Unread, sessions: Sessions | Unread, server_version: int) -> Feature:

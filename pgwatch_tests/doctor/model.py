@@ -17,6 +17,8 @@ class Unread:
     """In place of something that couldn't be read, with the reason."""
 
     reason: str
+    denied: bool = False
+    """Whether the role lacks a privilege for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _SHORTEST_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class JudgedRoot:
     """A root blocker, or a deadlock that no root leads to, and what a gate says about it."""
 
     party: Party
@@ -32,16 +32,16 @@ class Case:
     """`undecided`: a deadlock ended the looking before it was known how long others had waited."""
 
 
-def cases(picture: LockPicture, min_wait_s: float) -> tuple[Case, ...]:
+def judge(picture: LockPicture, min_wait_s: float) -> tuple[JudgedRoot, ...]:
     """Everything that blocks, in the order of the tree. A finding lasts `min_wait_s`, or is a deadlock."""
     tops = {tree.node: tree for tree in picture.forest}
     below = [cycle[0] for cycle in picture.snapshot.deadlocks if not tops.keys() & set(cycle)]
-    return tuple(_case(picture, party, tops.get(party), min_wait_s) for party in (*tops, *below))
+    return tuple(_judged(picture, party, tops.get(party), min_wait_s) for party in (*tops, *below))
 
 
 def has_finding(snapshot: LockSnapshot, min_wait_s: float) -> bool:
     """Whether a gate fails: something was blocked for `min_wait_s`, or a deadlock was seen."""
-    return any(case.verdict == "finding" for case in cases(LockPicture(snapshot), min_wait_s))
+    return any(root.verdict == "finding" for root in judge(LockPicture(snapshot), min_wait_s))
 
 
 def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) -> float | None:
@@ -64,7 +64,7 @@ def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) 
     return max(_SHORTEST_PAUSE_S, min(rest_s, pause_s(last.blocked or 1, 0.0, rest_s)))
 
 
-def _case(picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wait_s: float) -> Case:
+def _judged(picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wait_s: float) -> JudgedRoot:
     behind = {
         waiter
         for waiter in picture.graph.blocked_by(party) | {party}
@@ -79,7 +79,9 @@ def _case(picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wa
         edge.waiter in behind for edge in _of_unknown_age(picture.snapshot) if edge.confirmed
     ):
         verdict = "undecided"
-    return Case(party, tree, diagnose(picture, party), picture.blocks(party), longest_wait_s or 0.0, verdict)
+    return JudgedRoot(
+        party, tree, diagnose(picture, party), picture.blocks(party), longest_wait_s or 0.0, verdict
+    )
 
 
 def _of_unknown_age(snapshot: LockSnapshot) -> list[Edge]:

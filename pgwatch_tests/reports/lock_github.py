@@ -6,7 +6,7 @@ The escapes are those of actions/toolkit, packages/core/src/command.ts.
 from __future__ import annotations
 
 from pgwatch_tests import durations
-from pgwatch_tests.locks.gate import Case, cases
+from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED
@@ -16,15 +16,15 @@ from pgwatch_tests.reports.plain_text import plain
 def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
     """A line a root blocker: `::error` for what a gate fails on, `::warning` for shorter waits."""
     picture = LockPicture(snapshot)
-    lines = [_annotation(case, picture) for case in cases(picture, min_wait_s)]
+    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s)]
     return "\n".join(lines or [NOTHING_BLOCKED]) + "\n"
 
 
-def _annotation(case: Case, picture: LockPicture) -> str:
-    level = "error" if case.verdict == "finding" else "warning"
-    longest = durations.in_words(case.longest_wait_s)
-    title = f"{plain(picture.who(case.party))} blocks {case.blocks}, longest wait {longest}"
-    message = f"{plain(case.diagnosis.explanation)}\n→ {plain(case.diagnosis.advice)}"
+def _annotation(root: JudgedRoot, picture: LockPicture) -> str:
+    level = "error" if root.verdict == "finding" else "warning"
+    longest = durations.in_words(root.longest_wait_s)
+    title = f"{plain(picture.who(root.party))} blocks {root.blocks}, longest wait {longest}"
+    message = f"{plain(root.diagnosis.explanation)}\n→ {plain(root.diagnosis.advice)}"
     return f"::{level} title={_property(title)}::{_data(message)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgwatch_tests.locks.gate import cases, has_finding, look_again_in_s
+from pgwatch_tests.locks.gate import has_finding, judge, look_again_in_s
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.settle import settle
@@ -19,7 +19,7 @@ def told(one: Edge) -> Edge:
 
 
 def verdicts(shown: LockSnapshot, min_wait_s: float = 1.0) -> dict[int, str]:
-    return {case.party.pid: case.verdict for case in cases(LockPicture(shown), min_wait_s)}
+    return {root.party.pid: root.verdict for root in judge(LockPicture(shown), min_wait_s)}
 
 
 def test_a_wait_of_exactly_that_long_is_a_finding_and_one_just_younger_is_not() -> None:
@@ -31,8 +31,8 @@ def test_a_wait_of_exactly_that_long_is_a_finding_and_one_just_younger_is_not() 
 
 def test_the_longest_wait_behind_a_root_counts_wherever_it_is() -> None:
     chain = (told(edge(2, 1, wait_s=0.2)), told(edge(3, 2, wait_s=5.0)))
-    [case] = cases(LockPicture(settle(None, snapshot(chain))), 1.0)
-    assert (case.party, case.blocks, case.longest_wait_s, case.verdict) == (Party(1), 2, 5.0, "finding")
+    [root] = judge(LockPicture(settle(None, snapshot(chain))), 1.0)
+    assert (root.party, root.blocks, root.longest_wait_s, root.verdict) == (Party(1), 2, 5.0, "finding")
 
 
 def test_waits_of_our_own_sessions_are_no_findings() -> None:
@@ -41,7 +41,7 @@ def test_waits_of_our_own_sessions_are_no_findings() -> None:
 
 
 def test_nothing_is_blocked() -> None:
-    assert cases(LockPicture(snapshot()), 0.0) == ()
+    assert judge(LockPicture(snapshot()), 0.0) == ()
     assert not has_finding(snapshot(), 0.0)
 
 
@@ -56,8 +56,8 @@ def test_a_deadlock_is_a_finding_once_it_is_confirmed_however_young() -> None:
 def test_a_deadlock_below_a_root_is_a_case_of_its_own() -> None:
     edges = (told(edge(1, 2, wait_s=0.2)), told(edge(2, 1, wait_s=0.2)), told(edge(2, 9, wait_s=0.2)))
     shown = settle(settle(None, snapshot(edges)), snapshot(edges, after_s=0.15))
-    found = cases(LockPicture(shown), 1.0)
-    assert [(case.party.pid, case.diagnosis.cause, case.verdict) for case in found] == [
+    found = judge(LockPicture(shown), 1.0)
+    assert [(root.party.pid, root.diagnosis.cause, root.verdict) for root in found] == [
         (9, found[0].diagnosis.cause, "shorter"),
         (1, "deadlock", "finding"),
     ]
