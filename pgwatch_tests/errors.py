@@ -29,7 +29,7 @@ class CannotConnectError(PgwatchError):
 
 
 class NoAnswerError(CannotConnectError):
-    """The server took the connection and said nothing, as while its catalogs are locked: exit 3."""
+    """No connection could be made in time: nobody there, or a locked catalog keeps everybody out: exit 3."""
 
 
 class ConnectionLostError(PgwatchError):

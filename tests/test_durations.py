@@ -23,3 +23,28 @@ from pgwatch_tests import durations
 def test_durations(value_s: float | None, long: str, short: str) -> None:
     assert durations.in_words(value_s) == long
     assert durations.short(value_s) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("2s", 2.0),
+        ("1.5", 1.5),
+        ("2m", 120.0),
+        ("2 min", 120.0),
+        ("1h", 3600.0),
+        (" .25s ", 0.25),
+        ("0", 0.0),
+    ],
+)
+def test_written_durations(text: str, seconds: float) -> None:
+    assert durations.parse(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "-1s", "1,5", "2 weeks", "1s 2m", "nan", "inf", "1e3", "٣s", "1_0"]
+)
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="no duration"):
+        durations.parse(text)

@@ -18,9 +18,12 @@ from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.gate import watch_has_finding
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.watch import LockWatch
 
+FINDINGS = 1
+INCOMPLETE = 4
 INTERRUPTED = 130
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 5.0
@@ -37,8 +40,13 @@ class Watched:
     trouble: PgwatchError | None = None
 
 
-def run(settings: Settings, seconds: float, form: str, output: Path | None) -> int:
+def run(
+    settings: Settings, seconds: float, form: str, output: Path | None, fail_from_s: float | None = None
+) -> int:
     """Watches for so long, or until Ctrl-C, and writes the report. Returns the exit code.
+
+    With `fail_from_s` it is a gate: for waits of so many seconds and for deadlocks; what wasn't watched isn't
+    passed.
 
     Raises the error of the first poll if that fails: there is nothing to report then.
     """
@@ -58,7 +66,11 @@ def run(settings: Settings, seconds: float, form: str, output: Path | None) -> i
     if watched.trouble is not None:
         options.narrate(f"{watched.trouble}; the report is of what was seen before")
         return watched.trouble.exit_code
-    return 0
+    if fail_from_s is None:
+        return 0
+    if watch_has_finding(watched.seen, fail_from_s):
+        return FINDINGS
+    return INCOMPLETE if watched.seen.unwatched_s else 0
 
 
 def _report(seen: Contention, form: str) -> str:
@@ -118,7 +130,7 @@ class _Watch:
                 self._contention.add(snapshot)
                 self._seen_at_s = time.monotonic()
                 trouble, retry_s = None, _FIRST_RETRY_S
-                sleep_s = pause_s(snapshot.blocked, self._seen_at_s - asked_s, self._settings.refresh_s)
+                sleep_s = pause_s(snapshot.blocked, snapshot.spent_s, self._settings.refresh_s)
             if is_last:
                 break
             now_s = time.monotonic()

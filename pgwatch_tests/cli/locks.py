@@ -1,4 +1,4 @@
-"""`pgwatch-tests locks`: the lock tree, once; with --watch, what a while of it adds up to."""
+"""`pgwatch-tests locks`: the lock tree, once; over a while; or doing something about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import lock_action, options
+from pgwatch_tests.cli.lock_formats import FORMATS, WITH_VERDICT, Format, rendered
 from pgwatch_tests.config import Flags
+
+FINDINGS = 1
+_WATCH_FORMATS = ("table", "json", "markdown")
 
 
 @click.command("locks")
@@ -15,11 +19,27 @@ from pgwatch_tests.config import Flags
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "markdown"]),
+    type=click.Choice(FORMATS),
     default="table",
     show_default=True,
     help="table: the tree as text; json: the document pgwatch-tests.locks/1, with --watch "
-    "pgwatch-tests.contention/1; markdown: with --watch only.",
+    "pgwatch-tests.contention/1; csv: a line an edge; markdown: for $GITHUB_STEP_SUMMARY; github: workflow "
+    "annotations; junit: a test case a root blocker.",
+)
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if something has been blocked for --min-wait, or a deadlock was seen.",
+)
+@click.option(
+    "--min-wait",
+    "min_wait_s",
+    callback=options.duration,
+    default="1s",
+    metavar="DURATION",
+    show_default=True,
+    help="How long a wait must have lasted to be a finding (500ms, 2s, 2m): for --fail, and for what "
+    "markdown, github and junit call one. What is printed doesn't depend on it.",
 )
 @click.option(
     "--watch",
@@ -36,7 +56,9 @@ from pgwatch_tests.config import Flags
 def command(
     ctx: click.Context,
     dsn: str | None,
-    form: str,
+    form: Format,
+    fail: bool,
+    min_wait_s: float,
     watch_s: float | None,
     output: Path | None,
     cancel: int | None,
@@ -49,7 +71,8 @@ def command(
 
     Root blockers come first: who, which test, in which state and since when, how many it blocks. All
     databases of the server are shown. The server is asked twice, 150 ms apart, so that a wait that was
-    over at once isn't reported.
+    over at once isn't reported. Before PostgreSQL 14 the server doesn't tell since when a session waits;
+    there, to find out whether a wait lasts --min-wait, it is watched for that long.
 
     Only the very session that was seen is ever signalled, not a later one with the same pid. Exit codes of
     an action: 0 done, 2 refused or no such session, 3 no connection, 4 told but not seen to have worked.
@@ -57,25 +80,29 @@ def command(
     \b
     Examples:
       pgwatch-tests locks --dsn postgresql://localhost/test_app --format json
+      pgwatch-tests locks --fail --min-wait 2s --format junit -o locks.xml
       pgwatch-tests locks --watch 60
       pgwatch-tests locks --terminate 4711 --yes
     """
-    if form == "markdown" and watch_s is None:
-        raise click.UsageError("--format markdown goes with --watch")
-    settings = options.settings(Flags(dsn=dsn, read_only=read_only))
     asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
-    if asked:
-        if form != "table" or output is not None or watch_s is not None:
-            raise click.UsageError("--format, --watch and -o don't go with an action, which prints one line")
-        ctx.exit(lock_action.run(settings, asked))
-    if yes:
+    if yes and not asked:
         raise click.UsageError("--yes goes with --cancel, --terminate or --rollback-prepared")
+    if asked and (form != "table" or output is not None or watch_s is not None or fail):
+        raise click.UsageError("an action prints one line: --format, --watch, --fail and -o don't go with it")
+    if watch_s is not None and form not in _WATCH_FORMATS:
+        raise click.UsageError(f"--watch takes the formats {', '.join(_WATCH_FORMATS)}")
+    settings = options.settings(Flags(dsn=dsn, read_only=read_only))
+    if asked:
+        ctx.exit(lock_action.run(settings, asked))
     if watch_s is not None:
         from pgwatch_tests.cli import lock_watch
 
-        ctx.exit(lock_watch.run(settings, watch_s, form, output))
+        ctx.exit(lock_watch.run(settings, watch_s, form, output, min_wait_s if fail else None))
     from pgwatch_tests.cli.snapshot import read_locks
-    from pgwatch_tests.reports import lock_json, lock_tree
 
-    snapshot = read_locks(settings)
-    options.emit(lock_json.document(snapshot) if form == "json" else lock_tree.text(snapshot), output)
+    snapshot = read_locks(settings, min_wait_s if fail or form in WITH_VERDICT else None)
+    options.emit(rendered(form, snapshot, min_wait_s), output)
+    if fail:
+        from pgwatch_tests.locks.gate import has_finding
+
+        ctx.exit(FINDINGS if has_finding(snapshot, min_wait_s) else 0)

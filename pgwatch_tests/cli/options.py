@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests import config
+from pgwatch_tests import config, durations
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.errors import ConfigurationError
 
@@ -40,6 +40,14 @@ def read_only(function: F) -> F:
     return click.option(
         "--read-only", is_flag=True, help="Only look: no session is cancelled or ended, nothing rolled back."
     )(function)
+
+
+def duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """The callback of an option such as `--min-wait 500ms`; its value is float seconds."""
+    try:
+        return durations.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def settings(flags: Flags) -> Settings:

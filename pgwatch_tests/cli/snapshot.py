@@ -7,20 +7,37 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
-from pgwatch_tests.cli.options import emit
+from pgwatch_tests.cli.options import emit, narrate
 from pgwatch_tests.config import Settings
+from pgwatch_tests.locks.gate import look_again_in_s
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.watch import LockWatch
 
 Part = Literal["locks", "leaks"]
 
+_WORTH_TELLING_S = 1.0
 
-def read_locks(settings: Settings) -> LockSnapshot:
-    """One settled snapshot. Raises what LockWatch.read_twice raises."""
+
+def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnapshot:
+    """One settled snapshot; with `min_wait_s` one that tells whether each wait has lasted that long.
+
+    Raises what LockWatch.read_twice raises.
+    """
+    told = False
+
+    def look_again(first: LockSnapshot, last: LockSnapshot) -> float | None:
+        nonlocal told
+        if min_wait_s is None:
+            return None
+        pause_s = look_again_in_s(first, last, min_wait_s)
+        if pause_s is not None and min_wait_s > _WORTH_TELLING_S and not told:
+            told = True
+            narrate(f"the server doesn't tell how long a session has waited: watching for {min_wait_s:g} s")
+        return pause_s
 
     async def look() -> LockSnapshot:
         async with LockWatch(settings) as watch:
-            return await watch.read_twice()
+            return await watch.read_twice(look_again)
 
     return asyncio.run(look())
 

@@ -235,12 +235,12 @@ class EmbeddedServer:
         raise ConfigurationError(f"PostgreSQL didn't start: {_last_words(self.log_tail())}")
 
     def _says_ready(self) -> bool:
-        """Whether postmaster.pid, which a crash may have left behind, is this server's and says `ready`."""
+        """Whether postmaster.pid, which a crash may have left behind, is this server's and says it is."""
         try:
             lines = (self.data_directory / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() in ("ready", "standby")
 
 
 def free_directory(prefix: str = "pgwatch-", base: Path | None = None) -> Path:

@@ -257,10 +257,12 @@ class LockSnapshot:
         return tuple(
             session
             for session in self.sessions
-            if session.backend_type in ("client backend", "") and session.application_name != OWN_NAME
+            if session.application_name != OWN_NAME
+            # What a hidden process is isn't told; the server's own have no database.
+            and (session.backend_type == "client backend" or (session.hidden and session.database_oid))
         )
 
     @property
     def hidden_sessions(self) -> int:
-        """How many sessions our role can't look into."""
-        return sum(session.hidden for session in self.sessions)
+        """How many clients' sessions our role can't look into."""
+        return sum(session.hidden for session in self.clients)

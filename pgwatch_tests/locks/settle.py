@@ -23,7 +23,7 @@ def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot
     """`current` with `confirmed`, `deadlocks` and `probable_deadlocks` filled in.
 
     `previous` is the settled poll before it, None for a first poll. Before PostgreSQL 14 the server
-    doesn't say when a wait began; there it counts from the poll that saw it first.
+    doesn't say when a wait began; there it counts from the poll that saw it first, whoever blocked it.
     """
     before = _Before(previous, current)
     groups = tuple(settled for group in current.groups for settled in before.settled(group))

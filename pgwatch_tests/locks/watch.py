@@ -34,6 +34,9 @@ _OWN_HEAD_START_S = 0.5
 
 T = TypeVar("T")
 
+LookAgain = Callable[[LockSnapshot, LockSnapshot], float | None]
+"""From the first look and the last: in how many seconds to look again, or None if that was enough."""
+
 
 class LockWatch:
     """Polls one server. Use as an async context manager; `read` may be called again after it raised."""
@@ -75,15 +78,17 @@ class LockWatch:
         await self._in_time(self._look_up(snapshot, count_now=True))
         return self._with_names(snapshot)
 
-    async def read_twice(self) -> LockSnapshot:
+    async def read_twice(self, look_again: LookAgain = lambda _first, _last: None) -> LockSnapshot:
         """Two polls 150 ms apart, for those who look only once; waits a little for the names as well.
 
-        Raises the same as `read`.
+        After that it polls again as long as `look_again` says. Raises the same as `read`.
         """
-        first = await self._poll()
-        if first.groups:
-            await asyncio.sleep(SECOND_LOOK_S)
-        snapshot = await self._poll() if first.groups else first
+        first = snapshot = await self._poll()
+        pause_s = SECOND_LOOK_S if first.groups else None
+        while pause_s is not None:
+            await asyncio.sleep(pause_s)
+            snapshot = await self._poll()
+            pause_s = look_again(first, snapshot)
         await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
 

@@ -56,6 +56,11 @@ def tree_rows(picture: LockPicture) -> list[TreeRow]:
     return rows
 
 
+def root_row(picture: LockPicture, party: Party) -> TreeRow:
+    """A party by itself, as at the top of a tree."""
+    return _row(picture, Branch(party), party, None, "")
+
+
 def _rows(picture: LockPicture, tree: Branch[Party]) -> Iterator[TreeRow]:
     todo: list[tuple[Branch[Party], Party | None, str, str]] = [(tree, None, "", "")]
     while todo:
@@ -149,15 +154,22 @@ def text(snapshot: LockSnapshot) -> str:
     if not picture.forest:
         lines.append(NOTHING_BLOCKED)
     for tree in picture.forest:
-        rows = list(_rows(picture, tree))
-        found = diagnose(picture, tree.node)
-        lines += _root_lines(picture, rows[0])
-        lines += _wrapped(plain(found.explanation))
-        lines += _wrapped(advice(found))
-        lines += _query(picture, rows[0])
-        lines += _waiter_lines(rows[1:])
+        lines += tree_lines(picture, tree)
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def tree_lines(picture: LockPicture, tree: Branch[Party]) -> list[str]:
+    """One tree of the forest as text: its root with the diagnosis, and those behind it."""
+    rows = list(_rows(picture, tree))
+    found = diagnose(picture, tree.node)
+    return [
+        *_root_lines(picture, rows[0]),
+        *_wrapped(plain(found.explanation)),
+        *_wrapped(advice(found)),
+        *_query(picture, rows[0]),
+        *_waiter_lines(rows[1:]),
+    ]
 
 
 def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pgwatch_tests.errors import ConfigurationError
 
 OLDEST_SUPPORTED = 13
+NEWEST_TESTED = 18
+
+
+def support(server_version: int) -> Literal["supported", "untested"]:
+    """Whether a server (`server_version_num`) that isn't too old is one that the tests run on."""
+    return "supported" if server_version < (NEWEST_TESTED + 1) * 10000 else "untested"
 
 
 def check_supported(server_version: int) -> None:

@@ -132,11 +132,19 @@ def test_errors_come_at_once(arguments: list[str], code: int, words: str, tmp_pa
     assert "hunter2" not in done.stderr
 
 
-def test_markdown_needs_a_watch(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pgwatch_tests", "locks", "--format", "markdown"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment())
+def test_forms_that_a_watch_has_not(tmp_path: Path) -> None:
+    done = run("5", "--format", "junit", cwd=tmp_path)
     assert done.returncode == 2
-    assert "goes with --watch" in done.stderr
+    assert "--watch takes the formats table, json, markdown" in done.stderr
+
+
+def test_a_watch_as_a_gate(database: Database, connect: Connect, tmp_path: Path) -> None:
+    assert run("0.3", "--fail", "-d", database.dsn, cwd=tmp_path).returncode == 0
+    holder, waiter = connect(), connect()
+    holder.execute("SELECT pg_advisory_xact_lock(7)")
+    blocked(waiter, "SELECT pg_advisory_xact_lock(7)")
+    assert run("1.5", "--fail", "--min-wait", "1s", "-d", database.dsn, cwd=tmp_path).returncode == 1
+    assert run("0.3", "--fail", "--min-wait", "2h", "-d", database.dsn, cwd=tmp_path).returncode == 0
 
 
 def test_progress_in_lines(database: Database, tmp_path: Path) -> None:

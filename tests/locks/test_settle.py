@@ -53,3 +53,10 @@ def test_before_14_a_wait_counts_from_the_poll_that_saw_it_first() -> None:
     third = settle(second, snapshot((edge(2, 1, wait_s=None),), after_s=1.5))
     assert first.shown_edges == ()
     assert [one.wait_s for one in third.shown_edges] == [1.5]
+
+
+def test_before_14_a_wait_keeps_its_age_when_somebody_else_is_in_the_way() -> None:
+    first = settle(None, snapshot((edge(3, 1, wait_s=None),)))
+    second = settle(first, snapshot((edge(3, 2, wait_s=None),), after_s=0.5))
+    third = settle(second, snapshot((edge(3, 2, wait_s=None),), after_s=1.5))
+    assert [one.wait_s for one in third.shown_edges] == [1.5]

@@ -1,0 +1,165 @@
+"""What works, from facts about a role and a server. Pure.
+
+Each function is one feature. The rules of who may signal whom are the server's
+(src/backend/storage/ipc/signalfuncs.c), of who may finish a prepared transaction those of
+src/backend/access/transam/twophase.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
+from pgwatch_tests.doctor.statements import grant_reading, grant_role, quoted
+
+_NAMED = 3
+
+
+def lock_tree(sessions: Sessions | Unread) -> Feature:
+    """Who waits for whom. Any role may see it unless a function was taken away, so it is simply tried."""
+    ids = ("lock_tree", "lock tree")
+    if isinstance(sessions, Unread):
+        return Feature(*ids, "missing" if sessions.denied else "unknown", sessions.reason)
+    return Feature(*ids, "works", "who waits for whom, on what, in all databases")
+
+
+def session_details(role: Role | Unread, sessions: Sessions | Unread, server_version: int) -> Feature:
+    """States, queries and times of other roles' sessions."""
+    ids = ("session_details", "session details")
+    if isinstance(role, Unread):
+        return Feature(*ids, "unknown", role.reason)
+    if role.reads_all_stats:
+        return Feature(*ids, "works", "states, queries and times of all sessions")
+    now = (
+        ""
+        if isinstance(sessions, Unread)
+        else f" ({sessions.hidden} of {_many(sessions.clients, 'session')} now)"
+    )
+    return Feature(
+        *ids,
+        "missing",
+        f"states, queries and times of other roles' sessions are hidden{now}",
+        grant_role("pg_monitor", role, server_version),
+    )
+
+
+def act_on_sessions(role: Role | Unread, server_version: int) -> Feature:
+    """Cancelling statements and ending sessions."""
+    ids = ("act_on_sessions", "cancel and end sessions")
+    if isinstance(role, Unread):
+        return Feature(*ids, "unknown", role.reason)
+    if role.superuser:
+        return Feature(*ids, "works", "all sessions")
+    if role.signals_backends:
+        return Feature(*ids, "works", "all sessions but superusers', which only a superuser can end")
+    return Feature(
+        *ids,
+        "missing",
+        "only sessions of its own role, and of roles whose privileges it has. With the GRANT: all but "
+        "superusers', which only a superuser can end",
+        grant_role("pg_signal_backend", role, server_version),
+    )
+
+
+def prepared_transactions(
+    role: Role | Unread, prepared: Prepared | Unread, standby: bool | Unread
+) -> Feature:
+    """Rolling back prepared transactions that were left behind."""
+    ids = ("prepared_transactions", "roll back prepared transactions")
+    for fact in (role, prepared, standby):
+        if isinstance(fact, Unread):
+            return Feature(*ids, "unknown", fact.reason)
+    assert isinstance(role, Role)
+    assert isinstance(prepared, Prepared)
+    if standby:
+        return Feature(*ids, "partly", "not on a standby: on its primary")
+    if role.superuser:
+        return Feature(*ids, "works", "all of them, each from its own database")
+    if not prepared.most:
+        return Feature(*ids, "works", "there can be none: max_prepared_transactions is 0")
+    now = f" ({prepared.of_others} of {prepared.present} now are others')" if prepared.present else ""
+    return Feature(
+        *ids,
+        "partly",
+        f"only those that its own role prepared{now}. Others need their owner or a superuser; no GRANT helps",
+    )
+
+
+def count_leaks(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
+    """Counting marked rows in all tables."""
+    ids = ("count_leaks", "count leaks")
+    if isinstance(role, Unread):
+        return Feature(*ids, "unknown", role.reason)
+    if isinstance(tables, Unread):
+        return Feature(*ids, "unknown", tables.reason)
+    ours = [table for table in tables if not table.is_foreign]
+    unread = [table for table in ours if not (table.schema_usage and table.readable)]
+    hidden = [table for table in ours if table.row_security]
+    parts = [f"{len(ours) - len({*unread, *hidden})} of {_many(len(ours), 'table')} can be read in full"]
+    if unread:
+        parts.append(f"no SELECT or no USAGE for {len(unread)}: {_names(unread)}")
+    if hidden:
+        parts.append(f"row-level security hides rows of {len(hidden)}: {_names(hidden)}")
+    foreign = len(tables) - len(ours)
+    if foreign:
+        parts.append(f"{_many(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
+    fix = (*grant_reading(unread, role.role), *_bypass(hidden, role))
+    return Feature(*ids, "missing" if unread or hidden else "works", "; ".join(parts), fix)
+
+
+def maintenance_database(role: Role | Unread, found: Maintenance | Unread) -> Feature:
+    """Polling from the database `postgres` while the catalogs of the tested one are locked."""
+    ids = ("maintenance_database", "maintenance database")
+    if isinstance(found, Unread):
+        return Feature(*ids, "unknown", found.reason)
+    if found.error is None:
+        return Feature(
+            *ids, "works", "postgres, to poll from while catalogs of the tested database are locked"
+        )
+    lost = "while catalogs of the tested database are locked, the lock tree can't be read"
+    if not found.exists:
+        return Feature(*ids, "partly", f"there is no database postgres: {lost}")
+    if found.permitted or isinstance(role, Unread):
+        return Feature(*ids, "missing", f"{found.error}; {lost}")
+    return Feature(
+        *ids,
+        "missing",
+        f"no CONNECT privilege on postgres: {lost}",
+        (f'GRANT CONNECT ON DATABASE "postgres" TO {quoted(role.role)};',),
+    )
+
+
+def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
+    """The primary key of the row that is waited for; optional."""
+    ids = ("row_keys", "names of rows")
+    if isinstance(role, Unread):
+        return Feature(*ids, "unknown", role.reason)
+    if isinstance(tables, Unread):
+        return Feature(*ids, "unknown", tables.reason)
+    keyed = [table for table in tables if table.key_readable is not None and not table.is_foreign]
+    unnamed = [
+        table for table in keyed if not (table.schema_usage and table.key_readable) or table.row_security
+    ]
+    if not unnamed:
+        return Feature(*ids, "works", "a row that is waited for is named by its primary key")
+    return Feature(
+        *ids,
+        "partly",
+        f"rows of {len(unnamed)} of {_many(len(keyed), 'table')} are named by their place (page, number) and "
+        f"not by their primary key, which can't be read: {_names(unnamed)}. This is optional",
+        (*grant_reading(unnamed, role.role), *_bypass(unnamed, role)),
+    )
+
+
+def _bypass(hidden: Sequence[Table], role: Role) -> tuple[str, ...]:
+    policies = any(table.row_security for table in hidden)
+    return (f"ALTER ROLE {quoted(role.role)} BYPASSRLS;",) if policies else ()
+
+
+def _names(tables: Sequence[Table]) -> str:
+    names = ", ".join(f"{table.schema}.{table.table}" for table in tables[:_NAMED])
+    return f"{names} and {len(tables) - _NAMED} more" if len(tables) > _NAMED else names
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

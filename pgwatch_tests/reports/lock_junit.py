@@ -1,0 +1,62 @@
+"""The locks as a JUnit report, which every CI shows beside the tests."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from pgwatch_tests.locks.gate import JudgedRoot, judge
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, tree_lines
+from pgwatch_tests.reports.plain_text import plain
+
+_CLASS = "pgwatch-tests.locks"
+_UNDECIDED = "not decided: a deadlock ended the looking before it was known how long this lasts"
+
+
+def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
+    """One test case a root blocker, failed if a gate fails on it; one that passed if nothing is blocked.
+
+    `time` is the longest wait in seconds.
+    """
+    picture = LockPicture(snapshot)
+    found = judge(picture, min_wait_s)
+    suite = Element(
+        "testsuite",
+        name="pgwatch-tests locks",
+        timestamp=snapshot.sampled_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        hostname=plain(snapshot.server),
+        tests=str(len(found) or 1),
+        failures=str(sum(root.verdict == "finding" for root in found)),
+        errors="0",
+        skipped=str(sum(root.verdict == "undecided" for root in found)),
+        time=_seconds(max((root.longest_wait_s for root in found), default=0.0)),
+    )
+    for root in found:
+        _add(suite, root, picture)
+    if not found:
+        SubElement(suite, "testcase", classname=_CLASS, name=NOTHING_BLOCKED, time=_seconds(0.0))
+    suites = Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suites, encoding="unicode")}\n'
+
+
+def _add(suite: Element, root: JudgedRoot, picture: LockPicture) -> None:
+    # `plain` leaves no character that XML forbids: controls, surrogates and U+FFFE are shown as codes.
+    name = f"{plain(picture.who(root.party))} blocks nobody for long"
+    test = SubElement(suite, "testcase", classname=_CLASS, name=name, time=_seconds(root.longest_wait_s))
+    explanation = plain(root.diagnosis.explanation)
+    lines = tree_lines(picture, root.tree) if root.tree else [explanation, plain(root.diagnosis.advice)]
+    if root.verdict == "finding":
+        SubElement(test, "failure", type=root.diagnosis.cause, message=explanation).text = "\n".join(lines)
+        return
+    if root.verdict == "undecided":
+        SubElement(test, "skipped", message=_UNDECIDED)
+    SubElement(test, "system-out").text = "\n".join(lines)
+
+
+def _seconds(value_s: float) -> str:
+    return f"{value_s:.3f}"

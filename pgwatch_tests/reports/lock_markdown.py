@@ -1,0 +1,54 @@
+"""The locks as Markdown, for $GITHUB_STEP_SUMMARY and the like."""
+
+from __future__ import annotations
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks.gate import JudgedRoot, judge
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import lock_tree
+from pgwatch_tests.reports.markdown_text import block, code
+
+# A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
+_MOST_ROOTS = 100
+_MOST_LINES = 1000
+
+
+def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
+    """A heading, a table of root blockers (those a gate fails on in bold), and the tree in a fenced block."""
+    picture = LockPicture(snapshot)
+    found = judge(picture, min_wait_s)
+    where = f"database {code(snapshot.database)}"
+    if not found:
+        return f"## Locks: nothing is blocked ({where})\n"
+    longest = durations.in_words(max(root.longest_wait_s for root in found))
+    lines = [
+        f"## Locks: {snapshot.blocked} blocked, longest wait {longest} ({where})",
+        "",
+        "| Root blocker | Session | State | Blocks | Longest wait | Cause |",
+        "|:--|:--|:--|--:|--:|:--|",
+        *(_row(root, picture) for root in found[:_MOST_ROOTS]),
+    ]
+    if len(found) > _MOST_ROOTS:
+        lines += ["", f"… and {len(found) - _MOST_ROOTS} more root blockers."]
+    tree = lock_tree.text(snapshot).splitlines()
+    if len(tree) > _MOST_LINES:
+        tree = [*tree[:_MOST_LINES], f"… and {len(tree) - _MOST_LINES} more lines"]
+    return "\n".join((*lines, "", block("\n".join(tree)), ""))
+
+
+def _row(root: JudgedRoot, picture: LockPicture) -> str:
+    row = lock_tree.root_row(picture, root.party)
+    since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
+    longest = durations.in_words(root.longest_wait_s)
+    if root.verdict == "finding":
+        longest = f"**{longest}**"
+    cells = (
+        code(row.test),
+        code(row.who),
+        f"{code(row.state)}{since}",
+        str(root.blocks),
+        longest,
+        code(root.diagnosis.cause),
+    )
+    return f"| {' | '.join(cells)} |"

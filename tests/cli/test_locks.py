@@ -1,0 +1,168 @@
+"""`pgwatch-tests locks` as a gate, in all its forms, on a blocked server with names of ill will."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.cli.lock_formats import FORMATS
+from tests.cli.running import environment
+from tests.sessions import Connect, Database, blocked
+from tests.waiting import wait_until
+
+COMMAND = [sys.executable, "-m", "pgwatch_tests", "locks"]
+
+# application_name takes printable ASCII only.
+EVIL_NAME = "=cmd|'/c calc'!A0 `x` <b>www.evil.example</b>, a::b 50%"
+EVIL_TABLE = 'a"b|c`d<script>\n::error::x'
+
+
+def locks(home: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        env=environment({"PGWATCH_DSN": dsn}),
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def holder(connect: Connect) -> Connection[TupleRow]:
+    """Holds an advisory lock for which somebody waits, and a table."""
+    holder, waiter = connect(EVIL_NAME), connect("pytest:gw1 t.py::test_waiter")
+    holder.execute(sql.SQL("CREATE TABLE {} ()").format(sql.Identifier(EVIL_TABLE)))
+    holder.commit()
+    holder.execute(sql.SQL("LOCK TABLE {}").format(sql.Identifier(EVIL_TABLE)))
+    statement = sql.SQL("SELECT * FROM {}").format(sql.Identifier(EVIL_TABLE)).as_string(waiter)
+    blocked(waiter, statement)
+    return holder
+
+
+def test_the_gate_fails_once_a_wait_has_lasted(
+    holder: Connection[TupleRow], database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    # Where the server doesn't tell when a wait began, the gate has to watch for that long.
+    if holder.info.server_version >= 140000:
+        observer = connect(autocommit=True)
+        wait_until(lambda: has_waited(observer, "600 ms"))
+    found = locks(tmp_path, database.dsn, "--fail", "--min-wait", "600ms")
+    too_short = locks(tmp_path, database.dsn, "--fail", "--min-wait", "0.3s")
+    merely_printed = locks(tmp_path, database.dsn, "--min-wait", "600ms")
+    assert (found.returncode, too_short.returncode, merely_printed.returncode) == (1, 1, 0)
+    assert "longest wait" in found.stdout
+    assert found.stderr == ""
+
+
+def test_a_younger_wait_is_no_finding_but_is_printed(
+    holder: Connection[TupleRow], database: Database, tmp_path: Path
+) -> None:
+    with gate(tmp_path, database.dsn, "--min-wait", "1m", "--format", "csv") as process:
+        if holder.info.server_version < 140000:
+            # Until it has watched for a minute it can't know; it is over sooner if the wait is.
+            assert "watching for 60 s" in next_line(process)
+            holder.rollback()
+            lines = 1
+        else:
+            lines = 2
+        stdout, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert len(stdout.splitlines()) == lines
+
+
+def test_who_loses_the_server_while_watching_gives_no_verdict(
+    holder: Connection[TupleRow], database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    if holder.info.server_version >= 140000:
+        assert locks(tmp_path, database.dsn, "--fail", "--min-wait", "1m").returncode == 0
+        return  # nothing to watch for: the server tells since when they wait
+    admin = connect(autocommit=True)
+    with gate(tmp_path, database.dsn, "--min-wait", "1m") as process:
+        next_line(process)
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
+        )
+        stdout, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stdout) == (3, "")
+    assert len(stderr.splitlines()) == 1
+
+
+def gate(home: Path, dsn: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "--fail", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment({"PGWATCH_DSN": dsn}),
+    )
+
+
+def has_waited(observer: Connection[TupleRow], interval: str) -> bool:
+    query = (
+        "SELECT 1 FROM pg_lock_status() WHERE NOT granted AND clock_timestamp() - waitstart > %s::interval"
+    )
+    return observer.execute(query, [interval]).fetchone() is not None
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def test_nothing_blocked_passes(database: Database, tmp_path: Path) -> None:
+    done = locks(tmp_path, database.dsn, "--fail", "--min-wait", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_deadlock_fails_the_gate_whatever_the_minimum(
+    database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    sessions = connect("pytest:gw0 t.py::test_a"), connect("pytest:gw1 t.py::test_b")
+    for key, session in enumerate(sessions):
+        # Long enough to be looked at; the server ends it when the sessions end.
+        session.execute("SET deadlock_timeout = '1min'")
+        session.execute("SELECT pg_advisory_lock(%s)", [key])
+    for key, session in enumerate(sessions):
+        blocked(session, "SELECT pg_advisory_lock(%s)", [1 - key])
+    done = locks(tmp_path, database.dsn, "--fail", "--min-wait", "1h", "--format", "github")
+    assert done.returncode == 1, done.stderr
+    [line] = done.stdout.splitlines()
+    assert line.startswith("::error title=")
+    assert "Deadlock: test_" in line
+
+
+@pytest.mark.usefixtures("holder")
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_form_into_a_file_and_on_stdout(form: str, database: Database, tmp_path: Path) -> None:
+    done = locks(tmp_path, database.dsn, "--format", form, "--min-wait", "0.1", "-o", "out")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    text = (tmp_path / "out").read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    assert "\n::error::x" not in text
+    match form:
+        case "csv":
+            [line] = csv.DictReader(io.StringIO(text))
+            assert line["blocker_application"] == f"'{EVIL_NAME}"
+            assert line["waiter_test"] == "t.py::test_waiter"
+            assert float(line["wait_s"]) > 0
+        case "junit":
+            [failure] = ElementTree.fromstring(text.encode()).iter("failure")
+            assert EVIL_NAME in failure.attrib["message"]
+        case "github":
+            [line_of_log] = text.splitlines()
+            assert line_of_log.startswith(
+                "::error title==cmd|'/c calc'!A0 `x` <b>www.evil.example</b>%2C a%3A%3Ab"
+            )
+        case "markdown":
+            assert "\n| `` =cmd\\|'/c calc'!A0 `x` <b>www.evil.example</b>, a::b 50% `` | `pid" in text
+            assert "**" in text
