@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
 from tests.server_places import server_directory
-from tests.sessions import Connect, Database, MakeRole, close_at_once, unique_name
+from tests.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,18 +53,7 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
         administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield Database(name, server.dsn(name))
     with psycopg.connect(server.dsn(), autocommit=True) as administrator:
-        _roll_back_prepared(administrator, server.dsn(name), name)
-        administrator.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _roll_back_prepared(administrator: Connection[TupleRow], dsn: str, database: str) -> None:
-    """Ends the prepared transactions of a database; they would keep it from being dropped."""
-    query = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
-    found = administrator.execute(query, [database]).fetchall()
-    if found:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            for (gid,) in found:
-                connection.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+        drop_database(administrator, name)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import LiteralString, Protocol
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from tests.waiting import wait_until
@@ -116,6 +116,17 @@ def close_at_once(connections: Iterable[Connection[TupleRow]], administrator_dsn
         connection.close()
         if held:
             connection.lock.release()
+
+
+def drop_database(administrator: Connection[TupleRow], name: str) -> None:
+    """Drops a database, whoever is connected to it, and its prepared transactions, which would keep it."""
+    query = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
+    found = administrator.execute(query, [name]).fetchall()
+    if found:
+        with psycopg.connect(administrator.info.dsn, dbname=name, autocommit=True) as inside:
+            for (gid,) in found:
+                inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+    administrator.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def unique_name(prefix: str = "test") -> str:

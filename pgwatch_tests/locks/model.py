@@ -106,6 +106,8 @@ class Subject:
     """Of an object: catalog, OID and sub-id, as pg_describe_object takes them."""
     transaction: int | None = None
     """Whose end a waiter for a row waits for; None for those queued behind it."""
+    wanted_mode: str = ""
+    """The mode of the tuple lock which that waiter holds: how it wants to lock the row."""
     referencing: tuple[int, ...] = ()
     """Tables that are written to by the side which may lock the row for a foreign key's check."""
     checking: Literal["", "waiter", "blocker"] = ""

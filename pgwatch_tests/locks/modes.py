@@ -56,6 +56,26 @@ def conflict(one: str, other: str) -> bool:
     return other in _CONFLICTS.get(one, frozenset())
 
 
+# How a member of a multixact has locked a row, as pg_get_multixact_members says it.
+_ROW_UPDATES = frozenset({"forupd", "upd"})
+_ROW_CHANGES = _ROW_UPDATES | {"fornokeyupd", "nokeyupd"}
+_ROW_CONFLICTS: dict[str, frozenset[str]] = {
+    "AccessShareLock": _ROW_UPDATES,
+    "RowShareLock": _ROW_CHANGES,
+    "ExclusiveLock": _ROW_CHANGES | {"sh"},
+    "AccessExclusiveLock": _ROW_CHANGES | {"sh", "keysh"},
+}
+
+
+def row_conflict(wanted: str, held: str) -> bool:
+    """Whether a row that a member of a multixact has locked as `held` can't be locked as `wanted`.
+
+    `wanted` is a tuple lock's mode: FOR KEY SHARE is AccessShareLock, and so on up to FOR UPDATE (manual,
+    Row-Level Locks; tupleLockExtraInfo, src/backend/access/heap/heapam.c).
+    """
+    return held in _ROW_CONFLICTS.get(wanted, ())
+
+
 def in_words(mode: str) -> str:
     """`AccessExclusiveLock` as `ACCESS EXCLUSIVE`, the form of LOCK TABLE's manual page."""
     words: list[str] = []

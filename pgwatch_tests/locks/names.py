@@ -14,6 +14,7 @@ from typing import cast
 from psycopg import AsyncConnection, sql
 
 from pgwatch_tests import queries
+from pgwatch_tests.locks import modes
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.server.connect import Row
@@ -51,10 +52,15 @@ class _RowSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class _LockersSeen:
-    """Pids with the beginning of their transactions (epoch, s; None if hidden)."""
+class _Locker:
+    modes: frozenset[str]
+    began_s: float | None
+    """When its transaction began, since the epoch; None if hidden."""
 
-    began: Mapping[int, float | None]
+
+@dataclass(frozen=True, slots=True)
+class _LockersSeen:
+    by_pid: Mapping[int, _Locker]
     at_s: float
 
 
@@ -109,7 +115,7 @@ class NameCache:
         return seen.key if seen and seen.key and self._clock() - seen.at_s < _ROW_LIVES_S else None
 
     def also_held_by(self, group: EdgeGroup, snapshot: LockSnapshot) -> tuple[Party, ...]:
-        """Who else has locked the row of `group`, in the same transaction as when that was looked up."""
+        """Who else has locked the row of `group` in its way, still in the transaction that was looked up."""
         address = None if group.subject is None else _row_address(group.subject)
         if address is None or group.subject is None or group.subject.transaction is None:
             return ()
@@ -120,9 +126,12 @@ class NameCache:
         found = []
         for session in snapshot.sessions:
             party = Party(session.pid)
-            if session.pid not in seen.began or party == group.waiter or party in group.blockers:
+            locker = seen.by_pid.get(session.pid)
+            if locker is None or party == group.waiter or party in group.blockers:
                 continue
-            began_s, age_s = seen.began[session.pid], session.xact_age_s
+            if not any(modes.row_conflict(group.subject.wanted_mode, mode) for mode in locker.modes):
+                continue
+            began_s, age_s = locker.began_s, session.xact_age_s
             if began_s is None or age_s is None or abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S:
                 found.append(party)
         return tuple(found)
@@ -253,14 +262,17 @@ class NameCache:
         words = ", ".join(f"{_quoted(column)}={_shortened(str(value))}" for column, value in pairs)
         self._rows[address] = _RowSeen(words, self._clock())
         for transaction in transactions:
-            lockers: dict[int, float | None] = {}
+            lockers: dict[int, _Locker] = {}
             self._lockers[address, transaction] = _LockersSeen(lockers, self._clock())
             # With a single locker, xmax is its transaction id, not that of a multixact.
             if xmax not in ("0", str(transaction)):
                 cursor = await connection.execute(
                     queries.load("row_lockers"), {"multixact": xmax, "transaction": str(transaction)}
                 )
-                lockers.update(cast(list[tuple[int, float | None]], await cursor.fetchall()))
+                rows = cast(list[tuple[int, str, float | None]], await cursor.fetchall())
+                for pid, mode, began_s in rows:
+                    before = lockers[pid].modes if pid in lockers else frozenset()
+                    lockers[pid] = _Locker(before | {mode}, began_s)
 
     async def _attempt(
         self,

@@ -144,10 +144,14 @@ class _LockTable:
 
     def __init__(self, rows: Sequence[_Process]) -> None:
         self.of: dict[Party, list[_LockRow]] = {}
+        self.statements: dict[Party, str] = {}
+        """The first word of what each runs, in capitals."""
         self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}
         self._conflicting: dict[tuple[LockTag, str], tuple[dict[Party, str], set[Party]]] = {}
         for row in rows:
             party = Party(row["leader_pid"] or row["pid"], row["gid"])
+            if row["pid"] == party.pid:
+                self.statements[party] = (row["query"] or "").lstrip()[:20].partition(" ")[0].upper()
             for columns in row["locks"]:
                 lock = _lock_row(columns, row["pid"], party.pid)
                 self.of.setdefault(party, []).append(lock)
@@ -219,16 +223,30 @@ def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:
     waiters, blockers = table.of[Party(request.leader)], table.of.get(blocker, [])
     tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
     written = {lock.tag for lock in blockers if _is_held(lock, _WRITES)}
-    shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
+    shared: list[LockTag] = []
+    if _may_write_a_key(table.statements.get(Party(request.leader), ""), waiters):
+        shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
     about = target.subject(request.tag, [lock.tag for lock in tuples_held], shared, blocker)
     if about.kind != "row" or about.transaction is None:
         return about
+    about = replace(about, wanted_mode=tuples_held[0].mode)
     row = LockTag("relation", about.database, about.relations[0])
-    if any(lock.mode == _KEY_SHARE for lock in tuples_held):
+    if about.wanted_mode == _KEY_SHARE:
         return replace(about, referencing=_relations(waiters), checking="waiter")
     if row not in written and any(_is_held(lock, _LOCKS_ROWS) and lock.tag == row for lock in blockers):
         return replace(about, referencing=_relations(blockers), checking="blocker")
     return about
+
+
+def _may_write_a_key(statement: str, waiters: Sequence[_LockRow]) -> bool:
+    """Whether a wait without a tuple lock can be about a unique key.
+
+    Otherwise the waiter is itself one of several that have locked the row: then it takes no tuple lock
+    (heap_update, src/backend/access/heap/heapam.c), and nothing tells which row that is.
+    """
+    if statement in ("INSERT", "COPY", "MERGE"):
+        return True
+    return statement != "DELETE" and not any(_is_held(lock, _LOCKS_ROWS) for lock in waiters)
 
 
 def _relations(locks: Sequence[_LockRow]) -> tuple[int, ...]:

@@ -75,6 +75,9 @@ def subject(
             return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
         case "object" if tag.classid == _PG_DATABASE and tag.objid:
             return Subject("database", tag.objid)
+        case "object" if tag.classid == _PG_DATABASE:
+            # PreCommit_Notify, src/backend/commands/async.c: commits that notify come one after the other.
+            return Subject("other", words="commit with NOTIFY")
         case "object" if tag.classid and tag.objid:
             address = tag.classid, tag.objid, tag.objsubid or 0
             return Subject("object", tag.database, words=_object(tag), address=address)

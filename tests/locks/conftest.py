@@ -1,16 +1,31 @@
-"""Roles, and servers that a test may stop."""
+"""Those who play in a scenario, roles, and servers that a test may stop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from tests.locks.acting import DsnAs
+from tests.locks.scenarios.cast import Cast
 from tests.server_places import server_directory
-from tests.sessions import Database, MakeRole
+from tests.sessions import Connect, Database, MakeRole
+
+
+@pytest.fixture
+def undo(server: EmbeddedServer) -> Iterator[ExitStack]:
+    """What is done when all connections are closed."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def cast(server: EmbeddedServer, database: Database, undo: ExitStack, connect: Connect) -> Cast:
+    """Nobody yet: a scenario lets them enter."""
+    return Cast(server, database, connect, undo)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import asyncio
 import psycopg
 
 from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.watch import LockWatch
 
@@ -28,10 +28,15 @@ def edges_of(picture: LockPicture) -> set[tuple[int, int]]:
 
 
 def edges_of_server(dsn: str) -> set[tuple[int, int]]:
-    """The same by pg_blocking_pids() of every session."""
+    """The same by the server's own functions, asked for every process that is there or in the lock table."""
     query = """
-        SELECT coalesce(leader_pid, pid), unnest(pg_blocking_pids(pid))
-        FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0
+        SELECT coalesce(leader_pid, process.pid), unnest(pg_blocking_pids(process.pid)
+                                                         || pg_safe_snapshot_blocking_pids(process.pid))
+        FROM (
+            -- Before 18 a session that is still connecting is in the lock table only.
+            SELECT pid FROM pg_stat_get_activity(NULL) UNION SELECT pid FROM pg_locks WHERE pid IS NOT NULL
+        ) AS process
+        LEFT JOIN pg_stat_get_activity(NULL) AS activity ON activity.pid = process.pid
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
         return {(waiter, blocker) for waiter, blocker in connection.execute(query) if waiter != blocker}
@@ -46,14 +51,3 @@ def target_of(picture: LockPicture, waiter: int, blocker: int) -> str:
     ]
     assert len(found) == 1, f"one edge from {waiter} to {blocker}, not {found}"
     return found[0]
-
-
-def roots_of(picture: LockPicture) -> dict[int, tuple[int, int]]:
-    """Root blockers' pids with how many they block, and how many directly."""
-    return {root.pid: (picture.blocks(root), picture.blocks_directly(root)) for root in picture.roots}
-
-
-def kind_of(picture: LockPicture, waiter: int, blocker: int) -> str:
-    """`hard`, `soft` or `safe_snapshot`."""
-    waits = picture.waits(Party(waiter))
-    return next(edge.kind for edge in waits if edge.blocker.pid == blocker)

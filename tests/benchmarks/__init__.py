@@ -1,0 +1,1 @@
+"""Measurements that take too long for the suite, run by hand."""

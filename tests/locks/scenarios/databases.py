@@ -1,0 +1,89 @@
+"""Waits for a database, and databases that look alike."""
+
+from __future__ import annotations
+
+from tests.locks.scenarios.cast import Cast
+from tests.locks.scenarios.rows import accounts, row
+from tests.locks.scenarios.truth import Truth, hard, scenario
+
+
+@scenario()
+def database_dropped_behind_a_comment(cast: Cast) -> Truth:
+    name = cast.another_database()
+    holder, dropping = cast.session("holder"), cast.session("dropping", autocommit=True)
+    holder.execute(f"COMMENT ON DATABASE {name} IS 'held'".encode())
+    cast.waits(dropping, f"DROP DATABASE {name}")
+    return Truth((hard("dropping", "holder", f"database {name}"),), roots={"holder": 1})
+
+
+@scenario()
+def connection_to_a_template_that_is_being_copied(cast: Cast) -> Truth:
+    template, copy = cast.another_database(), cast.reserve_database()
+    holder, creator = cast.session("holder"), cast.session("creator", autocommit=True)
+    # Lets everybody connect, and nobody finish a CREATE DATABASE.
+    holder.execute("LOCK TABLE pg_database IN SHARE MODE")
+    cast.waits(creator, f"CREATE DATABASE {copy} TEMPLATE {template}")
+    cast.connecting("connecting", template)
+    return Truth(
+        (
+            hard("creator", "holder", "table pg_database"),
+            hard("connecting", "creator", f"database {template}"),
+        ),
+        roots={"holder": 2},
+    )
+
+
+@scenario()
+def template_copied_twice_at_once(cast: Cast) -> Truth:
+    template, copies = cast.another_database(), [cast.reserve_database() for _ in range(2)]
+    holder, first, second = (cast.session(part, autocommit=True) for part in ("holder", "first", "second"))
+    holder.execute("BEGIN; LOCK TABLE pg_database IN SHARE MODE")
+    for creator, copy in zip((first, second), copies, strict=True):
+        cast.waits(creator, f"CREATE DATABASE {copy} TEMPLATE {template}")
+    # Both share the template, and both only want to write to pg_database.
+    words = "table pg_database"
+    return Truth((hard("first", "holder", words), hard("second", "holder", words)), roots={"holder": 2})
+
+
+def _clones(cast: Cast) -> tuple[str, str]:
+    accounts(cast)
+    return cast.another_database(cast.database), cast.another_database(cast.database)
+
+
+@scenario()
+def table_of_one_oid_locked_in_two_databases(cast: Cast) -> Truth:
+    for part, name in zip(("one", "other"), _clones(cast), strict=True):
+        holder, waiter = (cast.session(f"{part} {role}", database=name) for role in ("holder", "waiter"))
+        holder.execute("LOCK TABLE accounts")
+        cast.waits(waiter, "SELECT * FROM accounts")
+    words = "table accounts"
+    return Truth(
+        (hard("one waiter", "one holder", words), hard("other waiter", "other holder", words)),
+        roots={"one holder": 1, "other holder": 1},
+    )
+
+
+@scenario()
+def row_of_one_oid_locked_in_two_databases(cast: Cast) -> Truth:
+    names = _clones(cast)
+    # There, another row is in that place.
+    cast.run("UPDATE accounts SET id = 142 WHERE id = 42", names[1])
+    for part, name in zip(("one", "other"), names, strict=True):
+        holder, waiter = (cast.session(f"{part} {role}", database=name) for role in ("holder", "waiter"))
+        holder.execute("UPDATE accounts SET balance = 1 WHERE id IN (42, 142)")
+        cast.waits(waiter, "DELETE FROM accounts WHERE id IN (42, 142)")
+    return Truth(
+        (hard("one waiter", "one holder", row(42)), hard("other waiter", "other holder", row(142))),
+        roots={"one holder": 1, "other holder": 1},
+    )
+
+
+@scenario()
+def table_of_one_oid_wanted_in_another_database(cast: Cast) -> Truth:
+    one, other = _clones(cast)
+    elsewhere = cast.session("elsewhere", database=one)
+    holder, waiter = cast.session("holder", database=other), cast.session("waiter", database=other)
+    elsewhere.execute("LOCK TABLE accounts")
+    holder.execute("SELECT * FROM accounts")
+    cast.waits(waiter, "LOCK TABLE accounts")
+    return Truth((hard("waiter", "holder", "table accounts"),), roots={"holder": 1}, innocents=("elsewhere",))

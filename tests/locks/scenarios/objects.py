@@ -1,0 +1,86 @@
+"""Waits for what isn't a table: schemas, types, functions, roles, and rows of the catalogs."""
+
+from __future__ import annotations
+
+from tests.locks.scenarios.cast import Cast
+from tests.locks.scenarios.truth import Truth, hard, scenario
+
+
+def _behind(cast: Cast, holds: str, wants: str, words: str) -> Truth:
+    holder, waiter = cast.sessions("holder", "waiter")
+    holder.execute(holds.encode())
+    cast.waits(waiter, wants)
+    return Truth((hard("waiter", "holder", words),), roots={"holder": 1})
+
+
+@scenario()
+def schema_dropped_behind_a_new_table_in_it(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA billing")
+    return _behind(cast, "CREATE TABLE billing.bills ()", "DROP SCHEMA billing CASCADE", "schema billing")
+
+
+@scenario()
+def table_made_in_a_schema_that_is_being_dropped(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA billing")
+    return _behind(cast, "DROP SCHEMA billing", "CREATE TABLE billing.bills ()", "schema billing")
+
+
+@scenario()
+def role_dropped_behind_a_comment(cast: Cast) -> Truth:
+    role = cast.role()
+    return _behind(cast, f"COMMENT ON ROLE {role} IS 'held'", f"DROP ROLE {role}", f"role {role}")
+
+
+@scenario()
+def type_dropped_behind_a_comment(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA audit; CREATE TYPE audit.mood AS ENUM ('fine')")
+    return _behind(cast, "COMMENT ON TYPE audit.mood IS 'held'", "DROP TYPE audit.mood", "type audit.mood")
+
+
+FUNCTION = "FUNCTION audit.double(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1'"
+
+
+@scenario()
+def function_renamed_twice(cast: Cast) -> Truth:
+    cast.run(f"CREATE SCHEMA audit; CREATE {FUNCTION}")
+    return _behind(
+        cast,
+        "ALTER FUNCTION audit.double(int) RENAME TO twice",
+        "ALTER FUNCTION audit.double(int) RENAME TO two_times",
+        "function audit.double(integer)",
+    )
+
+
+@scenario()
+def function_replaced_twice(cast: Cast) -> Truth:
+    cast.run(f"CREATE SCHEMA audit; CREATE {FUNCTION}")
+    holder, waiter = cast.sessions("holder", "waiter")
+    query = "SELECT oid, ctid::text FROM pg_proc WHERE proname = 'double'"
+    oid, place = holder.execute(query).fetchall()[0]
+    holder.execute(f"CREATE OR REPLACE {FUNCTION}".encode())
+    cast.waits(waiter, f"CREATE OR REPLACE {FUNCTION}")
+    # The catalogs have primary keys from 14 on.
+    key = f"oid={oid}" if cast.version >= 14 else f"at {place.strip('()')}"
+    return Truth((hard("waiter", "holder", f"row of pg_proc ({key})"),), roots={"holder": 1})
+
+
+@scenario()
+def table_of_one_name_created_twice(cast: Cast) -> Truth:
+    # Meets a key of pg_type, since a table has a row type; the server doesn't tell which catalog's.
+    return _behind(cast, "CREATE TABLE twins ()", "CREATE TABLE twins ()", "")
+
+
+@scenario()
+def schema_of_one_name_created_twice(cast: Cast) -> Truth:
+    return _behind(cast, "CREATE SCHEMA twins", "CREATE SCHEMA twins", "")
+
+
+@scenario()
+def enum_label_added_twice(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA audit; CREATE TYPE audit.mood AS ENUM ('fine')")
+    return _behind(
+        cast,
+        "ALTER TYPE audit.mood ADD VALUE 'glad'",
+        "ALTER TYPE audit.mood ADD VALUE 'sad'",
+        "type audit.mood",
+    )

@@ -1,0 +1,192 @@
+"""Waits for a row: its current holder, the queue behind it, and several holders at once."""
+
+from __future__ import annotations
+
+from tests.locks.scenarios.cast import Cast, Session
+from tests.locks.scenarios.truth import Truth, hard, scenario, soft
+
+ADD = "UPDATE accounts SET balance = balance + 1 WHERE id = %s"
+
+
+def accounts(cast: Cast) -> None:
+    """A table with the rows 40 to 45."""
+    cast.run(
+        "CREATE TABLE accounts (id int PRIMARY KEY, email text UNIQUE, balance int);"
+        "INSERT INTO accounts SELECT n, n || '@real.example', 0 FROM generate_series(40, 45) AS n"
+    )
+
+
+def add(session: Session, account: int) -> None:
+    """Changes a row."""
+    session.execute(ADD, [account])
+
+
+def row(account: int) -> str:
+    """That row in words."""
+    return f"row of accounts (id={account})"
+
+
+def transaction_id(session: Session) -> str:
+    """The id of the session's transaction, which gets one if it has none."""
+    found = session.execute("SELECT pg_current_xact_id()::text").fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+def end_of(transaction: str) -> str:
+    """That transaction's end in words."""
+    return f"end of transaction {transaction}"
+
+
+@scenario()
+def chain_behind_an_idle_transaction(cast: Cast) -> Truth:
+    accounts(cast)
+    sessions = cast.sessions("root", "first", "second", "third")
+    for n, session in enumerate(sessions):
+        add(session, 42 - n)
+    for n, session in enumerate(sessions[1:]):
+        cast.waits(session, ADD, [42 - n])
+    return Truth(
+        (hard("first", "root", row(42)), hard("second", "first", row(41)), hard("third", "second", row(40))),
+        roots={"root": 3},
+        causes={"root": "idle_in_transaction"},
+    )
+
+
+def _fan(cast: Cast, waiters: list[str]) -> Truth:
+    accounts(cast)
+    add(cast.session("holder"), 42)
+    for waiter in cast.sessions(*waiters):
+        cast.waits(waiter, ADD, [42])
+    first, *others = waiters
+    # The first in the queue holds the row's tuple lock; the others want that.
+    edges = [hard(first, "holder", row(42)), *(hard(one, first, row(42)) for one in others)]
+    edges += [soft(one, ahead, row(42)) for n, one in enumerate(others) for ahead in others[:n]]
+    return Truth(tuple(edges), roots={"holder": len(waiters)}, causes={"holder": "idle_in_transaction"})
+
+
+@scenario()
+def fan_of_three_on_a_row(cast: Cast) -> Truth:
+    return _fan(cast, ["first", "second", "third"])
+
+
+@scenario()
+def fan_of_sixty_on_a_row(cast: Cast) -> Truth:
+    return _fan(cast, [f"waiter {n}" for n in range(1, 61)])
+
+
+@scenario()
+def row_held_by_a_statement_that_waits_elsewhere(cast: Cast) -> Truth:
+    accounts(cast)
+    keeper, middle, last = cast.sessions("keeper", "middle", "last")
+    keeper.execute("SELECT pg_advisory_xact_lock(9)")
+    add(middle, 42)
+    cast.waits(middle, "SELECT pg_advisory_xact_lock(9)")
+    cast.waits(last, "SELECT * FROM accounts WHERE id = 42 FOR UPDATE")
+    return Truth(
+        (hard("middle", "keeper", "advisory lock 9"), hard("last", "middle", row(42))), roots={"keeper": 2}
+    )
+
+
+@scenario()
+def row_shared_by_two_and_written_by_a_third(cast: Cast) -> Truth:
+    accounts(cast)
+    one, other, writer = cast.sessions("one", "other", "writer")
+    for sharer in (one, other):
+        # An id for each, in this order: the server waits for a multixact's members in the order of ids.
+        transaction_id(sharer)
+        sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
+    cast.waits(writer, ADD, [41])
+    return Truth(
+        (hard("writer", "one", row(41), also_held_by=("other",)),), roots={"one": 1}, innocents=("other",)
+    )
+
+
+@scenario()
+def row_shared_by_two_of_which_one_writes(cast: Cast) -> Truth:
+    accounts(cast)
+    stays, upgrades = cast.sessions("stays", "upgrades")
+    held = transaction_id(stays)
+    for sharer in (stays, upgrades):
+        sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
+    cast.waits(upgrades, ADD, [41])
+    # Nothing in the lock table says which row: who has locked it already takes no tuple lock.
+    return Truth((hard("upgrades", "stays", end_of(held)),), roots={"stays": 1})
+
+
+@scenario()
+def row_shared_by_two_that_write_elsewhere(cast: Cast) -> Truth:
+    accounts(cast)
+    stays, upgrades = cast.sessions("stays", "upgrades")
+    held = transaction_id(stays)
+    for sharer, own in ((stays, 42), (upgrades, 43)):
+        sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
+        add(sharer, own)
+    cast.waits(upgrades, "DELETE FROM accounts WHERE id = 41")
+    # Both write to the table, and yet it isn't about a unique key.
+    return Truth(
+        (hard("upgrades", "stays", end_of(held)),),
+        roots={"stays": 1},
+        causes={"stays": "idle_in_transaction"},
+    )
+
+
+@scenario()
+def row_shared_behind_a_writer(cast: Cast) -> Truth:
+    accounts(cast)
+    writer, sharer, key_sharer = cast.sessions("writer", "sharer", "key sharer")
+    add(writer, 43)
+    key_sharer.execute("SELECT * FROM accounts WHERE id = 43 FOR KEY SHARE")
+    cast.waits(sharer, "SELECT * FROM accounts WHERE id = 43 FOR SHARE")
+    return Truth(
+        (hard("sharer", "writer", row(43)),),
+        roots={"writer": 1},
+        innocents=("key sharer",),
+        causes={"writer": "idle_in_transaction"},
+    )
+
+
+@scenario()
+def row_locked_in_a_savepoint(cast: Cast) -> Truth:
+    accounts(cast)
+    holder, waiter, free = cast.sessions("holder", "waiter", "free")
+    holder.execute("SAVEPOINT a")
+    add(holder, 44)
+    holder.execute("SAVEPOINT b")
+    add(holder, 45)
+    holder.execute("ROLLBACK TO SAVEPOINT b")
+    add(free, 45)
+    cast.waits(waiter, ADD, [44])
+    return Truth((hard("waiter", "holder", row(44)),), roots={"holder": 1}, innocents=("free",))
+
+
+@scenario()
+def row_locked_in_a_savepoint_that_was_rolled_back(cast: Cast) -> Truth:
+    accounts(cast)
+    former, holder, waiter = cast.sessions("former", "holder", "waiter")
+    former.execute("SAVEPOINT a")
+    add(former, 44)
+    waiting = cast.waits(holder, ADD, [44])
+    former.execute("ROLLBACK TO SAVEPOINT a")
+    waiting.result()
+    cast.waits(waiter, ADD, [44])
+    return Truth((hard("waiter", "holder", row(44)),), roots={"holder": 1}, innocents=("former",))
+
+
+@scenario()
+def rows_of_a_partition(cast: Cast) -> Truth:
+    cast.run(
+        "CREATE TABLE bookings (id int PRIMARY KEY, n int) PARTITION BY LIST (id);"
+        "CREATE TABLE bookings_1 PARTITION OF bookings FOR VALUES IN (1);"
+        "CREATE TABLE bookings_2 PARTITION OF bookings FOR VALUES IN (2);"
+        "INSERT INTO bookings VALUES (1, 0), (2, 0)"
+    )
+    holder, waiter, innocent = cast.sessions("holder", "waiter", "innocent")
+    holder.execute("UPDATE bookings SET n = 1 WHERE id = 1")
+    innocent.execute("UPDATE bookings SET n = 1 WHERE id = 2")
+    cast.waits(waiter, "UPDATE bookings SET n = 2")
+    return Truth(
+        (hard("waiter", "holder", "row of bookings_1 (id=1)"),),
+        roots={"holder": 1},
+        innocents=("innocent",),
+    )

@@ -1,0 +1,136 @@
+"""Every scenario, as our reader sees it: against what is true, and against the server's own word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
+from pgwatch_tests.locks.diagnose import diagnose
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import lock_json
+from tests.locks.looking import edges_of_server, look
+from tests.locks.scenarios import CATALOGUE
+from tests.locks.scenarios.cast import Cast
+from tests.locks.scenarios.truth import Link, Scenario, Truth, in_turn
+from tests.server_places import server_directory
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Leaves out what this major can't do; `python -m tests.matrix` shows which and why."""
+    if "scenario" in metafunc.fixturenames:
+        major = int(find_programs().version().partition(".")[0])
+        possible = [one for one in CATALOGUE if one.since <= major]
+        metafunc.parametrize("scenario", possible, ids=str)
+
+
+@pytest.fixture
+def server(
+    scenario: Scenario, server: EmbeddedServer, programs: ServerPrograms, template: Path
+) -> Iterator[EmbeddedServer]:
+    """The worker's server, or one with the scenario's own settings."""
+    if not scenario.settings:
+        yield server
+        return
+    with EmbeddedServer(programs, server_directory(), scenario.settings, template) as own:
+        yield own
+
+
+def test_scenario(scenario: Scenario, cast: Cast, server: EmbeddedServer) -> None:
+    truth = scenario.play(cast)
+    picture = look(cast.dsn)
+    accused = {part for link in truth.edges for part in (link.waiter, link.blocker)}
+    assert accused | set(truth.innocents) == cast.parts, "each part is in the truth"
+    assert not accused & set(truth.innocents)
+    assert edges(picture, cast) == edges_in(truth)
+    assert server_says(server, cast) == {
+        (link.waiter, "a prepared transaction" if cast.party(link.blocker).pid == 0 else link.blocker)
+        for link in truth.edges
+    }
+    assert roots(picture, cast) == {
+        root: (count, sum(link.blocker == root for link in truth.edges))
+        for root, count in truth.roots.items()
+    }
+    assert picture.snapshot.blocked == len({link.waiter for link in truth.edges})
+    assert deadlocks(picture, cast) == {in_turn(cycle) for cycle in truth.deadlocks}
+    assert picture.snapshot.probable_deadlocks == ()
+    assert {part: diagnose(picture, cast.party(part)).cause for part in truth.causes} == truth.causes
+    check_document(picture, cast, truth)
+    check_targets(picture, cast, truth)
+
+
+def test_each_scenario_has_a_name_of_its_own_and_a_reason_to_be_left_out() -> None:
+    names = [one.name for one in CATALOGUE]
+    assert len(set(names)) == len(names)
+    assert all(one.because for one in CATALOGUE if one.since > 13)
+
+
+def edges(picture: LockPicture, cast: Cast) -> set[tuple[str, str, str]]:
+    return {
+        (cast.part(edge.waiter), cast.part(edge.blocker), edge.kind) for edge in picture.snapshot.shown_edges
+    }
+
+
+def edges_in(truth: Truth) -> set[tuple[str, str, str]]:
+    return {(link.waiter, link.blocker, link.kind) for link in truth.edges}
+
+
+def server_says(server: EmbeddedServer, cast: Cast) -> set[tuple[str, str]]:
+    return {
+        (cast.part(Party(waiter)), cast.part(Party(blocker)) if blocker else "a prepared transaction")
+        for waiter, blocker in edges_of_server(server.dsn())
+    }
+
+
+def roots(picture: LockPicture, cast: Cast) -> dict[str, tuple[int, int]]:
+    return {cast.part(root): (picture.blocks(root), picture.blocks_directly(root)) for root in picture.roots}
+
+
+def deadlocks(picture: LockPicture, cast: Cast) -> set[tuple[str, ...]]:
+    return {in_turn(map(cast.part, cycle)) for cycle in picture.snapshot.deadlocks}
+
+
+def check_document(picture: LockPicture, cast: Cast, truth: Truth) -> None:
+    document = json.loads(lock_json.document(picture.snapshot))
+    assert {
+        (
+            cast.part(Party(edge["waiter_pid"])),
+            cast.part(Party(edge["blocker_pid"], edge["blocker_gid"] or "")),
+            edge["kind"],
+        )
+        for edge in document["edges"]
+    } == edges_in(truth)
+    assert len(document["edges"]) == len(truth.edges)
+    assert {
+        cast.part(Party(root["pid"], root["gid"] or "")): root["blocks"] for root in document["roots"]
+    } == truth.roots
+    assert {in_turn(cast.part(Party(pid)) for pid in cycle) for cycle in document["deadlocks"]} == {
+        in_turn(cycle) for cycle in truth.deadlocks
+    }
+
+
+def check_targets(picture: LockPicture, cast: Cast, truth: Truth) -> None:
+    shown = {
+        (cast.part(edge.waiter), cast.part(edge.blocker)): edge.lock.target
+        for edge in picture.snapshot.shown_edges
+    }
+    wrong = {
+        (link.waiter, link.blocker): (shown[link.waiter, link.blocker], link.target)
+        for link in truth.edges
+        if not says(link, shown[link.waiter, link.blocker])
+    }
+    assert not wrong, "targets: shown, true"
+    beside = {
+        (cast.part(edge.waiter), cast.part(edge.blocker)): tuple(map(cast.part, edge.lock.also_held_by))
+        for edge in picture.snapshot.shown_edges
+    }
+    assert beside == {(link.waiter, link.blocker): link.also_held_by for link in truth.edges}
+
+
+def says(link: Link, shown: str) -> bool:
+    """Whether these are the words of the truth, or they and more in brackets."""
+    return link.target in ("", shown) or shown.startswith(f"{link.target} (")
