@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.snapshot_file import Recording
 from pgwatch_tests.tui.app import Dashboard
@@ -45,7 +46,10 @@ async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ..
         assert recording.leaks is not None
         return recording.leaks
 
-    app = Dashboard(read_locks, read_leaks, clock=lambda: 0.0)
+    async def act(_: Action) -> Outcome:
+        raise AssertionError("nothing is done in a picture")
+
+    app = Dashboard(read_locks, read_leaks, act=act, clock=lambda: 0.0)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         for key in keys:
