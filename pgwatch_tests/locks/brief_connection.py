@@ -18,9 +18,9 @@ from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+from pgwatch_tests.server.deadline import within
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
-# A stopped server doesn't look at its own timeouts.
 ANSWER_DEADLINE_S = 3.0
 _MAINTENANCE_DATABASE = "postgres"
 _HEAD_START_S = 0.5
@@ -77,25 +77,11 @@ class BriefConnection:
             return await cursor.fetchall()
 
     async def _within_deadline(self, work: Coroutine[None, None, T]) -> T:
-        task = asyncio.create_task(work)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=ANSWER_DEADLINE_S)
-        except asyncio.CancelledError:
-            self._abandon(task)
-            raise
-        if not done:
-            self._abandon(task)
-            raise ConnectionLostError(f"the server hasn't answered for {ANSWER_DEADLINE_S:g} s; {self.told}")
         try:
             with lost_connection(self._settings.dsn):
-                return task.result()
+                return await within(ANSWER_DEADLINE_S, work, self.close)
         except ConnectionLostError as error:
             raise ConnectionLostError(f"{error}; {self.told}") from None
-
-    def _abandon(self, task: asyncio.Task[T]) -> None:
-        # Closed first: with the connection still active, psycopg would wait for the server's farewell.
-        self.close()
-        task.cancel()
 
 
 async def connect_to(settings: Settings, database: str) -> BriefConnection:

@@ -20,11 +20,11 @@ from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import Row, SessionLimits, lost_connection
+from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
 from pgwatch_tests.server.opening import Opening
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
-# A server that is stuck inside its lock manager, or stopped, doesn't look at its own timeouts.
 POLL_DEADLINE_S = 3.0
 _NAMES_AT_ONCE_S = 0.1
 _NAMES_IN_TIME_S = 1.0
@@ -146,18 +146,9 @@ class LockWatch:
         self._server = f"{connection.info.host}:{connection.info.port}"
 
     async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
-        task = asyncio.create_task(poll)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=POLL_DEADLINE_S)
-        except asyncio.CancelledError:
-            self._abandon(task)
-            raise
-        if not done:
-            self._abandon(task)
-            raise ConnectionLostError(f"the server hasn't answered for {POLL_DEADLINE_S:g} s")
         try:
             with lost_connection(self._settings.dsn):
-                return task.result()
+                return await within(POLL_DEADLINE_S, poll, self._disconnect)
         except psycopg.Error as error:
             self._disconnect()
             raise NotCheckedError(
@@ -166,11 +157,6 @@ class LockWatch:
         except ConnectionLostError:
             self._disconnect()
             raise
-
-    def _abandon(self, task: asyncio.Task[T]) -> None:
-        # Closed first: with the connection still active, psycopg would wait for the server's farewell.
-        self._disconnect()
-        task.cancel()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
