@@ -4,6 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
+
+Confidence = Literal["marker", "transaction", "1 of N", "unknown"]
+LeftoverKind = Literal[
+    "schema",
+    "idle_in_transaction",
+    "prepared_transaction",
+    "advisory_lock",
+    "database",
+    "replication_slot",
+    "temporary_schema",
+    "large_object",
+    "unlogged_table",
+    "setting",
+    "disabled_trigger",
+    "invalid_index",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Some rows of a table, and which test left them: a guess is never shown as a fact.
+
+    `confidence` says how that is known: `marker`, the value names the test; `transaction`, the test's own
+    transaction wrote the row; `1 of N`, `test` names the N that ran then; `unknown`, and `test` is empty.
+    """
+
+    test: str
+    confidence: Confidence
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +51,8 @@ class TableLeak:
     newest: datetime | None = None
     samples: tuple[str, ...] = ()
     """A few matching values, truncated."""
+    attribution: tuple[Attribution, ...] = ()
+    """Empty if it wasn't asked who left them; else its rows add up to `rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +63,47 @@ class Skipped:
     table: str
     reason: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something beside rows that was left behind. `age_s` is in seconds; None where nothing tells."""
+
+    kind: LeftoverKind
+    name: str
+    detail: str = ""
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A kind of leftover that couldn't be looked for, or not fully: why, and what would help."""
+
+    kind: LeftoverKind
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A `schema`, `schema.table` or `schema.table.column` that the settings leave out, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineUse:
+    """The state before the suite that a check compares with, and how it did.
+
+    `way`: `snapshot`, every table was looked at; `statistics`, those that the server's statistics prove
+    untouched were left out. `detail` says why it went that way.
+    """
+
+    taken_at: datetime
+    way: Literal["snapshot", "statistics"]
+    detail: str = ""
+    tables_untouched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +118,13 @@ class LeakReport:
     tables: tuple[TableLeak, ...]
     skipped: tuple[Skipped, ...]
     duration_s: float
+    mode: Literal["marked", "any"] = "marked"
+    baseline: BaselineUse | None = None
+    leftovers: tuple[Leftover, ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    kinds_checked: tuple[LeftoverKind, ...] = ()
+    """Which kinds of leftovers were looked for at all."""
+    ignored: tuple[Ignored, ...] = ()
 
     @property
     def total(self) -> int:
@@ -53,5 +133,5 @@ class LeakReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every table was checked."""
-        return not self.skipped
+        """Whether every table, and every kind of leftover that was asked for, was checked."""
+        return not self.skipped and not self.unchecked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.model import BaselineUse, LeakReport, Leftover, Skipped, TableLeak
 
 
 def document(report: LeakReport) -> str:
@@ -17,15 +17,19 @@ def document(report: LeakReport) -> str:
             "server_version": report.server_version,
             "database": report.database,
             "markers": report.markers,
-            "mode": "marked",
-            "baseline": None,
+            "mode": report.mode,
+            "baseline": report.baseline and _baseline(report.baseline),
             # What was looked for at all: an empty `leftovers` says nothing about what isn't named here.
-            "checked": ["rows"],
+            "checked": ["rows", *report.kinds_checked],
             "total": report.total,
             "complete": report.complete,
             "tables": [_table(leak) for leak in report.tables],
             "skipped": [_skipped(table) for table in report.skipped],
-            "leftovers": [],
+            "leftovers": [_leftover(leftover) for leftover in report.leftovers],
+            "unchecked": [
+                {"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked
+            ],
+            "ignored": [{"what": one.what, "reason": one.reason} for one in report.ignored],
         },
         indent=2,
     )
@@ -40,7 +44,28 @@ def _table(leak: TableLeak) -> dict[str, object]:
         "oldest": _time(leak.oldest),
         "newest": _time(leak.newest),
         "samples": leak.samples,
-        "attribution": [],
+        "attribution": [
+            {"test": one.test or None, "confidence": one.confidence, "rows": one.rows}
+            for one in leak.attribution
+        ],
+    }
+
+
+def _leftover(leftover: Leftover) -> dict[str, object]:
+    return {
+        "kind": leftover.kind,
+        "name": leftover.name,
+        "detail": leftover.detail,
+        "age_s": leftover.age_s,
+    }
+
+
+def _baseline(baseline: BaselineUse) -> dict[str, object]:
+    return {
+        "taken_at": _time(baseline.taken_at),
+        "way": baseline.way,
+        "detail": baseline.detail,
+        "tables_untouched": baseline.tables_untouched,
     }
 
 

@@ -55,6 +55,8 @@ def test_the_document_is_the_one_that_was_promised() -> None:
             {"schema": "public", "table": "secret", "reason": "no SELECT privilege", "hint": "GRANT …"}
         ],
         "leftovers": [],
+        "unchecked": [],
+        "ignored": [],
     }
 
 
