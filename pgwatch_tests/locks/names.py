@@ -210,7 +210,8 @@ class NameCache:
         if row is None or row[0] is None:
             self.lookups.rest([key])
         else:
-            self._objects[key] = str(row[0])
+            # As tables are named: without the schema that goes without saying.
+            self._objects[key] = str(row[0]).replace(" public.", " ", 1)
 
     async def _resolve_rows(self, subjects: Sequence[Subject]) -> None:
         wanted: dict[_Address, set[int]] = {}
