@@ -64,7 +64,13 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     async def run() -> int:
         async with LockWatch(settings) as watch:
             doing = None if settings.read_only else partial(act, settings)
-            app = Dashboard(watch.read, partial(read_leaks, watch), act=doing, refresh_s=settings.refresh_s)
+            app = Dashboard(
+                watch.read,
+                partial(read_leaks, watch),
+                act=doing,
+                read_held=watch.held,
+                refresh_s=settings.refresh_s,
+            )
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, app.exit, 0)
             return await run_until_left(app)

@@ -15,7 +15,8 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
 from pgwatch_tests.locks.deadlock_counts import DeadlockReader
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot
+from pgwatch_tests.locks.held import held_locks
+from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
@@ -91,6 +92,10 @@ class LockWatch:
             pause_s = look_again(first, snapshot)
         await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
+
+    async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
+        """All locks of a session or prepared transaction; None if they couldn't be read in time."""
+        return await held_locks(self._names, party)
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)

@@ -28,7 +28,7 @@ from pgwatch_tests.reports import contention_json, leak_json, lock_json
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
-from pgwatch_tests.tui.screens.detail import detail_screen
+from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.terminal import end_with_terminal
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
@@ -46,6 +46,7 @@ class Dashboard(App[int]):
     """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
 
     `act` does what its user confirms, and may raise PgwatchError; without one the dashboard only looks.
+    `read_held` reads all locks of one session, for its detail.
     `clock` is monotonic, in seconds; `export_to` is the directory that exports are written to.
     """
 
@@ -82,6 +83,7 @@ class Dashboard(App[int]):
         read_leaks: Callable[[], Awaitable[LeakReport]],
         *,
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
+        read_held: ReadHeld | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
@@ -89,6 +91,7 @@ class Dashboard(App[int]):
         super().__init__()
         self.animation_level = "none"
         self._act = act
+        self._read_held = read_held
         self._clock = clock
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
@@ -274,7 +277,7 @@ class Dashboard(App[int]):
         """Shows everything about the selected session."""
         party = self._selected()
         if party is not None and self._snapshot is not None:
-            self.push_screen(detail_screen(LockPicture(self._snapshot), party))
+            self.push_screen(DetailScreen(LockPicture(self._snapshot), party, self._read_held))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
