@@ -36,8 +36,10 @@ class LockPicture:
     def waits(self) -> Mapping[Party, tuple[Edge, ...]]:
         """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
         found: dict[Party, list[Edge]] = {}
-        for edge in sorted(self.snapshot.shown_edges, key=lambda edge: (edge.kind == "soft", edge.blocker)):
+        for edge in self.snapshot.shown_edges:
             found.setdefault(edge.waiter, []).append(edge)
+        for edges in found.values():
+            edges.sort(key=lambda edge: (edge.kind == "soft", edge.blocker.pid, edge.blocker.gid))
         return {waiter: tuple(edges) for waiter, edges in found.items()}
 
     @cached_property
@@ -48,7 +50,7 @@ class LockPicture:
             for waiter, edges in self.waits.items()
         }
         trees = self.graph.forest(hard)
-        return tuple(sorted(trees, key=lambda tree: (-len(self.graph.blocked_by(tree.node)), tree.node)))
+        return tuple(sorted(trees, key=lambda tree: (-self.blocks(tree.node), tree.node)))
 
     @cached_property
     def roots(self) -> tuple[Party, ...]:
@@ -57,7 +59,7 @@ class LockPicture:
 
     def blocks(self, party: Party) -> int:
         """How many wait for `party`, directly or through others."""
-        return len(self.graph.blocked_by(party))
+        return self.graph.blocks(party)
 
     def blocks_directly(self, party: Party) -> int:
         """How many wait for `party` itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict, cast
@@ -80,15 +80,31 @@ class _Process(TypedDict):
     sampled_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _LockRow:
     tag: LockTag
+    key: tuple[object, ...]
+    """The tag's fields: with hundreds in one queue, tags are compared a million times."""
     mode: str
     granted: bool
     virtualtransaction: str
     waitstart: float | None
     pid: int
     """The process itself: a parallel worker's own, not its leader's."""
+
+
+class _Locks:
+    """What one party holds and asks for, looked through once and not for each of its edges."""
+
+    def __init__(self, rows: Iterable[_LockRow] = ()) -> None:
+        self.rows = list(rows)
+        self.requests = [lock for lock in self.rows if not lock.granted]
+        self.tuples = [lock for lock in self.rows if lock.granted and lock.tag.type == "tuple"]
+        self.written = [lock.tag for lock in self.rows if _is_held(lock, _WRITES)]
+        self.rows_locked_in = [lock.tag for lock in self.rows if _is_held(lock, _LOCKS_ROWS)]
+
+
+_NO_LOCKS = _Locks()
 
 
 async def read(connection: AsyncConnection[tuple[object, ...]], database: str, server: str) -> LockSnapshot:
@@ -106,16 +122,19 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
     """The snapshot that the rows of queries/locks.sql say. Pure."""
     # The statement's own session is always there, so there is a first row to take the time from.
     sampled_at = rows[0]["sampled_at"]
-    held: dict[Party, list[_LockRow]] = {}
+    locks: dict[Party, list[_LockRow]] = {}
     for row in rows:
         party = Party(row["leader_pid"] or row["pid"], row["gid"])
-        held.setdefault(party, []).extend(_lock_row(lock, row["pid"]) for lock in row["locks"])
+        locks.setdefault(party, []).extend(_lock_row(lock, row["pid"]) for lock in row["locks"])
+    held = {party: _Locks(of_party) for party, of_party in locks.items()}
+    # One object for one party: the graph's look-ups then needn't compare fields.
+    parties = {party.pid: party for party in held if party.pid}
     edges: list[Edge] = []
     for row in rows:
         if row["application_name"] == OWN_NAME:
             continue  # a look-up of ours, which gives up in a moment
         if row["blockers"]:
-            edges.extend(_edges(row, held, sampled_at))
+            edges.extend(_edges(row, held, parties, sampled_at))
         edges.extend(
             Edge(
                 Party(row["pid"]),
@@ -138,49 +157,59 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
     )
 
 
-def _edges(row: _Process, held: dict[Party, list[_LockRow]], sampled_at: float) -> Iterable[Edge]:
-    waiter = Party(row["pid"])
-    requests = [lock for lock in held[waiter] if not lock.granted]
-    for blocker in _blockers(row, requests, held):
-        kind, request, held_mode = _relation_between(requests, held.get(blocker, []))
+def _edges(
+    row: _Process, held: Mapping[Party, _Locks], parties: Mapping[int, Party], sampled_at: float
+) -> Iterable[Edge]:
+    waiter = parties.get(row["pid"]) or Party(row["pid"])
+    own = held[waiter]
+    waits = {request: _wait(request) for request in own.requests}
+    # What edges of one queue have in common is one object: there is an edge for each pair in it.
+    waited_locks: dict[tuple[_LockRow, str | None], WaitedLock] = {}
+    subjects: dict[_LockRow, Subject] = {}
+    for blocker in _blockers(row, own.requests, held, parties):
+        theirs = held.get(blocker, _NO_LOCKS)
+        kind, request, held_mode = _relation_between(own.requests, theirs.rows)
+        lock = waited_locks.get((request, held_mode))
+        if lock is None:
+            lock = waited_locks[request, held_mode] = WaitedLock(
+                request.tag.type, request.mode, held_mode, ""
+            )
+        about = subjects.get(request)
+        if about is None:
+            about = _subject(request, blocker, own, theirs)
+            if request.tag.type == "tuple":  # the same, whoever is in the way
+                subjects[request] = about
         wait_s = None if request.waitstart is None else max(0.0, sampled_at - request.waitstart)
-        about = _subject(request, blocker, held[waiter], held.get(blocker, []))
-        yield Edge(
-            waiter,
-            blocker,
-            kind,
-            WaitedLock(request.tag.type, request.mode, held_mode, ""),
-            Wait(
-                request.pid,
-                request.virtualtransaction,
-                request.tag,
-                request.mode,
-                None if request.waitstart is None else datetime.fromtimestamp(request.waitstart, UTC),
-            ),
-            wait_s,
-            about,
-        )
+        yield Edge(waiter, blocker, kind, lock, waits[request], wait_s, about)
+
+
+def _wait(request: _LockRow) -> Wait:
+    started = None if request.waitstart is None else datetime.fromtimestamp(request.waitstart, UTC)
+    return Wait(request.pid, request.virtualtransaction, request.tag, request.mode, started)
 
 
 def _blockers(
-    row: _Process, requests: Sequence[_LockRow], held: dict[Party, list[_LockRow]]
+    row: _Process,
+    requests: Sequence[_LockRow],
+    held: Mapping[Party, _Locks],
+    parties: Mapping[int, Party],
 ) -> Iterable[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
     for pid in sorted(set(row["blockers"]) - {row["pid"]}):
         if pid:
-            yield Party(pid)
+            yield parties.get(pid) or Party(pid)
             continue
         # Prepared transactions are all pid 0: those that hold what is asked for are meant.
         holders = [
             party
             for party, locks in held.items()
-            if not party.pid and any(_conflicts(request, lock) for request in requests for lock in locks)
+            if not party.pid and any(_conflicts(request, lock) for request in requests for lock in locks.rows)
         ]
         yield from sorted(holders) or [Party(0)]
 
 
 def _conflicts(request: _LockRow, lock: _LockRow) -> bool:
-    return request.tag == lock.tag and modes.conflict(request.mode, lock.mode)
+    return request.key == lock.key and modes.conflict(request.mode, lock.mode)
 
 
 def _relation_between(
@@ -196,27 +225,22 @@ def _relation_between(
     return "hard", requests[0], None
 
 
-def _subject(
-    request: _LockRow, blocker: Party, waiters: Sequence[_LockRow], blockers: Sequence[_LockRow]
-) -> Subject:
-    tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
-    written = {lock.tag for lock in blockers if _is_held(lock, _WRITES)}
-    shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
-    about = target.subject(request.tag, [lock.tag for lock in tuples_held], shared, blocker)
+def _subject(request: _LockRow, blocker: Party, waiter: _Locks, blockers: _Locks) -> Subject:
+    shared = [tag for tag in waiter.written if tag in blockers.written]
+    about = target.subject(request.tag, [lock.tag for lock in waiter.tuples], shared, blocker)
     if about.kind != "row" or about.transaction is None:
         return about
     row = LockTag("relation", about.database, about.relations[0])
-    if any(lock.mode == _KEY_SHARE for lock in tuples_held):
-        return replace(about, referencing=_relations(waiters))
-    if row not in written and any(_is_held(lock, _LOCKS_ROWS) and lock.tag == row for lock in blockers):
+    if any(lock.mode == _KEY_SHARE for lock in waiter.tuples):
+        return replace(about, referencing=_relations(waiter))
+    if row not in blockers.written and row in blockers.rows_locked_in:
         return replace(about, referencing=_relations(blockers))
     return about
 
 
-def _relations(locks: Sequence[_LockRow]) -> tuple[int, ...]:
+def _relations(locks: _Locks) -> tuple[int, ...]:
     """What the holder of `locks` writes to."""
-    oids = {lock.tag.relation for lock in locks if _is_held(lock, _WRITES)}
-    return tuple(sorted(oid for oid in oids if oid is not None))
+    return tuple(sorted({tag.relation for tag in locks.written if tag.relation is not None}))
 
 
 def _is_held(lock: _LockRow, mode: str) -> bool:
@@ -225,7 +249,8 @@ def _is_held(lock: _LockRow, mode: str) -> bool:
 
 def _lock_row(columns: _LockColumns, pid: int) -> _LockRow:
     *_, virtualtransaction, mode, granted, waitstart = columns
-    return _LockRow(LockTag(*columns[:10]), mode, granted, virtualtransaction, waitstart, pid)
+    key = columns[:10]
+    return _LockRow(LockTag(*key), tuple(key), mode, granted, virtualtransaction, waitstart, pid)
 
 
 def _session(row: _Process) -> Session:
