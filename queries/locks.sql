@@ -30,17 +30,18 @@ WITH before_14 AS (
     FROM (SELECT DISTINCT leader FROM waiting) AS leaders
 ), in_transaction_wait AS MATERIALIZED (
     -- Both sides of a wait for a transaction: what else they hold tells the row or the table.
+    -- IS TRUE here and below: looked up in a hash. As a join it is planned for few rows, and quadratic.
     SELECT pid FROM waiting WHERE locktype = 'transactionid'
     UNION
     SELECT holder.pid FROM lock AS holder
     WHERE holder.granted AND holder.locktype = 'transactionid'
-      AND holder.tag IN (SELECT tag FROM waiting WHERE locktype = 'transactionid')
+      AND (holder.tag IN (SELECT tag FROM waiting WHERE locktype = 'transactionid')) IS TRUE
 ), relevant AS (
     SELECT lock.* FROM lock WHERE tag IN (SELECT tag FROM waiting)
     UNION ALL
     SELECT lock.* FROM lock
     WHERE lock.granted
-      AND lock.pid IN (SELECT pid FROM in_transaction_wait)
+      AND (lock.pid IN (SELECT pid FROM in_transaction_wait)) IS TRUE
       AND (lock.locktype = 'tuple'
            OR (lock.locktype = 'relation' AND lock.mode IN ('RowShareLock', 'RowExclusiveLock')))
       AND tag NOT IN (SELECT tag FROM waiting)
