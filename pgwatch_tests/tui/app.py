@@ -147,7 +147,7 @@ class Dashboard(App[int]):
     @property
     def _is_closing(self) -> bool:
         """Whether the screen is being taken down: the last poll may come home just then."""
-        return not self.screen_stack or not self._base.query(StatusLine)
+        return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
 
     def _grow_older(self) -> None:
         if self._is_closing:
