@@ -85,6 +85,7 @@ WITH before_14 AS (
            transaction_of.prepared, NULL, '', NULL
     FROM transaction_of
 )
+-- An empty list is NULL: most sessions wait for nobody, and hundreds of empty lists take time to read.
 SELECT process.pid,
        process.gid,
        extract(epoch FROM process.backend_start)::float8 AS backend_start,
@@ -102,11 +103,10 @@ SELECT process.pid,
        extract(epoch FROM clock.now - process.query_start)::float8 AS query_age_s,
        process.query,
        process.leader_pid,
-       coalesce(blocked.blockers, '{}') AS blockers,
+       blocked.blockers,
        CASE WHEN process.wait_event = 'SafeSnapshot'
-            THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid)
-            ELSE '{}' END AS safe_snapshot_blockers,
-       coalesce(lock_list.locks, '[]') AS locks,
+            THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid) END AS safe_snapshot_blockers,
+       lock_list.locks,
        extract(epoch FROM clock.now)::float8 AS sampled_at
 FROM process
 CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now) AS clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypedDict, cast
+from typing import Protocol, TypedDict, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -74,9 +74,9 @@ class _Process(TypedDict):
     query_age_s: float | None
     query: str | None
     leader_pid: int | None
-    blockers: list[int]
-    safe_snapshot_blockers: list[int]
-    locks: list[_LockColumns]
+    blockers: list[int] | None
+    safe_snapshot_blockers: list[int] | None
+    locks: list[_LockColumns] | None
     sampled_at: float
 
 
@@ -107,23 +107,44 @@ class _Locks:
 _NO_LOCKS = _Locks()
 
 
-async def read(connection: AsyncConnection[tuple[object, ...]], database: str, server: str) -> LockSnapshot:
-    """One poll, names still unknown and nothing confirmed. `database` and `server` are its labels.
+class OwnerNames(Protocol):
+    """Names of databases and roles, as far as they are known already."""
+
+    def database(self, oid: int | None) -> str | None:
+        """A database's name."""
+
+    def role(self, oid: int | None) -> str | None:
+        """A role's name."""
+
+
+async def read(
+    connection: AsyncConnection[tuple[object, ...]],
+    database: str,
+    server: str,
+    names: OwnerNames | None = None,
+) -> LockSnapshot:
+    """One poll, nothing confirmed. `database` and `server` are its labels.
+
+    Of all names, only those of the sessions' databases and roles are there, where `names` has them.
 
     Raises psycopg's errors; bounded by the connection's statement_timeout and by the caller's deadline.
     """
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(queries.load("locks"), prepare=True)
         rows = cast(list[_Process], await cursor.fetchall())
-    return snapshot(rows, version.in_words(connection.info.server_version), database, server)
+    return snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
 
 
-def snapshot(rows: Sequence[_Process], server_version: str, database: str, server: str) -> LockSnapshot:
+def snapshot(
+    rows: Sequence[_Process], server_version: str, database: str, server: str, names: OwnerNames | None = None
+) -> LockSnapshot:
     """The snapshot that the rows of queries/locks.sql say. Pure."""
     # The statement's own session is always there, so there is a first row to take the time from.
     sampled_at = rows[0]["sampled_at"]
     locks: dict[Party, list[_LockRow]] = {}
     for row in rows:
+        if not row["locks"]:
+            continue  # as most are, where nothing waits
         party = Party(row["leader_pid"] or row["pid"], row["gid"])
         locks.setdefault(party, []).extend(_lock_row(lock, row["pid"]) for lock in row["locks"])
     held = {party: _Locks(of_party) for party, of_party in locks.items()}
@@ -131,6 +152,8 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
     parties = {party.pid: party for party in held if party.pid}
     edges: list[Edge] = []
     for row in rows:
+        if not row["blockers"] and not row["safe_snapshot_blockers"]:
+            continue
         if row["application_name"] == OWN_NAME:
             continue  # a look-up of ours, which gives up in a moment
         if row["blockers"]:
@@ -144,14 +167,14 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
                 None,
                 row["state_age_s"],
             )
-            for blocker in sorted(set(row["safe_snapshot_blockers"]) - {row["pid"]})
+            for blocker in sorted(set(row["safe_snapshot_blockers"] or ()) - {row["pid"]})
         )
     return LockSnapshot(
         sampled_at=datetime.fromtimestamp(sampled_at, UTC),
         server_version=server_version,
         database=database,
         server=server,
-        sessions=tuple(_session(row) for row in rows if row["pid"]),
+        sessions=tuple(_session(row, names) for row in rows if row["pid"]),
         prepared=tuple(_prepared(row) for row in rows if not row["pid"]),
         edges=tuple(edges),
     )
@@ -195,7 +218,7 @@ def _blockers(
     parties: Mapping[int, Party],
 ) -> Iterable[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
-    for pid in sorted(set(row["blockers"]) - {row["pid"]}):
+    for pid in sorted(set(row["blockers"] or ()) - {row["pid"]}):
         if pid:
             yield parties.get(pid) or Party(pid)
             continue
@@ -253,7 +276,7 @@ def _lock_row(columns: _LockColumns, pid: int) -> _LockRow:
     return _LockRow(LockTag(*key), tuple(key), mode, granted, virtualtransaction, waitstart, pid)
 
 
-def _session(row: _Process) -> Session:
+def _session(row: _Process, names: OwnerNames | None) -> Session:
     address, port = row["client_addr"], row["client_port"]
     hidden = row["query"] == _HIDDEN
     return Session(
@@ -262,6 +285,8 @@ def _session(row: _Process) -> Session:
         backend_type=row["backend_type"] or "",
         database_oid=row["datid"] or None,
         user_oid=row["usesysid"] or None,
+        database=names.database(row["datid"]) if names else None,
+        user=names.role(row["usesysid"]) if names else None,
         application_name=row["application_name"] or "",
         client=f"{address}:{port}" if address else "local" if port == -1 else "",
         state=row["state"],

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
-from pgwatch_tests.locks.model import Edge, LockSnapshot
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Session, Subject, WaitedLock
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
@@ -92,7 +92,7 @@ class LockWatch:
 
     async def _poll(self) -> LockSnapshot:
         connection = self._connection or await self._connect()
-        snapshot = await self._within_deadline(read(connection, self._database, self._server))
+        snapshot = await self._within_deadline(read(connection, self._database, self._server, self._names))
         self._previous = settle(self._previous, snapshot)
         return self._previous
 
@@ -161,28 +161,38 @@ class LockWatch:
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
         known = self._names
 
+        # Once for all edges of one waiter to the queue ahead of it: they share both objects.
+        named: dict[tuple[int, int], WaitedLock] = {}
+
         def edge_with_target(edge: Edge) -> Edge:
             if edge.subject is None:
                 return edge
+            if edge.subject.transaction is not None:
+                also_held_by = known.also_held_by(edge, snapshot)
+                lock = with_target(edge.lock, edge.subject)
+                return replace(edge, lock=replace(lock, also_held_by=also_held_by))
+            key = id(edge.lock), id(edge.subject)
+            if key not in named:
+                named[key] = with_target(edge.lock, edge.subject)
+            return replace(edge, lock=named[key])
+
+        def with_target(lock: WaitedLock, subject: Subject) -> WaitedLock:
             return replace(
-                edge,
-                lock=replace(
-                    edge.lock,
-                    target=target.in_words(edge.subject, known),
-                    object=target.object_in_words(edge.subject, known),
-                    foreign_key_of=target.foreign_key_of(edge.subject, known),
-                    also_held_by=known.also_held_by(edge, snapshot),
-                ),
+                lock,
+                target=target.in_words(subject, known),
+                object=target.object_in_words(subject, known),
+                foreign_key_of=target.foreign_key_of(subject, known),
             )
+
+        def session_with_names(session: Session) -> Session:
+            database, user = known.database(session.database_oid), known.role(session.user_oid)
+            if (database, user) == (session.database, session.user):
+                return session  # as all but the new ones are: a copy of each costs more than reading it
+            return replace(session, database=database, user=user)
 
         return replace(
             snapshot,
-            sessions=tuple(
-                replace(
-                    session, database=known.database(session.database_oid), user=known.role(session.user_oid)
-                )
-                for session in snapshot.sessions
-            ),
+            sessions=tuple(session_with_names(session) for session in snapshot.sessions),
             prepared=tuple(
                 replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
                 for one in snapshot.prepared

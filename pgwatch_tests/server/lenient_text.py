@@ -17,7 +17,7 @@ class LenientTextLoader(adapt.Loader):
     """Text as `str`: UTF-8 where it is valid, `\\xNN` for each byte that isn't."""
 
     def load(self, data: adapt.Buffer) -> str:
-        return bytes(data).decode("utf-8", errors="backslashreplace")
+        return str(data, "utf-8", "backslashreplace")
 
 
 def register(context: adapt.AdaptersMap) -> None:
