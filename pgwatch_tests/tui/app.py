@@ -24,6 +24,7 @@ from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import leak_json, lock_json
 from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.news import news
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import detail_screen
 from pgwatch_tests.tui.screens.help import help_screen
@@ -84,6 +85,8 @@ class Dashboard(App[int]):
         self._leaks_poller = Poller(read_leaks, self._on_leaks, _leaks_pause_s, clock)
         self._snapshot: LockSnapshot | None = None
         self._snapshot_at_s = clock()
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_at_s = -math.inf
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
         self._searches: dict[str, str] = {}
@@ -126,7 +129,11 @@ class Dashboard(App[int]):
         line.trouble = ""
         line.snapshot = outcome.value
         self._grow_older()
-        self._show_active()
+        # While something waits, polls are frequent: the growing times alone are drawn at the slower pace.
+        found = news(outcome.value)
+        if found != self._drawn or self._clock() - self._drawn_at_s >= self._refresh_s:
+            self._drawn, self._drawn_at_s = found, self._clock()
+            self._show_active()
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
         if self._is_closing:
@@ -218,6 +225,7 @@ class Dashboard(App[int]):
 
     def action_refresh(self) -> None:
         """Polls and counts now."""
+        self._drawn_at_s = -math.inf
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
 
