@@ -18,11 +18,16 @@ Part = Literal["locks", "leaks"]
 def read_locks(settings: Settings) -> LockSnapshot:
     """One settled snapshot. Raises what LockWatch.read_twice raises."""
 
-    async def look() -> LockSnapshot:
-        async with LockWatch(settings) as watch:
-            return await watch.read_twice()
+    found: list[LockSnapshot] = []
 
-    return asyncio.run(look())
+    async def look() -> None:
+        # Not as its result: asyncio.run, restoring SIGINT's handler, puts that in words, which for a
+        # queue of hundreds takes seconds.
+        async with LockWatch(settings) as watch:
+            found.append(await watch.read_twice())
+
+    asyncio.run(look())
+    return found[0]
 
 
 def print_snapshot(
