@@ -27,6 +27,7 @@ from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import contention_json, leak_json, lock_json
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.news import news
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
@@ -99,6 +100,8 @@ class Dashboard(App[int]):
         self._leaks_poller = Poller(read_leaks, self._on_leaks, _leaks_pause_s, clock)
         self._snapshot: LockSnapshot | None = None
         self._snapshot_at_s = clock()
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_at_s = -math.inf
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
         self._contention = ContentionWatch()
@@ -138,6 +141,7 @@ class Dashboard(App[int]):
         if isinstance(outcome, PollFailed):
             line.trouble = outcome.reason
             self._contention.interrupt()
+            self._drawn = ()
             self._grow_older()
             return
         self._snapshot = outcome.value
@@ -148,7 +152,11 @@ class Dashboard(App[int]):
         line.trouble = ""
         line.snapshot = outcome.value
         self._grow_older()
-        self._show_active()
+        # While something waits, polls are frequent: the growing times alone are drawn at the slower pace.
+        found = news(outcome.value)
+        if found != self._drawn or self._clock() - self._drawn_at_s >= self._refresh_s:
+            self._drawn, self._drawn_at_s = found, self._clock()
+            self._show_active()
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
         if self._is_closing:
@@ -169,7 +177,7 @@ class Dashboard(App[int]):
     @property
     def _is_closing(self) -> bool:
         """Whether the screen is being taken down: the last poll may come home just then."""
-        return not self.screen_stack or not self._base.query(StatusLine)
+        return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
 
     def _grow_older(self) -> None:
         if self._is_closing:
@@ -240,10 +248,12 @@ class Dashboard(App[int]):
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
         self._contention.interrupt()
+        self._drawn = ()
         self._base.query_one(StatusLine).paused = self._locks_poller.paused
 
     def action_refresh(self) -> None:
         """Polls and counts now."""
+        self._drawn = ()
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
 
