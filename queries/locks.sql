@@ -30,17 +30,18 @@ WITH before_14 AS (
     FROM (SELECT DISTINCT leader FROM waiting) AS leaders
 ), in_transaction_wait AS MATERIALIZED (
     -- Both sides of a wait for a transaction: what else they hold tells the row or the table.
+    -- IS TRUE here and below: looked up in a hash. As a join it is planned for few rows, and quadratic.
     SELECT pid FROM waiting WHERE locktype = 'transactionid'
     UNION
     SELECT holder.pid FROM lock AS holder
     WHERE holder.granted AND holder.locktype = 'transactionid'
-      AND holder.tag IN (SELECT tag FROM waiting WHERE locktype = 'transactionid')
+      AND (holder.tag IN (SELECT tag FROM waiting WHERE locktype = 'transactionid')) IS TRUE
 ), relevant AS (
     SELECT lock.* FROM lock WHERE tag IN (SELECT tag FROM waiting)
     UNION ALL
     SELECT lock.* FROM lock
     WHERE lock.granted
-      AND lock.pid IN (SELECT pid FROM in_transaction_wait)
+      AND (lock.pid IN (SELECT pid FROM in_transaction_wait)) IS TRUE
       AND (lock.locktype = 'tuple'
            OR (lock.locktype = 'relation' AND lock.mode IN ('RowShareLock', 'RowExclusiveLock')))
       AND tag NOT IN (SELECT tag FROM waiting)
@@ -84,6 +85,7 @@ WITH before_14 AS (
            transaction_of.prepared, NULL, '', NULL
     FROM transaction_of
 )
+-- An empty list is NULL: most sessions wait for nobody, and hundreds of empty lists take time to read.
 SELECT process.pid,
        process.gid,
        extract(epoch FROM process.backend_start)::float8 AS backend_start,
@@ -101,11 +103,10 @@ SELECT process.pid,
        extract(epoch FROM clock.now - process.query_start)::float8 AS query_age_s,
        process.query,
        process.leader_pid,
-       coalesce(blocked.blockers, '{}') AS blockers,
+       blocked.blockers,
        CASE WHEN process.wait_event = 'SafeSnapshot'
-            THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid)
-            ELSE '{}' END AS safe_snapshot_blockers,
-       coalesce(lock_list.locks, '[]') AS locks,
+            THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid) END AS safe_snapshot_blockers,
+       lock_list.locks,
        extract(epoch FROM clock.now)::float8 AS sampled_at,
        -- Volatile, so computed after all else: what the statement has cost the server.
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 AS spent_s

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.config import Flags, Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.locks.action import Action, Outcome
+    from pgwatch_tests.locks.model import LockSnapshot
 
 T = TypeVar("T")
 
@@ -44,27 +51,48 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
     A connection that can't be made is told on the screen and tried again.
     """
-    from pgwatch_tests.leaks.count import LeakScan
-    from pgwatch_tests.leaks.model import LeakReport
-    from pgwatch_tests.locks.act import act
+    # What is loaded stays: looking for garbage in it costs a tenth of the start.
+    gc.disable()
     from pgwatch_tests.locks.lookups import LIMITS
     from pgwatch_tests.locks.watch import LockWatch
-    from pgwatch_tests.tui.app import Dashboard, run_until_left
-
-    async def read_leaks(watch: LockWatch) -> LeakReport:
-        # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
-        (await watch.opening.connect(LIMITS)).pgconn.finish()
-        scan = LeakScan(settings)
-        try:
-            return await _in_daemon_thread(scan.run)
-        except asyncio.CancelledError:
-            scan.cancel()
-            raise
 
     async def run() -> int:
         async with LockWatch(settings) as watch:
-            doing = None if settings.read_only else partial(act, settings)
-            app = Dashboard(watch.read, partial(read_leaks, watch), act=doing, refresh_s=settings.refresh_s)
+            # The server's first answer is under way while Python loads the screen, which takes as long.
+            under_way = [asyncio.create_task(watch.read())]
+            await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
+            from pgwatch_tests.tui.app import Dashboard, run_until_left
+
+            gc.freeze()
+            gc.enable()
+
+            def read_locks() -> Awaitable[LockSnapshot]:
+                return under_way.pop() if under_way else watch.read()
+
+            async def read_leaks() -> LeakReport:
+                # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
+                (await watch.opening.connect(LIMITS)).pgconn.finish()
+                from pgwatch_tests.leaks.count import LeakScan
+
+                scan = LeakScan(settings)
+                try:
+                    return await _in_daemon_thread(scan.run)
+                except asyncio.CancelledError:
+                    scan.cancel()
+                    raise
+
+            async def do(action: Action) -> Outcome:
+                from pgwatch_tests.locks.act import act
+
+                return await act(settings, action)
+
+            app = Dashboard(
+                read_locks,
+                read_leaks,
+                act=None if settings.read_only else do,
+                read_held=watch.held,
+                refresh_s=settings.refresh_s,
+            )
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, app.exit, 0)
             return await run_until_left(app)

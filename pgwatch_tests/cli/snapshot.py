@@ -35,11 +35,16 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
             narrate(f"the server doesn't tell how long a session has waited: watching for {min_wait_s:g} s")
         return pause_s
 
-    async def look() -> LockSnapshot:
-        async with LockWatch(settings) as watch:
-            return await watch.read_twice(look_again)
+    found: list[LockSnapshot] = []
 
-    return asyncio.run(look())
+    async def look() -> None:
+        # Not as its result: asyncio.run, restoring SIGINT's handler, puts that in words, which for a
+        # queue of hundreds takes seconds.
+        async with LockWatch(settings) as watch:
+            found.append(await watch.read_twice(look_again))
+
+    asyncio.run(look())
+    return found[0]
 
 
 def print_snapshot(

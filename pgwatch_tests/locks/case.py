@@ -9,6 +9,11 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.picture import LockPicture
 
+_KINDS_OF_OBJECT = {
+    *("DATABASE", "FUNCTION", "INDEX", "MATERIALIZED", "SCHEMA", "SEQUENCE", "TABLE", "TYPE", "VIEW"),
+    *("CONCURRENTLY", "UNIQUE"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -102,11 +107,12 @@ class Case:
         return durations.in_words(edges[0].wait_s)
 
     def statement_of(self, party: Party) -> str:
-        """The first words of what a waiter runs, in capitals: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`."""
+        """What kind of statement somebody runs: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if hidden."""
         session = self.picture.sessions.get(party)
-        words: list[str] = []
-        for word in (session.query if session else "").split(None, 4)[:4]:
-            if not word.isalpha() or len(words) == 3:
+        words = [word.upper() for word in (session.query if session else "").split(None, 4)[:4]]
+        kind = words[:1] if words and words[0].isalpha() else []
+        for word in words[1:]:
+            if not kind or word not in _KINDS_OF_OBJECT:
                 break
-            words.append(word.upper())
-        return " ".join(words)
+            kind.append(word)
+        return " ".join(kind)

@@ -147,6 +147,15 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldLock:
+    """One lock of a session, in words: `table accounts`, `ROW EXCLUSIVE`; not `granted` if it waits."""
+
+    target: str
+    mode: str
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeGroup:
     """The edges of one waiter that differ in their blocker only.
 

@@ -56,6 +56,11 @@ def conflict(one: str, other: str) -> bool:
     return other in _CONFLICTS.get(one, frozenset())
 
 
+def strength(mode: str) -> int:
+    """How many modes a mode conflicts with: 1 for ACCESS SHARE, 8 for ACCESS EXCLUSIVE."""
+    return len(_CONFLICTS.get(mode, ()))
+
+
 # How a member of a multixact has locked a row, as pg_get_multixact_members says it.
 _ROW_UPDATES = frozenset({"forupd", "upd"})
 _ROW_CHANGES = _ROW_UPDATES | {"fornokeyupd", "nokeyupd"}

@@ -143,6 +143,10 @@ class NameCache:
         databases = {one.database_oid for one in owners} | {one.database for one in subjects}
         await self._resolve_globals("database_names", databases, self._databases)
         await self._resolve_globals("role_names", {one.user_oid for one in owners}, self._roles)
+        await self.resolve_subjects(subjects)
+
+    async def resolve_subjects(self, subjects: Sequence[Subject]) -> None:
+        """Looks up relations, objects and rows that aren't known."""
         await self._resolve_relations(subjects)
         await self._resolve_objects(subjects)
         await self._resolve_rows(subjects)
@@ -210,7 +214,8 @@ class NameCache:
         if row is None or row[0] is None:
             self.lookups.rest([key])
         else:
-            self._objects[key] = str(row[0])
+            # As tables are named: without the schema that goes without saying.
+            self._objects[key] = str(row[0]).replace(" public.", " ", 1)
 
     async def _resolve_rows(self, subjects: Sequence[Subject]) -> None:
         wanted: dict[_Address, set[int]] = {}

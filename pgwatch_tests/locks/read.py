@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypedDict, cast
+from typing import Protocol, TypedDict, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -75,9 +75,9 @@ class _Process(TypedDict):
     query_age_s: float | None
     query: str | None
     leader_pid: int | None
-    blockers: list[int]
-    safe_snapshot_blockers: list[int]
-    locks: list[_LockColumns]
+    blockers: list[int] | None
+    safe_snapshot_blockers: list[int] | None
+    locks: list[_LockColumns] | None
     sampled_at: float
     spent_s: float
 
@@ -94,24 +94,44 @@ class _LockRow:
     leader: int
 
 
-async def read(connection: AsyncConnection[tuple[object, ...]], database: str, server: str) -> LockSnapshot:
-    """One poll, names still unknown and nothing confirmed. `database` and `server` are its labels.
+class OwnerNames(Protocol):
+    """Names of databases and roles, as far as they are known already."""
 
+    def database(self, oid: int | None) -> str | None:
+        """A database's name."""
+
+    def role(self, oid: int | None) -> str | None:
+        """A role's name."""
+
+
+async def read(
+    connection: AsyncConnection[tuple[object, ...]],
+    database: str,
+    server: str,
+    names: OwnerNames | None = None,
+) -> LockSnapshot:
+    """One poll, nothing confirmed. `database` and `server` are its labels.
+
+    Of all names, only those of the sessions' databases and roles are there, where `names` has them.
     Raises psycopg's errors; bounded by the connection's statement_timeout and by the caller's deadline.
     """
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(queries.load("locks"), prepare=True)
         rows = cast(list[_Process], await cursor.fetchall())
-    return snapshot(rows, version.in_words(connection.info.server_version), database, server)
+    return snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
 
 
-def snapshot(rows: Sequence[_Process], server_version: str, database: str, server: str) -> LockSnapshot:
+def snapshot(
+    rows: Sequence[_Process], server_version: str, database: str, server: str, names: OwnerNames | None = None
+) -> LockSnapshot:
     """The snapshot that the rows of queries/locks.sql say. Pure."""
     # The statement's own session is always there, so there is a first row to take the time from.
     sampled_at = rows[0]["sampled_at"]
     table = _LockTable(rows)
     groups: list[EdgeGroup] = []
     for row in rows:
+        if not row["blockers"] and not row["safe_snapshot_blockers"]:
+            continue
         if row["application_name"] == OWN_NAME:
             continue  # a look-up of ours, which gives up in a moment
         if row["blockers"]:
@@ -132,7 +152,7 @@ def snapshot(rows: Sequence[_Process], server_version: str, database: str, serve
         server_version=server_version,
         database=database,
         server=server,
-        sessions=tuple(_session(row) for row in rows if row["pid"]),
+        sessions=tuple(_session(row, names) for row in rows if row["pid"]),
         prepared=tuple(_prepared(row) for row in rows if not row["pid"]),
         groups=tuple(groups),
         spent_s=rows[-1]["spent_s"],
@@ -149,6 +169,8 @@ class _LockTable:
         self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}
         self._conflicting: dict[tuple[LockTag, str], tuple[dict[Party, str], set[Party]]] = {}
         for row in rows:
+            if not row["locks"]:
+                continue  # as most have none, where nothing waits
             party = Party(row["leader_pid"] or row["pid"], row["gid"])
             if row["pid"] == party.pid:
                 self.statements[party] = (row["query"] or "").lstrip()[:20].partition(" ")[0].upper()
@@ -209,8 +231,9 @@ def _groups(row: _Process, table: _LockTable, sampled_at: float) -> Iterable[Edg
 
 def _blockers(row: _Process, requests: Sequence[_LockRow], table: _LockTable) -> set[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
-    found = {Party(pid) for pid in row["blockers"] if pid and pid != row["pid"]}
-    if 0 in row["blockers"]:
+    pids = row["blockers"] or ()
+    found = {Party(pid) for pid in pids if pid and pid != row["pid"]}
+    if 0 in pids:
         # Prepared transactions are all pid 0: those that hold what is asked for are meant.
         holders = {party for request in requests for party in table.conflicting(request)[0] if not party.pid}
         found |= holders or {Party(0)}
@@ -264,7 +287,7 @@ def _lock_row(columns: _LockColumns, pid: int, leader: int) -> _LockRow:
     return _LockRow(LockTag(*columns[:10]), mode, granted, virtualtransaction, waitstart, pid, leader)
 
 
-def _session(row: _Process) -> Session:
+def _session(row: _Process, names: OwnerNames | None) -> Session:
     address, port = row["client_addr"], row["client_port"]
     hidden = row["query"] == _HIDDEN
     return Session(
@@ -273,6 +296,8 @@ def _session(row: _Process) -> Session:
         backend_type=row["backend_type"] or "",
         database_oid=row["datid"] or None,
         user_oid=row["usesysid"] or None,
+        database=names.database(row["datid"]) if names else None,
+        user=names.role(row["usesysid"]) if names else None,
         application_name=row["application_name"] or "",
         client=f"{address}:{port}" if address else "local" if port == -1 else "",
         state=row["state"],

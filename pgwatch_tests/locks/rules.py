@@ -23,9 +23,11 @@ def deadlock(case: Case) -> Diagnosis | None:
     if not parties:
         return None
     steps = []
+    by_queue = False
     for waiter, blocker in zip(parties, parties[1:] + parties[:1], strict=True):
         edge = case.picture.edge(waiter, blocker)
         assert edge is not None, "a cycle is made of shown edges"
+        by_queue |= edge.kind == "soft"
         steps.append(
             f"{case.picture.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
             f"behind {case.picture.who(blocker)}"
@@ -33,8 +35,13 @@ def deadlock(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "deadlock",
         f"{'Deadlock' if cycle else 'Probably a deadlock'}: {'; '.join(steps)}.",
-        "The server ends one of them after deadlock_timeout. Make the tests touch rows in one order, "
-        "or give each test rows of its own.",
+        (
+            # DeadLockCheck, src/backend/storage/lmgr/deadlock.c: another order of a queue may do.
+            "After deadlock_timeout the server lets one of them pass in the queue, or ends one. "
+            if by_queue
+            else "The server ends one of them after deadlock_timeout. "
+        )
+        + "Make the tests touch rows in one order, or give each test rows of its own.",
         NO_SHARED_STATE,
     )
 
@@ -83,8 +90,9 @@ def same_key(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_key",
-        f"{case.waiting(edges, 'wants', 'want')} to write the same key as {case.who}, which hasn't committed "
-        f"({case.state()}), and waits {case.since(edges)}: {edges[0].lock.target}.",
+        f"{case.waiting(edges, 'wants', 'want')} to write a key that {case.who} ({case.state()}) has "
+        f"written, changed or deleted and not committed, and waits {case.since(edges)}: "
+        f"{edges[0].lock.target}.",
         f"Give each test unique data instead of fixed test data. To go on now, {case.free()}.",
         UNIQUE_DATA,
     )
@@ -109,7 +117,7 @@ def queue_behind_exclusive(case: Case) -> Diagnosis | None:
                 else "Don't change tables while tests run. "
             )
             + f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
-            "those behind it go on at once.",
+            "those that wait only behind it go on at once.",
             OWN_DATA if cleanup else NO_SHARED_STATE,
         )
     return None
@@ -153,7 +161,8 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
         "index_build_waits_for_transaction",
         f"{statement} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} until the transaction "
         f"of {case.who} ends, {case.state()}, whatever that touches.",
-        f"Build indexes before the tests run. To go on now, {case.free()}.",
+        f"{'Build indexes' if 'INDEX' in statement else 'Change tables'} before the tests run. "
+        f"To go on now, {case.free()}.",
         NO_SHARED_STATE,
     )
 

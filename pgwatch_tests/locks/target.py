@@ -83,6 +83,8 @@ def subject(
             return Subject("object", tag.database, words=_object(tag), address=address)
         case "virtualxid":
             return Subject("other", words=f"end of transaction of {blocker}")
+        case "frozenid":
+            return Subject("other", words="freezing of old transaction ids")
         case "spectoken":
             return Subject("other", words="insertion by ON CONFLICT")
     return Subject("other", tag.database, words=_other(tag))

@@ -15,7 +15,8 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
 from pgwatch_tests.locks.deadlock_counts import DeadlockReader
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot
+from pgwatch_tests.locks.held import held_locks
+from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, Session
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
@@ -92,6 +93,10 @@ class LockWatch:
         await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
 
+    async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
+        """All locks of a session or prepared transaction; None if they couldn't be read in time."""
+        return await held_locks(self._names, party)
+
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)
         await self._deadlocks.read(snapshot, now=count_now)
@@ -113,7 +118,7 @@ class LockWatch:
 
     async def _poll(self) -> LockSnapshot:
         connection = self._connection or await self._connect()
-        snapshot = await self._within_deadline(read(connection, self._database, self._server))
+        snapshot = await self._within_deadline(read(connection, self._database, self._server, self._names))
         self._previous = settle(self._previous, snapshot)
         return self._previous
 
@@ -183,14 +188,15 @@ class LockWatch:
                 ),
             )
 
+        def with_owner(session: Session) -> Session:
+            database, user = known.database(session.database_oid), known.role(session.user_oid)
+            if (database, user) == (session.database, session.user):
+                return session  # as all but the new ones are: a copy of each costs more than reading it
+            return replace(session, database=database, user=user)
+
         return replace(
             snapshot,
-            sessions=tuple(
-                replace(
-                    session, database=known.database(session.database_oid), user=known.role(session.user_oid)
-                )
-                for session in snapshot.sessions
-            ),
+            sessions=tuple(with_owner(session) for session in snapshot.sessions),
             prepared=tuple(
                 replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
                 for one in snapshot.prepared

@@ -17,12 +17,12 @@ class LenientTextLoader(adapt.Loader):
     """Text as `str`: UTF-8 where it is valid, `\\xNN` for each byte that isn't."""
 
     def load(self, data: adapt.Buffer) -> str:
-        return decode(bytes(data))
+        return decode(data)
 
 
-def decode(stored: bytes) -> str:
+def decode(stored: adapt.Buffer) -> str:
     """Stored bytes as that text."""
-    return stored.decode("utf-8", errors="backslashreplace")
+    return str(stored, "utf-8", "backslashreplace")
 
 
 def register(context: adapt.AdaptersMap) -> None:

@@ -27,8 +27,9 @@ from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import contention_json, leak_json, lock_json
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.news import news
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
-from pgwatch_tests.tui.screens.detail import detail_screen
+from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.terminal import end_with_terminal
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
@@ -46,6 +47,7 @@ class Dashboard(App[int]):
     """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
 
     `act` does what its user confirms, and may raise PgwatchError; without one the dashboard only looks.
+    `read_held` reads all locks of one session, for its detail.
     `clock` is monotonic, in seconds; `export_to` is the directory that exports are written to.
     """
 
@@ -82,6 +84,7 @@ class Dashboard(App[int]):
         read_leaks: Callable[[], Awaitable[LeakReport]],
         *,
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
+        read_held: ReadHeld | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
@@ -89,6 +92,7 @@ class Dashboard(App[int]):
         super().__init__()
         self.animation_level = "none"
         self._act = act
+        self._read_held = read_held
         self._clock = clock
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
@@ -96,6 +100,8 @@ class Dashboard(App[int]):
         self._leaks_poller = Poller(read_leaks, self._on_leaks, _leaks_pause_s, clock)
         self._snapshot: LockSnapshot | None = None
         self._snapshot_at_s = clock()
+        self._drawn: tuple[object, ...] = ()
+        self._drawn_at_s = -math.inf
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
         self._contention = ContentionWatch()
@@ -135,6 +141,7 @@ class Dashboard(App[int]):
         if isinstance(outcome, PollFailed):
             line.trouble = outcome.reason
             self._contention.interrupt()
+            self._drawn = ()
             self._grow_older()
             return
         self._snapshot = outcome.value
@@ -145,7 +152,11 @@ class Dashboard(App[int]):
         line.trouble = ""
         line.snapshot = outcome.value
         self._grow_older()
-        self._show_active()
+        # While something waits, polls are frequent: the growing times alone are drawn at the slower pace.
+        found = news(outcome.value)
+        if found != self._drawn or self._clock() - self._drawn_at_s >= self._refresh_s:
+            self._drawn, self._drawn_at_s = found, self._clock()
+            self._show_active()
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
         if self._is_closing:
@@ -166,7 +177,7 @@ class Dashboard(App[int]):
     @property
     def _is_closing(self) -> bool:
         """Whether the screen is being taken down: the last poll may come home just then."""
-        return not self.screen_stack or not self._base.query(StatusLine)
+        return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
 
     def _grow_older(self) -> None:
         if self._is_closing:
@@ -237,10 +248,12 @@ class Dashboard(App[int]):
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
         self._contention.interrupt()
+        self._drawn = ()
         self._base.query_one(StatusLine).paused = self._locks_poller.paused
 
     def action_refresh(self) -> None:
         """Polls and counts now."""
+        self._drawn = ()
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
 
@@ -274,7 +287,7 @@ class Dashboard(App[int]):
         """Shows everything about the selected session."""
         party = self._selected()
         if party is not None and self._snapshot is not None:
-            self.push_screen(detail_screen(LockPicture(self._snapshot), party))
+            self.push_screen(DetailScreen(LockPicture(self._snapshot), party, self._read_held))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""

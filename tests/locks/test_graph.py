@@ -43,6 +43,7 @@ def test_blocked_by_is_the_closure(edges: Edges) -> None:
     reach = closure(edges)
     for node in graph.nodes:
         assert graph.blocked_by(node) == {waiter for waiter, blocker in reach if blocker == node} - {node}
+        assert graph.blocks(node) == len(graph.blocked_by(node))
 
 
 @given(edge_sets)

@@ -104,8 +104,8 @@ def test_the_same_key() -> None:
     told = found(edge(2, 1, target="unique key of users (email)", subject=KEY))
     assert told.cause == "same_key"
     assert told.explanation == (
-        "test_2 (gw2, pid 2) wants to write the same key as test_1 (gw1, pid 1), which hasn't committed "
-        "(running a statement for 2.5 s), and waits 1.0 s: unique key of users (email)."
+        "test_2 (gw2, pid 2) wants to write a key that test_1 (gw1, pid 1) (running a statement for 2.5 s) "
+        "has written, changed or deleted and not committed, and waits 1.0 s: unique key of users (email)."
     )
     assert told.practice == "Don't use fixed test data"
 
@@ -185,6 +185,21 @@ def test_a_deadlock_names_every_step() -> None:
         "Deadlock: test_1 (gw1, pid 1) waits 1.0 s for row of t (id=2) behind test_2 (gw2, pid 2); "
         "test_2 (gw2, pid 2) waits 1.0 s for row of t (id=1) behind test_1 (gw1, pid 1)."
     )
+
+
+def test_a_circle_through_a_queue_may_be_mended() -> None:
+    shot = snapshot((alone(2, 1), queued(3, 2), edge(1, 3)))
+    told = diagnose(LockPicture(settle(settle(None, shot), shot)), Party(1))
+    assert told.cause == "deadlock"
+    assert "lets one of them pass in the queue, or ends one" in told.advice
+
+
+def test_what_waits_concurrently_for_all_is_called_by_its_kind() -> None:
+    waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
+    detach = "ALTER TABLE bookings DETACH PARTITION bookings_2030 CONCURRENTLY"
+    told = found(waits, sessions=(session(2, query=detach),))
+    assert told.explanation.startswith("ALTER TABLE by test_2")
+    assert told.advice.startswith("Change tables before the tests run.")
 
 
 def test_a_hidden_blocker_is_said_to_be_hidden() -> None:

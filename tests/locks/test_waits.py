@@ -5,6 +5,7 @@ from __future__ import annotations
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports import lock_tree
 from tests.locks.looking import edges_of, look, target_of
 from tests.locks.scenarios import deadlocks, prepared, rows, tables
 from tests.locks.scenarios.cast import Cast, Session
@@ -53,6 +54,15 @@ def test_sessions_have_the_names_of_their_databases(cast: Cast) -> None:
     sessions = look(cast.dsn).sessions
     assert sessions[cast.party("holder")].database == "postgres"
     assert sessions[cast.party("waiter")].database == cast.database
+
+
+def test_who_else_has_locked_the_row_is_said(cast: Cast) -> None:
+    rows.row_shared_by_two_and_written_by_a_third.play(cast)
+    picture, other = look(cast.dsn), cast.party("other")
+    words = f"test_other (gw1, pid {other.pid})"
+    assert f"(also locked by {words})" in lock_tree.text(picture.snapshot)
+    [fact] = lock_tree.lock_facts(picture, cast.party("writer"))
+    assert fact.endswith(f"also locked by {words}")
 
 
 def test_nothing_blocked(database: Database, connect: Connect) -> None:

@@ -11,12 +11,13 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import Skipped, TableLeak
-from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.widgets.locks_view import LocksView
 from tests.locks.snapshots import edge, session, snapshot
-from tests.tui.driving import Feed, leak_report, screen_text, text_of
+from tests.tui.driving import NEVER, Feed, leak_report, screen_text, text_of
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -353,3 +354,20 @@ async def test_the_palette_s_screenshot_is_written_beside_the_exports(tmp_path: 
         app.action_screenshot()
         await settled(pilot)
     assert pictures_in(tmp_path)
+
+
+async def test_the_detail_shows_what_a_session_holds() -> None:
+    source = feed()
+
+    async def read_held(party: Party) -> tuple[HeldLock, ...] | None:
+        return (HeldLock("table [b]accounts\x1b", "ROW EXCLUSIVE", True),) if party.pid == 1 else None
+
+    app = Dashboard(source.read_locks, source.read_leaks, read_held=read_held, refresh_s=NEVER)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "holds ROW EXCLUSIVE            table [b]accounts␛" in screen_text(app)
+        await pilot.press("escape", "down", "enter")
+        await settled(pilot)
+        assert "its locks couldn't be read in time" in screen_text(app)

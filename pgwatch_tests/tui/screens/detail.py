@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
-
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Static
+from collections.abc import Awaitable, Callable
 
 from pgwatch_tests import durations
-from pgwatch_tests.locks.model import Party, Session
+from pgwatch_tests.locks.model import HeldLock, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports.lock_tree import lock_facts
 from pgwatch_tests.reports.plain_text import plain, plain_lines
+from pgwatch_tests.tui.screens.text import TextScreen
 
 _MOST_CHARACTERS = 100_000
+_MOST_LOCKS = 100
+
+ReadHeld = Callable[[Party], Awaitable[tuple[HeldLock, ...] | None]]
 
 
-class TextScreen(ModalScreen[None]):
-    """Lines of plain text in a scrollable box."""
+class DetailScreen(TextScreen):
+    """A session or prepared transaction as it was when this was opened, and its locks once they are read."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,question_mark", "dismiss", "Close"),
-        # A modal screen hides the app's own keys.
-        Binding("q", "app.quit", "Quit"),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
+    def __init__(self, picture: LockPicture, party: Party, read_held: ReadHeld | None = None) -> None:
+        super().__init__(str(party) if party.pid else "prepared transaction", [])
+        self._picture = picture
+        self._party = party
+        self._read_held = read_held
+        self._lines = self._all_lines(["", "reading its locks …"] if read_held else [])
+
+    def on_mount(self) -> None:
+        if self._read_held is not None:
+            self.run_worker(self._show_held(self._read_held), exit_on_error=True)
+
+    async def _show_held(self, read_held: ReadHeld) -> None:
+        held = await read_held(self._party)
+        if self.is_mounted:
+            self.show(self._all_lines(_held_lines(held)))
+
+    def _all_lines(self, held: list[str]) -> list[str]:
+        return [*_lines(self._picture, self._party), *held, *_query(self._picture, self._party)]
+
+
+def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
+    if held is None:
+        return ["", "its locks couldn't be read in time"]
+    shown = [
+        f"{'holds' if lock.granted else 'wants'} {lock.mode:<24} {plain(lock.target)}"
+        for lock in held[:_MOST_LOCKS]
     ]
-
-    def __init__(self, title: str, lines: Sequence[str]) -> None:
-        super().__init__()
-        self._title = title
-        self._lines = lines
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box") as box:
-            box.border_title = self._title
-            box.border_subtitle = "escape closes"
-            yield Static("\n".join(self._lines), markup=False)
-
-    async def action_dismiss(self, result: None = None) -> None:
-        self.dismiss(result)
-
-    def action_scroll(self, lines: int) -> None:
-        """Scrolls by `lines`."""
-        self.query_one("#box").scroll_relative(y=lines, animate=False)
+    more = [f"and {len(held) - _MOST_LOCKS} more locks"] if len(held) > _MOST_LOCKS else []
+    return ["", *(shown or ["holds no locks"]), *more]
 
 
-def detail_screen(picture: LockPicture, party: Party) -> TextScreen:
-    """The screen for a session or prepared transaction of `picture`."""
+def _lines(picture: LockPicture, party: Party) -> list[str]:
     session = picture.sessions.get(party)
     prepared = picture.prepared.get(party)
     lines: list[str] = []
@@ -71,11 +71,17 @@ def detail_screen(picture: LockPicture, party: Party) -> TextScreen:
         lines += ["", *facts]
     if picture.blocks(party):
         lines += ["", f"blocks {picture.blocks(party)} ({picture.blocks_directly(party)} directly)"]
-    if session is not None and session.query:
-        lines += ["", *plain_lines(session.query[:_MOST_CHARACTERS])]
-        if len(session.query) > _MOST_CHARACTERS:
-            lines.append(f"… cut: {len(session.query):,} characters in all (y copies them)")
-    return TextScreen(str(party) if party.pid else "prepared transaction", lines)
+    return lines
+
+
+def _query(picture: LockPicture, party: Party) -> list[str]:
+    session = picture.sessions.get(party)
+    if session is None or not session.query:
+        return []
+    lines = ["", *plain_lines(session.query[:_MOST_CHARACTERS])]
+    if len(session.query) > _MOST_CHARACTERS:
+        lines.append(f"… cut: {len(session.query):,} characters in all (y copies them)")
+    return lines
 
 
 def _facts(session: Session) -> list[tuple[str, str]]:

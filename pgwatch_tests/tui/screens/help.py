@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.tui.screens.detail import TextScreen
+from pgwatch_tests.tui.screens.text import TextScreen
 
 _KEYS = (
     ("1 2 3 4", "Locks, Sessions, Leaks, Contention"),

@@ -7,7 +7,6 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Resize
-from textual.widgets import Static
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.contention import Contention
@@ -15,6 +14,7 @@ from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.still_text import StillText
 
 By = Literal["test", "object", "cause"]
 
@@ -45,11 +45,11 @@ class ContentionView(Vertical):
         self._filter = ""
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="contention-chart", markup=False)
-        yield Static("", id="contention-totals", markup=False)
+        yield StillText(id="contention-chart")
+        yield StillText(id="contention-totals")
         yield LiveTable(_COLUMNS[self._by], id="contention")
-        yield Static("", id="no-contention", classes="empty", markup=False)
-        yield Static("", id="contention-summary", classes="summary", markup=False)
+        yield StillText(id="no-contention", classes="empty")
+        yield StillText(id="contention-summary", classes="summary")
 
     def on_mount(self) -> None:
         self._show()
@@ -75,18 +75,18 @@ class ContentionView(Vertical):
         table = self.query_one(LiveTable)
         table.show(rows)
         table.display = bool(rows)
-        empty = self.query_one("#no-contention", Static)
+        empty = self.query_one("#no-contention", StillText)
         empty.display = not rows
         seen = self._seen
         if seen is None:
-            empty.update("Waiting for the first answer of the server …")
+            empty.say("Waiting for the first answer of the server …")
         elif seen.waits:
-            empty.update(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
         else:
             words = f"Nothing has been blocked since {_clock(seen)}."
             if seen.unwatched_s:
                 words += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
-            empty.update(words)
+            empty.say(words)
         self._show_chart()
 
     def _rows(self) -> list[LiveRow]:
@@ -108,11 +108,11 @@ class ContentionView(Vertical):
             self.query_one(name).display = anything
         if seen is None or not anything:
             return
-        self.query_one("#contention-chart", Static).update(
+        self.query_one("#contention-chart", StillText).say(
             sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
         )
         longest = durations.in_words(seen.longest.wait_s if seen.longest else 0.0)
-        self.query_one("#contention-totals", Static).update(
+        self.query_one("#contention-totals", StillText).say(
             f"{durations.in_words(seen.blocked_s)} blocked · {seen.waits} waits · longest {longest} · "
             f"at most {seen.most_blocked} at once\n{deadlocks(seen)}"
         )
@@ -125,7 +125,7 @@ class ContentionView(Vertical):
         if others:
             parts.append(f"others {durations.in_words(others.blocked_s)}")
         parts.append("s: other sums, x: from now")
-        self.query_one("#contention-summary", Static).update(" · ".join(parts))
+        self.query_one("#contention-summary", StillText).say(" · ".join(parts))
 
 
 def _clock(seen: Contention) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports import leak_table
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.still_text import StillText
 
 _COLUMNS = (
     Column("Table", share=10),
@@ -30,8 +30,8 @@ class LeaksView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="leaks")
-        yield Static("Counting …", id="no-leaks", classes="empty", markup=False)
-        yield Static("", id="leaks-summary", classes="summary", markup=False)
+        yield StillText("Counting …", id="no-leaks", classes="empty")
+        yield StillText("", id="leaks-summary", classes="summary")
 
     def on_mount(self) -> None:
         self._show()
@@ -47,11 +47,11 @@ class LeaksView(Vertical):
         rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
         table = self.query_one(LiveTable)
         table.show(rows)
-        empty = self.query_one("#no-leaks", Static)
+        empty = self.query_one("#no-leaks", StillText)
         empty.display = not rows
         summary = ""
         if report is None:
-            empty.update(f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting …")
+            empty.say(f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting …")
         else:
             at = report.checked_at.astimezone().strftime("%H:%M:%S")
             summary = (
@@ -62,10 +62,10 @@ class LeaksView(Vertical):
             if self._trouble:
                 summary += f" (then: {plain(self._trouble)})"
             if self._filter and (report.tables or report.skipped):
-                empty.update(f"No table matches {plain(self._filter)!r}; escape ends the filter.")
+                empty.say(f"No table matches {plain(self._filter)!r}; escape ends the filter.")
             else:
-                empty.update("No test rows were left behind.")
-        self.query_one("#leaks-summary", Static).update(summary)
+                empty.say("No test rows were left behind.")
+        self.query_one("#leaks-summary", StillText).say(summary)
 
 
 def _rows(report: LeakReport) -> list[LiveRow]:

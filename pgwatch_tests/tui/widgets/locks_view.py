@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.diagnose import diagnose
@@ -19,6 +19,7 @@ from pgwatch_tests.reports.plain_text import (
     shortened_middle,
 )
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.still_text import StillText
 
 _COLUMNS = (
     Column("Session", 12),
@@ -40,9 +41,9 @@ class LocksView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="lock-tree")
-        yield Static(NOTHING_BLOCKED, id="no-locks", classes="empty", markup=False)
+        yield StillText(NOTHING_BLOCKED, id="no-locks", classes="empty")
         with VerticalScroll(id="lock-detail", can_focus=False):
-            yield Static(id="diagnosis", markup=False)
+            yield StillText(id="diagnosis")
 
     def on_mount(self) -> None:
         self._show()
@@ -68,14 +69,14 @@ class LocksView(Vertical):
         self._rows = {row.key: row for row in rows}
         table = self.query_one(LiveTable)
         table.show([_live_row(row) for row in rows])
-        empty = self.query_one("#no-locks", Static)
+        empty = self.query_one("#no-locks", StillText)
         empty.display = not rows
         if picture is None:
-            empty.update("Waiting for the first answer of the server …")
+            empty.say("Waiting for the first answer of the server …")
         elif picture.forest:
-            empty.update(f"Nothing that is blocked matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(f"Nothing that is blocked matches {plain(self._filter)!r}; escape ends the filter.")
         else:
-            empty.update(NOTHING_BLOCKED)
+            empty.say(NOTHING_BLOCKED)
         self._show_diagnosis()
 
     def _filtered(self, rows: list[TreeRow]) -> list[TreeRow]:
@@ -102,7 +103,7 @@ class LocksView(Vertical):
             words = "runs" if session.state == "active" else "ran last"
             query = plain_lines(session.query) if self.app.size.height > 30 else [one_line(session.query)]
             lines += [f"{row.who} {words}: {query[0]}", *query[1:12]]
-        self.query_one("#diagnosis", Static).update("\n".join(lines))
+        self.query_one("#diagnosis", StillText).say("\n".join(lines))
 
 
 def _live_row(row: TreeRow) -> LiveRow:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.reports.lock_tree import name_of
 from pgwatch_tests.reports.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.still_text import StillText
 
 _COLUMNS = (
     Column("PID", 7, right=True),
@@ -47,7 +47,7 @@ class SessionsView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="sessions")
-        yield Static("No sessions.", id="no-sessions", classes="empty", markup=False)
+        yield StillText("No sessions.", id="no-sessions", classes="empty")
 
     def on_mount(self) -> None:
         self._show()
@@ -77,14 +77,14 @@ class SessionsView(Vertical):
         rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
         table = self.query_one(LiveTable)
         table.show(rows)
-        empty = self.query_one("#no-sessions", Static)
+        empty = self.query_one("#no-sessions", StillText)
         empty.display = not rows
         if self._snapshot is None:
-            empty.update("Waiting for the first answer of the server …")
+            empty.say("Waiting for the first answer of the server …")
         elif self._filter:
-            empty.update(f"No session matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(f"No session matches {plain(self._filter)!r}; escape ends the filter.")
         else:
-            empty.update("No session but ours.")
+            empty.say("No session but ours.")
 
 
 def _rank(session: Session) -> int:

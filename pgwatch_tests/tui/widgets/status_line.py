@@ -5,28 +5,28 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.tui.still_text import StillText
 
 
 class StatusLine(Vertical):
     """One line of figures; a second one only while the data is stale or polling is paused."""
 
-    snapshot: reactive[LockSnapshot | None] = reactive(None)
-    leaks: reactive[LeakReport | None] = reactive(None)
-    refresh_s: reactive[float] = reactive(1.0)
-    paused: reactive[bool] = reactive(False)
-    trouble: reactive[str] = reactive("")
+    snapshot: reactive[LockSnapshot | None] = reactive(None, repaint=False)
+    leaks: reactive[LeakReport | None] = reactive(None, repaint=False)
+    refresh_s: reactive[float] = reactive(1.0, repaint=False)
+    paused: reactive[bool] = reactive(False, repaint=False)
+    trouble: reactive[str] = reactive("", repaint=False)
     """Why the last poll failed; empty while all is well."""
-    age_s: reactive[int] = reactive(0)
+    age_s: reactive[int] = reactive(0, repaint=False)
     """How old the data is, in whole seconds."""
 
     def compose(self) -> ComposeResult:
-        yield Static(self._figures(), id="figures", markup=False)
-        yield Static(id="banner", markup=False)
+        yield StillText(self._figures(), id="figures")
+        yield StillText(id="banner")
 
     def on_mount(self) -> None:
         self._show()
@@ -51,13 +51,13 @@ class StatusLine(Vertical):
 
     def _show(self) -> None:
         if self.is_mounted:
-            self.query_one("#figures", Static).update(self._figures())
+            self.query_one("#figures", StillText).say(self._figures())
             self._show_banner()
 
     def _show_banner(self) -> None:
         if not self.is_mounted:
             return
-        banner = self.query_one("#banner", Static)
+        banner = self.query_one("#banner", StillText)
         if self.trouble and self.snapshot is not None:
             text = f"stale, {self.age_s} s: {plain(self.trouble)}"
         elif self.trouble:
@@ -66,7 +66,7 @@ class StatusLine(Vertical):
             text = f"paused, {self.age_s} s old; space goes on, r polls once"
         else:
             text = ""
-        banner.update(text)
+        banner.say(text)
         banner.set_class(bool(self.trouble), "stale")
         banner.display = bool(text)
 

@@ -1,0 +1,31 @@
+-- Which locks does a session, or a prepared transaction, hold or wait for?
+--
+-- Parameters: pid (0 for a prepared transaction), gid. One row a lock and mode. What every transaction holds
+-- on itself, and predicate locks, which block nobody, are left out.
+SELECT lock.locktype,
+       lock.database::bigint AS database,
+       lock.relation::bigint AS relation,
+       lock.page,
+       lock.tuple,
+       lock.virtualxid,
+       lock.transactionid::text::bigint AS transactionid,
+       lock.classid::bigint AS classid,
+       lock.objid::bigint AS objid,
+       lock.objsubid::int AS objsubid,
+       lock.mode,
+       lock.granted
+FROM pg_catalog.pg_lock_status() AS lock
+LEFT JOIN pg_catalog.pg_stat_get_activity(lock.pid) AS activity ON activity.pid = lock.pid
+WHERE lock.mode <> 'SIReadLock'
+  AND NOT (lock.granted AND lock.mode = 'ExclusiveLock' AND lock.locktype IN ('virtualxid', 'transactionid'))
+  AND CASE
+      WHEN %(pid)s::int <> 0 THEN %(pid)s::int IN (lock.pid, activity.leader_pid)
+      ELSE lock.pid IS NULL AND lock.virtualtransaction IN (
+          SELECT own.virtualtransaction
+          FROM pg_catalog.pg_prepared_xact() AS prepared
+          JOIN pg_catalog.pg_lock_status() AS own
+            ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
+           AND own.transactionid = prepared.transaction
+          WHERE prepared.gid = %(gid)s
+      )
+  END;

@@ -1,0 +1,102 @@
+"""What our dashboard costs beside pg_activity: CPU while it watches, and time until its first screen.
+
+Both run in a pseudo-terminal of 140x40, one after the other, on the same server. First paint is when
+data of the server is on the screen: our header's count of sessions, a line of pg_activity's table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.benchmarks import programs
+from tests.benchmarks.crowd import Crowd, crowd, server
+from tests.benchmarks.measure import interleave, table, verdict
+from tests.benchmarks.terminal import TerminalProgram
+
+OURS = "pgwatch-tests"
+PEER = "pg_activity"
+_FIRST_DATA = {OURS: rb"\d+ blocked.*\d+ sessions", PEER: rb"PgSleep"}
+_SETTLE_S = 2.0
+
+
+def main() -> None:
+    """Prints CPU and first paint of both, with and without sessions that wait."""
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.dashboard_cost", description=__doc__)
+    parser.add_argument("--sessions", type=int, default=400, help="sessions in all (default: %(default)s)")
+    parser.add_argument("--busy", type=int, default=40, help="of them run a statement (default: %(default)s)")
+    parser.add_argument(
+        "--waiters", type=int, nargs="+", default=[0, 50], help="how many wait (default: 0 50)"
+    )
+    parser.add_argument("--refresh", type=float, default=2.0, help="of both, seconds (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=12.0, help="of each CPU figure (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="CPU figures of each (default: %(default)s)")
+    parser.add_argument("--paints", type=int, default=10, help="starts of each (default: %(default)s)")
+    parser.add_argument("--pg-activity", type=Path, help="the program (default: installed into the cache)")
+    arguments = parser.parse_args()
+    peer: Path = arguments.pg_activity or programs.installed_pg_activity()
+    answer = subprocess.run([peer, "--version"], capture_output=True, text=True, check=True)
+    with server(arguments.sessions + 50) as started, crowd(started.dsn()) as gathered:
+        gathered.grow_to(arguments.sessions)
+        gathered.work(arguments.busy)
+        commands = {
+            OURS: programs.dashboard(started.dsn(), arguments.refresh),
+            PEER: programs.pg_activity(peer, started.dsn(), arguments.refresh),
+        }
+        for waiters in sorted(arguments.waiters):
+            gathered.block(waiters)
+            _describe(gathered, waiters, arguments.refresh, answer.stdout.strip())
+            _compare_paints(commands, arguments.paints)
+            _compare_cpu(commands, arguments.rounds, arguments.seconds, waiters)
+
+
+def _describe(gathered: Crowd, waiters: int, refresh_s: float, peer: str) -> None:
+    print(
+        f"\n{gathered.sessions} sessions, {len(gathered.busy)} of them busy, {waiters} blocked; "
+        f"every {refresh_s:g} s; beside {peer}"
+    )
+
+
+def _compare_paints(commands: dict[str, list[str]], rounds: int) -> None:
+    def first_paint(name: str) -> Callable[[], float]:
+        def measure() -> float:
+            with TerminalProgram(commands[name], programs.environment()) as program:
+                return program.wait_for(_FIRST_DATA[name]) * 1000
+
+        return measure
+
+    samples = interleave({name: first_paint(name) for name in commands}, rounds)
+    print(" first paint")
+    print(table(samples, "ms", PEER))
+    print(verdict(f"{OURS} / {PEER}", samples.ratio(OURS, PEER).median, 1.5))
+
+
+def _compare_cpu(commands: dict[str, list[str]], rounds: int, seconds: float, waiters: int) -> None:
+    def cpu_share(name: str) -> Callable[[], float]:
+        def measure() -> float:
+            return _cpu_percent(commands[name], _FIRST_DATA[name], seconds)
+
+        return measure
+
+    samples = interleave({name: cpu_share(name) for name in commands}, rounds, warm_ups=0)
+    print(" CPU, in per cent of one core")
+    print(table(samples, "% ", PEER))
+    print(verdict(f"{OURS} / {PEER}", samples.ratio(OURS, PEER).median, 1.0 if waiters else 0.5))
+
+
+def _cpu_percent(command: Sequence[str], first_data: bytes, seconds: float) -> float:
+    with TerminalProgram(command, programs.environment()) as program:
+        program.wait_for(first_data)
+        time.sleep(_SETTLE_S)  # what belongs to the start isn't counted
+        before_s, began_s = program.cpu_s(), time.monotonic()
+        time.sleep(seconds)
+        return (program.cpu_s() - before_s) / (time.monotonic() - began_s) * 100
+
+
+if __name__ == "__main__":
+    main()

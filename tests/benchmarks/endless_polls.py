@@ -1,0 +1,27 @@
+"""The poller of the dashboard alone, for ever: a process for `busy_server` to start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.locks.pace import pause_s
+from pgwatch_tests.locks.watch import LockWatch
+
+POLLED = "polled"
+
+
+async def _poll(dsn: str) -> None:
+    settings = Settings(Dsn(dsn, "benchmark"))
+    async with LockWatch(settings) as watch:
+        while True:
+            began_s = time.monotonic()
+            snapshot = await watch.read()
+            print(POLLED, snapshot.blocked, flush=True)
+            await asyncio.sleep(pause_s(snapshot.blocked, time.monotonic() - began_s, settings.refresh_s))
+
+
+if __name__ == "__main__":
+    asyncio.run(_poll(sys.argv[1]))

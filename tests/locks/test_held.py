@@ -1,0 +1,45 @@
+"""All locks of one session, in words."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.locks.model import HeldLock, Party
+from pgwatch_tests.locks.watch import LockWatch
+from tests.locks.scenarios import prepared, rows
+from tests.locks.scenarios.cast import Cast
+
+
+def held(dsn: str, party: Party) -> tuple[HeldLock, ...] | None:
+    async def read() -> tuple[HeldLock, ...] | None:
+        async with LockWatch(Settings(dsn=Dsn(dsn, "the test"))) as watch:
+            await watch.read()
+            return await watch.held(party)
+
+    return asyncio.run(read())
+
+
+def test_a_session_that_holds_and_waits(cast: Cast) -> None:
+    rows.fan_of_three_on_a_row.play(cast)
+    first = held(cast.dsn, next(party for party in map(cast.party, sorted(cast.parts)) if waits(cast, party)))
+    assert first is not None
+    assert HeldLock("table accounts", "ROW EXCLUSIVE", True) in first
+    assert [lock.granted for lock in first] == sorted(lock.granted for lock in first)
+    assert not first[0].granted
+
+
+def waits(cast: Cast, party: Party) -> bool:
+    query = "SELECT 1 FROM pg_lock_status() AS lock WHERE pid = %s AND NOT granted"
+    return cast.observer.execute(query, [party.pid]).fetchone() is not None
+
+
+def test_a_prepared_transaction(cast: Cast) -> None:
+    prepared.prepared_transaction_in_another_database.play(cast)
+    found = held(cast.dsn, cast.party("prepared"))
+    assert found is not None
+    assert any(lock.mode == "ROW EXCLUSIVE" for lock in found)
+
+
+def test_a_session_that_is_gone(cast: Cast) -> None:
+    assert held(cast.dsn, Party(2**31 - 1)) == ()
