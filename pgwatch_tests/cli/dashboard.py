@@ -45,6 +45,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     A connection that can't be made is told on the screen and tried again.
     """
     from pgwatch_tests.leaks.count import LeakScan
+    from pgwatch_tests.leaks.gate import DEFAULT_KINDS
     from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.locks.act import act
     from pgwatch_tests.locks.lookups import LIMITS
@@ -54,7 +55,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     async def read_leaks(watch: LockWatch) -> LeakReport:
         # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
         (await watch.opening.connect(LIMITS)).pgconn.finish()
-        scan = LeakScan(settings)
+        scan = LeakScan(settings, kinds=DEFAULT_KINDS)
         try:
             return await _in_daemon_thread(scan.run)
         except asyncio.CancelledError:
