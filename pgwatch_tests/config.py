@@ -35,6 +35,9 @@ DEFAULT_MARKERS = (
 )
 
 
+DEFAULT_TEST_SCHEMAS = ("test_*",)
+
+
 @dataclass(frozen=True, slots=True)
 class Dsn:
     """A connection string and where it was read, for messages (which never show the string itself).
@@ -58,6 +61,8 @@ class Settings:
     count_timeout_s: float = 300.0
     read_only: bool = False
     """Only look: no session is cancelled or ended, nothing is rolled back."""
+    test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
+    """Globs for the schemas that tests make: one that is still there after them is a leftover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ _SECONDS = {
     "count_timeout": "count_timeout_s",
 }
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "read_only", *_SECONDS)
+_KEYS = ("dsn", "markers", "read_only", "test_schemas", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -100,6 +105,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         dsn=_dsn(flags, environ, table, path),
         markers=_markers(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
+        test_schemas=_test_schemas(environ, table, path),
         **seconds,
     )
 
@@ -154,6 +160,15 @@ def _read_only(flags: Flags, environ: Mapping[str, str], table: Mapping[str, obj
     if not isinstance(value, bool):
         raise ConfigurationError(f"{where} must be true or false, not {value!r}")
     return value
+
+
+def _test_schemas(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> tuple[str, ...]:
+    if environ.get("PGWATCH_TEST_SCHEMAS"):
+        return tuple(environ["PGWATCH_TEST_SCHEMAS"].split())
+    value = table.get("test_schemas", list(DEFAULT_TEST_SCHEMAS))
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise ConfigurationError(f"test_schemas in {path} must be a list of names or globs such as 'test_*'")
+    return tuple(value)
 
 
 def _markers(

@@ -8,6 +8,7 @@ import time
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.run import running_demo
 from pgwatch_tests.leaks.count import scan
+from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.watch import LockWatch
 from pgwatch_tests.record.snapshot_file import Recording
@@ -20,7 +21,7 @@ def record() -> Recording:
     with running_demo(print) as demo:
         settings = Settings(dsn=Dsn(demo.dsn, "the demo"))
         best = asyncio.run(_best_moment(settings))
-        return Recording((best,), scan(settings))
+        return Recording((best,), scan(settings, kinds=DEFAULT_KINDS))
 
 
 async def _best_moment(settings: Settings) -> LockSnapshot:

@@ -73,8 +73,9 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                 # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
                 (await watch.opening.connect(LIMITS)).pgconn.finish()
                 from pgwatch_tests.leaks.count import LeakScan
+                from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 
-                scan = LeakScan(settings)
+                scan = LeakScan(settings, kinds=DEFAULT_KINDS)
                 try:
                     return await _in_daemon_thread(scan.run)
                 except asyncio.CancelledError:

@@ -1,15 +1,18 @@
-"""`pgwatch-tests leaks`: counts the test rows that were left behind."""
+"""`pgwatch-tests leaks`: counts the test rows that were left behind, and looks for other leftovers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import leak_formats, options
+from pgwatch_tests.cli.leak_formats import Format
 from pgwatch_tests.cli.progress import Progress
-from pgwatch_tests.config import Flags
+from pgwatch_tests.config import Flags, Settings
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.gate import Finding, verdict
+from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 
 FINDINGS = 1
 INCOMPLETE = 4
@@ -28,16 +31,12 @@ INCOMPLETE = 4
 @click.option(
     "--fail",
     is_flag=True,
-    help="Exit with 1 if there are leaked rows, with 4 if a table couldn't be checked.",
+    help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
+    "that couldn't be checked.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="The output's form.",
-)
+@leak_formats.gate_options
+@leak_formats.databases_options
+@leak_formats.format_option
 @options.output_file
 @click.pass_context
 def command(
@@ -45,32 +44,58 @@ def command(
     dsn: str | None,
     markers: tuple[str, ...],
     fail: bool,
-    format_: Literal["table", "json"],
+    kinds: tuple[LeftoverKind, ...],
+    fail_on: tuple[Finding, ...] | None,
+    max_rows: int | None,
+    databases: tuple[str, ...],
+    jobs: int,
+    form: Format,
     output: Path | None,
 ) -> None:
-    """Count the test rows that were left behind, in all tables of a database.
+    """Count the test rows that were left behind, in all tables of a database, and what else was.
 
     A row is leaked if one of its string columns bears a marker: an address at test.example.com, or
-    an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Tables that
-    couldn't be checked are listed with the reason.
+    an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Beside rows,
+    schemas, sessions, prepared transactions and the like are looked for (--kinds). What couldn't be checked
+    is listed with the reason.
     """
     settings = options.settings(Flags(dsn=dsn, markers=markers))
+    gate = leak_formats.gate_of(fail_on, max_rows)
+    fail = fail or fail_on is not None or max_rows is not None
+    wanted = (*kinds, *gate.kinds) if fail else kinds
+    leaks = _scan_many(settings, databases, wanted, jobs) if databases else _scan(settings, wanted)
+    options.emit(leak_formats.rendered(form, leaks, gate), output)
+    if fail:
+        reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
+        ctx.exit(
+            {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(gate, reports, reached)]
+        )
+
+
+def _scan(settings: Settings, kinds: tuple[LeftoverKind, ...]) -> LeakReport:
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.count import scan
 
     with Progress("counting in tables", _progress_line) as progress:
-        report = scan(settings, progress.show)
-    if format_ == "json":
-        from pgwatch_tests.reports.leak_json import document
+        return scan(settings, progress.show, kinds)
 
-        options.emit(document(report), output)
-    else:
-        from pgwatch_tests.reports.leak_table import table
 
-        options.emit(table(report), output)
-    if fail:
-        ctx.exit(FINDINGS if report.total else 0 if report.complete else INCOMPLETE)
+def _scan_many(
+    settings: Settings, databases: tuple[str, ...], kinds: tuple[LeftoverKind, ...], jobs: int
+) -> LeaksOfDatabases:
+    from pgwatch_tests.leaks.databases import scan_databases
+
+    with Progress("checking databases", _databases_progress_line) as progress:
+        return scan_databases(settings, databases, kinds, jobs, progress.show)
+
+
+def _of_many(leaks: LeaksOfDatabases) -> tuple[tuple[LeakReport, ...], bool]:
+    return leaks.databases, not leaks.not_checked
 
 
 def _progress_line(done: int, total: int) -> str:
     return f"counted in {done} of {total} tables"
+
+
+def _databases_progress_line(done: int, total: int) -> str:
+    return f"checked {done} of {total} databases"

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pgwatch_tests.cli.options import emit, narrate
 from pgwatch_tests.config import Settings
+from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.locks.gate import look_again_in_s
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.watch import LockWatch
@@ -58,5 +59,5 @@ def print_snapshot(
     if "locks" in what:
         texts.append(lock_tree.text(read_locks(settings)))
     if "leaks" in what:
-        texts.append(leak_table.table(scan(settings)))
+        texts.append(leak_table.table(scan(settings, kinds=DEFAULT_KINDS)))
     emit("\n".join(texts), output)

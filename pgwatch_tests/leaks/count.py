@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,8 +18,9 @@ from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, discover, shown
+from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import Marker, markers
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
 from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.version import in_words
@@ -33,9 +34,11 @@ Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
 
 
-def scan(settings: Settings, progress: Progress | None = None) -> LeakReport:
-    """Counts the marked rows of the database that `settings.dsn` names. See LeakScan.run."""
-    return LeakScan(settings, progress).run()
+def scan(
+    settings: Settings, progress: Progress | None = None, kinds: Collection[LeftoverKind] = ()
+) -> LeakReport:
+    """Counts the marked rows of the database that `settings.dsn` names. See LeakScan."""
+    return LeakScan(settings, progress, kinds).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,20 @@ class _Details:
 
 
 class LeakScan:
-    """One scan of one database: `run` it once, in any thread; `cancel` it from any other."""
+    """One scan of one database: `run` it once, in any thread; `cancel` it from any other.
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    `kinds` are the leftovers beside rows that it looks for as well.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        kinds: Collection[LeftoverKind] = (),
+    ) -> None:
         self._settings = settings
         self._progress = progress
+        self._kinds = kinds
         self._session = ScanSession(settings)
 
     def cancel(self) -> None:
@@ -111,6 +123,7 @@ class LeakScan:
             statements = Statements(escaping, usable)
             counts, skipped = self._count(discovery.tables, statements)
             leaks = self._leaks(counts, statements)
+            left = look(session, identity.role, self._kinds, self._settings.test_schemas)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,
@@ -126,6 +139,9 @@ class LeakScan:
                 )
             ),
             duration_s=time.monotonic() - begun,
+            leftovers=left.found,
+            unchecked=left.unchecked,
+            kinds_checked=left.kinds,
         )
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:

@@ -1,38 +1,53 @@
-"""A scan for leaks as the JSON document `pgwatch-tests.leaks/1` (DESIGN §3)."""
+"""Scans for leaks as the JSON document `pgwatch-tests.leaks/1` (DESIGN §3), or as one of several."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import BaselineUse, LeakReport, Leftover, Skipped, TableLeak
 
 
 def document(report: LeakReport) -> str:
     """The whole report. ASCII only, so that any text in it survives any pipe."""
+    return json.dumps(_report(report), indent=2)
+
+
+def document_of_databases(leaks: LeaksOfDatabases) -> str:
+    """The reports of several databases in one document, `pgwatch-tests.leaks-of-databases/1`."""
     return json.dumps(
         {
-            "schema": "pgwatch-tests.leaks/1",
-            "checked_at": _time(report.checked_at),
-            "server_version": report.server_version,
-            "database": report.database,
-            "markers": report.markers,
-            "mode": report.mode,
-            "baseline": report.baseline and _baseline(report.baseline),
-            # What was looked for at all: an empty `leftovers` says nothing about what isn't named here.
-            "checked": ["rows", *report.kinds_checked],
-            "total": report.total,
-            "complete": report.complete,
-            "tables": [_table(leak) for leak in report.tables],
-            "skipped": [_skipped(table) for table in report.skipped],
-            "leftovers": [_leftover(leftover) for leftover in report.leftovers],
-            "unchecked": [
-                {"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked
-            ],
-            "ignored": [{"what": one.what, "reason": one.reason} for one in report.ignored],
+            "schema": "pgwatch-tests.leaks-of-databases/1",
+            "checked_at": _time(leaks.checked_at),
+            "total": leaks.total,
+            "complete": leaks.complete,
+            "databases": [_report(report) for report in leaks.databases],
+            "not_checked": [{"database": one.database, "reason": one.reason} for one in leaks.not_checked],
         },
         indent=2,
     )
+
+
+def _report(report: LeakReport) -> dict[str, object]:
+    return {
+        "schema": "pgwatch-tests.leaks/1",
+        "checked_at": _time(report.checked_at),
+        "server_version": report.server_version,
+        "database": report.database,
+        "markers": report.markers,
+        "mode": report.mode,
+        "baseline": report.baseline and _baseline(report.baseline),
+        # What was looked for at all: an empty `leftovers` says nothing about what isn't named here.
+        "checked": ["rows", *report.kinds_checked],
+        "total": report.total,
+        "complete": report.complete,
+        "tables": [_table(leak) for leak in report.tables],
+        "skipped": [_skipped(table) for table in report.skipped],
+        "leftovers": [_leftover(leftover) for leftover in report.leftovers],
+        "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
+        "ignored": [{"what": one.what, "reason": one.reason} for one in report.ignored],
+    }
 
 
 def _table(leak: TableLeak) -> dict[str, object]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from tabulate import tabulate
 
-from pgwatch_tests.leaks.model import LeakReport, TableLeak
+from pgwatch_tests import durations
+from pgwatch_tests.leaks.by_test import TestLeak, by_test
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
+from pgwatch_tests.reports import leak_words
+from pgwatch_tests.reports.leak_words import many, summary, summary_of_databases
 from pgwatch_tests.reports.plain_text import plain
 
+__all__ = ["many", "summary", "table", "table_of_databases"]
+
 _LIST_LIMIT = 60  # characters of a list in a cell
+_MOST_LEFTOVERS = 200  # the other formats name all
 
 
 def table(report: LeakReport) -> str:
-    """What leaked, what wasn't checked and why, and a summary that says what was looked for at all."""
+    """What leaked and what is left over, what wasn't checked and why, and what was looked for at all."""
     sections = []
     if report.tables:
         sections.append(
@@ -24,13 +31,24 @@ def table(report: LeakReport) -> str:
                 ("left", "right", "left", "left", "left", "left"),
             )
         )
-    if report.skipped:
+    tests = by_test(report.tables)
+    if tests:
+        sections.append(
+            _grid(
+                ("Test", "Rows", "Known by", "Tables"),
+                [_test_row(one) for one in tests],
+                ("left", "right", "left", "left"),
+            )
+        )
+    if report.leftovers:
+        sections.append(_leftovers(report.leftovers))
+    if report.skipped or report.unchecked:
         sections.append(
             _grid(
                 ("Not checked", "Reason", "What would help"),
                 [
-                    (_name(skipped.schema, skipped.table), plain(skipped.reason), plain(skipped.hint))
-                    for skipped in report.skipped
+                    *(_skipped_row(skipped) for skipped in report.skipped),
+                    *(_unchecked_row(unchecked) for unchecked in report.unchecked),
                 ],
                 ("left", "left", "left"),
             )
@@ -39,22 +57,28 @@ def table(report: LeakReport) -> str:
     return "\n\n".join(sections)
 
 
-def summary(report: LeakReport) -> str:
-    """`7 leaked rows in 1 table; 2 tables not checked`."""
-    if report.tables:
-        line = f"{many(report.total, 'leaked row')} in {many(len(report.tables), 'table')}"
-    else:
-        line = "no leaked rows"
-    unchecked = len({(skipped.schema, skipped.table) for skipped in report.skipped})
-    return f"{line}; {many(unchecked, 'table')} not checked" if unchecked else line
+def table_of_databases(leaks: LeaksOfDatabases) -> str:
+    """The same for each database under its name, those that weren't checked, and all of it in one line."""
+    sections = [f"== {plain(report.database)} ==\n\n{table(report)}" for report in leaks.databases]
+    if leaks.not_checked:
+        sections.append(
+            _grid(
+                ("Database not checked", "Reason"),
+                [(plain(one.database), plain(one.reason)) for one in leaks.not_checked],
+                ("left", "left"),
+            )
+        )
+    sections.append(summary_of_databases(leaks))
+    return "\n\n".join(sections)
 
 
-def _scope(report: LeakReport) -> tuple[str, str]:
+def _scope(report: LeakReport) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
-        "Only rows are checked so far, by their string columns: no arrays, no JSON, "
-        "no left-over schemas, sessions or prepared transactions",
+        "Rows are checked by their string columns so far: no arrays, no JSON",
+        *leak_words.compared(report, plain),
+        leak_words.looked_for(report),
     )
 
 
@@ -64,10 +88,42 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
         name if leak.kind == "table" else f"{name} ({plain(leak.kind)})",
         str(leak.rows),
         plain(", ".join(leak.columns), _LIST_LIMIT),
-        _time(leak.oldest),
-        _time(leak.newest),
+        leak_words.time(leak.oldest),
+        leak_words.time(leak.newest),
         plain(", ".join(leak.samples), 2 * _LIST_LIMIT),
     )
+
+
+def _test_row(one: TestLeak) -> tuple[str, ...]:
+    tables = ", ".join(f"{name} {rows}" for name, rows in one.tables)
+    known_by = one.confidence if one.test else ""
+    return plain(leak_words.test_name(one)), str(one.rows), known_by, plain(tables, 2 * _LIST_LIMIT)
+
+
+def _leftovers(leftovers: Sequence[Leftover]) -> str:
+    text = _grid(
+        ("Left over", "Name", "Age", "Detail"),
+        [
+            (
+                leak_words.kind(one.kind),
+                plain(one.name),
+                "" if one.age_s is None else durations.in_words(one.age_s),
+                plain(one.detail),
+            )
+            for one in leftovers[:_MOST_LEFTOVERS]
+        ],
+        ("left", "left", "right", "left"),
+    )
+    more = len(leftovers) - _MOST_LEFTOVERS
+    return f"{text}\n… and {more} more" if more > 0 else text
+
+
+def _skipped_row(skipped: Skipped) -> tuple[str, ...]:
+    return _name(skipped.schema, skipped.table), plain(skipped.reason), plain(skipped.hint)
+
+
+def _unchecked_row(unchecked: Unchecked) -> tuple[str, ...]:
+    return leak_words.kind(unchecked.kind, 2), plain(unchecked.reason), plain(unchecked.hint)
 
 
 def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
@@ -77,12 +133,3 @@ def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequ
 
 def _name(schema: str, name: str) -> str:
     return plain(f"{schema}.{name}")
-
-
-def _time(time: datetime | None) -> str:
-    return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def many(number: int, noun: str) -> str:
-    """`1 table`, `2 tables`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture, running_test
-from pgwatch_tests.reports.plain_text import one_line, plain
+from pgwatch_tests.reports import csv_text
+from pgwatch_tests.reports.csv_text import cell
+from pgwatch_tests.reports.plain_text import one_line
 
 COLUMNS = (
     *("waiter_pid", "waiter_test", "waiter_application", "waiter_database", "waiter_user", "waiter_query"),
@@ -15,8 +14,6 @@ COLUMNS = (
     *("blocker_user", "blocker_state", "blocker_query"),
     *("kind", "lock_type", "mode", "held_mode", "target", "wait_s"),
 )
-# What makes a spreadsheet take a cell for a formula, full-width forms included (OWASP, CSV Injection).
-_FORMULA = tuple("=+-@＝＋－＠")
 
 
 def document(snapshot: LockSnapshot) -> str:
@@ -25,11 +22,7 @@ def document(snapshot: LockSnapshot) -> str:
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
     picture = LockPicture(snapshot)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_line(edge, picture) for edge in snapshot.shown_edges)
-    return out.getvalue()
+    return csv_text.document(COLUMNS, (_line(edge, picture) for edge in snapshot.shown_edges))
 
 
 def _line(edge: Edge, picture: LockPicture) -> tuple[str, ...]:
@@ -40,10 +33,10 @@ def _line(edge: Edge, picture: LockPicture) -> tuple[str, ...]:
     texts = (edge.kind, edge.lock.type, edge.lock.mode, edge.lock.held_mode or "", edge.lock.target)
     return (
         str(edge.waiter.pid),
-        *map(_cell, (waiter_test, waiter_application, waiter_database, waiter_user, waiter_query)),
+        *map(cell, (waiter_test, waiter_application, waiter_database, waiter_user, waiter_query)),
         str(edge.blocker.pid),
-        *map(_cell, (edge.blocker.gid, test, application, database, user, state, query)),
-        *map(_cell, texts),
+        *map(cell, (edge.blocker.gid, test, application, database, user, state, query)),
+        *map(cell, texts),
         "" if edge.wait_s is None else f"{edge.wait_s:.3f}",
     )
 
@@ -61,8 +54,3 @@ def _who(party: Party, picture: LockPicture) -> tuple[str, str, str, str, str]:
         session.user or "",
         one_line(session.query),
     )
-
-
-def _cell(text: str) -> str:
-    shown = plain(text)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown

@@ -1,7 +1,4 @@
-"""The locks as annotations of a GitHub workflow.
-
-The escapes are those of actions/toolkit, packages/core/src/command.ts.
-"""
+"""The locks as annotations of a GitHub workflow."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports.github_text import annotation
 from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.plain_text import plain
 
@@ -21,16 +19,7 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
 
 
 def _annotation(root: JudgedRoot, picture: LockPicture) -> str:
-    level = "error" if root.verdict == "finding" else "warning"
     longest = durations.in_words(root.longest_wait_s)
     title = f"{plain(picture.who(root.party))} blocks {root.blocks}, longest wait {longest}"
     message = f"{plain(root.diagnosis.explanation)}\n→ {plain(root.diagnosis.advice)}"
-    return f"::{level} title={_property(title)}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return annotation("error" if root.verdict == "finding" else "warning", title, message)

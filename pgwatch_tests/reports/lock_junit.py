@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import junit_xml
+from pgwatch_tests.reports.junit_xml import seconds
 from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, tree_lines
 from pgwatch_tests.reports.plain_text import plain
 
@@ -32,22 +33,18 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
         failures=str(sum(root.verdict == "finding" for root in found)),
         errors="0",
         skipped=str(sum(root.verdict == "undecided" for root in found)),
-        time=_seconds(max((root.longest_wait_s for root in found), default=0.0)),
+        time=seconds(max((root.longest_wait_s for root in found), default=0.0)),
     )
     for root in found:
         _add(suite, root, picture)
     if not found:
-        SubElement(suite, "testcase", classname=_CLASS, name=NOTHING_BLOCKED, time=_seconds(0.0))
-    suites = Element("testsuites")
-    suites.append(suite)
-    ElementTree.indent(suites)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suites, encoding="unicode")}\n'
+        SubElement(suite, "testcase", classname=_CLASS, name=NOTHING_BLOCKED, time=seconds(0.0))
+    return junit_xml.document([suite])
 
 
 def _add(suite: Element, root: JudgedRoot, picture: LockPicture) -> None:
-    # `plain` leaves no character that XML forbids: controls, surrogates and U+FFFE are shown as codes.
     name = f"{plain(picture.who(root.party))} blocks nobody for long"
-    test = SubElement(suite, "testcase", classname=_CLASS, name=name, time=_seconds(root.longest_wait_s))
+    test = SubElement(suite, "testcase", classname=_CLASS, name=name, time=seconds(root.longest_wait_s))
     explanation = plain(root.diagnosis.explanation)
     lines = tree_lines(picture, root.tree) if root.tree else [explanation, plain(root.diagnosis.advice)]
     if root.verdict == "finding":
@@ -56,7 +53,3 @@ def _add(suite: Element, root: JudgedRoot, picture: LockPicture) -> None:
     if root.verdict == "undecided":
         SubElement(test, "skipped", message=_UNDECIDED)
     SubElement(test, "system-out").text = "\n".join(lines)
-
-
-def _seconds(value_s: float) -> str:
-    return f"{value_s:.3f}"

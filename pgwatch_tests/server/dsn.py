@@ -56,6 +56,12 @@ def database_name(dsn: Dsn) -> str | None:
     return default.decode(errors="replace") if default else None
 
 
+def in_database(dsn: Dsn, name: str) -> Dsn:
+    """The same connection, password and all, to another database. Raises ConfigurationError."""
+    parameters = conninfo_to_dict(normalise(dsn)[0])
+    return Dsn(make_conninfo("", **{**parameters, "dbname": name}), dsn.source)
+
+
 def _without_unknown_parameters(url: str) -> tuple[str, list[str]]:
     base, mark, query = url.partition("?")
     if not mark:

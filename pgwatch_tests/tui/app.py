@@ -19,6 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane
 
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.locks.action import Action, How, Outcome
 from pgwatch_tests.locks.contention import ContentionWatch
 from pgwatch_tests.locks.model import LockSnapshot, Party
@@ -104,6 +105,7 @@ class Dashboard(App[int]):
         self._drawn_at_s = -math.inf
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
+        self._leak_trend = LeakTrend()
         self._contention = ContentionWatch()
         self._searches: dict[str, str] = {}
 
@@ -165,6 +167,7 @@ class Dashboard(App[int]):
             self._leaks_trouble = outcome.reason
         else:
             self._leaks, self._leaks_trouble = outcome.value, ""
+            self._leak_trend.add(outcome.value)
             self._base.query_one(StatusLine).leaks = outcome.value
         if self._active == "leaks-tab":
             self._show_active()
@@ -200,7 +203,7 @@ class Dashboard(App[int]):
             case "sessions-tab":
                 base.query_one(SessionsView).show(self._snapshot, text)
             case "leaks-tab":
-                base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text)
+                base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text, self._leak_trend)
             case "contention-tab":
                 base.query_one(ContentionView).show(self._contention.result(), text)
 
@@ -268,7 +271,9 @@ class Dashboard(App[int]):
             self._locks_poller.poll_now()
 
     def action_sort(self) -> None:
-        """Sorts the sessions another way, or sums contention up by something else."""
+        """Sorts the sessions another way, or sums contention or leaks up by something else."""
+        if self._active == "leaks-tab":
+            self.notify(self._base.query_one(LeaksView).switch(), timeout=2)
         if self._active == "contention-tab":
             self._base.query_one(ContentionView).sum_up_next()
         if self._active == "sessions-tab":

@@ -12,7 +12,7 @@ _KEYS = (
     ("C", "cancel the selected session's statement, after a question"),
     ("K", "end the selected session, or roll a prepared transaction back, after a question"),
     ("/", "show only what contains a text; escape ends it"),
-    ("s", "sort the sessions another way; sum contention up by test, object, cause"),
+    ("s", "sort the sessions another way; sum contention or leaks up by something else"),
     ("x", "count contention from now on"),
     ("space", "pause and go on"),
     ("+ -", "poll more often, less often"),

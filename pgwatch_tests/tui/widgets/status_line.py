@@ -81,7 +81,7 @@ class StatusLine(Vertical):
         if snapshot.deadlocks or snapshot.probable_deadlocks:
             parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
         if self.leaks is not None:
-            missing = "" if self.leaks.complete else "+"
+            missing = "+" if self.leaks.skipped else ""
             parts.append(f"{self.leaks.total}{missing} leaked")
         parts += [f"{len(clients)} sessions", f"{idle} idle in tx"]
         if snapshot.hidden_sessions:

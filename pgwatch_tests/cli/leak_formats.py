@@ -1,0 +1,158 @@
+"""The forms in which `leaks` can say what it found, and its options for leftovers, the gate and databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
+
+import click
+
+from pgwatch_tests.leaks import gate
+from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, Finding, Gate
+from pgwatch_tests.leaks.model import LeftoverKind
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+    from pgwatch_tests.leaks.model import LeakReport
+
+F = TypeVar("F", bound=Callable[..., object])
+Format = Literal["table", "json", "csv", "markdown", "github", "junit"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def format_option(function: F) -> F:
+    """`--format`, as `form`."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="table: text; json: the document pgwatch-tests.leaks/1, with --databases "
+        "pgwatch-tests.leaks-of-databases/1; csv: a line a table and leftover; markdown: for "
+        "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case a table and leftover kind.",
+    )(function)
+
+
+def gate_options(function: F) -> F:
+    """`--kinds` as `kinds`, `--fail-on` as `fail_on` and `--max` as `max_rows`."""
+    options = (
+        click.option(
+            "--kinds",
+            callback=_kinds,
+            default="default",
+            metavar="KINDS",
+            help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
+            f"{', '.join(DEFAULT_KINDS)}. Beside these there are database, large_object, unlogged_table and "
+            "setting, which may well be there on purpose. What --fail fails on is always looked for.",
+        ),
+        click.option(
+            "--fail-on",
+            "fail_on",
+            callback=_fail_on,
+            metavar="KINDS",
+            help="What --fail fails on, a comma list of rows and kinds of leftovers. Default: "
+            f"{', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
+        ),
+        click.option(
+            "--max",
+            "max_rows",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="So many leaked rows are tolerated, in all databases together. Default: 0. Means --fail.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def databases_options(function: F) -> F:
+    """`--databases` as `databases` and `--jobs` as `jobs`."""
+    function = click.option(
+        "--jobs",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        metavar="N",
+        help="How many of --databases to check at once, each over a connection of its own.",
+    )(function)
+    return click.option(
+        "--databases",
+        callback=_databases,
+        metavar="NAMES",
+        help="Check all databases of the server that have one of these names, instead of the one of --dsn: a "
+        "comma list of names or globs such as 'test_*'. Templates are never checked.",
+    )(function)
+
+
+def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None) -> Gate:
+    """The gate that the options describe."""
+    return Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
+
+
+def rendered(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
+    """What was found in that form; `gate` says what of it is an error and what a warning."""
+    from pgwatch_tests.leaks.model import LeakReport
+
+    match form:
+        case "table":
+            from pgwatch_tests.reports import leak_table
+
+            if isinstance(leaks, LeakReport):
+                return leak_table.table(leaks)
+            return leak_table.table_of_databases(leaks)
+        case "json":
+            from pgwatch_tests.reports import leak_json
+
+            if isinstance(leaks, LeakReport):
+                return leak_json.document(leaks)
+            return leak_json.document_of_databases(leaks)
+        case "csv":
+            from pgwatch_tests.reports import leak_csv
+
+            if isinstance(leaks, LeakReport):
+                return leak_csv.document(leaks)
+            return leak_csv.document_of_databases(leaks)
+        case "markdown":
+            from pgwatch_tests.reports import leak_markdown
+
+            if isinstance(leaks, LeakReport):
+                return leak_markdown.document(leaks, gate)
+            return leak_markdown.document_of_databases(leaks, gate)
+        case "github":
+            from pgwatch_tests.reports import leak_github
+
+            if isinstance(leaks, LeakReport):
+                return leak_github.document(leaks, gate)
+            return leak_github.document_of_databases(leaks, gate)
+        case "junit":
+            from pgwatch_tests.reports import leak_junit
+
+            if isinstance(leaks, LeakReport):
+                return leak_junit.document(leaks, gate)
+            return leak_junit.document_of_databases(leaks, gate)
+    assert_never(form)
+
+
+def _kinds(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[LeftoverKind, ...]:
+    try:
+        return gate.kinds_named(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[Finding, ...] | None:
+    try:
+        return None if value is None else gate.findings_named(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _databases(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not names:
+        raise click.BadParameter("names no database")
+    return names

@@ -1,0 +1,94 @@
+"""What a gate on leaks looks for, and when it fails: rows, and the kinds of leftovers it is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+
+Finding = Literal["rows"] | LeftoverKind
+Verdict = Literal["findings", "incomplete", "clean"]
+
+ALL_KINDS: tuple[LeftoverKind, ...] = get_args(LeftoverKind)
+DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
+    "schema",
+    "idle_in_transaction",
+    "prepared_transaction",
+    "advisory_lock",
+    "replication_slot",
+    "temporary_schema",
+    "invalid_index",
+    "disabled_trigger",
+)
+"""What is looked for unless said otherwise; the other kinds may well be there on purpose."""
+DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
+
+# What people write for them.
+_NAMES: dict[str, Finding] = {
+    **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
+    **dict.fromkeys(("row", "rows"), "rows"),
+    **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Fails on more than `max_rows` leaked rows if "rows" is in `fail_on`, and on any leftover in there."""
+
+    fail_on: frozenset[Finding] = frozenset(DEFAULT_FAIL_ON)
+    max_rows: int = 0
+
+    @property
+    def kinds(self) -> frozenset[LeftoverKind]:
+        """The leftovers that must be looked for."""
+        return frozenset(kind for kind in self.fail_on if kind != "rows")
+
+    def fails_on_rows(self, total: int) -> bool:
+        """Whether so many leaked rows are a finding."""
+        return "rows" in self.fail_on and total > self.max_rows
+
+
+def verdict(gate: Gate, reports: Iterable[LeakReport], all_reached: bool = True) -> Verdict:
+    """The verdict on one database, or on several together; findings win over what couldn't be checked.
+
+    `all_reached` is false if there are databases that couldn't even be connected to.
+    """
+    reports = tuple(reports)
+    kinds = gate.kinds
+    if gate.fails_on_rows(sum(report.total for report in reports)) or any(
+        one.kind in kinds for report in reports for one in report.leftovers
+    ):
+        return "findings"
+    if not all_reached or any(_is_incomplete(gate, report) for report in reports):
+        return "incomplete"
+    return "clean"
+
+
+def _is_incomplete(gate: Gate, report: LeakReport) -> bool:
+    missing = gate.kinds - set(report.kinds_checked) | {one.kind for one in report.unchecked}
+    return bool(gate.kinds & missing) or ("rows" in gate.fail_on and bool(report.skipped))
+
+
+def findings_named(text: str) -> tuple[Finding, ...]:
+    """The kinds in `rows,schemas,idle_in_transaction`; plurals and hyphens will do. Raises ValueError."""
+    found = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        kind = _NAMES.get(word.lower().replace("-", "_"))
+        if kind is None:
+            raise ValueError(f"{word!r} is none of rows, {', '.join(ALL_KINDS)}")
+        found.append(kind)
+    if not found:
+        raise ValueError("names no kind")
+    return tuple(dict.fromkeys(found))
+
+
+def kinds_named(text: str) -> tuple[LeftoverKind, ...]:
+    """The leftovers in `all`, `none`, `default` or a list of kinds. Raises ValueError."""
+    known: dict[str, tuple[LeftoverKind, ...]] = {"all": ALL_KINDS, "none": (), "default": DEFAULT_KINDS}
+    whole = known.get(text.strip().lower())
+    if whole is not None:
+        return whole
+    found = findings_named(text)
+    return tuple(kind for kind in found if kind != "rows")

@@ -1,0 +1,170 @@
+"""Finds what was left behind beside rows: schemas, sessions, prepared transactions, locks … in one database.
+
+One short statement a kind, on catalogs and functions only, so that no test waits for any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import class_row
+
+from pgwatch_tests import queries
+from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server import application_name
+from pgwatch_tests.server.application_name import OWN_NAME
+
+IDLE_IN_TRANSACTION_AFTER_S = 5.0
+"""A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
+DATABASES = ("test_*",)
+"""What the databases of tests are called."""
+
+_STATEMENT_CHARACTERS = 60
+# Where data may begin: a string, plain or dollar-quoted, but not `$1`.
+_LITERAL = re.compile(r"'|\$(?![0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What was found of the kinds that were looked for, and which of those couldn't be checked fully."""
+
+    kinds: tuple[LeftoverKind, ...]
+    found: tuple[Leftover, ...]
+    unchecked: tuple[Unchecked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A row of one of queries/leftover_*.sql."""
+
+    name: str
+    detail: str
+    age_s: float | None = None
+    application_name: str = ""
+    statement: str | None = None
+    obstacle: str | None = None
+    """Why it can't be judged whether this is a leftover."""
+
+
+def look(
+    session: ScanSession, role: str, kinds: Collection[LeftoverKind], schema_patterns: Sequence[str]
+) -> Leftovers:
+    """What of these kinds is in the database that `session` is connected to; `role` is who asks.
+
+    A schema is a test's if a pattern (a glob) fits its name. A kind that can't be read is in `unchecked`.
+    Raises ConnectionLostError and ScanCancelledError.
+    """
+    wanted = tuple(kind for kind in ALL_KINDS if kind in kinds)
+    fits = {"schema": schema_patterns, "database": DATABASES}
+    found: list[Leftover] = []
+    unchecked: list[Unchecked] = []
+    for kind in wanted:
+        try:
+            candidates = _candidates(session, kind)
+        except psycopg.Error as error:
+            unchecked.append(_unreadable(kind, error))
+            continue
+        patterns = fits.get(kind)
+        if patterns is not None:
+            candidates = [one for one in candidates if matches(one.name, patterns)]
+        found.extend(_leftover(kind, one) for one in candidates if one.obstacle is None)
+        unchecked.extend(_unjudged(kind, candidates, role))
+    return Leftovers(wanted, tuple(found), tuple(unchecked))
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name is one of `patterns`, or fits one as a glob (`*`, `?`, `[0-9]`); case matters."""
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _candidates(session: ScanSession, kind: LeftoverKind) -> list[_Candidate]:
+    parameters: Mapping[str, object] | None = None
+    if kind in ("idle_in_transaction", "advisory_lock"):
+        parameters = {"own_name": OWN_NAME, "at_least_s": IDLE_IN_TRANSACTION_AFTER_S}
+    query = queries.load(f"leftover_{kind}").encode()
+    with session.running(), session.connection.cursor(row_factory=class_row(_Candidate)) as cursor:
+        return cursor.execute(query, parameters).fetchall()
+
+
+def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
+    parts = [_who(one.application_name), one.detail]
+    if one.statement:
+        parts.append(f"last: {first_words(one.statement)}")
+    # A clock behind the one that made the name's stamp doesn't make it younger than now.
+    age_s = None if one.age_s is None else max(0.0, one.age_s)
+    return Leftover(kind, one.name, ", ".join(part for part in parts if part), age_s)
+
+
+def _who(name: str) -> str:
+    test = application_name.parse(name)
+    return f"test {test.test} ({test.runner} {test.worker})".replace(" )", ")") if test else name
+
+
+def first_words(statement: str) -> str:
+    """How a statement begins, on one line: at most 60 characters, and nothing from its first literal on."""
+    line = " ".join(statement.split())
+    literal = _LITERAL.search(line)
+    end = min(_STATEMENT_CHARACTERS, literal.start() if literal else len(line))
+    return line if end >= len(line) else f"{line[:end].rstrip()} …"
+
+
+def _unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
+    said = " ".join((error.diag.message_primary or str(error)).split())
+    if isinstance(error, errors.LockNotAvailable):
+        return Unchecked(kind, "a catalog is locked", "`pgwatch-tests locks` shows by whom")
+    return Unchecked(kind, f"can't be read: {said}")
+
+
+def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -> Iterator[Unchecked]:
+    """One for each obstacle that was met."""
+    for obstacle, number in Counter(one.obstacle for one in candidates).items():
+        if obstacle is not None:
+            yield _OBSTACLES[obstacle](kind, number, role)
+
+
+def _hidden(kind: LeftoverKind, number: int, role: str) -> Unchecked:
+    what = "lock" if kind == "advisory_lock" else "session"
+    return Unchecked(
+        kind, f"{_many(number, what)} of other roles not visible: needs pg_monitor", _grant_monitor(role)
+    )
+
+
+def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
+    return Unchecked(
+        kind,
+        f"{_many(number, 'session')} without a state: track_activities is off",
+        "turn track_activities on",
+    )
+
+
+def _unnumbered(kind: LeftoverKind, number: int, _: str) -> Unchecked:
+    return Unchecked(
+        kind,
+        f"before PostgreSQL 16 it can't be told whose {_many(number, 'temporary schema')} may be "
+        "while sessions are connected",
+        "check once nobody else is connected to this database",
+    )
+
+
+_OBSTACLES: Mapping[str, Callable[[LeftoverKind, int, str], Unchecked]] = {
+    "hidden": _hidden,
+    "untracked": _untracked,
+    "unnumbered": _unnumbered,
+}
+
+
+def _grant_monitor(role: str) -> str:
+    doubled = role.replace('"', '""')
+    return f'GRANT pg_monitor TO "{doubled}"'
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

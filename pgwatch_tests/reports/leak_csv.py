@@ -1,0 +1,87 @@
+"""Scans for leaks as CSV: a line a table, a leftover, or what couldn't be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.reports import csv_text, leak_words
+from pgwatch_tests.reports.csv_text import cell
+
+COLUMNS = (
+    *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
+    *("left_by", "detail", "age_s", "hint"),
+)
+LEAKED, LEFT_OVER, NOT_CHECKED = "leaked", "left over", "not checked"
+
+
+def document(report: LeakReport) -> str:
+    """A header and the lines; `kind` is `rows` or a leftover's. Times are ISO 8601 UTC, ages float seconds.
+
+    Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
+    """
+    return csv_text.document(COLUMNS, map(_cells, _lines(report)))
+
+
+def document_of_databases(leaks: LeaksOfDatabases) -> str:
+    """The same of several databases; one that wasn't checked at all is a line without a `kind`."""
+    lines = [line for report in leaks.databases for line in _lines(report)]
+    lines += [
+        {"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in leaks.not_checked
+    ]
+    return csv_text.document(COLUMNS, map(_cells, lines))
+
+
+def _cells(line: dict[str, str]) -> list[str]:
+    return [cell(line.get(column, "")) for column in COLUMNS]
+
+
+def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
+    database = {"database": report.database}
+    for leak in report.tables:
+        yield database | {
+            "kind": "rows",
+            "status": LEAKED,
+            "schema": leak.schema,
+            "name": leak.table,
+            "rows": str(leak.rows),
+            "columns": ", ".join(leak.columns),
+            "oldest": _time(leak.oldest),
+            "newest": _time(leak.newest),
+            "samples": ", ".join(leak.samples),
+            "left_by": leak_words.left_by(leak.attribution),
+            "detail": leak.kind,
+        }
+    for one in report.leftovers:
+        age = "" if one.age_s is None else f"{one.age_s:.3f}"
+        yield database | {
+            "kind": one.kind,
+            "status": LEFT_OVER,
+            "name": one.name,
+            "detail": one.detail,
+            "age_s": age,
+        }
+    for skipped in report.skipped:
+        yield database | {
+            "kind": "rows",
+            "status": NOT_CHECKED,
+            "schema": skipped.schema,
+            "name": skipped.table,
+            "detail": skipped.reason,
+            "hint": skipped.hint,
+        }
+    for unchecked in report.unchecked:
+        yield database | {
+            "kind": unchecked.kind,
+            "status": NOT_CHECKED,
+            "detail": unchecked.reason,
+            "hint": unchecked.hint,
+        }
+
+
+def _time(moment: datetime | None) -> str:
+    if moment is None:
+        return ""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

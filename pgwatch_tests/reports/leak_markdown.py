@@ -1,0 +1,128 @@
+"""Scans for leaks as Markdown, for $GITHUB_STEP_SUMMARY and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pgwatch_tests import durations
+from pgwatch_tests.leaks.by_test import by_test
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.gate import Gate
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.reports import leak_words
+from pgwatch_tests.reports.markdown_text import code
+from pgwatch_tests.reports.plain_text import plain
+
+# A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
+_MOST_ROWS = 100
+_MOST_DATABASES = 30
+_LIST_LIMIT = 120  # characters of a list in a cell
+
+
+def document(report: LeakReport, gate: Gate) -> str:
+    """A heading, tables, and what was looked for; what a gate fails on is in bold."""
+    title = f"## Leaks: {leak_words.summary(report)} (database {code(report.database)})"
+    return _joined([title, *_sections(report, "###", gate.fails_on_rows(report.total), gate)])
+
+
+def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
+    """The same for each database, below what they add up to; those with most leaked rows first."""
+    fails = gate.fails_on_rows(leaks.total)
+    blocks = [f"## Leaks: {leak_words.summary_of_databases(leaks)}"]
+    not_checked = [(code(one.database), code(one.reason)) for one in leaks.not_checked]
+    blocks += _table(("Database not checked", "Reason"), "ll", not_checked)
+    shown = sorted(leaks.databases, key=lambda one: (-one.total, -len(one.leftovers), one.complete))
+    for report in shown[:_MOST_DATABASES]:
+        blocks.append(f"### {code(report.database)}: {leak_words.summary(report)}")
+        blocks += _sections(report, "####", fails, gate)
+    if len(shown) > _MOST_DATABASES:
+        blocks.append(f"… and {len(shown) - _MOST_DATABASES} more databases, with fewer leaks.")
+    return _joined(blocks)
+
+
+def _joined(blocks: Iterable[str]) -> str:
+    return "\n\n".join(blocks) + "\n"
+
+
+def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterator[str]:
+    yield from _table(
+        ("Table", "Rows", "Columns", "Oldest (UTC)", "Newest (UTC)", "Samples"),
+        "lrllll",
+        [
+            (
+                code(f"{leak.schema}.{leak.table}"),
+                _bold(str(leak.rows), fails),
+                _list(leak.columns),
+                leak_words.time(leak.oldest),
+                leak_words.time(leak.newest),
+                _list(leak.samples),
+            )
+            for leak in report.tables
+        ],
+    )
+    yield from _table(
+        ("Test", "Rows", "Known by", "Tables"),
+        "lrll",
+        [
+            (
+                code(one.test) or leak_words.UNKNOWN_TEST,
+                str(one.rows),
+                one.confidence if one.test else "",
+                _list([f"{name} {rows}" for name, rows in one.tables]),
+            )
+            for one in by_test(report.tables)
+        ],
+        f"{level} By test",
+    )
+    yield from _table(
+        ("Kind", "Name", "Age", "Detail"),
+        "llrl",
+        [
+            (
+                _bold(leak_words.kind(one.kind), one.kind in gate.fail_on),
+                code(one.name),
+                "" if one.age_s is None else durations.in_words(one.age_s),
+                code(one.detail),
+            )
+            for one in report.leftovers
+        ],
+        f"{level} Left over",
+    )
+    yield from _table(
+        ("What", "Reason", "What would help"),
+        "lll",
+        [
+            *(
+                (code(f"{one.schema}.{one.table}"), code(one.reason), code(one.hint))
+                for one in report.skipped
+            ),
+            *((leak_words.kind(one.kind, 2), code(one.reason), code(one.hint)) for one in report.unchecked),
+        ],
+        f"{level} Not checked",
+    )
+    markers = ", ".join(map(code, report.markers))
+    scope = [f"Checked {leak_words.many(report.tables_checked, 'table')} for {markers}"]
+    scope += [*leak_words.compared(report, code), leak_words.looked_for(report)]
+    yield ". ".join(scope) + "."
+
+
+def _table(
+    headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]], heading: str = ""
+) -> Iterator[str]:
+    """Nothing if there are no rows."""
+    if not rows:
+        return
+    if heading:
+        yield heading
+    rule = ["--:" if side == "r" else ":--" for side in alignment]
+    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:_MOST_ROWS]))
+    if len(rows) > _MOST_ROWS:
+        yield f"… and {len(rows) - _MOST_ROWS} more."
+
+
+def _list(texts: Sequence[str]) -> str:
+    return code(plain(", ".join(texts), _LIST_LIMIT))
+
+
+def _bold(text: str, is_bold: bool) -> str:
+    return f"**{text}**" if is_bold else text

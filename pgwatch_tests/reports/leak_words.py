@@ -1,0 +1,122 @@
+"""What all reports of leaks say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pgwatch_tests.leaks.by_test import TestLeak
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.model import Attribution, LeakReport, LeftoverKind
+
+UNKNOWN_TEST = "unknown"
+
+# One, several.
+_KINDS: dict[LeftoverKind, tuple[str, str]] = {
+    "schema": ("test schema", "test schemas"),
+    "idle_in_transaction": ("session idle in transaction", "sessions idle in transaction"),
+    "prepared_transaction": ("prepared transaction", "prepared transactions"),
+    "advisory_lock": ("advisory lock of an idle session", "advisory locks of idle sessions"),
+    "database": ("test database", "test databases"),
+    "replication_slot": ("logical replication slot", "logical replication slots"),
+    "temporary_schema": ("temporary schema of a dead session", "temporary schemas of dead sessions"),
+    "large_object": ("owner of large objects", "owners of large objects"),
+    "unlogged_table": ("unlogged table", "unlogged tables"),
+    "setting": ("changed setting", "changed settings"),
+    "disabled_trigger": ("disabled trigger", "disabled triggers"),
+    "invalid_index": ("invalid index", "invalid indexes"),
+}
+
+
+def many(number: int, noun: str) -> str:
+    """`1 table`, `2 tables`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def kind(name: LeftoverKind, number: int = 1) -> str:
+    """`test schema`, or `test schemas` for another number than 1."""
+    return _KINDS[name][number != 1]
+
+
+def kinds_found(report: LeakReport) -> list[str]:
+    """`["2 test schemas", "1 prepared transaction"]`: which leftovers there are."""
+    numbers = {name: sum(one.kind == name for one in report.leftovers) for name in ALL_KINDS}
+    return [f"{number} {kind(name, number)}" for name, number in numbers.items() if number]
+
+
+def summary(report: LeakReport) -> str:
+    """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`."""
+    if report.tables:
+        line = f"{many(report.total, 'leaked row')} in {many(len(report.tables), 'table')}"
+    else:
+        line = "no leaked rows"
+    if report.leftovers:
+        line += f"; left over: {', '.join(kinds_found(report))}"
+    tables = len({(skipped.schema, skipped.table) for skipped in report.skipped})
+    if tables:
+        line += f"; {many(tables, 'table')} not checked"
+    kinds = dict.fromkeys(one.kind for one in report.unchecked)
+    if kinds:
+        line += f"; not fully checked: {', '.join(kind(name, 2) for name in kinds)}"
+    return line
+
+
+def summary_of_databases(leaks: LeaksOfDatabases) -> str:
+    """`9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`."""
+    leftovers = sum(len(report.leftovers) for report in leaks.databases)
+    line = many(leaks.total, "leaked row") if leaks.total else "no leaked rows"
+    if leftovers:
+        line += f", {many(leftovers, 'leftover')}"
+    line += f" in {many(len(leaks.databases), 'database')}"
+    incomplete = sum(not report.complete for report in leaks.databases)
+    if incomplete:
+        line += f"; {incomplete} of them not fully checked"
+    if leaks.not_checked:
+        line += f"; {many(len(leaks.not_checked), 'database')} not checked at all"
+    return line
+
+
+def looked_for(report: LeakReport) -> str:
+    """Which leftovers were looked for, and which weren't."""
+    if not report.kinds_checked:
+        return "Only rows were looked for: no schemas, sessions, prepared transactions or other leftovers"
+    line = f"Leftovers looked for: {', '.join(kind(name, 2) for name in report.kinds_checked)}"
+    missing = [kind(name, 2) for name in ALL_KINDS if name not in report.kinds_checked]
+    return f"{line}; not looked for: {', '.join(missing)}" if missing else line
+
+
+def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
+    """What the rows were compared with, and what the settings leave out; foreign text through `shown`."""
+    lines = []
+    if report.mode == "any":
+        lines.append("Any row that is new counts, whether it bears a marker or not")
+    baseline = report.baseline
+    if baseline is not None:
+        detail = f" ({shown(baseline.detail)})" if baseline.detail else ""
+        lines.append(
+            f"Compared with the baseline of {time(baseline.taken_at)} UTC by {baseline.way}{detail}; "
+            f"{many(baseline.tables_untouched, 'table')} untouched since"
+        )
+    if report.ignored:
+        what = ", ".join(f"{shown(one.what)} ({shown(one.reason)})" for one in report.ignored)
+        lines.append(f"Left out by the settings: {what}")
+    return lines
+
+
+def test_name(one: TestLeak | Attribution) -> str:
+    """The test, or that it isn't known."""
+    return one.test or UNKNOWN_TEST
+
+
+def left_by(attribution: tuple[Attribution, ...]) -> str:
+    """`t.py::test_a 3 (marker); unknown 2`: who left a table's rows, and how that is known."""
+    return "; ".join(
+        f"{one.test} {one.rows} ({one.confidence})" if one.test else f"{UNKNOWN_TEST} {one.rows}"
+        for one in attribution
+    )
+
+
+def time(moment: datetime | None) -> str:
+    """`2026-01-02 03:04:05`, in UTC; empty if unknown."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

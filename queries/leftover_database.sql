@@ -1,0 +1,23 @@
+-- Which other databases are there, whose are they, and is somebody connected to them?
+--
+-- Templates left out. `age_s`: since the milliseconds in the name, NULL without. Which of them are tests' is
+-- decided by their names.
+WITH session AS (
+    SELECT datid, count(*) AS number FROM pg_catalog.pg_stat_get_activity(NULL) GROUP BY datid
+)
+SELECT datname AS name,
+       concat_ws(
+           ', ',
+           CASE coalesce(number, 0)
+               WHEN 0 THEN 'nobody connected'
+               WHEN 1 THEN '1 session'
+               ELSE number || ' sessions'
+           END,
+           'owner ' || pg_catalog.pg_get_userbyid(datdba)
+       ) AS detail,
+       extract(epoch FROM clock_timestamp())::float8
+           - substring(datname::text FROM '[_-](1[0-9]{12})(?![0-9A-Za-z])')::float8 / 1000 AS age_s
+FROM pg_catalog.pg_database
+LEFT JOIN session ON session.datid = pg_database.oid
+WHERE NOT datistemplate AND datname <> pg_catalog.current_database()
+ORDER BY datname;
