@@ -54,7 +54,10 @@ class WaitForGraph(Generic[N]):
             if others:
                 self._blockers[waiter] = others
                 for blocker in others:
-                    self._waiters.setdefault(blocker, set()).add(waiter)
+                    if blocker in self._waiters:
+                        self._waiters[blocker].add(waiter)
+                    else:
+                        self._waiters[blocker] = {waiter}
 
     @property
     def nodes(self) -> set[N]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # A deadlock lives at most deadlock_timeout, 1 s by default, and must be seen twice in that time.
 WHILE_BLOCKED_S = 0.25
+WHILE_BLOCKED_AT_MOST_S = 0.5
 MANY_WAITERS = 200
 MANY_WAITERS_S = 1.0
 LARGEST_SHARE = 0.05
@@ -19,5 +20,7 @@ def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
     """
     pace_s = idle_s
     if blocked:
-        pace_s = min(idle_s, WHILE_BLOCKED_S if blocked <= MANY_WAITERS else MANY_WAITERS_S)
+        # Whoever wants fewer polls gets fewer of these too, as far as deadlocks are still seen twice.
+        few_s = min(max(WHILE_BLOCKED_S, idle_s / 4), WHILE_BLOCKED_AT_MOST_S)
+        pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))

@@ -159,10 +159,18 @@ def snapshot(
     )
 
 
+class _Parties(dict[int, Party]):
+    """Sessions by pid, each made once: a queue of hundreds names them a hundred thousand times."""
+
+    def __missing__(self, pid: int) -> Party:
+        return self.setdefault(pid, Party(pid))
+
+
 class _LockTable:
     """The lock rows of all, by whose they are and by what they are on."""
 
     def __init__(self, rows: Sequence[_Process]) -> None:
+        self.parties = _Parties()
         self.of: dict[Party, list[_LockRow]] = {}
         self.statements: dict[Party, str] = {}
         """The first word of what each runs, in capitals."""
@@ -231,8 +239,8 @@ def _groups(row: _Process, table: _LockTable, sampled_at: float) -> Iterable[Edg
 
 def _blockers(row: _Process, requests: Sequence[_LockRow], table: _LockTable) -> set[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
-    pids = row["blockers"] or ()
-    found = {Party(pid) for pid in pids if pid and pid != row["pid"]}
+    pids = set(row["blockers"] or ())
+    found = set(map(table.parties.__getitem__, pids - {0, row["pid"]}))
     if 0 in pids:
         # Prepared transactions are all pid 0: those that hold what is asked for are meant.
         holders = {party for request in requests for party in table.conflicting(request)[0] if not party.pid}

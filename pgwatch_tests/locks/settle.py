@@ -49,24 +49,22 @@ class _Before:
     """The poll before: who waited behind whom, and for how long."""
 
     def __init__(self, previous: LockSnapshot | None, current: LockSnapshot) -> None:
-        self._blockers: dict[_WaitKey, set[Party]] = {}
-        self._waits_s: dict[_WaitKey, float] = {}
+        self._groups: dict[_WaitKey, list[EdgeGroup]] = {}
         self._elapsed_s = 0.0
         if previous is not None:
             self._elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
             for group in previous.groups:
-                self._blockers.setdefault(_key(group), set()).update(group.blockers)
-                self._waits_s[_key(group)] = group.wait_s or 0.0
+                self._groups.setdefault(_key(group), []).append(group)
 
     def settled(self, group: EdgeGroup) -> Iterable[EdgeGroup]:
         """The group with its wait's age, in two if only some of its edges are surely real."""
-        key = _key(group)
+        before = self._groups.get(_key(group), [])
         wait_s = group.wait_s
         if wait_s is None:
-            wait_s = self._waits_s[key] + self._elapsed_s if key in self._waits_s else 0.0
-        seen = self._blockers.get(key, set())
-        if (group.wait_s is not None and group.wait_s >= SURELY_REAL_S) or seen.issuperset(group.blockers):
-            return (replace(group, wait_s=wait_s, confirmed=True),)
+            wait_s = (before[0].wait_s or 0.0) + self._elapsed_s if before else 0.0
+        elif wait_s >= SURELY_REAL_S:
+            return (replace(group, confirmed=True),)
+        seen = {blocker for one in before for blocker in one.blockers}
         parts = (
             (tuple(blocker for blocker in group.blockers if (blocker in seen) is real), real)
             for real in (True, False)
@@ -80,9 +78,10 @@ class _Before:
     def has_seen(self, groups: Iterable[EdgeGroup], waiter: Party, blocker: Party) -> bool:
         """Whether the edge between the two was there before, by the same wait."""
         return any(
-            blocker in self._blockers.get(_key(group), ())
+            blocker in one.blockers
             for group in groups
             if group.waiter == waiter and blocker in group.blockers and group.confirmed
+            for one in self._groups.get(_key(group), ())
         )
 
 
