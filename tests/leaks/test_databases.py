@@ -16,9 +16,13 @@ from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.databases import scan_databases
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases, NotChecked
+from pgwatch_tests.leaks.model import LeftoverKind
 from tests.leaks.scanning import make_slow_table, settings
 from tests.sessions import MakeRole, drop_database, unique_name
 from tests.waiting import wait_until
+
+
+KINDS: tuple[LeftoverKind, ...] = ("schema",)
 
 
 class Databases:
@@ -68,7 +72,7 @@ def databases(server: EmbeddedServer) -> Iterator[Databases]:
 def scanned(
     server: EmbeddedServer, *patterns: str, user: str = "postgres", at_once: int = 4
 ) -> LeaksOfDatabases:
-    return scan_databases(settings(server.dsn(user=user)), patterns, ("schema",), at_once)
+    return scan_databases(settings(server.dsn(user=user)), patterns, KINDS, at_once)
 
 
 def test_all_that_match_are_checked(server: EmbeddedServer, databases: Databases) -> None:
