@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pgwatch_tests import durations
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, Leftover
@@ -71,12 +70,7 @@ def _level(fails: bool) -> Level:
 
 
 def _named(leftovers: list[Leftover]) -> list[str]:
-    lines = []
-    for one in leftovers[:_NAMED]:
-        age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
-        detail = f": {plain(one.detail)}" if one.detail else ""
-        lines.append(f"{plain(one.name)}{age}{detail}")
-    return _with_rest(lines, leftovers)
+    return _with_rest([plain(leak_words.named(one)) for one in leftovers[:_NAMED]], leftovers)
 
 
 def _with_rest(lines: list[str], everything: tuple[object, ...] | list[Leftover]) -> list[str]:

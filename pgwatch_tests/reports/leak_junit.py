@@ -8,7 +8,6 @@ from datetime import UTC
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
-from pgwatch_tests import durations
 from pgwatch_tests.leaks.by_test import CERTAIN, by_test
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
@@ -134,10 +133,7 @@ def _leftovers(kind: LeftoverKind, report: LeakReport, gate: Gate) -> _Case:
     name = f"no {leak_words.kind(kind, 2)}"
     those = [one for one in report.leftovers if one.kind == kind]
     obstacles = [one for one in report.unchecked if one.kind == kind]
-    lines = [
-        f"{one.name}{'' if one.age_s is None else f', {durations.in_words(one.age_s)} old'}: {one.detail}"
-        for one in those
-    ]
+    lines = [leak_words.named(one) for one in those]
     lines += [f"not checked: {one.reason}{f' → {one.hint}' if one.hint else ''}" for one in obstacles]
     found = f"{len(those)} {leak_words.kind(kind, len(those))}"
     if those and kind in gate.fail_on:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from pgwatch_tests import durations
 from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.model import Attribution, LeakReport, LeftoverKind
+from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, LeftoverKind
 
 UNKNOWN_TEST = "unknown"
 
@@ -107,6 +108,12 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
 def test_name(one: TestLeak | Attribution) -> str:
     """The test, or that it isn't known."""
     return one.test or UNKNOWN_TEST
+
+
+def named(one: Leftover) -> str:
+    """`test_1, 2 h 5 min old: 1 relation, owner ci`."""
+    age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
+    return f"{one.name}{age}{f': {one.detail}' if one.detail else ''}"
 
 
 def left_by(attribution: tuple[Attribution, ...]) -> str:

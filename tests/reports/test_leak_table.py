@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from unicodedata import category
 
@@ -7,8 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
-from pgwatch_tests.reports.leak_table import summary, table
+from pgwatch_tests.leaks.databases_model import LeaksOfDatabases, NotChecked
+from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.model import (
+    Attribution,
+    BaselineUse,
+    Ignored,
+    LeakReport,
+    Leftover,
+    Skipped,
+    TableLeak,
+    Unchecked,
+)
+from pgwatch_tests.reports.leak_table import summary, table, table_of_databases
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -51,8 +63,8 @@ def test_the_whole() -> None:
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
-        "Only rows are checked so far, by their string columns: no arrays, no JSON,"
-        " no left-over schemas, sessions or prepared transactions"
+        "Rows are checked by their string columns so far: no arrays, no JSON\n"
+        "Only rows were looked for: no schemas, sessions, prepared transactions or other leftovers"
     )
 
 
@@ -60,7 +72,7 @@ def test_nothing_found_is_said_without_tables() -> None:
     lines = table(report()).splitlines()
 
     assert lines[0] == "no leaked rows"
-    assert len(lines) == 3
+    assert len(lines) == 4
 
 
 def many(*counts: int) -> tuple[TableLeak, ...]:
@@ -85,8 +97,102 @@ def test_summary(leaks: tuple[TableLeak, ...], skipped: tuple[Skipped, ...], lin
     assert summary(report(leaks, skipped)) == line
 
 
-def test_the_last_line_says_that_only_rows_were_looked_at() -> None:
-    assert table(report()).splitlines()[-1].startswith("Only rows are checked so far")
+def test_the_last_line_says_what_was_looked_for() -> None:
+    assert table(report()).splitlines()[-1].startswith("Only rows were looked for")
+    some = replace(report(), kinds_checked=("schema", "invalid_index"))
+    assert (
+        table(some)
+        .splitlines()[-1]
+        .startswith("Leftovers looked for: test schemas, invalid indexes; not looked for: sessions idle in")
+    )
+    everything = replace(report(), kinds_checked=ALL_KINDS)
+    assert "not looked for" not in table(everything)
+
+
+def test_leftovers_and_what_was_not_checked_of_them() -> None:
+    text = table(
+        replace(
+            report(),
+            kinds_checked=("schema", "idle_in_transaction"),
+            leftovers=(
+                Leftover("schema", "test_1_2_3", "3 relations, owner ci", 7500.0),
+                Leftover("schema", "test_x"),
+                Leftover("idle_in_transaction", "pid 7", "test t.py::test_a (pytest gw0)", 12.0),
+            ),
+            unchecked=(
+                Unchecked(
+                    "idle_in_transaction",
+                    "2 sessions of other roles not visible: needs pg_monitor",
+                    'GRANT pg_monitor TO "ci"',
+                ),
+            ),
+        )
+    )
+
+    assert text.startswith(
+        "Left over                    Name              Age  Detail\n"
+        "---------------------------  ----------  ---------  ------------------------------\n"
+        "test schema                  test_1_2_3  2 h 5 min  3 relations, owner ci\n"
+        "test schema                  test_x\n"
+        "session idle in transaction  pid 7            12 s  test t.py::test_a (pytest gw0)\n"
+        "\n"
+        "Not checked                   Reason                                                   "
+    )
+    assert (
+        "\nno leaked rows; left over: 2 test schemas, 1 session idle in transaction; "
+        "not fully checked: sessions idle in transaction\n"
+    ) in text
+
+
+def test_very_many_leftovers_are_cut() -> None:
+    leftovers = tuple(Leftover("schema", f"test_{number}") for number in range(203))
+
+    assert "\n… and 3 more\n" in table(replace(report(), leftovers=leftovers))
+
+
+def test_by_test_with_how_it_is_known() -> None:
+    attribution = (Attribution("t.py::test_a", "marker", 5), Attribution("", "unknown", 2))
+
+    text = table(report((replace(USERS, attribution=attribution),)))
+
+    assert (
+        "Test            Rows  Known by    Tables\n"
+        "------------  ------  ----------  --------------\n"
+        "t.py::test_a       5  marker      public.users 5\n"
+        "unknown            2              public.users 2\n"
+    ) in text
+
+
+def test_baseline_and_what_the_settings_leave_out_are_told() -> None:
+    text = table(
+        replace(
+            report(),
+            mode="any",
+            baseline=BaselineUse(CHECKED_AT, "statistics", "nobody else was connected", 9),
+            ignored=(Ignored("public.log", "grows always"),),
+        )
+    )
+
+    assert "\nAny row that is new counts, whether it bears a marker or not\n" in text
+    assert (
+        "\nCompared with the baseline of 2026-01-02 03:04:05 UTC by statistics (nobody else was connected); "
+        "9 tables untouched since\nLeft out by the settings: public.log (grows always)\n"
+    ) in text
+
+
+def test_several_databases() -> None:
+    first, second = report((USERS,)), report(database="b_test")
+    text = table_of_databases(
+        LeaksOfDatabases(CHECKED_AT, (first, second), (NotChecked("c_test", "no such\x1b database"),), 1.0)
+    )
+
+    assert text.startswith("== app_test ==\n\nTable ")
+    assert "\n\n== b_test ==\n\nno leaked rows\n" in text
+    assert text.endswith(
+        "\n\nDatabase not checked    Reason\n----------------------  -----------------\n"
+        "c_test                  no such␛ database\n\n"
+        "7 leaked rows in 2 databases; 1 database not checked at all"
+    )
 
 
 def test_numbers_stay_names_and_other_zones_become_utc() -> None:
@@ -129,4 +235,9 @@ def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
     lines = text.split("\n")
 
     assert len(lines) == len(table(report((USERS,), (SECRET,))).split("\n"))
+    left = Leftover("schema", schema, sample, 1.0)
+    unchecked = Unchecked("schema", name, column)
+    text = table(replace(report(), leftovers=(left,), unchecked=(unchecked,)))
+    assert len(text.split("\n")) == 12
+    lines += text.split("\n")
     assert not {character for line in lines for character in line if category(character) in HARMFUL}

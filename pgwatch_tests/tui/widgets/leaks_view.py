@@ -26,7 +26,7 @@ _COLUMNS: dict[By, tuple[Column, ...]] = {
     "table": (
         Column("Table, or what is left", share=9, cut=shortened_middle),
         Column("Rows", 6, right=True),
-        Column("Age", 6, right=True),
+        Column("Age", 7, right=True),
         Column("Columns, kind", share=7),
         Column("Example, or why it wasn't checked", share=12),
     ),
