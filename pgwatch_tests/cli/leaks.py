@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import leak_index, options
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Flags
 
@@ -15,16 +16,14 @@ FINDINGS = 1
 INCOMPLETE = 4
 
 
-@click.command("leaks", epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'")
-@options.dsn
-@click.option(
-    "--marker",
-    "markers",
-    multiple=True,
-    metavar="PATTERN",
-    help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
-    "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
+@click.group(
+    "leaks",
+    invoke_without_command=True,
+    subcommand_metavar="[index ...]",
+    epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'",
 )
+@options.dsn
+@options.marker
 @click.option(
     "--fail",
     is_flag=True,
@@ -54,6 +53,10 @@ def command(
     an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Tables that
     couldn't be checked are listed with the reason.
     """
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
+        return
     settings = options.settings(Flags(dsn=dsn, markers=markers))
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.count import scan
@@ -74,3 +77,6 @@ def command(
 
 def _progress_line(done: int, total: int) -> str:
     return f"counted in {done} of {total} tables"
+
+
+command.add_command(leak_index.command)

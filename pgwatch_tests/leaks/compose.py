@@ -39,12 +39,15 @@ class Statements:
         """One row a table: its position, which columns match, oldest and newest (epoch, s), two samples."""
         return b"\nUNION ALL ".join(self._details(*numbered) for numbered in enumerate(tables))
 
+    def condition(self, table: Table) -> bytes:
+        """What is true of the rows that bear a marker."""
+        return b" OR ".join(self._matches(column) for column in self._columns(table))
+
     def _count(self, position: int, table: Table) -> bytes:
-        matches = b" OR ".join(self._matches(column) for column in self._columns(table))
         return b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b" % (
             position,
             self._source(table),
-            matches,
+            self.condition(table),
         )
 
     def _details(self, position: int, table: Table) -> bytes:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from psycopg import Connection, adapt
+from psycopg import Connection, Cursor, adapt
 from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.server.connect import Row
+
+T = TypeVar("T")
 
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 PARTITIONED = "partitioned table"
@@ -71,6 +74,11 @@ class _ExactNameLoader(adapt.Loader):
         return bytes(data).decode("utf-8", errors="surrogateescape")
 
 
+def read_names_exactly(cursor: Cursor[T]) -> None:
+    """Makes `name` columns of a cursor's results what `quoted` takes."""
+    cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+
+
 def shown(name: str) -> str:
     """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
     return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
@@ -87,7 +95,7 @@ def quoted(name: str, escaping: Escaping) -> bytes:
 def discover(connection: Connection[Row], role: str) -> Discovery:
     """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
-        cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+        read_names_exactly(cursor)
         found = cursor.execute(queries.load("leak_columns")).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
