@@ -22,7 +22,9 @@ WITH RECURSIVE internal_char AS (
     FROM before_14
     CROSS JOIN LATERAL (
         SELECT inhrelid AS oid, inhparent AS parent, relkind = 'f' AS is_foreign,
-               greatest(relpages, 0) AS pages, inhdetachpending
+               CASE WHEN relpages > 0 THEN relpages
+                    ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid) / 100 END AS pages,
+               inhdetachpending
         FROM pg_catalog.pg_inherits
         JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition AND relkind IN ('r', 'p', 'f')
     ) AS link
@@ -38,7 +40,10 @@ WITH RECURSIVE internal_char AS (
     FROM climbed
     GROUP BY above
 ), relation AS MATERIALIZED (
-    SELECT pg_class.oid, nspname, relname, relkind, relowner, relforcerowsecurity, relpages,
+    SELECT pg_class.oid, nspname, relname, relkind, relowner, relforcerowsecurity,
+           -- Before the first vacuum, a guess from the rows that were counted on the way in.
+           CASE WHEN relpages > 0 THEN relpages
+                ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid) / 100 END AS pages,
            pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage
     FROM pg_catalog.pg_class
     JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
@@ -63,7 +68,7 @@ SELECT relation.oid::bigint AS oid,
        pg_catalog.pg_get_userbyid(relowner) AS owner,
        coalesce(has_foreign, false) AS has_foreign_partition,
        (1 + coalesce(partitions, 0))::bigint AS relations,
-       (greatest(relpages, 0) + coalesce(below.pages, 0))::bigint AS pages
+       (coalesce(relation.pages, 0) + coalesce(below.pages, 0))::bigint AS pages
 FROM relation
 LEFT JOIN below ON below.above = relation.oid AND relkind = 'p'
 CROSS JOIN LATERAL (

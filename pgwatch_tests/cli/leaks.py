@@ -59,10 +59,12 @@ def command(
         return
     settings = options.settings(Flags(dsn=dsn, markers=markers))
     # Only here: --help must not load the database driver.
-    from pgwatch_tests.leaks.count import scan
+    from pgwatch_tests.leaks.count import LeakScan
 
-    with Progress("counting in tables", _progress_line) as progress:
-        report = scan(settings, progress.show)
+    progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
+    scan = LeakScan(settings, progress.show)
+    with progress:
+        report = scan.run()
     if format_ == "json":
         from pgwatch_tests.reports.leak_json import document
 

@@ -36,7 +36,7 @@ class Statements:
         return b"\nUNION ALL ".join(self._count(*numbered) for numbered in enumerate(tables))
 
     def details(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position, which columns match, oldest and newest (epoch, s), two samples."""
+        """One row a table: as `count`, and which columns match, oldest and newest (epoch, s), two samples."""
         return b"\nUNION ALL ".join(self._details(*numbered) for numbered in enumerate(tables))
 
     def condition(self, table: Table) -> bytes:
@@ -62,8 +62,8 @@ class Statements:
             )
             sample.append(b"WHEN m%d THEN left(v%d, %d)" % (number, number, _SAMPLE_CHARACTERS))
         return (
-            b"SELECT %d AS position, ARRAY[%b] AS matched, min(at) AS oldest, max(at) AS newest, "
-            b"min(sample) AS first_sample, max(sample) AS last_sample "
+            b"SELECT %d AS position, count(*) AS rows, ARRAY[%b] AS matched, "
+            b"min(at) AS oldest, max(at) AS newest, min(sample) AS first_sample, max(sample) AS last_sample "
             b"FROM (SELECT *, coalesce(%b, created) AS at, CASE %b END AS sample "
             b"FROM (SELECT %b, %b AS created FROM %b) AS value WHERE %b) AS hit"
         ) % (

@@ -36,7 +36,7 @@ class Table:
     relations: int
     """How many relations a read opens: itself and its partitions."""
     pages: int
-    """Its size in pages when it was last vacuumed or analysed; 0 if it never was."""
+    """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
 
 
 @dataclass(frozen=True, slots=True)
