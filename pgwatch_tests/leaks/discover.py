@@ -37,6 +37,8 @@ class Table:
     """How many relations a read opens: itself and its partitions."""
     pages: int
     """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
+    indexes: int = 0
+    """How many indexes a read opens and locks besides: its own and its partitions'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _Found:
     has_foreign_partition: bool
     relations: int
     pages: int
+    indexes: int
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -120,6 +123,7 @@ def _table(row: _Found) -> Table:
         has_created_at=bool(row.has_created_at),
         relations=row.relations,
         pages=row.pages,
+        indexes=row.indexes,
     )
 
 
