@@ -13,6 +13,8 @@ WITH RECURSIVE internal_char AS (
 ), string_type AS MATERIALIZED (
     SELECT oid FROM pg_catalog.pg_type
     WHERE typcategory = 'S' AND oid NOT IN (SELECT oid FROM internal_char)
+), index_count AS MATERIALIZED (
+    SELECT indrelid, count(*) AS indexes FROM pg_catalog.pg_index GROUP BY indrelid
 ), before_14 AS (
     -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
     SELECT false AS inhdetachpending
@@ -22,23 +24,30 @@ WITH RECURSIVE internal_char AS (
     FROM before_14
     CROSS JOIN LATERAL (
         SELECT inhrelid AS oid, inhparent AS parent, relkind = 'f' AS is_foreign,
-               greatest(relpages, 0) AS pages, inhdetachpending
+               CASE WHEN relpages > 0 THEN relpages
+                    ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid) / 100 END AS pages,
+               coalesce(indexes, 0) AS indexes, inhdetachpending
         FROM pg_catalog.pg_inherits
         JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition AND relkind IN ('r', 'p', 'f')
+        LEFT JOIN index_count ON indrelid = inhrelid
     ) AS link
     WHERE NOT link.inhdetachpending
 ), climbed AS (
-    SELECT oid, is_foreign, pages, parent AS above FROM attached
+    SELECT oid, is_foreign, pages, indexes, parent AS above FROM attached
     UNION ALL
-    SELECT climbed.oid, climbed.is_foreign, climbed.pages, attached.parent
+    SELECT climbed.oid, climbed.is_foreign, climbed.pages, climbed.indexes, attached.parent
     FROM climbed
     JOIN attached ON attached.oid = climbed.above
 ), below AS (
-    SELECT above, count(*) AS partitions, sum(pages) AS pages, bool_or(is_foreign) AS has_foreign
+    SELECT above, count(*) AS partitions, sum(pages) AS pages, sum(indexes) AS indexes,
+           bool_or(is_foreign) AS has_foreign
     FROM climbed
     GROUP BY above
 ), relation AS MATERIALIZED (
-    SELECT pg_class.oid, nspname, relname, relkind, relowner, relforcerowsecurity, relpages,
+    SELECT pg_class.oid, nspname, relname, relkind, relowner, relforcerowsecurity,
+           -- Before the first vacuum, a guess from the rows that were counted on the way in.
+           CASE WHEN relpages > 0 THEN relpages
+                ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid) / 100 END AS pages,
            pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage
     FROM pg_catalog.pg_class
     JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
@@ -63,9 +72,11 @@ SELECT relation.oid::bigint AS oid,
        pg_catalog.pg_get_userbyid(relowner) AS owner,
        coalesce(has_foreign, false) AS has_foreign_partition,
        (1 + coalesce(partitions, 0))::bigint AS relations,
-       (greatest(relpages, 0) + coalesce(below.pages, 0))::bigint AS pages
+       (coalesce(relation.pages, 0) + coalesce(below.pages, 0))::bigint AS pages,
+       (coalesce(index_count.indexes, 0) + coalesce(below.indexes, 0))::bigint AS indexes
 FROM relation
 LEFT JOIN below ON below.above = relation.oid AND relkind = 'p'
+LEFT JOIN index_count ON index_count.indrelid = relation.oid
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(attname) FILTER (WHERE is_string) AS columns,
            pg_catalog.array_agg(can_read) FILTER (WHERE is_string) AS readable,

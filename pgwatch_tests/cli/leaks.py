@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from pgwatch_tests.cli import leak_formats, options
+from pgwatch_tests.cli import leak_formats, leak_index, options
 from pgwatch_tests.cli.leak_formats import Format
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Flags, Settings
@@ -18,16 +19,14 @@ FINDINGS = 1
 INCOMPLETE = 4
 
 
-@click.command("leaks", epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'")
-@options.dsn
-@click.option(
-    "--marker",
-    "markers",
-    multiple=True,
-    metavar="PATTERN",
-    help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
-    "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
+@click.group(
+    "leaks",
+    invoke_without_command=True,
+    subcommand_metavar="[index ...]",
+    epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'",
 )
+@options.dsn
+@options.marker
 @click.option(
     "--fail",
     is_flag=True,
@@ -59,6 +58,10 @@ def command(
     schemas, sessions, prepared transactions and the like are looked for (--kinds). What couldn't be checked
     is listed with the reason.
     """
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
+        return
     settings = options.settings(Flags(dsn=dsn, markers=markers))
     gate = leak_formats.gate_of(fail_on, max_rows)
     fail = fail or fail_on is not None or max_rows is not None
@@ -74,10 +77,12 @@ def command(
 
 def _scan(settings: Settings, kinds: tuple[LeftoverKind, ...]) -> LeakReport:
     # Only here: --help must not load the database driver.
-    from pgwatch_tests.leaks.count import scan
+    from pgwatch_tests.leaks.count import LeakScan
 
-    with Progress("counting in tables", _progress_line) as progress:
-        return scan(settings, progress.show, kinds)
+    progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
+    scan = LeakScan(settings, progress.show, kinds)
+    with progress:
+        return scan.run()
 
 
 def _scan_many(
@@ -99,3 +104,6 @@ def _progress_line(done: int, total: int) -> str:
 
 def _databases_progress_line(done: int, total: int) -> str:
     return f"checked {done} of {total} databases"
+
+
+command.add_command(leak_index.command)

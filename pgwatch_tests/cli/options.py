@@ -25,6 +25,18 @@ def dsn(function: F) -> F:
     )(function)
 
 
+def marker(function: F) -> F:
+    """`--marker`, as `markers`."""
+    return click.option(
+        "--marker",
+        "markers",
+        multiple=True,
+        metavar="PATTERN",
+        help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
+        "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
+    )(function)
+
+
 def output_file(function: F) -> F:
     """`-o FILE`, as `output`."""
     return click.option(

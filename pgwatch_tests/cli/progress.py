@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from pgwatch_tests import durations
 from pgwatch_tests.cli import options
 
 if TYPE_CHECKING:
@@ -21,11 +22,18 @@ _LINE_EVERY_S = 10.0
 
 
 class Progress:
-    """Use as a context manager. `label` stands before the bar; `line` says it in words where there's none."""
+    """Use as a context manager. `label` stands before the bar; `line` says it in words where there's none.
 
-    def __init__(self, label: str, line: Callable[[int, int], str]) -> None:
+    `share_done` (0 to 1) tells how much of the work is done, if parts of it take longer than others: the
+    time left is shown then.
+    """
+
+    def __init__(
+        self, label: str, line: Callable[[int, int], str], share_done: Callable[[], float] | None = None
+    ) -> None:
         self._label = label
         self._line = line
+        self._share_done = share_done
         self._lock = threading.Lock()
         self._timer = threading.Timer(_QUIET_S, self._begin)
         self._timer.daemon = True
@@ -33,8 +41,10 @@ class Progress:
         self._done = self._total = 0
         self._bar: ProgressBar[int] | None = None
         self._last_line = float("-inf")
+        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         self._timer.start()
         return self
 
@@ -71,10 +81,20 @@ class Progress:
                     label=self._label,
                     show_eta=False,
                     show_pos=True,
+                    item_show_func=lambda _: self._left(),
                     file=sys.stderr,
                 )
             self._bar.update(self._done - self._bar.pos)
             self._bar.render_progress()
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
-            options.narrate(self._line(self._done, self._total))
+            line, left = self._line(self._done, self._total), self._left()
+            options.narrate(f"{line}, {left}" if left else line)
+
+    def _left(self) -> str:
+        """`about 12 s left`, as long as that can be told."""
+        share = self._share_done() if self._share_done is not None else 0.0
+        if not 0 < share < 1:
+            return ""
+        left_s = (time.monotonic() - self._began) * (1 - share) / share
+        return f"about {durations.in_words(left_s)} left"

@@ -15,8 +15,10 @@ from pgwatch_tests.leaks.discover import Table
 # What one statement may open and read. A lock a relation and index is held until it ends; and the
 # smaller it is, the sooner it can be cancelled and the more often progress is shown.
 _MOST_RELATIONS = 100
+_MOST_LOCKS = 400
 _MOST_COLUMNS = 1000
 _MOST_PAGES = 32768  # 256 MB
+_MOST = (_MOST_RELATIONS, _MOST_LOCKS, _MOST_COLUMNS, _MOST_PAGES)
 
 
 class Positioned(Protocol):
@@ -49,18 +51,25 @@ class Chunks(Generic[R]):
         self._execute = execute
         self._locked = locked
         self._pending: deque[_Part] = deque()
+        self._put_off: list[Table] = []
+        """Locked when they were asked for; asked for again at the very end, since most locks don't last."""
 
     def run(self, tables: Iterable[Table]) -> Iterator[tuple[Table, R | psycopg.Error]]:
         """Each table with its row, or with the error that it ran into alone; in no particular order."""
         self._pending.extend(map(_Part, split(tables)))
-        while self._pending:
-            part = self._pending.popleft()
+        while part := self._next():
             try:
                 rows = self._execute(part.tables)
             except psycopg.Error as error:
                 yield from ((table, error) for table in self._given_up(part, error))
             else:
                 yield from ((part.tables[row.position], row) for row in rows)
+
+    def _next(self) -> _Part | None:
+        if not self._pending:
+            self._pending.extend(_Part(tables, again=True) for tables in split(self._put_off))
+            self._put_off.clear()
+        return self._pending.popleft() if self._pending else None
 
     def _given_up(self, part: _Part, error: psycopg.Error) -> Sequence[Table]:
         """The tables of a failed part that there is no hope for; the others are queued again."""
@@ -70,54 +79,60 @@ class Chunks(Generic[R]):
             return part.tables
         if isinstance(error, errors.QueryCanceled):
             # Halving would cost the whole timeout at each step.
-            self._retry(*((table,) for table in part.tables))
+            self._retry(*((table,) for table in part.tables), again=part.again)
         else:
-            self._halve(part.tables)
+            self._halve(part.tables, part.again)
         return ()
 
     def _after_lock_timeout(self, part: _Part) -> Sequence[Table]:
         locked = self._locked()
         stuck = tuple(table for table in part.tables if table.oid in locked)
         free = tuple(table for table in part.tables if table.oid not in locked)
-        if part.again and stuck:
-            if free:
-                self._retry(free)
-            return stuck
         if stuck:
-            # Asked again at the very end: most locks don't last.
-            self._pending.append(_Part(stuck, again=True))
             if free:
-                self._retry(free)
+                self._retry(free, again=part.again)
+            if part.again:
+                return stuck
+            self._put_off.extend(stuck)
+            self._put_off_pending(locked)
             return ()
         # The lock is gone, or on something that can't be told to belong to a table.
         if len(free) > 1:
-            self._halve(free)
+            self._halve(free, part.again)
         elif part.again:
             return free
         else:
-            self._pending.append(_Part(free, again=True))
+            self._put_off.extend(free)
         return ()
 
-    def _halve(self, tables: tuple[Table, ...]) -> None:
-        middle = len(tables) // 2
-        self._retry(tables[:middle], tables[middle:])
+    def _put_off_pending(self, locked: frozenset[int]) -> None:
+        """Spares the parts to come the wait for what is known to be locked: it holds up all of a part."""
+        parts, self._pending = self._pending, deque()
+        for part in parts:
+            self._put_off.extend(table for table in part.tables if table.oid in locked)
+            free = tuple(table for table in part.tables if table.oid not in locked)
+            if free:
+                self._pending.append(_Part(free))
 
-    def _retry(self, *parts: tuple[Table, ...]) -> None:
-        self._pending.extendleft(map(_Part, reversed(parts)))
+    def _halve(self, tables: tuple[Table, ...], again: bool) -> None:
+        middle = len(tables) // 2
+        self._retry(tables[:middle], tables[middle:], again=again)
+
+    def _retry(self, *parts: tuple[Table, ...], again: bool) -> None:
+        self._pending.extendleft(_Part(part, again) for part in reversed(parts))
 
 
 def split(tables: Iterable[Table]) -> Iterator[tuple[Table, ...]]:
     """The tables in their order, as many together as one statement may read, at least one."""
     part: list[Table] = []
-    relations = columns = pages = 0
+    sizes = [0] * len(_MOST)
     for table in tables:
-        relations += table.relations
-        columns += len(table.columns)
-        pages += table.pages
-        if part and (relations > _MOST_RELATIONS or columns > _MOST_COLUMNS or pages > _MOST_PAGES):
+        own = (table.relations, table.relations + table.indexes, len(table.columns), table.pages)
+        sizes = [size + more for size, more in zip(sizes, own, strict=True)]
+        if part and any(size > most for size, most in zip(sizes, _MOST, strict=True)):
             yield tuple(part)
             part = []
-            relations, columns, pages = table.relations, len(table.columns), table.pages
+            sizes = list(own)
         part.append(table)
     if part:
         yield tuple(part)

@@ -36,15 +36,18 @@ class Statements:
         return b"\nUNION ALL ".join(self._count(*numbered) for numbered in enumerate(tables))
 
     def details(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position, which columns match, oldest and newest (epoch, s), two samples."""
+        """One row a table: as `count`, and which columns match, oldest and newest (epoch, s), two samples."""
         return b"\nUNION ALL ".join(self._details(*numbered) for numbered in enumerate(tables))
 
+    def condition(self, table: Table) -> bytes:
+        """What is true of the rows that bear a marker."""
+        return b" OR ".join(self._matches(column) for column in self._columns(table))
+
     def _count(self, position: int, table: Table) -> bytes:
-        matches = b" OR ".join(self._matches(column) for column in self._columns(table))
         return b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b" % (
             position,
             self._source(table),
-            matches,
+            self.condition(table),
         )
 
     def _details(self, position: int, table: Table) -> bytes:
@@ -59,8 +62,8 @@ class Statements:
             )
             sample.append(b"WHEN m%d THEN left(v%d, %d)" % (number, number, _SAMPLE_CHARACTERS))
         return (
-            b"SELECT %d AS position, ARRAY[%b] AS matched, min(at) AS oldest, max(at) AS newest, "
-            b"min(sample) AS first_sample, max(sample) AS last_sample "
+            b"SELECT %d AS position, count(*) AS rows, ARRAY[%b] AS matched, "
+            b"min(at) AS oldest, max(at) AS newest, min(sample) AS first_sample, max(sample) AS last_sample "
             b"FROM (SELECT *, coalesce(%b, created) AS at, CASE %b END AS sample "
             b"FROM (SELECT %b, %b AS created FROM %b) AS value WHERE %b) AS hit"
         ) % (

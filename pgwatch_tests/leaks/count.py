@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +29,11 @@ _IDENTITY = b"SELECT current_database()::text AS database, current_user::text AS
 _EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
 # What a name that isn't there any more, or not the same, leads to.
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
+
+# From this size on, reading a table twice costs more than asking for everything at once. (64 MB)
+_LARGE_PAGES = 8192
+# What a table costs that has no rows, in pages of one that has some.
+_PAGES_A_TABLE = 3
 
 Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
@@ -71,6 +76,7 @@ class _Count:
 @dataclass(frozen=True, slots=True)
 class _Details:
     position: int
+    rows: int
     matched: list[bool | None]
     oldest: float | None
     newest: float | None
@@ -94,6 +100,13 @@ class LeakScan:
         self._progress = progress
         self._kinds = kinds
         self._session = ScanSession(settings)
+        self._work_done = 0
+        self._work = 1
+
+    @property
+    def share_done(self) -> float:
+        """How much of the counting is done, 0 to 1, by the pages that the tables have. For any thread."""
+        return self._work_done / self._work
 
     def cancel(self) -> None:
         """Makes `run` end with ScanCancelledError within moments, and the server stop. Returns at once."""
@@ -121,8 +134,8 @@ class LeakScan:
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
                 ) from error
             statements = Statements(escaping, usable)
-            counts, skipped = self._count(discovery.tables, statements)
-            leaks = self._leaks(counts, statements)
+            counted, skipped = self._count(discovery.tables, statements)
+            leaks = list(self._leaks(counted, statements))
             left = look(session, identity.role, self._kinds, self._settings.test_schemas)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
@@ -130,7 +143,7 @@ class LeakScan:
             server_version=server_version,
             database=identity.database,
             markers=tuple(marker.name for marker in wanted),
-            tables_checked=len(counts),
+            tables_checked=len(counted),
             tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
             skipped=tuple(
                 sorted(
@@ -162,28 +175,49 @@ class LeakScan:
 
     def _count(
         self, tables: Sequence[Table], statements: Statements
-    ) -> tuple[dict[Table, int], list[Skipped]]:
-        counts: dict[Table, int] = {}
+    ) -> tuple[dict[Table, _Count | _Details], list[Skipped]]:
+        counted: dict[Table, _Count | _Details] = {}
         skipped: list[Skipped] = []
+        self._work = max(1, sum(map(_work, tables)))
         self._tell(0, len(tables))
-        chunks = Chunks(lambda part: self._session.fetch(statements.count(part), _Count), self._locked)
-        for done, (table, outcome) in enumerate(chunks.run(tables), start=1):
-            if isinstance(outcome, _Count):
-                counts[table] = outcome.rows
-            else:
+        for done, (table, outcome) in enumerate(self._outcomes(tables, statements), start=1):
+            if isinstance(outcome, psycopg.Error):
                 skipped.extend(self._why(table, outcome))
+            else:
+                counted[table] = outcome
+            self._work_done += _work(table)
             self._tell(done, len(tables))
-        return counts, skipped
+        return counted, skipped
 
-    def _leaks(self, counts: Mapping[Table, int], statements: Statements) -> list[TableLeak]:
-        leaking = [table for table, rows in counts.items() if rows]
+    def _outcomes(
+        self, tables: Sequence[Table], statements: Statements
+    ) -> Iterator[tuple[Table, _Count | _Details | psycopg.Error]]:
+        counting = [table for table in tables if table.pages < _LARGE_PAGES]
+        for table, outcome in self._details((t for t in tables if t.pages >= _LARGE_PAGES), statements):
+            if isinstance(outcome, _Details | errors.LockNotAvailable | errors.QueryCanceled):
+                yield table, outcome
+            else:
+                counting.append(table)  # without details, perhaps
+        chunks = Chunks(lambda part: self._session.fetch(statements.count(part), _Count), self._locked)
+        yield from chunks.run(counting)
+
+    def _details(
+        self, tables: Iterable[Table], statements: Statements
+    ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
         chunks = Chunks(lambda part: self._session.fetch(statements.details(part), _Details), self._locked)
-        leaks = []
-        for table, outcome in chunks.run(leaking):
-            leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counts[table])
-            # Without details, the count still stands.
-            leaks.append(_with_details(leak, table, outcome) if isinstance(outcome, _Details) else leak)
-        return leaks
+        return chunks.run(tables)
+
+    def _leaks(
+        self, counted: Mapping[Table, _Count | _Details], statements: Statements
+    ) -> Iterator[TableLeak]:
+        leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
+        later = dict(self._details(leaking, statements))
+        for table, count in counted.items():
+            if count.rows:
+                leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), count.rows)
+                details = later.get(table, count)
+                # Without details, the count still stands.
+                yield _with_details(leak, table, details) if isinstance(details, _Details) else leak
 
     def _locked(self) -> frozenset[int]:
         try:
@@ -218,6 +252,10 @@ class LeakScan:
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
+
+
+def _work(table: Table) -> int:
+    return table.pages + _PAGES_A_TABLE
 
 
 def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak:

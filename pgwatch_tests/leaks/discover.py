@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from psycopg import Connection, adapt
+from psycopg import Connection, Cursor, adapt
 from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.server.connect import Row
+
+T = TypeVar("T")
 
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 PARTITIONED = "partitioned table"
@@ -33,7 +36,9 @@ class Table:
     relations: int
     """How many relations a read opens: itself and its partitions."""
     pages: int
-    """Its size in pages when it was last vacuumed or analysed; 0 if it never was."""
+    """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
+    indexes: int = 0
+    """How many indexes a read opens and locks besides: its own and its partitions'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class _Found:
     has_foreign_partition: bool
     relations: int
     pages: int
+    indexes: int
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -69,6 +75,11 @@ class _ExactNameLoader(adapt.Loader):
 
     def load(self, data: adapt.Buffer) -> str:
         return bytes(data).decode("utf-8", errors="surrogateescape")
+
+
+def read_names_exactly(cursor: Cursor[T]) -> None:
+    """Makes `name` columns of a cursor's results what `quoted` takes."""
+    cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
 
 
 def shown(name: str) -> str:
@@ -87,7 +98,7 @@ def quoted(name: str, escaping: Escaping) -> bytes:
 def discover(connection: Connection[Row], role: str) -> Discovery:
     """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
-        cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+        read_names_exactly(cursor)
         found = cursor.execute(queries.load("leak_columns")).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
@@ -112,6 +123,7 @@ def _table(row: _Found) -> Table:
         has_created_at=bool(row.has_created_at),
         relations=row.relations,
         pages=row.pages,
+        indexes=row.indexes,
     )
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import ClassVar, TypeVar
 
@@ -16,15 +16,16 @@ from psycopg.rows import class_row
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
+from pgwatch_tests.leaks.discover import read_names_exactly
 from pgwatch_tests.server.connect import Row, SessionLimits, connect, lost_connection
 
 R = TypeVar("R")
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
 # workers, but starting some to share many small tables takes longer than reading those.
-_SETTINGS = "SET row_security = off; SET enable_parallel_append = off"
+_SETTINGS = b"SET row_security = off; SET enable_parallel_append = off"
 # If we are killed, the server shall not go on until it has counted everything.
-_NOTICE_OUR_DEATH = "SET client_connection_check_interval = '2s'"
+_NOTICE_OUR_DEATH = b"SET client_connection_check_interval = '2s'"
 
 _GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
 _CANCEL_ATTEMPTS = 5
@@ -40,8 +41,9 @@ class ScanCancelledError(PgwatchError):
 class ScanSession:
     """A connection that runs one statement at a time; `cancel` is for any other thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, read_only: bool = True) -> None:
         self._settings = settings
+        self._read_only = read_only
         self._cancelled = threading.Event()
         self._closed = threading.Event()
         self._connection: Connection[Row] | None = None
@@ -60,7 +62,9 @@ class ScanSession:
 
     def open(self) -> None:
         """Connects. Raises CannotConnectError, ConfigurationError or ScanCancelledError."""
-        limits = SessionLimits(self._settings.count_timeout_s, self._settings.lock_timeout_s)
+        limits = SessionLimits(
+            self._settings.count_timeout_s, self._settings.lock_timeout_s, read_only=self._read_only
+        )
         self._stop_if_cancelled()
         self._connection = connect(
             self._settings.dsn, limits, connect_timeout_s=self._settings.connect_timeout_s
@@ -68,11 +72,13 @@ class ScanSession:
         self._connection.prepare_threshold = None
         threading.Thread(target=self._watch, name="leak scan deadline", daemon=True).start()
         self._stop_if_cancelled()
-        with self.running():
-            self._connection.execute(_SETTINGS)
         if self._connection.info.server_version >= 140000:
-            with suppress(psycopg.DataError), self.running():  # a server on a platform that can't
-                self._connection.execute(_NOTICE_OUR_DEATH)
+            try:
+                self.execute(_SETTINGS + b"; " + _NOTICE_OUR_DEATH)
+            except psycopg.DataError:  # a server on a platform that can't
+                self.execute(_SETTINGS)
+        else:
+            self.execute(_SETTINGS)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
@@ -80,10 +86,26 @@ class ScanSession:
         if self._connection is not None:
             self._connection.close()
 
-    def fetch(self, statement: bytes, row: type[R]) -> list[R]:
+    def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
+        """From now on, statements may take so long. Raises what `running` does."""
+        self.execute(
+            b"SET statement_timeout = %d; SET lock_timeout = %d"
+            % (max(1, round(statement_timeout_s * 1000)), max(1, round(lock_timeout_s * 1000)))
+        )
+        self._patience_s = statement_timeout_s + _GRACE_S
+
+    def execute(self, statement: bytes) -> None:
+        """Runs a statement that has no result. Raises what `running` does."""
+        with self.running():
+            self.connection.execute(statement)
+
+    def fetch(
+        self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
         """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
         with self.running(), self.connection.cursor(row_factory=class_row(row)) as cursor:
-            return cursor.execute(statement).fetchall()
+            read_names_exactly(cursor)
+            return cursor.execute(statement, parameters).fetchall()
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -18,8 +18,8 @@ class Row:
     position: int
 
 
-def table(oid: int, relations: int = 1, columns: int = 1, pages: int = 0) -> Table:
-    return Table(oid, "s", f"t{oid}", "table", ("c",) * columns, False, relations, pages)
+def table(oid: int, relations: int = 1, columns: int = 1, pages: int = 0, indexes: int = 0) -> Table:
+    return Table(oid, "s", f"t{oid}", "table", ("c",) * columns, False, relations, pages, indexes)
 
 
 class Server:
@@ -94,6 +94,28 @@ def test_locked_tables_are_asked_again_at_the_end_and_others_are_not_held_up() -
     assert [len(oids) for oids in server.statements] == [100, 97, 100, 50, 3, 1]
 
 
+def test_one_wait_is_enough_to_know_all_locked_tables() -> None:
+    locked = dict.fromkeys(range(5, 1000, 10), 99)
+    server = Server({}, locked=locked)
+
+    counted, failed = server.run([table(oid) for oid in range(1000)])
+
+    assert set(failed) == set(locked)
+    assert counted == set(range(1000)) - set(locked)
+    waits = [oids for oids in server.statements if not set(oids).isdisjoint(locked)]
+    assert [len(oids) for oids in waits] == [100, 100]
+
+
+def test_locks_that_belong_to_no_table_come_to_an_end() -> None:
+    server = Server(dict.fromkeys((3, 4, 77), errors.LockNotAvailable))
+
+    counted, failed = server.run([table(oid) for oid in range(100)])
+
+    assert set(failed) == {3, 4, 77}
+    assert len(counted) == 97
+    assert len(server.statements) < 60
+
+
 def test_a_lock_that_belongs_to_no_table_is_narrowed_down() -> None:
     server = Server({33: errors.LockNotAvailable})
 
@@ -131,6 +153,7 @@ def test_every_table_comes_out_once_whatever_happens(
         ([], []),
         ([table(oid) for oid in range(201)], [100, 100, 1]),
         ([table(1), table(2, relations=5000), table(3)], [1, 1, 1]),
+        ([table(oid, indexes=9) for oid in range(100)], [40, 40, 20]),
         ([table(oid, columns=400) for oid in range(5)], [2, 2, 1]),
         ([table(1), table(2, pages=1_000_000), table(3), table(4)], [1, 1, 2]),
     ],

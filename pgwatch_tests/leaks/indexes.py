@@ -1,0 +1,400 @@
+"""Makes, drops and lists the partial indexes of `index_model`, never in the way of who uses the tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+import psycopg
+from psycopg import errors, pq
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import ConfigurationError, NotCheckedError, PgwatchError, RefusedError
+from pgwatch_tests.leaks.compose import Statements
+from pgwatch_tests.leaks.discover import Table, discover, quoted, shown
+from pgwatch_tests.leaks.index_model import (
+    IndexOutcome,
+    IndexPlan,
+    LeakIndex,
+    NoIndex,
+    PlannedIndex,
+    index_bytes,
+    index_name,
+    provable,
+)
+from pgwatch_tests.leaks.markers import markers
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.guard import DatabaseFacts, refusal
+
+# CREATE INDEX CONCURRENTLY waits until every transaction that could see the table without it is over, and
+# meanwhile TRUNCATE and ALTER TABLE wait for it.
+_PATIENCE_S = 5.0
+_SAMPLE_PAGES = 2000
+_PASSES = 2  # it reads the table once to build, once more for what came meanwhile
+_CAUTION = 20  # how much longer than estimated it may take
+_PAGE = 8192
+# 'pgwl': whoever makes or drops these indexes in a database holds it.
+_ONE_AT_A_TIME = b"SELECT pg_try_advisory_lock(1885829996) AS ours"
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A row of queries/leak_index_leaves.sql."""
+
+    root: int
+    oid: int
+    schema: str
+    table: str
+    bytes: int
+    owner: str
+    owned: bool
+    may_create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """A row of queries/leak_indexes.sql."""
+
+    oid: int
+    table_oid: int
+    schema: str
+    table: str
+    name: str
+    valid: bool
+    bytes: int
+    owner: str
+    owned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Oid:
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    rows: int
+    marked: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What is there: tables that hold rows, each with the one that it is counted through, and indexes."""
+
+    leaves: tuple[tuple[_Leaf, Table], ...]
+    present: tuple[LeakIndex, ...]
+
+
+class LeakIndexes:
+    """A session in one database, as a context manager; its methods raise what ScanSession.running does.
+
+    Besides: NotCheckedError if the catalogs can't be read, ConfigurationError for markers that aren't any
+    or tables that aren't there, and RefusedError where the guard (with `any_database`, whatever the name),
+    the settings or the markers forbid it.
+    """
+
+    def __init__(self, settings: Settings, *, any_database: bool = False) -> None:
+        self._settings = settings
+        self._any_database = any_database
+        self._markers = markers(settings.markers)
+        self._session = ScanSession(settings, read_only=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self._session.open()
+        except BaseException:
+            self._session.close()
+            raise
+        self._escaping = pq.Escaping(self._session.connection.pgconn)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def list(self, tables: Sequence[str] = ()) -> tuple[LeakIndex, ...]:
+        """The indexes that are there, on all tables or on some (`schema.table`)."""
+        survey = self._survey(tables)
+        named = {leaf.oid for leaf, _ in survey.leaves}
+        return tuple(index for index in survey.present if not tables or index.table_oid in named)
+
+    def plan(self, tables: Sequence[str], smallest_bytes: int) -> IndexPlan:
+        """What to make: on some tables (`schema.table`), or on all from a size on. Reads a sample of each."""
+        facts = self.guard()
+        indexed = Statements(self._escaping, provable(self._markers))
+        survey = self._survey(tables)
+        planned: list[PlannedIndex] = []
+        impossible: list[NoIndex] = []
+        done: list[LeakIndex] = []
+        small = 0
+        for leaf, root in survey.leaves:
+            there = tuple(index for index in survey.present if index.table_oid == leaf.oid)
+            if any(index.fits for index in there):
+                done.extend(index for index in there if index.fits)
+            elif leaf.bytes < smallest_bytes and not tables and not there:
+                small += 1
+            else:
+                outcome = _forbidden(leaf) or self._planned(leaf, root, indexed, there)
+                if isinstance(outcome, PlannedIndex):
+                    planned.append(outcome)
+                else:
+                    impossible.append(outcome)
+        return IndexPlan(
+            facts.database, tuple(planned), tuple(done), tuple(impossible), small, smallest_bytes
+        )
+
+    def create(self, plan: IndexPlan) -> Iterator[IndexOutcome]:
+        """Makes what is planned, one after the other. Interrupted, it leaves none half made, if it can."""
+        self.guard()
+        self._alone()
+        roots = {table.oid: table for table in self._discovered()}
+        for planned in plan.planned:
+            root = roots.get(planned.root_oid)
+            if root is None:
+                yield _outcome(planned, "failed", 0.0, "the table is gone")
+            else:
+                yield from self._create(planned, root)
+
+    def drop(self, indexes: Iterable[LeakIndex]) -> Iterator[IndexOutcome]:
+        """Drops indexes, one after the other."""
+        self.guard()
+        self._alone()
+        self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
+        for index in indexes:
+            yield self._drop(index)
+
+    def guard(self) -> DatabaseFacts:
+        """What the database says about itself. Raises RefusedError if nothing may be changed in it."""
+        if self._settings.read_only:
+            raise RefusedError("no index is made or dropped: read_only is set")
+        facts = self._facts()
+        reason = refusal(facts, any_database=self._any_database)
+        if reason is not None:
+            raise RefusedError(reason)
+        return facts
+
+    def _facts(self) -> DatabaseFacts:
+        with _catalogs():
+            return self._session.fetch(queries.load("guard_database").encode(), DatabaseFacts)[0]
+
+    def _alone(self) -> None:
+        with _catalogs():
+            if not self._session.fetch(_ONE_AT_A_TIME, _Ours)[0].ours:
+                raise RefusedError("another pgwatch-tests makes or drops indexes in this database just now")
+
+    def _discovered(self) -> Sequence[Table]:
+        with _catalogs():
+            role = self._session.fetch(b"SELECT current_user::text AS role", _Role)[0].role
+            with self._session.running():
+                return discover(self._session.connection, role).tables
+
+    def _survey(self, tables: Sequence[str]) -> _Survey:
+        """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
+        roots = {table.oid: table for table in self._discovered()}
+        with _catalogs():
+            locked = [row.oid for row in self._session.fetch(queries.load("leak_locked").encode(), _Oid)]
+            leaves = self._session.fetch(
+                queries.load("leak_index_leaves").encode(), _Leaf, {"roots": list(roots), "locked": locked}
+            )
+            present = self._session.fetch(queries.load("leak_indexes").encode(), _Present, {"locked": locked})
+        wanted = _wanted([(leaf, roots[leaf.root]) for leaf in leaves], tables)
+        try:
+            indexed = Statements(self._escaping, provable(self._markers))
+        except RefusedError:
+            names = {}
+        else:
+            names = {leaf.oid: index_name(leaf.table, indexed.condition(roots[leaf.root])) for leaf in leaves}
+        return _Survey(wanted, tuple(_leak_index(row, names.get(row.table_oid)) for row in present))
+
+    def _planned(
+        self, leaf: _Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
+    ) -> PlannedIndex | NoIndex:
+        condition = indexed.condition(root)
+        percent = min(100.0, 100.0 * _SAMPLE_PAGES * _PAGE / max(leaf.bytes, 1))
+        statement = b"SELECT count(*) AS rows, count(*) FILTER (WHERE %b) AS marked FROM ONLY %b" % (
+            condition,
+            self._name(leaf.schema, leaf.table),
+        )
+        if percent < 100:
+            statement += b" TABLESAMPLE SYSTEM (%f)" % percent
+        try:
+            sample = self._session.fetch(statement, _Sample)[0]
+        except psycopg.Error as error:
+            return NoIndex(shown(leaf.schema), shown(leaf.table), *_why(error))
+        read_s = self._session.last_duration_s
+        return PlannedIndex(
+            root_oid=root.oid,
+            table_oid=leaf.oid,
+            schema=leaf.schema,
+            table=leaf.table,
+            name=index_name(leaf.table, condition),
+            columns=len(root.columns),
+            table_bytes=leaf.bytes,
+            build_s=_PASSES * read_s * 100 / percent,
+            index_bytes=index_bytes(sample.marked * 100 / percent),
+            write_s=read_s / max(sample.rows, 1),
+            replaces=there,
+        )
+
+    def _create(self, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
+        # What an interrupted run left of the very same index has its name.
+        for remainder in (index for index in planned.replaces if index.name == planned.name):
+            self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
+            dropped = self._drop(remainder)
+            yield dropped
+            if dropped.result == "failed":
+                return
+        made = self._made(planned, root)
+        yield made
+        if made.result == "failed":
+            return
+        self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
+        yield from (self._drop(index) for index in planned.replaces if index.name != planned.name)
+
+    def _made(self, planned: PlannedIndex, root: Table) -> IndexOutcome:
+        condition = Statements(self._escaping, provable(self._markers)).condition(root)
+        begun = time.monotonic()
+        statement = b"CREATE INDEX CONCURRENTLY %b ON ONLY %b ((true)) WHERE %b" % (
+            quoted(planned.name, self._escaping),
+            self._name(planned.schema, planned.table),
+            condition,
+        )
+        self._session.limit(max(self._settings.count_timeout_s, _CAUTION * planned.build_s), _PATIENCE_S)
+        try:
+            self._session.execute(statement)
+        except psycopg.Error as error:
+            reason, hint = _why(error)
+            remains = "" if self._removed(planned) else f"; an invalid index {planned.name} is left: --drop"
+            detail = f"{reason}; {hint}{remains}" if hint else f"{reason}{remains}"
+            return _outcome(planned, "failed", time.monotonic() - begun, detail)
+        except BaseException:
+            # Interrupted or cancelled: nobody shall pay for an index that serves no scan.
+            with suppress(PgwatchError):
+                self._removed(planned)
+            raise
+        duration_s = time.monotonic() - begun
+        if self._is_used(planned, root):
+            return _outcome(planned, "made", duration_s)
+        return _outcome(planned, "unused", duration_s, "the planner doesn't use it for a scan")
+
+    def _removed(self, planned: PlannedIndex) -> bool:
+        """Whether nothing is left of an index that couldn't be made."""
+        name = self._name(planned.schema, planned.name)
+        try:
+            self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
+            self._session.execute(b"DROP INDEX CONCURRENTLY IF EXISTS " + name)
+        except psycopg.Error:
+            return False
+        return True
+
+    def _is_used(self, planned: PlannedIndex, root: Table) -> bool:
+        statements = Statements(self._escaping, self._markers)
+        explained = b"EXPLAIN (COSTS OFF) " + statements.count([root])
+        with suppress(psycopg.Error), self._session.running():
+            lines = self._session.connection.execute(explained).fetchall()
+            return any(planned.name in str(line) for (line,) in lines)
+        return False
+
+    def _drop(self, index: LeakIndex) -> IndexOutcome:
+        begun = time.monotonic()
+        if not index.owned:
+            detail = f"only its owner may: {shown(index.owner)}"
+            return IndexOutcome(index.schema, index.table, index.name, "failed", 0.0, detail)
+        try:
+            self._session.execute(
+                b"DROP INDEX CONCURRENTLY IF EXISTS " + self._name(index.schema, index.name)
+            )
+        except psycopg.Error as error:
+            detail = "; ".join(filter(None, _why(error)))
+            return IndexOutcome(
+                index.schema, index.table, index.name, "failed", time.monotonic() - begun, detail
+            )
+        return IndexOutcome(index.schema, index.table, index.name, "dropped", time.monotonic() - begun)
+
+    def _name(self, schema: str, name: str) -> bytes:
+        return quoted(schema, self._escaping) + b"." + quoted(name, self._escaping)
+
+
+@contextmanager
+def _catalogs() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"the catalogs can't be read, so nothing was done: {_said(error)}") from error
+
+
+def _wanted(leaves: Iterable[tuple[_Leaf, Table]], tables: Sequence[str]) -> tuple[tuple[_Leaf, Table], ...]:
+    """The leaves that `tables` (all, if empty) name, or whose roots they name."""
+    found = []
+    missing = set(tables)
+    for leaf, root in leaves:
+        names = {f"{shown(leaf.schema)}.{shown(leaf.table)}", f"{shown(root.schema)}.{shown(root.name)}"}
+        if not tables or not names.isdisjoint(tables):
+            found.append((leaf, root))
+        missing -= names
+    for table in sorted(missing):
+        raise ConfigurationError(f"no table {table!r} (SCHEMA.TABLE) with string columns that may be read")
+    return tuple(found)
+
+
+def _forbidden(leaf: _Leaf) -> NoIndex | None:
+    if not leaf.owned:
+        owner = shown(leaf.owner)
+        return NoIndex(
+            shown(leaf.schema), shown(leaf.table), "only its owner can make an index", f"run it as {owner}"
+        )
+    if not leaf.may_create:
+        schema = shown(leaf.schema)
+        return NoIndex(schema, shown(leaf.table), "no CREATE privilege", f"GRANT CREATE ON SCHEMA {schema}")
+    return None
+
+
+def _leak_index(row: _Present, fitting_name: str | None) -> LeakIndex:
+    return LeakIndex(
+        oid=row.oid,
+        table_oid=row.table_oid,
+        schema=row.schema,
+        table=row.table,
+        name=row.name,
+        valid=row.valid,
+        bytes=row.bytes,
+        owner=row.owner,
+        owned=row.owned,
+        fits=row.valid and row.name == fitting_name,
+    )
+
+
+def _outcome(
+    planned: PlannedIndex, result: Literal["made", "unused", "failed"], duration_s: float, detail: str = ""
+) -> IndexOutcome:
+    return IndexOutcome(planned.schema, planned.table, planned.name, result, duration_s, detail)
+
+
+def _why(error: psycopg.Error) -> tuple[str, str]:
+    """Why something failed, and what would help."""
+    if isinstance(error, errors.LockNotAvailable):
+        reason = "locked, or a transaction that began before is still open"
+        return reason, "`pgwatch-tests locks` shows sessions; run it again"
+    if isinstance(error, errors.InvalidObjectDefinition):
+        return f"a column's type can't be used in an index: {_said(error)}", ""
+    return _said(error), ""
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join((error.diag.message_primary or str(error)).split())

@@ -1,0 +1,49 @@
+"""Whether a database may be changed at all: it must look like one that is there for tests. Pure.
+
+DESIGN §6: what counts is the server that answers, not a variable that says which one is meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+PATTERNS = ("test", "test_*", "*_test", "*_test_*", "ci_*", "*_ci", "demo*")
+OPT_IN = "pgwatch-tests: sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """What a database says about itself: a row of queries/guard_database.sql."""
+
+    database: str
+    comment: str | None
+    """COMMENT ON DATABASE."""
+    is_standby: bool
+    is_read_only: bool
+    """Whether its sessions are read-only unless they say otherwise."""
+
+
+def refusal(facts: DatabaseFacts, *, any_database: bool = False) -> str | None:
+    """Why nothing may be changed there, in a sentence; None if it may.
+
+    `any_database` lets every name pass, except those of PostgreSQL's own databases.
+    """
+    name = facts.database
+    if facts.is_standby:
+        return f"nothing is changed in {name!r}: the server is a standby"
+    if facts.is_read_only:
+        return f"nothing is changed in {name!r}: it is read-only (default_transaction_read_only is on)"
+    if name == "postgres" or name.startswith("template"):
+        return f"nothing is changed in {name!r}: it is the server's own"
+    if any_database or looks_like_tests(name, facts.comment):
+        return None
+    return (
+        f"nothing is changed in {name!r}: it doesn't look like a test database ({', '.join(PATTERNS)}), "
+        f"and its comment isn't {OPT_IN!r}"
+    )
+
+
+def looks_like_tests(name: str, comment: str | None = None) -> bool:
+    """Whether a database of this name and with this comment is there for tests."""
+    return comment == OPT_IN or any(fnmatchcase(name, pattern) for pattern in PATTERNS)

@@ -1,0 +1,22 @@
+-- Which partial indexes for leak counts are there, on what, valid, how large, and may they be dropped?
+--
+-- One row an index whose name begins as those do that `leaks index --create` makes. %(locked)s: oids of
+-- relations that are locked just now, whose size can't be asked for without waiting.
+SELECT pg_index.indexrelid::bigint AS oid,
+       pg_index.indrelid::bigint AS table_oid,
+       namespace.nspname AS schema,
+       heap.relname AS table,
+       pg_class.relname AS name,
+       indisvalid AND indisready AS valid,
+       CASE WHEN pg_class.oid = ANY (%(locked)s::bigint[]::oid[]) OR heap.oid = ANY (%(locked)s::bigint[]::oid[])
+            THEN pg_class.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+            -- NULL if it is gone by now.
+            ELSE coalesce(pg_catalog.pg_relation_size(pg_class.oid), 0) END AS bytes,
+       pg_catalog.pg_get_userbyid(pg_class.relowner) AS owner,
+       pg_catalog.pg_has_role(pg_class.relowner, 'USAGE') AS owned
+FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_index ON pg_index.indexrelid = pg_class.oid AND indpred IS NOT NULL
+JOIN pg_catalog.pg_class AS heap ON heap.oid = pg_index.indrelid AND heap.relpersistence <> 't'
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = heap.relnamespace
+WHERE pg_class.relkind = 'i' AND pg_class.relname LIKE 'pgwatch\_leak\_%%'
+ORDER BY namespace.nspname, heap.relname, pg_class.relname;
