@@ -23,7 +23,21 @@ INCOMPLETE = 4
     multiple=True,
     metavar="PATTERN",
     help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
-    "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
+    "letters is ignored; % and _ have LIKE's meaning, so an underscore is written \\_), or 're:' and a "
+    "PostgreSQL regular expression. May be repeated.",
+)
+@click.option(
+    "--inside",
+    is_flag=True,
+    help="Let words and addresses inside longer text bear the markers too: 'contact: x@test.example.com, y'.",
+)
+@click.option(
+    "--ignore",
+    "ignore",
+    multiple=True,
+    metavar="SCHEMA[.TABLE[.COLUMN]]",
+    help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
+    'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
 )
 @click.option(
     "--fail",
@@ -44,17 +58,20 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     markers: tuple[str, ...],
+    inside: bool,
+    ignore: tuple[str, ...],
     fail: bool,
     format_: Literal["table", "json"],
     output: Path | None,
 ) -> None:
     """Count the test rows that were left behind, in all tables of a database.
 
-    A row is leaked if one of its string columns bears a marker: an address at test.example.com, or
-    an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Tables that
-    couldn't be checked are listed with the reason.
+    A row is leaked if a string in it bears a marker: an address at test.example.com, or an id like
+    user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Strings in arrays,
+    composites, ranges, JSON and hstore count too. Tables that couldn't be checked are listed with the
+    reason.
     """
-    settings = options.settings(Flags(dsn=dsn, markers=markers))
+    settings = options.settings(Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore))
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.count import scan
 

@@ -29,7 +29,9 @@ def document(report: LeakReport) -> str:
             "unchecked": [
                 {"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked
             ],
-            "ignored": [{"what": one.what, "reason": one.reason} for one in report.ignored],
+            "ignored": [
+                {"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored
+            ],
         },
         indent=2,
     )

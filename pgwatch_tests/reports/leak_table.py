@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from tabulate import tabulate
 
-from pgwatch_tests.leaks.model import LeakReport, TableLeak
+from pgwatch_tests.leaks.model import Ignored, LeakReport, TableLeak
 from pgwatch_tests.reports.plain_text import plain
 
 _LIST_LIMIT = 60  # characters of a list in a cell
@@ -49,13 +49,22 @@ def summary(report: LeakReport) -> str:
     return f"{line}; {many(unchecked, 'table')} not checked" if unchecked else line
 
 
-def _scope(report: LeakReport) -> tuple[str, str]:
-    return (
+def _scope(report: LeakReport) -> Iterator[str]:
+    yield (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
-        f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
-        "Only rows are checked so far, by their string columns: no arrays, no JSON, "
-        "no left-over schemas, sessions or prepared transactions",
+        f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}"
     )
+    if report.ignored:
+        yield f"Ignored: {'; '.join(map(_ignored, report.ignored))}"
+    yield (
+        "Only rows are checked so far: strings, also in arrays, composites, ranges, JSON and hstore; "
+        "no XML, bytea or tsvector, no left-over schemas, sessions or prepared transactions"
+    )
+
+
+def _ignored(one: Ignored) -> str:
+    found = f"in {many(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
+    return plain(f"{one.what} ({found}{f': {one.reason}' if one.reason else ''})")
 
 
 def _row(leak: TableLeak) -> tuple[str, ...]:

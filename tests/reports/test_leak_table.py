@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from unicodedata import category
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.model import Ignored, LeakReport, Skipped, TableLeak
 from pgwatch_tests.reports.leak_table import summary, table
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -51,8 +52,8 @@ def test_the_whole() -> None:
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
-        "Only rows are checked so far, by their string columns: no arrays, no JSON,"
-        " no left-over schemas, sessions or prepared transactions"
+        "Only rows are checked so far: strings, also in arrays, composites, ranges, JSON and hstore;"
+        " no XML, bytea or tsvector, no left-over schemas, sessions or prepared transactions"
     )
 
 
@@ -130,3 +131,18 @@ def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
 
     assert len(lines) == len(table(report((USERS,), (SECRET,))).split("\n"))
     assert not {character for line in lines for character in line if category(character) in HARMFUL}
+
+
+def test_what_is_ignored_is_one_line() -> None:
+    ignored = (
+        Ignored("audit", "", 3),
+        Ignored("public.users.notes", "real addresses of staff\x1b[2J", 1),
+        Ignored("pubic", "", 0),
+    )
+
+    lines = table(replace(report(), ignored=ignored)).splitlines()
+
+    assert lines[-2] == (
+        "Ignored: audit (in 3 tables); public.users.notes (in 1 table: real addresses of staff␛[2J); "
+        "pubic (matches nothing that would be checked)"
+    )
