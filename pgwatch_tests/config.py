@@ -6,7 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pgwatch_tests.errors import ConfigurationError
@@ -16,11 +16,23 @@ DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
 @dataclass(frozen=True, slots=True)
 class MarkerSetting:
-    """One marker as it was configured: a LIKE pattern, or a regular expression if `regex`."""
+    """One marker as it was configured: a LIKE pattern, or a regular expression if `regex`.
+
+    `inside`: not only what is the whole of a string bears it, but also what is a word or an address in it.
+    """
 
     name: str
     pattern: str
     regex: bool = False
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreSetting:
+    """What leaks aren't looked for in, `SCHEMA[.TABLE[.COLUMN]]` with `*` for anything, and why."""
+
+    what: str
+    reason: str = ""
 
 
 # The forms that the practice of parallel tests prescribes: an address in a domain that
@@ -55,6 +67,7 @@ class Settings:
 
     dsn: Dsn
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS
+    ignore: tuple[IgnoreSetting, ...] = ()
     refresh_s: float = 1.0
     connect_timeout_s: float = 5.0
     lock_timeout_s: float = 0.2
@@ -71,6 +84,9 @@ class Flags:
 
     dsn: str | None = None
     markers: tuple[str, ...] = ()
+    inside: bool = False
+    """Whether all markers are looked for inside longer text."""
+    ignore: tuple[str, ...] = ()
     refresh_s: float | None = None
     read_only: bool = False
 
@@ -82,7 +98,7 @@ _SECONDS = {
     "count_timeout": "count_timeout_s",
 }
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "read_only", "test_schemas", *_SECONDS)
+_KEYS = ("dsn", "markers", "ignore", "read_only", "test_schemas", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -104,6 +120,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
     return Settings(
         dsn=_dsn(flags, environ, table, path),
         markers=_markers(flags, environ, table, path),
+        ignore=_ignore(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
         test_schemas=_test_schemas(environ, table, path),
         **seconds,
@@ -174,6 +191,13 @@ def _test_schemas(environ: Mapping[str, str], table: Mapping[str, object], path:
 def _markers(
     flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
 ) -> tuple[MarkerSetting, ...]:
+    found = _markers_as_configured(flags, environ, table, path)
+    return tuple(replace(marker, inside=True) for marker in found) if flags.inside else found
+
+
+def _markers_as_configured(
+    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> tuple[MarkerSetting, ...]:
     if flags.markers:
         return tuple(_marker(text, "--marker") for text in flags.markers)
     if environ.get("PGWATCH_MARKERS"):
@@ -188,24 +212,49 @@ def _markers(
 
 
 def _marker(value: object, where: str) -> MarkerSetting:
-    """A marker from `'%@test.example.com'`, `'re:^user_\\d+$'` or `{name, like | regex}`."""
+    """A marker from `'%@test.example.com'`, `'re:^user_\\d+$'` or `{name, like | regex, inside?}`."""
     if isinstance(value, str):
         regex = value.startswith("re:")
         pattern = value.removeprefix("re:") if regex else value
         marker = MarkerSetting(value, pattern, regex)
-    elif isinstance(value, dict) and set(value) in ({"name", "like"}, {"name", "regex"}):
-        regex = "regex" in value
-        marker = MarkerSetting(str(value["name"]), str(value["regex" if regex else "like"]), regex)
+    elif isinstance(value, dict) and set(value) - {"inside"} in ({"name", "like"}, {"name", "regex"}):
+        regex, inside = "regex" in value, value.get("inside", False)
+        if not isinstance(inside, bool):
+            raise ConfigurationError(f"{where}: inside must be true or false, not {inside!r}")
+        marker = MarkerSetting(str(value["name"]), str(value["regex" if regex else "like"]), regex, inside)
     else:
         raise ConfigurationError(
             f"{where}: a marker is a LIKE pattern, 're:' and a regular expression, "
-            "or a table with name and like or regex"
+            "or a table with name, like or regex, and inside if it is so"
         )
     if not marker.pattern.strip("%"):
         raise ConfigurationError(f"{where}: the marker {marker.name!r} would match every row")
     if "\0" in marker.pattern:
         raise ConfigurationError(f"{where}: a marker can't hold a NUL character")
     return marker
+
+
+def _ignore(
+    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> tuple[IgnoreSetting, ...]:
+    """Those of all places together: what a project ignores for a reason, a flag doesn't bring back."""
+    value, where = table.get("ignore", []), f"ignore in {path}"
+    if not isinstance(value, list):
+        raise ConfigurationError(f"{where} must be a list")
+    lines = environ.get("PGWATCH_IGNORE", "").splitlines()
+    return (
+        *(_ignored(entry, where) for entry in value),
+        *(_ignored(line.strip(), "PGWATCH_IGNORE") for line in lines if line.strip()),
+        *(_ignored(text, "--ignore") for text in flags.ignore),
+    )
+
+
+def _ignored(value: object, where: str) -> IgnoreSetting:
+    if isinstance(value, str):
+        return IgnoreSetting(value)
+    if isinstance(value, dict) and set(value) in ({"what"}, {"what", "reason"}):
+        return IgnoreSetting(str(value["what"]), str(value.get("reason", "")))
+    raise ConfigurationError(f"{where}: it is SCHEMA[.TABLE[.COLUMN]], or a table with what and reason")
 
 
 def _positive(value: object, where: str) -> float:

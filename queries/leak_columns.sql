@@ -1,18 +1,10 @@
 -- Which tables can hold markers, in which of their columns, and what forbids reading them?
 --
--- One row a table that has string columns (domains and citext included): ordinary tables, roots of
+-- One row a table that has columns of the `types` (by oid) that hold strings: ordinary tables, roots of
 -- partition trees, populated materialised views and foreign tables, in all schemas but the server's
 -- own. Catalogs and functions that use nothing else: no lock on any of these tables is needed.
-WITH RECURSIVE internal_char AS (
-    -- "char" holds one byte; to a server before 15 it is a string type.
-    SELECT oid FROM pg_catalog.pg_type WHERE oid = 18
-    UNION ALL
-    SELECT over.oid
-    FROM internal_char
-    JOIN pg_catalog.pg_type AS over ON over.typbasetype = internal_char.oid AND over.typtype = 'd'
-), string_type AS MATERIALIZED (
-    SELECT oid FROM pg_catalog.pg_type
-    WHERE typcategory = 'S' AND oid NOT IN (SELECT oid FROM internal_char)
+WITH RECURSIVE string_type AS MATERIALIZED (
+    SELECT pg_catalog.unnest(%(types)s::oid[]) AS oid
 ), index_count AS MATERIALIZED (
     SELECT indrelid, count(*) AS indexes FROM pg_catalog.pg_index GROUP BY indrelid
 ), before_14 AS (
@@ -63,6 +55,7 @@ SELECT relation.oid::bigint AS oid,
        relname AS table,
        relkind::text AS kind,
        columns,
+       types,
        readable,
        coalesce(has_created_at, false) AS has_created_at,
        schema_usage,
@@ -79,10 +72,11 @@ LEFT JOIN below ON below.above = relation.oid AND relkind = 'p'
 LEFT JOIN index_count ON index_count.indrelid = relation.oid
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(attname) FILTER (WHERE is_string) AS columns,
+           pg_catalog.array_agg(atttypid::bigint) FILTER (WHERE is_string) AS types,
            pg_catalog.array_agg(can_read) FILTER (WHERE is_string) AS readable,
            pg_catalog.bool_or(can_read AND NOT is_string) AS has_created_at
     FROM (
-        SELECT attname, is_string,
+        SELECT attname, atttypid, is_string,
                -- NULL if the table or the column is gone by now.
                coalesce(pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'), true) AS can_read
         FROM (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.config import DEFAULT_MARKERS, Flags, MarkerSetting, load
+from pgwatch_tests.config import DEFAULT_MARKERS, Flags, IgnoreSetting, MarkerSetting, load
 from pgwatch_tests.errors import ConfigurationError
 
 
@@ -44,6 +44,29 @@ def test_markers_from_everywhere(tmp_path: Path) -> None:
     assert load(Flags(), {"PGWATCH_MARKERS": "a%\nre:b"}, start).markers[1].regex
 
 
+def test_markers_inside_longer_text(tmp_path: Path) -> None:
+    start = project(tmp_path, 'markers = ["a%", {name = "run", regex = "^run$", inside = true}]')
+    assert [marker.inside for marker in load(Flags(), {}, start).markers] == [False, True]
+    assert [marker.inside for marker in load(Flags(inside=True), {}, start).markers] == [True, True]
+    assert load(Flags(inside=True, markers=("b%",)), {}, start).markers == (
+        MarkerSetting("b%", "b%", inside=True),
+    )
+
+
+def test_ignores_of_all_places_are_put_together(tmp_path: Path) -> None:
+    start = project(tmp_path, 'ignore = ["audit", {what = "a.b", reason = "staff"}, {what = "c"}]')
+    assert load(Flags(ignore=("x.*",)), {"PGWATCH_IGNORE": "d\n\n e"}, start).ignore == (
+        IgnoreSetting("audit"),
+        IgnoreSetting("a.b", "staff"),
+        IgnoreSetting("c"),
+        IgnoreSetting("d"),
+        IgnoreSetting("e"),
+        IgnoreSetting("x.*"),
+    )
+    project(tmp_path, "refresh = 1")
+    assert load(Flags(), {}, start).ignore == ()
+
+
 def test_read_only_from_everywhere(tmp_path: Path) -> None:
     start = project(tmp_path, "read_only = true")
     assert load(Flags(), {}, start).read_only
@@ -68,6 +91,11 @@ def test_read_only_from_everywhere(tmp_path: Path) -> None:
         ("markers = []", "at least one"),
         ("markers = ['%']", "every row"),
         ("markers = [{name = 'x'}]", "a marker is"),
+        ("markers = [{name = 'x', like = 'y', inside = 'yes'}]", "inside must be true or false"),
+        ("markers = [{name = 'x', inside = true}]", "a marker is"),
+        ("ignore = 'audit'", "must be a list"),
+        ("ignore = [{reason = 'x'}]", "with what and reason"),
+        ("ignore = [1]", "with what and reason"),
         ("dsn = ", "isn't valid TOML"),
     ],
 )

@@ -28,6 +28,19 @@ INCOMPLETE = 4
 @options.dsn
 @options.marker
 @click.option(
+    "--inside",
+    is_flag=True,
+    help="Let words and addresses inside longer text bear the markers too: 'contact: x@test.example.com, y'.",
+)
+@click.option(
+    "--ignore",
+    "ignore",
+    multiple=True,
+    metavar="SCHEMA[.TABLE[.COLUMN]]",
+    help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
+    'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
+)
+@click.option(
     "--fail",
     is_flag=True,
     help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
@@ -42,6 +55,8 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     markers: tuple[str, ...],
+    inside: bool,
+    ignore: tuple[str, ...],
     fail: bool,
     kinds: tuple[LeftoverKind, ...],
     fail_on: tuple[Finding, ...] | None,
@@ -53,16 +68,16 @@ def command(
 ) -> None:
     """Count the test rows that were left behind, in all tables of a database, and what else was.
 
-    A row is leaked if one of its string columns bears a marker: an address at test.example.com, or
-    an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Beside rows,
-    schemas, sessions, prepared transactions and the like are looked for (--kinds). What couldn't be checked
-    is listed with the reason.
+    A row is leaked if a string in it bears a marker: an address at test.example.com, or an id like
+    user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Strings in arrays,
+    composites, ranges, JSON and hstore count too. Beside rows, schemas, sessions, prepared transactions and
+    the like are looked for (--kinds). What couldn't be checked is listed with the reason.
     """
     if ctx.invoked_subcommand is not None:
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
         return
-    settings = options.settings(Flags(dsn=dsn, markers=markers))
+    settings = options.settings(Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore))
     gate = leak_formats.gate_of(fail_on, max_rows)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds

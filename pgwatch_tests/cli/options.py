@@ -33,7 +33,8 @@ def marker(function: F) -> F:
         multiple=True,
         metavar="PATTERN",
         help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
-        "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
+        "letters is ignored; % and _ have LIKE's meaning, so an underscore is written \\_), or 're:' and a "
+        "PostgreSQL regular expression. May be repeated.",
     )(function)
 
 

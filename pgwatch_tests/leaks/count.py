@@ -18,6 +18,7 @@ from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, discover, shown
+from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import Marker, markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
@@ -116,11 +117,11 @@ class LeakScan:
         """Connects and counts, in as many short transactions as the database is large.
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
-        ConfigurationError (a marker that isn't one), NotCheckedError (not even the catalogs can be read)
-        and ScanCancelledError.
+        ConfigurationError (a marker or an ignore that isn't one), NotCheckedError (not even the catalogs
+        can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
-        wanted = markers(self._settings.markers)
+        wanted, ignores = markers(self._settings.markers), Ignores(self._settings.ignore)
         with closing(self._session) as session:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
@@ -128,7 +129,7 @@ class LeakScan:
                 identity = session.fetch(_IDENTITY, _Identity)[0]
                 usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
                 with session.running():
-                    discovery = discover(session.connection, identity.role)
+                    discovery = discover(session.connection, identity.role, ignores)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
@@ -155,6 +156,7 @@ class LeakScan:
             leftovers=left.found,
             unchecked=left.unchecked,
             kinds_checked=left.kinds,
+            ignored=discovery.ignored,
         )
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:

@@ -1,8 +1,10 @@
-"""Which tables to look at, and which can't be looked at: one statement on the catalogs."""
+"""Which tables to look at, and which can't be looked at: two statements on the catalogs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TypeVar
 
 from psycopg import Connection, Cursor, adapt
@@ -10,7 +12,9 @@ from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
-from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form
+from pgwatch_tests.leaks.ignore import Ignores
+from pgwatch_tests.leaks.model import Ignored, Skipped
 from pgwatch_tests.server.connect import Row
 
 T = TypeVar("T")
@@ -30,7 +34,7 @@ class Table:
     kind: str
     """`table`, `partitioned table` or `materialized view`."""
     columns: tuple[str, ...]
-    """The string columns that may be read."""
+    """The columns that hold strings, and may be read."""
     has_created_at: bool
     """Whether it has a timestamp column of that name that may be read."""
     relations: int
@@ -39,14 +43,28 @@ class Table:
     """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
     indexes: int = 0
     """How many indexes a read opens and locks besides: its own and its partitions'."""
+    forms: tuple[tuple[str, Form], ...] = field(default=(), hash=False)
+    """The columns that aren't just strings, and where in them the strings are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The tables to count in, and those of which nothing, or not everything, may be read."""
+    """The tables to count in, those of which nothing, or not everything, may be read, and the ignores."""
 
     tables: tuple[Table, ...]
     skipped: tuple[Skipped, ...]
+    ignored: tuple[Ignored, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundPlace:
+    """A row of queries/leak_types.sql."""
+
+    type: int
+    steps: list[Step]
+    fields: list[str | None]
+    leaf: LeafKind
+    home: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,7 @@ class _Found:
     table: str
     kind: str
     columns: list[str]
+    types: list[int]
     readable: list[bool]
     has_created_at: bool | None
     schema_usage: bool | None
@@ -95,36 +114,72 @@ def quoted(name: str, escaping: Escaping) -> bytes:
     return bytes(escaping.escape_identifier(name.encode("utf-8", errors="surrogateescape")))
 
 
-def discover(connection: Connection[Row], role: str) -> Discovery:
+def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
     """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
+    forms = _forms(connection)
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         read_names_exactly(cursor)
-        found = cursor.execute(queries.load("leak_columns")).fetchall()
+        found = cursor.execute(queries.load("leak_columns"), {"types": list(forms)}).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
-    for row in found:
+    for row in filter(None, (_without_ignored(row, ignores) for row in found)):
         forbidden = _forbidden(row, role)
         if forbidden is not None:
             skipped.append(forbidden)
             continue
-        tables.append(_table(row))
+        tables.append(_table(row, forms))
         if not all(row.readable):
             skipped.append(_unreadable_columns(row, role))
-    return Discovery(tuple(tables), tuple(skipped))
+    return Discovery(tuple(tables), tuple(skipped), ignores.report())
 
 
-def _table(row: _Found) -> Table:
+def _forms(connection: Connection[Row]) -> dict[int, Form]:
+    """The types of columns, by oid, that hold strings."""
+    with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
+        cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+        found = cursor.execute(queries.load("leak_types")).fetchall()
+    return {
+        type_: form(Place(tuple(row.steps), tuple(row.fields), Leaf(row.leaf, row.home)) for row in rows)
+        for type_, rows in groupby(found, key=lambda row: row.type)
+    }
+
+
+def _without_ignored(row: _Found, ignores: Ignores) -> _Found | None:
+    names = shown(row.schema), shown(row.table)
+    kept = [place for place, name in enumerate(row.columns) if not ignores.ignored(*names, shown(name))]
+    if not kept:
+        return None
+    return replace(
+        row,
+        columns=[row.columns[place] for place in kept],
+        types=[row.types[place] for place in kept],
+        readable=[row.readable[place] for place in kept],
+        has_created_at=row.has_created_at and not ignores.ignored(*names, "created_at"),
+    )
+
+
+def _table(row: _Found, forms: Mapping[int, Form]) -> Table:
+    columns = [
+        (name, forms[type_])
+        for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
+        if can_read
+    ]
     return Table(
         oid=row.oid,
         schema=row.schema,
         name=row.table,
         kind=_KINDS[row.kind],
-        columns=tuple(name for name, can_read in zip(row.columns, row.readable, strict=True) if can_read),
+        columns=tuple(name for name, _ in columns),
         has_created_at=bool(row.has_created_at),
         relations=row.relations,
         pages=row.pages,
         indexes=row.indexes,
+        forms=tuple((name, form) for name, form in columns if not _is_string(form)),
     )
+
+
+def _is_string(form: Form) -> bool:
+    return isinstance(form, Leaf) and form.kind in ("string", "cast")
 
 
 def _forbidden(row: _Found, role: str) -> Skipped | None:

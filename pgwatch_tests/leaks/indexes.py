@@ -17,6 +17,7 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, discover, quoted, shown
+from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.index_model import (
     IndexOutcome,
     IndexPlan,
@@ -202,7 +203,7 @@ class LeakIndexes:
         with _catalogs():
             role = self._session.fetch(b"SELECT current_user::text AS role", _Role)[0].role
             with self._session.running():
-                return discover(self._session.connection, role).tables
+                return discover(self._session.connection, role, Ignores(self._settings.ignore)).tables
 
     def _survey(self, tables: Sequence[str]) -> _Survey:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
@@ -225,6 +226,14 @@ class LeakIndexes:
     def _planned(
         self, leaf: _Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
     ) -> PlannedIndex | NoIndex:
+        if root.forms:
+            columns = ", ".join(shown(name) for name, _ in root.forms)
+            return NoIndex(
+                shown(leaf.schema),
+                shown(leaf.table),
+                f"{columns}: what is inside has to be read, and no index predicate can do that",
+                "--ignore these columns, if no test writes there",
+            )
         condition = indexed.condition(root)
         percent = min(100.0, 100.0 * _SAMPLE_PAGES * _PAGE / max(leaf.bytes, 1))
         statement = b"SELECT count(*) AS rows, count(*) FILTER (WHERE %b) AS marked FROM ONLY %b" % (

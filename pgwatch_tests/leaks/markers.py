@@ -8,12 +8,13 @@ every match passes comes before, and most rows are never asked the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pgwatch_tests.config import DEFAULT_MARKERS, MarkerSetting
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.inside import expression_inside, like_inside
 
 Operator = Literal["LIKE", "ILIKE", "~"]
 Collation = Literal["C", "default"]
@@ -34,9 +35,12 @@ class Marker:
 
     name: str
     conditions: tuple[Condition, ...]
+    trace: str | None = None
+    """A LIKE pattern that the output of an array, a composite, a range or JSON passes if a string in it
+    bears the marker, and JSON doesn't write that with escapes by code point. None if none is known."""
 
 
-# What every match of a regular expression contains, where its text alone doesn't tell.
+# What every match of a regular expression contains, where its text alone doesn't tell: digits, here.
 _KNOWN_PREFILTERS = {DEFAULT_MARKERS[1].pattern: r"%\_1____________\_%"}
 
 
@@ -53,16 +57,29 @@ def _marker(setting: MarkerSetting) -> Marker:
         setting.pattern.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(f"the marker {setting.name!r} isn't valid text") from None
+    name = f"{setting.name} (also inside longer text)" if setting.inside else setting.name
     if setting.regex:
-        prefilter = _KNOWN_PREFILTERS.get(setting.pattern) or _required_prefix(setting.pattern)
-        expression = Condition("~", setting.pattern, "default")
-        return Marker(setting.name, (*_as_condition(prefilter), expression))
+        return _regex_marker(setting, name)
     tokens = list(_tokens(setting))
+    trace = _trace(tokens)
+    if setting.inside and (expression := like_inside(tokens)) is not None:
+        caseless = f"%{cheap}%" if (cheap := _caseless(tokens)) else None
+        exact = Condition("~", expression, "C" if setting.pattern.isascii() else "default")
+        return Marker(name, (*_as_condition(caseless), exact), trace)
     if not any(_may_have_cases(token) for token in tokens):
-        return Marker(setting.name, (Condition("LIKE", setting.pattern),))
+        return Marker(name, (Condition("LIKE", setting.pattern),), trace)
     # Under "C", only the letters of ASCII have cases, in every locale the same ones.
     insensitive = Condition("ILIKE", setting.pattern, "C" if setting.pattern.isascii() else "default")
-    return Marker(setting.name, (*_as_condition(_caseless(tokens)), insensitive))
+    return Marker(name, (*_as_condition(_caseless(tokens)), insensitive), trace)
+
+
+def _regex_marker(setting: MarkerSetting, name: str) -> Marker:
+    prefilter = _KNOWN_PREFILTERS.get(setting.pattern) or _required_prefix(setting.pattern)
+    anywhere = f"%{prefilter}" if prefilter else None
+    expression = setting.pattern
+    if setting.inside:
+        prefilter, expression = anywhere, expression_inside(expression, setting.name)
+    return Marker(name, (*_as_condition(prefilter), Condition("~", expression, "default")), anywhere)
 
 
 def _as_condition(prefilter: str | None) -> Iterator[Condition]:
@@ -87,14 +104,35 @@ def _may_have_cases(token: str) -> bool:
     return token.isalpha() or not token.isascii()
 
 
-def _caseless(tokens: Iterable[str]) -> str | None:
+def _caseless(tokens: Sequence[str]) -> str | None:
     """A pattern for LIKE that takes whatever the same for ILIKE takes: `%@____.___` for `%@test.org`.
 
     None if it would say nothing.
     """
-    # A letter beyond ASCII may have another length in its other case.
-    parts = ["%" if not token.isascii() else "_" if token.isalpha() else token for token in tokens]
+    parts = [_any_case(token, tokens) if _may_have_cases(token) else token for token in tokens]
     return "".join(parts) if any(part not in "%_" for part in parts) else None
+
+
+def _any_case(letter: str, tokens: Sequence[str]) -> str:
+    # By the rules of a locale, a letter may have another length in its other case, even one of ASCII.
+    return "_" if letter.isascii() and all(token.isascii() for token in tokens) else "%"
+
+
+def _trace(tokens: Sequence[str]) -> str | None:
+    """`%@____.___%` for `%@test.org`: what a match leaves in the output of a value that it is nested in.
+
+    None if it would say nothing.
+    """
+    parts = [_any_case(token, tokens) if token.isalpha() else _trace_of(token) for token in tokens]
+    return f"%{''.join(parts)}%" if any(part.strip("%_") for part in parts) else None
+
+
+def _trace_of(token: str) -> str:
+    character = token[-1]
+    # What is written with an escape, or may be: quotes, backslashes, control characters.
+    if not character.isascii() or not character.isprintable() or character in '"\\/':
+        return "%"
+    return "_%" if token == "_" else token  # any character, so an escaped one too
 
 
 def _required_prefix(expression: str) -> str | None:

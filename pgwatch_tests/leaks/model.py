@@ -86,10 +86,14 @@ class Unchecked:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A `schema`, `schema.table` or `schema.table.column` that the settings leave out, and why."""
+    """A `schema`, `schema.table` or `schema.table.column` that the settings leave out, and why.
+
+    `tables` is how many it left out, or some of whose columns: 0 if it is a name of nothing.
+    """
 
     what: str
     reason: str
+    tables: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "skipped": [_skipped(table) for table in report.skipped],
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
-        "ignored": [{"what": one.what, "reason": one.reason} for one in report.ignored],
+        "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
     }
 
 

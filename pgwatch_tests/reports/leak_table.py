@@ -76,7 +76,8 @@ def _scope(report: LeakReport) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
-        "Rows are checked by their string columns so far: no arrays, no JSON",
+        "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
+        "not in XML, bytea or tsvector",
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),
     )

@@ -9,7 +9,7 @@ from pgwatch_tests import durations
 from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, LeftoverKind
+from pgwatch_tests.leaks.model import Attribution, Ignored, LeakReport, Leftover, LeftoverKind
 
 UNKNOWN_TEST = "unknown"
 
@@ -100,9 +100,13 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
             f"{many(baseline.tables_untouched, 'table')} untouched since"
         )
     if report.ignored:
-        what = ", ".join(f"{shown(one.what)} ({shown(one.reason)})" for one in report.ignored)
-        lines.append(f"Left out by the settings: {what}")
+        lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
     return lines
+
+
+def _ignored(one: Ignored) -> str:
+    found = f"in {many(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
+    return f"{one.what} ({found}{f': {one.reason}' if one.reason else ''})"
 
 
 def test_name(one: TestLeak | Attribution) -> str:

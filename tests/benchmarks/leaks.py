@@ -22,6 +22,7 @@ from pgwatch_tests.leaks.chunks import split
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.discover import discover
+from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.server.connect import SessionLimits, connect
@@ -143,7 +144,7 @@ class _Bare:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
-            self._tables = discover(connection, "postgres").tables
+            self._tables = discover(connection, "postgres", Ignores(())).tables
             statements = Statements(pq.Escaping(connection.pgconn), markers(settings.markers))
             self._chunks = [statements.count(part) for part in split(self._tables)]
             self._single = [statements.count([table]) for table in self._tables]

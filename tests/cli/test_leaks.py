@@ -101,6 +101,31 @@ def test_markers_from_the_command_line(owner: Connection[TupleRow], database: Da
     assert document["markers"] == ["qa-%", r"re:^e2e_\d+$"]
 
 
+def test_ignored_and_inside(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    (home / "pyproject.toml").write_text(
+        '[tool.pgwatch-tests]\nignore = [{what = "public.users.notes", reason = "staff"}]\n', encoding="utf-8"
+    )
+    owner.execute("CREATE TABLE users (email text, notes text, tags text[])")
+    insert(owner, "users", ("x", "a@test.example.com", '{"a@test.example.com, y"}'))
+    owner.execute("CREATE TABLE log AS SELECT 'a@test.example.com' AS c")
+
+    whole = leaks(home, "-d", database.dsn, "--fail", "--ignore", "*.log", "--ignore", "pubic")
+    inside = leaks(home, "-d", database.dsn, "--fail", "--ignore", "*.log", "--inside", "--format", "json")
+    wrong = leaks(home, "-d", database.dsn, "--ignore", "a.b.c.d")
+
+    assert whole.returncode == 0
+    assert whole.stdout.splitlines()[2] == (
+        "Ignored: public.users.notes (in 1 table: staff); *.log (in 1 table); "
+        "pubic (matches nothing that would be checked)"
+    )
+    assert inside.returncode == 1
+    document = json.loads(inside.stdout)
+    assert [(leak["table"], leak["columns"]) for leak in document["tables"]] == [("users", ["tags"])]
+    assert [one["tables"] for one in document["ignored"]] == [1, 1]
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "can't ignore 'a.b.c.d'" in wrong.stderr
+
+
 def test_no_server_is_one_line_without_the_password(home: Path) -> None:
     run = leaks(home, "--dsn", f"postgresql://someone:verysecret@/x?host={home}", "--fail")
 

@@ -9,7 +9,7 @@ from typing import LiteralString
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import DEFAULT_MARKERS, Dsn, MarkerSetting, Settings
+from pgwatch_tests.config import DEFAULT_MARKERS, Dsn, IgnoreSetting, MarkerSetting, Settings
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.model import LeakReport, Skipped
@@ -20,10 +20,11 @@ def settings(
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS,
     lock_timeout_s: float = 0.05,
     count_timeout_s: float = 30.0,
+    ignore: tuple[IgnoreSetting, ...] = (),
 ) -> Settings:
     """Settings for a scan that doesn't wait long for locks."""
     return Settings(
-        Dsn(dsn, "the test"), markers, lock_timeout_s=lock_timeout_s, count_timeout_s=count_timeout_s
+        Dsn(dsn, "the test"), markers, ignore, lock_timeout_s=lock_timeout_s, count_timeout_s=count_timeout_s
     )
 
 
@@ -31,9 +32,10 @@ def scanned(
     dsn: str,
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS,
     progress: Callable[[int, int], None] | None = None,
+    ignore: tuple[IgnoreSetting, ...] = (),
 ) -> LeakReport:
     """The report of a scan that went well."""
-    return scan(settings(dsn, markers), progress)
+    return scan(settings(dsn, markers, ignore=ignore), progress)
 
 
 def rows(report: LeakReport) -> dict[str, int]:

@@ -12,7 +12,7 @@ from psycopg import sql
 from pgwatch_tests.config import MarkerSetting
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.model import LeakReport
-from tests.leaks.scanning import scanned
+from tests.leaks.scanning import reasons, scanned
 from tests.sessions import unique_name
 
 
@@ -113,3 +113,26 @@ def test_sql_ascii_with_names_and_values_in_no_encoding(unconverted: Encoded) ->
 
     assert found(report) == {"caf\\xe9%s\\xff": (('\\xe9"x',), 1, ("\\xe9\\x…@test.example.com",))}
     assert [skipped.table for skipped in report.skipped] == ["f\\xe9"]
+
+
+def test_escapes_in_json_that_the_encoding_has_no_characters_for(latin1: Encoded) -> None:
+    latin1.run(
+        b"CREATE TABLE fine AS SELECT json '\"x\\u00e9@test.example.com\"' AS c",
+        b"CREATE TABLE snow AS SELECT json '[\"\\u2603\"]' AS c",
+    )
+
+    report = scanned(latin1.dsn)
+
+    assert found(report) == {"fine": (("c",), 1, ("x…@test.example.com",))}
+    # What the server can't take apart is said, and not 0.
+    assert list(reasons(report)) == ["public.snow"]
+
+
+def test_names_of_fields_in_no_encoding(unconverted: Encoded) -> None:
+    unconverted.run(
+        b'CREATE TYPE person AS ("\xe9%s" text[])',
+        b"CREATE TABLE t (c person)",
+        b"INSERT INTO t VALUES (ROW(ARRAY['x@test.example.com']))",
+    )
+
+    assert scanned(unconverted.dsn).total == 1

@@ -16,6 +16,7 @@ from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.leaks import indexes as indexes_module
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import discover
+from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.index_model import IndexOutcome, IndexPlan, LeakIndex
 from pgwatch_tests.leaks.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers import markers
@@ -70,7 +71,7 @@ def make_users(owner: Connection[TupleRow], table: str = "users", number: int = 
 def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], details: bool) -> str:
     """How the server runs a scan's own statement, as JSON."""
     statements = Statements(pq.Escaping(owner.pgconn), markers(given))
-    tables = discover(owner, "postgres").tables
+    tables = discover(owner, "postgres", Ignores(())).tables
     statement = statements.details(tables) if details else statements.count(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()
     assert row is not None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.model import Ignored, LeakReport, Skipped, TableLeak
 from pgwatch_tests.reports.leak_json import document
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -58,6 +58,19 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "unchecked": [],
         "ignored": [],
     }
+
+
+def test_what_is_ignored_is_named_with_its_reason() -> None:
+    ignored = (Ignored("audit", "kept for a year", 3), Ignored("pubic", ""))
+    report = LeakReport(CHECKED_AT, "18.4", "x", ("m",), 0, (), (), 0.0, ignored=ignored)
+
+    found = json.loads(document(report))
+
+    assert found["ignored"] == [
+        {"what": "audit", "reason": "kept for a year", "tables": 3},
+        {"what": "pubic", "reason": "", "tables": 0},
+    ]
+    assert found["complete"]
 
 
 def test_nothing_found() -> None:

@@ -63,7 +63,8 @@ def test_the_whole() -> None:
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
-        "Rows are checked by their string columns so far: no arrays, no JSON\n"
+        "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore;"
+        " not in XML, bytea or tsvector\n"
         "Only rows were looked for: no schemas, sessions, prepared transactions or other leftovers"
     )
 
@@ -169,14 +170,14 @@ def test_baseline_and_what_the_settings_leave_out_are_told() -> None:
             report(),
             mode="any",
             baseline=BaselineUse(CHECKED_AT, "statistics", "nobody else was connected", 9),
-            ignored=(Ignored("public.log", "grows always"),),
+            ignored=(Ignored("public.log", "grows always", 1),),
         )
     )
 
     assert "\nAny row that is new counts, whether it bears a marker or not\n" in text
     assert (
         "\nCompared with the baseline of 2026-01-02 03:04:05 UTC by statistics (nobody else was connected); "
-        "9 tables untouched since\nLeft out by the settings: public.log (grows always)\n"
+        "9 tables untouched since\nIgnored: public.log (in 1 table: grows always)\n"
     ) in text
 
 
@@ -241,3 +242,18 @@ def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
     assert len(text.split("\n")) == 12
     lines += text.split("\n")
     assert not {character for line in lines for character in line if category(character) in HARMFUL}
+
+
+def test_what_is_ignored_is_one_line() -> None:
+    ignored = (
+        Ignored("audit", "", 3),
+        Ignored("public.users.notes", "real addresses of staff\x1b[2J", 1),
+        Ignored("pubic", "", 0),
+    )
+
+    lines = table(replace(report(), ignored=ignored)).splitlines()
+
+    assert lines[-2] == (
+        "Ignored: audit (in 3 tables); public.users.notes (in 1 table: real addresses of staff␛[2J); "
+        "pubic (matches nothing that would be checked)"
+    )
