@@ -21,7 +21,6 @@ from tests.leaks.scanning import make_slow_table, settings
 from tests.sessions import MakeRole, drop_database, unique_name
 from tests.waiting import wait_until
 
-
 KINDS: tuple[LeftoverKind, ...] = ("schema",)
 
 
