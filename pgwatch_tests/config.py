@@ -58,6 +58,10 @@ class Settings:
     count_timeout_s: float = 300.0
     read_only: bool = False
     """Only look: no session is cancelled or ended, nothing is rolled back."""
+    transactions: Path | None = None
+    """A directory of transaction logs, by which leaked rows are attributed to tests."""
+    tests: Path | None = None
+    """A file of test ids, one a line, whose hashes values may carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Flags:
     markers: tuple[str, ...] = ()
     refresh_s: float | None = None
     read_only: bool = False
+    transactions: Path | None = None
+    tests: Path | None = None
 
 
 _SECONDS = {
@@ -77,7 +83,7 @@ _SECONDS = {
     "count_timeout": "count_timeout_s",
 }
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "read_only", *_SECONDS)
+_KEYS = ("dsn", "markers", "read_only", "transactions", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -100,6 +106,8 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         dsn=_dsn(flags, environ, table, path),
         markers=_markers(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
+        transactions=_transactions(flags, environ, table, path),
+        tests=flags.tests,
         **seconds,
     )
 
@@ -154,6 +162,22 @@ def _read_only(flags: Flags, environ: Mapping[str, str], table: Mapping[str, obj
     if not isinstance(value, bool):
         raise ConfigurationError(f"{where} must be true or false, not {value!r}")
     return value
+
+
+def _transactions(
+    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> Path | None:
+    if flags.transactions is not None:
+        return flags.transactions
+    if environ.get("PGWATCH_TRANSACTIONS"):
+        return Path(environ["PGWATCH_TRANSACTIONS"])
+    value = table.get("transactions")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"transactions in {path} must be the name of a directory")
+    # From wherever in the project it is run.
+    return path.parent / value
 
 
 def _markers(

@@ -26,6 +26,19 @@ INCOMPLETE = 4
     "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
 )
 @click.option(
+    "--transactions",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
+    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
+)
+@click.option(
+    "--tests",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Test ids, one a line: say which of them left each row whose value carries a test's hash.",
+)
+@click.option(
     "--fail",
     is_flag=True,
     help="Exit with 1 if there are leaked rows, with 4 if a table couldn't be checked.",
@@ -44,6 +57,8 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     markers: tuple[str, ...],
+    transactions: Path | None,
+    tests: Path | None,
     fail: bool,
     format_: Literal["table", "json"],
     output: Path | None,
@@ -54,7 +69,7 @@ def command(
     an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Tables that
     couldn't be checked are listed with the reason.
     """
-    settings = options.settings(Flags(dsn=dsn, markers=markers))
+    settings = options.settings(Flags(dsn=dsn, markers=markers, transactions=transactions, tests=tests))
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.count import scan
 

@@ -20,6 +20,7 @@ from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, discover, shown
 from pgwatch_tests.leaks.markers import Marker, markers
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.origins import Attributor, evidence
 from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.version import in_words
@@ -91,11 +92,12 @@ class LeakScan:
         """Connects and counts, in as many short transactions as the database is large.
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
-        ConfigurationError (a marker that isn't one), NotCheckedError (not even the catalogs can be read)
-        and ScanCancelledError.
+        ConfigurationError (a marker that isn't one, a log that can't be read), NotCheckedError (not even
+        the catalogs can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = markers(self._settings.markers)
+        known = evidence(self._settings)
         with closing(self._session) as session:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
@@ -110,7 +112,10 @@ class LeakScan:
                 ) from error
             statements = Statements(escaping, usable)
             counts, skipped = self._count(discovery.tables, statements)
-            leaks = self._leaks(counts, statements)
+            found = self._leaks(counts, statements)
+            leaks = list(found.values())
+            if known is not None:
+                leaks = Attributor(session, statements, known, self._locked).attributed(found)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,
@@ -159,14 +164,14 @@ class LeakScan:
             self._tell(done, len(tables))
         return counts, skipped
 
-    def _leaks(self, counts: Mapping[Table, int], statements: Statements) -> list[TableLeak]:
+    def _leaks(self, counts: Mapping[Table, int], statements: Statements) -> dict[Table, TableLeak]:
         leaking = [table for table, rows in counts.items() if rows]
         chunks = Chunks(lambda part: self._session.fetch(statements.details(part), _Details), self._locked)
-        leaks = []
+        leaks = {}
         for table, outcome in chunks.run(leaking):
             leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counts[table])
             # Without details, the count still stands.
-            leaks.append(_with_details(leak, table, outcome) if isinstance(outcome, _Details) else leak)
+            leaks[table] = _with_details(leak, table, outcome) if isinstance(outcome, _Details) else leak
         return leaks
 
     def _locked(self) -> frozenset[int]:

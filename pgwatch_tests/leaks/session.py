@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import ClassVar, TypeVar
 
@@ -80,10 +80,12 @@ class ScanSession:
         if self._connection is not None:
             self._connection.close()
 
-    def fetch(self, statement: bytes, row: type[R]) -> list[R]:
+    def fetch(
+        self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
         """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
         with self.running(), self.connection.cursor(row_factory=class_row(row)) as cursor:
-            return cursor.execute(statement).fetchall()
+            return cursor.execute(statement, parameters).fetchall()
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from tabulate import tabulate
 
 from pgwatch_tests.leaks.model import LeakReport, TableLeak
+from pgwatch_tests.reports.leak_by_test import by_test
 from pgwatch_tests.reports.plain_text import plain
 
 _LIST_LIMIT = 60  # characters of a list in a cell
@@ -24,6 +25,7 @@ def table(report: LeakReport) -> str:
                 ("left", "right", "left", "left", "left", "left"),
             )
         )
+    sections.extend(filter(None, [by_test(report)]))
     if report.skipped:
         sections.append(
             _grid(
