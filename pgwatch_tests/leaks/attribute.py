@@ -31,7 +31,7 @@ TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
 
 _TOKEN_PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?", re.IGNORECASE)
 # A stamp is cut to milliseconds, and need not be the same reading of the clock as the log's.
-_STAMP_SLACK_US = 5_000
+_STAMP_SLACK_US = 1_000
 _SERVER_SLACK_US = 50_000
 _UNMEASURED = ClockOffset(0, 2_000_000)
 # What a worker that was killed was running: it didn't run for longer.

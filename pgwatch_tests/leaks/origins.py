@@ -24,6 +24,8 @@ from pgwatch_tests.leaks.transaction_now import DatabaseNow, database_now
 MOST_ROWS = 2000
 """So many rows of a table are looked at; each takes the reader some memory, and the server a look."""
 
+# What a server says to a statement that is right, but may not or can't be run just now.
+_REFUSED = (psycopg.OperationalError, errors.InsufficientPrivilege)
 _ROWS_AT_ONCE = 20_000
 _XIDS_AT_ONCE = 20_000
 
@@ -163,13 +165,13 @@ class Attributor:
         try:
             with self._session.running():
                 return database_now(self._session.connection)
-        except psycopg.Error:
+        except _REFUSED:
             return None
 
     def _application_names(self) -> list[str]:
         try:
             rows = self._session.fetch(queries.load("leak_application_names").encode(), _Name)
-        except psycopg.Error:
+        except _REFUSED:
             return []
         return [row.application_name for row in rows]
 
@@ -181,7 +183,7 @@ class Attributor:
                 rows = self._session.fetch(
                     statement, _Committed, {"xids": list(xids[start : start + _XIDS_AT_ONCE])}
                 )
-            except psycopg.Error:
+            except _REFUSED:
                 continue  # then subtransactions aren't told by it
             times |= {row.xid: row.committed_us for row in rows if row.committed_us is not None}
         return times

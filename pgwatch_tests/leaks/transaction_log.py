@@ -157,12 +157,12 @@ def _read(name: str, folder: int) -> LogFile:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return LogFile(name, None, damaged=1)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        return LogFile(name, None, damaged=1)
     with os.fdopen(file, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            return LogFile(name, None, damaged=1)
-        lines = iter(lambda: stream.readline(_MOST_OF_A_LINE), b"")
         try:
-            return _parsed(name, lines)
+            return _parsed(name, iter(lambda: stream.readline(_MOST_OF_A_LINE), b""))
         except OSError:
             return LogFile(name, None, damaged=1)
 
