@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.leaks.attribute import token
 from tests.cli.running import environment
 from tests.leaks.scanning import insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole
@@ -98,6 +100,36 @@ def test_markers_from_the_command_line(owner: Connection[TupleRow], database: Da
     document = json.loads(run.stdout)
     assert document["total"] == 2
     assert document["markers"] == ["qa-%", r"re:^e2e_\d+$"]
+
+
+def test_who_left_what(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    name = "tests/test_a.py::test_a"
+    insert(owner, "users", f"user-1717171717171-{token(name)}-x@test.example.com", "b@test.example.com")
+    (home / "tests.txt").write_text(f"{name}\n")
+    (home / "logs").mkdir()
+
+    run = leaks(home, "-d", database.dsn, "--tests", "tests.txt")
+    logged = leaks(
+        home, "-d", database.dsn, "--format", "json", extra={"PGWATCH_TRANSACTIONS": str(home / "logs")}
+    )
+
+    assert re.search(rf"^{name} +marker +1  public.users$", run.stdout, re.MULTILINE)
+    assert re.search(r"^\(it doesn't say .*\) +unknown +1  public.users$", run.stdout, re.MULTILINE)
+    (table,) = json.loads(logged.stdout)["tables"]
+    assert [(one["test"], one["confidence"], one["rows"]) for one in table["attribution"]] == [
+        (None, "unknown", 1),
+        (None, "unknown", 1),
+    ]
+    assert any(token(name)[1:] in one["detail"] for one in table["attribution"])
+
+
+@pytest.mark.parametrize("option", ["--transactions", "--tests"])
+def test_what_isnt_there_to_say_who_left_what(database: Database, home: Path, option: str) -> None:
+    run = leaks(home, "-d", database.dsn, option, "nothing")
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(r"pgwatch-tests: cannot read .* nothing: No such file or directory\n", run.stderr)
 
 
 def test_no_server_is_one_line_without_the_password(home: Path) -> None:
