@@ -76,6 +76,10 @@ class Settings:
     """Only look: no session is cancelled or ended, nothing is rolled back."""
     test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
     """Globs for the schemas that tests make: one that is still there after them is a leftover."""
+    transactions: Path | None = None
+    """A directory of transaction logs, by which leaked rows are attributed to tests."""
+    tests: Path | None = None
+    """A file of test ids, one a line, whose hashes values may carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Flags:
     ignore: tuple[str, ...] = ()
     refresh_s: float | None = None
     read_only: bool = False
+    transactions: Path | None = None
+    tests: Path | None = None
 
 
 _SECONDS = {
@@ -98,7 +104,7 @@ _SECONDS = {
     "count_timeout": "count_timeout_s",
 }
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "ignore", "read_only", "test_schemas", *_SECONDS)
+_KEYS = ("dsn", "markers", "ignore", "read_only", "test_schemas", "transactions", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -123,6 +129,8 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         ignore=_ignore(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
         test_schemas=_test_schemas(environ, table, path),
+        transactions=_transactions(flags, environ, table, path),
+        tests=flags.tests,
         **seconds,
     )
 
@@ -186,6 +194,22 @@ def _test_schemas(environ: Mapping[str, str], table: Mapping[str, object], path:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
         raise ConfigurationError(f"test_schemas in {path} must be a list of names or globs such as 'test_*'")
     return tuple(value)
+
+
+def _transactions(
+    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> Path | None:
+    if flags.transactions is not None:
+        return flags.transactions
+    if environ.get("PGWATCH_TRANSACTIONS"):
+        return Path(environ["PGWATCH_TRANSACTIONS"])
+    value = table.get("transactions")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"transactions in {path} must be the name of a directory")
+    # From wherever in the project it is run.
+    return path.parent / value
 
 
 def _markers(

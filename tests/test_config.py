@@ -79,6 +79,20 @@ def test_read_only_from_everywhere(tmp_path: Path) -> None:
         load(Flags(), {"PGWATCH_READ_ONLY": "perhaps"}, start)
 
 
+def test_transaction_logs_from_everywhere(tmp_path: Path) -> None:
+    start = project(tmp_path, 'transactions = ".pgwatch"') / "below"
+    start.mkdir()
+    ours = {"PGWATCH_TRANSACTIONS": "ours"}
+
+    assert load(Flags(transactions=Path("flag"), tests=Path("t")), ours, start).transactions == Path("flag")
+    assert load(Flags(), ours, start).transactions == Path("ours")
+    assert load(Flags(), {"PGWATCH_TRANSACTIONS": ""}, start).transactions == tmp_path / ".pgwatch"
+    assert load(Flags(), {}, project(start, "")).transactions is None
+    assert load(Flags(tests=Path("t")), {}, start).tests == Path("t")
+    with pytest.raises(ConfigurationError, match="name of a directory"):
+        load(Flags(), {}, project(start, "transactions = 3"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

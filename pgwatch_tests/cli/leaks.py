@@ -41,6 +41,19 @@ INCOMPLETE = 4
     'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
 )
 @click.option(
+    "--transactions",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
+    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
+)
+@click.option(
+    "--tests",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Test ids, one a line: say which of them left each row whose value carries a test's hash.",
+)
+@click.option(
     "--fail",
     is_flag=True,
     help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
@@ -57,6 +70,8 @@ def command(
     markers: tuple[str, ...],
     inside: bool,
     ignore: tuple[str, ...],
+    transactions: Path | None,
+    tests: Path | None,
     fail: bool,
     kinds: tuple[LeftoverKind, ...],
     fail_on: tuple[Finding, ...] | None,
@@ -77,7 +92,9 @@ def command(
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
         return
-    settings = options.settings(Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore))
+    settings = options.settings(
+        Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
+    )
     gate = leak_formats.gate_of(fail_on, max_rows)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pgwatch_tests.leaks.model import Confidence, TableLeak
+from pgwatch_tests.leaks.model import Attribution, Confidence, TableLeak
 
 CERTAIN: tuple[Confidence, ...] = ("marker", "transaction")
 """How a test is known to have left a row; the others are guesses, or not even that."""
@@ -22,23 +22,36 @@ class TestLeak:
     rows: int
     tables: tuple[tuple[str, int], ...]
     """`schema.table` and rows, most rows first."""
+    candidates: tuple[str, ...] = ()
+    detail: str = ""
 
 
 def by_test(tables: Iterable[TableLeak]) -> tuple[TestLeak, ...]:
-    """Most rows first, what nobody is known for last; empty if it wasn't asked who left them."""
-    rows: dict[tuple[str, Confidence], dict[str, int]] = {}
+    """Most rows first, then what is only suspected, then what nobody is known for.
+
+    Empty if it wasn't asked who left them.
+    """
+    rows: dict[Attribution, dict[str, int]] = {}
     for table in tables:
         for one in table.attribution:
-            of_test = rows.setdefault((one.test, one.confidence), {})
+            # The same verdict, whatever the table.
+            of_test = rows.setdefault(replace(one, rows=0), {})
             name = f"{table.schema}.{table.table}"
             of_test[name] = of_test.get(name, 0) + one.rows
     found = [
         TestLeak(
-            test,
-            confidence,
+            verdict.test,
+            verdict.confidence,
             sum(of_tables.values()),
             tuple(sorted(of_tables.items(), key=lambda item: (-item[1], item[0]))),
+            verdict.candidates,
+            verdict.detail,
         )
-        for (test, confidence), of_tables in rows.items()
+        for verdict, of_tables in rows.items()
     ]
-    return tuple(sorted(found, key=lambda one: (not one.test, -one.rows, one.test, one.confidence)))
+    return tuple(sorted(found, key=_rank))
+
+
+def _rank(one: TestLeak) -> tuple[object, ...]:
+    certainty = 0 if one.confidence in CERTAIN else 1 if one.confidence == "1 of N" else 2
+    return certainty, -one.rows, one.test, one.confidence, one.candidates, one.detail

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from psycopg.pq.abc import Escaping
 
+from pgwatch_tests.leaks.attribute import TOKEN
 from pgwatch_tests.leaks.discover import PARTITIONED, Table, quoted
 from pgwatch_tests.leaks.forms import Form, leaves
 from pgwatch_tests.leaks.markers import Condition, Marker
@@ -20,6 +21,20 @@ _STAMP = rb"'[_-](1[0-9]{12})(?![0-9A-Za-z])'"
 # A sample is cut again for display; this only spares the wire.
 _SAMPLE_CHARACTERS = 200
 _CREATED_AT = b"extract(epoch FROM CASE WHEN isfinite(created_at) THEN created_at::timestamptz END)::float8"
+_MICROSECONDS = b"round(extract(epoch FROM %b) * 1000000)::bigint"
+# Without a time zone, it is anybody's guess when it was.
+_CREATED_US = (
+    b"CASE WHEN pg_typeof(created_at)::oid = 1184 AND created_at BETWEEN '1970-01-02' AND '2200-01-01' "
+    b"THEN %b END"
+) % (_MICROSECONDS % b"created_at")
+# A new table's file has its own oid for a name, until it is rewritten.
+_ONLY_INSERTED = (
+    b"(SELECT current_setting('track_counts') = 'on' AND pg_stat_get_tuples_updated(%d) = 0 "
+    b"AND pg_stat_get_tuples_inserted(%d) >= %d AND pg_relation_filenode(%d) = %d)"
+)
+_SEARCHED_CHARACTERS = 4000
+# What a materialised view holds, whoever refreshed it wrote.
+_WRITTEN = ("table", PARTITIONED)
 
 
 class Statements:
@@ -78,6 +93,15 @@ class Statements:
             or b"NULL::pg_catalog.text",
         )
 
+    def origins(
+        self, tables: Sequence[Table], limits: Sequence[int], with_writers: bool, with_commit_times: bool
+    ) -> bytes:
+        """One row a marked row, of each table at most so many: its table's position, and where it is from."""
+        return b"\nUNION ALL ".join(
+            self._origins(position, table, limit, with_writers and table.kind in _WRITTEN, with_commit_times)
+            for position, (table, limit) in enumerate(zip(tables, limits, strict=True))
+        )
+
     def _count(self, position: int, table: Table) -> bytes:
         return b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b" % (
             position,
@@ -119,6 +143,33 @@ class Statements:
         else:
             value, cheap = text(value), self._matches(text(value))
         return b'CASE WHEN %b THEN %b COLLATE "C" END' % (cheap, value)
+
+    def _origins(
+        self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool
+    ) -> bytes:
+        forms = dict(table.forms)
+        commit_time = _MICROSECONDS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
+        return (
+            b"(SELECT %d AS position, ARRAY(SELECT DISTINCT found[1] FROM unnest(v) AS one (marked), "
+            b"regexp_matches(left(marked, %d), %b, 'gi') AS found) AS tokens, "
+            b"created_us, writer AS xmin, committed_us, %b AS only_inserted "
+            b"FROM (SELECT ARRAY[%b] AS v, %b AS created_us, %b AS writer, %b AS committed_us "
+            b"FROM %b WHERE %b LIMIT %d) AS value)"
+        ) % (
+            position,
+            _SEARCHED_CHARACTERS,
+            self._escaping.escape_literal(TOKEN.encode()),
+            _ONLY_INSERTED % (table.oid, table.oid, limit, table.oid, table.oid)
+            if table.kind != PARTITIONED
+            else b"false",
+            b", ".join(self._match(column, forms.get(column)) for column in table.columns),
+            _CREATED_US if table.has_created_at else b"NULL::bigint",
+            b"xmin::text::bigint" if with_writer else b"NULL::bigint",
+            commit_time if with_writer and with_commit_time else b"NULL::bigint",
+            self._source(table),
+            self.condition(table),
+            limit,
+        )
 
     def _source(self, table: Table) -> bytes:
         name = b"%b.%b" % (quoted(table.schema, self._escaping), quoted(table.name, self._escaping))

@@ -22,6 +22,7 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import Marker, markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
+from pgwatch_tests.leaks.origins import Attributor, evidence
 from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.version import in_words
@@ -117,11 +118,12 @@ class LeakScan:
         """Connects and counts, in as many short transactions as the database is large.
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
-        ConfigurationError (a marker or an ignore that isn't one), NotCheckedError (not even the catalogs
-        can be read) and ScanCancelledError.
+        ConfigurationError (a marker or an ignore that isn't one, a log that can't be read),
+        NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted, ignores = markers(self._settings.markers), Ignores(self._settings.ignore)
+        known = evidence(self._settings)
         with closing(self._session) as session:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
@@ -136,7 +138,10 @@ class LeakScan:
                 ) from error
             statements = Statements(escaping, usable)
             counted, skipped = self._count(discovery.tables, statements)
-            leaks = list(self._leaks(counted, statements))
+            found = dict(self._leaks(counted, statements))
+            leaks = list(found.values())
+            if known is not None:
+                leaks = Attributor(session, statements, known, self._locked).attributed(found)
             left = look(session, identity.role, self._kinds, self._settings.test_schemas)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
@@ -211,7 +216,7 @@ class LeakScan:
 
     def _leaks(
         self, counted: Mapping[Table, _Count | _Details], statements: Statements
-    ) -> Iterator[TableLeak]:
+    ) -> Iterator[tuple[Table, TableLeak]]:
         leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
         later = dict(self._details(leaking, statements))
         for table, count in counted.items():
@@ -219,7 +224,7 @@ class LeakScan:
                 leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), count.rows)
                 details = later.get(table, count)
                 # Without details, the count still stands.
-                yield _with_details(leak, table, details) if isinstance(details, _Details) else leak
+                yield table, _with_details(leak, table, details) if isinstance(details, _Details) else leak
 
     def _locked(self) -> frozenset[int]:
         try:

@@ -28,12 +28,15 @@ class Attribution:
     """Some rows of a table, and which test left them: a guess is never shown as a fact.
 
     `confidence` says how that is known: `marker`, the value names the test; `transaction`, the test's own
-    transaction wrote the row; `1 of N`, `test` names the N that ran then; `unknown`, and `test` is empty.
+    transaction inserted the row; `1 of N`, one of `candidates`; `unknown`, `detail` says why. `test` is
+    empty for the last two.
     """
 
     test: str
     confidence: Confidence
     rows: int
+    candidates: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,13 @@ def _table(leak: TableLeak) -> dict[str, object]:
         "newest": _time(leak.newest),
         "samples": leak.samples,
         "attribution": [
-            {"test": one.test or None, "confidence": one.confidence, "rows": one.rows}
+            {
+                "test": one.test or None,
+                "confidence": one.confidence,
+                "rows": one.rows,
+                "candidates": one.candidates,
+                "detail": one.detail,
+            }
             for one in leak.attribution
         ],
     }

@@ -67,7 +67,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
             (
                 code(one.test) or leak_words.UNKNOWN_TEST,
                 str(one.rows),
-                one.confidence if one.test else "",
+                leak_words.known_by(one),
                 _list([f"{name} {rows}" for name, rows in one.tables]),
             )
             for one in by_test(report.tables)

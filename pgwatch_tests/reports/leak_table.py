@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from pgwatch_tests import durations
-from pgwatch_tests.leaks.by_test import TestLeak, by_test
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
 from pgwatch_tests.reports import leak_words
+from pgwatch_tests.reports.leak_by_test import by_test
 from pgwatch_tests.reports.leak_words import many, summary, summary_of_databases
 from pgwatch_tests.reports.plain_text import plain
 
@@ -31,15 +31,7 @@ def table(report: LeakReport) -> str:
                 ("left", "right", "left", "left", "left", "left"),
             )
         )
-    tests = by_test(report.tables)
-    if tests:
-        sections.append(
-            _grid(
-                ("Test", "Rows", "Known by", "Tables"),
-                [_test_row(one) for one in tests],
-                ("left", "right", "left", "left"),
-            )
-        )
+    sections.extend(filter(None, [by_test(report)]))
     if report.leftovers:
         sections.append(_leftovers(report.leftovers))
     if report.skipped or report.unchecked:
@@ -93,12 +85,6 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
         leak_words.time(leak.newest),
         plain(", ".join(leak.samples), 2 * _LIST_LIMIT),
     )
-
-
-def _test_row(one: TestLeak) -> tuple[str, ...]:
-    tables = ", ".join(f"{name} {rows}" for name, rows in one.tables)
-    known_by = one.confidence if one.test else ""
-    return plain(leak_words.test_name(one)), str(one.rows), known_by, plain(tables, 2 * _LIST_LIMIT)
 
 
 def _leftovers(leftovers: Sequence[Leftover]) -> str:

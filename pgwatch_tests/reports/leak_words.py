@@ -110,8 +110,15 @@ def _ignored(one: Ignored) -> str:
 
 
 def test_name(one: TestLeak | Attribution) -> str:
-    """The test, or that it isn't known."""
-    return one.test or UNKNOWN_TEST
+    """The test, those that it may have been, or that it isn't known and why."""
+    if one.candidates:
+        return f"one of {', '.join(one.candidates)}"
+    return one.test or (f"{UNKNOWN_TEST} ({one.detail})" if one.detail else UNKNOWN_TEST)
+
+
+def known_by(one: TestLeak | Attribution) -> str:
+    """How that is known: `marker`, `1 of 3`."""
+    return f"1 of {len(one.candidates)}" if one.candidates else one.confidence
 
 
 def named(one: Leftover) -> str:
@@ -123,7 +130,9 @@ def named(one: Leftover) -> str:
 def left_by(attribution: tuple[Attribution, ...]) -> str:
     """`t.py::test_a 3 (marker); unknown 2`: who left a table's rows, and how that is known."""
     return "; ".join(
-        f"{one.test} {one.rows} ({one.confidence})" if one.test else f"{UNKNOWN_TEST} {one.rows}"
+        f"{test_name(one)} {one.rows}"
+        if one.confidence == "unknown"
+        else f"{test_name(one)} {one.rows} ({known_by(one)})"
         for one in attribution
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.leaks.attribute import token
 from tests.cli.running import environment
 from tests.leaks.scanning import insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole
@@ -114,7 +116,7 @@ def test_ignored_and_inside(owner: Connection[TupleRow], database: Database, hom
     wrong = leaks(home, "-d", database.dsn, "--ignore", "a.b.c.d")
 
     assert whole.returncode == 0
-    assert whole.stdout.splitlines()[2] == (
+    assert next(line for line in whole.stdout.splitlines() if line.startswith("Ignored")) == (
         "Ignored: public.users.notes (in 1 table: staff); *.log (in 1 table); "
         "pubic (matches nothing that would be checked)"
     )
@@ -124,6 +126,36 @@ def test_ignored_and_inside(owner: Connection[TupleRow], database: Database, hom
     assert [one["tables"] for one in document["ignored"]] == [1, 1]
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "can't ignore 'a.b.c.d'" in wrong.stderr
+
+
+def test_who_left_what(owner: Connection[TupleRow], database: Database, home: Path) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    name = "tests/test_a.py::test_a"
+    insert(owner, "users", f"user-1717171717171-{token(name)}-x@test.example.com", "b@test.example.com")
+    (home / "tests.txt").write_text(f"{name}\n")
+    (home / "logs").mkdir()
+
+    run = leaks(home, "-d", database.dsn, "--tests", "tests.txt")
+    logged = leaks(
+        home, "-d", database.dsn, "--format", "json", extra={"PGWATCH_TRANSACTIONS": str(home / "logs")}
+    )
+
+    assert re.search(rf"^{name} +marker +1  public.users$", run.stdout, re.MULTILINE)
+    assert re.search(r"^\(it doesn't say .*\) +unknown +1  public.users$", run.stdout, re.MULTILINE)
+    (table,) = json.loads(logged.stdout)["tables"]
+    assert [(one["test"], one["confidence"], one["rows"]) for one in table["attribution"]] == [
+        (None, "unknown", 1),
+        (None, "unknown", 1),
+    ]
+    assert any(token(name)[1:] in one["detail"] for one in table["attribution"])
+
+
+@pytest.mark.parametrize("option", ["--transactions", "--tests"])
+def test_what_isnt_there_to_say_who_left_what(database: Database, home: Path, option: str) -> None:
+    run = leaks(home, "-d", database.dsn, option, "nothing")
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(r"pgwatch-tests: cannot read .* nothing: No such file or directory\n", run.stderr)
 
 
 def test_no_server_is_one_line_without_the_password(home: Path) -> None:

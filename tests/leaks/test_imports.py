@@ -26,7 +26,7 @@ def test_leaks_know_neither_the_dashboard_nor_the_command_line() -> None:
 
 def test_markers_and_reports_know_no_database_driver() -> None:
     statement = (
-        "import pgwatch_tests.leaks.markers, pgwatch_tests.leaks.samples, "
+        "import pgwatch_tests.leaks.markers, pgwatch_tests.leaks.samples, pgwatch_tests.leaks.attribute, "
         "pgwatch_tests.reports.leak_table, pgwatch_tests.reports.leak_json, "
         "pgwatch_tests.reports.leak_csv, pgwatch_tests.reports.leak_markdown, "
         "pgwatch_tests.reports.leak_github, pgwatch_tests.reports.leak_junit, pgwatch_tests.leaks.gate"

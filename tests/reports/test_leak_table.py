@@ -157,10 +157,10 @@ def test_by_test_with_how_it_is_known() -> None:
     text = table(report((replace(USERS, attribution=attribution),)))
 
     assert (
-        "Test            Rows  Known by    Tables\n"
-        "------------  ------  ----------  --------------\n"
-        "t.py::test_a       5  marker      public.users 5\n"
-        "unknown            2              public.users 2\n"
+        "By test       Known by      Rows  Tables\n"
+        "------------  ----------  ------  ------------\n"
+        "t.py::test_a  marker           5  public.users\n"
+        "              unknown          2  public.users\n"
     ) in text
 
 

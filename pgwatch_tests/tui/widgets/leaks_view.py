@@ -189,10 +189,10 @@ def _unchecked_row(one: Unchecked) -> LiveRow:
 def _test_rows(tests: tuple[TestLeak, ...]) -> list[LiveRow]:
     return [
         LiveRow(
-            f"test {one.confidence} {one.test}",
+            f"test {one.confidence} {one.test} {one.candidates} {one.detail}",
             (
                 str(one.rows),
-                one.confidence if one.test else "",
+                leak_words.known_by(one),
                 plain(leak_words.test_name(one)),
                 plain(", ".join(f"{name} {rows}" for name, rows in one.tables)),
             ),

@@ -1,0 +1,60 @@
+"""What is known of tests that ran: when, and which transactions of theirs wrote. Times: µs since 1970."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseIdentity:
+    """Which database transaction ids belong to: the server's `system_identifier`, and the database's oid.
+
+    A name isn't enough: a database that was dropped and made anew has the same.
+    """
+
+    system_identifier: str
+    oid: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """How far the server's clock is ahead of the client's, and how wrong that may be."""
+
+    ahead_us: int
+    error_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A top-level transaction that wrote, as its own session saw it just before COMMIT.
+
+    A row of a table in `inserted` that isn't in `changed`, with this transaction's id, was inserted by it.
+    None: not known (track_counts is off).
+    """
+
+    xid: int
+    """All 64 bits."""
+    started_us: int | None = None
+    """What now() is in it, by the server's clock."""
+    inserted: frozenset[int] | None = None
+    """Tables (roots, of partitions) that it may have inserted rows into, by oid."""
+    changed: frozenset[int] | None = None
+    """Tables in which it may have written older rows anew: updated them, or rewritten the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """One run of one test in a worker, by the clock of the worker's machine."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    test: str
+    worker: str
+    began_us: int
+    ended_us: int | None
+    """None: still running, or its worker was killed."""
+    outcome: str | None = None
+    transactions: tuple[Written, ...] = ()
+    clock: ClockOffset | None = None
+    """None: never measured."""
