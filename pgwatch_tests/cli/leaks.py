@@ -26,6 +26,26 @@ INCOMPLETE = 4
     "letters is ignored), or 're:' and a PostgreSQL regular expression. May be repeated.",
 )
 @click.option(
+    "--since",
+    "baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Count only rows that are new or changed since `pgwatch-tests baseline -o FILE`.",
+)
+@click.option(
+    "--any", "any_rows", is_flag=True, help="With --since: count all such rows, not only marked ones."
+)
+@click.option(
+    "--settle",
+    "settle_s",
+    default="0s",
+    show_default=True,
+    callback=options.duration,
+    metavar="DURATION",
+    help="With --since: how long to wait for sessions to end or to be idle for 11 s, so that tables can be "
+    "left out that the server's statistics prove untouched (PostgreSQL 15 or newer).",
+)
+@click.option(
     "--fail",
     is_flag=True,
     help="Exit with 1 if there are leaked rows, with 4 if a table couldn't be checked.",
@@ -44,6 +64,9 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     markers: tuple[str, ...],
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
     fail: bool,
     format_: Literal["table", "json"],
     output: Path | None,
@@ -54,12 +77,17 @@ def command(
     an id like user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Tables that
     couldn't be checked are listed with the reason.
     """
+    if baseline is None and (any_rows or settle_s):
+        raise click.UsageError("--any and --settle need --since FILE")
     settings = options.settings(Flags(dsn=dsn, markers=markers))
     # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks import baseline_file
+    from pgwatch_tests.leaks.comparison import Since
     from pgwatch_tests.leaks.count import scan
 
+    since = None if baseline is None else Since(baseline_file.load(baseline), any_rows, settle_s)
     with Progress("counting in tables", _progress_line) as progress:
-        report = scan(settings, progress.show)
+        report = scan(settings, progress.show, since)
     if format_ == "json":
         from pgwatch_tests.reports.leak_json import document
 

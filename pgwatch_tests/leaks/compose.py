@@ -23,8 +23,10 @@ _CREATED_AT = b"extract(epoch FROM CASE WHEN isfinite(created_at) THEN created_a
 class Statements:
     """Composes statements for a connection, whose way of escaping it uses, and for some markers."""
 
-    def __init__(self, escaping: Escaping, markers: Sequence[Marker]) -> None:
+    def __init__(self, escaping: Escaping, markers: Sequence[Marker], unseen: bytes | None = None) -> None:
+        """With `unseen` (see `baseline.unseen`), rows that it doesn't hold for are counted apart."""
         self._escaping = escaping
+        self._unseen = unseen
         self._predicate = self._pieces(markers)
 
     def probe(self, condition: Condition) -> bytes:
@@ -32,7 +34,9 @@ class Statements:
         return b"SELECT ''" + self._operation(condition) + b" AS fits"
 
     def count(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position in `tables`, and how many of its rows bear a marker."""
+        """One row a table: its position in `tables`, how many of its rows bear a marker, and how many
+        do so but were there before.
+        """
         return b"\nUNION ALL ".join(self._count(*numbered) for numbered in enumerate(tables))
 
     def details(self, tables: Sequence[Table]) -> bytes:
@@ -41,9 +45,17 @@ class Statements:
 
     def _count(self, position: int, table: Table) -> bytes:
         matches = b" OR ".join(self._matches(column) for column in self._columns(table))
-        return b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b" % (
+        # In FILTER, it is only asked of rows that match.
+        counted = (
+            b"count(*) AS rows, 0::bigint AS before"
+            if self._unseen is None
+            else b"count(*) FILTER (WHERE %b) AS rows, count(*) FILTER (WHERE NOT %b) AS before"
+            % (self._unseen, self._unseen)
+        )
+        return b"SELECT %d AS position, %b FROM %b WHERE %b" % (
             position,
-            self._source(table),
+            counted,
+            source(table, self._escaping),
             matches,
         )
 
@@ -62,7 +74,7 @@ class Statements:
             b"SELECT %d AS position, ARRAY[%b] AS matched, min(at) AS oldest, max(at) AS newest, "
             b"min(sample) AS first_sample, max(sample) AS last_sample "
             b"FROM (SELECT *, coalesce(%b, created) AS at, CASE %b END AS sample "
-            b"FROM (SELECT %b, %b AS created FROM %b) AS value WHERE %b) AS hit"
+            b"FROM (SELECT %b, %b AS created, %b AS counts FROM %b) AS value WHERE (%b) AND counts) AS hit"
         ) % (
             position,
             b", ".join(b"bool_or(%b)" % name for name in flag),
@@ -70,18 +82,14 @@ class Statements:
             b" ".join(sample),
             b", ".join(value),
             _CREATED_AT if table.has_created_at else b"NULL::float8",
-            self._source(table),
+            self._unseen or b"true",
+            source(table, self._escaping),
             b" OR ".join(flag),
         )
 
     def _columns(self, table: Table) -> list[bytes]:
         # As text: the trailing blanks of char(n) go, citext and domains become plain strings.
         return [quoted(name, self._escaping) + b"::pg_catalog.text" for name in table.columns]
-
-    def _source(self, table: Table) -> bytes:
-        name = b"%b.%b" % (quoted(table.schema, self._escaping), quoted(table.name, self._escaping))
-        # Tables that inherit are counted by themselves; partitions are read through their root.
-        return name if table.kind == PARTITIONED else b"ONLY " + name
 
     def _matches(self, column: bytes) -> bytes:
         return b"(" + column.join(self._predicate) + b")"
@@ -105,3 +113,10 @@ class Statements:
             condition.operator.encode(),
             self._escaping.escape_literal(condition.pattern.encode()),
         )
+
+
+def source(table: Table, escaping: Escaping) -> bytes:
+    """A table as it stands after FROM, so that no row is read twice."""
+    name = b"%b.%b" % (quoted(table.schema, escaping), quoted(table.name, escaping))
+    # Tables that inherit are counted by themselves; partitions are read through their root.
+    return name if table.kind == PARTITIONED else b"ONLY " + name

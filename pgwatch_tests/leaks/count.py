@@ -15,9 +15,11 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.leaks.any_rows import AnyRows, Sampled, with_samples
 from pgwatch_tests.leaks.chunks import Chunks
+from pgwatch_tests.leaks.comparison import Comparison, Since
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Table, discover, shown
+from pgwatch_tests.leaks.discover import Discovery, Table, discover, shown
 from pgwatch_tests.leaks.markers import Marker, markers
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
 from pgwatch_tests.leaks.samples import shortened
@@ -33,9 +35,9 @@ Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
 
 
-def scan(settings: Settings, progress: Progress | None = None) -> LeakReport:
+def scan(settings: Settings, progress: Progress | None = None, since: Since | None = None) -> LeakReport:
     """Counts the marked rows of the database that `settings.dsn` names. See LeakScan.run."""
-    return LeakScan(settings, progress).run()
+    return LeakScan(settings, progress, since).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class _Exists:
 class _Count:
     position: int
     rows: int
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,13 @@ class _Details:
 class LeakScan:
     """One scan of one database: `run` it once, in any thread; `cancel` it from any other."""
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, progress: Progress | None = None, since: Since | None = None
+    ) -> None:
         self._settings = settings
         self._progress = progress
+        self._since = since
+        self._rows_before = 0
         self._session = ScanSession(settings)
 
     def cancel(self) -> None:
@@ -91,33 +98,41 @@ class LeakScan:
         """Connects and counts, in as many short transactions as the database is large.
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
-        ConfigurationError (a marker that isn't one), NotCheckedError (not even the catalogs can be read)
-        and ScanCancelledError.
+        ConfigurationError (a marker that isn't one, another database's baseline), NotCheckedError (not even
+        the catalogs can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
-        wanted = markers(self._settings.markers)
+        wanted = () if self._any_rows else markers(self._settings.markers)
         with closing(self._session) as session:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
             try:
                 identity = session.fetch(_IDENTITY, _Identity)[0]
                 usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
-                with session.running():
-                    discovery = discover(session.connection, identity.role)
+                comparison = None if self._since is None else Comparison(session, self._since)
+                discovery, untouched = self._discover(identity.role, comparison)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
                 ) from error
-            statements = Statements(escaping, usable)
-            counts, skipped = self._count(discovery.tables, statements)
-            leaks = self._leaks(counts, statements)
+            unseen = None if comparison is None else comparison.unseen
+            if unseen is not None and self._any_rows:
+                any_rows = AnyRows(escaping, unseen)
+                counts, skipped = self._count(discovery.tables, any_rows)
+                leaks = self._any_leaks(counts, any_rows)
+            else:
+                statements = Statements(escaping, usable, unseen)
+                counts, skipped = self._count(discovery.tables, statements)
+                leaks = self._leaks(counts, statements)
+            rows_before = None if self._any_rows else self._rows_before
+            baseline = None if comparison is None else comparison.use(counts, untouched, rows_before)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,
             server_version=server_version,
             database=identity.database,
             markers=tuple(marker.name for marker in wanted),
-            tables_checked=len(counts),
+            tables_checked=len(counts) + untouched,
             tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
             skipped=tuple(
                 sorted(
@@ -126,7 +141,21 @@ class LeakScan:
                 )
             ),
             duration_s=time.monotonic() - begun,
+            mode="any" if self._any_rows else "marked",
+            baseline=baseline,
         )
+
+    @property
+    def _any_rows(self) -> bool:
+        return self._since is not None and self._since.any_rows
+
+    def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
+        """What to count in, and how many tables need no look."""
+        if comparison is not None and self._any_rows:
+            return comparison.divide(comparison.discover(role), role)
+        with self._session.running():
+            discovery = discover(self._session.connection, role)
+        return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
         """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""
@@ -145,7 +174,7 @@ class LeakScan:
         return True
 
     def _count(
-        self, tables: Sequence[Table], statements: Statements
+        self, tables: Sequence[Table], statements: Statements | AnyRows
     ) -> tuple[dict[Table, int], list[Skipped]]:
         counts: dict[Table, int] = {}
         skipped: list[Skipped] = []
@@ -154,6 +183,7 @@ class LeakScan:
         for done, (table, outcome) in enumerate(chunks.run(tables), start=1):
             if isinstance(outcome, _Count):
                 counts[table] = outcome.rows
+                self._rows_before += outcome.before
             else:
                 skipped.extend(self._why(table, outcome))
             self._tell(done, len(tables))
@@ -167,6 +197,15 @@ class LeakScan:
             leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counts[table])
             # Without details, the count still stands.
             leaks.append(_with_details(leak, table, outcome) if isinstance(outcome, _Details) else leak)
+        return leaks
+
+    def _any_leaks(self, counts: Mapping[Table, int], statements: AnyRows) -> list[TableLeak]:
+        leaking = [table for table, rows in counts.items() if rows]
+        chunks = Chunks(lambda part: self._session.fetch(statements.samples(part), Sampled), self._locked)
+        leaks = []
+        for table, outcome in chunks.run(leaking):
+            leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counts[table])
+            leaks.append(with_samples(leak, table, outcome) if isinstance(outcome, Sampled) else leak)
         return leaks
 
     def _locked(self) -> frozenset[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psycopg import Connection, adapt
+from psycopg.abc import AdaptContext
 from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
@@ -14,7 +15,7 @@ from pgwatch_tests.server.connect import Row
 
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 PARTITIONED = "partitioned table"
-_KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
+KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class _ExactNameLoader(adapt.Loader):
         return bytes(data).decode("utf-8", errors="surrogateescape")
 
 
+def exact_names(context: AdaptContext) -> None:
+    """Makes a cursor or connection read names so that `quoted` turns them back into the same bytes."""
+    context.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+
+
 def shown(name: str) -> str:
     """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
     return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
@@ -87,7 +93,7 @@ def quoted(name: str, escaping: Escaping) -> bytes:
 def discover(connection: Connection[Row], role: str) -> Discovery:
     """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
-        cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+        exact_names(cursor)
         found = cursor.execute(queries.load("leak_columns")).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
@@ -107,7 +113,7 @@ def _table(row: _Found) -> Table:
         oid=row.oid,
         schema=row.schema,
         name=row.table,
-        kind=_KINDS[row.kind],
+        kind=KINDS[row.kind],
         columns=tuple(name for name, can_read in zip(row.columns, row.readable, strict=True) if can_read),
         has_created_at=bool(row.has_created_at),
         relations=row.relations,

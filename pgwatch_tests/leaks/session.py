@@ -118,6 +118,11 @@ class ScanSession:
         if self._connection is not None:
             threading.Thread(target=self._interrupt, name="cancel leak scan", daemon=True).start()
 
+    def pause(self, duration_s: float) -> None:
+        """Waits, outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
+        self._cancelled.wait(duration_s)
+        self._stop_if_cancelled()
+
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise ScanCancelledError("the scan was cancelled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from tabulate import tabulate
@@ -35,24 +35,51 @@ def table(report: LeakReport) -> str:
                 ("left", "left", "left"),
             )
         )
-    sections.append("\n".join((summary(report), *_scope(report))))
+    sections.append("\n".join((summary(report), *_scope(report), *_baseline(report))))
     return "\n\n".join(sections)
 
 
 def summary(report: LeakReport) -> str:
     """`7 leaked rows in 1 table; 2 tables not checked`."""
     if report.tables:
-        line = f"{many(report.total, 'leaked row')} in {many(len(report.tables), 'table')}"
+        line = f"{many(report.total, _counted(report))} in {many(len(report.tables), 'table')}"
     else:
-        line = "no leaked rows"
+        line = f"no {_counted(report)}s"
     unchecked = len({(skipped.schema, skipped.table) for skipped in report.skipped})
     return f"{line}; {many(unchecked, 'table')} not checked" if unchecked else line
 
 
+def _counted(report: LeakReport) -> str:
+    return "new or changed row" if report.mode == "any" else "leaked row"
+
+
+def _baseline(report: LeakReport) -> Iterator[str]:
+    used = report.baseline
+    if used is None:
+        return
+    taken = f"Compared with the baseline of {_time(used.taken_at)} UTC"
+    if used.way == "statistics":
+        yield f"{taken}: {many(used.tables_untouched, 'table')} untouched by the server's statistics"
+    else:
+        yield f"{taken}: every table looked at, since {plain(used.detail)}"
+    if used.rows_before:
+        where = " in the other tables" if used.tables_untouched else ""
+        were = "was" if used.rows_before == 1 else "were"
+        yield f"{many(used.rows_before, 'marked row')}{where} {were} there before"
+    if used.dropped:
+        yield f"Dropped since: {plain(', '.join(used.dropped), 4 * _LIST_LIMIT)}"
+    yield from (plain(note) for note in used.notes)
+
+
 def _scope(report: LeakReport) -> tuple[str, str]:
-    return (
+    checked = (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
-        f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
+        f"(PostgreSQL {plain(report.server_version)})"
+    )
+    if report.mode == "any":
+        return f"{checked} for: any row", "Only rows are checked so far; that rows were deleted can't be seen"
+    return (
+        f"{checked} for: {', '.join(map(plain, report.markers))}",
         "Only rows are checked so far, by their string columns: no arrays, no JSON, "
         "no left-over schemas, sessions or prepared transactions",
     )
