@@ -17,12 +17,15 @@ WITH before_14 AS (
     -- A partition whose DETACH CONCURRENTLY was cut off isn't read through its root any more.
     WHERE NOT link.inhdetachpending
 ), primary_key AS (
-    SELECT indrelid, pg_catalog.array_agg(attname ORDER BY place) AS columns
+    -- The privilege is asked for here, not in WHERE, where it would be asked for each column there is.
+    SELECT indrelid,
+           pg_catalog.array_agg(attname ORDER BY place) FILTER (
+               WHERE pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT')
+           ) AS columns
     FROM pg_catalog.pg_index
     CROSS JOIN LATERAL unnest(indkey::smallint[]) WITH ORDINALITY AS part (number, place)
     JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = part.number
-    WHERE indisprimary AND place <= indnkeyatts
-        AND coalesce(pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'), false)
+    WHERE indisprimary AND indrelid >= 16384 AND place <= indnkeyatts
     GROUP BY indrelid
 )
 SELECT pg_class.oid::bigint AS oid,

@@ -127,6 +127,12 @@ class Comparison:
                 f"{', '.join(rewritten)}: truncated or written anew since; if ALTER TABLE or REFRESH did so, "
                 "old rows count as changed"
             )
+        if self._baseline.server.server_reset != self._server.server_reset:
+            # Transactions of which nothing was on disk yet are forgotten, and their numbers given again.
+            notes.append(
+                "the server lost its statistics since, as after a crash: what was written right after it may "
+                "look old"
+            )
         if may_mistake_old_rows(self._server):
             notes.append(
                 "this server has had more than four billion transactions: a row may look new that was "
