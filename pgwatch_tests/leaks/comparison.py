@@ -84,8 +84,11 @@ class Comparison:
         )
 
     def _begin(self) -> None:
-        self._refuse(read_server(self._session), read_system_identifier(self._session))
-        quiet = self._settle()
+        server = read_server(self._session)
+        self._refuse(server, read_system_identifier(self._session))
+        # No wait makes statistics believable that have missed something already.
+        gap = statistics_gap(self._baseline, server)
+        quiet = self._settle(self._since.settle_s if gap is None else 0.0)
         # The counters first: a reset that comes after they were read must not hide what they showed.
         self._relations = relations.read(self._session)
         self._server = read_server(self._session)
@@ -96,9 +99,9 @@ class Comparison:
         if reason is not None:
             raise ConfigurationError(f"the baseline {reason}; `pgwatch-tests baseline` takes a new one")
 
-    def _settle(self) -> Barrier:
+    def _settle(self, settle_s: float) -> Barrier:
         """Waits until the statistics can be believed, or for as long as is allowed."""
-        deadline = time.monotonic() + self._since.settle_s
+        deadline = time.monotonic() + settle_s
         statement = queries.load("other_sessions").encode()
         while True:
             seen = barrier(self._session.fetch(statement, OtherSession))
