@@ -54,6 +54,26 @@ INCOMPLETE = 4
     help="Test ids, one a line: say which of them left each row whose value carries a test's hash.",
 )
 @click.option(
+    "--since",
+    "baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Count only rows that are new or changed since `pgwatch-tests baseline -o FILE`.",
+)
+@click.option(
+    "--any", "any_rows", is_flag=True, help="With --since: count all such rows, not only marked ones."
+)
+@click.option(
+    "--settle",
+    "settle_s",
+    default="0s",
+    show_default=True,
+    callback=options.duration,
+    metavar="DURATION",
+    help="With --since: how long to wait for sessions to end or to be idle for 11 s, so that tables can be "
+    "left out that the server's statistics prove untouched (PostgreSQL 15 or newer).",
+)
+@click.option(
     "--fail",
     is_flag=True,
     help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
@@ -72,6 +92,9 @@ def command(
     ignore: tuple[str, ...],
     transactions: Path | None,
     tests: Path | None,
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
     fail: bool,
     kinds: tuple[LeftoverKind, ...],
     fail_on: tuple[Finding, ...] | None,
@@ -92,13 +115,21 @@ def command(
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
             raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
         return
+    if baseline is None and (any_rows or settle_s):
+        raise click.UsageError("--any and --settle need --since FILE")
+    if baseline is not None and databases:
+        raise click.UsageError("a baseline is of one database: --since doesn't go with --databases")
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
     gate = leak_formats.gate_of(fail_on, max_rows)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
-    leaks = _scan_many(settings, databases, wanted, jobs) if databases else _scan(settings, wanted)
+    leaks = (
+        _scan_many(settings, databases, wanted, jobs)
+        if databases
+        else _scan(settings, wanted, baseline, any_rows, settle_s)
+    )
     options.emit(leak_formats.rendered(form, leaks, gate), output)
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
@@ -107,12 +138,21 @@ def command(
         )
 
 
-def _scan(settings: Settings, kinds: tuple[LeftoverKind, ...]) -> LeakReport:
+def _scan(
+    settings: Settings,
+    kinds: tuple[LeftoverKind, ...],
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
+) -> LeakReport:
     # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks import baseline_file
+    from pgwatch_tests.leaks.comparison import Since
     from pgwatch_tests.leaks.count import LeakScan
 
+    since = None if baseline is None else Since(baseline_file.load(baseline), any_rows, settle_s)
     progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
-    scan = LeakScan(settings, progress.show, kinds)
+    scan = LeakScan(settings, progress.show, kinds, since)
     with progress:
         return scan.run()
 

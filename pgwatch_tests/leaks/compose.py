@@ -40,9 +40,13 @@ _WRITTEN = ("table", PARTITIONED)
 class Statements:
     """Composes statements for a connection, whose way of escaping it uses, and for some markers."""
 
-    def __init__(self, escaping: Escaping, markers: Sequence[Marker]) -> None:
+    def __init__(self, escaping: Escaping, markers: Sequence[Marker], unseen: bytes | None = None) -> None:
+        """With `unseen` (see `baseline.unseen`), rows that it doesn't hold for are counted apart."""
         self._escaping = escaping
+        self._unseen = unseen
         self._predicate = self._pieces(markers)
+        self.compares = unseen is not None
+        """Whether rows that were there before are counted apart."""
         self._traces = [marker.trace for marker in markers]
 
     def probe(self, condition: Condition) -> bytes:
@@ -50,7 +54,9 @@ class Statements:
         return b"SELECT ''" + self._operation(condition) + b" AS fits"
 
     def count(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position in `tables`, and how many of its rows bear a marker."""
+        """One row a table: its position in `tables`, how many of its rows bear a marker, and how many
+        do so but were there before.
+        """
         return b"\nUNION ALL ".join(self._count(*numbered) for numbered in enumerate(tables))
 
     def details(self, tables: Sequence[Table]) -> bytes:
@@ -103,9 +109,17 @@ class Statements:
         )
 
     def _count(self, position: int, table: Table) -> bytes:
-        return b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b" % (
+        counted = (
+            b"count(*) AS rows, 0::bigint AS before"
+            if self._unseen is None
+            # In FILTER, it is only asked of rows that match.
+            else b"count(*) FILTER (WHERE %b) AS rows, count(*) FILTER (WHERE NOT %b) AS before"
+            % (self._unseen, self._unseen)
+        )
+        return b"SELECT %d AS position, %b FROM %b WHERE %b" % (
             position,
-            self._source(table),
+            counted,
+            source(table, self._escaping),
             self.condition(table),
         )
 
@@ -127,9 +141,14 @@ class Statements:
             _SAMPLE_CHARACTERS,
             values,
             _CREATED_AT if table.has_created_at else b"NULL::float8",
-            self._source(table),
-            self.condition(table),
+            source(table, self._escaping),
+            self._new_ones(table),
         )
+
+    def _new_ones(self, table: Table) -> bytes:
+        """What is true of the rows that bear a marker and weren't there before."""
+        condition = self.condition(table)
+        return condition if self._unseen is None else b"(%b) AND %b" % (condition, self._unseen)
 
     def _match(self, column: str, form: Form | None) -> bytes:
         """A string of a column that bears a marker, NULL if none does."""
@@ -166,15 +185,10 @@ class Statements:
             _CREATED_US if table.has_created_at else b"NULL::bigint",
             b"xmin::text::bigint" if with_writer else b"NULL::bigint",
             commit_time if with_writer and with_commit_time else b"NULL::bigint",
-            self._source(table),
-            self.condition(table),
+            source(table, self._escaping),
+            self._new_ones(table),
             limit,
         )
-
-    def _source(self, table: Table) -> bytes:
-        name = b"%b.%b" % (quoted(table.schema, self._escaping), quoted(table.name, self._escaping))
-        # Tables that inherit are counted by themselves; partitions are read through their root.
-        return name if table.kind == PARTITIONED else b"ONLY " + name
 
     def _matches(self, column: bytes) -> bytes:
         return b"(" + column.join(self._predicate) + b")"
@@ -198,3 +212,10 @@ class Statements:
             condition.operator.encode(),
             self._escaping.escape_literal(condition.pattern.encode()),
         )
+
+
+def source(table: Table, escaping: Escaping) -> bytes:
+    """A table as it stands after FROM, so that no row is read twice."""
+    name = b"%b.%b" % (quoted(table.schema, escaping), quoted(table.name, escaping))
+    # Tables that inherit are counted by themselves; partitions are read through their root.
+    return name if table.kind == PARTITIONED else b"ONLY " + name

@@ -15,9 +15,11 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.leaks.any_rows import AnyRows, Sampled, with_samples
 from pgwatch_tests.leaks.chunks import Chunks
+from pgwatch_tests.leaks.comparison import Comparison, Since
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Table, discover, shown
+from pgwatch_tests.leaks.discover import Discovery, Table, discover, shown, without_ignored
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import Marker, markers
@@ -42,10 +44,13 @@ Progress = Callable[[int, int], None]
 
 
 def scan(
-    settings: Settings, progress: Progress | None = None, kinds: Collection[LeftoverKind] = ()
+    settings: Settings,
+    progress: Progress | None = None,
+    kinds: Collection[LeftoverKind] = (),
+    since: Since | None = None,
 ) -> LeakReport:
     """Counts the marked rows of the database that `settings.dsn` names. See LeakScan."""
-    return LeakScan(settings, progress, kinds).run()
+    return LeakScan(settings, progress, kinds, since).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ class _Exists:
 class _Count:
     position: int
     rows: int
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +90,13 @@ class _Details:
     newest: float | None
     first_sample: str | None
     last_sample: str | None
+    before: int = 0
 
 
 class LeakScan:
     """One scan of one database: `run` it once, in any thread; `cancel` it from any other.
 
-    `kinds` are the leftovers beside rows that it looks for as well.
+    `kinds` are the leftovers beside rows that it looks for as well; with `since`, only what is new counts.
     """
 
     def __init__(
@@ -97,10 +104,13 @@ class LeakScan:
         settings: Settings,
         progress: Progress | None = None,
         kinds: Collection[LeftoverKind] = (),
+        since: Since | None = None,
     ) -> None:
         self._settings = settings
         self._progress = progress
         self._kinds = kinds
+        self._since = since
+        self._rows_before = 0
         self._session = ScanSession(settings)
         self._work_done = 0
         self._work = 1
@@ -118,30 +128,39 @@ class LeakScan:
         """Connects and counts, in as many short transactions as the database is large.
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
-        ConfigurationError (a marker or an ignore that isn't one, a log that can't be read),
-        NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
+        ConfigurationError (a marker or an ignore that isn't one, a log that can't be read, another database's
+        baseline), NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
-        wanted, ignores = markers(self._settings.markers), Ignores(self._settings.ignore)
-        known = evidence(self._settings)
+        wanted = () if self._any_rows else markers(self._settings.markers)
+        ignores, known = Ignores(self._settings.ignore), evidence(self._settings)
         with closing(self._session) as session:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
             try:
                 identity = session.fetch(_IDENTITY, _Identity)[0]
                 usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
-                with session.running():
-                    discovery = discover(session.connection, identity.role, ignores)
+                comparison = None if self._since is None else Comparison(session, self._since)
+                discovery, untouched = self._discover(identity.role, ignores, comparison)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
                 ) from error
-            statements = Statements(escaping, usable)
-            counted, skipped = self._count(discovery.tables, statements)
-            found = dict(self._leaks(counted, statements))
-            leaks = list(found.values())
-            if known is not None:
-                leaks = Attributor(session, statements, known, self._locked).attributed(found)
+            unseen = None if comparison is None else comparison.unseen
+            if unseen is not None and self._any_rows:
+                any_rows = AnyRows(escaping, unseen)
+                counted, skipped = self._count(discovery.tables, any_rows)
+                leaks = self._any_leaks(counted, any_rows)
+            else:
+                statements = Statements(escaping, usable, unseen)
+                counted, skipped = self._count(discovery.tables, statements)
+                found = dict(self._leaks(counted, statements))
+                leaks = list(found.values())
+                if known is not None:
+                    leaks = Attributor(session, statements, known, self._locked).attributed(found)
+            rows_before = None if self._any_rows else self._rows_before
+            rows = {table: count.rows for table, count in counted.items()}
+            baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
             left = look(session, identity.role, self._kinds, self._settings.test_schemas)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
@@ -149,7 +168,7 @@ class LeakScan:
             server_version=server_version,
             database=identity.database,
             markers=tuple(marker.name for marker in wanted),
-            tables_checked=len(counted),
+            tables_checked=len(counted) + untouched,
             tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
             skipped=tuple(
                 sorted(
@@ -158,11 +177,25 @@ class LeakScan:
                 )
             ),
             duration_s=time.monotonic() - begun,
+            mode="any" if self._any_rows else "marked",
+            baseline=baseline,
             leftovers=left.found,
             unchecked=left.unchecked,
             kinds_checked=left.kinds,
             ignored=discovery.ignored,
         )
+
+    @property
+    def _any_rows(self) -> bool:
+        return self._since is not None and self._since.any_rows
+
+    def _discover(self, role: str, ignores: Ignores, comparison: Comparison | None) -> tuple[Discovery, int]:
+        """What to count in, and how many tables need no look."""
+        if comparison is not None and self._any_rows:
+            return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
+        with self._session.running():
+            discovery = discover(self._session.connection, role, ignores)
+        return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
         """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""
@@ -181,7 +214,7 @@ class LeakScan:
         return True
 
     def _count(
-        self, tables: Sequence[Table], statements: Statements
+        self, tables: Sequence[Table], statements: Statements | AnyRows
     ) -> tuple[dict[Table, _Count | _Details], list[Skipped]]:
         counted: dict[Table, _Count | _Details] = {}
         skipped: list[Skipped] = []
@@ -192,19 +225,23 @@ class LeakScan:
                 skipped.extend(self._why(table, outcome))
             else:
                 counted[table] = outcome
+                self._rows_before += outcome.before
             self._work_done += _work(table)
             self._tell(done, len(tables))
         return counted, skipped
 
     def _outcomes(
-        self, tables: Sequence[Table], statements: Statements
+        self, tables: Sequence[Table], statements: Statements | AnyRows
     ) -> Iterator[tuple[Table, _Count | _Details | psycopg.Error]]:
-        counting = [table for table in tables if table.pages < _LARGE_PAGES]
-        for table, outcome in self._details((t for t in tables if t.pages >= _LARGE_PAGES), statements):
-            if isinstance(outcome, _Details | errors.LockNotAvailable | errors.QueryCanceled):
-                yield table, outcome
-            else:
-                counting.append(table)  # without details, perhaps
+        counting = list(tables)
+        # Read once, a large table that leaks takes half the time; what was there before is only counted.
+        if isinstance(statements, Statements) and not statements.compares:
+            counting = [table for table in tables if table.pages < _LARGE_PAGES]
+            for table, outcome in self._details((t for t in tables if t.pages >= _LARGE_PAGES), statements):
+                if isinstance(outcome, _Details | errors.LockNotAvailable | errors.QueryCanceled):
+                    yield table, outcome
+                else:
+                    counting.append(table)  # without details, perhaps
         chunks = Chunks(lambda part: self._session.fetch(statements.count(part), _Count), self._locked)
         yield from chunks.run(counting)
 
@@ -225,6 +262,15 @@ class LeakScan:
                 details = later.get(table, count)
                 # Without details, the count still stands.
                 yield table, _with_details(leak, table, details) if isinstance(details, _Details) else leak
+
+    def _any_leaks(self, counted: Mapping[Table, _Count | _Details], statements: AnyRows) -> list[TableLeak]:
+        leaking = [table for table, count in counted.items() if count.rows]
+        chunks = Chunks(lambda part: self._session.fetch(statements.samples(part), Sampled), self._locked)
+        leaks = []
+        for table, outcome in chunks.run(leaking):
+            leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counted[table].rows)
+            leaks.append(with_samples(leak, table, outcome) if isinstance(outcome, Sampled) else leak)
+        return leaks
 
     def _locked(self) -> frozenset[int]:
         try:

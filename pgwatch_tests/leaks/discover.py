@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
 
-from psycopg import Connection, Cursor, adapt
+from psycopg import Connection, adapt
+from psycopg.abc import AdaptContext
 from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 PARTITIONED = "partitioned table"
-_KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
+KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class _ExactNameLoader(adapt.Loader):
         return bytes(data).decode("utf-8", errors="surrogateescape")
 
 
-def read_names_exactly(cursor: Cursor[T]) -> None:
-    """Makes `name` columns of a cursor's results what `quoted` takes."""
-    cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
+def exact_names(context: AdaptContext) -> None:
+    """Makes a cursor or connection read names so that `quoted` turns them back into the same bytes."""
+    context.adapters.register_loader(_NAME_OID, _ExactNameLoader)
 
 
 def shown(name: str) -> str:
@@ -118,7 +119,7 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
     forms = _forms(connection)
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
-        read_names_exactly(cursor)
+        exact_names(cursor)
         found = cursor.execute(queries.load("leak_columns"), {"types": list(forms)}).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
@@ -142,6 +143,14 @@ def _forms(connection: Connection[Row]) -> dict[int, Form]:
         type_: form(Place(tuple(row.steps), tuple(row.fields), Leaf(row.leaf, row.home)) for row in rows)
         for type_, rows in groupby(found, key=lambda row: row.type)
     }
+
+
+def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
+    """Without the tables that are ignored as a whole; says what was ignored."""
+    tables = tuple(
+        table for table in discovery.tables if not ignores.ignored(shown(table.schema), shown(table.name), "")
+    )
+    return replace(discovery, tables=tables, ignored=ignores.report())
 
 
 def _without_ignored(row: _Found, ignores: Ignores) -> _Found | None:
@@ -168,7 +177,7 @@ def _table(row: _Found, forms: Mapping[int, Form]) -> Table:
         oid=row.oid,
         schema=row.schema,
         name=row.table,
-        kind=_KINDS[row.kind],
+        kind=KINDS[row.kind],
         columns=tuple(name for name, _ in columns),
         has_created_at=bool(row.has_created_at),
         relations=row.relations,

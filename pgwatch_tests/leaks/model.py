@@ -41,19 +41,22 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class TableLeak:
-    """The marked rows of one table. A row counts once, however many of its columns match."""
+    """The marked rows of one table. A row counts once, however many of its columns match.
+
+    If any row counts: the rows that are new or changed since the baseline.
+    """
 
     schema: str
     table: str
     kind: str
     """`table`, `partitioned table` or `materialized view`."""
     columns: tuple[str, ...]
-    """The columns in which markers were found."""
+    """The columns in which markers were found; empty if any row counts."""
     rows: int
     oldest: datetime | None = None
     newest: datetime | None = None
     samples: tuple[str, ...] = ()
-    """A few matching values, truncated."""
+    """A few matching values, or primary keys if any row counts; truncated."""
     attribution: tuple[Attribution, ...] = ()
     """Empty if it wasn't asked who left them; else its rows add up to `rows`."""
 
@@ -111,6 +114,12 @@ class BaselineUse:
     way: Literal["snapshot", "statistics"]
     detail: str = ""
     tables_untouched: int = 0
+    rows_before: int | None = None
+    """Marked rows, in the tables that were looked at, that were there before; None if any row counts."""
+    dropped: tuple[str, ...] = ()
+    """Tables that are gone since."""
+    notes: tuple[str, ...] = ()
+    """What to know before believing a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
-from pgwatch_tests.leaks.discover import read_names_exactly
+from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.server.connect import Row, SessionLimits, connect, lost_connection
 
 R = TypeVar("R")
@@ -104,7 +104,7 @@ class ScanSession:
     ) -> list[R]:
         """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
         with self.running(), self.connection.cursor(row_factory=class_row(row)) as cursor:
-            read_names_exactly(cursor)
+            exact_names(cursor)
             return cursor.execute(statement, parameters).fetchall()
 
     @contextmanager
@@ -139,6 +139,11 @@ class ScanSession:
         self._cancelled.set()
         if self._connection is not None:
             threading.Thread(target=self._interrupt, name="cancel leak scan", daemon=True).start()
+
+    def pause(self, duration_s: float) -> None:
+        """Waits, outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
+        self._cancelled.wait(duration_s)
+        self._stop_if_cancelled()
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():

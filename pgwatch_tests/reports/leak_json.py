@@ -87,6 +87,9 @@ def _baseline(baseline: BaselineUse) -> dict[str, object]:
         "way": baseline.way,
         "detail": baseline.detail,
         "tables_untouched": baseline.tables_untouched,
+        "marked_rows_before": baseline.rows_before,
+        "tables_dropped": baseline.dropped,
+        "notes": baseline.notes,
     }
 
 

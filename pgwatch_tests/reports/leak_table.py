@@ -67,8 +67,10 @@ def table_of_databases(leaks: LeaksOfDatabases) -> str:
 def _scope(report: LeakReport) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
-        f"(PostgreSQL {plain(report.server_version)}) for: {', '.join(map(plain, report.markers))}",
-        "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
+        f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
+        "That rows were deleted can't be seen"
+        if report.mode == "any"
+        else "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
         "not in XML, bytea or tsvector",
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),

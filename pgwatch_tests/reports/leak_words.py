@@ -49,9 +49,9 @@ def kinds_found(report: LeakReport) -> list[str]:
 def summary(report: LeakReport) -> str:
     """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`."""
     if report.tables:
-        line = f"{many(report.total, 'leaked row')} in {many(len(report.tables), 'table')}"
+        line = f"{many(report.total, counted(report))} in {many(len(report.tables), 'table')}"
     else:
-        line = "no leaked rows"
+        line = f"no {counted(report)}s"
     if report.leftovers:
         line += f"; left over: {', '.join(kinds_found(report))}"
     tables = len({(skipped.schema, skipped.table) for skipped in report.skipped})
@@ -87,18 +87,35 @@ def looked_for(report: LeakReport) -> str:
     return f"{line}; not looked for: {', '.join(missing)}" if missing else line
 
 
+def wanted(report: LeakReport, shown: Callable[[str], str]) -> str:
+    """What makes a row a finding: the markers' names, or `any row`; foreign text through `shown`."""
+    return "any row" if report.mode == "any" else ", ".join(map(shown, report.markers))
+
+
+def counted(report: LeakReport) -> str:
+    """What the rows that count are: `leaked row`, or `new or changed row`."""
+    return "new or changed row" if report.mode == "any" else "leaked row"
+
+
 def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
     """What the rows were compared with, and what the settings leave out; foreign text through `shown`."""
     lines = []
-    if report.mode == "any":
-        lines.append("Any row that is new counts, whether it bears a marker or not")
-    baseline = report.baseline
-    if baseline is not None:
-        detail = f" ({shown(baseline.detail)})" if baseline.detail else ""
-        lines.append(
-            f"Compared with the baseline of {time(baseline.taken_at)} UTC by {baseline.way}{detail}; "
-            f"{many(baseline.tables_untouched, 'table')} untouched since"
-        )
+    used = report.baseline
+    if used is not None:
+        taken = f"Compared with the baseline of {time(used.taken_at)} UTC"
+        if used.way == "statistics":
+            lines.append(
+                f"{taken}: {many(used.tables_untouched, 'table')} untouched by the server's statistics"
+            )
+        else:
+            lines.append(f"{taken}: every table looked at, since {shown(used.detail)}")
+        if used.rows_before:
+            where = " in the other tables" if used.tables_untouched else ""
+            were = "was" if used.rows_before == 1 else "were"
+            lines.append(f"{many(used.rows_before, 'marked row')}{where} {were} there before")
+        if used.dropped:
+            lines.append(f"Dropped since: {', '.join(map(shown, used.dropped))}")
+        lines += map(shown, used.notes)
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
     return lines

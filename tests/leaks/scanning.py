@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.config import DEFAULT_MARKERS, Dsn, IgnoreSetting, MarkerSetting, Settings
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.leaks.comparison import Since
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.model import LeakReport, Skipped
 
@@ -95,8 +96,8 @@ def make_slow_table(connection: Connection[TupleRow], name: str) -> None:
 class RunningScan:
     """A scan in a thread of its own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.scan = LeakScan(settings)
+    def __init__(self, settings: Settings, since: Since | None = None) -> None:
+        self.scan = LeakScan(settings, since=since)
         self._outcome: LeakReport | PgwatchError | None = None
         self._thread = threading.Thread(target=self._run, name="scan", daemon=True)
         self._thread.start()

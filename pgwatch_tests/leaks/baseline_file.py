@@ -1,0 +1,78 @@
+"""A baseline as the JSON document `pgwatch-tests.baseline/1`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import make_converter
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.baseline import Baseline, still_running
+
+SCHEMA: Final = "pgwatch-tests.baseline/1"
+_CONVERTER = make_converter(forbid_extra_keys=True)
+_CONVERTER.register_unstructure_hook(
+    datetime, lambda time: time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+)
+
+
+def document(baseline: Baseline) -> str:
+    """The whole baseline, a table a line. ASCII only."""
+    fields = {"schema": SCHEMA, **_CONVERTER.unstructure(baseline)}
+    tables = fields.pop("tables")
+    lines = ",\n".join(json.dumps(table) for table in tables)
+    return f'{json.dumps(fields, indent=1)[:-2]},\n "tables": [\n{lines}\n ]\n}}\n'
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Writes a file that is there wholly or not at all. Raises ConfigurationError if it can't be written."""
+    text = document(baseline)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="ascii")  # a pipe or /dev/stdout can't be replaced
+            return
+        try:
+            with unfinished.open("x", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path.resolve())
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(path: Path) -> Baseline:
+    """The baseline in a file. Raises ConfigurationError if there is none in it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_baseline(path) from error
+    schema = content.pop("schema", None) if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
+        raise _no_baseline(path, f": it is a {schema!r} document, not {SCHEMA!r}" if known else "")
+    try:
+        baseline = _CONVERTER.structure(content, Baseline)
+        bounds = baseline.xmin, baseline.xmax, still_running(baseline.snapshot)
+    except (ValueError, TypeError, IndexError, OverflowError, RecursionError, BaseValidationError) as error:
+        raise _no_baseline(path) from error
+    if not 3 <= bounds[0] <= bounds[1] or baseline.taken_at.tzinfo is None:
+        raise _no_baseline(path)
+    return baseline
+
+
+def _no_baseline(path: Path, why: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} isn't a baseline of pgwatch-tests{why}; `pgwatch-tests baseline` makes one"
+    )

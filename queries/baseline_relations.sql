@@ -1,0 +1,56 @@
+-- Which tables are there, what do the statistics say was written to them, and may their rows be looked at?
+--
+-- One row a table, partition, partition root, materialised view or foreign table, in all schemas but the
+-- server's own. `parent` is the root, or the level below it, that a partition is read through. `keys` are
+-- the columns of the primary key that may be read.
+WITH before_14 AS (
+    -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
+    SELECT false AS inhdetachpending
+), attached AS (
+    SELECT link.*
+    FROM before_14
+    CROSS JOIN LATERAL (
+        SELECT inhrelid, inhparent, inhdetachpending
+        FROM pg_catalog.pg_inherits
+        JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition
+    ) AS link
+    -- A partition whose DETACH CONCURRENTLY was cut off isn't read through its root any more.
+    WHERE NOT link.inhdetachpending
+), primary_key AS (
+    -- The privilege is asked for here, not in WHERE, where it would be asked for each column there is.
+    SELECT indrelid,
+           pg_catalog.array_agg(attname ORDER BY place) FILTER (
+               WHERE pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT')
+           ) AS columns
+    FROM pg_catalog.pg_index
+    CROSS JOIN LATERAL unnest(indkey::smallint[]) WITH ORDINALITY AS part (number, place)
+    JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = part.number
+    WHERE indisprimary AND indrelid >= 16384 AND place <= indnkeyatts
+    GROUP BY indrelid
+)
+SELECT pg_class.oid::bigint AS oid,
+       nspname AS schema,
+       relname AS table,
+       relkind::text AS kind,
+       relfilenode::bigint AS filenode,
+       (pg_catalog.pg_stat_get_tuples_inserted(pg_class.oid)
+           + pg_catalog.pg_stat_get_tuples_updated(pg_class.oid)
+           + pg_catalog.pg_stat_get_tuples_deleted(pg_class.oid))::bigint AS written,
+       inhparent::bigint AS parent,
+       greatest(relpages, 0)::bigint AS pages,
+       relispopulated AS populated,
+       primary_key.columns AS keys,
+       -- NULL if it is gone by now. -2 is xmin (src/include/access/sysattr.h).
+       pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage,
+       pg_catalog.has_column_privilege(pg_class.oid, (-2)::smallint, 'SELECT') AS readable,
+       coalesce(pg_catalog.row_security_active(pg_class.oid), false) AS row_security,
+       pg_catalog.pg_get_userbyid(relowner) AS owner
+FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+LEFT JOIN attached ON inhrelid = pg_class.oid
+LEFT JOIN primary_key ON indrelid = pg_class.oid
+WHERE relkind IN ('r', 'p', 'm', 'f')
+    AND relpersistence <> 't'
+    AND nspname !~ '^pg_'
+    AND nspname <> 'information_schema'
+ORDER BY nspname, relname;

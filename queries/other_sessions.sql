@@ -1,0 +1,13 @@
+-- Who else is in this database, and could have written what its statistics don't tell yet?
+--
+-- One row a session or process; all but the pid is NULL if it is hidden from our role. Autovacuum writes
+-- no rows.
+SELECT pid,
+       backend_type,
+       state,
+       extract(epoch FROM pg_catalog.clock_timestamp() - state_change)::float8 AS for_s
+FROM pg_catalog.pg_stat_get_activity(NULL)
+WHERE datid = (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
+    AND pid <> pg_catalog.pg_backend_pid()
+    AND backend_type IS DISTINCT FROM 'autovacuum worker'
+ORDER BY pid;

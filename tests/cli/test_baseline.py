@@ -1,0 +1,108 @@
+"""`pgwatch-tests baseline` before a suite and `leaks --since` after it, as pipelines run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from tests.cli.running import environment
+from tests.sessions import Connect, Database
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection[TupleRow]:
+    """A superuser's session in the test's database."""
+    return connect(autocommit=True)
+
+
+def pgwatch(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pgwatch_tests", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        timeout=60,
+    )
+
+
+def test_a_gate_around_a_suite(owner: Connection[TupleRow], database: Database, tmp_path: Path) -> None:
+    owner.execute("CREATE TABLE users (id int PRIMARY KEY, email text)")
+    owner.execute("INSERT INTO users VALUES (1, 'before@test.example.com')")
+
+    taken = pgwatch(tmp_path, "baseline", "-d", database.dsn, "-o", "baseline.json")
+    since = ("leaks", "-d", database.dsn, "--since", "baseline.json", "--fail")
+    clean = pgwatch(tmp_path, *since)
+    owner.execute("INSERT INTO users VALUES (2, 'x@example.com')")
+    unmarked = pgwatch(tmp_path, *since)
+    any_row = pgwatch(tmp_path, *since, "--any")
+    as_json = pgwatch(tmp_path, *since, "--any", "--format", "json")
+
+    assert (taken.returncode, taken.stdout, taken.stderr) == (0, "", "")
+    assert json.loads((tmp_path / "baseline.json").read_text())["schema"] == "pgwatch-tests.baseline/1"
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert clean.stdout.startswith("no leaked rows\n")
+    assert "1 marked row was there before" in clean.stdout
+    assert "Compared with the baseline of 20" in clean.stdout
+    assert unmarked.returncode == 0
+    assert any_row.returncode == 1
+    assert "1 new or changed row in 1 table" in any_row.stdout
+    assert "id=2" in any_row.stdout
+    assert "for: any row" in any_row.stdout
+    assert "that rows were deleted can't be seen" in any_row.stdout
+    document = json.loads(as_json.stdout)
+    assert (document["mode"], document["total"], document["markers"]) == ("any", 1, [])
+    assert document["tables"][0]["samples"] == ["id=2"]
+    assert document["baseline"]["way"] == "snapshot"
+    assert document["baseline"]["detail"]
+
+
+def test_to_stdout(database: Database, tmp_path: Path) -> None:
+    run = pgwatch(tmp_path, "baseline", "-d", database.dsn)
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout)["server"]["database"] == database.name
+
+
+@pytest.mark.parametrize("arguments", [["--any"], ["--settle", "5"], ["--any", "--settle", "1s"]])
+def test_what_needs_a_baseline(database: Database, tmp_path: Path, arguments: list[str]) -> None:
+    run = pgwatch(tmp_path, "leaks", "-d", database.dsn, *arguments)
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "--any and --settle need --since FILE" in run.stderr
+
+
+def test_another_file_is_refused(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text('{"schema": "pgwatch-tests.leaks/1"}')
+
+    run = pgwatch(tmp_path, "leaks", "-d", database.dsn, "--since", "other.json")
+    none = pgwatch(tmp_path, "leaks", "-d", database.dsn, "--since", "none.json")
+
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 1)
+    assert "it is a 'pgwatch-tests.leaks/1' document" in run.stderr
+    assert (none.returncode, none.stdout, len(none.stderr.splitlines())) == (2, "", 1)
+
+
+def test_another_databases_baseline_is_refused(database: Database, connect: Connect, tmp_path: Path) -> None:
+    elsewhere = connect(database="postgres").info.dsn
+    pgwatch(tmp_path, "baseline", "-d", elsewhere, "-o", "baseline.json")
+
+    run = pgwatch(tmp_path, "leaks", "-d", database.dsn, "--since", "baseline.json", "--fail")
+
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 1)
+    assert "is of the database 'postgres'" in run.stderr
+
+
+def test_locked_catalogs_are_no_baseline(database: Database, connect: Connect, tmp_path: Path) -> None:
+    connect().execute("LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
+
+    run = pgwatch(tmp_path, "baseline", "-d", database.dsn, "-o", "baseline.json")
+
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (4, "", 1)
+    assert not (tmp_path / "baseline.json").exists()

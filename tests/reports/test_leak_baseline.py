@@ -1,0 +1,78 @@
+"""What reports say of a comparison with a baseline."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from pgwatch_tests.leaks.model import BaselineUse, LeakReport, TableLeak
+from pgwatch_tests.reports.leak_json import document
+from pgwatch_tests.reports.leak_table import table
+
+TAKEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SINCE = BaselineUse(
+    TAKEN_AT,
+    "statistics",
+    "no session has anything to publish",
+    1998,
+    None,
+    ("public.gone", "x.\x1b[31m"),
+    ("n",),
+)
+
+
+def report(baseline: BaselineUse, any_rows: bool = True) -> LeakReport:
+    leak = TableLeak("public", "users", "table", (), 2, samples=("id=1", "id=\x1b[2J"))
+    return LeakReport(
+        TAKEN_AT,
+        "18.4",
+        "app_test",
+        () if any_rows else ("test email",),
+        2000,
+        (leak,),
+        (),
+        0.25,
+        "any" if any_rows else "marked",
+        baseline,
+    )
+
+
+def test_any_row_by_statistics() -> None:
+    text = table(report(SINCE))
+
+    assert text.endswith(
+        "\n\n2 new or changed rows in 1 table\n"
+        "Checked 2000 tables of app_test (PostgreSQL 18.4) for: any row\n"
+        "Only rows are checked so far; that rows were deleted can't be seen\n"
+        "Compared with the baseline of 2026-01-02 03:04:05 UTC: "
+        "1998 tables untouched by the server's statistics\n"
+        "Dropped since: public.gone, x.␛[31m\n"
+        "n"
+    )
+    assert "\x1b" not in text
+
+
+def test_marked_rows_by_a_look_at_each_table() -> None:
+    text = table(report(BaselineUse(TAKEN_AT, "snapshot", "session 7 is idle\x1b", 0, 3), any_rows=False))
+
+    assert "2 leaked rows in 1 table" in text
+    assert text.endswith(
+        "\nCompared with the baseline of 2026-01-02 03:04:05 UTC: "
+        "every table looked at, since session 7 is idle␛\n"
+        "3 marked rows were there before"
+    )
+
+
+def test_the_document() -> None:
+    found = json.loads(document(report(SINCE)))
+
+    assert found["mode"] == "any"
+    assert found["baseline"] == {
+        "taken_at": "2026-01-02T03:04:05.000Z",
+        "way": "statistics",
+        "detail": "no session has anything to publish",
+        "tables_untouched": 1998,
+        "marked_rows_before": None,
+        "tables_dropped": ["public.gone", "x.\x1b[31m"],
+        "notes": ["n"],
+    }
