@@ -105,7 +105,7 @@ def test_ignored_and_inside(owner: Connection[TupleRow], database: Database, hom
         '[tool.pgwatch-tests]\nignore = [{what = "public.users.notes", reason = "staff"}]\n', encoding="utf-8"
     )
     owner.execute("CREATE TABLE users (email text, notes text, tags text[])")
-    insert(owner, "users", ("x", "a@test.example.com", "{see a@test.example.com}"))
+    insert(owner, "users", ("x", "a@test.example.com", '{"a@test.example.com, y"}'))
     owner.execute("CREATE TABLE log AS SELECT 'a@test.example.com' AS c")
 
     whole = leaks(home, "-d", database.dsn, "--fail", "--ignore", "*.log", "--ignore", "pubic")

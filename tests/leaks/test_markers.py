@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -129,3 +130,50 @@ def test_an_escaped_backslash_at_the_end_is_fine() -> None:
 def test_text_that_no_database_can_hold_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="isn't valid text"):
         conditions("%\udcff")
+
+
+@pytest.mark.parametrize(
+    ("marker", "trace"),
+    [
+        (DEFAULT_MARKERS[0], "%%@____._______.___%"),
+        (DEFAULT_MARKERS[1], r"%%\_1____________\_%"),
+        (MarkerSetting("m", "1_2"), "%1_%2%"),
+        (MarkerSetting("m", r"1\_\%2"), r"%1\_\%2%"),
+        (MarkerSetting("m", '1"2/3\\\\4\x015é6'), "%1%2%3%4%5%6%"),
+        (MarkerSetting("m", "aé1"), "%%%1%"),
+        (MarkerSetting("m", "%qa%"), None),
+        (MarkerSetting("m", "^qa-", regex=True), "%qa-%"),
+        (MarkerSetting("m", "qa-", regex=True), None),
+    ],
+)
+def test_what_a_match_leaves_in_the_output_of_a_value_around_it(
+    marker: MarkerSetting, trace: str | None
+) -> None:
+    (plain,) = markers([marker])
+    (inside,) = markers([replace(marker, inside=True)])
+
+    assert plain.trace == inside.trace == trace
+
+
+@pytest.mark.parametrize(
+    ("marker", "inside"),
+    [
+        (
+            DEFAULT_MARKERS[0],
+            (
+                Condition("LIKE", "%%@____._______.___%"),
+                Condition("~", r"(?i)\@test\.example\.com(?!-*[.@]?[A-Za-z0-9_])"),
+            ),
+        ),
+        (
+            MarkerSetting("m", "^qa-1$", regex=True),
+            (
+                Condition("LIKE", "%qa-1%"),
+                Condition("~", "(?<![A-Za-z0-9_-])(?:qa-1)(?![A-Za-z0-9_])", "default"),
+            ),
+        ),
+        (MarkerSetting("m", "%qa%"), (Condition("ILIKE", "%qa%"),)),
+    ],
+)
+def test_conditions_inside_longer_text(marker: MarkerSetting, inside: tuple[Condition, ...]) -> None:
+    assert markers([replace(marker, inside=True)])[0].conditions == inside
