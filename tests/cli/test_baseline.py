@@ -55,7 +55,7 @@ def test_a_gate_around_a_suite(owner: Connection[TupleRow], database: Database, 
     assert "1 new or changed row in 1 table" in any_row.stdout
     assert "id=2" in any_row.stdout
     assert "for: any row" in any_row.stdout
-    assert "that rows were deleted can't be seen" in any_row.stdout
+    assert "That rows were deleted can't be seen" in any_row.stdout
     document = json.loads(as_json.stdout)
     assert (document["mode"], document["total"], document["markers"]) == ("any", 1, [])
     assert document["tables"][0]["samples"] == ["id=2"]

@@ -40,15 +40,14 @@ def report(baseline: BaselineUse, any_rows: bool = True) -> LeakReport:
 def test_any_row_by_statistics() -> None:
     text = table(report(SINCE))
 
-    assert text.endswith(
+    assert (
         "\n\n2 new or changed rows in 1 table\n"
         "Checked 2000 tables of app_test (PostgreSQL 18.4) for: any row\n"
-        "Only rows are checked so far; that rows were deleted can't be seen\n"
+        "That rows were deleted can't be seen\n"
         "Compared with the baseline of 2026-01-02 03:04:05 UTC: "
         "1998 tables untouched by the server's statistics\n"
         "Dropped since: public.gone, x.␛[31m\n"
-        "n"
-    )
+    ) in text
     assert "\x1b" not in text
 
 
@@ -56,11 +55,11 @@ def test_marked_rows_by_a_look_at_each_table() -> None:
     text = table(report(BaselineUse(TAKEN_AT, "snapshot", "session 7 is idle\x1b", 0, 3), any_rows=False))
 
     assert "2 leaked rows in 1 table" in text
-    assert text.endswith(
+    assert (
         "\nCompared with the baseline of 2026-01-02 03:04:05 UTC: "
         "every table looked at, since session 7 is idle␛\n"
-        "3 marked rows were there before"
-    )
+        "3 marked rows were there before\n"
+    ) in text
 
 
 def test_the_document() -> None:
