@@ -90,7 +90,7 @@ def same_key(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_key",
-        f"{case.waiting(edges, 'wants', 'want')} to write a key that {case.who} ({case.state()}) has "
+        f"{case.waiting(edges, 'wants', 'want')} to write a key that {case.who}, {case.state()}, has "
         f"written, changed or deleted and not committed, and waits {case.since(edges)}: "
         f"{edges[0].lock.target}.",
         f"Give each test unique data instead of fixed test data. To go on now, {case.free()}.",
@@ -179,7 +179,7 @@ def foreign_key_share(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "foreign_key_share",
         f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
-        f"{edge.lock.foreign_key_of} refers to it, and {case.who} ({case.state()}) hasn't ended its "
+        f"{edge.lock.foreign_key_of} refers to it, and {case.who}, {case.state()}, hasn't ended its "
         "transaction.",
         "Give each test parent rows of its own, or don't delete or change the keys of shared ones. "
         f"To go on now, {case.free()}.",

@@ -104,7 +104,7 @@ def test_the_same_key() -> None:
     told = found(edge(2, 1, target="unique key of users (email)", subject=KEY))
     assert told.cause == "same_key"
     assert told.explanation == (
-        "test_2 (gw2, pid 2) wants to write a key that test_1 (gw1, pid 1) (running a statement for 2.5 s) "
+        "test_2 (gw2, pid 2) wants to write a key that test_1 (gw1, pid 1), running a statement for 2.5 s, "
         "has written, changed or deleted and not committed, and waits 1.0 s: unique key of users (email)."
     )
     assert told.practice == "Don't use fixed test data"
