@@ -41,6 +41,9 @@ class Marker:
 
 
 # What every match of a regular expression contains, where its text alone doesn't tell: digits, here.
+PROVEN = frozenset({Condition("~", DEFAULT_MARKERS[1].pattern, "default")})
+"""Conditions that every server takes, in every database."""
+
 _KNOWN_PREFILTERS = {DEFAULT_MARKERS[1].pattern: r"%\_1____________\_%"}
 
 
