@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.leaks.compose import source
+from pgwatch_tests.leaks.compose import Origins, source
 from pgwatch_tests.leaks.discover import Table, quoted, shown
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.samples import LIMIT, shortened
@@ -46,6 +46,16 @@ class AnyRows:
             b" WHERE %b LIMIT %d) AS few) AS samples"
             % (position, self._values(table), source(table, self._escaping), self._unseen, _SAMPLES)
             for position, table in enumerate(tables)
+        )
+
+    def origins(
+        self, tables: Sequence[Table], limits: Sequence[int], with_writers: bool, with_commit_times: bool
+    ) -> bytes:
+        """One row a new or changed row, of each table at most so many: its position, and who wrote it."""
+        origins = Origins(self._escaping, b"", self._unseen)
+        return b"\nUNION ALL ".join(
+            origins.of(position, table, limit, with_writers, with_commit_times)
+            for position, (table, limit) in enumerate(zip(tables, limits, strict=True))
         )
 
     def _values(self, table: Table) -> bytes:

@@ -7,6 +7,7 @@ names must reach a SQL_ASCII database as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg.pq.abc import Escaping
 
@@ -104,7 +105,7 @@ class Statements:
     ) -> bytes:
         """One row a marked row, of each table at most so many: its table's position, and where it is from."""
         return b"\nUNION ALL ".join(
-            self._origins(position, table, limit, with_writers and table.kind in _WRITTEN, with_commit_times)
+            self._origins(position, table, limit, with_writers, with_commit_times)
             for position, (table, limit) in enumerate(zip(tables, limits, strict=True))
         )
 
@@ -167,27 +168,9 @@ class Statements:
         self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool
     ) -> bytes:
         forms = dict(table.forms)
-        commit_time = _MICROSECONDS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
-        return (
-            b"(SELECT %d AS position, ARRAY(SELECT DISTINCT found[1] FROM unnest(v) AS one (marked), "
-            b"regexp_matches(left(marked, %d), %b, 'gi') AS found) AS tokens, "
-            b"created_us, writer AS xmin, committed_us, %b AS only_inserted "
-            b"FROM (SELECT ARRAY[%b] AS v, %b AS created_us, %b AS writer, %b AS committed_us "
-            b"FROM %b WHERE %b LIMIT %d) AS value)"
-        ) % (
-            position,
-            _SEARCHED_CHARACTERS,
-            self._escaping.escape_literal(TOKEN.encode()),
-            _ONLY_INSERTED % (table.oid, table.oid, limit, table.oid, table.oid)
-            if table.kind != PARTITIONED
-            else b"false",
-            b", ".join(self._match(column, forms.get(column)) for column in table.columns),
-            _CREATED_US if table.has_created_at else b"NULL::bigint",
-            b"xmin::text::bigint" if with_writer else b"NULL::bigint",
-            commit_time if with_writer and with_commit_time else b"NULL::bigint",
-            source(table, self._escaping),
-            self._new_ones(table),
-            limit,
+        values = b", ".join(self._match(column, forms.get(column)) for column in table.columns)
+        return Origins(self._escaping, values, self._new_ones(table)).of(
+            position, table, limit, with_writer, with_commit_time
         )
 
     def _matches(self, column: bytes) -> bytes:
@@ -219,3 +202,39 @@ def source(table: Table, escaping: Escaping) -> bytes:
     name = b"%b.%b" % (quoted(table.schema, escaping), quoted(table.name, escaping))
     # Tables that inherit are counted by themselves; partitions are read through their root.
     return name if table.kind == PARTITIONED else b"ONLY " + name
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Composes what tells where rows are from: the rows that `condition` holds for."""
+
+    escaping: Escaping
+    values: bytes
+    """Those in which a test's token may be, one a column; empty if there are none."""
+    condition: bytes
+
+    def of(self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool) -> bytes:
+        """One row a row of the table, at most so many; who wrote it only if that may be asked."""
+        with_writer = with_writer and table.kind in _WRITTEN
+        commit_time = _MICROSECONDS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
+        return (
+            b"(SELECT %d AS position, ARRAY(SELECT DISTINCT found[1] FROM unnest(v) AS one (marked), "
+            b"regexp_matches(left(marked, %d), %b, 'gi') AS found) AS tokens, "
+            b"created_us, writer AS xmin, committed_us, %b AS only_inserted "
+            b"FROM (SELECT ARRAY[%b]::text[] AS v, %b AS created_us, %b AS writer, %b AS committed_us "
+            b"FROM %b WHERE %b LIMIT %d) AS value)"
+        ) % (
+            position,
+            _SEARCHED_CHARACTERS,
+            self.escaping.escape_literal(TOKEN.encode()),
+            _ONLY_INSERTED % (table.oid, table.oid, limit, table.oid, table.oid)
+            if table.kind != PARTITIONED
+            else b"false",
+            self.values,
+            _CREATED_US if table.has_created_at else b"NULL::bigint",
+            b"xmin::text::bigint" if with_writer else b"NULL::bigint",
+            commit_time if with_writer and with_commit_time else b"NULL::bigint",
+            source(table, self.escaping),
+            self.condition,
+            limit,
+        )

@@ -147,17 +147,16 @@ class LeakScan:
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
                 ) from error
             unseen = None if comparison is None else comparison.unseen
-            if unseen is not None and self._any_rows:
-                any_rows = AnyRows(escaping, unseen)
-                counted, skipped = self._count(discovery.tables, any_rows)
-                leaks = self._any_leaks(counted, any_rows)
-            else:
-                statements = Statements(escaping, usable, unseen)
-                counted, skipped = self._count(discovery.tables, statements)
-                found = dict(self._leaks(counted, statements))
-                leaks = list(found.values())
-                if known is not None:
-                    leaks = Attributor(session, statements, known, self._locked).attributed(found)
+            statements: Statements | AnyRows = (
+                AnyRows(escaping, unseen)
+                if unseen is not None and self._any_rows
+                else Statements(escaping, usable, unseen)
+            )
+            counted, skipped = self._count(discovery.tables, statements)
+            found = dict(self._leaks(counted, statements))
+            leaks = list(found.values())
+            if known is not None:
+                leaks = Attributor(session, statements, known, self._locked).attributed(found)
             rows_before = None if self._any_rows else self._rows_before
             rows = {table: count.rows for table, count in counted.items()}
             baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
@@ -254,25 +253,25 @@ class LeakScan:
         return chunks.run(tables)
 
     def _leaks(
-        self, counted: Mapping[Table, _Count | _Details], statements: Statements
+        self, counted: Mapping[Table, _Count | _Details], statements: Statements | AnyRows
     ) -> Iterator[tuple[Table, TableLeak]]:
         leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
-        later = dict(self._details(leaking, statements))
+        later: dict[Table, _Details | Sampled | psycopg.Error] = {}
+        if isinstance(statements, AnyRows):
+            chunks = Chunks(lambda part: self._session.fetch(statements.samples(part), Sampled), self._locked)
+            later.update(chunks.run(leaking))
+        else:
+            later.update(self._details(leaking, statements))
         for table, count in counted.items():
             if count.rows:
                 leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), count.rows)
-                details = later.get(table, count)
                 # Without details, the count still stands.
-                yield table, _with_details(leak, table, details) if isinstance(details, _Details) else leak
-
-    def _any_leaks(self, counted: Mapping[Table, _Count | _Details], statements: AnyRows) -> list[TableLeak]:
-        leaking = [table for table, count in counted.items() if count.rows]
-        chunks = Chunks(lambda part: self._session.fetch(statements.samples(part), Sampled), self._locked)
-        leaks = []
-        for table, outcome in chunks.run(leaking):
-            leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), counted[table].rows)
-            leaks.append(with_samples(leak, table, outcome) if isinstance(outcome, Sampled) else leak)
-        return leaks
+                match later.get(table, count):
+                    case _Details() as details:
+                        leak = _with_details(leak, table, details)
+                    case Sampled() as samples:
+                        leak = with_samples(leak, table, samples)
+                yield table, leak
 
     def _locked(self) -> frozenset[int]:
         try:

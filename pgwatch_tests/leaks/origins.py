@@ -12,6 +12,7 @@ from psycopg import errors
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.any_rows import AnyRows
 from pgwatch_tests.leaks.attribute import KnownTests, Ladder, RowOrigin, Verdict, attribution, full_xid
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements
@@ -84,7 +85,7 @@ class Attributor:
     def __init__(
         self,
         session: ScanSession,
-        statements: Statements,
+        statements: Statements | AnyRows,
         evidence: Evidence,
         locked: Callable[[], frozenset[int]],
     ) -> None:

@@ -14,9 +14,11 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import DEFAULT_MARKERS
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.attribute import token
+from pgwatch_tests.leaks.comparison import Since
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.model import Attribution
 from pgwatch_tests.leaks.origins import MOST_ROWS
+from pgwatch_tests.leaks.take_baseline import take
 from pgwatch_tests.leaks.transaction_log import TransactionLog
 from pgwatch_tests.leaks.transaction_now import clock_offset, database_now, written
 from pgwatch_tests.server.application_name import compose
@@ -299,3 +301,19 @@ def test_many_tables_take_few_statements(
     print(f"{tables} tables: {middle - begun:.3f} s without, {time.monotonic() - middle:.3f} s with")
     assert without.total == found.total == tables
     assert {leak.attribution for leak in found.tables} == {by_transaction(1)}
+
+
+def test_rows_without_a_marker_that_are_new_since_a_baseline(
+    database: Database, owner: Connection[TupleRow], leave: Leave, logs: Path
+) -> None:
+    owner.execute("CREATE TABLE notes (id int PRIMARY KEY, note text)")
+    owner.execute("INSERT INTO notes VALUES (1, 'old')")
+    since = Since(take(settings(database.dsn)), any_rows=True)
+    leave("INSERT INTO notes VALUES (2, 'unmarked'), (3, 'unmarked')")
+    owner.execute("INSERT INTO notes VALUES (4, 'not logged')")
+
+    [leak] = scan(replace(settings(database.dsn), transactions=logs), since=since).tables
+
+    named = {one.test: one.rows for one in leak.attribution if one.confidence == "transaction"}
+    assert (leak.rows, named) == (3, {NAME: 2})
+    assert sum(one.rows for one in leak.attribution) == 3
