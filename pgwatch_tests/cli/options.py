@@ -71,7 +71,11 @@ def settings(flags: Flags) -> Settings:
 
     _, ignored = normalise(resolved.dsn)
     if ignored:
-        narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {', '.join(sorted(ignored))}")
+        # Behind `password=`, a name may be a part of one with an `&` in it.
+        names = (
+            f"{len(ignored)} parameters" if "password=" in resolved.dsn.value else ", ".join(sorted(ignored))
+        )
+        narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {names}")
     return resolved
 
 

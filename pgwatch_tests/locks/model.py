@@ -65,6 +65,11 @@ class Session:
     hidden: bool = False
     """State, query and times are not visible to our role."""
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether it isn't let in yet, and so has no name."""
+        return self.state == "starting" and not self.application_name
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedTransaction:

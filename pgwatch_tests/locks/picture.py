@@ -104,6 +104,8 @@ class LockPicture:
         if identity is not None:
             worker = f"{identity.worker}, " if identity.worker else ""
             return f"{identity.test.rpartition('::')[2]} ({worker}pid {party.pid})"
+        if session is not None and session.is_connecting:
+            name = "a session that is connecting"
         return f"{name or (session.backend_type if session else '') or 'session'} (pid {party.pid})"
 
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from pgwatch_tests import durations
 from pgwatch_tests.locks.contention import CaughtDeadlock, Contention, LockedObject, Pair
 from pgwatch_tests.locks.ranking import Ranking, Tally
+from pgwatch_tests.reports.markdown_text import code
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
 
@@ -24,7 +25,7 @@ K = TypeVar("K", bound=Hashable)
 
 def text(seen: Contention, form: Form = "table") -> str:
     """The whole report, times in UTC."""
-    sections = [headline(seen), chart(seen, form), "\n".join(totals(seen))]
+    sections = [headline(seen, form), chart(seen, form), "\n".join(totals(seen, form))]
     if seen.waits:
         sections += [
             _section("By test", PAIR_HEADERS, pair_rows(seen), seen.pairs, form),
@@ -36,11 +37,16 @@ def text(seen: Contention, form: Form = "table") -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def headline(seen: Contention) -> str:
+def _foreign(text: str, form: Form) -> str:
+    """Other people's text: in Markdown, nothing in it is markup."""
+    return code(text) if form == "markdown" else plain(text)
+
+
+def headline(seen: Contention, form: Form = "table") -> str:
     """Where, and how long it was watched."""
     gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
     return (
-        f"database {plain(seen.database)} · PostgreSQL {plain(seen.server_version)} · "
+        f"database {_foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
         f"watched for {durations.in_words(seen.watched_s)}{gap}, {_many(seen.polls, 'poll')}"
     )
 
@@ -54,8 +60,8 @@ def chart(seen: Contention, form: Form = "table") -> str:
     return f"Blocked sessions, {span}, at most {seen.most_blocked}\n{line}"
 
 
-def totals(seen: Contention) -> list[str]:
-    """What it sums up to: blocked time, the longest wait, deadlocks. A line each, plain text."""
+def totals(seen: Contention, form: Form = "table") -> list[str]:
+    """What it sums up to: blocked time, the longest wait, deadlocks. A line each."""
     if not seen.waits:
         lines = ["Nothing was blocked."]
     else:
@@ -64,16 +70,17 @@ def totals(seen: Contention) -> list[str]:
             "summed up over all sessions"
         ]
     if seen.longest is not None:
-        behind = " and ".join(seen.longest.blockers[:2])
+        behind = " and ".join(_foreign(one, form) for one in seen.longest.blockers[:2])
         more = " and others" if len(seen.longest.blockers) > 2 else ""
         lines.append(
-            f"longest wait {durations.in_words(seen.longest.wait_s)}: {plain(seen.longest.waiter)} "
-            f"for {plain(seen.longest.object.object)}, behind {plain(behind)}{more}"
+            f"longest wait {durations.in_words(seen.longest.wait_s)}: "
+            f"{_foreign(seen.longest.waiter, form)} for {_foreign(seen.longest.object.object, form)}, "
+            f"behind {behind}{more}"
         )
-    return [*lines, deadlocks(seen)]
+    return [*lines, deadlocks(seen, form)]
 
 
-def deadlocks(seen: Contention) -> str:
+def deadlocks(seen: Contention, form: Form = "table") -> str:
     """`deadlocks: 2 seen, 3 counted by the server so far (test_app 3)`; the server counts late."""
     counted = seen.deadlocks_counted
     if counted is None:
@@ -81,7 +88,8 @@ def deadlocks(seen: Contention) -> str:
     else:
         words = f"{counted.total} counted by the server so far"
         if counted.by_database:
-            words += f" ({', '.join(f'{plain(name)} {number}' for name, number in counted.by_database[:5])})"
+            some = (f"{_foreign(name, form)} {number}" for name, number in counted.by_database[:5])
+            words += f" ({', '.join(some)})"
     return f"deadlocks: {seen.deadlocks_caught} seen, {words}"
 
 
@@ -124,9 +132,10 @@ def _section(
     # Only here: the dashboard shows the same rows without it.
     from tabulate import tabulate
 
-    shown = [(*cells[:4], *(_shortened(cell) for cell in cells[4:])) for _, cells in rows[:_MOST_ROWS]]
-    if form == "markdown":
-        shown = [tuple(cell.replace("|", "\\|") for cell in cells) for cells in shown]
+    shown = [
+        (*cells[:4], *(_foreign(_shortened(cell), form) for cell in cells[4:]))
+        for _, cells in rows[:_MOST_ROWS]
+    ]
     # Without `disable_numparse`, a table named "1e5" would become the number 100000.
     grid = tabulate(
         shown,
@@ -157,7 +166,8 @@ def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
 
 def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
     steps = ", ".join(
-        f"{plain(member.who)} waits for {plain(member.object.object)}" for member in one.sessions
+        f"{_foreign(member.who, form)} waits for {_foreign(member.object.object, form)}"
+        for member in one.sessions
     )
     return f"{'- ' if form == 'markdown' else ''}{_clock(one.seen_at, UTC)} {steps}"
 

@@ -106,6 +106,8 @@ def _row(
 def name_of(session: Session) -> str:
     """`gw0 tests/test_a.py::test_b`, or the application's name where it names no test. Plain text."""
     identity = parse(session.application_name)
+    if session.is_connecting:
+        return "a session that is connecting"
     if identity is None:
         return plain(session.application_name or session.backend_type)
     return plain(f"{identity.worker} {identity.test}".lstrip())

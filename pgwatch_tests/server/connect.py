@@ -18,7 +18,7 @@ from pgwatch_tests.config import Dsn
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
 from pgwatch_tests.server import lenient_text
 from pgwatch_tests.server.application_name import OWN_NAME
-from pgwatch_tests.server.dsn import normalise, redact
+from pgwatch_tests.server.dsn import holds_password, normalise, redact
 from pgwatch_tests.server.version import check_supported
 
 Row = tuple[object, ...]
@@ -26,6 +26,7 @@ Row = tuple[object, ...]
 _FAILURE = re.compile(
     r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
 )
+_UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
 # It writes to stderr about cancelled attempts; whatever matters is raised.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
@@ -138,13 +139,16 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
         raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
         raise CannotConnectError(
-            f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn))}"
+            f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
         ) from None
 
 
-def _reason(message: str) -> str:
+def _reason(message: str, dsn: Dsn) -> str:
     """libpq's message with its point first: it is cut where there is no room for all."""
     message = message.removeprefix("connection is bad: ")
+    if holds_password(dsn):
+        # Of `user:half@half`, libpq takes the second half for a host.
+        message = _UNKNOWN_HOST.sub(r"\1 (not shown, since it may be part of a password)", message)
     found = _FAILURE.fullmatch(message)
     return f"{found['why']} ({found['where']})" if found else message
 

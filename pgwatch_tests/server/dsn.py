@@ -101,6 +101,11 @@ def redact(message: str, dsn: Dsn) -> str:
     return line
 
 
+def holds_password(dsn: Dsn) -> bool:
+    """Whether the connection string itself, not the environment, holds a password."""
+    return bool(_secrets(dsn.value))
+
+
 def _secrets(value: str) -> set[str]:
     try:
         parameters = conninfo_to_dict(normalise(Dsn(value, ""))[0])

@@ -93,6 +93,13 @@ def test_errors_have_their_code(arguments: list[str], code: int, words: str, tmp
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_part_of_a_password_is_not_named_as_a_parameter(tmp_path: Path) -> None:
+    dsn = "postgresql://127.0.0.1:1/d?user=u&password=half&hunter2=1&schema=s"
+    done = run("locks", "-d", dsn, cwd=tmp_path)
+    assert "ignored what libpq doesn't know: 2 parameters" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_debug_adds_the_traceback_but_no_password(tmp_path: Path) -> None:
     done = run("--debug", "locks", "-d", "postgresql://u:hunter2@127.0.0.1:1/d", cwd=tmp_path)
     assert done.returncode == 3

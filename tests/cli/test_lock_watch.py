@@ -65,7 +65,7 @@ def test_the_report_in_its_three_forms(database: Database, connect: Connect, tmp
     assert "Blocked sessions, 20" in table.stdout
     markdown = run("0.5", "-d", database.dsn, "--format", "markdown", cwd=tmp_path).stdout
     assert "## By test" in markdown
-    assert "| t.py::test_holder " in markdown
+    assert "| `t.py::test_holder` " in markdown
     done = run("0.5", "-d", database.dsn, "--format", "json", "-o", "seen.json", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     document = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))

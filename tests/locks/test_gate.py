@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgwatch_tests.locks.gate import has_finding, judge, look_again_in_s
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
+from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Party, Subject
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.reports import lock_tree
 from pgwatch_tests.server.application_name import OWN_NAME
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 
@@ -38,6 +39,17 @@ def test_the_longest_wait_behind_a_root_counts_wherever_it_is() -> None:
 def test_waits_of_our_own_sessions_are_no_findings() -> None:
     shown = settle(None, snapshot((told(edge(2, 1, wait_s=5.0)),), (session(2, OWN_NAME),)))
     assert verdicts(shown) == {1: "shorter"}
+
+
+def test_a_session_that_a_locked_catalog_keeps_out_is_no_finding() -> None:
+    at_the_door = replace(session(2, "x", "starting", query=""), application_name="")
+    catalog = LockTag("relation", 0, 1260)
+    waits = told(edge(2, 1, wait_s=5.0, target="table pg_authid", tag=catalog, subject=Subject("relation")))
+    shown = settle(None, snapshot((waits,), (at_the_door,)))
+    assert verdicts(shown) == {1: "shorter"}
+    assert "a session that is connecting" in lock_tree.text(shown)
+    template = told(edge(2, 1, wait_s=5.0, tag=LockTag("object", 0), subject=Subject("database")))
+    assert verdicts(settle(None, snapshot((template,), (at_the_door,)))) == {1: "finding"}
 
 
 def test_nothing_is_blocked() -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from pgwatch_tests.locks.contention import Contention, ContentionWatch
 from pgwatch_tests.locks.settle import settle
@@ -13,17 +18,17 @@ from tests.locks.snapshots import edge, session, snapshot
 HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" | %s \x00'
 
 
-def hostile_watch() -> Contention:
+def hostile_watch(hostile: str = HOSTILE) -> Contention:
     watch = ContentionWatch()
-    cycle = (edge(4, 3, target=HOSTILE, mode=HOSTILE), edge(3, 4))
+    cycle = (edge(4, 3, target=hostile, mode=hostile), edge(3, 4))
     edges = tuple(
-        replace(one, lock=replace(one.lock, object=HOSTILE))
-        for one in (edge(2, 1, target=HOSTILE), edge(5, 0, gid=HOSTILE), *cycle)
+        replace(one, lock=replace(one.lock, object=hostile))
+        for one in (edge(2, 1, target=hostile), edge(5, 0, gid=hostile), *cycle)
     )
     previous = None
     for at_s in (0.0, 1.0, 2.0):
-        previous = settle(previous, snapshot(edges, (session(1, HOSTILE), session(2, HOSTILE)), at_s))
-        watch.add(replace(previous, database=HOSTILE))
+        previous = settle(previous, snapshot(edges, (session(1, hostile), session(2, hostile)), at_s))
+        watch.add(replace(previous, database=hostile))
     seen = watch.result()
     assert seen is not None
     return seen
@@ -44,6 +49,16 @@ def test_hostile_text_is_harmless_in_text_and_exact_in_json() -> None:
         pair["blocker"] == HOSTILE == pair["waiter"] for pair in found["pairs"]
     )
     assert found["objects"][0]["object"] == HOSTILE
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab `|\\<>&[]()*_~:/.@#!-\n\x1b"), max_size=30))
+def test_foreign_text_is_no_markdown(text: str) -> None:
+    for hostile in (text, f"{text}[x](http://evil.example) <img src=x> @a ` **b** www.evil.example"):
+        seen = hostile_watch(f"a{hostile}")
+        rendered = MarkdownIt("gfm-like").render(contention_table.text(seen, "markdown"))
+        outside_code = re.sub(r"<code>.*?</code>", "", rendered, flags=re.DOTALL)
+        assert not re.search(r"<a |<img|<strong|<em|<del|&lt;", outside_code)
 
 
 def test_the_document() -> None:

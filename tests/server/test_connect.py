@@ -50,6 +50,12 @@ def test_no_server(dsn: str, words: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_what_may_be_half_a_password_is_not_shown_as_a_host() -> None:
+    with pytest.raises(CannotConnectError) as caught:
+        connect(Dsn("postgresql://bob:half@hunter2.invalid", "--dsn"), LIMITS, connect_timeout_s=5)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_database_that_is_not_there(database: Database) -> None:
     with pytest.raises(CannotConnectError, match="does not exist"):
         connect(Dsn(database.dsn, "--dsn"), LIMITS, connect_timeout_s=2, database="no such database")

@@ -99,7 +99,18 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         await until_drawn(pilot, "pid 1 has ended.")
 
 
-@pytest.mark.parametrize("key", ["n", "escape", "q"])
+async def test_q_leaves_the_dashboard_from_the_question_too() -> None:
+    doing = Doing()
+    _, app = dashboard(locked(), doing)
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("K", "q")
+        await pilot.pause()
+        assert not app.is_running
+    assert doing.asked == []
+
+
+@pytest.mark.parametrize("key", ["n", "escape"])
 async def test_no_means_that_nothing_is_done(key: str) -> None:
     doing = Doing()
     _, app = dashboard(locked(), doing)

@@ -24,7 +24,9 @@ class ConfirmScreen(ModalScreen[Action | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "confirm", "Yes"),
-        Binding("n,escape,q", "leave", "No"),
+        Binding("n,escape", "leave", "No"),
+        # A modal screen hides the app's own keys.
+        Binding("q", "app.quit", show=False),
         Binding("K", "terminate", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
