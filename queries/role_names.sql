@@ -1,2 +1,5 @@
--- What are the roles called?
-SELECT oid, rolname FROM pg_catalog.pg_roles;
+-- What are the roles called that have these OIDs?
+--
+-- A function, not pg_roles: rewriting and planning a view reads far more catalogs, which may be locked.
+SELECT wanted.oid, pg_catalog.pg_get_userbyid(wanted.oid)::text
+FROM pg_catalog.unnest(%(oids)s::oid[]) AS wanted (oid);

@@ -141,8 +141,8 @@ class NameCache:
         subjects = [group.subject for group in snapshot.groups if group.subject is not None]
         owners: list[Session | PreparedTransaction] = [*snapshot.sessions, *snapshot.prepared]
         databases = {one.database_oid for one in owners} | {one.database for one in subjects}
-        await self._resolve_globals("database_names", databases, self._databases)
-        await self._resolve_globals("role_names", {one.user_oid for one in owners}, self._roles)
+        await self._resolve_databases(databases)
+        await self._resolve_roles({one.user_oid for one in owners})
         await self.resolve_subjects(subjects)
 
     async def resolve_subjects(self, subjects: Sequence[Subject]) -> None:
@@ -151,19 +151,33 @@ class NameCache:
         await self._resolve_objects(subjects)
         await self._resolve_rows(subjects)
 
-    async def _resolve_globals(self, query: str, oids: set[int | None], known: dict[int, str]) -> None:
-        missing = self.lookups.due([(query, oid) for oid in oids if oid and oid not in known])
-        if not missing:
-            return
+    async def _resolve_databases(self, oids: set[int | None]) -> None:
+        missing = self.lookups.due([("database", oid) for oid in oids if oid and oid not in self._databases])
 
         async def read(connection: AsyncConnection[Row]) -> None:
-            cursor = await connection.execute(queries.load(query))
+            cursor = await connection.execute(queries.load("database_names"))
             for oid, name, *_ in await cursor.fetchall():
-                known[cast(int, oid)] = str(name)
+                self._databases[cast(int, oid)] = str(name)
             # Dropped in the meantime, then: not to be asked for with every poll.
-            self.lookups.rest([key for key in missing if key[1] not in known])
+            self.lookups.rest([key for key in missing if key[1] not in self._databases])
 
-        await self.lookups.attempt(None, missing, read)
+        if missing:
+            await self.lookups.attempt(None, missing, read)
+
+    async def _resolve_roles(self, oids: set[int | None]) -> None:
+        missing = self.lookups.due([("role", oid) for oid in oids if oid and oid not in self._roles])
+
+        async def read(connection: AsyncConnection[Row]) -> None:
+            cursor = await connection.execute(
+                queries.load("role_names"), {"oids": [oid for _, oid in missing]}
+            )
+            for oid, name in cast(list[tuple[int, str]], await cursor.fetchall()):
+                if name != f"unknown (OID={oid})":  # pg_get_userbyid, src/backend/utils/adt/ruleutils.c
+                    self._roles[oid] = name
+            self.lookups.rest([key for key in missing if key[1] not in self._roles])
+
+        if missing:
+            await self.lookups.attempt(None, missing, read)
 
     async def _resolve_relations(self, subjects: Sequence[Subject]) -> None:
         wanted: dict[int, set[int]] = {}

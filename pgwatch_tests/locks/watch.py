@@ -12,7 +12,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, NotCheckedError
 from pgwatch_tests.locks import lookups, target
 from pgwatch_tests.locks.deadlock_counts import DeadlockReader
 from pgwatch_tests.locks.held import held_locks
@@ -20,7 +20,7 @@ from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, 
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
-from pgwatch_tests.server.connect import Row, SessionLimits, lost_connection
+from pgwatch_tests.server.connect import Row, SessionLimits, lost_connection, no_answer
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
 from pgwatch_tests.server.opening import Opening
@@ -52,7 +52,7 @@ class LockWatch:
         self._database = ""
         self._server = ""
         self._previous: LockSnapshot | None = None
-        self._resolving: asyncio.Task[None] | None = None
+        self._looking_up: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> LockWatch:
         return self
@@ -67,10 +67,10 @@ class LockWatch:
         error. After any of them the next call connects anew.
         """
         snapshot = await self._poll()
-        if self._resolving is None or self._resolving.done():
-            self._resolving = asyncio.create_task(self._look_up(snapshot))
+        if not self._looking_up:
+            self._begin(self._look_up(snapshot))
         # Names that can be had at once are worth a moment; none is worth more.
-        await asyncio.wait({self._resolving}, timeout=_NAMES_AT_ONCE_S)
+        await asyncio.wait(set(self._looking_up), timeout=_NAMES_AT_ONCE_S)
         return self._with_names(snapshot)
 
     async def read_with_counts(self) -> LockSnapshot:
@@ -102,18 +102,21 @@ class LockWatch:
         await self._deadlocks.read(snapshot, now=count_now)
 
     async def _in_time(self, looking_up: Coroutine[None, None, None]) -> None:
-        """Waits for it, but not for long."""
+        """Waits for it, but not for long; it goes on behind the next polls, if there are any."""
+        await asyncio.wait({self._begin(looking_up)}, timeout=_NAMES_IN_TIME_S)
+
+    def _begin(self, looking_up: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(looking_up)
-        if not (await asyncio.wait({task}, timeout=_NAMES_IN_TIME_S))[0]:
-            self._names.lookups.close()
-            task.cancel()
+        self._looking_up.add(task)
+        task.add_done_callback(self._looking_up.discard)
+        return task
 
     def close(self) -> None:
         """Closes everything at once, whatever the server is doing."""
         self.opening.close()
         self._names.lookups.close()
-        if self._resolving is not None:
-            self._resolving.cancel()
+        for task in self._looking_up:
+            task.cancel()
         self._disconnect()
 
     async def _poll(self) -> LockSnapshot:
@@ -123,27 +126,45 @@ class LockWatch:
         return self._previous
 
     async def _connect(self) -> AsyncConnection[Row]:
-        """A connection to poll with. Raises CannotConnectError if the tested database refuses us."""
+        """A connection to poll with, within connect_timeout for all attempts together.
+
+        Preferably to the maintenance database: there the poll is out of reach of whoever locks the catalogs
+        of the tested one. That attempt begins when the tested database has let us in, or hasn't for half a
+        second: then two of ours may wait, if the maintenance database lets nobody in either.
+        Raises CannotConnectError if the tested database refuses us.
+        """
+        patience_s = self._settings.connect_timeout_s
+        until_s = time.monotonic() + patience_s
+
+        def left_s() -> float:
+            return max(0.0, until_s - time.monotonic())
+
         own = self.opening.attempt(lookups.LIMITS)
-        maintenance = self.opening.attempt(POLL_LIMITS, _MAINTENANCE_DATABASE)
-        # From there the poll is out of reach of whoever locks the catalogs of the tested database.
-        await asyncio.wait({own}, timeout=_OWN_HEAD_START_S)
-        if not own.done():
-            patience_s = self._settings.connect_timeout_s
-            await asyncio.wait({own, maintenance}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
-        if not own.done() and maintenance.done() and maintenance.exception() is None:
-            # A locked catalog keeps everybody out of that one database.
-            self._connection = self.opening.take(POLL_LIMITS, _MAINTENANCE_DATABASE)
-            self._names.lookups.stay_in(_MAINTENANCE_DATABASE)
-            self._labels(self._connection, database_name(self._settings.dsn))
-            return self._connection
-        connection = await self.opening.connect(lookups.LIMITS)
-        self._labels(connection, connection.info.dbname)
-        self._names.lookups.adopt(connection)
+        await asyncio.wait({own}, timeout=min(_OWN_HEAD_START_S, patience_s))
+        named = database_name(self._settings.dsn)
+        if not own.done() and named != _MAINTENANCE_DATABASE:
+            maintenance = self.opening.attempt(POLL_LIMITS, _MAINTENANCE_DATABASE)
+            await asyncio.wait({own, maintenance}, timeout=left_s(), return_when=asyncio.FIRST_COMPLETED)
+            if not own.done() and maintenance.done() and maintenance.exception() is None:
+                # A locked catalog keeps everybody out of that one database.
+                self._connection = self.opening.take(POLL_LIMITS, _MAINTENANCE_DATABASE)
+                self._names.lookups.stay_in(_MAINTENANCE_DATABASE)
+                self._labels(self._connection, named)
+                return self._connection
         try:
-            self._connection = await self.opening.connect(POLL_LIMITS, _MAINTENANCE_DATABASE)
-        except CannotConnectError:
-            self._connection = await self.opening.connect(POLL_LIMITS)
+            connection = await self.opening.connect(lookups.LIMITS, timeout_s=left_s())
+            self._labels(connection, connection.info.dbname)
+            self._names.lookups.adopt(connection)
+            try:
+                self._connection = await self.opening.connect(
+                    POLL_LIMITS, _MAINTENANCE_DATABASE, timeout_s=left_s() / 2
+                )
+            except CannotConnectError:
+                self._connection = await self.opening.connect(POLL_LIMITS, timeout_s=left_s())
+        except NoAnswerError:
+            raise no_answer(self._settings.dsn, patience_s) from None
+        # Where the poll is, the names that all databases share are safest as well.
+        self._names.lookups.stay_in(self._connection.info.dbname)
         return self._connection
 
     def _labels(self, connection: AsyncConnection[Row], database: str | None) -> None:
@@ -167,7 +188,7 @@ class LockWatch:
         if self._connection is not None:
             self._connection.pgconn.finish()
             self._connection = None
-        self._names.lookups.close()
+        self._names.lookups.disconnect()
         self._deadlocks.forget()
         self._previous = None
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import NoAnswerError
+from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.opening import Opening
 from tests.sessions import RunningStatement, blocked, close_at_once
 from tests.waiting import wait_until
 
@@ -30,6 +36,13 @@ OURS = """
 """
 
 
+OUR_SESSIONS = """
+    SELECT pid FROM pg_stat_get_activity(NULL)
+    WHERE application_name IN ('', 'pgwatch-tests') AND backend_type = 'client backend'
+      AND pid <> pg_backend_pid()
+"""
+
+
 class Scene:
     """A holder and a waiter in database `app`, with an observer whose catalogs are warm and elsewhere."""
 
@@ -39,6 +52,7 @@ class Scene:
             admin.execute("CREATE DATABASE app")
         self.observer = psycopg.connect(server.dsn("template1"), autocommit=True)
         self.observer.execute(OURS.encode())
+        self.observer.execute(OUR_SESSIONS.encode())
         self.holder = psycopg.connect(server.dsn("app"), application_name="pytest:gw0 t.py::test_holder")
         self.waiter = psycopg.connect(server.dsn("app"), application_name="pytest:gw1 t.py::test_waiter")
         self.holder.execute("CREATE TABLE accounts (id int PRIMARY KEY)")
@@ -58,6 +72,10 @@ class Scene:
         row = self.observer.execute(OURS.encode()).fetchone()
         assert row is not None
         return int(row[0])
+
+    def ours(self) -> int:
+        """How many sessions of ours there are, waiting or not."""
+        return len(self.observer.execute(OUR_SESSIONS.encode()).fetchall())
 
     @property
     def edge(self) -> tuple[Party, Party]:
@@ -120,6 +138,65 @@ def test_locked_before_the_start(scene: Scene, catalog: str) -> None:
                 assert snapshot.database == "app"
                 assert scene.ours_waiting() <= 1
             assert any("test_holder" in session.application_name for session in snapshot.sessions)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("catalog", PER_DATABASE)
+def test_sessions_of_ours_do_not_pile_up(scene: Scene, catalog: str) -> None:
+    """However often names are asked for again."""
+
+    async def scenario() -> None:
+        scene.block()
+        scene.lock(catalog)
+        now_s = 0.0
+        async with LockWatch(settings(scene.server.dsn("app")), lambda: now_s) as watch:
+            counts = []
+            for _ in range(5):
+                snapshot = await watch.read_with_counts()
+                counts.append(scene.ours())
+                now_s += 120.0
+        assert counts[-1] <= counts[0], counts
+        assert max(counts) <= 3, "one that polls, one for names beside it, one that waits in `app`"
+        users = {session.user for session in snapshot.sessions if "test_holder" in session.application_name}
+        assert users == {scene.holder.info.user}
+
+    asyncio.run(scenario())
+
+
+def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene: Scene) -> None:
+    """As on PostgreSQL 18, which can hang in the abort after its own lock_timeout; here it is stopped."""
+    asked: list[int] = []
+
+    async def read(connection: AsyncConnection[Row]) -> None:
+        asked.append(connection.info.backend_pid)
+        await connection.execute("SELECT 1")
+
+    async def scenario() -> None:
+        now_s = 0.0
+        opening = Opening(settings(scene.server.dsn("app")))
+        names = Lookups(opening, lambda: now_s, deadline_s=0.1)
+        await names.attempt("app", ["first"], read)
+        assert names.due(["first"]) == ["first"]
+        os.kill(asked[0], signal.SIGSTOP)
+        try:
+            for _ in range(4):
+                await names.attempt("app", ["name"], read)
+                assert names.due(["name"]) == []
+                now_s += 120.0
+                names.disconnect()
+                assert scene.ours() == 1
+            assert len(asked) == 2
+        finally:
+            os.kill(asked[0], signal.SIGCONT)
+        deadline_s = time.monotonic() + 10
+        while len(asked) == 2 and time.monotonic() < deadline_s:
+            now_s += 120.0
+            await asyncio.sleep(0.01)
+            await names.attempt("app", ["name"], read)
+        assert asked == [asked[0]] * 3, "once it has answered, it is asked again"
+        names.close()
+        opening.close()
 
     asyncio.run(scenario())
 
