@@ -55,7 +55,8 @@ class DeadlockReader:
         before = self.latest
         try:
             for _ in range(_TRIES if now else 1):
-                await self._names.lookups.attempt(None, ["deadlocks"], self._read)
+                # In the tested database: whether deadlocks are counted may be set for it alone.
+                await self._names.lookups.attempt(self._names.lookups.tested, ["deadlocks"], self._read)
                 if self.latest is not before:
                     break
         finally:

@@ -58,10 +58,12 @@ class Lookups:
         self._silent: dict[str, asyncio.Task[bool]] = {}
         """By database, the look-up that got no answer in time and is still waited for."""
         self._home = ""
+        self.tested: str | None = None
+        """The DSN's own database, once it has let us in."""
 
     def adopt(self, connection: AsyncConnection[Row]) -> None:
         """Takes over an open connection, with this module's LIMITS set, for what is in its database."""
-        name = connection.info.dbname
+        self.tested = name = connection.info.dbname
         if name in self._silent:
             connection.pgconn.finish()
             return
