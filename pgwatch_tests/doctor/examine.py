@@ -53,22 +53,38 @@ def examine(settings: Settings, now: Callable[[], float] = time.time) -> Examina
 
 
 async def _examine(settings: Settings, now: Callable[[], float]) -> Examination:
-    unreached: Unread | None = None
-    try:
-        connection = await _connect(settings)
-    except NoAnswerError as error:
-        # A locked catalog keeps everybody out of one database, seldom out of all.
-        if database_name(settings.dsn) == _MAINTENANCE_DATABASE:
-            raise
-        try:
-            connection = await _connect(settings, _MAINTENANCE_DATABASE)
-        except CannotConnectError:
-            raise error from None
-        unreached = Unread(str(error))
+    connection, unreached = await _reach(settings)
     try:
         return await _Examiner(settings, connection, unreached).examination(now)
     finally:
         connection.pgconn.finish()
+
+
+async def _reach(settings: Settings) -> tuple[AsyncConnection[Row], Unread | None]:
+    """The database itself; or the maintenance database, and why: a locked catalog blocks one only."""
+    own: AsyncConnection[Row] | None = None
+    refusal: NoAnswerError | None = None
+    try:
+        own = await _connect(settings)
+    except NoAnswerError as error:
+        if database_name(settings.dsn) == _MAINTENANCE_DATABASE:
+            raise
+        reason, refusal = str(error), error
+    else:
+        obstacle = await _Examiner(settings, own, None).locked_catalogs()
+        if obstacle is None or own.info.dbname == _MAINTENANCE_DATABASE:
+            return own, None
+        reason = obstacle
+    try:
+        connection = await _connect(settings, _MAINTENANCE_DATABASE)
+    except CannotConnectError:
+        if refusal is not None:
+            raise refusal from None
+        assert own is not None
+        return own, None
+    if own is not None:
+        own.pgconn.finish()
+    return connection, Unread(reason)
 
 
 async def _connect(settings: Settings, database: str | None = None) -> AsyncConnection[Row]:
@@ -123,6 +139,13 @@ class _Examiner:
             unreached=self._unreached.reason if self._unreached else None,
         )
 
+    async def locked_catalogs(self) -> str | None:
+        """Why the database's catalogs can't be read; None if they can. Raises ConnectionLostError."""
+        found = await self._ask(self._connection.execute(queries.load("doctor_catalogs")))
+        if isinstance(found, Unread) and found.timed_out:
+            return f"its catalogs couldn't be read: {found.reason}"
+        return None
+
     async def _ask(self, question: Awaitable[T]) -> T | Unread:
         task = asyncio.ensure_future(question)
         done, _ = await asyncio.wait({task}, timeout=_DEADLINE_S)
@@ -134,10 +157,15 @@ class _Examiner:
         try:
             return task.result()
         except psycopg.Error as error:
-            reason = redact(str(error), self._settings.dsn)
+            # Without the place in a statement that the reader doesn't see.
+            reason = redact(error.diag.message_primary or str(error), self._settings.dsn)
             if self._connection.closed:
                 raise ConnectionLostError(f"the connection was lost: {reason}") from None
-            return Unread(reason, denied=isinstance(error, errors.InsufficientPrivilege))
+            return Unread(
+                reason,
+                denied=isinstance(error, errors.InsufficientPrivilege),
+                timed_out=isinstance(error, errors.LockNotAvailable | errors.QueryCanceled),
+            )
 
     async def _all(self, query: str, row: type[T]) -> list[T]:
         async with self._connection.cursor(row_factory=class_row(row)) as cursor:

@@ -19,6 +19,8 @@ class Unread:
     reason: str
     denied: bool = False
     """Whether the role lacks a privilege for it."""
+    timed_out: bool = False
+    """Whether the server gave up waiting, as for a lock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from psycopg import sql
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.doctor.examine import examine
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Unread
+from pgwatch_tests.doctor.model import Advice, Clock, Examination, Role, Unread
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
 from pgwatch_tests.reports import doctor_json, doctor_table
 from pgwatch_tests.server.version import support
@@ -183,6 +183,24 @@ def test_a_database_that_lets_nobody_in(
     assert not found.complete
     assert "the database wasn't reached" in doctor_table.text(found)
     assert "database" in [one["what"] for one in json.loads(doctor_json.document(found))["not_checked"]]
+
+
+@pytest.mark.parametrize("catalog", ["pg_type", "pg_namespace", "pg_attribute", "pg_proc", "pg_operator"])
+def test_a_database_whose_catalogs_are_locked(
+    server: EmbeddedServer, database: Database, connect: Connect, make_role: MakeRole, catalog: str
+) -> None:
+    """It may let us in, and answer nothing."""
+    role = make_role()
+    connect().execute(f"LOCK TABLE pg_catalog.{catalog}".encode())
+    found = examine(settings(server.dsn(database.name, role), connect_timeout_s=1.0))
+    assert found.place.database == database.name
+    assert isinstance(found.role, Role)
+    states = {feature.id: feature.status for feature in found.features}
+    assert states["lock_tree"] == states["maintenance_database"] == "works"
+    assert states["count_leaks"] == states["row_keys"] == "unknown"
+    text = doctor_table.text(found)
+    assert "the database wasn't reached, so another one was asked: " in text
+    assert "LINE" not in text
 
 
 def test_the_maintenance_database_itself_may_let_nobody_in(server: EmbeddedServer) -> None:
