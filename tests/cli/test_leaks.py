@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.attribute import token
 from tests.cli.running import environment
-from tests.leaks.scanning import insert, make_slow_table
+from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole
 from tests.waiting import wait_until
 
@@ -205,14 +205,6 @@ def backends(owner: Connection[TupleRow], state: str = "%") -> int:
     return int(row[0])
 
 
-def is_counting(owner: Connection[TupleRow]) -> bool:
-    row = owner.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
-        " AND datname = current_database() AND state = 'active' AND query LIKE '%count(*)%'"
-    ).fetchone()
-    return row is not None
-
-
 def test_interrupted(owner: Connection[TupleRow], database: Database, home: Path) -> None:
     make_slow_table(owner, "slow")
     with subprocess.Popen(
@@ -223,7 +215,7 @@ def test_interrupted(owner: Connection[TupleRow], database: Database, home: Path
         cwd=home,
         env=environment(),
     ) as process:
-        wait_until(lambda: is_counting(owner))
+        wait_until(lambda: counting(owner))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=10)
 
@@ -237,7 +229,7 @@ def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> 
         pytest.skip("a server before 14 doesn't look whether its client is still there")
     make_slow_table(owner, "slow")
     with subprocess.Popen([*COMMAND, "--dsn", database.dsn], cwd=home, env=environment()) as process:
-        wait_until(lambda: is_counting(owner))
+        wait_until(lambda: counting(owner))
         process.kill()
         process.wait(timeout=60)
 

@@ -20,19 +20,10 @@ from pgwatch_tests import cli
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.leaks import session
 from tests.cli.running import environment
-from tests.leaks.scanning import make_slow_table
+from tests.leaks.scanning import counting, make_slow_table
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database
 from tests.waiting import wait_until
-
-
-def counting(observer: Connection[TupleRow]) -> int | None:
-    """The backend that is in the middle of a count."""
-    row = observer.execute(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
-        " AND datname = current_database() AND state = 'active' AND query LIKE '%count(*)%'"
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def left_behind(observer: Connection[TupleRow]) -> int:

@@ -19,7 +19,7 @@ from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.leaks import session
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.session import ScanCancelledError
-from tests.leaks.scanning import RunningScan, make_slow_table, settings
+from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
 from tests.sessions import Connect, Database
 from tests.waiting import wait_until
 
@@ -28,15 +28,6 @@ from tests.waiting import wait_until
 def observer(connect: Connect) -> Connection[TupleRow]:
     """A superuser's session in the test's database."""
     return connect(autocommit=True)
-
-
-def counting(observer: Connection[TupleRow]) -> int | None:
-    """The backend that is in the middle of a count in the observer's database, if there is one."""
-    row = observer.execute(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
-        " AND datname = current_database() AND state = 'active' AND query LIKE '%count(*)%'"
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def sessions(observer: Connection[TupleRow]) -> int:
