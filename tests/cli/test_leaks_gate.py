@@ -18,8 +18,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from tests.cli.running import environment
-from tests.cli.test_leaks import COMMAND, is_counting, leaks
-from tests.leaks.scanning import insert, make_slow_table
+from tests.cli.test_leaks import COMMAND, leaks
+from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole, drop_database
 from tests.waiting import wait_until
 
@@ -193,13 +193,13 @@ def test_interrupted_over_many_databases(
         cwd=home,
         env=environment(),
     ) as process:
-        wait_until(lambda: is_counting(owner))
+        wait_until(lambda: counting(owner))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=10)
 
     assert (process.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
     # The server was told, though the program didn't wait for its answer.
-    wait_until(lambda: not is_counting(owner), timeout_s=1)
+    wait_until(lambda: not counting(owner), timeout_s=1)
 
 
 def test_progress_over_many_databases(

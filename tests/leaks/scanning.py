@@ -97,7 +97,8 @@ def counting(observer: Connection[TupleRow]) -> int | None:
     """The backend that is in the middle of a count in the observer's database, if there is one."""
     row = observer.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
-        " AND datname = current_database() AND state = 'active' AND query LIKE 'SELECT % AS position, count(*)%'"
+        " AND datname = current_database() AND state = 'active'"
+        " AND query LIKE 'SELECT % AS position, count(*)%'"
     ).fetchone()
     return None if row is None else int(row[0])
 
