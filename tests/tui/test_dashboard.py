@@ -184,12 +184,23 @@ async def test_pause_and_go_on() -> None:
 
 async def test_pace() -> None:
     app = feed().dashboard(refresh_s=1.0)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("plus")
         assert text_of(app, "#figures").endswith("every 0.5 s")
         await pilot.press("minus", "minus")
         assert text_of(app, "#figures").endswith("every 2 s")
+
+
+async def test_where_the_header_is_short_of_room_the_pace_is_shortened() -> None:
+    shown = replace(snapshot((edge(2, 1),)), database="a" * 24, server_version="18.1 (hosted)")
+    app = feed(shown).dashboard(refresh_s=1.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert text_of(app, "#figures").endswith(" · PG 18.1 (hosted) · 1 s")
+        await pilot.resize_terminal(140, 40)
+        await settled(pilot)
+        assert text_of(app, "#figures").endswith(" · PG 18.1 (hosted) · every 1 s")
 
 
 async def test_filter() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
@@ -29,6 +30,9 @@ class StatusLine(Vertical):
         yield StillText(id="banner")
 
     def on_mount(self) -> None:
+        self._show()
+
+    def on_resize(self) -> None:
         self._show()
 
     def watch_snapshot(self) -> None:
@@ -87,4 +91,7 @@ class StatusLine(Vertical):
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
         parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]
-        return " · ".join(parts)
+        line = " · ".join(parts)
+        # Its last word is worth more than the one before it.
+        fits = not self.size.width or cell_len(line) <= self.content_size.width
+        return line if fits else " · ".join([*parts[:-1], parts[-1].removeprefix("every ")])
