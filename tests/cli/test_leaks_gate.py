@@ -75,10 +75,19 @@ def test_tolerated_rows(owner: Connection[TupleRow], database: Database, home: P
 
 
 def test_a_role_that_cant_see_makes_it_incomplete(
-    owner: Connection[TupleRow], server: EmbeddedServer, database: Database, make_role: MakeRole, home: Path
+    owner: Connection[TupleRow],
+    server: EmbeddedServer,
+    database: Database,
+    connect: Connect,
+    make_role: MakeRole,
+    home: Path,
 ) -> None:
     dsn = server.dsn(database.name, make_role())
     monitor = server.dsn(database.name, make_role("IN ROLE pg_monitor"))
+    # Others that are in no transaction, as `owner`, are surely not idle in one.
+    outside = leaks(home, "--dsn", dsn, "--fail")
+    assert outside.returncode == 0, outside.stdout
+    connect().execute("SELECT 1")
 
     plain = leaks(home, "--dsn", dsn, "--fail")
     rows_only = leaks(home, "--dsn", dsn, "--fail-on", "rows")

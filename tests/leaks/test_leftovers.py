@@ -180,6 +180,8 @@ def test_a_plain_role_sees_its_own_sessions(
 def test_a_session_that_doesnt_say_its_state(database: Database, connect: Connect) -> None:
     session = connect("untold", autocommit=True)
     session.execute("SET track_activities = off")
+    assert looked(database.dsn, "idle_in_transaction").complete, "it is in no transaction"
+    session.execute("BEGIN")
 
     (unchecked,) = looked(database.dsn, "idle_in_transaction").unchecked
 
