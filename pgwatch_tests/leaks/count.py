@@ -19,7 +19,7 @@ from pgwatch_tests.leaks.any_rows import AnyRows, Sampled, with_samples
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.comparison import Comparison, Since
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Discovery, Table, discover, shown, without_ignored
+from pgwatch_tests.leaks.discover import Discovery, Identity, Table, discover, shown, without_ignored
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import PROVEN, Marker, markers
@@ -29,7 +29,6 @@ from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.version import in_words
 
-_IDENTITY = b"SELECT current_database()::text AS database, current_user::text AS role"
 _EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
 # What a name that isn't there any more, or not the same, leads to.
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
@@ -51,12 +50,6 @@ def scan(
 ) -> LeakReport:
     """Counts the marked rows of the database that `settings.dsn` names. See LeakScan."""
     return LeakScan(settings, progress, kinds, since).run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    database: str
-    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +131,10 @@ class LeakScan:
             session.open()
             escaping = pq.Escaping(session.connection.pgconn)
             try:
-                identity = session.fetch(_IDENTITY, _Identity)[0]
+                identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]
                 usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
                 comparison = None if self._since is None else Comparison(session, self._since)
-                discovery, untouched = self._discover(identity.role, ignores, comparison)
+                discovery, untouched = self._discover(identity, ignores, comparison)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
@@ -188,13 +181,17 @@ class LeakScan:
     def _any_rows(self) -> bool:
         return self._since is not None and self._since.any_rows
 
-    def _discover(self, role: str, ignores: Ignores, comparison: Comparison | None) -> tuple[Discovery, int]:
+    def _discover(
+        self, identity: Identity, ignores: Ignores, comparison: Comparison | None
+    ) -> tuple[Discovery, int]:
         """What to count in, and how many tables need no look."""
         if comparison is not None and self._any_rows:
-            return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
+            return comparison.divide(
+                without_ignored(comparison.discover(identity.role), ignores), identity.role
+            )
         with self._session.running():
-            discovery = discover(self._session.connection, role, ignores)
-        return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
+            discovery = discover(self._session.connection, identity, ignores)
+        return (discovery, 0) if comparison is None else comparison.divide(discovery, identity.role)
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
         """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""

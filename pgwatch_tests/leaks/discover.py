@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from psycopg import Connection, adapt
 from psycopg.abc import AdaptContext
@@ -123,9 +123,18 @@ def quoted(name: str, escaping: Escaping) -> bytes:
     return bytes(escaping.escape_identifier(name.encode("utf-8", errors="surrogateescape")))
 
 
-def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
-    """What there is to count in, in the order of names; `role` is who asks. Raises psycopg's errors."""
-    forms = _forms(connection)
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The row of queries/leak_identity.sql."""
+
+    database: str
+    role: str
+    types: list[int]
+
+
+def discover(connection: Connection[Row], identity: Identity, ignores: Ignores) -> Discovery:
+    """What there is to count in, in the order of names, for who asks. Raises psycopg's errors."""
+    role, forms = identity.role, _forms(connection, frozenset(identity.types))
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
         found = cursor.execute(queries.load("leak_columns"), {"types": list(forms)}).fetchall()
@@ -142,13 +151,11 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     return Discovery(tuple(tables), tuple(skipped), ignores.report())
 
 
-def _forms(connection: Connection[Row]) -> dict[int, Form]:
+def _forms(connection: Connection[Row], used: Set[int]) -> dict[int, Form]:
     """The types of columns, by oid, that hold strings."""
-    used = connection.execute(queries.load("leak_used_types")).fetchone()
-    types = set(cast(list[int], used[0])) if used else set()
-    if types <= _PLAIN_TYPES:
+    if used <= _PLAIN_TYPES:
         # As in most databases; to take the types apart would be half of a scan that an index serves.
-        return {type_: Leaf("string") for type_ in types & _STRING_TYPES}
+        return {type_: Leaf("string") for type_ in used & _STRING_TYPES}
     with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
         cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
         found = cursor.execute(queries.load("leak_types")).fetchall()
@@ -156,6 +163,14 @@ def _forms(connection: Connection[Row]) -> dict[int, Form]:
         type_: form(Place(tuple(row.steps), tuple(row.fields), Leaf(row.leaf, row.home)) for row in rows)
         for type_, rows in groupby(found, key=lambda row: row.type)
     }
+
+
+def identity(connection: Connection[Row]) -> Identity:
+    """Where a connection is, and as whom. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(Identity)) as cursor:
+        found = cursor.execute(queries.load("leak_identity")).fetchone()
+    assert found is not None
+    return found
 
 
 def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:

@@ -16,7 +16,7 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Table, discover, quoted, shown
+from pgwatch_tests.leaks.discover import Identity, Table, discover, quoted, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.index_model import (
     IndexOutcome,
@@ -80,11 +80,6 @@ class _Oid:
 @dataclass(frozen=True, slots=True)
 class _Ours:
     ours: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Role:
-    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +196,9 @@ class LeakIndexes:
 
     def _discovered(self) -> Sequence[Table]:
         with _catalogs():
-            role = self._session.fetch(b"SELECT current_user::text AS role", _Role)[0].role
+            identity = self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
             with self._session.running():
-                return discover(self._session.connection, role, Ignores(self._settings.ignore)).tables
+                return discover(self._session.connection, identity, Ignores(self._settings.ignore)).tables
 
     def _survey(self, tables: Sequence[str]) -> _Survey:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""

@@ -21,7 +21,7 @@ from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
 from pgwatch_tests.leaks.chunks import split
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.count import scan
-from pgwatch_tests.leaks.discover import discover
+from pgwatch_tests.leaks.discover import discover, identity
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers import markers
@@ -144,7 +144,7 @@ class _Bare:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
-            self._tables = discover(connection, "postgres", Ignores(())).tables
+            self._tables = discover(connection, identity(connection), Ignores(())).tables
             statements = Statements(pq.Escaping(connection.pgconn), markers(settings.markers))
             self._chunks = [statements.count(part) for part in split(self._tables)]
             self._single = [statements.count([table]) for table in self._tables]

@@ -15,7 +15,7 @@ from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.leaks import indexes as indexes_module
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import discover
+from pgwatch_tests.leaks.discover import discover, identity
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.index_model import IndexOutcome, IndexPlan, LeakIndex
 from pgwatch_tests.leaks.indexes import LeakIndexes
@@ -71,7 +71,7 @@ def make_users(owner: Connection[TupleRow], table: str = "users", number: int = 
 def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], details: bool) -> str:
     """How the server runs a scan's own statement, as JSON."""
     statements = Statements(pq.Escaping(owner.pgconn), markers(given))
-    tables = discover(owner, "postgres", Ignores(())).tables
+    tables = discover(owner, identity(owner), Ignores(())).tables
     statement = statements.details(tables) if details else statements.count(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()
     assert row is not None
