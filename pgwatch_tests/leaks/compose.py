@@ -111,7 +111,7 @@ class Statements:
 
     def _count(self, position: int, table: Table) -> bytes:
         counted = (
-            b"count(*) AS rows, 0::bigint AS before"
+            b"count(*) AS rows"
             if self._unseen is None
             # In FILTER, it is only asked of rows that match.
             else b"count(*) FILTER (WHERE %b) AS rows, count(*) FILTER (WHERE NOT %b) AS before"

@@ -140,7 +140,9 @@ def discover(connection: Connection[Row], identity: Identity, ignores: Ignores) 
         found = cursor.execute(queries.load("leak_columns"), {"types": list(forms)}).fetchall()
     tables: list[Table] = []
     skipped: list[Skipped] = []
-    for row in filter(None, (_without_ignored(row, ignores) for row in found)):
+    if ignores:
+        found = [row for row in (_without_ignored(row, ignores) for row in found) if row is not None]
+    for row in found:
         forbidden = _forbidden(row, role)
         if forbidden is not None:
             skipped.append(forbidden)

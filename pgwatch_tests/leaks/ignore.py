@@ -24,6 +24,9 @@ class Ignores:
         self._patterns = [_pattern(setting) for setting in self._settings]
         self._met: defaultdict[IgnoreSetting, set[tuple[str, str]]] = defaultdict(set)
 
+    def __bool__(self) -> bool:
+        return bool(self._settings)
+
     def ignored(self, schema: str, table: str, column: str) -> bool:
         """Whether a column isn't to be read. Remembers what was met."""
         found = False
