@@ -108,13 +108,16 @@ def what_was_left(dsn: str, directory: Path) -> tuple[list[tuple[Left, RowOrigin
         with connection.cursor(row_factory=class_row(Left)) as cursor:
             left = cursor.execute(_LEFT).fetchall()
         known = KnownTests(run.test for log in logs for run in log.runs)
-        times = {}
+        times: dict[int, int] = {}
+        logged: list[int] = []
         if now.has_commit_timestamps:
-            logged = [one.xid for log in logs for run in log.runs for one in run.transactions]
+            # As the command asks: of two commits in the same microsecond, one may be of another table.
+            marked = {row.table_oid for row in left if row.way != "unmarked"}
+            logged = Ladder(logs, now.identity, known, {}).logged_inserts(marked)
             xids = {"xids": [*logged, *(row.xmin for row in left)]}
             statement = queries.load("leak_commit_times").encode()
             times = {row[0]: row[1] for row in connection.execute(statement, xids)}
-    ladder = Ladder(logs, now.identity, known, times)
+    ladder = Ladder(logs, now.identity, known, {xid: times[xid] for xid in logged if xid in times})
     return [(row, origin(row, int(now.next_xid), times.get(row.xmin))) for row in left], ladder
 
 
