@@ -34,8 +34,8 @@ T = TypeVar("T")
 def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bool, read_only: bool) -> None:
     """Watch locks, sessions and leaks in the terminal.
 
-    While something is blocked, the server is polled every 0.25 s. Where stdout is no terminal, the same is
-    printed once as text. Keys: ? shows them, q leaves.
+    While something is blocked, the server is polled every 0.25 to 0.5 s. Where stdout is no terminal, the
+    same is printed once as text. Keys: ? shows them, q leaves.
     """
     settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, read_only=read_only))
     if once or not is_interactive():

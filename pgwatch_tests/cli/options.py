@@ -72,9 +72,9 @@ def settings(flags: Flags) -> Settings:
     _, ignored = normalise(resolved.dsn)
     if ignored:
         # Behind `password=`, a name may be a part of one with an `&` in it.
-        names = (
-            f"{len(ignored)} parameters" if "password=" in resolved.dsn.value else ", ".join(sorted(ignored))
-        )
+        names = ", ".join(sorted(ignored))
+        if "password=" in resolved.dsn.value:
+            names = f"{len(ignored)} parameter{'' if len(ignored) == 1 else 's'}"
         narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {names}")
     return resolved
 
