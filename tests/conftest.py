@@ -101,3 +101,16 @@ def connect(
 
     yield open_connection
     close_at_once(opened, server.dsn())
+
+
+@pytest.fixture
+def owner(connect: Connect) -> Connection[TupleRow]:
+    """A superuser's session in the test's database."""
+    return connect(autocommit=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A directory without any configuration of ours above it."""
+    (tmp_path / "pyproject.toml").touch()
+    return tmp_path

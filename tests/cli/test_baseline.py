@@ -15,12 +15,6 @@ from tests.cli.running import environment
 from tests.sessions import Connect, Database
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
 def pgwatch(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pgwatch_tests", *arguments],

@@ -28,13 +28,6 @@ def owner(connect: Connect) -> Connection[TupleRow]:
     return connection
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A directory without any configuration of ours above it."""
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
 def index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],

@@ -26,19 +26,6 @@ from tests.waiting import wait_until
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "leaks"]
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A directory without any configuration of ours above it."""
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
 def leaks(
     home: Path, *arguments: str, extra: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:

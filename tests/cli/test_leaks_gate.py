@@ -24,19 +24,6 @@ from tests.sessions import Connect, Database, MakeRole, drop_database
 from tests.waiting import wait_until
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A directory without any configuration of ours above it."""
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
-
-
 def test_what_the_gate_fails_on(owner: Connection[TupleRow], database: Database, home: Path) -> None:
     owner.execute("CREATE SCHEMA test_1717171717171_4711_x7f3")
 

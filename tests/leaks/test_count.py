@@ -11,13 +11,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import DEFAULT_MARKERS, MarkerSetting
 from pgwatch_tests.errors import ConfigurationError
 from tests.leaks.scanning import insert, make_string_type, rows, scanned
-from tests.sessions import Connect, Database
-
-
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
+from tests.sessions import Database
 
 
 @pytest.mark.parametrize("type_", ["text", "varchar", "varchar(60)", "char(60)", "name"])

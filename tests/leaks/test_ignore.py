@@ -17,12 +17,6 @@ from tests.leaks.scanning import reasons, rows, scanned
 from tests.sessions import Connect, Database, MakeRole
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
 def ignored(what: str, schema: str, table: str, column: str) -> bool:
     return Ignores([IgnoreSetting(what)]).ignored(schema, table, column)
 

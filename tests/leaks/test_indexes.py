@@ -26,12 +26,6 @@ from tests.sessions import Connect, Database, MakeRole
 RUN = MarkerSetting("run", "^run_[0-9]+$", regex=True)
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
 def planned(given: Settings, *tables: str, smallest_bytes: int = 0) -> IndexPlan:
     with LeakIndexes(given) as indexes:
         return indexes.plan(tables, smallest_bytes)

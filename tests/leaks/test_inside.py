@@ -12,15 +12,9 @@ from pgwatch_tests.config import DEFAULT_MARKERS, MarkerSetting
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.markers import markers
 from tests.leaks.scanning import insert, rows, scanned
-from tests.sessions import Connect, Database
+from tests.sessions import Database
 
 INSIDE = tuple(replace(marker, inside=True) for marker in DEFAULT_MARKERS)
-
-
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
 
 
 def found(

@@ -26,12 +26,6 @@ HOSTILE = 'a "b" %s %(x)s \'; -- \x1b[31m \u202e ü界'
 
 
 @pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
-@pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions count as soon as they are idle in a transaction."""
     monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)

@@ -23,12 +23,6 @@ from tests.sessions import Connect, Database, blocked
 from tests.waiting import wait_until
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
 def make_tables(owner: Connection[TupleRow], number: int) -> set[str]:
     """Tables with a leaked row each."""
     names = [f"t{i}" for i in range(number)]

@@ -31,12 +31,6 @@ NAME = "tests/test_booking.py::test_books"
 
 
 @pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
-@pytest.fixture
 def logs(tmp_path: Path) -> Path:
     """A directory for logs."""
     return tmp_path / "transactions"

@@ -9,13 +9,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.model import LeakReport, Skipped
 from tests.leaks.scanning import insert, only_skipped, reasons, rows, scanned
-from tests.sessions import Connect, Database, MakeRole
-
-
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
+from tests.sessions import Database, MakeRole
 
 
 @pytest.fixture

@@ -15,12 +15,6 @@ from tests.leaks.scanning import insert, reasons, rows
 from tests.sessions import Connect, Database, MakeRole, drop_database, unique_name
 
 
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
-
-
 def test_what_was_there_before_and_what_is_new(database: Database, owner: Connection[TupleRow]) -> None:
     owner.execute("CREATE TABLE old (id int PRIMARY KEY, n int)")
     owner.execute("CREATE TABLE same (id int)")

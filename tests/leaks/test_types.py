@@ -8,16 +8,10 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from tests.leaks.scanning import insert, make_string_type, reasons, rows, scanned
-from tests.sessions import Connect, Database, MakeRole
+from tests.sessions import Database, MakeRole
 
 MARK = "a@test.example.com"
 NEAR = "a@test.example.com.evil.org"
-
-
-@pytest.fixture
-def owner(connect: Connect) -> Connection[TupleRow]:
-    """A superuser's session in the test's database."""
-    return connect(autocommit=True)
 
 
 def fill(owner: Connection[TupleRow], table: str, type_: str, *values: str) -> None:
