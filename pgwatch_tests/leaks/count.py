@@ -134,7 +134,7 @@ class LeakScan:
                 identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]
                 usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
                 comparison = None if self._since is None else Comparison(session, self._since)
-                discovery, untouched = self._discover(identity, ignores, comparison)
+                discovery, untouched = self._discover(identity.role, ignores, comparison)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was checked: {_said(error)}"
@@ -181,17 +181,13 @@ class LeakScan:
     def _any_rows(self) -> bool:
         return self._since is not None and self._since.any_rows
 
-    def _discover(
-        self, identity: Identity, ignores: Ignores, comparison: Comparison | None
-    ) -> tuple[Discovery, int]:
+    def _discover(self, role: str, ignores: Ignores, comparison: Comparison | None) -> tuple[Discovery, int]:
         """What to count in, and how many tables need no look."""
         if comparison is not None and self._any_rows:
-            return comparison.divide(
-                without_ignored(comparison.discover(identity.role), ignores), identity.role
-            )
+            return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
         with self._session.running():
-            discovery = discover(self._session.connection, identity, ignores)
-        return (discovery, 0) if comparison is None else comparison.divide(discovery, identity.role)
+            discovery = discover(self._session.connection, role, ignores)
+        return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
         """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""

@@ -1,8 +1,8 @@
-"""Which tables to look at, and which can't be looked at: two statements on the catalogs."""
+"""Which tables to look at, and which can't be looked at: a few statements on the catalogs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
@@ -16,6 +16,7 @@ from pgwatch_tests import queries
 from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped
+from pgwatch_tests.leaks.partitions import Partition, below_roots
 from pgwatch_tests.server.connect import Row
 
 T = TypeVar("T")
@@ -23,12 +24,12 @@ T = TypeVar("T")
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 # From there as well: name, text, bpchar, varchar.
 _STRING_TYPES = frozenset({_NAME_OID, 25, 1042, 1043})
-# Those, and others with no string inside: bool, bytea, "char", int8, int2, int4, oid, tid, xid, cid, float4,
-# float8, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid.
-_PLAIN_TYPES = _STRING_TYPES | {
+# Those that are in most tables and have no string inside: bool, bytea, "char", int8, int2, int4, oid, tid,
+# xid, cid, float4, float8, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid.
+_PLAIN_TYPES = [
     *(16, 17, 18, 20, 21, 23, 26, 27, 28, 29, 700, 701),
     *(1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950),
-}
+]
 PARTITIONED = "partitioned table"
 KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
 
@@ -84,18 +85,19 @@ class _Found:
     schema: str
     table: str
     kind: str
+    is_partition: bool
     columns: list[str]
     types: list[int]
     readable: list[bool]
-    has_created_at: bool | None
+    has_created_at: bool
     schema_usage: bool | None
     row_security: bool
     owner_too: bool
     owner: str
-    has_foreign_partition: bool
-    relations: int
     pages: int
     indexes: int
+    below: Sequence[Partition] = ()
+    """What is read through it."""
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -129,41 +131,58 @@ class Identity:
 
     database: str
     role: str
-    types: list[int]
 
 
-def discover(connection: Connection[Row], identity: Identity, ignores: Ignores) -> Discovery:
-    """What there is to count in, in the order of names, for who asks. Raises psycopg's errors."""
-    role, forms = identity.role, _forms(connection, frozenset(identity.types))
+def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
+    """What there is to count in, in the order of names, for `role`. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
-        found = cursor.execute(queries.load("leak_columns"), {"types": list(forms)}).fetchall()
+        found = cursor.execute(queries.load("leak_columns"), {"plain": _PLAIN_TYPES}).fetchall()
+    if any(row.kind == "p" or row.is_partition for row in found):
+        found = _through_roots(connection, found)
+    forms = _forms(connection, found)
+    found = _kept(found, lambda row, place: row.types[place] in forms)
+    if ignores:
+        found = _kept(
+            found,
+            lambda row, place: (
+                not ignores.ignored(shown(row.schema), shown(row.table), shown(row.columns[place]))
+            ),
+        )
     tables: list[Table] = []
     skipped: list[Skipped] = []
-    if ignores:
-        found = [row for row in (_without_ignored(row, ignores) for row in found) if row is not None]
     for row in found:
         forbidden = _forbidden(row, role)
         if forbidden is not None:
             skipped.append(forbidden)
             continue
-        tables.append(_table(row, forms))
+        tables.append(_table(row, forms, ignores))
         if not all(row.readable):
             skipped.append(_unreadable_columns(row, role))
     return Discovery(tuple(tables), tuple(skipped), ignores.report())
 
 
-def _forms(connection: Connection[Row], used: Set[int]) -> dict[int, Form]:
+def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list[_Found]:
+    """With what is read through roots of partition trees as a part of these."""
+    with connection.cursor(row_factory=class_row(Partition)) as cursor:
+        partitions = cursor.execute(queries.load("leak_partitions")).fetchall()
+    below = below_roots(partitions, frozenset(row.oid for row in found))
+    parts = {partition.oid for inside in below.values() for partition in inside}
+    return [replace(row, below=below.get(row.oid, ())) for row in found if row.oid not in parts]
+
+
+def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Form]:
     """The types of columns, by oid, that hold strings."""
-    if used <= _PLAIN_TYPES:
+    used = {type_ for row in found for type_ in row.types}
+    if used <= _STRING_TYPES:
         # As in most databases; to take the types apart would be half of a scan that an index serves.
-        return {type_: Leaf("string") for type_ in used & _STRING_TYPES}
+        return dict.fromkeys(used, Leaf("string"))
     with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
         cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
-        found = cursor.execute(queries.load("leak_types")).fetchall()
+        places = cursor.execute(queries.load("leak_types")).fetchall()
     return {
         type_: form(Place(tuple(row.steps), tuple(row.fields), Leaf(row.leaf, row.home)) for row in rows)
-        for type_, rows in groupby(found, key=lambda row: row.type)
+        for type_, rows in groupby(places, key=lambda row: row.type)
     }
 
 
@@ -183,21 +202,26 @@ def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
     return replace(discovery, tables=tables, ignored=ignores.report())
 
 
-def _without_ignored(row: _Found, ignores: Ignores) -> _Found | None:
-    names = shown(row.schema), shown(row.table)
-    kept = [place for place, name in enumerate(row.columns) if not ignores.ignored(*names, shown(name))]
-    if not kept:
-        return None
-    return replace(
-        row,
-        columns=[row.columns[place] for place in kept],
-        types=[row.types[place] for place in kept],
-        readable=[row.readable[place] for place in kept],
-        has_created_at=row.has_created_at and not ignores.ignored(*names, "created_at"),
-    )
+def _kept(found: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list[_Found]:
+    """With the columns, by their place, that are wanted; without the tables that have none."""
+    kept = []
+    for row in found:
+        places = [place for place in range(len(row.columns)) if wanted(row, place)]
+        if len(places) == len(row.columns):
+            kept.append(row)
+        elif places:
+            kept.append(
+                replace(
+                    row,
+                    columns=[row.columns[place] for place in places],
+                    types=[row.types[place] for place in places],
+                    readable=[row.readable[place] for place in places],
+                )
+            )
+    return kept
 
 
-def _table(row: _Found, forms: Mapping[int, Form]) -> Table:
+def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
     columns = [
         (name, forms[type_])
         for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
@@ -209,10 +233,11 @@ def _table(row: _Found, forms: Mapping[int, Form]) -> Table:
         name=row.table,
         kind=KINDS[row.kind],
         columns=tuple(name for name, _ in columns),
-        has_created_at=bool(row.has_created_at),
-        relations=row.relations,
-        pages=row.pages,
-        indexes=row.indexes,
+        has_created_at=row.has_created_at
+        and not ignores.ignored(shown(row.schema), shown(row.table), "created_at"),
+        relations=1 + len(row.below),
+        pages=row.pages + sum(partition.pages for partition in row.below),
+        indexes=row.indexes + sum(partition.indexes for partition in row.below),
         forms=tuple((name, form) for name, form in columns if not _is_string(form)),
     )
 
@@ -225,7 +250,7 @@ def _forbidden(row: _Found, role: str) -> Skipped | None:
     """Why nothing at all may be read of a table, and what would help; None if something may."""
     if row.kind == "f":
         return _skipped(row, "foreign table: not checked", "check the server that it stands for")
-    if row.has_foreign_partition:
+    if any(partition.is_foreign for partition in row.below):
         return _skipped(row, "foreign partitions: not checked", "check the servers that they stand for")
     # `schema_usage` is NULL if the schema is gone by now.
     missing = [] if row.schema_usage is not False else [f"USAGE ON SCHEMA {_quoted_for_people(row.schema)}"]

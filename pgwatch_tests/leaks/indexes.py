@@ -198,7 +198,9 @@ class LeakIndexes:
         with _catalogs():
             identity = self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
             with self._session.running():
-                return discover(self._session.connection, identity, Ignores(self._settings.ignore)).tables
+                return discover(
+                    self._session.connection, identity.role, Ignores(self._settings.ignore)
+                ).tables
 
     def _survey(self, tables: Sequence[str]) -> _Survey:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""

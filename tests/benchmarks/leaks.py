@@ -144,7 +144,7 @@ class _Bare:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
-            self._tables = discover(connection, identity(connection), Ignores(())).tables
+            self._tables = discover(connection, identity(connection).role, Ignores(())).tables
             statements = Statements(pq.Escaping(connection.pgconn), markers(settings.markers))
             self._chunks = [statements.count(part) for part in split(self._tables)]
             self._single = [statements.count([table]) for table in self._tables]

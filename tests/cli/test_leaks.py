@@ -172,7 +172,10 @@ def test_markers_that_cant_be_used(
 
 
 def test_locked_catalogs_are_no_verdict(database: Database, connect: Connect, home: Path) -> None:
-    connect().execute("LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
+    locker = connect()
+    locker.execute("CREATE TABLE tree (c text) PARTITION BY LIST (c)")
+    locker.commit()
+    locker.execute("LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
 
     run = leaks(home, "--dsn", database.dsn)
 

@@ -65,7 +65,7 @@ def make_users(owner: Connection[TupleRow], table: str = "users", number: int = 
 def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], details: bool) -> str:
     """How the server runs a scan's own statement, as JSON."""
     statements = Statements(pq.Escaping(owner.pgconn), markers(given))
-    tables = discover(owner, identity(owner), Ignores(())).tables
+    tables = discover(owner, identity(owner).role, Ignores(())).tables
     statement = statements.details(tables) if details else statements.count(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()
     assert row is not None

@@ -253,6 +253,7 @@ def test_the_count_stands_without_details(
 
 def test_locked_catalogs(owner: Connection[TupleRow], database: Database, connect: Connect) -> None:
     make_tables(owner, 1)
+    owner.execute("CREATE TABLE tree (c text) PARTITION BY LIST (c)")
     connect().execute("LOCK TABLE pg_catalog.pg_inherits IN ACCESS EXCLUSIVE MODE")
 
     with pytest.raises(NotCheckedError, match="catalogs can't be read, so nothing was checked: "):

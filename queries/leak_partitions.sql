@@ -1,0 +1,23 @@
+-- Which tables are read through the root of a partition tree, and how large are they?
+--
+-- One row a partition, at any level, with the table right above it.
+WITH before_14 AS (
+    -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
+    SELECT false AS inhdetachpending
+)
+SELECT oid, parent, is_foreign, pages, indexes
+FROM before_14
+CROSS JOIN LATERAL (
+    SELECT inhrelid::bigint AS oid,
+           inhparent::bigint AS parent,
+           relkind = 'f' AS is_foreign,
+           -- Before the first vacuum, a guess from the rows that were counted on the way in.
+           (CASE WHEN relpages > 0 THEN relpages
+                 ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid) / 100 END)::bigint AS pages,
+           (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = inhrelid) AS indexes,
+           inhdetachpending
+    FROM pg_catalog.pg_inherits
+    JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition AND relkind IN ('r', 'p', 'f')
+) AS link
+-- A partition whose DETACH CONCURRENTLY was cut off isn't read through its root any more.
+WHERE NOT link.inhdetachpending;
