@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pgwatch_tests import durations
 from pgwatch_tests.errors import ConfigurationError
 
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
@@ -76,6 +77,10 @@ class Settings:
     """Only look: no session is cancelled or ended, nothing is rolled back."""
     test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
     """Globs for the schemas that tests make: one that is still there after them is a leftover."""
+    test_databases: tuple[str, ...] = ()
+    """Globs for databases that may be swept besides those whose name or comment says so (server.guard)."""
+    min_age_s: float = 600.0
+    """How old test data must be for a sweep to remove it."""
     transactions: Path | None = None
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
@@ -103,8 +108,9 @@ _SECONDS = {
     "lock_timeout": "lock_timeout_s",
     "count_timeout": "count_timeout_s",
 }
+_GLOBS = ("test_schemas", "test_databases")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "ignore", "read_only", "test_schemas", "transactions", *_SECONDS)
+_KEYS = ("dsn", "markers", "ignore", "read_only", *_GLOBS, "min_age", "transactions", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -128,7 +134,9 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         markers=_markers(flags, environ, table, path),
         ignore=_ignore(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
-        test_schemas=_test_schemas(environ, table, path),
+        test_schemas=_globs("test_schemas", DEFAULT_TEST_SCHEMAS, environ, table, path),
+        test_databases=_globs("test_databases", (), environ, table, path),
+        min_age_s=_min_age_s(environ, table, path),
         transactions=_transactions(flags, environ, table, path),
         tests=flags.tests,
         **seconds,
@@ -187,13 +195,32 @@ def _read_only(flags: Flags, environ: Mapping[str, str], table: Mapping[str, obj
     return value
 
 
-def _test_schemas(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> tuple[str, ...]:
-    if environ.get("PGWATCH_TEST_SCHEMAS"):
-        return tuple(environ["PGWATCH_TEST_SCHEMAS"].split())
-    value = table.get("test_schemas", list(DEFAULT_TEST_SCHEMAS))
+def _globs(
+    key: str,
+    default: tuple[str, ...],
+    environ: Mapping[str, str],
+    table: Mapping[str, object],
+    path: Path,
+) -> tuple[str, ...]:
+    variable = f"PGWATCH_{key.upper()}"
+    if environ.get(variable):
+        return tuple(environ[variable].split())
+    value = table.get(key, list(default))
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ConfigurationError(f"test_schemas in {path} must be a list of names or globs such as 'test_*'")
+        raise ConfigurationError(f"{key} in {path} must be a list of names or globs such as 'test_*'")
     return tuple(value)
+
+
+def _min_age_s(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> float:
+    value, where = table.get("min_age", "10m"), f"min_age in {path}"
+    if environ.get("PGWATCH_MIN_AGE"):
+        value, where = environ["PGWATCH_MIN_AGE"], "PGWATCH_MIN_AGE"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigurationError(f"{where} must be a duration such as '10m', not {value!r}")
+    try:
+        return durations.parse(str(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
 
 
 def _transactions(

@@ -5,6 +5,7 @@ DESIGN §6: what counts is the server that answers, not a variable that says whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -24,10 +25,10 @@ class DatabaseFacts:
     """Whether its sessions are read-only unless they say otherwise."""
 
 
-def refusal(facts: DatabaseFacts, *, any_database: bool = False) -> str | None:
+def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Sequence[str] = ()) -> str | None:
     """Why nothing may be changed there, in a sentence; None if it may.
 
-    `any_database` lets every name pass, except those of PostgreSQL's own databases.
+    `any_database` lets every name pass, `patterns` those that fit; but none of PostgreSQL's own databases.
     """
     name = facts.database
     if facts.is_standby:
@@ -36,7 +37,8 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False) -> str | None:
         return f"nothing is changed in {name!r}: it is read-only (default_transaction_read_only is on)"
     if name == "postgres" or name.startswith("template"):
         return f"nothing is changed in {name!r}: it is the server's own"
-    if any_database or looks_like_tests(name, facts.comment):
+    named = any(fnmatchcase(name, pattern) for pattern in patterns)
+    if any_database or named or looks_like_tests(name, facts.comment):
         return None
     return (
         f"nothing is changed in {name!r}: it doesn't look like a test database ({', '.join(PATTERNS)}), "

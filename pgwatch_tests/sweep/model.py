@@ -1,0 +1,180 @@
+"""What a sweep is asked for, what it would do, and what it did: frozen values, no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+SweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
+DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "prepared")
+"""What is swept unless said otherwise: a session is only ended if that is asked for."""
+
+KeptReason = Literal[
+    "too_young",
+    "age_unknown",
+    "in_future",
+    "run_alive",
+    "locked",
+    "changed",
+    "shared_with_real_data",
+    "refused",
+    "no_index",
+    "not_checked",
+    "recreated",
+    "in_use",
+    "interrupted",
+]
+"""Why something stays:
+
+- `too_young`: not as old as asked for; `age_unknown`: nothing tells; `in_future`: so a clock is wrong
+- `run_alive`: the run, or the owner, that it belongs to lives; `in_use`: somebody is connected to it
+- `locked`, `changed`: somebody else works on it just now
+- `shared_with_real_data`: rows that bear no marker would have to go too
+- `refused`: the server, or a rule or trigger of its user, doesn't let it go
+- `no_index`: it would take too long without an index that `detail` names
+- `not_checked`: what depends on it can't be read
+- `recreated`: it was deleted, and is there again
+- `interrupted`: the sweep was told to end before its turn came
+"""
+WAITING: frozenset[KeptReason] = frozenset(
+    {"too_young", "run_alive", "locked", "changed", "in_use", "interrupted"}
+)
+"""The reasons that pass by themselves: a later sweep removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """What to remove. Durations are seconds."""
+
+    kinds: tuple[SweepKind, ...] = DEFAULT_SWEEP_KINDS
+    dry_run: bool = True
+    min_age_s: float = 600.0
+    """With 0, no age is asked for; but what is stamped in the future stays all the same."""
+    max_rows: int | None = None
+    """Nothing is removed if there are more rows to be removed than this."""
+    run: str | None = None
+    """Only rows of the run with this id (see `sweep.leases`)."""
+    test: str | None = None
+    """Only rows of the test with this id: those whose values carry its hash (see `leaks.attribute.token`)."""
+    clusters_at_once: int = 500
+    """At most so many clusters of rows in one transaction."""
+    patience_s: float = 60.0
+    """Tables for which it would take longer, for want of an index, are left alone."""
+    temp_index: bool = False
+    """Make such indexes, and drop them at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Rows of one table: those that bear a marker, and those that depend on such rows."""
+
+    schema: str
+    table: str
+    marked: int
+    dependent: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.marked + self.dependent
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows of one table that stay, and why. `table` and `schema` may be empty if it is about none alone."""
+
+    schema: str
+    table: str
+    rows: int
+    reason: KeptReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A schema, database, session or prepared transaction that was left behind.
+
+    `removed` is also true in a dry run, of what would be. `age_s` is in seconds, None where nothing tells.
+    """
+
+    kind: SweepKind
+    name: str
+    removed: bool
+    reason: KeptReason | None = None
+    """Why it stays; None if it doesn't."""
+    detail: str = ""
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """One sweep of one database, dry or not. Durations are seconds."""
+
+    started_at: datetime
+    server_version: str
+    database: str
+    dry_run: bool
+    kinds: tuple[SweepKind, ...]
+    markers: tuple[str, ...]
+    min_age_s: float
+    planned: tuple[TableRows, ...]
+    """What may go, by table; when it isn't a dry run, what was about to be deleted."""
+    deleted: tuple[TableRows, ...]
+    """Empty in a dry run."""
+    kept: tuple[Kept, ...]
+    orphans: tuple[Orphan, ...]
+    not_checked: tuple[str, ...]
+    """What couldn't be looked at, a sentence each, with what would help."""
+    passes: int
+    duration_s: float
+    longest_transaction_s: float
+    interrupted: bool = False
+    """Whether it was told to end before it was done."""
+    error: str = ""
+    """Why it ended early, if something went wrong; what is above is true all the same."""
+
+    @property
+    def planned_rows(self) -> int:
+        """Of all tables."""
+        return sum(table.total for table in self.planned)
+
+    @property
+    def deleted_rows(self) -> int:
+        """Of all tables."""
+        return sum(table.total for table in self.deleted)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that may ever go is gone, or would be: nothing is refused, nothing wasn't checked."""
+        reasons = {kept.reason for kept in self.kept} | {orphan.reason for orphan in self.orphans}
+        return not self.not_checked and not self.error and reasons <= {None, *WAITING}
+
+
+@dataclass(frozen=True, slots=True)
+class NotSwept:
+    """A database that was named but not swept: it isn't one of tests, can't be reached, is being swept."""
+
+    database: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepsOfDatabases:
+    """Sweeps of several databases of one server."""
+
+    started_at: datetime
+    sweeps: tuple[SweepReport, ...]
+    not_swept: tuple[NotSwept, ...]
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepProgress:
+    """How far a sweep is. `share_done`, 0 to 1, is of the rows' part."""
+
+    clusters_done: int
+    clusters: int
+    rows: int
+    """Deleted so far, or counted in a dry run."""
+    share_done: float

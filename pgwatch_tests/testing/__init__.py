@@ -1,0 +1,1 @@
+"""For authors of tests: what keeps their data apart, and alive while they run."""
