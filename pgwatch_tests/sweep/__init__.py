@@ -1,1 +1,1 @@
-"""Removes what tests left behind and nothing else: rows in foreign-key order, schemas, databases, sessions."""
+"""Removes what tests left behind, and nothing else: rows, schemas, databases, prepared transactions …."""
