@@ -8,7 +8,7 @@ import pytest
 from pgwatch_tests.config import Dsn, Flags, load
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.job_settings import JobAction, JobSetting, JobSweepKind
-from pgwatch_tests.record.sweep_history import Action
+from pgwatch_tests.sweep.history_model import Action
 from pgwatch_tests.sweep.model import SweepKind
 
 

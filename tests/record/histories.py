@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.record.sweep_history import HistoryEntry
+from pgwatch_tests.sweep.history_model import HistoryEntry
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
 
 BEGIN = datetime(2026, 11, 1, 2, 30, 0, 123456, UTC)

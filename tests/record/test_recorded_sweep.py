@@ -12,7 +12,8 @@ from pgwatch_tests.config import MarkerSetting
 from pgwatch_tests.errors import BeingSweptError, CannotConnectError, RefusedError
 from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.record.recorded_sweep import Origin, Recorder
-from pgwatch_tests.record.sweep_history import History, HistoryEntry
+from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.sweep.history_model import HistoryEntry
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from tests.record.histories import BEGIN, report, settings
 

@@ -18,7 +18,8 @@ from pgwatch_tests.errors import HistoryError, HistoryUnreachableError
 from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.record import store
-from pgwatch_tests.record.sweep_history import History, HistoryEntry
+from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.sweep.history_model import HistoryEntry
 from tests.cli.running import environment
 from tests.record.histories import entry, report, settings
 from tests.sessions import Connect, Database, MakeRole
