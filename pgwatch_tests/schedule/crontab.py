@@ -39,8 +39,8 @@ def trigger(job: JobSetting) -> BaseTrigger:
 
 def when(job: JobSetting) -> str:
     """`every 15 min`, `30 2 * * * (Europe/Berlin)`, `30 2 * * * (local time)`."""
-    if job.cron is None:
-        return f"every {durations.in_words(job.every_s)}"
+    if job.every_s is not None:
+        return f"every {durations.in_words(job.every_s).replace('.0 s', ' s')}"
     return f"{job.cron} ({job.timezone or 'local time'})"
 
 

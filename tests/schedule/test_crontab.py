@@ -118,5 +118,6 @@ def test_what_is_no_time(line: str, words: str) -> None:
 
 def test_in_words() -> None:
     assert when(JobSetting("x", "x", every_s=900.0)) == "every 15 min"
+    assert when(JobSetting("x", "x", every_s=1.0)) == "every 1 s"
     assert when(JobSetting("x", "x", cron="0 2 * * *")) == "0 2 * * * (local time)"
     assert when(JobSetting("x", "x", cron="0 2 * * *", timezone="UTC")) == "0 2 * * * (UTC)"
