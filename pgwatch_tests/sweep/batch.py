@@ -8,14 +8,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.clusters import MARKED, SWEPT, Clusters, Judged, Rules
+from pgwatch_tests.sweep.clusters import Clusters, Judged, Lock, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
+from pgwatch_tests.sweep.seeds import Seed
 
-SeedsByLeaf = Mapping[int, Sequence[str]]
+SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
+"""Marked rows, by leaf and tid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Batches:
     def look(self, seeds: SeedsByLeaf) -> BatchOutcome:
         """Judges the clusters of some seeds as they are just now, without locks."""
         begun = time.monotonic()
-        clusters, vanished = self._grown(seeds, lock=False)
+        clusters, vanished = self._grown(seeds, "nothing")
         return self._outcome(clusters, clusters.judged(), vanished, begun)
 
     def sweep(self, seeds: SeedsByLeaf, refused: Mapping[int, Mapping[str, Refusal]]) -> BatchOutcome:
@@ -60,31 +63,48 @@ class Batches:
         `refused` are rows, by leaf and tid, that can't be deleted, as was seen before. Raises
         DeleteFailedError; what couldn't be deleted though the server didn't mind is refused then.
         """
+        # To lock a row costs as much as to delete it. Where nothing can come to refer to it, that only
+        # matters if somebody else works on it, which DELETE runs into as well.
+        try:
+            outcome = self._attempt(seeds, refused, "parents")
+        except DeleteFailedError as failure:
+            if not isinstance(failure.error, errors.LockNotAvailable):
+                raise
+            outcome = None
         for _ in range(len(self._rules.graph.order) + 1):
-            begun = time.monotonic()
-            with self._transaction():
-                clusters, vanished = self._grown(seeds, lock=True)
-                for leaf, rows in refused.items():
-                    for tid, refusal in rows.items():
-                        clusters.block(leaf, tid, refusal)
-                judged = clusters.judged()
-                survivors = self._delete(judged)
-                if not survivors:
-                    self._session.execute(b"COMMIT")
-                    return self._outcome(clusters, judged, vanished, begun)
-            refused = _with(refused, survivors)
+            if isinstance(outcome, BatchOutcome):
+                return outcome
+            refused = refused if outcome is None else _with(refused, outcome)
+            outcome = self._attempt(seeds, refused, "all")
         raise AssertionError("rows that were refused are judged as if they weren't")
 
-    def _grown(self, seeds: SeedsByLeaf, *, lock: bool) -> tuple[Clusters, int]:
-        clusters = Clusters(self._rules, self._rows, lock=lock)
+    def _attempt(
+        self, seeds: SeedsByLeaf, refused: Mapping[int, Mapping[str, Refusal]], lock: Lock
+    ) -> BatchOutcome | dict[int, dict[str, Refusal]] | None:
+        """What came of it; else the rows that a DELETE didn't delete, or None if those may be somebody's."""
+        begun = time.monotonic()
+        with self._transaction():
+            clusters, vanished = self._grown(seeds, lock)
+            for leaf, rows in refused.items():
+                for tid, refusal in rows.items():
+                    clusters.block(leaf, tid, refusal)
+            judged = clusters.judged()
+            survivors = self._delete(judged)
+            if not survivors:
+                self._session.execute(b"COMMIT")
+                return self._outcome(clusters, judged, vanished, begun)
+        return None if lock == "parents" else survivors
+
+    def _grown(self, seeds: SeedsByLeaf, lock: Lock) -> tuple[Clusters, int]:
+        clusters = Clusters(self._rules, self._rows, lock)
         vanished = 0
-        for leaf, tids in seeds.items():
-            if leaf in self._rules.unseen:
-                clusters.grow(leaf, dict.fromkeys(tids, MARKED | SWEPT))
-                continue
-            fresh = self._rows.fresh(leaf, tids)
-            vanished += len(tids) - len(fresh)
-            clusters.grow(leaf, fresh)
+        for leaf, read in seeds.items():
+            there = read
+            if leaf not in self._rules.unseen:
+                versions = self._rows.versions(leaf, list(read))
+                there = {tid: seed for tid, seed in read.items() if versions.get(tid) == seed.xmin}
+                vanished += len(read) - len(there)
+            clusters.grow(leaf, {tid: seed.flags for tid, seed in there.items()})
         return clusters, vanished
 
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from operator import eq
+from typing import Literal, Protocol
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
 from pgwatch_tests.sweep.model import KeptReason
@@ -49,16 +50,22 @@ _OF_OTHERS = Refusal("shared_with_real_data", "rows of another run or test refer
 LOCKED = Refusal("locked", "somebody else works on it")
 
 
+ChildRow = tuple[int, int, str, int]
+"""The place of a row in what was asked about, and one that it leads to: leaf, tid, flags."""
+
+
+Lock = Literal["nothing", "parents", "all"]
+"""Which rows to lock: none; those that others may come to refer to; all."""
+
+
 class Rows(Protocol):
     """What is asked of a database; `tids` are of rows of one leaf."""
 
-    def children(
-        self, key: ForeignKey, leaf: int, tids: Sequence[str]
-    ) -> Iterable[tuple[int, int, str, int]]:
-        """The rows that refer to these by the key: place of the one referred to, leaf, tid, flags."""
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+        """The rows that refer to these by the key; the place is that of the one referred to."""
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[tuple[int, int, str, int]]:
-        """The rows that these refer to by the key: place of the one that refers, leaf, tid, flags."""
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+        """The rows that these refer to by the key; the place is that of the one that refers."""
 
     def not_locked(self, leaf: int, tids: Sequence[str]) -> Collection[str]:
         """Locks the rows, without waiting. Returns those that couldn't be."""
@@ -123,16 +130,16 @@ class Judged:
 class Clusters:
     """The clusters that some marked rows are in. Without locks, nothing keeps them from changing."""
 
-    def __init__(self, rules: Rules, rows: Rows, *, lock: bool) -> None:
+    def __init__(self, rules: Rules, rows: Rows, lock: Lock) -> None:
         self._rules = rules
         self._rows = rows
         self._lock = lock
-        self._leaf: list[int] = []
         self._tid: list[str] = []
         self._flags: list[int] = []
         self._up: list[int] = []
         """A forest of rows: those with the same root belong together."""
         self._known: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        self._marked: Counter[int] = Counter()
         self._seeds: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
         self._pending: defaultdict[int, list[int]] = defaultdict(list)
@@ -161,45 +168,66 @@ class Clusters:
 
     def judged(self) -> Judged:
         """Which of them may go."""
+        why = self._reasons()
+        going: dict[int, Sequence[str]] = {}
+        marked: Counter[int] = Counter()
+        dependent: Counter[int] = Counter()
+        kept: Counter[tuple[int, Refusal]] = Counter()
+        for leaf, known in self._known.items():
+            tids: Sequence[str] = list(known)
+            bearing = self._marked[leaf]
+            if why:
+                tids, bearing = self._unblocked(leaf, why, kept)
+            if tids:
+                going[leaf] = tids
+                marked[leaf] = bearing
+                dependent[leaf] = len(tids) - bearing
+        roots = sum(map(eq, self._up, range(len(self._up))))
+        return Judged(going, +marked, +dependent, kept, roots - len(why))
+
+    def _reasons(self) -> dict[int, Refusal]:
+        """Why clusters, by their root, stay."""
         why: dict[int, Refusal] = {}
         for node, refusal in self._blocked.items():
             root = self._root(node)
             before = why.get(root)
             if before is None or _urgency(refusal) < _urgency(before):
                 why[root] = refusal
-        going: defaultdict[int, list[str]] = defaultdict(list)
-        marked: Counter[int] = Counter()
-        dependent: Counter[int] = Counter()
-        kept: Counter[tuple[int, Refusal]] = Counter()
-        roots: set[int] = set()
-        for node, leaf in enumerate(self._leaf):
-            root = self._root(node)
-            if root in why:
-                kept[leaf, why[root]] += 1
-                continue
-            roots.add(root)
-            going[leaf].append(self._tid[node])
-            if self._flags[node] & MARKED:
-                marked[leaf] += 1
+        return why
+
+    def _unblocked(
+        self, leaf: int, why: Mapping[int, Refusal], kept: Counter[tuple[int, Refusal]]
+    ) -> tuple[list[str], int]:
+        """The rows of a leaf that may go, and how many of them are marked; counts the others."""
+        tids, marked = [], 0
+        for tid, node in self._known[leaf].items():
+            refusal = why.get(self._root(node))
+            if refusal is not None:
+                kept[leaf, refusal] += 1
             else:
-                dependent[leaf] += 1
-        return Judged(going, marked, dependent, kept, len(roots))
+                tids.append(tid)
+                marked += self._flags[node] & MARKED
+        return tids, marked
 
     def _add(self, leaf: int, tid: str, flags: int) -> int:
         known = self._known[leaf]
         node = known.get(tid)
         if node is None:
-            node = known[tid] = len(self._leaf)
-            self._leaf.append(leaf)
+            node = known[tid] = len(self._up)
+            self._up.append(node)
             self._tid.append(tid)
             self._flags.append(flags)
-            self._up.append(node)
             self._pending[leaf].append(node)
-            if flags & _BLOCKING:
-                self._block(node, next(refusal for bit, refusal in _BLOCKS if flags & bit))
-            if flags & (MARKED | SWEPT) == MARKED:
-                self._block(node, _OF_OTHERS)
+            if flags:
+                self._heed(leaf, node, flags)
         return node
+
+    def _heed(self, leaf: int, node: int, flags: int) -> None:
+        self._marked[leaf] += flags & MARKED
+        if flags & _BLOCKING:
+            self._block(node, next(refusal for bit, refusal in _BLOCKS if flags & bit))
+        if flags & (MARKED | SWEPT) == MARKED:
+            self._block(node, _OF_OTHERS)
 
     def _root(self, node: int) -> int:
         up = self._up
@@ -227,14 +255,15 @@ class Clusters:
         if leaf in rules.unseen:
             return
         tids = [self._tid[node] for node in nodes]
-        if self._lock and refused is None:
-            self._take(leaf, nodes, tids)
-        for key in rules.graph.referring_to(leaf):
+        referring = rules.graph.referring_to(leaf)
+        if refused is None and (self._lock == "all" or (self._lock == "parents" and referring)):
+            self._take(leaf, tids)
+        for key in referring:
             if key.oid in rules.skipped:
                 continue
             if key.takes_along:
                 self._descend(key, leaf, nodes, tids)
-            elif self._lock and refused is None:
+            elif self._lock != "nothing" and refused is None:
                 for place in self._rows.hold_referring(key, leaf, tids):
                     self._block(nodes[place], LOCKED)
         # A marked row is climbed from in any case: what it belongs to may have moved since it was read.
@@ -242,7 +271,7 @@ class Clusters:
         if climbing:
             self._climb(leaf, climbing)
 
-    def _take(self, leaf: int, nodes: list[int], tids: list[str]) -> None:
+    def _take(self, leaf: int, tids: list[str]) -> None:
         missing = self._rows.not_locked(leaf, tids)
         if missing:
             known = self._known[leaf]
@@ -250,20 +279,30 @@ class Clusters:
                 self._block(known[tid], LOCKED)
 
     def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[str]) -> None:
-        bearing, cascades = self._rules.bearing, key.on_delete == "c"
-        up, known = self._up, self._known
+        # For each of what may be a million rows: no call, as long as nothing is special about one.
+        up, all_tids, all_flags = self._up, self._tid, self._flags
+        at = -1
         for place, child_leaf, tid, flags in self._rows.children(key, leaf, tids):
-            parent = nodes[place]
-            if not flags & MARKED and not cascades and child_leaf in bearing:
-                self._block(parent, self._shared(child_leaf))
-                continue
-            node = known[child_leaf].get(tid)
-            if node is None:
-                node = self._add(child_leaf, tid, flags)
-                # Alone up to now, so nothing has to be looked up.
-                up[node] = parent
+            if child_leaf != at:
+                at, known, pending = child_leaf, self._known[child_leaf], self._pending[child_leaf]
+                only_marked = key.on_delete != "c" and child_leaf in self._rules.bearing
+            if only_marked and not flags & MARKED:
+                self._block(nodes[place], self._shared(child_leaf))
+            elif (node := known.get(tid)) is not None:
+                self._join(nodes[place], node)
             else:
-                self._join(parent, node)
+                node = known[tid] = len(up)
+                up.append(nodes[place])
+                all_tids.append(tid)
+                all_flags.append(flags)
+                pending.append(node)
+                if flags:
+                    self._heed(child_leaf, node, flags)
+        self._forget_empty()
+
+    def _forget_empty(self) -> None:
+        for leaf in [leaf for leaf, nodes in self._pending.items() if not nodes]:
+            del self._pending[leaf]
 
     def _climb(self, leaf: int, nodes: list[int]) -> None:
         """Adds the marked rows further up that would take these along."""

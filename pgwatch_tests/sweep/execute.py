@@ -16,10 +16,10 @@ from pgwatch_tests.sweep.batch import Batches, BatchOutcome, DeleteFailedError
 from pgwatch_tests.sweep.clusters import LOCKED, Judged, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-from pgwatch_tests.sweep.seeds import Seeds
+from pgwatch_tests.sweep.seeds import Seed, Seeds
 
-Seed = tuple[int, str]
-"""The leaf and the tid of a marked row."""
+Part = Sequence[tuple[int, str, Seed]]
+"""Some marked rows: leaf and tid."""
 Told = Callable[[int, int], None]
 """Told how many seeds are done, and how many rows went."""
 
@@ -109,23 +109,24 @@ class Execution:
     def _through(
         self,
         seeds: Seeds,
-        work: Callable[[Sequence[Seed]], float],
+        work: Callable[[Part], float],
         next_size: Callable[[tuple[int, float]], int],
         size: int,
     ) -> Tally:
         done = 0
         for leaf in self._parents_first(seeds):
-            waiting = list(seeds.rows[leaf])
+            waiting = list(seeds.rows[leaf].items())
             place = 0
             while place < len(waiting):
                 if self._stopped():
-                    self._interrupted(leaf, waiting[place:])
+                    self._interrupted(leaf, [tid for tid, _ in waiting[place:]])
                     break
                 seen = self._seen[leaf]
-                batch: list[Seed] = []
+                batch: list[tuple[int, str, Seed]] = []
                 while place < len(waiting) and len(batch) < size:
-                    if waiting[place] not in seen:
-                        batch.append((leaf, waiting[place]))
+                    tid, seed = waiting[place]
+                    if tid not in seen:
+                        batch.append((leaf, tid, seed))
                     place += 1
                 if batch:
                     duration_s = work(batch)
@@ -149,12 +150,12 @@ class Execution:
         if left:
             self.tally.kept[leaf, Refusal("interrupted", "")] += left
 
-    def _look(self, batch: Sequence[Seed]) -> float:
+    def _look(self, batch: Part) -> float:
         outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(batch))
         self._absorb(outcome)
         return outcome.duration_s
 
-    def _sweep(self, batch: Sequence[Seed]) -> float:
+    def _sweep(self, batch: Part) -> float:
         """Returns how long the longest transaction of it took."""
         longest_s = 0.0
         parts = [batch]
@@ -182,9 +183,7 @@ class Execution:
         for leaf, tids in outcome.seen.items():
             self._seen[leaf].update(tids)
 
-    def _after(
-        self, part: Sequence[Seed], error: psycopg.Error, leaves: frozenset[int]
-    ) -> Sequence[Sequence[Seed]]:
+    def _after(self, part: Part, error: psycopg.Error, leaves: frozenset[int]) -> Sequence[Part]:
         """What to try again after nothing was done; what is hopeless is counted as kept."""
         if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
             return [part]
@@ -227,8 +226,8 @@ class Execution:
         return bool(news & self._rules.reached)
 
 
-def _by_leaf(batch: Sequence[Seed]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for leaf, tid in batch:
-        found.setdefault(leaf, []).append(tid)
+def _by_leaf(part: Part) -> dict[int, dict[str, Seed]]:
+    found: dict[int, dict[str, Seed]] = {}
+    for leaf, tid, seed in part:
+        found.setdefault(leaf, {})[tid] = seed
     return found

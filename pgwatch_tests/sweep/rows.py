@@ -25,12 +25,12 @@ from pgwatch_tests.sweep.flagging import Flags
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepRequest, TableRows
 from pgwatch_tests.sweep.refusals import Refusal, Refusals, refusals
-from pgwatch_tests.sweep.seeds import SeedReader, Seeds
+from pgwatch_tests.sweep.seeds import Seed, SeedReader, Seeds
 from pgwatch_tests.sweep.statements import Flagging, SweepStatements
 from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 
 # A batch that waits for a lock keeps others waiting for what it has locked.
-_LOCK_TIMEOUT_S = 0.05
+_LOCK_TIMEOUT_S = 0.02
 _MATERIALIZED = KINDS["m"]
 
 
@@ -200,7 +200,7 @@ class RowSweep:
         self, marked: Iterable[Table], flagging: Mapping[int, Flagging]
     ) -> tuple[Seeds, list[Skipped]]:
         """The marked rows, also those that aren't asked for."""
-        rows: dict[int, dict[str, int]] = {}
+        rows: dict[int, dict[str, Seed]] = {}
         skipped: list[Skipped] = []
         for table in marked:
             skipped.extend(self._reader.read(table, flagging[table.oid], rows))
@@ -209,7 +209,7 @@ class RowSweep:
 
 def _asked_for(seeds: Seeds) -> Seeds:
     asked = {
-        leaf: {tid: flags for tid, flags in found.items() if flags & SWEPT}
+        leaf: {tid: seed for tid, seed in found.items() if seed.flags & SWEPT}
         for leaf, found in seeds.rows.items()
     }
     return Seeds({leaf: rows for leaf, rows in asked.items() if rows})

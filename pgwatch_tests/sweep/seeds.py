@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import NamedTuple
 
 import psycopg
+from psycopg import Cursor
 from psycopg.pq.abc import Escaping
+from psycopg.rows import RowMaker
 
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements, source
@@ -25,12 +28,18 @@ class _Counted:
     before: int = 0
 
 
+class Seed(NamedTuple):
+    """A marked row as it was read: what it said of itself (see `clusters`), and which version it was."""
+
+    flags: int
+    xmin: str
+
+
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The marked rows: by leaf, their tids and flags; and the tables in which there may be more."""
+    """The marked rows, by leaf and tid."""
 
-    rows: dict[int, dict[str, int]] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
+    rows: dict[int, dict[str, Seed]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[int, int]:
@@ -63,21 +72,27 @@ class SeedReader:
                 found.append(table)
         return sorted(found, key=attrgetter("schema", "name")), skipped
 
-    def read(self, table: Table, flagging: Flagging, into: dict[int, dict[str, int]]) -> list[Skipped]:
+    def read(self, table: Table, flagging: Flagging, into: dict[int, dict[str, Seed]]) -> list[Skipped]:
         """Adds a table's marked rows, by leaf. Returns why not all could be read, if so."""
-        statement = b"SELECT tableoid::bigint, ctid::text, %b FROM %b WHERE %b" % (
+        statement = b"SELECT tableoid::bigint, ctid::text, %b, xmin::text FROM %b WHERE %b" % (
             flagging.expression.encode("utf-8", errors="surrogateescape"),
             source(table, self._escaping),
             self._statements.condition(table),
         )
         try:
-            with self._session.running():
-                cursor = self._session.connection.execute(statement)
-                for leaf, tid, flags in cursor:
-                    assert isinstance(leaf, int)
-                    assert isinstance(tid, str)
-                    assert isinstance(flags, int)
-                    into.setdefault(leaf, {})[tid] = flags
+            with self._session.running(), self._session.connection.cursor(row_factory=_row) as cursor:
+                for leaf, tid, seed in cursor.execute(statement):
+                    into.setdefault(leaf, {})[tid] = seed
         except psycopg.Error as error:
             return list(self._obstacles.why(table, error))
         return []
+
+
+def _row(_: Cursor[object]) -> RowMaker[tuple[int, str, Seed]]:
+    def make(values: Sequence[object]) -> tuple[int, str, Seed]:
+        leaf, tid, flags, xmin = values
+        assert isinstance(leaf, int)
+        assert isinstance(flags, int)
+        return leaf, str(tid), Seed(flags, str(xmin))
+
+    return make

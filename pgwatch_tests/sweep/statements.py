@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import array
@@ -14,6 +15,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import UserDefinedType
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
+
+_Select: TypeAlias = "sa.Select[*tuple[object, ...]]"
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 
@@ -23,7 +26,10 @@ class _Tid(UserDefinedType[str]):
         return "tid"
 
 
-_TIDS = sa.cast(sa.bindparam("tids", type_=sa.types.NullType()), sa.ARRAY(_Tid()))
+# Numbered from 0.
+_PLACE = sa.literal_column("named.n - 1", sa.Integer)
+_TID_ARRAY = sa.ARRAY(_Tid())
+_TIDS = sa.cast(sa.bindparam("tids", type_=sa.types.NullType()), _TID_ARRAY)
 
 
 def tids_literal(tids: Sequence[str]) -> str:
@@ -49,32 +55,36 @@ class SweepStatements:
         self._flagging = flagging
         self._composed: dict[tuple[object, ...], bytes] = {}
 
-    def seeds(self, leaf: int) -> bytes:
-        """tid and flags, of rows that are named again."""
-        return self._once(("seeds", leaf), lambda: self._seeds(leaf))
+    def versions(self, leaf: int) -> bytes:
+        """Those that are there: tid and xmin, as text."""
+        return self._once(("versions", leaf), lambda: self._versions(leaf))
 
     def children(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that refer to those of a leaf: place (from 1), leaf, tid, flags."""
+        """Rows that refer to those of a leaf: place, leaf, tid, flags."""
         return self._once(("children", key.oid, leaf), lambda: self._children(key, leaf))
 
     def parents(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that those of a leaf refer to: place (from 1), leaf, tid, flags."""
+        """Rows that those of a leaf refer to: place, leaf, tid, flags."""
         return self._once(("parents", key.oid, leaf), lambda: self._parents(key, leaf))
 
     def lock(self, leaf: int) -> bytes:
-        """How many could be locked, and which if these aren't `expected`: tids."""
-        return self._once(("lock", leaf), lambda: self._lock(leaf))
+        """Locks rows that are to be deleted. One row: how many could be."""
+        return self._once(("lock", leaf), lambda: _counted(self._lock(leaf, for_change=False)))
 
     def referring(self, key: ForeignKey, leaf: int) -> bytes:
         """The same as `children`, without flags."""
         return self._once(("referring", key.oid, leaf), lambda: self._children(key, leaf, with_flags=False))
 
     def lock_for_change(self, leaf: int) -> bytes:
-        """As `lock`, of rows that aren't to be deleted but changed."""
-        return self._once(("change", leaf), lambda: self._lock(leaf, for_change=True))
+        """The same for rows that are to be changed."""
+        return self._once(("change", leaf), lambda: _counted(self._lock(leaf, for_change=True)))
+
+    def lockable(self, leaf: int, *, for_change: bool) -> bytes:
+        """Locks rows as well. Their tids."""
+        return self._once(("lockable", leaf, for_change), lambda: self._lock(leaf, for_change=for_change))
 
     def delete(self, leaves: Sequence[int]) -> bytes:
-        """Deletes from several leaves at once; what to bind for leaf N is `tids_N`. One row: the counts."""
+        """Deletes; what to bind for leaf N is `tids_N`. With several leaves, one row: their counts."""
         return self._once(("delete", *leaves), lambda: self._delete(leaves))
 
     def still_there(self, leaf: int) -> bytes:
@@ -86,13 +96,9 @@ class SweepStatements:
             self._composed[which] = _compiled(compose())
         return self._composed[which]
 
-    def _seeds(self, leaf: int) -> sa.ClauseElement:
+    def _versions(self, leaf: int) -> sa.ClauseElement:
         row = self._table(leaf).alias("c")
-        return (
-            sa.select(sa.cast(row.c.ctid, sa.Text), self._flags(leaf, row))
-            .where(row.c.ctid == sa.any_(_TIDS))
-            .with_hint(row, "ONLY")
-        )
+        return self._named_rows(row, row.c.ctid, row.c.xmin)
 
     def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> sa.ClauseElement:
         named = _named()
@@ -100,9 +106,9 @@ class SweepStatements:
         child = self._table(key.child).alias("c")
         found = (
             sa.select(
-                named.c.n,
+                _PLACE,
                 child.c.tableoid,
-                sa.cast(child.c.ctid, sa.Text),
+                child.c.ctid,
                 *([self._flags(key.child, child)] if with_flags else []),
             )
             .select_from(named)
@@ -117,9 +123,7 @@ class SweepStatements:
         child = self._table(leaf).alias("c")
         parent = self._table(key.parent).alias("p")
         found = (
-            sa.select(
-                named.c.n, parent.c.tableoid, sa.cast(parent.c.ctid, sa.Text), self._flags(key.parent, parent)
-            )
+            sa.select(_PLACE, parent.c.tableoid, parent.c.ctid, self._flags(key.parent, parent))
             .select_from(named)
             .join(child, child.c.ctid == named.c.tid)
             .join(parent, _refers(key, child, parent))
@@ -127,46 +131,37 @@ class SweepStatements:
         )
         return self._only(found, key.parent, parent)
 
-    def _lock(self, leaf: int, *, for_change: bool = False) -> sa.ClauseElement:
+    def _lock(self, leaf: int, *, for_change: bool) -> _Select:
         row = self._table(leaf).alias("c")
-        locked = (
-            sa.select(sa.cast(row.c.ctid, sa.Text).label("tid"))
-            .where(row.c.ctid == sa.any_(_TIDS))
-            .with_hint(row, "ONLY")
-            .with_for_update(skip_locked=True, key_share=for_change)
-            .cte("locked")
-        )
-        count = sa.func.count()
-        expected = sa.cast(sa.bindparam("expected", type_=sa.types.NullType()), sa.BigInteger)
-        return sa.select(count, sa.case((count < expected, sa.func.array_agg(locked.c.tid)))).select_from(
-            locked
-        )
+        return self._named_rows(row, row.c.ctid).with_for_update(skip_locked=True, key_share=for_change)
 
     def _delete(self, leaves: Sequence[int]) -> sa.ClauseElement:
         """In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too."""
-        counts = []
-        for place, leaf in enumerate(leaves):
-            row = self._table(leaf)
-            tids = sa.cast(sa.bindparam(f"tids_{place}", type_=sa.types.NullType()), sa.ARRAY(_Tid()))
-            gone = (
-                sa.delete(row)
-                .where(row.c.ctid == sa.any_(tids))
-                .with_hint("ONLY", dialect_name="postgresql")
-                .returning(sa.literal_column("1").label("one"))
-                .cte(f"gone_{place}")
-            )
-            counts.append(sa.select(sa.func.count()).select_from(gone).scalar_subquery())
+        deletes = [self._delete_from(leaf, f"tids_{place}") for place, leaf in enumerate(leaves)]
+        if len(deletes) == 1:
+            return deletes[0]
+        gone = [
+            delete.returning(sa.literal_column("1").label("one")).cte(f"gone_{place}")
+            for place, delete in enumerate(deletes)
+        ]
+        counts = [sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in gone]
         return sa.select(array(counts))
+
+    def _delete_from(self, leaf: int, bound: str) -> sa.Delete:
+        row = self._table(leaf)
+        going = row.c.ctid == sa.any_(sa.cast(sa.bindparam(bound, type_=sa.types.NullType()), _TID_ARRAY))
+        return sa.delete(row).where(going).with_hint("ONLY", dialect_name="postgresql")
 
     def _still_there(self, leaf: int) -> sa.ClauseElement:
         row = self._table(leaf).alias("c")
-        return (
-            sa.select(sa.cast(row.c.ctid, sa.Text)).where(row.c.ctid == sa.any_(_TIDS)).with_hint(row, "ONLY")
-        )
+        return self._named_rows(row, row.c.ctid)
+
+    def _named_rows(self, row: sa.FromClause, *columns: sa.ColumnElement[object]) -> _Select:
+        return sa.select(*columns).where(row.c.ctid == sa.any_(_TIDS)).with_hint(row, "ONLY")
 
     def _table(self, oid: int) -> sa.TableClause:
         relation = self._graph.relations[oid]
-        names = {"ctid", "tableoid"}
+        names = {"ctid", "tableoid", "xmin"}
         names.update(self._flagging[oid].columns if oid in self._flagging else ())
         for key in self._graph.keys:
             if key.child in (oid, *relation.ancestors) or key.child == oid:
@@ -179,7 +174,7 @@ class SweepStatements:
             schema=sa.quoted_name(relation.schema, quote=True),
         )
 
-    def _only(self, found: sa.Select[tuple[object, ...]], oid: int, row: sa.FromClause) -> sa.ClauseElement:
+    def _only(self, found: _Select, oid: int, row: sa.FromClause) -> sa.ClauseElement:
         """Rows of tables that inherit have foreign keys of their own; those of partitions are the root's."""
         return found if self._graph.relations[oid].kind == "p" else found.with_hint(row, "ONLY")
 
@@ -217,6 +212,10 @@ def _refers(key: ForeignKey, child: sa.FromClause, parent: sa.FromClause) -> sa.
             ours = ours.op("COLLATE")(sa.literal_column(f"{quote(schema)}.{quote(collation)}"))
         conditions.append(ours.bool_op(equal)(child.c[child_column]))
     return sa.and_(*conditions)
+
+
+def _counted(rows: _Select) -> sa.ClauseElement:
+    return sa.select(sa.func.count()).select_from(rows.subquery("found"))
 
 
 def _compiled(statement: sa.ClauseElement) -> bytes:
