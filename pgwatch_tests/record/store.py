@@ -49,7 +49,7 @@ SCHEMA = "pgwatch_tests"
 
 _PATIENCE_S = 5.0
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
-_CREATION_KEY = 0x7067_7774  # "pgwt": whoever makes the tables holds this advisory lock
+_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': whoever makes the tables holds this advisory lock
 # One row: by which version of their layout the tables were made.
 _LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 _WRITES = "pgwatch_tests_writes"
