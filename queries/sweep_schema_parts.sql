@@ -86,6 +86,12 @@ WITH RECURSIVE target AS (
         JOIN pg_catalog.pg_type ON pg_type.oid = given.type
         JOIN pg_catalog.pg_namespace ON pg_namespace.oid = typnamespace
     ) AS argument
+    -- Not what comes with a range type: its constructors.
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend AS owned
+        WHERE owned.classid = 'pg_catalog.pg_proc'::regclass AND owned.objid = pg_proc.oid
+          AND owned.deptype = 'i'
+    )
     UNION ALL
     SELECT 'TYPE', pg_type.oid, typname, '{}', '{}', 8, false, 5, false, 0, 0
     FROM pg_catalog.pg_type

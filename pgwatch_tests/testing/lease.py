@@ -8,8 +8,8 @@
 Each holds a lease (`pgwatch_tests.sweep.leases`) on a connection of its own, straight to the server: a pooler
 in transaction mode would give it away. What is left of whoever is killed, a sweep takes for an orphan.
 
-A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of its
-test, if it has that: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
+A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of
+its test, if any: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
 such values stay while the run lives. `pgwatch_tests.leaks.tokens` has the grammar.
 
 A connection string is anything that `--dsn` takes; an empty one leaves it to libpq's environment.
