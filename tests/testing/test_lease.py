@@ -53,7 +53,7 @@ def share_and_leave(owner: Connection[TupleRow], dsn: str, error: Exception | No
 
 
 def test_a_schema_that_real_data_depends_on_stays(owner: Connection[TupleRow], database: Database) -> None:
-    with pytest.raises(RefusedError, match="view public.v would go with it"):
+    with pytest.raises(RefusedError, match=r"view public\.v would go with it"):
         share_and_leave(owner, database.dsn)
 
     assert owner.execute("SELECT 1 FROM pg_views WHERE viewname = 'v'").fetchone()
@@ -110,9 +110,13 @@ def test_a_password_isnt_shown() -> None:
 def test_a_lease_has_one_holder(database: Database) -> None:
     name = unique_name()
     taken = f"somebody else holds the lease of '{name}'"
-    with lease(database.dsn, name), lease(database.dsn, unique_name()):
-        with pytest.raises(RefusedError, match=taken), lease(database.dsn, name):
-            pass
+    with (
+        lease(database.dsn, name),
+        lease(database.dsn, unique_name()),
+        pytest.raises(RefusedError, match=taken),
+        lease(database.dsn, name),
+    ):
+        pass
     with lease(database.dsn, name):
         pass
 
