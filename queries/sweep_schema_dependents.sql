@@ -1,7 +1,7 @@
 -- What isn't this schema's own, but would go with it, or would lose a part?
 --
--- One row: the first of them, extensions before all, and how many more there are. Everything that depends on anything in the schema
--- counts unless it is in the schema itself (then so does what depends on that, directly): views, foreign keys,
+-- One row: the first of them, extensions before all, and how many more there are. Everything that depends on
+-- anything in the schema counts unless it is in the schema itself (then so does what depends on that, directly): views, foreign keys,
 -- defaults, columns of its types, functions, tables that inherit from its own, casts between others' types …;
 -- and what can't be dropped for itself: an extension or a member of one, a partition of a table elsewhere.
 -- Parameter: schema.

@@ -106,4 +106,4 @@ WITH RECURSIVE target AS (
 )
 SELECT kind, name, argument_schemas, argument_types, locks, can_lock
 FROM part
-ORDER BY stage, refers_elsewhere DESC, level DESC, referring, oid DESC;
+ORDER BY refers_elsewhere DESC, stage, level DESC, referring, oid DESC;

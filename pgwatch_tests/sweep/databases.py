@@ -95,8 +95,7 @@ def _databases(session: ScanSession) -> list[_Database]:
 
 def _check(session: ScanSession, database: _Database, request: SweepRequest) -> list[Prepared]:
     """The prepared transactions in it, if it may go. Raises DatabaseKeptError if it may not."""
-    if database.age_s is None:
-        raise DatabaseKeptError("age_unknown", "its name says no age")
+    assert database.age_s is not None  # its name has the form
     kept = kept_for_age(database.age_s, request.min_age_s)
     if kept is not None:
         raise DatabaseKeptError(*kept)

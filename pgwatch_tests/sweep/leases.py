@@ -31,6 +31,13 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
+class _Number:
+    """A row of queries/lease_numbers.sql."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Done:
     """The row of queries/lease_take.sql and lease_free.sql."""
 
@@ -53,6 +60,15 @@ def holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | 
     query = queries.load("lease_holders").encode()
     held = session.fetch(query, _Held, {"lease_key": LEASE_KEY, "names": list(names)})
     return {one.name: one.pid for one in held}
+
+
+def held_numbers(session: ScanSession) -> frozenset[int]:
+    """`hashtext(name)` of each lease that somebody else holds: for conditions on many rows.
+
+    Raises what `session.running` does.
+    """
+    held = session.fetch(queries.load("lease_numbers").encode(), _Number, {"lease_key": LEASE_KEY})
+    return frozenset(one.number for one in held)
 
 
 def alive(session: ScanSession, names: Collection[str]) -> frozenset[str]:

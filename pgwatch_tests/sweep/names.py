@@ -10,8 +10,8 @@ import time
 from pgwatch_tests.durations import in_words
 from pgwatch_tests.sweep.model import KeptReason
 
-CLOCK_SLACK_S = 5.0
-"""What is stamped so little in the future is new: its clock is ahead, but not wrong."""
+CLOCKS_APART_S = 60.0
+"""Two machines' clocks may be so far apart without anybody being wrong: what is stamped so is new."""
 
 _ORPHAN = re.compile(r"test_1[0-9]{12}_[0-9]{1,10}_[0-9A-Za-z]{1,32}")
 
@@ -27,9 +27,9 @@ def orphan_name() -> str:
 
 
 def kept_for_age(age_s: float, min_age_s: float) -> tuple[KeptReason, str] | None:
-    """Why something of that age stays, in a word and in words; None if it needn't."""
-    if age_s < -CLOCK_SLACK_S:
+    """Why something of that age stays, in a word and in words; None if it needn't. 0 asks for no age."""
+    if age_s < -CLOCKS_APART_S:
         return "in_future", "its name is stamped in the future: a clock is wrong"
-    if age_s < max(0.0, min_age_s):
+    if min_age_s > 0 and age_s < min_age_s:
         return "too_young", f"{in_words(max(0.0, age_s))} old"
     return None

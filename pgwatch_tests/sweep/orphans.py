@@ -29,10 +29,14 @@ _SWEEPS: Mapping[SweepKind, _Sweep] = {
 def sweep_orphans(session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped) -> Found:
     """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
 
+    Nothing if only the data of a run or of a test is asked for: none of these says whose it is.
+
     Whether `session` is connected to a database of tests is for the caller to make sure; it must be in no
     transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
     kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
     """
+    if request.run is not None or request.test is not None:
+        return Found()
     founds = []
     for kind, sweep in _SWEEPS.items():
         if kind not in request.kinds:

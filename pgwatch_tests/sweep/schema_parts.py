@@ -83,4 +83,5 @@ def _arguments(part: Part, escaping: Escaping) -> bytes:
     if part.kind != "ROUTINE":
         return b""
     pairs = zip(part.argument_schemas, part.argument_types, strict=True)
-    return b"(%b)" % b", ".join(_qualified(schema, type_, escaping) for schema, type_ in pairs)
+    # Without IN, `p(int, int)` may as well be the procedure with the second one as OUT.
+    return b"(%b)" % b", ".join(b"IN " + _qualified(schema, type_, escaping) for schema, type_ in pairs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 
 import psycopg
 
 from pgwatch_tests.testing.lease import database, run, schema
+from tests.sweep.sweeping import swept
 
 
 def say(name: str) -> None:
@@ -43,7 +45,26 @@ def own_run(dsn: str) -> None:
         time.sleep(600)
 
 
+def drop_half(dsn: str) -> None:
+    """Sweeps schemas, and stays in the middle of it: after the first portion of the first schema."""
+    questions = itertools.count(1)
+
+    def stopped() -> bool:
+        if next(questions) == 3:
+            say("half")
+            time.sleep(600)
+        return False
+
+    swept(dsn, "schemas", stopped=stopped)
+
+
+WHAT = {
+    "schema": own_schema,
+    "work": work_in_schema,
+    "database": own_database,
+    "run": own_run,
+    "sweep": drop_half,
+}
+
 if __name__ == "__main__":
-    {"schema": own_schema, "work": work_in_schema, "database": own_database, "run": own_run}[sys.argv[1]](
-        sys.argv[2]
-    )
+    WHAT[sys.argv[1]](sys.argv[2])

@@ -26,10 +26,10 @@ def aged_name(age_s: float = 3600.0) -> str:
 
 
 @contextmanager
-def sweep_session(dsn: str, lock_timeout_s: float = 0.2) -> Iterator[tuple[ScanSession, Settings]]:
-    """A session that may change things, and its settings."""
-    settings = Settings(Dsn(dsn, "the test"), lock_timeout_s=lock_timeout_s, count_timeout_s=30.0)
-    with closing(ScanSession(settings, read_only=False)) as session:
+def sweep_session(dsn: str, *, read_only: bool = False) -> Iterator[tuple[ScanSession, Settings]]:
+    """A session for a sweep, and its settings."""
+    settings = Settings(Dsn(dsn, "the test"), count_timeout_s=30.0)
+    with closing(ScanSession(settings, read_only=read_only)) as session:
         session.open()
         yield session, settings
 
@@ -43,7 +43,7 @@ def swept(
 ) -> Found:
     """What a sweep for those kinds of orphans finds and does."""
     request = SweepRequest(kinds, dry_run=dry_run, min_age_s=min_age_s)
-    with sweep_session(dsn) as (session, settings):
+    with sweep_session(dsn, read_only=dry_run) as (session, settings):
         return sweep_orphans(session, settings, request, stopped)
 
 

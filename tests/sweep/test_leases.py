@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 
 import psycopg
 import pytest
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.sweep.leases import LEASE_KEY, alive, alive_runs, holders, taken
+from pgwatch_tests.sweep.leases import LEASE_KEY, alive, alive_runs, held_numbers, holders, taken
 from pgwatch_tests.testing.lease import lease, run, run_id
 from tests.sessions import Connect, Database, unique_name
 from tests.sweep.processes import owner_of
@@ -44,6 +45,21 @@ def test_it_is_seen_from_every_database(server: EmbeddedServer, database: Databa
                 assert alive(other, [name]) == {name}
         with sweep_session(database.dsn) as (other, _):
             assert alive(other, [name]) == frozenset(), "it was given back"
+
+
+def test_the_numbers_are_those_of_hashtext(server: EmbeddedServer, database: Database) -> None:
+    names = [unique_name() for _ in range(8)]
+    with ExitStack() as held, sweep_session(database.dsn) as (session, _):
+        for name in names:
+            held.enter_context(lease(server.dsn(), name))
+        query = "SELECT hashtext(name) FROM unnest(%s::text[]) AS name"
+        numbers = {number for (number,) in session.connection.execute(query, [names])}
+
+        assert held_numbers(session) == numbers
+        with taken(session, unique_name()):
+            assert held_numbers(session) == numbers
+    with sweep_session(database.dsn) as (session, _):
+        assert held_numbers(session) == frozenset()
 
 
 def test_only_leases_count(database: Database, connect: Connect) -> None:

@@ -19,7 +19,8 @@ from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.sweep.names import is_orphan_name
 from pgwatch_tests.testing import lease as lease_module
-from pgwatch_tests.testing.lease import APPLICATION_NAME, OwnDatabase, database, lease, run, run_id, schema
+from pgwatch_tests.testing.lease import APPLICATION_NAME, OwnDatabase, lease, run, run_id, schema
+from pgwatch_tests.testing.lease import database as own_database
 from tests.leaks.scanning import settings
 from tests.sessions import Connect, Database, MakeRole, unique_name
 from tests.sweep.sweeping import exists
@@ -86,7 +87,7 @@ def test_a_schema_that_is_locked_stays(
 
 def test_a_database_is_there_and_gone_again(owner: Connection[TupleRow], server: EmbeddedServer) -> None:
     query = "SELECT 1 FROM pg_database WHERE datname = %s"
-    with database(server.dsn()) as own:
+    with own_database(server.dsn()) as own:
         assert is_orphan_name(own.name)
         inside = psycopg.connect(own.dsn, autocommit=True)
         assert inside.info.dbname == own.name
@@ -162,10 +163,21 @@ def test_its_session_is_known_and_no_leak_by_itself(owner: Connection[TupleRow],
     query = "SELECT state FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
     with lease(database.dsn, "x"):
         assert owner.execute(query, [APPLICATION_NAME]).fetchall() == [("idle",)]
-        report = scan(settings(database.dsn), kinds=("idle_in_transaction", "schema"))
+        report = scan(settings(database.dsn), kinds=("idle_in_transaction", "advisory_lock"))
 
     assert APPLICATION_NAME != OWN_NAME
     assert report.leftovers == ()
+
+
+def test_what_is_owned_isnt_left_over(database: Database, server: EmbeddedServer) -> None:
+    with schema(database.dsn) as name, own_database(server.dsn()) as own:
+        alive = scan(settings(database.dsn), kinds=("schema", "database")).leftovers
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    dead = scan(settings(database.dsn), kinds=("schema", "database")).leftovers
+
+    assert not {name, own.name} & {one.name for one in alive}
+    assert name in {one.name for one in dead}
 
 
 def test_it_knows_neither_the_dashboard_nor_the_command_line() -> None:
