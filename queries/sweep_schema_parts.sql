@@ -2,9 +2,10 @@
 --
 -- One row for everything that is dropped by itself: relations but for what belongs to one (indexes, the
 -- sequences of serial and identity columns), routines and types. First what others depend on less: views,
--- newest first; partitions before their roots; tables that few refer to before those that many refer to, and
--- those that refer to tables elsewhere, which may be in use, before all. `locks` is how many locks dropping it
--- takes, at most: one for itself and each thing that depends on it, and some for what depends on those.
+-- newest first; tables, with their partitions, that few refer to before those that many refer to; partitions
+-- before their roots; and those that refer to tables elsewhere, which may be in use, before all. `locks` is
+-- about how many locks it takes: one for itself and each thing that depends on it, and some for what depends on
+-- those.
 -- `argument_schemas` and `argument_types` tell routines of one name apart.
 -- Parameter: schema.
 WITH RECURSIVE target AS (
@@ -15,13 +16,13 @@ WITH RECURSIVE target AS (
     JOIN target ON relnamespace = target.oid
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ), depth AS (
-    SELECT relation.oid, 0 AS level
+    SELECT relation.oid, relation.oid AS root, 0 AS level
     FROM relation
     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = relation.oid)
     UNION
-    SELECT inhrelid, level + 1 FROM depth JOIN pg_catalog.pg_inherits ON inhparent = depth.oid
+    SELECT inhrelid, root, level + 1 FROM depth JOIN pg_catalog.pg_inherits ON inhparent = depth.oid
 ), deepest AS (
-    SELECT oid, max(level) AS level FROM depth GROUP BY oid
+    SELECT oid, min(root) AS root, max(level) AS level FROM depth GROUP BY oid
 ), dependent AS (
     SELECT depend.refobjid AS oid, count(*) AS number
     FROM relation
@@ -33,18 +34,25 @@ WITH RECURSIVE target AS (
     FROM pg_catalog.pg_constraint
     WHERE contype = 'f'
 ), foreign_key AS (
-    SELECT oid, count(*) AS number, count(*) FILTER (WHERE is_other) AS referring, bool_or(elsewhere) AS elsewhere
+    SELECT oid, count(*) AS number, bool_or(elsewhere) AS elsewhere
     FROM (
-        SELECT relation.oid, false AS is_other, other.oid IS NULL AS elsewhere
+        SELECT relation.oid, other.oid IS NULL AS elsewhere
         FROM relation
         JOIN reference ON reference.referring = relation.oid
         LEFT JOIN relation AS other ON other.oid = reference.referred
         UNION ALL
-        SELECT relation.oid, reference.referring <> relation.oid, false
+        SELECT relation.oid, false
         FROM relation
         JOIN reference ON reference.referred = relation.oid
     ) AS one
     GROUP BY oid
+), hub AS (
+    SELECT target.root, count(*) AS referring
+    FROM reference
+    JOIN deepest AS target ON target.oid = reference.referred
+    LEFT JOIN deepest AS source ON source.oid = reference.referring
+    WHERE source.root IS DISTINCT FROM target.root
+    GROUP BY target.root
 ), part AS (
     SELECT CASE relation.relkind
                WHEN 'v' THEN 'VIEW'
@@ -63,9 +71,10 @@ WITH RECURSIVE target AS (
            CASE relation.relkind WHEN 'v' THEN 1 WHEN 'm' THEN 1 WHEN 'S' THEN 3 ELSE 2 END AS stage,
            coalesce(foreign_key.elsewhere, false) AS refers_elsewhere,
            coalesce(deepest.level, 0) AS level,
-           coalesce(foreign_key.referring, 0) AS referring
+           coalesce(hub.referring, 0) AS referring
     FROM relation
     LEFT JOIN deepest ON deepest.oid = relation.oid
+    LEFT JOIN hub ON hub.root = deepest.root
     LEFT JOIN dependent ON dependent.oid = relation.oid
     LEFT JOIN foreign_key ON foreign_key.oid = relation.oid
     WHERE NOT (
@@ -106,4 +115,4 @@ WITH RECURSIVE target AS (
 )
 SELECT kind, name, argument_schemas, argument_types, locks, can_lock
 FROM part
-ORDER BY refers_elsewhere DESC, stage, level DESC, referring, oid DESC;
+ORDER BY refers_elsewhere DESC, stage, referring, level DESC, oid DESC;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import time
@@ -14,7 +15,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.sweep.found import Found
-from pgwatch_tests.sweep.model import Orphan, SweepKind, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepKind, SweepRequest
 from pgwatch_tests.sweep.orphans import sweep_orphans
 
 HOSTILE = 'a "b" %s %(x)s \'; --\n\x1b[31m \u202e ü界'
@@ -85,3 +86,28 @@ def tables(connection: Connection[TupleRow], schema: str) -> int:
     row = connection.execute(query, [schema]).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def verdict(found: Found, name: str) -> tuple[bool, KeptReason | None, str]:
+    """What a sweep says of one schema, but for its age."""
+    orphan = named(found, name)
+    return orphan.removed, orphan.reason, orphan.detail
+
+
+def contents(owner: Connection[TupleRow]) -> list[TupleRow]:
+    """What there is in the database, and what depends on what."""
+    query = "SELECT classid, objid, refclassid, refobjid FROM pg_depend ORDER BY 1, 2, 3, 4"
+    return owner.execute(query).fetchall()
+
+
+def at_third_question(meanwhile: Callable[[], None]) -> Callable[[], bool]:
+    """Never stops a sweep, but lets something happen after the first portion of the first schema."""
+    questions = itertools.count(1)
+
+    def stopped() -> bool:
+        # Before the schema, before its first portion, before its second.
+        if next(questions) == 3:
+            meanwhile()
+        return False
+
+    return stopped

@@ -55,7 +55,7 @@ def verdict(dsn: str, name: str, *, dry_run: bool = False) -> tuple[bool, KeptRe
     return orphan.removed, orphan.reason, orphan.detail
 
 
-# Workers share no server, so what a sweep drops here is this test's own: others' are minutes old at most.
+# Each worker has a server of its own, and runs one test at a time: there are no databases of others to drop.
 
 
 def test_an_orphan_goes(owner: Connection[TupleRow], database: Database, make_database: MakeDatabase) -> None:
