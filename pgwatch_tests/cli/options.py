@@ -63,6 +63,11 @@ def duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
+def optional_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The same for an option that has no default of its own."""
+    return None if value is None else duration(ctx, param, value)
+
+
 def settings(flags: Flags) -> Settings:
     """The resolved settings; what was left out of the connection string is told on stderr."""
     resolved = config.load(flags)
