@@ -85,6 +85,8 @@ class Settings:
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
     """A file of test ids, one a line, whose hashes values may carry."""
+    history: Path | Dsn | None = None
+    """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `record.store.default_file()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ _SECONDS = {
 }
 _GLOBS = ("test_schemas", "test_databases")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "ignore", "read_only", *_GLOBS, "min_age", "transactions", *_SECONDS)
+_KEYS = ("dsn", "markers", "ignore", "read_only", *_GLOBS, "min_age", "transactions", "history", *_SECONDS)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -139,6 +141,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         min_age_s=_min_age_s(environ, table, path),
         transactions=_transactions(flags, environ, table, path),
         tests=flags.tests,
+        history=_history(environ, table, path),
         **seconds,
     )
 
@@ -237,6 +240,26 @@ def _transactions(
         raise ConfigurationError(f"transactions in {path} must be the name of a directory")
     # From wherever in the project it is run.
     return path.parent / value
+
+
+def _history(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> Path | Dsn | None:
+    value, where, folder = table.get("history"), f"history in {path}", path.parent
+    if environ.get("PGWATCH_HISTORY"):
+        value, where, folder = environ["PGWATCH_HISTORY"], "PGWATCH_HISTORY", Path()
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{where} must be a file, or a postgresql:// URL")
+    scheme, mark, rest = value.partition("://")
+    if not mark:
+        return folder / Path(value).expanduser()
+    if scheme.partition("+")[0] in ("postgres", "postgresql"):
+        return Dsn(value, where)
+    # As SQLAlchemy writes it: what is behind the third slash is the file's name.
+    if scheme.partition("+")[0] == "sqlite" and len(rest) > 1 and rest.startswith("/") and "?" not in rest:
+        return folder / rest[1:]
+    # Not quoted: there may be a password in it.
+    raise ConfigurationError(f"{where} must be a file, an sqlite:///FILE or a postgresql:// URL")
 
 
 def _markers(
