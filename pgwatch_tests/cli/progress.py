@@ -62,6 +62,16 @@ class Progress:
             if self._bar is not None:
                 self._bar.render_finish()
 
+    def begin(self, label: str) -> None:
+        """Something else begins, with a bar and a time of its own."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.render_finish()
+                self._bar = None
+            self._label = label
+            self._done = self._total = 0
+            self._began = time.monotonic()
+
     def show(self, done: int, total: int) -> None:
         """`done` of `total` are done."""
         with self._lock:

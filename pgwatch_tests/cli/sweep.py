@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from pgwatch_tests.cli import options, sweep_formats
+from pgwatch_tests.cli import options, sweep_formats, sweep_history
 from pgwatch_tests.cli.sweep_formats import Format
-from pgwatch_tests.config import Flags, Settings
+from pgwatch_tests.config import Flags
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
 
-if TYPE_CHECKING:
-    from pgwatch_tests.cli.gentle_end import GentleEnd, Work
-
 FINDINGS = 1
 INCOMPLETE = 4
-INTERRUPTED = 130
+
+# What goes with --history.
+_OF_HISTORY = {"dsn", "databases", "history", "limit", "form", "output"}
 
 
 @click.command(
@@ -39,6 +37,15 @@ INTERRUPTED = 130
     is_flag=True,
     help="Exit with 1 if something stays that no later sweep takes by itself, with 4 if something couldn't "
     "be checked.",
+)
+@click.option("--history", is_flag=True, help="Show the last sweeps instead: who, when, and what came of it.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="With --history: how many.",
 )
 @options.read_only
 @sweep_formats.format_option
@@ -61,6 +68,8 @@ def command(
     temp_index: bool,
     batch: int,
     fail: bool,
+    history: bool,
+    limit: int,
     read_only: bool,
     form: Format,
     output: Path | None,
@@ -72,6 +81,12 @@ def command(
     young, in use, or would take real data with it stays, and the report says why. Ctrl-C ends the sweep
     after the batch that it is at.
     """
+    if history:
+        given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+        if given - _OF_HISTORY:
+            raise click.UsageError("--history shows what was: it goes with --limit, --format and -o only")
+        options.emit(sweep_history.shown(options.settings(Flags(dsn=dsn)), form, limit), output)
+        return
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, read_only=read_only)
     )
@@ -88,4 +103,34 @@ def command(
         patience_s=patience_s,
         temp_index=temp_index,
     )
-    outcome, told = swept(settings, request, databases)
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.cli.sweep_running import run_sweep
+    from pgwatch_tests.reports.plain_text import plain
+
+    sweeps, signal_code = run_sweep(settings, request, databases)
+    if sweeps is not None:
+        options.emit(sweep_formats.rendered(form, sweeps), output)
+    for report in _reports(sweeps)[0]:
+        if report.error:
+            options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
+    ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int | None, fail: bool) -> int:
+    reports, reached = _reports(sweeps)
+    if any(report.error for report in reports):
+        return ConnectionLostError.exit_code
+    if signal_code is not None:
+        return signal_code
+    if not fail:
+        return 0
+    return {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(reports, reached)]
+
+
+def _reports(sweeps: SweepReport | SweepsOfDatabases | None) -> tuple[tuple[SweepReport, ...], bool]:
+    """The reports, and whether there is one of every database."""
+    if sweeps is None:
+        return (), False
+    if isinstance(sweeps, SweepReport):
+        return (sweeps,), True
+    return sweeps.sweeps, not sweeps.not_swept

@@ -94,7 +94,7 @@ def how_options(function: F) -> F:
             default=500,
             show_default=True,
             metavar="N",
-            help="How many marked rows, with all that depends on them, go in one transaction.",
+            help="How many clusters, a marked row and all that depends on it, go in one transaction.",
         ),
     )
     for choice in reversed(choices):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal, Self
+from typing import Self
 
 from cattrs.errors import BaseValidationError
 from cattrs.preconf.json import JsonConverter, make_converter
@@ -36,61 +36,13 @@ from sqlalchemy.types import TypeDecorator
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.record.store import Store, default_file
+from pgwatch_tests.sweep.history_entry import Action, HistoryEntry, Result, Trigger
 from pgwatch_tests.sweep.model import SweepReport
+
+__all__ = ["KEPT_ENTRIES", "Action", "History", "HistoryEntry", "Result", "Trigger"]
 
 KEPT_ENTRIES = 10_000
 """So many entries are kept, the newest."""
-
-Action = Literal["sweep", "leaks", "schemas"]
-Trigger = Literal["command line", "schedule", "dashboard"]
-Result = Literal["done", "interrupted", "refused", "skipped", "failed"]
-"""What came of it:
-
-- `done`: it went through; what stayed, and why, is in its report
-- `interrupted`: somebody ended it; what it says is true as far as it got
-- `refused`: nothing was done: a guard, the age, `max_rows` … forbid it
-- `skipped`: another sweep was at work in the database
-- `failed`: something went wrong
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """One sweep of one database, dry or not, or one run of another job. Durations are seconds."""
-
-    started_at: datetime
-    action: Action
-    trigger: Trigger
-    """Who asked for it: a person, in a terminal or in the dashboard, or the clock."""
-    job: str
-    """The job of the schedule, by its name; empty if it was none."""
-    account: str
-    """`user@host` of the operating system."""
-    pid: int
-    """The process that did it, on that host."""
-    role: str
-    server: str
-    """`host:port`."""
-    database: str
-    dry_run: bool
-    kinds: tuple[str, ...]
-    markers: tuple[str, ...]
-    min_age_s: float
-    result: Result
-    reason: str = ""
-    """Why it isn't `done`, in a sentence."""
-    planned_rows: int = 0
-    deleted_rows: int = 0
-    kept_rows: int = 0
-    orphans_removed: int = 0
-    """Schemas, databases, sessions and prepared transactions; in a dry run, what would be."""
-    leaked_rows: int | None = None
-    """What a job that looks for leaks counted; None for a sweep."""
-    passes: int = 0
-    duration_s: float = 0.0
-    longest_transaction_s: float = 0.0
-    id: int | None = None
-    """Larger for what was recorded later; None until it is recorded."""
 
 
 class _UtcTime(TypeDecorator[datetime]):

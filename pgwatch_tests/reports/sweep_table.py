@@ -19,9 +19,7 @@ def table(report: SweepReport) -> str:
     """What went, or would go; what stays, why, and what to do; and in one line what it comes to."""
     sections = [
         *_deleted(report),
-        *_grid(
-            ("Kept", "Rows", "Why", "Detail"), "lrll", [_kept_row(kept) for kept in report.kept]
-        ),
+        *_grid(("Kept", "Rows", "Why", "Detail"), "lrll", [_kept_row(kept) for kept in report.kept]),
         *_grid(
             ("Left behind", "Name", "Age", "What becomes of it", "Detail"),
             "llrll",

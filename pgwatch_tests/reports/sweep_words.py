@@ -71,7 +71,9 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
         "without an index",
         "make the index that is named, or let --temp-index make it; --patience waits longer",
     ),
-    "not_checked": Explanation("not checked", "let the role read what is named; `pgwatch-tests doctor` says how"),
+    "not_checked": Explanation(
+        "not checked", "let the role read what is named; `pgwatch-tests doctor` prints GRANTs"
+    ),
     "recreated": Explanation("there again", "look for the trigger, rule or program that writes it anew"),
     "in_use": Explanation("in use", "a later sweep takes it, once nobody is connected to it"),
     "interrupted": Explanation("not reached", "sweep again"),

@@ -48,7 +48,7 @@ MakeSweep = Callable[[Settings, SweepRequest, Progress | None], OneSweep]
 class SweepOfDatabases:
     """`run` it once, in any thread; `stop` and `cancel` it from any other.
 
-    `begin` is told the name of each database before it is swept, and how many there are in all.
+    `begin` is told the name of each database before it is swept, in the thread that sweeps.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SweepOfDatabases:
         request: SweepRequest,
         progress: Progress | None = None,
         *,
-        begin: Callable[[str, int], None] | None = None,
+        begin: Callable[[str], None] | None = None,
         make_sweep: MakeSweep = Sweep,
     ) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class SweepOfDatabases:
             if not request.kinds:
                 break
             if self._begin is not None:
-                self._begin(name, len(choice.names))
+                self._begin(name)
             try:
                 report = self._sweep(name, request)
             except _OF_ONE_DATABASE as error:

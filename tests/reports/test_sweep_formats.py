@@ -93,7 +93,22 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
     for sweeps in (one, both):
         page = html(rendered("markdown", sweeps))
         assert set(re.findall(r"<(\w+)", page)) <= {
-            *("h2", "h3", "h4", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong", "ul", "li")
+            *(
+                "h2",
+                "h3",
+                "h4",
+                "p",
+                "code",
+                "table",
+                "thead",
+                "tbody",
+                "tr",
+                "th",
+                "td",
+                "strong",
+                "ul",
+                "li",
+            )
         }
         assert page.count("<table>") == (3 if sweeps is one else 7)
         for form in FORMATS:
