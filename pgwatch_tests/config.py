@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from pgwatch_tests import durations
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.job_settings import JobSetting, did_you_mean, jobs
 
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
@@ -87,6 +87,7 @@ class Settings:
     """A file of test ids, one a line, whose hashes values may carry."""
     history: Path | Dsn | None = None
     """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `record.store.default_file()`."""
+    schedule: tuple[JobSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,18 @@ _SECONDS = {
 }
 _GLOBS = ("test_schemas", "test_databases")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "ignore", "read_only", *_GLOBS, "min_age", "transactions", "history", *_SECONDS)
+_KEYS = (
+    "dsn",
+    "markers",
+    "ignore",
+    "read_only",
+    *_GLOBS,
+    "min_age",
+    "transactions",
+    "history",
+    "schedule",
+    *_SECONDS,
+)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -142,6 +154,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         transactions=_transactions(flags, environ, table, path),
         tests=flags.tests,
         history=_history(environ, table, path),
+        schedule=jobs(table.get("schedule", {}), path),
         **seconds,
     )
 
@@ -165,9 +178,9 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
             raise ConfigurationError(f"tool.pgwatch-tests in {path} must be a table")
         for key in table:
             if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_KEYS)}"
-                raise ConfigurationError(f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{hint}")
+                raise ConfigurationError(
+                    f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{did_you_mean(key, _KEYS)}"
+                )
         return path, table
     return start / "pyproject.toml", {}
 

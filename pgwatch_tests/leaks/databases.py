@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ServerDatabase:
+class _Database:
     """A row of queries/leak_databases.sql."""
 
     name: str
@@ -68,7 +68,7 @@ def scan_databases(
     none fits, or a marker isn't one; CannotConnectError if not even their list can be had.
     """
     begun, checked_at = time.monotonic(), datetime.now(UTC)
-    choice = choose(databases_of_server(settings), patterns)
+    choice = choose_on_server(settings, patterns)
     reports, failed = _Scans(settings, kinds, progress).run(choice.names, at_once)
     return LeaksOfDatabases(
         checked_at,
@@ -78,7 +78,15 @@ def scan_databases(
     )
 
 
-def choose(databases: Sequence[ServerDatabase], patterns: Sequence[str]) -> Choice:
+def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
+    """Which of the server's databases are meant, see `choose`.
+
+    Raises ConfigurationError, CannotConnectError, and NotCheckedError if their list can't be had.
+    """
+    return choose(_databases(settings), patterns)
+
+
+def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
     """Which of the server's databases are meant. Templates never are: whatever is in them is on purpose.
 
     Raises ConfigurationError if there is none to check.
@@ -105,15 +113,11 @@ def choose(databases: Sequence[ServerDatabase], patterns: Sequence[str]) -> Choi
     return Choice(tuple(names), tuple(not_checked))
 
 
-def databases_of_server(settings: Settings) -> list[ServerDatabase]:
-    """All databases of the server that the settings lead to, by name.
-
-    Raises CannotConnectError, ConnectionLostError, and NotCheckedError if they can't be listed.
-    """
+def _databases(settings: Settings) -> list[_Database]:
     with closing(ScanSession(settings)) as session:
         session.open()
         try:
-            return session.fetch(queries.load("leak_databases").encode(), ServerDatabase)
+            return session.fetch(queries.load("leak_databases").encode(), _Database)
         except psycopg.Error as error:
             said = " ".join((error.diag.message_primary or str(error)).split())
             raise NotCheckedError(f"the databases can't be listed, so nothing was checked: {said}") from error

@@ -14,8 +14,9 @@ from typing import Protocol
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import BeingSweptError, HistoryError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.session import ScanCancelledError
-from pgwatch_tests.record.sweep_history import Action, History, HistoryEntry, Result, Trigger
+from pgwatch_tests.record.sweep_history import History
 from pgwatch_tests.server.dsn import address, database_name, role
+from pgwatch_tests.sweep.history_model import Action, HistoryEntry, Result, Trigger
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 
 
@@ -60,15 +61,11 @@ class Recorder:
 
     def run(self, sweep: Sweeping, request: SweepRequest) -> SweepReport:
         """Runs it and records it. Returns and raises what `sweep.run()` does."""
-        begun = self.begun(request)
-        since_s = time.monotonic()
+        begun, since_s = self.begun(request), time.monotonic()
         try:
             report = sweep.run()
         except BaseException as error:
-            result, reason = outcome(error)
-            self.add(
-                replace(begun, result=result, reason=reason, duration_s=time.monotonic() - since_s), None
-            )
+            self.add(failed(begun, error, time.monotonic() - since_s))
             raise
         self.add(with_report(begun, report), report)
         return report
@@ -93,7 +90,7 @@ class Recorder:
             result="done",
         )
 
-    def add(self, entry: HistoryEntry, report: SweepReport | None) -> None:
+    def add(self, entry: HistoryEntry, report: SweepReport | None = None) -> None:
         """Records it, or warns."""
         try:
             self._history.add(entry, report)
@@ -121,16 +118,21 @@ def with_report(begun: HistoryEntry, report: SweepReport) -> HistoryEntry:
     )
 
 
-def outcome(error: BaseException) -> tuple[Result, str]:
-    """What a sweep has come to that ended with an error, and the reason in a sentence."""
+def failed(begun: HistoryEntry, error: BaseException, duration_s: float) -> HistoryEntry:
+    """The entry of something that ended with an error."""
+    result, reason = _outcome(error)
+    return replace(begun, result=result, reason=reason, duration_s=duration_s)
+
+
+def _outcome(error: BaseException) -> tuple[Result, str]:
     if isinstance(error, BeingSweptError):
         return "skipped", str(error)
     if isinstance(error, RefusedError):
         return "refused", str(error)
     if isinstance(error, ScanCancelledError | KeyboardInterrupt | SystemExit):
         return "interrupted", "it was cancelled"
-    # Others' messages may hold anything, at worst a password.
-    return "failed", str(error) if isinstance(error, PgwatchError) else f"{type(error).__name__}"
+    # The messages of errors that aren't ours may hold anything, at worst a password.
+    return "failed", str(error) if isinstance(error, PgwatchError) else type(error).__name__
 
 
 def _user() -> str:

@@ -36,10 +36,8 @@ from sqlalchemy.types import TypeDecorator
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.record.store import Store, default_file
-from pgwatch_tests.sweep.history_entry import Action, HistoryEntry, Result, Trigger
+from pgwatch_tests.sweep.history_model import HistoryEntry
 from pgwatch_tests.sweep.model import SweepReport
-
-__all__ = ["KEPT_ENTRIES", "Action", "History", "HistoryEntry", "Result", "Trigger"]
 
 KEPT_ENTRIES = 10_000
 """So many entries are kept, the newest."""
@@ -112,6 +110,7 @@ _SWEEPS = Table(
     Column("kept_rows", BigInteger, nullable=False),
     Column("orphans_removed", BigInteger, nullable=False),
     Column("leaked_rows", BigInteger),
+    Column("leftovers", BigInteger),
     Column("passes", Integer, nullable=False),
     Column("duration_s", Float(53), nullable=False),
     Column("longest_transaction_s", Float(53), nullable=False),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pgwatch_tests.reports.sweep_words import iso_time
-from pgwatch_tests.sweep.history_entry import HistoryEntry
+from pgwatch_tests.sweep.history_model import HistoryEntry
 
 
 def document(entries: Sequence[HistoryEntry], place: str) -> str:
@@ -44,6 +44,7 @@ def _entry(entry: HistoryEntry) -> dict[str, object]:
         "kept": entry.kept_rows,
         "orphans_removed": entry.orphans_removed,
         "leaked": entry.leaked_rows,
+        "leftovers": entry.leftovers,
         "passes": entry.passes,
         "duration_s": entry.duration_s,
         "longest_transaction_s": entry.longest_transaction_s,

@@ -9,7 +9,7 @@ from tabulate import tabulate
 from pgwatch_tests import durations
 from pgwatch_tests.reports import sweep_words
 from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.sweep.history_entry import HistoryEntry
+from pgwatch_tests.sweep.history_model import HistoryEntry
 
 EMPTY = "No sweep has been recorded yet."
 
@@ -52,6 +52,8 @@ def result(entry: HistoryEntry) -> str:
         return f"{entry.result}{reason}"
     if entry.leaked_rows is not None:
         figures = f"{entry.leaked_rows:,} leaked row{'' if entry.leaked_rows == 1 else 's'}"
+        if entry.leftovers:
+            figures += f", {entry.leftovers:,} leftover{'' if entry.leftovers == 1 else 's'}"
     else:
         figures = _removed(entry)
     if entry.result == "done":

@@ -17,7 +17,7 @@ from pgwatch_tests.errors import (
     PgwatchError,
     RefusedError,
 )
-from pgwatch_tests.leaks.databases import choose, databases_of_server
+from pgwatch_tests.leaks.databases import choose_on_server
 from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.server.dsn import in_database
 from pgwatch_tests.sweep.model import NotSwept, SweepReport, SweepRequest, SweepsOfDatabases
@@ -80,7 +80,7 @@ class SweepOfDatabases:
         ScanCancelledError.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
-        choice = choose(databases_of_server(self._settings), self._patterns)
+        choice = choose_on_server(self._settings, self._patterns)
         reports: list[SweepReport] = []
         not_swept = [NotSwept(one.database, one.reason) for one in choice.not_checked]
         errors: list[PgwatchError] = []

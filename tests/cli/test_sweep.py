@@ -15,7 +15,10 @@ import pytest
 from pgwatch_tests import cli
 from pgwatch_tests.cli import options, sweep_running
 from pgwatch_tests.cli import progress as progress_module
+from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError, RefusedError
+from pgwatch_tests.leaks.databases import Choice
+from pgwatch_tests.sweep import databases_run
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, Kept, SweepProgress, SweepRequest, TableRows
 from tests.sweep.fakes import Sweeps
 from tests.sweep.reports import KEPT, NOTHING, ORPHANS, ROWS
@@ -263,11 +266,10 @@ def test_progress_tells_rows_and_rate(
 def test_several_databases(
     sweeps: Sweeps, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgwatch_tests.leaks.databases import ServerDatabase
-    from pgwatch_tests.sweep import databases_run
+    def choose(_: Settings, patterns: Sequence[str]) -> Choice:
+        return Choice(("test_a", "test_b", "app") if "test_*" in patterns else ("app",), ())
 
-    listed = [ServerDatabase(name, False, True) for name in ("test_a", "test_b", "app")]
-    monkeypatch.setattr(databases_run, "databases_of_server", lambda _: listed)
+    monkeypatch.setattr(databases_run, "choose_on_server", choose)
     sweeps.outcomes = {"app": RefusedError("no test database")}
     sweeps.default = replace(NOTHING, planned=ROWS)
 

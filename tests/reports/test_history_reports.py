@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.reports import history_json, history_table
-from pgwatch_tests.sweep.history_entry import HistoryEntry
+from pgwatch_tests.sweep.history_model import HistoryEntry
 from tests.reports.test_sweep_formats import HOSTILE
 from tests.sweep.reports import AT
 
@@ -48,6 +48,7 @@ ENTRY = HistoryEntry(
         ({"result": "interrupted"}, "interrupted; 1,200 rows deleted"),
         ({"result": "failed", "reason": "lost", "planned_rows": 0, "deleted_rows": 0}, "failed: lost"),
         ({"action": "leaks", "leaked_rows": 1}, "1 leaked row"),
+        ({"action": "leaks", "leaked_rows": 0, "leftovers": 2}, "0 leaked rows, 2 leftovers"),
     ],
 )
 def test_what_came_of_it(changes: dict[str, object], words: str) -> None:
@@ -98,6 +99,7 @@ def test_the_document() -> None:
                 "kept": 0,
                 "orphans_removed": 0,
                 "leaked": None,
+                "leftovers": None,
                 "passes": 1,
                 "duration_s": 12.0,
                 "longest_transaction_s": 0.1,

@@ -1,4 +1,4 @@
-"""What is remembered of a sweep, or of another job of the schedule: frozen values, no database."""
+"""What is remembered of sweeps and of the schedule's jobs: frozen values, no database."""
 
 from __future__ import annotations
 
@@ -51,8 +51,30 @@ class HistoryEntry:
     """Schemas, databases, sessions and prepared transactions; in a dry run, what would be."""
     leaked_rows: int | None = None
     """What a job that looks for leaks counted; None for a sweep."""
+    leftovers: int | None = None
+    """What such a job found beside rows; None for a sweep."""
     passes: int = 0
     duration_s: float = 0.0
     longest_transaction_s: float = 0.0
     id: int | None = None
     """Larger for what was recorded later; None until it is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """One job of the schedule, as it is now."""
+
+    name: str
+    action: Action
+    when: str
+    """In words: `every 15 min`, `30 2 * * * (Europe/Berlin)`."""
+    dry_run: bool
+    enabled: bool
+    paused: bool
+    """Whether somebody paused it, until it is resumed."""
+    running: bool
+    next_run: datetime | None
+    """In the job's time zone; None if there is none, or if nothing can tell: an interval begins with the
+    process that runs the schedule."""
+    last: HistoryEntry | None
+    """What it came to last, wherever it ran; None if it never did."""
