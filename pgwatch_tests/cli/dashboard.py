@@ -61,7 +61,8 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(watch.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
-            from pgwatch_tests.tui.app import Dashboard, run_until_left
+            from pgwatch_tests.tui.app import Dashboard
+            from pgwatch_tests.tui.leaving import run_until_left
 
             gc.freeze()
             gc.enable()
