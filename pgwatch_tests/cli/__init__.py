@@ -22,6 +22,7 @@ COMMANDS = {
     "leaks": "Count the test rows that were left behind.",
     "sweep": "Remove the test data that was left behind, in foreign-key order.",
     "baseline": "Keep the state before a suite, for `leaks --since`.",
+    "schedule": "Sweep, or count leaks, by the clock.",
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }
 

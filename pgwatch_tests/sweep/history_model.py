@@ -43,7 +43,7 @@ class HistoryEntry:
     min_age_s: float
     result: Result
     reason: str = ""
-    """Why it isn't `done`, in a sentence."""
+    """Why it isn't `done`, or what it couldn't look at, in a sentence."""
     planned_rows: int = 0
     deleted_rows: int = 0
     kept_rows: int = 0
