@@ -295,7 +295,7 @@ def test_the_history(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None
     assert (acted["dry_run"], acted["deleted"], acted["orphans_removed"]) == (False, 1204, 2)
     assert len(history(capsys, "--limit", "1")) == 1
     assert cli.run(["sweep", "--history"]) == 0
-    assert "1,204 rows deleted, 2 other things" in capsys.readouterr().out
+    assert "1,204 rows deleted, 2 other leftovers removed" in capsys.readouterr().out
 
 
 def test_a_history_that_cant_be_written_is_a_warning(

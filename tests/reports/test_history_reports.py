@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.reports import history_json, history_table
+from pgwatch_tests.reports.history_words import outcome
 from pgwatch_tests.sweep.history_model import HistoryEntry
 from tests.reports.test_sweep_formats import HOSTILE
 from tests.sweep.reports import AT
@@ -41,18 +42,18 @@ ENTRY = HistoryEntry(
     ("changes", "words"),
     [
         ({}, "1,200 rows deleted"),
-        ({"kept_rows": 3, "orphans_removed": 1}, "1,200 rows deleted, 1 other thing, 3 kept"),
-        ({"dry_run": True, "planned_rows": 1}, "1 row would be deleted"),
+        ({"kept_rows": 3, "orphans_removed": 1}, "1,200 rows deleted, 3 kept, 1 other leftover removed"),
+        ({"dry_run": True, "planned_rows": 1}, "1 row to delete"),
         ({"result": "refused", "reason": "a standby"}, "refused: a standby"),
         ({"result": "skipped", "reason": "pid 7 is at it"}, "skipped: pid 7 is at it"),
         ({"result": "interrupted"}, "interrupted; 1,200 rows deleted"),
         ({"result": "failed", "reason": "lost", "planned_rows": 0, "deleted_rows": 0}, "failed: lost"),
-        ({"action": "leaks", "leaked_rows": 1}, "1 leaked row"),
-        ({"action": "leaks", "leaked_rows": 0, "leftovers": 2}, "0 leaked rows, 2 leftovers"),
+        ({"action": "leaks", "leaked_rows": 1}, "1 leaked row, 0 other leftovers"),
+        ({"action": "leaks", "leaked_rows": 0, "leftovers": 2}, "0 leaked rows, 2 other leftovers"),
     ],
 )
 def test_what_came_of_it(changes: dict[str, object], words: str) -> None:
-    assert history_table.result(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
+    assert outcome(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
 
 
 def test_the_table() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pgwatch_tests import durations
 from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.reports.history_words import outcome
 from pgwatch_tests.reports.plain_text import plain, shortened_middle
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
@@ -82,7 +83,7 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
                 moment(entry.started_at, seconds=True),
                 plain(entry.database),
                 history_table.action(entry),
-                history_table.result(entry),
+                outcome(entry),
                 durations.short(entry.duration_s),
             ),
             "dim" if entry.dry_run else "",
@@ -121,7 +122,7 @@ def _next_run(job: JobState) -> str:
 def _last_time(job: JobState) -> str:
     if job.last is None:
         return "never ran"
-    return f"{moment(job.last.started_at)} {history_table.result(job.last)}"
+    return f"{moment(job.last.started_at)} {outcome(job.last)}"
 
 
 def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
