@@ -10,7 +10,7 @@ from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.sweep.pace import SweepPace
 from pgwatch_tests.tui.sweep_desk import SweepDesk
 
-_BAR = 20
+_BAR = 12
 
 
 class SweepUnderWay:
@@ -35,7 +35,7 @@ class SweepUnderWay:
             self._sweep.cancel()
 
     def words(self) -> str:
-        """`Sweeping █████░░░ 43 %, 1,200 rows, 400 rows/s, about 12 s left · escape ends it`."""
+        """`Sweeping ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape ends it`."""
         done = self._pace.last.share_done
         full = round(_BAR * done)
         parts = [
@@ -44,5 +44,8 @@ class SweepUnderWay:
         ]
         if self._pace.left_s is not None:
             parts.append(f"about {durations.in_words(self._pace.left_s)} left")
-        hint = ("escape ends it", "ends after this batch; escape: at once", "ending")[min(self._ends, 2)]
-        return f"{'Looking' if self._dry_run else 'Sweeping'} {', '.join(parts)} · {hint}"
+        figures = ", ".join(parts)
+        if self._ends:
+            hint = "Ends after this batch (escape: at once)" if self._ends == 1 else "Ends at once"
+            return f"{hint} {figures}"
+        return f"{'Looking' if self._dry_run else 'Sweeping'} {figures} · escape ends it"

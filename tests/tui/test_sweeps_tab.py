@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,9 @@ async def test_the_plan(size: tuple[int, int]) -> None:
             "1,201  public.bookings (1 marked, 1,200 dependent)",
             "3  public.users: too young",
             "1  public.invoices: locked, by another session",
-            "What to do about what is kept:",
         ):
             assert words in detail
+        assert "too young: a later sweep takes it" in await press(pilot, *"jjjjjjjjjjjj")
         await press(pilot, "escape")
         assert "public.bookings" in await press(pilot, "slash", *"bookin")
         assert "public.invoices" not in screen_text(app)
@@ -125,7 +126,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         await settled(pilot)
         progress = text_of(app, "#sweep-progress")
         assert progress == (
-            "Sweeping █████░░░░░░░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape ends it"
+            "Sweeping ███░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape ends it"
         )
         assert "Preview" not in screen_text(app)
         # The plan is still there to be read, and locks are still polled.
@@ -189,7 +190,7 @@ async def test_the_end_of_a_sweep_in_two_steps() -> None:
         await press(pilot, "w", "y", "escape")
         sweep = sweeping.begun[1]
         assert sweep.ends == ["stop"]
-        assert "ends after this batch; escape: at once" in text_of(app, "#sweep-progress")
+        assert text_of(app, "#sweep-progress").startswith("Ends after this batch (escape: at once) ░")
         sweep.let_go.set()
         await settled(pilot)
         assert "interrupted before it was done" in text_of(app, "#sweep-summary")
@@ -224,12 +225,11 @@ async def test_what_goes_wrong_is_told(error: RefusedError, words: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_jobs(size: tuple[int, int]) -> None:
-    sweeping = Sweeping(jobs=JOBS)
+    local = snapshot().sampled_at.astimezone().replace(hour=2, minute=30)
+    sweeping = Sweeping(jobs=(replace(JOBS[0], next_run=local), JOBS[1]))
     _, app = dashboard(sweeping)
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
-        local = JOBS[0].next_run and JOBS[0].next_run.astimezone()
-        assert local is not None
         # A job that only looks is no sweep.
         assert f"next sweep {local:%H:%M}" in text_of(app, "#figures")
         drawn = await press(pilot, "5", "s")
@@ -252,6 +252,14 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert told(app)[-1] == "'nightly' is running already"
         sweeping.jobs = HistoryError("the history can't be read")
         assert "stale: the history can't be read" in await press(pilot, "r")
+
+
+async def test_the_next_sweep_of_another_day() -> None:
+    at = snapshot().sampled_at + timedelta(days=3)
+    _, app = dashboard(Sweeping(jobs=(replace(JOBS[0], next_run=at),)))
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        assert f"next sweep {at.astimezone():%d %b %H:%M}" in text_of(app, "#figures")
 
 
 async def test_no_jobs() -> None:

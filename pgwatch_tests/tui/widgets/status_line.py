@@ -96,7 +96,8 @@ class StatusLine(Vertical):
             parts.append(f"{self.leaks.total}{missing} leaked")
         parts += [f"{len(clients)} sessions", f"{idle} idle in tx"]
         if self.next_sweep is not None:
-            parts.append(f"next sweep {self.next_sweep.astimezone():%H:%M}")
+            at, today = self.next_sweep.astimezone(), snapshot.sampled_at.astimezone().date()
+            parts.append(f"next sweep {at:%H:%M}" if at.date() == today else f"next sweep {at:%d %b %H:%M}")
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
         parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]

@@ -32,7 +32,6 @@ from pgwatch_tests.tui.widgets.sweep_rows import COLUMNS, Section, next_sweep
 
 _JOBS_EVERY_S = 5.0
 _PROGRESS_EVERY_S = 0.25
-_READING_S = 15.0
 
 
 class SweepsView(Vertical):
@@ -62,6 +61,7 @@ class SweepsView(Vertical):
         self._state = SweepsState(desk.acts)
         self._under_way: SweepUnderWay | None = None
         self._filter = ""
+        self._asked_for_history = self._reads_jobs = False
 
     def compose(self) -> ComposeResult:
         yield StillText(id="sweep-sections", classes="summary")
@@ -82,7 +82,7 @@ class SweepsView(Vertical):
     def show(self, filter_: str) -> None:
         """Shows the lines that have `filter_` in them. To be called whenever the tab is opened."""
         self._filter = filter_.casefold()
-        if self._state.history is None:
+        if not self._asked_for_history:
             self._reload_history()
         self._show()
 
@@ -253,22 +253,33 @@ class SweepsView(Vertical):
 
     def _say(self, text: str, *, failed: bool) -> None:
         severity: Literal["information", "error"] = "error" if failed else "information"
-        self.app.notify(plain(text), severity=severity, timeout=_READING_S, markup=False)
+        self.app.notify(plain(text), severity=severity, timeout=15 if failed else 5, markup=False)
 
     def _reload_jobs(self) -> None:
-        if self._desk.jobs is not None:
-            self.run_worker(self._read_jobs(self._desk.jobs), group="read sweep jobs", exclusive=True)
+        # One that takes longer than the pause until the next isn't to be asked twice.
+        if self._desk.jobs is not None and not self._reads_jobs:
+            self._reads_jobs = True
+            self.run_worker(self._read_jobs(self._desk.jobs), group="sweep jobs")
 
     async def _read_jobs(self, jobs: JobDesk) -> None:
+        state = self._state
+        before = state.jobs, state.jobs_trouble
         try:
-            self._state.jobs, self._state.jobs_trouble = await jobs.states(), ""
+            state.jobs, state.jobs_trouble = await jobs.states(), ""
         except PgwatchError as error:
-            self._state.jobs_trouble = str(error)
-        self.post_message(self.NextSweep(next_sweep(self._state.jobs)))
+            state.jobs_trouble = str(error)
+        finally:
+            self._reads_jobs = False
+        if (state.jobs, state.jobs_trouble) == before:
+            return
+        self.post_message(self.NextSweep(next_sweep(state.jobs)))
+        if self._asked_for_history:
+            self._reload_history()
         self._show()
 
     def _reload_history(self) -> None:
-        self.run_worker(self._read_history(), group="read sweeps", exclusive=True)
+        self._asked_for_history = True
+        self.run_worker(self._read_history(), group="sweep history")
 
     async def _read_history(self) -> None:
         try:
