@@ -69,6 +69,12 @@ class Statements:
         forms = dict(table.forms)
         return b" OR ".join(self.matches(column, forms.get(column)) for column in table.columns)
 
+    def marked_values(self, table: Table) -> bytes:
+        """An array: of each column, a string that bears a marker, NULL if none does."""
+        forms = dict(table.forms)
+        values = b", ".join(self._match(column, forms.get(column)) for column in table.columns)
+        return b"ARRAY[%b]" % values
+
     def matches(self, column: str, form: Form | None) -> bytes:
         """Whether a string in a value of the column bears a marker; without a form, it is a string."""
         value = quoted(column, self._escaping)
@@ -125,22 +131,20 @@ class Statements:
         )
 
     def _details(self, position: int, table: Table) -> bytes:
-        forms = dict(table.forms)
-        # One array, since a row of more than 1664 values can't be; and no row that doesn't match.
-        values = b", ".join(self._match(column, forms.get(column)) for column in table.columns)
         places = [b"v[%d]" % number for number in range(1, len(table.columns) + 1)]
         return (
             b"SELECT %d AS position, count(*) AS rows, ARRAY[%b] AS matched, "
             b"min(at) AS oldest, max(at) AS newest, min(sample) AS first_sample, max(sample) AS last_sample "
             b"FROM (SELECT v, coalesce(%b, created) AS at, left(coalesce(%b), %d) AS sample "
-            b"FROM (SELECT ARRAY[%b] AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) AS hit"
+            # One array, since a row of more than 1664 values can't be; and no row that doesn't match.
+            b"FROM (SELECT %b AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) AS hit"
         ) % (
             position,
             b", ".join(b"bool_or(%b IS NOT NULL)" % place for place in places),
             b", ".join(b"substring(%b FROM %b)::float8 / 1000" % (place, _STAMP) for place in places),
             b", ".join(places),
             _SAMPLE_CHARACTERS,
-            values,
+            self.marked_values(table),
             _CREATED_AT if table.has_created_at else b"NULL::float8",
             source(table, self._escaping),
             self._new_ones(table),

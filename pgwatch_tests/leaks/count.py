@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 
 import psycopg
 from psycopg import errors, pq
-from psycopg.pq.abc import Escaping
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.errors import NotCheckedError
 from pgwatch_tests.leaks.any_rows import AnyRows, Sampled, with_samples
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.comparison import Comparison, Since
@@ -22,16 +21,13 @@ from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Discovery, Identity, Table, discover, shown, without_ignored
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
-from pgwatch_tests.leaks.markers import PROVEN, Marker, markers
+from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
+from pgwatch_tests.leaks.obstacles import Obstacles, said
 from pgwatch_tests.leaks.origins import Attributor, evidence
 from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.version import in_words
-
-_EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
-# What a name that isn't there any more, or not the same, leads to.
-_CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
 
 # From this size on, reading a table twice costs more than asking for everything at once. (64 MB)
 _LARGE_PAGES = 8192
@@ -50,21 +46,6 @@ def scan(
 ) -> LeakReport:
     """Counts the marked rows of the database that `settings.dsn` names. See LeakScan."""
     return LeakScan(settings, progress, kinds, since).run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Oid:
-    oid: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    fits: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Exists:
-    there: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +86,7 @@ class LeakScan:
         self._since = since
         self._rows_before = 0
         self._session = ScanSession(settings)
+        self._obstacles = Obstacles(self._session, settings)
         self._work_done = 0
         self._work = 1
 
@@ -132,12 +114,12 @@ class LeakScan:
             escaping = pq.Escaping(session.connection.pgconn)
             try:
                 identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]
-                usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
+                usable = self._obstacles.usable(wanted, escaping)
                 comparison = None if self._since is None else Comparison(session, self._since)
                 discovery, untouched = self._discover(identity.role, ignores, comparison)
             except psycopg.Error as error:
                 raise NotCheckedError(
-                    f"the catalogs can't be read, so nothing was checked: {_said(error)}"
+                    f"the catalogs can't be read, so nothing was checked: {said(error)}"
                 ) from error
             unseen = None if comparison is None else comparison.unseen
             statements: Statements | AnyRows = (
@@ -149,7 +131,7 @@ class LeakScan:
             found = dict(self._leaks(counted, statements))
             leaks = list(found.values())
             if known is not None:
-                leaks = Attributor(session, statements, known, self._locked).attributed(found)
+                leaks = Attributor(session, statements, known, self._obstacles.locked).attributed(found)
             rows_before = None if self._any_rows else self._rows_before
             rows = {table: count.rows for table, count in counted.items()}
             baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
@@ -189,24 +171,6 @@ class LeakScan:
             discovery = discover(self._session.connection, role, ignores)
         return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
-    def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
-        """Whether a value of this database can match at all. Raises ConfigurationError if none ever can."""
-        probes = Statements(escaping, ())
-        for condition in marker.conditions:
-            if condition in PROVEN:
-                continue
-            if condition.operator == "~" or not condition.pattern.isascii():
-                try:
-                    self._session.fetch(probes.probe(condition), _Probe)
-                except errors.InvalidRegularExpression as error:
-                    raise ConfigurationError(
-                        f"the marker {marker.name!r} isn't a regular expression that PostgreSQL takes: "
-                        f"{_said(error)}"
-                    ) from error
-                except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):
-                    return False  # the database's encoding has no such character
-        return True
-
     def _count(
         self, tables: Sequence[Table], statements: Statements | AnyRows
     ) -> tuple[dict[Table, _Count | _Details], list[Skipped]]:
@@ -216,7 +180,7 @@ class LeakScan:
         self._tell(0, len(tables))
         for done, (table, outcome) in enumerate(self._outcomes(tables, statements), start=1):
             if isinstance(outcome, psycopg.Error):
-                skipped.extend(self._why(table, outcome))
+                skipped.extend(self._obstacles.why(table, outcome))
             else:
                 counted[table] = outcome
                 self._rows_before += outcome.before
@@ -236,13 +200,17 @@ class LeakScan:
                     yield table, outcome
                 else:
                     counting.append(table)  # without details, perhaps
-        chunks = Chunks(lambda part: self._session.fetch(statements.count(part), _Count), self._locked)
+        chunks = Chunks(
+            lambda part: self._session.fetch(statements.count(part), _Count), self._obstacles.locked
+        )
         yield from chunks.run(counting)
 
     def _details(
         self, tables: Iterable[Table], statements: Statements
     ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
-        chunks = Chunks(lambda part: self._session.fetch(statements.details(part), _Details), self._locked)
+        chunks = Chunks(
+            lambda part: self._session.fetch(statements.details(part), _Details), self._obstacles.locked
+        )
         return chunks.run(tables)
 
     def _leaks(
@@ -251,7 +219,9 @@ class LeakScan:
         leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
         later: dict[Table, _Details | Sampled | psycopg.Error] = {}
         if isinstance(statements, AnyRows):
-            chunks = Chunks(lambda part: self._session.fetch(statements.samples(part), Sampled), self._locked)
+            chunks = Chunks(
+                lambda part: self._session.fetch(statements.samples(part), Sampled), self._obstacles.locked
+            )
             later.update(chunks.run(leaking))
         else:
             later.update(self._details(leaking, statements))
@@ -265,36 +235,6 @@ class LeakScan:
                     case Sampled() as samples:
                         leak = with_samples(leak, table, samples)
                 yield table, leak
-
-    def _locked(self) -> frozenset[int]:
-        try:
-            rows = self._session.fetch(queries.load("leak_locked").encode(), _Oid)
-        except psycopg.Error:
-            return frozenset()  # then the tables are told apart one by one
-        return frozenset(row.oid for row in rows)
-
-    def _why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
-        """Why a table couldn't be counted; nothing if it isn't there any more."""
-        reason, hint = f"can't be read: {_said(error)}", ""
-        if isinstance(error, errors.LockNotAvailable):
-            reason = "locked"
-            hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
-        elif isinstance(error, errors.QueryCanceled):
-            timed_out = self._session.last_duration_s >= self._settings.count_timeout_s
-            reason = f"timed out after {self._settings.count_timeout_s:g} s" if timed_out else _said(error)
-            hint = "PGWATCH_COUNT_TIMEOUT gives it longer" if timed_out else "run it again"
-        elif not self._exists(table):
-            return
-        elif isinstance(error, _CHANGED):
-            reason, hint = "renamed or changed while it was checked", "run it again"
-        yield Skipped(shown(table.schema), shown(table.name), reason, hint)
-
-    def _exists(self, table: Table) -> bool:
-        # By its oid: one that was renamed is still there, uncounted.
-        try:
-            return self._session.fetch(_EXISTS % table.oid, _Exists)[0].there
-        except psycopg.Error:
-            return True
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
@@ -326,7 +266,3 @@ def _time(epoch_s: float | None) -> datetime | None:
         return datetime.fromtimestamp(epoch_s, UTC)
     except (OverflowError, ValueError):
         return None  # PostgreSQL's years go further than Python's
-
-
-def _said(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())

@@ -5,16 +5,13 @@ A node is anything hashable and orderable; an edge goes from a waiter to one of 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, TypeVar
 
+from pgwatch_tests.components import Node, strongly_connected
 
-class _Ordered(Hashable, Protocol):
-    def __lt__(self, other: Self, /) -> bool: ...
-
-
-N = TypeVar("N", bound=_Ordered)
+N = TypeVar("N", bound=Node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,50 +151,13 @@ class WaitForGraph(Generic[N]):
         return seen
 
     def _components(self) -> list[set[N]]:
-        """Strongly connected components of more than one node (Tarjan 1972, without recursion)."""
+        """Strongly connected components of more than one node."""
         # A long queue has very many edges and no cycle: what can be peeled off needs no search.
         acyclic = set(self._peeled(self._blockers, self._waiters))
-        if len(acyclic) == len(self.nodes):
-            return []
-        index: dict[N, int] = {}
-        low: dict[N, int] = {}
-        stack: list[N] = []
-        on_stack: set[N] = set()
-        found: list[set[N]] = []
-        for start in sorted(set(self._blockers) - acyclic):
-            if start in index:
-                continue
-            work = [(start, iter(sorted(self._blockers[start] - acyclic)))]
-            index[start] = low[start] = len(index)
-            stack.append(start)
-            on_stack.add(start)
-            while work:
-                node, successors = work[-1]
-                advanced = False
-                for successor in successors:
-                    if successor not in index:
-                        index[successor] = low[successor] = len(index)
-                        stack.append(successor)
-                        on_stack.add(successor)
-                        work.append((successor, iter(sorted(self._blockers[successor] - acyclic))))
-                        advanced = True
-                        break
-                    if successor in on_stack:
-                        low[node] = min(low[node], index[successor])
-                if advanced:
-                    continue
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component: set[N] = set()
-                    while node not in component:
-                        member = stack.pop()
-                        on_stack.discard(member)
-                        component.add(member)
-                    if len(component) > 1:
-                        found.append(component)
-        return found
+        rest = {
+            waiter: blockers - acyclic for waiter, blockers in self._blockers.items() if waiter not in acyclic
+        }
+        return [component for component in strongly_connected(rest) if len(component) > 1]
 
     def _shortest_cycle(self, component: set[N]) -> tuple[N, ...]:
         start = min(component)

@@ -33,7 +33,7 @@ def trigger(job: JobSetting) -> BaseTrigger:
         return IntervalTrigger(seconds=job.every_s, timezone=UTC)
     try:
         return CrontabTrigger(job.cron, None if job.timezone is None else ZoneInfo(job.timezone))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # KeyError: what this machine calls its time zone is none
         raise ConfigurationError(f"{job.source}: {job.cron!r} is no time for a job: {error}") from None
 
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 
+import psycopg
+
+from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import NotCheckedError, RefusedError
+from pgwatch_tests.leaks.discover import Identity
+from pgwatch_tests.leaks.markers import markers
+from pgwatch_tests.leaks.obstacles import said
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.guard import DatabaseFacts, refusal
+from pgwatch_tests.server.version import in_words
+from pgwatch_tests.sweep.alone import be_alone
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.rows import RowSweep, SweptRows
 
 Progress = Callable[[SweepProgress], None]
 """Called in the thread that sweeps."""
@@ -18,6 +34,8 @@ class Sweep:
         self._settings = settings
         self._request = request
         self._progress = progress
+        self._stopped = threading.Event()
+        self._session = ScanSession(settings, read_only=request.dry_run)
 
     def run(self) -> SweepReport:
         """Connects, asks the guard, and removes what was asked for, or says what it would.
@@ -26,10 +44,64 @@ class Sweep:
         CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't one), NotCheckedError
         (not even the catalogs can be read) and ScanCancelledError.
         """
-        raise NotImplementedError
+        begun, started_at = time.monotonic(), datetime.now(UTC)
+        names = tuple(marker.name for marker in markers(self._settings.markers))
+        if self._settings.read_only and not self._request.dry_run:
+            raise RefusedError("nothing is swept: read_only is set")
+        with closing(self._session) as session:
+            session.open()
+            try:
+                identity = self._guarded()
+                rows = self._rows(identity.role)
+            except psycopg.Error as error:
+                raise NotCheckedError(
+                    f"the catalogs can't be read, so nothing was done: {said(error)}"
+                ) from error
+            version = in_words(session.connection.info.server_version)
+        return SweepReport(
+            started_at=started_at,
+            server_version=version,
+            database=identity.database,
+            dry_run=self._request.dry_run,
+            kinds=self._request.kinds,
+            markers=names,
+            min_age_s=self._request.min_age_s,
+            planned=rows.planned,
+            deleted=rows.deleted,
+            kept=rows.kept,
+            orphans=(),
+            not_checked=rows.not_checked,
+            passes=rows.passes,
+            duration_s=time.monotonic() - begun,
+            longest_transaction_s=rows.longest_transaction_s,
+            interrupted=self._stopped.is_set(),
+        )
 
     def stop(self) -> None:
         """Makes `run` return its report after the batch that it is at. Returns at once."""
+        self._stopped.set()
 
     def cancel(self) -> None:
         """Makes `run` end with ScanCancelledError within moments. Returns at once."""
+        self._session.cancel()
+
+    def _guarded(self) -> Identity:
+        """Where we are, and as whom. Raises RefusedError if nothing may be changed there."""
+        facts = self._session.fetch(queries.load("guard_database").encode(), DatabaseFacts)[0]
+        reason = refusal(facts, patterns=self._settings.test_databases)
+        if reason is not None:
+            raise RefusedError(reason)
+        if not self._request.dry_run:
+            be_alone(self._session)
+        return self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
+
+    def _rows(self, role: str) -> SweptRows:
+        if "rows" not in self._request.kinds:
+            return SweptRows()
+        return RowSweep(self._session, self._settings, self._request, self._stopped.is_set, self._tell).run(
+            role
+        )
+
+    def _tell(self, progress: SweepProgress) -> None:
+        if self._progress is not None:
+            self._progress(progress)

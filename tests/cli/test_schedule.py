@@ -64,13 +64,14 @@ class Project:
 
     @contextmanager
     def started(
-        self, *arguments: str, lasts: str | None = None, journal: bool = False
+        self, *arguments: str, lasts: str | None = None, journal: bool = False, **extra: str
     ) -> Iterator[subprocess.Popen[str]]:
         """`pgwatch-tests schedule ARGUMENTS`; with `lasts`, its sweeps are those of tests.cli.sweeping."""
         program = PROGRAM if lasts is None else ("-m", "tests.cli.sweeping", lasts)
         reading, writing = os.pipe()
         status = os.fstat(writing)
-        extra = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"} if journal else {}
+        if journal:
+            extra["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
         with (
             os.fdopen(reading, encoding="utf-8") as stderr,
             subprocess.Popen(
@@ -130,10 +131,9 @@ def test_leaks_are_counted_again_and_again(project: Project, owner: Connection[T
         exit_code, rest = ended(process)
 
     assert exit_code == 0
-    assert [line.split(" ", 1)[1] for line in rest[-2:]] == [
-        "SIGTERM: ending after the batch; once more ends at once",
-        "ended",
-    ]
+    told = [line.split(" ", 1)[1] for line in rest]
+    assert "SIGTERM: ending after the batch; once more ends at once" in told
+    assert told[-1] == "ended"
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines + rest)
     assert "started: count; server " in lines[0]
     assert any("count: next run at " in line for line in lines)
@@ -274,6 +274,14 @@ def test_what_cannot_be_run(project: Project, arguments: list[str], words: str) 
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_a_machine_whose_time_zone_is_none(project: Project) -> None:
+    with project.started("run", "--cron", "* * * * *", TZ="Nowhere/Never") as process:
+        exit_code, lines = ended(process)
+    assert exit_code == 2
+    assert "--cron: '* * * * *' is no time for a job: " in lines[-1]
+    assert "Nowhere/Never" in lines[-1]
 
 
 def test_only_disabled_jobs(project: Project) -> None:

@@ -1,0 +1,50 @@
+"""One sweep at a time in a database: whoever deletes holds an advisory lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgwatch_tests import durations, queries
+from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.leaks.session import ScanSession
+
+LOCK_KEY = 0x70677773_77656570
+"""'pgwsweep': the key of that lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The row of queries/sweep_holder.sql."""
+
+    pid: int
+    application_name: str
+    role: str | None
+    client: str
+    age_s: float | None
+
+
+def be_alone(session: ScanSession) -> None:
+    """Takes the lock for as long as the session lasts; waits for nobody.
+
+    Raises RefusedError, which says who sweeps, and what ScanSession.running does.
+    """
+    bound = {"lock_key": LOCK_KEY}
+    if session.fetch(queries.load("sweep_lock").encode(), _Ours, bound)[0].ours:
+        return
+    holders = session.fetch(queries.load("sweep_holder").encode(), _Holder, bound)
+    raise RefusedError(f"another sweep is at it in this database: {_who(holders)}")
+
+
+def _who(holders: list[_Holder]) -> str:
+    if not holders:
+        return "it has just ended, so run this one again"
+    one = holders[0]
+    parts = [f"pid {one.pid}", f"role {one.role}" if one.role else "", f"from {one.client}"]
+    if one.age_s is not None:
+        parts.append(f"for {durations.in_words(one.age_s)}")
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,134 @@
+"""SQL that says of a row whether it is marked, whether it is asked for, and whether it is old enough.
+
+How old: by the latest stamp in its marked values (milliseconds, by the clock of the machine that the test ran
+on), else by `created_at`, else by when it was last committed (track_commit_timestamp). By the server's clock,
+and its own for now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from psycopg.pq.abc import Escaping
+
+from pgwatch_tests.leaks.attribute import token
+from pgwatch_tests.leaks.compose import Statements
+from pgwatch_tests.leaks.discover import Table
+from pgwatch_tests.sweep.clusters import AGELESS, ALIVE, FUTURE, MARKED, SWEPT, YOUNG
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.statements import Flagging
+
+_STAMP = "[_-](1[0-9]{12})(?![0-9A-Za-z])"
+_RUN = "[_-]1[0-9]{12}(?:[_-]t[0-9a-f]{8})?[_-]r([0-9a-f]{8})(?![0-9A-Za-z])"
+_NOW_MS = b"(extract(epoch FROM statement_timestamp()) * 1000)::float8"
+# Two machines' clocks may be so far apart without anybody being wrong.
+_CLOCKS_APART_MS = 60_000
+_TIMESTAMPTZ = 1184
+# A timestamp without a time zone may be of any: the earliest is 14 hours ahead of UTC, the latest 12 behind.
+_AHEAD_MS, _BEHIND_MS = 14 * 3_600_000, 12 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Composes the flags of rows, for one database and one request."""
+
+    escaping: Escaping
+    statements: Statements
+    request: SweepRequest
+    has_commit_timestamps: bool
+    live_runs: Collection[int]
+    """The numbers of the leases that are held (see `leases`)."""
+
+    def of_marked(self, table: Table, created_at: int) -> Flagging:
+        """The flags of a table in which there are marked rows; `created_at` is that column's type, or 0."""
+        inside = (
+            b"SELECT coalesce(%b) AS marked, v, %b AS created, %b AS committed "
+            b"FROM (SELECT %b AS v OFFSET 0) AS value"
+        ) % (
+            b", ".join([b"v[%d]" % place for place in range(1, len(table.columns) + 1)] + [b"NULL"]),
+            _created_ms(created_at),
+            self._committed_ms(),
+            self.statements.marked_values(table),
+        )
+        stamped = b"(SELECT max(substring(one FROM %b)::float8) FROM unnest(v) AS one)" % self._literal(
+            _STAMP
+        )
+        at = (
+            b"SELECT marked IS NOT NULL AS marked, %b AS asked, %b AS alive, "
+            b"CASE WHEN marked IS NULL THEN created ELSE coalesce(%b, created, committed) END AS at "
+            b"FROM (%b OFFSET 0) AS found"
+        ) % (self._is_asked_for(), self._is_alive(), stamped, inside)
+        expression = (
+            b"(SELECT CASE WHEN marked THEN %d + CASE WHEN asked THEN %d ELSE 0 END "
+            b"+ CASE WHEN alive THEN %d ELSE 0 END + %b ELSE %b END FROM (%b OFFSET 0) AS judged)"
+        ) % (MARKED, SWEPT, ALIVE, self._age(AGELESS), self._age(0), at)
+        columns = (*table.columns, *self._times(created_at))
+        return Flagging(tuple(dict.fromkeys(columns)), _text(expression))
+
+    def of_others(self, created_at: int) -> Flagging | None:
+        """The flags of a table without marked rows: only how old they are, if that can be told."""
+        if not created_at:
+            return None
+        expression = b"(SELECT %b FROM (SELECT %b AS at) AS judged)" % (self._age(0), _created_ms(created_at))
+        return Flagging(("created_at",), _text(expression))
+
+    def _times(self, created_at: int) -> tuple[str, ...]:
+        return (
+            *(("created_at",) if created_at else ()),
+            *(("xmin",) if self.has_commit_timestamps else ()),
+        )
+
+    def _committed_ms(self) -> bytes:
+        if not self.has_commit_timestamps:
+            return b"NULL::float8"
+        return b"(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::float8"
+
+    def _age(self, unknown: int) -> bytes:
+        min_age_ms = self.request.min_age_s * 1000
+        if not min_age_ms:
+            return b"CASE WHEN at > %b + %d THEN %d ELSE 0 END" % (_NOW_MS, _CLOCKS_APART_MS, FUTURE)
+        return (
+            b"CASE WHEN at IS NULL THEN %d WHEN at > %b + %d THEN %d WHEN at > %b - %d THEN %d ELSE 0 END"
+            % (
+                *(unknown, _NOW_MS, _CLOCKS_APART_MS, FUTURE),
+                *(_NOW_MS, min_age_ms, YOUNG),
+            )
+        )
+
+    def _is_asked_for(self) -> bytes:
+        """Whether a marked value has the token of the test, and that of the run, that are asked for."""
+        wanted = [
+            f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
+            _RUN.replace("([0-9a-f]{8})", self.request.run) if self.request.run else "",
+        ]
+        conditions = [b"one ~* %b" % self._literal(pattern) for pattern in wanted if pattern]
+        if not conditions:
+            return b"true"
+        return b"EXISTS (SELECT FROM unnest(v) AS one WHERE %b)" % b" AND ".join(conditions)
+
+    def _is_alive(self) -> bytes:
+        if not self.live_runs:
+            return b"false"
+        return (
+            b"EXISTS (SELECT FROM unnest(v) AS one, regexp_matches(one, %b, 'gi') AS run "
+            b"""WHERE hashtext(('run:' || lower(run[1])) COLLATE "C") = ANY ('{%b}'::int[]))"""
+        ) % (self._literal(_RUN), ",".join(map(str, sorted(self.live_runs))).encode())
+
+    def _literal(self, text: str) -> bytes:
+        return bytes(self.escaping.escape_literal(text.encode()))
+
+
+def _created_ms(created_at: int) -> bytes:
+    if not created_at:
+        return b"NULL::float8"
+    known = b"(extract(epoch FROM created_at) * 1000)::float8"
+    if created_at == _TIMESTAMPTZ:
+        return b"CASE WHEN isfinite(created_at) THEN %b END" % known
+    return (
+        b"CASE WHEN NOT isfinite(created_at) THEN NULL WHEN %b > %b + %d THEN %b ELSE least(%b + %d, %b) END"
+    ) % (known, _NOW_MS, _AHEAD_MS, known, known, _BEHIND_MS, _NOW_MS)
+
+
+def _text(expression: bytes) -> str:
+    return expression.decode("utf-8", errors="surrogateescape")

@@ -1,0 +1,141 @@
+"""Which tables depend on which, by foreign keys: what must go before what, and what it takes along. Pure.
+
+Rows are in leaves: ordinary tables and the leaves of partition trees. A foreign key is declared on one of
+these or on a root above them, and holds for all leaves below it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pgwatch_tests.components import strongly_connected
+
+OnDelete = Literal["a", "r", "c", "n", "d"]
+"""NO ACTION, RESTRICT, CASCADE, SET NULL, SET DEFAULT: pg_constraint.confdeltype."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A row of queries/sweep_foreign_keys.sql: `child` refers to `parent` (both oids)."""
+
+    oid: int
+    name: str
+    child: int
+    parent: int
+    on_delete: OnDelete
+    child_columns: list[str]
+    parent_columns: list[str]
+    equal_schemas: list[str]
+    equal_names: list[str]
+    collation_schemas: list[str | None]
+    collation_names: list[str | None]
+    indexed: bool
+
+    @property
+    def takes_along(self) -> bool:
+        """Whether rows that refer to a row must go for it to go; else they are only changed."""
+        return self.on_delete in ("a", "r", "c")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A row of queries/sweep_relations.sql."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: Literal["r", "p", "f"]
+    ancestors: list[int]
+    created_at: int
+    schema_usage: bool
+    missing: list[str]
+    row_security: bool
+    rules: list[str]
+    triggers: list[str]
+    publication: str | None
+    rows: float
+    live_rows: float
+
+    @property
+    def about_rows(self) -> float:
+        """How many rows it has, by the server's statistics."""
+        return max(self.rows, self.live_rows)
+
+    @property
+    def top(self) -> int:
+        """The root of its partition tree, or itself."""
+        return self.ancestors[-1] if self.ancestors else self.oid
+
+
+class ForeignKeys:
+    """The graph of a database's foreign keys."""
+
+    def __init__(self, relations: Iterable[Relation], keys: Iterable[ForeignKey]) -> None:
+        self.relations = {relation.oid: relation for relation in relations}
+        self.keys = tuple(key for key in keys if key.child in self.relations and key.parent in self.relations)
+        self._by_parent: defaultdict[int, list[ForeignKey]] = defaultdict(list)
+        self._by_child: defaultdict[int, list[ForeignKey]] = defaultdict(list)
+        for key in self.keys:
+            self._by_parent[key.parent].append(key)
+            self._by_child[key.child].append(key)
+        self._leaves: defaultdict[int, list[int]] = defaultdict(list)
+        for relation in self.relations.values():
+            if relation.kind != "p":
+                for oid in (relation.oid, *relation.ancestors):
+                    self._leaves[oid].append(relation.oid)
+
+    def leaves(self, oid: int) -> Sequence[int]:
+        """Those that hold the rows of a table."""
+        return self._leaves[oid]
+
+    def referring_to(self, leaf: int) -> list[ForeignKey]:
+        """The foreign keys by which rows may refer to a row of a leaf."""
+        return [key for oid in self._lineage(leaf) for key in self._by_parent[oid]]
+
+    def of(self, leaf: int) -> list[ForeignKey]:
+        """The foreign keys by which a row of a leaf may refer to others."""
+        return [key for oid in self._lineage(leaf) for key in self._by_child[oid]]
+
+    def reached_from(self, leaves: Collection[int]) -> frozenset[int]:
+        """These leaves, and all in which rows may have to go with theirs."""
+        reached: set[int] = set()
+        todo = list(leaves)
+        while todo:
+            leaf = todo.pop()
+            if leaf not in reached:
+                reached.add(leaf)
+                for key in self.referring_to(leaf):
+                    if key.takes_along:
+                        todo.extend(self.leaves(key.child))
+        return frozenset(reached)
+
+    @cached_property
+    def order(self) -> tuple[frozenset[int], ...]:
+        """All leaves, children first. Together: those that refer to each other in a ring, and partitions."""
+        successors: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}
+        for key in self.keys:
+            if key.takes_along:
+                successors[self.relations[key.parent].top].add(self.relations[key.child].top)
+        return tuple(
+            frozenset(leaf for top in component for leaf in self.leaves(top))
+            for component in strongly_connected(successors)
+        )
+
+    @cached_property
+    def in_rings(self) -> frozenset[int]:
+        """The leaves whose rows may refer, in the end, to rows of the same table."""
+        tops = {leaf: relation.top for leaf, relation in self.relations.items()}
+        to_itself = {tops[key.child] for key in self.keys if tops[key.child] == tops[key.parent]}
+        return frozenset(
+            leaf
+            for together in self.order
+            for leaf in together
+            if len({tops[one] for one in together}) > 1 or tops[leaf] in to_itself
+        )
+
+    def _lineage(self, leaf: int) -> tuple[int, ...]:
+        return (leaf, *self.relations[leaf].ancestors)

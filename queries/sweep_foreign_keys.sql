@@ -1,0 +1,47 @@
+-- Which foreign keys are there, between which columns, compared how, and is there an index to find rows by?
+--
+-- One row a foreign key as it was declared: what the server makes of it for each partition is left out.
+-- `equal`: the operators that compare `parent_columns` with `child_columns`. `collations`: of the parent's
+-- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
+-- of the key, all of them or at least the first.
+SELECT pg_constraint.oid::bigint AS oid,
+       conname AS name,
+       conrelid::bigint AS child,
+       confrelid::bigint AS parent,
+       confdeltype::text AS on_delete,
+       part.child_columns,
+       part.parent_columns,
+       part.equal_schemas,
+       part.equal_names,
+       part.collation_schemas,
+       part.collation_names,
+       EXISTS (
+           SELECT
+           FROM pg_catalog.pg_index
+           WHERE indrelid = conrelid
+               AND indisvalid
+               -- A partial index serves if all it leaves out are rows that refer to nothing.
+               AND (indpred IS NULL OR pg_catalog.pg_get_expr(indpred, indrelid) ~ '^\((\S+) IS NOT NULL\)$')
+               AND indkey[0] = ANY (conkey)
+       ) AS indexed
+FROM pg_catalog.pg_constraint
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.array_agg(child.attname ORDER BY place) AS child_columns,
+           pg_catalog.array_agg(parent.attname ORDER BY place) AS parent_columns,
+           pg_catalog.array_agg(operator_home.nspname ORDER BY place) AS equal_schemas,
+           pg_catalog.array_agg(oprname ORDER BY place) AS equal_names,
+           pg_catalog.array_agg(collation_home.nspname ORDER BY place) AS collation_schemas,
+           pg_catalog.array_agg(collname ORDER BY place) AS collation_names
+    FROM ROWS FROM (
+        pg_catalog.unnest(conkey), pg_catalog.unnest(confkey), pg_catalog.unnest(conpfeqop)
+    ) WITH ORDINALITY AS pair (child_number, parent_number, operator, place)
+    JOIN pg_catalog.pg_attribute AS child ON child.attrelid = conrelid AND child.attnum = child_number
+    JOIN pg_catalog.pg_attribute AS parent ON parent.attrelid = confrelid AND parent.attnum = parent_number
+    JOIN pg_catalog.pg_operator ON pg_operator.oid = operator
+    JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid = oprnamespace
+    LEFT JOIN pg_catalog.pg_collation
+        ON pg_collation.oid = parent.attcollation AND parent.attcollation <> child.attcollation
+    LEFT JOIN pg_catalog.pg_namespace AS collation_home ON collation_home.oid = collnamespace
+) AS part
+WHERE contype = 'f' AND conparentid = 0
+ORDER BY pg_constraint.oid;

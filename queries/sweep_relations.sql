@@ -1,0 +1,87 @@
+-- Which tables are there, what is above them, and what would keep rows of them from being deleted?
+--
+-- One row an ordinary table, partition, root of partitions or foreign table, in all schemas but the
+-- server's own, no temporary ones. `ancestors`: what it is a partition of, the nearest first. `created_at`:
+-- that column's type (timestamp, timestamptz), 0 if there is none that may be read. `rules`: on DELETE,
+-- INSTEAD. `triggers`: of users, on DELETE. `publication`: one that publishes deletes, where rows have no
+-- identity to be published by (CheckCmdReplicaIdentity in src/backend/executor/execReplication.c).
+WITH RECURSIVE before_14 AS (
+    -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
+    SELECT false AS inhdetachpending
+), attached AS (
+    SELECT link.*
+    FROM before_14
+    CROSS JOIN LATERAL (
+        SELECT inhrelid, inhparent, inhdetachpending
+        FROM pg_catalog.pg_inherits
+        JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition
+    ) AS link
+    WHERE NOT link.inhdetachpending
+), above AS (
+    SELECT inhrelid AS oid, inhparent AS ancestor, 1 AS distance FROM attached
+    UNION ALL
+    SELECT above.oid, inhparent, distance + 1 FROM above JOIN attached ON inhrelid = above.ancestor
+), published AS (
+    SELECT DISTINCT ON (listed.relid) listed.relid, pubname
+    FROM pg_catalog.pg_publication
+    CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::text) AS listed
+    WHERE pubdelete
+    ORDER BY listed.relid, pubname
+)
+SELECT pg_class.oid::bigint AS oid,
+       nspname AS schema,
+       relname AS name,
+       relkind::text AS kind,
+       ARRAY(
+           SELECT ancestor::bigint FROM above WHERE above.oid = pg_class.oid ORDER BY distance
+       ) AS ancestors,
+       coalesce((
+           SELECT atttypid::bigint
+           FROM pg_catalog.pg_attribute
+           WHERE attrelid = pg_class.oid AND attname = 'created_at' AND atttypid IN (1114, 1184)
+               AND NOT attisdropped
+       ), 0) AS created_at,
+       -- NULL if it is gone by now.
+       coalesce(pg_catalog.has_schema_privilege(relnamespace, 'USAGE'), true) AS schema_usage,
+       ARRAY(
+           SELECT privilege
+           FROM pg_catalog.unnest('{SELECT,UPDATE,DELETE}'::text[]) AS wanted (privilege)
+           WHERE NOT pg_catalog.has_table_privilege(pg_class.oid, privilege)
+       ) AS missing,
+       coalesce(pg_catalog.row_security_active(pg_class.oid), false) AS row_security,
+       ARRAY(
+           SELECT rulename FROM pg_catalog.pg_rewrite
+           WHERE ev_class = pg_class.oid AND ev_type = '4' AND is_instead AND ev_enabled <> 'D'
+       ) AS rules,
+       ARRAY(
+           SELECT tgname FROM pg_catalog.pg_trigger
+           -- TRIGGER_TYPE_DELETE (src/include/catalog/pg_trigger.h)
+           WHERE tgrelid = pg_class.oid AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgtype & 8 <> 0
+       ) AS triggers,
+       CASE
+           WHEN relkind = 'r'
+               AND relpersistence = 'p'
+               AND relreplident <> 'f'
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.pg_index
+                   WHERE indrelid = pg_class.oid
+                       AND indisvalid
+                       AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident END
+               )
+           THEN (
+               SELECT pubname FROM published
+               WHERE relid = pg_class.oid
+                   OR relid IN (SELECT ancestor FROM above WHERE above.oid = pg_class.oid)
+               LIMIT 1
+           )
+       END AS publication,
+       greatest(reltuples, 0)::float8 AS rows,
+       -- Before the first vacuum, from the rows that were counted on the way in.
+       pg_catalog.pg_stat_get_live_tuples(pg_class.oid)::float8 AS live_rows
+FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+WHERE relkind IN ('r', 'p', 'f')
+    AND relpersistence <> 't'
+    AND nspname !~ '^pg_'
+    AND nspname <> 'information_schema'
+ORDER BY nspname, relname;

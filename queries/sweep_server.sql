@@ -1,0 +1,2 @@
+-- Does the server keep commit timestamps, and who are we?
+SELECT pg_catalog.current_setting('track_commit_timestamp') = 'on' AS has_commit_timestamps;
