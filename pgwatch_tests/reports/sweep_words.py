@@ -183,8 +183,8 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     if report.dry_run:
         return [*lines, took]
     passes = f"{report.passes} pass{'' if report.passes == 1 else 'es'}"
-    longest = durations.in_words(report.longest_transaction_s)
-    return [*lines, f"{took}, {passes}, longest transaction {longest}"]
+    # A batch takes milliseconds.
+    return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
 
 
 def pace(rows: int, rows_per_s: float | None) -> str:

@@ -197,7 +197,7 @@ def test_the_table_as_people_read_it() -> None:
     assert "rolled back" in acted
     assert "Ended early: the connection was lost" in acted
     assert "of any age" in acted
-    assert "Took 12 s, 2 passes, longest transaction 0.1 s" in acted
+    assert "Took 12 s, 2 passes, longest transaction 100 ms" in acted
     assert "nothing was changed" not in acted
     long = replace(NOTHING, kept=tuple(Kept("s", f"t{n}", 1, "locked") for n in range(203)))
     assert "\n… and 3 more" in sweep_table.table(long)

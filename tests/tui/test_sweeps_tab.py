@@ -247,8 +247,13 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert "next sweep" not in text_of(app, "#figures")
         await press(pilot, "o")
         assert sweeping.asked[2:] == [("resume", "nightly")]
-        sweeping.outcome = RefusedError("'nightly' is running already")
+        # One that removes something isn't begun by a slip of the finger.
+        assert "Run the job nightly now?" in await press(pilot, "n")
         await press(pilot, "n")
+        assert len(sweeping.asked) == 3
+        sweeping.outcome = RefusedError("'nightly' is running already")
+        await press(pilot, "n", "y")
+        assert sweeping.asked[3:] == [("run", "nightly")]
         assert told(app)[-1] == "'nightly' is running already"
         sweeping.jobs = HistoryError("the history can't be read")
         assert "stale: the history can't be read" in await press(pilot, "r")

@@ -27,7 +27,7 @@ _SWEEPS_KEYS = (
     ("p", "look for what a sweep would remove; changes nothing"),
     ("w", "sweep, after a question"),
     ("escape", "end the sweep after its batch; again: at once"),
-    ("n", "run the selected job now"),
+    ("n", "run the selected job now, after a question"),
     ("o", "pause the selected job, or let it go on"),
 )
 _ACTING = ("C", "K", "w", "n", "o")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
@@ -19,10 +20,10 @@ from textual.widgets import DataTable
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.reports import sweep_lines, sweep_words
 from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.sweep.history_model import HistoryEntry
+from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.tui.live_table import LiveTable
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen
+from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_job, about_plan
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.sweep_desk import JobDesk, SweepDesk
@@ -154,23 +155,40 @@ class SweepsView(Vertical):
         """Reads jobs and history anew; polls and counts too."""
         self._reload_jobs()
         self._reload_history()
-        self.app.call_later(self.app.run_action, "refresh")
+        self._refresh_app()
 
     def action_run_job(self) -> None:
-        """Runs the selected job now."""
-        jobs, name = self._desk.jobs, self.query_one(LiveTable).current_key
-        if jobs is not None and name is not None:
-            self.run_worker(self._change_job(jobs.run_now(name), f"{name} is begun"), group="sweep jobs")
+        """Runs the selected job now; asks before, if it removes anything."""
+        state = self._selected_job
+        if state is None:
+            return
+        if state.dry_run or state.action == "leaks":
+            self._run_job(state.name)
+        else:
+            answered = partial(self._answered_job, state.name)
+            self.app.push_screen(ConfirmSweepScreen(about_job(state)), answered)
 
     def action_pause_job(self) -> None:
         """Pauses the selected job, or lets it go on."""
-        jobs, name = self._desk.jobs, self.query_one(LiveTable).current_key
-        state = next((one for one in self._state.jobs if one.name == name), None)
+        jobs, state = self._desk.jobs, self._selected_job
         if jobs is not None and state is not None:
             words = f"{state.name} {'goes on' if state.paused else 'is paused'}"
-            self.run_worker(
-                self._change_job(jobs.pause(state.name, not state.paused), words), group="sweep jobs"
-            )
+            change = jobs.pause(state.name, not state.paused)
+            self.run_worker(self._change_job(change, words), group="sweep jobs")
+
+    @property
+    def _selected_job(self) -> JobState | None:
+        name = self.query_one(LiveTable).current_key
+        return next((one for one in self._state.jobs if one.name == name), None)
+
+    def _answered_job(self, name: str, confirmed: bool | None) -> None:
+        if confirmed:
+            self._run_job(name)
+
+    def _run_job(self, name: str) -> None:
+        if self._desk.jobs is not None:
+            change = self._desk.jobs.run_now(name)
+            self.run_worker(self._change_job(change, f"{name} is begun"), group="sweep jobs")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """`enter`: all about the plan, or about an entry of the history."""
@@ -215,6 +233,7 @@ class SweepsView(Vertical):
         else:
             self._state.report, self._state.report_at_s = report, self._clock()
             if not dry_run:
+                self._refresh_app()  # it counts leaks, which are fewer by now
                 self._say(report.error or sweep_words.summary(report), failed=bool(report.error))
             if not self._state.is_plan:
                 then = None
@@ -234,9 +253,12 @@ class SweepsView(Vertical):
             self._say("The plan of the sweep is ready: w in its tab", failed=False)
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
-            self.app.push_screen(ConfirmSweepScreen(plan, age_s), self._answered)
+            self.app.push_screen(ConfirmSweepScreen(about_plan(plan, age_s)), self._answered)
         else:
             self._say(f"Not swept: {sweep_words.summary(plan)}", failed=False)
+
+    def _refresh_app(self) -> None:
+        self.app.call_later(self.app.run_action, "refresh")
 
     def _answered(self, confirmed: bool | None) -> None:
         if confirmed:
