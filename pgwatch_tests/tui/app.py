@@ -221,7 +221,8 @@ class Dashboard(App[int]):
         self._table().focus()
 
     def on_sweeps_view_next_sweep(self, event: SweepsView.NextSweep) -> None:
-        self._base.query_one(StatusLine).next_sweep = event.at
+        if not self._is_closing:
+            self._base.query_one(StatusLine).next_sweep = event.at
 
     def on_tabbed_content_tab_activated(self, _: TabbedContent.TabActivated) -> None:
         if self._is_closing:

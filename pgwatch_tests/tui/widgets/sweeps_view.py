@@ -6,10 +6,9 @@ It looks for nothing unasked: a preview reads whole tables.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -22,13 +21,15 @@ from pgwatch_tests.reports import sweep_lines, sweep_words
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.tui.job_acting import pause_or_resume, run_now
 from pgwatch_tests.tui.live_table import LiveTable
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_job, about_plan
+from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.sweep_desk import JobDesk, SweepDesk
 from pgwatch_tests.tui.sweep_under_way import SweepUnderWay
 from pgwatch_tests.tui.sweeps_state import SweepsState
+from pgwatch_tests.tui.telling import tell
 from pgwatch_tests.tui.widgets.sweep_rows import COLUMNS, Section, next_sweep
 
 _JOBS_EVERY_S = 5.0
@@ -158,37 +159,19 @@ class SweepsView(Vertical):
         self._refresh_app()
 
     def action_run_job(self) -> None:
-        """Runs the selected job now; asks before, if it removes anything."""
-        state = self._selected_job
-        if state is None:
-            return
-        if state.dry_run or state.action == "leaks":
-            self._run_job(state.name)
-        else:
-            answered = partial(self._answered_job, state.name)
-            self.app.push_screen(ConfirmSweepScreen(about_job(state)), answered)
+        """Runs the selected job now, after a question if it removes anything."""
+        if self._desk.jobs is not None and self._selected_job is not None:
+            run_now(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
 
     def action_pause_job(self) -> None:
         """Pauses the selected job, or lets it go on."""
-        jobs, state = self._desk.jobs, self._selected_job
-        if jobs is not None and state is not None:
-            words = f"{state.name} {'goes on' if state.paused else 'is paused'}"
-            change = jobs.pause(state.name, not state.paused)
-            self.run_worker(self._change_job(change, words), group="sweep jobs")
+        if self._desk.jobs is not None and self._selected_job is not None:
+            pause_or_resume(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
 
     @property
     def _selected_job(self) -> JobState | None:
         name = self.query_one(LiveTable).current_key
         return next((one for one in self._state.jobs if one.name == name), None)
-
-    def _answered_job(self, name: str, confirmed: bool | None) -> None:
-        if confirmed:
-            self._run_job(name)
-
-    def _run_job(self, name: str) -> None:
-        if self._desk.jobs is not None:
-            change = self._desk.jobs.run_now(name)
-            self.run_worker(self._change_job(change, f"{name} is begun"), group="sweep jobs")
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """`enter`: all about the plan, or about an entry of the history."""
@@ -228,13 +211,13 @@ class SweepsView(Vertical):
             report = await under_way.run()
         except PgwatchError as error:
             self._state.trouble = f"{'not looked' if dry_run else 'not swept'}: {error}"
-            self._say(self._state.trouble, failed=True)
+            tell(self.app, self._state.trouble, failed=True)
             then = None
         else:
             self._state.report, self._state.report_at_s = report, self._clock()
             if not dry_run:
                 self._refresh_app()  # it counts leaks, which are fewer by now
-                self._say(report.error or sweep_words.summary(report), failed=bool(report.error))
+                tell(self.app, report.error or sweep_words.summary(report), failed=bool(report.error))
             if not self._state.is_plan:
                 then = None
         finally:
@@ -250,12 +233,12 @@ class SweepsView(Vertical):
         assert plan is not None
         if self.app.screen is not self.screen or not self.query_one(LiveTable).has_focus:
             # Whoever is elsewhere by now would answer a question that was never seen.
-            self._say("The plan of the sweep is ready: w in its tab", failed=False)
+            tell(self.app, "The plan of the sweep is ready: w in its tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
             self.app.push_screen(ConfirmSweepScreen(about_plan(plan, age_s)), self._answered)
         else:
-            self._say(f"Not swept: {sweep_words.summary(plan)}", failed=False)
+            tell(self.app, f"Not swept: {sweep_words.summary(plan)}")
 
     def _refresh_app(self) -> None:
         self.app.call_later(self.app.run_action, "refresh")
@@ -263,19 +246,6 @@ class SweepsView(Vertical):
     def _answered(self, confirmed: bool | None) -> None:
         if confirmed:
             self._begin(dry_run=False)
-
-    async def _change_job(self, change: Awaitable[None], words: str) -> None:
-        try:
-            await change
-        except PgwatchError as error:
-            self._say(str(error), failed=True)
-        else:
-            self._say(words, failed=False)
-        self._reload_jobs()
-
-    def _say(self, text: str, *, failed: bool) -> None:
-        severity: Literal["information", "error"] = "error" if failed else "information"
-        self.app.notify(plain(text), severity=severity, timeout=15 if failed else 5, markup=False)
 
     def _reload_jobs(self) -> None:
         # One that takes longer than the pause until the next isn't to be asked twice.
