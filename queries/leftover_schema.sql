@@ -18,5 +18,6 @@ SELECT nspname AS name,
            - substring(nspname::text FROM '[_-](1[0-9]{12})(?![0-9A-Za-z])')::float8 / 1000 AS age_s
 FROM pg_catalog.pg_namespace
 LEFT JOIN content ON relnamespace = pg_namespace.oid
-WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+-- pgwatch_tests: our own history of sweeps.
+WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'pgwatch_tests')
 ORDER BY nspname;

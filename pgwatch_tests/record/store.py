@@ -49,7 +49,7 @@ SCHEMA = "pgwatch_tests"
 
 _PATIENCE_S = 5.0
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
-_CREATION_KEY = 0x7067_7774  # "pgwt": whoever makes the tables holds this advisory lock
+_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': whoever makes the tables holds this advisory lock
 # One row: by which version of their layout the tables were made.
 _LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 _WRITES = "pgwatch_tests_writes"
@@ -91,7 +91,8 @@ class Store:
 
     def _ready(self) -> Engine:
         with self._lock:
-            if self._engine is None:
+            # A file that somebody has moved away is made anew.
+            if self._engine is None or (isinstance(self._place, Path) and not self._place.exists()):
                 engine = _sqlite(self._place) if isinstance(self._place, Path) else _postgresql(self._place)
                 with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
                     self._make_tables(connection)
@@ -129,11 +130,18 @@ class Store:
         except PgwatchError as error:
             raise HistoryError(f"the history can't be {verb}: {error}") from None
         except DBAPIError as error:
+            # Whatever it was, what is there may not be what was there.
+            self._engine = None
             unreachable = error.connection_invalidated and isinstance(self._place, Dsn)
             kind = HistoryUnreachableError if unreachable else HistoryError
             raise kind(f"the history in {self.name} can't be {verb}: {self._reason(error.orig)}") from None
-        except (SQLAlchemyError, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        except OSError as error:
+            raise HistoryError(
+                f"the history in {self.name} can't be {verb}: {error.strerror or type(error).__name__}"
+            ) from None
+        except SQLAlchemyError as error:
+            # Only what it begins with: behind it are the statement and its values.
+            why = " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
             raise HistoryError(f"the history in {self.name} can't be {verb}: {why}") from None
 
     def _reason(self, error: BaseException | None) -> str:

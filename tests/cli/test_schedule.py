@@ -143,6 +143,17 @@ def test_leaks_are_counted_again_and_again(project: Project, owner: Connection[T
     }
 
 
+def test_a_real_sweep(project: Project, owner: Connection[TupleRow]) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    owner.execute("INSERT INTO users VALUES ('a@test.example.com'), ('real@x.org')")
+    with project.started("run", "--every", "1s", "--only", "rows", "--min-age", "0s") as process:
+        read_until(process, "done: 1 row deleted")
+        read_until(process, "done: 0 rows deleted")
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == 0
+    assert owner.execute("SELECT email FROM users").fetchall() == [("real@x.org",)]
+
+
 def test_lines_for_the_journal(project: Project, owner: Connection[TupleRow]) -> None:
     with project.started("run", "--every", "1s", lasts="short", journal=True) as process:
         lines = read_until(process, "rows deleted")

@@ -183,6 +183,23 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+def test_what_was_moved_away_is_made_anew(place: Path | Dsn, request: pytest.FixtureRequest) -> None:
+    history = History.open(settings(place))
+    history.add(entry(1))
+    if isinstance(place, Path):
+        place.unlink()
+    else:
+        owner: Connection[TupleRow] = request.getfixturevalue("owner")
+        owner.execute("DROP SCHEMA pgwatch_tests CASCADE")
+        with pytest.raises(HistoryError, match=r'relation "pgwatch_tests\.sweeps" does not exist'):
+            history.add(entry(2))
+
+    history.add(entry(3))
+    assert [one.deleted_rows for one in history.entries()] == [3]
+    if isinstance(place, Path):
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
 def test_a_later_layout_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     History.open(settings(path)).add(entry())
@@ -268,7 +285,8 @@ def test_a_history_in_the_database_itself_is_no_leak(database: Database) -> None
     place = Dsn(database.dsn, "PGWATCH_HISTORY")
     History.open(settings(place)).add(replace(entry(), reason="parent@test.example.com"), report())
 
-    found = scan(replace(settings(place), dsn=Dsn(database.dsn, "--dsn")), kinds=DEFAULT_KINDS)
+    here = replace(settings(place, database.dsn), test_schemas=("pg*",))
+    found = scan(here, kinds=DEFAULT_KINDS)
     assert (found.total, found.leftovers) == (0, ())
 
 
