@@ -73,7 +73,9 @@ def output_file(function: F) -> F:
 def read_only(function: F) -> F:
     """`--read-only`, as `read_only`."""
     return click.option(
-        "--read-only", is_flag=True, help="Only look: no session is cancelled or ended, nothing rolled back."
+        "--read-only",
+        is_flag=True,
+        help="Only look: no session is cancelled or ended, nothing rolled back or swept.",
     )(function)
 
 

@@ -28,12 +28,8 @@ def command() -> None:
     """
 
 
-def _optional_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    return None if value is None else options.duration(ctx, param, value)
-
-
 def _every(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    seconds = _optional_duration(ctx, param, value)
+    seconds = options.optional_duration(ctx, param, value)
     if seconds is not None and seconds < _SHORTEST_S:
         raise click.BadParameter(f"at least {_SHORTEST_S:g} s")
     return seconds
@@ -45,10 +41,6 @@ def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
         if word not in _KINDS:
             raise click.BadParameter(f"unknown {word!r}{did_you_mean(word, _KINDS)}")
     return tuple(kind for kind in _KINDS if kind in words)
-
-
-def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return () if value is None else tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 @command.command("run")
@@ -68,13 +60,13 @@ def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 @click.option(
     "--min-age",
     "min_age_s",
-    callback=_optional_duration,
+    callback=options.optional_duration,
     metavar="DURATION",
     help="With --every or --cron: how old test data must be. Default: PGWATCH_MIN_AGE, pyproject.toml, 10m.",
 )
 @click.option(
     "--databases",
-    callback=_names,
+    callback=options.names,
     metavar="NAMES",
     help="With --every or --cron: all databases with one of these names or globs, a comma list.",
 )

@@ -18,7 +18,7 @@ FINDINGS = 1
 INCOMPLETE = 4
 
 # What goes with --history.
-_OF_HISTORY = {"dsn", "databases", "history", "limit", "form", "output"}
+_OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 
 
 @click.command(
@@ -81,8 +81,10 @@ def command(
     young, in use, or would take real data with it stays, and the report says why. Ctrl-C ends the sweep
     after the batch that it is at.
     """
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if "limit" in given and not history:
+        raise click.UsageError("--limit needs --history")
     if history:
-        given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         if given - _OF_HISTORY:
             raise click.UsageError("--history shows what was: it goes with --limit, --format and -o only")
         options.emit(sweep_history.shown(options.settings(Flags(dsn=dsn)), form, limit), output)

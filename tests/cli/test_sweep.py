@@ -103,6 +103,7 @@ def test_the_age_of_the_settings(sweeps: Sweeps, home: Path) -> None:
         (("--min-age", "soon"), "no duration"),
         (("--batch", "0"), "--batch"),
         (("--databases", " , "), "names no database"),
+        (("--limit", "5"), "--limit needs --history"),
         (("--history", "--yes"), "--history shows what was"),
         (("--history", "--format", "csv"), "--history has the formats table and json"),
     ],
