@@ -313,11 +313,8 @@ class Clusters:
             at, origins, here, only_cascades = climbing.pop()
             onward: defaultdict[int, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
             for key in rules.graph.of(at):
-                if (
-                    not key.takes_along
-                    or key.oid in rules.skipped
-                    or (only_cascades and key.on_delete != "c")
-                ):
+                # Those that can't be followed downward lead upward all the same.
+                if not key.takes_along or (only_cascades and key.on_delete != "c"):
                     continue
                 above_it = set(rules.graph.leaves(key.parent))
                 if not rules.reached & above_it:
