@@ -311,7 +311,7 @@ class Clusters:
         passed: set[tuple[int, str, int]] = set()
         while climbing:
             at, origins, here, only_cascades = climbing.pop()
-            onward: defaultdict[int, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
+            onward: defaultdict[tuple[int, bool], tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
             for key in rules.graph.of(at):
                 # Those that can't be followed downward lead upward all the same.
                 if not key.takes_along or (only_cascades and key.on_delete != "c"):
@@ -330,12 +330,11 @@ class Clusters:
                         self._join(origin, self._add(above, tid, flags))
                     elif above in rules.reached and (above, tid, origin) not in passed:
                         passed.add((above, tid, origin))
-                        onward[above][0].append(origin)
-                        onward[above][1].append(tid)
-            # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
-            climbing.extend(
-                (above, origin, tids_, above in rules.bearing) for above, (origin, tids_) in onward.items()
-            )
+                        # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
+                        real = above in rules.bearing and not flags & MARKED
+                        onward[above, real][0].append(origin)
+                        onward[above, real][1].append(tid)
+            climbing.extend((above, *rows, real) for (above, real), rows in onward.items())
 
     def _shared(self, leaf: int) -> Refusal:
         name = name_of(self._rules.graph.relations[leaf])
