@@ -266,7 +266,7 @@ class Clusters:
             elif self._lock != "nothing" and refused is None:
                 for place in self._rows.hold_referring(key, leaf, tids):
                     self._block(nodes[place], LOCKED)
-        # A marked row is climbed from in any case: what it belongs to may have moved since it was read.
+        # A seed is climbed from in any case, also one found on the way up: what is above it, nobody asked yet.
         climbing = nodes if leaf in rules.upward else [node for node in nodes if node in self._seeds]
         if climbing:
             self._climb(leaf, climbing)
@@ -326,8 +326,12 @@ class Clusters:
                 for place, above, tid, flags in self._rows.parents(key, at, here):
                     origin = origins[place]
                     known = self._known[above].get(tid)
-                    if known is not None or flags & SWEPT:
-                        self._join(origin, self._add(above, tid, flags))
+                    if known is not None:
+                        self._join(origin, known)
+                    elif flags & SWEPT:
+                        seed = self._add(above, tid, flags)
+                        self._seeds.add(seed)
+                        self._join(origin, seed)
                     elif above in rules.reached and (above, tid, origin) not in passed:
                         passed.add((above, tid, origin))
                         # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
