@@ -109,7 +109,7 @@ class Batches:
 
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:
         """Deletes what may go, children first, and stops where something is still there: returns that."""
-        for together in self._rules.graph.order:
+        for together in self._rules.graph.deletion_order:
             going = {leaf: judged.going[leaf] for leaf in sorted(together) if leaf in judged.going}
             if not going:
                 continue

@@ -266,7 +266,7 @@ class Clusters:
             elif self._lock != "nothing" and refused is None:
                 for place in self._rows.hold_referring(key, leaf, tids):
                     self._block(nodes[place], LOCKED)
-        # A marked row is climbed from in any case: what it belongs to may have moved since it was read.
+        # A seed is climbed from in any case, also one found on the way up: what is above it, nobody asked yet.
         climbing = nodes if leaf in rules.upward else [node for node in nodes if node in self._seeds]
         if climbing:
             self._climb(leaf, climbing)
@@ -311,13 +311,10 @@ class Clusters:
         passed: set[tuple[int, str, int]] = set()
         while climbing:
             at, origins, here, only_cascades = climbing.pop()
-            onward: defaultdict[int, tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
+            onward: defaultdict[tuple[int, bool], tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
             for key in rules.graph.of(at):
-                if (
-                    not key.takes_along
-                    or key.oid in rules.skipped
-                    or (only_cascades and key.on_delete != "c")
-                ):
+                # Those that can't be followed downward lead upward all the same.
+                if not key.takes_along or (only_cascades and key.on_delete != "c"):
                     continue
                 above_it = set(rules.graph.leaves(key.parent))
                 if not rules.reached & above_it:
@@ -329,16 +326,19 @@ class Clusters:
                 for place, above, tid, flags in self._rows.parents(key, at, here):
                     origin = origins[place]
                     known = self._known[above].get(tid)
-                    if known is not None or flags & SWEPT:
-                        self._join(origin, self._add(above, tid, flags))
+                    if known is not None:
+                        self._join(origin, known)
+                    elif flags & SWEPT:
+                        seed = self._add(above, tid, flags)
+                        self._seeds.add(seed)
+                        self._join(origin, seed)
                     elif above in rules.reached and (above, tid, origin) not in passed:
                         passed.add((above, tid, origin))
-                        onward[above][0].append(origin)
-                        onward[above][1].append(tid)
-            # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
-            climbing.extend(
-                (above, origin, tids_, above in rules.bearing) for above, (origin, tids_) in onward.items()
-            )
+                        # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
+                        real = above in rules.bearing and not flags & MARKED
+                        onward[above, real][0].append(origin)
+                        onward[above, real][1].append(tid)
+            climbing.extend((above, *rows, real) for (above, real), rows in onward.items())
 
     def _shared(self, leaf: int) -> Refusal:
         name = name_of(self._rules.graph.relations[leaf])

@@ -116,14 +116,12 @@ class ForeignKeys:
     @cached_property
     def order(self) -> tuple[frozenset[int], ...]:
         """All leaves, children first. Together: those that refer to each other in a ring, and partitions."""
-        successors: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}
-        for key in self.keys:
-            if key.takes_along:
-                successors[self.relations[key.parent].top].add(self.relations[key.child].top)
-        return tuple(
-            frozenset(leaf for top in component for leaf in self.leaves(top))
-            for component in strongly_connected(successors)
-        )
+        return self._ordered(key for key in self.keys if key.takes_along)
+
+    @cached_property
+    def deletion_order(self) -> tuple[frozenset[int], ...]:
+        """The same by all foreign keys: SET NULL and SET DEFAULT change rows, which then have another ctid."""
+        return self._ordered(self.keys)
 
     @cached_property
     def in_rings(self) -> frozenset[int]:
@@ -135,6 +133,15 @@ class ForeignKeys:
             for together in self.order
             for leaf in together
             if len({tops[one] for one in together}) > 1 or tops[leaf] in to_itself
+        )
+
+    def _ordered(self, keys: Iterable[ForeignKey]) -> tuple[frozenset[int], ...]:
+        successors: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}
+        for key in keys:
+            successors[self.relations[key.parent].top].add(self.relations[key.child].top)
+        return tuple(
+            frozenset(leaf for top in component for leaf in self.leaves(top))
+            for component in strongly_connected(successors)
         )
 
     def _lineage(self, leaf: int) -> tuple[int, ...]:
