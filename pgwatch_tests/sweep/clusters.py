@@ -32,7 +32,7 @@ _BLOCKS: Sequence[tuple[int, Refusal]] = (
     (YOUNG, Refusal("too_young", "")),
     (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
 )
-_BLOCKING = ALIVE | FUTURE | YOUNG | AGELESS
+BLOCKING = ALIVE | FUTURE | YOUNG | AGELESS
 # Which reason is told where there are several: what doesn't pass by itself, first.
 _URGENCY: Sequence[KeptReason] = (
     "shared_with_real_data",
@@ -224,7 +224,7 @@ class Clusters:
 
     def _heed(self, leaf: int, node: int, flags: int) -> None:
         self._marked[leaf] += flags & MARKED
-        if flags & _BLOCKING:
+        if flags & BLOCKING:
             self._block(node, next(refusal for bit, refusal in _BLOCKS if flags & bit))
         if flags & (MARKED | SWEPT) == MARKED:
             self._block(node, _OF_OTHERS)

@@ -50,8 +50,8 @@ def refusals(
     """What can't be swept; `marked` are the leaves with marked rows, and how many.
 
     `ignored` are the leaves that the settings leave out, `unread` those that couldn't be searched for marked
-    rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer than
-    `patience_s` for want of an index.
+    rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer
+    than `patience_s` for want of an index.
     """
     tables: dict[int, Refusal] = {}
     keys: dict[int, Refusal] = {}

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import psycopg
 from psycopg import pq
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.obstacles import Obstacles
+from pgwatch_tests.leaks.obstacles import Obstacles, said
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.clusters import SWEPT, Rules
+from pgwatch_tests.sweep.clusters import BLOCKING, SWEPT, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.execute import Execution, Tally
 from pgwatch_tests.sweep.flagging import Flags
@@ -49,6 +50,8 @@ class SweptRows:
     not_checked: tuple[str, ...] = ()
     passes: int = 0
     longest_transaction_s: float = 0.0
+    error: str = ""
+    """Why it ended early, if rows had gone by then."""
 
 
 class RowSweep:
@@ -81,7 +84,8 @@ class RowSweep:
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         marked, skipped = self._reader.marked_tables(tables)
         not_checked = [*discovery.skipped, *skipped]
-        if not marked:
+        makes_indexes = self._request.temp_index and not self._request.dry_run
+        if not marked and not makes_indexes:
             return SweptRows(not_checked=_sentences(not_checked), passes=1)
         graph = self._graph()
         flags = Flags(
@@ -97,11 +101,12 @@ class RowSweep:
         not_checked += more_skipped
         ignored, unread = _ignored(graph, ignores), _unread(graph, not_checked)
         refused = refusals(graph, seeds.counts, ignored, unread, self._request.patience_s, role)
-        if self._request.temp_index and refused.slow and not self._request.dry_run:
+        if makes_indexes:
             with TemporaryIndexes(self._session, graph, refused.slow) as made:
                 graph = made.graph
                 refused = refusals(graph, seeds.counts, ignored, unread, self._request.patience_s, role)
-                return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
+                swept = self._sweep(graph, flagging, marked, seeds, refused, not_checked)
+            return replace(swept, not_checked=(*swept.not_checked, *made.left))
         return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
 
     def _sweep(
@@ -131,22 +136,42 @@ class RowSweep:
         self._session.limit(
             self._settings.count_timeout_s, min(_LOCK_TIMEOUT_S, self._settings.lock_timeout_s)
         )
-        tally = self._pass(rows, rules, seeds).sweep(seeds)
-        tallies = [tally]
-        touched = [leaf for leaf in tally.leaves if graph.relations[leaf].triggers]
+        return self._passes(graph, flagging, marked, seeds, rows, rules, _sentences(not_checked))
+
+    def _passes(
+        self,
+        graph: ForeignKeys,
+        flagging: dict[int, Flagging],
+        marked: list[Table],
+        seeds: Seeds,
+        rows: DatabaseRows,
+        rules: Rules,
+        not_checked: tuple[str, ...],
+    ) -> SweptRows:
+        """Deletes, and once more what is there again, or was changed while it was looked at."""
+        passes = [self._pass(rows, rules, seeds)]
         recreated: tuple[Kept, ...] = ()
-        if (touched or tally.vanished) and not self._stopped():
-            again = _asked_for(self._seeds(marked, flagging)[0])
-            tallies.append(self._pass(rows, rules, again).sweep(again))
-            recreated = self._recreated(graph, marked, flagging, tallies[-1])
+        error = ""
+        try:
+            tally = passes[0].sweep(seeds)
+            if (_with_triggers(graph, tally) or tally.vanished) and not self._stopped():
+                again = _asked_for(self._seeds(marked, flagging)[0])
+                passes.append(self._pass(rows, rules, again))
+                recreated = self._recreated(graph, marked, flagging, again, passes[1].sweep(again))
+        except (ConnectionLostError, psycopg.Error) as failure:
+            if not any(one.tally.rows for one in passes):
+                raise
+            error = said(failure) if isinstance(failure, psycopg.Error) else str(failure)
+        tallies = [one.tally for one in passes]
         deleted = _by_table(graph, *tallies)
         return SweptRows(
             planned=deleted,
             deleted=deleted,
             kept=(*_kept(graph, tallies[-1:]), *recreated),
-            not_checked=_sentences(not_checked),
-            passes=len(tallies),
+            not_checked=not_checked,
+            passes=len(passes),
             longest_transaction_s=max(one.longest_s for one in tallies),
+            error=error,
         )
 
     def _pass(self, rows: DatabaseRows, rules: Rules, seeds: Seeds) -> Execution:
@@ -158,23 +183,32 @@ class RowSweep:
         return Execution(self._session, rows, rules, self._request.clusters_at_once, self._stopped, told)
 
     def _recreated(
-        self, graph: ForeignKeys, marked: list[Table], flagging: dict[int, Flagging], last: Tally
+        self,
+        graph: ForeignKeys,
+        marked: list[Table],
+        flagging: dict[int, Flagging],
+        before: Seeds,
+        last: Tally,
     ) -> tuple[Kept, ...]:
-        """What is there again after two passes, where triggers may have brought it back."""
-        touched = {leaf for leaf in last.leaves if graph.relations[leaf].triggers}
+        """What is there again after two passes: marked rows that weren't there before the second one.
+
+        Those that are too young are of tests that run.
+        """
+        touched = _with_triggers(graph, last)
         if not touched:
             return ()
         there = _asked_for(self._seeds(marked, flagging)[0])
-        staying: defaultdict[int, int] = defaultdict(int)
-        for (leaf, _), rows in last.kept.items():
-            staying[leaf] += rows
         found = []
-        for leaf in touched:
-            rows = len(there.rows.get(leaf, ())) - staying[leaf]
-            if rows > 0:
+        for leaf in sorted(touched):
+            known = before.rows.get(leaf, {})
+            rows = sum(
+                not seed.flags & BLOCKING and known.get(tid, seed._replace(xmin="")).xmin != seed.xmin
+                for tid, seed in there.rows.get(leaf, {}).items()
+            )
+            if rows:
                 relation = graph.relations[leaf]
                 detail = f"triggers: {', '.join(map(shown, relation.triggers))}"
-                found.append(Kept(shown(relation.schema), shown(relation.name), rows, "recreated", detail))
+                found.append(Kept(*_name(graph, leaf), rows, "recreated", detail))
         return tuple(found)
 
     def _graph(self) -> ForeignKeys:
@@ -205,6 +239,11 @@ class RowSweep:
         for table in marked:
             skipped.extend(self._reader.read(table, flagging[table.oid], rows))
         return Seeds(rows), skipped
+
+
+def _with_triggers(graph: ForeignKeys, tally: Tally) -> Collection[int]:
+    """The leaves that rows went from, where triggers may have brought some back."""
+    return [leaf for leaf in tally.leaves if graph.relations[leaf].triggers]
 
 
 def _asked_for(seeds: Seeds) -> Seeds:
