@@ -24,8 +24,10 @@ _STATEMENTS: tuple[LiteralString, ...] = (
 class Writers:
     """Threads, as a context manager: each adds, changes and deletes users of its own, and real ones."""
 
-    def __init__(self, dsn: str, number: int) -> None:
+    def __init__(self, dsn: str, number: int, first_real: int = 5001) -> None:
         self._dsn = dsn
+        self._first_real = first_real
+        """The first of a hundred real users."""
         self._ended = threading.Event()
         self._rounds = [0] * number
         self._longest_s = [0.0] * number
@@ -67,7 +69,7 @@ class Writers:
         wait_until(lambda: self.errors or self.rounds >= wanted)
 
     def _run(self, place: int) -> None:
-        user = 1_000_000 * (place + 1)
+        user = 10_000_000 * (place + 1)
         try:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
                 while not self._ended.is_set():
@@ -82,7 +84,7 @@ class Writers:
         add_users(connection, user, user, at_ms=now_ms())
         # About three statements.
         self._longest_s[place] = max(self._longest_s[place], (time.perf_counter() - begun) / 3)
-        real = 5001 + (user * 7 + place) % 100
+        real = self._first_real + (user * 7 + place) % 100
         for statement in _STATEMENTS:
             begun = time.perf_counter()
             connection.execute(statement, {"user": user, "real": real})
