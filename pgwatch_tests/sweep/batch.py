@@ -114,7 +114,7 @@ class Batches:
             there = read
             if leaf not in self._rules.unseen:
                 versions = self._rows.versions(leaf, list(read))
-                there = {tid: seed for tid, seed in read.items() if versions.get(tid) == seed.xmin}
+                there = {tid: seed for tid, seed in read.items() if versions.get(tid) == seed.version}
                 vanished += len(read) - len(there)
             clusters.grow(leaf, {tid: seed.flags for tid, seed in there.items()})
         return clusters, vanished

@@ -150,14 +150,14 @@ class RowSweep:
     ) -> SweptRows:
         """Deletes, and once more what is there again, or was changed while it was looked at."""
         passes = [self._pass(rows, rules, seeds)]
-        recreated: tuple[Kept, ...] = ()
+        new: tuple[Kept, ...] = ()
         error = ""
         try:
             tally = passes[0].sweep(seeds)
             if (_with_triggers(graph, tally) or tally.vanished) and not self._stopped():
                 again = _asked_for(self._seeds(marked, flagging)[0])
                 passes.append(self._pass(rows, rules, again))
-                recreated = self._recreated(graph, marked, flagging, again, passes[1].sweep(again))
+                new = self._new(graph, marked, flagging, again, passes[1].sweep(again))
         except (ConnectionLostError, psycopg.Error) as failure:
             if not any(one.tally.rows for one in passes):
                 raise
@@ -167,7 +167,7 @@ class RowSweep:
         return SweptRows(
             planned=deleted,
             deleted=deleted,
-            kept=(*_kept(graph, tallies[-1:]), *recreated),
+            kept=(*_kept(graph, tallies[-1:]), *new),
             not_checked=not_checked,
             passes=len(passes),
             longest_transaction_s=max(one.longest_s for one in tallies),
@@ -182,7 +182,7 @@ class RowSweep:
 
         return Execution(self._session, rows, rules, self._request.clusters_at_once, self._stopped, told)
 
-    def _recreated(
+    def _new(
         self,
         graph: ForeignKeys,
         marked: list[Table],
@@ -190,25 +190,25 @@ class RowSweep:
         before: Seeds,
         last: Tally,
     ) -> tuple[Kept, ...]:
-        """What is there again after two passes: marked rows that weren't there before the second one.
+        """What there is after two passes that wasn't there before the second: of triggers, or changed since.
 
-        Those that are too young are of tests that run.
+        What is too young is of tests that run.
         """
         touched = _with_triggers(graph, last)
-        if not touched:
+        if not touched and not last.vanished:
             return ()
-        there = _asked_for(self._seeds(marked, flagging)[0])
         found = []
-        for leaf in sorted(touched):
+        for leaf, there in sorted(_asked_for(self._seeds(marked, flagging)[0]).rows.items()):
             known = before.rows.get(leaf, {})
             rows = sum(
-                not seed.flags & BLOCKING and known.get(tid, seed._replace(xmin="")).xmin != seed.xmin
-                for tid, seed in there.rows.get(leaf, {}).items()
+                not seed.flags & BLOCKING and (tid not in known or known[tid].version != seed.version)
+                for tid, seed in there.items()
             )
-            if rows:
-                relation = graph.relations[leaf]
-                detail = f"triggers: {', '.join(map(shown, relation.triggers))}"
-                found.append(Kept(*_name(graph, leaf), rows, "recreated", detail))
+            if rows and leaf in touched:
+                triggers = ", ".join(map(shown, graph.relations[leaf].triggers))
+                found.append(Kept(*_name(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
+            elif rows and last.vanished:
+                found.append(Kept(*_name(graph, leaf), rows, "changed", "somebody changed it meanwhile"))
         return tuple(found)
 
     def _graph(self) -> ForeignKeys:
