@@ -75,6 +75,9 @@ class RowSweep:
         wanted = self._obstacles.usable(markers(settings.markers), self._escaping)
         self._statements = Statements(self._escaping, wanted)
         self._reader = SeedReader(session, self._escaping, self._statements, self._obstacles)
+        self._flags: Flags | None = None
+        self._without_marked: list[Table] = []
+        """The tables in which no marked rows were found."""
 
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
@@ -95,6 +98,8 @@ class RowSweep:
             self._session.fetch(queries.load("sweep_server").encode(), _Server)[0].has_commit_timestamps,
             (),
         )
+        self._flags = flags
+        self._without_marked = [table for table in tables if table not in marked]
         flagging = self._flagging(graph, marked, flags)
         marked = [table for table in marked if table.oid in flagging]
         seeds, more_skipped = self._seeds(marked, flagging)
@@ -153,11 +158,11 @@ class RowSweep:
         new: tuple[Kept, ...] = ()
         error = ""
         try:
-            tally = passes[0].sweep(seeds)
-            if (_with_triggers(graph, tally) or tally.vanished) and not self._stopped():
+            first = passes[0].sweep(seeds)
+            if (_with_triggers(graph, first) or first.vanished) and not self._stopped():
                 again = _asked_for(self._seeds(marked, flagging)[0])
                 passes.append(self._pass(rows, rules, again))
-                new = self._new(graph, marked, flagging, again, passes[1].sweep(again))
+                new = self._new(graph, marked, flagging, again, (first, passes[1].sweep(again)))
         except (ConnectionLostError, psycopg.Error) as failure:
             if not any(one.tally.rows for one in passes):
                 raise
@@ -188,16 +193,22 @@ class RowSweep:
         marked: list[Table],
         flagging: dict[int, Flagging],
         before: Seeds,
-        last: Tally,
+        tallies: tuple[Tally, Tally],
     ) -> tuple[Kept, ...]:
         """What there is after two passes that wasn't there before the second: of triggers, or changed since.
 
         What is too young is of tests that run.
         """
-        touched = _with_triggers(graph, last)
+        last = tallies[1]
+        touched = _with_triggers(graph, *tallies)
         if not touched and not last.vanished:
             return ()
         found = []
+        if touched and self._flags is not None:
+            # What is deleted may be copied to where nothing was marked before.
+            more = self._reader.marked_tables(self._without_marked)[0]
+            marked = [*marked, *(table for table in more if table.oid in graph.relations)]
+            flagging = self._flagging(graph, marked, self._flags)
         for leaf, there in sorted(_asked_for(self._seeds(marked, flagging)[0]).rows.items()):
             known = before.rows.get(leaf, {})
             rows = sum(
@@ -207,6 +218,8 @@ class RowSweep:
             if rows and leaf in touched:
                 triggers = ", ".join(map(shown, graph.relations[leaf].triggers))
                 found.append(Kept(*_name(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
+            elif rows and touched and leaf not in before.rows:
+                found.append(Kept(*_name(graph, leaf), rows, "recreated", "written meanwhile: run it again"))
             elif rows and last.vanished:
                 found.append(Kept(*_name(graph, leaf), rows, "changed", "somebody changed it meanwhile"))
         return tuple(found)
@@ -241,9 +254,9 @@ class RowSweep:
         return Seeds(rows), skipped
 
 
-def _with_triggers(graph: ForeignKeys, tally: Tally) -> Collection[int]:
+def _with_triggers(graph: ForeignKeys, *tallies: Tally) -> Collection[int]:
     """The leaves that rows went from, where triggers may have brought some back."""
-    return [leaf for leaf in tally.leaves if graph.relations[leaf].triggers]
+    return {leaf for tally in tallies for leaf in tally.leaves if graph.relations[leaf].triggers}
 
 
 def _asked_for(seeds: Seeds) -> Seeds:

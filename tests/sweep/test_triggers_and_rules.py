@@ -224,6 +224,21 @@ def test_a_row_that_comes_back_once(users: Connection[TupleRow], database: Datab
     assert report.complete
 
 
+def test_a_trigger_that_copies_what_is_deleted(users: Connection[TupleRow], database: Database) -> None:
+    users.execute("CREATE TABLE gone (email text)")
+    hang(users, "users", "BEFORE", "INSERT INTO public.gone VALUES (OLD.email); RETURN OLD;")
+
+    report = swept(database.dsn)
+
+    assert marked_users(users) == []
+    assert kept(report) == {("gone", "recreated"): 100}
+    assert details(report) == {"written meanwhile: run it again"}
+    assert not report.complete
+    again = swept(database.dsn)
+    assert deleted(again) == {"gone": 100}
+    assert again.complete
+
+
 def test_a_trigger_of_a_root_is_seen_on_its_partitions(
     owner: Connection[TupleRow], database: Database
 ) -> None:
