@@ -1,5 +1,5 @@
 -- Which indexes did a sweep that was killed leave behind?
-SELECT nspname AS schema, relname AS name
+SELECT nspname AS schema, relname AS name, indisvalid AS is_valid
 FROM pg_catalog.pg_index
 JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace

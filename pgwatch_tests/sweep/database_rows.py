@@ -26,7 +26,7 @@ class DatabaseRows:
         self._statements = statements
 
     def versions(self, leaf: int, tids: Sequence[str]) -> dict[str, str]:
-        """Those of some rows that are there, each with its xmin: the same tid may be another row's by now."""
+        """Those of some rows that are there, each with its version: a tid may be another row's by now."""
         return dict(self._rows(self._statements.versions(leaf), tids)) if tids else {}
 
     def lock_versions(self, leaf: int, tids: Sequence[str]) -> dict[str, str]:

@@ -94,8 +94,10 @@ class Execution:
         self._stopped = stopped
         self._told = told
         self._seen: dict[int, set[str]] = {leaf: set() for leaf in rules.bearing}
-        self._refused: dict[int, dict[str, Refusal]] = {}
         self._failures: Counter[frozenset[int]] = Counter()
+        """How often in a row tables wouldn't let rows go."""
+        self._waits: Counter[frozenset[int]] = Counter()
+        """How often rows of tables couldn't be had in time."""
         self.tally = Tally()
 
     def look(self, seeds: Seeds) -> Tally:
@@ -151,22 +153,26 @@ class Execution:
             self.tally.kept[leaf, Refusal("interrupted", "")] += left
 
     def _look(self, batch: Part) -> float:
-        outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(batch))
-        self._absorb(outcome)
-        return outcome.duration_s
+        return self._work(batch, lambda part: self._batches().look(_by_leaf(part)))
 
     def _sweep(self, batch: Part) -> float:
+        return self._work(batch, lambda part: self._batches().sweep(_by_leaf(part), {}))
+
+    def _batches(self) -> Batches:
+        return Batches(self._session, self._rows, self._rules)
+
+    def _work(self, batch: Part, attempt: Callable[[Part], BatchOutcome]) -> float:
         """Returns how long the longest transaction of it took."""
         longest_s = 0.0
         parts = [batch]
         while parts:
             part = parts.pop()
             try:
-                outcome = Batches(self._session, self._rows, self._rules).sweep(_by_leaf(part), self._refused)
+                outcome = attempt(part)
             except DeleteFailedError as failure:
                 parts.extend(self._after(part, failure.error, failure.leaves))
             except psycopg.Error as error:
-                parts.extend(self._after(part, error, frozenset()))
+                parts.extend(self._after(part, error, frozenset(leaf for leaf, _, _ in part)))
             else:
                 self._absorb(outcome)
                 longest_s = max(longest_s, outcome.duration_s)
@@ -190,17 +196,27 @@ class Execution:
         if len(part) > 1:
             middle = len(part) // 2
             return [part[middle:], part[:middle]]
-        refusal = LOCKED if isinstance(error, _TRANSIENT) else Refusal("refused", said(error))
-        outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(part))
-        self.tally.keep(outcome.judged, refusal)
-        self._remember(outcome)
-        if leaves and refusal is not LOCKED:
-            self._failures[leaves] += 1
-            if self._failures[leaves] >= _HOPELESS:
-                self._rules = replace(
-                    self._rules, refused={**dict.fromkeys(leaves, refusal), **self._rules.refused}
-                )
+        passes_by_itself = isinstance(error, _TRANSIENT)
+        refusal = LOCKED if passes_by_itself else Refusal("refused", said(error))
+        self._give_up(part, refusal)
+        failures = self._waits if passes_by_itself else self._failures
+        failures[leaves] += 1
+        if failures[leaves] >= _HOPELESS:
+            self._rules = replace(
+                self._rules, refused={**dict.fromkeys(leaves, refusal), **self._rules.refused}
+            )
         return []
+
+    def _give_up(self, part: Part, refusal: Refusal) -> None:
+        try:
+            outcome = self._batches().look(_by_leaf(part))
+        except psycopg.Error:
+            # Then what hangs on it can't be counted either.
+            for leaf, _, _ in part:
+                self.tally.kept[leaf, refusal] += 1
+        else:
+            self.tally.keep(outcome.judged, refusal)
+            self._remember(outcome)
 
     def _leave_locked_tables(self) -> bool:
         """Refuses what a lock on a table keeps from us just now. Returns whether that is anything new."""

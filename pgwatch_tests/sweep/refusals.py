@@ -40,12 +40,18 @@ class Refusals:
 
 
 def refusals(
-    graph: ForeignKeys, marked: Mapping[int, int], ignored: Collection[int], patience_s: float, role: str
+    graph: ForeignKeys,
+    marked: Mapping[int, int],
+    ignored: Collection[int],
+    unread: Mapping[int, str],
+    patience_s: float,
+    role: str,
 ) -> Refusals:
     """What can't be swept; `marked` are the leaves with marked rows, and how many.
 
-    `ignored` are the leaves that the settings leave out. A sweep of a table isn't to take longer than
-    `patience_s` for want of an index.
+    `ignored` are the leaves that the settings leave out, `unread` those that couldn't be searched for marked
+    rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer
+    than `patience_s` for want of an index.
     """
     tables: dict[int, Refusal] = {}
     keys: dict[int, Refusal] = {}
@@ -54,6 +60,9 @@ def refusals(
     expected = _expected(graph, marked)
     for leaf in sorted(graph.reached_from(marked)):
         own = _of_table(graph.relations[leaf], leaf in ignored, role)
+        if own is None and leaf in unread:
+            name = name_of(graph.relations[leaf])
+            own = Refusal("not_checked", f"{name} couldn't be searched for markers: {unread[leaf]}")
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
@@ -115,6 +124,17 @@ def _of_key(
     unreadable = _unreadable(child, role)
     if unreadable is not None and key.takes_along:
         return Refusal("not_checked", f"what refers to it can't be seen: {unreadable.detail}")
+    if not key.takes_along:
+        for relation in (child, *(graph.relations[leaf] for leaf in graph.leaves(key.child))):
+            unreadable = _unreadable(relation, role)
+            if unreadable is not None:
+                return Refusal("not_checked", f"what it would change can't be seen: {unreadable.detail}")
+            if "UPDATE" in relation.missing:
+                name = name_of(relation)
+                return Refusal(
+                    "refused",
+                    f"no UPDATE privilege on {name}, which it would change: GRANT UPDATE ON {name} TO {role}",
+                )
     if took_s > patience_s:
         return Refusal(
             "no_index",

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import psycopg
 from psycopg import pq
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.obstacles import Obstacles
+from pgwatch_tests.leaks.obstacles import Obstacles, said
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.clusters import SWEPT, Rules
+from pgwatch_tests.sweep.clusters import BLOCKING, SWEPT, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.execute import Execution, Tally
 from pgwatch_tests.sweep.flagging import Flags
@@ -50,6 +51,8 @@ class SweptRows:
     not_checked: tuple[str, ...] = ()
     passes: int = 0
     longest_transaction_s: float = 0.0
+    error: str = ""
+    """Why it ended early, if rows had gone by then."""
 
 
 class RowSweep:
@@ -73,6 +76,9 @@ class RowSweep:
         wanted = self._obstacles.usable(markers(settings.markers), self._escaping)
         self._statements = Statements(self._escaping, wanted)
         self._reader = SeedReader(session, self._escaping, self._statements, self._obstacles)
+        self._flags: Flags | None = None
+        self._without_marked: list[Table] = []
+        """The tables in which no marked rows were found."""
 
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
@@ -82,7 +88,8 @@ class RowSweep:
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         marked, skipped = self._reader.marked_tables(tables)
         not_checked = [*discovery.skipped, *skipped]
-        if not marked:
+        makes_indexes = self._request.temp_index and not self._request.dry_run
+        if not marked and not makes_indexes:
             return SweptRows(not_checked=_sentences(not_checked), passes=1)
         graph = self._graph()
         flags = Flags(
@@ -92,17 +99,20 @@ class RowSweep:
             self._session.fetch(queries.load("sweep_server").encode(), _Server)[0].has_commit_timestamps,
             held_numbers(self._session),
         )
+        self._flags = flags
+        self._without_marked = [table for table in tables if table not in marked]
         flagging = self._flagging(graph, marked, flags)
         marked = [table for table in marked if table.oid in flagging]
         seeds, more_skipped = self._seeds(marked, flagging)
         not_checked += more_skipped
-        ignored = _ignored(graph, ignores)
-        refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role)
-        if self._request.temp_index and refused.slow and not self._request.dry_run:
+        ignored, unread = _ignored(graph, ignores), _unread(graph, not_checked)
+        refused = refusals(graph, seeds.counts, ignored, unread, self._request.patience_s, role)
+        if makes_indexes:
             with TemporaryIndexes(self._session, graph, refused.slow) as made:
                 graph = made.graph
-                refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role)
-                return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
+                refused = refusals(graph, seeds.counts, ignored, unread, self._request.patience_s, role)
+                swept = self._sweep(graph, flagging, marked, seeds, refused, not_checked)
+            return replace(swept, not_checked=(*swept.not_checked, *made.left))
         return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
 
     def _sweep(
@@ -132,22 +142,42 @@ class RowSweep:
         self._session.limit(
             self._settings.count_timeout_s, min(_LOCK_TIMEOUT_S, self._settings.lock_timeout_s)
         )
-        tally = self._pass(rows, rules, seeds).sweep(seeds)
-        tallies = [tally]
-        touched = [leaf for leaf in tally.leaves if graph.relations[leaf].triggers]
-        recreated: tuple[Kept, ...] = ()
-        if (touched or tally.vanished) and not self._stopped():
-            again = _asked_for(self._seeds(marked, flagging)[0])
-            tallies.append(self._pass(rows, rules, again).sweep(again))
-            recreated = self._recreated(graph, marked, flagging, tallies[-1])
+        return self._passes(graph, flagging, marked, seeds, rows, rules, _sentences(not_checked))
+
+    def _passes(
+        self,
+        graph: ForeignKeys,
+        flagging: dict[int, Flagging],
+        marked: list[Table],
+        seeds: Seeds,
+        rows: DatabaseRows,
+        rules: Rules,
+        not_checked: tuple[str, ...],
+    ) -> SweptRows:
+        """Deletes, and once more what is there again, or was changed while it was looked at."""
+        passes = [self._pass(rows, rules, seeds)]
+        new: tuple[Kept, ...] = ()
+        error = ""
+        try:
+            first = passes[0].sweep(seeds)
+            if (_with_triggers(graph, first) or first.vanished) and not self._stopped():
+                again = _asked_for(self._seeds(marked, flagging)[0])
+                passes.append(self._pass(rows, rules, again))
+                new = self._new(graph, marked, flagging, again, (first, passes[1].sweep(again)))
+        except (ConnectionLostError, psycopg.Error) as failure:
+            if not any(one.tally.rows for one in passes):
+                raise
+            error = said(failure) if isinstance(failure, psycopg.Error) else str(failure)
+        tallies = [one.tally for one in passes]
         deleted = _by_table(graph, *tallies)
         return SweptRows(
             planned=deleted,
             deleted=deleted,
-            kept=(*_kept(graph, tallies[-1:]), *recreated),
-            not_checked=_sentences(not_checked),
-            passes=len(tallies),
+            kept=(*_kept(graph, tallies[-1:]), *new),
+            not_checked=not_checked,
+            passes=len(passes),
             longest_transaction_s=max(one.longest_s for one in tallies),
+            error=error,
         )
 
     def _pass(self, rows: DatabaseRows, rules: Rules, seeds: Seeds) -> Execution:
@@ -158,24 +188,41 @@ class RowSweep:
 
         return Execution(self._session, rows, rules, self._request.clusters_at_once, self._stopped, told)
 
-    def _recreated(
-        self, graph: ForeignKeys, marked: list[Table], flagging: dict[int, Flagging], last: Tally
+    def _new(
+        self,
+        graph: ForeignKeys,
+        marked: list[Table],
+        flagging: dict[int, Flagging],
+        before: Seeds,
+        tallies: tuple[Tally, Tally],
     ) -> tuple[Kept, ...]:
-        """What is there again after two passes, where triggers may have brought it back."""
-        touched = {leaf for leaf in last.leaves if graph.relations[leaf].triggers}
-        if not touched:
+        """What there is after two passes that wasn't there before the second: of triggers, or changed since.
+
+        What is too young is of tests that run.
+        """
+        last = tallies[1]
+        touched = _with_triggers(graph, *tallies)
+        if not touched and not last.vanished:
             return ()
-        there = _asked_for(self._seeds(marked, flagging)[0])
-        staying: defaultdict[int, int] = defaultdict(int)
-        for (leaf, _), rows in last.kept.items():
-            staying[leaf] += rows
         found = []
-        for leaf in touched:
-            rows = len(there.rows.get(leaf, ())) - staying[leaf]
-            if rows > 0:
-                relation = graph.relations[leaf]
-                detail = f"triggers: {', '.join(map(shown, relation.triggers))}"
-                found.append(Kept(shown(relation.schema), shown(relation.name), rows, "recreated", detail))
+        if touched and self._flags is not None:
+            # What is deleted may be copied to where nothing was marked before.
+            more = self._reader.marked_tables(self._without_marked)[0]
+            marked = [*marked, *(table for table in more if table.oid in graph.relations)]
+            flagging = self._flagging(graph, marked, self._flags)
+        for leaf, there in sorted(_asked_for(self._seeds(marked, flagging)[0]).rows.items()):
+            known = before.rows.get(leaf, {})
+            rows = sum(
+                not seed.flags & BLOCKING and (tid not in known or known[tid].version != seed.version)
+                for tid, seed in there.items()
+            )
+            if rows and leaf in touched:
+                triggers = ", ".join(map(shown, graph.relations[leaf].triggers))
+                found.append(Kept(*_name(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
+            elif rows and touched and leaf not in before.rows:
+                found.append(Kept(*_name(graph, leaf), rows, "recreated", "written meanwhile: run it again"))
+            elif rows and last.vanished:
+                found.append(Kept(*_name(graph, leaf), rows, "changed", "somebody changed it meanwhile"))
         return tuple(found)
 
     def _graph(self) -> ForeignKeys:
@@ -208,6 +255,11 @@ class RowSweep:
         return Seeds(rows), skipped
 
 
+def _with_triggers(graph: ForeignKeys, *tallies: Tally) -> Collection[int]:
+    """The leaves that rows went from, where triggers may have brought some back."""
+    return {leaf for tally in tallies for leaf in tally.leaves if graph.relations[leaf].triggers}
+
+
 def _asked_for(seeds: Seeds) -> Seeds:
     asked = {
         leaf: {tid: seed for tid, seed in found.items() if seed.flags & SWEPT}
@@ -221,6 +273,17 @@ def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:
         leaf
         for relation in graph.relations.values()
         if not relation.ancestors and ignores.ignored(shown(relation.schema), shown(relation.name), "")
+        for leaf in graph.leaves(relation.oid)
+    }
+
+
+def _unread(graph: ForeignKeys, skipped: Iterable[Skipped]) -> dict[int, str]:
+    """The leaves of tables that couldn't be searched, and why."""
+    why = {(one.schema, one.table): one.reason for one in skipped}
+    return {
+        leaf: why[name]
+        for relation in graph.relations.values()
+        if (name := (shown(relation.schema), shown(relation.name))) in why
         for leaf in graph.leaves(relation.oid)
     }
 

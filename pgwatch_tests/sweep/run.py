@@ -45,7 +45,8 @@ class Sweep:
 
         Raises RefusedError (not a test database, a standby, another sweep is at it, more than `max_rows`),
         CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't one), NotCheckedError
-        (not even the catalogs can be read) and ScanCancelledError.
+        (not even the catalogs can be read) and ScanCancelledError. Once rows are deleted, `error` in the
+        report tells of a lost connection.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         names = tuple(marker.name for marker in markers(self._settings.markers))
@@ -81,6 +82,7 @@ class Sweep:
             duration_s=time.monotonic() - begun,
             longest_transaction_s=rows.longest_transaction_s,
             interrupted=self._stopped.is_set(),
+            error=rows.error,
         )
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.discover import Table
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.statements import Flagging
+from pgwatch_tests.sweep.statements import VERSION, Flagging
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Seed(NamedTuple):
     """A marked row as it was read: what it said of itself (see `clusters`), and which version it was."""
 
     flags: int
-    xmin: str
+    version: str
+    """See `SweepStatements.versions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ class SeedReader:
 
     def read(self, table: Table, flagging: Flagging, into: dict[int, dict[str, Seed]]) -> list[Skipped]:
         """Adds a table's marked rows, by leaf. Returns why not all could be read, if so."""
-        statement = b"SELECT tableoid::bigint, ctid::text, %b, xmin::text FROM %b WHERE %b" % (
+        statement = b"SELECT tableoid::bigint, ctid::text, %b, %b FROM %b WHERE %b" % (
             flagging.expression.encode("utf-8", errors="surrogateescape"),
+            VERSION.encode(),
             source(table, self._escaping),
             self._statements.condition(table),
         )
@@ -90,9 +92,9 @@ class SeedReader:
 
 def _row(_: Cursor[object]) -> RowMaker[tuple[int, str, Seed]]:
     def make(values: Sequence[object]) -> tuple[int, str, Seed]:
-        leaf, tid, flags, xmin = values
+        leaf, tid, flags, version = values
         assert isinstance(leaf, int)
         assert isinstance(flags, int)
-        return leaf, str(tid), Seed(flags, str(xmin))
+        return leaf, str(tid), Seed(flags, str(version))
 
     return make

@@ -26,6 +26,12 @@ class _Tid(UserDefinedType[str]):
         return "tid"
 
 
+VERSION = "xmin || ':' || pg_catalog.pg_relation_filenode(tableoid)"
+"""SQL for what tells a row from any other that comes to have the same ctid.
+
+Who wrote it; and the file, since VACUUM FULL and the like move rows, of which one transaction may have
+written many.
+"""
 # Numbered from 0.
 _PLACE = sa.literal_column("named.n - 1", sa.Integer)
 _TID_ARRAY = sa.ARRAY(_Tid())
@@ -56,7 +62,7 @@ class SweepStatements:
         self._composed: dict[tuple[object, ...], bytes] = {}
 
     def versions(self, leaf: int) -> bytes:
-        """Those that are there: tid and xmin, as text."""
+        """Those that are there: tid, and VERSION."""
         return self._once(("versions", leaf), lambda: self._versions(leaf))
 
     def lock_versions(self, leaf: int) -> bytes:
@@ -104,7 +110,7 @@ class SweepStatements:
 
     def _versions(self, leaf: int) -> _Select:
         row = self._table(leaf).alias("c")
-        return self._named_rows(row, row.c.ctid, row.c.xmin)
+        return self._named_rows(row, row.c.ctid, sa.literal_column(VERSION, sa.Text))
 
     def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> sa.ClauseElement:
         named = _named()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -13,7 +13,7 @@ from psycopg import pq
 
 from pgwatch_tests import queries
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.leaks.discover import quoted
+from pgwatch_tests.leaks.discover import quoted, shown
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
 
@@ -28,13 +28,14 @@ class _Index:
 
     schema: str
     name: str
+    is_valid: bool = True
 
 
 class TemporaryIndexes:
     """Makes them where it begins and drops them where it ends, as a context manager.
 
-    Those that a killed sweep left are dropped as well. Raises what ScanSession.running does; an index that
-    can't be made isn't in `graph` then.
+    Those that a killed sweep left serve as well, and are dropped with them. Raises what ScanSession.running
+    does; an index that can't be made isn't in `graph` then.
     """
 
     def __init__(self, session: ScanSession, graph: ForeignKeys, slow: Collection[int]) -> None:
@@ -45,12 +46,15 @@ class TemporaryIndexes:
         self._made: list[_Index] = []
         self.graph = graph
         """The same foreign keys, with what is indexed now."""
+        self.left: tuple[str, ...] = ()
+        """At the end: what couldn't be dropped, a sentence each."""
 
     def __enter__(self) -> Self:
         self._session.limit(_AT_MOST_S, _PATIENCE_S)
         try:
-            for left in self._session.fetch(queries.load("sweep_temporary_indexes").encode(), _Index):
-                self._drop(left)
+            for found in self._session.fetch(queries.load("sweep_temporary_indexes").encode(), _Index):
+                if found.is_valid or not self._dropped(found):
+                    self._made.append(found)
             indexed = {key.oid for key in self._before.keys if key.oid in self._slow and self._make(key)}
         except BaseException:
             self._drop_all()
@@ -88,16 +92,18 @@ class TemporaryIndexes:
         return True
 
     def _drop_all(self) -> None:
-        for index in self._reversed():
-            with suppress(psycopg.Error, PgwatchError):
-                self._drop(index)
-
-    def _reversed(self) -> Iterator[_Index]:
         while self._made:
-            yield self._made.pop()
+            index = self._made.pop()
+            if not self._dropped(index):
+                name = f"{shown(index.schema)}.{shown(index.name)}"
+                self.left += (f"{name}: a temporary index that isn't dropped yet: DROP INDEX {name}",)
 
-    def _drop(self, index: _Index) -> None:
-        self._session.execute(
-            b"DROP INDEX CONCURRENTLY IF EXISTS %b.%b"
-            % (quoted(index.schema, self._escaping), quoted(index.name, self._escaping))
-        )
+    def _dropped(self, index: _Index) -> bool:
+        try:
+            self._session.execute(
+                b"DROP INDEX CONCURRENTLY IF EXISTS %b.%b"
+                % (quoted(index.schema, self._escaping), quoted(index.name, self._escaping))
+            )
+        except (psycopg.Error, PgwatchError):
+            return False
+        return True

@@ -1,0 +1,145 @@
+"""Sweeps that are killed, or lose their server, in the middle."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.sweep.model import SweepProgress
+from tests.server_places import server_directory
+from tests.sessions import Database
+from tests.sweep.bookings import (
+    REQUEST,
+    WHOLE,
+    PausingProgress,
+    RunningSweep,
+    add_users,
+    half_users,
+    make_tables,
+    marked_users,
+    settings,
+    swept,
+)
+from tests.waiting import wait_until
+
+
+@contextmanager
+def sweeping(dsn: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that has begun to delete; killed in the end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.sweep.sweep_process", dsn],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "sweeping\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def nobody_sweeps(owner: Connection[TupleRow]) -> bool:
+    """Whether the server has noticed that a killed sweep is gone."""
+    found = owner.execute(
+        "SELECT FROM pg_stat_activity"
+        " WHERE application_name = 'pgwatch-tests' AND datname = current_database()"
+    )
+    return not found.fetchall()
+
+
+def test_kill_9(owner: Connection[TupleRow], database: Database) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 2000)
+    add_users(owner, 5001, 5010, marked=False)
+
+    with sweeping(database.dsn) as process:
+        at = random.randint(WHOLE * 20, WHOLE * 600)
+        wait_until(lambda: len(marked_users(owner)) < 2000 - at // WHOLE or process.poll() is not None)
+        process.kill()
+        process.wait()
+    wait_until(lambda: nobody_sweeps(owner))
+
+    left = len(marked_users(owner))
+    assert left < 2000
+    assert half_users(owner) == []
+    assert swept(database.dsn).deleted_rows == left * WHOLE
+    assert swept(database.dsn).deleted_rows == 0
+    assert half_users(owner) == []
+    assert len(owner.execute("SELECT FROM users").fetchall()) == 10
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["restarted", "crashed"])
+def test_the_server_goes(programs: ServerPrograms, template: Path, fast: bool) -> None:
+    # Durability is off for these servers; what is to survive a crash must be written.
+    durable = {"fsync": "off", "synchronous_commit": "on"}
+    with EmbeddedServer(programs, server_directory(), durable, template) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+            administrator.execute("CREATE DATABASE test")
+        with psycopg.connect(server.dsn("test"), autocommit=True) as owner:
+            make_tables(owner)
+            add_users(owner, 1, 300)
+        paused = PausingProgress()
+        running = RunningSweep(settings(server.dsn("test")), progress=paused)
+        paused.wait()
+        server.restart(fast)
+        paused.release()
+
+        report = running.result()
+
+        assert "connection was lost" in report.error
+        assert not report.complete
+        with psycopg.connect(server.dsn("test"), autocommit=True) as owner:
+            left = len(marked_users(owner))
+            assert report.deleted_rows == (300 - left) * WHOLE > 0
+            assert half_users(owner) == []
+        assert swept(server.dsn("test")).deleted_rows == left * WHOLE
+        assert swept(server.dsn("test")).deleted_rows == 0
+
+
+def test_a_connection_lost_before_anything_went(owner: Connection[TupleRow], database: Database) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 3)
+    owner.execute(
+        "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN OLD; END'"
+    )
+    owner.execute("CREATE TRIGGER gone BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION gone()")
+
+    with pytest.raises(ConnectionLostError):
+        swept(database.dsn)
+
+    assert marked_users(owner) == [1, 2, 3]
+    assert half_users(owner) == []
+
+
+def test_an_administrator_ends_it(owner: Connection[TupleRow], database: Database) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 100)
+
+    def end(progress: SweepProgress) -> None:
+        if progress.rows:
+            owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'pgwatch-tests' AND datname = current_database()"
+            )
+
+    report = swept(database.dsn, replace(REQUEST, clusters_at_once=10), end)
+
+    assert report.deleted_rows == 10 * WHOLE
+    assert "administrator" in report.error
+    assert len(marked_users(owner)) == 90
+    assert half_users(owner) == []
