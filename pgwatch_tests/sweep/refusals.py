@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pgwatch_tests import durations
 from pgwatch_tests.leaks.discover import shown
@@ -40,12 +41,17 @@ class Refusals:
 
 
 def refusals(
-    graph: ForeignKeys, marked: Mapping[int, int], ignored: Collection[int], patience_s: float, role: str
+    graph: ForeignKeys,
+    marked: Mapping[int, int],
+    ignored: Collection[int],
+    patience_s: float,
+    role: str,
+    unchecked: Mapping[int, str] = MappingProxyType({}),
 ) -> Refusals:
     """What can't be swept; `marked` are the leaves with marked rows, and how many.
 
-    `ignored` are the leaves that the settings leave out. A sweep of a table isn't to take longer than
-    `patience_s` for want of an index.
+    `ignored` are the leaves that the settings leave out; `unchecked` those that weren't searched for markers,
+    and why. A sweep of a table isn't to take longer than `patience_s` for want of an index.
     """
     tables: dict[int, Refusal] = {}
     keys: dict[int, Refusal] = {}
@@ -53,7 +59,7 @@ def refusals(
     through: dict[int, Refusal] = {}
     expected = _expected(graph, marked)
     for leaf in sorted(graph.reached_from(marked)):
-        own = _of_table(graph.relations[leaf], leaf in ignored, role)
+        own = _of_table(graph.relations[leaf], leaf in ignored, role, unchecked.get(leaf))
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
@@ -81,7 +87,7 @@ def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     return f"{how} {_quoted(child.schema)}.{_quoted(child.name)} ({columns})"
 
 
-def _of_table(relation: Relation, ignored: bool, role: str) -> Refusal | None:
+def _of_table(relation: Relation, ignored: bool, role: str, unchecked: str | None) -> Refusal | None:
     name = name_of(relation)
     if relation.kind == "f":
         return Refusal("not_checked", f"{name} is a foreign table")
@@ -90,6 +96,9 @@ def _of_table(relation: Relation, ignored: bool, role: str) -> Refusal | None:
     unreadable = _unreadable(relation, role)
     if unreadable is not None:
         return unreadable
+    if unchecked is not None:
+        # Were there marked rows, the others would be real data.
+        return Refusal("not_checked", f"{name} wasn't searched for markers: {unchecked}")
     missing = [privilege for privilege in relation.missing if privilege != "SELECT"]
     if missing:
         grant = f"GRANT {', '.join(missing)} ON {name} TO {role}"

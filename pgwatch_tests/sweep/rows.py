@@ -95,12 +95,12 @@ class RowSweep:
         marked = [table for table in marked if table.oid in flagging]
         seeds, more_skipped = self._seeds(marked, flagging)
         not_checked += more_skipped
-        ignored = _ignored(graph, ignores)
-        refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role)
+        ignored, unchecked = _ignored(graph, ignores), _unchecked(graph, not_checked)
+        refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role, unchecked)
         if self._request.temp_index and refused.slow and not self._request.dry_run:
             with TemporaryIndexes(self._session, graph, refused.slow) as made:
                 graph = made.graph
-                refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role)
+                refused = refusals(graph, seeds.counts, ignored, self._request.patience_s, role, unchecked)
                 return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
         return self._sweep(graph, flagging, marked, seeds, refused, not_checked)
 
@@ -220,6 +220,17 @@ def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:
         leaf
         for relation in graph.relations.values()
         if not relation.ancestors and ignores.ignored(shown(relation.schema), shown(relation.name), "")
+        for leaf in graph.leaves(relation.oid)
+    }
+
+
+def _unchecked(graph: ForeignKeys, skipped: Iterable[Skipped]) -> dict[int, str]:
+    """The leaves of tables that weren't searched for markers, and why."""
+    why = {(one.schema, one.table): one.reason for one in skipped}
+    return {
+        leaf: why[name]
+        for relation in graph.relations.values()
+        if (name := (shown(relation.schema), shown(relation.name))) in why
         for leaf in graph.leaves(relation.oid)
     }
 
