@@ -151,18 +151,24 @@ class Execution:
             self.tally.kept[leaf, Refusal("interrupted", "")] += left
 
     def _look(self, batch: Part) -> float:
-        outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(batch))
-        self._absorb(outcome)
-        return outcome.duration_s
+        return self._attempt(
+            batch, lambda part: Batches(self._session, self._rows, self._rules).look(_by_leaf(part))
+        )
 
     def _sweep(self, batch: Part) -> float:
+        return self._attempt(
+            batch,
+            lambda part: Batches(self._session, self._rows, self._rules).sweep(_by_leaf(part), self._refused),
+        )
+
+    def _attempt(self, batch: Part, work: Callable[[Part], BatchOutcome]) -> float:
         """Returns how long the longest transaction of it took."""
         longest_s = 0.0
         parts = [batch]
         while parts:
             part = parts.pop()
             try:
-                outcome = Batches(self._session, self._rows, self._rules).sweep(_by_leaf(part), self._refused)
+                outcome = work(part)
             except DeleteFailedError as failure:
                 parts.extend(self._after(part, failure.error, failure.leaves))
             except psycopg.Error as error:
@@ -191,9 +197,16 @@ class Execution:
             middle = len(part) // 2
             return [part[middle:], part[:middle]]
         refusal = LOCKED if isinstance(error, _TRANSIENT) else Refusal("refused", said(error))
-        outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(part))
-        self.tally.keep(outcome.judged, refusal)
-        self._remember(outcome)
+        try:
+            outcome = Batches(self._session, self._rows, self._rules).look(_by_leaf(part))
+        except psycopg.Error:
+            # What hangs on it can't be read.
+            for leaf, tid, _ in part:
+                self.tally.kept[leaf, refusal] += 1
+                self._seen[leaf].add(tid)
+        else:
+            self.tally.keep(outcome.judged, refusal)
+            self._remember(outcome)
         if leaves and refusal is not LOCKED:
             self._failures[leaves] += 1
             if self._failures[leaves] >= _HOPELESS:
