@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from pgwatch_tests import durations
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.job_settings import JobSetting, did_you_mean, jobs
 
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
@@ -85,6 +85,9 @@ class Settings:
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
     """A file of test ids, one a line, whose hashes values may carry."""
+    history: Path | Dsn | None = None
+    """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `record.store.default_file()`."""
+    schedule: tuple[JobSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,18 @@ _SECONDS = {
 }
 _GLOBS = ("test_schemas", "test_databases")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = ("dsn", "markers", "ignore", "read_only", *_GLOBS, "min_age", "transactions", *_SECONDS)
+_KEYS = (
+    "dsn",
+    "markers",
+    "ignore",
+    "read_only",
+    *_GLOBS,
+    "min_age",
+    "transactions",
+    "history",
+    "schedule",
+    *_SECONDS,
+)
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
@@ -139,6 +153,8 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         min_age_s=_min_age_s(environ, table, path),
         transactions=_transactions(flags, environ, table, path),
         tests=flags.tests,
+        history=_history(environ, table, path),
+        schedule=jobs(table.get("schedule", {}), path),
         **seconds,
     )
 
@@ -162,9 +178,9 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
             raise ConfigurationError(f"tool.pgwatch-tests in {path} must be a table")
         for key in table:
             if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_KEYS)}"
-                raise ConfigurationError(f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{hint}")
+                raise ConfigurationError(
+                    f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{did_you_mean(key, _KEYS)}"
+                )
         return path, table
     return start / "pyproject.toml", {}
 
@@ -237,6 +253,26 @@ def _transactions(
         raise ConfigurationError(f"transactions in {path} must be the name of a directory")
     # From wherever in the project it is run.
     return path.parent / value
+
+
+def _history(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> Path | Dsn | None:
+    value, where, folder = table.get("history"), f"history in {path}", path.parent
+    if environ.get("PGWATCH_HISTORY"):
+        value, where, folder = environ["PGWATCH_HISTORY"], "PGWATCH_HISTORY", Path()
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{where} must be a file, or a postgresql:// URL")
+    scheme, mark, rest = value.partition("://")
+    if not mark:
+        return folder / Path(value).expanduser()
+    if scheme.partition("+")[0] in ("postgres", "postgresql"):
+        return Dsn(value, where)
+    # As SQLAlchemy writes it: what is behind the third slash is the file's name.
+    if scheme.partition("+")[0] == "sqlite" and len(rest) > 1 and rest.startswith("/") and "?" not in rest:
+        return folder / rest[1:]
+    # Not quoted: there may be a password in it.
+    raise ConfigurationError(f"{where} must be a file, an sqlite:///FILE or a postgresql:// URL")
 
 
 def _markers(

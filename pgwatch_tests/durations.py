@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-_WRITTEN = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}) *(?P<unit>ms|s|m|min|h|)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_WRITTEN = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}) *(?P<unit>ms|s|m|min|h|d|)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse(text: str) -> float:
-    """`500ms`, `2s`, `1.5` (seconds), `2m` or `2min`, `1h` as seconds. Raises ValueError for others."""
+    """`500ms`, `2s`, `1.5` (seconds), `2m` or `2min`, `1h`, `1d` as seconds. Raises ValueError for others."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no duration such as 500ms, 2s, 1.5 or 2m")

@@ -22,6 +22,20 @@ class RefusedError(PgwatchError):
     """What was asked for isn't done: a guard forbids it, or what it was about isn't there: exit 2."""
 
 
+class BeingSweptError(RefusedError):
+    """Another sweep is at work in the database, so this one does nothing: exit 2."""
+
+
+class HistoryError(PgwatchError):
+    """The history of sweeps can't be read or written, which makes no sweep a failed one: exit 2."""
+
+
+class HistoryUnreachableError(HistoryError):
+    """The server that the history is on can't be reached: exit 3."""
+
+    exit_code = 3
+
+
 class CannotConnectError(PgwatchError):
     """No connection could be made: exit 3."""
 

@@ -52,5 +52,6 @@ LEFT JOIN primary_key ON indrelid = pg_class.oid
 WHERE relkind IN ('r', 'p', 'm', 'f')
     AND relpersistence <> 't'
     AND nspname !~ '^pg_'
-    AND nspname <> 'information_schema'
+    -- pgwatch_tests: our own history of sweeps, which holds markers.
+    AND nspname NOT IN ('information_schema', 'pgwatch_tests')
 ORDER BY nspname, relname;

@@ -45,7 +45,8 @@ CROSS JOIN LATERAL (
 WHERE relkind IN ('r', 'p', 'm', 'f')
     AND relpersistence <> 't'
     AND nspname !~ '^pg_'
-    AND nspname <> 'information_schema'
+    -- pgwatch_tests: our own history of sweeps, which holds markers.
+    AND nspname NOT IN ('information_schema', 'pgwatch_tests')
     AND (relispopulated OR relkind <> 'm')
     AND columns IS NOT NULL
 ORDER BY nspname, relname;

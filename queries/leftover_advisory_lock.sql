@@ -1,7 +1,8 @@
 -- Which advisory locks of this database does a session hold that does nothing?
 --
 -- `age_s` is how long it has done nothing, so the lock is at least that old. `obstacle` says why a holder
--- can't be judged. Everybody may see who holds which lock, but not what others do.
+-- can't be judged. Everybody may see who holds which lock, but not what others do. A lease
+-- (sweep.leases) is there to be held by a session that does nothing.
 -- Parameter: own_name, the application_name of our own sessions.
 SELECT CASE lock.objsubid
            -- One bigint, or two ints; as signed numbers, which is how they were given.
@@ -26,6 +27,7 @@ FROM pg_catalog.pg_lock_status() AS lock
 JOIN pg_catalog.pg_stat_get_activity(NULL) AS session ON session.pid = lock.pid
 WHERE lock.locktype = 'advisory'
   AND lock.granted
+  AND NOT (lock.classid = 1885828980 AND lock.objsubid = 2)
   AND lock.database = (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
   AND session.application_name IS DISTINCT FROM %(own_name)s
   AND (

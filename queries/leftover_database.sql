@@ -1,7 +1,8 @@
 -- Which other databases are there, whose are they, and is somebody connected to them?
 --
 -- Templates left out. `age_s`: since the milliseconds in the name, NULL without. Which of them are tests' is
--- decided by their names.
+-- decided by their names. One whose owner lives, and holds its lease (sweep.leases: an advisory lock of any
+-- database), isn't left over.
 WITH session AS (
     SELECT datid, count(*) AS number FROM pg_catalog.pg_stat_get_activity(NULL) GROUP BY datid
 )
@@ -20,4 +21,10 @@ SELECT datname AS name,
 FROM pg_catalog.pg_database
 LEFT JOIN session ON session.datid = pg_database.oid
 WHERE NOT datistemplate AND datname <> pg_catalog.current_database()
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_lock_status() AS lease
+      WHERE lease.locktype = 'advisory' AND lease.granted
+        AND lease.classid = 1885828980 AND lease.objsubid = 2
+        AND lease.objid::bigint = pg_catalog.hashtext(datname::text COLLATE "C")::bigint & 4294967295
+  )
 ORDER BY datname;

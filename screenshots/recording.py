@@ -12,16 +12,20 @@ from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.watch import LockWatch
 from pgwatch_tests.record.snapshot_file import Recording
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.run import Sweep
 
 _FOR_S = 30.0
+_MIN_AGE_S = 10.0
 
 
 def record() -> Recording:
-    """The most telling snapshot of half a minute of the demo, with the leaks at its end."""
+    """The most telling snapshot of half a minute of the demo, with the leaks and a dry sweep at its end."""
     with running_demo(print) as demo:
         settings = Settings(dsn=Dsn(demo.dsn, "the demo"))
         best = asyncio.run(_best_moment(settings))
-        return Recording((best,), scan(settings, kinds=DEFAULT_KINDS))
+        leaks = scan(settings, kinds=DEFAULT_KINDS)
+        return Recording((best,), leaks, Sweep(settings, SweepRequest(min_age_s=_MIN_AGE_S)).run())
 
 
 async def _best_moment(settings: Settings) -> LockSnapshot:

@@ -13,6 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
+from tests.databases import Databases
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
@@ -54,6 +55,18 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
     yield Database(name, server.dsn(name))
     with psycopg.connect(server.dsn(), autocommit=True) as administrator:
         drop_database(administrator, name)
+
+
+@pytest.fixture
+def databases(server: EmbeddedServer) -> Iterator[Databases]:
+    """Dropped at the end."""
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        made = Databases(server, administrator)
+        yield made
+        for name in made.made:
+            made.alter(name, "IS_TEMPLATE false")
+            made.alter(name, "ALLOW_CONNECTIONS true")
+            drop_database(administrator, name)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.locks.scenarios.truth import Scenario
 from tests.server_places import server_directory
 
 MAJORS = (13, 14, 15, 16, 17, 18)
-TESTS = ("tests/locks", "tests/leaks", "tests/server", "tests/cli")
+TESTS = ("tests/locks", "tests/leaks", "tests/server", "tests/cli", "tests/record", "tests/schedule")
 PASSED, FAILED, NOT_THERE, NO_RESULT = "✓", "✗", "–", "?"
 _ROOT = Path(__file__).resolve().parents[1]
 _SCENARIO = "test_scenario["

@@ -34,6 +34,7 @@ def test_durations(value_s: float | None, long: str, short: str) -> None:
         ("2m", 120.0),
         ("2 min", 120.0),
         ("1h", 3600.0),
+        ("1d", 86400.0),
         (" .25s ", 0.25),
         ("0", 0.0),
     ],

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable
+from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from pgwatch_tests.cli import options
+from pgwatch_tests.cli.daemon_thread import in_daemon_thread
 from pgwatch_tests.config import Flags, Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.locks.action import Action, Outcome
     from pgwatch_tests.locks.model import LockSnapshot
-
-T = TypeVar("T")
 
 
 @click.command("dashboard")
@@ -32,7 +30,7 @@ T = TypeVar("T")
 @options.read_only
 @click.pass_context
 def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bool, read_only: bool) -> None:
-    """Watch locks, sessions and leaks in the terminal.
+    """Watch locks, sessions and leaks in the terminal, and sweep.
 
     While something is blocked, the server is polled every 0.25 to 0.5 s. Where stdout is no terminal, the
     same is printed once as text. Keys: ? shows them, q leaves.
@@ -61,7 +59,10 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(watch.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
-            from pgwatch_tests.tui.app import Dashboard, run_until_left
+            from pgwatch_tests.cli.dashboard_sweeps import DashboardSweeps
+            from pgwatch_tests.reports.plain_text import plain
+            from pgwatch_tests.tui.app import Dashboard
+            from pgwatch_tests.tui.leaving import run_until_left
 
             gc.freeze()
             gc.enable()
@@ -77,7 +78,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
                 scan = LeakScan(settings, kinds=DEFAULT_KINDS)
                 try:
-                    return await _in_daemon_thread(scan.run)
+                    return await in_daemon_thread(scan.run, "leak scan")
                 except asyncio.CancelledError:
                     scan.cancel()
                     raise
@@ -87,49 +88,28 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
                 return await act(settings, action)
 
-            app = Dashboard(
-                read_locks,
-                read_leaks,
-                act=None if settings.read_only else do,
-                read_held=watch.held,
-                refresh_s=settings.refresh_s,
-            )
-            if seconds is not None:
-                asyncio.get_running_loop().call_later(seconds, app.exit, 0)
-            return await run_until_left(app)
+            loop = asyncio.get_running_loop()
+
+            def warn(text: str) -> None:
+                tell = partial(app.notify, plain(text), severity="warning", markup=False)
+                # RuntimeError: the loop is closed, since the dashboard was left.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(tell)
+
+            with closing(DashboardSweeps(settings, warn)) as sweeps:
+                app = Dashboard(
+                    read_locks,
+                    read_leaks,
+                    act=None if settings.read_only else do,
+                    read_held=watch.held,
+                    sweeps=sweeps.desk(),
+                    refresh_s=settings.refresh_s,
+                )
+                if seconds is not None:
+                    loop.call_later(seconds, app.exit, 0)
+                return await run_until_left(app)
 
     return asyncio.run(run())
-
-
-async def _in_daemon_thread(work: Callable[[], T]) -> T:
-    """The result of `work`, run in a thread that nobody waits for when the program ends."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[T] = loop.create_future()
-
-    def settle(set_outcome: Callable[[], None]) -> None:
-        if not outcome.done():
-            set_outcome()
-
-    def run() -> None:
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the outcome
-            _tell(loop, settle, partial(outcome.set_exception, error))
-        else:
-            _tell(loop, settle, partial(outcome.set_result, result))
-
-    threading.Thread(target=run, daemon=True, name="leak scan").start()
-    return await outcome
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    settle: Callable[[Callable[[], None]], None],
-    set_outcome: Callable[[], None],
-) -> None:
-    # RuntimeError: the loop is closed, since the dashboard was left.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(settle, set_outcome)
 
 
 def is_interactive() -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
 
 import click
 
+from pgwatch_tests.cli import options
 from pgwatch_tests.leaks import gate
 from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, Finding, Gate
 from pgwatch_tests.leaks.model import LeftoverKind
@@ -36,7 +37,7 @@ def format_option(function: F) -> F:
 
 def gate_options(function: F) -> F:
     """`--kinds` as `kinds`, `--fail-on` as `fail_on` and `--max` as `max_rows`."""
-    options = (
+    choices = (
         click.option(
             "--kinds",
             callback=_kinds,
@@ -62,8 +63,8 @@ def gate_options(function: F) -> F:
             help="So many leaked rows are tolerated, in all databases together. Default: 0. Means --fail.",
         ),
     )
-    for option in reversed(options):
-        function = option(function)
+    for choice in reversed(choices):
+        function = choice(function)
     return function
 
 
@@ -79,7 +80,7 @@ def databases_options(function: F) -> F:
     )(function)
     return click.option(
         "--databases",
-        callback=_databases,
+        callback=options.names,
         metavar="NAMES",
         help="Check all databases of the server that have one of these names, instead of the one of --dsn: a "
         "comma list of names or globs such as 'test_*'. Templates are never checked.",
@@ -147,12 +148,3 @@ def _fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         return None if value is None else gate.findings_named(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-
-
-def _databases(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    names = tuple(filter(None, (part.strip() for part in value.split(","))))
-    if not names:
-        raise click.BadParameter("names no database")
-    return names

@@ -27,19 +27,8 @@ INCOMPLETE = 4
 )
 @options.dsn
 @options.marker
-@click.option(
-    "--inside",
-    is_flag=True,
-    help="Let words and addresses inside longer text bear the markers too: 'contact: x@test.example.com, y'.",
-)
-@click.option(
-    "--ignore",
-    "ignore",
-    multiple=True,
-    metavar="SCHEMA[.TABLE[.COLUMN]]",
-    help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
-    'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
-)
+@options.inside
+@options.ignore
 @click.option(
     "--transactions",
     type=click.Path(path_type=Path),

@@ -38,6 +38,28 @@ def marker(function: F) -> F:
     )(function)
 
 
+def inside(function: F) -> F:
+    """`--inside`, as `inside`."""
+    return click.option(
+        "--inside",
+        is_flag=True,
+        help="Let words and addresses inside longer text bear the markers too: 'contact: "
+        "x@test.example.com, y'.",
+    )(function)
+
+
+def ignore(function: F) -> F:
+    """`--ignore`, as `ignore`."""
+    return click.option(
+        "--ignore",
+        "ignore",
+        multiple=True,
+        metavar="SCHEMA[.TABLE[.COLUMN]]",
+        help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
+        'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
+    )(function)
+
+
 def output_file(function: F) -> F:
     """`-o FILE`, as `output`."""
     return click.option(
@@ -51,7 +73,9 @@ def output_file(function: F) -> F:
 def read_only(function: F) -> F:
     """`--read-only`, as `read_only`."""
     return click.option(
-        "--read-only", is_flag=True, help="Only look: no session is cancelled or ended, nothing rolled back."
+        "--read-only",
+        is_flag=True,
+        help="Only look: no session is cancelled or ended, nothing rolled back or swept.",
     )(function)
 
 
@@ -61,6 +85,21 @@ def duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         return durations.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def optional_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The same for an option that has no default of its own."""
+    return None if value is None else duration(ctx, param, value)
+
+
+def names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The callback of an option that is a comma list of databases; empty if it isn't there."""
+    if value is None:
+        return ()
+    found = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not found:
+        raise click.BadParameter("names no database")
+    return found
 
 
 def settings(flags: Flags) -> Settings:

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,14 +21,11 @@ from dataclasses import dataclass
 
 from pgwatch_tests.leaks.model import Attribution, Confidence
 from pgwatch_tests.leaks.runs import ClockOffset, DatabaseIdentity, TestRun, Written
+from pgwatch_tests.leaks.tokens import parse as parse_token
 from pgwatch_tests.leaks.transaction_log import LogFile
 from pgwatch_tests.server.application_name import digest, parse
 
 MOST_NAMED = 5
-TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
-"""The part of a value that tells, letters in any case: a regular expression, PostgreSQL's and Python's."""
-
-_TOKEN_PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?", re.IGNORECASE)
 # A stamp is cut to milliseconds, and need not be the same reading of the clock as the log's.
 _STAMP_SLACK_US = 1_000
 _SERVER_SLACK_US = 50_000
@@ -297,10 +293,10 @@ def _on_client(time_us: int, clock: ClockOffset | None) -> tuple[int, int]:
 
 def _parts(tokens: Iterable[str]) -> tuple[frozenset[str], frozenset[int]]:
     """Hashes, and milliseconds."""
-    found = [match for match in map(_TOKEN_PARTS.fullmatch, tokens) if match]
+    found = [token for token in map(parse_token, tokens) if token]
     return (
-        frozenset(match[2].lower() for match in found if match[2]),
-        frozenset(int(match[1]) for match in found),
+        frozenset(token.test for token in found if token.test),
+        frozenset(token.milliseconds for token in found),
     )
 
 

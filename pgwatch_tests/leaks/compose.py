@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.leaks.attribute import TOKEN
 from pgwatch_tests.leaks.discover import PARTITIONED, Table, quoted
 from pgwatch_tests.leaks.forms import Form, leaves
 from pgwatch_tests.leaks.markers import Condition, Marker
 from pgwatch_tests.leaks.strings import printed, strings, text
+from pgwatch_tests.leaks.tokens import TOKEN
 
 # Milliseconds since 1970 (2001 to 2033) as the id forms have them: `user_1717171717171_a1b2`.
 _STAMP = rb"'[_-](1[0-9]{12})(?![0-9A-Za-z])'"

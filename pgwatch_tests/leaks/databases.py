@@ -68,7 +68,7 @@ def scan_databases(
     none fits, or a marker isn't one; CannotConnectError if not even their list can be had.
     """
     begun, checked_at = time.monotonic(), datetime.now(UTC)
-    choice = choose(_databases(settings), patterns)
+    choice = choose_on_server(settings, patterns)
     reports, failed = _Scans(settings, kinds, progress).run(choice.names, at_once)
     return LeaksOfDatabases(
         checked_at,
@@ -76,6 +76,14 @@ def scan_databases(
         tuple(sorted((*choice.not_checked, *failed), key=lambda one: one.database)),
         time.monotonic() - begun,
     )
+
+
+def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
+    """Which of the server's databases are meant, see `choose`.
+
+    Raises ConfigurationError, CannotConnectError, and NotCheckedError if their list can't be had.
+    """
+    return choose(_databases(settings), patterns)
 
 
 def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:

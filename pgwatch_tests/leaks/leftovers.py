@@ -94,13 +94,16 @@ def _candidates(session: ScanSession, kind: LeftoverKind) -> list[_Candidate]:
         return cursor.execute(query, parameters).fetchall()
 
 
+def described(name: str, detail: str, statement: str | None) -> str:
+    """Who it is by an application's name, the detail, and how the last statement begins; on one line."""
+    last = f"last: {first_words(statement)}" if statement else ""
+    return ", ".join(part for part in (_who(name), detail, last) if part)
+
+
 def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
-    parts = [_who(one.application_name), one.detail]
-    if one.statement:
-        parts.append(f"last: {first_words(one.statement)}")
     # A clock behind the one that made the name's stamp doesn't make it younger than now.
     age_s = None if one.age_s is None else max(0.0, one.age_s)
-    return Leftover(kind, one.name, ", ".join(part for part in parts if part), age_s)
+    return Leftover(kind, one.name, described(one.application_name, one.detail, one.statement), age_s)
 
 
 def _who(name: str) -> str:

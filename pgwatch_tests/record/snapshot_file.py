@@ -1,4 +1,4 @@
-"""A recording as one JSON file: successive lock snapshots and a leak report, exactly as they were read."""
+"""A recording as one JSON file: successive lock snapshots and reports, exactly as they were read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cattrs.preconf.json import JsonConverter, make_converter
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.sweep.model import SweepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Recording:
 
     locks: tuple[LockSnapshot, ...]
     leaks: LeakReport | None = None
+    sweep: SweepReport | None = None
 
 
 def save(recording: Recording, path: Path) -> None:

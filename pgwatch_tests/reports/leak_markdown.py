@@ -10,12 +10,10 @@ from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports import leak_words
-from pgwatch_tests.reports.markdown_text import code
+from pgwatch_tests.reports.markdown_text import code, table
 from pgwatch_tests.reports.plain_text import plain
 
-# A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
-_MOST_ROWS = 100
-_MOST_DATABASES = 30
+_MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 _LIST_LIMIT = 120  # characters of a list in a cell
 
 
@@ -30,7 +28,7 @@ def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
     fails = gate.fails_on_rows(leaks.total)
     blocks = [f"## Leaks: {leak_words.summary_of_databases(leaks)}"]
     not_checked = [(code(one.database), code(one.reason)) for one in leaks.not_checked]
-    blocks += _table(("Database not checked", "Reason"), "ll", not_checked)
+    blocks += table(("Database not checked", "Reason"), "ll", not_checked)
     shown = sorted(leaks.databases, key=lambda one: (-one.total, -len(one.leftovers), one.complete))
     for report in shown[:_MOST_DATABASES]:
         blocks.append(f"### {code(report.database)}: {leak_words.summary(report)}")
@@ -45,7 +43,7 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterator[str]:
-    yield from _table(
+    yield from table(
         ("Table", "Rows", "Columns", "Oldest (UTC)", "Newest (UTC)", "Samples"),
         "lrllll",
         [
@@ -60,7 +58,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
             for leak in report.tables
         ],
     )
-    yield from _table(
+    yield from table(
         ("Test", "Rows", "Known by", "Tables"),
         "lrll",
         [
@@ -74,7 +72,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         ],
         f"{level} By test",
     )
-    yield from _table(
+    yield from table(
         ("Kind", "Name", "Age", "Detail"),
         "llrl",
         [
@@ -88,7 +86,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         ],
         f"{level} Left over",
     )
-    yield from _table(
+    yield from table(
         ("What", "Reason", "What would help"),
         "lll",
         [
@@ -104,20 +102,6 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
     scope = [f"Checked {leak_words.many(report.tables_checked, 'table')} for {markers}"]
     scope += [*leak_words.compared(report, code), leak_words.looked_for(report)]
     yield ". ".join(scope) + "."
-
-
-def _table(
-    headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]], heading: str = ""
-) -> Iterator[str]:
-    """Nothing if there are no rows."""
-    if not rows:
-        return
-    if heading:
-        yield heading
-    rule = ["--:" if side == "r" else ":--" for side in alignment]
-    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:_MOST_ROWS]))
-    if len(rows) > _MOST_ROWS:
-        yield f"… and {len(rows) - _MOST_ROWS} more."
 
 
 def _list(texts: Sequence[str]) -> str:

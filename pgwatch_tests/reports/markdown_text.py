@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.reports.plain_text import plain
 
 _BACKTICKS = re.compile(r"`+")
+# A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
+_MOST_ROWS = 100
 _PIPE = re.compile(r"(\\*)\|")
 
 
@@ -30,6 +33,23 @@ def block(text: str) -> str:
     """`text`, lines that are plain already, as a fenced block that ends where we end it (CommonMark 4.5)."""
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}text\n{text.rstrip(chr(10))}\n{fence}"
+
+
+def table(
+    headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]], heading: str = ""
+) -> Iterator[str]:
+    """Blocks: the heading, and a table of cells that are Markdown already; nothing if there are no rows.
+
+    `alignment` has an `l` or `r` for each column. Very many rows are cut, and their number told.
+    """
+    if not rows:
+        return
+    if heading:
+        yield heading
+    rule = ["--:" if side == "r" else ":--" for side in alignment]
+    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:_MOST_ROWS]))
+    if len(rows) > _MOST_ROWS:
+        yield f"… and {len(rows) - _MOST_ROWS} more."
 
 
 def _longest_run(text: str) -> int:

@@ -48,12 +48,30 @@ def normalise(dsn: Dsn) -> tuple[str, list[str]]:
 
 def database_name(dsn: Dsn) -> str | None:
     """The database that a connection string, or libpq's environment, names; None if neither does."""
-    named = conninfo_to_dict(normalise(dsn)[0]).get("dbname")
-    if named:
-        return str(named)
-    defaults = {option.keyword: option.val for option in pq.Conninfo.get_defaults()}
-    default = defaults.get(b"dbname")
-    return default.decode(errors="replace") if default else None
+    return _parameters(dsn).get("dbname")
+
+
+def address(dsn: Dsn) -> str:
+    """`host:port` that a connection string, or libpq's environment, names; `socket:port` if no host is."""
+    parameters = _parameters(dsn)
+    host = parameters.get("host") or parameters.get("hostaddr") or "socket"
+    return f"{host}:{parameters.get('port', '5432')}"
+
+
+def role(dsn: Dsn) -> str:
+    """The role that a connection string, or libpq's environment, names, or the account's name."""
+    return _parameters(dsn).get("user", "")
+
+
+def _parameters(dsn: Dsn) -> dict[str, str]:
+    """What libpq would use, as far as it is set."""
+    defaults = {
+        option.keyword.decode(): option.val.decode(errors="replace")
+        for option in pq.Conninfo.get_defaults()
+        if option.val
+    }
+    named = {name: str(value) for name, value in conninfo_to_dict(normalise(dsn)[0]).items() if value}
+    return defaults | named
 
 
 def in_database(dsn: Dsn, name: str) -> Dsn:

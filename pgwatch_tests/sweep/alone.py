@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgwatch_tests import durations, queries
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import BeingSweptError
 from pgwatch_tests.leaks.session import ScanSession
 
 LOCK_KEY = 0x70677773_77656570
@@ -31,13 +31,13 @@ class _Holder:
 def be_alone(session: ScanSession) -> None:
     """Takes the lock for as long as the session lasts; waits for nobody.
 
-    Raises RefusedError, which says who sweeps, and what ScanSession.running does.
+    Raises BeingSweptError, which says who sweeps, and what ScanSession.running does.
     """
     bound = {"lock_key": LOCK_KEY}
     if session.fetch(queries.load("sweep_lock").encode(), _Ours, bound)[0].ours:
         return
     holders = session.fetch(queries.load("sweep_holder").encode(), _Holder, bound)
-    raise RefusedError(f"another sweep is at it in this database: {_who(holders)}")
+    raise BeingSweptError(f"another sweep is at it in this database: {_who(holders)}")
 
 
 def _who(holders: list[_Holder]) -> str:

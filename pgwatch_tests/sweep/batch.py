@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.clusters import Clusters, Judged, Lock, Rules
+from pgwatch_tests.sweep.clusters import BLOCKING, Clusters, Judged, Lock, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.seeds import Seed
@@ -99,12 +99,18 @@ class Batches:
         clusters = Clusters(self._rules, self._rows, lock)
         vanished = 0
         for leaf, read in seeds.items():
-            there = read
+            held: dict[str, str] = {}
+            there: Iterable[str] = read
             if leaf not in self._rules.unseen:
-                versions = self._rows.versions(leaf, list(read))
-                there = {tid: seed for tid, seed in read.items() if versions.get(tid) == seed.xmin}
+                if leaf not in self._rules.refused and self._rules.is_locked(leaf, lock):
+                    free = [tid for tid, seed in read.items() if not seed.flags & BLOCKING]
+                    held = self._rows.lock_versions(leaf, free)
+                others = [tid for tid in read if tid not in held]
+                versions = held | self._rows.versions(leaf, others)
+                there = [tid for tid, seed in read.items() if versions.get(tid) == seed.xmin]
                 vanished += len(read) - len(there)
-            clusters.grow(leaf, {tid: seed.flags for tid, seed in there.items()})
+            flags = {tid: read[tid].flags for tid in there}
+            clusters.grow(leaf, flags, held.keys() & flags.keys())
         return clusters, vanished
 
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:

@@ -32,7 +32,8 @@ _BLOCKS: Sequence[tuple[int, Refusal]] = (
     (YOUNG, Refusal("too_young", "")),
     (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
 )
-_BLOCKING = ALIVE | FUTURE | YOUNG | AGELESS
+BLOCKING = ALIVE | FUTURE | YOUNG | AGELESS
+"""Any of these keeps it where it is."""
 # Which reason is told where there are several: what doesn't pass by itself, first.
 _URGENCY: Sequence[KeptReason] = (
     "shared_with_real_data",
@@ -113,6 +114,10 @@ class Rules:
         )
         return Rules(graph, bearing, refused, frozenset(skipped), unseen, reached, upward)
 
+    def is_locked(self, leaf: int, lock: Lock) -> bool:
+        """Whether rows of a leaf are locked."""
+        return lock == "all" or (lock == "parents" and bool(self.graph.referring_to(leaf)))
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -141,16 +146,18 @@ class Clusters:
         self._known: defaultdict[int, dict[str, int]] = defaultdict(dict)
         self._marked: Counter[int] = Counter()
         self._seeds: set[int] = set()
+        self._held: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
         self._pending: defaultdict[int, list[int]] = defaultdict(list)
         self._rank = {
             leaf: rank for rank, together in enumerate(reversed(rules.graph.order)) for leaf in together
         }
 
-    def grow(self, leaf: int, seeds: Mapping[str, int]) -> None:
-        """Adds marked rows (tid: flags) of a leaf, and all that belongs to them."""
+    def grow(self, leaf: int, seeds: Mapping[str, int], held: Collection[str] = ()) -> None:
+        """Adds marked rows (tid: flags) of a leaf, and all that belongs to them. `held` are locked."""
         for tid, flags in seeds.items():
             self._seeds.add(self._add(leaf, tid, flags))
+        self._held.update(self._known[leaf][tid] for tid in held)
         while self._pending:
             # Parents first: what several of them lead to is asked for together.
             following = min(self._pending, key=self._rank.__getitem__)
@@ -224,7 +231,7 @@ class Clusters:
 
     def _heed(self, leaf: int, node: int, flags: int) -> None:
         self._marked[leaf] += flags & MARKED
-        if flags & _BLOCKING:
+        if flags & BLOCKING:
             self._block(node, next(refusal for bit, refusal in _BLOCKS if flags & bit))
         if flags & (MARKED | SWEPT) == MARKED:
             self._block(node, _OF_OTHERS)
@@ -256,8 +263,8 @@ class Clusters:
             return
         tids = [self._tid[node] for node in nodes]
         referring = rules.graph.referring_to(leaf)
-        if refused is None and (self._lock == "all" or (self._lock == "parents" and referring)):
-            self._take(leaf, tids)
+        if refused is None and self._rules.is_locked(leaf, self._lock):
+            self._take(leaf, nodes)
         for key in referring:
             if key.oid in rules.skipped:
                 continue
@@ -266,17 +273,17 @@ class Clusters:
             elif self._lock != "nothing" and refused is None:
                 for place in self._rows.hold_referring(key, leaf, tids):
                     self._block(nodes[place], LOCKED)
-        # A seed is climbed from in any case, also one found on the way up: what is above it, nobody asked yet.
+        # A seed is climbed from in any case, also one found on the way up: nobody asked yet what is above.
         climbing = nodes if leaf in rules.upward else [node for node in nodes if node in self._seeds]
         if climbing:
             self._climb(leaf, climbing)
 
-    def _take(self, leaf: int, tids: list[str]) -> None:
-        missing = self._rows.not_locked(leaf, tids)
-        if missing:
-            known = self._known[leaf]
-            for tid in missing:
-                self._block(known[tid], LOCKED)
+    def _take(self, leaf: int, nodes: list[int]) -> None:
+        # What stays anyway is left to whoever works on it.
+        wanted = [node for node in nodes if node not in self._held and node not in self._blocked]
+        if wanted:
+            for tid in self._rows.not_locked(leaf, [self._tid[node] for node in wanted]):
+                self._block(self._known[leaf][tid], LOCKED)
 
     def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[str]) -> None:
         # For each of what may be a million rows: no call, as long as nothing is special about one.

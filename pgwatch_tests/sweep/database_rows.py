@@ -27,7 +27,11 @@ class DatabaseRows:
 
     def versions(self, leaf: int, tids: Sequence[str]) -> dict[str, str]:
         """Those of some rows that are there, each with its xmin: the same tid may be another row's by now."""
-        return dict(self._rows(self._statements.versions(leaf), tids))
+        return dict(self._rows(self._statements.versions(leaf), tids)) if tids else {}
+
+    def lock_versions(self, leaf: int, tids: Sequence[str]) -> dict[str, str]:
+        """The same of those that could be locked at once."""
+        return dict(self._rows(self._statements.lock_versions(leaf), tids)) if tids else {}
 
     def children(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Sequence[ChildRow]:
         """The rows that refer to these: place of the one referred to, leaf, tid, flags."""

@@ -120,7 +120,7 @@ class ForeignKeys:
 
     @cached_property
     def deletion_order(self) -> tuple[frozenset[int], ...]:
-        """The same by all foreign keys: SET NULL and SET DEFAULT change rows, which then have another ctid."""
+        """The same by all keys: SET NULL and SET DEFAULT change rows, which then have another ctid."""
         return self._ordered(self.keys)
 
     @cached_property

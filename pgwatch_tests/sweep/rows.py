@@ -23,6 +23,7 @@ from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.execute import Execution, Tally
 from pgwatch_tests.sweep.flagging import Flags
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.leases import held_numbers
 from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepRequest, TableRows
 from pgwatch_tests.sweep.refusals import Refusal, Refusals, refusals
 from pgwatch_tests.sweep.seeds import Seed, SeedReader, Seeds
@@ -89,7 +90,7 @@ class RowSweep:
             self._statements,
             self._request,
             self._session.fetch(queries.load("sweep_server").encode(), _Server)[0].has_commit_timestamps,
-            (),
+            held_numbers(self._session),
         )
         flagging = self._flagging(graph, marked, flags)
         marked = [table for table in marked if table.oid in flagging]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -20,7 +21,9 @@ from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from pgwatch_tests.server.version import in_words
 from pgwatch_tests.sweep.alone import be_alone
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.found import Found
+from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.orphans import sweep_orphans
 from pgwatch_tests.sweep.rows import RowSweep, SweptRows
 
 Progress = Callable[[SweepProgress], None]
@@ -52,7 +55,10 @@ class Sweep:
             session.open()
             try:
                 identity = self._guarded()
+                # First those that hold locks on rows, or on what is in schemas and databases.
+                before = self._orphans("sessions", "prepared")
                 rows = self._rows(identity.role)
+                after = self._orphans("schemas", "databases")
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was done: {said(error)}"
@@ -69,8 +75,8 @@ class Sweep:
             planned=rows.planned,
             deleted=rows.deleted,
             kept=rows.kept,
-            orphans=(),
-            not_checked=rows.not_checked,
+            orphans=(*before.orphans, *after.orphans),
+            not_checked=(*rows.not_checked, *before.not_checked, *after.not_checked),
             passes=rows.passes,
             duration_s=time.monotonic() - begun,
             longest_transaction_s=rows.longest_transaction_s,
@@ -100,6 +106,15 @@ class Sweep:
             return SweptRows()
         return RowSweep(self._session, self._settings, self._request, self._stopped.is_set, self._tell).run(
             role
+        )
+
+    def _orphans(self, *kinds: SweepKind) -> Found:
+        asked = tuple(kind for kind in kinds if kind in self._request.kinds)
+        if not asked:
+            return Found()
+        self._session.limit(self._settings.count_timeout_s, self._settings.lock_timeout_s)
+        return sweep_orphans(
+            self._session, self._settings, replace(self._request, kinds=asked), self._stopped.is_set
         )
 
     def _tell(self, progress: SweepProgress) -> None:

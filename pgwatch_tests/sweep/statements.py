@@ -59,6 +59,12 @@ class SweepStatements:
         """Those that are there: tid and xmin, as text."""
         return self._once(("versions", leaf), lambda: self._versions(leaf))
 
+    def lock_versions(self, leaf: int) -> bytes:
+        """The same, of those that are to be deleted and can be locked at once."""
+        return self._once(
+            ("lock versions", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True)
+        )
+
     def children(self, key: ForeignKey, leaf: int) -> bytes:
         """Rows that refer to those of a leaf: place, leaf, tid, flags."""
         return self._once(("children", key.oid, leaf), lambda: self._children(key, leaf))
@@ -96,7 +102,7 @@ class SweepStatements:
             self._composed[which] = _compiled(compose())
         return self._composed[which]
 
-    def _versions(self, leaf: int) -> sa.ClauseElement:
+    def _versions(self, leaf: int) -> _Select:
         row = self._table(leaf).alias("c")
         return self._named_rows(row, row.c.ctid, row.c.xmin)
 

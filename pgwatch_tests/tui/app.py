@@ -5,9 +5,7 @@ It reads through two callables, so a live server and a recording look the same t
 
 from __future__ import annotations
 
-import asyncio
 import math
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,19 +23,20 @@ from pgwatch_tests.locks.contention import ContentionWatch
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports import contention_json, leak_json, lock_json
 from pgwatch_tests.tui.acting import ask_and_act
+from pgwatch_tests.tui.export import export
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.news import news
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
-from pgwatch_tests.tui.terminal import end_with_terminal
+from pgwatch_tests.tui.sweep_desk import SweepDesk
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
 from pgwatch_tests.tui.widgets.leaks_view import LeaksView
 from pgwatch_tests.tui.widgets.locks_view import LocksView
 from pgwatch_tests.tui.widgets.sessions_view import SessionsView
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.sweeps_view import SweepsView
 
 _PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
@@ -48,7 +47,7 @@ class Dashboard(App[int]):
     """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
 
     `act` does what its user confirms, and may raise PgwatchError; without one the dashboard only looks.
-    `read_held` reads all locks of one session, for its detail.
+    `read_held` reads all locks of one session, for its detail; `sweeps` is what the Sweeps tab works with.
     `clock` is monotonic, in seconds; `export_to` is the directory that exports are written to.
     """
 
@@ -73,6 +72,7 @@ class Dashboard(App[int]):
         Binding("2", "tab('sessions-tab')", "Sessions", id="sessions", show=False),
         Binding("3", "tab('leaks-tab')", "Leaks", id="leaks", show=False),
         Binding("4", "tab('contention-tab')", "Contention", id="contention", show=False),
+        Binding("5", "tab('sweeps-tab')", "Sweeps", id="sweeps", show=False),
         Binding("x", "reset", "Count from now", id="reset", show=False),
         Binding("j", "move(1)", show=False, id="down"),
         Binding("k", "move(-1)", show=False, id="up"),
@@ -86,6 +86,7 @@ class Dashboard(App[int]):
         *,
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
         read_held: ReadHeld | None = None,
+        sweeps: SweepDesk | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
@@ -94,6 +95,7 @@ class Dashboard(App[int]):
         self.animation_level = "none"
         self._act = act
         self._read_held = read_held
+        self._sweeps = sweeps
         self._clock = clock
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
@@ -120,6 +122,9 @@ class Dashboard(App[int]):
                 yield LeaksView()
             with TabPane("Contention", id="contention-tab"):
                 yield ContentionView()
+            if self._sweeps is not None:
+                with TabPane("Sweeps", id="sweeps-tab"):
+                    yield SweepsView(self._sweeps, self._clock)
         yield Input(id="filter", placeholder="show only what contains …")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -206,12 +211,18 @@ class Dashboard(App[int]):
                 base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text, self._leak_trend)
             case "contention-tab":
                 base.query_one(ContentionView).show(self._contention.result(), text)
+            case "sweeps-tab":
+                base.query_one(SweepsView).show(text)
 
     def _table(self) -> LiveTable:
         return self._base.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
 
     def _focus_table(self) -> None:
         self._table().focus()
+
+    def on_sweeps_view_next_sweep(self, event: SweepsView.NextSweep) -> None:
+        if not self._is_closing:
+            self._base.query_one(StatusLine).next_sweep = event.at
 
     def on_tabbed_content_tab_activated(self, _: TabbedContent.TabActivated) -> None:
         if self._is_closing:
@@ -244,7 +255,7 @@ class Dashboard(App[int]):
 
     def action_help(self) -> None:
         """Shows the keys."""
-        self.push_screen(help_screen(acting=self._act is not None))
+        self.push_screen(help_screen(acting=self._act is not None, sweeps=self._sweeps is not None))
 
     def action_pause(self) -> None:
         """Stops polling, or goes on."""
@@ -296,9 +307,12 @@ class Dashboard(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
-        if action != "act":
-            return super().check_action(action, parameters)
-        return self._act is not None and bool(self.screen_stack) and self._active != "leaks-tab"
+        if action == "act":
+            tabs = ("locks-tab", "sessions-tab", "contention-tab")
+            return self._act is not None and bool(self.screen_stack) and self._active in tabs
+        if action == "tab" and self._sweeps is None:
+            return parameters != ("sweeps-tab",)
+        return super().check_action(action, parameters)
 
     def action_act(self, how: How) -> None:
         """Asks whether the selected session's statement is to be cancelled, or the session ended."""
@@ -322,21 +336,15 @@ class Dashboard(App[int]):
 
     def action_export(self) -> None:
         """Writes what is shown to a JSON file."""
-        kind, document = "locks", None if self._snapshot is None else lock_json.document(self._snapshot)
-        if self._active == "leaks-tab":
-            kind, document = "leaks", None if self._leaks is None else leak_json.document(self._leaks)
-        elif self._active == "contention-tab":
-            seen = self._contention.result()
-            kind, document = "contention", None if seen is None else contention_json.document(seen)
-        if document is None:
-            return
-        path = self._export_to / f"pgwatch-tests-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json"
-        try:
-            path.write_text(document, encoding="utf-8")
-        except OSError as error:
-            self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
-        else:
-            self.notify(f"wrote {path}", markup=False)
+        match self._active:
+            case "leaks-tab":
+                export(self, self._export_to, self._leaks)
+            case "contention-tab":
+                export(self, self._export_to, self._contention.result())
+            case "sweeps-tab":
+                export(self, self._export_to, self._base.query_one(SweepsView).report)
+            case _:
+                export(self, self._export_to, self._snapshot)
 
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
@@ -380,15 +388,3 @@ class Dashboard(App[int]):
 def _leaks_pause_s(_: LeakReport, took_s: float) -> float:
     """A scan that takes long is repeated seldom: at most 5 % of the time is spent counting."""
     return max(_LEAKS_AT_MOST_EVERY_S, took_s * (1 / _LEAKS_SHARE - 1))
-
-
-async def run_until_left(app: Dashboard) -> int:
-    """Runs the dashboard until its user leaves. Returns an exit code; SIGTERM makes it 143."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, app.exit, 143)
-    end_with_terminal()
-    try:
-        result = await app.run_async()
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-    return app.return_code or result or 0

@@ -34,9 +34,12 @@ class LiveRow:
 
 
 class LiveTable(DataTable[Text]):
-    """Shows rows by key. Cells are plain text: nothing in them is markup."""
+    """Shows rows by key. Cells are plain text: nothing in them is markup.
 
-    def __init__(self, columns: Sequence[Column], *, id: str) -> None:
+    With `hides`, it is out of the way as long as there are no rows; else it keeps its head, and the focus.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self._specification = tuple(columns)
         self._rows_shown: tuple[LiveRow, ...] = ()
@@ -44,6 +47,7 @@ class LiveTable(DataTable[Text]):
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
         self._had_focus = False
+        self._hides = hides
 
     def on_mount(self) -> None:
         self._lay_out()
@@ -61,10 +65,13 @@ class LiveTable(DataTable[Text]):
     def show(self, rows: Sequence[LiveRow]) -> None:
         """Replaces the content; the cursor follows its row's key, or stays at its place if that is gone.
 
-        Without rows the table is out of the way; cursor and focus come back with the next ones.
+        Cursor and focus of a table that was out of the way come back with the next rows.
         """
         if tuple(rows) != self._rows_shown:
             self._fill(tuple(rows))
+        if not self._hides:
+            self.set_class(not rows, "without-rows")
+            return
         if self.display and not rows:
             self._had_focus = self.has_focus
         elif rows and not self.display and self._had_focus and not isinstance(self.screen.focused, Input):

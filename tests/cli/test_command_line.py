@@ -17,7 +17,7 @@ from pgwatch_tests.errors import ConfigurationError
 from tests.cli.running import environment
 from tests.sessions import Connect, Database, blocked
 
-HEAVY = ("textual", "rich", "sqlalchemy", "psycopg", "tabulate", "cattrs")
+HEAVY = ("textual", "rich", "sqlalchemy", "psycopg", "tabulate", "cattrs", "apscheduler")
 
 
 def run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:

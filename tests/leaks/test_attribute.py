@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pgwatch_tests.config import DEFAULT_MARKERS
 from pgwatch_tests.leaks.attribute import (
     MOST_NAMED,
-    TOKEN,
     KnownTests,
     Ladder,
     RowOrigin,
@@ -24,6 +23,7 @@ from pgwatch_tests.leaks.attribute import (
     token,
 )
 from pgwatch_tests.leaks.runs import ClockOffset, DatabaseIdentity, TestRun, Written
+from pgwatch_tests.leaks.tokens import TOKEN
 from pgwatch_tests.leaks.transaction_log import LogFile
 from pgwatch_tests.server.application_name import compose, digest
 
@@ -346,6 +346,9 @@ def test_rows_add_up(verdicts: list[Verdict], unseen: int) -> None:
         ("USER-1717171717171-T1A2B3C4D-X7F3@TEST.EXAMPLE.COM", ["1717171717171-T1A2B3C4D"]),
         ("booking_1717171717171_t1a2b3c4d_x7f3", ["1717171717171_t1a2b3c4d"]),
         ("user_1717171717171_t1a2b3c4d", ["1717171717171_t1a2b3c4d"]),
+        # What says which run it was doesn't hide which test it was.
+        ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x@test.example.com", ["1717171717171-t1a2b3c4d"]),
+        ("user-1717171717171-r5e6f7a8b-x@test.example.com", ["1717171717171"]),
         # Random hex and UUIDs aren't hashes, nor is what goes on.
         ("child_1717171717171_258bc658", ["1717171717171"]),
         ("user_1717171717171_550e8400-e29b-41d4-a716-446655440000", ["1717171717171"]),

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import LiteralString
 
 import psycopg
 import pytest
-from psycopg import Connection, sql
-from psycopg.rows import TupleRow
+from psycopg import sql
 
 from pgwatch_tests.config import Dsn, MarkerSetting, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer
@@ -17,55 +14,12 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.databases import scan_databases
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases, NotChecked
 from pgwatch_tests.leaks.model import LeftoverKind
+from tests.databases import Databases
 from tests.leaks.scanning import make_slow_table, settings
-from tests.sessions import MakeRole, drop_database, unique_name
+from tests.sessions import MakeRole, unique_name
 from tests.waiting import wait_until
 
 KINDS: tuple[LeftoverKind, ...] = ("schema",)
-
-
-class Databases:
-    """Databases of a test whose names share a prefix."""
-
-    def __init__(self, server: EmbeddedServer, administrator: Connection[TupleRow]) -> None:
-        self.prefix = unique_name("many")
-        self._server = server
-        self._administrator = administrator
-        self.made: list[str] = []
-
-    def make(self, suffix: str, rows: int = 0, options: LiteralString = "") -> str:
-        """A database with so many leaked rows."""
-        name = f"{self.prefix}_{suffix}"
-        self._administrator.execute(
-            sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(options))
-        )
-        self.made.append(name)
-        if rows:
-            with psycopg.connect(self._server.dsn(name), autocommit=True) as inside:
-                inside.execute(
-                    "CREATE TABLE users AS SELECT 'u' || i || '@test.example.com' AS email"
-                    " FROM generate_series(1, %s) AS i",
-                    [rows],
-                )
-        return name
-
-    def alter(self, name: str, what: LiteralString) -> None:
-        """ALTER DATABASE."""
-        self._administrator.execute(
-            sql.SQL("ALTER DATABASE {} {}").format(sql.Identifier(name), sql.SQL(what))
-        )
-
-
-@pytest.fixture
-def databases(server: EmbeddedServer) -> Iterator[Databases]:
-    """Dropped at the end."""
-    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
-        made = Databases(server, administrator)
-        yield made
-        for name in made.made:
-            made.alter(name, "IS_TEMPLATE false")
-            made.alter(name, "ALLOW_CONNECTIONS true")
-            drop_database(administrator, name)
 
 
 def scanned(

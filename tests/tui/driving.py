@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
 from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.sweep_desk import SweepDesk
 
 T = TypeVar("T")
 Act = Callable[[Action], Awaitable[Outcome]]
@@ -49,13 +50,18 @@ class Feed:
         return self.now_s
 
     def dashboard(
-        self, export_to: Path | None = None, refresh_s: float = NEVER, act: Act | None = None
+        self,
+        export_to: Path | None = None,
+        refresh_s: float = NEVER,
+        act: Act | None = None,
+        sweeps: SweepDesk | None = None,
     ) -> Dashboard:
         """The dashboard that reads from here."""
         return Dashboard(
             self.read_locks,
             self.read_leaks,
             act=act,
+            sweeps=sweeps,
             refresh_s=refresh_s,
             clock=self.clock,
             export_to=export_to,

@@ -21,7 +21,16 @@ _KEYS = (
     ("ctrl+p", "commands, themes"),
     ("q", "quit"),
 )
-_ACTING = ("C", "K")
+_SWEEPS_KEYS = (
+    ("5", "Sweeps"),
+    ("s", "there: the plan, the jobs, the history"),
+    ("p", "look for what a sweep would remove; changes nothing"),
+    ("w", "sweep, after a question"),
+    ("escape", "end the sweep after its batch; again: at once"),
+    ("n", "run the selected job now, after a question"),
+    ("o", "pause the selected job, or let it go on"),
+)
+_ACTING = ("C", "K", "w", "n", "o")
 _READING = (
     "",
     "Locks: a root blocker in bold, its waiters under it. For: how long a root has been "
@@ -32,7 +41,8 @@ _READING = (
 )
 
 
-def help_screen(acting: bool) -> TextScreen:
-    """The screen that `?` opens; with the keys that do something to a session if `acting`."""
-    keys = [(key, words) for key, words in _KEYS if acting or key not in _ACTING]
-    return TextScreen("Keys", [f"{key:<12} {words}" for key, words in keys] + list(_READING))
+def help_screen(acting: bool, sweeps: bool) -> TextScreen:
+    """The screen that `?` opens; with keys that change something if `acting`, with the Sweeps tab's too."""
+    keys = [*_KEYS, ("", ""), *_SWEEPS_KEYS] if sweeps else _KEYS
+    lines = [f"{key:<12} {words}" for key, words in keys if acting or key not in _ACTING]
+    return TextScreen("Keys", [*lines, *_READING])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -18,6 +20,8 @@ class StatusLine(Vertical):
 
     snapshot: reactive[LockSnapshot | None] = reactive(None, repaint=False)
     leaks: reactive[LeakReport | None] = reactive(None, repaint=False)
+    next_sweep: reactive[datetime | None] = reactive(None, repaint=False)
+    """When the schedule's next sweep begins; None if none is known."""
     refresh_s: reactive[float] = reactive(1.0, repaint=False)
     paused: reactive[bool] = reactive(False, repaint=False)
     trouble: reactive[str] = reactive("", repaint=False)
@@ -39,6 +43,9 @@ class StatusLine(Vertical):
         self._show()
 
     def watch_leaks(self) -> None:
+        self._show()
+
+    def watch_next_sweep(self) -> None:
         self._show()
 
     def watch_refresh_s(self) -> None:
@@ -88,6 +95,9 @@ class StatusLine(Vertical):
             missing = "+" if self.leaks.skipped else ""
             parts.append(f"{self.leaks.total}{missing} leaked")
         parts += [f"{len(clients)} sessions", f"{idle} idle in tx"]
+        if self.next_sweep is not None:
+            at, today = self.next_sweep.astimezone(), snapshot.sampled_at.astimezone().date()
+            parts.append(f"next sweep {at:%H:%M}" if at.date() == today else f"next sweep {at:%d %b %H:%M}")
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
         parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]

@@ -1,0 +1,85 @@
+"""Work that is in the middle of something when a signal comes: it is let finish that, unless told again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Generic, Protocol, TypeVar
+
+from pgwatch_tests.cli import options
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Work(Protocol[T_co]):
+    """What can be ended in two ways, both of which return at once."""
+
+    def run(self) -> T_co:
+        """Does it."""
+
+    def stop(self) -> None:
+        """Makes `run` return once what it is at is done."""
+
+    def cancel(self) -> None:
+        """Makes `run` raise within moments."""
+
+
+class GentleEnd(Generic[T]):
+    """Runs `work` in a thread of its own, so that signals are noticed while the server takes its time.
+
+    The first Ctrl-C or SIGTERM stops it, the second cancels it, the third leaves it to itself.
+    """
+
+    def __init__(self, work: Work[T]) -> None:
+        self._work = work
+        self._signals = 0
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+        self.exit_code: int | None = None
+        """What the first signal makes of the exit code; None as long as there was none."""
+
+    def run(self) -> T:
+        """The result of the work, or its error. To be called in the main thread, which gets the signals."""
+        thread = threading.Thread(target=self._run, name="sweep", daemon=True)
+        with self._signals_caught():
+            thread.start()
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _run(self) -> None:
+        try:
+            self._results.append(self._work.run())
+        except BaseException as error:  # noqa: BLE001  # raised again by who waits
+            self._errors.append(error)
+
+    @contextmanager
+    def _signals_caught(self) -> Iterator[None]:
+        before = {number: signal.getsignal(number) for number in _EXIT_CODES}
+        # Whoever started us with a signal ignored wants it ignored.
+        caught = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+        for number in caught:
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number in caught:
+                signal.signal(number, before[number])
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self.exit_code = _EXIT_CODES[signal.Signals(number)]
+            self._work.stop()
+            options.narrate("ends after this batch; once more ends it at once")
+        elif self._signals == 2:
+            self._work.cancel()
+        else:
+            raise KeyboardInterrupt

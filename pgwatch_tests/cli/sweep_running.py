@@ -1,0 +1,84 @@
+"""Runs what `sweep` was asked for: with progress, with an end that signals ask for, and on record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.cli.gentle_end import GentleEnd, Work
+from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.config import Settings
+from pgwatch_tests.leaks.session import ScanCancelledError
+from pgwatch_tests.record.on_record import SweepOnRecord
+from pgwatch_tests.record.recorded_sweep import Origin, Recorder
+from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.reports.sweep_words import pace
+from pgwatch_tests.sweep.databases_run import SweepOfDatabases
+from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.pace import SweepPace
+from pgwatch_tests.sweep.run import Progress as Told
+from pgwatch_tests.sweep.run import Sweep
+
+
+def run_sweep(
+    settings: Settings, request: SweepRequest, databases: Sequence[str] = ()
+) -> tuple[SweepReport | SweepsOfDatabases | None, int | None]:
+    """What came of it, None if it was cancelled; and the exit code that a signal asks for, if one came.
+
+    Sweeps the database of the settings, or those that `databases` name. Raises what `Sweep.run` does.
+    """
+    history = History.open(settings)
+
+    def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> SweepOnRecord:
+        recorder = Recorder(history, one, Origin("command line"), _warn)
+        return SweepOnRecord(Sweep(one, wanted, told), wanted, recorder)
+
+    speed = _Speed(request.dry_run)
+    if databases:
+        work: Work[SweepReport | SweepsOfDatabases] = SweepOfDatabases(
+            settings, databases, request, speed.add, begin=speed.begin, make_sweep=on_record
+        )
+    else:
+        work = on_record(settings, request, speed.add)
+    end = GentleEnd(work)
+    try:
+        with speed.shown:
+            return end.run(), end.exit_code
+    except ScanCancelledError as error:
+        if end.exit_code is None:
+            raise
+        options.narrate(f"interrupted: {plain(str(error))}")
+        return None, end.exit_code
+
+
+class _Speed:
+    """Shows how far and how fast it goes, of one database after the other."""
+
+    def __init__(self, dry_run: bool) -> None:
+        self._pace = SweepPace()
+        self._doing, self._done = ("looking", "looked at") if dry_run else ("sweeping", "swept")
+        self._where = ""
+        self.shown = Progress(self._doing, self._line, lambda: self._pace.last.share_done, self._note)
+        """The context in which it is shown."""
+
+    def begin(self, database: str) -> None:
+        """Another database begins."""
+        self._where = f" in {plain(database)}"
+        self._pace = SweepPace()
+        self.shown.begin(f"{self._doing}{self._where}")
+
+    def add(self, progress: SweepProgress) -> None:
+        """It is so far."""
+        self._pace.add(progress)
+        self.shown.show(progress.clusters_done, progress.clusters)
+
+    def _line(self, done: int, total: int) -> str:
+        return f"{self._done} {done:,} of {total:,} clusters of rows{self._where}"
+
+    def _note(self) -> str:
+        return pace(self._pace.last.rows, self._pace.rows_per_s)
+
+
+def _warn(line: str) -> None:
+    options.narrate(plain(line))

@@ -1,0 +1,43 @@
+"""What a value of a test tells of itself: when it was made, for which test, in which run. Pure.
+
+    user-1717171717171-t1a2b3c4d-r5e6f7a8b-x7f3@test.example.com
+    booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3
+
+    token = separator milliseconds [ separator test ] [ separator run ]
+    separator = "-" | "_"
+    milliseconds = "1" and 12 digits: since 1970, by the clock of whoever made the value
+    test = "t" and 8 hex digits: the test's hash (`leaks.attribute.token`)
+    run = "r" and 8 hex digits: the run's id (`testing.lease.run`)
+
+Letters in any case. Neither a letter nor a digit follows. `t` and `r` keep a hash from being taken for what
+mostly comes next, something random: no random hex and no UUID begins so right after milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
+"""When, and for which test: a regular expression, PostgreSQL's and Python's. Its first group tells."""
+RUN_TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?([_-]r[0-9a-f]{8})?)(?![0-9A-Za-z])"
+"""The same with the run, and once more the first group tells."""
+_PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?(?:[_-]r([0-9a-f]{8}))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What one token says. Hashes and ids are in lower case, None where there is none."""
+
+    milliseconds: int
+    test: str | None
+    run: str | None
+
+
+def parse(found: str) -> Token | None:
+    """What the first group of TOKEN or RUN_TOKEN has found; None for anything else."""
+    match = _PARTS.fullmatch(found)
+    if match is None:
+        return None
+    test, run = (part and part.lower() for part in (match[2], match[3]))
+    return Token(int(match[1]), test, run)

@@ -1,0 +1,51 @@
+"""The history of sweeps as the JSON document `pgwatch-tests.sweep-history/1`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pgwatch_tests.reports.sweep_words import iso_time
+from pgwatch_tests.sweep.history_model import HistoryEntry
+
+
+def document(entries: Sequence[HistoryEntry], place: str) -> str:
+    """The entries as they come, and where they are kept. ASCII only."""
+    return json.dumps(
+        {
+            "schema": "pgwatch-tests.sweep-history/1",
+            "history": place,
+            "sweeps": [_entry(entry) for entry in entries],
+        },
+        indent=2,
+    )
+
+
+def _entry(entry: HistoryEntry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "started_at": iso_time(entry.started_at),
+        "action": entry.action,
+        "trigger": entry.trigger,
+        "job": entry.job or None,
+        "account": entry.account,
+        "pid": entry.pid,
+        "role": entry.role,
+        "server": entry.server,
+        "database": entry.database,
+        "dry_run": entry.dry_run,
+        "kinds": entry.kinds,
+        "markers": entry.markers,
+        "min_age_s": entry.min_age_s,
+        "result": entry.result,
+        "reason": entry.reason or None,
+        "planned": entry.planned_rows,
+        "deleted": entry.deleted_rows,
+        "kept": entry.kept_rows,
+        "orphans_removed": entry.orphans_removed,
+        "leaked": entry.leaked_rows,
+        "leftovers": entry.leftovers,
+        "passes": entry.passes,
+        "duration_s": entry.duration_s,
+        "longest_transaction_s": entry.longest_transaction_s,
+    }

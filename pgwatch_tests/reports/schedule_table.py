@@ -1,0 +1,52 @@
+"""The schedule's jobs as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tabulate import tabulate
+
+from pgwatch_tests.reports.history_words import came_to
+from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.sweep.history_model import JobState
+
+_REASON_LIMIT = 60  # characters; JSON has all
+
+
+def table(jobs: Sequence[JobState]) -> str:
+    """A line a job: what it does, when, when next, and what it came to last."""
+    if not jobs:
+        return "no jobs: they are declared in [tool.pgwatch-tests.schedule.NAME] of pyproject.toml"
+    return tabulate(
+        [_row(job) for job in jobs],
+        headers=("Job", "Does", "When", "Next run", "Last run (UTC)", "Came to"),
+        tablefmt="simple",
+        disable_numparse=True,
+    )
+
+
+def _row(job: JobState) -> tuple[str, ...]:
+    return (
+        plain(job.name),
+        f"{job.action} (dry run)" if job.dry_run and job.action != "leaks" else job.action,
+        job.when,
+        _next(job),
+        "never" if job.last is None else _time(job.last.started_at.astimezone(UTC)),
+        "" if job.last is None else plain(came_to(job.last), _REASON_LIMIT),
+    )
+
+
+def _next(job: JobState) -> str:
+    if not job.enabled:
+        return "disabled"
+    if job.paused:
+        return "paused"
+    if job.running:
+        return "running"
+    # An interval begins with the process that runs the schedule.
+    return "once it is running" if job.next_run is None else f"{_time(job.next_run)} {job.next_run:%Z}"
+
+
+def _time(time: datetime) -> str:
+    return time.isoformat(" ", timespec="seconds")[:19]

@@ -1,0 +1,76 @@
+"""Sweeps as CSV: a line a table, a reason to keep rows of it, an orphan, or what couldn't be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgwatch_tests.reports import csv_text, sweep_words
+from pgwatch_tests.reports.csv_text import cell
+from pgwatch_tests.reports.sweep_words import explained
+from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
+
+COLUMNS = (
+    *("database", "kind", "status", "schema", "name", "rows", "marked", "dependent", "age_s", "reason"),
+    *("detail", "hint"),
+)
+KEPT, NOT_CHECKED, NOT_SWEPT, ENDED_EARLY = "kept", "not checked", "not swept", "ended early"
+
+
+def document(report: SweepReport) -> str:
+    """A header and the lines; ages are float seconds.
+
+    Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
+    """
+    return csv_text.document(COLUMNS, map(_cells, _lines(report)))
+
+
+def document_of_databases(sweeps: SweepsOfDatabases) -> str:
+    """The same of several databases; one that wasn't swept at all is a line without a `kind`."""
+    lines = [line for report in sweeps.sweeps for line in _lines(report)]
+    lines += [
+        {"database": one.database, "status": NOT_SWEPT, "detail": one.reason} for one in sweeps.not_swept
+    ]
+    return csv_text.document(COLUMNS, map(_cells, lines))
+
+
+def _cells(line: dict[str, str]) -> list[str]:
+    return [cell(line.get(column, "")) for column in COLUMNS]
+
+
+def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
+    database = {"database": report.database}
+    for one in sweep_words.gone(report):
+        yield database | {
+            "kind": "rows",
+            "status": sweep_words.ending("rows", report.dry_run),
+            "schema": one.schema,
+            "name": one.table,
+            "rows": str(one.total),
+            "marked": str(one.marked),
+            "dependent": str(one.dependent),
+        }
+    for kept in report.kept:
+        yield database | {
+            "kind": "rows",
+            "status": KEPT,
+            "schema": kept.schema,
+            "name": kept.table,
+            "rows": str(kept.rows),
+            "reason": kept.reason,
+            "detail": kept.detail,
+            "hint": explained(kept.reason).hint,
+        }
+    for orphan in report.orphans:
+        yield database | {
+            "kind": orphan.kind,
+            "status": sweep_words.ending(orphan.kind, report.dry_run) if orphan.removed else KEPT,
+            "name": orphan.name,
+            "age_s": "" if orphan.age_s is None else f"{orphan.age_s:.3f}",
+            "reason": orphan.reason or "",
+            "detail": orphan.detail,
+            "hint": explained(orphan.reason).hint if orphan.reason else "",
+        }
+    for sentence in report.not_checked:
+        yield database | {"status": NOT_CHECKED, "detail": sentence}
+    if report.error:
+        yield database | {"status": ENDED_EARLY, "detail": report.error}

@@ -1,0 +1,211 @@
+"""One run of one job, in one database or several, with what came of it recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.job_settings import JobSetting
+from pgwatch_tests.leaks.count import LeakScan
+from pgwatch_tests.leaks.databases import choose_on_server
+from pgwatch_tests.leaks.gate import DEFAULT_KINDS
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.record.recorded_sweep import Origin, Recorder, Sweeping, failed, with_report
+from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.schedule.events import JobEvent
+from pgwatch_tests.server.dsn import in_database
+from pgwatch_tests.sweep.history_model import HistoryEntry, Trigger
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
+from pgwatch_tests.sweep.run import Sweep
+
+INTERNAL_ERROR = 70  # as the command line has it
+
+Tell = Callable[[JobEvent], None]
+"""Called in the thread that runs the job."""
+
+
+class Scanning(Protocol):
+    """What `leaks.count.LeakScan` is, for who only needs to run it."""
+
+    def run(self) -> LeakReport:
+        """See `leaks.count.LeakScan`."""
+        ...
+
+    def cancel(self) -> None:
+        """See `leaks.count.LeakScan`."""
+        ...
+
+
+def _scan(settings: Settings) -> Scanning:
+    return LeakScan(settings, kinds=DEFAULT_KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is run for a job: the real thing, unless said otherwise."""
+
+    sweep: Callable[[Settings, SweepRequest], Sweeping] = Sweep
+    scan: Callable[[Settings], Scanning] = _scan
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What a run came to, database by database."""
+
+    entries: tuple[HistoryEntry, ...]
+    exit_code: int
+    """That of the first error; 0 if there was none."""
+
+
+class JobRun:
+    """`run` it once, in any thread; `stop` and `cancel` it from any other."""
+
+    def __init__(
+        self,
+        job: JobSetting,
+        settings: Settings,
+        history: History,
+        trigger: Trigger,
+        tell: Tell,
+        work: Work,
+    ) -> None:
+        self._job = job
+        self._settings = settings
+        self._history = history
+        self._origin = Origin(trigger, job.name, job.action)
+        self._tell = tell
+        self._work = work
+        self._lock = threading.Lock()
+        self._under_way: _UnderWay | None = None
+        self._stopped = False
+        self._entries: list[HistoryEntry] = []
+        self._exit_code = 0
+
+    def run(self) -> JobOutcome:
+        """Does what the job says. What goes wrong is in the outcome: it is told and recorded, not raised."""
+        for settings in self._databases():
+            if self._stopped:
+                break
+            recorder = self._recorder(settings)
+            with self._noting(recorder) as begun:
+                if self._job.action == "leaks":
+                    self._note(recorder, _with_leaks(begun, self._scanned(settings)))
+                else:
+                    report = self._swept(settings)
+                    self._note(recorder, with_report(begun, report), report)
+        return JobOutcome(tuple(self._entries), self._exit_code)
+
+    def stop(self) -> None:
+        """Makes `run` return after the batch that it is at. Returns at once."""
+        with self._lock:
+            self._stopped = True
+            if self._under_way is not None:
+                self._under_way.stop()
+
+    def cancel(self) -> None:
+        """Makes `run` return within moments. Returns at once."""
+        with self._lock:
+            self._stopped = True
+            if self._under_way is not None:
+                self._under_way.cancel()
+
+    @property
+    def _request(self) -> SweepRequest:
+        job = self._job
+        return SweepRequest(
+            kinds=("schemas",) if job.action == "schemas" else job.only or DEFAULT_SWEEP_KINDS,
+            dry_run=job.dry_run,
+            min_age_s=self._settings.min_age_s if job.min_age_s is None else job.min_age_s,
+            max_rows=job.max_rows,
+        )
+
+    def _recorder(self, settings: Settings) -> Recorder:
+        def warn(text: str) -> None:
+            self._tell(JobEvent("warning", self._job.name, text=text))
+
+        return Recorder(self._history, settings, self._origin, warn)
+
+    def _databases(self) -> Sequence[Settings]:
+        """The settings for each database that is meant."""
+        if not self._job.databases:
+            return (self._settings,)
+        recorder = self._recorder(self._settings)
+        with self._noting(recorder) as begun:
+            choice = choose_on_server(self._settings, self._job.databases)
+            for one in choice.not_checked:
+                self._note(
+                    recorder, replace(begun, database=one.database, result="failed", reason=one.reason)
+                )
+            dsn = self._settings.dsn
+            return [replace(self._settings, dsn=in_database(dsn, name)) for name in choice.names]
+        return ()
+
+    @contextmanager
+    def _noting(self, recorder: Recorder) -> Iterator[HistoryEntry]:
+        """Takes note of an error in it, which ends there. Gives the entry of what begins now."""
+        begun, since_s = recorder.begun(self._request), time.monotonic()
+        try:
+            yield begun
+        except Exception as error:  # noqa: BLE001  # told and recorded; the job's next run is to come
+            self._note(recorder, failed(begun, error, time.monotonic() - since_s))
+            code = error.exit_code if isinstance(error, PgwatchError) else INTERNAL_ERROR
+            self._exit_code = self._exit_code or code
+        except BaseException as error:
+            self._note(recorder, failed(begun, error, time.monotonic() - since_s))
+            raise
+
+    def _note(self, recorder: Recorder, entry: HistoryEntry, report: SweepReport | None = None) -> None:
+        recorder.add(entry, report)
+        self._entries.append(entry)
+        self._tell(JobEvent("came_to", self._job.name, entry))
+
+    def _swept(self, settings: Settings) -> SweepReport:
+        sweep = self._work.sweep(settings, self._request)
+        with self._stoppable(_UnderWay(sweep.stop, sweep.cancel)):
+            return sweep.run()
+
+    def _scanned(self, settings: Settings) -> LeakReport:
+        scan = self._work.scan(settings)
+        # It has no batches, and changes nothing.
+        with self._stoppable(_UnderWay(scan.cancel, scan.cancel)):
+            return scan.run()
+
+    @contextmanager
+    def _stoppable(self, under_way: _UnderWay) -> Iterator[None]:
+        with self._lock:
+            self._under_way = under_way
+            if self._stopped:
+                under_way.stop()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way = None
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    stop: Callable[[], None]
+    cancel: Callable[[], None]
+
+
+def _with_leaks(begun: HistoryEntry, report: LeakReport) -> HistoryEntry:
+    missing = len(report.skipped) + len(report.unchecked)
+    return replace(
+        begun,
+        database=report.database,
+        dry_run=True,  # it changes nothing
+        kinds=("rows", *report.kinds_checked),
+        markers=report.markers,
+        min_age_s=0.0,
+        leaked_rows=report.total,
+        leftovers=len(report.leftovers),
+        reason=f"{missing} tables or kinds of leftovers weren't checked" if missing else "",
+        duration_s=report.duration_s,
+    )

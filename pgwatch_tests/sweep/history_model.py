@@ -1,0 +1,80 @@
+"""What is remembered of sweeps and of the schedule's jobs: frozen values, no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Action = Literal["sweep", "leaks", "schemas"]
+Trigger = Literal["command line", "schedule", "dashboard"]
+Result = Literal["done", "interrupted", "refused", "skipped", "failed"]
+"""What came of it:
+
+- `done`: it went through; what stayed, and why, is in its report
+- `interrupted`: somebody ended it; what it says is true as far as it got
+- `refused`: nothing was done: a guard, the age, `max_rows` … forbid it
+- `skipped`: another sweep was at work in the database
+- `failed`: something went wrong
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One sweep of one database, dry or not, or one run of another job. Durations are seconds."""
+
+    started_at: datetime
+    action: Action
+    trigger: Trigger
+    """Who asked for it: a person, in a terminal or in the dashboard, or the clock."""
+    job: str
+    """The job of the schedule, by its name; empty if it was none."""
+    account: str
+    """`user@host` of the operating system."""
+    pid: int
+    """The process that did it, on that host."""
+    role: str
+    server: str
+    """`host:port`."""
+    database: str
+    dry_run: bool
+    kinds: tuple[str, ...]
+    markers: tuple[str, ...]
+    min_age_s: float
+    result: Result
+    reason: str = ""
+    """Why it isn't `done`, or what it couldn't look at, in a sentence."""
+    planned_rows: int = 0
+    deleted_rows: int = 0
+    kept_rows: int = 0
+    orphans_removed: int = 0
+    """Schemas, databases, sessions and prepared transactions; in a dry run, what would be."""
+    leaked_rows: int | None = None
+    """What a job that looks for leaks counted; None for a sweep."""
+    leftovers: int | None = None
+    """What such a job found beside rows; None for a sweep."""
+    passes: int = 0
+    duration_s: float = 0.0
+    longest_transaction_s: float = 0.0
+    id: int | None = None
+    """Larger for what was recorded later; None until it is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """One job of the schedule, as it is now."""
+
+    name: str
+    action: Action
+    when: str
+    """In words: `every 15 min`, `30 2 * * * (Europe/Berlin)`."""
+    dry_run: bool
+    enabled: bool
+    paused: bool
+    """Whether somebody paused it, until it is resumed."""
+    running: bool
+    next_run: datetime | None
+    """In the job's time zone; None if there is none, or if nothing can tell: an interval begins with the
+    process that runs the schedule."""
+    last: HistoryEntry | None
+    """What it came to last, wherever it ran; None if it never did."""

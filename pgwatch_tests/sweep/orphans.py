@@ -1,0 +1,48 @@
+"""Removes what tests left beside rows: sessions, prepared transactions, schemas, databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import psycopg
+
+from pgwatch_tests.config import Settings
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.sweep.databases import sweep_databases
+from pgwatch_tests.sweep.found import Found, Stopped, said, together
+from pgwatch_tests.sweep.model import SweepKind, SweepRequest
+from pgwatch_tests.sweep.prepared import sweep_prepared
+from pgwatch_tests.sweep.schemas import sweep_schemas
+from pgwatch_tests.sweep.sessions import sweep_sessions
+
+_Sweep = Callable[[ScanSession, Settings, SweepRequest, Stopped], Found]
+
+# First those that hold locks on what comes after them.
+_SWEEPS: Mapping[SweepKind, _Sweep] = {
+    "sessions": sweep_sessions,
+    "prepared": sweep_prepared,
+    "schemas": sweep_schemas,
+    "databases": sweep_databases,
+}
+
+
+def sweep_orphans(session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped) -> Found:
+    """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
+
+    Nothing if only the data of a run or of a test is asked for: none of these says whose it is.
+
+    Whether `session` is connected to a database of tests is for the caller to make sure; it must be in no
+    transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
+    kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
+    """
+    if request.run is not None or request.test is not None:
+        return Found()
+    founds = []
+    for kind, sweep in _SWEEPS.items():
+        if kind not in request.kinds:
+            continue
+        try:
+            founds.append(sweep(session, settings, request, stopped))
+        except psycopg.Error as error:
+            founds.append(Found((), (f"{kind} can't be looked at: {said(error)}",)))
+    return together(founds)

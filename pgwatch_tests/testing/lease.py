@@ -1,0 +1,160 @@
+"""Schemas, databases and runs of a test's own, which no sweep removes while their owner lives.
+
+    from pgwatch_tests.testing.lease import run, schema
+
+    with schema("postgresql://localhost/app_test") as name:
+        connection.execute(f"CREATE TABLE {name}.users (…)")
+
+Each holds a lease (`pgwatch_tests.sweep.leases`) on a connection of its own, straight to the server: a pooler
+in transaction mode would give it away. What is left of whoever is killed, a sweep takes for an orphan.
+
+A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of
+its test, if any: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
+such values stay while the run lives. `pgwatch_tests.leaks.tokens` has the grammar.
+
+A connection string is anything that `--dsn` takes; an empty one leaves it to libpq's environment.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import Connection, sql
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connect import Row, SessionLimits, connect
+from pgwatch_tests.server.dsn import in_database
+from pgwatch_tests.sweep.databases import drop_database
+from pgwatch_tests.sweep.drop_schema import check_dependents, drop_schema
+from pgwatch_tests.sweep.leases import LEASE_KEY, run_lease
+from pgwatch_tests.sweep.names import orphan_name
+
+APPLICATION_NAME = "pgwatch-tests lease"
+"""What sessions that hold leases are called: unlike those that look and sweep, they count as sessions."""
+
+_LIMITS = SessionLimits(statement_timeout_s=60.0, lock_timeout_s=10.0, read_only=False)
+_CONNECT_TIMEOUT_S = 10.0
+# An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer answers.
+_SETTINGS = (
+    f"SET application_name = '{APPLICATION_NAME}'; "
+    "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDatabase:
+    """A database of a test's own, and a connection string for it, which may hold a password."""
+
+    name: str
+    dsn: str = field(repr=False)
+
+
+@contextmanager
+def lease(dsn: str, name: str) -> Iterator[None]:
+    """Holds the lease of `name` in the database that `dsn` names.
+
+    Raises RefusedError if somebody holds it already, CannotConnectError and ConfigurationError.
+    """
+    with _held(dsn, name):
+        yield
+
+
+@contextmanager
+def schema(dsn: str) -> Iterator[str]:
+    """A new, empty schema; gives its name, which needs no quotes, and drops it in the end.
+
+    Raises RefusedError if it stays: something elsewhere depends on it, or somebody has locked a part of it
+    for 10 s. If the body fails, that is what is raised, and what stays is left to a sweep. Raises
+    CannotConnectError and ConfigurationError, too, and psycopg.Error if it can't be made.
+    """
+    name = orphan_name()
+    with _held(dsn, name) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        try:
+            yield name
+        except BaseException:
+            with suppress(PgwatchError, psycopg.Error):
+                _drop_schema(dsn, name)
+            raise
+        _drop_schema(dsn, name)
+
+
+@contextmanager
+def database(dsn: str) -> Iterator[OwnDatabase]:
+    """A new, empty database on the server of `dsn`; dropped in the end, whoever is connected to it by then.
+
+    Its lease is held in the database that `dsn` names. Raises what `schema` does.
+    """
+    name = orphan_name()
+    with _held(dsn, name) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield OwnDatabase(name, in_database(_dsn(dsn), name).value)
+        except BaseException:
+            with suppress(PgwatchError, psycopg.Error):
+                _drop_database(dsn, name)
+            raise
+        _drop_database(dsn, name)
+
+
+def run_id() -> str:
+    """A new id of a run: 8 hex digits."""
+    return secrets.token_hex(4)
+
+
+@contextmanager
+def run(dsn: str, id_: str | None = None) -> Iterator[str]:
+    """Holds the lease of a run, in the database that `dsn` names: rows that carry its id stay meanwhile.
+
+    Gives the id: a new one, or `id_`. One process holds it, its workers are told. Raises what `lease` does.
+    """
+    id_ = id_ or run_id()
+    with lease(dsn, run_lease(id_)):
+        yield id_
+
+
+@contextmanager
+def _held(dsn: str, name: str) -> Iterator[Connection[Row]]:
+    with closing(connect(_dsn(dsn), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
+        connection.execute(_SETTINGS)
+        if connection.info.server_version >= 140000:
+            connection.execute("SET idle_session_timeout = 0")
+        parameters = {"lease_key": LEASE_KEY, "name": name}
+        taken = connection.execute(queries.load("lease_take"), parameters).fetchone()
+        if taken != (True,):
+            raise RefusedError(f"somebody else holds the lease of {name!r}")
+        try:
+            yield connection
+        finally:
+            # The server would notice the end of the session, but later.
+            with suppress(psycopg.Error):
+                connection.execute(queries.load("lease_free"), parameters)
+
+
+def _drop_schema(dsn: str, name: str) -> None:
+    with closing(ScanSession(_settings(dsn), read_only=False)) as session:
+        session.open()
+        check_dependents(session, name)
+        drop_schema(session, name, stopped=lambda: False)
+
+
+def _drop_database(dsn: str, name: str) -> None:
+    settings = _settings(dsn)
+    with closing(ScanSession(settings, read_only=False)) as session:
+        session.open()
+        drop_database(session, settings, name)
+
+
+def _settings(dsn: str) -> Settings:
+    return Settings(_dsn(dsn), lock_timeout_s=_LIMITS.lock_timeout_s, connect_timeout_s=_CONNECT_TIMEOUT_S)
+
+
+def _dsn(dsn: str) -> Dsn:
+    return Dsn(dsn, "the DSN of the lease")

@@ -1,0 +1,109 @@
+"""What the Sweeps tab knows, and the words and lines that it makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.tui.live_table import LiveRow
+from pgwatch_tests.tui.widgets.sweep_rows import Section, history_rows, job_rows, plan_rows
+
+SECTIONS: tuple[Section, ...] = ("plan", "jobs", "history")
+_NO_JOBS = """No jobs are declared. In pyproject.toml:
+
+[tool.pgwatch-tests.schedule.nightly]
+cron = "30 2 * * *"   # or every = "15m\""""
+
+
+@dataclass(slots=True)
+class SweepsState:
+    """Changes as the tab learns more. A `trouble` says why something newer isn't known; else it is empty."""
+
+    acts: bool
+    """Whether sweeps are allowed, or only looks."""
+    section: Section = "plan"
+    report: SweepReport | None = None
+    """The last look, or what the last sweep did."""
+    report_at_s: float = 0.0
+    """By the dashboard's clock."""
+    trouble: str = ""
+    jobs: tuple[JobState, ...] = ()
+    jobs_trouble: str = ""
+    history: tuple[HistoryEntry, ...] | None = None
+    history_trouble: str = ""
+
+    @property
+    def next_section(self) -> Section:
+        """What is shown after the present section."""
+        return SECTIONS[(SECTIONS.index(self.section) + 1) % len(SECTIONS)]
+
+    @property
+    def is_plan(self) -> bool:
+        """Whether there is a whole plan that a sweep could go by."""
+        report = self.report
+        return report is not None and report.dry_run and not report.interrupted and not report.error
+
+    def rows(self) -> list[LiveRow]:
+        """The lines of the present section."""
+        match self.section:
+            case "plan":
+                return [] if self.report is None else plan_rows(self.report)
+            case "jobs":
+                return job_rows(self.jobs)
+            case "history":
+                return history_rows(self.history or ())
+
+    def heads(self) -> str:
+        """` Plan  [Jobs 2]  History   s: next`."""
+        names: dict[Section, str] = {
+            "plan": "Plan" if self.report is None or self.report.dry_run else "Last sweep",
+            "jobs": f"Jobs {len(self.jobs)}",
+            "history": "History",
+        }
+        heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
+        return f"{' '.join(heads)}  s: next"
+
+    def nothing(self, is_running: bool) -> str:
+        """What there is to say where there are no lines."""
+        match self.section:
+            case "plan":
+                return "" if is_running else self._no_plan()
+            case "jobs":
+                return f"Not known: {plain(self.jobs_trouble)}" if self.jobs_trouble else _NO_JOBS
+            case "history":
+                if self.history_trouble:
+                    return f"Not known: {plain(self.history_trouble)}"
+                return history_table.EMPTY if self.history is not None else "Reading the history …"
+
+    def summary(self) -> str:
+        """The plan, or the last sweep, in a line; why what is shown may be old."""
+        match self.section:
+            case "jobs":
+                return self._old(self.jobs_trouble if self.jobs else "")
+            case "history":
+                return self._old(self.history_trouble if self.history else "")
+            case "plan" if self.report is not None:
+                began = self.report.started_at.astimezone().strftime("%H:%M:%S")
+                parts = [sweep_words.summary(self.report), f"at {began}"]
+                if self.report.error:
+                    parts.append(f"ended early: {plain(self.report.error)}")
+                if self.trouble:
+                    parts.append(f"then {plain(self.trouble)}")
+                return " · ".join(parts)
+        return ""
+
+    def _old(self, trouble: str) -> str:
+        return f"stale: {plain(trouble)}" if trouble else ""
+
+    def _no_plan(self) -> str:
+        if self.trouble:
+            return f"{plain(self.trouble).capitalize()}"
+        if self.report is not None:
+            return f"{sweep_words.outcome(self.report).capitalize()}."
+        lines = ["p: look for what a sweep would remove (nothing is changed)"]
+        if self.acts:
+            lines.append("w: sweep, after such a look and a question")
+        return "\n".join(lines)

@@ -1,0 +1,19 @@
+"""Tells what came of something, in a corner of the screen, while everything else goes on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.app import App
+
+from pgwatch_tests.reports.plain_text import plain
+
+_READING_S = 5.0
+_READING_TROUBLE_S = 15.0
+
+
+def tell(app: App[object], text: str, *, failed: bool = False) -> None:
+    """Shows `text`, which may be anybody's; what failed for longer, since it takes thinking."""
+    severity: Literal["information", "error"] = "error" if failed else "information"
+    timeout = _READING_TROUBLE_S if failed else _READING_S
+    app.notify(plain(text), severity=severity, timeout=timeout, markup=False)

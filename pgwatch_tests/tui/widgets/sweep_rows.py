@@ -1,0 +1,162 @@
+"""The lines of the Sweeps tab's three tables: the plan, or what came of it; the jobs; the history. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pgwatch_tests import durations
+from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.reports.history_words import outcome
+from pgwatch_tests.reports.plain_text import plain, shortened_middle
+from pgwatch_tests.reports.sweep_words import explained
+from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
+from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
+from pgwatch_tests.tui.live_table import Column, LiveRow
+
+Section = Literal["plan", "jobs", "history"]
+
+COLUMNS: dict[Section, tuple[Column, ...]] = {
+    "plan": (
+        Column("Table, or what is left", share=9, cut=shortened_middle),
+        Column("Rows", 9, right=True),
+        Column("Marked", 7, right=True),
+        Column("Depend", 9, right=True),
+        Column("What becomes of it", share=12),
+    ),
+    "jobs": (
+        Column("Job", share=3),
+        Column("Does", 15),
+        Column("When", share=3),
+        Column("Next run", 12),
+        Column("Last time", share=6),
+    ),
+    "history": (
+        Column("Began", 15),
+        Column("Database", share=3, cut=shortened_middle),
+        Column("What", share=3),
+        Column("What came of it", share=6),
+        Column("Took", 6, right=True),
+    ),
+}
+
+
+def plan_rows(report: SweepReport) -> list[LiveRow]:
+    """What goes or went, by table, then what stays, then schemas and the like, then what isn't known."""
+    rows = [
+        *(_table_row(one, report.dry_run) for one in sweep_words.gone(report)),
+        *(_kept_row(kept) for kept in report.kept),
+        *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
+        *(
+            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "dim")
+            for sentence in report.not_checked
+        ),
+    ]
+    # Nothing says that two of them differ.
+    return [LiveRow(f"{number} {row.key}", row.cells, row.style) for number, row in enumerate(rows)]
+
+
+def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
+    """A line a job."""
+    return [
+        LiveRow(
+            job.name,
+            (
+                plain(job.name),
+                f"{job.action}, dry run" if job.dry_run and job.action != "leaks" else job.action,
+                plain(job.when),
+                _next_run(job),
+                _last_time(job),
+            ),
+            "dim" if job.paused or not job.enabled else "",
+        )
+        for job in jobs
+    ]
+
+
+def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
+    """A line an entry, in their order."""
+    return [
+        LiveRow(
+            str(entry.id),
+            (
+                moment(entry.started_at, seconds=True),
+                plain(entry.database),
+                history_table.action(entry),
+                outcome(entry),
+                durations.short(entry.duration_s),
+            ),
+            "dim" if entry.dry_run else "",
+        )
+        for entry in entries
+    ]
+
+
+def moment(time: datetime, *, seconds: bool = False) -> str:
+    """`02 Jan 03:04`, in this machine's time zone."""
+    return time.astimezone().strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
+
+
+def next_sweep(jobs: tuple[JobState, ...]) -> datetime | None:
+    """When the next job begins that removes something."""
+    return min(
+        (
+            job.next_run
+            for job in jobs
+            if job.next_run is not None and job.action != "leaks" and job.enabled and not job.paused
+        ),
+        default=None,
+    )
+
+
+def _next_run(job: JobState) -> str:
+    if not job.enabled:
+        return "off"
+    if job.running:
+        return "running"
+    if job.paused:
+        return "paused"
+    return "not known" if job.next_run is None else moment(job.next_run)
+
+
+def _last_time(job: JobState) -> str:
+    if job.last is None:
+        return "never ran"
+    return f"{moment(job.last.started_at)} {outcome(job.last)}"
+
+
+def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
+    name = sweep_words.table_name(one.schema, one.table)
+    return LiveRow(
+        f"rows {name}",
+        (
+            plain(name),
+            f"{one.total:,}",
+            f"{one.marked:,}",
+            f"{one.dependent:,}",
+            sweep_words.ending("rows", dry_run),
+        ),
+    )
+
+
+def _kept_row(kept: Kept) -> LiveRow:
+    name = sweep_words.table_name(kept.schema, kept.table)
+    why = f"kept: {explained(kept.reason).words}"
+    return LiveRow(
+        f"kept {name} {kept.reason} {kept.detail}",
+        (plain(name), f"{kept.rows:,}", "", "", f"{why}, {plain(kept.detail)}" if kept.detail else why),
+        "dim",
+    )
+
+
+def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
+    parts = [sweep_words.fate(orphan, dry_run), sweep_words.kind(orphan.kind)]
+    if orphan.age_s is not None:
+        parts.append(f"{durations.short(orphan.age_s)} old")
+    if orphan.detail:
+        parts.append(plain(orphan.detail))
+    return LiveRow(
+        f"orphan {orphan.kind} {orphan.name}",
+        (plain(orphan.name), "", "", "", ", ".join(parts)),
+        "" if orphan.removed else "dim",
+    )

@@ -1,0 +1,5 @@
+-- Was this lease ours, so that it is free now?
+-- Parameters: lease_key, name.
+SELECT pg_catalog.pg_advisory_unlock(
+    %(lease_key)s::int, pg_catalog.hashtext(%(name)s::text COLLATE "C")
+) AS done;

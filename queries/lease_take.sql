@@ -1,0 +1,5 @@
+-- Is this lease ours from now on? Not if another session of this database holds it.
+-- Parameters: lease_key, name.
+SELECT pg_catalog.pg_try_advisory_lock(
+    %(lease_key)s::int, pg_catalog.hashtext(%(name)s::text COLLATE "C")
+) AS done;

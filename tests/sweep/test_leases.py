@@ -1,0 +1,118 @@
+"""A lease lives as long as its owner, whatever that does, and is seen from every database."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.sweep.leases import LEASE_KEY, alive, alive_runs, held_numbers, holders, taken
+from pgwatch_tests.testing.lease import lease, run, run_id
+from tests.sessions import Connect, Database, unique_name
+from tests.sweep.processes import owner_of
+from tests.sweep.sweeping import sweep_session
+from tests.waiting import wait_until
+
+
+def test_which_of_many_live(database: Database) -> None:
+    names = [unique_name() for _ in range(2000)]
+    with (
+        sweep_session(database.dsn) as (session, _),
+        lease(database.dsn, names[7]),
+        lease(database.dsn, names[1500]),
+    ):
+        assert alive(session, names) == {names[7], names[1500]}
+        assert alive(session, []) == frozenset()
+    with sweep_session(database.dsn) as (session, _):
+        assert alive(session, names) == frozenset()
+
+
+def test_it_is_seen_from_every_database(server: EmbeddedServer, database: Database) -> None:
+    name = unique_name()
+
+    with lease(server.dsn(), name), sweep_session(database.dsn) as (session, _):
+        assert alive(session, [name]) == {name}
+        with taken(session, name) as is_ours:
+            assert not is_ours
+    with sweep_session(database.dsn) as (session, _):
+        with taken(session, name) as is_ours:
+            assert is_ours
+            assert alive(session, [name]) == frozenset(), "our own doesn't count"
+            with sweep_session(server.dsn()) as (other, _):
+                assert alive(other, [name]) == {name}
+        with sweep_session(database.dsn) as (other, _):
+            assert alive(other, [name]) == frozenset(), "it was given back"
+
+
+def test_the_numbers_are_those_of_hashtext(server: EmbeddedServer, database: Database) -> None:
+    names = [unique_name() for _ in range(8)]
+    with ExitStack() as held, sweep_session(database.dsn) as (session, _):
+        for name in names:
+            held.enter_context(lease(server.dsn(), name))
+        query = "SELECT hashtext(name) FROM unnest(%s::text[]) AS name"
+        numbers = {number for (number,) in session.connection.execute(query, [names])}
+
+        assert held_numbers(session) == numbers
+        with taken(session, unique_name()):
+            assert held_numbers(session) == numbers
+    with sweep_session(database.dsn) as (session, _):
+        assert held_numbers(session) == frozenset()
+
+
+def test_only_leases_count(database: Database, connect: Connect) -> None:
+    name = unique_name()
+    other = connect(autocommit=True)
+    # The same bits as one number; another first number; a request that isn't granted.
+    other.execute(
+        "SELECT pg_advisory_lock((%s::bigint << 32) | (hashtext(%s)::bigint & 4294967295))", [LEASE_KEY, name]
+    )
+    other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [LEASE_KEY + 1, name])
+
+    with sweep_session(database.dsn) as (session, _):
+        assert alive(session, [name]) == frozenset()
+        # Whoever isn't written in Python holds it so.
+        other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [LEASE_KEY, name])
+        assert holders(session, [name]) == {name: other.info.backend_pid}
+
+
+def test_a_run_lives(database: Database) -> None:
+    gone = run_id()
+    with (
+        run(database.dsn) as one,
+        run(database.dsn, run_id()) as other,
+        sweep_session(database.dsn) as (session, _),
+    ):
+        assert alive_runs(session, [one, other.upper(), gone]) == {one, other.upper()}
+    with sweep_session(database.dsn) as (session, _):
+        assert alive_runs(session, [one, other]) == frozenset()
+
+
+def test_a_run_that_is_killed_is_over(database: Database) -> None:
+    with owner_of("run", database.dsn) as owner, sweep_session(database.dsn) as (session, _):
+        assert alive_runs(session, [owner.name]) == {owner.name}
+        owner.process.send_signal(signal.SIGSTOP)
+        assert alive_runs(session, [owner.name]) == {owner.name}
+        owner.kill()
+        wait_until(lambda: not alive_runs(session, [owner.name]), timeout_s=2.0)
+
+
+def test_a_lease_outlives_what_ends_idle_sessions(database: Database, connect: Connect) -> None:
+    owner = connect(autocommit=True)
+    if owner.info.server_version < 140000:
+        pytest.skip("no idle_session_timeout before 14")
+    owner.execute(f"ALTER DATABASE {database.name} SET idle_session_timeout = '50ms'".encode())
+    name = unique_name()
+    with lease(database.dsn, name):
+        other = connect("idle", autocommit=True)
+        wait_until(lambda: is_gone(owner, other.info.backend_pid))
+
+        with sweep_session(database.dsn) as (session, _):
+            assert alive(session, [name]) == {name}
+
+
+def is_gone(observer: psycopg.Connection[tuple[object, ...]], pid: int) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+    return observer.execute(query, [pid]).fetchone() is None
