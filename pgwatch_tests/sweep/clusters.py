@@ -110,7 +110,9 @@ class Rules:
             for leaf in reached
         }
         upward = frozenset(
-            leaf for leaf, keys in taking.items() if len(keys) > 1 or (keys and leaf in graph.in_rings)
+            leaf
+            for leaf, keys in taking.items()
+            if len(keys) > 1 or any(key.overlaps for key in keys) or (keys and leaf in graph.in_rings)
         )
         return Rules(graph, bearing, refused, frozenset(skipped), unseen, reached, upward)
 
