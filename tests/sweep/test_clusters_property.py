@@ -24,7 +24,7 @@ class Outcome:
     gone: set[Spot] = field(default_factory=set)
     marked: Counter[int] = field(default_factory=Counter)
     dependent: Counter[int] = field(default_factory=Counter)
-    kept: set[int] = field(default_factory=set)
+    kept: set[Spot] = field(default_factory=set)
 
 
 def swept(world: World, rules: Rules, lock: Lock, sizes: list[int], delete: bool = True) -> Outcome:
@@ -46,7 +46,7 @@ def swept(world: World, rules: Rules, lock: Lock, sizes: list[int], delete: bool
             outcome.gone |= going
             outcome.marked += judged.marked
             outcome.dependent += judged.dependent
-            outcome.kept |= {one for one, _ in judged.kept}
+            outcome.kept |= {(one, tid) for (one, _), tids in judged.kept.items() for tid in tids}
             if delete:
                 assert lock == "nothing" or going <= world.taken | unreferred(world)
                 for one, tids in judged.going.items():
@@ -77,7 +77,7 @@ def test_what_goes_is_what_the_rules_say(world: World, sizes: list[int]) -> None
     assert outcome.gone == known.going
     assert outcome.marked.total() == sum(before[spot].flags & MARKED for spot in known.going)
     assert outcome.marked.total() + outcome.dependent.total() == len(known.going)
-    assert outcome.kept <= {leaf for leaf, _ in known.staying}
+    assert outcome.kept == known.staying
 
 
 @settings(max_examples=60, deadline=None)

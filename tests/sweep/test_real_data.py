@@ -7,7 +7,7 @@ from psycopg.rows import TupleRow
 
 from tests.leaks.scanning import make_string_type
 from tests.sessions import Connect, Database
-from tests.sweep.row_sweeps import deleted, ids, kept, mail, swept, swept_thoroughly
+from tests.sweep.row_sweeps import deleted, ids, kept, mail, make, swept, swept_thoroughly
 
 
 def test_one_marked_user_whose_naive_closure_holds_a_thousand_real_rows(
@@ -76,3 +76,21 @@ def test_a_table_that_is_locked_as_a_whole_is_left_alone(
     assert deleted(report) == {"teams": (1, 0)}
     assert dry.planned == report.planned
     assert kept(dry) == kept(report) == {("users", "locked"): 2}
+
+
+def test_rows_that_stay_are_counted_once(database: Database, owner: Connection[TupleRow]) -> None:
+    # Without an index, users aren't followed down to their bookings, but bookings up to their users.
+    make(
+        owner,
+        "CREATE TABLE users (id int PRIMARY KEY, email text);"
+        "CREATE TABLE bookings (id int, user_id int REFERENCES users, note text);"
+        "INSERT INTO users SELECT n, MARKED FROM generate_series(1, 3) AS n;"
+        "INSERT INTO bookings SELECT n, n % 3 + 1, MARKED FROM generate_series(1, 90) AS n;"
+        "ANALYZE",
+    )
+
+    dry = swept(database.dsn, dry_run=True, patience_s=0)
+    report = swept(database.dsn, patience_s=0)
+
+    assert report.deleted == ()
+    assert kept(dry) == kept(report) == {("users", "no_index"): 3, ("bookings", "no_index"): 90}
