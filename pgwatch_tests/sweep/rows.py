@@ -33,6 +33,7 @@ from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 # A batch that waits for a lock keeps others waiting for what it has locked.
 _LOCK_TIMEOUT_S = 0.02
 _MATERIALIZED = KINDS["m"]
+_NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,9 @@ class RowSweep:
         touched = [leaf for leaf in tally.leaves if graph.relations[leaf].triggers]
         recreated: tuple[Kept, ...] = ()
         if (touched or tally.vanished) and not self._stopped():
-            again = _asked_for(self._seeds(marked, flagging)[0])
+            left, more_skipped = self._seeds(marked, flagging)
+            not_checked = [*not_checked, *more_skipped]
+            again = _asked_for(left)
             tallies.append(self._pass(rows, rules, again).sweep(again))
             recreated = self._recreated(graph, marked, flagging, tallies[-1])
         deleted = _by_table(graph, *tallies)
@@ -205,7 +208,9 @@ class RowSweep:
         skipped: list[Skipped] = []
         for table in marked:
             skipped.extend(self._reader.read(table, flagging[table.oid], rows))
-        return Seeds(rows), skipped
+        if rows.keys() - flagging.keys():
+            skipped.append(_NEW_PARTITIONS)
+        return Seeds({leaf: rows[leaf] for leaf in rows.keys() & flagging.keys()}), skipped
 
 
 def _asked_for(seeds: Seeds) -> Seeds:
@@ -264,5 +269,7 @@ def _name(graph: ForeignKeys, leaf: int) -> tuple[str, str]:
 
 def _sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:
     return tuple(
-        f"{one.schema}.{one.table}: {one.reason}{f' ({one.hint})' if one.hint else ''}" for one in skipped
+        f"{f'{one.schema}.{one.table}: ' if one.table else ''}{one.reason}"
+        f"{f' ({one.hint})' if one.hint else ''}"
+        for one in skipped
     )
