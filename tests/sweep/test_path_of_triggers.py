@@ -12,7 +12,8 @@ from tests.sweep.row_sweeps import deleted, ids, make, swept_thoroughly
 def test_triggers_that_say_no_schema(database: Database, owner: Connection[TupleRow]) -> None:
     make(
         owner,
-        "CREATE SCHEMA app; CREATE TABLE app.audit (user_id int); CREATE TABLE app.users (id int, email text);"
+        "CREATE SCHEMA app; CREATE TABLE app.audit (user_id int);"
+        "CREATE TABLE app.users (id int, email text);"
         "CREATE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN INSERT INTO audit VALUES (OLD.id); RETURN NULL; END $$;"
         "CREATE TRIGGER at_once AFTER DELETE ON app.users FOR EACH ROW EXECUTE FUNCTION app.note();"

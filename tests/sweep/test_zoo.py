@@ -206,6 +206,35 @@ KINDS = {
         {"p": (3, 0), "c": (0, 3)},
         {"p": [4], "c": [4]},
     ),
+    "types of all sorts": Kind(
+        """
+        CREATE TYPE colour AS ENUM ('red', 'green');
+        CREATE TABLE p (id int, mark text, n numeric UNIQUE, u uuid UNIQUE, a int[] UNIQUE,
+            r int4range UNIQUE, e colour UNIQUE, t timestamp UNIQUE, f float8 UNIQUE,
+            s name UNIQUE, b char(5) UNIQUE,
+            y bytea UNIQUE);
+        CREATE TABLE c (id int, n int REFERENCES p (n), u uuid REFERENCES p (u), a int[] REFERENCES p (a),
+            r int4range REFERENCES p (r), e colour REFERENCES p (e), t date REFERENCES p (t),
+            f float4 REFERENCES p (f), s text REFERENCES p (s), b char(3) REFERENCES p (b),
+            y bytea REFERENCES p (y));
+        INSERT INTO p VALUES (1, MARKED, 1.00, '7a0c9c2e-5e0b-4f6e-9f43-0d5c1c8b1c11', '{1,NULL}', '[1,2]',
+            'red', '2020-01-01', 0.5, 'x', 'x', 'a');
+        INSERT INTO p VALUES (2, 'real', 2, '7a0c9c2e-5e0b-4f6e-9f43-0d5c1c8b1c12', '{}', 'empty', 'green',
+            '2020-01-02', 1.5, 'y', 'y', 'b');
+        INSERT INTO c (id, n) VALUES (1, 1), (2, 2);
+        INSERT INTO c (id, u) SELECT 2 + id, u FROM p;
+        INSERT INTO c (id, a) VALUES (5, '{1,NULL}'), (6, '{}');
+        INSERT INTO c (id, r) VALUES (7, '[1,3)'), (8, '(4,4)');
+        INSERT INTO c (id, e) VALUES (9, 'red'), (10, 'green');
+        INSERT INTO c (id, t) VALUES (11, '2020-01-01'), (12, '2020-01-02');
+        INSERT INTO c (id, f) VALUES (13, 0.5), (14, 1.5);
+        INSERT INTO c (id, s) VALUES (15, 'x'), (16, 'y');
+        INSERT INTO c (id, b) VALUES (17, 'x'), (18, 'y');
+        INSERT INTO c (id, y) VALUES (19, 'a'), (20, 'b');
+        """,
+        {"p": (1, 0), "c": (0, 10)},
+        {"p": [2], "c": [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]},
+    ),
     "collations that differ": Kind(
         """
         CREATE TABLE p (id int, code text COLLATE "C" PRIMARY KEY, mark text);

@@ -126,14 +126,15 @@ def test_a_partition_that_came_with_its_own_foreign_key(
 
 
 def test_a_partition_that_comes_during_the_sweep(database: Database, owner: Connection[TupleRow]) -> None:
+    make(owner, TREE)
     make(
         owner,
-        TREE + "CREATE TABLE log (id int, mark text) PARTITION BY LIST (id);"
+        "CREATE TABLE log (id int, mark text) PARTITION BY LIST (id);"
         "CREATE TABLE log_1 PARTITION OF log FOR VALUES IN (1);"
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " CREATE TABLE log_2 PARTITION OF log FOR VALUES IN (2);"
         " INSERT INTO log VALUES (2, MARKED); RETURN NULL; END $$;"
-        "CREATE TRIGGER note AFTER DELETE ON users FOR EACH STATEMENT EXECUTE FUNCTION note();"
+        # On the partition: that is what a sweep deletes from.
         "CREATE TRIGGER note AFTER DELETE ON odd FOR EACH STATEMENT EXECUTE FUNCTION note();"
         "INSERT INTO users VALUES (1, MARKED); INSERT INTO log VALUES (1, MARKED)",
     )
