@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+import psycopg
+
 from pgwatch_tests import durations, queries
-from pgwatch_tests.errors import BeingSweptError
+from pgwatch_tests.errors import BeingSweptError, PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
 
 LOCK_KEY = 0x70677773_77656570
@@ -38,6 +41,12 @@ def be_alone(session: ScanSession) -> None:
         return
     holders = session.fetch(queries.load("sweep_holder").encode(), _Holder, bound)
     raise BeingSweptError(f"another sweep is at it in this database: {_who(holders)}")
+
+
+def make_way(session: ScanSession) -> None:
+    """Frees the lock, if it is ours. Raises nothing: the end of the session frees it as well."""
+    with suppress(psycopg.Error, PgwatchError):
+        session.execute(queries.load("sweep_unlock").encode())
 
 
 def _who(holders: list[_Holder]) -> str:

@@ -20,6 +20,9 @@ from pgwatch_tests.sweep.seeds import Seed
 SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
 """Marked rows, by leaf and tid."""
 
+# Triggers are written for the search_path that the role or database has, and may say no schema.
+_PATH_OF_TRIGGERS = b"SET LOCAL search_path TO DEFAULT"
+
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
@@ -127,6 +130,7 @@ class Batches:
 
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:
         """Deletes what may go, children first, and stops where something is still there: returns that."""
+        self._session.execute(_PATH_OF_TRIGGERS)
         for together in self._rules.graph.deletion_order:
             going = {leaf: judged.going[leaf] for leaf in sorted(together) if leaf in judged.going}
             if not going:

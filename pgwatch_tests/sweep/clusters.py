@@ -110,7 +110,9 @@ class Rules:
             for leaf in reached
         }
         upward = frozenset(
-            leaf for leaf, keys in taking.items() if len(keys) > 1 or (keys and leaf in graph.in_rings)
+            leaf
+            for leaf, keys in taking.items()
+            if len(keys) > 1 or any(key.overlaps for key in keys) or (keys and leaf in graph.in_rings)
         )
         return Rules(graph, bearing, refused, frozenset(skipped), unseen, reached, upward)
 
@@ -121,13 +123,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of some clusters. Rows are counted by leaf."""
+    """What came of some clusters. Rows are by leaf."""
 
     going: Mapping[int, Sequence[str]]
     """The rows (tids) that may go."""
     marked: Counter[int]
     dependent: Counter[int]
-    kept: Counter[tuple[int, Refusal]]
+    kept: Mapping[tuple[int, Refusal], Sequence[str]]
+    """Those that stay."""
     clusters: int
     """How many may go."""
 
@@ -179,7 +182,7 @@ class Clusters:
         going: dict[int, Sequence[str]] = {}
         marked: Counter[int] = Counter()
         dependent: Counter[int] = Counter()
-        kept: Counter[tuple[int, Refusal]] = Counter()
+        kept: defaultdict[tuple[int, Refusal], list[str]] = defaultdict(list)
         for leaf, known in self._known.items():
             tids: Sequence[str] = list(known)
             bearing = self._marked[leaf]
@@ -203,14 +206,14 @@ class Clusters:
         return why
 
     def _unblocked(
-        self, leaf: int, why: Mapping[int, Refusal], kept: Counter[tuple[int, Refusal]]
+        self, leaf: int, why: Mapping[int, Refusal], kept: Mapping[tuple[int, Refusal], list[str]]
     ) -> tuple[list[str], int]:
-        """The rows of a leaf that may go, and how many of them are marked; counts the others."""
+        """The rows of a leaf that may go, and how many of them are marked; adds the others to `kept`."""
         tids, marked = [], 0
         for tid, node in self._known[leaf].items():
             refusal = why.get(self._root(node))
             if refusal is not None:
-                kept[leaf, refusal] += 1
+                kept[leaf, refusal].append(tid)
             else:
                 tids.append(tid)
                 marked += self._flags[node] & MARKED

@@ -10,6 +10,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.string import TextLoader
 
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.lenient_text import LenientTextLoader
 from pgwatch_tests.sweep.clusters import ChildRow
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.statements import SweepStatements, tids_literal
@@ -87,5 +88,7 @@ class DatabaseRows:
 
 
 def _read_as_text(cursor: Cursor[TupleRow]) -> None:
+    # psycopg's own is the faster one, but under SQL_ASCII it leaves bytes as they are.
+    loader = LenientTextLoader if cursor.connection.info.encoding == "ascii" else TextLoader
     for oid in _AS_TEXT:
-        cursor.adapters.register_loader(oid, TextLoader)
+        cursor.adapters.register_loader(oid, loader)

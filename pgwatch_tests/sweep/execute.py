@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -47,6 +47,7 @@ class Tally:
     clusters: int = 0
     vanished: int = 0
     longest_s: float = 0.0
+    _staying: dict[int, set[str]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -63,16 +64,28 @@ class Tally:
         judged = outcome.judged
         self.marked.update(judged.marked)
         self.dependent.update(judged.dependent)
-        self.kept.update(judged.kept)
+        self._keep(judged)
         self.clusters += judged.clusters
         self.vanished += outcome.vanished
         self.longest_s = max(self.longest_s, outcome.duration_s)
 
     def keep(self, judged: Judged, refusal: Refusal) -> None:
         """Counts what would have gone, but for something that came in between."""
-        self.kept.update(judged.kept)
+        self._keep(judged)
         for leaf, tids in judged.going.items():
-            self.kept[leaf, refusal] += len(tids)
+            self.keep_rows(leaf, refusal, tids)
+
+    def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[str]) -> None:
+        """Counts rows that stay, each once: a cluster that stays may be come upon from several sides."""
+        before = self._staying.setdefault(leaf, set())
+        news = {*tids} - before
+        before |= news
+        if news:
+            self.kept[leaf, refusal] += len(news)
+
+    def _keep(self, judged: Judged) -> None:
+        for (leaf, refusal), tids in judged.kept.items():
+            self.keep_rows(leaf, refusal, tids)
 
 
 class Execution:
@@ -212,8 +225,9 @@ class Execution:
             outcome = self._batches().look(_by_leaf(part))
         except psycopg.Error:
             # Then what hangs on it can't be counted either.
-            for leaf, _, _ in part:
-                self.tally.kept[leaf, refusal] += 1
+            for leaf, tid, _ in part:
+                self.tally.keep_rows(leaf, refusal, [tid])
+                self._seen[leaf].add(tid)
         else:
             self.tally.keep(outcome.judged, refusal)
             self._remember(outcome)

@@ -40,6 +40,11 @@ class ForeignKey:
         """Whether rows that refer to a row must go for it to go; else they are only changed."""
         return self.on_delete in ("a", "r", "c")
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether a row may refer to several: to all whose periods overlap with its own (PERIOD, from 18)."""
+        return "&&" in self.equal_names
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:

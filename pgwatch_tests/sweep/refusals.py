@@ -59,10 +59,7 @@ def refusals(
     through: dict[int, Refusal] = {}
     expected = _expected(graph, marked)
     for leaf in sorted(graph.reached_from(marked)):
-        own = _of_table(graph.relations[leaf], leaf in ignored, role)
-        if own is None and leaf in unread:
-            name = name_of(graph.relations[leaf])
-            own = Refusal("not_checked", f"{name} couldn't be searched for markers: {unread[leaf]}")
+        own = _of_table(graph.relations[leaf], leaf in ignored, role, unread.get(leaf))
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
@@ -90,7 +87,7 @@ def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     return f"{how} {_quoted(child.schema)}.{_quoted(child.name)} ({columns})"
 
 
-def _of_table(relation: Relation, ignored: bool, role: str) -> Refusal | None:
+def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) -> Refusal | None:
     name = name_of(relation)
     if relation.kind == "f":
         return Refusal("not_checked", f"{name} is a foreign table")
@@ -99,6 +96,9 @@ def _of_table(relation: Relation, ignored: bool, role: str) -> Refusal | None:
     unreadable = _unreadable(relation, role)
     if unreadable is not None:
         return unreadable
+    if unread is not None:
+        # Were there marked rows, the others would be real data.
+        return Refusal("not_checked", f"{name} couldn't be searched for markers: {unread}")
     missing = [privilege for privilege in relation.missing if privilege != "SELECT"]
     if missing:
         grant = f"GRANT {', '.join(missing)} ON {name} TO {role}"

@@ -34,6 +34,7 @@ from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 # A batch that waits for a lock keeps others waiting for what it has locked.
 _LOCK_TIMEOUT_S = 0.02
 _MATERIALIZED = KINDS["m"]
+_NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,9 @@ class RowSweep:
         try:
             first = passes[0].sweep(seeds)
             if (_with_triggers(graph, first) or first.vanished) and not self._stopped():
-                again = _asked_for(self._seeds(marked, flagging)[0])
+                left, more_skipped = self._seeds(marked, flagging)
+                not_checked = (*not_checked, *_sentences(more_skipped))
+                again = _asked_for(left)
                 passes.append(self._pass(rows, rules, again))
                 new = self._new(graph, marked, flagging, again, (first, passes[1].sweep(again)))
         except (ConnectionLostError, psycopg.Error) as failure:
@@ -252,7 +255,9 @@ class RowSweep:
         skipped: list[Skipped] = []
         for table in marked:
             skipped.extend(self._reader.read(table, flagging[table.oid], rows))
-        return Seeds(rows), skipped
+        if rows.keys() - flagging.keys():
+            skipped.append(_NEW_PARTITIONS)
+        return Seeds({leaf: rows[leaf] for leaf in rows.keys() & flagging.keys()}), skipped
 
 
 def _with_triggers(graph: ForeignKeys, *tallies: Tally) -> Collection[int]:
@@ -316,5 +321,7 @@ def _name(graph: ForeignKeys, leaf: int) -> tuple[str, str]:
 
 def _sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:
     return tuple(
-        f"{one.schema}.{one.table}: {one.reason}{f' ({one.hint})' if one.hint else ''}" for one in skipped
+        f"{f'{one.schema}.{one.table}: ' if one.table else ''}{one.reason}"
+        f"{f' ({one.hint})' if one.hint else ''}"
+        for one in skipped
     )

@@ -20,7 +20,7 @@ from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from pgwatch_tests.server.version import in_words
-from pgwatch_tests.sweep.alone import be_alone
+from pgwatch_tests.sweep.alone import be_alone, make_way
 from pgwatch_tests.sweep.found import Found
 from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
 from pgwatch_tests.sweep.orphans import sweep_orphans
@@ -64,6 +64,8 @@ class Sweep:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was done: {said(error)}"
                 ) from error
+            finally:
+                make_way(session)
             version = in_words(session.connection.info.server_version)
         return SweepReport(
             started_at=started_at,

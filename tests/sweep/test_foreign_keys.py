@@ -1,0 +1,96 @@
+"""What must go before what, what it takes along, and which tables refer to themselves in the end."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
+from tests.sweep.worlds import foreign_key, graphs, relation
+
+
+def leaf_edges(graph: ForeignKeys, *, loose: bool = False) -> set[tuple[int, int]]:
+    """Pairs of leaves: a row of the second may have to go before one of the first."""
+    return {
+        (parent, child)
+        for key in graph.keys
+        if loose or key.takes_along
+        for parent in graph.leaves(key.parent)
+        for child in graph.leaves(key.child)
+    }
+
+
+def closure(starts: set[int], edges: set[tuple[int, int]]) -> set[int]:
+    """All that can be reached, one step after the other."""
+    while more := {child for parent, child in edges if parent in starts} - starts:
+        starts |= more
+    return starts
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_children_come_first(graph: ForeignKeys) -> None:
+    leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
+    for order, edges in (
+        (graph.order, leaf_edges(graph)),
+        (graph.deletion_order, leaf_edges(graph, loose=True)),
+    ):
+        place = {leaf: at for at, together in enumerate(order) for leaf in together}
+
+        assert sorted(leaf for together in order for leaf in together) == leaves
+        assert all(place[child] <= place[parent] for parent, child in edges)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_what_is_reached(graph: ForeignKeys) -> None:
+    edges = leaf_edges(graph)
+    for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
+        assert graph.reached_from([leaf]) == closure({leaf}, edges)
+        assert graph.reached_from([]) == frozenset()
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_rows_that_may_hang_on_rows_of_their_own_table_are_in_rings(graph: ForeignKeys) -> None:
+    edges = leaf_edges(graph)
+    tops = {leaf: one.top for leaf, one in graph.relations.items()}
+    for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
+        children = {child for parent, child in edges if parent == leaf}
+        if any(tops[below] == tops[leaf] for below in closure(children, edges)):
+            assert leaf in graph.in_rings
+
+
+def test_a_partition_has_the_keys_of_its_root() -> None:
+    tree = [
+        relation(1, "p"),
+        relation(2, "p", [1]),
+        relation(3, ancestors=[2, 1]),
+        relation(4, ancestors=[1]),
+    ]
+    graph = ForeignKeys(
+        [*tree, relation(9)], [foreign_key(101, 9, 1), foreign_key(102, 2, 9), foreign_key(103, 4, 3)]
+    )
+
+    assert [key.oid for key in graph.referring_to(3)] == [103, 101]
+    assert [key.oid for key in graph.referring_to(4)] == [101]
+    assert [key.oid for key in graph.of(3)] == [102]
+    assert [key.oid for key in graph.of(4)] == [103]
+    assert sorted(graph.leaves(1)) == [3, 4]
+    assert graph.order == (frozenset({3, 4, 9}),)
+    assert graph.in_rings == {3, 4, 9}
+
+
+def test_keys_of_tables_that_are_not_there_are_left_out() -> None:
+    """Those of temporary tables, and of the server's own."""
+    assert ForeignKeys([relation(1)], [foreign_key(101, 1, 7), foreign_key(102, 7, 1)]).keys == ()
+
+
+def test_a_key_that_changes_rows_takes_none_along() -> None:
+    relations: list[Relation] = [relation(1), relation(2)]
+    keys: list[ForeignKey] = [foreign_key(101, 2, 1, "n"), foreign_key(102, 1, 2, "d")]
+    graph = ForeignKeys(relations, keys)
+
+    assert graph.reached_from([1]) == {1}
+    assert graph.order == (frozenset({1}), frozenset({2}))
+    assert graph.in_rings == frozenset()
+    assert graph.deletion_order == (frozenset({1, 2}),)

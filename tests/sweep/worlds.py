@@ -1,0 +1,228 @@
+"""Made-up databases: tables, foreign keys and rows in memory, and what a sweep may ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from hypothesis import strategies as st
+
+from pgwatch_tests.sweep.clusters import (
+    AGELESS,
+    ALIVE,
+    FUTURE,
+    MARKED,
+    SWEPT,
+    YOUNG,
+    ChildRow,
+    Rules,
+)
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete, Relation
+from pgwatch_tests.sweep.refusals import Refusal
+
+Spot = tuple[int, str]
+"""A row, by leaf and tid."""
+
+REFUSED = Refusal("refused", "a rule")
+T = TypeVar("T")
+_ON_DELETE: Sequence[OnDelete] = ("a", "r", "c", "n", "d")
+
+
+@dataclass(frozen=True, slots=True)
+class WorldRow:
+    """What a row says of itself, and which rows it refers to, by foreign key."""
+
+    flags: int
+    refers: Mapping[int, Spot]
+
+
+@dataclass(slots=True)
+class World:
+    """A database in memory. As `Rows`, it is what `Clusters` asks."""
+
+    graph: ForeignKeys
+    rows: dict[Spot, WorldRow]
+    locked: frozenset[Spot] = frozenset()
+    refused: frozenset[int] = frozenset()
+    skipped: frozenset[int] = frozenset()
+    taken: set[Spot] = field(default_factory=set)
+    """What was locked by whoever asked."""
+
+    @property
+    def bearing(self) -> frozenset[int]:
+        """The leaves of tables with marked rows."""
+        tops = {self.graph.relations[leaf].top for (leaf, _), row in self.rows.items() if row.flags & MARKED}
+        return frozenset(leaf for top in tops for leaf in self.graph.leaves(top))
+
+    @property
+    def all_refused(self) -> dict[int, Refusal]:
+        """The leaves that no row may go from, also those that a skipped foreign key refers to."""
+        behind = [leaf for key in self.graph.keys if key.oid in self.skipped for leaf in self.parents_of(key)]
+        return dict.fromkeys([*self.refused, *behind], REFUSED)
+
+    def rules(self, unseen: frozenset[int] = frozenset()) -> Rules:
+        """What holds for its clusters."""
+        return Rules.of(self.graph, self.bearing, self.all_refused, self.skipped, unseen & self.refused)
+
+    def parents_of(self, key: ForeignKey) -> Sequence[int]:
+        """The leaves that a foreign key refers to."""
+        return self.graph.leaves(key.parent)
+
+    def seeds(self) -> dict[int, dict[str, int]]:
+        """The rows that are asked for, by leaf and tid."""
+        found: dict[int, dict[str, int]] = {}
+        for (leaf, tid), row in self.rows.items():
+            if row.flags & SWEPT:
+                found.setdefault(leaf, {})[tid] = row.flags
+        return found
+
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+        """See `Rows`."""
+        places = {(leaf, tid): place for place, tid in enumerate(tids) if (leaf, tid) in self.rows}
+        for (child, tid), row in self.rows.items():
+            place = places.get(row.refers.get(key.oid, (0, "")))
+            if place is not None:
+                yield place, child, tid, row.flags
+
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+        """See `Rows`."""
+        for place, tid in enumerate(tids):
+            row = self.rows.get((leaf, tid))
+            if row is not None and key.oid in row.refers:
+                above = row.refers[key.oid]
+                yield place, *above, self.rows[above].flags
+
+    def not_locked(self, leaf: int, tids: Sequence[str]) -> Collection[str]:
+        """See `Rows`."""
+        self.taken.update((leaf, tid) for tid in tids)
+        return {tid for tid in tids if (leaf, tid) in self.locked}
+
+    def hold_referring(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Collection[int]:
+        """See `Rows`."""
+        return {
+            place for place, child, tid, _ in self.children(key, leaf, tids) if (child, tid) in self.locked
+        }
+
+    def delete(self, leaf: int, tids: Iterable[str]) -> None:
+        """Deletes rows, as the server would: other rows forget those that their keys don't hold to."""
+        for tid in tids:
+            del self.rows[leaf, tid]
+        loose = {key.oid for key in self.graph.keys if not key.takes_along}
+        for spot, row in self.rows.items():
+            kept = {key: above for key, above in row.refers.items() if key not in loose or above in self.rows}
+            self.rows[spot] = WorldRow(row.flags, kept)
+
+    def dangling(self) -> list[tuple[Spot, Spot]]:
+        """References to rows that aren't there."""
+        return [
+            (spot, above)
+            for spot, row in self.rows.items()
+            for above in row.refers.values()
+            if above not in self.rows
+        ]
+
+
+def relation(
+    oid: int, kind: Literal["r", "p", "f"] = "r", ancestors: Sequence[int] = (), rows: float = 0.0
+) -> Relation:
+    """A table that nothing is wrong with."""
+    return Relation(
+        oid=oid,
+        schema="public",
+        name=f"t{oid}",
+        kind=kind,
+        ancestors=list(ancestors),
+        created_at=0,
+        schema_usage=True,
+        missing=[],
+        row_security=False,
+        rules=[],
+        triggers=[],
+        publication=None,
+        rows=rows,
+        live_rows=0.0,
+    )
+
+
+def foreign_key(
+    oid: int, child: int, parent: int, on_delete: OnDelete = "a", indexed: bool = True
+) -> ForeignKey:
+    """A foreign key over one column."""
+    return ForeignKey(
+        oid=oid,
+        name=f"k{oid}",
+        child=child,
+        parent=parent,
+        on_delete=on_delete,
+        child_columns=["parent"],
+        parent_columns=["id"],
+        equal_schemas=["pg_catalog"],
+        equal_names=["="],
+        collation_schemas=[None],
+        collation_names=[None],
+        indexed=indexed,
+    )
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> ForeignKeys:
+    """Up to five tables, some of them partitioned, and foreign keys between any of all these."""
+    relations: list[Relation] = []
+    for top in range(10, 10 * draw(st.integers(2, 6)), 10):
+        if draw(st.integers(0, 4)):
+            relations.append(relation(top))
+        else:
+            relations.append(relation(top, "p"))
+            relations.append(relation(top + 1, ancestors=[top]))
+            relations.append(relation(top + 2, "p", [top]))
+            relations.append(relation(top + 3, ancestors=[top + 2, top]))
+    oids = st.sampled_from([one.oid for one in relations])
+    ends = draw(st.lists(st.tuples(oids, oids, st.sampled_from(_ON_DELETE)), max_size=7))
+    return ForeignKeys(relations, [foreign_key(100 + n, *end) for n, end in enumerate(ends)])
+
+
+_ASKED = MARKED | SWEPT
+# What rows say of themselves, marked ones and others: in some databases all is fine, in others nothing is.
+_SORTS: Sequence[tuple[Sequence[int], Sequence[int]]] = (
+    ((_ASKED,), (0,)),
+    ((_ASKED, MARKED), (0,)),
+    ((_ASKED, _ASKED, _ASKED, _ASKED | YOUNG), (0,)),
+    ((*[_ASKED] * 8, MARKED, MARKED | YOUNG, _ASKED | AGELESS, _ASKED | ALIVE), (*[0] * 8, YOUNG, FUTURE)),
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, with_obstacles: bool = True) -> World:
+    """Databases of some rows, some of them marked; with obstacles, some that mustn't go."""
+    graph = draw(graphs())
+    leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
+    markable = draw(st.sets(st.sampled_from(leaves), min_size=1))
+    marked, others = draw(st.sampled_from(_SORTS if with_obstacles else _SORTS[:2]))
+    spots = [(leaf, f"(0,{place})") for leaf in leaves for place in range(draw(st.integers(1, 3)))]
+    rows: dict[Spot, WorldRow] = {}
+    for spot in spots:
+        flags = (*marked, *others) if spot[0] in markable else others
+        refers: dict[int, Spot] = {}
+        for key in graph.of(spot[0]):
+            above = [None, *(one for one in spots if one[0] in graph.leaves(key.parent))]
+            chosen = draw(st.sampled_from(above))
+            if chosen is not None:
+                refers[key.oid] = chosen
+        rows[spot] = WorldRow(draw(st.sampled_from(flags)), refers)
+    if not with_obstacles:
+        return World(graph, rows)
+    following = [key.oid for key in graph.keys if key.takes_along]
+    return World(
+        graph,
+        rows,
+        draw(_few(spots)),
+        draw(_few(leaves)),
+        draw(_few(following)),
+    )
+
+
+def _few(of: Sequence[T]) -> st.SearchStrategy[frozenset[T]]:
+    return (
+        st.just(frozenset()) | st.frozensets(st.sampled_from(of), max_size=2) if of else st.just(frozenset())
+    )
