@@ -5,7 +5,7 @@ A ctid names one version of a row: whoever changes the row meanwhile makes anoth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -56,7 +56,7 @@ class Flagging:
 class SweepStatements:
     """Composes for one graph of foreign keys; `flagging` is by the oid of a leaf or root."""
 
-    def __init__(self, graph: ForeignKeys, flagging: dict[int, Flagging]) -> None:
+    def __init__(self, graph: ForeignKeys, flagging: Mapping[int, Flagging]) -> None:
         self._graph = graph
         self._flagging = flagging
         self._composed: dict[tuple[object, ...], bytes] = {}

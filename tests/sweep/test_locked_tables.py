@@ -11,7 +11,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.model import SweepProgress
-from pgwatch_tests.sweep.rows import RowSweep
+from pgwatch_tests.sweep.survey import Surveyor
 from tests.sessions import Connect, Database, RunningStatement, blocked
 from tests.sweep.bookings import (
     REQUEST,
@@ -139,13 +139,13 @@ def test_what_couldnt_be_searched_counts_as_real(
     # Until it was tried to look at it; when its rows are come across, it is free.
     locker = connect()
     locker.execute("LOCK TABLE people")
-    graph = RowSweep._graph
+    graph = Surveyor._graph
 
-    def after_the_search(sweep: RowSweep) -> object:
+    def after_the_search(surveyor: Surveyor) -> object:
         locker.rollback()
-        return graph(sweep)
+        return graph(surveyor)
 
-    monkeypatch.setattr(RowSweep, "_graph", after_the_search)
+    monkeypatch.setattr(Surveyor, "_graph", after_the_search)
 
     report = swept(database.dsn)
 

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.model import SweepProgress
-from pgwatch_tests.sweep.rows import RowSweep
+from pgwatch_tests.sweep.survey import Surveyor
 from tests.sessions import Connect, Database
 from tests.sweep.bookings import REQUEST, count, details, kept, marked_users, swept
 
@@ -144,14 +144,14 @@ def test_an_index_that_cant_be_made(
 ) -> None:
     monkeypatch.setattr("pgwatch_tests.sweep.temporary_index._PATIENCE_S", 0.1)
     writer = connect()
-    graph = RowSweep._graph
+    graph = Surveyor._graph
 
-    def then_write(sweep: RowSweep) -> ForeignKeys:
-        found = graph(sweep)
+    def then_write(surveyor: Surveyor) -> ForeignKeys:
+        found = graph(surveyor)
         writer.execute("UPDATE bookings SET note = note WHERE user_id = 1")
         return found
 
-    monkeypatch.setattr(RowSweep, "_graph", then_write)
+    monkeypatch.setattr(Surveyor, "_graph", then_write)
 
     report = swept(database.dsn, WITH_INDEXES)
 

@@ -1,0 +1,183 @@
+"""What a sweep reads before it deletes, and between its passes: marked rows, and what refers to what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from psycopg import pq
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Settings
+from pgwatch_tests.leaks.compose import Statements
+from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
+from pgwatch_tests.leaks.ignore import Ignores
+from pgwatch_tests.leaks.markers import markers
+from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.leaks.obstacles import Obstacles
+from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.sweep.clusters import SWEPT
+from pgwatch_tests.sweep.flagging import Flags
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.leases import held_numbers
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.seeds import Seed, SeedReader, Seeds
+from pgwatch_tests.sweep.statements import Flagging
+
+_MATERIALIZED = KINDS["m"]
+_NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    has_commit_timestamps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was read."""
+
+    graph: ForeignKeys
+    flagging: Mapping[int, Flagging]
+    """By leaf or root."""
+    marked: Sequence[Table]
+    """The tables in which there are marked rows."""
+    unmarked: Sequence[Table]
+    """Those in which there were none."""
+    seeds: Seeds
+    """The marked rows that are asked for."""
+    counts: Mapping[int, int]
+    """How many marked rows there are, by leaf, also of those that aren't."""
+    ignored: Collection[int]
+    """The leaves that the settings leave out."""
+    not_checked: tuple[Skipped, ...]
+    """What couldn't be searched for marked rows."""
+
+    @property
+    def bearing(self) -> frozenset[int]:
+        """The leaves of tables in which there are marked rows."""
+        tops = {self.graph.relations[leaf].top for leaf in self.counts}
+        return frozenset(leaf for top in tops for leaf in self.graph.leaves(top))
+
+    @property
+    def unread(self) -> dict[int, str]:
+        """The leaves of tables that couldn't be searched, and why."""
+        why = {(one.schema, one.table): one.reason for one in self.not_checked}
+        return {
+            leaf: why[name]
+            for relation in self.graph.relations.values()
+            if (name := (shown(relation.schema), shown(relation.name))) in why
+            for leaf in self.graph.leaves(relation.oid)
+        }
+
+
+class Surveyor:
+    """Reads over the connection of a sweep. Its methods raise what ScanSession.running does."""
+
+    def __init__(self, session: ScanSession, settings: Settings, request: SweepRequest) -> None:
+        """Raises ConfigurationError for markers that aren't any, besides."""
+        self._session = session
+        self._settings = settings
+        self._request = request
+        self._escaping = pq.Escaping(session.connection.pgconn)
+        obstacles = Obstacles(session, settings)
+        usable = obstacles.usable(markers(settings.markers), self._escaping)
+        self._statements = Statements(self._escaping, usable)
+        self._reader = SeedReader(session, self._escaping, self._statements, obstacles)
+
+    def survey(self, role: str) -> Survey:
+        """What there is, for `role`."""
+        ignores = Ignores(self._settings.ignore)
+        with self._session.running():
+            discovery = discover(self._session.connection, role, ignores)
+        tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
+        marked, skipped = self._reader.marked_tables(tables)
+        graph = self._graph()
+        flagging = self._flagging(graph, marked)
+        # What was made since they were read isn't in the graph.
+        marked = [table for table in marked if table.oid in flagging]
+        seeds, more_skipped = self._seeds(marked, flagging)
+        return Survey(
+            graph=graph,
+            flagging=flagging,
+            marked=marked,
+            unmarked=[table for table in tables if table not in marked],
+            seeds=_asked_for(seeds),
+            counts=seeds.counts,
+            ignored=_ignored(graph, ignores),
+            not_checked=(*discovery.skipped, *skipped, *more_skipped),
+        )
+
+    def again(self, survey: Survey, *, everywhere: bool = False) -> tuple[Seeds, list[Skipped]]:
+        """The marked rows that are asked for as they are now, and what couldn't be read.
+
+        `everywhere`: also those in tables where there was none.
+        """
+        marked, flagging = survey.marked, survey.flagging
+        if everywhere:
+            more = self._reader.marked_tables(survey.unmarked)[0]
+            marked = [*marked, *(table for table in more if table.oid in survey.graph.relations)]
+            flagging = self._flagging(survey.graph, marked)
+        seeds, skipped = self._seeds(marked, flagging)
+        return _asked_for(seeds), skipped
+
+    def _graph(self) -> ForeignKeys:
+        relations = self._session.fetch(queries.load("sweep_relations").encode(), Relation)
+        keys = self._session.fetch(queries.load("sweep_foreign_keys").encode(), ForeignKey)
+        return ForeignKeys(relations, keys)
+
+    def _flagging(self, graph: ForeignKeys, marked: Iterable[Table]) -> dict[int, Flagging]:
+        [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)
+        flags = Flags(
+            self._escaping,
+            self._statements,
+            self._request,
+            server.has_commit_timestamps,
+            held_numbers(self._session),
+        )
+        by_top = {table.oid: table for table in marked}
+        found: dict[int, Flagging] = {}
+        for relation in graph.relations.values():
+            table = by_top.get(relation.top)
+            flagging = (
+                flags.of_others(relation.created_at)
+                if table is None
+                else flags.of_marked(table, relation.created_at)
+            )
+            if flagging is not None:
+                found[relation.oid] = flagging
+        return found
+
+    def _seeds(
+        self, marked: Iterable[Table], flagging: Mapping[int, Flagging]
+    ) -> tuple[Seeds, list[Skipped]]:
+        """The marked rows, also those that aren't asked for."""
+        rows: dict[int, dict[str, Seed]] = {}
+        skipped: list[Skipped] = []
+        for table in marked:
+            skipped.extend(self._reader.read(table, flagging[table.oid], rows))
+        if rows.keys() - flagging.keys():
+            skipped.append(_NEW_PARTITIONS)
+        return Seeds({leaf: rows[leaf] for leaf in rows.keys() & flagging.keys()}), skipped
+
+
+def with_graph(survey: Survey, graph: ForeignKeys) -> Survey:
+    """The same, where something is indexed now."""
+    return replace(survey, graph=graph)
+
+
+def _asked_for(seeds: Seeds) -> Seeds:
+    asked = {
+        leaf: {tid: seed for tid, seed in found.items() if seed.flags & SWEPT}
+        for leaf, found in seeds.rows.items()
+    }
+    return Seeds({leaf: rows for leaf, rows in asked.items() if rows})
+
+
+def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:
+    return {
+        leaf
+        for relation in graph.relations.values()
+        if not relation.ancestors and ignores.ignored(shown(relation.schema), shown(relation.name), "")
+        for leaf in graph.leaves(relation.oid)
+    }
