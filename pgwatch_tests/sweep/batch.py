@@ -17,6 +17,8 @@ from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.seeds import Seed
 
+RefusedRows = Mapping[int, Mapping[str, Refusal]]
+"""Rows that can't go, by leaf and tid, and why."""
 SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
 """Marked rows, by leaf and tid."""
 
@@ -54,17 +56,18 @@ class Batches:
         self._rows = rows
         self._rules = rules
 
-    def look(self, seeds: SeedsByLeaf) -> BatchOutcome:
+    def look(self, seeds: SeedsByLeaf, refused: RefusedRows) -> BatchOutcome:
         """Judges the clusters of some seeds as they are just now, without locks."""
         begun = time.monotonic()
         clusters, vanished = self._grown(seeds, "nothing")
+        _refuse(clusters, refused)
         return self._outcome(clusters, clusters.judged(), vanished, begun)
 
-    def sweep(self, seeds: SeedsByLeaf, refused: Mapping[int, Mapping[str, Refusal]]) -> BatchOutcome:
+    def sweep(self, seeds: SeedsByLeaf, refused: RefusedRows) -> BatchOutcome:
         """Deletes the clusters of some seeds that may go, in one transaction.
 
-        `refused` are rows, by leaf and tid, that can't be deleted, as was seen before. Raises
-        DeleteFailedError; what couldn't be deleted though the server didn't mind is refused then.
+        `refused` are rows that can't be deleted, as was seen before. Raises DeleteFailedError; what couldn't
+        be deleted though the server didn't mind is refused then.
         """
         # To lock a row costs as much as to delete it. Where nothing can come to refer to it, that only
         # matters if somebody else works on it, which DELETE runs into as well.
@@ -85,7 +88,7 @@ class Batches:
     def _attempt(
         self,
         seeds: SeedsByLeaf,
-        refused: Mapping[int, Mapping[str, Refusal]],
+        refused: RefusedRows,
         lock: Lock,
         *,
         is_last: bool = False,
@@ -97,9 +100,7 @@ class Batches:
         begun = time.monotonic()
         with self._transaction():
             clusters, vanished = self._grown(seeds, lock)
-            for leaf, rows in refused.items():
-                for tid, refusal in rows.items():
-                    clusters.block(leaf, tid, refusal)
+            _refuse(clusters, refused)
             judged = clusters.judged()
             survivors = self._delete(judged)
             if not survivors:
@@ -181,7 +182,11 @@ class Batches:
                     self._session.execute(b"ROLLBACK")
 
 
-def _with(
-    refused: Mapping[int, Mapping[str, Refusal]], more: Mapping[int, Mapping[str, Refusal]]
-) -> dict[int, dict[str, Refusal]]:
+def _with(refused: RefusedRows, more: RefusedRows) -> dict[int, dict[str, Refusal]]:
     return {leaf: {**refused.get(leaf, {}), **more.get(leaf, {})} for leaf in {*refused, *more}}
+
+
+def _refuse(clusters: Clusters, refused: RefusedRows) -> None:
+    for leaf, rows in refused.items():
+        for tid, refusal in rows.items():
+            clusters.block(leaf, tid, refusal)

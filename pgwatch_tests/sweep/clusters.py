@@ -46,6 +46,7 @@ _URGENCY: Sequence[KeptReason] = (
     "too_young",
     "changed",
     "locked",
+    "interrupted",
 )
 _OF_OTHERS = Refusal("shared_with_real_data", "rows of another run or test refer to it")
 LOCKED = Refusal("locked", "somebody else works on it")
@@ -133,6 +134,8 @@ class Judged:
     """Those that stay."""
     clusters: int
     """How many may go."""
+    real: frozenset[int]
+    """The leaves with real rows, because of which some stay."""
 
 
 class Clusters:
@@ -151,6 +154,7 @@ class Clusters:
         self._seeds: set[int] = set()
         self._held: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
+        self._real: set[int] = set()
         self._pending: defaultdict[int, list[int]] = defaultdict(list)
         self._rank = {
             leaf: rank for rank, together in enumerate(reversed(rules.graph.order)) for leaf in together
@@ -193,7 +197,7 @@ class Clusters:
                 marked[leaf] = bearing
                 dependent[leaf] = len(tids) - bearing
         roots = sum(map(eq, self._up, range(len(self._up))))
-        return Judged(going, +marked, +dependent, kept, roots - len(why))
+        return Judged(going, +marked, +dependent, kept, roots - len(why), frozenset(self._real))
 
     def _reasons(self) -> dict[int, Refusal]:
         """Why clusters, by their root, stay."""
@@ -298,6 +302,7 @@ class Clusters:
                 only_marked = key.on_delete != "c" and child_leaf in self._rules.bearing
             if only_marked and not flags & MARKED:
                 self._block(nodes[place], self._shared(child_leaf))
+                self._real.add(child_leaf)
             elif (node := known.get(tid)) is not None:
                 self._join(nodes[place], node)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -17,6 +17,7 @@ from pgwatch_tests.sweep.clusters import LOCKED, Judged, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.seeds import Seed, Seeds
+from pgwatch_tests.sweep.witnesses import HELD_BACK, candidates, needed
 
 Part = Sequence[tuple[int, str, Seed]]
 """Some marked rows: leaf and tid."""
@@ -47,7 +48,10 @@ class Tally:
     clusters: int = 0
     vanished: int = 0
     longest_s: float = 0.0
-    _staying: dict[int, set[str]] = field(default_factory=dict)
+    real: set[int] = field(default_factory=set)
+    """The leaves with real rows, because of which some stay."""
+    staying: dict[int, set[str]] = field(default_factory=dict)
+    """The rows that stay, as far as they were named."""
 
     @property
     def rows(self) -> int:
@@ -66,18 +70,20 @@ class Tally:
         self.dependent.update(judged.dependent)
         self._keep(judged)
         self.clusters += judged.clusters
+        self.real |= judged.real
         self.vanished += outcome.vanished
         self.longest_s = max(self.longest_s, outcome.duration_s)
 
     def keep(self, judged: Judged, refusal: Refusal) -> None:
         """Counts what would have gone, but for something that came in between."""
         self._keep(judged)
+        self.real |= judged.real
         for leaf, tids in judged.going.items():
             self.keep_rows(leaf, refusal, tids)
 
     def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[str]) -> None:
         """Counts rows that stay, each once: a cluster that stays may be come upon from several sides."""
-        before = self._staying.setdefault(leaf, set())
+        before = self.staying.setdefault(leaf, set())
         news = {*tids} - before
         before |= news
         if news:
@@ -85,17 +91,22 @@ class Tally:
 
     def _keep(self, judged: Judged) -> None:
         for (leaf, refusal), tids in judged.kept.items():
-            self.keep_rows(leaf, refusal, tids)
+            if refusal != HELD_BACK:
+                self.keep_rows(leaf, refusal, tids)
 
 
 class Execution:
-    """One pass over marked rows. Its methods raise what ScanSession.running does."""
+    """One pass over marked rows. Its methods raise what ScanSession.running does.
+
+    `counts` are the marked rows of each leaf, also those that aren't asked for.
+    """
 
     def __init__(
         self,
         session: ScanSession,
         rows: DatabaseRows,
         rules: Rules,
+        counts: Mapping[int, int],
         clusters_at_once: int,
         stopped: Callable[[], bool],
         told: Told,
@@ -103,10 +114,12 @@ class Execution:
         self._session = session
         self._rows = rows
         self._rules = rules
-        self._most = clusters_at_once
+        self._counts = counts
+        self._most = max(1, clusters_at_once)
         self._stopped = stopped
         self._told = told
         self._seen: dict[int, set[str]] = {leaf: set() for leaf in rules.bearing}
+        self._held_back: dict[int, dict[str, Refusal]] = {}
         self._failures: Counter[frozenset[int]] = Counter()
         """How often in a row tables wouldn't let rows go."""
         self._waits: Counter[frozenset[int]] = Counter()
@@ -129,8 +142,11 @@ class Execution:
         size: int,
     ) -> Tally:
         done = 0
+        held_back = candidates(self._rules, seeds, self._counts)
+        for leaf, tid in held_back.values():
+            self._held_back[leaf] = {tid: HELD_BACK}
         for leaf in self._parents_first(seeds):
-            waiting = list(seeds.rows[leaf].items())
+            waiting = [one for one in seeds.rows[leaf].items() if one[0] not in self._held_back.get(leaf, ())]
             place = 0
             while place < len(waiting):
                 if self._stopped():
@@ -149,7 +165,32 @@ class Execution:
                         size = next_size((size, duration_s))
                 self._told(done + place, self.tally.rows)
             done += len(waiting)
+        self._release(seeds, held_back, work)
+        self._told(sum(seeds.counts.values()), self.tally.rows)
         return self.tally
+
+    def _release(
+        self, seeds: Seeds, held_back: Mapping[int, tuple[int, str]], work: Callable[[Part], float]
+    ) -> None:
+        """Lets what was held back go as well, unless it is the last that tells real rows from test data."""
+        part = [
+            (leaf, tid, seeds.rows[leaf][tid])
+            for leaf, tid in held_back.values()
+            if tid not in self._seen[leaf]
+        ]
+        if not part:
+            return
+        if self._stopped():
+            for leaf, tid, _ in part:
+                self._interrupted(leaf, [tid])
+            return
+        try:
+            real = self.tally.real | self._batches().look(_by_leaf(part), {}).judged.real
+        except psycopg.Error:
+            # What they would take along can't be told: it is tried when they are.
+            real = self.tally.real
+        self._held_back = needed(self._rules, held_back, real, self.tally.staying, seeds)
+        work(part)
 
     def _parents_first(self, seeds: Seeds) -> list[int]:
         rank = {leaf: rank for rank, leaves in enumerate(self._rules.graph.order) for leaf in leaves}
@@ -166,10 +207,10 @@ class Execution:
             self.tally.kept[leaf, Refusal("interrupted", "")] += left
 
     def _look(self, batch: Part) -> float:
-        return self._work(batch, lambda part: self._batches().look(_by_leaf(part)))
+        return self._work(batch, lambda part: self._batches().look(_by_leaf(part), self._held_back))
 
     def _sweep(self, batch: Part) -> float:
-        return self._work(batch, lambda part: self._batches().sweep(_by_leaf(part), {}))
+        return self._work(batch, lambda part: self._batches().sweep(_by_leaf(part), self._held_back))
 
     def _batches(self) -> Batches:
         return Batches(self._session, self._rows, self._rules)
@@ -199,8 +240,12 @@ class Execution:
                 del self._failures[leaves]
 
     def _remember(self, outcome: BatchOutcome) -> None:
+        later: dict[int, set[str]] = {}
+        for (leaf, refusal), kept in outcome.judged.kept.items():
+            if refusal == HELD_BACK:
+                later[leaf] = set(kept)
         for leaf, tids in outcome.seen.items():
-            self._seen[leaf].update(tids)
+            self._seen[leaf].update(tids - later.get(leaf, set()))
 
     def _after(self, part: Part, error: psycopg.Error, leaves: frozenset[int]) -> Sequence[Part]:
         """What to try again after nothing was done; what is hopeless is counted as kept."""
@@ -222,7 +267,7 @@ class Execution:
 
     def _give_up(self, part: Part, refusal: Refusal) -> None:
         try:
-            outcome = self._batches().look(_by_leaf(part))
+            outcome = self._batches().look(_by_leaf(part), self._held_back)
         except psycopg.Error:
             # Then what hangs on it can't be counted either.
             for leaf, tid, _ in part:

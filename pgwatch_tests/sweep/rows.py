@@ -84,7 +84,7 @@ class RowSweep:
         rows = DatabaseRows(self._session, SweepStatements(survey.graph, survey.flagging))
         rules = Rules.of(survey.graph, survey.bearing, refused.tables, refused.keys, refused.unseen)
         if self._request.dry_run or self._request.max_rows is not None:
-            planned = self._pass(rows, rules, survey.seeds).look(survey.seeds)
+            planned = self._pass(rows, rules, survey, survey.seeds).look(survey.seeds)
             if self._request.dry_run:
                 return SweptRows(
                     rows_by_table(survey.graph, [planned]),
@@ -107,7 +107,7 @@ class RowSweep:
     def _passes(self, survey: Survey, rows: DatabaseRows, rules: Rules) -> SweptRows:
         """Deletes, and once more what is there again, or was changed while it was looked at."""
         graph = survey.graph
-        passes = [self._pass(rows, rules, survey.seeds)]
+        passes = [self._pass(rows, rules, survey, survey.seeds)]
         more_skipped: list[Skipped] = []
         new: tuple[Kept, ...] = ()
         error = ""
@@ -115,7 +115,7 @@ class RowSweep:
             first = passes[0].sweep(survey.seeds)
             if (_with_triggers(graph, first) or first.vanished) and not self._stopped():
                 again, more_skipped = self._surveyor.again(survey)
-                passes.append(self._pass(rows, rules, again))
+                passes.append(self._pass(rows, rules, survey, again))
                 new = self._new(survey, again, (first, passes[1].sweep(again)))
         except (ConnectionLostError, psycopg.Error) as failure:
             if not any(one.tally.rows for one in passes):
@@ -133,13 +133,17 @@ class RowSweep:
             error=error,
         )
 
-    def _pass(self, rows: DatabaseRows, rules: Rules, seeds: Seeds) -> Execution:
+    def _pass(self, rows: DatabaseRows, rules: Rules, survey: Survey, seeds: Seeds) -> Execution:
         total = max(1, sum(seeds.counts.values()))
 
         def told(done: int, rows_done: int) -> None:
             self._told(SweepProgress(done, total, rows_done, done / total))
 
-        return Execution(self._session, rows, rules, self._request.clusters_at_once, self._stopped, told)
+        others = {leaf: rows - len(survey.seeds.rows.get(leaf, ())) for leaf, rows in survey.counts.items()}
+        counts = {leaf: others.get(leaf, 0) + len(seeds.rows.get(leaf, ())) for leaf in rules.bearing}
+        return Execution(
+            self._session, rows, rules, counts, self._request.clusters_at_once, self._stopped, told
+        )
 
     def _new(self, survey: Survey, before: Seeds, tallies: tuple[Tally, Tally]) -> tuple[Kept, ...]:
         """What there is after two passes that wasn't there before the second: of triggers, or changed since.

@@ -33,6 +33,50 @@ def test_one_marked_user_whose_naive_closure_holds_a_thousand_real_rows(
     assert not report.complete
 
 
+def test_real_rows_of_another_table_stay_real_once_the_marked_ones_beside_them_are_gone(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text);"
+        "CREATE TABLE bookings (id int PRIMARY KEY, user_id int REFERENCES users, reference text)"
+    )
+    owner.execute("INSERT INTO users SELECT n, %s FROM generate_series(1, 5) AS n", [mail()])
+    owner.execute("INSERT INTO bookings SELECT n, n, %s FROM generate_series(1, 5) AS n", [mail("b")])
+    owner.execute("INSERT INTO bookings SELECT n, 1, 'real' FROM generate_series(101, 1100) AS n")
+    owner.execute("DELETE FROM bookings WHERE id = 1")
+
+    report = swept_thoroughly(database.dsn)
+
+    # One marked booking stays, to tell the next sweep that the others are real.
+    assert deleted(report) == {"users": (3, 0), "bookings": (3, 0)}
+    assert kept(report) == {("users", "shared_with_real_data"): 2, ("bookings", "shared_with_real_data"): 1}
+    [detail] = {one.detail for one in report.kept if "last marked row of public.bookings" in one.detail}
+    assert "real rows there would pass for test data" in detail
+    assert len(ids(owner, "bookings")) == 1001
+
+    owner.execute("UPDATE bookings SET user_id = NULL WHERE id > 100")
+
+    assert deleted(swept_thoroughly(database.dsn)) == {"users": (2, 0), "bookings": (1, 0)}
+    assert len(ids(owner, "bookings")) == 1000
+
+
+def test_a_marked_row_that_stays_anyway_is_witness_enough(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text);"
+        "CREATE TABLE bookings (id int PRIMARY KEY, user_id int REFERENCES users, reference text)"
+    )
+    owner.execute("INSERT INTO users SELECT n, %s FROM generate_series(1, 5) AS n", [mail()])
+    owner.execute("INSERT INTO bookings SELECT n, n, %s FROM generate_series(1, 5) AS n", [mail("b")])
+    owner.execute("INSERT INTO bookings VALUES (101, 1, 'real')")
+
+    report = swept_thoroughly(database.dsn)
+
+    assert deleted(report) == {"users": (4, 0), "bookings": (4, 0)}
+    assert ids(owner, "bookings") == [1, 101]
+
+
 def test_a_table_whose_markers_could_not_be_counted_is_left_alone(
     database: Database, owner: Connection[TupleRow]
 ) -> None:
