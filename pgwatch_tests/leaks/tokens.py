@@ -22,6 +22,8 @@ TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
 """When, and for which test: a regular expression, PostgreSQL's and Python's. Its first group tells."""
 RUN_TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?([_-]r[0-9a-f]{8})?)(?![0-9A-Za-z])"
 """The same with the run, and once more the first group tells."""
+RUN_ID = r"[_-]1[0-9]{12}(?:[_-]t[0-9a-f]{8})?[_-]r([0-9a-f]{8})(?![0-9A-Za-z])"
+"""Only one with a run; its first group is the run's id."""
 _PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?(?:[_-]r([0-9a-f]{8}))?", re.IGNORECASE)
 
 

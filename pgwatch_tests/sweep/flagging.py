@@ -7,6 +7,7 @@ and its own for now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -15,12 +16,12 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests.leaks.attribute import token
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table
+from pgwatch_tests.leaks.tokens import RUN_ID
 from pgwatch_tests.sweep.clusters import AGELESS, ALIVE, FUTURE, MARKED, SWEPT, YOUNG
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.statements import Flagging
 
 _STAMP = "[_-](1[0-9]{12})(?![0-9A-Za-z])"
-_RUN = "[_-]1[0-9]{12}(?:[_-]t[0-9a-f]{8})?[_-]r([0-9a-f]{8})(?![0-9A-Za-z])"
 _NOW_MS = b"(extract(epoch FROM statement_timestamp()) * 1000)::float8"
 # Two machines' clocks may be so far apart without anybody being wrong.
 _CLOCKS_APART_MS = 60_000
@@ -100,7 +101,7 @@ class Flags:
         """Whether a marked value has the token of the test, and that of the run, that are asked for."""
         wanted = [
             f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
-            _RUN.replace("([0-9a-f]{8})", self.request.run) if self.request.run else "",
+            RUN_ID.replace("([0-9a-f]{8})", re.escape(self.request.run)) if self.request.run else "",
         ]
         conditions = [b"one ~* %b" % self._literal(pattern) for pattern in wanted if pattern]
         if not conditions:
@@ -113,7 +114,7 @@ class Flags:
         return (
             b"EXISTS (SELECT FROM unnest(v) AS one, regexp_matches(one, %b, 'gi') AS run "
             b"""WHERE hashtext(('run:' || lower(run[1])) COLLATE "C") = ANY ('{%b}'::int[]))"""
-        ) % (self._literal(_RUN), ",".join(map(str, sorted(self.live_runs))).encode())
+        ) % (self._literal(RUN_ID), ",".join(map(str, sorted(self.live_runs))).encode())
 
     def _literal(self, text: str) -> bytes:
         return bytes(self.escaping.escape_literal(text.encode()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests import durations
@@ -12,6 +13,7 @@ from pgwatch_tests.sweep.model import KeptReason
 
 # To check one deleted row against a child without an index, the server reads all of it: 0.29 s for a million.
 _S_A_ROW_READ = 0.29e-6
+_PLAIN = re.compile("[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,10 @@ def name_of(relation: Relation) -> str:
 def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     """The statement that makes the index which a foreign key lacks."""
     child = graph.relations[key.child]
-    columns = ", ".join(_quoted(column) for column in key.child_columns)
+    columns = ", ".join(_as_identifier(column) for column in key.child_columns)
     # On a root, an index can't be made so.
     how = "CREATE INDEX ON" if child.kind == "p" else "CREATE INDEX CONCURRENTLY ON"
-    return f"{how} {_quoted(child.schema)}.{_quoted(child.name)} ({columns})"
+    return f"{how} {_qualified(child)} ({columns})"
 
 
 def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) -> Refusal | None:
@@ -101,8 +103,7 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
         return Refusal("not_checked", f"{name} couldn't be searched for markers: {unread}")
     missing = [privilege for privilege in relation.missing if privilege != "SELECT"]
     if missing:
-        grant = f"GRANT {', '.join(missing)} ON {name} TO {role}"
-        return Refusal("refused", f"no {' and no '.join(missing)} privilege on {name}: {grant}")
+        return Refusal("refused", _lacking(missing, relation, role))
     if relation.rules:
         return Refusal(
             "refused", f"a rule of {name} does something instead of DELETE: {_list(relation.rules)}"
@@ -111,7 +112,7 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
         return Refusal(
             "refused",
             f"{name} has no replica identity, but {shown(relation.publication)} publishes what is deleted: "
-            f"ALTER TABLE {name} REPLICA IDENTITY FULL",
+            f"ALTER TABLE {_qualified(relation)} REPLICA IDENTITY FULL",
         )
     return None
 
@@ -130,11 +131,7 @@ def _of_key(
             if unreadable is not None:
                 return Refusal("not_checked", f"what it would change can't be seen: {unreadable.detail}")
             if "UPDATE" in relation.missing:
-                name = name_of(relation)
-                return Refusal(
-                    "refused",
-                    f"no UPDATE privilege on {name}, which it would change: GRANT UPDATE ON {name} TO {role}",
-                )
+                return Refusal("refused", f"it would be changed: {_lacking(['UPDATE'], relation, role)}")
     if took_s > patience_s:
         return Refusal(
             "no_index",
@@ -145,17 +142,21 @@ def _of_key(
 
 
 def _unreadable(relation: Relation, role: str) -> Refusal | None:
-    name = name_of(relation)
     if not relation.schema_usage:
-        schema = shown(relation.schema)
-        return Refusal(
-            "not_checked", f"no USAGE on schema {schema}: GRANT USAGE ON SCHEMA {schema} TO {role}"
-        )
+        grant = f"GRANT USAGE ON SCHEMA {_as_identifier(relation.schema)} TO {_as_identifier(role)}"
+        return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {grant}")
     if "SELECT" in relation.missing:
-        return Refusal("not_checked", f"no SELECT privilege on {name}: GRANT SELECT ON {name} TO {role}")
+        return Refusal("not_checked", _lacking(["SELECT"], relation, role))
     if relation.row_security:
-        return Refusal("not_checked", f"row-level security on {name}: ALTER ROLE {role} BYPASSRLS")
+        alter = f"ALTER ROLE {_as_identifier(role)} BYPASSRLS"
+        return Refusal("not_checked", f"row-level security on {name_of(relation)}: {alter}")
     return None
+
+
+def _lacking(privileges: Sequence[str], relation: Relation, role: str) -> str:
+    """What is missing, and the statement that would help."""
+    grant = f"GRANT {', '.join(privileges)} ON {_qualified(relation)} TO {_as_identifier(role)}"
+    return f"no {' and no '.join(privileges)} privilege on {name_of(relation)}: {grant}"
 
 
 def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]:
@@ -185,6 +186,13 @@ def _list(names: Collection[str]) -> str:
     return ", ".join(map(shown, names))
 
 
-def _quoted(name: str) -> str:
+def _qualified(relation: Relation) -> str:
+    return f"{_as_identifier(relation.schema)}.{_as_identifier(relation.name)}"
+
+
+def _as_identifier(name: str) -> str:
+    """A name as it stands in a statement that people may copy: quoted where it has to be."""
+    if _PLAIN.fullmatch(name):
+        return name
     doubled = shown(name).replace('"', '""')
     return f'"{doubled}"'
