@@ -240,12 +240,10 @@ class Execution:
                 del self._failures[leaves]
 
     def _remember(self, outcome: BatchOutcome) -> None:
-        later: dict[int, set[str]] = {}
-        for (leaf, refusal), kept in outcome.judged.kept.items():
-            if refusal == HELD_BACK:
-                later[leaf] = set(kept)
+        later = {leaf for leaf, refusal in outcome.judged.kept if refusal == HELD_BACK}
         for leaf, tids in outcome.seen.items():
-            self._seen[leaf].update(tids - later.get(leaf, set()))
+            # From the row that was held back, all of its cluster is come upon again.
+            self._seen[leaf].update(tids - self._held_back.get(leaf, {}).keys() if leaf in later else tids)
 
     def _after(self, part: Part, error: psycopg.Error, leaves: frozenset[int]) -> Sequence[Part]:
         """What to try again after nothing was done; what is hopeless is counted as kept."""
