@@ -10,8 +10,8 @@ import sys
 CODE = """
 import signal, sys, time
 from pgwatch_tests.tui.terminal import end_with_terminal
-if sys.argv[1:] == ["nohup"]:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# Whoever runs the tests under nohup has it ignored already.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] == ["nohup"] else signal.SIG_DFL)
 end_with_terminal()
 print("watching", flush=True)
 time.sleep(60)
