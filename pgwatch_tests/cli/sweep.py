@@ -105,6 +105,8 @@ def command(
         patience_s=patience_s,
         temp_index=temp_index,
     )
+    if not request.sought:
+        raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.sweep_running import run_sweep
     from pgwatch_tests.reports.plain_text import plain

@@ -61,6 +61,18 @@ def test_a_dry_run_is_the_default(sweeps: Sweeps, capsys: pytest.CaptureFixture[
     assert "nothing was changed: add --yes" in out
 
 
+@pytest.mark.parametrize("whose", [("--run", "1a2b3c4d"), ("--test", "t.py::test_a")])
+def test_of_a_run_or_a_test_only_rows_are_swept(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], whose: tuple[str, str]
+) -> None:
+    assert sweep(*whose, "--only", "schemas,prepared") == 2
+    assert "--run and --test need rows in --only" in capsys.readouterr().err
+    assert sweeps.requests == []
+
+    assert sweep(*whose) == 0
+    assert [entry["kinds"] for entry in history(capsys)] == [["rows"]]
+
+
 def test_what_is_asked_for(sweeps: Sweeps) -> None:
     assert sweep("--yes") == 0
     assert (
