@@ -73,6 +73,27 @@ def test_of_a_run_or_a_test_only_rows_are_swept(
     assert [entry["kinds"] for entry in history(capsys)] == [["rows"]]
 
 
+def test_nothing_is_swept_if_the_report_could_not_be_written(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert sweep("--yes", "-o", str(tmp_path / "missing" / "report.txt")) == 2
+    assert "report.txt: No such file or directory" in capsys.readouterr().err
+    assert sweeps.requests == []
+
+    assert sweep("--yes", "-o", str(tmp_path / "report.txt")) == 0
+    assert "nothing removed" in (tmp_path / "report.txt").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_says_that_max_rows_forbids_it(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None:
+    sweeps.default = replace(NOTHING, planned=ROWS)
+    rows = sum(table.total for table in ROWS)
+
+    assert sweep("--max-rows", str(rows)) == 0
+    assert "--max-rows" not in capsys.readouterr().err
+    assert sweep("--max-rows", str(rows - 1)) == 0
+    assert f"{rows} rows would go, and --max-rows allows {rows - 1}" in capsys.readouterr().err
+
+
 def test_what_is_asked_for(sweeps: Sweeps) -> None:
     assert sweep("--yes") == 0
     assert (
