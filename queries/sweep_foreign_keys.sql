@@ -20,6 +20,13 @@ SELECT pg_constraint.oid::bigint AS oid,
            FROM pg_catalog.pg_index
            WHERE indrelid = conrelid
                AND indisvalid
+               -- Made while rows of the table were being changed in place, it serves only transactions from
+               -- which on nothing older is open (src/backend/access/heap/README.HOT).
+               AND (
+                   NOT indcheckxmin
+                   OR pg_catalog.age(pg_index.xmin)
+                       > pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid)
+               )
                -- A partial index serves if all it leaves out are rows that refer to nothing.
                AND (indpred IS NULL OR pg_catalog.pg_get_expr(indpred, indrelid) ~ '^\((\S+) IS NOT NULL\)$')
                AND indkey[0] = ANY (conkey)

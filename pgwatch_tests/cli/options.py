@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -121,6 +123,16 @@ def settings(flags: Flags) -> Settings:
 def narrate(line: str) -> None:
     """One line for the person at the terminal: stderr, since stdout is data."""
     click.echo(f"pgwatch-tests: {line}", err=True)
+
+
+def check_output(output: Path | None) -> None:
+    """Raises ConfigurationError if `emit` couldn't make that file: for who changes something before it."""
+    if output is None or output.exists():  # what exists, click has looked at
+        return
+    if not output.parent.is_dir():
+        raise ConfigurationError(f"cannot write {output}: {os.strerror(errno.ENOENT)}")
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"cannot write {output}: {os.strerror(errno.EACCES)}")
 
 
 def emit(text: str, output: Path | None) -> None:

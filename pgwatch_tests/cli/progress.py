@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import threading
 import time
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _QUIET_S = 1.0
 _LINE_EVERY_S = 10.0
+_BAR = "%(label)s  [%(bar)s]  %(info)s"
+_WIDEST, _NARROWEST = 36, 6
 
 
 class Progress:
@@ -45,6 +49,7 @@ class Progress:
         self._shown = self._over = False
         self._done = self._total = 0
         self._bar: ProgressBar[int] | None = None
+        self._beside = ""
         self._last_line = float("-inf")
         self._began = time.monotonic()
 
@@ -95,16 +100,30 @@ class Progress:
                     length=self._total,
                     label=self._label,
                     show_eta=False,
-                    show_pos=True,
-                    item_show_func=lambda _: self._words(),
+                    show_pos=self._note is None,
+                    item_show_func=lambda _: self._beside,
                     file=sys.stderr,
+                    bar_template=_BAR,
                 )
+            self._fit(self._bar)
             self._bar.update(self._done - self._bar.pos)
             self._bar.render_progress()
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
             line, words = self._line(self._done, self._total), self._words()
             options.narrate(f"{line}, {words}" if words else line)
+
+    def _fit(self, bar: ProgressBar[int]) -> None:
+        """Gives the bar what the words leave of the line: what wraps isn't overwritten by what comes next."""
+        position = f"{self._total}/{self._total}" if self._note is None else "100%"
+        beside = _BAR % {"label": self._label, "bar": "", "info": f"{position}  "}
+        self._beside = self._words()
+        # Without the last column: some terminals wrap once that is written.
+        room = _columns() - 1 - len(beside) - len(self._beside)
+        bar.width = max(_NARROWEST, min(_WIDEST, room))
+        if room < _NARROWEST:
+            kept = max(len(self._beside) - (_NARROWEST - room) - 1, 0)
+            self._beside = f"{self._beside[:kept]}…"
 
     def _words(self) -> str:
         """`1,200 rows, 400 rows/s, about 12 s left`: what there is of it."""
@@ -117,3 +136,11 @@ class Progress:
             return ""
         left_s = (time.monotonic() - self._began) * (1 - share) / share
         return f"about {durations.in_words(left_s)} left"
+
+
+def _columns() -> int:
+    """The width of the terminal that stderr is, also where stdout is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return shutil.get_terminal_size().columns

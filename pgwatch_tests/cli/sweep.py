@@ -105,6 +105,9 @@ def command(
         patience_s=patience_s,
         temp_index=temp_index,
     )
+    if not request.sought:
+        raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
+    options.check_output(output)
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.sweep_running import run_sweep
     from pgwatch_tests.reports.plain_text import plain
@@ -113,6 +116,11 @@ def command(
     if sweeps is not None:
         options.emit(sweep_formats.rendered(form, sweeps), output)
     for report in _reports(sweeps)[0]:
+        if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
+            options.narrate(
+                f"with --yes nothing would be done in {plain(report.database)}: {report.planned_rows} rows "
+                f"would go, and --max-rows allows {max_rows}"
+            )
         if report.error:
             options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
     ctx.exit(_exit_code(sweeps, signal_code, fail))

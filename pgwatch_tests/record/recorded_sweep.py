@@ -84,7 +84,7 @@ class Recorder:
             server=address(dsn),
             database=database_name(dsn) or role(dsn),  # libpq's own default
             dry_run=request.dry_run,
-            kinds=request.kinds,
+            kinds=request.sought,
             markers=tuple(marker.name for marker in self._settings.markers),
             min_age_s=request.min_age_s,
             result="done",

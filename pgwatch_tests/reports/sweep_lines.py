@@ -64,6 +64,8 @@ def _kept(kept: Kept) -> str:
 
 def _orphan(orphan: Orphan, dry_run: bool) -> str:
     age = "" if orphan.age_s is None else f", {durations.in_words(orphan.age_s)} old"
+    # Of what is too young the detail may be just that.
+    age = "" if age == f", {orphan.detail}" else age
     detail = f", {plain(orphan.detail)}" if orphan.detail else ""
     fate = sweep_words.fate(orphan, dry_run)
     return f"{sweep_words.kind(orphan.kind)} {plain(orphan.name)}: {fate}{age}{detail}"

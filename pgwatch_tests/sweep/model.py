@@ -64,6 +64,13 @@ class SweepRequest:
     temp_index: bool = False
     """Make such indexes, and drop them at the end."""
 
+    @property
+    def sought(self) -> tuple[SweepKind, ...]:
+        """Those of `kinds` that are looked for: of a run or a test only rows, since nothing else tells."""
+        if self.run is None and self.test is None:
+            return self.kinds
+        return tuple(kind for kind in self.kinds if kind == "rows")
+
 
 @dataclass(frozen=True, slots=True)
 class TableRows:

@@ -35,11 +35,9 @@ def sweep_orphans(session: ScanSession, settings: Settings, request: SweepReques
     transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
     kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
     """
-    if request.run is not None or request.test is not None:
-        return Found()
     founds = []
     for kind, sweep in _SWEEPS.items():
-        if kind not in request.kinds:
+        if kind not in request.sought:
             continue
         try:
             founds.append(sweep(session, settings, request, stopped))

@@ -72,7 +72,7 @@ class Sweep:
             server_version=version,
             database=identity.database,
             dry_run=self._request.dry_run,
-            kinds=self._request.kinds,
+            kinds=self._request.sought,
             markers=names,
             min_age_s=self._request.min_age_s,
             planned=rows.planned,

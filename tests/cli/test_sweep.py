@@ -61,6 +61,39 @@ def test_a_dry_run_is_the_default(sweeps: Sweeps, capsys: pytest.CaptureFixture[
     assert "nothing was changed: add --yes" in out
 
 
+@pytest.mark.parametrize("whose", [("--run", "1a2b3c4d"), ("--test", "t.py::test_a")])
+def test_of_a_run_or_a_test_only_rows_are_swept(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], whose: tuple[str, str]
+) -> None:
+    assert sweep(*whose, "--only", "schemas,prepared") == 2
+    assert "--run and --test need rows in --only" in capsys.readouterr().err
+    assert sweeps.requests == []
+
+    assert sweep(*whose) == 0
+    assert [entry["kinds"] for entry in history(capsys)] == [["rows"]]
+
+
+def test_nothing_is_swept_if_the_report_could_not_be_written(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert sweep("--yes", "-o", str(tmp_path / "missing" / "report.txt")) == 2
+    assert "report.txt: No such file or directory" in capsys.readouterr().err
+    assert sweeps.requests == []
+
+    assert sweep("--yes", "-o", str(tmp_path / "report.txt")) == 0
+    assert "nothing removed" in (tmp_path / "report.txt").read_text(encoding="utf-8")
+
+
+def test_a_dry_run_says_that_max_rows_forbids_it(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None:
+    sweeps.default = replace(NOTHING, planned=ROWS)
+    rows = sum(table.total for table in ROWS)
+
+    assert sweep("--max-rows", str(rows)) == 0
+    assert "--max-rows" not in capsys.readouterr().err
+    assert sweep("--max-rows", str(rows - 1)) == 0
+    assert f"{rows} rows would go, and --max-rows allows {rows - 1}" in capsys.readouterr().err
+
+
 def test_what_is_asked_for(sweeps: Sweeps) -> None:
     assert sweep("--yes") == 0
     assert (

@@ -73,6 +73,24 @@ def test_the_statement_that_is_told_helps(users: Connection[TupleRow], database:
     assert swept(database.dsn, IMPATIENT).deleted_rows == 2 * USERS
 
 
+def test_an_index_that_waits_for_an_older_transaction(
+    users: Connection[TupleRow], database: Database, connect: Connect
+) -> None:
+    older = connect()
+    older.execute("SELECT pg_current_xact_id()")
+    users.execute("ALTER TABLE bookings SET (fillfactor = 50)")
+    users.execute("VACUUM FULL bookings")
+    users.execute(
+        "UPDATE bookings SET note = 'y'"
+    )  # in place, so that the index can't have the rows of before
+    users.execute("CREATE INDEX ON bookings (user_id)")
+
+    assert kept(swept(database.dsn, IMPATIENT)) == {("users", "no_index"): USERS}
+
+    older.rollback()
+    assert swept(database.dsn, IMPATIENT).deleted_rows == 2 * USERS
+
+
 def test_indexes_for_a_sweep(users: Connection[TupleRow], database: Database) -> None:
     seen: set[str] = set()
 

@@ -41,6 +41,7 @@ def test_only_a_tests_rows(database: Database, shop: Connection[TupleRow]) -> No
 
     report = swept_thoroughly(database.dsn, test=OURS)
 
+    assert report.kinds == ("rows",)
     # A booking of ours goes from another's user. What is longer than a marker bears none.
     assert ids(shop, "users") == [1, 2, 3, 4]
     assert ids(shop, "bookings") == [1, 4, 5]
