@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.tui.sweep_desk import SweepDesk
 
 _ENTRIES = 200
-_ENDED_WITHIN_S = 2.0  # so that the server is told, and the history, before the program is gone
+_ENDED_WITHIN_S = 0.5  # so that the server is told, and the history, before the program is gone
 
 
 class DashboardSweeps:

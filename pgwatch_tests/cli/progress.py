@@ -29,7 +29,8 @@ class Progress:
     """Use as a context manager. `label` stands before the bar; `line` says it in words where there's none.
 
     `share_done` (0 to 1) tells how much of the work is done, if parts of it take longer than others: the
-    time left is shown then. `note` says more in words, such as how fast it goes.
+    time left is shown then. Or `left_s` tells that itself, in seconds, None as long as it can't. `note` says
+    more in words, such as how fast it goes.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Progress:
         line: Callable[[int, int], str],
         share_done: Callable[[], float] | None = None,
         note: Callable[[], str] | None = None,
+        left_s: Callable[[], float | None] | None = None,
     ) -> None:
         self._label = label
         self._line = line
         self._share_done = share_done
         self._note = note
+        self._left_s = self._by_share if left_s is None else left_s
         self._lock = threading.Lock()
         self._timer = threading.Timer(_QUIET_S, self._begin)
         self._timer.daemon = True
@@ -131,11 +134,12 @@ class Progress:
 
     def _left(self) -> str:
         """`about 12 s left`, as long as that can be told."""
+        left_s = self._left_s()
+        return "" if left_s is None else f"about {durations.in_words(left_s)} left"
+
+    def _by_share(self) -> float | None:
         share = self._share_done() if self._share_done is not None else 0.0
-        if not 0 < share < 1:
-            return ""
-        left_s = (time.monotonic() - self._began) * (1 - share) / share
-        return f"about {durations.in_words(left_s)} left"
+        return (time.monotonic() - self._began) * (1 - share) / share if 0 < share < 1 else None
 
 
 def _columns() -> int:

@@ -59,7 +59,8 @@ class _Speed:
         self._pace = SweepPace()
         self._doing, self._done = ("looking", "looked at") if dry_run else ("sweeping", "swept")
         self._where = ""
-        self.shown = Progress(self._doing, self._line, lambda: self._pace.last.share_done, self._note)
+        # The search for marked rows comes before, and says nothing of how long the rest takes.
+        self.shown = Progress(self._doing, self._line, note=self._note, left_s=lambda: self._pace.left_s)
         """The context in which it is shown."""
 
     def begin(self, database: str) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.errors import NotCheckedError, PgwatchError
 from pgwatch_tests.job_settings import JobSetting
 from pgwatch_tests.leaks.count import LeakScan
 from pgwatch_tests.leaks.databases import choose_on_server
+from pgwatch_tests.leaks.databases_model import NotChecked
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.record.recorded_sweep import Origin, Recorder, Sweeping, failed, with_report
@@ -86,6 +87,7 @@ class JobRun:
         self._stopped = False
         self._entries: list[HistoryEntry] = []
         self._exit_code = 0
+        self._not_checked: tuple[NotChecked, ...] = ()
 
     def run(self) -> JobOutcome:
         """Does what the job says. What goes wrong is in the outcome: it is told and recorded, not raised."""
@@ -99,6 +101,7 @@ class JobRun:
                 else:
                     report = self._swept(settings)
                     self._note(recorder, with_report(begun, report), report)
+        self._note_not_checked()
         return JobOutcome(tuple(self._entries), self._exit_code)
 
     def stop(self) -> None:
@@ -136,15 +139,20 @@ class JobRun:
         if not self._job.databases:
             return (self._settings,)
         recorder = self._recorder(self._settings)
-        with self._noting(recorder) as begun:
+        with self._noting(recorder):
             choice = choose_on_server(self._settings, self._job.databases)
-            for one in choice.not_checked:
-                self._note(
-                    recorder, replace(begun, database=one.database, result="failed", reason=one.reason)
-                )
+            self._not_checked = choice.not_checked
             dsn = self._settings.dsn
             return [replace(self._settings, dsn=in_database(dsn, name)) for name in choice.names]
         return ()
+
+    def _note_not_checked(self) -> None:
+        """Last, so that it is what `schedule list` shows of the run."""
+        recorder = self._recorder(self._settings)
+        for one in self._not_checked:
+            begun = recorder.begun(self._request)
+            self._note(recorder, replace(begun, database=one.database, result="failed", reason=one.reason))
+            self._exit_code = self._exit_code or NotCheckedError.exit_code
 
     @contextmanager
     def _noting(self, recorder: Recorder) -> Iterator[HistoryEntry]:

@@ -135,7 +135,7 @@ def _of_key(
     if took_s > patience_s:
         return Refusal(
             "no_index",
-            f"about {durations.in_words(took_s)}, since {name_of(child)} has no index on "
+            f"about {durations.in_words(took_s)}, since {name_of(child)} has no usable index on "
             f"{', '.join(map(shown, key.child_columns))}: {index_statement(graph, key)}, or --temp-index",
         )
     return None

@@ -118,10 +118,11 @@ def test_every_database_that_is_meant(
 
     assert worker.databases == names
     assert [(entry.database, entry.result, entry.reason) for entry in outcome.entries] == [
-        ("no_such", "failed", "no such database"),
         (names[0], "done", ""),
         (names[1], "done", ""),
+        ("no_such", "failed", "no such database"),
     ]
+    assert outcome.exit_code == 4
 
 
 def test_databases_that_cannot_be_listed(configured: Settings) -> None:
