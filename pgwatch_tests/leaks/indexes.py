@@ -14,7 +14,7 @@ from psycopg import errors, pq
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import ConfigurationError, NotCheckedError, PgwatchError, RefusedError
+from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Identity, Table, discover, quoted, shown
 from pgwatch_tests.leaks.ignore import Ignores
@@ -28,7 +28,16 @@ from pgwatch_tests.leaks.index_model import (
     index_name,
     provable,
 )
+from pgwatch_tests.leaks.index_survey import (
+    IndexSurvey,
+    Leaf,
+    PresentIndex,
+    forbidden,
+    leak_index,
+    wanted_leaves,
+)
 from pgwatch_tests.leaks.markers import markers
+from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 
@@ -41,35 +50,6 @@ _CAUTION = 20  # how much longer than estimated it may take
 _PAGE = 8192
 # 'pgwl': whoever makes or drops these indexes in a database holds it.
 _ONE_AT_A_TIME = b"SELECT pg_try_advisory_lock(1885829996) AS ours"
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """A row of queries/leak_index_leaves.sql."""
-
-    root: int
-    oid: int
-    schema: str
-    table: str
-    bytes: int
-    owner: str
-    owned: bool
-    may_create: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Present:
-    """A row of queries/leak_indexes.sql."""
-
-    oid: int
-    table_oid: int
-    schema: str
-    table: str
-    name: str
-    valid: bool
-    bytes: int
-    owner: str
-    owned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +66,6 @@ class _Ours:
 class _Sample:
     rows: int
     marked: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """What is there: tables that hold rows, each with the one that it is counted through, and indexes."""
-
-    leaves: tuple[tuple[_Leaf, Table], ...]
-    present: tuple[LeakIndex, ...]
 
 
 class LeakIndexes:
@@ -146,7 +118,7 @@ class LeakIndexes:
             elif leaf.bytes < smallest_bytes and not tables and not there:
                 small += 1
             else:
-                outcome = _forbidden(leaf) or self._planned(leaf, root, indexed, there)
+                outcome = forbidden(leaf) or self._planned(leaf, root, indexed, there)
                 if isinstance(outcome, PlannedIndex):
                     planned.append(outcome)
                 else:
@@ -202,26 +174,28 @@ class LeakIndexes:
                     self._session.connection, identity.role, Ignores(self._settings.ignore)
                 ).tables
 
-    def _survey(self, tables: Sequence[str]) -> _Survey:
+    def _survey(self, tables: Sequence[str]) -> IndexSurvey:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
         roots = {table.oid: table for table in self._discovered()}
         with _catalogs():
             locked = [row.oid for row in self._session.fetch(queries.load("leak_locked").encode(), _Oid)]
             leaves = self._session.fetch(
-                queries.load("leak_index_leaves").encode(), _Leaf, {"roots": list(roots), "locked": locked}
+                queries.load("leak_index_leaves").encode(), Leaf, {"roots": list(roots), "locked": locked}
             )
-            present = self._session.fetch(queries.load("leak_indexes").encode(), _Present, {"locked": locked})
-        wanted = _wanted([(leaf, roots[leaf.root]) for leaf in leaves], tables)
+            present = self._session.fetch(
+                queries.load("leak_indexes").encode(), PresentIndex, {"locked": locked}
+            )
+        wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
         try:
             indexed = Statements(self._escaping, provable(self._markers))
         except RefusedError:
             names = {}
         else:
             names = {leaf.oid: index_name(leaf.table, indexed.condition(roots[leaf.root])) for leaf in leaves}
-        return _Survey(wanted, tuple(_leak_index(row, names.get(row.table_oid)) for row in present))
+        return IndexSurvey(wanted, tuple(leak_index(row, names.get(row.table_oid)) for row in present))
 
     def _planned(
-        self, leaf: _Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
+        self, leaf: Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
     ) -> PlannedIndex | NoIndex:
         if root.forms:
             columns = ", ".join(shown(name) for name, _ in root.forms)
@@ -342,48 +316,7 @@ def _catalogs() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise NotCheckedError(f"the catalogs can't be read, so nothing was done: {_said(error)}") from error
-
-
-def _wanted(leaves: Iterable[tuple[_Leaf, Table]], tables: Sequence[str]) -> tuple[tuple[_Leaf, Table], ...]:
-    """The leaves that `tables` (all, if empty) name, or whose roots they name."""
-    found = []
-    missing = set(tables)
-    for leaf, root in leaves:
-        names = {f"{shown(leaf.schema)}.{shown(leaf.table)}", f"{shown(root.schema)}.{shown(root.name)}"}
-        if not tables or not names.isdisjoint(tables):
-            found.append((leaf, root))
-        missing -= names
-    for table in sorted(missing):
-        raise ConfigurationError(f"no table {table!r} (SCHEMA.TABLE) with string columns that may be read")
-    return tuple(found)
-
-
-def _forbidden(leaf: _Leaf) -> NoIndex | None:
-    if not leaf.owned:
-        owner = shown(leaf.owner)
-        return NoIndex(
-            shown(leaf.schema), shown(leaf.table), "only its owner can make an index", f"run it as {owner}"
-        )
-    if not leaf.may_create:
-        schema = shown(leaf.schema)
-        return NoIndex(schema, shown(leaf.table), "no CREATE privilege", f"GRANT CREATE ON SCHEMA {schema}")
-    return None
-
-
-def _leak_index(row: _Present, fitting_name: str | None) -> LeakIndex:
-    return LeakIndex(
-        oid=row.oid,
-        table_oid=row.table_oid,
-        schema=row.schema,
-        table=row.table,
-        name=row.name,
-        valid=row.valid,
-        bytes=row.bytes,
-        owner=row.owner,
-        owned=row.owned,
-        fits=row.valid and row.name == fitting_name,
-    )
+        raise NotCheckedError(f"the catalogs can't be read, so nothing was done: {said(error)}") from error
 
 
 def _outcome(
@@ -398,9 +331,5 @@ def _why(error: psycopg.Error) -> tuple[str, str]:
         reason = "locked, or a transaction that began before is still open"
         return reason, "`pgwatch-tests locks` shows sessions; run it again"
     if isinstance(error, errors.InvalidObjectDefinition):
-        return f"a column's type can't be used in an index: {_said(error)}", ""
-    return _said(error), ""
-
-
-def _said(error: psycopg.Error) -> str:
-    return " ".join((error.diag.message_primary or str(error)).split())
+        return f"a column's type can't be used in an index: {said(error)}", ""
+    return said(error), ""

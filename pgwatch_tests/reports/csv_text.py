@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pgwatch_tests.reports.plain_text import plain
 
@@ -25,3 +25,8 @@ def document(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     writer.writerow(header)
     writer.writerows(lines)
     return out.getvalue()
+
+
+def document_of_lines(columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:
+    """The same of lines by column; what a line doesn't have is an empty cell. Each goes through `cell`."""
+    return document(columns, ([cell(line.get(column, "")) for column in columns] for line in lines))

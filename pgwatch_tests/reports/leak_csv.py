@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports import csv_text, leak_words
-from pgwatch_tests.reports.csv_text import cell
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
@@ -22,7 +21,7 @@ def document(report: LeakReport) -> str:
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    return csv_text.document(COLUMNS, map(_cells, _lines(report)))
+    return csv_text.document_of_lines(COLUMNS, _lines(report))
 
 
 def document_of_databases(leaks: LeaksOfDatabases) -> str:
@@ -31,11 +30,7 @@ def document_of_databases(leaks: LeaksOfDatabases) -> str:
     lines += [
         {"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in leaks.not_checked
     ]
-    return csv_text.document(COLUMNS, map(_cells, lines))
-
-
-def _cells(line: dict[str, str]) -> list[str]:
-    return [cell(line.get(column, "")) for column in COLUMNS]
+    return csv_text.document_of_lines(COLUMNS, lines)
 
 
 def _lines(report: LeakReport) -> Iterator[dict[str, str]]:

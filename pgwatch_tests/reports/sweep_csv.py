@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgwatch_tests.reports import csv_text, sweep_words
-from pgwatch_tests.reports.csv_text import cell
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
@@ -21,7 +20,7 @@ def document(report: SweepReport) -> str:
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    return csv_text.document(COLUMNS, map(_cells, _lines(report)))
+    return csv_text.document_of_lines(COLUMNS, _lines(report))
 
 
 def document_of_databases(sweeps: SweepsOfDatabases) -> str:
@@ -30,11 +29,7 @@ def document_of_databases(sweeps: SweepsOfDatabases) -> str:
     lines += [
         {"database": one.database, "status": NOT_SWEPT, "detail": one.reason} for one in sweeps.not_swept
     ]
-    return csv_text.document(COLUMNS, map(_cells, lines))
-
-
-def _cells(line: dict[str, str]) -> list[str]:
-    return [cell(line.get(column, "")) for column in COLUMNS]
+    return csv_text.document_of_lines(COLUMNS, lines)
 
 
 def _lines(report: SweepReport) -> Iterator[dict[str, str]]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-
 import psycopg
 import pytest
 from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks import leftovers
-from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.leaks.leftovers import first_words, matches
-from pgwatch_tests.leaks.model import LeakReport, Leftover, LeftoverKind
-from tests.leaks.scanning import settings
-from tests.server_places import server_directory
+from pgwatch_tests.leaks.model import Leftover, LeftoverKind
+from tests.leaks.leftovers_seen import found, looked, only
 from tests.sessions import Connect, Database, MakeRole, RunningStatement, drop_database, unique_name
 from tests.waiting import wait_until
 
@@ -29,25 +23,6 @@ HOSTILE = 'a "b" %s %(x)s \'; -- \x1b[31m \u202e ü界'
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions count as soon as they are idle in a transaction."""
     monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)
-
-
-def looked(dsn: str, *kinds: LeftoverKind, patterns: tuple[str, ...] = ("test_*",)) -> LeakReport:
-    """A scan for those kinds."""
-    return scan(replace(settings(dsn), test_schemas=patterns), kinds=kinds)
-
-
-def found(dsn: str, *kinds: LeftoverKind) -> list[Leftover]:
-    """The leftovers of a scan that could check all that it was asked for."""
-    report = looked(dsn, *kinds)
-    assert report.complete
-    return list(report.leftovers)
-
-
-def only(dsn: str, kind: LeftoverKind) -> Leftover:
-    """The one leftover of a kind."""
-    (leftover,) = found(dsn, kind)
-    assert leftover.kind == kind
-    return leftover
 
 
 def test_an_empty_database_has_none(database: Database) -> None:
@@ -349,55 +324,6 @@ def test_an_index_that_is_being_built_isnt_left_over(
     owner.execute("SELECT pg_terminate_backend(%s)", [builder.info.backend_pid])
     (leftover,) = wait_until(lambda: found(database.dsn, "invalid_index"))
     assert (leftover.name, leftover.detail.split(",")[0]) == ("public.building", "on t")
-
-
-@pytest.fixture
-def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
-    """A server that the test may crash."""
-    with EmbeddedServer(programs, server_directory(), {"autovacuum": "off"}, template) as started:
-        yield started
-
-
-def test_temporary_schemas_of_sessions_that_a_crash_ended(own_server: EmbeddedServer) -> None:
-    with psycopg.connect(own_server.dsn(), autocommit=True) as session:
-        session.execute("CREATE TEMPORARY TABLE scratch (i int)")
-        orphan = temporary_schema(session)
-        # The server doesn't flush at each commit.
-        session.execute("CHECKPOINT")
-        own_server.stop(fast=False)
-    own_server.start()
-
-    leftover = only(own_server.dsn(), "temporary_schema")
-    assert (leftover.name, leftover.detail) == (orphan, "scratch")
-
-    with psycopg.connect(own_server.dsn(), autocommit=True) as session:
-        session.execute("CREATE TEMPORARY TABLE mine (i int)")
-        report = looked(own_server.dsn(), "temporary_schema")
-        if session.info.server_version < 160000:
-            (unchecked,) = report.unchecked
-            assert "before PostgreSQL 16 it can't be told" in unchecked.reason
-        else:
-            assert report.complete
-            # Who gets an orphan's number empties it.
-            others = [] if temporary_schema(session) == orphan else [orphan]
-            assert [one.name for one in report.leftovers] == others
-
-
-def temporary_schema(session: Connection[TupleRow]) -> str:
-    row = session.execute("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()").fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def test_temporary_tables_of_living_sessions_arent_left_over(
-    owner: Connection[TupleRow], database: Database, connect: Connect
-) -> None:
-    connect(autocommit=True).execute("CREATE TEMPORARY TABLE scratch (i int)")
-
-    report = looked(database.dsn, "temporary_schema")
-
-    assert report.leftovers == ()
-    assert report.complete == (owner.info.server_version >= 160000)
 
 
 @pytest.mark.parametrize(
