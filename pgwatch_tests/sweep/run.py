@@ -13,7 +13,7 @@ import psycopg
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import NotCheckedError, RefusedError
+from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks.discover import Identity
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.obstacles import said
@@ -45,28 +45,34 @@ class Sweep:
 
         Raises RefusedError (not a test database, a standby, another sweep is at it, more than `max_rows`),
         CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't one), NotCheckedError
-        (not even the catalogs can be read) and ScanCancelledError. Once rows are deleted, `error` in the
+        (not even the catalogs can be read) and ScanCancelledError. Once something is removed, `error` in the
         report tells of a lost connection.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         names = tuple(marker.name for marker in markers(self._settings.markers))
         if self._settings.read_only and not self._request.dry_run:
             raise RefusedError("nothing is swept: read_only is set")
+        before, rows, after, lost = Found(), SweptRows(), Found(), ""
         with closing(self._session) as session:
             session.open()
+            version = in_words(session.connection.info.server_version)
             try:
                 identity = self._guarded()
                 # First those that hold locks on rows, or on what is in schemas and databases.
                 before = self._orphans("sessions", "prepared")
                 rows = self._rows(identity.role)
-                after = self._orphans("schemas", "databases")
+                if not rows.error:
+                    after = self._orphans("schemas", "databases")
+            except ConnectionLostError as error:
+                if self._request.dry_run or not (rows.deleted or any(one.removed for one in before.orphans)):
+                    raise
+                lost = str(error)
             except psycopg.Error as error:
                 raise NotCheckedError(
                     f"the catalogs can't be read, so nothing was done: {said(error)}"
                 ) from error
             finally:
                 make_way(session)
-            version = in_words(session.connection.info.server_version)
         return SweepReport(
             started_at=started_at,
             server_version=version,
@@ -84,7 +90,7 @@ class Sweep:
             duration_s=time.monotonic() - begun,
             longest_transaction_s=rows.longest_transaction_s,
             interrupted=self._stopped.is_set(),
-            error=rows.error,
+            error=rows.error or lost,
         )
 
     def stop(self) -> None:

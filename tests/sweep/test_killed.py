@@ -17,7 +17,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import ConnectionLostError
-from pgwatch_tests.sweep.model import SweepProgress
+from pgwatch_tests.sweep.found import Found
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress
 from tests.server_places import server_directory
 from tests.sessions import Database
 from tests.sweep.bookings import (
@@ -93,7 +94,8 @@ def test_the_server_goes(programs: ServerPrograms, template: Path, fast: bool) -
             make_tables(owner)
             add_users(owner, 1, 300)
         paused = PausingProgress()
-        running = RunningSweep(settings(server.dsn("test")), progress=paused)
+        everything = replace(REQUEST, kinds=DEFAULT_SWEEP_KINDS)
+        running = RunningSweep(settings(server.dsn("test")), everything, paused)
         paused.wait()
         server.restart(fast)
         paused.release()
@@ -143,3 +145,22 @@ def test_an_administrator_ends_it(owner: Connection[TupleRow], database: Databas
     assert "administrator" in report.error
     assert len(marked_users(owner)) == 90
     assert half_users(owner) == []
+
+
+def test_a_connection_lost_while_schemas_are_looked_at(
+    owner: Connection[TupleRow], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 3)
+
+    def lost(*_: object) -> Found:
+        raise ConnectionLostError("the connection was lost")
+
+    monkeypatch.setattr("pgwatch_tests.sweep.run.sweep_orphans", lost)
+    schemas = replace(REQUEST, kinds=("rows", "schemas"))
+
+    report = swept(database.dsn, schemas)
+
+    assert (report.deleted_rows, report.error) == (3 * WHOLE, "the connection was lost")
+    with pytest.raises(ConnectionLostError):
+        swept(database.dsn, schemas)
