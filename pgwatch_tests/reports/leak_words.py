@@ -25,7 +25,7 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
     "large_object": ("owner of large objects", "owners of large objects"),
     "unlogged_table": ("unlogged table", "unlogged tables"),
     "setting": ("changed setting", "changed settings"),
-    "disabled_trigger": ("disabled trigger", "disabled triggers"),
+    "disabled_trigger": ("disabled trigger or constraint", "disabled triggers and constraints"),
     "invalid_index": ("invalid index", "invalid indexes"),
 }
 

@@ -274,27 +274,6 @@ def test_settings_that_were_changed(
     }
 
 
-def test_disabled_triggers(owner: Connection[TupleRow], database: Database) -> None:
-    owner.execute("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
-    owner.execute("CREATE TABLE parent (i int primary key)")
-    owner.execute("CREATE TABLE child (i int CONSTRAINT to_parent REFERENCES parent)")
-    owner.execute("CREATE TABLE root (i int) PARTITION BY LIST (i)")
-    owner.execute("CREATE TABLE leaf PARTITION OF root DEFAULT")
-    for table in ("parent", "child", "root"):
-        owner.execute(
-            f"CREATE TRIGGER audit AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION nothing()".encode()
-        )
-    assert found(database.dsn, "disabled_trigger") == []
-
-    owner.execute("ALTER TABLE child DISABLE TRIGGER ALL")
-    owner.execute("ALTER TABLE root DISABLE TRIGGER audit")
-
-    names = {one.name: one.detail for one in found(database.dsn, "disabled_trigger")}
-    assert names.pop("public.child: to_parent") == "foreign key: not enforced by this table"
-    # Before 15, a root's trigger is disabled without its partitions'.
-    assert names == {"public.child: audit": "trigger", "public.root: audit": "trigger"}
-
-
 def test_invalid_indexes(owner: Connection[TupleRow], database: Database) -> None:
     owner.execute("CREATE TABLE t AS SELECT 1 AS i FROM generate_series(1, 2)")
     with pytest.raises(errors.UniqueViolation):

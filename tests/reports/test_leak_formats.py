@@ -183,7 +183,7 @@ def test_junit_fails_on_what_the_gate_fails_on() -> None:
         "no logical replication slots": [],
         "no temporary schemas of dead sessions": [],
         "no invalid indexes": [],
-        "no disabled triggers": [],
+        "no disabled triggers and constraints": [],
     }
     failure = found["no test rows in public.users"].find("failure")
     assert failure is not None
