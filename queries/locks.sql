@@ -45,6 +45,13 @@ WITH before_14 AS (
       AND (lock.locktype = 'tuple'
            OR (lock.locktype = 'relation' AND lock.mode IN ('RowShareLock', 'RowExclusiveLock')))
       AND tag NOT IN (SELECT tag FROM waiting)
+    UNION ALL
+    -- DROP DATABASE and its like hold this while they wait for all others to leave the database, which the
+    -- lock table doesn't show as a wait (CountOtherDBBackends, src/backend/storage/ipc/procarray.c).
+    SELECT lock.* FROM lock
+    WHERE lock.granted AND lock.locktype = 'object' AND lock.classid = 1262 AND lock.objid <> 0
+      AND lock.mode IN ('ShareLock', 'AccessExclusiveLock')
+      AND tag NOT IN (SELECT tag FROM waiting)
 ), transaction_of AS (
     -- A prepared transaction's lock rows have no pid; its transaction id row says whose they are.
     SELECT lock.virtualtransaction, prepared.gid, prepared.prepared, prepared.ownerid, prepared.dbid

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from pgwatch_tests import queries
+from pgwatch_tests import durations, queries
 from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.session import ScanSession
@@ -41,6 +41,10 @@ class Leftovers:
     unchecked: tuple[Unchecked, ...]
 
 
+_Connected = tuple[int, str | None, str | None, str | None, str | None, float | None]
+"""Pid, application's name, user, client, state and seconds in that state; None where it isn't visible."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A row of one of queries/leftover_*.sql."""
@@ -50,6 +54,8 @@ class _Candidate:
     age_s: float | None = None
     application_name: str = ""
     statement: str | None = None
+    connected: Sequence[_Connected] | None = None
+    """Of a database: some of those that keep it from being dropped."""
     obstacle: str | None = None
     """Why it can't be judged whether this is a leftover."""
 
@@ -103,7 +109,23 @@ def described(name: str, detail: str, statement: str | None) -> str:
 def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
     # A clock behind the one that made the name's stamp doesn't make it younger than now.
     age_s = None if one.age_s is None else max(0.0, one.age_s)
-    return Leftover(kind, one.name, described(one.application_name, one.detail, one.statement), age_s)
+    detail = described(one.application_name, one.detail, one.statement)
+    if one.connected:
+        detail += f"; connected: {'; '.join(map(_connected, one.connected))}"
+    return Leftover(kind, one.name, detail, age_s)
+
+
+def _connected(session: _Connected) -> str:
+    """`pid 4711: test t.py::test_a (pytest gw0), user app, client local, idle for 12 s`."""
+    pid, name, user, client, state, for_s = session
+    since = "" if for_s is None else f" for {durations.in_words(for_s)}"
+    parts = (
+        _who(name or ""),
+        f"user {user}" if user else "",
+        f"client {client}" if client else "",
+        f"{state or 'state hidden'}{since}",
+    )
+    return f"pid {pid}: {', '.join(filter(None, parts))}"
 
 
 def _who(name: str) -> str:

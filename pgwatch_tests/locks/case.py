@@ -84,11 +84,17 @@ class Case:
         """What the root does at the moment, with how long."""
         if self.session is None or self.session.hidden or not self._state:
             return "in a state that isn't visible to this role"
-        if self.is_idle:
-            return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
         if self.is_active:
             return f"running a statement for {durations.in_words(self.session.query_age_s)}"
-        return self._state
+        return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
+
+    def whereabouts(self) -> str:
+        """Who the root is to the server, and where: ` as app from 10.0.0.7:5123`; empty if unknown."""
+        if self.session is None:
+            return ""
+        user, client = self.session.user, self.session.client
+        where = "on the server's machine" if client == "local" else f"from {client}"
+        return (f" as {user}" if user else "") + (f" {where}" if client else "")
 
     def free(self) -> str:
         """How to get the root out of the way: cancelling does nothing to a session that runs no statement."""

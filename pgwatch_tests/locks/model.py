@@ -12,7 +12,9 @@ from typing import Literal, NamedTuple
 
 from pgwatch_tests.server.application_name import OWN_NAME
 
-EdgeKind = Literal["hard", "soft", "safe_snapshot"]
+EdgeKind = Literal["hard", "soft", "safe_snapshot", "connected"]
+"""`hard`: the blocker holds the lock; `soft`: it is queued ahead; `connected`: it is in the database that the
+waiter needs for itself."""
 
 
 class Party(NamedTuple):
@@ -144,7 +146,7 @@ class Edge:
     kind: EdgeKind
     lock: WaitedLock
     wait: Wait | None
-    """None for a safe-snapshot wait, which isn't in the lock table."""
+    """None for waits that aren't in the lock table: for a safe snapshot, for others to leave a database."""
     wait_s: float | None
     subject: Subject | None = None
     confirmed: bool = True

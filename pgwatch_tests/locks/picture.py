@@ -45,6 +45,10 @@ class LockPicture:
         """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
         return [edge for group in self.groups.get(party, ()) for edge in group.edges]
 
+    def blockers(self, waiter: Party) -> set[Party]:
+        """All that one waiter waits for; empty if it doesn't wait."""
+        return {blocker for group in self.groups.get(waiter, ()) for blocker in group.blockers}
+
     def edge(self, waiter: Party, blocker: Party | None = None) -> Edge | None:
         """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
         groups = self.groups.get(waiter, ())

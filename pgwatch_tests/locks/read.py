@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypedDict, cast
@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from pgwatch_tests import queries
-from pgwatch_tests.locks import modes, target
+from pgwatch_tests.locks import connected, modes, target
 from pgwatch_tests.locks.model import (
     EdgeGroup,
     EdgeKind,
@@ -130,10 +130,10 @@ def snapshot(
     table = _LockTable(rows)
     groups: list[EdgeGroup] = []
     for row in rows:
-        if not row["blockers"] and not row["safe_snapshot_blockers"]:
-            continue
         if row["application_name"] == OWN_NAME:
             continue  # a look-up of ours, which gives up in a moment
+        if not row["blockers"] and not row["safe_snapshot_blockers"]:
+            continue
         if row["blockers"]:
             groups.extend(_groups(row, table, sampled_at))
         if row["safe_snapshot_blockers"]:
@@ -147,16 +147,35 @@ def snapshot(
                     row["state_age_s"],
                 )
             )
+    sessions = tuple(_session(row, names) for row in rows if row["pid"])
+    prepared = tuple(_prepared(row) for row in rows if not row["pid"])
+    workers = {row["pid"] for row in rows if row["leader_pid"]}
+    groups += connected.groups(
+        _database_holders(rows, sessions, table),
+        [session for session in sessions if session.pid not in workers],
+        prepared,
+    )
     return LockSnapshot(
         sampled_at=datetime.fromtimestamp(sampled_at, UTC),
         server_version=server_version,
         database=database,
         server=server,
-        sessions=tuple(_session(row, names) for row in rows if row["pid"]),
-        prepared=tuple(_prepared(row) for row in rows if not row["pid"]),
+        sessions=sessions,
+        prepared=prepared,
         groups=tuple(groups),
         spent_s=rows[-1]["spent_s"],
     )
+
+
+def _database_holders(
+    rows: Sequence[_Process], sessions: Sequence[Session], table: _LockTable
+) -> Iterator[tuple[Session, LockTag, str]]:
+    """Who has a database for itself, and waits for no lock; a look-up of ours never has."""
+    waiting = {row["pid"] for row in rows if row["blockers"]}
+    for session in sessions:
+        for lock in table.of.get(Party(session.pid), ()):
+            if lock.granted and session.pid not in waiting and connected.is_for_itself(lock.tag, lock.mode):
+                yield session, lock.tag, lock.mode
 
 
 class _Parties(dict[int, Party]):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.case import Case, Diagnosis
+from pgwatch_tests.server.application_name import OWN_NAME
 
 _ALONE = "AccessExclusiveLock"
 _CLEAN_UPS = ("TRUNCATE", "DROP")
@@ -43,6 +44,43 @@ def deadlock(case: Case) -> Diagnosis | None:
         )
         + "Make the tests touch rows in one order, or give each test rows of its own.",
         NO_SHARED_STATE,
+    )
+
+
+def connected_to_database(case: Case) -> Diagnosis | None:
+    """Whoever is connected to a database keeps it from being dropped, renamed, moved or copied."""
+    edges = [edge for edge in case.direct if edge.kind == "connected"]
+    if not edges:
+        return None
+    edge = edges[0]
+    statement = case.statement_of(edge.waiter)
+    others = len(case.picture.blockers(edge.waiter)) - 1
+    more = f", and {others} more {'is' if others == 1 else 'are'}" if others else ""
+    waited = durations.in_words(edge.wait_s)
+    there = f"is connected to it{case.whereabouts()}, {case.state()}" if case.root.pid else "is in it"
+    return Diagnosis(
+        "connected_to_database",
+        f"{statement or 'A statement'} by {case.picture.who(edge.waiter)} has waited {waited} until nobody "
+        f"else uses {edge.lock.target}: {case.who} {there}{more}. "
+        'After 5 s the server gives up: "is being accessed by other users".',
+        _leave(case, statement, edge.lock.target),
+        CLEAN_UP,
+    )
+
+
+def _leave(case: Case, statement: str, target: str) -> str:
+    if not case.root.pid:
+        gid = case.root.gid.replace("'", "''")
+        return f"In {target}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). No session owns it any more."
+    if case.session and case.session.backend_type == "autovacuum worker":
+        return "Wait: the server ends its autovacuum workers there by itself."
+    if case.session and case.session.application_name == OWN_NAME:
+        return "Wait: pgwatch-tests leaves the database by itself; close it if it doesn't."
+    before = "the database is copied" if statement == "CREATE DATABASE" else "this"
+    forced = "; DROP DATABASE … WITH (FORCE) ends all of them" if statement == "DROP DATABASE" else ""
+    return (
+        f"Close that session, its pool or its thread in the fixture's clean-up, before {before}. "
+        f"To go on now, end its session (SELECT pg_terminate_backend({case.root.pid})){forced}."
     )
 
 
@@ -255,6 +293,7 @@ def _doing(case: Case) -> str:
 
 RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     deadlock,
+    connected_to_database,
     prepared_transaction,
     autovacuum,
     same_key,

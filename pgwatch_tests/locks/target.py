@@ -15,7 +15,7 @@ from pgwatch_tests.locks.model import LockTag, Party, Subject
 
 _CANDIDATES_SHOWN = 3
 _TABLES = ("table", "partitioned table")
-_PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
+PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
 # What is said of an object while its name isn't known; OIDs of the catalogs, src/include/catalog/.
 _CATALOGS = {
     1213: "tablespace",
@@ -73,9 +73,9 @@ def subject(
             return _behind_transaction(tag, tuples_held, relations_shared)
         case "advisory":
             return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
-        case "object" if tag.classid == _PG_DATABASE and tag.objid:
+        case "object" if tag.classid == PG_DATABASE and tag.objid:
             return Subject("database", tag.objid)
-        case "object" if tag.classid == _PG_DATABASE:
+        case "object" if tag.classid == PG_DATABASE:
             # PreCommit_Notify, src/backend/commands/async.c: commits that notify come one after the other.
             return Subject("other", words="commit with NOTIFY")
         case "object" if tag.classid and tag.objid:

@@ -118,7 +118,8 @@ def _verb(edge: Edge) -> str:
 
 
 def _waits_for(edge: Edge) -> str:
-    return plain(edge.lock.target or edge.lock.type)
+    alone = " (until nobody else is connected)" if edge.kind == "connected" else ""
+    return plain(f"{edge.lock.target or edge.lock.type}{alone}")
 
 
 def _beside(picture: LockPicture, edge: Edge) -> str:

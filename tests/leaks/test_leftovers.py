@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 from psycopg import Connection, errors, sql
@@ -211,6 +213,37 @@ def test_other_databases_of_tests(
     assert by_name[other].detail == "nobody connected, owner postgres"
     assert by_name[other].age_s is not None
     assert not {database.name, "postgres", "template1"} & set(by_name)
+
+
+def test_who_is_connected_to_another_database_of_tests(
+    database: Database, server: EmbeddedServer, connect: Connect, make_role: MakeRole
+) -> None:
+    other, plain = unique_name(), make_role()
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(other)))
+        try:
+            worker = connect("background worker", other, autocommit=True)
+            worker.execute("SELECT 1")
+            details = _connected_to(database.dsn, other)
+            assert re.fullmatch(
+                rf"1 session, owner postgres; connected: pid {worker.info.backend_pid}: background worker, "
+                r"user postgres, client (local|127\.0\.0\.1:\d+), idle for .+",
+                details,
+            )
+            hidden = _connected_to(server.dsn(database.name, plain), other)
+            assert hidden.endswith(": background worker, user postgres, state hidden")
+            for number in range(3):
+                connect(f"pytest:gw{number} t.py::test_{number}", other)
+            details = _connected_to(database.dsn, other)
+            assert details.startswith("4 sessions, owner postgres; connected: pid ")
+            assert details.count("; pid ") == 2, "no more than three are named"
+            assert "test t.py::test_0 (pytest gw0)" in details
+        finally:
+            drop_database(administrator, other)
+
+
+def _connected_to(dsn: str, name: str) -> str:
+    return next(one.detail for one in found(dsn, "database") if one.name == name)
 
 
 def test_replication_slots_of_this_database(owner: Connection[TupleRow], database: Database) -> None:

@@ -25,7 +25,7 @@ def edges(draw: st.DrawFn) -> tuple[Edge, ...]:
         found[waiter, blocker] = edge(
             waiter,
             blocker,
-            draw(st.sampled_from(["hard", "soft", "safe_snapshot"])),
+            draw(st.sampled_from(["hard", "soft", "safe_snapshot", "connected"])),
             draw(st.sampled_from([None, 0.0, 0.05, 0.2, 90.0])),
             draw(st.sampled_from(["", "table t", "row of t (id=1)"])),
             draw(st.sampled_from(["AccessExclusiveLock", "ShareLock", ""])),

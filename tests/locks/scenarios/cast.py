@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 
@@ -72,6 +74,22 @@ class Cast:
     def waits(self, session: Session, statement: str, parameters: Sequence[object] = ()) -> RunningStatement:
         """Runs a statement that has to wait for a lock; returns once it does."""
         return blocked(session, statement, parameters, observer=self.observer)
+
+    def needs_alone(self, session: Session, statement: str) -> RunningStatement:
+        """Runs a statement that needs a database for itself; returns once it waits for others to leave it."""
+        running = RunningStatement(session, statement, ())
+        self.until(
+            "SELECT 1 FROM pg_lock_status() JOIN pg_stat_activity USING (pid)"
+            " WHERE pid = %s AND granted AND classid = 'pg_database'::regclass AND objid <> 0"
+            " AND mode IN ('ShareLock', 'AccessExclusiveLock') AND state = 'active'",
+            [running.pid],
+        )
+        return running
+
+    def stopped(self, session: Session) -> None:
+        """Makes a session's process deaf to everything until the end."""
+        os.kill(session.info.backend_pid, signal.SIGSTOP)
+        self._undo.callback(os.kill, session.info.backend_pid, signal.SIGCONT)
 
     def until(self, query: str, parameters: Sequence[object] = (), timeout_s: float = 10.0) -> TupleRow:
         """Waits until a query in the `postgres` database finds something; its first row."""

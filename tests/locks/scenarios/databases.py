@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import accounts, row
-from tests.locks.scenarios.truth import Truth, hard, scenario
+from tests.locks.scenarios.truth import Truth, connected, hard, scenario
 
 
 @scenario()
@@ -87,3 +87,89 @@ def table_of_one_oid_wanted_in_another_database(cast: Cast) -> Truth:
     holder.execute("SELECT * FROM accounts")
     cast.waits(waiter, "LOCK TABLE accounts")
     return Truth((hard("waiter", "holder", "table accounts"),), roots={"holder": 1}, innocents=("elsewhere",))
+
+
+CONNECTED = "connected_to_database"
+
+
+def _alone(cast: Cast, statement: str) -> Truth:
+    name = cast.another_database()
+    idle, busy = cast.session("idle", name, autocommit=True), cast.session("busy", name)
+    elsewhere, waiter = cast.session("elsewhere", autocommit=True), cast.session("waiter", autocommit=True)
+    for session in (idle, busy, elsewhere):
+        session.execute("SELECT 1")
+    cast.needs_alone(waiter, statement.format(name, cast.reserve_database()))
+    return Truth(
+        tuple(connected("waiter", one, f"database {name}") for one in ("idle", "busy")),
+        roots={"idle": 1, "busy": 1},
+        innocents=("elsewhere",),
+        causes={"idle": CONNECTED, "busy": CONNECTED},
+    )
+
+
+@scenario()
+def database_dropped_while_others_are_connected(cast: Cast) -> Truth:
+    return _alone(cast, "DROP DATABASE {}")
+
+
+@scenario()
+def database_renamed_while_others_are_connected(cast: Cast) -> Truth:
+    return _alone(cast, "ALTER DATABASE {} RENAME TO {}")
+
+
+@scenario()
+def template_copied_while_others_are_connected(cast: Cast) -> Truth:
+    return _alone(cast, "CREATE DATABASE {1} TEMPLATE {0}")
+
+
+@scenario()
+def connection_to_a_database_that_is_being_dropped(cast: Cast) -> Truth:
+    name = cast.another_database()
+    cast.session("inside", name)
+    dropping = cast.session("dropping", autocommit=True)
+    cast.needs_alone(dropping, f"DROP DATABASE {name}")
+    cast.connecting("connecting", name)
+    words = f"database {name}"
+    return Truth(
+        (connected("dropping", "inside", words), hard("connecting", "dropping", words)),
+        roots={"inside": 2},
+        causes={"inside": CONNECTED},
+    )
+
+
+@scenario()
+def database_dropped_with_a_prepared_transaction_in_it(cast: Cast) -> Truth:
+    name = cast.another_database()
+    inside = cast.session("inside", name)
+    inside.execute("CREATE TABLE bills ()")
+    cast.prepare("prepared", inside)
+    dropping = cast.session("dropping", autocommit=True)
+    cast.needs_alone(dropping, f"DROP DATABASE {name}")
+    return Truth(
+        (connected("dropping", "prepared", f"database {name}"),),
+        roots={"prepared": 1},
+        causes={"prepared": CONNECTED},
+    )
+
+
+@scenario()
+def database_dropped_with_force(cast: Cast) -> Truth:
+    name = cast.another_database()
+    inside, dropping = cast.session("inside", name), cast.session("dropping", autocommit=True)
+    # So that it is there still, though it was told to end.
+    cast.stopped(inside)
+    cast.needs_alone(dropping, f"DROP DATABASE {name} WITH (FORCE)")
+    return Truth(innocents=("inside", "dropping"))
+
+
+@scenario()
+def database_commented_on_while_others_are_connected(cast: Cast) -> Truth:
+    name = cast.another_database()
+    cast.session("inside", name)
+    cast.session("commenting").execute(f"COMMENT ON DATABASE {name} IS 'held'".encode())
+    cast.session("owner").execute(f"ALTER DATABASE {name} OWNER TO CURRENT_USER".encode())
+    cast.session("setting").execute(f"ALTER DATABASE {cast.database} SET work_mem = '8MB'".encode())
+    cast.session("renaming").execute(
+        f"ALTER DATABASE {cast.another_database()} RENAME TO {cast.reserve_database()}".encode()
+    )
+    return Truth(innocents=("inside", "commenting", "owner", "setting", "renaming"))

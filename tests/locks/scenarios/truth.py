@@ -34,6 +34,11 @@ def soft(waiter: str, blocker: str, target: str = "") -> Link:
     return Link(waiter, blocker, "soft", target)
 
 
+def connected(waiter: str, blocker: str, target: str) -> Link:
+    """`blocker` is connected to the database that `waiter` needs for itself; the server calls it no wait."""
+    return Link(waiter, blocker, "connected", target)
+
+
 @dataclass(frozen=True, slots=True)
 class Truth:
     """All edges, all root blockers, all that mustn't be accused: whoever plays is in one of them."""
