@@ -31,8 +31,9 @@ from pgwatch_tests.doctor.model import (
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.server import version
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
+from pgwatch_tests.server.connect import connect_async
 from pgwatch_tests.server.dsn import database_name, redact
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=5.0, lock_timeout_s=0.5, any_bytes=True)
 # A server that has stopped doesn't look at its own timeouts.

@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped
 from pgwatch_tests.leaks.partitions import Partition, below_roots
-from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.session_limits import Row
 
 T = TypeVar("T")
 

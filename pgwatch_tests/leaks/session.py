@@ -17,7 +17,8 @@ from psycopg.rows import class_row
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.discover import exact_names
-from pgwatch_tests.server.connect import Row, SessionLimits, connect, lost_connection
+from pgwatch_tests.server.connect import connect, lost_connection
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 R = TypeVar("R")
 

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.runs import ClockOffset, DatabaseIdentity, Written
-from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.session_limits import Row
 
 _CLOCK_READINGS = 3
 

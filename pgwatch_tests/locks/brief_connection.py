@@ -17,8 +17,9 @@ from pgwatch_tests.errors import ConnectionLostError, NotCheckedError
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, lost_connection
+from pgwatch_tests.server.connect import connect_async, lost_connection
 from pgwatch_tests.server.deadline import within
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
 ANSWER_DEADLINE_S = 3.0

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 from pgwatch_tests import queries
 from pgwatch_tests.locks.model import DeadlockCount, DeadlockCounts, LockSnapshot
 from pgwatch_tests.locks.names import NameCache
-from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.session_limits import Row
 
 _EVERY_S = 5.0
 _AFTER_FAILURE_S = 1.0

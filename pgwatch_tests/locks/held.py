@@ -10,7 +10,7 @@ from pgwatch_tests import queries
 from pgwatch_tests.locks import modes, target
 from pgwatch_tests.locks.model import HeldLock, LockTag, Party
 from pgwatch_tests.locks.names import NameCache
-from pgwatch_tests.server.connect import Row
+from pgwatch_tests.server.session_limits import Row
 
 
 async def held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:

@@ -15,8 +15,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from pgwatch_tests.errors import NoAnswerError, PgwatchError
-from pgwatch_tests.server.connect import Row, SessionLimits
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
 # The server ends a look-up sooner by itself; this is for a server that has stopped.

@@ -17,8 +17,8 @@ from pgwatch_tests import queries
 from pgwatch_tests.locks import modes
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
-from pgwatch_tests.server.connect import Row
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.session_limits import Row
 
 _ROW_LIVES_S = 10.0
 _LOCKERS_LIVE_S = 1.0

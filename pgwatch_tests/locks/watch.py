@@ -20,10 +20,11 @@ from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, 
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
-from pgwatch_tests.server.connect import Row, SessionLimits, lost_connection, no_answer
+from pgwatch_tests.server.connect import lost_connection, no_answer
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 POLL_DEADLINE_S = 3.0

@@ -41,8 +41,9 @@ from pgwatch_tests.errors import (
     HistoryUnreachableError,
     PgwatchError,
 )
-from pgwatch_tests.server.connect import SessionLimits, connect
+from pgwatch_tests.server.connect import connect
 from pgwatch_tests.server.dsn import normalise, redact
+from pgwatch_tests.server.session_limits import SessionLimits
 
 SCHEMA = "pgwatch_tests"
 """Of our tables in a PostgreSQL. No scan looks into it and no sweep touches it."""

@@ -7,21 +7,19 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psycopg
-from psycopg import AsyncConnection, BaseConnection, Connection, errors, sql
+from psycopg import errors
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.config import Dsn
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
 from pgwatch_tests.server import lenient_text
-from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.connection import AsyncOwnConnection, AsyncOwnCursor, OwnConnection, OwnCursor
 from pgwatch_tests.server.dsn import holds_password, normalise, redact
+from pgwatch_tests.server.session_limits import SessionLimits
 from pgwatch_tests.server.version import check_supported
-
-Row = tuple[object, ...]
 
 _FAILURE = re.compile(
     r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
@@ -29,42 +27,6 @@ _FAILURE = re.compile(
 _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
 # It writes to stderr about cancelled attempts; whatever matters is raised.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """What a session of ours may cost the server. Seconds; a session is read-only unless said.
-
-    `any_bytes` reads text without conversion, for text that may come from other databases.
-    """
-
-    statement_timeout_s: float
-    lock_timeout_s: float
-    read_only: bool = True
-    any_bytes: bool = False
-
-    def statement(self, server_encoding: str) -> sql.Composed:
-        """One command with all limits; works through poolers that refuse startup options.
-
-        SET, not set_config(): finding a function reads catalogs, which may be locked, without a timeout yet.
-        """
-        values = {
-            "statement_timeout": f"{max(1, round(self.statement_timeout_s * 1000))}ms",
-            "lock_timeout": f"{max(1, round(self.lock_timeout_s * 1000))}ms",
-            "idle_in_transaction_session_timeout": "60s",
-            "default_transaction_read_only": "on" if self.read_only else "off",
-            # SQL_ASCII means: no conversion, so that one invalid byte can't fail a whole read.
-            "client_encoding": "SQL_ASCII" if self.any_bytes or server_encoding == "SQL_ASCII" else "UTF8",
-            # A serializable reader could make other sessions fail.
-            "default_transaction_isolation": "read committed",
-            "jit": "off",
-            "search_path": "pg_catalog",
-        }
-        commands = [
-            sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
-            for name, value in values.items()
-        ]
-        return sql.SQL("; ").join(commands)
 
 
 def _adapters() -> AdaptersMap:
@@ -76,7 +38,8 @@ def _adapters() -> AdaptersMap:
 def _conninfo(dsn: Dsn, database: str | None, connect_timeout_s: float) -> str:
     # Repeated for each connection, so a reconnect keeps everything, the password included.
     parameters = conninfo_to_dict(normalise(dsn)[0])
-    parameters["application_name"] = OWN_NAME
+    # The name comes with the other settings: a pooler would give this one to a session that it pools.
+    parameters["application_name"] = ""
     # libpq counts whole seconds and takes less than 2 for 2.
     parameters.setdefault("connect_timeout", max(2, round(connect_timeout_s)))
     if database is not None:
@@ -84,25 +47,24 @@ def _conninfo(dsn: Dsn, database: str | None, connect_timeout_s: float) -> str:
     return make_conninfo("", **parameters)
 
 
-def _server_encoding(connection: BaseConnection[Row]) -> str:
-    return connection.info.parameter_status("server_encoding") or "UTF8"
-
-
 async def connect_async(
     dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
-) -> AsyncConnection[Row]:
+) -> AsyncOwnConnection:
     """An autocommit connection with `limits` set, to `database` if given, else to what the DSN says.
 
     Raises CannotConnectError, or ConfigurationError if the server is too old.
     """
     with _cannot_connect(dsn, connect_timeout_s):
         async with asyncio.timeout(connect_timeout_s):
-            connection = await AsyncConnection.connect(
-                _conninfo(dsn, database, connect_timeout_s), autocommit=True, context=_adapters()
+            connection = await AsyncOwnConnection.connect(
+                _conninfo(dsn, database, connect_timeout_s),
+                autocommit=True,
+                context=_adapters(),
+                cursor_factory=AsyncOwnCursor,
             )
             try:
                 check_supported(connection.info.server_version)
-                await connection.execute(limits.statement(_server_encoding(connection)))
+                await connection.settle_in(limits)
             except BaseException:
                 connection.pgconn.finish()
                 raise
@@ -111,15 +73,18 @@ async def connect_async(
 
 def connect(
     dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
-) -> Connection[Row]:
+) -> OwnConnection:
     """The same as `connect_async`, for code that waits."""
     with _cannot_connect(dsn, connect_timeout_s):
-        connection = Connection.connect(
-            _conninfo(dsn, database, connect_timeout_s), autocommit=True, context=_adapters()
+        connection = OwnConnection.connect(
+            _conninfo(dsn, database, connect_timeout_s),
+            autocommit=True,
+            context=_adapters(),
+            cursor_factory=OwnCursor,
         )
         try:
             check_supported(connection.info.server_version)
-            connection.execute(limits.statement(_server_encoding(connection)))
+            connection.settle_in(limits)
         except BaseException:
             connection.close()
             raise

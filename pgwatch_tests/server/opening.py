@@ -12,8 +12,9 @@ import asyncio
 from psycopg import AsyncConnection
 
 from pgwatch_tests.config import Settings
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async, no_answer
+from pgwatch_tests.server.connect import connect_async, no_answer
 from pgwatch_tests.server.dsn import database_name
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 _Attempt = asyncio.Task[AsyncConnection[Row]]
 _Key = tuple[str | None, SessionLimits]

@@ -29,8 +29,9 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.connect import Row, SessionLimits, connect
+from pgwatch_tests.server.connect import connect
 from pgwatch_tests.server.dsn import in_database
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 from pgwatch_tests.sweep.databases import drop_database
 from pgwatch_tests.sweep.drop_schema import check_dependents, drop_schema
 from pgwatch_tests.sweep.leases import LEASE_KEY, run_lease

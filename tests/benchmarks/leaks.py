@@ -25,7 +25,8 @@ from pgwatch_tests.leaks.discover import discover, identity
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers import markers
-from pgwatch_tests.server.connect import SessionLimits, connect
+from pgwatch_tests.server.connect import connect
+from pgwatch_tests.server.session_limits import SessionLimits
 from tests.server_places import server_directory
 
 LEAKS = 20

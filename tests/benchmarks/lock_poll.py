@@ -25,7 +25,8 @@ from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.reports.lock_tree import tree_rows
-from pgwatch_tests.server.connect import Row, SessionLimits, connect_async
+from pgwatch_tests.server.connect import connect_async
+from pgwatch_tests.server.session_limits import Row, SessionLimits
 from tests.benchmarks.crowd import crowd, server
 from tests.benchmarks.measure import interleave, table, timed, verdict
 

@@ -20,8 +20,8 @@ from pgwatch_tests.errors import NoAnswerError
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.watch import LockWatch
-from pgwatch_tests.server.connect import Row
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.session_limits import Row
 from tests.sessions import RunningStatement, blocked, close_at_once
 from tests.waiting import wait_until
 

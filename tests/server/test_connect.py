@@ -9,7 +9,8 @@ import pytest
 
 from pgwatch_tests.config import Dsn
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError
-from pgwatch_tests.server.connect import SessionLimits, connect, connect_async
+from pgwatch_tests.server.connect import connect, connect_async
+from pgwatch_tests.server.session_limits import SessionLimits
 from pgwatch_tests.server.version import check_supported, in_words
 from tests.sessions import Database
 

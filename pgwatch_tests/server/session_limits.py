@@ -1,0 +1,137 @@
+"""What a session of ours is called, may cost and reads by: settings, and the statements that make them. Pure.
+
+Roles and databases may have settings of their own (ALTER ROLE or DATABASE … SET), and DSNs and environments
+too. What our statements mean, and how their answers are read, must not depend on any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from pgwatch_tests.server.application_name import OWN_NAME
+
+Row = tuple[object, ...]
+
+# What our statements are written for, and their answers are read by (PostgreSQL manual, Client Connection
+# Defaults; Version and Platform Compatibility).
+_MEANING = {
+    # Without an order of day and month: that one is the database's, and no text of ours depends on it.
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
+    "xmlbinary": "base64",
+    "client_min_messages": "warning",
+    "search_path": "pg_catalog",
+    # An index then leaves out what it likes (PostgreSQL manual, GIN Tips and Tricks).
+    "gin_fuzzy_search_limit": "0",
+}
+_MANNERS = {
+    "application_name": OWN_NAME,
+    "idle_in_transaction_session_timeout": "60s",
+    # A serializable reader could make other sessions fail, a deferrable one waits for them.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "jit": "off",
+}
+_FIRST_WITH = {"idle_session_timeout": 14, "transaction_timeout": 17}
+_OF_TRANSACTIONS = "default_transaction_"
+
+RESTORED = ("search_path", "DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
+"""What code of the database's own, such as a trigger, may count on to be as its role or database says."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What a session of ours may cost the server. Seconds; a session is read-only unless said.
+
+    `any_bytes` reads text without conversion, for text that may come from other databases. `own_time_zone`
+    keeps the time zone of the role or database, by which timestamps without one were written. `more` are
+    further settings by name; `optional` ones are left out where the server's platform can't have them.
+    """
+
+    statement_timeout_s: float
+    lock_timeout_s: float
+    read_only: bool = True
+    any_bytes: bool = False
+    own_time_zone: bool = False
+    more: tuple[tuple[str, str], ...] = ()
+    optional: tuple[tuple[str, str], ...] = ()
+
+    def settings(self, server_version: int, server_encoding: str) -> dict[str, str]:
+        """All of them by name, for a server of this version (`server_version_num`) and encoding."""
+        return {
+            **_timeouts(self.statement_timeout_s, self.lock_timeout_s),
+            **{name: "0" for name, first in _FIRST_WITH.items() if server_version >= first * 10000},
+            "default_transaction_read_only": "on" if self.read_only else "off",
+            # SQL_ASCII means: no conversion, so that one invalid byte can't fail a whole read.
+            "client_encoding": "SQL_ASCII" if self.any_bytes or server_encoding == "SQL_ASCII" else "UTF8",
+            **_MEANING,
+            **({} if self.own_time_zone else {"TimeZone": "UTC"}),
+            **_MANNERS,
+            **dict(self.more),
+        }
+
+    @property
+    def timeouts(self) -> dict[str, str]:
+        """The two that bound a statement."""
+        return _timeouts(self.statement_timeout_s, self.lock_timeout_s)
+
+
+def _timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str]:
+    return {
+        "statement_timeout": f"{max(1, round(statement_timeout_s * 1000))}ms",
+        "lock_timeout": f"{max(1, round(lock_timeout_s * 1000))}ms",
+    }
+
+
+def opening(settings: Mapping[str, str], told_pid: int) -> sql.Composed:
+    """Makes `settings`, in one message; the last result is the pid of the server's process.
+
+    If that isn't the `told_pid`, a pooler is in between, and they are gone when the message is done. First
+    come limits on waiting, by SET: finding a function reads catalogs, which may be locked.
+    """
+    bounds = {name: settings[name] for name in ("statement_timeout", "lock_timeout")}
+    rows = sql.SQL(", ").join(
+        sql.SQL("({}, {})").format(sql.Literal(name), sql.Literal(value)) for name, value in settings.items()
+    )
+    return sql.SQL(
+        "{}; SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config("
+        "setting.name, setting.value, pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
+        ") FROM (VALUES {}) AS setting (name, value)"
+    ).format(_beginning(bounds, read_only=True), sql.Literal(told_pid), rows)
+
+
+def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.Composed:
+    """Makes `settings` for one transaction only; `begins` it unless it has begun."""
+    statement = _beginning(
+        {name: value for name, value in settings.items() if not name.startswith(_OF_TRANSACTIONS)},
+        read_only=settings["default_transaction_read_only"] == "on",
+    )
+    return sql.SQL("BEGIN; ").format() + statement if begins else statement
+
+
+def for_session(settings: Mapping[str, str]) -> sql.Composed:
+    """Makes `settings` for the rest of the session."""
+    return _each(sql.SQL("SET {} = {}"), settings)
+
+
+def _beginning(settings: Mapping[str, str], *, read_only: bool) -> sql.Composed:
+    # Of the transaction itself first: a role's default may be serializable and deferrable, which waits.
+    mode = sql.SQL("READ ONLY" if read_only else "READ WRITE")
+    return sql.SQL("SET TRANSACTION ISOLATION LEVEL READ COMMITTED, {}, NOT DEFERRABLE; {}").format(
+        mode, _each(sql.SQL("SET LOCAL {} = {}"), settings)
+    )
+
+
+def _each(form: sql.SQL, settings: Mapping[str, str]) -> sql.Composed:
+    return sql.SQL("; ").join(
+        form.format(sql.Identifier(name), sql.Literal(value)) for name, value in settings.items()
+    )

@@ -1,0 +1,104 @@
+"""A pgbouncer in front of the tests' server, each in a directory of its own: no ports, and none shared."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_tests.demo.account import server_account
+from pgwatch_tests.demo.embedded import EmbeddedServer, free_directory
+from tests.waiting import wait_until
+
+PoolMode = Literal["transaction", "session"]
+MODES: tuple[PoolMode, ...] = ("transaction", "session")
+
+_PORT = 6432
+_ADMINISTRATION = "pgbouncer"
+_HOW_TO_INSTALL = "pgbouncer isn't installed (Debian and Ubuntu: apt-get install pgbouncer)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pooler:
+    """A pooler that runs."""
+
+    server: EmbeddedServer
+    directory: Path
+
+    def dsn(self, database: str, user: str = "postgres") -> str:
+        """A connection string for a database of the server, through the pooler."""
+        return make_conninfo(host=str(self.directory), port=_PORT, dbname=database, user=user)
+
+    def administrate(self, command: str) -> None:
+        """Runs a command of the pooler's console, such as RECONNECT."""
+        with psycopg.connect(self.dsn(_ADMINISTRATION), autocommit=True) as console:
+            # It has no extended protocol.
+            console.pgconn.exec_(command.encode())
+
+
+@contextmanager
+def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **settings: str) -> Iterator[Pooler]:
+    """Runs a pgbouncer for all databases of `server`. Skips the test where there is none."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if program is None:
+        pytest.skip(_HOW_TO_INSTALL)
+    directory = free_directory("pgwatch-pooler-")
+    directory.mkdir(mode=0o755)
+    account = server_account()
+    try:
+        if account is not None:
+            directory.chmod(0o777)
+        started = Pooler(server, directory)
+        command = [program, "-q", *(["-u", "nobody"] if account is not None else []), "pgbouncer.ini"]
+        place = conninfo_to_dict(server.dsn())
+        words = {
+            "unix_socket_dir": str(directory),
+            "listen_port": str(_PORT),
+            "auth_type": "any",
+            "pool_mode": mode,
+            "default_pool_size": str(pool_size),
+            "admin_users": "postgres",
+            **settings,
+        }
+        lines = [f"{name} = {value}" for name, value in words.items()]
+        (directory / "pgbouncer.ini").write_text(
+            "\n".join(
+                [
+                    "[databases]",
+                    f"* = host={place['host']} port={place['port']} user=postgres",
+                    "[pgbouncer]",
+                    *lines,
+                    "",
+                ]
+            ),
+            encoding="utf-8",
+        )
+        with (directory / "log").open("wb") as log:
+            running = subprocess.Popen(
+                command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            wait_until(lambda: _answers(started, running), message="pgbouncer answers")
+            yield started
+        finally:
+            running.kill()
+            running.wait()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _answers(started: Pooler, running: subprocess.Popen[bytes]) -> bool:
+    said = (started.directory / "log").read_text(encoding="utf-8", errors="replace")
+    assert running.poll() is None, f"pgbouncer has ended: {said}"
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(started.dsn("postgres"), connect_timeout=2).close()
+        return True
+    return False
