@@ -48,7 +48,16 @@ DEFAULT_MARKERS = (
 )
 
 
-DEFAULT_TEST_SCHEMAS = ("test_*",)
+DEFAULT_TEST_SCHEMAS = ("test_*", "*_test_gw[0-9]*")
+DEFAULT_LEFTOVER_DATABASES = (
+    "test_*",
+    # pytest-postgresql's, alone and for a worker of pytest-xdist.
+    *("tests", "testsgw[0-9]*"),
+    # Those of parallel workers: Laravel's and newer Rails', older Rails', Phoenix's and parallel_tests'.
+    *("*_test_[0-9]", "*_test_[0-9][0-9]", "*_test_[0-9][0-9][0-9]"),
+    *("*_test-[0-9]", "*_test-[0-9][0-9]", "*_test-[0-9][0-9][0-9]"),
+    *("*_test[0-9]", "*_test[0-9][0-9]", "*_test[0-9][0-9][0-9]"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class Settings:
     """Only look: no session is cancelled or ended, nothing is rolled back."""
     test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
     """Globs for the schemas that tests make: one that is still there after them is a leftover."""
+    leftover_databases: tuple[str, ...] = DEFAULT_LEFTOVER_DATABASES
+    """Globs for the databases that tests make: one that is still there after them is a leftover."""
     test_databases: tuple[str, ...] = ()
     """Globs for databases that may be swept besides those whose name or comment says so (server.guard)."""
     min_age_s: float = 600.0
@@ -111,7 +122,7 @@ _SECONDS = {
     "lock_timeout": "lock_timeout_s",
     "count_timeout": "count_timeout_s",
 }
-_GLOBS = ("test_schemas", "test_databases")
+_GLOBS = ("test_schemas", "leftover_databases", "test_databases")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _KEYS = (
     "dsn",
@@ -149,6 +160,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         ignore=_ignore(flags, environ, table, path),
         read_only=_read_only(flags, environ, table, path),
         test_schemas=_globs("test_schemas", DEFAULT_TEST_SCHEMAS, environ, table, path),
+        leftover_databases=_globs("leftover_databases", DEFAULT_LEFTOVER_DATABASES, environ, table, path),
         test_databases=_globs("test_databases", (), environ, table, path),
         min_age_s=_min_age_s(environ, table, path),
         transactions=_transactions(flags, environ, table, path),

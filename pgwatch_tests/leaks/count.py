@@ -135,7 +135,7 @@ class LeakScan:
             rows_before = None if self._any_rows else self._rows_before
             rows = {table: count.rows for table, count in counted.items()}
             baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
-            left = look(session, identity.role, self._kinds, self._settings.test_schemas)
+            left = look(session, self._settings, identity.role, self._kinds)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,

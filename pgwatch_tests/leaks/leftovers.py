@@ -16,6 +16,7 @@ from psycopg import errors
 from psycopg.rows import class_row
 
 from pgwatch_tests import durations, queries
+from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.session import ScanSession
@@ -24,8 +25,6 @@ from pgwatch_tests.server.application_name import OWN_NAME
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
 """A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
-DATABASES = ("test_*",)
-"""What the databases of tests are called."""
 
 _STATEMENT_CHARACTERS = 60
 # Where data may begin: a string, plain or dollar-quoted, but not `$1`.
@@ -60,16 +59,15 @@ class _Candidate:
     """Why it can't be judged whether this is a leftover."""
 
 
-def look(
-    session: ScanSession, role: str, kinds: Collection[LeftoverKind], schema_patterns: Sequence[str]
-) -> Leftovers:
+def look(session: ScanSession, settings: Settings, role: str, kinds: Collection[LeftoverKind]) -> Leftovers:
     """What of these kinds is in the database that `session` is connected to; `role` is who asks.
 
-    A schema is a test's if a pattern (a glob) fits its name. A kind that can't be read is in `unchecked`.
+    A schema or database is a test's if a glob of the settings fits its name. A kind that can't be read is in
+    `unchecked`.
     Raises ConnectionLostError and ScanCancelledError.
     """
     wanted = tuple(kind for kind in ALL_KINDS if kind in kinds)
-    fits = {"schema": schema_patterns, "database": DATABASES}
+    fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
     found: list[Leftover] = []
     unchecked: list[Unchecked] = []
     for kind in wanted:

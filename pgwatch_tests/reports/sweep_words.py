@@ -53,6 +53,11 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
         "put a time stamp into its marker, or a created_at into its table; --min-age 0s takes it whatever "
         "its age",
     ),
+    "unleased_name": Explanation(
+        "not named by a lease",
+        "once its run is over, drop it yourself (DROP SCHEMA … CASCADE, DROP DATABASE); a sweep takes what "
+        "pgwatch_tests.testing.lease names, since only of that it can tell whether the owner lives",
+    ),
     "in_future": Explanation(
         "stamped in the future",
         "compare the clocks (`pgwatch-tests doctor`); it is left alone until its time stamp has passed",

@@ -1,6 +1,6 @@
 """Whether a database may be changed at all: it must look like one that is there for tests. Pure.
 
-DESIGN §6: what counts is the server that answers, not a variable that says which one is meant.
+What counts is the server that answers, not a variable that says which one is meant.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-PATTERNS = ("test", "test_*", "*_test", "*_test_*", "ci_*", "*_ci", "demo*")
+PATTERNS = (
+    *("test", "test_*", "*_test", "*_test_*", "ci_*", "*_ci", "demo", "demo_*"),
+    # pytest-postgresql's, and those of parallel workers of Rails, Phoenix and parallel_tests.
+    *("tests", "testsgw[0-9]*", "*_test-[0-9]*", "*_test[0-9]*"),
+)
 OPT_IN = "pgwatch-tests: sweep"
 
 

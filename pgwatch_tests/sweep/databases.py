@@ -14,13 +14,14 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.durations import in_words
 from pgwatch_tests.errors import CannotConnectError, RefusedError
 from pgwatch_tests.leaks.discover import quoted
+from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.dsn import in_database
 from pgwatch_tests.sweep import leases
 from pgwatch_tests.sweep.found import Found, Stopped, and_others, said
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
-from pgwatch_tests.sweep.names import is_orphan_name, kept_for_age
+from pgwatch_tests.sweep.names import NOT_LEASED, is_orphan_name, kept_for_age
 from pgwatch_tests.sweep.prepared import Prepared, needs_owner, prepared_in, roll_back
 
 
@@ -50,14 +51,19 @@ class _Database:
 def sweep_databases(
     session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> Found:
-    """Drops orphan databases of the server, or says which it would; those of other names aren't looked at.
+    """Drops orphan databases of the server, or says which it would.
 
-    An orphan is called `test_<ms>_<pid>_<random>`, is old enough by that stamp and the server's clock, nobody
-    holds its lease in whatever database, and nobody but sessions of ours is connected to it. Prepared
-    transactions in it that are old enough are rolled back first. Raises psycopg.Error if not even the list
-    can be had, ConnectionLostError and ScanCancelledError.
+    Looked at are those that `settings.leftover_databases` fit, or whose names say that they are orphans; the
+    connected one isn't. An orphan is called `test_<ms>_<pid>_<random>`, is old enough by that stamp and the
+    server's clock, nobody holds its lease in whatever database, and nobody but sessions of ours is connected
+    to it. Prepared transactions in it that are old enough are rolled back first. Raises psycopg.Error if not
+    even the list can be had, ConnectionLostError and ScanCancelledError.
     """
-    databases = [one for one in _databases(session) if is_orphan_name(one.name)]
+    databases = [
+        one
+        for one in _databases(session)
+        if is_orphan_name(one.name) or matches(one.name, settings.leftover_databases)
+    ]
     holders = leases.holders(session, [database.name for database in databases])
     orphans = []
     for database in databases:
@@ -95,7 +101,8 @@ def _databases(session: ScanSession) -> list[_Database]:
 
 def _check(session: ScanSession, database: _Database, request: SweepRequest) -> list[Prepared]:
     """The prepared transactions in it, if it may go. Raises DatabaseKeptError if it may not."""
-    assert database.age_s is not None  # its name has the form
+    if database.age_s is None or not is_orphan_name(database.name):
+        raise DatabaseKeptError("unleased_name", NOT_LEASED)
     kept = kept_for_age(database.age_s, request.min_age_s)
     if kept is not None:
         raise DatabaseKeptError(*kept)

@@ -25,5 +25,7 @@ def verdict(reports: Iterable[SweepReport], all_reached: bool = True) -> Verdict
 
 
 def _reasons(report: SweepReport) -> set[KeptReason]:
-    orphans = {orphan.reason for orphan in report.orphans if orphan.reason is not None}
+    orphans = {
+        orphan.reason for orphan in report.orphans if orphan.reason is not None and not orphan.may_stay
+    }
     return {kept.reason for kept in report.kept} | orphans

@@ -13,6 +13,7 @@ DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "p
 KeptReason = Literal[
     "too_young",
     "age_unknown",
+    "unleased_name",
     "in_future",
     "run_alive",
     "locked",
@@ -28,6 +29,7 @@ KeptReason = Literal[
 """Why something stays:
 
 - `too_young`: not as old as asked for; `age_unknown`: nothing tells; `in_future`: so a clock is wrong
+- `unleased_name`: no lease (`sweep.leases`) named it, so nothing tells whether its owner lives
 - `run_alive`: the run, or the owner, that it belongs to lives; `in_use`: somebody is connected to it
 - `locked`, `changed`: somebody else works on it just now
 - `shared_with_real_data`: rows that bear no marker would have to go too
@@ -113,6 +115,13 @@ class Orphan:
     detail: str = ""
     age_s: float | None = None
 
+    @property
+    def may_stay(self) -> bool:
+        """Whether it goes, or nothing is wrong with that it doesn't: it may be another suite's database."""
+        if self.kind == "databases" and self.reason == "unleased_name":
+            return True
+        return self.reason is None or self.reason in WAITING
+
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
@@ -154,8 +163,12 @@ class SweepReport:
     @property
     def complete(self) -> bool:
         """Whether all that may ever go is gone, or would be: nothing is refused, nothing wasn't checked."""
-        reasons = {kept.reason for kept in self.kept} | {orphan.reason for orphan in self.orphans}
-        return not self.not_checked and not self.error and reasons <= {None, *WAITING}
+        return (
+            not self.not_checked
+            and not self.error
+            and all(kept.reason in WAITING for kept in self.kept)
+            and all(orphan.may_stay for orphan in self.orphans)
+        )
 
 
 @dataclass(frozen=True, slots=True)

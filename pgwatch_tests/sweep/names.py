@@ -13,6 +13,9 @@ from pgwatch_tests.sweep.model import KeptReason
 CLOCKS_APART_S = 60.0
 """Two machines' clocks may be so far apart without anybody being wrong: what is stamped so is new."""
 
+NOT_LEASED = "its name isn't test_<milliseconds>_<pid>_<random>"
+"""Why a schema or database of another name stays."""
+
 _ORPHAN = re.compile(r"test_1[0-9]{12}_[0-9]{1,10}_[0-9A-Za-z]{1,32}")
 
 

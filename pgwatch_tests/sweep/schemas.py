@@ -14,7 +14,7 @@ from pgwatch_tests.sweep import leases
 from pgwatch_tests.sweep.drop_schema import SchemaKeptError, check_droppable, drop_schema
 from pgwatch_tests.sweep.found import Found, Stopped, said
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
-from pgwatch_tests.sweep.names import is_orphan_name, kept_for_age
+from pgwatch_tests.sweep.names import NOT_LEASED, is_orphan_name, kept_for_age
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
 def _check(schema: _Schema, request: SweepRequest) -> None:
     """Raises SchemaKeptError for what its row says already."""
     if schema.age_s is None or not is_orphan_name(schema.name):
-        raise SchemaKeptError("age_unknown", "its name isn't test_<milliseconds>_<pid>_<random>")
+        raise SchemaKeptError("unleased_name", NOT_LEASED)
     kept = kept_for_age(schema.age_s, request.min_age_s)
     if kept is not None:
         raise SchemaKeptError(*kept)

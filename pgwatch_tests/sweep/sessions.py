@@ -74,7 +74,7 @@ def sweep_sessions(
     """
     with session.running():
         role = identity(session.connection).role
-    hidden = leftovers.look(session, role, _KINDS, ()).unchecked
+    hidden = leftovers.look(session, settings, role, _KINDS).unchecked
     parameters = {
         "own_name": OWN_NAME,
         "at_least_s": max(request.min_age_s, leftovers.IDLE_IN_TRANSACTION_AFTER_S),

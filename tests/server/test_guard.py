@@ -13,14 +13,22 @@ PLAIN = DatabaseFacts("app_test", None, is_standby=False, is_read_only=False)
 
 
 @pytest.mark.parametrize(
-    "name", ["test", "test_app", "app_test", "app_test_3", "ci_77", "app_ci", "demo", "demo_booking"]
+    "name",
+    [
+        *("test", "test_app", "app_test", "app_test_3", "ci_77", "app_ci", "demo", "demo_booking"),
+        *("tests", "testsgw0", "testsgw12", "app_test-0", "app_test2"),
+    ],
 )
 def test_names_of_test_databases(name: str) -> None:
     assert looks_like_tests(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["app", "production", "latest", "contest", "testing", "Test", "attest_log", "ci", "cinema", ""]
+    "name",
+    [
+        *("app", "production", "latest", "contest", "testing", "Test", "attest_log", "ci", "cinema", ""),
+        *("democracy", "demographics", "demo2", "testsgw", "latest-1", "contest2"),
+    ],
 )
 def test_other_names(name: str) -> None:
     assert not looks_like_tests(name)

@@ -59,10 +59,11 @@ def test_age_and_name_decide(owner: Connection[TupleRow], database: Database) ->
         aged_name(5): "too_young",
         aged_name(-3600): "in_future",
         aged_name(-2): "too_young",
-        "test_plain": "age_unknown",
-        f"{aged_name()}_more": "age_unknown",
-        f"{aged_name()}\n": "age_unknown",
-        "test_1717171717171_x7f3": "age_unknown",
+        "test_plain": "unleased_name",
+        f"{aged_name()}_more": "unleased_name",
+        f"{aged_name()}\n": "unleased_name",
+        "test_1717171717171_x7f3": "unleased_name",
+        "app_test_gw0": "unleased_name",
     }
     foreign = ["Test_1717171717171_1_x", "app", f"pre_{aged_name()}", HOSTILE]
     for name in [*kept, *foreign]:
