@@ -23,10 +23,11 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
-from pgwatch_tests.leaks.obstacles import Obstacles, said
+from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.origins import Attributor, evidence
 from pgwatch_tests.leaks.samples import shortened
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
 
 # From this size on, reading a table twice costs more than asking for everything at once. (64 MB)

@@ -26,6 +26,7 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.dsn import in_database
+from pgwatch_tests.server.said import said
 
 AT_ONCE = 4
 
@@ -119,8 +120,9 @@ def _databases(settings: Settings) -> list[_Database]:
         try:
             return session.fetch(queries.load("leak_databases").encode(), _Database)
         except psycopg.Error as error:
-            said = " ".join((error.diag.message_primary or str(error)).split())
-            raise NotCheckedError(f"the databases can't be listed, so nothing was checked: {said}") from error
+            raise NotCheckedError(
+                f"the databases can't be listed, so nothing was checked: {said(error)}"
+            ) from error
 
 
 class _Scans:

@@ -37,9 +37,9 @@ from pgwatch_tests.leaks.index_survey import (
     wanted_leaves,
 )
 from pgwatch_tests.leaks.markers import markers
-from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
+from pgwatch_tests.server.said import said
 
 # CREATE INDEX CONCURRENTLY waits until every transaction that could see the table without it is over, and
 # meanwhile TRUNCATE and ALTER TABLE wait for it.

@@ -22,6 +22,8 @@ from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server import application_name
 from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.said import said
+from pgwatch_tests.server.secrets import mask_name, mask_statement, mask_text
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
 """A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
@@ -101,7 +103,7 @@ def _candidates(session: ScanSession, kind: LeftoverKind) -> list[_Candidate]:
 def described(name: str, detail: str, statement: str | None) -> str:
     """Who it is by an application's name, the detail, and how the last statement begins; on one line."""
     last = f"last: {first_words(statement)}" if statement else ""
-    return ", ".join(part for part in (_who(name), detail, last) if part)
+    return ", ".join(part for part in (_who(mask_name(name)), mask_text(detail), last) if part)
 
 
 def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
@@ -133,17 +135,16 @@ def _who(name: str) -> str:
 
 def first_words(statement: str) -> str:
     """How a statement begins, on one line: at most 60 characters, and nothing from its first literal on."""
-    line = " ".join(statement.split())
+    line = " ".join(mask_statement(statement).split())
     literal = _LITERAL.search(line)
     end = min(_STATEMENT_CHARACTERS, literal.start() if literal else len(line))
     return line if end >= len(line) else f"{line[:end].rstrip()} …"
 
 
 def _unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
-    said = " ".join((error.diag.message_primary or str(error)).split())
     if isinstance(error, errors.LockNotAvailable):
         return Unchecked(kind, "a catalog is locked", "`pgwatch-tests locks` shows by whom")
-    return Unchecked(kind, f"can't be read: {said}")
+    return Unchecked(kind, f"can't be read: {said(error)}")
 
 
 def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -> Iterator[Unchecked]:

@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.discover import Table, shown
 from pgwatch_tests.leaks.markers import PROVEN, Marker
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 
 _EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
 # What a name that isn't there any more, or not the same, leads to.
@@ -96,8 +97,3 @@ class Obstacles:
             return self._session.fetch(_EXISTS % table.oid, _Exists)[0].there
         except psycopg.Error:
             return True
-
-
-def said(error: psycopg.Error) -> str:
-    """What the server says, on one line."""
-    return " ".join((error.diag.message_primary or str(error)).split())

@@ -21,6 +21,7 @@ from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.leaks.transaction_log import LogFile, read_logs
 from pgwatch_tests.leaks.transaction_now import DatabaseNow, database_now
+from pgwatch_tests.server.said import said
 
 MOST_ROWS = 2000
 """So many rows of a table are looked at; each takes the reader some memory, and the server a look."""
@@ -218,7 +219,7 @@ def _row(table: Table, row: _Origin, now: DatabaseNow | None) -> RowOrigin:
 def _rest(leak: TableLeak, error: psycopg.Error | None) -> str:
     """Why rows of a table have no verdict."""
     if error is not None:
-        return f"not looked at: {' '.join((error.diag.message_primary or str(error)).split())}"
+        return f"not looked at: {said(error)}"
     if leak.rows > MOST_ROWS:
         return f"not looked at: only {MOST_ROWS} rows of a table are"
     return "gone since they were counted"

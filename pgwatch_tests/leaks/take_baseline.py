@@ -14,6 +14,7 @@ from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks import relations
 from pgwatch_tests.leaks.baseline import Baseline, Server, ranges, still_running
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 
 _ATTEMPTS = 50
 _PAUSE_S = 0.02
@@ -50,8 +51,9 @@ def take(settings: Settings) -> Baseline:
             snapshot, running = _snapshot(session)
             identifier = read_system_identifier(session)
         except psycopg.Error as error:
-            said = error.diag.message_primary or str(error)
-            raise NotCheckedError(f"the catalogs can't be read, so there is no baseline: {said}") from error
+            raise NotCheckedError(
+                f"the catalogs can't be read, so there is no baseline: {said(error)}"
+            ) from error
     return Baseline(
         taken_at=server.read_at,
         server=server,

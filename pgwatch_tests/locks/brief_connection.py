@@ -19,6 +19,7 @@ from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import connect_async, lost_connection
 from pgwatch_tests.server.deadline import within
+from pgwatch_tests.server.secrets import mask_text
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
@@ -136,4 +137,4 @@ def _worked(task: _Connecting) -> bool:
 
 def one_line(error: psycopg.Error) -> str:
     """What the server says, as the middle of a sentence."""
-    return " ".join(str(error).split()).rstrip(".")
+    return " ".join(mask_text(str(error)).split()).rstrip(".")

@@ -46,7 +46,10 @@ class LockTag:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A server process that has a pid. Text is as it came: other people's, to be shown as plain text."""
+    """A server process that has a pid. Its texts are other people's: to be shown as plain text.
+
+    Secrets in them are blotted out already.
+    """
 
     pid: int
     backend_start: datetime | None = None

@@ -18,6 +18,8 @@ from pgwatch_tests.locks import modes
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.secret_words import is_credential
+from pgwatch_tests.server.secrets import MASK
 from pgwatch_tests.server.session_limits import Row
 
 _ROW_LIVES_S = 10.0
@@ -278,7 +280,7 @@ class NameCache:
             return
         xmax, *values = row
         pairs = zip(relation.key_columns, values, strict=True)
-        words = ", ".join(f"{_quoted(column)}={_shortened(str(value))}" for column, value in pairs)
+        words = ", ".join(f"{_quoted(column)}={_shown_value(column, str(value))}" for column, value in pairs)
         self._rows[address] = _RowSeen(words, self._clock())
         for transaction in transactions:
             lockers: dict[int, _Locker] = {}
@@ -319,6 +321,10 @@ def _key_in_words(columns: Sequence[str]) -> str:
 
 def _quoted(name: str) -> str:
     return name if _SIMPLE_NAME.fullmatch(name) else '"{}"'.format(name.replace('"', '""'))
+
+
+def _shown_value(column: str, value: str) -> str:
+    return MASK if is_credential(column) else _shortened(value)
 
 
 def _shortened(value: str) -> str:

@@ -26,6 +26,7 @@ from pgwatch_tests.locks.model import (
 )
 from pgwatch_tests.server import version
 from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.secrets import mask_name, mask_statement
 
 _WRITES = "RowExclusiveLock"
 _LOCKS_ROWS = "RowShareLock"
@@ -325,7 +326,7 @@ def _session(row: _Process, names: OwnerNames | None) -> Session:
         user_oid=row["usesysid"] or None,
         database=names.database(row["datid"]) if names else None,
         user=names.role(row["usesysid"]) if names else None,
-        application_name=row["application_name"] or "",
+        application_name=mask_name(row["application_name"] or ""),
         client=f"{address}:{port}" if address else "local" if port == -1 else "",
         state=row["state"],
         wait_event_type=row["wait_event_type"],
@@ -333,7 +334,7 @@ def _session(row: _Process, names: OwnerNames | None) -> Session:
         xact_age_s=row["xact_age_s"],
         state_age_s=row["state_age_s"],
         query_age_s=row["query_age_s"],
-        query="" if hidden else row["query"] or "",
+        query="" if hidden else mask_statement(row["query"] or ""),
         hidden=hidden,
     )
 

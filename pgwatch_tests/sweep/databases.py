@@ -18,8 +18,9 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.dsn import in_database
+from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.sweep import leases
-from pgwatch_tests.sweep.found import Found, Stopped, and_others, said
+from pgwatch_tests.sweep.found import Found, Stopped, and_others
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.names import NOT_LEASED, is_orphan_name, kept_for_age
 from pgwatch_tests.sweep.prepared import Prepared, needs_owner, prepared_in, roll_back
@@ -79,7 +80,7 @@ def sweep_databases(
         except DatabaseKeptError as kept:
             orphan = replace(orphan, removed=False, reason=kept.reason, detail=str(kept))
         except psycopg.Error as error:
-            orphan = replace(orphan, removed=False, reason="refused", detail=said(error))
+            orphan = replace(orphan, removed=False, reason="refused", detail=said_in_full(error))
         orphans.append(orphan)
     return Found(tuple(orphans))
 

@@ -14,7 +14,9 @@ from pgwatch_tests import queries
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.found import Stopped, and_others, said
+from pgwatch_tests.server.said import said_in_full
+from pgwatch_tests.server.secrets import mask_name
+from pgwatch_tests.sweep.found import Stopped, and_others
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.sweep.schema_parts import (
     Part,
@@ -62,7 +64,7 @@ def check_droppable(session: ScanSession, schema: str) -> None:
     check_dependents(session, schema)
     lockers = session.fetch(queries.load("sweep_schema_lockers").encode(), _Locker, {"schema": schema})
     for locker in lockers:
-        name = f" ({locker.application_name})" if locker.application_name else ""
+        name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
         raise SchemaKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
 
@@ -140,11 +142,13 @@ def _check_dependents(session: ScanSession, schema: str) -> None:
 def _kept(error: psycopg.Error, dropped: int) -> SchemaKeptError:
     so_far = _so_far(dropped)
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
-        return SchemaKeptError("locked", f"{said(error)}; `pgwatch-tests locks` shows by whom{so_far}")
+        return SchemaKeptError(
+            "locked", f"{said_in_full(error)}; `pgwatch-tests locks` shows by whom{so_far}"
+        )
     if isinstance(error, errors.OutOfMemory):
         hint = "raise max_locks_per_transaction, or try again when there is less to do"
-        return SchemaKeptError("refused", f"{said(error)}: {hint}{so_far}")
-    return SchemaKeptError("refused", f"{said(error)}{so_far}")
+        return SchemaKeptError("refused", f"{said_in_full(error)}: {hint}{so_far}")
+    return SchemaKeptError("refused", f"{said_in_full(error)}{so_far}")
 
 
 def _so_far(dropped: int) -> str:

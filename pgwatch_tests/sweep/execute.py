@@ -10,8 +10,8 @@ import psycopg
 from psycopg import errors
 
 from pgwatch_tests import queries
-from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 from pgwatch_tests.sweep.batch import Batches, BatchOutcome, DeleteFailedError
 from pgwatch_tests.sweep.clusters import LOCKED, Judged, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import psycopg
-
 from pgwatch_tests.sweep.model import Orphan
 
 Stopped = Callable[[], bool]
@@ -28,12 +26,6 @@ def together(founds: Iterable[Found]) -> Found:
         tuple(orphan for found in several for orphan in found.orphans),
         tuple(sentence for found in several for sentence in found.not_checked),
     )
-
-
-def said(error: psycopg.Error) -> str:
-    """What the server said, on one line, with the detail that tells why."""
-    parts = (error.diag.message_primary or str(error), error.diag.message_detail or "")
-    return " ".join(" ".join(parts).split())
 
 
 def and_others(first: str, others: int) -> str:

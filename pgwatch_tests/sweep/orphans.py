@@ -8,8 +8,9 @@ import psycopg
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.sweep.databases import sweep_databases
-from pgwatch_tests.sweep.found import Found, Stopped, said, together
+from pgwatch_tests.sweep.found import Found, Stopped, together
 from pgwatch_tests.sweep.model import SweepKind, SweepRequest
 from pgwatch_tests.sweep.prepared import sweep_prepared
 from pgwatch_tests.sweep.schemas import sweep_schemas
@@ -42,5 +43,5 @@ def sweep_orphans(session: ScanSession, settings: Settings, request: SweepReques
         try:
             founds.append(sweep(session, settings, request, stopped))
         except psycopg.Error as error:
-            founds.append(Found((), (f"{kind} can't be looked at: {said(error)}",)))
+            founds.append(Found((), (f"{kind} can't be looked at: {said_in_full(error)}",)))
     return together(founds)

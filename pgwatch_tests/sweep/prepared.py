@@ -13,7 +13,8 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.durations import in_words
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.found import Found, Stopped, said
+from pgwatch_tests.server.said import said_in_full
+from pgwatch_tests.sweep.found import Found, Stopped
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 
 
@@ -67,7 +68,7 @@ def roll_back(session: ScanSession, one: Prepared) -> tuple[KeptReason, str] | N
     except errors.UndefinedObject:
         return "changed", "it has ended by itself"
     except psycopg.Error as error:
-        return "refused", said(error)
+        return "refused", said_in_full(error)
     return None
 
 

@@ -11,8 +11,8 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.leaks.discover import shown
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 from pgwatch_tests.sweep.clusters import BLOCKING, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.execute import Execution, Tally

@@ -16,9 +16,9 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks.discover import Identity
 from pgwatch_tests.leaks.markers import markers
-from pgwatch_tests.leaks.obstacles import said
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
+from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
 from pgwatch_tests.sweep.alone import be_alone, make_way
 from pgwatch_tests.sweep.found import Found

@@ -10,9 +10,10 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.sweep import leases
 from pgwatch_tests.sweep.drop_schema import SchemaKeptError, check_droppable, drop_schema
-from pgwatch_tests.sweep.found import Found, Stopped, said
+from pgwatch_tests.sweep.found import Found, Stopped
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.names import NOT_LEASED, is_orphan_name, kept_for_age
 
@@ -56,7 +57,7 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
         except SchemaKeptError as kept:
             orphan = _kept(orphan, kept.reason, str(kept))
         except psycopg.Error as error:
-            orphan = _kept(orphan, "not_checked", f"what depends on it can't be read: {said(error)}")
+            orphan = _kept(orphan, "not_checked", f"what depends on it can't be read: {said_in_full(error)}")
         orphans.append(orphan)
     return Found(tuple(orphans))
 

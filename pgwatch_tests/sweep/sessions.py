@@ -16,7 +16,8 @@ from pgwatch_tests.leaks.discover import identity
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.application_name import OWN_NAME
-from pgwatch_tests.sweep.found import Found, Stopped, said
+from pgwatch_tests.server.said import said_in_full
+from pgwatch_tests.sweep.found import Found, Stopped
 from pgwatch_tests.sweep.leases import LEASE_KEY
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 
@@ -125,7 +126,7 @@ def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
     except errors.InsufficientPrivilege as error:
         return "refused", _needed_right(session, one, error)
     except psycopg.Error as error:
-        return "refused", said(error)
+        return "refused", said_in_full(error)
     return None
 
 
@@ -138,7 +139,7 @@ def _needed_right(session: ScanSession, one: _Session, error: psycopg.Error) -> 
     try:
         [rights] = session.fetch(queries.load("signal_rights").encode(), _Rights, {"user_oid": one.user_oid})
     except psycopg.Error:
-        return said(error)
+        return said_in_full(error)
     if rights.owner_is_superuser or rights.owner is None:
         return f"it belongs to the superuser {rights.owner}: needs a superuser"
     return (
