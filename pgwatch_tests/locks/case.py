@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests import durations
+from pgwatch_tests.locks import statement
 from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.picture import LockPicture
-
-_KINDS_OF_OBJECT = {
-    *("DATABASE", "FUNCTION", "INDEX", "MATERIALIZED", "SCHEMA", "SEQUENCE", "TABLE", "TYPE", "VIEW"),
-    *("CONCURRENTLY", "UNIQUE"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +68,11 @@ class Case:
         return self._state.startswith("idle in transaction")
 
     @property
+    def is_outside_transaction(self) -> bool:
+        """Whether the root has no transaction open, so that what it holds is its session's."""
+        return self._state == "idle"
+
+    @property
     def is_active(self) -> bool:
         """Whether the root runs a statement."""
         return self._state == "active"
@@ -103,22 +104,53 @@ class Case:
         return f"end its session (SELECT pg_terminate_backend({self.root.pid}))"
 
     def waiting(self, edges: Sequence[Edge], one: str = "waits", several: str = "wait") -> str:
-        """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`."""
-        waiters = list(dict.fromkeys(edge.waiter for edge in edges))
+        """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`.
+
+        Those that wait for the same as the first of `edges`; `besides` tells of the others.
+        """
+        waiters = _alike(edges)
         more = len(waiters) - 1
         return self.picture.who(waiters[0]) + (f" and {more} more {several}" if more else f" {one}")
+
+    def besides(self, edges: Sequence[Edge]) -> str:
+        """`; 2 more wait for something else that it holds`: those not among the `waiting`; or empty."""
+        more = len({edge.waiter for edge in self.direct}.difference(_alike(edges)))
+        return (
+            f"; {more} more {'wait' if more > 1 else 'waits'} for something else that it holds"
+            if more
+            else ""
+        )
+
+    def queue(self, edge: Edge) -> int:
+        """How many queue behind the waiter of `edge` for the very lock that it waits for."""
+        tag = edge.wait.tag if edge.wait else None
+        return sum(
+            any(
+                group.kind == "soft"
+                and edge.waiter in group.blockers
+                and group.wait
+                and group.wait.tag == tag
+                for group in self.picture.groups.get(party, ())
+            )
+            for party in self.picture.graph.waiters(edge.waiter)
+        )
 
     def since(self, edges: Sequence[Edge]) -> str:
         """How long the first of `edges` has lasted: `4.8 s`."""
         return durations.in_words(edges[0].wait_s)
 
+    def query_of(self, party: Party) -> str:
+        """What somebody runs, or ran last; empty if hidden."""
+        session = self.picture.sessions.get(party)
+        return session.query if session else ""
+
     def statement_of(self, party: Party) -> str:
         """What kind of statement somebody runs: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if hidden."""
-        session = self.picture.sessions.get(party)
-        words = [word.upper() for word in (session.query if session else "").split(None, 4)[:4]]
-        kind = words[:1] if words and words[0].isalpha() else []
-        for word in words[1:]:
-            if not kind or word not in _KINDS_OF_OBJECT:
-                break
-            kind.append(word)
-        return " ".join(kind)
+        return statement.kind(self.query_of(party))
+
+
+def _alike(edges: Sequence[Edge]) -> list[Party]:
+    """Those who wait for the same thing as the first one, in order."""
+    first = edges[0].lock
+    same = [edge for edge in edges if (edge.lock.type, edge.lock.target) == (first.type, first.target)]
+    return list(dict.fromkeys(edge.waiter for edge in same))

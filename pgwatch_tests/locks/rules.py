@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pgwatch_tests import durations
+from pgwatch_tests.locks import statement, table_rules
 from pgwatch_tests.locks.case import Case, Diagnosis
+from pgwatch_tests.locks.model import Edge
+from pgwatch_tests.locks.practices import CLEAN_UP, NO_SHARED_STATE, OWN_DATA, UNIQUE_DATA
 from pgwatch_tests.server.application_name import OWN_NAME
-
-_ALONE = "AccessExclusiveLock"
-_CLEAN_UPS = ("TRUNCATE", "DROP")
-
-UNIQUE_DATA = "Don't use fixed test data"
-OWN_DATA = "Isolate test data"
-CLEAN_UP = "Clean up after each test"
-NO_SHARED_STATE = "Don't share state between tests"
 
 
 def deadlock(case: Case) -> Diagnosis | None:
@@ -24,11 +19,11 @@ def deadlock(case: Case) -> Diagnosis | None:
     if not parties:
         return None
     steps = []
-    by_queue = False
+    edges = []
     for waiter, blocker in zip(parties, parties[1:] + parties[:1], strict=True):
         edge = case.picture.edge(waiter, blocker)
         assert edge is not None, "a cycle is made of shown edges"
-        by_queue |= edge.kind == "soft"
+        edges.append(edge)
         steps.append(
             f"{case.picture.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
             f"behind {case.picture.who(blocker)}"
@@ -39,12 +34,24 @@ def deadlock(case: Case) -> Diagnosis | None:
         (
             # DeadLockCheck, src/backend/storage/lmgr/deadlock.c: another order of a queue may do.
             "After deadlock_timeout the server lets one of them pass in the queue, or ends one. "
-            if by_queue
+            if any(edge.kind == "soft" for edge in edges)
             else "The server ends one of them after deadlock_timeout. "
         )
-        + "Make the tests touch rows in one order, or give each test rows of its own.",
+        + _in_one_order(edges),
         NO_SHARED_STATE,
     )
+
+
+def _in_one_order(edges: Iterable[Edge]) -> str:
+    """What keeps such a deadlock from coming back, by what is waited for."""
+    types = {edge.lock.type for edge in edges}
+    if types <= {"tuple", "transactionid"}:
+        return "Make the tests touch rows in one order, or give each test rows of its own."
+    if types == {"relation"}:
+        return "Make the tests lock tables in one order, the strongest lock first."
+    if types == {"advisory"}:
+        return "Make the tests take advisory locks in one order, or use keys unique to each test."
+    return "Make the tests take these locks in one order."
 
 
 def connected_to_database(case: Case) -> Diagnosis | None:
@@ -53,22 +60,22 @@ def connected_to_database(case: Case) -> Diagnosis | None:
     if not edges:
         return None
     edge = edges[0]
-    statement = case.statement_of(edge.waiter)
+    kind = case.statement_of(edge.waiter)
     others = len(case.picture.blockers(edge.waiter)) - 1
     more = f", and {others} more {'is' if others == 1 else 'are'}" if others else ""
     waited = durations.in_words(edge.wait_s)
     there = f"is connected to it{case.whereabouts()}, {case.state()}" if case.root.pid else "is in it"
     return Diagnosis(
         "connected_to_database",
-        f"{statement or 'A statement'} by {case.picture.who(edge.waiter)} has waited {waited} until nobody "
+        f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} has waited {waited} until nobody "
         f"else uses {edge.lock.target}: {case.who} {there}{more}. "
         'After 5 s the server gives up: "is being accessed by other users".',
-        _leave(case, statement, edge.lock.target),
+        _leave(case, kind, edge.lock.target),
         CLEAN_UP,
     )
 
 
-def _leave(case: Case, statement: str, target: str) -> str:
+def _leave(case: Case, kind: str, target: str) -> str:
     if not case.root.pid:
         gid = case.root.gid.replace("'", "''")
         return f"In {target}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). No session owns it any more."
@@ -76,8 +83,8 @@ def _leave(case: Case, statement: str, target: str) -> str:
         return "Wait: the server ends its autovacuum workers there by itself."
     if case.session and case.session.application_name == OWN_NAME:
         return "Wait: pgwatch-tests leaves the database by itself; close it if it doesn't."
-    before = "the database is copied" if statement == "CREATE DATABASE" else "this"
-    forced = "; DROP DATABASE … WITH (FORCE) ends all of them" if statement == "DROP DATABASE" else ""
+    before = "the database is copied" if kind == "CREATE DATABASE" else "this"
+    forced = "; DROP DATABASE … WITH (FORCE) ends all of them" if kind == "DROP DATABASE" else ""
     return (
         f"Close that session, its pool or its thread in the fixture's clean-up, before {before}. "
         f"To go on now, end its session (SELECT pg_terminate_backend({case.root.pid})){forced}."
@@ -94,7 +101,8 @@ def prepared_transaction(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "prepared_transaction",
         f"The prepared transaction {case.root.gid}, {age} old, still holds its locks; "
-        f"{case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}.",
+        f"{case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
+        f"{case.besides(case.direct)}.",
         f"{database or 'In its database'}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). "
         "No session owns it any more.",
         CLEAN_UP,
@@ -106,7 +114,10 @@ def autovacuum(case: Case) -> Diagnosis | None:
     if case.session is None or case.session.backend_type != "autovacuum worker" or not case.direct:
         return None
     edge = case.direct[0]
-    about = f"{case.waiting(case.direct)} {case.since(case.direct)} for {edge.lock.target}"
+    about = (
+        f"{case.waiting(case.direct)} {case.since(case.direct)} for {edge.lock.target}"
+        f"{case.besides(case.direct)}"
+    )
     if "(to prevent wraparound)" in case.session.query:
         return Diagnosis(
             "autovacuum_to_prevent_wraparound",
@@ -128,80 +139,10 @@ def same_key(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_key",
-        f"{case.waiting(edges, 'wants', 'want')} to write a key that {case.who}, {case.state()}, has "
-        f"written, changed or deleted and not committed, and waits {case.since(edges)}: "
-        f"{edges[0].lock.target}.",
+        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"commit or roll back: both write the same {edges[0].lock.target}{case.besides(edges)}.",
         f"Give each test unique data instead of fixed test data. To go on now, {case.free()}.",
         UNIQUE_DATA,
-    )
-
-
-def queue_behind_exclusive(case: Case) -> Diagnosis | None:
-    """A statement that needs the table alone waits, and everyone after it waits too."""
-    for edge in case.direct:
-        queued = case.picture.blocks(edge.waiter)
-        if edge.lock.mode != _ALONE or edge.lock.type != "relation" or not queued:
-            continue
-        statement = case.statement_of(edge.waiter).partition(" ")[0]
-        cleanup = statement in _CLEAN_UPS
-        return Diagnosis(
-            "truncate_or_cleanup_vs_test" if cleanup else "ddl_queue",
-            f"{statement or 'A statement'} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone "
-            f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
-            f"{queued} more queue behind it.",
-            (
-                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
-                if cleanup
-                else "Don't change tables while tests run. "
-            )
-            + f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
-            "those that wait only behind it go on at once.",
-            OWN_DATA if cleanup else NO_SHARED_STATE,
-        )
-    return None
-
-
-def cleanup_vs_test(case: Case) -> Diagnosis | None:
-    """A clean-up needs a table alone, or has it and doesn't end: tests and it get in each other's way."""
-    blocker = case.statement_of(case.root).partition(" ")[0]
-    for edge in case.direct:
-        if edge.lock.type != "relation":
-            continue
-        waiter = case.statement_of(edge.waiter).partition(" ")[0]
-        if edge.lock.held_mode == _ALONE and blocker in _CLEAN_UPS:
-            return Diagnosis(
-                "truncate_or_cleanup_vs_test",
-                f"{case.who} has {edge.lock.target} alone since its {blocker} ({case.state()}); "
-                f"{case.waiting(case.direct)} {case.since(case.direct)} for it.",
-                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
-                f"To go on now, {case.free()}.",
-                OWN_DATA,
-            )
-        if edge.lock.mode == _ALONE and waiter in _CLEAN_UPS:
-            return Diagnosis(
-                "truncate_or_cleanup_vs_test",
-                f"{waiter} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
-                f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}.",
-                "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP. "
-                f"To go on now, {case.free()}.",
-                OWN_DATA,
-            )
-    return None
-
-
-def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
-    """CONCURRENTLY waits for all transactions that could use the old state (manual, CREATE INDEX)."""
-    edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
-    if not edges:
-        return None
-    statement = case.statement_of(edges[0].waiter) or "A statement with CONCURRENTLY"
-    return Diagnosis(
-        "index_build_waits_for_transaction",
-        f"{statement} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} until the transaction "
-        f"of {case.who} ends, {case.state()}, whatever that touches.",
-        f"{'Build indexes' if 'INDEX' in statement else 'Change tables'} before the tests run. "
-        f"To go on now, {case.free()}.",
-        NO_SHARED_STATE,
     )
 
 
@@ -218,7 +159,7 @@ def foreign_key_share(case: Case) -> Diagnosis | None:
         "foreign_key_share",
         f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
         f"{edge.lock.foreign_key_of} refers to it, and {case.who}, {case.state()}, hasn't ended its "
-        "transaction.",
+        f"transaction{case.besides(edges)}.",
         "Give each test parent rows of its own, or don't delete or change the keys of shared ones. "
         f"To go on now, {case.free()}.",
         OWN_DATA,
@@ -233,11 +174,21 @@ def advisory_lock(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "advisory_lock",
         f"{case.who} holds {edges[0].lock.target} ({case.state()}); "
-        f"{case.waiting(edges)} {case.since(edges)} for it.",
-        "Hold advisory locks for a transaction (pg_advisory_xact_lock) and with a key of the test's own. "
-        f"To go on now, {case.free()}.",
+        f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
+        f"{_better_advisory_lock(case)} To go on now, {case.free()}.",
         NO_SHARED_STATE,
     )
+
+
+def _better_advisory_lock(case: Case) -> str:
+    """Not to be told to whoever holds it for a transaction already: the lock table doesn't say which."""
+    query = case.query_of(case.root)
+    is_sessions = case.is_outside_transaction or any(
+        statement.has_words(query, function) for function in ("pg_advisory_lock", "pg_try_advisory_lock")
+    )
+    if is_sessions:
+        return "Use pg_advisory_xact_lock, with a key unique to each test."
+    return "Use a key unique to each test, and end the transaction soon."
 
 
 def idle_in_transaction(case: Case) -> Diagnosis | None:
@@ -249,9 +200,10 @@ def idle_in_transaction(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "idle_in_transaction",
         f"{case.who} left a transaction open ({case.state()}); {case.waiting(case.direct)} "
-        f"{case.since(case.direct)} for {case.direct[0].lock.target}{foreign_key}.",
-        f"Commit or roll back in the fixture's clean-up. To go on now, {case.free()}: cancelling does "
-        "nothing to an idle session.",
+        f"{case.since(case.direct)} for {case.direct[0].lock.target}{foreign_key}"
+        f"{case.besides(case.direct)}.",
+        f"Commit or roll back in the fixture's clean-up. {table_rules.about_table_change(case)}To go on now, "
+        f"{case.free()}: cancelling does nothing to an idle session.",
         CLEAN_UP,
     )
 
@@ -266,7 +218,7 @@ def same_row(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "same_row",
         f"{case.waiting(edges)} {case.since(edges)} for the {edges[0].lock.target}, which {case.who} has "
-        f"changed or locked ({case.state()}){also}.",
+        f"changed or locked ({case.state()}){also}{case.besides(edges)}.",
         f"Give each test rows of its own. To go on now, {case.free()}.",
         OWN_DATA,
     )
@@ -288,6 +240,7 @@ def _doing(case: Case) -> str:
     about = ""
     if case.direct:
         about = f"; {case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
+        about += case.besides(case.direct)
     return f"{case.who} is {case.state()}{about}."
 
 
@@ -297,10 +250,10 @@ RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     prepared_transaction,
     autovacuum,
     same_key,
-    index_build_waits_for_transaction,
-    queue_behind_exclusive,
+    table_rules.index_build_waits_for_transaction,
+    table_rules.queue_behind_table_lock,
     advisory_lock,
-    cleanup_vs_test,
+    table_rules.cleanup_vs_test,
     foreign_key_share,
     idle_in_transaction,
     same_row,

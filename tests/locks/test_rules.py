@@ -13,6 +13,7 @@ from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import Edge, LockTag, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.locks.statement import kind
 from tests.locks.snapshots import edge, session, snapshot
 
 RELATION = LockTag("relation", 5, 16400)
@@ -72,6 +73,10 @@ def test_the_same_row_and_its_other_holders() -> None:
     [
         ("TRUNCATE t", "truncate_or_cleanup_vs_test", "Isolate test data"),
         ("drop table t", "truncate_or_cleanup_vs_test", "Isolate test data"),
+        ("/* teardown */ drop schema a", "truncate_or_cleanup_vs_test", "Isolate test data"),
+        ("DROP INDEX i", "ddl_queue", "Don't share state between tests"),
+        ("BEGIN; LOCK TABLE t", "table_lock", "Don't share state between tests"),
+        ("lock t", "table_lock", "Don't share state between tests"),
         ("ALTER TABLE t ADD n int", "ddl_queue", "Don't share state between tests"),
         ("", "ddl_queue", "Don't share state between tests"),
     ],
@@ -79,10 +84,27 @@ def test_the_same_row_and_its_other_holders() -> None:
 def test_everyone_queues_behind_who_needs_the_table_alone(statement: str, cause: str, practice: str) -> None:
     told = found(alone(2, 1), queued(3, 2), sessions=(session(2, query=statement),))
     assert (told.cause, told.practice) == (cause, practice)
-    word = statement.split()[0].upper() if statement else "A statement"
+    word = kind(statement) or "A statement"
     assert f"{word} by test_2 (gw2, pid 2) needs table t alone and waits 1.0 s for test_1" in told.explanation
-    assert "1 more queue behind it" in told.explanation
+    assert "1 more queues behind it" in told.explanation
     assert "pg_cancel_backend(2)" in told.advice
+    assert ("DELETE" in told.advice) is (cause == "truncate_or_cleanup_vs_test")
+    assert ("Change tables before" in told.advice) is (cause == "ddl_queue")
+
+
+def test_a_queue_behind_who_locks_a_table_for_writers() -> None:
+    waits = edge(2, 1, target="table t", mode="ShareLock", tag=RELATION)
+    told = found(waits, queued(3, 2), queued(4, 2), sessions=(session(2, query="CREATE INDEX ON t (n)"),))
+    assert told.cause == "ddl_queue"
+    assert "CREATE INDEX by test_2 (gw2, pid 2) needs table t in SHARE mode" in told.explanation
+    assert "2 more queue behind it" in told.explanation
+
+
+def test_a_chain_is_no_queue() -> None:
+    told = found(alone(2, 1), edge(3, 2), edge(4, 3), sessions=(session(2, query="TRUNCATE t"),))
+    assert told.cause == "truncate_or_cleanup_vs_test"
+    assert "queue" not in told.explanation
+    assert "go on at once" not in told.advice
 
 
 def test_an_exclusive_request_that_nobody_queues_behind_is_no_queue() -> None:
@@ -94,18 +116,88 @@ def test_a_clean_up_alone_with_a_test() -> None:
     assert waits.cause == "truncate_or_cleanup_vs_test"
     assert "TRUNCATE by test_2 (gw2, pid 2) needs table t alone" in waits.explanation
     held = edge(2, 1, target="table t", mode="AccessShareLock", tag=RELATION)
-    held = replace(held, lock=replace(held.lock, held_mode="AccessExclusiveLock"))
+    held = replace(held, lock=replace(held.lock, held_mode="AccessExclusiveLock", object="t"))
     holds = found(held, sessions=(session(1, state="idle in transaction", query="TRUNCATE t"),))
     assert holds.cause == "truncate_or_cleanup_vs_test"
     assert "test_1 (gw1, pid 1) has table t alone since its TRUNCATE" in holds.explanation
+
+
+@pytest.mark.parametrize(
+    ("statement", "advice"),
+    [
+        ("TRUNCATE other", "clean-up. To go on"),
+        ("DROP INDEX i", "Change tables before the tests run"),
+        ("LOCK TABLE t", "Lock the rows that a test needs"),
+        ("SELECT 1", ""),
+    ],
+)
+def test_a_table_isn_t_said_to_be_locked_by_a_statement_that_does_not_name_it(
+    statement: str, advice: str
+) -> None:
+    held = edge(2, 1, target="table t", mode="AccessShareLock", tag=RELATION)
+    held = replace(held, lock=replace(held.lock, held_mode="AccessExclusiveLock", object="t"))
+    holder = session(1, state="idle in transaction", query=statement)
+    told = found(held, sessions=(holder, session(2, query="SELECT * FROM t")))
+    assert told.cause == "idle_in_transaction"
+    assert "since its" not in told.explanation
+    assert advice in told.advice
+
+
+def test_only_those_are_said_to_wait_for_it_that_do() -> None:
+    told = found(
+        edge(2, 1, wait_s=4.0),
+        edge(3, 1, wait_s=3.0),
+        edge(4, 1, target="row of t (id=2)"),
+        edge(5, 1, target="table other", tag=RELATION, subject=Subject("relation")),
+        sessions=(idle(1),),
+    )
+    assert told.explanation.endswith(
+        "test_2 (gw2, pid 2) and 1 more wait 4.0 s for row of t (id=1); 2 more wait for something else that "
+        "it holds."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "query", "told_to"),
+    [
+        ("idle", "", True),
+        ("idle in transaction", "SELECT pg_advisory_lock(7)", True),
+        ("active", "SELECT pg_try_advisory_lock(7)", True),
+        ("idle in transaction", "SELECT pg_advisory_xact_lock(7)", False),
+        ("idle in transaction", "SELECT 1", False),
+    ],
+)
+def test_who_holds_an_advisory_lock_for_a_transaction_is_not_told_to(
+    state: str, query: str, told_to: bool
+) -> None:
+    advisory = edge(2, 1, target="advisory lock 7", tag=LockTag("advisory", 5), subject=Subject("advisory"))
+    told = found(advisory, sessions=(session(1, state=state, query=query),))
+    assert ("Use pg_advisory_xact_lock" in told.advice) is told_to
+    assert "a key unique to each test" in told.advice
+
+
+@pytest.mark.parametrize(
+    ("types", "advice"),
+    [
+        (("tuple", "transactionid"), "touch rows in one order"),
+        (("relation", "relation"), "lock tables in one order"),
+        (("advisory", "advisory"), "take advisory locks in one order"),
+        (("relation", "advisory"), "take these locks in one order"),
+    ],
+)
+def test_a_deadlock_s_advice_is_about_what_is_waited_for(types: tuple[str, str], advice: str) -> None:
+    shot = snapshot((edge(1, 2, tag=LockTag(types[0])), edge(2, 1, tag=LockTag(types[1]))))
+    told = diagnose(LockPicture(settle(settle(None, shot), shot)), Party(1))
+    assert advice in told.advice
+    assert ("rows" in told.advice) is ("tuple" in types)
 
 
 def test_the_same_key() -> None:
     told = found(edge(2, 1, target="unique key of users (email)", subject=KEY))
     assert told.cause == "same_key"
     assert told.explanation == (
-        "test_2 (gw2, pid 2) wants to write a key that test_1 (gw1, pid 1), running a statement for 2.5 s, "
-        "has written, changed or deleted and not committed, and waits 1.0 s: unique key of users (email)."
+        "test_2 (gw2, pid 2) has waited 1.0 s for test_1 (gw1, pid 1), running a statement for 2.5 s, to "
+        "commit or roll back: both write the same unique key of users (email)."
     )
     assert told.practice == "Don't use fixed test data"
 
@@ -142,8 +234,9 @@ def test_an_index_that_is_built_concurrently() -> None:
     told = found(waits, sessions=(idle(1), session(2, query="create index concurrently i ON t (n)")))
     assert told.cause == "index_build_waits_for_transaction"
     assert told.explanation == (
-        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s until the transaction of "
-        "test_1 (gw1, pid 1) ends, idle in transaction for 2.0 s, whatever that touches."
+        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 (gw1, pid 1), idle in "
+        "transaction for 2.0 s, to end its transaction, like all that write to the table or have an older "
+        "snapshot, whatever that is of."
     )
 
 
@@ -198,8 +291,19 @@ def test_what_waits_concurrently_for_all_is_called_by_its_kind() -> None:
     waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
     detach = "ALTER TABLE bookings DETACH PARTITION bookings_2030 CONCURRENTLY"
     told = found(waits, sessions=(session(2, query=detach),))
-    assert told.explanation.startswith("ALTER TABLE by test_2")
-    assert told.advice.startswith("Change tables before the tests run.")
+    assert told.explanation == (
+        "ALTER TABLE … DETACH PARTITION CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 "
+        "(gw1, pid 1), running a statement for 2.5 s, to end its transaction, like all that have used the "
+        "table."
+    )
+    assert told.advice.startswith("Detach partitions before the tests run.")
+
+
+def test_who_drops_an_index_concurrently_waits_for_users_of_the_table_only() -> None:
+    waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
+    told = found(waits, sessions=(idle(1), session(2, query="DROP INDEX CONCURRENTLY i")))
+    assert told.explanation.endswith("to end its transaction, like all that have used the table.")
+    assert told.advice.startswith("Drop indexes before the tests run.")
 
 
 def test_a_hidden_blocker_is_said_to_be_hidden() -> None:

@@ -62,6 +62,7 @@ def test_scenario(scenario: Scenario, cast: Cast, server: EmbeddedServer) -> Non
     assert {part: diagnose(picture, cast.party(part)).cause for part in truth.causes} == truth.causes
     check_document(picture, cast, truth)
     check_targets(picture, cast, truth)
+    check_words(picture, cast, truth)
 
 
 def test_each_scenario_has_a_name_of_its_own_and_a_reason_to_be_left_out() -> None:
@@ -130,6 +131,14 @@ def check_targets(picture: LockPicture, cast: Cast, truth: Truth) -> None:
         for edge in picture.snapshot.shown_edges
     }
     assert beside == {(link.waiter, link.blocker): link.also_held_by for link in truth.edges}
+
+
+def check_words(picture: LockPicture, cast: Cast, truth: Truth) -> None:
+    for part in {*truth.said, *truth.unsaid}:
+        told = diagnose(picture, cast.party(part))
+        words = f"{told.explanation} {told.advice}"
+        assert [one for one in truth.said.get(part, ()) if one not in words] == [], words
+        assert [one for one in truth.unsaid.get(part, ()) if one in words] == [], words
 
 
 def says(link: Link, shown: str) -> bool:

@@ -81,3 +81,18 @@ def advisory_bigint_and_pair_of_the_same_bits(cast: Cast) -> Truth:
     holder.execute("SELECT pg_advisory_lock(7)")
     cast.waits(waiter, "SELECT pg_advisory_lock(7)")
     return Truth((hard("waiter", "holder", "advisory lock 7"),), roots={"holder": 1}, innocents=("pair",))
+
+
+@scenario()
+def two_advisory_locks_of_one_session(cast: Cast) -> Truth:
+    holder = cast.session("holder", autocommit=True)
+    holder.execute("SELECT pg_advisory_lock(1), pg_advisory_lock(2)")
+    for waiter, key in zip(cast.sessions("first", "second"), (1, 2), strict=True):
+        cast.waits(waiter, f"SELECT pg_advisory_lock({key})")
+    return Truth(
+        (hard("first", "holder", "advisory lock 1"), hard("second", "holder", "advisory lock 2")),
+        roots={"holder": 2},
+        causes={"holder": "advisory_lock"},
+        said={"holder": ("; 1 more waits for something else that it holds.",)},
+        unsaid={"holder": ("and 1 more wait",)},
+    )

@@ -190,3 +190,26 @@ def rows_of_a_partition(cast: Cast) -> Truth:
         roots={"holder": 1},
         innocents=("innocent",),
     )
+
+
+@scenario()
+def rows_and_a_table_of_one_transaction(cast: Cast) -> Truth:
+    accounts(cast)
+    cast.run("CREATE TABLE other (id int)")
+    holder, first, second, third = cast.sessions("holder", "first", "second", "third")
+    holder.execute("UPDATE accounts SET balance = 1")
+    holder.execute("LOCK TABLE other IN EXCLUSIVE MODE")
+    cast.waits(first, ADD, [41])
+    cast.waits(second, ADD, [42])
+    cast.waits(third, "INSERT INTO other VALUES (1)")
+    return Truth(
+        (
+            hard("first", "holder", row(41)),
+            hard("second", "holder", row(42)),
+            hard("third", "holder", "table other"),
+        ),
+        roots={"holder": 3},
+        causes={"holder": "idle_in_transaction"},
+        said={"holder": (f"for {row(41)}; 2 more wait for something else that it holds.",)},
+        unsaid={"holder": ("more wait 1", "and 2 more")},
+    )

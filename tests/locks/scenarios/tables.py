@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.locks.scenarios.cast import Cast
-from tests.locks.scenarios.rows import accounts, add
+from tests.locks.scenarios.rows import ADD, accounts, add, row
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
 
 TABLE = "table accounts"
@@ -176,7 +178,12 @@ def index_dropped_behind_a_reader(cast: Cast) -> Truth:
     reader, dropping = cast.sessions("reader", "dropping")
     reader.execute("SELECT * FROM accounts")
     cast.waits(dropping, "DROP INDEX balances")
-    return Truth((hard("dropping", "reader", TABLE),), roots={"reader": 1})
+    return Truth(
+        (hard("dropping", "reader", TABLE),),
+        roots={"reader": 1},
+        said={"reader": (CHANGES_OF_TABLES,)},
+        unsaid={"reader": (NO_TRUNCATE,)},
+    )
 
 
 @scenario()
@@ -186,3 +193,67 @@ def table_of_a_shared_catalog_locked_in_another_database(cast: Cast) -> Truth:
     holder.execute("LOCK TABLE pg_shdescription")
     cast.waits(waiter, "SELECT * FROM pg_shdescription")
     return Truth((hard("waiter", "holder", "table pg_shdescription"),), roots={"holder": 1})
+
+
+CHANGES_OF_TABLES = "Change tables before the tests run"
+NO_TRUNCATE = "Clean up with DELETE"
+
+
+@scenario()
+def index_dropped_and_not_committed(cast: Cast) -> Truth:
+    accounts(cast)
+    cast.run("CREATE INDEX balances ON accounts (balance)")
+    dropping, reader = cast.sessions("dropping", "reader")
+    dropping.execute("DROP INDEX balances")
+    cast.waits(reader, "SELECT * FROM accounts")
+    return Truth(
+        (hard("reader", "dropping", TABLE),),
+        roots={"dropping": 1},
+        said={"dropping": (CHANGES_OF_TABLES,)},
+        unsaid={"dropping": (NO_TRUNCATE,)},
+    )
+
+
+@scenario()
+def table_changed_before_another_was_truncated(cast: Cast) -> Truth:
+    accounts(cast)
+    cast.run("CREATE TABLE other (id int)")
+    holder, reader = cast.sessions("holder", "reader")
+    holder.execute("ALTER TABLE accounts ADD COLUMN note text")
+    holder.execute("TRUNCATE other")
+    cast.waits(reader, "SELECT * FROM accounts")
+    return Truth(
+        (hard("reader", "holder", TABLE),),
+        roots={"holder": 1},
+        unsaid={"holder": ("since its", NO_TRUNCATE)},
+    )
+
+
+@scenario()
+def queue_behind_lock_table(cast: Cast) -> Truth:
+    found = _queue(cast, "LOCK TABLE accounts", "table_lock")
+    return replace(
+        found, said={"reader": ("; 2 more queue behind it.",)}, unsaid={"reader": ("Change tables",)}
+    )
+
+
+@scenario()
+def chain_behind_a_truncate(cast: Cast) -> Truth:
+    accounts(cast)
+    cast.run("CREATE TABLE other (id int)")
+    reader, truncating, middle, last = cast.sessions("reader", "truncating", "middle", "last")
+    reader.execute("SELECT * FROM other")
+    add(truncating, 41)
+    add(middle, 42)
+    cast.waits(last, ADD, [42])
+    cast.waits(middle, ADD, [41])
+    cast.waits(truncating, "TRUNCATE other")
+    return Truth(
+        (
+            hard("truncating", "reader", "table other"),
+            hard("middle", "truncating", row(41)),
+            hard("last", "middle", row(42)),
+        ),
+        roots={"reader": 3},
+        unsaid={"reader": ("queue", "go on at once")},
+    )

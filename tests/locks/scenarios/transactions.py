@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.locks.scenarios.cast import Cast, Session
 from tests.locks.scenarios.rows import accounts, add, end_of, transaction_id
 from tests.locks.scenarios.truth import Link, Truth, hard, scenario
 from tests.sessions import RunningStatement
+
+USERS_ONLY = {"holder": ("like all that have used the table.",)}
 
 
 def _end_of_session(session: Session) -> str:
@@ -55,7 +59,9 @@ def index_dropped_concurrently_behind_a_reader(cast: Cast) -> Truth:
     _indexed(cast)
     holder = cast.session("holder")
     holder.execute("SELECT * FROM accounts")
-    return _concurrently(cast, holder, "DROP INDEX CONCURRENTLY balances")
+    cast.session("elsewhere").execute("INSERT INTO unrelated VALUES (1)")
+    found = _concurrently(cast, holder, "DROP INDEX CONCURRENTLY balances", innocents=("elsewhere",))
+    return replace(found, said=USERS_ONLY, unsaid={"holder": ("whatever", "Build indexes")})
 
 
 @scenario()
@@ -75,7 +81,9 @@ def partition_detached_concurrently_behind_a_reader(cast: Cast) -> Truth:
     )
     holder = cast.session("holder")
     holder.execute("SELECT * FROM bookings")
-    return _concurrently(cast, holder, "ALTER TABLE bookings DETACH PARTITION bookings_1 CONCURRENTLY")
+    statement = "ALTER TABLE bookings DETACH PARTITION bookings_1 CONCURRENTLY"
+    found = _concurrently(cast, holder, statement)
+    return replace(found, said=USERS_ONLY, unsaid={"holder": ("whatever",)})
 
 
 @scenario()

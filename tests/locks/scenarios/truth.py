@@ -51,6 +51,10 @@ class Truth:
     """Cycles, each part waiting for the next one."""
     causes: Mapping[str, str] = field(default_factory=dict)
     """The diagnosis of some roots: its id."""
+    said: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What is said of some roots, in the explanation or as advice."""
+    unsaid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What would be wrong to say of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,270 @@
+"""The text of a statement, as far as it tells what the statement does: kind, tables, columns. Pure.
+
+The server shows only the beginning of a long text (track_activity_query_size), and of several statements
+sent at once it shows them all. So an answer is either certain, or None: it may be anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+Name = tuple[str, ...]
+"""A name's parts as the catalogs have them: `("billing", "invoices")`."""
+
+_TOKEN = re.compile(
+    r"""
+    \s+ | --[^\n]*
+    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*' | [bBxXnN]?'(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    | "(?P<quoted>(?:[^"]|"")*)"
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<comment>/\*)
+    | (?P<sign>\S)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_ENDS = re.compile(r"/\*|\*/")
+_KINDS_OF_OBJECT = {
+    *("DATABASE", "EXTENSION", "FUNCTION", "INDEX", "MATERIALIZED", "OWNED", "POLICY", "ROLE", "RULE"),
+    *("SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE", "VIEW", "CONCURRENTLY", "UNIQUE"),
+}
+_LONGEST_KIND = 4
+# They say nothing of the statement that matters, which is sent along with them.
+_PREPARATIONS = {"begin", "start", "set", "reset", "show", "savepoint", "release"}
+_BEFORE_NAMES = {"table", "if", "exists", "only", "concurrently", "schema"}
+# A text as long as this may have been cut off (track_activity_query_size is 1024 by default).
+_MAYBE_CUT_OFF = 1023
+_ANALYSED = {"insert", "update", "delete", "merge", "copy", "select", "with", "values", "table"}
+# FOR UPDATE, FOR NO KEY UPDATE, DO UPDATE, THEN UPDATE and ON UPDATE aren't statements of their own.
+_NO_STATEMENT_AFTER = {"for", "key", "do", "then", "on"}
+_END_OF_SET = {"from", "where", "returning", "when"}
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One command of a statement that writes rows of a table."""
+
+    verb: str
+    """INSERT, UPDATE, DELETE, MERGE or COPY."""
+    table: Name
+    columns: frozenset[str] | None = None
+    """What an UPDATE, or a MERGE that doesn't insert, sets; None if that isn't known, and for the others."""
+    updates: bool = False
+    """Whether it changes rows that are there already: false for an INSERT without ON CONFLICT DO UPDATE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a statement writes and locks by its own words; triggers and functions may do more."""
+
+    writes: tuple[Write, ...]
+    locks_rows: bool
+    """SELECT … FOR UPDATE, or a weaker FOR."""
+
+
+def kind(query: str) -> str:
+    """What kind of statement it is: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if there's no text."""
+    statements = _statements(query)
+    telling = [one for one in statements if one[0] not in _PREPARATIONS] or list(statements)
+    if not telling or not telling[0][0].isalpha():
+        return ""
+    found = [telling[0][0].upper()]
+    for word in telling[0][1:_LONGEST_KIND]:
+        if word.upper() not in _KINDS_OF_OBJECT:
+            break
+        found.append(word.upper())
+    return " ".join(found)
+
+
+def has_words(query: str, *words: str) -> bool:
+    """Whether all of these lower-case words are in it, outside of strings and quoted names."""
+    return all(any(word in statement for statement in _statements(query)) for word in words)
+
+
+def names(query: str, table: str) -> bool:
+    """Whether TRUNCATE, DROP or LOCK TABLE names this table, or DROP SCHEMA its schema.
+
+    `table` is written as it is shown: `users`, `billing.invoices`, `"My Table"`.
+    """
+    wanted = next(iter(_names(_tokens(table), 0)), ())
+    schema = wanted[0] if len(wanted) > 1 else "public"
+    for statement in _statements(query):
+        if statement[0] not in ("truncate", "drop", "lock"):
+            continue
+        start = 1
+        while start < len(statement) and statement[start] in _BEFORE_NAMES:
+            start += 1
+        for name in _names(statement, start):
+            if statement[1:2] == ("schema",):
+                if name == (schema,):
+                    return True
+            elif _same(name, wanted):
+                return True
+    return False
+
+
+def _same(name: Name, table: Name) -> bool:
+    schema = table[0] if len(table) > 1 else "public"
+    return name[-1:] == table[-1:] and (len(name) == 1 or name[-2] == schema)
+
+
+@lru_cache(maxsize=256)
+def effects(query: str) -> Effects | None:
+    """What it writes and locks by its own words; None if that can't be told, or isn't visible."""
+    statements = [one for one in _statements(query) if one[0] not in _PREPARATIONS]
+    if not statements or any(one[0] not in _ANALYSED for one in statements):
+        return None
+    cut_off = len(query.encode()) >= _MAYBE_CUT_OFF
+    writes = [write for one in statements for write in _writes(one, cut_off)]
+    if cut_off and statements[-1][0] not in ("insert", "update", "delete", "merge", "copy"):
+        return None  # it may write further on
+    locks_rows = any(
+        one[at] == "for" and one[at + 1 : at + 2] and one[at + 1] in ("update", "share", "no", "key")
+        for one in statements
+        for at in range(len(one))
+    )
+    return Effects(tuple(writes), locks_rows)
+
+
+def _writes(tokens: Sequence[str], cut_off: bool) -> Iterator[Write]:
+    for at, word in enumerate(tokens):
+        before, after = tokens[at - 1] if at else "", tokens[at + 1] if at + 1 < len(tokens) else ""
+        if word == "update" and before not in _NO_STATEMENT_AFTER:
+            start = at + 2 if after == "only" else at + 1
+            table, end = _name(tokens, start)
+            if table:
+                yield Write("UPDATE", table, _set_columns(tokens, end, cut_off), updates=True)
+        elif (word, after) in (("insert", "into"), ("delete", "from"), ("merge", "into")):
+            start = at + 3 if tokens[at + 2 : at + 3] == ("only",) else at + 2
+            table, end = _name(tokens, start)
+            rest = tokens[end:]
+            if word == "insert":
+                yield Write("INSERT", table, updates=_follow(rest, "do", "update") or cut_off)
+            elif word == "delete":
+                yield Write("DELETE", table, frozenset(), updates=True)
+            else:
+                inserts = _follow(rest, "then", "insert") or cut_off
+                columns = None if inserts else _merged_columns(tokens, end, cut_off)
+                yield Write("MERGE", table, columns, updates=True)
+        elif word == "copy" and not at:
+            table, end = _name(tokens, 1)
+            if "from" in tokens[end:]:
+                yield Write("COPY", table)
+
+
+def _follow(tokens: Sequence[str], first: str, second: str) -> bool:
+    return any(pair == (first, second) for pair in pairwise(tokens))
+
+
+def _merged_columns(tokens: Sequence[str], start: int, cut_off: bool) -> frozenset[str] | None:
+    found: frozenset[str] = frozenset()
+    for at in range(start, len(tokens)):
+        if tokens[at] == "update":
+            columns = _set_columns(tokens, at + 1, cut_off)
+            if columns is None:
+                return None
+            found |= columns
+    return found
+
+
+def _set_columns(tokens: Sequence[str], start: int, cut_off: bool) -> frozenset[str] | None:
+    """The columns of the SET that comes next; None if there is none, or it isn't there to its end."""
+    while start < len(tokens) and tokens[start] != "set":
+        start += 1
+    found: set[str] = set()
+    depth, at, is_start = 0, start + 1, True
+    while at < len(tokens):
+        word = tokens[at]
+        if depth == 0 and (word in _END_OF_SET or word == ")"):
+            return frozenset(found)
+        if is_start and word == "(":
+            end = tokens.index(")", at) if ")" in tokens[at:] else len(tokens)
+            found.update(_bare(one) for one in tokens[at + 1 : end] if one != ",")
+            at = end
+        elif is_start:
+            found.add(_bare(word))
+        depth += (word in ("(", "[") and not is_start) - (word in (")", "]") and not is_start)
+        is_start = depth == 0 and word == ","
+        at += 1
+    return None if cut_off or depth or start >= len(tokens) else frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _statements(query: str) -> tuple[tuple[str, ...], ...]:
+    found: list[list[str]] = [[]]
+    for token in _tokens(query):
+        if token == ";":
+            found.append([])
+        else:
+            found[-1].append(token)
+    return tuple(tuple(one) for one in found if one)
+
+
+def _tokens(query: str) -> tuple[str, ...]:
+    """Words in lower case, quoted names with a leading quote, signs; strings as `''`, comments left out."""
+    found: list[str] = []
+    at = 0
+    while at < len(query):
+        match = _TOKEN.match(query, at)
+        if match is None:
+            break
+        at = match.end()
+        if match["string"]:
+            found.append("''")
+        elif match["quoted"] is not None:
+            found.append('"' + match["quoted"].replace('""', '"'))
+        elif match["word"]:
+            found.append(match["word"].lower())
+        elif match["comment"]:
+            at = _after_comment(query, at)
+        elif match["sign"]:
+            if match["sign"] in "'\"":
+                break  # cut off within a string or a name
+            found.append(match["sign"])
+    return tuple(found)
+
+
+def _after_comment(query: str, at: int) -> int:
+    """Where a comment ends that has been opened before `at`; comments nest."""
+    depth = 1
+    while depth:
+        match = _COMMENT_ENDS.search(query, at)
+        if match is None:
+            return len(query)
+        depth += 1 if match[0] == "/*" else -1
+        at = match.end()
+    return at
+
+
+def _names(tokens: Sequence[str], start: int) -> Iterator[Name]:
+    """The names of a list, separated by commas, that begins at `start`."""
+    while start < len(tokens):
+        name, start = _name(tokens, start + (tokens[start] == "only"))
+        if not name:
+            return
+        yield name
+        start += tokens[start : start + 1] == ("*",)
+        if tokens[start : start + 1] != (",",):
+            return
+        start += 1
+
+
+def _name(tokens: Sequence[str], start: int) -> tuple[Name, int]:
+    """A name, and where it ends; an empty one if there is none."""
+    parts: list[str] = []
+    while start < len(tokens) and (
+        tokens[start][0] == '"' or tokens[start][0].isalpha() or tokens[start][0] == "_"
+    ):
+        parts.append(_bare(tokens[start]))
+        start += 1
+        if tokens[start : start + 1] != (".",):
+            break
+        start += 1
+    return tuple(parts), start
+
+
+def _bare(token: str) -> str:
+    return token[1:] if token[0] == '"' else token

@@ -1,0 +1,136 @@
+"""The rules about tables as a whole: queues behind what needs one, clean-ups, changes CONCURRENTLY. Pure."""
+
+from __future__ import annotations
+
+from pgwatch_tests import durations
+from pgwatch_tests.locks import modes, statement
+from pgwatch_tests.locks.case import Case, Diagnosis
+from pgwatch_tests.locks.model import Edge, Party
+from pgwatch_tests.locks.practices import NO_SHARED_STATE, OWN_DATA
+
+_ALONE = "AccessExclusiveLock"
+# Modes that only statements about the table as a whole ask for.
+_OF_TABLES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", _ALONE)
+# What takes rows away with the table. DROP INDEX and the like change the table: DELETE is no substitute.
+_CLEAN_UPS = ("TRUNCATE", "DROP TABLE", "DROP SCHEMA", "DROP OWNED")
+_CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", "REINDEX", "CLUSTER", "VACUUM", "REFRESH")
+_LOCK = "LOCK"
+
+
+def queue_behind_table_lock(case: Case) -> Diagnosis | None:
+    """A statement that needs the table waits, and everyone after it waits too."""
+    for edge in case.direct:
+        if edge.lock.mode not in _OF_TABLES or edge.lock.type != "relation":
+            continue
+        queued = case.queue(edge)
+        if not queued:
+            continue
+        kind = case.statement_of(edge.waiter)
+        cleanup = _is_clean_up(kind)
+        if edge.lock.mode == _ALONE:
+            needs = f"needs {edge.lock.target} alone"
+        else:
+            needs = f"needs {edge.lock.target} in {modes.in_words(edge.lock.mode)} mode"
+        return Diagnosis(
+            "truncate_or_cleanup_vs_test"
+            if cleanup
+            else "table_lock"
+            if kind.startswith(_LOCK)
+            else "ddl_queue",
+            f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} {needs} "
+            f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
+            f"{queued} more {'queue' if queued > 1 else 'queues'} behind it.",
+            f"{_instead_of(kind)} "
+            f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
+            "those that wait only behind it go on at once.",
+            OWN_DATA if cleanup else NO_SHARED_STATE,
+        )
+    return None
+
+
+def _is_clean_up(kind: str) -> bool:
+    return kind.startswith(_CLEAN_UPS)
+
+
+def _instead_of(kind: str) -> str:
+    """What to do rather than a statement that needs a table."""
+    if _is_clean_up(kind):
+        return "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP."
+    if kind.startswith(_LOCK):
+        return "Lock the rows that a test needs (SELECT … FOR UPDATE), not the table."
+    return "Change tables before the tests run, not meanwhile."
+
+
+def cleanup_vs_test(case: Case) -> Diagnosis | None:
+    """A clean-up needs a table alone, or has it and doesn't end: tests and it get in each other's way."""
+    for edge in case.direct:
+        if edge.lock.type != "relation":
+            continue
+        if edge.lock.held_mode == _ALONE and _has_taken(case, case.root, edge):
+            kind = case.statement_of(case.root)
+            edges = [one for one in case.direct if one.lock.target == edge.lock.target]
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{case.who} has {edge.lock.target} alone since its {kind} ({case.state()}); "
+                f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
+                f"{_instead_of(kind)} To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+        kind = case.statement_of(edge.waiter)
+        if edge.lock.mode == _ALONE and _is_clean_up(kind):
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{kind} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
+                f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}{case.besides([edge])}.",
+                f"{_instead_of(kind)} To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+    return None
+
+
+def _has_taken(case: Case, party: Party, edge: Edge) -> bool:
+    """Whether the clean-up that `party` ran last names the table: another statement may have locked it."""
+    query = case.query_of(party)
+    return _is_clean_up(statement.kind(query)) and statement.names(query, edge.lock.object)
+
+
+def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
+    """CONCURRENTLY waits for all transactions that could use the old state (manual, CREATE INDEX)."""
+    edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
+    if not edges:
+        return None
+    query = case.query_of(edges[0].waiter)
+    kind = case.statement_of(edges[0].waiter) or "A statement with CONCURRENTLY"
+    if kind.startswith("DROP"):
+        # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
+        which, advice = "like all that have used the table", "Drop indexes before the tests run."
+    elif statement.has_words(query, "detach"):
+        kind = f"{kind} … DETACH PARTITION CONCURRENTLY"
+        which, advice = "like all that have used the table", "Detach partitions before the tests run."
+    elif "INDEX" in kind:
+        # DefineIndex, src/backend/commands/indexcmds.c: for writers, then for snapshots.
+        which = "like all that write to the table or have an older snapshot, whatever that is of"
+        advice = "Build indexes before the tests run."
+    else:
+        which, advice = "like all that may use what it changes", "Change tables before the tests run."
+    return Diagnosis(
+        "index_build_waits_for_transaction",
+        f"{kind} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
+        f"{case.state()}, to end its transaction, {which}{case.besides(edges)}.",
+        f"{advice} To go on now, {case.free()}.",
+        NO_SHARED_STATE,
+    )
+
+
+def about_table_change(case: Case) -> str:
+    """What to do about a change of a table on either side; empty if there is none, or it isn't known."""
+    for edge in case.direct:
+        if edge.lock.type != "relation" or _ALONE not in (edge.lock.mode, edge.lock.held_mode):
+            continue
+        for party in (edge.waiter, case.root):
+            kind = case.statement_of(party)
+            if party == case.root and _is_clean_up(kind) and not _has_taken(case, party, edge):
+                continue
+            if kind.startswith((_LOCK, *_CLEAN_UPS, *_CHANGES_OF_TABLES)):
+                return f"{_instead_of(kind)} "
+    return ""

@@ -1,0 +1,164 @@
+"""What the text of a statement tells, and what it doesn't."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwatch_tests.locks import statement
+from pgwatch_tests.locks.statement import Effects, Write
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("", ""),
+        ("truncate a, b", "TRUNCATE"),
+        ("-- why\n/* and /* nested */ how */ DROP\nTABLE a", "DROP TABLE"),
+        ("create unique index concurrently i ON t (n)", "CREATE UNIQUE INDEX CONCURRENTLY"),
+        ("BEGIN; SET lock_timeout = '5s'; ALTER TABLE t ADD n int", "ALTER TABLE"),
+        ("BEGIN", "BEGIN"),
+        ("DROP table_of_mine", "DROP"),
+        ("(SELECT 1)", ""),
+        ("SELECT 'cut off", "SELECT"),
+    ],
+)
+def test_the_kind(query: str, kind: str) -> None:
+    assert statement.kind(query) == kind
+
+
+@pytest.mark.parametrize(
+    ("query", "table", "named"),
+    [
+        ("TRUNCATE tb", "tb", True),
+        ("TRUNCATE tb", "ta", False),
+        ("TRUNCATE TABLE ONLY a, public.TA *, b CASCADE", "ta", True),
+        ("TRUNCATE other.ta", "ta", False),
+        ("TRUNCATE invoices", "billing.invoices", True),
+        ("TRUNCATE billing.invoices", "billing.invoices", True),
+        ('drop table if exists "My ""Table"""', '"My ""Table"""', True),
+        ("drop table mytable", '"MyTable"', False),
+        ("DROP SCHEMA IF EXISTS a, billing CASCADE", "billing.invoices", True),
+        ("DROP SCHEMA billing CASCADE", "invoices", False),
+        ("DROP SCHEMA public CASCADE", "invoices", True),
+        ("BEGIN; ALTER TABLE ta ADD n int; TRUNCATE tb", "ta", False),
+        ("SELECT * FROM ta", "ta", False),
+    ],
+)
+def test_whether_a_table_is_named(query: str, table: str, named: bool) -> None:
+    assert statement.names(query, table) is named
+
+
+def update(table: str, *columns: str) -> Write:
+    return Write("UPDATE", (table,), frozenset(columns), updates=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "writes"),
+    [
+        ("UPDATE acc SET v = v + 1 WHERE id = 1", [update("acc", "v")]),
+        (
+            'update only acc * as a set "V" = (SELECT 1, 2), w[1] = 3, x.y = f(a, b)',
+            [update("acc", "V", "w", "x")],
+        ),
+        ("UPDATE acc SET (a, b) = (1, 2), c = 3 FROM d WHERE 1 = 1", [update("acc", "a", "b", "c")]),
+        ("UPDATE acc SET v = $1", [update("acc", "v")]),
+        ("UPDATE acc SET v = (1", [Write("UPDATE", ("acc",), None, updates=True)]),
+        ("WITH u AS (UPDATE acc SET v = 1 RETURNING id) SELECT * FROM u", [update("acc", "v")]),
+        (
+            "DELETE FROM ONLY s.acc WHERE v = 'x; UPDATE b SET c = 1'",
+            [Write("DELETE", ("s", "acc"), frozenset(), updates=True)],
+        ),
+        ("INSERT INTO acc VALUES (1) ON CONFLICT DO NOTHING", [Write("INSERT", ("acc",))]),
+        (
+            "INSERT INTO acc VALUES (1) ON CONFLICT (id) DO UPDATE SET v = 1",
+            [Write("INSERT", ("acc",), updates=True)],
+        ),
+        ("COPY acc (id) FROM STDIN", [Write("COPY", ("acc",))]),
+        ("COPY acc TO STDOUT", []),
+        (
+            "MERGE INTO acc USING x ON x.id = acc.id WHEN MATCHED THEN UPDATE SET v = 1"
+            " WHEN NOT MATCHED THEN DO NOTHING",
+            [Write("MERGE", ("acc",), frozenset({"v"}), updates=True)],
+        ),
+        (
+            "MERGE INTO acc USING x ON x.id = acc.id WHEN MATCHED THEN UPDATE SET v = 1"
+            " WHEN NOT MATCHED THEN INSERT VALUES (1)",
+            [Write("MERGE", ("acc",), None, updates=True)],
+        ),
+        ("BEGIN; UPDATE a SET v = 1; UPDATE b SET w = 2", [update("a", "v"), update("b", "w")]),
+    ],
+)
+def test_what_is_written(query: str, writes: list[Write]) -> None:
+    assert statement.effects(query) == Effects(tuple(writes), locks_rows=False)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "CALL f()", "DO $$ x $$", "COMMIT", "EXECUTE s", "FETCH 1 FROM c", "é"]
+)
+def test_what_may_do_anything(query: str) -> None:
+    assert statement.effects(query) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "locks"),
+    [
+        ("SELECT * FROM acc FOR UPDATE", True),
+        ("SELECT * FROM acc FOR NO KEY UPDATE OF acc NOWAIT", True),
+        ("INSERT INTO a SELECT 1 FROM b FOR KEY SHARE", True),
+        ("SELECT substring(a FROM 1 FOR 2) FROM acc", False),
+        ("SELECT 'for update' FROM acc", False),
+    ],
+)
+def test_whether_rows_are_locked(query: str, locks: bool) -> None:
+    found = statement.effects(query)
+    assert found is not None
+    assert found.locks_rows is locks
+    assert all(write.verb == "INSERT" for write in found.writes)
+
+
+def test_what_a_text_that_was_cut_off_may_do_is_not_known() -> None:
+    rest = "x" * 1100
+    cut = f"UPDATE acc SET v = 1, w = '{rest}"  # noqa: S608  # never run
+    assert statement.effects(cut) == Effects(
+        (Write("UPDATE", ("acc",), None, updates=True),), locks_rows=False
+    )
+    assert statement.effects(cut.replace(",", " WHERE ")) == Effects((update("acc", "v"),), False)
+    assert statement.effects(f"WITH a AS (SELECT 1) SELECT '{rest}") is None
+
+
+_PIECES = st.sampled_from(
+    [
+        *("UPDATE", "SET", "INSERT INTO", "MERGE INTO", "DELETE FROM", "COPY", "TRUNCATE", "ONLY", "WHEN"),
+        *(
+            "THEN",
+            "DO",
+            "FOR",
+            "acc",
+            '"A',
+            '"',
+            "'",
+            "(",
+            ")",
+            "[",
+            ",",
+            ";",
+            "=",
+            "$$",
+            "$1",
+            "/*",
+            "*/",
+            "--",
+        ),
+        *("\n", ".", "*", "é"),
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=40), st.lists(_PIECES, max_size=12).map(" ".join)))
+def test_any_text_can_be_read(query: str) -> None:
+    statement.kind(query)
+    statement.effects(query)
+    statement.names(query, query)
+    statement.has_words(query, "a")
