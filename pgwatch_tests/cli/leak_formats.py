@@ -9,7 +9,7 @@ import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.leaks import gate
-from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, Finding, Gate
+from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS, Finding, Gate
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def gate_options(function: F) -> F:
             metavar="KINDS",
             help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
             f"{', '.join(DEFAULT_KINDS)}. Beside these there are database, large_object, unlogged_table and "
-            "setting, which may well be there on purpose. What --fail fails on is always looked for.",
+            f"setting, which may well be there on purpose; and with --since {', '.join(SINCE_KINDS)} and "
+            "new large objects, which are then looked for too. What --fail fails on is always looked for.",
         ),
         click.option(
             "--fail-on",
@@ -90,6 +91,19 @@ def databases_options(function: F) -> F:
 def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None) -> Gate:
     """The gate that the options describe."""
     return Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
+
+
+def to_look_for(
+    kinds: tuple[LeftoverKind, ...], gated: Gate, with_baseline: bool
+) -> tuple[LeftoverKind, ...]:
+    """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
+    if with_baseline:
+        return gate.with_baseline(kinds)
+    try:
+        gate.without_baseline(tuple(gated.kinds))
+        return gate.without_baseline(kinds)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def rendered(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:

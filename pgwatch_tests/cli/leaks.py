@@ -112,6 +112,7 @@ def command(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
     gate = leak_formats.gate_of(fail_on, max_rows)
+    kinds = leak_formats.to_look_for(kinds, gate, baseline is not None)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
     leaks = (

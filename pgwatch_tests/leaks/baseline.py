@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgwatch_tests.leaks.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.server.version import in_words
 
 # Between two transactions that a 32-bit number can compare (src/backend/access/transam/README).
@@ -63,6 +64,10 @@ class Baseline:
     running: tuple[tuple[int, int], ...]
     """Ranges of the transactions, subtransactions included, that weren't over and are below `xmax`."""
     tables: tuple[Fingerprint, ...]
+    objects: tuple[DatabaseObject, ...] | None = None
+    """What there was beside rows; None in baselines from before that was kept."""
+    sequences: tuple[SequencePosition, ...] | None = None
+    """How far the sequences were, of those that may be read; None likewise."""
 
     @property
     def xmin(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -15,6 +16,8 @@ from cattrs.preconf.json import make_converter
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.baseline import Baseline, still_running
 
+_LISTS = ("tables", "objects", "sequences")
+_CHECKSUM = "checksum"
 SCHEMA: Final = "pgwatch-tests.baseline/1"
 _CONVERTER = make_converter(forbid_extra_keys=True)
 _CONVERTER.register_unstructure_hook(
@@ -23,11 +26,15 @@ _CONVERTER.register_unstructure_hook(
 
 
 def document(baseline: Baseline) -> str:
-    """The whole baseline, a table a line. ASCII only."""
+    """The whole baseline, a table, object or sequence a line. ASCII only."""
     fields = {"schema": SCHEMA, **_CONVERTER.unstructure(baseline)}
-    tables = fields.pop("tables")
-    lines = ",\n".join(json.dumps(table) for table in tables)
-    return f'{json.dumps(fields, indent=1)[:-2]},\n "tables": [\n{lines}\n ]\n}}\n'
+    lists = {name: fields.pop(name) for name in _LISTS}
+    text = json.dumps(fields, indent=1).removesuffix("\n}")
+    for name, things in lists.items():
+        if things is not None:
+            lines = ",\n".join(json.dumps(thing) for thing in things)
+            text += f',\n "{name}": [\n{lines}\n ]'
+    return f'{text},\n "{_CHECKSUM}": "{_checksum(text)}"\n}}\n'
 
 
 def save(baseline: Baseline, path: Path) -> None:
@@ -53,7 +60,8 @@ def save(baseline: Baseline, path: Path) -> None:
 def load(path: Path) -> Baseline:
     """The baseline in a file. Raises ConfigurationError if there is none in it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -62,6 +70,10 @@ def load(path: Path) -> Baseline:
     if schema != SCHEMA:
         known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
         raise _no_baseline(path, f": it is a {schema!r} document, not {SCHEMA!r}" if known else "")
+    # Baselines from before there was one have none.
+    written, end, _ = text.rpartition(f',\n "{_CHECKSUM}"')
+    if content.pop(_CHECKSUM, None) != (_checksum(written) if end else None):
+        raise _no_baseline(path, " any more: it was damaged or changed")
     try:
         baseline = _CONVERTER.structure(content, Baseline)
         bounds = baseline.xmin, baseline.xmax, still_running(baseline.snapshot)
@@ -70,6 +82,10 @@ def load(path: Path) -> Baseline:
     if not 3 <= bounds[0] <= bounds[1] or baseline.taken_at.tzinfo is None:
         raise _no_baseline(path)
     return baseline
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _no_baseline(path: Path, why: str = "") -> ConfigurationError:

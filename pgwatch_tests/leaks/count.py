@@ -21,6 +21,7 @@ from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Discovery, Identity, Table, discover, shown, without_ignored
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
+from pgwatch_tests.leaks.look_since import look_since
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
 from pgwatch_tests.leaks.obstacles import Obstacles
@@ -136,7 +137,12 @@ class LeakScan:
             rows_before = None if self._any_rows else self._rows_before
             rows = {table: count.rows for table, count in counted.items()}
             baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
-            left = look(session, self._settings, identity.role, self._kinds)
+            before = None if self._since is None else self._since.baseline
+            left = look(session, self._settings, identity.role, self._kinds, before)
+            if before is not None and baseline is not None:
+                since = look_since(session, self._settings, before, self._kinds)
+                left = left.beside(since.leftovers)
+                baseline = replace(baseline, dropped=(*baseline.dropped, *since.gone))
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,

@@ -23,6 +23,8 @@ DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
     "disabled_trigger",
 )
 """What is looked for unless said otherwise; the other kinds may well be there on purpose."""
+SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence")
+"""What can only be told beside a baseline, and is looked for whenever there is one."""
 DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
 # What people write for them.
@@ -82,6 +84,21 @@ def findings_named(text: str) -> tuple[Finding, ...]:
     if not found:
         raise ValueError("names no kind")
     return tuple(dict.fromkeys(found))
+
+
+def with_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
+    """The kinds to look for beside a baseline, which makes more of them telling, unless some are named."""
+    return (*kinds, *SINCE_KINDS, "large_object") if kinds == DEFAULT_KINDS else kinds
+
+
+def without_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
+    """The kinds to look for without one. Raises ValueError if one of them can't be told, and is named."""
+    if set(kinds) == set(ALL_KINDS):
+        return tuple(kind for kind in kinds if kind not in SINCE_KINDS)
+    for kind in kinds:
+        if kind in SINCE_KINDS:
+            raise ValueError(f"{kind} can only be told since a baseline: it needs --since FILE")
+    return kinds
 
 
 def kinds_named(text: str) -> tuple[LeftoverKind, ...]:

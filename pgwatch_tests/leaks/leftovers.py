@@ -17,7 +17,8 @@ from psycopg.rows import class_row
 
 from pgwatch_tests import durations, queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.baseline import Baseline
+from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server import application_name
@@ -41,6 +42,12 @@ class Leftovers:
     found: tuple[Leftover, ...]
     unchecked: tuple[Unchecked, ...]
 
+    def beside(self, more: Leftovers) -> Leftovers:
+        """Both together."""
+        return Leftovers(
+            (*self.kinds, *more.kinds), (*self.found, *more.found), (*self.unchecked, *more.unchecked)
+        )
+
 
 _Connected = tuple[int, str | None, str | None, str | None, str | None, float | None]
 """Pid, application's name, user, client, state and seconds in that state; None where it isn't visible."""
@@ -61,22 +68,28 @@ class _Candidate:
     """Why it can't be judged whether this is a leftover."""
 
 
-def look(session: ScanSession, settings: Settings, role: str, kinds: Collection[LeftoverKind]) -> Leftovers:
+def look(
+    session: ScanSession,
+    settings: Settings,
+    role: str,
+    kinds: Collection[LeftoverKind],
+    baseline: Baseline | None = None,
+) -> Leftovers:
     """What of these kinds is in the database that `session` is connected to; `role` is who asks.
 
-    A schema or database is a test's if a glob of the settings fits its name. A kind that can't be read is in
-    `unchecked`.
-    Raises ConnectionLostError and ScanCancelledError.
+    A schema or database is a test's if a glob of the settings fits its name; a large object counts only if it
+    wasn't there at the baseline. Kinds that need one are for `look_since`. A kind that can't be read is in
+    `unchecked`. Raises ConnectionLostError and ScanCancelledError.
     """
-    wanted = tuple(kind for kind in ALL_KINDS if kind in kinds)
+    wanted = tuple(kind for kind in ALL_KINDS if kind in kinds and kind not in SINCE_KINDS)
     fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
     found: list[Leftover] = []
     unchecked: list[Unchecked] = []
     for kind in wanted:
         try:
-            candidates = _candidates(session, kind)
+            candidates = _candidates(session, kind, baseline)
         except psycopg.Error as error:
-            unchecked.append(_unreadable(kind, error))
+            unchecked.append(unreadable(kind, error))
             continue
         patterns = fits.get(kind)
         if patterns is not None:
@@ -91,13 +104,27 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _candidates(session: ScanSession, kind: LeftoverKind) -> list[_Candidate]:
+def _candidates(session: ScanSession, kind: LeftoverKind, baseline: Baseline | None) -> list[_Candidate]:
     parameters: Mapping[str, object] | None = None
     if kind in ("idle_in_transaction", "advisory_lock"):
         parameters = {"own_name": OWN_NAME, "at_least_s": IDLE_IN_TRANSACTION_AFTER_S}
+    if kind == "large_object":
+        parameters = _seen_by(baseline)
     query = queries.load(f"leftover_{kind}").encode()
     with session.running(), session.connection.cursor(row_factory=class_row(_Candidate)) as cursor:
         return cursor.execute(query, parameters).fetchall()
+
+
+def _seen_by(baseline: Baseline | None) -> dict[str, object]:
+    if baseline is None:
+        return dict.fromkeys(("oldest", "span", "firsts", "lasts"))
+    oldest = baseline.xmin
+    return {
+        "oldest": oldest,
+        "span": baseline.xmax - oldest,
+        "firsts": [first - oldest for first, _ in baseline.running],
+        "lasts": [last - oldest for _, last in baseline.running],
+    }
 
 
 def described(name: str, detail: str, statement: str | None) -> str:
@@ -141,7 +168,8 @@ def first_words(statement: str) -> str:
     return line if end >= len(line) else f"{line[:end].rstrip()} …"
 
 
-def _unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
+def unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
+    """For a kind whose statement failed."""
     if isinstance(error, errors.LockNotAvailable):
         return Unchecked(kind, "a catalog is locked", "`pgwatch-tests locks` shows by whom")
     return Unchecked(kind, f"can't be read: {said(error)}")

@@ -20,6 +20,8 @@ LeftoverKind = Literal[
     "setting",
     "disabled_trigger",
     "invalid_index",
+    "object",
+    "sequence",
 ]
 
 

@@ -13,6 +13,7 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks import relations
 from pgwatch_tests.leaks.baseline import Baseline, Server, ranges, still_running
+from pgwatch_tests.leaks.read_objects import read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
 
@@ -50,6 +51,8 @@ def take(settings: Settings) -> Baseline:
             found = relations.read(session)
             snapshot, running = _snapshot(session)
             identifier = read_system_identifier(session)
+            objects = read_objects(session)
+            sequences = read_positions(session, objects).read
         except psycopg.Error as error:
             raise NotCheckedError(
                 f"the catalogs can't be read, so there is no baseline: {said(error)}"
@@ -61,6 +64,8 @@ def take(settings: Settings) -> Baseline:
         snapshot=snapshot,
         running=running,
         tables=tuple(relation.fingerprint for relation in found if relation.kind != "f"),
+        objects=tuple(one.object for one in objects),
+        sequences=sequences,
     )
 
 

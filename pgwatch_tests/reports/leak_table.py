@@ -17,6 +17,7 @@ from pgwatch_tests.reports.plain_text import plain
 __all__ = ["many", "summary", "table", "table_of_databases"]
 
 _LIST_LIMIT = 60  # characters of a list in a cell
+_MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
 _MOST_LEFTOVERS = 200  # the other formats name all
 
 
@@ -90,6 +91,8 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
 
 
 def _leftovers(leftovers: Sequence[Leftover]) -> str:
+    sequences = [one for one in leftovers if one.kind == "sequence"]
+    shown = [one for one in leftovers if one.kind != "sequence"] + sequences[:_MOST_SEQUENCES]
     text = _grid(
         ("Left over", "Name", "Age", "Detail"),
         [
@@ -99,11 +102,14 @@ def _leftovers(leftovers: Sequence[Leftover]) -> str:
                 "" if one.age_s is None else durations.in_words(one.age_s),
                 plain(one.detail),
             )
-            for one in leftovers[:_MOST_LEFTOVERS]
+            for one in shown[:_MOST_LEFTOVERS]
         ],
         ("left", "left", "right", "left"),
     )
-    more = len(leftovers) - _MOST_LEFTOVERS
+    hidden = len(sequences) - _MOST_SEQUENCES
+    if hidden > 0:
+        text += f"\n… and {hidden} more {leak_words.kind('sequence', hidden)}"
+    more = len(shown) - _MOST_LEFTOVERS
     return f"{text}\n… and {more} more" if more > 0 else text
 
 

@@ -27,6 +27,8 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
     "setting": ("changed setting", "changed settings"),
     "disabled_trigger": ("disabled trigger or constraint", "disabled triggers and constraints"),
     "invalid_index": ("invalid index", "invalid indexes"),
+    "object": ("new object", "new objects"),
+    "sequence": ("moved sequence", "moved sequences"),
 }
 
 
@@ -81,7 +83,7 @@ def summary_of_databases(leaks: LeaksOfDatabases) -> str:
 def looked_for(report: LeakReport) -> str:
     """Which leftovers were looked for, and which weren't."""
     if not report.kinds_checked:
-        return "Only rows were looked for: no schemas, sessions, prepared transactions or other leftovers"
+        return f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
     line = f"Leftovers looked for: {', '.join(kind(name, 2) for name in report.kinds_checked)}"
     missing = [kind(name, 2) for name in ALL_KINDS if name not in report.kinds_checked]
     return f"{line}; not looked for: {', '.join(missing)}" if missing else line

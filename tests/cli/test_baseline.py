@@ -57,6 +57,33 @@ def test_a_gate_around_a_suite(owner: Connection[TupleRow], database: Database, 
     assert document["baseline"]["detail"]
 
 
+def test_what_a_schema_left_behind(owner: Connection[TupleRow], database: Database, tmp_path: Path) -> None:
+    for number in range(8):
+        owner.execute(f"CREATE SEQUENCE s{number}".encode())
+    pgwatch(tmp_path, "baseline", "-d", database.dsn, "-o", "baseline.json")
+    owner.execute("CREATE VIEW stray AS SELECT 1 AS i")
+    owner.execute("SELECT nextval('s' || i) FROM generate_series(0, 7) AS i")
+    since = ("leaks", "-d", database.dsn, "--since", "baseline.json")
+
+    reported = pgwatch(tmp_path, *since, "--fail")
+    failing = pgwatch(tmp_path, *since, "--fail-on", "objects")
+    others = pgwatch(tmp_path, *since, "--kinds", "schema", "--fail-on", "rows")
+    without = pgwatch(tmp_path, "leaks", "-d", database.dsn, "--fail-on", "objects")
+    every = pgwatch(tmp_path, "leaks", "-d", database.dsn, "--kinds", "all")
+
+    assert (reported.returncode, failing.returncode, others.returncode) == (0, 1, 0)
+    assert "new object      view public.stray" in reported.stdout
+    assert reported.stdout.count("unused → 1") == 5
+    assert "… and 3 more moved sequences" in reported.stdout
+    assert "left over: 1 new object, 8 moved sequences" in reported.stdout
+    assert "not looked for: " in others.stdout
+    assert "new objects, moved sequences" in others.stdout.split("not looked for: ")[1]
+    assert without.returncode == 2
+    assert "object can only be told since a baseline: it needs --since FILE" in without.stderr
+    assert every.returncode == 0
+    assert "not looked for: new objects, moved sequences" in every.stdout
+
+
 def test_to_stdout(database: Database, tmp_path: Path) -> None:
     run = pgwatch(tmp_path, "baseline", "-d", database.dsn)
 

@@ -7,7 +7,7 @@ import psycopg
 from pgwatch_tests.leaks.baseline import Baseline
 from pgwatch_tests.leaks.comparison import Since
 from pgwatch_tests.leaks.count import scan
-from pgwatch_tests.leaks.model import BaselineUse, LeakReport
+from pgwatch_tests.leaks.model import BaselineUse, LeakReport, LeftoverKind
 from pgwatch_tests.leaks.take_baseline import take
 from tests.leaks.scanning import settings
 from tests.sessions import Database
@@ -24,6 +24,11 @@ def compared(
 ) -> LeakReport:
     """The report of a scan since a baseline."""
     return scan(settings(database.dsn), since=Since(baseline, any_rows, settle_s))
+
+
+def left(database: Database, baseline: Baseline, *kinds: LeftoverKind) -> LeakReport:
+    """The report of a scan for leftovers of these kinds since a baseline."""
+    return scan(settings(database.dsn), kinds=kinds, since=Since(baseline))
 
 
 def use(report: LeakReport) -> BaselineUse:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.baseline import Baseline, Fingerprint, Server, ranges, still_running
 from pgwatch_tests.leaks.baseline_file import document, load, save
+from pgwatch_tests.leaks.objects import DatabaseObject, SequencePosition
 
 TAKEN_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SERVER = Server("app_test", 16384, 180004, False, TAKEN_AT, 110, None, 7, 8, True)
@@ -29,7 +30,20 @@ BASELINE = Baseline(
 
 
 @pytest.mark.parametrize(
-    "baseline", [BASELINE, replace(BASELINE, tables=(), running=(), system_identifier=None)]
+    "baseline",
+    [
+        BASELINE,
+        replace(BASELINE, tables=(), running=(), system_identifier=None),
+        replace(
+            BASELINE,
+            objects=(
+                DatabaseObject("function", 5, "public", 'f("we\nird" int)'),
+                DatabaseObject("role", 6, "", "é"),
+            ),
+            sequences=(SequencePosition(7, "public", "s", None), SequencePosition(8, "public", "t", -5)),
+        ),
+        replace(BASELINE, objects=(), sequences=()),
+    ],
 )
 def test_what_was_written_comes_back(baseline: Baseline, tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
@@ -44,6 +58,27 @@ def test_what_was_written_comes_back(baseline: Baseline, tmp_path: Path) -> None
     assert content["schema"] == "pgwatch-tests.baseline/1"
     assert content["taken_at"] == "2026-01-02T03:04:05.678901Z"
     assert content["snapshot"] == "100:110:103"
+
+
+def test_one_of_before_there_were_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(WRITTEN), encoding="ascii")
+
+    assert load(path) == BASELINE
+
+
+def test_one_that_was_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.json"
+    text = document(BASELINE)
+    for damaged in (
+        text.replace('"filenode": 2', '"filenode": 3'),
+        text.replace('"checksum": "', '"checksum": "0'),
+    ):
+        assert damaged != text
+        path.write_text(damaged, encoding="ascii")
+
+        with pytest.raises(ConfigurationError, match="damaged or changed"):
+            load(path)
 
 
 def test_a_file_is_there_wholly_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +101,8 @@ def test_where_it_cant_be_written(tmp_path: Path) -> None:
         save(BASELINE, tmp_path / "no" / "such" / "folder.json")
 
 
-WRITTEN = json.loads(document(BASELINE))
+# As before there were checksums.
+WRITTEN = {name: value for name, value in json.loads(document(BASELINE)).items() if name != "checksum"}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ from pgwatch_tests.leaks.gate import (
     ALL_KINDS,
     DEFAULT_FAIL_ON,
     DEFAULT_KINDS,
+    SINCE_KINDS,
     Finding,
     Gate,
     Verdict,
     findings_named,
     kinds_named,
     verdict,
+    with_baseline,
+    without_baseline,
 )
 from pgwatch_tests.leaks.model import LeakReport, Leftover, LeftoverKind, Skipped, TableLeak, Unchecked
 
@@ -40,7 +43,18 @@ SKIPPED = replace(CLEAN, skipped=(Skipped("public", "s", "locked"),))
 
 def test_the_defaults_are_the_promised_ones() -> None:
     assert DEFAULT_FAIL_ON == ("rows", "schema", "idle_in_transaction", "prepared_transaction")
-    assert set(ALL_KINDS) - set(DEFAULT_KINDS) == {"database", "large_object", "unlogged_table", "setting"}
+    others = {"database", "large_object", "unlogged_table", "setting", *SINCE_KINDS}
+    assert set(ALL_KINDS) - set(DEFAULT_KINDS) == others
+
+
+def test_what_a_baseline_makes_telling() -> None:
+    assert set(with_baseline(DEFAULT_KINDS)) == {*DEFAULT_KINDS, *SINCE_KINDS, "large_object"}
+    assert (with_baseline(()), with_baseline(("schema",))) == ((), ("schema",))
+    assert set(without_baseline(ALL_KINDS)) == set(ALL_KINDS) - set(SINCE_KINDS)
+    assert without_baseline(DEFAULT_KINDS) == DEFAULT_KINDS
+    for kind in SINCE_KINDS:
+        with pytest.raises(ValueError, match=f"{kind} can only be told since a baseline"):
+            without_baseline(("schema", kind))
 
 
 @pytest.mark.parametrize(
