@@ -9,7 +9,8 @@ or hours are `*`.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
@@ -20,6 +21,9 @@ from pgwatch_tests import durations
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.job_settings import JobSetting
 
+_MOMENT = timedelta(microseconds=1)
+# The largest there was: an island that went to the other side of the date line.
+_HOURS_OF_A_CHANGE = 25
 _FIELDS = ("minute", "hour", "day", "month", "day_of_week")
 _NUMBERS = re.compile(r"[0-9*/,-]+")
 _NUMBERS_OR_NAMES = re.compile(r"[0-9A-Za-z*/,-]+")
@@ -56,29 +60,71 @@ class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no t
             allowed = _NUMBERS_OR_NAMES if name in ("month", "day_of_week") else _NUMBERS
             if not allowed.fullmatch(field):
                 raise ValueError(f"{field!r} is no {name.replace('_', ' ')}")
-        self._takes_both = fields["minute"].startswith("*") or fields["hour"].startswith("*")
+        self._goes_by_real_time = fields["minute"].startswith("*") or fields["hour"].startswith("*")
         either_day = not (fields["day"].startswith("*") or fields["day_of_week"].startswith("*"))
         fields["day_of_week"] = _weekdays(fields["day_of_week"])
         lines = [{**fields, "day_of_week": "*"}, {**fields, "day": "*"}] if either_day else [fields]
-        self._parts = [CronTrigger(**one, timezone=timezone) for one in lines]
+        # In a zone, APScheduler skips times near a change of clocks: it counts by wall time here.
+        self._parts = [CronTrigger(**one, timezone=UTC) for one in lines]
+        self._zone: tzinfo = timezone or CronTrigger().timezone
         if self.get_next_fire_time(None, datetime.now(UTC)) is None:
             raise ValueError("there is no such day")
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """The first time after the previous one, or from `now` on. What APScheduler asks a trigger."""
-        times = [self._next(part, previous_fire_time, now) for part in self._parts]
-        return min((time for time in times if time is not None), default=None)
+        start = now.astimezone(UTC)
+        if previous_fire_time is not None:
+            # Somebody may have set the clock back: then the times since are still to come.
+            previous = previous_fire_time.astimezone(UTC)
+            start = start + _MOMENT if start == previous else min(start, previous + _MOMENT)
+        best: datetime | None = None
+        until: datetime | None = None
+        for wall in self._wall_times(start):
+            if until is not None and wall > until:
+                break
+            for time in self._real_times(wall):
+                if time >= start and (best is None or time < best):
+                    best = time
+                    # A later wall time may be the earlier one of the two, by as much as the clocks change.
+                    until = _wall(time, self._zone) + _change(time, self._zone)
+        return None if best is None else best.astimezone(self._zone)
 
-    def _next(self, part: CronTrigger, previous: datetime | None, now: datetime) -> datetime | None:
-        found = part.get_next_fire_time(previous, now.astimezone(part.timezone))
-        while found is not None:
-            # There and back: a time that the clocks skip becomes the one that they show instead.
-            time: datetime = found.astimezone(UTC).astimezone(part.timezone)
-            if self._takes_both or not time.fold:
-                return time
-            after = time.astimezone(UTC) + timedelta(microseconds=1)
-            found = part.get_next_fire_time(None, after.astimezone(part.timezone))
-        return None
+    def _wall_times(self, start: datetime) -> Iterator[datetime]:
+        """The line's times by the clock, ascending: all that can be at or after `start`, and some before."""
+        change = _change(start, self._zone)
+        since = (_wall(start, self._zone) - change).replace(tzinfo=UTC)
+        while True:
+            found = [part.get_next_fire_time(None, since) for part in self._parts]
+            wall = min((time for time in found if time is not None), default=None)
+            if wall is None:
+                return
+            yield wall.replace(tzinfo=None)
+            since = wall + _MOMENT
+
+    def _real_times(self, wall: datetime) -> Iterator[datetime]:
+        """The moments, in UTC, at which the clocks show `wall`, or would show it if they weren't changed."""
+        for fold in (0, 1) if self._goes_by_real_time else (0,):
+            time = wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
+            if not self._goes_by_real_time or _wall(time, self._zone) == wall:
+                yield time
+
+
+def _wall(time: datetime, zone: tzinfo) -> datetime:
+    """What the clocks show at a time in UTC."""
+    return time.astimezone(zone).replace(tzinfo=None)
+
+
+def _change(time: datetime, zone: tzinfo) -> timedelta:
+    """How much a change of clocks can put times near `time` out of order: mostly not at all."""
+    hours = range(-_HOURS_OF_A_CHANGE, _HOURS_OF_A_CHANGE + 1)
+    offsets = [_offset(time + timedelta(hours=hour), zone) for hour in hours]
+    change = max(offsets) - min(offsets)
+    near = _offset(time - change, zone) != _offset(time + change, zone)
+    return change if near else timedelta()
+
+
+def _offset(time: datetime, zone: tzinfo) -> timedelta:
+    return _wall(time, zone) - time.replace(tzinfo=None)
 
 
 def _weekdays(field: str) -> str:
