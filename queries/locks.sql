@@ -12,7 +12,7 @@ WITH before_14 AS (
     FROM before_14
     CROSS JOIN LATERAL (
         SELECT locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid,
-               objsubid, virtualtransaction, coalesce(pid, 0) AS pid, mode, granted, waitstart,
+               objsubid, virtualtransaction, coalesce(pid, 0) AS pid, mode, granted, fastpath, waitstart,
                (locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid,
                 objsubid)::text AS tag
         FROM pg_catalog.pg_lock_status() AS status
@@ -91,6 +91,25 @@ WITH before_14 AS (
            transaction_of.ownerid, '', NULL, NULL, 'prepared', NULL, NULL, transaction_of.prepared,
            transaction_of.prepared, NULL, '', NULL
     FROM transaction_of
+), capacity AS (
+    -- The lock table holds max_locks_per_transaction * (max_connections + max_prepared_transactions) objects
+    -- (manual, max_locks_per_transaction); locks on the fast path aren't in it. Telling rows of one object
+    -- apart takes time, and matters where there are many.
+    SELECT pg_catalog.json_build_array(
+               settings.connections, settings.reserved, settings.locks,
+               CASE WHEN count(*) < 0.5 * settings.locks THEN count(*) ELSE count(DISTINCT lock.tag) END
+           ) AS numbers
+    FROM (
+        SELECT current_setting('max_connections')::int AS connections,
+               current_setting('superuser_reserved_connections')::int
+                   -- Since 16.
+                   + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
+               current_setting('max_locks_per_transaction')::bigint
+                   * (current_setting('max_connections')::int
+                      + current_setting('max_prepared_transactions')::int) AS locks
+    ) AS settings
+    LEFT JOIN lock ON NOT lock.fastpath
+    GROUP BY settings.connections, settings.reserved, settings.locks
 )
 -- An empty list is NULL: most sessions wait for nobody, and hundreds of empty lists take time to read.
 SELECT process.pid,
@@ -114,6 +133,7 @@ SELECT process.pid,
        CASE WHEN process.wait_event = 'SafeSnapshot'
             THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid) END AS safe_snapshot_blockers,
        lock_list.locks,
+       CASE WHEN process.pid = pg_catalog.pg_backend_pid() THEN (SELECT numbers FROM capacity) END AS capacity,
        extract(epoch FROM clock.now)::float8 AS sampled_at,
        -- Volatile, so computed after all else: what the statement has cost the server.
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 AS spent_s

@@ -19,6 +19,7 @@ from pgwatch_tests.doctor.advice import Setting, advise
 from pgwatch_tests.doctor.model import (
     Advice,
     Clock,
+    ConnectionLimit,
     Examination,
     Maintenance,
     Place,
@@ -27,9 +28,11 @@ from pgwatch_tests.doctor.model import (
     Sessions,
     Table,
     Unread,
+    Usage,
 )
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError
 from pgwatch_tests.locks.read import read
+from pgwatch_tests.locks.usage import ConnectionGroup
 from pgwatch_tests.server import version
 from pgwatch_tests.server.connect import connect_async
 from pgwatch_tests.server.dsn import database_name, redact
@@ -137,6 +140,7 @@ class _Examiner:
             ),
             advice=advice,
             clock=await self._ask(self._clock(now)),
+            usage=await self._usage(sessions),
             unreached=self._unreached.reason if self._unreached else None,
         )
 
@@ -185,7 +189,19 @@ class _Examiner:
     async def _sessions(self) -> Sessions:
         info = self._connection.info
         snapshot = await read(self._connection, info.dbname, info.host)
-        return Sessions(len(snapshot.clients), snapshot.hidden_sessions)
+        return Sessions(len(snapshot.clients), snapshot.hidden_sessions, snapshot.capacity)
+
+    async def _usage(self, sessions: Sessions | Unread) -> Usage | Unread:
+        if isinstance(sessions, Unread):
+            return sessions
+        groups = await self._ask(self._all("doctor_connections", ConnectionGroup))
+        limits = await self._ask(self._all("doctor_connection_limits", ConnectionLimit))
+        if isinstance(groups, Unread):
+            return groups
+        if isinstance(limits, Unread):
+            return limits
+        assert sessions.capacity is not None, "each poll tells it"
+        return Usage(sessions.capacity, tuple(groups), tuple(limits))
 
     async def _maintenance(self) -> Maintenance | Unread:
         found = await self._ask(self._maintenance_row())

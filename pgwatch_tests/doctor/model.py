@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgwatch_tests.locks.model import Capacity
+from pgwatch_tests.locks.usage import ConnectionGroup
+
 Status = Literal["works", "partly", "missing", "unknown"]
 Support = Literal["supported", "untested"]
 
@@ -41,6 +44,32 @@ class Sessions:
 
     clients: int
     hidden: int
+    capacity: Capacity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimit:
+    """What a database's or role's own CONNECTION LIMIT leaves. Superusers aren't held up by it."""
+
+    kind: Literal["database", "role"]
+    name: str
+    most: int
+    used: int
+
+    @property
+    def nearly_used_up(self) -> bool:
+        """Whether more than 80 % of it is taken."""
+        return self.used > 0.8 * self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of the server's connections and lock table is in use, and by whom."""
+
+    capacity: Capacity
+    groups: tuple[ConnectionGroup, ...]
+    """Those with connections, the largest first."""
+    limits: tuple[ConnectionLimit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +175,7 @@ class Examination:
     features: tuple[Feature, ...]
     advice: tuple[Advice, ...] | Unread
     clock: Clock | Unread
+    usage: Usage | Unread
     unreached: str | None = None
     """Why the database itself couldn't be connected to: then all was asked from the maintenance database."""
 
@@ -157,7 +187,9 @@ class Examination:
     @property
     def complete(self) -> bool:
         """Whether everything could be determined."""
-        others = (self.role, self.standby, self.advice, self.clock)
+        others: list[object] = [self.role, self.standby, self.advice, self.clock]
+        if not (isinstance(self.usage, Unread) and self.usage.denied):
+            others.append(self.usage)  # if denied, a feature is missing for the same reason
         return not any(isinstance(one, Unread) for one in others) and all(
             feature.status != "unknown" for feature in self.features
         )

@@ -17,6 +17,9 @@ EdgeKind = Literal["hard", "soft", "safe_snapshot", "connected"]
 waiter needs for itself."""
 
 
+_NEARLY = 0.8
+
+
 class Party(NamedTuple):
     """One end of an edge: a session by its pid, or a prepared transaction (pid 0) by its gid."""
 
@@ -232,6 +235,35 @@ class DeadlockCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a server has a fixed number of, and how much of that is taken."""
+
+    connections: int
+    """Clients' sessions, ours included; before PostgreSQL 18 those that are still connecting don't show."""
+    max_connections: int
+    reserved: int
+    """Of max_connections, kept for superusers and for pg_use_reserved_connections."""
+    locked_objects: int
+    """What the lock table holds; below half of max_locked_objects it counts an object once for each lock."""
+    max_locked_objects: int
+
+    @property
+    def for_all(self) -> int:
+        """How many connections a role without privileges may have a part of."""
+        return max(0, self.max_connections - self.reserved)
+
+    @property
+    def connections_nearly_used_up(self) -> bool:
+        """Whether more than 80 % of what is there for everybody is taken."""
+        return self.connections > _NEARLY * self.for_all
+
+    @property
+    def lock_table_nearly_full(self) -> bool:
+        """Whether more than 80 % of it is in use."""
+        return self.locked_objects > _NEARLY * self.max_locked_objects
+
+
+@dataclass(frozen=True, slots=True)
 class LockSnapshot:
     """One poll of the whole server."""
 
@@ -251,6 +283,9 @@ class LockSnapshot:
 
     deadlock_counts: DeadlockCounts | None = None
     """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
+
+    capacity: Capacity | None = None
+    """None in recordings that don't tell."""
 
     @property
     def edges(self) -> tuple[Edge, ...]:

@@ -11,8 +11,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from pgwatch_tests import queries
-from pgwatch_tests.locks import connected, modes, target
+from pgwatch_tests.locks import connected, modes, target, usage
 from pgwatch_tests.locks.model import (
+    Capacity,
     EdgeGroup,
     EdgeKind,
     LockSnapshot,
@@ -79,6 +80,7 @@ class _Process(TypedDict):
     blockers: list[int] | None
     safe_snapshot_blockers: list[int] | None
     locks: list[_LockColumns] | None
+    capacity: tuple[int, int, int, int] | None
     sampled_at: float
     spent_s: float
 
@@ -165,7 +167,17 @@ def snapshot(
         prepared=prepared,
         groups=tuple(groups),
         spent_s=rows[-1]["spent_s"],
+        capacity=_capacity(rows, sessions),
     )
+
+
+def _capacity(rows: Sequence[_Process], sessions: Sequence[Session]) -> Capacity | None:
+    """From the row of the statement's own session, which tells the settings."""
+    for row in rows:
+        if row["capacity"] is not None:
+            most, reserved, max_locked, locked = row["capacity"]
+            return Capacity(sum(map(usage.is_client, sessions)), most, reserved, locked, max_locked)
+    return None
 
 
 def _database_holders(

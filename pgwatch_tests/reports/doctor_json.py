@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC
 
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Role, Unread
+from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Role, Unread, Usage
+from pgwatch_tests.reports import capacity_json
 
 SCHEMA = "pgwatch-tests.doctor/1"
 
@@ -13,6 +15,7 @@ SCHEMA = "pgwatch-tests.doctor/1"
 def document(found: Examination) -> str:
     """The document, indented, ASCII only. What couldn't be determined is null, with its reason beside it."""
     place = found.place
+    usage = None if isinstance(found.usage, Unread) else found.usage
     content = {
         "schema": SCHEMA,
         "checked_at": found.checked_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
@@ -34,6 +37,8 @@ def document(found: Examination) -> str:
         "complete": found.complete,
         "features": [_feature(feature) for feature in found.features],
         "settings": None if isinstance(found.advice, Unread) else [_setting(one) for one in found.advice],
+        "connections": None if usage is None else _connections(usage),
+        "lock_table": None if usage is None else capacity_json.lock_table(usage.capacity),
         "clock": None if isinstance(found.clock, Unread) else _clock(found.clock),
         "not_checked": [
             {"what": what, "reason": fact.reason}
@@ -43,6 +48,7 @@ def document(found: Examination) -> str:
                 ("standby", found.standby),
                 ("settings", found.advice),
                 ("clock", found.clock),
+                ("usage", found.usage),
             )
             if isinstance(fact, Unread)
         ],
@@ -69,6 +75,11 @@ def _setting(advice: Advice) -> dict[str, object]:
         "how": advice.how,
         "restart": advice.restart,
     }
+
+
+def _connections(usage: Usage) -> dict[str, object]:
+    limits = [{**asdict(one), "nearly_used_up": one.nearly_used_up} for one in usage.limits]
+    return {**capacity_json.connections(usage.capacity, usage.groups), "limits": limits}
 
 
 def _clock(clock: Clock) -> dict[str, object]:

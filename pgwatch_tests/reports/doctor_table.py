@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable
 
 from pgwatch_tests import durations
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Place, Status, Unread
+from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Place, Status, Unread, Usage
+from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.plain_text import plain
 
 _WIDTH = 100
@@ -25,6 +26,7 @@ def text(found: Examination) -> str:
     lines = [_header(found), *_remarks(found), ""]
     for feature in found.features:
         lines += _feature(feature, shown)
+    lines += ["", *_usage(found.usage)]
     lines += ["", "Settings of the server", *_settings(found.advice), "", _clock(found.clock), ""]
     lines += _summary(found)
     return "\n".join(lines) + "\n"
@@ -71,6 +73,26 @@ def _feature(feature: Feature, shown: set[str]) -> list[str]:
     lines += _statements(statement for statement in feature.fix if statement not in shown)
     shown.update(feature.fix)
     return lines
+
+
+def _usage(usage: Usage | Unread) -> list[str]:
+    if isinstance(usage, Unread):
+        return [f"Connections and locks: not checked: {plain(usage.reason)}"]
+    capacity = usage.capacity
+    kept = f", {capacity.reserved:,} kept for superusers" if capacity.reserved else ""
+    taken = f"{capacity_words.connections(capacity)} taken{kept}"
+    lines = _wrapped(f"Use: {taken}: {capacity_words.holders(usage.groups)}")
+    for limit in usage.limits:
+        nearly = ", nearly all" if limit.nearly_used_up else ""
+        use = f"{limit.used:,} of its {limit.most:,} connections taken{nearly}"
+        lines.append(f"  {limit.kind} {plain(limit.name)}: {use}")
+    lines.append(f"  {capacity_words.lock_table(capacity)}")
+    lines += [line for one in capacity_words.what_to_do(capacity) for line in _wrapped(one)]
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _settings(advice: tuple[Advice, ...] | Unread) -> list[str]:

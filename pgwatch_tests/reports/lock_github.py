@@ -6,6 +6,7 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.github_text import annotation
 from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.plain_text import plain
@@ -14,8 +15,9 @@ from pgwatch_tests.reports.plain_text import plain
 def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
     """A line a root blocker: `::error` for what a gate fails on, `::warning` for shorter waits."""
     picture = LockPicture(snapshot)
-    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s)]
-    return "\n".join(lines or [NOTHING_BLOCKED]) + "\n"
+    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s)] or [NOTHING_BLOCKED]
+    lines += [annotation("warning", "Nearly used up", one) for one in capacity_words.warnings(snapshot)]
+    return "\n".join(lines) + "\n"
 
 
 def _annotation(root: JudgedRoot, picture: LockPicture) -> str:

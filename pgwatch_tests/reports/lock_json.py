@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture, running_test
+from pgwatch_tests.locks.usage import by_whom
+from pgwatch_tests.reports import capacity_json
 
 SCHEMA = "pgwatch-tests.locks/1"
 
 
 def document(snapshot: LockSnapshot) -> str:
     """The document, indented. `sessions` are those that wait or block; text is as it came, ASCII-escaped."""
-    picture = LockPicture(snapshot)
+    picture, capacity = LockPicture(snapshot), snapshot.capacity
     involved = picture.graph.nodes
     content = {
         "schema": SCHEMA,
@@ -23,6 +25,8 @@ def document(snapshot: LockSnapshot) -> str:
         "database": snapshot.database,
         "blocked": snapshot.blocked,
         "hidden_sessions": snapshot.hidden_sessions,
+        "connections": capacity and capacity_json.connections(capacity, by_whom(snapshot.sessions)),
+        "lock_table": capacity and capacity_json.lock_table(capacity),
         "sessions": [
             _session(session, picture) for session in snapshot.sessions if Party(session.pid) in involved
         ],

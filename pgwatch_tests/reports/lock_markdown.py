@@ -6,7 +6,7 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports import lock_tree
+from pgwatch_tests.reports import capacity_words, lock_tree
 from pgwatch_tests.reports.markdown_text import block, code
 
 # A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
@@ -19,11 +19,13 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
     picture = LockPicture(snapshot)
     found = judge(picture, min_wait_s)
     where = f"database {code(snapshot.database)}"
+    warnings = [line for one in capacity_words.warnings(snapshot) for line in ("", f"⚠ {code(one)}")]
     if not found:
-        return f"## Locks: nothing is blocked ({where})\n"
+        return "\n".join((f"## Locks: nothing is blocked ({where})", *warnings, ""))
     longest = durations.in_words(max(root.longest_wait_s for root in found))
     lines = [
         f"## Locks: {snapshot.blocked} blocked, longest wait {longest} ({where})",
+        *warnings,
         "",
         "| Root blocker | Session | State | Blocks | Longest wait | Cause |",
         "|:--|:--|:--|--:|--:|:--|",

@@ -13,6 +13,7 @@ from pgwatch_tests.locks.diagnose import Diagnosis, diagnose
 from pgwatch_tests.locks.graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.plain_text import one_line, plain
 from pgwatch_tests.server.application_name import parse
 
@@ -143,6 +144,8 @@ def header(snapshot: LockSnapshot) -> str:
         f"{len(snapshot.clients)} sessions",
         f"{snapshot.blocked} blocked",
     ]
+    if snapshot.capacity is not None:
+        parts.insert(3, capacity_words.connections(snapshot.capacity))
     if snapshot.deadlocks:
         parts.append(f"{len(snapshot.deadlocks)} deadlocked")
     if snapshot.hidden_sessions:
@@ -154,6 +157,8 @@ def text(snapshot: LockSnapshot) -> str:
     """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
     picture = LockPicture(snapshot)
     lines = [header(snapshot), ""]
+    for warning in capacity_words.warnings(snapshot):
+        lines += [*textwrap.wrap(warning, _WIDTH, break_long_words=False), ""]
     if not picture.forest:
         lines.append(NOTHING_BLOCKED)
     for tree in picture.forest:

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.config import Dsn
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
-from pgwatch_tests.server import lenient_text
+from pgwatch_tests.server import full_server, lenient_text
 from pgwatch_tests.server.connection import AsyncOwnConnection, AsyncOwnCursor, OwnConnection, OwnCursor
 from pgwatch_tests.server.dsn import holds_password, normalise, redact
 from pgwatch_tests.server.session_limits import SessionLimits
@@ -103,8 +103,11 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     except (TimeoutError, errors.ConnectionTimeout):
         raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
+        # Looked at as it came: a short password is redacted in the middle of words too.
+        what_to_do = full_server.advice(str(error))
         raise CannotConnectError(
             f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
+            f"{f': {what_to_do}' if what_to_do else ''}"
         ) from None
 
 

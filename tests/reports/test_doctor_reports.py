@@ -6,7 +6,19 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Place, Role, Unread
+from pgwatch_tests.doctor.model import (
+    Advice,
+    Clock,
+    ConnectionLimit,
+    Examination,
+    Feature,
+    Place,
+    Role,
+    Unread,
+    Usage,
+)
+from pgwatch_tests.locks.model import Capacity
+from pgwatch_tests.locks.usage import ConnectionGroup
 from pgwatch_tests.reports import doctor_json, doctor_table
 
 HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" %s \x00'
@@ -29,6 +41,11 @@ FOUND = Examination(
         Advice("track_commit_timestamp", "off", "on", "why", (), restart=True),
     ),
     clock=Clock(0.02, 0.0004),
+    usage=Usage(
+        Capacity(38, 40, 3, 1234, 2880),
+        (ConnectionGroup("pool of gw0", "app", "shop", 37, 30), ConnectionGroup("", "ci", "shop", 1, 0)),
+        (ConnectionLimit("role", "app", 37, 37),),
+    ),
 )
 
 
@@ -43,6 +60,12 @@ database test_app · PostgreSQL 18.1 · role ci · db.example:5432 · encrypted 
       GRANT pg_monitor TO "ci";
   names of rows                     partly         optional
       SELECT 1;
+
+Use: 38 of 40 connections taken, 3 kept for superusers: 37 by pool of gw0 (user app, database shop,
+  30 idle), 1 by sessions without a name (user ci, database shop)
+  role app: 37 of its 37 connections taken, nearly all
+  the lock table holds 1,234 of about 2,880 objects
+Close pools and sessions in the fixtures' clean-up, or raise max_connections.
 
 Settings of the server
   log_lock_waits                    off            better on: why
@@ -67,12 +90,19 @@ def test_remarks() -> None:
 
 def test_what_could_not_be_read_is_said() -> None:
     reason = Unread("canceling statement due to lock timeout")
-    unread = replace(FOUND, role=reason, standby=reason, advice=reason, clock=reason)
+    unread = replace(FOUND, role=reason, standby=reason, advice=reason, clock=reason, usage=reason)
     assert not unread.complete
-    assert doctor_table.text(unread).count("canceling statement due to lock timeout") == 3
+    assert doctor_table.text(unread).count("canceling statement due to lock timeout") == 4
     document = json.loads(doctor_json.document(unread))
     assert (document["complete"], document["settings"], document["clock"]) == (False, None, None)
-    assert [one["what"] for one in document["not_checked"]] == ["role", "standby", "settings", "clock"]
+    assert (document["connections"], document["lock_table"]) == (None, None)
+    assert [one["what"] for one in document["not_checked"]] == [
+        "role",
+        "standby",
+        "settings",
+        "clock",
+        "usage",
+    ]
 
 
 def test_hostile_text_is_harmless_in_text_and_exact_in_json() -> None:

@@ -11,6 +11,7 @@ from textual.reactive import reactive
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.still_text import StillText
 
@@ -94,7 +95,15 @@ class StatusLine(Vertical):
         if self.leaks is not None:
             missing = "+" if self.leaks.skipped else ""
             parts.append(f"{self.leaks.total}{missing} leaked")
-        parts += [f"{len(clients)} sessions", f"{idle} idle in tx"]
+        capacity = snapshot.capacity
+        if capacity is None:
+            parts.append(f"{len(clients)} sessions")
+        else:
+            words = capacity_words.connections(capacity)
+            parts.append(f"{words}, nearly all" if capacity.connections_nearly_used_up else words)
+            if capacity.lock_table_nearly_full:
+                parts.append("lock table nearly full")
+        parts.append(f"{idle} idle in tx")
         if self.next_sweep is not None:
             at, today = self.next_sweep.astimezone(), snapshot.sampled_at.astimezone().date()
             parts.append(f"next sweep {at:%H:%M}" if at.date() == today else f"next sweep {at:%d %b %H:%M}")
