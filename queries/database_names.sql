@@ -1,2 +1,3 @@
--- What are the databases called, and which of them accept connections?
-SELECT oid, datname, datallowconn FROM pg_catalog.pg_database;
+-- What are the databases called, which of them accept connections, and which of them from our role?
+SELECT oid, datname, datallowconn, pg_catalog.has_database_privilege(oid, 'CONNECT') AS may_connect
+FROM pg_catalog.pg_database;

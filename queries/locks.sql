@@ -110,6 +110,12 @@ WITH before_14 AS (
     ) AS settings
     LEFT JOIN lock ON NOT lock.fastpath
     GROUP BY settings.connections, settings.reserved, settings.locks
+), shut AS (
+    -- A new session reads catalogs (RelationCacheInitializePhase3, src/backend/utils/cache/relcache.c), and
+    -- waits for whoever has locked one. Their OIDs are below 16384 (src/include/access/transam.h).
+    SELECT pg_catalog.array_agg(DISTINCT database) AS databases
+    FROM lock
+    WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND relation < 16384::oid
 )
 -- An empty list is NULL: most sessions wait for nobody, and hundreds of empty lists take time to read.
 SELECT process.pid,
@@ -134,11 +140,15 @@ SELECT process.pid,
             THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid) END AS safe_snapshot_blockers,
        lock_list.locks,
        CASE WHEN process.pid = pg_catalog.pg_backend_pid() THEN (SELECT numbers FROM capacity) END AS capacity,
+       shut.databases AS shut_databases,
+       process.pid = pg_catalog.pg_backend_pid() AS is_own,
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8 AS server_started,
        extract(epoch FROM clock.now)::float8 AS sampled_at,
        -- Volatile, so computed after all else: what the statement has cost the server.
        extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 AS spent_s
 FROM process
 CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now) AS clock
+CROSS JOIN shut
 LEFT JOIN blocked ON blocked.pid = process.pid AND process.pid <> 0
 LEFT JOIN lock_list ON lock_list.pid = process.pid AND lock_list.gid = process.gid
 ORDER BY process.pid, process.gid;

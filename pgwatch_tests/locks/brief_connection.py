@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Self, TypeVar
 
@@ -19,16 +20,14 @@ from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import connect_async, lost_connection
 from pgwatch_tests.server.deadline import within
+from pgwatch_tests.server.opening import Opening
 from pgwatch_tests.server.secrets import mask_text
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
 ANSWER_DEADLINE_S = 3.0
-_MAINTENANCE_DATABASE = "postgres"
-_HEAD_START_S = 0.5
 
 T = TypeVar("T")
-_Connecting = asyncio.Task[AsyncConnection[Row]]
 _Fields = Mapping[str, object]
 
 
@@ -100,39 +99,8 @@ async def connect_anywhere(settings: Settings) -> BriefConnection:
 
     Raises CannotConnectError with what is in the way of the DSN's own database.
     """
-
-    def attempt(database: str | None) -> _Connecting:
-        return asyncio.create_task(
-            connect_async(
-                settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s, database=database
-            )
-        )
-
-    def close_unless_used(task: _Connecting) -> None:
-        if _worked(task) and task.result() is not connection:
-            task.result().pgconn.finish()
-
-    connection: AsyncConnection[Row] | None = None
-    attempts = [attempt(_MAINTENANCE_DATABASE)]
-    try:
-        await asyncio.wait(attempts, timeout=_HEAD_START_S)
-        if not _worked(attempts[0]):
-            attempts.append(attempt(None))
-        while not any(map(_worked, attempts)):
-            under_way = [task for task in attempts if not task.done()]
-            if not under_way:
-                break
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        connection = next(filter(_worked, attempts), attempts[-1]).result()
-        return BriefConnection(settings, connection)
-    finally:
-        for task in attempts:
-            task.add_done_callback(close_unless_used)
-            task.cancel()
-
-
-def _worked(task: _Connecting) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None
+    with closing(Opening(settings)) as opening:
+        return BriefConnection(settings, await opening.connect_anywhere(LIMITS))
 
 
 def one_line(error: psycopg.Error) -> str:

@@ -1,5 +1,6 @@
 """The server's own count of deadlocks: read apart from the poll, and seldom.
 
+The counters are shared by all databases, so they are read where the poll is.
 Before PostgreSQL 15, reading statistics can make the collector write its file first, so this is no part
 of the poll. From 15 on the count lags: a victim reports when it goes idle or ends, and up to 10 s
 later (pgstat_report_stat, src/backend/utils/activity/pgstat.c).
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from psycopg import AsyncConnection
@@ -26,7 +28,7 @@ _MOST_DATABASES = 256
 
 
 class DeadlockReader:
-    """Reads over the connection of `names`. `clock` is monotonic, in seconds."""
+    """Reads over a connection of `names`. `clock` is monotonic, in seconds."""
 
     def __init__(self, names: NameCache, clock: Callable[[], float]) -> None:
         self._names = names
@@ -55,8 +57,7 @@ class DeadlockReader:
         before = self.latest
         try:
             for _ in range(_TRIES if now else 1):
-                # In the tested database: whether deadlocks are counted may be set for it alone.
-                await self._names.lookups.attempt(self._names.lookups.tested, ["deadlocks"], self._read)
+                await self._names.lookups.attempt(None, ["deadlocks"], partial(self._read, snapshot.database))
                 if self.latest is not before:
                     break
         finally:
@@ -64,12 +65,16 @@ class DeadlockReader:
                 self.latest = None
             self._due_s = self._clock() + (_AFTER_FAILURE_S if self.latest is None else _EVERY_S)
 
-    async def _read(self, connection: AsyncConnection[Row]) -> None:
-        cursor = await connection.execute(queries.load("deadlocks"), {"oids": list(self._databases)})
-        rows = cast(list[tuple[int, int, float | None, float]], await cursor.fetchall())
-        if rows:
+    async def _read(self, tested: str, connection: AsyncConnection[Row]) -> None:
+        cursor = await connection.execute(
+            queries.load("deadlocks"), {"oids": list(self._databases), "tested": tested}
+        )
+        rows = cast(list[tuple[int, int, float | None, float, bool, bool]], await cursor.fetchall())
+        counted_in = [row[:4] for row in rows if row[5]]
+        # Where the tested database doesn't count, 0 elsewhere would pass for 0 there.
+        if counted_in and not any(is_tested and not is_counted for *_, is_tested, is_counted in rows):
             self.latest = DeadlockCounts(
-                datetime.fromtimestamp(rows[0][3], UTC),
+                datetime.fromtimestamp(counted_in[0][3], UTC),
                 tuple(
                     DeadlockCount(
                         oid,
@@ -77,6 +82,6 @@ class DeadlockReader:
                         counted,
                         None if reset_at is None else datetime.fromtimestamp(reset_at, UTC),
                     )
-                    for oid, counted, reset_at, _ in rows
+                    for oid, counted, reset_at, _ in counted_in
                 ),
             )

@@ -2,12 +2,17 @@
 
 The catalogs, and the tables whose rows are read, may be locked by the very session that is being
 diagnosed. So every look-up has a `lock_timeout` of 50 ms, and what couldn't be had rests for a while.
+
+Whoever wants to drop or copy a database waits for no session in it. So only the home of the poll has a
+connection that stays; in any other database a look-up connects, asks and disconnects.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,30 +27,36 @@ LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=
 # The server ends a look-up sooner by itself; this is for a server that has stopped.
 DEADLINE_S = 2.0
 _ASK_AGAIN_S = 2.0
+_LONGEST_PAUSE_S = 60.0
+_FORGOTTEN_AFTER_S = 60.0
 _CONNECT_IN_S = 1.0
-# Who was refused isn't let in the next moment.
-_CONNECT_AGAIN_S = 60.0
-_MOST_DATABASES = 4
 
 K = TypeVar("K")
 
 
 @dataclass(slots=True)
 class _Failures:
-    """What couldn't be looked up, and when it may be asked for again."""
+    """What couldn't be had, until when it rests, and for how long: twice as long each time."""
 
-    until: dict[object, float] = field(default_factory=dict)
+    resting: dict[object, tuple[float, float]] = field(default_factory=dict)
 
     def due(self, keys: Iterable[K], now_s: float) -> list[K]:
-        return [key for key in keys if self.until.get(key, 0.0) <= now_s]
+        return [key for key in keys if self.resting.get(key, (0.0, 0.0))[0] <= now_s]
 
-    def note(self, keys: Iterable[object], now_s: float, pause_s: float = _ASK_AGAIN_S) -> None:
-        self.until = {key: until for key, until in self.until.items() if until > now_s}
-        self.until |= dict.fromkeys(keys, now_s + pause_s)
+    def note(self, keys: Iterable[object], now_s: float, longest_s: float = _LONGEST_PAUSE_S) -> None:
+        self.resting = {
+            key: (until_s, pause_s)
+            for key, (until_s, pause_s) in self.resting.items()
+            if until_s + _FORGOTTEN_AFTER_S > now_s
+        }
+        for key in keys:
+            _, before_s = self.resting.get(key, (0.0, _ASK_AGAIN_S / 2))
+            pause_s = min(before_s * 2, longest_s)
+            self.resting[key] = now_s + pause_s, pause_s
 
 
 class Lookups:
-    """Connections to a few databases, opened when they are needed; failures leave gaps, none is raised."""
+    """Connections that are open while they are needed; failures leave gaps, none is raised."""
 
     def __init__(self, opening: Opening, clock: Callable[[], float], deadline_s: float = DEADLINE_S) -> None:
         self._opening = opening
@@ -54,26 +65,27 @@ class Lookups:
         self._failed = _Failures()
         self._unreachable = _Failures()
         self._connections: dict[str, AsyncConnection[Row]] = {}
+        self._visits: Counter[str] = Counter()
+        """By database, how many are at it to look something up."""
         self._asking: set[asyncio.Task[bool]] = set()
         self._silent: dict[str, asyncio.Task[bool]] = {}
         """By database, the look-up that got no answer in time and is still waited for."""
         self._home = ""
-        self.tested: str | None = None
-        """The DSN's own database, once it has let us in."""
+        self._poll: AsyncConnection[Row] | None = None
 
-    def adopt(self, connection: AsyncConnection[Row]) -> None:
-        """Takes over an open connection, with this module's LIMITS set, for what is in its database."""
-        self.tested = name = connection.info.dbname
-        if name in self._silent:
-            connection.pgconn.finish()
-            return
-        self._forget(name)
-        self._connections[name] = connection
+    def stay_with(self, poll: AsyncConnection[Row]) -> None:
+        """Says where the poll is: there, databases and roles are looked up.
 
-    def stay_in(self, database: str) -> None:
-        """Says where databases and roles are looked up; forgets which databases couldn't be reached."""
-        self._home = database
+        Over the poll's own connection if the server grants no other. Forgets which databases couldn't be
+        reached.
+        """
+        self._home = poll.info.dbname
+        self._poll = poll
         self._unreachable = _Failures()
+
+    def is_home(self, database: str | None) -> bool:
+        """Whether a connection to `database` (None: home) is open anyway."""
+        return database is None or database == self._home
 
     def due(self, keys: Iterable[K]) -> list[K]:
         """Those of `keys` that may be asked for now."""
@@ -82,6 +94,17 @@ class Lookups:
     def rest(self, keys: Iterable[object]) -> None:
         """Says that `keys` couldn't be had: they aren't due for a while."""
         self._failed.note(keys, self._clock())
+
+    @contextmanager
+    def visit(self, database: str | None) -> Iterator[None]:
+        """All attempts in `database` (None: at home) within share one connection, closed at the end."""
+        name = database or self._home
+        self._visits[name] += 1
+        try:
+            yield
+        finally:
+            self._visits[name] -= 1
+            self._leave(name)
 
     async def attempt(
         self,
@@ -96,26 +119,23 @@ class Lookups:
         an answer keeps its connection, and its database isn't asked again before that answer.
         """
         name = database or self._home
-        if name in self._silent or not self._unreachable.due([name], self._clock()):
+        if name in self._silent:
             self.rest(keys)
             return
-        try:
+        with self.visit(name):
             connection = await self._connection(name)
-        except (psycopg.Error, PgwatchError) as error:
-            self.rest(keys)
-            # Without an answer, the same attempt goes on: asking again costs nothing.
-            pause_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _CONNECT_AGAIN_S
-            self._unreachable.note([name], self._clock(), pause_s)
-            return
-        asking = asyncio.create_task(self._ask(name, connection, read))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
-        # Not cancelled: psycopg would cancel the statement and wait for the answer to that.
-        await asyncio.wait({asking}, timeout=self._deadline_s)
-        if not asking.done():
-            self._silent[name] = asking
-        if not asking.done() or asking.cancelled() or not asking.result():
-            self.rest(keys)
+            if connection is None:
+                self.rest(keys)
+                return
+            asking = asyncio.create_task(self._ask(name, connection, read))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            # Not cancelled: psycopg would cancel the statement and wait for the answer to that.
+            await asyncio.wait({asking}, timeout=self._deadline_s)
+            if not asking.done():
+                self._silent[name] = asking
+            if not asking.done() or asking.cancelled() or not asking.result():
+                self.rest(keys)
 
     async def _ask(
         self,
@@ -127,28 +147,33 @@ class Lookups:
         try:
             await read(connection)
         except (psycopg.Error, PgwatchError):
-            if connection.broken or connection.pgconn.transaction_status:
+            if connection is not self._poll and (connection.broken or connection.pgconn.transaction_status):
                 connection.pgconn.finish()
             return False
         finally:
             self._silent.pop(name, None)
+            self._leave(name)
         return True
 
-    async def _connection(self, name: str) -> AsyncConnection[Row]:
+    async def _connection(self, name: str) -> AsyncConnection[Row] | None:
         connection = self._connections.get(name)
         if connection is not None and not connection.closed:
             return connection
-        # One that is waiting for an answer is left alone: its backend might stay for good.
-        idle = [
-            one
-            for one, known in self._connections.items()
-            if one != self._home and not known.pgconn.transaction_status
-        ]
-        for one in idle[: max(0, len(idle) + 2 - _MOST_DATABASES)]:
-            self._forget(one)
-        connection = await self._opening.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
-        self._connections[name] = connection
-        return connection
+        if self._unreachable.due([name], self._clock()):
+            try:
+                connection = await self._opening.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
+            except (psycopg.Error, PgwatchError) as error:
+                # Without an answer, the same attempt goes on: asking again costs nothing.
+                longest_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _LONGEST_PAUSE_S
+                self._unreachable.note([name], self._clock(), longest_s)
+            else:
+                self._connections[name] = connection
+                return connection
+        return self._poll if name == self._home else None
+
+    def _leave(self, name: str) -> None:
+        if name != self._home and name not in self._silent and not self._visits[name]:
+            self._forget(name)
 
     def _forget(self, name: str) -> None:
         connection = self._connections.pop(name, None)
@@ -156,7 +181,8 @@ class Lookups:
             connection.pgconn.finish()
 
     def disconnect(self) -> None:
-        """Closes the connections that aren't waiting for an answer: the server may be another one."""
+        """Closes the connections that aren't waiting for an answer: the poll has lost its own, or left."""
+        self._poll = None
         for name, connection in list(self._connections.items()):
             if not connection.pgconn.transaction_status:
                 self._forget(name)

@@ -286,6 +286,14 @@ class LockSnapshot:
 
     capacity: Capacity | None = None
     """None in recordings that don't tell."""
+    server_started: datetime | None = None
+    """When the polled server was started, to the microsecond: no two servers share it."""
+    own_database: int | None = None
+    """The OID of the database that was polled from."""
+    wanted_databases: frozenset[int] = frozenset()
+    """The OIDs of databases that somebody drops, renames, moves or copies, or waits to."""
+    shut_databases: frozenset[int] = frozenset()
+    """The OIDs of databases that nobody gets into while a catalog is locked; 0: one that all share."""
 
     @property
     def edges(self) -> tuple[Edge, ...]:

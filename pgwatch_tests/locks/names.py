@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import cast
 
@@ -23,7 +24,9 @@ from pgwatch_tests.server.secrets import MASK
 from pgwatch_tests.server.session_limits import Row
 
 _ROW_LIVES_S = 10.0
-_LOCKERS_LIVE_S = 1.0
+_LOCKERS_LIVE_S = 5.0
+# Where nothing tells whether a locker is still in the transaction that was looked up.
+_UNSURE_LIVES_S = 2.0
 _MOST_ROWS_AT_ONCE = 20
 _MOST_OBJECTS_AT_ONCE = 20
 _KEY_CHARACTERS = 40
@@ -78,6 +81,14 @@ class NameCache:
         self._objects: dict[_ObjectAddress, str] = {}
         self._rows: dict[_Address, _RowSeen] = {}
         self._lockers: dict[tuple[_Address, int], _LockersSeen] = {}
+        self._server_started: datetime | None = None
+        self._closed_to_us: dict[str, bool] = {}
+        self._avoided: frozenset[int] = frozenset()
+        """The databases that no session is opened in; 0: any."""
+
+    def is_closed(self, database: str) -> bool | None:
+        """Whether that database isn't there, or lets our role not in; None while that isn't known."""
+        return self._closed_to_us.get(database, True) if self._closed_to_us else None
 
     def database(self, oid: int | None) -> str | None:
         """A database's name."""
@@ -134,12 +145,24 @@ class NameCache:
             if not any(modes.row_conflict(group.subject.wanted_mode, mode) for mode in locker.modes):
                 continue
             began_s, age_s = locker.began_s, session.xact_age_s
-            if began_s is None or age_s is None or abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S:
+            if (
+                self._clock() - seen.at_s < _UNSURE_LIVES_S
+                if began_s is None or age_s is None
+                else abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S
+            ):
                 found.append(party)
         return tuple(found)
 
     async def resolve(self, snapshot: LockSnapshot) -> None:
-        """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised."""
+        """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised.
+
+        No session is opened in a database that somebody wants for himself, or has locked a catalog of.
+        """
+        if snapshot.server_started != self._server_started:
+            # On another server, the same OIDs are other things.
+            self._forget_all()
+            self._server_started = snapshot.server_started
+        self._avoided = snapshot.wanted_databases | snapshot.shut_databases
         subjects = [group.subject for group in snapshot.groups if group.subject is not None]
         owners: list[Session | PreparedTransaction] = [*snapshot.sessions, *snapshot.prepared]
         databases = {one.database_oid for one in owners} | {one.database for one in subjects}
@@ -148,18 +171,39 @@ class NameCache:
         await self.resolve_subjects(subjects)
 
     async def resolve_subjects(self, subjects: Sequence[Subject]) -> None:
-        """Looks up relations, objects and rows that aren't known."""
-        await self._resolve_relations(subjects)
-        await self._resolve_objects(subjects)
-        await self._resolve_rows(subjects)
+        """Looks up relations, objects and rows that aren't known: over one connection for each database."""
+        by_database: dict[int, list[Subject]] = {}
+        for subject in subjects:
+            by_database.setdefault(subject.database or 0, []).append(subject)
+        for database, there in by_database.items():
+            name = self._databases.get(database)
+            if {0, database} & self._avoided and not self.lookups.is_home(name):
+                continue
+            with self.lookups.visit(name):
+                await self._resolve_relations(there)
+                await self._resolve_objects(there)
+                await self._resolve_rows(there)
+
+    def _forget_all(self) -> None:
+        for known in (
+            self._databases,
+            self._roles,
+            self._relations,
+            self._objects,
+            self._rows,
+            self._lockers,
+            self._closed_to_us,
+        ):
+            known.clear()
 
     async def _resolve_databases(self, oids: set[int | None]) -> None:
         missing = self.lookups.due([("database", oid) for oid in oids if oid and oid not in self._databases])
 
         async def read(connection: AsyncConnection[Row]) -> None:
             cursor = await connection.execute(queries.load("database_names"))
-            for oid, name, *_ in await cursor.fetchall():
+            for oid, name, takes_connections, may_connect in await cursor.fetchall():
                 self._databases[cast(int, oid)] = str(name)
+                self._closed_to_us[str(name)] = not (takes_connections and may_connect)
             # Dropped in the meantime, then: not to be asked for with every poll.
             self.lookups.rest([key for key in missing if key[1] not in self._databases])
 

@@ -81,6 +81,9 @@ class _Process(TypedDict):
     safe_snapshot_blockers: list[int] | None
     locks: list[_LockColumns] | None
     capacity: tuple[int, int, int, int] | None
+    shut_databases: list[int] | None
+    is_own: bool
+    server_started: float
     sampled_at: float
     spent_s: float
 
@@ -168,6 +171,10 @@ def snapshot(
         groups=tuple(groups),
         spent_s=rows[-1]["spent_s"],
         capacity=_capacity(rows, sessions),
+        server_started=datetime.fromtimestamp(rows[0]["server_started"], UTC),
+        own_database=next((row["datid"] for row in rows if row["is_own"]), None),
+        wanted_databases=table.wanted_databases,
+        shut_databases=frozenset(rows[0]["shut_databases"] or ()),
     )
 
 
@@ -218,6 +225,15 @@ class _LockTable:
                 lock = _lock_row(columns, row["pid"], party.pid)
                 self.of.setdefault(party, []).append(lock)
                 self._on.setdefault(lock.tag, []).append((party, lock))
+
+    @property
+    def wanted_databases(self) -> frozenset[int]:
+        """What somebody has, or waits to have, for himself."""
+        return frozenset(
+            tag.objid or 0
+            for tag, rows in self._on.items()
+            if any(connected.is_for_itself(tag, lock.mode) for _, lock in rows)
+        )
 
     def conflicting(self, request: _LockRow) -> tuple[dict[Party, str], set[Party]]:
         """Who holds what a request conflicts with, and in which mode; and who merely asks for such a lock."""

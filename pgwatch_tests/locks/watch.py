@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 
+from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, NotCheckedError
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    NoAnswerError,
+    NotCheckedError,
+    PgwatchError,
+)
 from pgwatch_tests.locks import lookups, target
 from pgwatch_tests.locks.deadlock_counts import DeadlockReader
 from pgwatch_tests.locks.held import held_locks
@@ -20,19 +28,19 @@ from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, 
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
-from pgwatch_tests.server.connect import lost_connection, no_answer
+from pgwatch_tests.server.connect import lost_connection
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
-from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.opening import MAINTENANCE_DATABASE, Opening
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 POLL_DEADLINE_S = 3.0
 _NAMES_AT_ONCE_S = 0.1
 _NAMES_IN_TIME_S = 1.0
-_MAINTENANCE_DATABASE = "postgres"
-
-_OWN_HEAD_START_S = 0.5
+# PostgreSQL waits 5 s for others to leave a database that somebody wants for himself.
+_LOOK_EVERY_S = 1.0
+_STAY_AWAY_S = 1.0
 
 T = TypeVar("T")
 
@@ -54,6 +62,13 @@ class LockWatch:
         self._server = ""
         self._previous: LockSnapshot | None = None
         self._looking_up: set[asyncio.Task[None]] = set()
+        self._admitted = False
+        """Whether the tested database is known to be there, and to let our role in."""
+        self._polled_s = 0.0
+        self._guarding: asyncio.Task[None] | None = None
+        self._left = ""
+        """Why the connection was given up, if somebody wanted the database."""
+        self._back_s = float("-inf")
 
     async def __aenter__(self) -> LockWatch:
         return self
@@ -72,12 +87,14 @@ class LockWatch:
             self._begin(self._look_up(snapshot))
         # Names that can be had at once are worth a moment; none is worth more.
         await asyncio.wait(set(self._looking_up), timeout=_NAMES_AT_ONCE_S)
+        await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
     async def read_with_counts(self) -> LockSnapshot:
         """The same, with the server's deadlocks counted at this moment: for a watch's two ends."""
         snapshot = await self._poll()
         await self._in_time(self._look_up(snapshot, count_now=True))
+        await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
     async def read_twice(self, look_again: LookAgain = lambda _first, _last: None) -> LockSnapshot:
@@ -92,6 +109,7 @@ class LockWatch:
             snapshot = await self._poll()
             pause_s = look_again(first, snapshot)
         await self._in_time(self._names.resolve(snapshot))
+        await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
     async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
@@ -118,59 +136,90 @@ class LockWatch:
         self._names.lookups.close()
         for task in self._looking_up:
             task.cancel()
+        if self._guarding is not None:
+            self._guarding.cancel()
         self._disconnect()
 
     async def _poll(self) -> LockSnapshot:
         connection = self._connection or await self._connect()
         snapshot = await self._within_deadline(read(connection, self._database, self._server, self._names))
+        self._polled_s = time.monotonic()
+        if self._previous is not None and self._previous.server_started != snapshot.server_started:
+            self._previous = None
         self._previous = settle(self._previous, snapshot)
+        if snapshot.own_database in snapshot.wanted_databases:
+            self._give_way()
         return self._previous
 
     async def _connect(self) -> AsyncConnection[Row]:
-        """A connection to poll with, within connect_timeout for all attempts together.
+        """A connection to poll with, preferably to the maintenance database.
 
-        Preferably to the maintenance database: there the poll is out of reach of whoever locks the catalogs
-        of the tested one. That attempt begins when the tested database has let us in, or hasn't for half a
-        second: then two of ours may wait, if the maintenance database lets nobody in either.
-        Raises CannotConnectError if the tested database refuses us.
+        There the poll is in nobody's way, and out of reach of whoever locks the catalogs of the tested one.
+        Raises CannotConnectError.
         """
-        patience_s = self._settings.connect_timeout_s
-        until_s = time.monotonic() + patience_s
-
-        def left_s() -> float:
-            return max(0.0, until_s - time.monotonic())
-
-        own = self.opening.attempt(lookups.LIMITS)
-        await asyncio.wait({own}, timeout=min(_OWN_HEAD_START_S, patience_s))
-        named = database_name(self._settings.dsn)
-        if not own.done() and named != _MAINTENANCE_DATABASE:
-            maintenance = self.opening.attempt(POLL_LIMITS, _MAINTENANCE_DATABASE)
-            await asyncio.wait({own, maintenance}, timeout=left_s(), return_when=asyncio.FIRST_COMPLETED)
-            if not own.done() and maintenance.done() and maintenance.exception() is None:
-                # A locked catalog keeps everybody out of that one database.
-                self._connection = self.opening.take(POLL_LIMITS, _MAINTENANCE_DATABASE)
-                self._names.lookups.stay_in(_MAINTENANCE_DATABASE)
-                self._labels(self._connection, named)
-                return self._connection
+        if time.monotonic() < self._back_s:
+            raise CannotConnectError(self._left)
         try:
-            connection = await self.opening.connect(lookups.LIMITS, timeout_s=left_s())
-            self._labels(connection, connection.info.dbname)
-            self._names.lookups.adopt(connection)
-            try:
-                self._connection = await self.opening.connect(
-                    POLL_LIMITS, _MAINTENANCE_DATABASE, timeout_s=left_s() / 2
-                )
-            except CannotConnectError:
-                self._connection = await self.opening.connect(POLL_LIMITS, timeout_s=left_s())
+            self._connection = connection = await self.opening.connect_anywhere(POLL_LIMITS)
         except NoAnswerError:
-            raise no_answer(self._settings.dsn, patience_s) from None
-        # Where the poll is, the names that all databases share are safest as well.
-        self._names.lookups.stay_in(self._connection.info.dbname)
-        return self._connection
-
-    def _labels(self, connection: AsyncConnection[Row], database: str | None) -> None:
-        self._database = database or connection.info.user
+            if self._left:
+                raise CannotConnectError(self._left) from None
+            raise
+        self._left = ""
+        self._polled_s = time.monotonic()
+        self.opening.stay_with(connection)
+        self._names.lookups.stay_with(connection)
         self._server = f"{connection.info.host}:{connection.info.port}"
+        self._database = database_name(self._settings.dsn) or await self._own_name()
+        if connection.info.dbname != MAINTENANCE_DATABASE:
+            self._admitted = True
+            self._guarding = asyncio.create_task(self._guard(connection))
+        return connection
+
+    async def _own_name(self) -> str:
+        """What the DSN's own database is called, where a service file or the role's name says it."""
+        own = await self.opening.connect(lookups.LIMITS)
+        own.pgconn.finish()
+        self._admitted = True
+        return own.info.dbname
+
+    async def _refuse_a_closed_database(self) -> None:
+        """Raises CannotConnectError if the tested database never let us in: a name that isn't one, say."""
+        if self._admitted or self._connection is None:
+            return
+        closed = self._names.is_closed(self._database)
+        if closed:
+            try:
+                # For the server's own words.
+                (await self.opening.connect(lookups.LIMITS)).pgconn.finish()
+            except NoAnswerError:
+                pass
+            except CannotConnectError:
+                self._disconnect()
+                raise
+        self._admitted = closed is not None
+
+    # Giving way.
+
+    async def _guard(self, connection: AsyncConnection[Row]) -> None:
+        """Looks, while nobody polls, whether somebody wants the database that we are in."""
+        while self._connection is connection:
+            await asyncio.sleep(max(0.0, self._polled_s + _LOOK_EVERY_S - time.monotonic()))
+            if self._connection is not connection or time.monotonic() < self._polled_s + _LOOK_EVERY_S:
+                continue
+            with suppress(PgwatchError):  # the next poll says so
+                wanted = await self._within_deadline(_is_wanted(connection))
+                self._polled_s = time.monotonic()
+                if wanted and self._connection is connection:
+                    self._give_way()
+
+    def _give_way(self) -> None:
+        """Leaves the database to whoever drops, renames, moves or copies it: he waits 5 s for that."""
+        assert self._connection is not None
+        name = self._connection.info.dbname
+        self._left = f"left {name}, which is being dropped, altered or copied; trying again"
+        self._back_s = time.monotonic() + _STAY_AWAY_S
+        self._hang_up()
 
     async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
         try:
@@ -185,11 +234,15 @@ class LockWatch:
             self._disconnect()
             raise
 
-    def _disconnect(self) -> None:
+    def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.pgconn.finish()
             self._connection = None
         self._names.lookups.disconnect()
+        self.opening.leave()
+
+    def _disconnect(self) -> None:
+        self._hang_up()
         self._deadlocks.forget()
         self._previous = None
 
@@ -226,3 +279,9 @@ class LockWatch:
             groups=tuple(with_target(group) for group in snapshot.groups),
             deadlock_counts=self._deadlocks.latest,
         )
+
+
+async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
+    """Whether somebody wants the connected database for himself."""
+    row = await (await connection.execute(queries.load("own_database_wanted"))).fetchone()
+    return row is not None and bool(row[0])

@@ -80,6 +80,17 @@ def in_database(dsn: Dsn, name: str) -> Dsn:
     return Dsn(make_conninfo("", **{**parameters, "dbname": name}), dsn.source)
 
 
+def at_place(dsn: Dsn, host: str, hostaddr: str, port: int) -> Dsn:
+    """The same connection to that server alone, where `dsn` may name several. Raises ConfigurationError."""
+    place: dict[str, str | int] = {"host": host, "port": port}
+    if hostaddr:
+        # A name may stand for several servers as well.
+        place["hostaddr"] = hostaddr
+    parameters = conninfo_to_dict(normalise(dsn)[0])
+    parameters.pop("hostaddr", None)
+    return Dsn(make_conninfo("", **{**parameters, **place}), dsn.source)
+
+
 def _without_unknown_parameters(url: str) -> tuple[str, list[str]]:
     base, mark, query = url.partition("?")
     if not mark:

@@ -50,7 +50,7 @@ def is_watched(dsn: str) -> bool:
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
-            " AND state = 'idle' AND query LIKE '%pg_stat_get_db_deadlocks%' AND datname = current_database()"
+            " AND state = 'idle' AND query LIKE '%pg_stat_get_db_deadlocks%'"
         ).fetchone()
     return row is not None and int(row[0]) > 0
 

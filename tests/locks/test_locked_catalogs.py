@@ -176,10 +176,12 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
         now_s = 0.0
         opening = Opening(settings(scene.server.dsn("app")))
         names = Lookups(opening, lambda: now_s, deadline_s=0.1)
-        await names.attempt("app", ["first"], read)
-        assert names.due(["first"]) == ["first"]
-        os.kill(asked[0], signal.SIGSTOP)
         try:
+            with names.visit("app"):
+                await names.attempt("app", ["first"], read)
+                assert names.due(["first"]) == ["first"]
+                os.kill(asked[0], signal.SIGSTOP)
+                await names.attempt("app", ["name"], read)
             for _ in range(4):
                 await names.attempt("app", ["name"], read)
                 assert names.due(["name"]) == []
@@ -194,7 +196,8 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
             now_s += 120.0
             await asyncio.sleep(0.01)
             await names.attempt("app", ["name"], read)
-        assert asked == [asked[0]] * 3, "once it has answered, it is asked again"
+        assert asked[:2] == [asked[0]] * 2
+        assert len(asked) == 3, "once it has answered, it is asked again"
         names.close()
         opening.close()
 
