@@ -22,6 +22,7 @@ LeftoverKind = Literal[
     "invalid_index",
     "object",
     "sequence",
+    "lost_rows",
 ]
 
 
