@@ -49,7 +49,45 @@ SELECT class.oid,
            FROM pg_catalog.pg_constraint
            WHERE confrelid = class.oid AND contype = 'f'
        ), '{}') AS referencing,
-       coalesce(pg_catalog.has_table_privilege(class.oid, 'SELECT'), false) AS is_readable
+       coalesce(
+           pg_catalog.has_table_privilege(class.oid, 'SELECT')
+               AND NOT pg_catalog.row_security_active(class.oid)
+               -- Nor would the planner run anybody's code for it: see strange_plans.sql.
+               AND NOT EXISTS (
+                   SELECT
+                   FROM (
+                       SELECT indexrelid AS oid FROM pg_catalog.pg_index WHERE indrelid = class.oid
+                       UNION ALL
+                       SELECT pg_statistic_ext.oid
+                       FROM pg_catalog.pg_statistic_ext
+                       WHERE stxrelid = class.oid
+                       UNION ALL
+                       SELECT class.oid
+                   ) AS planned
+                   JOIN pg_catalog.pg_depend ON objid = planned.oid AND objsubid = 0
+                   LEFT JOIN pg_catalog.pg_operator
+                       ON refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+                           AND pg_operator.oid = refobjid
+                   LEFT JOIN pg_catalog.pg_range
+                       ON refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND rngtypid = refobjid
+                   JOIN pg_catalog.pg_proc
+                       ON pg_proc.oid = coalesce(
+                           oprcode::pg_catalog.oid,
+                           rngcanonical::pg_catalog.oid,
+                           CASE WHEN refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass THEN refobjid END
+                       )
+                   WHERE classid IN (
+                           'pg_catalog.pg_class'::pg_catalog.regclass,
+                           'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+                       )
+                       AND pg_proc.oid >= 16384
+                       AND NOT EXISTS (
+                           SELECT FROM pg_catalog.pg_roles
+                           WHERE pg_roles.oid = proowner AND (rolsuper OR rolname = CURRENT_USER)
+                       )
+               ),
+           false
+       ) AS is_readable
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE class.oid = ANY (%(oids)s::oid[]);

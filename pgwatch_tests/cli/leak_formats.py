@@ -13,7 +13,6 @@ from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
-    from pgwatch_tests.leaks.baseline import Baseline
     from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
     from pgwatch_tests.leaks.model import LeakReport
 
@@ -95,11 +94,11 @@ def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None) -> Gate:
 
 
 def to_look_for(
-    kinds: tuple[LeftoverKind, ...], gated: Gate, baseline: Baseline | None
+    kinds: tuple[LeftoverKind, ...], gated: Gate, with_baseline: bool
 ) -> tuple[LeftoverKind, ...]:
     """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
-    if baseline is not None:
-        return gate.with_baseline(kinds, has_content=baseline.content is not None)
+    if with_baseline:
+        return gate.with_baseline(kinds)
     try:
         gate.without_baseline(tuple(gated.kinds))
         return gate.without_baseline(kinds)

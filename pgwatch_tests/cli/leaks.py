@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -15,9 +14,6 @@ from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Finding, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
-
-if TYPE_CHECKING:
-    from pgwatch_tests.leaks.comparison import Since
 
 FINDINGS = 1
 INCOMPLETE = 4
@@ -116,11 +112,14 @@ def command(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
     gate = leak_formats.gate_of(fail_on, max_rows)
-    since = None if baseline is None else _since(baseline, any_rows, settle_s)
-    kinds = leak_formats.to_look_for(kinds, gate, None if since is None else since.baseline)
+    kinds = leak_formats.to_look_for(kinds, gate, baseline is not None)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
-    leaks = _scan_many(settings, databases, wanted, jobs) if databases else _scan(settings, wanted, since)
+    leaks = (
+        _scan_many(settings, databases, wanted, jobs)
+        if databases
+        else _scan(settings, wanted, baseline, any_rows, settle_s)
+    )
     options.emit(leak_formats.rendered(form, leaks, gate), output)
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
@@ -129,17 +128,19 @@ def command(
         )
 
 
-def _since(baseline: Path, any_rows: bool, settle_s: float) -> Since:
+def _scan(
+    settings: Settings,
+    kinds: tuple[LeftoverKind, ...],
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
+) -> LeakReport:
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks import baseline_file
     from pgwatch_tests.leaks.comparison import Since
-
-    return Since(baseline_file.load(baseline), any_rows, settle_s)
-
-
-def _scan(settings: Settings, kinds: tuple[LeftoverKind, ...], since: Since | None) -> LeakReport:
     from pgwatch_tests.leaks.count import LeakScan
 
+    since = None if baseline is None else Since(baseline_file.load(baseline), any_rows, settle_s)
     progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
     scan = LeakScan(settings, progress.show, kinds, since)
     with progress:

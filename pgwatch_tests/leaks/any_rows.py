@@ -11,6 +11,7 @@ from pgwatch_tests.leaks.compose import Origins, source
 from pgwatch_tests.leaks.discover import Table, quoted, shown
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.samples import LIMIT, shortened
+from pgwatch_tests.leaks.strings import printed
 
 _SAMPLES = 2
 _SAMPLE_CHARACTERS = 200
@@ -34,7 +35,7 @@ class AnyRows:
     def count(self, tables: Sequence[Table]) -> bytes:
         """One row a table: its position in `tables`, and how many of its rows are new or changed."""
         return b"\nUNION ALL ".join(
-            b"SELECT %d AS position, count(*) AS rows FROM %b WHERE %b"
+            b"SELECT %d AS position, pg_catalog.count(*) AS rows FROM %b WHERE %b"
             % (position, source(table, self._escaping), self._unseen)
             for position, table in enumerate(tables)
         )
@@ -42,8 +43,8 @@ class AnyRows:
     def samples(self, tables: Sequence[Table]) -> bytes:
         """One row a table: its position, and which rows it is about, by primary key or else by place."""
         return b"\nUNION ALL ".join(
-            b"SELECT %d AS position, (SELECT array_agg(sample) FROM (SELECT ARRAY[%b] AS sample FROM %b"
-            b" WHERE %b LIMIT %d) AS few) AS samples"
+            b"SELECT %d AS position, (SELECT pg_catalog.array_agg(sample) FROM (SELECT ARRAY[%b] AS sample"
+            b" FROM %b WHERE %b LIMIT %d) AS few) AS samples"
             % (position, self._values(table), source(table, self._escaping), self._unseen, _SAMPLES)
             for position, table in enumerate(tables)
         )
@@ -60,7 +61,9 @@ class AnyRows:
 
     def _values(self, table: Table) -> bytes:
         names = [quoted(name, self._escaping) for name in table.columns] or [b"ctid"]
-        return b", ".join(b"left(%b::pg_catalog.text, %d)" % (name, _SAMPLE_CHARACTERS) for name in names)
+        return b", ".join(
+            b'pg_catalog."left"(%b, %d)' % (printed(name), _SAMPLE_CHARACTERS) for name in names
+        )
 
 
 def with_samples(leak: TableLeak, table: Table, found: Sampled) -> TableLeak:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pgwatch_tests.leaks.content import TableContent
 from pgwatch_tests.leaks.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.server.version import in_words
 
@@ -69,8 +68,6 @@ class Baseline:
     """What there was beside rows; None in baselines from before that was kept."""
     sequences: tuple[SequencePosition, ...] | None = None
     """How far the sequences were, of those that may be read; None likewise."""
-    content: tuple[TableContent, ...] | None = None
-    """What the tables' rows were; None if that wasn't asked for."""
 
     @property
     def xmin(self) -> int:
@@ -147,21 +144,27 @@ def unseen(baseline: Baseline) -> bytes:
     Pure arithmetic on the distance from the snapshot's xmin, so that parallel workers can do it; age()
     can't be run by them.
     """
-    distance = b"((xmin::text::bigint - %d) & %d)" % (baseline.xmin % _CIRCLE, _CIRCLE - 1)
+    distance = (
+        b"((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %d::bigint)"
+        b" OPERATOR(pg_catalog.&) %d::bigint)" % (baseline.xmin % _CIRCLE, _CIRCLE - 1)
+    )
     later = b" OR ".join(
         (
-            b"%b >= %d" % (distance, baseline.xmax - baseline.xmin),
+            b"%b OPERATOR(pg_catalog.>=) %d" % (distance, baseline.xmax - baseline.xmin),
             *(
-                b"%b BETWEEN %d AND %d" % (distance, first - baseline.xmin, last - baseline.xmin)
+                b"(%b OPERATOR(pg_catalog.>=) %d AND %b OPERATOR(pg_catalog.<=) %d)"
+                % (distance, first - baseline.xmin, distance, last - baseline.xmin)
                 for first, last in baseline.running
             ),
         )
     )
     # Whatever a statement sees is below its own snapshot's xmax: what is beyond is from before the baseline.
     return (
-        b"(%b < (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint - %d) AND (%b)"
+        b"(%b OPERATOR(pg_catalog.<) (SELECT "
+        b"pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::bigint "
+        b"OPERATOR(pg_catalog.-) %d) AND (%b)"
         # 1 and 2 are no transactions, but what initdb and old servers' freezing wrote.
-        b" AND xmin::text::bigint > 2)"
+        b" AND xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 2)"
     ) % (distance, baseline.xmin, later)
 
 

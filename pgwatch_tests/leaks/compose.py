@@ -14,28 +14,39 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests.leaks.discover import PARTITIONED, Table, quoted
 from pgwatch_tests.leaks.forms import Form, leaves
 from pgwatch_tests.leaks.markers import Condition, Marker
-from pgwatch_tests.leaks.strings import printed, strings, text
+from pgwatch_tests.leaks.strings import is_of, only_strings, printed, strings, text
 from pgwatch_tests.leaks.tokens import TOKEN
 
 # Milliseconds since 1970 (2001 to 2033) as the id forms have them: `user_1717171717171_a1b2`.
 _STAMP = rb"'[_-](1[0-9]{12})(?![0-9A-Za-z])'"
 # A sample is cut again for display; this only spares the wire.
 _SAMPLE_CHARACTERS = 200
-_CREATED_AT = b"extract(epoch FROM CASE WHEN isfinite(created_at) THEN created_at::timestamptz END)::float8"
-_MICROSECONDS = b"round(extract(epoch FROM %b) * 1000000)::bigint"
+# Asked of the value, since the column may have another type by now: timestamp, timestamptz.
+_CREATED_AT = (
+    b"CASE WHEN %b OR %b THEN extract(epoch FROM CASE WHEN pg_catalog.isfinite(created_at) "
+    b"THEN created_at::pg_catalog.timestamptz END)::float END"
+) % (is_of(b"created_at", 1114), is_of(b"created_at", 1184))
+_MICROSECONDS = b"pg_catalog.round(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000000)::bigint"
 # Without a time zone, it is anybody's guess when it was.
 _CREATED_US = (
-    b"CASE WHEN pg_typeof(created_at)::oid = 1184 AND created_at BETWEEN '1970-01-02' AND '2200-01-01' "
-    b"THEN %b END"
-) % (_MICROSECONDS % b"created_at")
+    b"CASE WHEN %b THEN CASE WHEN created_at OPERATOR(pg_catalog.>=) '1970-01-02'::pg_catalog.timestamptz "
+    b"AND created_at OPERATOR(pg_catalog.<=) '2200-01-01'::pg_catalog.timestamptz THEN %b END END"
+) % (is_of(b"created_at", 1184), _MICROSECONDS % b"created_at")
 # A new table's file has its own oid for a name, until it is rewritten.
 _ONLY_INSERTED = (
-    b"(SELECT current_setting('track_counts') = 'on' AND pg_stat_get_tuples_updated(%d) = 0 "
-    b"AND pg_stat_get_tuples_inserted(%d) >= %d AND pg_relation_filenode(%d) = %d)"
+    b"(SELECT pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on' "
+    b"AND pg_catalog.pg_stat_get_tuples_updated(%d) OPERATOR(pg_catalog.=) 0 "
+    b"AND pg_catalog.pg_stat_get_tuples_inserted(%d) OPERATOR(pg_catalog.>=) %d "
+    b"AND pg_catalog.pg_relation_filenode(%d) OPERATOR(pg_catalog.=) %d::pg_catalog.oid)"
 )
 _SEARCHED_CHARACTERS = 4000
 # What a materialised view holds, whoever refreshed it wrote.
 _WRITTEN = ("table", PARTITIONED)
+_OPERATORS = {
+    "LIKE": b"OPERATOR(pg_catalog.~~)",
+    "ILIKE": b"OPERATOR(pg_catalog.~~*)",
+    "~": b"OPERATOR(pg_catalog.~)",
+}
 
 
 class Statements:
@@ -69,6 +80,10 @@ class Statements:
         forms = dict(table.forms)
         return b" OR ".join(self.matches(column, forms.get(column)) for column in table.columns)
 
+    def index_predicate(self, table: Table) -> bytes:
+        """The same for a table of which all columns are strings, as an index can have it."""
+        return b" OR ".join(self._matches(text(quoted(column, self._escaping))) for column in table.columns)
+
     def marked_values(self, table: Table) -> bytes:
         """An array: of each column, a string that bears a marker, NULL if none does."""
         forms = dict(table.forms)
@@ -79,11 +94,8 @@ class Statements:
         """Whether a string in a value of the column bears a marker; without a form, it is a string."""
         value = quoted(column, self._escaping)
         if form is None:
-            return self._matches(text(value))
-        bears = b"EXISTS (SELECT FROM (%b) AS s WHERE %b)" % (
-            strings(value, form, self._escaping),
-            self._matches(b"v"),
-        )
+            return b"(%b AND %b)" % (only_strings(value), self._matches(text(value)))
+        bears = b"EXISTS (SELECT FROM (%b) AS s WHERE %b)" % (strings(value, form), self._matches(b"v"))
         cheap = self.may_match(column, form)
         return bears if cheap is None else b"(%b AND %b)" % (cheap, bears)
 
@@ -100,7 +112,7 @@ class Statements:
         if "json" in kinds:
             traces[r"%\\u%"] = None  # as it was written, any character may be escaped
         # Once for all markers: printing costs more than comparing.
-        return b'%b COLLATE "C" LIKE ANY (ARRAY[%b])' % (
+        return b'%b COLLATE pg_catalog."C" OPERATOR(pg_catalog.~~) ANY (ARRAY[%b])' % (
             printed(quoted(column, self._escaping)),
             b", ".join(bytes(self._escaping.escape_literal(trace.encode())) for trace in traces)
             or b"NULL::pg_catalog.text",
@@ -117,11 +129,11 @@ class Statements:
 
     def _count(self, position: int, table: Table) -> bytes:
         counted = (
-            b"count(*) AS rows"
+            b"pg_catalog.count(*) AS rows"
             if self._unseen is None
             # In FILTER, it is only asked of rows that match.
-            else b"count(*) FILTER (WHERE %b) AS rows, count(*) FILTER (WHERE NOT %b) AS before"
-            % (self._unseen, self._unseen)
+            else b"pg_catalog.count(*) FILTER (WHERE %b) AS rows, "
+            b"pg_catalog.count(*) FILTER (WHERE NOT %b) AS before" % (self._unseen, self._unseen)
         )
         return b"SELECT %d AS position, %b FROM %b WHERE %b" % (
             position,
@@ -133,19 +145,23 @@ class Statements:
     def _details(self, position: int, table: Table) -> bytes:
         places = [b"v[%d]" % number for number in range(1, len(table.columns) + 1)]
         return (
-            b"SELECT %d AS position, count(*) AS rows, ARRAY[%b] AS matched, "
-            b"min(at) AS oldest, max(at) AS newest, min(sample) AS first_sample, max(sample) AS last_sample "
-            b"FROM (SELECT v, coalesce(%b, created) AS at, left(coalesce(%b), %d) AS sample "
+            b"SELECT %d AS position, pg_catalog.count(*) AS rows, ARRAY[%b] AS matched, "
+            b"pg_catalog.min(at) AS oldest, pg_catalog.max(at) AS newest, "
+            b"pg_catalog.min(sample) AS first_sample, pg_catalog.max(sample) AS last_sample "
+            b'FROM (SELECT v, coalesce(%b, created) AS at, pg_catalog."left"(coalesce(%b), %d) AS sample '
             # One array, since a row of more than 1664 values can't be; and no row that doesn't match.
             b"FROM (SELECT %b AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) AS hit"
         ) % (
             position,
-            b", ".join(b"bool_or(%b IS NOT NULL)" % place for place in places),
-            b", ".join(b"substring(%b FROM %b)::float8 / 1000" % (place, _STAMP) for place in places),
+            b", ".join(b"pg_catalog.bool_or(%b IS NOT NULL)" % place for place in places),
+            b", ".join(
+                b"pg_catalog.substring(%b, %b)::float OPERATOR(pg_catalog./) 1000" % (place, _STAMP)
+                for place in places
+            ),
             b", ".join(places),
             _SAMPLE_CHARACTERS,
             self.marked_values(table),
-            _CREATED_AT if table.has_created_at else b"NULL::float8",
+            _CREATED_AT if table.has_created_at else b"NULL::float",
             source(table, self._escaping),
             self._new_ones(table),
         )
@@ -160,13 +176,13 @@ class Statements:
         value = quoted(column, self._escaping)
         if form is not None:
             value = b"(SELECT v FROM (%b) AS s WHERE %b LIMIT 1)" % (
-                strings(value, form, self._escaping),
+                strings(value, form),
                 self._matches(b"v"),
             )
             cheap = self.may_match(column, form) or b"true"
         else:
-            value, cheap = text(value), self._matches(text(value))
-        return b'CASE WHEN %b THEN %b COLLATE "C" END' % (cheap, value)
+            value, cheap = text(value), self.matches(column, None)
+        return b'CASE WHEN %b THEN %b COLLATE pg_catalog."C" END' % (cheap, value)
 
     def _origins(
         self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool
@@ -194,9 +210,9 @@ class Statements:
         return pieces
 
     def _operation(self, condition: Condition) -> bytes:
-        return b' COLLATE "%b" %b %b' % (
+        return b' COLLATE pg_catalog."%b" %b %b' % (
             condition.collation.encode(),
-            condition.operator.encode(),
+            _OPERATORS[condition.operator],
             self._escaping.escape_literal(condition.pattern.encode()),
         )
 
@@ -222,11 +238,12 @@ class Origins:
         with_writer = with_writer and table.kind in _WRITTEN
         commit_time = _MICROSECONDS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
         return (
-            b"(SELECT %d AS position, ARRAY(SELECT DISTINCT found[1] FROM unnest(v) AS one (marked), "
-            b"regexp_matches(left(marked, %d), %b, 'gi') AS found) AS tokens, "
+            b"(SELECT %d AS position, ARRAY(SELECT DISTINCT found[1] "
+            b"FROM pg_catalog.unnest(v) AS one (marked), "
+            b"pg_catalog.regexp_matches(pg_catalog.\"left\"(marked, %d), %b, 'gi') AS found) AS tokens, "
             b"created_us, writer AS xmin, committed_us, %b AS only_inserted "
-            b"FROM (SELECT ARRAY[%b]::text[] AS v, %b AS created_us, %b AS writer, %b AS committed_us "
-            b"FROM %b WHERE %b LIMIT %d) AS value)"
+            b"FROM (SELECT ARRAY[%b]::pg_catalog.text[] AS v, %b AS created_us, %b AS writer, "
+            b"%b AS committed_us FROM %b WHERE %b LIMIT %d) AS value)"
         ) % (
             position,
             _SEARCHED_CHARACTERS,
@@ -236,7 +253,7 @@ class Origins:
             else b"false",
             self.values,
             _CREATED_US if table.has_created_at else b"NULL::bigint",
-            b"xmin::text::bigint" if with_writer else b"NULL::bigint",
+            b"xmin::pg_catalog.text::bigint" if with_writer else b"NULL::bigint",
             commit_time if with_writer and with_commit_time else b"NULL::bigint",
             source(table, self.escaping),
             self.condition,

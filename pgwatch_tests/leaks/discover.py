@@ -72,9 +72,10 @@ class _FoundPlace:
 
     type: int
     steps: list[Step]
-    fields: list[str | None]
+    fields: list[int | None]
+    types: list[int]
     leaf: LeafKind
-    home: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,20 @@ class _Found:
     indexes: int
     below: Sequence[Partition] = ()
     """What is read through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrangePlan:
+    """A row of queries/strange_plans.sql."""
+
+    oid: int
+    function: str
+    owner: str
+
+    @property
+    def reason(self) -> str:
+        """Why the table isn't read, in a clause."""
+        return f"not read: to plan that may run {shown(self.function)}, a function of {shown(self.owner)}"
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -159,7 +174,7 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
         tables.append(_table(row, forms, ignores))
         if not all(row.readable):
             skipped.append(_unreadable_columns(row, role))
-    return Discovery(tuple(tables), tuple(skipped), ignores.report())
+    return without_strange_plans(connection, Discovery(tuple(tables), tuple(skipped), ignores.report()))
 
 
 def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list[_Found]:
@@ -180,10 +195,16 @@ def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Fo
     with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
         cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
         places = cursor.execute(queries.load("leak_types")).fetchall()
-    return {
-        type_: form(Place(tuple(row.steps), tuple(row.fields), Leaf(row.leaf, row.home)) for row in rows)
-        for type_, rows in groupby(places, key=lambda row: row.type)
-    }
+    return {type_: form(map(_place, rows)) for type_, rows in groupby(places, key=lambda row: row.type)}
+
+
+def _place(row: _FoundPlace) -> Place:
+    leaf = Leaf(
+        row.leaf,
+        row.types[-1] if row.leaf == "cast" else 0,
+        shown(row.name) if row.leaf == "unread" else "",
+    )
+    return Place(tuple(row.steps), tuple(row.fields), tuple(row.types), leaf)
 
 
 def identity(connection: Connection[Row]) -> Identity:
@@ -192,6 +213,35 @@ def identity(connection: Connection[Row]) -> Identity:
         found = cursor.execute(queries.load("leak_identity")).fetchone()
     assert found is not None
     return found
+
+
+def strange_plans(connection: Connection[Row]) -> dict[int, StrangePlan]:
+    """The tables, by oid, that can't be read without running another role's code. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(StrangePlan)) as cursor:
+        exact_names(cursor)
+        if connection.execute(queries.load("strange_functions")).fetchone() == (False,):
+            return {}
+        return {row.oid: row for row in cursor.execute(queries.load("strange_plans")).fetchall()}
+
+
+def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> Discovery:
+    """Without those tables, which it names as skipped. Raises psycopg's errors."""
+    strange = strange_plans(connection)
+    skipped = tuple(
+        Skipped(
+            shown(table.schema),
+            shown(table.name),
+            row.reason,
+            f"check as {shown(row.owner)}, or give the function to a superuser",
+        )
+        for table in discovery.tables
+        if (row := strange.get(table.oid)) is not None
+    )
+    return replace(
+        discovery,
+        tables=tuple(table for table in discovery.tables if table.oid not in strange),
+        skipped=(*discovery.skipped, *skipped),
+    )
 
 
 def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
@@ -243,7 +293,7 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
 
 
 def _is_string(form: Form) -> bool:
-    return isinstance(form, Leaf) and form.kind in ("string", "cast")
+    return isinstance(form, Leaf) and form.kind == "string"
 
 
 def _forbidden(row: _Found, role: str) -> Skipped | None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Literal, TypeAlias
 
 Step = Literal["element", "field", "lower", "upper"]
-LeafKind = Literal["string", "cast", "json", "jsonb", "hstore"]
+LeafKind = Literal["string", "cast", "output", "json", "jsonb", "hstore", "ltree", "unread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,15 @@ class Leaf:
     """A value whose strings can be had at once.
 
     `string`: it is one. `cast`: it is one, but only a cast to text tells which; it may print another.
-    `json`, `jsonb` and `hstore` (of the schema `home`): all keys and values in it.
+    `output`: what it prints is one. `json`, `jsonb` and `hstore`: all keys and values in it. `ltree`: its
+    labels, and itself. `unread`: none are looked for.
     """
 
     kind: LeafKind
-    home: str = "pg_catalog"
+    type: int = 0
+    """By oid, as an expression has it: 0 for a kind that doesn't depend on it."""
+    name: str = ""
+    """The type's, if it is unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ class Elements:
 class Parts:
     """A composite, or a range: those of some of its fields, or bounds."""
 
-    of: tuple[tuple[Step, str | None, Form], ...]
-    """Each with the name of the field, if it is one."""
+    of: tuple[tuple[Step, int | None, Form], ...]
+    """Each with which of the fields it is, from 1, if it is one."""
+    type: int = 0
+    """By oid, as an expression has it."""
 
 
 Form: TypeAlias = Leaf | Elements | Parts
@@ -46,7 +52,8 @@ class Place:
     """The way to a leaf, from the outside: as a row of queries/leak_types.sql has it."""
 
     steps: tuple[Step, ...]
-    fields: tuple[str | None, ...]
+    fields: tuple[int | None, ...]
+    types: tuple[int, ...]
     leaf: Leaf
 
 
@@ -72,4 +79,7 @@ def _form(places: Sequence[Place], depth: int) -> Form:
     if places[0].steps[depth] == "element":
         return Elements(_form(places, depth + 1))
     parts = groupby(places, key=lambda place: (place.steps[depth], place.fields[depth]))
-    return Parts(tuple((step, name, _form(tuple(inside), depth + 1)) for (step, name), inside in parts))
+    return Parts(
+        tuple((step, field, _form(tuple(inside), depth + 1)) for (step, field), inside in parts),
+        places[0].types[depth],
+    )

@@ -23,7 +23,7 @@ DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
     "disabled_trigger",
 )
 """What is looked for unless said otherwise; the other kinds may well be there on purpose."""
-SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence", "lost_rows")
+SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence")
 """What can only be told beside a baseline, and is looked for whenever there is one."""
 DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
@@ -31,7 +31,6 @@ DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction",
 _NAMES: dict[str, Finding] = {
     **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
     **dict.fromkeys(("row", "rows"), "rows"),
-    "lost_row": "lost_rows",
     **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
 }
 
@@ -87,17 +86,9 @@ def findings_named(text: str) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def with_baseline(kinds: tuple[LeftoverKind, ...], *, has_content: bool) -> tuple[LeftoverKind, ...]:
-    """The kinds to look for beside a baseline, which makes more of them telling, unless some are named.
-
-    Lost rows can only be told if it has the content of tables.
-    """
-    if set(kinds) == set(ALL_KINDS) and not has_content:
-        return tuple(kind for kind in kinds if kind != "lost_rows")
-    if kinds != DEFAULT_KINDS:
-        return kinds
-    more = SINCE_KINDS if has_content else tuple(kind for kind in SINCE_KINDS if kind != "lost_rows")
-    return (*kinds, *more, "large_object")
+def with_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
+    """The kinds to look for beside a baseline, which makes more of them telling, unless some are named."""
+    return (*kinds, *SINCE_KINDS, "large_object") if kinds == DEFAULT_KINDS else kinds
 
 
 def without_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:

@@ -22,7 +22,6 @@ LeftoverKind = Literal[
     "invalid_index",
     "object",
     "sequence",
-    "lost_rows",
 ]
 
 

@@ -19,7 +19,10 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
 
-_EXISTS = b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = %d) AS there"
+_EXISTS = (
+    b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class "
+    b"WHERE oid OPERATOR(pg_catalog.=) %d::pg_catalog.oid) AS there"
+)
 # What a name that isn't there any more, or not the same, leads to.
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
 

@@ -308,10 +308,13 @@ class NameCache:
             # Each attempt would be an error in the server's log.
             self.lookups.rest([address])
             return
+        # By what they print: a cast to text is whatever the type's owner says.
         columns = [
-            sql.SQL("{}::pg_catalog.text").format(sql.Identifier(column)) for column in relation.key_columns
+            sql.SQL("pg_catalog.concat({})").format(sql.Identifier(column)) for column in relation.key_columns
         ]
-        statement = sql.SQL("SELECT {} FROM ONLY {} WHERE ctid = {}::pg_catalog.tid").format(
+        statement = sql.SQL(
+            "SELECT {} FROM ONLY {} WHERE ctid OPERATOR(pg_catalog.=) {}::pg_catalog.tid"
+        ).format(
             sql.SQL(", ").join([sql.SQL("xmax::pg_catalog.text"), *columns]),
             relation.name,
             sql.Literal(f"({page},{tuple_})"),

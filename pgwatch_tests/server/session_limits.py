@@ -41,6 +41,13 @@ _MANNERS = {
     "default_transaction_deferrable": "off",
     "jit": "off",
 }
+# Code of the database's own: policies, which hide rows (an error instead); the constants in checks, which the
+# planner would compute (src/backend/optimizer/util/plancat.c).
+_NO_CODE_OF_OTHERS = {"row_security": "off", "constraint_exclusion": "off"}
+REFUSED_RELATIONS = "restrict_nonsystem_relation_kind"
+"""The setting that keeps a session from reading a view which somebody puts in the place of a table."""
+# The minor releases that came with it (CVE-2024-7348), by major release.
+_REFUSING_SINCE = {13: 130016, 14: 140013, 15: 150008, 16: 160004}
 _FIRST_WITH = {"idle_session_timeout": 14, "transaction_timeout": 17}
 _OF_TRANSACTIONS = "default_transaction_"
 
@@ -76,6 +83,8 @@ class SessionLimits:
             **_MEANING,
             **({} if self.own_time_zone else {"TimeZone": "UTC"}),
             **_MANNERS,
+            **_NO_CODE_OF_OTHERS,
+            **({REFUSED_RELATIONS: "view, foreign-table"} if can_refuse_views(server_version) else {}),
             **dict(self.more),
         }
 
@@ -83,6 +92,11 @@ class SessionLimits:
     def timeouts(self) -> dict[str, str]:
         """The two that bound a statement."""
         return _timeouts(self.statement_timeout_s, self.lock_timeout_s)
+
+
+def can_refuse_views(server_version: int) -> bool:
+    """Whether the server knows REFUSED_RELATIONS; by `server_version_num`."""
+    return server_version >= _REFUSING_SINCE.get(server_version // 10000, 170000)
 
 
 def _timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str]:

@@ -12,6 +12,7 @@ from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.session_limits import REFUSED_RELATIONS, can_refuse_views
 from pgwatch_tests.sweep.clusters import BLOCKING, Clusters, Judged, Lock, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
@@ -24,6 +25,7 @@ SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
 
 # Triggers are written for the search_path that the role or database has, and may say no schema.
 _PATH_OF_TRIGGERS = b"SET LOCAL search_path TO DEFAULT"
+_VIEWS_OF_TRIGGERS = b"SET LOCAL %b TO DEFAULT" % REFUSED_RELATIONS.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class Batches:
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:
         """Deletes what may go, children first, and stops where something is still there: returns that."""
         self._session.execute(_PATH_OF_TRIGGERS)
+        if can_refuse_views(self._session.connection.info.server_version):
+            self._session.execute(_VIEWS_OF_TRIGGERS)
         for together in self._rules.graph.deletion_order:
             going = {leaf: judged.going[leaf] for leaf in sorted(together) if leaf in judged.going}
             if not going:

@@ -16,13 +16,15 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests.leaks.attribute import token
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table
+from pgwatch_tests.leaks.strings import is_of
 from pgwatch_tests.leaks.tokens import RUN_ID
 from pgwatch_tests.sweep.clusters import AGELESS, ALIVE, FUTURE, MARKED, SWEPT, YOUNG
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.statements import Flagging
 
 _STAMP = "[_-](1[0-9]{12})(?![0-9A-Za-z])"
-_NOW_MS = b"(extract(epoch FROM statement_timestamp()) * 1000)::float8"
+_MS = b"(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000)::float"
+_NOW_MS = _MS % b"pg_catalog.statement_timestamp()"
 # Two machines' clocks may be so far apart without anybody being wrong.
 _CLOCKS_APART_MS = 60_000
 _TIMESTAMPTZ = 1184
@@ -52,17 +54,18 @@ class Flags:
             self._committed_ms(),
             self.statements.marked_values(table),
         )
-        stamped = b"(SELECT max(substring(one FROM %b)::float8) FROM unnest(v) AS one)" % self._literal(
-            _STAMP
-        )
+        stamped = (
+            b"(SELECT pg_catalog.max(pg_catalog.substring(one, %b)::float) FROM pg_catalog.unnest(v) AS one)"
+        ) % self._literal(_STAMP)
         at = (
             b"SELECT marked IS NOT NULL AS marked, %b AS asked, %b AS alive, "
             b"CASE WHEN marked IS NULL THEN created ELSE coalesce(%b, created, committed) END AS at "
             b"FROM (%b OFFSET 0) AS found"
         ) % (self._is_asked_for(), self._is_alive(), stamped, inside)
         expression = (
-            b"(SELECT CASE WHEN marked THEN %d + CASE WHEN asked THEN %d ELSE 0 END "
-            b"+ CASE WHEN alive THEN %d ELSE 0 END + %b ELSE %b END FROM (%b OFFSET 0) AS judged)"
+            b"(SELECT CASE WHEN marked THEN %d OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d ELSE 0 END "
+            b"OPERATOR(pg_catalog.+) CASE WHEN alive THEN %d ELSE 0 END OPERATOR(pg_catalog.+) %b "
+            b"ELSE %b END FROM (%b OFFSET 0) AS judged)"
         ) % (MARKED, SWEPT, ALIVE, self._age(AGELESS), self._age(0), at)
         columns = (*table.columns, *self._times(created_at))
         return Flagging(tuple(dict.fromkeys(columns)), _text(expression))
@@ -82,19 +85,16 @@ class Flags:
 
     def _committed_ms(self) -> bytes:
         if not self.has_commit_timestamps:
-            return b"NULL::float8"
-        return b"(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000)::float8"
+            return b"NULL::float"
+        return _MS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
 
     def _age(self, unknown: int) -> bytes:
         min_age_ms = self.request.min_age_s * 1000
         if not min_age_ms:
-            return b"CASE WHEN at > %b + %d THEN %d ELSE 0 END" % (_NOW_MS, _CLOCKS_APART_MS, FUTURE)
-        return (
-            b"CASE WHEN at IS NULL THEN %d WHEN at > %b + %d THEN %d WHEN at > %b - %d THEN %d ELSE 0 END"
-            % (
-                *(unknown, _NOW_MS, _CLOCKS_APART_MS, FUTURE),
-                *(_NOW_MS, min_age_ms, YOUNG),
-            )
+            return b"CASE WHEN at %b THEN %d ELSE 0 END" % (_beyond_now(_CLOCKS_APART_MS), FUTURE)
+        return b"CASE WHEN at IS NULL THEN %d WHEN at %b THEN %d WHEN at %b THEN %d ELSE 0 END" % (
+            *(unknown, _beyond_now(_CLOCKS_APART_MS), FUTURE),
+            *(_beyond_now(-min_age_ms), YOUNG),
         )
 
     def _is_asked_for(self) -> bytes:
@@ -103,17 +103,21 @@ class Flags:
             f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
             RUN_ID.replace("([0-9a-f]{8})", re.escape(self.request.run)) if self.request.run else "",
         ]
-        conditions = [b"one ~* %b" % self._literal(pattern) for pattern in wanted if pattern]
+        conditions = [
+            b"one OPERATOR(pg_catalog.~*) %b" % self._literal(pattern) for pattern in wanted if pattern
+        ]
         if not conditions:
             return b"true"
-        return b"EXISTS (SELECT FROM unnest(v) AS one WHERE %b)" % b" AND ".join(conditions)
+        return b"EXISTS (SELECT FROM pg_catalog.unnest(v) AS one WHERE %b)" % b" AND ".join(conditions)
 
     def _is_alive(self) -> bytes:
         if not self.live_runs:
             return b"false"
         return (
-            b"EXISTS (SELECT FROM unnest(v) AS one, regexp_matches(one, %b, 'gi') AS run "
-            b"""WHERE hashtext(('run:' || lower(run[1])) COLLATE "C") = ANY ('{%b}'::int[]))"""
+            b"EXISTS (SELECT FROM pg_catalog.unnest(v) AS one, "
+            b"pg_catalog.regexp_matches(one, %b, 'gi') AS run WHERE pg_catalog.hashtext("
+            b"""pg_catalog.concat('run:', pg_catalog.lower(run[1])) COLLATE pg_catalog."C") """
+            b"OPERATOR(pg_catalog.=) ANY ('{%b}'::int[]))"
         ) % (self._literal(RUN_ID), ",".join(map(str, sorted(self.live_runs))).encode())
 
     def _literal(self, text: str) -> bytes:
@@ -122,13 +126,23 @@ class Flags:
 
 def _created_ms(created_at: int) -> bytes:
     if not created_at:
-        return b"NULL::float8"
-    known = b"(extract(epoch FROM created_at) * 1000)::float8"
+        return b"NULL::float"
+    known = _MS % b"created_at"
     if created_at == _TIMESTAMPTZ:
-        return b"CASE WHEN isfinite(created_at) THEN %b END" % known
-    return (
-        b"CASE WHEN NOT isfinite(created_at) THEN NULL WHEN %b > %b + %d THEN %b ELSE least(%b + %d, %b) END"
-    ) % (known, _NOW_MS, _AHEAD_MS, known, known, _BEHIND_MS, _NOW_MS)
+        at = known
+    else:
+        behind = b"least(%b OPERATOR(pg_catalog.+) %d, %b)" % (known, _BEHIND_MS, _NOW_MS)
+        at = b"CASE WHEN %b %b THEN %b ELSE %b END" % (known, _beyond_now(_AHEAD_MS), known, behind)
+    # Asked of the value, since the column may have another type by now.
+    return b"CASE WHEN %b THEN CASE WHEN pg_catalog.isfinite(created_at) THEN %b END END" % (
+        is_of(b"created_at", created_at),
+        at,
+    )
+
+
+def _beyond_now(by_ms: float) -> bytes:
+    """The end of a condition: that something is later than so long after now."""
+    return b"OPERATOR(pg_catalog.>) (%b OPERATOR(pg_catalog.+) (%d))" % (_NOW_MS, by_ms)
 
 
 def _text(expression: bytes) -> str:

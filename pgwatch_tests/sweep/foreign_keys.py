@@ -64,6 +64,8 @@ class Relation:
     publication: str | None
     rows: float
     live_rows: float
+    unreadable: str = ""
+    """Why its rows must not be read, in a clause, beside privileges."""
 
     @property
     def about_rows(self) -> float:

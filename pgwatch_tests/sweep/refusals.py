@@ -150,6 +150,8 @@ def _unreadable(relation: Relation, role: str) -> Refusal | None:
     if relation.row_security:
         alter = f"ALTER ROLE {_as_identifier(role)} BYPASSRLS"
         return Refusal("not_checked", f"row-level security on {name_of(relation)}: {alter}")
+    if relation.unreadable:
+        return Refusal("not_checked", f"{name_of(relation)}: {relation.unreadable}")
     return None
 
 

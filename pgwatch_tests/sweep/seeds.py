@@ -75,7 +75,7 @@ class SeedReader:
 
     def read(self, table: Table, flagging: Flagging, into: dict[int, dict[str, Seed]]) -> list[Skipped]:
         """Adds a table's marked rows, by leaf. Returns why not all could be read, if so."""
-        statement = b"SELECT tableoid::bigint, ctid::text, %b, %b FROM %b WHERE %b" % (
+        statement = b"SELECT tableoid::bigint, ctid::pg_catalog.text, %b, %b FROM %b WHERE %b" % (
             flagging.expression.encode("utf-8", errors="surrogateescape"),
             VERSION.encode(),
             source(table, self._escaping),

@@ -1,5 +1,8 @@
 """The statements of a sweep, composed by SQLAlchemy: rows are named by leaf and ctid.
 
+They also run under the search_path of the role or database, for the sake of triggers: every operator,
+function and type in them is the server's own by name.
+
 A ctid names one version of a row: whoever changes the row meanwhile makes another, which these don't touch.
 """
 
@@ -18,23 +21,25 @@ from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
 
 _Select: TypeAlias = "sa.Select[*tuple[object, ...]]"
 
+_COUNT = sa.literal_column("pg_catalog.count(*)", sa.Integer)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 
 
 class _Tid(UserDefinedType[str]):
     def get_col_spec(self, **_: object) -> str:
-        return "tid"
+        return "pg_catalog.tid"
 
 
-VERSION = "xmin || ':' || pg_catalog.pg_relation_filenode(tableoid)"
+VERSION = "pg_catalog.concat(xmin, ':', pg_catalog.pg_relation_filenode(tableoid))"
 """SQL for what tells a row from any other that comes to have the same ctid.
 
 Who wrote it; and the file, since VACUUM FULL and the like move rows, of which one transaction may have
 written many.
 """
 # Numbered from 0.
-_PLACE = sa.literal_column("named.n - 1", sa.Integer)
+_PLACE = sa.literal_column("named.n OPERATOR(pg_catalog.-) 1", sa.Integer)
 _TID_ARRAY = sa.ARRAY(_Tid())
+_EQUAL = "OPERATOR(pg_catalog.=)"
 _TIDS = sa.cast(sa.bindparam("tids", type_=sa.types.NullType()), _TID_ARRAY)
 
 
@@ -124,7 +129,7 @@ class SweepStatements:
                 *([self._flags(key.child, child)] if with_flags else []),
             )
             .select_from(named)
-            .join(parent, parent.c.ctid == named.c.tid)
+            .join(parent, parent.c.ctid.bool_op(_EQUAL)(named.c.tid))
             .join(child, _refers(key, child, parent))
             .with_hint(parent, "ONLY")
         )
@@ -137,7 +142,7 @@ class SweepStatements:
         found = (
             sa.select(_PLACE, parent.c.tableoid, parent.c.ctid, self._flags(key.parent, parent))
             .select_from(named)
-            .join(child, child.c.ctid == named.c.tid)
+            .join(child, child.c.ctid.bool_op(_EQUAL)(named.c.tid))
             .join(parent, _refers(key, child, parent))
             .with_hint(child, "ONLY")
         )
@@ -156,20 +161,20 @@ class SweepStatements:
             delete.returning(sa.literal_column("1").label("one")).cte(f"gone_{place}")
             for place, delete in enumerate(deletes)
         ]
-        counts = [sa.select(sa.func.count()).select_from(one).scalar_subquery() for one in gone]
+        counts = [sa.select(_COUNT).select_from(one).scalar_subquery() for one in gone]
         return sa.select(array(counts))
 
     def _delete_from(self, leaf: int, bound: str) -> sa.Delete:
         row = self._table(leaf)
-        going = row.c.ctid == sa.any_(sa.cast(sa.bindparam(bound, type_=sa.types.NullType()), _TID_ARRAY))
-        return sa.delete(row).where(going).with_hint("ONLY", dialect_name="postgresql")
+        tids = sa.cast(sa.bindparam(bound, type_=sa.types.NullType()), _TID_ARRAY)
+        return sa.delete(row).where(_is_one_of(row, tids)).with_hint("ONLY", dialect_name="postgresql")
 
     def _still_there(self, leaf: int) -> sa.ClauseElement:
         row = self._table(leaf).alias("c")
         return self._named_rows(row, row.c.ctid)
 
     def _named_rows(self, row: sa.FromClause, *columns: sa.ColumnElement[object]) -> _Select:
-        return sa.select(*columns).where(row.c.ctid == sa.any_(_TIDS)).with_hint(row, "ONLY")
+        return sa.select(*columns).where(_is_one_of(row, _TIDS)).with_hint(row, "ONLY")
 
     def _table(self, oid: int) -> sa.TableClause:
         relation = self._graph.relations[oid]
@@ -206,8 +211,12 @@ class SweepStatements:
         )
 
 
+def _is_one_of(row: sa.FromClause, tids: sa.ColumnElement[Sequence[str]]) -> sa.ColumnElement[bool]:
+    return row.c.ctid.bool_op(_EQUAL)(sa.any_(tids))
+
+
 def _named() -> sa.FromClause:
-    return sa.func.unnest(_TIDS).table_valued("tid", with_ordinality="n").render_derived("named")
+    return sa.func.pg_catalog.unnest(_TIDS).table_valued("tid", with_ordinality="n").render_derived("named")
 
 
 def _refers(key: ForeignKey, child: sa.FromClause, parent: sa.FromClause) -> sa.ColumnElement[bool]:
@@ -227,7 +236,7 @@ def _refers(key: ForeignKey, child: sa.FromClause, parent: sa.FromClause) -> sa.
 
 
 def _counted(rows: _Select) -> sa.ClauseElement:
-    return sa.select(sa.func.count()).select_from(rows.subquery("found"))
+    return sa.select(_COUNT).select_from(rows.subquery("found"))
 
 
 def _compiled(statement: sa.ClauseElement) -> bytes:

@@ -10,7 +10,7 @@ from psycopg import pq
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
+from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown, strange_plans
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
@@ -124,7 +124,17 @@ class Surveyor:
     def _graph(self) -> ForeignKeys:
         relations = self._session.fetch(queries.load("sweep_relations").encode(), Relation)
         keys = self._session.fetch(queries.load("sweep_foreign_keys").encode(), ForeignKey)
-        return ForeignKeys(relations, keys)
+        with self._session.running():
+            strange = strange_plans(self._session.connection)
+        return ForeignKeys(
+            (
+                replace(relation, unreadable=strange[relation.oid].reason)
+                if relation.oid in strange
+                else relation
+                for relation in relations
+            ),
+            keys,
+        )
 
     def _flagging(self, graph: ForeignKeys, marked: Iterable[Table]) -> dict[int, Flagging]:
         [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)

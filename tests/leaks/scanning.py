@@ -98,7 +98,7 @@ def counting(observer: Connection[TupleRow]) -> int | None:
     row = observer.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
         " AND datname = current_database() AND state = 'active'"
-        " AND query LIKE 'SELECT % AS position, count(*)%'"
+        " AND query LIKE '% AS position, pg_catalog.count(*)%'"
     ).fetchone()
     return None if row is None else int(row[0])
 

@@ -25,8 +25,8 @@ FORMS: dict[str, Form] = {
     "b": JSONB,
     "ja": Elements(JSON),
     "ba": Elements(JSONB),
-    "c": Parts((("field", "t", TEXT), ("field", "j", JSON), ("field", "b", Elements(JSONB)))),
-    "ca": Elements(Parts((("field", "t", TEXT), ("field", "j", JSON), ("field", "b", Elements(JSONB))))),
+    "c": Parts((("field", 1, TEXT), ("field", 2, JSON), ("field", 3, Elements(JSONB)))),
+    "ca": Elements(Parts((("field", 1, TEXT), ("field", 2, JSON), ("field", 3, Elements(JSONB))))),
 }
 CHARACTERS = "aAbB@._1-/\\\"' %,(){}[]:u0\n\t\x01éÉ☃😀"
 BESIDE = [
