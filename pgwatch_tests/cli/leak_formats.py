@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
 
 import click
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 Format = Literal["table", "json", "csv", "markdown", "github", "junit"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Output = tuple[Format, Path | None]
+"""A form, and the file that it goes to; None: stdout."""
 
 
 def format_option(function: F) -> F:
@@ -32,6 +36,18 @@ def format_option(function: F) -> F:
         help="table: text; json: the document pgwatch-tests.leaks/1, with --databases "
         "pgwatch-tests.leaks-of-databases/1; csv: a line a table and leftover; markdown: for "
         "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case a table and leftover kind.",
+    )(function)
+
+
+def also_option(function: F) -> F:
+    """`--also`, as `also`: forms and where they go."""
+    return click.option(
+        "--also",
+        multiple=True,
+        callback=_also,
+        metavar="FORMAT[=FILE]",
+        help="A further form of the same count, into a file or to stdout: --also junit=leaks.xml. May be "
+        "repeated.",
     )(function)
 
 
@@ -53,8 +69,8 @@ def gate_options(function: F) -> F:
             "fail_on",
             callback=_fail_on,
             metavar="KINDS",
-            help="What --fail fails on, a comma list of rows and kinds of leftovers. Default: "
-            f"{', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
+            help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
+            f"Default: {', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
         ),
         click.option(
             "--max",
@@ -88,19 +104,22 @@ def databases_options(function: F) -> F:
     )(function)
 
 
-def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None) -> Gate:
-    """The gate that the options describe."""
-    return Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
-
-
-def to_look_for(
-    kinds: tuple[LeftoverKind, ...], gated: Gate, with_baseline: bool
-) -> tuple[LeftoverKind, ...]:
-    """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
+def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None, with_baseline: bool) -> Gate:
+    """The gate that the options describe. Raises click.UsageError for a kind that needs a baseline."""
+    named = Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
     if with_baseline:
-        return gate.with_baseline(kinds)
+        return named
+    kinds = _without_baseline(tuple(named.kinds))
+    return replace(named, fail_on=named.fail_on - named.kinds | set(kinds))
+
+
+def to_look_for(kinds: tuple[LeftoverKind, ...], with_baseline: bool) -> tuple[LeftoverKind, ...]:
+    """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
+    return gate.with_baseline(kinds) if with_baseline else _without_baseline(kinds)
+
+
+def _without_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
     try:
-        gate.without_baseline(tuple(gated.kinds))
         return gate.without_baseline(kinds)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
@@ -148,6 +167,25 @@ def rendered(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> 
                 return leak_junit.document(leaks, gate)
             return leak_junit.document_of_databases(leaks, gate)
     assert_never(form)
+
+
+def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate) -> None:
+    """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
+    for form, output in outputs:
+        options.emit(rendered(form, leaks, gate), output)
+
+
+def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
+    found: list[Output] = []
+    for value in values:
+        word, equals, file = value.partition("=")
+        form = next((one for one in FORMATS if one == word), None)
+        if form is None:
+            raise click.BadParameter(f"{word!r} is none of {', '.join(FORMATS)}")
+        if equals and not file:
+            raise click.BadParameter(f"{value!r} names no file")
+        found.append((form, Path(file) if file else None))
+    return tuple(found)
 
 
 def _kinds(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[LeftoverKind, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from pgwatch_tests.cli import leak_formats, leak_index, options
-from pgwatch_tests.cli.leak_formats import Format
+from pgwatch_tests.acceptance import Acceptance
+from pgwatch_tests.cli import accept_options, leak_formats, leak_index, options
+from pgwatch_tests.cli.leak_formats import Format, Output
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
@@ -40,7 +42,8 @@ INCOMPLETE = 4
     "--tests",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Test ids, one a line: say which of them left each row whose value carries a test's hash.",
+    help="Test ids, one a line, as `pytest --collect-only -q` prints them: say which of them left each row "
+    "whose value carries a test's hash.",
 )
 @click.option(
     "--since",
@@ -72,6 +75,8 @@ INCOMPLETE = 4
 @leak_formats.databases_options
 @leak_formats.format_option
 @options.output_file
+@leak_formats.also_option
+@accept_options.accept_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -92,6 +97,9 @@ def command(
     jobs: int,
     form: Format,
     output: Path | None,
+    also: tuple[Output, ...],
+    accept: Path | None,
+    write_accept: Path | None,
 ) -> None:
     """Count the test rows that were left behind, in all tables of a database, and what else was.
 
@@ -111,8 +119,12 @@ def command(
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
-    gate = leak_formats.gate_of(fail_on, max_rows)
-    kinds = leak_formats.to_look_for(kinds, gate, baseline is not None)
+    gate = leak_formats.gate_of(fail_on, max_rows, baseline is not None)
+    kinds = leak_formats.to_look_for(kinds, baseline is not None)
+    outputs = ((form, output), *also)
+    for _, file in outputs:
+        options.check_output(file)
+    known = accept_options.check(accept, write_accept)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
     leaks = (
@@ -120,7 +132,9 @@ def command(
         if databases
         else _scan(settings, wanted, baseline, any_rows, settle_s)
     )
-    options.emit(leak_formats.rendered(form, leaks, gate), output)
+    if known is not None:
+        leaks = _without_accepted(leaks, known, accept, write_accept)
+    leak_formats.write(leaks, outputs, gate)
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
         ctx.exit(
@@ -154,6 +168,18 @@ def _scan_many(
 
     with Progress("checking databases", _databases_progress_line) as progress:
         return scan_databases(settings, databases, kinds, jobs, progress.show)
+
+
+def _without_accepted(
+    leaks: LeakReport | LeaksOfDatabases, known: Acceptance, accept: Path | None, write_accept: Path | None
+) -> LeakReport | LeaksOfDatabases:
+    from pgwatch_tests.leaks.accepted import findings, without_accepted
+
+    reports, _ = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
+    if write_accept is not None:
+        known = accept_options.write(write_accept, known, "leaks", findings(reports), accept)
+    judged = without_accepted(reports, known)
+    return judged[0] if isinstance(leaks, LeakReport) else replace(leaks, databases=tuple(judged))
 
 
 def _of_many(leaks: LeaksOfDatabases) -> tuple[tuple[LeakReport, ...], bool]:

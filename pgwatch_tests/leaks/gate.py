@@ -33,6 +33,7 @@ _NAMES: dict[str, Finding] = {
     **dict.fromkeys(("row", "rows"), "rows"),
     **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
 }
+_SEVERAL: dict[str, tuple[Finding, ...]] = {"all": ("rows", *ALL_KINDS), "default": DEFAULT_FAIL_ON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,19 @@ def _is_incomplete(gate: Gate, report: LeakReport) -> bool:
 
 
 def findings_named(text: str) -> tuple[Finding, ...]:
-    """The kinds in `rows,schemas,idle_in_transaction`; plurals and hyphens will do. Raises ValueError."""
-    found = []
+    """The kinds in `rows,schemas,idle_in_transaction`; plurals and hyphens will do. Raises ValueError.
+
+    `all` is every kind, `default` what the gate fails on anyway.
+    """
+    found: list[Finding] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
-        kind = _NAMES.get(word.lower().replace("-", "_"))
-        if kind is None:
-            raise ValueError(f"{word!r} is none of rows, {', '.join(ALL_KINDS)}")
-        found.append(kind)
+        name = word.lower().replace("-", "_")
+        if name in _SEVERAL:
+            found += _SEVERAL[name]
+        elif name in _NAMES:
+            found.append(_NAMES[name])
+        else:
+            raise ValueError(f"{word!r} is none of all, default, rows, {', '.join(ALL_KINDS)}")
     if not found:
         raise ValueError("names no kind")
     return tuple(dict.fromkeys(found))

@@ -139,7 +139,9 @@ def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
     detail = described(one.application_name, one.detail, one.statement)
     if one.connected:
         detail += f"; connected: {'; '.join(map(_connected, one.connected))}"
-    return Leftover(kind, one.name, detail, age_s)
+    identity = application_name.parse(one.application_name)
+    test = identity.test if identity else mask_name(one.application_name)
+    return Leftover(kind, one.name, detail, age_s, test)
 
 
 def _connected(session: _Connected) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgwatch_tests.acceptance import Finding
+
 Confidence = Literal["marker", "transaction", "1 of N", "unknown"]
 LeftoverKind = Literal[
     "schema",
@@ -81,6 +83,8 @@ class Leftover:
     name: str
     detail: str = ""
     age_s: float | None = None
+    test: str = ""
+    """The test, or else the application, that a session says it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,32 @@ class BaselineUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """Findings that an entry of a file accepts, and how many: rows, or things left over."""
+
+    entry: Finding
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedUse:
+    """What a file of accepted findings did to a check: what isn't counted, and what is there no more."""
+
+    known: tuple[Accepted, ...]
+    gone: tuple[Finding, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Accepted rows."""
+        return sum(one.number for one in self.known if one.entry.kind == "rows")
+
+    @property
+    def leftovers(self) -> int:
+        """Accepted things beside rows."""
+        return sum(one.number for one in self.known if one.entry.kind != "rows")
+
+
+@dataclass(frozen=True, slots=True)
 class LeakReport:
     """One scan of one database. Durations are seconds."""
 
@@ -143,6 +173,8 @@ class LeakReport:
     kinds_checked: tuple[LeftoverKind, ...] = ()
     """Which kinds of leftovers were looked for at all."""
     ignored: tuple[Ignored, ...] = ()
+    accepted: AcceptedUse | None = None
+    """What isn't counted because it is accepted; None if nobody asked for that."""
 
     @property
     def total(self) -> int:

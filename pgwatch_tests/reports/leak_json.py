@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from pgwatch_tests.acceptance import Finding
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import BaselineUse, LeakReport, Leftover, Skipped, TableLeak
+from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, Leftover, Skipped, TableLeak
 
 
 def document(report: LeakReport) -> str:
@@ -46,6 +47,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "skipped": [_skipped(table) for table in report.skipped],
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
+        "accepted": report.accepted and _accepted(report.accepted),
         "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
     }
 
@@ -78,6 +80,7 @@ def _leftover(leftover: Leftover) -> dict[str, object]:
         "name": leftover.name,
         "detail": leftover.detail,
         "age_s": leftover.age_s,
+        "test": leftover.test or None,
     }
 
 
@@ -91,6 +94,19 @@ def _baseline(baseline: BaselineUse) -> dict[str, object]:
         "tables_dropped": baseline.dropped,
         "notes": baseline.notes,
     }
+
+
+def _accepted(use: AcceptedUse) -> dict[str, object]:
+    return {
+        "rows": use.rows,
+        "leftovers": use.leftovers,
+        "known": [{**_entry(one.entry), "number": one.number} for one in use.known],
+        "gone": [_entry(one) for one in use.gone],
+    }
+
+
+def _entry(entry: Finding) -> dict[str, object]:
+    return {"kind": entry.kind, "place": entry.place, "test": entry.test or None}
 
 
 def _skipped(table: Skipped) -> dict[str, object]:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pgwatch_tests import durations
+from pgwatch_tests.acceptance import ANY_TEST, Finding
 from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.model import Attribution, Ignored, LeakReport, Leftover, LeftoverKind
+from pgwatch_tests.leaks.model import AcceptedUse, Attribution, Ignored, LeakReport, Leftover, LeftoverKind
 
 UNKNOWN_TEST = "unknown"
 
@@ -59,6 +60,8 @@ def summary(report: LeakReport) -> str:
     tables = len({(skipped.schema, skipped.table) for skipped in report.skipped})
     if tables:
         line += f"; {many(tables, 'table')} not checked"
+    if report.accepted and report.accepted.known:
+        line += f"; accepted: {_accepted_numbers(report.accepted)}"
     kinds = dict.fromkeys(one.kind for one in report.unchecked)
     if kinds:
         line += f"; not fully checked: {', '.join(kind(name, 2) for name in kinds)}"
@@ -120,7 +123,36 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
         lines += map(shown, used.notes)
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
+    return lines + accepted(report.accepted, shown)
+
+
+def accepted(use: AcceptedUse | None, shown: Callable[[str], str]) -> list[str]:
+    """Which findings aren't counted since they are accepted, and which entries nothing fits any more."""
+    if use is None:
+        return []
+    lines = []
+    if use.known:
+        entries: dict[Finding, int] = {}
+        for one in use.known:
+            entries[one.entry] = entries.get(one.entry, 0) + one.number
+        named = (f"{number} {_entry(entry, shown)}" for entry, number in entries.items())
+        lines.append(f"Accepted, not counted: {'; '.join(named)}")
+    if use.gone:
+        named = (_entry(entry, shown) for entry in use.gone)
+        lines.append(f"Accepted, but not found any more: {'; '.join(named)}; remove from the file")
     return lines
+
+
+def _entry(entry: Finding, shown: Callable[[str], str]) -> str:
+    """`rows of public.users (t.py::test_a)`, `schema test_*`."""
+    what = "rows of" if entry.kind == "rows" else entry.kind
+    test = {ANY_TEST: "", "": " (unknown test)"}.get(entry.test, f" ({shown(entry.test)})")
+    return f"{what} {shown(entry.place)}{test}"
+
+
+def _accepted_numbers(use: AcceptedUse) -> str:
+    parts = [many(use.rows, "row")] if use.rows else []
+    return ", ".join([*parts, many(use.leftovers, "leftover")] if use.leftovers else parts)
 
 
 def _ignored(one: Ignored) -> str:

@@ -120,10 +120,12 @@ def test_every_kind_can_be_named(kind: Finding) -> None:
 
 def test_lists_of_kinds() -> None:
     assert findings_named("rows,schemas,schema,invalid_indexes") == ("rows", "schema", "invalid_index")
+    assert findings_named("all") == ("rows", *ALL_KINDS)
+    assert findings_named("database,default") == ("database", *DEFAULT_FAIL_ON)
     assert (kinds_named("all"), kinds_named("none"), kinds_named("default")) == (ALL_KINDS, (), DEFAULT_KINDS)
 
 
 @pytest.mark.parametrize("text", ["", ",", "rows,everything", "schema;rows"])
 def test_what_names_no_kind(text: str) -> None:
-    with pytest.raises(ValueError, match=r"names no kind|is none of rows, schema"):
+    with pytest.raises(ValueError, match=r"names no kind|is none of all, default, rows, schema"):
         findings_named(text)

@@ -57,6 +57,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "leftovers": [],
         "unchecked": [],
         "ignored": [],
+        "accepted": None,
     }
 
 

@@ -1,0 +1,58 @@
+"""`--accept` and `--write-accept`, for each gate that lets known findings pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from pgwatch_tests import acceptance
+from pgwatch_tests.acceptance import Acceptance, Finding, Gate
+from pgwatch_tests.cli import options
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def accept_options(function: F) -> F:
+    """`--accept` as `accept`, `--write-accept` as `write_accept`."""
+    function = click.option(
+        "--write-accept",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write what is found now as accepted findings, and let it pass. What the file says of other "
+        "gates, and its reasons, stay.",
+    )(function)
+    return click.option(
+        "--accept",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Let findings pass that this file knows by kind, place and test, and count them apart; new ones "
+        "fail. Entries that nothing fits any more are told.",
+    )(function)
+
+
+def check(accept: Path | None, write_accept: Path | None) -> Acceptance | None:
+    """The accepted findings; None if none of the options is there. To be called before anything is checked.
+
+    Raises ConfigurationError if a file can't be read or written, or is something else.
+    """
+    options.check_output(write_accept)
+    if accept is not None:
+        return acceptance.load(accept)
+    if write_accept is None:
+        return None
+    return acceptance.load(write_accept) if write_accept.exists() else Acceptance()
+
+
+def write(
+    path: Path, known: Acceptance, gate: Gate, findings: Iterable[Finding], accept: Path | None
+) -> Acceptance:
+    """Writes what was found into the file of `--write-accept`. Returns what is accepted from now on."""
+    base = known if accept is None or not path.exists() else acceptance.load(path)
+    updated = Acceptance({**known.reasons, **base.reasons}).with_findings_of(gate, findings)
+    acceptance.save(path, updated)
+    entries = len(updated.of(gate))
+    options.narrate(f"{entries} accepted finding{'' if entries == 1 else 's'} of {gate} written to {path}")
+    return updated
