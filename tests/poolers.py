@@ -88,6 +88,7 @@ def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **setting
         try:
             wait_until(lambda: _answers(started, running), message="pgbouncer answers")
             yield started
+            assert running.poll() is None, f"pgbouncer has ended: {_log(directory)}"
         finally:
             running.kill()
             running.wait()
@@ -95,10 +96,24 @@ def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **setting
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def settings_of(dsn: str) -> set[tuple[object, ...]]:
+    """All settings of the session that the pooler gives, with its process."""
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+        found = connection.execute(
+            # Those of each transaction are made anew when one begins.
+            "SELECT name, setting, reset_val, source FROM pg_show_all_settings()"
+            "WHERE name !~ '^transaction_(isolation|read_only|deferrable)$'"
+        )
+        return {*found, *connection.execute("SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements")}
+
+
 def _answers(started: Pooler, running: subprocess.Popen[bytes]) -> bool:
-    said = (started.directory / "log").read_text(encoding="utf-8", errors="replace")
-    assert running.poll() is None, f"pgbouncer has ended: {said}"
+    assert running.poll() is None, f"pgbouncer didn't start: {_log(started.directory)}"
     with suppress(psycopg.OperationalError):
         psycopg.connect(started.dsn("postgres"), connect_timeout=2).close()
         return True
     return False
+
+
+def _log(directory: Path) -> str:
+    return (directory / "log").read_text(encoding="utf-8", errors="replace")

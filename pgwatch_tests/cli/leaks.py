@@ -14,7 +14,7 @@ from pgwatch_tests.cli.leak_formats import Format, Output
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.gate import Finding, verdict
+from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 
 FINDINGS = 1
@@ -120,6 +120,7 @@ def command(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
     gate = leak_formats.gate_of(fail_on, max_rows, baseline is not None)
+    demanded = _by_name(kinds, fail_on)
     kinds = leak_formats.to_look_for(kinds, baseline is not None)
     outputs = ((form, output), *also)
     for _, file in outputs:
@@ -130,7 +131,7 @@ def command(
     leaks = (
         _scan_many(settings, databases, wanted, jobs)
         if databases
-        else _scan(settings, wanted, baseline, any_rows, settle_s)
+        else _scan(settings, wanted, demanded, baseline, any_rows, settle_s)
     )
     if known is not None:
         leaks = _without_accepted(leaks, known, accept, write_accept)
@@ -142,9 +143,18 @@ def command(
         )
 
 
+def _by_name(
+    kinds: tuple[LeftoverKind, ...], fail_on: tuple[Finding, ...] | None
+) -> tuple[LeftoverKind, ...]:
+    """The leftovers that were asked for by their names, not by `all` or by default."""
+    named = () if kinds in (ALL_KINDS, DEFAULT_KINDS) else kinds
+    return (*named, *(kind for kind in fail_on or () if kind != "rows"))
+
+
 def _scan(
     settings: Settings,
     kinds: tuple[LeftoverKind, ...],
+    demanded: tuple[LeftoverKind, ...],
     baseline: Path | None,
     any_rows: bool,
     settle_s: float,
@@ -156,7 +166,7 @@ def _scan(
 
     since = None if baseline is None else Since(baseline_file.load(baseline), any_rows, settle_s)
     progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
-    scan = LeakScan(settings, progress.show, kinds, since)
+    scan = LeakScan(settings, progress.show, kinds, since, demanded)
     with progress:
         return scan.run()
 

@@ -15,6 +15,7 @@ import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.cli.snapshot import POOLED
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention import Contention, ContentionWatch
@@ -127,6 +128,8 @@ class _Watch:
             else:
                 if snapshot is None:
                     break
+                if is_first and snapshot.pooled:
+                    options.narrate(POOLED)
                 self._contention.add(snapshot)
                 self._seen_at_s = time.monotonic()
                 trouble, retry_s = None, _FIRST_RETRY_S

@@ -16,6 +16,9 @@ from pgwatch_tests.locks.watch import LockWatch
 
 Part = Literal["locks", "leaks"]
 
+POOLED = "a connection pooler is in between: shown are the server's sessions, not the pooler's clients"
+"""What is said of a snapshot that came through one."""
+
 _WORTH_TELLING_S = 1.0
 
 
@@ -45,6 +48,8 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
             found.append(await watch.read_twice(look_again))
 
     asyncio.run(look())
+    if found[0].pooled:
+        narrate(POOLED)
     return found[0]
 
 

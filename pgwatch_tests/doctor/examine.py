@@ -35,6 +35,7 @@ from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.usage import ConnectionGroup
 from pgwatch_tests.server import version
 from pgwatch_tests.server.connect import connect_async
+from pgwatch_tests.server.connection import is_pooled
 from pgwatch_tests.server.dsn import database_name, redact
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
@@ -141,6 +142,7 @@ class _Examiner:
             advice=advice,
             clock=await self._ask(self._clock(now)),
             usage=await self._usage(sessions),
+            pooled=is_pooled(self._connection),
             unreached=self._unreached.reason if self._unreached else None,
         )
 

@@ -176,6 +176,8 @@ class Examination:
     advice: tuple[Advice, ...] | Unread
     clock: Clock | Unread
     usage: Usage | Unread
+    pooled: bool = False
+    """Whether a connection pooler is in between."""
     unreached: str | None = None
     """Why the database itself couldn't be connected to: then all was asked from the maintenance database."""
 

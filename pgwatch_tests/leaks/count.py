@@ -72,7 +72,8 @@ class _Details:
 class LeakScan:
     """One scan of one database: `run` it once, in any thread; `cancel` it from any other.
 
-    `kinds` are the leftovers beside rows that it looks for as well; with `since`, only what is new counts.
+    `kinds` are the leftovers beside rows that it looks for as well, and `demanded` those that were asked for
+    by name; with `since`, only what is new counts.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class LeakScan:
         progress: Progress | None = None,
         kinds: Collection[LeftoverKind] = (),
         since: Since | None = None,
+        demanded: Collection[LeftoverKind] = (),
     ) -> None:
         self._settings = settings
+        self._demanded = demanded
         self._progress = progress
         self._kinds = kinds
         self._since = since
@@ -113,6 +116,8 @@ class LeakScan:
         ignores, known = Ignores(self._settings.ignore), evidence(self._settings)
         with closing(self._session) as session:
             session.open()
+            if "advisory_lock" in self._demanded:
+                session.connection.require_session("looking for advisory locks")
             escaping = pq.Escaping(session.connection.pgconn)
             try:
                 identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]

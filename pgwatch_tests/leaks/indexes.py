@@ -151,6 +151,7 @@ class LeakIndexes:
         """What the database says about itself. Raises RefusedError if nothing may be changed in it."""
         if self._settings.read_only:
             raise RefusedError("no index is made or dropped: read_only is set")
+        self._session.connection.require_session("making or dropping an index")
         facts = self._facts()
         reason = refusal(facts, any_database=self._any_database)
         if reason is not None:

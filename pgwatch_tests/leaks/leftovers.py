@@ -34,6 +34,14 @@ _STATEMENT_CHARACTERS = 60
 _LITERAL = re.compile(r"'|\$(?![0-9])")
 
 
+# Its sessions hold locks for one client after another.
+_POOLED = Unchecked(
+    "advisory_lock",
+    "behind a connection pooler it can't be told whose they are",
+    "give the address of the server itself",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Leftovers:
     """What was found of the kinds that were looked for, and which of those couldn't be checked fully."""
@@ -86,6 +94,9 @@ def look(
     found: list[Leftover] = []
     unchecked: list[Unchecked] = []
     for kind in wanted:
+        if kind == "advisory_lock" and session.connection.pooled is not False:
+            unchecked.append(_POOLED)
+            continue
         try:
             candidates = _candidates(session, kind, baseline)
         except psycopg.Error as error:

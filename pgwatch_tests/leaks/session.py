@@ -11,22 +11,22 @@ from contextlib import contextmanager, suppress
 from typing import ClassVar, TypeVar
 
 import psycopg
-from psycopg import Connection
 from psycopg.rows import class_row
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.server.connect import connect, lost_connection
-from pgwatch_tests.server.session_limits import Row, SessionLimits
+from pgwatch_tests.server.connection import OwnConnection
+from pgwatch_tests.server.session_limits import SessionLimits, timeouts
 
 R = TypeVar("R")
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
 # workers, but starting some to share many small tables takes longer than reading those.
-_SETTINGS = b"SET row_security = off; SET enable_parallel_append = off"
-# If we are killed, the server shall not go on until it has counted everything.
-_NOTICE_OUR_DEATH = b"SET client_connection_check_interval = '2s'"
+_SETTINGS = (("row_security", "off"), ("enable_parallel_append", "off"))
+# If we are killed, the server shall not go on until it has counted everything (since 14, on most platforms).
+_NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)
 
 _GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
 _CANCEL_ATTEMPTS = 5
@@ -47,7 +47,7 @@ class ScanSession:
         self._read_only = read_only
         self._cancelled = threading.Event()
         self._closed = threading.Event()
-        self._connection: Connection[Row] | None = None
+        self._connection: OwnConnection | None = None
         self._patience_s = settings.count_timeout_s + _GRACE_S
         self._deadline: float | None = None
         """When to stop waiting for the statement that runs, by the monotonic clock."""
@@ -56,7 +56,7 @@ class ScanSession:
         """How long the last statement took."""
 
     @property
-    def connection(self) -> Connection[Row]:
+    def connection(self) -> OwnConnection:
         """The connection, once it is open."""
         assert self._connection is not None
         return self._connection
@@ -64,7 +64,12 @@ class ScanSession:
     def open(self) -> None:
         """Connects. Raises CannotConnectError, ConfigurationError or ScanCancelledError."""
         limits = SessionLimits(
-            self._settings.count_timeout_s, self._settings.lock_timeout_s, read_only=self._read_only
+            self._settings.count_timeout_s,
+            self._settings.lock_timeout_s,
+            read_only=self._read_only,
+            own_time_zone=True,
+            more=_SETTINGS,
+            optional=_NOTICE_OUR_DEATH,
         )
         self._stop_if_cancelled()
         self._connection = connect(
@@ -73,13 +78,6 @@ class ScanSession:
         self._connection.prepare_threshold = None
         threading.Thread(target=self._watch, name="leak scan deadline", daemon=True).start()
         self._stop_if_cancelled()
-        if self._connection.info.server_version >= 140000:
-            try:
-                self.execute(_SETTINGS + b"; " + _NOTICE_OUR_DEATH)
-            except psycopg.DataError:  # a server on a platform that can't
-                self.execute(_SETTINGS)
-        else:
-            self.execute(_SETTINGS)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
@@ -89,11 +87,13 @@ class ScanSession:
 
     def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
         """From now on, statements may take so long. Raises what `running` does."""
-        self.execute(
-            b"SET statement_timeout = %d; SET lock_timeout = %d"
-            % (max(1, round(statement_timeout_s * 1000)), max(1, round(lock_timeout_s * 1000)))
-        )
+        self.set(timeouts(statement_timeout_s, lock_timeout_s))
         self._patience_s = statement_timeout_s + _GRACE_S
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Makes settings for the statements to come. Raises what `running` does."""
+        with self.running():
+            self.connection.set(settings)
 
     def execute(self, statement: bytes) -> None:
         """Runs a statement that has no result. Raises what `running` does."""
@@ -156,8 +156,9 @@ class ScanSession:
         return self.connection.closed or state is None or state.startswith(("08", "57P"))
 
     def _interrupt(self) -> None:
-        # More than once: a request that comes between two statements cancels neither.
-        for _ in range(_CANCEL_ATTEMPTS):
+        # More than once: a request that comes between two statements cancels neither. A pooler may bring it
+        # when the session is somebody else's already.
+        for _ in range(_CANCEL_ATTEMPTS if self.connection.pooled is False else 0):
             with suppress(psycopg.Error):  # nobody there to ask
                 self.connection.cancel_safe(timeout=1)
             if self._closed.wait(_CANCEL_PAUSE_S):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Self, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_tests import queries
@@ -19,10 +19,11 @@ from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
 from pgwatch_tests.server.connect import connect_async, lost_connection
+from pgwatch_tests.server.connection import AsyncOwnConnection
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.opening import Opening
 from pgwatch_tests.server.secrets import mask_text
-from pgwatch_tests.server.session_limits import Row, SessionLimits
+from pgwatch_tests.server.session_limits import SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
 ANSWER_DEADLINE_S = 3.0
@@ -34,7 +35,7 @@ _Fields = Mapping[str, object]
 class BriefConnection:
     """A connection of which each answer is waited for a few seconds at most."""
 
-    def __init__(self, settings: Settings, connection: AsyncConnection[Row]) -> None:
+    def __init__(self, settings: Settings, connection: AsyncOwnConnection) -> None:
         self._settings = settings
         self._connection = connection
         self.told = "nothing was done"
@@ -58,8 +59,8 @@ class BriefConnection:
         return await self._within_deadline(self._fetch(queries.load(query), parameters))
 
     async def run(self, statement: sql.Composed) -> None:
-        """Runs a statement that returns no rows. Raises the same as `rows`."""
-        await self._within_deadline(self._connection.execute(statement))
+        """Runs a statement that returns no rows and can't be in a transaction. Raises the same as `rows`."""
+        await self._within_deadline(self._connection.execute_alone(statement))
 
     async def look(self) -> LockPicture:
         """The locks, looked at twice. Raises the same as `rows`."""

@@ -283,6 +283,8 @@ class LockSnapshot:
 
     deadlock_counts: DeadlockCounts | None = None
     """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
+    pooled: bool = False
+    """Whether a connection pooler is between us and the server."""
 
     capacity: Capacity | None = None
     """None in recordings that don't tell."""

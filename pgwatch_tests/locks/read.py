@@ -27,6 +27,7 @@ from pgwatch_tests.locks.model import (
 )
 from pgwatch_tests.server import version
 from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.connection import is_pooled
 from pgwatch_tests.server.secrets import mask_name, mask_statement
 
 _WRITES = "RowExclusiveLock"
@@ -124,7 +125,8 @@ async def read(
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(queries.load("locks"), prepare=True)
         rows = cast(list[_Process], await cursor.fetchall())
-    return snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
+    found = snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
+    return replace(found, pooled=True) if is_pooled(connection) else found
 
 
 def snapshot(

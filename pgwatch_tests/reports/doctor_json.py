@@ -27,6 +27,7 @@ def document(found: Examination) -> str:
             "superuser": found.role.superuser if isinstance(found.role, Role) else None,
             "encryption": None if place.encryption == "none" else place.encryption,
             "local_socket": place.local,
+            "pooler": found.pooled,
         },
         "server": {
             "version": found.server_version,

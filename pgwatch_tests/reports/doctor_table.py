@@ -56,6 +56,11 @@ def _encryption(place: Place) -> str:
 
 def _remarks(found: Examination) -> list[str]:
     lines = []
+    if found.pooled:
+        lines.append(
+            "a connection pooler is in between: leases, sweeps that delete, index builds and the look for "
+            "advisory locks need the address of the server itself"
+        )
     if found.unreached is not None:
         lines.append(f"the database wasn't reached, so another one was asked: {plain(found.unreached)}")
     if found.support == "untested":

@@ -23,6 +23,7 @@ def document(snapshot: LockSnapshot) -> str:
         "sampled_at": _time(snapshot.sampled_at),
         "server_version": snapshot.server_version,
         "database": snapshot.database,
+        "pooler": snapshot.pooled,
         "blocked": snapshot.blocked,
         "hidden_sessions": snapshot.hidden_sessions,
         "connections": capacity and capacity_json.connections(capacity, by_whom(snapshot.sessions)),

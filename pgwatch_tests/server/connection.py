@@ -7,6 +7,7 @@ the protocol told at the start (BackendKeyData) isn't that of the process which 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Self, TypeVar, cast
@@ -15,7 +16,10 @@ import psycopg
 from psycopg import AsyncCursor, AsyncTransaction, Cursor, Transaction, errors, sql
 from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
+from psycopg.rows import AsyncRowFactory, tuple_row
 
+from pgwatch_tests.errors import NotCheckedError, RefusedError
 from pgwatch_tests.server.session_limits import (
     Row,
     SessionLimits,
@@ -45,11 +49,12 @@ class OwnConnection(psycopg.Connection[Row]):
 
     def settle_in(self, limits: SessionLimits) -> None:
         """Makes the settings, to be called once before anything else. Raises psycopg's errors."""
-        settings = limits.settings(self.info.server_version, _server_encoding(self))
         try:
-            self._open({**settings, **dict(limits.optional)})
+            self._open(_settings(self, limits))
         except psycopg.DataError:
-            self._open(settings)
+            if not limits.optional:
+                raise
+            self._open(_settings(self, limits, with_optional=False))
 
     def set(self, settings: Mapping[str, str]) -> None:
         """Makes further settings, between transactions. Raises psycopg's errors."""
@@ -58,12 +63,26 @@ class OwnConnection(psycopg.Connection[Row]):
         else:
             self._settings = {**self._settings, **settings}
 
-    def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Ends what runs; behind a pooler, with the connection.
+    def require_session(self, what: str) -> None:
+        """To be called before `what` is done that needs a session of its own.
 
-        A pooler may pass a request to cancel on when the session is somebody else's already.
+        Raises RefusedError if a pooler is in between, NotCheckedError if that couldn't be told.
         """
-        if self._settings is None:
+        if self.pooled:
+            raise RefusedError(
+                f"{what} needs a session of its own, and a connection pooler is in between: give the address "
+                "of the server itself"
+            )
+        if self.pooled is None:
+            raise NotCheckedError("catalogs are locked, so it can't be told whether a pooler is in between")
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Ends what runs; together with the connection, unless it is known that there is no pooler.
+
+        A pooler may pass a request to cancel on when the session is somebody else's already, and some have
+        ended themselves when whoever asked was gone before the answer.
+        """
+        if self.pooled is False:
             super().cancel_safe(timeout=timeout)
         else:
             self.pgconn.finish()
@@ -141,23 +160,30 @@ class OwnCursor(Cursor[R]):
 
 
 class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
-    """The same as OwnConnection, for asyncio."""
+    """The same as OwnConnection, for asyncio: always in autocommit mode, and without nested transactions."""
 
     pooled: bool | None = None
     """Whether a pooler is in between; None if that couldn't be told, which counts as if."""
     _settings: Mapping[str, str] | None = None
+    _is_in_block = False
+    """Whether there is a transaction that `transaction` began."""
+
+    def __init__(self, pgconn: PGconn, row_factory: AsyncRowFactory[Row] = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self._turn = asyncio.Lock()
 
     async def settle_in(self, limits: SessionLimits) -> None:
         """See OwnConnection."""
-        settings = limits.settings(self.info.server_version, _server_encoding(self))
         try:
-            await self._open({**settings, **dict(limits.optional)})
+            await self._open(_settings(self, limits))
         except psycopg.DataError:
-            await self._open(settings)
+            if not limits.optional:
+                raise
+            await self._open(_settings(self, limits, with_optional=False))
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 (psycopg's name)
         """See OwnConnection."""
-        if self._settings is None:
+        if self.pooled is False:
             await super().cancel_safe(timeout=timeout)
         else:
             self.pgconn.finish()
@@ -167,31 +193,34 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
         self, savepoint_name: str | None = None, force_rollback: bool = False
     ) -> AsyncIterator[AsyncTransaction]:
         """See psycopg's."""
-        is_idle = self.pgconn.transaction_status == TransactionStatus.IDLE
-        async with super().transaction(savepoint_name, force_rollback) as transaction:
-            if is_idle and self._settings is not None:
+        async with self._turn, super().transaction(savepoint_name, force_rollback) as transaction:
+            if self._settings is not None:
                 await self._run(transaction_beginning(self._settings, begins=False))
-            yield transaction
+            self._is_in_block = True
+            try:
+                yield transaction
+            finally:
+                self._is_in_block = False
 
     @asynccontextmanager
     async def for_a_statement(self) -> AsyncIterator[None]:
-        """See OwnConnection."""
-        if self._settings is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
+        """See OwnConnection; one at a time, since several tasks may ask."""
+        if self._settings is None or self._is_in_block:
             yield
             return
-        try:
-            await self._run(transaction_beginning(self._settings, begins=self.autocommit))
-            yield
-            if self.autocommit:
+        async with self._turn:
+            try:
+                await self._run(transaction_beginning(self._settings, begins=True))
+                yield
                 await self._run(_COMMIT)
-        except Exception:
-            if self.autocommit and self.pgconn.transaction_status in _OPEN:
-                with suppress(psycopg.Error):
-                    await self._run(_ROLLBACK)
-            raise
-        except BaseException:
-            self.pgconn.finish()
-            raise
+            except Exception:
+                if self.pgconn.transaction_status in _OPEN:
+                    with suppress(psycopg.Error):
+                        await self._run(_ROLLBACK)
+                raise
+            except BaseException:
+                self.pgconn.finish()
+                raise
 
     async def _open(self, settings: dict[str, str]) -> None:
         told_pid = self.info.backend_pid
@@ -206,6 +235,10 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
         if self.pooled is not False:
             self.prepare_threshold = None
             self._settings = settings
+
+    async def execute_alone(self, statement: sql.Composed) -> None:
+        """Runs a statement that can't be in a transaction: behind a pooler, without any settings of ours."""
+        await self._run(statement)
 
     async def _run(self, statement: sql.Composed) -> AsyncCursor[Row]:
         return await AsyncCursor(self).execute(statement, prepare=False)
@@ -230,5 +263,13 @@ class AsyncOwnCursor(AsyncCursor[R]):
             )
 
 
-def _server_encoding(connection: psycopg.BaseConnection[Row]) -> str:
-    return connection.info.parameter_status("server_encoding") or "UTF8"
+def is_pooled(connection: psycopg.BaseConnection[Row]) -> bool:
+    """Whether it is known that a pooler is in between."""
+    return isinstance(connection, OwnConnection | AsyncOwnConnection) and bool(connection.pooled)
+
+
+def _settings(
+    connection: psycopg.BaseConnection[Row], limits: SessionLimits, *, with_optional: bool = True
+) -> dict[str, str]:
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+    return limits.settings(connection.info.server_version, encoding, with_optional=with_optional)

@@ -27,6 +27,8 @@ class DatabaseFacts:
     is_standby: bool
     is_read_only: bool
     """Whether its sessions are read-only unless they say otherwise."""
+    skips_triggers: bool = False
+    """Whether this session is a replica's, in which triggers don't fire, those of foreign keys included."""
 
 
 def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Sequence[str] = ()) -> str | None:

@@ -12,20 +12,19 @@ import asyncio
 import time
 from collections import Counter
 
-from psycopg import AsyncConnection
-
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.errors import NoAnswerError
 from pgwatch_tests.server.connect import connect_async, no_answer
+from pgwatch_tests.server.connection import AsyncOwnConnection
 from pgwatch_tests.server.dsn import at_place, database_name
-from pgwatch_tests.server.session_limits import Row, SessionLimits
+from pgwatch_tests.server.session_limits import SessionLimits
 
 MAINTENANCE_DATABASE = "postgres"
 """The one database in which a session of ours may be idle: no suite drops it, or copies it."""
 
 _HEAD_START_S = 0.5
 
-_Attempt = asyncio.Task[AsyncConnection[Row]]
+_Attempt = asyncio.Task[AsyncOwnConnection]
 _Key = tuple[str | None, SessionLimits, Dsn]
 
 # A host that doesn't answer at all is another matter: nothing waits there, and the network may have changed.
@@ -42,7 +41,7 @@ class Opening:
         self._waiting: Counter[_Key] = Counter()
         """How many wait for each attempt."""
 
-    def stay_with(self, connection: AsyncConnection[Row]) -> None:
+    def stay_with(self, connection: AsyncOwnConnection) -> None:
         """From now on connects to the server of `connection`, whichever others the DSN names."""
         info = connection.info
         self._dsn = at_place(self._settings.dsn, info.host, info.hostaddr, info.port)
@@ -53,7 +52,7 @@ class Opening:
 
     async def connect(
         self, limits: SessionLimits, database: str | None = None, *, timeout_s: float | None = None
-    ) -> AsyncConnection[Row]:
+    ) -> AsyncOwnConnection:
         """A connection to `database` (None: the DSN's), within `timeout_s` or the settings' connect_timeout.
 
         Raises NoAnswerError, after which the attempt goes on for whoever asks next; CannotConnectError or
@@ -78,7 +77,7 @@ class Opening:
 
     async def connect_anywhere(
         self, limits: SessionLimits, *, timeout_s: float | None = None
-    ) -> AsyncConnection[Row]:
+    ) -> AsyncOwnConnection:
         """A connection to the maintenance database, or to the DSN's own where that is refused or slow.
 
         The second attempt begins when the first was refused, or after half a second: either database may be
@@ -95,7 +94,7 @@ class Opening:
             if _worked(task) and task.result() is not connection:
                 task.result().pgconn.finish()
 
-        connection: AsyncConnection[Row] | None = None
+        connection: AsyncOwnConnection | None = None
         attempts = [attempt(MAINTENANCE_DATABASE)]
         try:
             await asyncio.wait(attempts, timeout=min(_HEAD_START_S, patience_s))

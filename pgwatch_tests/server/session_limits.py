@@ -48,11 +48,16 @@ REFUSED_RELATIONS = "restrict_nonsystem_relation_kind"
 """The setting that keeps a session from reading a view which somebody puts in the place of a table."""
 # The minor releases that came with it (CVE-2024-7348), by major release.
 _REFUSING_SINCE = {13: 130016, 14: 140013, 15: 150008, 16: 160004}
-_FIRST_WITH = {"idle_session_timeout": 14, "transaction_timeout": 17}
+_FIRST_WITH = {
+    "idle_session_timeout": 140000,
+    "client_connection_check_interval": 140000,
+    "transaction_timeout": 170000,
+}
+_UNLIMITED = {"idle_session_timeout": "0", "transaction_timeout": "0"}
 _OF_TRANSACTIONS = "default_transaction_"
 
-RESTORED = ("search_path", "DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
-"""What code of the database's own, such as a trigger, may count on to be as its role or database says."""
+# What code of the database's own, such as a trigger, is written for: search paths, and how texts are read.
+_OF_OTHERS = ("search_path", "DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,12 @@ class SessionLimits:
     more: tuple[tuple[str, str], ...] = ()
     optional: tuple[tuple[str, str], ...] = ()
 
-    def settings(self, server_version: int, server_encoding: str) -> dict[str, str]:
+    def settings(
+        self, server_version: int, server_encoding: str, *, with_optional: bool = True
+    ) -> dict[str, str]:
         """All of them by name, for a server of this version (`server_version_num`) and encoding."""
-        return {
-            **_timeouts(self.statement_timeout_s, self.lock_timeout_s),
-            **{name: "0" for name, first in _FIRST_WITH.items() if server_version >= first * 10000},
+        settings = {
+            **timeouts(self.statement_timeout_s, self.lock_timeout_s),
             "default_transaction_read_only": "on" if self.read_only else "off",
             # SQL_ASCII means: no conversion, so that one invalid byte can't fail a whole read.
             "client_encoding": "SQL_ASCII" if self.any_bytes or server_encoding == "SQL_ASCII" else "UTF8",
@@ -85,13 +91,11 @@ class SessionLimits:
             **_MANNERS,
             **_NO_CODE_OF_OTHERS,
             **({REFUSED_RELATIONS: "view, foreign-table"} if can_refuse_views(server_version) else {}),
+            **_UNLIMITED,
             **dict(self.more),
+            **dict(self.optional if with_optional else ()),
         }
-
-    @property
-    def timeouts(self) -> dict[str, str]:
-        """The two that bound a statement."""
-        return _timeouts(self.statement_timeout_s, self.lock_timeout_s)
+        return {name: value for name, value in settings.items() if server_version >= _FIRST_WITH.get(name, 0)}
 
 
 def can_refuse_views(server_version: int) -> bool:
@@ -99,7 +103,8 @@ def can_refuse_views(server_version: int) -> bool:
     return server_version >= _REFUSING_SINCE.get(server_version // 10000, 170000)
 
 
-def _timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str]:
+def timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str]:
+    """The settings that bound a statement."""
     return {
         "statement_timeout": f"{max(1, round(statement_timeout_s * 1000))}ms",
         "lock_timeout": f"{max(1, round(lock_timeout_s * 1000))}ms",
@@ -130,6 +135,12 @@ def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.C
         read_only=settings["default_transaction_read_only"] == "on",
     )
     return sql.SQL("BEGIN; ").format() + statement if begins else statement
+
+
+def for_code_of_others(server_version: int) -> bytes:
+    """Makes the settings that code of the database's own is written for, until the end of the transaction."""
+    refused = (REFUSED_RELATIONS,) if can_refuse_views(server_version) else ()
+    return "; ".join(f'SET LOCAL "{name}" TO DEFAULT' for name in (*_OF_OTHERS, *refused)).encode()
 
 
 def for_session(settings: Mapping[str, str]) -> sql.Composed:

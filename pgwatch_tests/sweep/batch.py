@@ -12,7 +12,7 @@ from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.session_limits import REFUSED_RELATIONS, can_refuse_views
+from pgwatch_tests.server.session_limits import for_code_of_others
 from pgwatch_tests.sweep.clusters import BLOCKING, Clusters, Judged, Lock, Rules
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.refusals import Refusal, name_of
@@ -22,10 +22,6 @@ RefusedRows = Mapping[int, Mapping[str, Refusal]]
 """Rows that can't go, by leaf and tid, and why."""
 SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
 """Marked rows, by leaf and tid."""
-
-# Triggers are written for the search_path that the role or database has, and may say no schema.
-_PATH_OF_TRIGGERS = b"SET LOCAL search_path TO DEFAULT"
-_VIEWS_OF_TRIGGERS = b"SET LOCAL %b TO DEFAULT" % REFUSED_RELATIONS.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +129,8 @@ class Batches:
 
     def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:
         """Deletes what may go, children first, and stops where something is still there: returns that."""
-        self._session.execute(_PATH_OF_TRIGGERS)
-        if can_refuse_views(self._session.connection.info.server_version):
-            self._session.execute(_VIEWS_OF_TRIGGERS)
+        # Of triggers: they may say no schema, or read dates as their database writes them.
+        self._session.execute(for_code_of_others(self._session.connection.info.server_version))
         for together in self._rules.graph.deletion_order:
             going = {leaf: judged.going[leaf] for leaf in sorted(together) if leaf in judged.going}
             if not going:

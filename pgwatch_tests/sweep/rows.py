@@ -28,7 +28,7 @@ from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 # A batch that waits for a lock keeps others waiting for what it has locked.
 _LOCK_TIMEOUT_S = 0.02
 # For the rows of a batch, the planner would rather read a table of 100 MB than use its index.
-_BY_INDEX = b"SET random_page_cost = 1.0"
+_BY_INDEX = {"random_page_cost": "1.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RowSweep:
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
         survey = self._surveyor.survey(role)
-        self._session.execute(_BY_INDEX)
+        self._session.set(_BY_INDEX)
         refused = self._refused(survey, role)
         if not self._request.temp_index or self._request.dry_run:
             return self._sweep(survey, refused)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
+from psycopg import errors
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
@@ -43,10 +44,10 @@ class Sweep:
     def run(self) -> SweepReport:
         """Connects, asks the guard, and removes what was asked for, or says what it would.
 
-        Raises RefusedError (not a test database, a standby, another sweep is at it, more than `max_rows`),
-        CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't one), NotCheckedError
-        (not even the catalogs can be read) and ScanCancelledError. Once something is removed, `error` in the
-        report tells of a lost connection.
+        Raises RefusedError (not a test database, a standby, a pooler in between, another sweep is at it, more
+        than `max_rows`), CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't
+        one), NotCheckedError (not even the catalogs can be read) and ScanCancelledError. Once something is
+        removed, `error` in the report tells of a lost connection.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         names = tuple(marker.name for marker in markers(self._settings.markers))
@@ -55,6 +56,8 @@ class Sweep:
         before, rows, after, lost = Found(), SweptRows(), Found(), ""
         with closing(self._session) as session:
             session.open()
+            if not self._request.dry_run:
+                session.connection.require_session("a sweep that deletes")
             version = in_words(session.connection.info.server_version)
             try:
                 identity = self._guarded()
@@ -72,7 +75,9 @@ class Sweep:
                     f"the catalogs can't be read, so nothing was done: {said(error)}"
                 ) from error
             finally:
-                make_way(session)
+                # Of a session that isn't ours alone, this would free what a test holds.
+                if not self._request.dry_run:
+                    make_way(session)
         return SweepReport(
             started_at=started_at,
             server_version=version,
@@ -108,8 +113,20 @@ class Sweep:
         if reason is not None:
             raise RefusedError(reason)
         if not self._request.dry_run:
+            if facts.skips_triggers:
+                self._fire_triggers()
             be_alone(self._session)
         return self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
+
+    def _fire_triggers(self) -> None:
+        """Ends what a setting of the role or database says: without triggers, foreign keys aren't kept."""
+        try:
+            self._session.set({"session_replication_role": "origin"})
+        except errors.InsufficientPrivilege:
+            raise RefusedError(
+                "nothing is swept: session_replication_role is replica for this role or database, so no "
+                "trigger would fire and no foreign key would be kept"
+            ) from None
 
     def _rows(self, role: str) -> SweptRows:
         if "rows" not in self._request.kinds:

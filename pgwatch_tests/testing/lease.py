@@ -5,8 +5,8 @@
     with schema("postgresql://localhost/app_test") as name:
         connection.execute(f"CREATE TABLE {name}.users (…)")
 
-Each holds a lease (`pgwatch_tests.sweep.leases`) on a connection of its own, straight to the server: a pooler
-in transaction mode would give it away. What is left of whoever is killed, a sweep takes for an orphan.
+Each holds a lease (`pgwatch_tests.sweep.leases`) on a connection of its own, straight to the server: it
+refuses a pooler, which would give it away. What is left of whoever is killed, a sweep takes for an orphan.
 
 A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of
 its test, if any: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
@@ -40,13 +40,20 @@ from pgwatch_tests.sweep.names import orphan_name
 APPLICATION_NAME = "pgwatch-tests lease"
 """What sessions that hold leases are called: unlike those that look and sweep, they count as sessions."""
 
-_LIMITS = SessionLimits(statement_timeout_s=60.0, lock_timeout_s=10.0, read_only=False)
-_CONNECT_TIMEOUT_S = 10.0
-# An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer answers.
-_SETTINGS = (
-    f"SET application_name = '{APPLICATION_NAME}'; "
-    "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6"
+_LIMITS = SessionLimits(
+    statement_timeout_s=60.0,
+    lock_timeout_s=10.0,
+    read_only=False,
+    more=(
+        ("application_name", APPLICATION_NAME),
+        # An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer
+        # answers.
+        ("tcp_keepalives_idle", "60"),
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "6"),
+    ),
 )
+_CONNECT_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,8 @@ class OwnDatabase:
 def lease(dsn: str, name: str) -> Iterator[None]:
     """Holds the lease of `name` in the database that `dsn` names.
 
-    Raises RefusedError if somebody holds it already, CannotConnectError and ConfigurationError.
+    Raises RefusedError if somebody holds it already or a pooler is in between, CannotConnectError and
+    ConfigurationError.
     """
     with _held(dsn, name):
         yield
@@ -124,9 +132,7 @@ def run(dsn: str, id_: str | None = None) -> Iterator[str]:
 @contextmanager
 def _held(dsn: str, name: str) -> Iterator[Connection[Row]]:
     with closing(connect(_dsn(dsn), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
-        connection.execute(_SETTINGS)
-        if connection.info.server_version >= 140000:
-            connection.execute("SET idle_session_timeout = 0")
+        connection.require_session("a lease")
         parameters = {"lease_key": LEASE_KEY, "name": name}
         taken = connection.execute(queries.load("lease_take"), parameters).fetchone()
         if taken != (True,):

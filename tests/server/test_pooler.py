@@ -12,7 +12,7 @@ from pgwatch_tests.config import Dsn
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.server.connect import connect, connect_async
 from pgwatch_tests.server.session_limits import SessionLimits
-from tests.poolers import MODES, Pooler, pooler
+from tests.poolers import MODES, Pooler, pooler, settings_of
 from tests.sessions import Database
 
 LIMITS = SessionLimits(
@@ -25,17 +25,6 @@ def pooled(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[P
     """A pooler of one session for each database."""
     with pooler(server, request.param, pool_size=1) as started:
         yield started
-
-
-def settings_of(dsn: str) -> set[tuple[object, ...]]:
-    """All settings of the session that the pooler gives, with its process."""
-    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
-        found = connection.execute(
-            # Those of each transaction are made anew when one begins.
-            "SELECT name, setting, reset_val, source FROM pg_show_all_settings()"
-            "WHERE name !~ '^transaction_(isolation|read_only|deferrable)$'"
-        )
-        return {*found, *connection.execute("SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements")}
 
 
 def test_a_session_is_as_it_was_before(database: Database, pooled: Pooler) -> None:

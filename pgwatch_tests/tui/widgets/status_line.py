@@ -89,7 +89,8 @@ class StatusLine(Vertical):
         clients = snapshot.clients
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
         # Where the line is too short for all, what matters least is cut.
-        parts = [plain(snapshot.database, 24), f"{snapshot.blocked} blocked"]
+        through = " via pooler" if snapshot.pooled else ""
+        parts = [plain(snapshot.database, 24) + through, f"{snapshot.blocked} blocked"]
         if snapshot.deadlocks or snapshot.probable_deadlocks:
             parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
         if self.leaks is not None:
