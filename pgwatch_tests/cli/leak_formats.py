@@ -15,6 +15,7 @@ from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
+    from pgwatch_tests.leaks.baseline import Baseline
     from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
     from pgwatch_tests.leaks.model import LeakReport
 
@@ -104,23 +105,24 @@ def databases_options(function: F) -> F:
     )(function)
 
 
-def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None, with_baseline: bool) -> Gate:
+def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None, baseline: Baseline | None) -> Gate:
     """The gate that the options describe. Raises click.UsageError for a kind that needs a baseline."""
     named = Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
-    if with_baseline:
-        return named
-    kinds = _without_baseline(tuple(named.kinds))
+    kinds = _tellable(tuple(named.kinds), baseline)
     return replace(named, fail_on=named.fail_on - named.kinds | set(kinds))
 
 
-def to_look_for(kinds: tuple[LeftoverKind, ...], with_baseline: bool) -> tuple[LeftoverKind, ...]:
+def to_look_for(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
     """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
-    return gate.with_baseline(kinds) if with_baseline else _without_baseline(kinds)
+    if baseline is not None and kinds == DEFAULT_KINDS:
+        kinds = gate.BESIDE_A_BASELINE
+    return _tellable(kinds, baseline)
 
 
-def _without_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
+def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
+    has_content = baseline is not None and baseline.content is not None
     try:
-        return gate.without_baseline(kinds)
+        return gate.tellable(kinds, has_baseline=baseline is not None, has_content=has_content)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -16,6 +17,9 @@ from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.comparison import Since
 
 FINDINGS = 1
 INCOMPLETE = 4
@@ -119,9 +123,11 @@ def command(
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
-    gate = leak_formats.gate_of(fail_on, max_rows, baseline is not None)
+    since = None if baseline is None else _since(baseline, any_rows, settle_s)
+    before = None if since is None else since.baseline
+    gate = leak_formats.gate_of(fail_on, max_rows, before)
     demanded = _by_name(kinds, fail_on)
-    kinds = leak_formats.to_look_for(kinds, baseline is not None)
+    kinds = leak_formats.to_look_for(kinds, before)
     outputs = ((form, output), *also)
     for _, file in outputs:
         options.check_output(file)
@@ -131,7 +137,7 @@ def command(
     leaks = (
         _scan_many(settings, databases, wanted, jobs)
         if databases
-        else _scan(settings, wanted, demanded, baseline, any_rows, settle_s)
+        else _scan(settings, wanted, demanded, since)
     )
     if known is not None:
         leaks = _without_accepted(leaks, known, accept, write_accept)
@@ -151,20 +157,22 @@ def _by_name(
     return (*named, *(kind for kind in fail_on or () if kind != "rows"))
 
 
+def _since(baseline: Path, any_rows: bool, settle_s: float) -> Since:
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks import baseline_file
+    from pgwatch_tests.leaks.comparison import Since
+
+    return Since(baseline_file.load(baseline), any_rows, settle_s)
+
+
 def _scan(
     settings: Settings,
     kinds: tuple[LeftoverKind, ...],
     demanded: tuple[LeftoverKind, ...],
-    baseline: Path | None,
-    any_rows: bool,
-    settle_s: float,
+    since: Since | None,
 ) -> LeakReport:
-    # Only here: --help must not load the database driver.
-    from pgwatch_tests.leaks import baseline_file
-    from pgwatch_tests.leaks.comparison import Since
     from pgwatch_tests.leaks.count import LeakScan
 
-    since = None if baseline is None else Since(baseline_file.load(baseline), any_rows, settle_s)
     progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
     scan = LeakScan(settings, progress.show, kinds, since, demanded)
     with progress:

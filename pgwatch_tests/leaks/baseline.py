@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pgwatch_tests.leaks.content import TableContent
 from pgwatch_tests.leaks.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.server.version import in_words
 
@@ -68,6 +69,8 @@ class Baseline:
     """What there was beside rows; None in baselines from before that was kept."""
     sequences: tuple[SequencePosition, ...] | None = None
     """How far the sequences were, of those that may be read; None likewise."""
+    content: tuple[TableContent, ...] | None = None
+    """What the tables' rows were; None if that wasn't asked for."""
 
     @property
     def xmin(self) -> int:

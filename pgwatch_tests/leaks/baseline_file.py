@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,19 @@ from cattrs.preconf.json import make_converter
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.baseline import Baseline, still_running
+from pgwatch_tests.leaks.content import row_hashes
 
-_LISTS = ("tables", "objects", "sequences")
+_LISTS = ("tables", "objects", "sequences", "content")
 _CHECKSUM = "checksum"
+_DAMAGES = (
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    BaseValidationError,
+)
 SCHEMA: Final = "pgwatch-tests.baseline/1"
 _CONVERTER = make_converter(forbid_extra_keys=True)
 _CONVERTER.register_unstructure_hook(
@@ -77,7 +88,10 @@ def load(path: Path) -> Baseline:
     try:
         baseline = _CONVERTER.structure(content, Baseline)
         bounds = baseline.xmin, baseline.xmax, still_running(baseline.snapshot)
-    except (ValueError, TypeError, IndexError, OverflowError, RecursionError, BaseValidationError) as error:
+        for content in baseline.content or ():
+            if content.hashes is not None:
+                row_hashes(content)
+    except _DAMAGES as error:
         raise _no_baseline(path) from error
     if not 3 <= bounds[0] <= bounds[1] or baseline.taken_at.tzinfo is None:
         raise _no_baseline(path)

@@ -14,11 +14,11 @@ from pgwatch_tests.leaks.discover import Table
 
 # What one statement may open and read. A lock a relation and index is held until it ends; and the
 # smaller it is, the sooner it can be cancelled and the more often progress is shown.
-_MOST_RELATIONS = 100
+MOST_RELATIONS = 100
 _MOST_LOCKS = 400
 _MOST_COLUMNS = 1000
 _MOST_PAGES = 32768  # 256 MB
-_MOST = (_MOST_RELATIONS, _MOST_LOCKS, _MOST_COLUMNS, _MOST_PAGES)
+_MOST = (MOST_RELATIONS, _MOST_LOCKS, _MOST_COLUMNS, _MOST_PAGES)
 
 
 class Positioned(Protocol):
@@ -42,12 +42,17 @@ class Chunks(Generic[R]):
     """Runs `execute` for a few tables at a time, each time with as many as one statement may read.
 
     `execute` raises psycopg's errors for a statement that failed and our own for anything that ends
-    the whole run. `locked` tells which tables (by oid) are locked just now.
+    the whole run. `locked` tells which tables (by oid) are locked just now; `most_tables` how many at a time
+    may be read.
     """
 
     def __init__(
-        self, execute: Callable[[Sequence[Table]], Iterable[R]], locked: Callable[[], frozenset[int]]
+        self,
+        execute: Callable[[Sequence[Table]], Iterable[R]],
+        locked: Callable[[], frozenset[int]],
+        most_tables: int = MOST_RELATIONS,
     ) -> None:
+        self._most_tables = most_tables
         self._execute = execute
         self._locked = locked
         self._pending: deque[_Part] = deque()
@@ -56,7 +61,7 @@ class Chunks(Generic[R]):
 
     def run(self, tables: Iterable[Table]) -> Iterator[tuple[Table, R | psycopg.Error]]:
         """Each table with its row, or with the error that it ran into alone; in no particular order."""
-        self._pending.extend(map(_Part, split(tables)))
+        self._pending.extend(map(_Part, self._split(tables)))
         while part := self._next():
             try:
                 rows = self._execute(part.tables)
@@ -65,9 +70,14 @@ class Chunks(Generic[R]):
             else:
                 yield from ((part.tables[row.position], row) for row in rows)
 
+    def _split(self, tables: Iterable[Table]) -> Iterator[tuple[Table, ...]]:
+        for part in split(tables):
+            for start in range(0, len(part), self._most_tables):
+                yield part[start : start + self._most_tables]
+
     def _next(self) -> _Part | None:
         if not self._pending:
-            self._pending.extend(_Part(tables, again=True) for tables in split(self._put_off))
+            self._pending.extend(_Part(tables, again=True) for tables in self._split(self._put_off))
             self._put_off.clear()
         return self._pending.popleft() if self._pending else None
 

@@ -63,11 +63,16 @@ class Comparison:
             relation = self._relations.get(table.oid)
             if relation is not None and relation.readable is False:
                 skipped.append(relations.no_row_versions(table.schema, table.name, role))
-            elif self._is_untouched(table):
+            elif self.is_untouched(table):
                 untouched += 1
             else:
                 tables.append(table)
         return replace(discovery, tables=tuple(tables), skipped=tuple(skipped)), untouched
+
+    def is_part(self, oid: int) -> bool:
+        """Whether it is there, and is read through another table."""
+        relation = self._relations.get(oid)
+        return relation is not None and relation.parent is not None
 
     def use(self, counts: Mapping[Table, int], untouched: int, rows_before: int | None) -> BaselineUse:
         """What to report, given the new rows of each table that was counted in."""
@@ -112,7 +117,8 @@ class Comparison:
                 return seen
             self._session.pause(min(seen.wait_s, left_s))
 
-    def _is_untouched(self, table: Table) -> bool:
+    def is_untouched(self, table: Table) -> bool:
+        """Whether the statistics prove that nothing was written to it since."""
         tree = self._relations.tree(table.oid)
         return not self._reason and bool(tree) and all(map(self._is_as_before, tree))
 
@@ -126,7 +132,7 @@ class Comparison:
 
     def _notes(self, changed: Iterable[Table]) -> Collection[str]:
         notes = []
-        rewritten = [shown(f"{table.schema}.{table.name}") for table in changed if self._is_rewritten(table)]
+        rewritten = [shown(f"{table.schema}.{table.name}") for table in changed if self.is_rewritten(table)]
         if rewritten:
             notes.append(
                 f"{', '.join(rewritten)}: truncated or written anew since; if ALTER TABLE or REFRESH did so, "
@@ -145,7 +151,8 @@ class Comparison:
             )
         return notes
 
-    def _is_rewritten(self, table: Table) -> bool:
+    def is_rewritten(self, table: Table) -> bool:
+        """Whether it, or a partition, was truncated or written anew since."""
         for relation in self._relations.tree(table.oid):
             before = self._before.get(relation.oid)
             if before is not None and before.filenode != relation.filenode:

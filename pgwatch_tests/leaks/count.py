@@ -143,9 +143,10 @@ class LeakScan:
             rows = {table: count.rows for table, count in counted.items()}
             baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
             before = None if self._since is None else self._since.baseline
-            left = look(session, self._settings, identity.role, self._kinds, before)
-            if before is not None and baseline is not None:
-                since = look_since(session, self._settings, before, self._kinds)
+            asking = (session, self._settings, identity.role, self._kinds)
+            left = look(*asking, before)
+            if before is not None and comparison is not None and baseline is not None:
+                since = look_since(*asking, before, comparison)
                 left = left.beside(since.leftovers)
                 baseline = replace(baseline, dropped=(*baseline.dropped, *since.gone))
             server_version = in_words(session.connection.info.server_version)

@@ -23,14 +23,17 @@ DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
     "disabled_trigger",
 )
 """What is looked for unless said otherwise; the other kinds may well be there on purpose."""
-SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence")
-"""What can only be told beside a baseline, and is looked for whenever there is one."""
+SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence", "lost_rows")
+"""What can only be told beside a baseline."""
+BESIDE_A_BASELINE: tuple[LeftoverKind, ...] = (*DEFAULT_KINDS, *SINCE_KINDS, "large_object")
+"""What is looked for unless said otherwise where there is one, which makes more of them telling."""
 DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
 # What people write for them.
 _NAMES: dict[str, Finding] = {
     **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
     **dict.fromkeys(("row", "rows"), "rows"),
+    "lost_row": "lost_rows",
     **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
 }
 _SEVERAL: dict[str, tuple[Finding, ...]] = {"all": ("rows", *ALL_KINDS), "default": DEFAULT_FAIL_ON}
@@ -93,16 +96,17 @@ def findings_named(text: str) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def with_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
-    """The kinds to look for beside a baseline, which makes more of them telling, unless some are named."""
-    return (*kinds, *SINCE_KINDS, "large_object") if kinds == DEFAULT_KINDS else kinds
+def tellable(
+    kinds: tuple[LeftoverKind, ...], *, has_baseline: bool, has_content: bool
+) -> tuple[LeftoverKind, ...]:
+    """Those of `kinds` that can be told with a baseline, or with one that has content, or without.
 
-
-def without_baseline(kinds: tuple[LeftoverKind, ...]) -> tuple[LeftoverKind, ...]:
-    """The kinds to look for without one. Raises ValueError if one of them can't be told, and is named."""
-    if set(kinds) == set(ALL_KINDS):
-        return tuple(kind for kind in kinds if kind not in SINCE_KINDS)
-    for kind in kinds:
+    Where only some are named, none is left out. Raises ValueError if one of these needs a baseline.
+    """
+    if set(kinds) in (set(ALL_KINDS), set(BESIDE_A_BASELINE)):
+        untold = SINCE_KINDS if not has_baseline else () if has_content else ("lost_rows",)
+        return tuple(kind for kind in kinds if kind not in untold)
+    for kind in () if has_baseline else kinds:
         if kind in SINCE_KINDS:
             raise ValueError(f"{kind} can only be told since a baseline: it needs --since FILE")
     return kinds

@@ -1,23 +1,26 @@
-"""Finds what a schema left behind since its baseline: new objects and sequences that stand elsewhere."""
+"""Finds what a suite did to a database since its baseline: new objects, moved sequences, lost rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
 from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks import objects
 from pgwatch_tests.leaks.baseline import Baseline
-from pgwatch_tests.leaks.gate import SINCE_KINDS
+from pgwatch_tests.leaks.comparison import Comparison
 from pgwatch_tests.leaks.leftovers import Leftovers, matches, unreadable
+from pgwatch_tests.leaks.lost_rows import LostRows
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.read_objects import FoundObject, read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
 
 _OLDER = "the baseline doesn't have them"
 _ANEW = "`pgwatch-tests baseline` takes a new one"
+_NO_CONTENT = "the baseline has no content of tables"
+_OBJECTS: tuple[LeftoverKind, ...] = ("object", "sequence")
 _MOST_NAMED = 5
 
 
@@ -30,13 +33,32 @@ class LeftSince:
 
 
 def look_since(
-    session: ScanSession, settings: Settings, baseline: Baseline, kinds: Collection[LeftoverKind]
+    session: ScanSession,
+    settings: Settings,
+    role: str,
+    kinds: Collection[LeftoverKind],
+    baseline: Baseline,
+    comparison: Comparison,
 ) -> LeftSince:
-    """What of `kinds` can only be told beside a baseline.
+    """What of `kinds` can only be told beside a baseline; `role` is who asks.
 
     Raises ConnectionLostError and ScanCancelledError.
     """
-    wanted = tuple(kind for kind in SINCE_KINDS if kind in kinds)
+    left = _objects(session, settings, baseline, kinds)
+    if "lost_rows" not in kinds:
+        return left
+    if baseline.content is None:
+        unchecked = Unchecked("lost_rows", _NO_CONTENT, "`pgwatch-tests baseline --content` keeps it")
+        rows = Leftovers(("lost_rows",), (), (unchecked,))
+    else:
+        rows = LostRows(session, settings, comparison, role).find(baseline.content)
+    return replace(left, leftovers=left.leftovers.beside(rows))
+
+
+def _objects(
+    session: ScanSession, settings: Settings, baseline: Baseline, kinds: Collection[LeftoverKind]
+) -> LeftSince:
+    wanted = tuple(kind for kind in _OBJECTS if kind in kinds)
     if not wanted:
         return LeftSince(Leftovers((), (), ()))
     try:

@@ -24,6 +24,7 @@ LeftoverKind = Literal[
     "invalid_index",
     "object",
     "sequence",
+    "lost_rows",
 ]
 
 

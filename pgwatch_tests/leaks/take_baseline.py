@@ -1,9 +1,9 @@
-"""Reads the state of a database before a suite: a few statements, none of them on the tables themselves."""
+"""Reads the state of a database before a suite: a few statements, on tables only where that is asked for."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import errors
@@ -13,6 +13,8 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks import relations
 from pgwatch_tests.leaks.baseline import Baseline, Server, ranges, still_running
+from pgwatch_tests.leaks.discover import Identity
+from pgwatch_tests.leaks.read_content import ContentReader, Progress
 from pgwatch_tests.leaks.read_objects import read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
@@ -34,9 +36,10 @@ class _Snapshot:
     running: list[int] | None
 
 
-def take(settings: Settings) -> Baseline:
-    """The state of the database that `settings.dsn` names.
+def take(settings: Settings, *, content: bool = False, progress: Progress | None = None) -> Baseline:
+    """The state of the database that `settings.dsn` names; with the `content` of its tables, if asked for.
 
+    `progress` is told how many tables were read. What of them can't be read is said in the content itself.
     Raises CannotConnectError, ConnectionLostError, ConfigurationError (a standby) and NotCheckedError (the
     catalogs are locked, or it can't be told which transactions still run).
     """
@@ -53,20 +56,25 @@ def take(settings: Settings) -> Baseline:
             identifier = read_system_identifier(session)
             objects = read_objects(session)
             sequences = read_positions(session, objects).read
+            baseline = Baseline(
+                taken_at=server.read_at,
+                server=server,
+                system_identifier=identifier,
+                snapshot=snapshot,
+                running=running,
+                tables=tuple(relation.fingerprint for relation in found if relation.kind != "f"),
+                objects=tuple(one.object for one in objects),
+                sequences=sequences,
+            )
+            if content:
+                role = session.fetch(queries.load("leak_identity").encode(), Identity)[0].role
+                reader = ContentReader(session, settings, progress)
+                baseline = replace(baseline, content=reader.read(found, role, baseline))
         except psycopg.Error as error:
             raise NotCheckedError(
                 f"the catalogs can't be read, so there is no baseline: {said(error)}"
             ) from error
-    return Baseline(
-        taken_at=server.read_at,
-        server=server,
-        system_identifier=identifier,
-        snapshot=snapshot,
-        running=running,
-        tables=tuple(relation.fingerprint for relation in found if relation.kind != "f"),
-        objects=tuple(one.object for one in objects),
-        sequences=sequences,
-    )
+    return baseline
 
 
 def read_server(session: ScanSession) -> Server:

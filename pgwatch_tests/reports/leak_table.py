@@ -69,7 +69,9 @@ def _scope(report: LeakReport) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
-        "That rows were deleted can't be seen"
+        "New and changed rows of all sorts were looked for"
+        if report.mode == "any" and "lost_rows" in report.kinds_checked
+        else "That rows were deleted can't be seen (take the baseline with --content)"
         if report.mode == "any"
         else "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
         "not in XML, bytea or tsvector",

@@ -30,6 +30,7 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
     "invalid_index": ("invalid index", "invalid indexes"),
     "object": ("new object", "new objects"),
     "sequence": ("moved sequence", "moved sequences"),
+    "lost_rows": ("table that lost rows", "tables that lost rows"),
 }
 
 

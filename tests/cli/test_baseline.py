@@ -81,7 +81,43 @@ def test_what_a_schema_left_behind(owner: Connection[TupleRow], database: Databa
     assert without.returncode == 2
     assert "object can only be told since a baseline: it needs --since FILE" in without.stderr
     assert every.returncode == 0
-    assert "not looked for: new objects, moved sequences" in every.stdout
+    assert "not looked for: new objects, moved sequences, tables that lost rows" in every.stdout
+
+
+def test_rows_that_are_gone(owner: Connection[TupleRow], database: Database, tmp_path: Path) -> None:
+    owner.execute("CREATE TABLE countries (code text PRIMARY KEY, name text)")
+    owner.execute("INSERT INTO countries SELECT 'c' || i, 'x' FROM generate_series(1, 250) AS i")
+    owner.execute("CREATE TABLE log AS SELECT 1 AS i")
+    owner.execute("CREATE FOREIGN DATA WRAPPER nowhere")
+    owner.execute("CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere")
+    owner.execute("CREATE FOREIGN TABLE far (i int) SERVER nowhere")
+
+    taken = pgwatch(
+        tmp_path, "baseline", "-d", database.dsn, "--content", "--ignore", "public.log", "-o", "b.json"
+    )
+    owner.execute("DELETE FROM countries WHERE code IN ('c1', 'c2', 'c3')")
+    owner.execute("UPDATE countries SET name = 'y' WHERE code = 'c9'")
+    owner.execute("TRUNCATE log")
+    since = ("leaks", "-d", database.dsn, "--since", "b.json")
+    reported, failing = (
+        pgwatch(tmp_path, *since, "--fail"),
+        pgwatch(tmp_path, *since, "--fail-on", "lost_rows"),
+    )
+    pgwatch(tmp_path, "baseline", "-d", database.dsn, "-o", "b.json")
+    without = pgwatch(tmp_path, *since)
+    asked = pgwatch(tmp_path, *since, "--fail-on", "lost_rows")
+
+    assert (taken.returncode, taken.stderr) == (
+        0,
+        "no content kept of public.far: foreign table: not checked\n",
+    )
+    assert (reported.returncode, failing.returncode) == (0, 1)
+    assert "3 of 250 rows are gone, 1 changed (such as code=c9)" in reported.stdout
+    assert "left over: 1 table that lost rows" in reported.stdout
+    assert "public.log" not in reported.stdout
+    assert "tables that lost rows" in without.stdout.split("not looked for: ")[1]
+    assert asked.returncode == 4
+    assert "the baseline has no content of tables" in asked.stdout
 
 
 def test_to_stdout(database: Database, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pgwatch_tests.leaks.gate import (
     ALL_KINDS,
+    BESIDE_A_BASELINE,
     DEFAULT_FAIL_ON,
     DEFAULT_KINDS,
     SINCE_KINDS,
@@ -15,9 +16,8 @@ from pgwatch_tests.leaks.gate import (
     Verdict,
     findings_named,
     kinds_named,
+    tellable,
     verdict,
-    with_baseline,
-    without_baseline,
 )
 from pgwatch_tests.leaks.model import LeakReport, Leftover, LeftoverKind, Skipped, TableLeak, Unchecked
 
@@ -48,13 +48,18 @@ def test_the_defaults_are_the_promised_ones() -> None:
 
 
 def test_what_a_baseline_makes_telling() -> None:
-    assert set(with_baseline(DEFAULT_KINDS)) == {*DEFAULT_KINDS, *SINCE_KINDS, "large_object"}
-    assert (with_baseline(()), with_baseline(("schema",))) == ((), ("schema",))
-    assert set(without_baseline(ALL_KINDS)) == set(ALL_KINDS) - set(SINCE_KINDS)
-    assert without_baseline(DEFAULT_KINDS) == DEFAULT_KINDS
+    for kinds in (ALL_KINDS, BESIDE_A_BASELINE):
+        assert tellable(kinds, has_baseline=True, has_content=True) == kinds
+        without_content = set(tellable(kinds, has_baseline=True, has_content=False))
+        assert without_content == set(kinds) - {"lost_rows"}
+        without = set(tellable(kinds, has_baseline=False, has_content=False))
+        assert without == set(kinds) - set(SINCE_KINDS)
+    for named in ((), ("schema",), DEFAULT_KINDS):
+        assert tellable(named, has_baseline=False, has_content=False) == named
     for kind in SINCE_KINDS:
+        assert tellable((kind,), has_baseline=True, has_content=False) == (kind,)
         with pytest.raises(ValueError, match=f"{kind} can only be told since a baseline"):
-            without_baseline(("schema", kind))
+            tellable(("schema", kind), has_baseline=False, has_content=False)
 
 
 @pytest.mark.parametrize(
