@@ -1,7 +1,8 @@
 -- Which partial indexes for leak counts are there, on what, valid, how large, and may they be dropped?
 --
--- One row an index whose name begins as those do that `leaks index --create` makes. %(locked)s: oids of
--- relations that are locked just now, whose size can't be asked for without waiting.
+-- One row an index that `leaks index --create` has made: its name begins so, and its only key is the constant
+-- true, for some rows. Others may have given theirs such a name. %(locked)s: oids of relations that are locked
+-- just now, whose size can't be asked for without waiting.
 SELECT pg_index.indexrelid::bigint AS oid,
        pg_index.indrelid::bigint AS table_oid,
        namespace.nspname AS schema,
@@ -19,4 +20,7 @@ JOIN pg_catalog.pg_index ON pg_index.indexrelid = pg_class.oid AND indpred IS NO
 JOIN pg_catalog.pg_class AS heap ON heap.oid = pg_index.indrelid AND heap.relpersistence <> 't'
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = heap.relnamespace
 WHERE pg_class.relkind = 'i' AND pg_class.relname LIKE 'pgwatch\_leak\_%%'
+  AND NOT indisunique AND indnatts = 1 AND indkey[0] = 0
+  -- As it is stored (16 is boolean's oid): writing it as SQL could wait for the table.
+  AND indexprs::pg_catalog.text LIKE '({CONST :consttype 16 %%'
 ORDER BY namespace.nspname, heap.relname, pg_class.relname;

@@ -93,13 +93,18 @@ def _run(
 
 def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, yes: bool) -> int:
     from pgwatch_tests.reports.leak_indexes import plan_text
+    from pgwatch_tests.reports.plain_text import plain
 
     plan = indexes.plan(tables, smallest_bytes)
     click.echo(plan_text(plan), err=True)
     if not plan.planned:
         return INCOMPLETE if plan.impossible else 0
     _confirm(f"Make {len(plan.planned)} in {plan.database}?", yes)
-    complete = _told(indexes.create(plan))
+    try:
+        complete = _told(indexes.create(plan))
+    finally:
+        for statement in indexes.left:
+            click.echo(f"half made, and left: {plain(statement)}", err=True)
     return 0 if complete and not plan.impossible else INCOMPLETE
 
 

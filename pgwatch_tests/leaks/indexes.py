@@ -36,14 +36,13 @@ from pgwatch_tests.leaks.index_survey import (
     leak_index,
     wanted_leaves,
 )
+from pgwatch_tests.leaks.index_work import GaveWayError, IndexWork
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from pgwatch_tests.server.said import said
+from pgwatch_tests.server.sql_names import qualified
 
-# CREATE INDEX CONCURRENTLY waits until every transaction that could see the table without it is over, and
-# meanwhile TRUNCATE and ALTER TABLE wait for it.
-_PATIENCE_S = 5.0
 _SAMPLE_PAGES = 2000
 _PASSES = 2  # it reads the table once to build, once more for what came meanwhile
 _CAUTION = 20  # how much longer than estimated it may take
@@ -81,6 +80,8 @@ class LeakIndexes:
         self._any_database = any_database
         self._markers = markers(settings.markers)
         self._session = ScanSession(settings, read_only=False)
+        self.left: tuple[str, ...] = ()
+        """What was half made and couldn't be dropped: the statements that drop it."""
 
     def __enter__(self) -> Self:
         try:
@@ -128,24 +129,29 @@ class LeakIndexes:
         )
 
     def create(self, plan: IndexPlan) -> Iterator[IndexOutcome]:
-        """Makes what is planned, one after the other. Interrupted, it leaves none half made, if it can."""
+        """Makes what is planned, one after the other, and gives way to whoever has to wait for that.
+
+        Interrupted, it leaves none half made, or names it in `left`. Raises CannotConnectError too: it takes
+        a second connection.
+        """
         self.guard()
         self._alone()
         roots = {table.oid: table for table in self._discovered()}
-        for planned in plan.planned:
-            root = roots.get(planned.root_oid)
-            if root is None:
-                yield _outcome(planned, "failed", 0.0, "the table is gone")
-            else:
-                yield from self._create(planned, root)
+        with IndexWork(self._session, self._settings) as work:
+            for planned in plan.planned:
+                root = roots.get(planned.root_oid)
+                if root is None:
+                    yield _outcome(planned, "failed", 0.0, "the table is gone")
+                else:
+                    yield from self._create(work, planned, root)
 
     def drop(self, indexes: Iterable[LeakIndex]) -> Iterator[IndexOutcome]:
-        """Drops indexes, one after the other."""
+        """Drops indexes, one after the other. Raises CannotConnectError too: it takes a second connection."""
         self.guard()
         self._alone()
-        self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
-        for index in indexes:
-            yield self._drop(index)
+        with IndexWork(self._session, self._settings) as work:
+            for index in indexes:
+                yield self._drop(work, index)
 
     def guard(self) -> DatabaseFacts:
         """What the database says about itself. Raises RefusedError if nothing may be changed in it."""
@@ -238,22 +244,20 @@ class LeakIndexes:
             replaces=there,
         )
 
-    def _create(self, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
+    def _create(self, work: IndexWork, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
         # What an interrupted run left of the very same index has its name.
         for remainder in (index for index in planned.replaces if index.name == planned.name):
-            self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
-            dropped = self._drop(remainder)
+            dropped = self._drop(work, remainder)
             yield dropped
             if dropped.result == "failed":
                 return
-        made = self._made(planned, root)
+        made = self._made(work, planned, root)
         yield made
         if made.result == "failed":
             return
-        self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
-        yield from (self._drop(index) for index in planned.replaces if index.name != planned.name)
+        yield from (self._drop(work, index) for index in planned.replaces if index.name != planned.name)
 
-    def _made(self, planned: PlannedIndex, root: Table) -> IndexOutcome:
+    def _made(self, work: IndexWork, planned: PlannedIndex, root: Table) -> IndexOutcome:
         condition = Statements(self._escaping, provable(self._markers)).index_predicate(root)
         begun = time.monotonic()
         statement = b"CREATE INDEX CONCURRENTLY %b ON ONLY %b ((true)) WHERE %b" % (
@@ -261,33 +265,51 @@ class LeakIndexes:
             self._name(planned.schema, planned.table),
             condition,
         )
-        self._session.limit(max(self._settings.count_timeout_s, _CAUTION * planned.build_s), _PATIENCE_S)
+        longest_s = max(self._settings.count_timeout_s, _CAUTION * planned.build_s)
         try:
-            self._session.execute(statement)
-        except psycopg.Error as error:
+            gave_way = work.make(statement, longest_s, lambda: self._removed(work, planned))
+        except (psycopg.Error, GaveWayError) as error:
             reason, hint = _why(error)
-            remains = "" if self._removed(planned) else f"; an invalid index {planned.name} is left: --drop"
-            detail = f"{reason}; {hint}{remains}" if hint else f"{reason}{remains}"
+            remains = "" if self._removed(work, planned) else f"left invalid: {self._drop_words(planned)}"
+            detail = "; ".join(filter(None, (reason, hint, remains)))
             return _outcome(planned, "failed", time.monotonic() - begun, detail)
         except BaseException:
             # Interrupted or cancelled: nobody shall pay for an index that serves no scan.
-            with suppress(PgwatchError):
-                self._removed(planned)
+            before, self.left = self.left, (*self.left, self._drop_words(planned))  # if told once more
+            if self._is_removed_at_last(work, planned):
+                self.left = before
             raise
         duration_s = time.monotonic() - begun
-        if self._is_used(planned, root):
-            return _outcome(planned, "made", duration_s)
-        return _outcome(planned, "unused", duration_s, "the planner doesn't use it for a scan")
+        if not self._is_used(planned, root):
+            return _outcome(planned, "unused", duration_s, "the planner doesn't use it for a scan")
+        told = f"after giving way {gave_way:,} times to sessions that waited for the table"
+        return _outcome(planned, "made", duration_s, told if gave_way else "")
 
-    def _removed(self, planned: PlannedIndex) -> bool:
+    def _removed(self, work: IndexWork, planned: PlannedIndex) -> bool:
         """Whether nothing is left of an index that couldn't be made."""
-        name = self._name(planned.schema, planned.name)
         try:
-            self._session.limit(self._settings.count_timeout_s, _PATIENCE_S)
-            self._session.execute(b"DROP INDEX CONCURRENTLY IF EXISTS " + name)
-        except psycopg.Error:
+            if self._remains(planned):
+                work.drop(planned.schema, planned.name)
+        except (psycopg.Error, GaveWayError):
             return False
         return True
+
+    def _is_removed_at_last(self, work: IndexWork, planned: PlannedIndex) -> bool:
+        try:
+            return self._removed(work, planned)
+        except PgwatchError:
+            return work.drop_at_last(planned.schema, planned.name)
+
+    def _remains(self, planned: PlannedIndex) -> bool:
+        """Whether there is a half made index of that name which is ours: another's may bear it."""
+        bound: dict[str, object] = {"locked": []}
+        found = self._session.fetch(queries.load("leak_indexes").encode(), PresentIndex, bound)
+        return any(
+            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, False) for one in found
+        )
+
+    def _drop_words(self, planned: PlannedIndex) -> str:
+        return f"DROP INDEX {qualified(planned.schema, planned.name)}"
 
     def _is_used(self, planned: PlannedIndex, root: Table) -> bool:
         statements = Statements(self._escaping, self._markers)
@@ -297,16 +319,14 @@ class LeakIndexes:
             return any(planned.name in str(line) for (line,) in lines)
         return False
 
-    def _drop(self, index: LeakIndex) -> IndexOutcome:
+    def _drop(self, work: IndexWork, index: LeakIndex) -> IndexOutcome:
         begun = time.monotonic()
         if not index.owned:
             detail = f"only its owner may: {shown(index.owner)}"
             return IndexOutcome(index.schema, index.table, index.name, "failed", 0.0, detail)
         try:
-            self._session.execute(
-                b"DROP INDEX CONCURRENTLY IF EXISTS " + self._name(index.schema, index.name)
-            )
-        except psycopg.Error as error:
+            work.drop(index.schema, index.name)
+        except (psycopg.Error, GaveWayError) as error:
             detail = "; ".join(filter(None, _why(error)))
             return IndexOutcome(
                 index.schema, index.table, index.name, "failed", time.monotonic() - begun, detail
@@ -331,8 +351,10 @@ def _outcome(
     return IndexOutcome(planned.schema, planned.table, planned.name, result, duration_s, detail)
 
 
-def _why(error: psycopg.Error) -> tuple[str, str]:
+def _why(error: psycopg.Error | GaveWayError) -> tuple[str, str]:
     """Why something failed, and what would help."""
+    if isinstance(error, GaveWayError):
+        return f"gave way each time: the table is wanted by {error}", "run it again when no test changes it"
     if isinstance(error, errors.LockNotAvailable):
         reason = "locked, or a transaction that began before is still open"
         return reason, "`pgwatch-tests locks` shows sessions; run it again"

@@ -70,7 +70,7 @@ class RowSweep:
         refused = self._refused(survey, role)
         if not self._request.temp_index or self._request.dry_run:
             return self._sweep(survey, refused)
-        with TemporaryIndexes(self._session, survey.graph, refused.slow) as made:
+        with TemporaryIndexes(self._session, self._settings, survey.graph, refused.slow) as made:
             survey = with_graph(survey, made.graph)
             swept = self._sweep(survey, self._refused(survey, role))
         return replace(swept, not_checked=(*swept.not_checked, *made.left))

@@ -142,6 +142,36 @@ def test_interrupted_it_leaves_no_index(
     wait_until(lambda: count(owner, query) == 0)
 
 
+def test_interrupted_twice_it_names_the_index_that_stays(
+    owner: Connection[TupleRow], database: Database, connect: Connect, home: Path
+) -> None:
+    writer = connect()
+    writer.execute("DELETE FROM users WHERE false")
+    with subprocess.Popen(
+        [*COMMAND, "-d", database.dsn, "--create", "--table", "public.users", "--yes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment(),
+    ) as process:
+        wait_until(lambda: indexes(owner) == 1)
+        process.send_signal(signal.SIGINT)
+        dropping = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND query LIKE 'DROP INDEX CONCURRENTLY%' AND wait_event_type = 'Lock'"
+        )
+        wait_until(lambda: count(owner, dropping))
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=10)
+    writer.rollback()
+
+    assert process.returncode == 130
+    [line] = [line for line in stderr.splitlines() if line.startswith("half made, and left: ")]
+    owner.execute(line.removeprefix("half made, and left: ").encode())
+    assert indexes(owner) == 0
+
+
 def test_a_database_that_isnt_for_tests(owner: Connection[TupleRow], database: Database, home: Path) -> None:
     name = database.name.replace("test", "shop")
     owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

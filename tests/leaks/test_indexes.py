@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import DEFAULT_MARKERS, MarkerSetting, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError, RefusedError
-from pgwatch_tests.leaks import indexes as indexes_module
+from pgwatch_tests.leaks import index_work
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import discover, identity
 from pgwatch_tests.leaks.ignore import Ignores
@@ -211,7 +211,7 @@ def test_once_made_it_is_left_alone_until_markers_change(
 def test_what_an_interrupted_run_left_is_made_again(
     database: Database, owner: Connection[TupleRow], connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexes_module, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(index_work, "PATIENCE_S", 0.2)
     make_users(owner)
     writer = connect()
     writer.execute("UPDATE users SET code = 'y' WHERE id = 1")
@@ -224,7 +224,7 @@ def test_what_an_interrupted_run_left_is_made_again(
 
     assert failed.result == "failed"
     assert "a transaction that began before is still open" in failed.detail
-    assert f"an invalid index {remainder.name} is left" in failed.detail
+    assert f'left invalid: DROP INDEX "public"."{remainder.name}"' in failed.detail
     assert (remainder.valid, remainder.fits) == (False, False)
     assert plan.planned[0].replaces == (remainder,)
     assert [(one.result, one.name) for one in outcomes] == [

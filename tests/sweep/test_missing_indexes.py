@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.leaks import index_work
+from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.model import SweepProgress
+from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.survey import Surveyor
-from tests.sessions import Connect, Database
+from tests.sessions import Connect, Database, MakeRole, RunningStatement, is_waiting
 from tests.sweep.bookings import REQUEST, count, details, kept, marked_users, swept
+from tests.waiting import wait_until
 
 IMPATIENT = replace(REQUEST, patience_s=0.1)
 WITH_INDEXES = replace(IMPATIENT, temp_index=True)
@@ -43,8 +50,11 @@ def indexes(owner: Connection[TupleRow]) -> list[str]:
 
 def leave_index(owner: Connection[TupleRow]) -> str:
     """What a sweep that was killed leaves."""
-    owner.execute("CREATE INDEX pgwatch_sweep_1_2 ON bookings (user_id)")
-    return "pgwatch_sweep_1_2"
+    row = owner.execute("SELECT 'pgwatch_sweep_' || 'bookings'::regclass::oid || '_1'").fetchone()
+    assert row is not None
+    name = str(row[0])
+    owner.execute(sql.SQL("CREATE INDEX {} ON bookings (user_id)").format(sql.Identifier(name)))
+    return name
 
 
 @pytest.mark.parametrize("statistics", ["counted", "analysed", "lost"])
@@ -141,7 +151,7 @@ def test_a_sweep_that_doesnt_make_indexes_leaves_them(
 def test_an_index_that_cant_be_dropped_is_told(
     users: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgwatch_tests.sweep.temporary_index._PATIENCE_S", 0.1)
+    monkeypatch.setattr("pgwatch_tests.leaks.index_work.PATIENCE_S", 0.1)
     reader = connect()
 
     def read(_: SweepProgress) -> None:
@@ -151,7 +161,7 @@ def test_an_index_that_cant_be_dropped_is_told(
 
     assert report.deleted_rows == 2 * USERS
     (sentence,) = report.not_checked
-    assert "DROP INDEX public.pgwatch_sweep_" in sentence
+    assert 'DROP INDEX "public"."pgwatch_sweep_' in sentence
     reader.rollback()
     swept(database.dsn, WITH_INDEXES)
     assert indexes(users) == []
@@ -160,7 +170,7 @@ def test_an_index_that_cant_be_dropped_is_told(
 def test_an_index_that_cant_be_made(
     users: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgwatch_tests.sweep.temporary_index._PATIENCE_S", 0.1)
+    monkeypatch.setattr("pgwatch_tests.leaks.index_work.PATIENCE_S", 0.1)
     writer = connect()
     graph = Surveyor._graph
 
@@ -180,3 +190,78 @@ def test_an_index_that_cant_be_made(
     assert len(marked_users(users)) == USERS
     swept(database.dsn, WITH_INDEXES)
     assert indexes(users) == []
+
+
+def index_waits(owner: Connection[TupleRow]) -> bool:
+    query = (
+        "SELECT FROM pg_stat_activity JOIN pg_locks AS lock USING (pid) WHERE NOT granted"
+        " AND datname = current_database() AND query LIKE 'CREATE INDEX CONCURRENTLY%pgwatch_sweep%'"
+        " AND lock.locktype = 'virtualxid'"
+    )
+    return owner.execute(query).fetchone() is not None
+
+
+def test_who_wants_the_table_is_given_way_to(
+    users: Connection[TupleRow], database: Database, connect: Connect
+) -> None:
+    earlier, test = connect(), connect("pytest:gw0 t.py::test_alters")
+    earlier.execute("INSERT INTO bookings VALUES (1, 'x')")
+    with ThreadPoolExecutor(1) as pool:
+        sweeping = pool.submit(swept, database.dsn, WITH_INDEXES)
+        wait_until(lambda: index_waits(users))
+        wants = RunningStatement(test, "ALTER TABLE bookings ADD COLUMN more int", ())
+        wait_until(lambda: is_waiting(users, wants.pid))
+        earlier.rollback()
+        wants.result(timeout_s=5)  # its error, were it a victim
+        test.commit()
+        report = sweeping.result(timeout=30)
+
+    assert report.deleted_rows == 2 * USERS
+    assert report.complete
+    assert indexes(users) == []
+
+
+def test_what_a_cancelled_sweep_leaves_is_named(
+    users: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_work, "PATIENCE_S", 0.3)
+    earlier = connect()
+    earlier.execute("INSERT INTO bookings VALUES (1, 'x')")
+    sweep = Sweep(Settings(dsn=Dsn(database.dsn, "test")), WITH_INDEXES)
+    monkeypatch.setattr(index_work, "_ATTEMPTS", 1)
+    with ThreadPoolExecutor(1) as pool:
+        sweeping = pool.submit(sweep.run)
+        wait_until(lambda: index_waits(users))
+        sweep.cancel()
+        with pytest.raises(ScanCancelledError) as caught:
+            sweeping.result(timeout=30)
+
+    earlier.rollback()
+    [left] = indexes(users)
+    statement = f'DROP INDEX "public"."{left}"'
+    assert statement in str(caught.value)
+    users.execute(statement.encode())
+
+
+def test_an_index_of_somebody_else_under_such_a_name_stays(
+    users: Connection[TupleRow], database: Database
+) -> None:
+    users.execute("CREATE UNIQUE INDEX pgwatch_sweep_1_2 ON bookings (user_id)")
+
+    report = swept(database.dsn, WITH_INDEXES)
+
+    assert report.deleted_rows == 2 * USERS
+    assert indexes(users) == ["pgwatch_sweep_1_2"]
+
+
+def test_without_a_second_connection_no_index_is_made(
+    server: EmbeddedServer, users: Connection[TupleRow], database: Database, make_role: MakeRole
+) -> None:
+    role = make_role("CONNECTION LIMIT 1")
+    for table in ("users", "bookings"):
+        users.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(*map(sql.Identifier, (table, role))))
+
+    report = swept(server.dsn(database.name, role), WITH_INDEXES)
+
+    assert kept(report) == {("users", "no_index"): USERS}
+    assert any("takes a second connection" in sentence for sentence in report.not_checked)
