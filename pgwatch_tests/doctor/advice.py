@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.doctor.model import Advice
-from pgwatch_tests.doctor.statements import quoted
+from pgwatch_tests.server.sql_names import identifier
 
 _RELOAD = "SELECT pg_reload_conf();"
 _LONGEST_DEADLOCK_MS = 1000
@@ -78,7 +78,7 @@ def _idle_in_transaction_session_timeout(setting: Setting, database: str) -> Adv
     why = "ends sessions that a test left idle in a transaction, and with them their locks"
     if setting.value != "0":
         return Advice(setting.name, setting.shown, None, why)
-    how = f"ALTER DATABASE {quoted(database)} SET idle_in_transaction_session_timeout = '5min';"
+    how = f"ALTER DATABASE {identifier(database)} SET idle_in_transaction_session_timeout = '5min';"
     return Advice(setting.name, setting.shown, "longer than any test needs, say 5min", why, (how,))
 
 

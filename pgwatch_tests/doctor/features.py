@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
-from pgwatch_tests.doctor.statements import grant_reading, grant_role, quoted
+from pgwatch_tests.doctor.statements import grant_reading, grant_role
+from pgwatch_tests.server.sql_names import identifier
 
 _NAMED = 3
 
@@ -125,7 +126,7 @@ def maintenance_database(role: Role | Unread, found: Maintenance | Unread) -> Fe
         *ids,
         "missing",
         f"no CONNECT privilege on postgres: {lost}",
-        (f'GRANT CONNECT ON DATABASE "postgres" TO {quoted(role.role)};',),
+        (f'GRANT CONNECT ON DATABASE "postgres" TO {identifier(role.role)};',),
     )
 
 
@@ -153,7 +154,7 @@ def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
 
 def _bypass(hidden: Sequence[Table], role: Role) -> tuple[str, ...]:
     policies = any(table.row_security for table in hidden)
-    return (f"ALTER ROLE {quoted(role.role)} BYPASSRLS;",) if policies else ()
+    return (f"ALTER ROLE {identifier(role.role)} BYPASSRLS;",) if policies else ()
 
 
 def _names(tables: Sequence[Table]) -> str:

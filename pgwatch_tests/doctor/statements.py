@@ -5,29 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pgwatch_tests.doctor.model import Role, Table
+from pgwatch_tests.server.sql_names import identifier, qualified
 
 _MOST_TABLES_NAMED = 10
 _INHERIT_IN_GRANT = 160000
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier; characters that can't be seen in its escape (U&"…"), so that it can be pasted.
-
-    PostgreSQL manual, Lexical Structure, Identifiers and Key Words.
-    """
-    doubled = name.replace('"', '""')
-    if name.isprintable():
-        return f'"{doubled}"'
-    escaped = "".join(
-        character if character.isprintable() and character != "\\" else _escape(character)
-        for character in doubled
-    )
-    return f'U&"{escaped}"'
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\{code:04X}" if code < 0x10000 else f"\\+{code:06X}"
 
 
 def grant_role(granted: str, role: Role, server_version: int) -> tuple[str, ...]:
@@ -35,7 +16,7 @@ def grant_role(granted: str, role: Role, server_version: int) -> tuple[str, ...]
 
     `server_version` is the server's `server_version_num`.
     """
-    to = quoted(role.role)
+    to = identifier(role.role)
     if role.inherits:
         return (f"GRANT {granted} TO {to};",)
     if server_version >= _INHERIT_IN_GRANT:
@@ -51,15 +32,15 @@ def grant_reading(tables: Iterable[Table], role: str) -> tuple[str, ...]:
     schemas: dict[str, list[Table]] = {}
     for table in tables:
         schemas.setdefault(table.schema, []).append(table)
-    to = quoted(role)
+    to = identifier(role)
     statements: list[str] = []
     for schema, members in schemas.items():
         if not all(table.schema_usage for table in members):
-            statements.append(f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {to};")
+            statements.append(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {to};")
         unread = [table for table in members if not table.readable]
         if len(unread) > _MOST_TABLES_NAMED:
-            statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {quoted(schema)} TO {to};")
+            statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(schema)} TO {to};")
         elif unread:
-            names = ", ".join(f"{quoted(table.schema)}.{quoted(table.table)}" for table in unread)
+            names = ", ".join(f"{qualified(table.schema, table.table)}" for table in unread)
             statements.append(f"GRANT SELECT ON {names} TO {to};")
     return tuple(statements)

@@ -18,6 +18,7 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped
 from pgwatch_tests.leaks.partitions import Partition, below_roots
 from pgwatch_tests.server.session_limits import Row
+from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
 
 T = TypeVar("T")
 
@@ -303,15 +304,15 @@ def _forbidden(row: _Found, role: str) -> Skipped | None:
     if any(partition.is_foreign for partition in row.below):
         return _skipped(row, "foreign partitions: not checked", "check the servers that they stand for")
     # `schema_usage` is NULL if the schema is gone by now.
-    missing = [] if row.schema_usage is not False else [f"USAGE ON SCHEMA {_quoted_for_people(row.schema)}"]
+    missing = [] if row.schema_usage is not False else [f"USAGE ON SCHEMA {identifier(row.schema)}"]
     if not any(row.readable):
-        missing.append(f"SELECT ON {_qualified(row)}")
+        missing.append(f"SELECT ON {qualified(row.schema, row.table)}")
     if missing:
-        hint = "; ".join(f"GRANT {privilege} TO {_quoted_for_people(role)}" for privilege in missing)
+        hint = "; ".join(f"GRANT {privilege} TO {identifier(role)}" for privilege in missing)
         return _skipped(row, f"no {' and no '.join(part.split()[0] for part in missing)} privilege", hint)
     if row.row_security:
-        owner = "" if row.owner_too else f", or check as the table's owner {_quoted_for_people(row.owner)}"
-        return _skipped(row, "row-level security", f"ALTER ROLE {_quoted_for_people(role)} BYPASSRLS{owner}")
+        owner = "" if row.owner_too else f", or check as the table's owner {identifier(row.owner)}"
+        return _skipped(row, "row-level security", f"ALTER ROLE {identifier(role)} BYPASSRLS{owner}")
     return None
 
 
@@ -320,19 +321,9 @@ def _unreadable_columns(row: _Found, role: str) -> Skipped:
     return _skipped(
         row,
         f"no SELECT privilege on {', '.join(map(shown, columns))}; the other columns were checked",
-        f"GRANT SELECT ({', '.join(map(_quoted_for_people, columns))}) ON {_qualified(row)}"
-        f" TO {_quoted_for_people(role)}",
+        f"GRANT SELECT ({identifiers(columns)}) ON {qualified(row.schema, row.table)} TO {identifier(role)}",
     )
 
 
 def _skipped(row: _Found, reason: str, hint: str) -> Skipped:
     return Skipped(shown(row.schema), shown(row.table), reason, hint)
-
-
-def _qualified(row: _Found) -> str:
-    return f"{_quoted_for_people(row.schema)}.{_quoted_for_people(row.table)}"
-
-
-def _quoted_for_people(name: str) -> str:
-    doubled = shown(name).replace('"', '""')
-    return f'"{doubled}"'

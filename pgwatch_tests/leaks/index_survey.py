@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.discover import Table, shown
 from pgwatch_tests.leaks.index_model import LeakIndex, NoIndex
+from pgwatch_tests.server.sql_names import identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,16 @@ def wanted_leaves(
     return tuple(found)
 
 
-def forbidden(leaf: Leaf) -> NoIndex | None:
-    """Why no index can be made on it, and what would help; None if one can."""
+def forbidden(leaf: Leaf, role: str) -> NoIndex | None:
+    """Why the role can't make an index on it, and what would help; None if one can."""
     if not leaf.owned:
         owner = shown(leaf.owner)
         return NoIndex(
             shown(leaf.schema), shown(leaf.table), "only its owner can make an index", f"run it as {owner}"
         )
     if not leaf.may_create:
-        schema = shown(leaf.schema)
-        return NoIndex(schema, shown(leaf.table), "no CREATE privilege", f"GRANT CREATE ON SCHEMA {schema}")
+        grant = f"GRANT CREATE ON SCHEMA {identifier(leaf.schema)} TO {identifier(role)}"
+        return NoIndex(shown(leaf.schema), shown(leaf.table), "no CREATE privilege", grant)
     return None
 
 

@@ -80,6 +80,7 @@ class LeakIndexes:
         self._any_database = any_database
         self._markers = markers(settings.markers)
         self._session = ScanSession(settings, read_only=False)
+        self._role = ""
         self.left: tuple[str, ...] = ()
         """What was half made and couldn't be dropped: the statements that drop it."""
 
@@ -119,7 +120,7 @@ class LeakIndexes:
             elif leaf.bytes < smallest_bytes and not tables and not there:
                 small += 1
             else:
-                outcome = forbidden(leaf) or self._planned(leaf, root, indexed, there)
+                outcome = forbidden(leaf, self._role) or self._planned(leaf, root, indexed, there)
                 if isinstance(outcome, PlannedIndex):
                     planned.append(outcome)
                 else:
@@ -175,11 +176,9 @@ class LeakIndexes:
 
     def _discovered(self) -> Sequence[Table]:
         with _catalogs():
-            identity = self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
+            self._role = self._session.fetch(queries.load("leak_identity").encode(), Identity)[0].role
             with self._session.running():
-                return discover(
-                    self._session.connection, identity.role, Ignores(self._settings.ignore)
-                ).tables
+                return discover(self._session.connection, self._role, Ignores(self._settings.ignore)).tables
 
     def _survey(self, tables: Sequence[str]) -> IndexSurvey:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""

@@ -25,6 +25,7 @@ from pgwatch_tests.server import application_name
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.secrets import mask_name, mask_statement, mask_text
+from pgwatch_tests.server.sql_names import identifier
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
 """A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
@@ -141,7 +142,7 @@ def _seen_by(baseline: Baseline | None) -> dict[str, object]:
 def described(name: str, detail: str, statement: str | None) -> str:
     """Who it is by an application's name, the detail, and how the last statement begins; on one line."""
     last = f"last: {first_words(statement)}" if statement else ""
-    return ", ".join(part for part in (_who(mask_name(name)), mask_text(detail), last) if part)
+    return ", ".join(part for part in (_who(name), mask_text(detail), last) if part)
 
 
 def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
@@ -169,6 +170,7 @@ def _connected(session: _Connected) -> str:
 
 
 def _who(name: str) -> str:
+    name = mask_name(name)
     test = application_name.parse(name)
     return f"test {test.test} ({test.runner} {test.worker})".replace(" )", ")") if test else name
 
@@ -227,8 +229,7 @@ _OBSTACLES: Mapping[str, Callable[[LeftoverKind, int, str], Unchecked]] = {
 
 
 def _grant_monitor(role: str) -> str:
-    doubled = role.replace('"', '""')
-    return f'GRANT pg_monitor TO "{doubled}"'
+    return f"GRANT pg_monitor TO {identifier(role)}"
 
 
 def _many(number: int, noun: str) -> str:

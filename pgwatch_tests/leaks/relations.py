@@ -13,6 +13,7 @@ from pgwatch_tests.leaks.baseline import Fingerprint
 from pgwatch_tests.leaks.discover import KINDS, Discovery, Table, exact_names, shown
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.sql_names import identifier, qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read(session: ScanSession) -> Relations:
 
 def no_row_versions(schema: str, table: str, role: str) -> Skipped:
     """For a table of which single columns may be read, but not what tells when a row was written."""
-    hint = f"GRANT SELECT ON {_for_people(schema)}.{_for_people(table)} TO {_for_people(role)}"
+    hint = f"GRANT SELECT ON {qualified(schema, table)} TO {identifier(role)}"
     return Skipped(shown(schema), shown(table), "no SELECT privilege on the table as a whole", hint)
 
 
@@ -121,16 +122,11 @@ def _forbidden(relation: Relation, tree: Sequence[Relation], role: str) -> Skipp
             schema, table, "foreign partitions: not checked", "check the servers that they stand for"
         )
     if relation.schema_usage is False:
-        hint = f"GRANT USAGE ON SCHEMA {_for_people(relation.schema)} TO {_for_people(role)}"
+        hint = f"GRANT USAGE ON SCHEMA {identifier(relation.schema)} TO {identifier(role)}"
         return Skipped(schema, table, "no USAGE privilege", hint)
     if relation.readable is False:
         return no_row_versions(relation.schema, relation.table, role)
     if relation.row_security:
-        hint = f"ALTER ROLE {_for_people(role)} BYPASSRLS, or check as the table's owner"
+        hint = f"ALTER ROLE {identifier(role)} BYPASSRLS, or check as the table's owner"
         return Skipped(schema, table, "row-level security", hint)
     return None
-
-
-def _for_people(name: str) -> str:
-    doubled = shown(name).replace('"', '""')
-    return f'"{doubled}"'

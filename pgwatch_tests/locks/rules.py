@@ -10,6 +10,7 @@ from pgwatch_tests.locks.case import Case, Diagnosis
 from pgwatch_tests.locks.model import Edge
 from pgwatch_tests.locks.practices import CLEAN_UP, NO_SHARED_STATE, OWN_DATA, UNIQUE_DATA
 from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.sql_names import literal
 
 
 def deadlock(case: Case) -> Diagnosis | None:
@@ -77,8 +78,8 @@ def connected_to_database(case: Case) -> Diagnosis | None:
 
 def _leave(case: Case, kind: str, target: str) -> str:
     if not case.root.pid:
-        gid = case.root.gid.replace("'", "''")
-        return f"In {target}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). No session owns it any more."
+        rollback = f"ROLLBACK PREPARED {literal(case.root.gid)}"
+        return f"In {target}: {rollback} (or COMMIT PREPARED). No session owns it any more."
     if case.session and case.session.backend_type == "autovacuum worker":
         return "Wait: the server ends its autovacuum workers there by itself."
     if case.session and case.session.application_name == OWN_NAME:
@@ -96,14 +97,13 @@ def prepared_transaction(case: Case) -> Diagnosis | None:
     if case.root.pid:
         return None
     age = durations.in_words(case.prepared.age_s) if case.prepared else "?"
-    gid = case.root.gid.replace("'", "''")
     database = f"In database {case.prepared.database}" if case.prepared and case.prepared.database else ""
     return Diagnosis(
         "prepared_transaction",
         f"The prepared transaction {case.root.gid}, {age} old, still holds its locks; "
         f"{case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
         f"{case.besides(case.direct)}.",
-        f"{database or 'In its database'}: ROLLBACK PREPARED '{gid}' (or COMMIT PREPARED). "
+        f"{database or 'In its database'}: ROLLBACK PREPARED {literal(case.root.gid)} (or COMMIT PREPARED). "
         "No session owns it any more.",
         CLEAN_UP,
     )

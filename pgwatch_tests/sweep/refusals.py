@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests import durations
 from pgwatch_tests.leaks.discover import shown
+from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.sweep.model import KeptReason
 
 # To check one deleted row against a child without an index, the server reads all of it: 0.29 s for a million.
 _S_A_ROW_READ = 0.29e-6
-_PLAIN = re.compile("[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,10 @@ def name_of(relation: Relation) -> str:
 def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     """The statement that makes the index which a foreign key lacks."""
     child = graph.relations[key.child]
-    columns = ", ".join(_as_identifier(column) for column in key.child_columns)
+    columns = identifiers(key.child_columns)
     # On a root, an index can't be made so.
     how = "CREATE INDEX ON" if child.kind == "p" else "CREATE INDEX CONCURRENTLY ON"
-    return f"{how} {_qualified(child)} ({columns})"
+    return f"{how} {qualified(child.schema, child.name)} ({columns})"
 
 
 def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) -> Refusal | None:
@@ -112,7 +111,7 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
         return Refusal(
             "refused",
             f"{name} has no replica identity, but {shown(relation.publication)} publishes what is deleted: "
-            f"ALTER TABLE {_qualified(relation)} REPLICA IDENTITY FULL",
+            f"ALTER TABLE {qualified(relation.schema, relation.name)} REPLICA IDENTITY FULL",
         )
     return None
 
@@ -143,12 +142,12 @@ def _of_key(
 
 def _unreadable(relation: Relation, role: str) -> Refusal | None:
     if not relation.schema_usage:
-        grant = f"GRANT USAGE ON SCHEMA {_as_identifier(relation.schema)} TO {_as_identifier(role)}"
+        grant = f"GRANT USAGE ON SCHEMA {identifier(relation.schema)} TO {identifier(role)}"
         return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {grant}")
     if "SELECT" in relation.missing:
         return Refusal("not_checked", _lacking(["SELECT"], relation, role))
     if relation.row_security:
-        alter = f"ALTER ROLE {_as_identifier(role)} BYPASSRLS"
+        alter = f"ALTER ROLE {identifier(role)} BYPASSRLS"
         return Refusal("not_checked", f"row-level security on {name_of(relation)}: {alter}")
     if relation.unreadable:
         return Refusal("not_checked", f"{name_of(relation)}: {relation.unreadable}")
@@ -157,7 +156,9 @@ def _unreadable(relation: Relation, role: str) -> Refusal | None:
 
 def _lacking(privileges: Sequence[str], relation: Relation, role: str) -> str:
     """What is missing, and the statement that would help."""
-    grant = f"GRANT {', '.join(privileges)} ON {_qualified(relation)} TO {_as_identifier(role)}"
+    grant = (
+        f"GRANT {', '.join(privileges)} ON {qualified(relation.schema, relation.name)} TO {identifier(role)}"
+    )
     return f"no {' and no '.join(privileges)} privilege on {name_of(relation)}: {grant}"
 
 
@@ -186,15 +187,3 @@ def _check_s(graph: ForeignKeys, key: ForeignKey, rows: float) -> float:
 
 def _list(names: Collection[str]) -> str:
     return ", ".join(map(shown, names))
-
-
-def _qualified(relation: Relation) -> str:
-    return f"{_as_identifier(relation.schema)}.{_as_identifier(relation.name)}"
-
-
-def _as_identifier(name: str) -> str:
-    """A name as it stands in a statement that people may copy: quoted where it has to be."""
-    if _PLAIN.fullmatch(name):
-        return name
-    doubled = shown(name).replace('"', '""')
-    return f'"{doubled}"'

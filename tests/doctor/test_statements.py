@@ -5,7 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.doctor.model import Role
-from pgwatch_tests.doctor.statements import grant_role, quoted
+from pgwatch_tests.doctor.statements import grant_role
+from pgwatch_tests.server.sql_names import identifier, literal
 from tests.sessions import Database
 
 # What a name can be made of: no NUL, no surrogates, at most 63 bytes.
@@ -17,10 +18,12 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 def test_a_quoted_name_is_that_name_to_the_server(database: Database, some: list[str]) -> None:
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         for name in [*some, 'U&"\\', "\\\u202e", "\U000e0001\\", '"\n"']:
-            assert quoted(name).isprintable()
-            cursor = connection.execute(f"SELECT 1 AS {quoted(name)}".encode())
+            assert identifier(name).isprintable()
+            cursor = connection.execute(f"SELECT 1 AS {identifier(name)}".encode())
             assert cursor.description is not None
             assert cursor.description[0].name == name
+            assert literal(name).isprintable()
+            assert connection.execute(f"SELECT {literal(name)}".encode()).fetchone() == (name,)
 
 
 def test_grants_take_effect_for_roles_that_dont_inherit() -> None:

@@ -268,7 +268,7 @@ def test_only_an_owner_can(
         ("only its owner can make an index", f"run it as {maker}")
     ]
     assert [(one.reason, one.hint) for one in own.impossible] == [
-        ("no CREATE privilege", "GRANT CREATE ON SCHEMA public")
+        ("no CREATE privilege", f'GRANT CREATE ON SCHEMA "public" TO "{maker}"')
     ]
     assert (plain.planned, own.planned) == ((), ())
     assert (not_dropped.result, not_dropped.detail) == ("failed", "only its owner may: postgres")

@@ -68,7 +68,7 @@ def test_what_it_would_take(users: Connection[TupleRow], database: Database, sta
 
     assert kept(report) == {("users", "no_index"): USERS}
     (detail,) = details(report)
-    assert "CREATE INDEX CONCURRENTLY ON public.bookings (user_id)" in detail
+    assert 'CREATE INDEX CONCURRENTLY ON "public"."bookings" ("user_id")' in detail
     assert "--temp-index" in detail
     assert count(users, "users") == USERS
     assert indexes(users) == []

@@ -18,16 +18,20 @@ TABLE = relation(1)
     ("changed", "reason", "told"),
     [
         (replace(TABLE, kind="f"), "not_checked", "public.t1 is a foreign table"),
-        (replace(TABLE, schema_usage=False), "not_checked", "GRANT USAGE ON SCHEMA public TO me"),
-        (replace(TABLE, missing=["SELECT", "DELETE"]), "not_checked", "GRANT SELECT ON public.t1 TO me"),
-        (replace(TABLE, row_security=True), "not_checked", "ALTER ROLE me BYPASSRLS"),
+        (replace(TABLE, schema_usage=False), "not_checked", 'GRANT USAGE ON SCHEMA "public" TO "me"'),
+        (
+            replace(TABLE, missing=["SELECT", "DELETE"]),
+            "not_checked",
+            'GRANT SELECT ON "public"."t1" TO "me"',
+        ),
+        (replace(TABLE, row_security=True), "not_checked", 'ALTER ROLE "me" BYPASSRLS'),
         (
             replace(TABLE, missing=["UPDATE", "DELETE"]),
             "refused",
-            "no UPDATE and no DELETE privilege on public.t1: GRANT UPDATE, DELETE ON public.t1 TO me",
+            'no UPDATE and no DELETE privilege on public.t1: GRANT UPDATE, DELETE ON "public"."t1" TO "me"',
         ),
         (replace(TABLE, rules=["soft", "b"]), "refused", "a rule of public.t1 does something instead"),
-        (replace(TABLE, publication="pub"), "refused", "ALTER TABLE public.t1 REPLICA IDENTITY FULL"),
+        (replace(TABLE, publication="pub"), "refused", 'ALTER TABLE "public"."t1" REPLICA IDENTITY FULL'),
     ],
 )
 def test_of_tables(changed: Relation, reason: KeptReason, told: str) -> None:
@@ -91,7 +95,7 @@ def test_a_missing_index_is_only_minded_where_it_takes_too_long() -> None:
     assert many.keys.keys() == many.slow.keys() == {102}
     assert many.slow[102] == pytest.approx(60.9)
     assert many.tables[1].reason == "no_index"
-    assert "CREATE INDEX CONCURRENTLY ON public.t3 (parent)" in many.tables[1].detail
+    assert 'CREATE INDEX CONCURRENTLY ON "public"."t3" ("parent")' in many.tables[1].detail
 
 
 def test_rows_that_depend_on_marked_ones_are_expected_too() -> None:
@@ -110,4 +114,4 @@ def test_an_index_on_a_root_cannot_be_made_concurrently() -> None:
         [foreign_key(101, 2, 1)],
     )
 
-    assert index_statement(graph, graph.keys[0]) == 'CREATE INDEX ON public."a""b" (parent)'
+    assert index_statement(graph, graph.keys[0]) == 'CREATE INDEX ON "public"."a""b" ("parent")'

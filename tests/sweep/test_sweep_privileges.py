@@ -103,7 +103,7 @@ def test_a_schema_without_usage(
 
     assert len(marked_users(users)) == 100
     assert count(users, "apart.items") == 404
-    assert any(f"GRANT USAGE ON SCHEMA apart TO {plain}" in detail for detail in details(report))
+    assert any(f'GRANT USAGE ON SCHEMA "apart" TO "{plain}"' in detail for detail in details(report))
 
 
 def test_only_some_columns(
@@ -135,7 +135,7 @@ def test_rows_that_on_delete_set_null_would_change(
 
     assert nothing_happened(users)
     (detail,) = details(report)
-    assert detail.endswith(f"GRANT {privilege} ON public.notes TO {plain}")
+    assert detail.endswith(f'GRANT {privilege} ON "public"."notes" TO "{plain}"')
 
 
 def test_partitions_have_privileges_of_their_own(
@@ -165,7 +165,7 @@ def test_row_level_security(
     report = swept(server.dsn(database.name, plain))
 
     assert nothing_happened(users)
-    assert f"row-level security on public.bookings: ALTER ROLE {plain} BYPASSRLS" in str(details(report))
+    assert f'row-level security on public.bookings: ALTER ROLE "{plain}" BYPASSRLS' in str(details(report))
     assert swept(database.dsn).deleted_rows == 100 * WHOLE  # a superuser isn't bound by it
 
 
@@ -199,7 +199,7 @@ def test_a_publication_of_a_table_without_identity(
     assert nothing_happened(users)
     assert details(report) == {
         "public.items has no replica identity, but news publishes what is deleted:"
-        " ALTER TABLE public.items REPLICA IDENTITY FULL"
+        ' ALTER TABLE "public"."items" REPLICA IDENTITY FULL'
     }
     users.execute("ALTER TABLE items REPLICA IDENTITY FULL")
     assert swept(database.dsn).deleted_rows == 100 * WHOLE
