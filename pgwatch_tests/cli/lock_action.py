@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.action import Action
     from pgwatch_tests.locks.picture import LockPicture
 
-EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4}
+EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4, "in_vain": 4}
 
 F = TypeVar("F", bound=Callable[..., object])
 _PID = click.IntRange(min=1)
@@ -65,7 +65,8 @@ def action_options(function: F) -> F:
 
 
 def run(settings: Settings, asked: Asked) -> int:
-    """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked.
+    """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked,
+    or in vain: those that waited behind it still wait.
 
     Raises RefusedError if it may not be done, isn't confirmed, or there is no such session; else what
     LockWatch.read_twice and locks.act.act raise.

@@ -19,6 +19,7 @@ from pgwatch_tests.locks.action import (
     PreparedRollback,
     SessionAction,
     aftermath,
+    freed_nobody,
     is_idle,
     still_behind,
 )
@@ -274,13 +275,10 @@ async def _with_aftermath(line: BriefConnection, action: Action, outcome: Outcom
     except (psycopg.Error, ConnectionLostError):
         return replace(outcome, message=_joined(outcome.message, _NOT_LOOKED))
     advice = ""
-    if (
-        outcome.result == "done"
-        and isinstance(action, SessionAction)
-        and action.how == "cancel"
-        and still_behind(action, picture)
-    ):
-        advice = "It still holds the lock: end the session."
+    if outcome.result == "done" and freed_nobody(action, picture):
+        outcome = replace(outcome, result="in_vain")
+        if isinstance(action, SessionAction) and action.how == "cancel" and still_behind(action, picture):
+            advice = "It still holds the lock: end the session."
     return replace(outcome, message=_joined(outcome.message, aftermath(action, picture), advice))
 
 

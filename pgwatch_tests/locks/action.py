@@ -12,7 +12,7 @@ from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.server.application_name import OWN_NAME
 
 How = Literal["cancel", "terminate"]
-Result = Literal["done", "refused", "unconfirmed"]
+Result = Literal["done", "refused", "unconfirmed", "in_vain"]
 
 _BLOCKERS_NAMED = 2
 
@@ -67,6 +67,7 @@ class Outcome:
     """What came of an action. `message` is one sentence or two, foreign text as it is.
 
     `refused`: nothing was done. `unconfirmed`: the server was told, and it isn't known to have worked.
+    `in_vain`: it worked, and all that waited behind it still wait.
     """
 
     result: Result
@@ -150,6 +151,11 @@ def aftermath(action: Action, after: LockPicture) -> str:
 def still_behind(action: Action, after: LockPicture) -> bool:
     """Whether one of those that waited behind it does so still."""
     return bool(after.graph.blocked_by(action.party).intersection(action.waiters))
+
+
+def freed_nobody(action: Action, after: LockPicture) -> bool:
+    """Whether all that waited behind it still wait, for it or for others; false if nobody did."""
+    return bool(action.waiters) and all(waiter in after.groups for waiter in action.waiters)
 
 
 def _blockers(action: Action, after: LockPicture, still: list[Party]) -> str:

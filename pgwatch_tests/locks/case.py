@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks import statement
@@ -78,6 +79,17 @@ class Case:
         return self._state == "active"
 
     @property
+    def client_event(self) -> Literal["", "ClientRead", "ClientWrite"]:
+        """What the root's statement waits for its client to do: to send the rest, or to read; or empty.
+
+        Then it isn't at work, and no cancel is heard before the client does (ProcessClientReadInterrupt,
+        ProcessClientWriteInterrupt, src/backend/tcop/postgres.c).
+        """
+        event = self.session.wait_event if self.session and self.is_active else None
+        events: tuple[Literal["ClientRead"], Literal["ClientWrite"]] = ("ClientRead", "ClientWrite")
+        return next((one for one in events if one == event), "")
+
+    @property
     def _state(self) -> str:
         return (self.session.state if self.session else None) or ""
 
@@ -85,8 +97,12 @@ class Case:
         """What the root does at the moment, with how long."""
         if self.session is None or self.session.hidden or not self._state:
             return "in a state that isn't visible to this role"
+        age = durations.in_words(self.session.query_age_s)
+        if self.client_event:
+            awaited = "read its rows" if self.client_event == "ClientWrite" else "send the rest"
+            return f"waiting for its client to {awaited}, in a statement of {age} ago"
         if self.is_active:
-            return f"running a statement for {durations.in_words(self.session.query_age_s)}"
+            return f"running a statement for {age}"
         return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
 
     def whereabouts(self) -> str:
@@ -98,8 +114,8 @@ class Case:
         return (f" as {user}" if user else "") + (f" {where}" if client else "")
 
     def free(self) -> str:
-        """How to get the root out of the way: cancelling does nothing to a session that runs no statement."""
-        if self.is_active:
+        """How to get the root out of the way: a cancel does nothing to a session that isn't at work."""
+        if self.is_active and not self.client_event:
             return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid}))"
         return f"end its session (SELECT pg_terminate_backend({self.root.pid}))"
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.locks import rules
+from dataclasses import replace
+
+from pgwatch_tests.locks import rules, taken
 from pgwatch_tests.locks.case import Case, Diagnosis
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.picture import LockPicture
+
+# Causes that tell of a lock which the root holds, so that one wonders what has taken it.
+_ABOUT_A_LOCK = (
+    *("waits_for_itself", "same_key", "advisory_lock", "foreign_key_share", "idle_in_transaction"),
+    *("waits_for_client", "ddl_queue", "table_lock", "truncate_or_cleanup_vs_test", "same_row", "long_query"),
+)
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -16,5 +24,8 @@ def diagnose(picture: LockPicture, root: Party) -> Diagnosis:
     for rule in rules.RULES:
         found = rule(case)
         if found is not None:
-            return found
-    return rules.unknown(case)
+            break
+    else:
+        found = rules.unknown(case)
+    remark = taken.remark(case) if found.cause in _ABOUT_A_LOCK else ""
+    return replace(found, explanation=f"{found.explanation} {remark}") if remark else found

@@ -12,6 +12,17 @@ from typing import Literal, NamedTuple
 
 from pgwatch_tests.server.application_name import OWN_NAME
 
+SubjectKind = Literal[
+    "relation",
+    "row",
+    "unique_key",
+    "transaction",
+    "advisory",
+    "database",
+    "object",
+    "creation",
+    "other",
+]
 EdgeKind = Literal["hard", "soft", "safe_snapshot", "connected"]
 """`hard`: the blocker holds the lock; `soft`: it is queued ahead; `connected`: it is in the database that the
 waiter needs for itself."""
@@ -108,7 +119,7 @@ class Wait:
 class Subject:
     """What a wait is about, before names are known. `relations` are candidates if there are several."""
 
-    kind: Literal["relation", "row", "unique_key", "transaction", "advisory", "database", "object", "other"]
+    kind: SubjectKind
     database: int | None = None
     relations: tuple[int, ...] = ()
     page: int | None = None

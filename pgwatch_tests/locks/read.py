@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from pgwatch_tests import queries
-from pgwatch_tests.locks import connected, modes, target, usage
+from pgwatch_tests.locks import connected, creation, modes, target, usage
 from pgwatch_tests.locks.model import (
     Capacity,
     EdgeGroup,
@@ -170,7 +170,7 @@ def snapshot(
         server=server,
         sessions=sessions,
         prepared=prepared,
-        groups=tuple(groups),
+        groups=tuple(creation.named(groups, sessions)),
         spent_s=rows[-1]["spent_s"],
         capacity=_capacity(rows, sessions),
         server_started=datetime.fromtimestamp(rows[0]["server_started"], UTC),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from pgwatch_tests import durations
-from pgwatch_tests.locks import statement, table_rules
+from pgwatch_tests.locks import session_rules, statement, table_rules
 from pgwatch_tests.locks.case import Case, Diagnosis
 from pgwatch_tests.locks.model import Edge
 from pgwatch_tests.locks.practices import CLEAN_UP, NO_SHARED_STATE, OWN_DATA, UNIQUE_DATA
@@ -38,13 +38,16 @@ def deadlock(case: Case) -> Diagnosis | None:
             if any(edge.kind == "soft" for edge in edges)
             else "The server ends one of them after deadlock_timeout. "
         )
-        + _in_one_order(edges),
+        + _in_one_order(case, edges),
         NO_SHARED_STATE,
     )
 
 
-def _in_one_order(edges: Iterable[Edge]) -> str:
+def _in_one_order(case: Case, edges: Sequence[Edge]) -> str:
     """What keeps such a deadlock from coming back, by what is waited for."""
+    emptied = [statement.truncated(case.query_of(edge.waiter)) for edge in edges]
+    if all(emptied):
+        return table_rules.one_truncate([edge.lock.object for edge in edges if edge.lock.object])
     types = {edge.lock.type for edge in edges}
     if types <= {"tuple", "transactionid"}:
         return "Make the tests touch rows in one order, or give each test rows of its own."
@@ -132,6 +135,27 @@ def autovacuum(case: Case) -> Diagnosis | None:
     )
 
 
+def same_name(case: Case) -> Diagnosis | None:
+    """Two create what has one name; IF NOT EXISTS looks only for what is committed."""
+    edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "creation"]
+    if not edges:
+        return None
+    target = edges[0].lock.target
+    if statement.created(case.query_of(case.root)) == target:
+        both = f"both create {target}"
+    else:
+        both = f"it creates {target}, and that transaction has created, renamed or dropped one of that name"
+    return Diagnosis(
+        "same_name",
+        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"commit or roll back: {both}{case.besides(edges)}.",
+        "Create it once, before the workers start, or take one pg_advisory_xact_lock around it: IF NOT "
+        "EXISTS doesn't see what isn't committed, and once the other commits this one fails with a unique "
+        f"violation.{_left_open(case)} To go on now, {case.free()}.",
+        NO_SHARED_STATE,
+    )
+
+
 def same_key(case: Case) -> Diagnosis | None:
     """Two insert one key: the second must know whether the first commits."""
     edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "unique_key"]
@@ -141,9 +165,14 @@ def same_key(case: Case) -> Diagnosis | None:
         "same_key",
         f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
         f"commit or roll back: both write the same {edges[0].lock.target}{case.besides(edges)}.",
-        f"Give each test unique data instead of fixed test data. To go on now, {case.free()}.",
+        f"Give each test unique data instead of fixed test data.{_left_open(case)} "
+        f"To go on now, {case.free()}.",
         UNIQUE_DATA,
     )
+
+
+def _left_open(case: Case) -> str:
+    return f" {session_rules.COMMIT}" if case.is_idle else ""
 
 
 def foreign_key_share(case: Case) -> Diagnosis | None:
@@ -160,8 +189,8 @@ def foreign_key_share(case: Case) -> Diagnosis | None:
         f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
         f"{edge.lock.foreign_key_of} refers to it, and {case.who}, {case.state()}, hasn't ended its "
         f"transaction{case.besides(edges)}.",
-        "Give each test parent rows of its own, or don't delete or change the keys of shared ones. "
-        f"To go on now, {case.free()}.",
+        "Give each test parent rows of its own, or don't delete or change the keys of shared ones."
+        f"{_left_open(case)} To go on now, {case.free()}.",
         OWN_DATA,
     )
 
@@ -175,36 +204,29 @@ def advisory_lock(case: Case) -> Diagnosis | None:
         "advisory_lock",
         f"{case.who} holds {edges[0].lock.target} ({case.state()}); "
         f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
-        f"{_better_advisory_lock(case)} To go on now, {case.free()}.",
+        _better_advisory_lock(case),
         NO_SHARED_STATE,
     )
 
 
 def _better_advisory_lock(case: Case) -> str:
-    """Not to be told to whoever holds it for a transaction already: the lock table doesn't say which."""
+    """By whose the lock is: the session's, or the transaction's. The lock table doesn't say which."""
     query = case.query_of(case.root)
-    is_sessions = case.is_outside_transaction or any(
+    end = f"end its session (SELECT pg_terminate_backend({case.root.pid}))"
+    if case.is_outside_transaction or any(
         statement.has_words(query, function) for function in ("pg_advisory_lock", "pg_try_advisory_lock")
-    )
-    if is_sessions:
-        return "Use pg_advisory_xact_lock, with a key unique to each test."
-    return "Use a key unique to each test, and end the transaction soon."
-
-
-def idle_in_transaction(case: Case) -> Diagnosis | None:
-    """A test, or its fixture, left a transaction open."""
-    if not case.is_idle or not case.direct:
-        return None
-    table = case.direct[0].lock.foreign_key_of
-    foreign_key = f", which a foreign key of {table} refers to" if table else ""
-    return Diagnosis(
-        "idle_in_transaction",
-        f"{case.who} left a transaction open ({case.state()}); {case.waiting(case.direct)} "
-        f"{case.since(case.direct)} for {case.direct[0].lock.target}{foreign_key}"
-        f"{case.besides(case.direct)}.",
-        f"Commit or roll back in the fixture's clean-up. {table_rules.about_table_change(case)}To go on now, "
-        f"{case.free()}: cancelling does nothing to an idle session.",
-        CLEAN_UP,
+    ):
+        return (
+            "Use pg_advisory_xact_lock, with a key unique to each test, or call pg_advisory_unlock in the "
+            f"fixture's clean-up. To go on now, {end}: the lock is the session's, and stays when a statement "
+            "is cancelled or a transaction ends."
+        )
+    better = f"Use a key unique to each test, and end the transaction soon.{_left_open(case)}"
+    if statement.has_words(query, "pg_advisory_xact_lock"):
+        return f"{better} To go on now, {case.free()}."
+    return (
+        f"{better} To go on now, {end}: a lock of pg_advisory_lock stays when a statement is cancelled or a "
+        "transaction ends."
     )
 
 
@@ -249,13 +271,16 @@ RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     connected_to_database,
     prepared_transaction,
     autovacuum,
+    session_rules.waits_for_itself,
+    same_name,
     same_key,
+    advisory_lock,
+    foreign_key_share,
+    session_rules.idle_in_transaction,
+    session_rules.waits_for_client,
     table_rules.index_build_waits_for_transaction,
     table_rules.queue_behind_table_lock,
-    advisory_lock,
     table_rules.cleanup_vs_test,
-    foreign_key_share,
-    idle_in_transaction,
     same_row,
     long_query,
 )

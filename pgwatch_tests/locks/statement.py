@@ -32,6 +32,13 @@ _KINDS_OF_OBJECT = {
     *("SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE", "VIEW", "CONCURRENTLY", "UNIQUE"),
 }
 _LONGEST_KIND = 4
+_BEFORE_KINDS = {"or", "replace", "unlogged", "unique", "trusted", "procedural"}
+_CREATED = {
+    *("aggregate", "collation", "database", "domain", "extension", "function", "index", "language"),
+    *("procedure", "publication", "role", "schema", "sequence", "server", "subscription", "table"),
+    *("tablespace", "type", "user", "group", "view"),
+}
+_SIMPLE = re.compile(r"[a-z_][a-z0-9_$]*")
 # They say nothing of the statement that matters, which is sent along with them.
 _PREPARATIONS = {"begin", "start", "set", "reset", "show", "savepoint", "release"}
 _BEFORE_NAMES = {"table", "if", "exists", "only", "concurrently", "schema"}
@@ -104,6 +111,54 @@ def names(query: str, table: str) -> bool:
             elif _same(name, wanted):
                 return True
     return False
+
+
+def mentions(query: str, table: str) -> bool:
+    """Whether the name of a table, written as it is shown, is among its words, with or without a schema."""
+    words = list(_tokens(table))
+    return bool(words) and _bare(words[-1]) in map(_bare, _tokens(query))
+
+
+def created(query: str) -> str | None:
+    """What it creates: `extension hstore`, `table audit.log`; None if it isn't one CREATE of a named object.
+
+    CREATE TABLE … AS and the like read tables as well, so that what they wait for may be one of these.
+    """
+    statements = [one for one in _statements(query) if one[0] not in _PREPARATIONS]
+    if len(statements) != 1 or statements[0][0] != "create":
+        return None
+    tokens = statements[0]
+    at = 1
+    while tokens[at : at + 1] and tokens[at] in _BEFORE_KINDS:
+        at += 1
+    kind = tokens[at] if at < len(tokens) else ""
+    if kind not in _CREATED or tokens[1:2] in (("temp",), ("temporary",)):
+        return None
+    at += 1
+    while tokens[at : at + 1] and tokens[at] in ("concurrently", "if", "not", "exists"):
+        at += 1
+    name, end = _name(tokens, at)
+    if not name or (kind == "index" and name == ("on",)) or (kind == "table" and "as" in tokens[end:]):
+        return None
+    shown = name[1:] if len(name) > 1 and name[0] == "public" else name
+    # CREATE USER and CREATE GROUP are CREATE ROLE.
+    kind = "role" if kind in ("user", "group") else kind
+    return f"{kind} {'.'.join(map(_as_written, shown))}"
+
+
+def truncated(query: str) -> tuple[str, ...]:
+    """The tables that TRUNCATE names, as they are written; empty if it is anything else."""
+    found: list[str] = []
+    for statement in _statements(query):
+        if statement[0] != "truncate":
+            continue
+        start = 2 if statement[1:2] == ("table",) else 1
+        found += [".".join(map(_as_written, name)) for name in _names(statement, start)]
+    return tuple(found)
+
+
+def _as_written(part: str) -> str:
+    return part if _SIMPLE.fullmatch(part) else '"{}"'.format(part.replace('"', '""'))
 
 
 def _same(name: Name, table: Name) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pgwatch_tests import durations
 from pgwatch_tests.locks import modes, statement
 from pgwatch_tests.locks.case import Case, Diagnosis
 from pgwatch_tests.locks.model import Edge, Party
 from pgwatch_tests.locks.practices import NO_SHARED_STATE, OWN_DATA
+from pgwatch_tests.locks.statement import truncated
 
 _ALONE = "AccessExclusiveLock"
 # Modes that only statements about the table as a whole ask for.
@@ -73,7 +76,7 @@ def cleanup_vs_test(case: Case) -> Diagnosis | None:
                 "truncate_or_cleanup_vs_test",
                 f"{case.who} has {edge.lock.target} alone since its {kind} ({case.state()}); "
                 f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
-                f"{_instead_of(kind)} To go on now, {case.free()}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
                 OWN_DATA,
             )
         kind = case.statement_of(edge.waiter)
@@ -82,10 +85,26 @@ def cleanup_vs_test(case: Case) -> Diagnosis | None:
                 "truncate_or_cleanup_vs_test",
                 f"{kind} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
                 f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}{case.besides([edge])}.",
-                f"{_instead_of(kind)} To go on now, {case.free()}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
                 OWN_DATA,
             )
     return None
+
+
+def _one_truncate(case: Case, edge: Edge) -> str:
+    """What to do about two clean-ups that truncate table after table; empty if that isn't what they do."""
+    found = [truncated(case.query_of(party)) for party in (edge.waiter, case.root)]
+    return one_truncate([name for names in found for name in names]) if all(found) else ""
+
+
+def one_truncate(tables: Iterable[str]) -> str:
+    """How to empty several tables without deadlocks among those who do; TRUNCATE locks them as listed."""
+    names = list(dict.fromkeys(tables))
+    listed = ", ".join(names) if len(names) > 1 else "a, b, c"
+    return (
+        f"Empty all tables in one statement that lists them in one order: TRUNCATE {listed}; best by one "
+        "process, while no tests run."
+    )
 
 
 def _has_taken(case: Case, party: Party, edge: Edge) -> bool:
@@ -99,20 +118,7 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
     edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
     if not edges:
         return None
-    query = case.query_of(edges[0].waiter)
-    kind = case.statement_of(edges[0].waiter) or "A statement with CONCURRENTLY"
-    if kind.startswith("DROP"):
-        # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
-        which, advice = "like all that have used the table", "Drop indexes before the tests run."
-    elif statement.has_words(query, "detach"):
-        kind = f"{kind} … DETACH PARTITION CONCURRENTLY"
-        which, advice = "like all that have used the table", "Detach partitions before the tests run."
-    elif "INDEX" in kind:
-        # DefineIndex, src/backend/commands/indexcmds.c: for writers, then for snapshots.
-        which = "like all that write to the table or have an older snapshot, whatever that is of"
-        advice = "Build indexes before the tests run."
-    else:
-        which, advice = "like all that may use what it changes", "Change tables before the tests run."
+    kind, which, advice = _concurrently(case, edges[0])
     return Diagnosis(
         "index_build_waits_for_transaction",
         f"{kind} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
@@ -122,11 +128,34 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
     )
 
 
+def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
+    """What a statement with CONCURRENTLY is called, whom it waits for, and when it is better run."""
+    query = case.query_of(edge.waiter)
+    kind = case.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
+    of_table = "like all that have used the table"
+    if kind.startswith("DROP"):
+        # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
+        return kind, of_table, "Drop indexes before the tests run."
+    if statement.has_words(query, "detach"):
+        kind = f"{kind} … DETACH PARTITION CONCURRENTLY"
+        return kind, of_table, "Detach partitions before the tests run."
+    if "INDEX" in kind:
+        # DefineIndex, src/backend/commands/indexcmds.c: for writers, then for snapshots.
+        which = "like all that write to the table or have an older snapshot, whatever that is of"
+        return kind, which, "Build indexes before the tests run."
+    return kind, "like all that may use what it changes", "Change tables before the tests run."
+
+
 def about_table_change(case: Case) -> str:
     """What to do about a change of a table on either side; empty if there is none, or it isn't known."""
     for edge in case.direct:
+        if edge.lock.type == "virtualxid":
+            return f"{_concurrently(case, edge)[2]} "
         if edge.lock.type != "relation" or _ALONE not in (edge.lock.mode, edge.lock.held_mode):
             continue
+        both = _one_truncate(case, edge)
+        if both:
+            return f"{both} "
         for party in (edge.waiter, case.root):
             kind = case.statement_of(party)
             if party == case.root and _is_clean_up(kind) and not _has_taken(case, party, edge):
@@ -134,3 +163,41 @@ def about_table_change(case: Case) -> str:
             if kind.startswith((_LOCK, *_CLEAN_UPS, *_CHANGES_OF_TABLES)):
                 return f"{_instead_of(kind)} "
     return ""
+
+
+def _of_table(edge: Edge) -> bool:
+    return edge.lock.type == "relation" and edge.lock.mode in _OF_TABLES
+
+
+def longest_wait(case: Case) -> str:
+    """`DROP TABLE by test_b (gw1, pid 12) waits 1.5 s for table t`: what has waited longest for the root."""
+    edge = case.direct[0]
+    waiting = f"{case.waiting(case.direct)} {case.since(case.direct)} for"
+    if edge.lock.type == "virtualxid":
+        kind, which, _ = _concurrently(case, edge)
+        return f"{kind} by {waiting} it to end, {which}"
+    kind = case.statement_of(edge.waiter) if _of_table(edge) else ""
+    return f"{f'{kind} by ' if kind else ''}{waiting} {edge.lock.target}"
+
+
+def _most_queued(case: Case) -> tuple[int, Edge | None]:
+    waits = [(case.queue(edge), edge) for edge in case.direct if _of_table(edge)]
+    return max(waits, key=lambda one: one[0], default=(0, None))
+
+
+def queue_in_words(case: Case) -> str:
+    """`, and 2 more queue behind that`; or empty."""
+    queued, _ = _most_queued(case)
+    return f", and {queued} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
+
+
+def cancelling_is_in_vain(case: Case) -> str:
+    """What comes of cancelling the waiter that others queue behind; empty where nobody does."""
+    queued, edge = _most_queued(case)
+    if edge is None or not queued:
+        return ""
+    kind = case.statement_of(edge.waiter) or "statement"
+    return (
+        f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees those that queue "
+        "behind it, and the next one hangs on the same session again"
+    )

@@ -19,6 +19,7 @@ _SEVERITIES: dict[Result, Literal["information", "warning", "error"]] = {
     "done": "information",
     "refused": "error",
     "unconfirmed": "warning",
+    "in_vain": "warning",
 }
 _READING_S = 15.0
 

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from tests.cli.running import environment
-from tests.sessions import Connect, Database, MakeRole, RunningStatement
+from tests.sessions import Connect, Database, MakeRole, RunningStatement, blocked
 from tests.waiting import wait_until
 
 
@@ -160,6 +160,20 @@ def test_not_seen_to_have_worked_is_4(database: Database, connect: Connect, tmp_
         os.kill(int(pid(target)), signal.SIGCONT)
     assert done.returncode == 4, done.stderr
     assert "is still there after 2 s" in done.stdout
+
+
+def test_a_cancel_after_which_the_waiter_still_waits_is_4(
+    database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    holder, waiter = connect(autocommit=True), connect()
+    holder.execute("SELECT pg_advisory_lock(1)")
+    running = RunningStatement(holder, "SELECT pg_sleep(600)", ())
+    blocked(waiter, "SELECT pg_advisory_lock(1)")
+    done = run("--cancel", str(running.pid), "--yes", cwd=tmp_path, PGWATCH_DSN=database.dsn)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert "It still holds the lock: end the session." in done.stdout
+    ended = run("--terminate", str(running.pid), "--yes", cwd=tmp_path, PGWATCH_DSN=database.dsn)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_on_a_terminal_it_shows_whom_and_asks(database: Database, connect: Connect, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_cancel_that_leaves_the_lock_says_so(database: Database, connect: Conn
     running(connect, holder)
     blocked(waiter, "SELECT pg_advisory_lock(1)")
     outcome = do(database.dsn, seen(database.dsn, holder, "cancel"))
-    assert outcome.result == "done"
+    assert outcome.result == "in_vain"
     assert outcome.message.endswith(
         "The session that waited behind it still waits, behind it. It still holds the lock: end the session."
     )

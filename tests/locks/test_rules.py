@@ -112,14 +112,29 @@ def test_an_exclusive_request_that_nobody_queues_behind_is_no_queue() -> None:
 
 
 def test_a_clean_up_alone_with_a_test() -> None:
-    waits = found(alone(2, 1), sessions=(idle(1), session(2, query="TRUNCATE t")))
+    waits = found(alone(2, 1), sessions=(session(2, query="TRUNCATE t"),))
     assert waits.cause == "truncate_or_cleanup_vs_test"
     assert "TRUNCATE by test_2 (gw2, pid 2) needs table t alone" in waits.explanation
     held = edge(2, 1, target="table t", mode="AccessShareLock", tag=RELATION)
     held = replace(held, lock=replace(held.lock, held_mode="AccessExclusiveLock", object="t"))
-    holds = found(held, sessions=(session(1, state="idle in transaction", query="TRUNCATE t"),))
+    holds = found(held, sessions=(session(1, query="TRUNCATE t"),))
     assert holds.cause == "truncate_or_cleanup_vs_test"
     assert "test_1 (gw1, pid 1) has table t alone since its TRUNCATE" in holds.explanation
+
+
+@pytest.mark.parametrize("statement", ["TRUNCATE t", "DROP TABLE t", "ALTER TABLE t ADD n int", "LOCK t"])
+def test_a_transaction_left_open_is_the_story_whatever_waits_for_it(statement: str) -> None:
+    told = found(alone(2, 1), queued(3, 2), sessions=(idle(1), session(2, query=statement)))
+    assert told.cause == "idle_in_transaction"
+    kind = " ".join(statement.split()[: 2 if "TABLE" in statement else 1])
+    assert f"; {kind} by test_2 (gw2, pid 2) waits 1.0 s for table t, and 1 more queues" in told.explanation
+    assert told.advice.startswith("Commit, roll back or close it in the fixture's clean-up. ")
+    assert "To go on now, end its session (SELECT pg_terminate_backend(1))" in told.advice
+    # What frees somebody for the moment comes last, and as what it is.
+    assert told.advice.endswith(
+        f"Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees those that queue behind it, and the next "
+        "one hangs on the same session again."
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,13 +246,22 @@ def test_an_advisory_lock() -> None:
 
 def test_an_index_that_is_built_concurrently() -> None:
     waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
-    told = found(waits, sessions=(idle(1), session(2, query="create index concurrently i ON t (n)")))
+    build = session(2, query="create index concurrently i ON t (n)")
+    told = found(waits, sessions=(build,))
     assert told.cause == "index_build_waits_for_transaction"
     assert told.explanation == (
-        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 (gw1, pid 1), idle in "
-        "transaction for 2.0 s, to end its transaction, like all that write to the table or have an older "
+        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 (gw1, pid 1), running a "
+        "statement for 2.5 s, to end its transaction, like all that write to the table or have an older "
         "snapshot, whatever that is of."
     )
+    told = found(waits, sessions=(idle(1), build))
+    assert told.cause == "idle_in_transaction"
+    assert told.explanation == (
+        "test_1 (gw1, pid 1) left a transaction open (idle in transaction for 2.0 s); CREATE INDEX "
+        "CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for it to end, like all that write to the table or "
+        "have an older snapshot, whatever that is of."
+    )
+    assert "Build indexes before the tests run." in told.advice
 
 
 @pytest.mark.parametrize(
@@ -301,7 +325,7 @@ def test_what_waits_concurrently_for_all_is_called_by_its_kind() -> None:
 
 def test_who_drops_an_index_concurrently_waits_for_users_of_the_table_only() -> None:
     waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
-    told = found(waits, sessions=(idle(1), session(2, query="DROP INDEX CONCURRENTLY i")))
+    told = found(waits, sessions=(session(2, query="DROP INDEX CONCURRENTLY i"),))
     assert told.explanation.endswith("to end its transaction, like all that have used the table.")
     assert told.advice.startswith("Drop indexes before the tests run.")
 

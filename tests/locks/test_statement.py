@@ -162,3 +162,42 @@ def test_any_text_can_be_read(query: str) -> None:
     statement.effects(query)
     statement.names(query, query)
     statement.has_words(query, "a")
+
+
+@pytest.mark.parametrize(
+    ("query", "what"),
+    [
+        ("CREATE EXTENSION IF NOT EXISTS hstore", "extension hstore"),
+        ('create extension "uuid-ossp"', 'extension "uuid-ossp"'),
+        ("CREATE USER app LOGIN", "role app"),
+        ("/* job */ CREATE UNLOGGED TABLE IF NOT EXISTS public.runs (id int)", "table runs"),
+        ("CREATE TABLE audit.log (id int)", "table audit.log"),
+        ("BEGIN; CREATE SCHEMA IF NOT EXISTS audit", "schema audit"),
+        ("CREATE OR REPLACE FUNCTION f(int) RETURNS int AS $$ SELECT 1; $$ LANGUAGE sql", "function f"),
+        ("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t (n)", "index i"),
+        ("CREATE INDEX ON t (n)", None),
+        ("CREATE TEMP TABLE t (id int)", None),
+        ("CREATE TABLE t AS SELECT * FROM other FOR UPDATE", None),
+        ("CREATE TABLE a (); CREATE TABLE b ()", None),
+        ("CREATE", None),
+        ("CREATE TABLE IF NOT", None),
+        ("INSERT INTO t VALUES ('CREATE TABLE t ()')", None),
+        ("", None),
+    ],
+)
+def test_what_is_created(query: str, what: str | None) -> None:
+    assert statement.created(query) == what
+
+
+@pytest.mark.parametrize(
+    ("query", "tables"),
+    [
+        ("TRUNCATE a", ("a",)),
+        ("truncate table only public.a, audit.b RESTART IDENTITY CASCADE", ("public.a", "audit.b")),
+        ('TRUNCATE a; TRUNCATE "My B"', ("a", '"My B"')),
+        ("DELETE FROM a", ()),
+        ("", ()),
+    ],
+)
+def test_what_is_truncated(query: str, tables: tuple[str, ...]) -> None:
+    assert statement.truncated(query) == tables

@@ -131,7 +131,7 @@ def test_annotations_are_escaped_as_the_toolkit_does() -> None:
     assert line.startswith(
         "::error title=50%25%2C a%3A%3Ab (pid 1) blocks 1%2C longest wait 5.0 s::50%25, a::b"
     )
-    assert "%0A→ Commit or roll back" in line
+    assert "%0A→ Commit, roll back or close it" in line
     assert lock_github.document(waiting("x", 0.5), 1.0).startswith("::warning title=")
     assert lock_github.document(snapshot(), 1.0) == "Nothing is blocked.\n"
 

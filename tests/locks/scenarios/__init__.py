@@ -19,6 +19,7 @@ from tests.locks.scenarios import (
     prepared,
     quiet,
     rows,
+    sessions,
     tables,
     transactions,
 )
@@ -36,6 +37,7 @@ _FAMILIES: tuple[ModuleType, ...] = (
     databases,
     deadlocks,
     background,
+    sessions,
     quiet,
 )
 

@@ -54,9 +54,11 @@ class Cast:
         """Says that `party`, which isn't a connection of ours, plays that part."""
         self._parts[party] = part
 
-    def session(self, part: str, database: str | None = None, autocommit: bool = False) -> Session:
-        """A connection. Its application_name is that of a test called after the part."""
-        application_name = f"pytest:gw{len(self._parts)} t.py::test_{part}"
+    def session(
+        self, part: str, database: str | None = None, autocommit: bool = False, test: str = ""
+    ) -> Session:
+        """A connection. Its application_name is that of `test`, or of one called after the part."""
+        application_name = f"pytest:gw{'0' if test else len(self._parts)} t.py::{test or f'test_{part}'}"
         session = self._connect(application_name, database, autocommit=autocommit)
         self.name(part, Party(session.info.backend_pid))
         return session

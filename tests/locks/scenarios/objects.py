@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.truth import Truth, hard, scenario
+from tests.sessions import unique_name
 
 
 def _behind(cast: Cast, holds: str, wants: str, words: str) -> Truth:
@@ -64,15 +67,46 @@ def function_replaced_twice(cast: Cast) -> Truth:
     return Truth((hard("waiter", "holder", f"row of pg_proc ({key})"),), roots={"holder": 1})
 
 
+def _created_twice(cast: Cast, creation: str, words: str) -> Truth:
+    found = _behind(cast, creation, creation, words)
+    return replace(found, causes={"holder": "same_name"})
+
+
 @scenario()
 def table_of_one_name_created_twice(cast: Cast) -> Truth:
-    # Meets a key of pg_type, since a table has a row type; the server doesn't tell which catalog's.
-    return _behind(cast, "CREATE TABLE twins ()", "CREATE TABLE twins ()", "")
+    # Meets a key of pg_type, since a table has a row type.
+    return _created_twice(cast, "CREATE TABLE IF NOT EXISTS twins (id int PRIMARY KEY)", "table twins")
 
 
 @scenario()
 def schema_of_one_name_created_twice(cast: Cast) -> Truth:
-    return _behind(cast, "CREATE SCHEMA twins", "CREATE SCHEMA twins", "")
+    return _created_twice(cast, "CREATE SCHEMA twins", "schema twins")
+
+
+@scenario()
+def role_of_one_name_created_twice(cast: Cast) -> Truth:
+    name = unique_name("test_role")
+    return _created_twice(cast, f"CREATE USER {name}", f"role {name}")
+
+
+@scenario()
+def extension_created_twice(cast: Cast) -> Truth:
+    # The one that is there on every server: another one may not be installed.
+    cast.run("DROP EXTENSION plpgsql")
+    return _created_twice(cast, "CREATE EXTENSION IF NOT EXISTS plpgsql", "extension plpgsql")
+
+
+@scenario()
+def function_created_twice(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA audit")
+    return _created_twice(cast, f"/* once */ CREATE OR REPLACE {FUNCTION}", "function audit.double")
+
+
+@scenario()
+def table_created_where_something_was_renamed(cast: Cast) -> Truth:
+    renames = "CREATE VIEW one AS SELECT 1; ALTER VIEW one RENAME TO twins"
+    found = _behind(cast, renames, "CREATE TABLE twins ()", "table twins")
+    return replace(found, causes={"holder": "same_name"})
 
 
 @scenario()

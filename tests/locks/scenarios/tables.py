@@ -7,8 +7,11 @@ from dataclasses import replace
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import ADD, accounts, add, row
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
+from tests.sessions import RunningStatement
 
 TABLE = "table accounts"
+LEFT = "idle_in_transaction"
+SLEEPS = "SELECT pg_sleep(60), * FROM accounts LIMIT 1"
 
 
 @scenario()
@@ -35,10 +38,14 @@ def several_holders_before_one_waiter(cast: Cast) -> Truth:
     return Truth(tuple(hard("alter", one, TABLE) for one in holders), roots=dict.fromkeys(holders, 1))
 
 
-def _queue(cast: Cast, statement: str, cause: str) -> Truth:
+def _queue(cast: Cast, statement: str, reads: str = "SELECT * FROM accounts", cause: str = LEFT) -> Truth:
     accounts(cast)
     reader, exclusive, *selects = cast.sessions("reader", "exclusive", "first select", "second select")
-    reader.execute("SELECT * FROM accounts")
+    if reads.endswith("accounts"):
+        reader.execute(reads.encode())
+    else:
+        RunningStatement(reader, reads, ())
+        cast.until_event(reader, "PgSleep")
     cast.waits(exclusive, statement)
     for select in selects:
         cast.waits(select, "SELECT count(*) FROM accounts")
@@ -55,17 +62,32 @@ def _queue(cast: Cast, statement: str, cause: str) -> Truth:
 
 @scenario()
 def queue_behind_alter(cast: Cast) -> Truth:
-    return _queue(cast, "ALTER TABLE accounts ADD COLUMN note text", "ddl_queue")
+    return _queue(cast, "ALTER TABLE accounts ADD COLUMN note text")
 
 
 @scenario()
 def queue_behind_truncate(cast: Cast) -> Truth:
-    return _queue(cast, "TRUNCATE accounts", "truncate_or_cleanup_vs_test")
+    return _queue(cast, "TRUNCATE accounts")
 
 
 @scenario()
 def queue_behind_drop(cast: Cast) -> Truth:
-    return _queue(cast, "DROP TABLE accounts", "truncate_or_cleanup_vs_test")
+    return _queue(cast, "DROP TABLE accounts")
+
+
+@scenario()
+def queue_behind_alter_and_a_query(cast: Cast) -> Truth:
+    return _queue(cast, "ALTER TABLE accounts ADD COLUMN note text", SLEEPS, "ddl_queue")
+
+
+@scenario()
+def queue_behind_truncate_and_a_query(cast: Cast) -> Truth:
+    return _queue(cast, "TRUNCATE accounts", SLEEPS, "truncate_or_cleanup_vs_test")
+
+
+@scenario()
+def queue_behind_drop_and_a_query(cast: Cast) -> Truth:
+    return _queue(cast, "DROP TABLE accounts", SLEEPS, "truncate_or_cleanup_vs_test")
 
 
 @scenario()
@@ -231,7 +253,7 @@ def table_changed_before_another_was_truncated(cast: Cast) -> Truth:
 
 @scenario()
 def queue_behind_lock_table(cast: Cast) -> Truth:
-    found = _queue(cast, "LOCK TABLE accounts", "table_lock")
+    found = _queue(cast, "LOCK TABLE accounts", SLEEPS, "table_lock")
     return replace(
         found, said={"reader": ("; 2 more queue behind it.",)}, unsaid={"reader": ("Change tables",)}
     )

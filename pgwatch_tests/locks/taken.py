@@ -1,0 +1,49 @@
+"""Whether the statement that is shown of a blocker can be what took the lock. Pure.
+
+The server tells the last statement of a session only, and a lock stays until its transaction ends.
+"""
+
+from __future__ import annotations
+
+from pgwatch_tests.locks import statement
+from pgwatch_tests.locks.case import Case
+from pgwatch_tests.locks.model import Edge, WaitedLock
+
+_OF_ROWS = ("tuple", "transactionid")
+# What SELECT, INSERT, UPDATE, DELETE, MERGE and COPY lock a table in (manual, Explicit Locking).
+_WEAK = ("AccessShareLock", "RowShareLock", "RowExclusiveLock")
+_UNKNOWN = "What took that lock isn't known: the statement shown"
+
+
+def remark(case: Case) -> str:
+    """A sentence that says so if it can't have been the one shown, or may not; else empty."""
+    edge = next((one for one in case.direct if one.kind == "hard"), None)
+    query = case.query_of(case.root)
+    if edge is None or not query.strip() or case.session is None or case.session.hidden:
+        return ""
+    why = _why_not(query, edge)
+    return f"{_UNKNOWN} {why}." if why else ""
+
+
+def _why_not(query: str, edge: Edge) -> str:
+    lock = edge.lock
+    if lock.type == "advisory":
+        return "" if "advisory" in query.lower() else "takes none"
+    effects = statement.effects(query)
+    if lock.type == "relation" and lock.held_mode is not None:
+        if effects is not None and lock.held_mode not in _WEAK:
+            return "takes none as strong by itself"
+        return "" if _names(query, lock) else "doesn't name it"
+    is_row = edge.subject is not None and edge.subject.kind in ("row", "unique_key")
+    if lock.type in _OF_ROWS and is_row and effects is not None:
+        if not effects.writes and not effects.locks_rows:
+            return "changes and locks no rows by itself"
+        return "" if _names(query, lock) else "doesn't name that table"
+    return ""
+
+
+def _names(query: str, lock: WaitedLock) -> bool:
+    """Whether it names one of the tables; true where these have no names yet."""
+    tables = [name for name in lock.object.split(" or ") if name]
+    known = [name for name in tables if not name.startswith(("relation ", "end of "))]
+    return len(known) < len(tables) or not known or any(statement.mentions(query, name) for name in known)
