@@ -172,7 +172,9 @@ def same_key(case: Case) -> Diagnosis | None:
 
 
 def _left_open(case: Case) -> str:
-    return f" {session_rules.COMMIT}" if case.is_idle else ""
+    if not case.is_idle:
+        return ""
+    return " End the first one's transaction (commit, roll back or close it) in the fixture's clean-up."
 
 
 def foreign_key_share(case: Case) -> Diagnosis | None:

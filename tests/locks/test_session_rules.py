@@ -124,7 +124,7 @@ def test_two_that_create_the_same() -> None:
         "commit or roll back: both create extension hstore."
     )
     assert told.advice.startswith("Create it once, before the workers start")
-    assert COMMIT in told.advice
+    assert "End the first one's transaction (commit, roll back or close it) in the fixture" in told.advice
 
 
 def test_what_the_other_has_done_with_the_name_is_not_claimed() -> None:
