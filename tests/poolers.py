@@ -47,7 +47,7 @@ class Pooler:
 @contextmanager
 def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **settings: str) -> Iterator[Pooler]:
     """Runs a pgbouncer for all databases of `server`. Skips the test where there is none."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip(_HOW_TO_INSTALL)
     directory = free_directory("pgwatch-pooler-")

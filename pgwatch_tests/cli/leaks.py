@@ -154,7 +154,8 @@ def _by_name(
 ) -> tuple[LeftoverKind, ...]:
     """The leftovers that were asked for by their names, not by `all` or by default."""
     named = () if kinds in (ALL_KINDS, DEFAULT_KINDS) else kinds
-    return (*named, *(kind for kind in fail_on or () if kind != "rows"))
+    failing = fail_on if fail_on and not {*ALL_KINDS} <= {*fail_on} else ()
+    return (*named, *(kind for kind in failing if kind != "rows"))
 
 
 def _since(baseline: Path, any_rows: bool, settle_s: float) -> Since:
