@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pgwatch_tests.acceptance import ANY_TEST, Acceptance, Finding, stable
-from pgwatch_tests.leaks.by_test import CERTAIN
+from pgwatch_tests.leaks.by_test import is_certain
 from pgwatch_tests.leaks.model import Accepted, AcceptedUse, Attribution, LeakReport, Leftover, TableLeak
 
 ROWS = "rows"
@@ -80,7 +80,7 @@ def _is_known(leftover: Leftover, acceptance: Acceptance, known: list[Accepted])
 
 
 def _of_rows(leak: TableLeak, attribution: Attribution | None) -> Finding:
-    test = ANY_TEST if attribution is None else attribution.test if attribution.confidence in CERTAIN else ""
+    test = ANY_TEST if attribution is None else attribution.test if is_certain(attribution) else ""
     return Finding("leaks", ROWS, f"{stable(leak.schema)}.{leak.table}", test)
 
 

@@ -26,6 +26,11 @@ class TestLeak:
     detail: str = ""
 
 
+def is_certain(one: TestLeak | Attribution) -> bool:
+    """Whether it is known which test left the rows."""
+    return one.confidence in CERTAIN and bool(one.test)
+
+
 def by_test(tables: Iterable[TableLeak]) -> tuple[TestLeak, ...]:
     """Most rows first, then what is only suspected, then what nobody is known for.
 

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
-from pgwatch_tests.leaks.by_test import CERTAIN, by_test
+from pgwatch_tests.leaks.by_test import by_test, is_certain
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, TableLeak
@@ -30,10 +30,10 @@ class _Case:
 
 
 def document(report: LeakReport, gate: Gate) -> str:
-    """A test case a table that leaks (failed if a gate fails on it) or wasn't checked (skipped), one for all
-    others, one a kind of leftover, and one a test that is known to have left rows.
+    """A test case a test that is known to have left rows (failed if a gate fails on them), one a table with
+    rows that nobody is known for, or that wasn't checked (skipped), one for all others, one a kind of leftover.
 
-    `time` is how long the check took, in seconds.
+    Each row is in one case, so that failures add up. `time` is how long the check took, in seconds.
     """
     return junit_xml.document([_suite(report, gate, gate.fails_on_rows(report.total))])
 
@@ -84,8 +84,12 @@ def _fill(suite: Element, cases: list[_Case]) -> None:
 
 def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
     for leak in report.tables:
-        message = leak_words.many(leak.rows, "leaked row")
-        outcome: Literal["failure", "passed"] = "failure" if fails else "passed"
+        by_tests = sum(one.rows for one in leak.attribution if is_certain(one))
+        rest = leak.rows - by_tests
+        outcome: Literal["failure", "passed"] = "failure" if fails and rest else "passed"
+        message = leak_words.many(rest, "leaked row")
+        if by_tests:
+            message += f"; {leak_words.many(by_tests, 'row')} more in the cases of tests"
         name = f"no test rows in {leak.schema}.{leak.table}"
         yield _Case(name, outcome, message, (message, *_details(leak)), "rows")
     for skipped in report.skipped:
@@ -115,7 +119,7 @@ def _details(leak: TableLeak) -> Iterator[str]:
 
 def _tests(report: LeakReport, fails: bool) -> Iterator[_Case]:
     for one in by_test(report.tables):
-        if one.confidence in CERTAIN and one.test:
+        if is_certain(one):
             message = f"{leak_words.many(one.rows, 'leaked row')} (known by {one.confidence})"
             lines = tuple(f"{name}: {rows}" for name, rows in one.tables)
             name = f"{one.test} leaves no rows"

@@ -5,6 +5,7 @@ What counts is the server that answers, not a variable that says which one is me
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -46,10 +47,17 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Seque
     named = any(fnmatchcase(name, pattern) for pattern in patterns)
     if any_database or named or looks_like_tests(name, facts.comment):
         return None
+    quoted = '"' + name.replace('"', '""') + '"'
     return (
-        f"nothing is changed in {name!r}: it doesn't look like a test database ({', '.join(PATTERNS)}), "
-        f"and its comment isn't {OPT_IN!r}"
+        f"nothing is changed in {name!r}: it isn't known as a test database. If it is one, run "
+        f"COMMENT ON DATABASE {quoted} IS '{OPT_IN}'; or set test_databases = [{toml_string(name)}] in "
+        f"[tool.pgwatch-tests]; or give it a name such as {', '.join(PATTERNS[:4])}"
     )
+
+
+def toml_string(text: str) -> str:
+    """A text as a basic string of TOML, which is JSON's but for the control character DEL."""
+    return json.dumps(text).replace("\x7f", "\\u007f")
 
 
 def looks_like_tests(name: str, comment: str | None = None) -> bool:
