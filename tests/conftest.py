@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
 
+import hypothesis
 import psycopg
 import pytest
+from hypothesis import HealthCheck
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
@@ -17,6 +19,11 @@ from tests.databases import Databases
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
+# How fast input is made says more of the machine than of a strategy.
+hypothesis.settings.register_profile(
+    "any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None
+)
+hypothesis.settings.load_profile("any machine")
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -115,7 +115,10 @@ def command(
     sweeps, signal_code = run_sweep(settings, request, databases)
     if sweeps is not None:
         options.emit(sweep_formats.rendered(form, sweeps), output)
-    for report in _reports(sweeps)[0]:
+    reports, reached = _reports(sweeps)
+    if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
+        options.narrate(_nothing_carries(test, run))
+    for report in reports:
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
             options.narrate(
                 f"with --yes nothing would be done in {plain(report.database)}: {report.planned_rows} rows "
@@ -124,6 +127,19 @@ def command(
         if report.error:
             options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
     ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _nothing_carries(test: str | None, run: str | None) -> str:
+    """What to say where no row is of the test and the run that were asked for."""
+    from pgwatch_tests.leaks.attribute import token
+    from pgwatch_tests.reports.plain_text import plain
+
+    wanted = [f"{token(test)}, the hash of {plain(test)}"] if test else []
+    wanted += [f"r{plain(run)}, the id of the run"] if run else []
+    what = f"no marked row carries {' and '.join(wanted)}"
+    if test is None:
+        return what
+    return f"{what}. It must be the whole id, as `pytest --collect-only -q` prints it"
 
 
 def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int | None, fail: bool) -> int:

@@ -31,7 +31,8 @@ class _Case:
 
 def document(report: LeakReport, gate: Gate) -> str:
     """A test case a test that is known to have left rows (failed if a gate fails on them), one a table with
-    rows that nobody is known for, or that wasn't checked (skipped), one for all others, one a kind of leftover.
+    rows that nobody is known for, or that wasn't checked (skipped), one for all others, one a kind of
+    leftover.
 
     Each row is in one case, so that failures add up. `time` is how long the check took, in seconds.
     """

@@ -100,7 +100,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
     )
     markers = ", ".join(map(code, report.markers))
     scope = [f"Checked {leak_words.many(report.tables_checked, 'table')} for {markers}"]
-    scope += [*leak_words.compared(report, code), leak_words.looked_for(report)]
+    scope += [*leak_words.unseen(report), *leak_words.compared(report, code), leak_words.looked_for(report)]
     yield ". ".join(scope) + "."
 
 

@@ -75,6 +75,7 @@ def _scope(report: LeakReport) -> tuple[str, ...]:
         if report.mode == "any"
         else "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
         "not in XML, bytea or tsvector",
+        *leak_words.unseen(report),
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),
     )

@@ -103,6 +103,16 @@ def counted(report: LeakReport) -> str:
     return "new or changed row" if report.mode == "any" else "leaked row"
 
 
+def unseen(report: LeakReport) -> list[str]:
+    """What a count of marked rows can't see, where it found nothing."""
+    if report.mode == "any" or report.tables:
+        return []
+    return [
+        "Rows without a marker aren't counted. To see these: `pgwatch-tests baseline -o FILE` before the "
+        "suite, `leaks --since FILE --any` after it"
+    ]
+
+
 def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
     """What the rows were compared with, and what the settings leave out; foreign text through `shown`."""
     lines = []

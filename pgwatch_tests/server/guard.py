@@ -44,7 +44,7 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Seque
         return f"nothing is changed in {name!r}: it is read-only (default_transaction_read_only is on)"
     if name == "postgres" or name.startswith("template"):
         return f"nothing is changed in {name!r}: it is the server's own"
-    named = any(fnmatchcase(name, pattern) for pattern in patterns)
+    named = any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
     if any_database or named or looks_like_tests(name, facts.comment):
         return None
     quoted = '"' + name.replace('"', '""') + '"'

@@ -15,6 +15,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.leaks.attribute import token
 from tests.cli.running import environment
 from tests.sessions import Database, drop_database, unique_name
 from tests.waiting import wait_until
@@ -65,6 +66,22 @@ def recorded(home: Path) -> Sequence[dict[str, object]]:
     return entries
 
 
+def test_a_test_that_no_row_carries_is_told(
+    owner: Connection[TupleRow], database: Database, home: Path
+) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    owner.execute("INSERT INTO users VALUES ('a-1717171717171-t1a2b3c4d-x@test.example.com')")
+    node = "tests/test_booking.py::test_bookz"
+
+    ran = sweep(home, "--dsn", database.dsn, "--test", node)
+
+    assert ran.returncode == 0
+    assert f"no marked row carries {token(node)}, the hash of {node}" in ran.stderr
+    assert "pytest --collect-only -q" in ran.stderr
+    owner.execute("UPDATE users SET email = 'a-1717171717171-' || %s || '-x@test.example.com'", [token(node)])
+    assert "no marked row" not in sweep(home, "--dsn", database.dsn, "--test", node).stderr
+
+
 def test_what_a_dry_run_says_goes(owner: Connection[TupleRow], database: Database, home: Path) -> None:
     fill(owner, 10)
 
@@ -93,7 +110,7 @@ def test_no_flag_lifts_the_guard(server: EmbeddedServer, home: Path) -> None:
                 for flags in ((), ("--yes",), ("--yes", "--min-age", "0s", "--only", "rows")):
                     refused = sweep(home, "-d", server.dsn(name), *flags)
                     assert (refused.returncode, refused.stdout) == (2, "")
-                    assert "doesn't look like a test database" in refused.stderr
+                    assert "isn't known as a test database" in refused.stderr
                 refused = sweep(home, "-d", server.dsn(), "--databases", name, "--yes")
                 assert refused.returncode == 2
                 assert counts(owner) == (3, 2)

@@ -21,6 +21,7 @@ from pgwatch_tests.leaks.model import (
     Unchecked,
 )
 from pgwatch_tests.reports.leak_table import summary, table, table_of_databases
+from pgwatch_tests.reports.leak_words import kind
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ def test_the_whole() -> None:
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
         "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore;"
         " not in XML, bytea or tsvector\n"
-        "Only rows were looked for: no schemas, sessions, prepared transactions or other leftovers"
+        f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
     )
 
 
@@ -73,7 +74,8 @@ def test_nothing_found_is_said_without_tables() -> None:
     lines = table(report()).splitlines()
 
     assert lines[0] == "no leaked rows"
-    assert len(lines) == 4
+    assert "Rows without a marker aren't counted" in lines[3]
+    assert len(lines) == 5
 
 
 def many(*counts: int) -> tuple[TableLeak, ...]:
@@ -239,7 +241,7 @@ def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
     left = Leftover("schema", schema, sample, 1.0)
     unchecked = Unchecked("schema", name, column)
     text = table(replace(report(), leftovers=(left,), unchecked=(unchecked,)))
-    assert len(text.split("\n")) == 12
+    assert len(text.split("\n")) == 13
     lines += text.split("\n")
     assert not {character for line in lines for character in line if category(character) in HARMFUL}
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import secrets
+import tomllib
+from dataclasses import replace
+
 import psycopg
 import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow, class_row
 
 from pgwatch_tests import queries
+from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.server.guard import OPT_IN, DatabaseFacts, looks_like_tests, refusal
-from tests.sessions import Connect, Database
+from tests.sessions import Connect, Database, drop_database
 
 PLAIN = DatabaseFacts("app_test", None, is_standby=False, is_read_only=False)
 
@@ -62,9 +67,28 @@ def test_what_no_flag_lifts(facts: DatabaseFacts, words: str) -> None:
 def test_what_a_flag_lifts() -> None:
     shop = DatabaseFacts("shop", None, is_standby=False, is_read_only=False)
 
-    assert "doesn't look like a test database" in (refusal(shop) or "")
+    assert "isn't known as a test database" in (refusal(shop) or "")
     assert refusal(shop, any_database=True) is None
     assert refusal(PLAIN) is None
+
+
+@pytest.mark.parametrize("name", ["MyApp", 'my "app"', "it's", "back\\slash", "e2e [1]", "select", "mañana"])
+def test_a_refusal_says_what_lifts_it(name: str, owner: Connection[TupleRow], server: EmbeddedServer) -> None:
+    database = f"{name} {secrets.token_hex(4)}"
+    facts = DatabaseFacts(database, None, is_standby=False, is_read_only=False)
+    reason = refusal(facts) or ""
+    statement = reason.partition("run ")[2].partition("; or ")[0]
+    patterns = tomllib.loads(reason.partition("or set ")[2].partition(" in [tool")[0])["test_databases"]
+
+    assert refusal(facts, patterns=patterns) is None
+    assert refusal(replace(facts, database="other"), patterns=patterns)
+    owner.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    try:
+        owner.execute(statement.encode())
+        with psycopg.connect(server.dsn(), dbname=database) as inside:
+            assert refusal(read(inside)) is None
+    finally:
+        drop_database(owner, database)
 
 
 def test_what_a_database_says_of_itself(database: Database, connect: Connect) -> None:

@@ -64,7 +64,7 @@ def shop(server: EmbeddedServer) -> Iterator[str]:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_not_a_test_database(server: EmbeddedServer, shop: str, request_: SweepRequest) -> None:
-    with pytest.raises(RefusedError, match="doesn't look like a test database"):
+    with pytest.raises(RefusedError, match="isn't known as a test database"):
         swept(server.dsn(shop), request_)
 
     assert untouched(server.dsn(shop))
