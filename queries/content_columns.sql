@@ -1,8 +1,10 @@
 -- Which columns do the rows of each table consist of, and which of them are its primary key?
 --
--- Without what a virtual generated column (18) computes. `readable` is whether all of them may be read, `types` are
+-- Also by which name. Without what a virtual generated column (18) computes. `readable` is whether all of them may be read, `types` are
 -- spelled out. Tables and partition roots only, in all schemas but the server's own.
 SELECT attrelid::bigint AS oid,
+       nspname AS schema,
+       relname AS table,
        pg_catalog.array_agg(attname ORDER BY attnum) AS columns,
        pg_catalog.array_agg(pg_catalog.format_type(atttypid, atttypmod) ORDER BY attnum) AS types,
        pg_catalog.bool_and(coalesce(pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'), false)) AS readable,
@@ -24,4 +26,4 @@ WHERE relkind IN ('r', 'p')
     AND attgenerated <> 'v'
     AND nspname !~ '^pg_'
     AND nspname NOT IN ('information_schema', 'pgwatch_tests')
-GROUP BY attrelid;
+GROUP BY attrelid, nspname, relname;

@@ -83,17 +83,18 @@ class ContentStatements:
         """How many keys of `before` are gone, how many have another row (0 unless it `compares`), and one of
         these. `before` has the hash of each row's key and its own.
         """
-        differs = b"now.hash OPERATOR(pg_catalog.<>) before.hash" if compares else b"false"
+        same = b"pg_catalog.bool_or(now.hash OPERATOR(pg_catalog.=) before.hash)" if compares else b"true"
         return (
-            b"SELECT pg_catalog.count(*) FILTER (WHERE now.key IS NULL) AS gone,"
-            b" pg_catalog.count(*) FILTER (WHERE %b) AS changed,"
-            b" pg_catalog.left(pg_catalog.min(now.text) FILTER (WHERE %b), %d) AS example"
+            b"SELECT pg_catalog.count(*) FILTER (WHERE NOT there) AS gone,"
+            b" pg_catalog.count(*) FILTER (WHERE there AND NOT same) AS changed,"
+            b" pg_catalog.left(pg_catalog.min(text) FILTER (WHERE there AND NOT same), %d) AS example"
+            b" FROM (SELECT pg_catalog.count(now.key) OPERATOR(pg_catalog.>) 0 AS there, %b AS same,"
+            b" pg_catalog.min(now.text) AS text"
             b" FROM %b LEFT JOIN (SELECT %b AS key, %b AS hash, %b AS text FROM %b AS one) AS now"
-            b" ON now.key OPERATOR(pg_catalog.=) before.key"
+            b" ON now.key OPERATOR(pg_catalog.=) before.key GROUP BY before.key) AS each_key"
         ) % (
-            differs,
-            differs,
             _KEY_CHARACTERS,
+            same,
             _before(before),
             self._hash(one.key),
             self._hash(one.columns) if compares else b"NULL::pg_catalog.int8",

@@ -148,7 +148,7 @@ class LeakScan:
             if before is not None and comparison is not None and baseline is not None:
                 since = look_since(*asking, before, comparison)
                 left = left.beside(since.leftovers)
-                baseline = replace(baseline, dropped=(*baseline.dropped, *since.gone))
+                baseline = replace(baseline, gone=since.gone)
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,

@@ -24,7 +24,7 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import Leftovers, unreadable
 from pgwatch_tests.leaks.model import Leftover, Unchecked
 from pgwatch_tests.leaks.obstacles import Obstacles
-from pgwatch_tests.leaks.read_content import Columns, columns_of_tables, pinned
+from pgwatch_tests.leaks.read_content import CHANGED_MEANWHILE, Columns, columns_of_tables, pinned
 from pgwatch_tests.leaks.session import ScanSession
 
 _COLUMNS_CHANGED = "its columns changed, so only rows that are gone can be told"
@@ -62,6 +62,7 @@ class LostRows:
         self._role = role
         self._ignores = Ignores(settings.ignore)
         self._obstacles = Obstacles(session, settings)
+        self._compared: dict[int, str] = {}
         self._found: list[Leftover] = []
         self._reasons: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -74,6 +75,7 @@ class LostRows:
                 pq.Escaping(self._session.connection.pgconn), self._comparison.unseen
             )
             self._compare(contents)
+            self._forget_changed()
         except psycopg.Error as error:
             return Leftovers(("lost_rows",), (), (unreadable("lost_rows", error),))
         unchecked = tuple(_unchecked(reason, names) for reason, names in sorted(self._reasons.items()))
@@ -103,7 +105,16 @@ class LostRows:
             for table, content in there.items()
             if content.rows and (table.oid != content.oid or not self._comparison.is_untouched(table))
         ]
+        self._compared = {table.oid: there[table].name for table in written}
         self._compare_hashes(there, self._rewritten_rows(written, there))
+
+    def _forget_changed(self) -> None:
+        """Of a table that was changed while it was compared, nothing is told but that."""
+        after = columns_of_tables(self._session)
+        for oid, name in self._compared.items():
+            if after.get(oid) != self._columns.get(oid):
+                self._found = [one for one in self._found if one.name != name]
+                self._reasons[CHANGED_MEANWHILE].append(name)
 
     def _tables_of_now(self) -> tuple[tuple[Table, ...], dict[tuple[str, str], str]]:
         discovery = self._comparison.discover(self._role)

@@ -15,7 +15,7 @@ from pgwatch_tests.leaks.baseline import Baseline, unseen
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.content import MOST_ROWS, TableContent, packed, within_limit
 from pgwatch_tests.leaks.content_statements import ContentStatements, Hashed
-from pgwatch_tests.leaks.discover import Table, shown, without_ignored
+from pgwatch_tests.leaks.discover import Table, shown, without_ignored, without_strange_plans
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.relations import Relations
@@ -23,6 +23,8 @@ from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
 
 _PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}
+CHANGED_MEANWHILE = "it was changed while it was read"
+"""Of a table that isn't any more what its rows were read as."""
 _NO_COLUMNS = "it has no columns"
 _UNREADABLE = "no SELECT privilege on some of its columns"
 
@@ -35,6 +37,8 @@ class Columns:
     """A row of queries/content_columns.sql."""
 
     oid: int
+    schema: str
+    table: str
     columns: list[str]
     types: list[str]
     readable: bool
@@ -79,6 +83,8 @@ class ContentReader:
         pinned(self._session)
         columns = columns_of_tables(self._session)
         discovery = without_ignored(relations.discovery(role), self._ignores)
+        with self._session.running():
+            discovery = without_strange_plans(self._session.connection, discovery)
         hashed: dict[Table, Hashed] = {}
         # Not of materialised views, which are made from rows that are looked at.
         contents = [
@@ -98,6 +104,13 @@ class ContentReader:
             else:
                 hashed[table] = Hashed(table, names, tuple(found.key))
         contents += self._contents(hashed, columns, baseline)
+        after = columns_of_tables(self._session)
+        contents = [
+            one
+            if one.unread or after.get(one.oid) == columns[one.oid]
+            else replace(TableContent(one.oid, one.schema, one.table), unread=CHANGED_MEANWHILE)
+            for one in contents
+        ]
         return within_limit(sorted(contents, key=lambda one: (one.schema, one.table)))
 
     def _names(self, table: Table, found: Columns) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def _baseline(baseline: BaselineUse) -> dict[str, object]:
         "tables_untouched": baseline.tables_untouched,
         "marked_rows_before": baseline.rows_before,
         "tables_dropped": baseline.dropped,
+        "objects_dropped": baseline.gone,
         "notes": baseline.notes,
     }
 

@@ -129,8 +129,8 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
             where = " in the other tables" if used.tables_untouched else ""
             were = "was" if used.rows_before == 1 else "were"
             lines.append(f"{many(used.rows_before, 'marked row')}{where} {were} there before")
-        if used.dropped:
-            lines.append(f"Dropped since: {', '.join(map(shown, used.dropped))}")
+        if used.dropped or used.gone:
+            lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
         lines += map(shown, used.notes)
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")

@@ -14,11 +14,12 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import IgnoreSetting
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.leaks import baseline_file, content_statements, read_content
+from pgwatch_tests.leaks import baseline_file, content_statements, lost_rows, read_content
 from pgwatch_tests.leaks.baseline import Baseline
 from pgwatch_tests.leaks.comparison import Since
 from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.leaks.take_baseline import take
 from tests.leaks.baselines import run, use
 from tests.leaks.scanning import settings
@@ -197,6 +198,87 @@ def test_tables_that_are_gone_renamed_or_made_anew(database: Database) -> None:
         "public.partly": "3 of 9 rows are gone",
         "public.renamed": "1 of 9 rows is gone",
     }
+
+
+def test_a_key_that_is_none_any_more(database: Database) -> None:
+    run(database, *COUNTRIES)
+    baseline = kept(database)
+    run(
+        database,
+        "ALTER TABLE countries DROP CONSTRAINT countries_pkey",
+        "INSERT INTO countries TABLE countries",
+        "INSERT INTO countries SELECT 'c1', 'Other' FROM generate_series(1, 9)",
+        "UPDATE countries SET name = 'Changed' WHERE code = 'c2'",
+    )
+
+    # One of those with the key is as it was.
+    assert lost(database, baseline) == {"public.countries": "1 of 250 rows is changed (such as code=c2)"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE countries RENAME TO old; CREATE TABLE countries AS TABLE old",
+        "ALTER TABLE countries ALTER size TYPE numeric",
+    ],
+)
+def test_a_table_that_is_changed_while_it_is_read(
+    database: Database, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database, *COUNTRIES)
+    baseline = kept(database)
+    run(database, "UPDATE countries SET name = 'Changed'")
+    read = read_content.columns_of_tables
+
+    def change_then(session: ScanSession) -> dict[int, read_content.Columns]:
+        found = read(session)
+        alone(database, change)
+        monkeypatch.setattr(lost_rows, "columns_of_tables", read)
+        monkeypatch.setattr(read_content, "columns_of_tables", read)
+        return found
+
+    monkeypatch.setattr(lost_rows, "columns_of_tables", change_then)
+    report = compared(database, baseline)
+    assert report.leftovers == ()
+    assert [one.reason for one in report.unchecked] == ["public.countries: it was changed while it was read"]
+    alone(database, "DROP TABLE IF EXISTS countries, old", *COUNTRIES)
+    monkeypatch.setattr(read_content, "columns_of_tables", change_then)
+
+    contents = {one.table: one.unread for one in kept(database).content or ()}
+
+    assert contents["countries"] == "it was changed while it was read"
+
+
+def test_names_and_values_that_arent_utf8(server: EmbeddedServer, database: Database) -> None:
+    name = f"{database.name}_ascii"
+    alone(
+        Database("postgres", server.dsn()),
+        f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'SQL_ASCII'",
+    )
+    ascii_ = Database(name, server.dsn(name))
+    try:
+        with psycopg.connect(ascii_.dsn, autocommit=True) as connection:
+            connection.execute(b"SET client_encoding = SQL_ASCII")
+            connection.execute(b'CREATE TABLE "t\xe9" ("k\xe9" text PRIMARY KEY, "v""%" text)')
+            connection.execute(b"INSERT INTO \"t\xe9\" VALUES ('a\xe9', 'x'), ('b', 'y'), ('c', 'z')")
+            connection.execute(b'CREATE SEQUENCE "s\xe9"')
+        baseline = kept(ascii_)
+        with psycopg.connect(ascii_.dsn, autocommit=True) as connection:
+            connection.execute(b"SET client_encoding = SQL_ASCII")
+            connection.execute(b'UPDATE "t\xe9" SET "v""%" = \'n\xe9\' WHERE "k\xe9" = \'a\xe9\'')
+            connection.execute(b'DELETE FROM "t\xe9" WHERE "k\xe9" = \'b\'')
+            connection.execute(b"SELECT nextval('\"s\xe9\"')")
+        kinds: tuple[LeftoverKind, ...] = ("lost_rows", "sequence", "object")
+
+        report = scan(settings(ascii_.dsn), kinds=kinds, since=Since(baseline))
+
+        assert report.unchecked == ()
+        assert {one.name: one.detail for one in report.leftovers} == {
+            "public.s\\xe9": "unused → 1",
+            "public.t\\xe9": "1 of 3 rows is gone, 1 changed (such as k\\xe9=a\\xe9)",
+        }
+    finally:
+        alone(Database("postgres", server.dsn()), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_partitions_are_read_through_their_root(database: Database) -> None:

@@ -57,6 +57,8 @@ COMMANDS = (
     "leaks --inside",
     "leaks --since {baseline}",
     "leaks --since {baseline} --any",
+    "baseline --content -o {content}",
+    "leaks --since {content}",
     "doctor",
     "locks",
     "sweep --only rows --min-age 0s",
@@ -76,6 +78,7 @@ def test_no_command_that_reads_springs_a_trap(
     traps: Traps, lay: Callable[[Traps], None], tmp_path: Path
 ) -> None:
     baseline = tmp_path / "baseline.json"
+    content = tmp_path / "content.json"
     assert run(traps, f"baseline -o {baseline}") == 0
     try:
         lay(traps)
@@ -85,7 +88,7 @@ def test_no_command_that_reads_springs_a_trap(
         assert traps.springs(statement) == expected, statement
 
     for command in COMMANDS:
-        code = run(traps, command.format(baseline=baseline))
+        code = run(traps, command.format(baseline=baseline, content=content))
         assert code in (0, 4), command
         assert traps.sprung() == set(), command
 
