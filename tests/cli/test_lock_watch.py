@@ -78,6 +78,26 @@ def test_the_report_in_its_three_forms(database: Database, connect: Connect, tmp
     assert {"object": "advisory lock 7", "mode": "EXCLUSIVE"}.items() <= document["objects"][0].items()
 
 
+def test_who_kept_a_database_from_being_dropped_stays_in_the_report(
+    server: EmbeddedServer, database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    inside, dropping = connect("pool"), connect("teardown", "postgres", autocommit=True)
+    inside.execute("SELECT 1")
+    with start("600", "-d", server.dsn(), "--format", "json", cwd=tmp_path) as process:
+        wait_until(lambda: is_watched(server.dsn()))
+        # It fails after 5 s: "is being accessed by other users".
+        with pytest.raises(psycopg.errors.ObjectInUse):
+            dropping.execute(f"DROP DATABASE {database.name}".encode())
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130, stderr
+    document = json.loads(stdout)
+    [pair] = [pair for pair in document["pairs"] if pair["blocker"] == "pool"]
+    assert pair["waiter"] == "teardown"
+    assert pair["blocked_s"] > 2
+    assert "connected_to_database" in {cause["cause"] for cause in document["causes"]}
+
+
 def test_ctrl_c_ends_it_with_the_report(database: Database, tmp_path: Path) -> None:
     with start("600", "-d", database.dsn, cwd=tmp_path) as process:
         wait_until(lambda: is_watched(database.dsn))

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import Skipped, TableLeak
-from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
+from pgwatch_tests.locks.model import Capacity, HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.live_table import LiveTable
@@ -190,6 +190,24 @@ async def test_pace() -> None:
         assert text_of(app, "#figures").endswith("every 0.5 s")
         await pilot.press("minus", "minus")
         assert text_of(app, "#figures").endswith("every 2 s")
+
+
+@pytest.mark.parametrize(
+    ("capacity", "words", "unsaid"),
+    [
+        (Capacity(14, 100, 3, 20, 6400), " · 14/100 connections · ", "nearly"),
+        (Capacity(90, 100, 3, 20, 6400), " · 90/100 connections, nearly all · ", "lock table"),
+        (Capacity(14, 100, 3, 6000, 6400), " connections · lock table nearly full · ", "nearly all"),
+    ],
+)
+async def test_the_header_says_how_many_connections_are_taken(
+    capacity: Capacity, words: str, unsaid: str
+) -> None:
+    app = feed(replace(snapshot((edge(2, 1),)), capacity=capacity)).dashboard(refresh_s=1.0)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        assert words in text_of(app, "#figures")
+        assert unsaid not in text_of(app, "#figures")
 
 
 async def test_where_the_header_is_short_of_room_the_pace_is_shortened() -> None:

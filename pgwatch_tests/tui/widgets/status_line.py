@@ -11,7 +11,6 @@ from textual.reactive import reactive
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.still_text import StillText
 
@@ -100,8 +99,8 @@ class StatusLine(Vertical):
         if capacity is None:
             parts.append(f"{len(clients)} sessions")
         else:
-            words = capacity_words.connections(capacity)
-            parts.append(f"{words}, nearly all" if capacity.connections_nearly_used_up else words)
+            taken = f"{capacity.connections}/{capacity.max_connections} connections"
+            parts.append(f"{taken}, nearly all" if capacity.connections_nearly_used_up else taken)
             if capacity.lock_table_nearly_full:
                 parts.append("lock table nearly full")
         parts.append(f"{idle} idle in tx")
