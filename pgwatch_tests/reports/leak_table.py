@@ -69,16 +69,22 @@ def _scope(report: LeakReport) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
-        "New and changed rows of all sorts were looked for"
-        if report.mode == "any" and "lost_rows" in report.kinds_checked
-        else "That rows were deleted can't be seen (take the baseline with --content)"
-        if report.mode == "any"
-        else "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
-        "not in XML, bytea or tsvector",
+        _looked_into(report),
         *leak_words.unseen(report),
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),
     )
+
+
+def _looked_into(report: LeakReport) -> str:
+    if report.mode == "marked":
+        return (
+            "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
+            "not in XML, bytea or tsvector"
+        )
+    if "lost_rows" in report.kinds_checked:
+        return "New, changed and deleted rows were looked for"
+    return "That rows were deleted can't be seen: take the baseline with --content"
 
 
 def _row(leak: TableLeak) -> tuple[str, ...]:
