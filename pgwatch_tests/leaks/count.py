@@ -170,6 +170,7 @@ class LeakScan:
             unchecked=left.unchecked,
             kinds_checked=left.kinds,
             ignored=discovery.ignored,
+            away_s=tuple(session.away_s),
         )
 
     @property
@@ -180,8 +181,7 @@ class LeakScan:
         """What to count in, and how many tables need no look."""
         if comparison is not None and self._any_rows:
             return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
-        with self._session.running():
-            discovery = discover(self._session.connection, role, ignores)
+        discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
     def _count(

@@ -79,7 +79,7 @@ class LeakIndexes:
         self._settings = settings
         self._any_database = any_database
         self._markers = markers(settings.markers)
-        self._session = ScanSession(settings, read_only=False)
+        self._session = ScanSession(settings, read_only=False, gives_way=False)
         self._role = ""
         self.left: tuple[str, ...] = ()
         """What was half made and couldn't be dropped: the statements that drop it."""

@@ -23,6 +23,7 @@ from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server import application_name
 from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.secrets import mask_name, mask_statement, mask_text
 from pgwatch_tests.server.sql_names import identifier
@@ -123,8 +124,12 @@ def _candidates(session: ScanSession, kind: LeftoverKind, baseline: Baseline | N
     if kind == "large_object":
         parameters = _seen_by(baseline)
     query = queries.load(f"leftover_{kind}").encode()
-    with session.running(), session.connection.cursor(row_factory=class_row(_Candidate)) as cursor:
-        return cursor.execute(query, parameters).fetchall()
+
+    def read(connection: OwnConnection) -> list[_Candidate]:
+        with connection.cursor(row_factory=class_row(_Candidate)) as cursor:
+            return cursor.execute(query, parameters).fetchall()
+
+    return session.run(read)
 
 
 def _seen_by(baseline: Baseline | None) -> dict[str, object]:

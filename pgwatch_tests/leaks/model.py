@@ -178,6 +178,8 @@ class LeakReport:
     ignored: tuple[Ignored, ...] = ()
     accepted: AcceptedUse | None = None
     """What isn't counted because it is accepted; None if nobody asked for that."""
+    away_s: tuple[float, ...] = ()
+    """How long each time that the scan left the database to somebody who dropped, altered or copied it."""
 
     @property
     def total(self) -> int:

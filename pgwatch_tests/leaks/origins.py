@@ -165,8 +165,7 @@ class Attributor:
 
     def _database(self) -> DatabaseNow | None:
         try:
-            with self._session.running():
-                return database_now(self._session.connection)
+            return self._session.run(database_now)
         except _REFUSED:
             return None
 

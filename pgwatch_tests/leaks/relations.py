@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from psycopg.rows import class_row
-
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.baseline import Fingerprint
-from pgwatch_tests.leaks.discover import KINDS, Discovery, Table, exact_names, shown
+from pgwatch_tests.leaks.discover import KINDS, Discovery, Table, shown
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.sql_names import identifier, qualified
@@ -89,9 +87,7 @@ class Relations:
 
 def read(session: ScanSession) -> Relations:
     """The tables of the session's database. Raises what `ScanSession.running` does, and psycopg's errors."""
-    with session.running(), session.connection.cursor(row_factory=class_row(Relation)) as cursor:
-        exact_names(cursor)
-        return Relations(cursor.execute(queries.load("baseline_relations")).fetchall())
+    return Relations(session.fetch(queries.load("baseline_relations").encode(), Relation))
 
 
 def no_row_versions(schema: str, table: str, role: str) -> Skipped:

@@ -1,4 +1,8 @@
-"""A connection for a scan: what it runs ends in time, whoever wants it to end."""
+"""A connection for a scan: what it runs ends in time, whoever wants it to end.
+
+It is in nobody's way: whoever drops, alters or copies the database waits 5 s for others to leave it. So the
+session leaves meanwhile, and goes on later with the statement that it was at.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,33 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
+from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import ConnectionLostError, PgwatchError
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    NoAnswerError,
+    NotCheckedError,
+    PgwatchError,
+)
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.server.connect import connect, lost_connection
 from pgwatch_tests.server.connection import OwnConnection
+from pgwatch_tests.server.lookout import Lookout
 from pgwatch_tests.server.session_limits import SessionLimits, timeouts
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
 # workers, but starting some to share many small tables takes longer than reading those.
@@ -31,6 +47,12 @@ _NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)
 _GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
 _CANCEL_ATTEMPTS = 5
 _CANCEL_PAUSE_S = 0.2
+# Most scans are over by then.
+_FIRST_LOOK_S = 0.3
+_LOOK_EVERY_S = 1.0
+_LOOK_AGAIN_S = 0.25
+# Longer than the pause between two workers that copy the same template.
+_QUIET_S = 1.0
 
 
 class ScanCancelledError(PgwatchError):
@@ -39,15 +61,53 @@ class ScanCancelledError(PgwatchError):
     exit_code: ClassVar[int] = 130
 
 
-class ScanSession:
-    """A connection that runs one statement at a time; `cancel` is for any other thread."""
+class GaveWayError(ConnectionLostError):
+    """The session left the database to somebody who drops, alters or copies it: exit 3."""
 
-    def __init__(self, settings: Settings, *, read_only: bool = True) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The row of queries/own_database.sql."""
+
+    oid: int
+    server_started: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    wanted: bool
+
+
+class ScanSession:
+    """A connection that runs one statement at a time; `cancel` is for any other thread.
+
+    If somebody drops, alters or copies its database, it is closed within 2 s. A read-only session is opened
+    again when that is over; any other then raises GaveWayError. `gives_way` turns all that off.
+    """
+
+    def __init__(self, settings: Settings, *, read_only: bool = True, gives_way: bool = True) -> None:
         self._settings = settings
         self._read_only = read_only
+        self._gives_way = gives_way
+        self._leaving = threading.Event()
+        self._place: _Place | None = None
+        self._lookout: Lookout | None = None
+        self._left: list[OwnConnection] = []
+        """The connections of before: what was composed with their way of escaping still uses it."""
+        self._looked_s = 0.0
+        self.away_s: list[float] = []
+        """How long it was away each time that it gave way."""
         self._cancelled = threading.Event()
         self._closed = threading.Event()
         self._connection: OwnConnection | None = None
+        self._limits = SessionLimits(
+            settings.count_timeout_s,
+            settings.lock_timeout_s,
+            read_only=read_only,
+            own_time_zone=True,
+            more=_SETTINGS,
+            optional=_NOTICE_OUR_DEATH,
+        )
         self._patience_s = settings.count_timeout_s + _GRACE_S
         self._deadline: float | None = None
         """When to stop waiting for the statement that runs, by the monotonic clock."""
@@ -63,27 +123,25 @@ class ScanSession:
 
     def open(self) -> None:
         """Connects. Raises CannotConnectError, ConfigurationError or ScanCancelledError."""
-        limits = SessionLimits(
-            self._settings.count_timeout_s,
-            self._settings.lock_timeout_s,
-            read_only=self._read_only,
-            own_time_zone=True,
-            more=_SETTINGS,
-            optional=_NOTICE_OUR_DEATH,
-        )
         self._stop_if_cancelled()
-        self._connection = connect(
-            self._settings.dsn, limits, connect_timeout_s=self._settings.connect_timeout_s
-        )
-        self._connection.prepare_threshold = None
+        self._connection = connection = self._connected()
         threading.Thread(target=self._watch, name="leak scan deadline", daemon=True).start()
         self._stop_if_cancelled()
+        # A pooler keeps the session in the database, whether we leave or not.
+        if self._gives_way and connection.pooled is False:
+            with suppress(errors.LockNotAvailable, errors.QueryCanceled), self.running():
+                self._place = _where(connection)
+        self._looked_s = time.monotonic()
+        if self._place is not None:
+            self._lookout = Lookout(self._settings.dsn, connection, self._place.oid)
+            threading.Thread(target=self._look_after_others, name="leak scan lookout", daemon=True).start()
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
         self._closed.set()
-        if self._connection is not None:
-            self._connection.close()
+        for connection in (self._connection, *self._left):
+            if connection is not None:
+                connection.close()
 
     def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
         """From now on, statements may take so long. Raises what `running` does."""
@@ -92,37 +150,58 @@ class ScanSession:
 
     def set(self, settings: Mapping[str, str]) -> None:
         """Makes settings for the statements to come. Raises what `running` does."""
-        with self.running():
-            self.connection.set(settings)
+        self.run(lambda connection: connection.set(settings))
+        self._limits = replace(self._limits, more=(*self._limits.more, *settings.items()))
 
     def execute(self, statement: bytes) -> None:
         """Runs a statement that has no result. Raises what `running` does."""
-        with self.running():
-            self.connection.execute(statement)
+        self.run(lambda connection: connection.execute(statement))
 
     def fetch(
         self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
     ) -> list[R]:
         """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
-        with self.running(), self.connection.cursor(row_factory=class_row(row)) as cursor:
-            exact_names(cursor)
-            return cursor.execute(statement, parameters).fetchall()
+
+        def fetched(connection: OwnConnection) -> list[R]:
+            with connection.cursor(row_factory=class_row(row)) as cursor:
+                exact_names(cursor)
+                return cursor.execute(statement, parameters).fetchall()
+
+        return self.run(fetched)
+
+    def run(self, work: Callable[[OwnConnection], T]) -> T:
+        """What `work` returns over the connection. Raises what `running` does.
+
+        It is done again from its start if the session is read-only and had to give way in the middle.
+        """
+        while True:
+            if self._leaving.is_set() and self._read_only:
+                self._come_back()
+            self._look_if_nobody_else_does()
+            try:
+                with self.running():
+                    return work(self.connection)
+            except GaveWayError:
+                if not self._read_only:
+                    raise
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """For statements on the connection.
 
         Lets psycopg's error of a statement that failed through. Raises ScanCancelledError once the scan is
-        cancelled, and ConnectionLostError if the connection is gone, or the server says nothing at all for
-        longer than statement_timeout.
+        cancelled, GaveWayError if it had to give way, and ConnectionLostError if the connection is gone, or
+        the server says nothing at all for longer than statement_timeout.
         """
         self._stop_if_cancelled()
+        self._stop_if_leaving()
         begun = time.monotonic()
         self._deadline = begun + self._patience_s
         try:
             yield
         except psycopg.Error as error:
             self._stop_if_cancelled()
+            self._stop_if_leaving()
             if self._gave_up:
                 raise ConnectionLostError(
                     f"the connection was lost: no answer from the server in {self._patience_s:g} s"
@@ -150,6 +229,106 @@ class ScanSession:
         if self._cancelled.is_set():
             raise ScanCancelledError("the scan was cancelled")
 
+    def _stop_if_leaving(self) -> None:
+        if self._leaving.is_set():
+            raise GaveWayError(f"left {self._name}, which is being dropped, altered or copied")
+
+    # Giving way.
+
+    @property
+    def _name(self) -> str:
+        return self.connection.info.dbname
+
+    def _look_after_others(self) -> None:
+        """Asks every second whether somebody wants the database; while we are away, that isn't ours to do."""
+        assert self._lookout is not None
+        pause_s = _FIRST_LOOK_S
+        while not self._closed.wait(pause_s):
+            pause_s = _LOOK_EVERY_S
+            if self._leaving.is_set():
+                continue
+            wanted = self._lookout.is_wanted()
+            if wanted is not None:
+                self._looked_s = time.monotonic()
+            if wanted:
+                self._give_way()
+        self._lookout.close()
+
+    def _look_if_nobody_else_does(self) -> None:
+        """Where the server grants no second session, this one asks between its statements."""
+        if self._lookout is None or time.monotonic() - self._looked_s < 2 * _LOOK_EVERY_S:
+            return
+        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+            return
+        with self.running():
+            wanted = _is_wanted(self.connection)
+        self._looked_s = time.monotonic()
+        if wanted:
+            self._give_way()
+
+    def _give_way(self) -> None:
+        connection = self.connection
+        self._leaving.set()
+        for _ in range(_CANCEL_ATTEMPTS):
+            if self._deadline is None:
+                break  # nothing runs
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1)
+            self._closed.wait(_CANCEL_PAUSE_S)
+        _hang_up(connection)
+
+    def _come_back(self) -> None:
+        """Waits until nobody wants the database any more, and connects again.
+
+        Raises NotCheckedError if it is gone, or another one, or still wanted after count_timeout.
+        """
+        assert self._lookout is not None
+        name, begun = self._name, time.monotonic()
+        _hang_up(self.connection)
+        self._left.append(self.connection)
+        quiet_since, until = begun, begun + self._settings.count_timeout_s
+        while True:
+            self.pause(_LOOK_AGAIN_S)
+            now = time.monotonic()
+            if self._lookout.is_outside and self._lookout.is_wanted():
+                quiet_since = now
+            elif now - quiet_since > _QUIET_S:
+                if self._has_returned(name):
+                    break
+                quiet_since = time.monotonic()
+            if now > until:
+                raise NotCheckedError(f"not checked: {name} is still being dropped, altered or copied")
+        self.away_s.append(time.monotonic() - begun)
+        self._looked_s = time.monotonic()
+        self._leaving.clear()
+
+    def _has_returned(self, name: str) -> bool:
+        """Whether the database has let us in, and nobody wants it. Raises what `_come_back` does."""
+        try:
+            connection = self._connected()
+        except NoAnswerError:
+            return False
+        except CannotConnectError as error:
+            raise NotCheckedError(
+                f"not checked: {name} was dropped or altered in the middle: {error}"
+            ) from None
+        self._connection = connection
+        with lost_connection(self._settings.dsn):
+            if _where(connection) != self._place:
+                raise NotCheckedError(f"not checked: {name} was made anew in the middle")
+            if not _is_wanted(connection):
+                return True
+        _hang_up(connection)
+        self._left.append(connection)
+        return False
+
+    def _connected(self) -> OwnConnection:
+        connection = connect(
+            self._settings.dsn, self._limits, connect_timeout_s=self._settings.connect_timeout_s
+        )
+        connection.prepare_threshold = None
+        return connection
+
     def _is_lost(self, error: psycopg.Error) -> bool:
         # 08: connection exceptions; 57P: the server ends the session.
         state = error.sqlstate
@@ -163,7 +342,7 @@ class ScanSession:
                 self.connection.cancel_safe(timeout=1)
             if self._closed.wait(_CANCEL_PAUSE_S):
                 return
-        self._hang_up()
+        _hang_up(self.connection)
 
     def _watch(self) -> None:
         wait_s = self._patience_s
@@ -171,15 +350,26 @@ class ScanSession:
             deadline, now = self._deadline, time.monotonic()
             if deadline is not None and deadline <= now:
                 self._gave_up = True
-                self._hang_up()
+                _hang_up(self.connection)
                 return
             # Whatever begins meanwhile may take longer than this.
             wait_s = self._patience_s if deadline is None else deadline - now
 
-    def _hang_up(self) -> None:
-        """Ends the connection under whoever waits for it; libpq's own functions aren't for two threads."""
-        try:
-            with socket.socket(fileno=os.dup(self.connection.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
-        except (OSError, psycopg.Error):
-            pass  # closed already
+
+def _where(connection: OwnConnection) -> _Place:
+    with connection.cursor(row_factory=class_row(_Place)) as cursor:
+        return cursor.execute(queries.load("own_database")).fetchall()[0]
+
+
+def _is_wanted(connection: OwnConnection) -> bool:
+    with connection.cursor(row_factory=class_row(_Wanted)) as cursor:
+        return cursor.execute(queries.load("own_database_wanted")).fetchall()[0].wanted
+
+
+def _hang_up(connection: OwnConnection) -> None:
+    """Ends the connection under whoever waits for it; libpq's own functions aren't for two threads."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        pass  # closed already

@@ -48,6 +48,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),
+        "gave_way": {"times": len(report.away_s), "away_s": round(sum(report.away_s, 0.0), 3)},
         "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
     }
 

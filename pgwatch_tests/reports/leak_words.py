@@ -132,6 +132,12 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
         if used.dropped or used.gone:
             lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
         lines += map(shown, used.notes)
+    if report.away_s:
+        away = durations.in_words(sum(report.away_s))
+        lines.append(
+            f"Left the database {many(len(report.away_s), 'time')}, {away} in all, to whoever dropped, "
+            "altered or copied it, and then went on"
+        )
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
     return lines + accepted(report.accepted, shown)

@@ -45,8 +45,8 @@ def be_alone(session: ScanSession) -> None:
 
 def make_way(session: ScanSession) -> None:
     """Frees the lock, if it is ours. Raises nothing: the end of the session frees it as well."""
-    with suppress(psycopg.Error, PgwatchError):
-        session.execute(queries.load("sweep_unlock").encode())
+    with suppress(psycopg.Error, PgwatchError), session.running():
+        session.connection.execute(queries.load("sweep_unlock"))
 
 
 def _who(holders: list[_Holder]) -> str:

@@ -10,6 +10,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.string import TextLoader
 
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.lenient_text import LenientTextLoader
 from pgwatch_tests.sweep.clusters import ChildRow
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
@@ -82,9 +83,12 @@ class DatabaseRows:
         return set(tids).difference(tid for (tid,) in locked)
 
     def _rows(self, statement: bytes, tids: Sequence[str]) -> list[TupleRow]:
-        with self._session.running(), self._session.connection.cursor() as cursor:
-            _read_as_text(cursor)
-            return cursor.execute(statement, {"tids": tids_literal(tids)}).fetchall()
+        def read(connection: OwnConnection) -> list[TupleRow]:
+            with connection.cursor() as cursor:
+                _read_as_text(cursor)
+                return cursor.execute(statement, {"tids": tids_literal(tids)}).fetchall()
+
+        return self._session.run(read)
 
 
 def _read_as_text(cursor: Cursor[TupleRow]) -> None:

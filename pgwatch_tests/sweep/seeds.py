@@ -18,6 +18,7 @@ from pgwatch_tests.leaks.discover import Table
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.sweep.statements import VERSION, Flagging
 
 
@@ -81,10 +82,14 @@ class SeedReader:
             source(table, self._escaping),
             self._statements.condition(table),
         )
-        try:
-            with self._session.running(), self._session.connection.cursor(row_factory=_row) as cursor:
+
+        def read(connection: OwnConnection) -> None:
+            with connection.cursor(row_factory=_row) as cursor:
                 for leaf, tid, seed in cursor.execute(statement):
                     into.setdefault(leaf, {})[tid] = seed
+
+        try:
+            self._session.run(read)
         except psycopg.Error as error:
             return list(self._obstacles.why(table, error))
         return []

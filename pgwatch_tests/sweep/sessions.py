@@ -73,8 +73,7 @@ def sweep_sessions(
     those that hold a lease. What our role can't see is in `not_checked`. Raises psycopg.Error if they can't
     be listed, ConnectionLostError and ScanCancelledError.
     """
-    with session.running():
-        role = identity(session.connection).role
+    role = session.run(identity).role
     hidden = leftovers.look(session, settings, role, _KINDS).unchecked
     parameters = {
         "own_name": OWN_NAME,

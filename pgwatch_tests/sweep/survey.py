@@ -88,8 +88,7 @@ class Surveyor:
     def survey(self, role: str) -> Survey:
         """What there is, for `role`."""
         ignores = Ignores(self._settings.ignore)
-        with self._session.running():
-            discovery = discover(self._session.connection, role, ignores)
+        discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         marked, skipped = self._reader.marked_tables(tables)
         graph = self._graph()

@@ -1,0 +1,80 @@
+"""Looks after a database that we are at work in, for whoever wants it for himself.
+
+DROP DATABASE, ALTER DATABASE … RENAME, and CREATE DATABASE with it as the template lock the database and
+then wait 5 s for all others to leave (CountOtherDBBackends, src/backend/storage/ipc/procarray.c). A session
+that counts can't look for that lock itself, so another one does.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from pgwatch_tests import queries
+from pgwatch_tests.config import Dsn
+from pgwatch_tests.errors import CannotConnectError, NoAnswerError, PgwatchError
+from pgwatch_tests.server.connect import connect
+from pgwatch_tests.server.connection import OwnConnection
+from pgwatch_tests.server.dsn import at_place
+from pgwatch_tests.server.opening import MAINTENANCE_DATABASE
+from pgwatch_tests.server.session_limits import SessionLimits
+
+LIMITS = SessionLimits(statement_timeout_s=1.0, lock_timeout_s=0.5, any_bytes=True)
+_CONNECT_IN_S = 2.0
+
+
+class Lookout:
+    """A session in the maintenance database, or where our role may not go there, in the database itself.
+
+    `beside` is the session at work; `oid` is that of its database. For one thread at a time.
+    """
+
+    def __init__(self, dsn: Dsn, beside: OwnConnection, oid: int) -> None:
+        info = beside.info
+        self._dsn = at_place(dsn, info.host, info.hostaddr, info.port)
+        self._database = info.dbname
+        self._oid = oid
+        self._connection: OwnConnection | None = None
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it has a session, in another database."""
+        connection = self._connection
+        return connection is not None and not connection.closed and connection.info.dbname != self._database
+
+    def is_wanted(self) -> bool | None:
+        """Whether somebody has locked the database as a whole, or waits to.
+
+        None if no session is to be had to ask. A session within the database is closed if it is wanted; where
+        none is let in, somebody has locked it, or one of its catalogs.
+        """
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._opened()
+        except NoAnswerError:
+            return True
+        except PgwatchError:
+            return None
+        try:
+            found = self._connection.execute(queries.load("wanted_databases")).fetchall()
+        except psycopg.Error:
+            self.close()
+            return None
+        wanted = any(oid == self._oid for oid, *_ in found)
+        if wanted and not self.is_outside:
+            self.close()
+        return wanted
+
+    def close(self) -> None:
+        """Closes its session, if it has one; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> OwnConnection:
+        try:
+            return self._connected(MAINTENANCE_DATABASE)
+        except CannotConnectError:
+            return self._connected(self._database)
+
+    def _connected(self, database: str) -> OwnConnection:
+        return connect(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S, database=database)

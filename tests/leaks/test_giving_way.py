@@ -1,0 +1,173 @@
+"""A count beside somebody who drops or copies its database: it leaves, and goes on or says that it can't."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.config import Dsn, MarkerSetting, Settings
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.errors import NotCheckedError, PgwatchError
+from pgwatch_tests.leaks.count import LeakScan
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.session import GaveWayError, ScanSession
+from pgwatch_tests.reports import leak_json, leak_table
+from tests.waiting import wait_until
+
+# Long values that take little space: one statement that reads them all takes far longer than a test may.
+_SLOW = """
+    CREATE TABLE slow (body text);
+    INSERT INTO slow VALUES (repeat('x ', 100000));
+"""
+_DOUBLE = "INSERT INTO slow SELECT body FROM slow"
+_DOUBLINGS = 14
+COPY: LiteralString = "CREATE DATABASE other TEMPLATE app"
+ALONE: tuple[LiteralString, ...] = (COPY, "ALTER DATABASE app RENAME TO other", "DROP DATABASE app")
+
+
+@pytest.fixture
+def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """A server with a database `app` whose count takes long, and a role that may connect only there."""
+    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as admin:
+            admin.execute("CREATE ROLE plain LOGIN")
+            admin.execute("CREATE DATABASE app")
+            admin.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        with psycopg.connect(server.dsn("app"), autocommit=True) as inside:
+            inside.execute(_SLOW)
+            for _ in range(_DOUBLINGS):
+                inside.execute(_DOUBLE)
+            inside.execute("CREATE TABLE users AS SELECT 'a@test.example.com' AS email")
+            inside.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain")
+        yield server
+
+
+@pytest.fixture
+def admin(own_server: EmbeddedServer) -> Iterator[Connection[TupleRow]]:
+    with psycopg.connect(own_server.dsn(), autocommit=True) as connection:
+        yield connection
+
+
+def settings(server: EmbeddedServer, user: str) -> Settings:
+    marker = MarkerSetting("test email", r"[a-z]+@test\.example\.com", regex=True, inside=True)
+    return Settings(dsn=Dsn(server.dsn("app", user), "the test"), markers=(marker,))
+
+
+class Counting:
+    """A scan in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._scan = LeakScan(settings)
+        self.report: LeakReport | None = None
+        self.error: PgwatchError | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.report = self._scan.run()
+        except PgwatchError as error:
+            self.error = error
+
+    def end(self) -> None:
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+def is_counting(admin: Connection[TupleRow]) -> bool:
+    query = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = 'app' AND state = 'active' AND query LIKE '%slow%'"
+    )
+    return admin.execute(query).fetchone() is not None
+
+
+@pytest.mark.parametrize("user", ["postgres", "plain"], ids=["outside", "inside"])
+def test_a_count_leaves_for_a_copy_and_goes_on(
+    own_server: EmbeddedServer, admin: Connection[TupleRow], user: str
+) -> None:
+    """Whether it looks out for others from the maintenance database, or can only from within."""
+    counting = Counting(settings(own_server, user))
+    wait_until(lambda: is_counting(admin), message="the long count runs")
+    admin.execute(COPY)
+    with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
+        inside.execute("TRUNCATE slow")
+    counting.end()
+    report = counting.report
+    assert report is not None, counting.error
+    assert (report.total, report.complete, len(report.away_s)) == (1, True, 1)
+    assert "Left the database 1 time, " in leak_table.table(report)
+    assert '"times": 1' in leak_json.document(report)
+
+
+@pytest.mark.parametrize("alone", ALONE[1:])
+def test_a_count_of_what_is_gone_is_no_count(
+    own_server: EmbeddedServer, admin: Connection[TupleRow], alone: LiteralString
+) -> None:
+    counting = Counting(settings(own_server, "postgres"))
+    wait_until(lambda: is_counting(admin), message="the long count runs")
+    admin.execute(alone)
+    counting.end()
+    assert counting.report is None
+    assert isinstance(counting.error, NotCheckedError)
+    assert "not checked: app was dropped or altered in the middle: " in str(counting.error)
+
+
+def test_a_database_made_anew_is_another_one(own_server: EmbeddedServer, admin: Connection[TupleRow]) -> None:
+    counting = Counting(settings(own_server, "postgres"))
+    wait_until(lambda: is_counting(admin), message="the long count runs")
+    admin.execute("DROP DATABASE app")
+    admin.execute("CREATE DATABASE app")
+    counting.end()
+    assert counting.report is None
+    # As it comes back before it is there again, or after.
+    assert str(counting.error).startswith("not checked: app was ")
+
+
+def test_a_session_that_is_idle_between_statements_leaves_too(
+    own_server: EmbeddedServer, admin: Connection[TupleRow]
+) -> None:
+    session = ScanSession(settings(own_server, "postgres"), read_only=False)
+    try:
+        session.open()
+        session.execute(b"SELECT 1")
+        admin.execute("DROP DATABASE app")
+        with pytest.raises(GaveWayError, match="left app, which is being dropped, altered or copied"):
+            session.execute(b"SELECT 1")
+    finally:
+        session.close()
+
+
+def test_with_a_single_connection_it_looks_between_statements(
+    own_server: EmbeddedServer, admin: Connection[TupleRow]
+) -> None:
+    admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
+    session = ScanSession(settings(own_server, "plain"))
+    statements = _counted(session)
+    try:
+        session.open()
+        asking = threading.Thread(target=statements, daemon=True)
+        asking.start()
+        admin.execute(COPY)
+        asking.join(20)
+        assert len(session.away_s) == 1
+    finally:
+        session.close()
+
+
+def _counted(session: ScanSession) -> Callable[[], None]:
+    """Runs short statements until the session has been away."""
+
+    def run() -> None:
+        until_s = time.monotonic() + 15
+        while not session.away_s and time.monotonic() < until_s:
+            session.execute(b"SELECT pg_catalog.pg_sleep(0.05)")
+
+    return run
