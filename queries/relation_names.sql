@@ -1,9 +1,18 @@
 -- What are these relations called, what kind are they, which columns are their primary key and their other
--- unique keys, which tables refer to them, and may we read their rows?
+-- unique keys, which tables refer to them, may we read their rows, and what happens when they are written to?
 --
 -- `unique_keys`: the columns of each unique or exclusion index, or its name if it has expressions; the
--- primary key last, since it is mostly made up by a sequence.
+-- primary key last, since it is mostly made up by a sequence. `unique_indexes`: the same indexes by OID, with
+-- all columns that their expressions and conditions are of (NULL if one is generated), and whether they may be
+-- checked later. `names`: the relation's, and of all that it is a partition or child of. `runs_code`: triggers
+-- or rules that aren't the server's own; OIDs of its own functions are below 16384.
 -- Parameter: oids, an array of relation OIDs of the connected database.
+WITH RECURSIVE family AS (
+    SELECT wanted.oid AS member, wanted.oid AS ancestor FROM unnest(%(oids)s::oid[]) AS wanted (oid)
+    UNION
+    SELECT family.member, inherits.inhparent
+    FROM family JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhrelid = family.ancestor
+)
 SELECT class.oid,
        namespace.nspname,
        class.relname,
@@ -87,7 +96,38 @@ SELECT class.oid,
                        )
                ),
            false
-       ) AS is_readable
+       ) AS is_readable,
+       coalesce((
+           SELECT json_agg(json_build_array(
+               index.indexrelid::bigint,
+               (
+                   SELECT CASE WHEN bool_or(attribute.attgenerated <> '') THEN NULL
+                               ELSE json_agg(attribute.attname) END
+                   FROM pg_catalog.pg_attribute AS attribute
+                   WHERE attribute.attrelid = index.indrelid
+                     AND (attribute.attnum = ANY (index.indkey::int2[])
+                          OR attribute.attnum IN (
+                              SELECT depend.refobjsubid
+                              FROM pg_catalog.pg_depend AS depend
+                              WHERE depend.classid = 1259 AND depend.objid = index.indexrelid
+                                AND depend.refclassid = 1259 AND depend.refobjid = index.indrelid))
+               ),
+               NOT index.indimmediate))
+           FROM pg_catalog.pg_index AS index
+           WHERE index.indrelid = class.oid AND (index.indisunique OR index.indisexclusion)
+       ), '[]') AS unique_indexes,
+       (
+           SELECT json_agg(json_build_array(schema.nspname, ancestor.relname))
+           FROM family
+           JOIN pg_catalog.pg_class AS ancestor ON ancestor.oid = family.ancestor
+           JOIN pg_catalog.pg_namespace AS schema ON schema.oid = ancestor.relnamespace
+           WHERE family.member = class.oid
+       ) AS names,
+       class.relhasrules OR EXISTS (
+           SELECT FROM pg_catalog.pg_trigger AS trigger
+           JOIN family ON family.ancestor = trigger.tgrelid
+           WHERE family.member = class.oid AND trigger.tgfoid >= 16384 AND trigger.tgenabled <> 'D'
+       ) AS runs_code
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
 WHERE class.oid = ANY (%(oids)s::oid[]);

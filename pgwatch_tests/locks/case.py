@@ -11,6 +11,8 @@ from pgwatch_tests.locks import statement
 from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.picture import LockPicture
 
+_OTHERS_SHOWN = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -136,6 +138,14 @@ class Case:
             if more
             else ""
         )
+
+    def also_held(self, edge: Edge) -> str:
+        """`; test_b (gw1, pid 12) has locked it too`: to end the root isn't enough then. Empty if nobody."""
+        others = edge.lock.also_held_by
+        names = ", ".join(map(self.picture.who, others[:_OTHERS_SHOWN]))
+        more = len(others) - _OTHERS_SHOWN
+        verb = "has" if len(others) == 1 else "have"
+        return f"; {names}{f' and {more} more' if more > 0 else ''} {verb} locked it too" if others else ""
 
     def queue(self, edge: Edge) -> int:
         """How many queue behind the waiter of `edge` for the very lock that it waits for."""

@@ -30,7 +30,7 @@ async def held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | N
     await names.lookups.attempt(None, [("held", party)], read)
     if not answered:
         return None
-    subjects = [target.subject(tag, (), (), party) for tag, _, _ in found]
+    subjects = [target.subject(tag, (), party) for tag, _, _ in found]
     await names.resolve_subjects(subjects)
     locks = {
         HeldLock(target.in_words(subject, names), modes.in_words(mode), granted): modes.strength(mode)

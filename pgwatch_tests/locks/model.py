@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from pgwatch_tests.locks.statement import Effects
 from pgwatch_tests.server.application_name import OWN_NAME
 
 SubjectKind = Literal[
     "relation",
     "row",
     "unique_key",
+    "row_or_key",
     "transaction",
     "advisory",
     "database",
@@ -116,6 +118,27 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionWait:
+    """What is known of both sides of a wait for a transaction's end. Relations are tables and indexes."""
+
+    pid: int
+    """The waiter."""
+    transaction: int
+    written: tuple[int, ...] = ()
+    """What the waiter holds ROW EXCLUSIVE locks on: writing statements take them, on indexes as well."""
+    locked: tuple[int, ...] = ()
+    """What it holds ROW SHARE locks on: SELECT … FOR UPDATE and the checks of foreign keys take them."""
+    blocker_written: tuple[int, ...] = ()
+    blocker_locked: tuple[int, ...] = ()
+    effects: Effects | None = None
+    """What the waiter's statement does; None if it may do anything, or isn't visible."""
+    is_first_statement: bool = False
+    """Whether the waiter's transaction surely has run no other statement before."""
+    queued_row: tuple[int, int, int] | None = None
+    """Relation, page and tuple of the row that the waiter was seen queued for, behind this very blocker."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What a wait is about, before names are known. `relations` are candidates if there are several."""
 
@@ -136,6 +159,10 @@ class Subject:
     """Tables that are written to by the side which may lock the row for a foreign key's check."""
     checking: Literal["", "waiter", "blocker"] = ""
     """Which side that is."""
+    keys: tuple[int, ...] = ()
+    """Of `row_or_key`: the tables whose unique key it may be; `relations` are those whose row it may be."""
+    sides: TransactionWait | None = None
+    """Of waits for a transaction's end: what tells whether a row or a key is waited for, and which."""
 
 
 @dataclass(frozen=True, slots=True)

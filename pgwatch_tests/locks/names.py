@@ -5,7 +5,6 @@ Filled behind the poll, lazily; what couldn't be had stays an OID and is asked a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +14,12 @@ from typing import cast
 from psycopg import AsyncConnection, sql
 
 from pgwatch_tests import queries
-from pgwatch_tests.locks import modes
+from pgwatch_tests.locks import modes, transaction_wait
+from pgwatch_tests.locks.changed_rows import ChangedRows
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
+from pgwatch_tests.locks.relation_facts import Relation, RelationRow, quoted
+from pgwatch_tests.locks.transaction_wait import ChangedRow, Table
 from pgwatch_tests.server.opening import Opening
 from pgwatch_tests.server.secret_words import is_credential
 from pgwatch_tests.server.secrets import MASK
@@ -27,27 +29,17 @@ _ROW_LIVES_S = 10.0
 _LOCKERS_LIVE_S = 5.0
 # Where nothing tells whether a locker is still in the transaction that was looked up.
 _UNSURE_LIVES_S = 2.0
+_INVISIBLE_LIVES_S = 120.0
 _MOST_ROWS_AT_ONCE = 20
 _MOST_OBJECTS_AT_ONCE = 20
+_MOST_TABLES_AT_ONCE = 4
 _KEY_CHARACTERS = 40
-_SIMPLE_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 _SAME_MOMENT_S = 0.005
 
 _Address = tuple[int, int, int, int]
 """Database, relation, page, tuple."""
 _ObjectAddress = tuple[int, tuple[int, int, int]]
 """Database; catalog, OID and sub-id."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Relation:
-    name: sql.Identifier
-    words: str
-    kind: str
-    key_columns: tuple[str, ...]
-    unique_keys: tuple[str, ...]
-    referencing: frozenset[int]
-    is_readable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class NameCache:
         self._clock = clock
         self._databases: dict[int, str] = {}
         self._roles: dict[int, str] = {}
-        self._relations: dict[tuple[int, int], _Relation] = {}
+        self._relations: dict[tuple[int, int], Relation] = {}
         self._objects: dict[_ObjectAddress, str] = {}
         self._rows: dict[_Address, _RowSeen] = {}
         self._lockers: dict[tuple[_Address, int], _LockersSeen] = {}
@@ -85,6 +77,9 @@ class NameCache:
         self._closed_to_us: dict[str, bool] = {}
         self._avoided: frozenset[int] = frozenset()
         """The databases that no session is opened in; 0: any."""
+        self._invisible: dict[_Address | None, float] = {}
+        """Where rows are that nobody sees yet: their own transaction has changed them. Looked at when."""
+        self._changes = ChangedRows(clock)
 
     def is_closed(self, database: str) -> bool | None:
         """Whether that database isn't there, or lets our role not in; None while that isn't known."""
@@ -116,7 +111,7 @@ class NameCache:
     def referencing(self, database: int, oid: int) -> Collection[int]:
         """The tables with a foreign key to this one."""
         found = self._relations.get((database, oid))
-        return () if found is None else found.referencing
+        return () if found is None else found.table.referencing
 
     def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
         """`schema audit`, `type mood`."""
@@ -183,6 +178,8 @@ class NameCache:
                 await self._resolve_relations(there)
                 await self._resolve_objects(there)
                 await self._resolve_rows(there)
+                await self._resolve_changes(there)
+                await self._resolve_rows([self.refined(one) for one in there if one.sides])
 
     def _forget_all(self) -> None:
         for known in (
@@ -193,8 +190,10 @@ class NameCache:
             self._rows,
             self._lockers,
             self._closed_to_us,
+            self._invisible,
         ):
             known.clear()
+        self._changes = ChangedRows(self._clock)
 
     async def _resolve_databases(self, oids: set[int | None]) -> None:
         missing = self.lookups.due([("database", oid) for oid in oids if oid and oid not in self._databases])
@@ -229,7 +228,9 @@ class NameCache:
         wanted: dict[int, set[int]] = {}
         for subject in subjects:
             if subject.database is not None:
-                wanted.setdefault(subject.database, set()).update(subject.relations, subject.referencing)
+                wanted.setdefault(subject.database, set()).update(
+                    subject.relations, subject.referencing, _of_both_sides(subject)
+                )
         for database, oids in wanted.items():
             missing = [(database, oid) for oid in sorted(oids) if (database, oid) not in self._relations]
             due = self.lookups.due(missing)
@@ -241,23 +242,8 @@ class NameCache:
     ) -> None:
         oids = [oid for _, oid in keys]
         cursor = await connection.execute(queries.load("relation_names"), {"oids": oids})
-        rows = cast(
-            list[tuple[int, str, str, str, list[str], list[list[str]], list[int], bool]],
-            await cursor.fetchall(),
-        )
-        for oid, schema, name, kind, key_columns, unique_keys, referencing, is_readable in rows:
-            words = (
-                _quoted(name) if schema in ("public", "pg_catalog") else f"{_quoted(schema)}.{_quoted(name)}"
-            )
-            self._relations[database, oid] = _Relation(
-                sql.Identifier(schema, name),
-                words,
-                kind,
-                tuple(key_columns),
-                tuple(map(_key_in_words, unique_keys)),
-                frozenset(referencing),
-                is_readable,
-            )
+        for row in cast(list[RelationRow], await cursor.fetchall()):
+            self._relations[database, row[0]] = Relation.of(row)
         self.lookups.rest([key for key in keys if key not in self._relations])
 
     async def _resolve_objects(self, subjects: Sequence[Subject]) -> None:
@@ -277,6 +263,48 @@ class NameCache:
             # As tables are named: without the schema that goes without saying.
             self._objects[key] = str(row[0]).replace(" public.", " ", 1)
 
+    async def _resolve_changes(self, subjects: Sequence[Subject]) -> None:
+        """Looks up which rows a transaction has changed, where that tells what others wait for."""
+        self._changes.forget_old()
+        wanted = {
+            (one.database, oid, one.sides.transaction)
+            for one in subjects
+            if one.sides and one.database
+            for oid in self._perhaps_changed(one)
+        }
+        due = self.lookups.due(sorted(key for key in wanted if not self._changes.is_fresh(key)))
+        for key in due[:_MOST_TABLES_AT_ONCE]:
+            relation = self._relations.get(key[:2])
+            if relation is None or not relation.is_readable:
+                self.lookups.rest([key])
+            else:
+                await self._attempt(key[0], [key], partial(self._changes.read, key, relation))
+
+    def _perhaps_changed(self, subject: Subject) -> Sequence[int]:
+        """The tables whose changed rows say more of `subject`."""
+        if subject.kind == "row":
+            return subject.relations if _row_address(subject) in self._invisible else ()
+        found = transaction_wait.candidates(subject.sides, self._tables(subject)) if subject.sides else None
+        return found.rows[:_MOST_TABLES_AT_ONCE] if found else ()
+
+    def _tables(self, subject: Subject) -> dict[int, Table]:
+        database = subject.database or 0
+        known = ((oid, self._relations.get((database, oid))) for oid in _of_both_sides(subject))
+        return {oid: relation.table for oid, relation in known if relation}
+
+    def refined(self, subject: Subject) -> Subject:
+        """`subject`, with the row or key that a wait for a transaction is about, as far as that is known."""
+        sides = subject.sides
+        if sides is None:
+            return subject
+
+        def changes(oid: int) -> Sequence[ChangedRow] | None:
+            return self._changes.of((subject.database or 0, oid, sides.transaction))
+
+        if _row_address(subject) in self._invisible:
+            return transaction_wait.visible(subject, changes)
+        return transaction_wait.refined(subject, self._tables(subject), changes)
+
     async def _resolve_rows(self, subjects: Sequence[Subject]) -> None:
         wanted: dict[_Address, set[int]] = {}
         for subject in subjects:
@@ -289,6 +317,9 @@ class NameCache:
         self._rows = {key: seen for key, seen in self._rows.items() if now_s - seen.at_s < _ROW_LIVES_S}
         self._lockers = {
             key: seen for key, seen in self._lockers.items() if now_s - seen.at_s < _LOCKERS_LIVE_S
+        }
+        self._invisible = {
+            key: at_s for key, at_s in self._invisible.items() if now_s - at_s < _INVISIBLE_LIVES_S
         }
         missing = [
             address
@@ -323,12 +354,14 @@ class NameCache:
         cursor = await connection.execute(statement.as_bytes(None))
         row = await cursor.fetchone()
         if row is None:
+            self._invisible[address] = self._clock()
             self.lookups.rest([address])
             return
         xmax, *values = row
         pairs = zip(relation.key_columns, values, strict=True)
-        words = ", ".join(f"{_quoted(column)}={_shown_value(column, str(value))}" for column, value in pairs)
+        words = ", ".join(f"{quoted(column)}={_shown_value(column, str(value))}" for column, value in pairs)
         self._rows[address] = _RowSeen(words, self._clock())
+        self._invisible.pop(address, None)
         for transaction in transactions:
             lockers: dict[int, _Locker] = {}
             self._lockers[address, transaction] = _LockersSeen(lockers, self._clock())
@@ -356,18 +389,11 @@ class NameCache:
 
 
 def _row_address(subject: Subject) -> _Address | None:
-    if subject.kind != "row" or subject.database is None or subject.page is None or subject.offset is None:
+    if subject.kind not in ("row", "row_or_key") or subject.database is None:
+        return None
+    if subject.page is None or subject.offset is None:
         return None
     return subject.database, subject.relations[0], subject.page, subject.offset
-
-
-def _key_in_words(columns: Sequence[str]) -> str:
-    words = ", ".join(map(_quoted, columns))
-    return words if len(columns) == 1 else f"({words})"
-
-
-def _quoted(name: str) -> str:
-    return name if _SIMPLE_NAME.fullmatch(name) else '"{}"'.format(name.replace('"', '""'))
 
 
 def _shown_value(column: str, value: str) -> str:
@@ -376,3 +402,9 @@ def _shown_value(column: str, value: str) -> str:
 
 def _shortened(value: str) -> str:
     return value if len(value) <= _KEY_CHARACTERS else f"{value[: _KEY_CHARACTERS - 1]}…"
+
+
+def _of_both_sides(subject: Subject) -> tuple[int, ...]:
+    """What the waiter has locked: what the blocker has locked alone isn't waited for."""
+    sides = subject.sides
+    return (*sides.written, *sides.locked) if sides else ()

@@ -22,9 +22,11 @@ from pgwatch_tests.locks.model import (
     PreparedTransaction,
     Session,
     Subject,
+    TransactionWait,
     Wait,
     WaitedLock,
 )
+from pgwatch_tests.locks.statement import Effects, effects
 from pgwatch_tests.server import version
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.connection import is_pooled
@@ -213,16 +215,19 @@ class _LockTable:
     def __init__(self, rows: Sequence[_Process]) -> None:
         self.parties = _Parties()
         self.of: dict[Party, list[_LockRow]] = {}
-        self.statements: dict[Party, str] = {}
-        """The first word of what each runs, in capitals."""
+        self.statements: dict[Party, tuple[Effects | None, bool]] = {}
+        """What the statement of each who waits for a transaction does, and whether it is its first."""
         self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}
         self._conflicting: dict[tuple[LockTag, str], tuple[dict[Party, str], set[Party]]] = {}
         for row in rows:
             if not row["locks"]:
                 continue  # as most have none, where nothing waits
             party = Party(row["leader_pid"] or row["pid"], row["gid"])
-            if row["pid"] == party.pid:
-                self.statements[party] = (row["query"] or "").lstrip()[:20].partition(" ")[0].upper()
+            waits = any(lock[0] == "transactionid" and not lock[12] for lock in row["locks"])
+            if waits and row["pid"] == party.pid:
+                query = "" if row["query"] == _HIDDEN else row["query"] or ""
+                is_first = row["xact_age_s"] is not None and row["xact_age_s"] == row["query_age_s"]
+                self.statements[party] = effects(query), is_first
             for columns in row["locks"]:
                 lock = _lock_row(columns, row["pid"], party.pid)
                 self.of.setdefault(party, []).append(lock)
@@ -299,45 +304,41 @@ def _blockers(row: _Process, requests: Sequence[_LockRow], table: _LockTable) ->
 
 
 def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:
-    if request.tag.type != "transactionid":
-        return target.subject(request.tag, (), (), blocker)
-    waiters, blockers = table.of[Party(request.leader)], table.of.get(blocker, [])
+    waiter = Party(request.leader)
+    waiters, blockers = table.of[waiter], table.of.get(blocker, [])
     tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
-    written = {lock.tag for lock in blockers if _is_held(lock, _WRITES)}
-    shared: list[LockTag] = []
-    if _may_write_a_key(table.statements.get(Party(request.leader), ""), waiters):
-        shared = [lock.tag for lock in waiters if _is_held(lock, _WRITES) and lock.tag in written]
-    about = target.subject(request.tag, [lock.tag for lock in tuples_held], shared, blocker)
-    if about.kind != "row" or about.transaction is None:
+    about = target.subject(request.tag, [lock.tag for lock in tuples_held], blocker)
+    transaction = request.tag.transactionid
+    if transaction is None or request.tag.type != "transactionid":
         return about
-    about = replace(about, wanted_mode=tuples_held[0].mode)
-    row = LockTag("relation", about.database, about.relations[0])
+    sides = TransactionWait(
+        waiter.pid,
+        transaction,
+        _relations(waiters, _WRITES),
+        _relations(waiters, _LOCKS_ROWS),
+        _relations(blockers, _WRITES),
+        _relations(blockers, _LOCKS_ROWS),
+        *table.statements.get(waiter, (None, False)),
+    )
+    if about.kind != "row":
+        databases = [lock.tag.database for lock in waiters if lock.tag.relation and lock.tag.database]
+        return replace(about, database=databases[0] if databases else None, sides=sides)
+    about = replace(about, wanted_mode=tuples_held[0].mode, sides=sides)
     if about.wanted_mode == _KEY_SHARE:
-        return replace(about, referencing=_relations(waiters), checking="waiter")
-    if row not in written and any(_is_held(lock, _LOCKS_ROWS) and lock.tag == row for lock in blockers):
-        return replace(about, referencing=_relations(blockers), checking="blocker")
+        return replace(about, referencing=sides.written, checking="waiter")
+    if about.relations[0] not in sides.blocker_written and about.relations[0] in sides.blocker_locked:
+        return replace(about, referencing=sides.blocker_written, checking="blocker")
     return about
 
 
-def _may_write_a_key(statement: str, waiters: Sequence[_LockRow]) -> bool:
-    """Whether a wait without a tuple lock can be about a unique key.
-
-    Otherwise the waiter is itself one of several that have locked the row: then it takes no tuple lock
-    (heap_update, src/backend/access/heap/heapam.c), and nothing tells which row that is.
-    """
-    if statement in ("INSERT", "COPY", "MERGE"):
-        return True
-    return statement != "DELETE" and not any(_is_held(lock, _LOCKS_ROWS) for lock in waiters)
-
-
-def _relations(locks: Sequence[_LockRow]) -> tuple[int, ...]:
-    """What the holder of `locks` writes to."""
-    oids = {lock.tag.relation for lock in locks if _is_held(lock, _WRITES)}
-    return tuple(sorted(oid for oid in oids if oid is not None))
-
-
-def _is_held(lock: _LockRow, mode: str) -> bool:
-    return lock.granted and lock.tag.type == "relation" and lock.mode == mode
+def _relations(locks: Sequence[_LockRow], mode: str) -> tuple[int, ...]:
+    """The relations that are held in `mode`."""
+    held = (
+        lock.tag.relation
+        for lock in locks
+        if lock.granted and lock.mode == mode and lock.tag.type == "relation"
+    )
+    return tuple(sorted({oid for oid in held if oid is not None}))
 
 
 def _lock_row(columns: _LockColumns, pid: int, leader: int) -> _LockRow:

@@ -190,7 +190,7 @@ def foreign_key_share(case: Case) -> Diagnosis | None:
         "foreign_key_share",
         f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
         f"{edge.lock.foreign_key_of} refers to it, and {case.who}, {case.state()}, hasn't ended its "
-        f"transaction{case.besides(edges)}.",
+        f"transaction{case.also_held(edge)}{case.besides(edges)}.",
         "Give each test parent rows of its own, or don't delete or change the keys of shared ones."
         f"{_left_open(case)} To go on now, {case.free()}.",
         OWN_DATA,
@@ -237,13 +237,25 @@ def same_row(case: Case) -> Diagnosis | None:
     edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "row"]
     if not edges:
         return None
-    others = edges[0].lock.also_held_by
-    also = f", as {', '.join(map(case.picture.who, others[:2]))} also has" if others else ""
     return Diagnosis(
         "same_row",
         f"{case.waiting(edges)} {case.since(edges)} for the {edges[0].lock.target}, which {case.who} has "
-        f"changed or locked ({case.state()}){also}{case.besides(edges)}.",
+        f"changed or locked ({case.state()}){case.also_held(edges[0])}{case.besides(edges)}.",
         f"Give each test rows of its own. To go on now, {case.free()}.",
+        OWN_DATA,
+    )
+
+
+def same_row_or_key(case: Case) -> Diagnosis | None:
+    """Two want one row or one key: neither the locks of both nor what can be read tells which."""
+    edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "row_or_key"]
+    if not edges:
+        return None
+    return Diagnosis(
+        "same_row_or_key",
+        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"commit or roll back: both want the same {edges[0].lock.target}{case.besides(edges)}.",
+        f"{session_rules.ROWS_AND_KEYS} To go on now, {case.free()}.",
         OWN_DATA,
     )
 
@@ -284,6 +296,7 @@ RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     table_rules.queue_behind_table_lock,
     table_rules.cleanup_vs_test,
     same_row,
+    same_row_or_key,
     long_query,
 )
 """Most telling first."""

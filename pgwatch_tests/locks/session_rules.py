@@ -60,8 +60,11 @@ def idle_in_transaction(case: Case) -> Diagnosis | None:
         return None
     table = case.direct[0].lock.foreign_key_of
     foreign_key = f", which a foreign key of {table} refers to" if table else ""
-    others = f"{case.besides(case.direct)}{table_rules.queue_in_words(case)}"
+    first = case.direct[0]
+    others = f"{case.also_held(first)}{case.besides(case.direct)}{table_rules.queue_in_words(case)}"
     about = table_rules.about_table_change(case)
+    if first.subject and first.subject.kind == "row_or_key":
+        about += f"{ROWS_AND_KEYS} "
     return Diagnosis(
         "idle_in_transaction",
         f"{case.who} left a transaction open ({case.state()}); {table_rules.longest_wait(case)}{foreign_key}"
@@ -72,6 +75,8 @@ def idle_in_transaction(case: Case) -> Diagnosis | None:
     )
 
 
+ROWS_AND_KEYS = "Give each test rows of its own, and unique data instead of fixed test data."
+"""What to do where a row or a unique key is waited for, and it can't be told which."""
 COMMIT = "Commit, roll back or close it in the fixture's clean-up."
 """What to do about a transaction that was left open."""
 

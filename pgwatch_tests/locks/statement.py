@@ -12,21 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from pgwatch_tests.server import sql_tokens
+
 Name = tuple[str, ...]
 """A name's parts as the catalogs have them: `("billing", "invoices")`."""
 
-_TOKEN = re.compile(
-    r"""
-    \s+ | --[^\n]*
-    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*' | [bBxXnN]?'(?:[^']|'')*' | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-    | "(?P<quoted>(?:[^"]|"")*)"
-    | (?P<word>[^\W\d][\w$]*)
-    | (?P<comment>/\*)
-    | (?P<sign>\S)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_COMMENT_ENDS = re.compile(r"/\*|\*/")
 _KINDS_OF_OBJECT = {
     *("DATABASE", "EXTENSION", "FUNCTION", "INDEX", "MATERIALIZED", "OWNED", "POLICY", "ROLE", "RULE"),
     *("SCHEMA", "SEQUENCE", "TABLE", "TRIGGER", "TYPE", "VIEW", "CONCURRENTLY", "UNIQUE"),
@@ -261,37 +251,14 @@ def _statements(query: str) -> tuple[tuple[str, ...], ...]:
 def _tokens(query: str) -> tuple[str, ...]:
     """Words in lower case, quoted names with a leading quote, signs; strings as `''`, comments left out."""
     found: list[str] = []
-    at = 0
-    while at < len(query):
-        match = _TOKEN.match(query, at)
-        if match is None:
-            break
-        at = match.end()
-        if match["string"]:
+    for token in sql_tokens.tokens(query):
+        if token.kind == "literal":
             found.append("''")
-        elif match["quoted"] is not None:
-            found.append('"' + match["quoted"].replace('""', '"'))
-        elif match["word"]:
-            found.append(match["word"].lower())
-        elif match["comment"]:
-            at = _after_comment(query, at)
-        elif match["sign"]:
-            if match["sign"] in "'\"":
-                break  # cut off within a string or a name
-            found.append(match["sign"])
+        elif token.kind == "quoted":
+            found.append('"' + token.value)
+        elif token.kind != "comment":
+            found.append(token.text.lower())
     return tuple(found)
-
-
-def _after_comment(query: str, at: int) -> int:
-    """Where a comment ends that has been opened before `at`; comments nest."""
-    depth = 1
-    while depth:
-        match = _COMMENT_ENDS.search(query, at)
-        if match is None:
-            return len(query)
-        depth += 1 if match[0] == "/*" else -1
-        at = match.end()
-    return at
 
 
 def _names(tokens: Sequence[str], start: int) -> Iterator[Name]:

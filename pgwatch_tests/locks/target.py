@@ -2,8 +2,8 @@
 
 The rules are the server's (src/backend/access/heap/README.tuplock): who waits for a row that another
 transaction changed holds the row's tuple lock and waits for that transaction's id; those behind it wait
-for the tuple lock. Who waits for a transaction id and holds no tuple lock has met an uncommitted entry
-with its own key in a unique index (_bt_check_unique).
+for the tuple lock. What a wait for a transaction id without a tuple lock is about, the module
+transaction_wait tells.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Protocol
 from pgwatch_tests.locks.model import LockTag, Party, Subject
 
 _CANDIDATES_SHOWN = 3
-_TABLES = ("table", "partitioned table")
 PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
 # What is said of an object while its name isn't known; OIDs of the catalogs, src/include/catalog/.
 _CATALOGS = {
@@ -27,7 +26,6 @@ _CATALOGS = {
     6100: "subscription",
     6104: "publication",
 }
-_FIRST_USER_OID = 16384  # FirstNormalObjectId, src/include/access/transam.h
 
 
 class Names(Protocol):
@@ -55,14 +53,8 @@ class Names(Protocol):
         """`schema audit`, `type mood`."""
 
 
-def subject(
-    tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag], blocker: Party
-) -> Subject:
-    """What a wait for `tag` is about.
-
-    `tuples_held` are the tuple locks that the waiter holds, `relations_shared` the relations that it
-    and its blocker both write to.
-    """
+def subject(tag: LockTag, tuples_held: Collection[LockTag], blocker: Party) -> Subject:
+    """What a wait for `tag` is about. `tuples_held` are the tuple locks that the waiter holds."""
     match tag.type:
         case "relation" | "extend" if tag.relation is not None:
             words = "extension of " if tag.type == "extend" else ""
@@ -70,7 +62,7 @@ def subject(
         case "tuple" if tag.relation is not None:
             return Subject("row", tag.database, (tag.relation,), tag.page, tag.offset)
         case "transactionid":
-            return _behind_transaction(tag, tuples_held, relations_shared)
+            return _behind_transaction(tag, tuples_held)
         case "advisory":
             return Subject("advisory", tag.database, words=f"advisory lock {_advisory_key(tag)}")
         case "object" if tag.classid == PG_DATABASE and tag.objid:
@@ -90,9 +82,7 @@ def subject(
     return Subject("other", tag.database, words=_other(tag))
 
 
-def _behind_transaction(
-    tag: LockTag, tuples_held: Collection[LockTag], relations_shared: Collection[LockTag]
-) -> Subject:
+def _behind_transaction(tag: LockTag, tuples_held: Collection[LockTag]) -> Subject:
     for held in tuples_held:
         if held.relation is not None:
             return Subject(
@@ -103,14 +93,7 @@ def _behind_transaction(
                 held.offset,
                 transaction=tag.transactionid,
             )
-    transaction = f"end of transaction {tag.transactionid}"
-    oids = sorted(shared.relation for shared in relations_shared if shared.relation is not None)
-    # Catalog tables are candidates only where nothing else is: two CREATE TABLEs of one name.
-    oids = [oid for oid in oids if oid >= _FIRST_USER_OID] or oids
-    if not oids:
-        return Subject("transaction", words=transaction)
-    database = next(iter(relations_shared)).database
-    return Subject("unique_key", database, tuple(oids), words=transaction)
+    return Subject("transaction", words=f"end of transaction {tag.transactionid}")
 
 
 def in_words(subject: Subject, names: Names) -> str:
@@ -127,35 +110,47 @@ def in_words(subject: Subject, names: Names) -> str:
                 return f"{subject.words}relation {oid}"
             return f"{subject.words}{names.relation_kind(database, oid) or 'relation'} {name}"
         case "row":
-            oid = subject.relations[0]
-            name = names.relation(database, oid) or f"relation {oid}"
-            assert subject.page is not None
-            assert subject.offset is not None
-            key = names.row_key(database, oid, subject.page, subject.offset)
-            return f"row of {name} ({key or f'at {subject.page},{subject.offset}'})"
+            return f"row of {_row_in_words(subject, names)}"
         case "database":
             return f"database {names.database(database) or database}"
         case "unique_key":
-            known = [
-                (names.relation(database, oid), names.relation_kind(database, oid))
-                for oid in subject.relations
-            ]
-            tables = [name for name, kind in known if name and kind in _TABLES]
-            if not tables:
-                return subject.words
-            more = " …" if len(tables) > _CANDIDATES_SHOWN else _key_columns(subject, names, len(tables))
-            return f"unique key of {' or '.join(tables[:_CANDIDATES_SHOWN])}{more}"
+            return f"unique key of {_keys_in_words(subject, subject.relations, names)}"
+        case "row_or_key":
+            rows, keys = _row_in_words(subject, names), _keys_in_words(subject, subject.keys, names)
+            if subject.relations == subject.keys:
+                return f"row or unique key of {_tables(subject, subject.keys, names)}"
+            return f"row of {rows} or unique key of {keys}"
         case "object" if subject.address is not None:
             return names.object_name(database, subject.address) or subject.words
     return subject.words
 
 
-def _key_columns(subject: Subject, names: Names, tables: int) -> str:
-    """The columns of the key if it can be told which: nothing says more than the table's constraints do."""
-    keys = [key for oid in subject.relations for key in names.unique_keys(subject.database or 0, oid)]
-    if tables > 1 or not 0 < len(keys) <= _CANDIDATES_SHOWN:
-        return ""
-    return f" {keys[0]}" if keys[0].startswith("(") and len(keys) == 1 else f" ({' or '.join(keys)})"
+def _row_in_words(subject: Subject, names: Names) -> str:
+    """`accounts (id=42)`, or `accounts or users` where it can't be told which row."""
+    tables = _tables(subject, subject.relations, names)
+    if subject.page is None or subject.offset is None:
+        return tables
+    key = names.row_key(subject.database or 0, subject.relations[0], subject.page, subject.offset)
+    return f"{tables} ({key or f'at {subject.page},{subject.offset}'})"
+
+
+def _keys_in_words(subject: Subject, oids: Sequence[int], names: Names) -> str:
+    """`users (email or id)`; without columns where there are several tables, or too many keys."""
+    words = _tables(subject, oids, names)
+    keys = names.unique_keys(subject.database or 0, oids[0])
+    if len(oids) > 1 or not 0 < len(keys) <= _CANDIDATES_SHOWN:
+        return words
+    return (
+        f"{words} {keys[0]}"
+        if keys[0].startswith("(") and len(keys) == 1
+        else f"{words} ({' or '.join(keys)})"
+    )
+
+
+def _tables(subject: Subject, oids: Sequence[int], names: Names) -> str:
+    known = [names.relation(subject.database or 0, oid) or f"relation {oid}" for oid in oids]
+    more = " …" if len(known) > _CANDIDATES_SHOWN else ""
+    return f"{' or '.join(known[:_CANDIDATES_SHOWN])}{more}"
 
 
 def foreign_key_of(subject: Subject, names: Names) -> str:
@@ -172,16 +167,9 @@ def object_in_words(subject: Subject, names: Names) -> str:
     """The same for all waits on one table, advisory lock or database: `accounts`, `advisory lock 7`."""
     database = subject.database or 0
     match subject.kind:
-        case "relation" | "row" | "unique_key":
-            known = [
-                (names.relation(database, oid), names.relation_kind(database, oid))
-                for oid in subject.relations
-            ]
-            if subject.kind != "unique_key":
-                return known[0][0] or f"relation {subject.relations[0]}"
-            return (
-                " or ".join(name for name, kind in known if name and kind in _TABLES) or "end of transaction"
-            )
+        case "relation" | "row" | "unique_key" | "row_or_key":
+            oids = dict.fromkeys((*subject.relations, *subject.keys))
+            return " or ".join(names.relation(database, oid) or f"relation {oid}" for oid in oids)
         case "transaction":
             return "end of transaction"
         case "other":

@@ -252,13 +252,15 @@ class LockWatch:
         def with_target(group: EdgeGroup) -> EdgeGroup:
             if group.subject is None:
                 return group
+            subject = known.refined(group.subject)
+            group = replace(group, subject=subject)
             return replace(
                 group,
                 lock=replace(
                     group.lock,
-                    target=target.in_words(group.subject, known),
-                    object=target.object_in_words(group.subject, known),
-                    foreign_key_of=target.foreign_key_of(group.subject, known),
+                    target=target.in_words(subject, known),
+                    object=target.object_in_words(subject, known),
+                    foreign_key_of=target.foreign_key_of(subject, known),
                     also_held_by=known.also_held_by(group, snapshot),
                 ),
             )

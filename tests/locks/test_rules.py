@@ -62,7 +62,7 @@ def test_the_same_row_and_its_other_holders() -> None:
     assert told.cause == "same_row"
     assert told.explanation == (
         "test_2 (gw2, pid 2) and 1 more wait 3.0 s for the row of t (id=1), which test_1 (gw1, pid 1) has "
-        "changed or locked (running a statement for 2.5 s), as test_4 (gw4, pid 4) also has."
+        "changed or locked (running a statement for 2.5 s); test_4 (gw4, pid 4) has locked it too."
     )
     assert "pg_cancel_backend(1)" in told.advice
     assert told.practice == "Isolate test data"

@@ -105,6 +105,23 @@ class Cast:
         pid = session.info.backend_pid
         self.until("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = %s", [pid, event])
 
+    def waits_for_transaction(self, session: Session) -> None:
+        """Waits until a session waits for the end of a transaction."""
+        query = "SELECT 1 FROM pg_lock_status() WHERE pid = %s AND NOT granted AND locktype = 'transactionid'"
+        self.until(query, [session.info.backend_pid])
+
+    def third_in_line(self, first: Session, second: Session, third: Session, *statements: str) -> None:
+        """Lets each run its own of three statements that want one row, in turn, and the first one commit.
+
+        So the second one has the row, and the third waits for a version of it that wasn't there before.
+        """
+        first.execute(statements[0].encode())
+        running = self.waits(second, statements[1])
+        self.waits(third, statements[2])
+        first.commit()
+        running.result()
+        self.waits_for_transaction(third)
+
     def prepare(self, part: str, session: Session) -> str:
         """Prepares the session's transaction, which plays the part from then on; its gid."""
         gid = f"it's {part} of {self.database}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.locks.scenarios.cast import Cast
-from tests.locks.scenarios.rows import ADD, accounts, add, end_of, row, transaction_id
+from tests.locks.scenarios.rows import ADD, accounts, add, row
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
 
 
@@ -73,14 +73,13 @@ def deadlock_of_two_that_upgrade_a_row_lock(cast: Cast) -> Truth:
     parts = ("one", "other")
     sharers = cast.sessions(*parts)
     cast.no_deadlock_check(sharers)
-    ids = [transaction_id(sharer) for sharer in sharers]
     for sharer in sharers:
         sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
     for sharer in sharers:
         cast.waits(sharer, ADD, [41])
     return Truth(
-        # Nothing in the lock table says which row: both have locked it already.
-        (hard("one", "other", end_of(ids[1])), hard("other", "one", end_of(ids[0]))),
+        # Who has locked a row already takes no tuple lock: the row itself says that both have.
+        (hard("one", "other", row(41)), hard("other", "one", row(41))),
         deadlocks=(parts,),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.locks.scenarios.cast import Cast
-from tests.locks.scenarios.rows import end_of, transaction_id
 from tests.locks.scenarios.truth import Truth, hard, scenario
 
 KEY = "unique key of parents"
@@ -176,13 +175,102 @@ def parent_deleted_behind_a_foreign_key_and_a_change(cast: Cast) -> Truth:
 def parent_deleted_by_one_of_two_that_refer_to_it(cast: Cast) -> Truth:
     family(cast)
     other, deleting = cast.sessions("other", "deleting")
-    held = transaction_id(other)
     for n, session in enumerate((other, deleting)):
         session.execute("INSERT INTO children (id, parent) VALUES (%s, 2)", [n])
     cast.waits(deleting, "DELETE FROM parents WHERE id = 2")
     # Both write to `children`, and yet it isn't about a unique key.
     return Truth(
-        (hard("deleting", "other", end_of(held)),),
+        (hard("deleting", "other", PARENT),),
         roots={"other": 1},
-        causes={"other": "idle_in_transaction"},
+        causes={"other": "foreign_key_share"},
+        said={"other": ("a foreign key of children refers to it",)},
     )
+
+
+@scenario()
+def parent_changed_by_two_that_refer_to_it(cast: Cast) -> Truth:
+    family(cast)
+    holder, waiter = cast.sessions("holder", "waiter")
+    for n, session in enumerate((holder, waiter)):
+        session.execute("INSERT INTO children (id, parent) VALUES (%s, 2)", [n])
+        if session is holder:
+            holder.execute("UPDATE parents SET n = n + 1 WHERE id = 2")
+    cast.waits(waiter, "UPDATE parents SET n = n + 1 WHERE id = 2")
+    return Truth((hard("waiter", "holder", PARENT),), roots={"holder": 1})
+
+
+@scenario()
+def parent_changed_and_deleted_while_two_refer_to_it(cast: Cast) -> Truth:
+    family(cast)
+    one, other, deleting = cast.sessions("one", "other", "deleting")
+    for n, session in enumerate((one, other)):
+        session.execute("INSERT INTO children (id, parent) VALUES (%s, 2)", [n])
+    deleting.execute("UPDATE parents SET n = 7 WHERE id = 2")
+    # Nobody else sees the version that is locked: its key is that of the version before.
+    cast.waits(deleting, "DELETE FROM parents WHERE id = 2")
+    return Truth(
+        (hard("deleting", "one", PARENT, also_held_by=("other",)),),
+        roots={"one": 1},
+        innocents=("other",),
+        said={"one": ("a foreign key of children refers to it", "has locked it too")},
+    )
+
+
+@scenario()
+def child_of_a_parent_that_was_changed_and_deleted(cast: Cast) -> Truth:
+    family(cast)
+    deleting, inserting = cast.session("deleting"), cast.session("inserting", autocommit=True)
+    deleting.execute("INSERT INTO children (id, parent) VALUES (1, 2)")
+    deleting.execute("UPDATE parents SET n = n + 1 WHERE id = 2")
+    deleting.execute("DELETE FROM children WHERE id = 1")
+    deleting.execute("DELETE FROM parents WHERE id = 2")
+    cast.waits(inserting, "INSERT INTO children (id, parent) VALUES (7, 2)")
+    return Truth(
+        (hard("inserting", "deleting", PARENT),),
+        roots={"deleting": 1},
+        said={"deleting": (f"{PARENT}, which a foreign key of children refers to",)},
+        unsaid={"deleting": ("unique",)},
+    )
+
+
+@scenario()
+def child_of_a_parent_that_was_changed_and_deleted_later_in_a_transaction(cast: Cast) -> Truth:
+    family(cast)
+    deleting, inserting = cast.sessions("deleting", "inserting")
+    deleting.execute("INSERT INTO children (id, parent) VALUES (1, 2)")
+    deleting.execute("UPDATE parents SET n = n + 1 WHERE id = 2")
+    deleting.execute("DELETE FROM children WHERE id = 1")
+    deleting.execute("DELETE FROM parents WHERE id = 2")
+    inserting.execute("INSERT INTO children (id, parent) VALUES (6, 3)")
+    cast.waits(inserting, "INSERT INTO children (id, parent) VALUES (7, 2)")
+    # The parents may be locked since the statement before: this one may be at its own key still.
+    return Truth(
+        (hard("inserting", "deleting", f"{PARENT} or unique key of children"),), roots={"deleting": 1}
+    )
+
+
+@scenario()
+def unique_key_of_a_partition(cast: Cast) -> Truth:
+    cast.run(
+        "CREATE TABLE ev (id int, day int, PRIMARY KEY (id, day)) PARTITION BY LIST (day);"
+        "CREATE TABLE ev1 PARTITION OF ev FOR VALUES IN (1)"
+    )
+    first, second = cast.sessions("first", "second")
+    first.execute("INSERT INTO ev VALUES (1, 1)")
+    cast.waits(second, "INSERT INTO ev VALUES (1, 1)")
+    return Truth(
+        (hard("second", "first", "unique key of ev1 (id, day)"),),
+        roots={"first": 1},
+        causes={"first": "same_key"},
+    )
+
+
+@scenario()
+def unique_key_beside_rows_that_both_refer_to(cast: Cast) -> Truth:
+    family(cast)
+    first, second = cast.sessions("first", "second")
+    for n, session in enumerate((first, second)):
+        session.execute("INSERT INTO children (id, parent) VALUES (%s, 2)", [n])
+    first.execute("INSERT INTO parents VALUES (100, 0)")
+    cast.waits(second, "INSERT INTO parents VALUES (100, 1)")
+    return Truth((hard("second", "first", "unique key of parents (id)"),), roots={"first": 1})

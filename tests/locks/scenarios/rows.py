@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.locks.scenarios.cast import Cast, Session
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
 
@@ -106,26 +108,24 @@ def row_shared_by_two_and_written_by_a_third(cast: Cast) -> Truth:
 def row_shared_by_two_of_which_one_writes(cast: Cast) -> Truth:
     accounts(cast)
     stays, upgrades = cast.sessions("stays", "upgrades")
-    held = transaction_id(stays)
     for sharer in (stays, upgrades):
         sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
     cast.waits(upgrades, ADD, [41])
-    # Nothing in the lock table says which row: who has locked it already takes no tuple lock.
-    return Truth((hard("upgrades", "stays", end_of(held)),), roots={"stays": 1})
+    # Who has locked a row already takes no tuple lock: the row itself says that both have.
+    return Truth((hard("upgrades", "stays", row(41)),), roots={"stays": 1})
 
 
 @scenario()
 def row_shared_by_two_that_write_elsewhere(cast: Cast) -> Truth:
     accounts(cast)
     stays, upgrades = cast.sessions("stays", "upgrades")
-    held = transaction_id(stays)
     for sharer, own in ((stays, 42), (upgrades, 43)):
         sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
         add(sharer, own)
     cast.waits(upgrades, "DELETE FROM accounts WHERE id = 41")
-    # Both write to the table, and yet it isn't about a unique key.
+    # Both write to the table, and yet it isn't about a unique key; `stays` has changed another row of it.
     return Truth(
-        (hard("upgrades", "stays", end_of(held)),),
+        (hard("upgrades", "stays", "row of accounts"),),
         roots={"stays": 1},
         causes={"stays": "idle_in_transaction"},
     )
@@ -213,3 +213,104 @@ def rows_and_a_table_of_one_transaction(cast: Cast) -> Truth:
         said={"holder": (f"for {row(41)}; 2 more wait for something else that it holds.",)},
         unsaid={"holder": ("more wait 1", "and 2 more")},
     )
+
+
+NO_KEY = ("unique key", "unique data")
+ADD_TO_42 = "UPDATE accounts SET balance = balance + 1 WHERE id = 42"
+
+
+def _third_in_line(cast: Cast, statement: str, target: str = row(42), other: str = ADD_TO_42) -> Truth:
+    first, holder, waiter = cast.sessions("first", "holder", "waiter")
+    cast.third_in_line(first, holder, waiter, other, other, statement)
+    return Truth(
+        (hard("waiter", "holder", target),),
+        roots={"holder": 1},
+        innocents=("first",),
+        causes={"holder": "idle_in_transaction"},
+        unsaid={"holder": NO_KEY},
+    )
+
+
+@scenario()
+def row_third_in_line(cast: Cast) -> Truth:
+    accounts(cast)
+    return _third_in_line(cast, ADD_TO_42)
+
+
+@scenario()
+def row_third_in_line_to_delete_it(cast: Cast) -> Truth:
+    accounts(cast)
+    return _third_in_line(cast, "DELETE FROM accounts WHERE id = 42")
+
+
+@scenario()
+def row_third_in_line_to_lock_it(cast: Cast) -> Truth:
+    accounts(cast)
+    return _third_in_line(cast, "SELECT * FROM accounts WHERE id = 42 FOR UPDATE")
+
+
+@scenario()
+def row_third_in_line_by_many_rows(cast: Cast) -> Truth:
+    accounts(cast)
+    return _third_in_line(cast, "UPDATE accounts SET balance = 0 WHERE id BETWEEN 41 AND 43")
+
+
+@scenario()
+def row_third_in_line_behind_many_rows(cast: Cast) -> Truth:
+    accounts(cast)
+    first, holder, waiter = cast.sessions("first", "holder", "waiter")
+    add(holder, 41)
+    cast.third_in_line(first, holder, waiter, *[ADD_TO_42] * 3)
+    # The holder has changed two rows. The waiter had been queued for the older version of one.
+    return Truth(
+        (hard("waiter", "holder", "row of accounts"),),
+        roots={"holder": 1},
+        innocents=("first",),
+        unsaid={"holder": NO_KEY},
+    )
+
+
+@scenario(since=15, because="there is no MERGE")
+def row_third_in_line_to_merge(cast: Cast) -> Truth:
+    accounts(cast)
+    return _third_in_line(
+        cast,
+        "MERGE INTO accounts USING (VALUES (42)) AS new (id) ON new.id = accounts.id"
+        " WHEN MATCHED THEN UPDATE SET balance = 1",
+    )
+
+
+@scenario(since=15, because="there is no MERGE")
+def row_or_key_third_in_line_to_merge(cast: Cast) -> Truth:
+    accounts(cast)
+    found = _third_in_line(
+        cast,
+        "MERGE INTO accounts USING (VALUES (42)) AS new (id) ON new.id = accounts.id"
+        " WHEN MATCHED THEN UPDATE SET balance = 1 WHEN NOT MATCHED THEN INSERT (id) VALUES (new.id)",
+        "row or unique key of accounts",
+    )
+    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
+
+
+@scenario()
+def row_or_key_third_in_line_to_set_a_key(cast: Cast) -> Truth:
+    accounts(cast)
+    statement = "UPDATE accounts SET balance = 1, email = email WHERE id = 42"
+    found = _third_in_line(cast, statement, "row or unique key of accounts")
+    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
+
+
+@scenario()
+def row_third_in_line_by_a_trigger(cast: Cast) -> Truth:
+    accounts(cast)
+    cast.run(
+        "CREATE TABLE payments (id serial PRIMARY KEY, account int, amount int);"
+        "CREATE FUNCTION book() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE accounts SET balance = balance + NEW.amount WHERE id = NEW.account; RETURN NULL; END $$;"
+        "CREATE TRIGGER book AFTER INSERT ON payments FOR EACH ROW EXECUTE FUNCTION book()"
+    )
+    pay = "INSERT INTO payments (account, amount) VALUES (42, 1)"
+    # The trigger may do anything: it isn't known whether the unique key of `payments` is meant.
+    target = f"{row(42)} or unique key of accounts or payments"
+    found = _third_in_line(cast, pay, target, other=pay)
+    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
