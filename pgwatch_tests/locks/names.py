@@ -5,60 +5,29 @@ Filled behind the poll, lazily; what couldn't be had stays an OID and is asked a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import cast
 
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 
 from pgwatch_tests import queries
-from pgwatch_tests.locks import modes, transaction_wait
+from pgwatch_tests.locks import transaction_wait
 from pgwatch_tests.locks.changed_rows import ChangedRows
+from pgwatch_tests.locks.locked_rows import Address, LockedRows, row_address
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
-from pgwatch_tests.locks.relation_facts import Relation, RelationRow, quoted
+from pgwatch_tests.locks.relation_facts import Relation, RelationRow
 from pgwatch_tests.locks.transaction_wait import ChangedRow, Table
 from pgwatch_tests.server.opening import Opening
-from pgwatch_tests.server.secret_words import is_credential
-from pgwatch_tests.server.secrets import MASK
 from pgwatch_tests.server.session_limits import Row
 
-_ROW_LIVES_S = 10.0
-_LOCKERS_LIVE_S = 5.0
-# Where nothing tells whether a locker is still in the transaction that was looked up.
-_UNSURE_LIVES_S = 2.0
-_INVISIBLE_LIVES_S = 120.0
 _MOST_ROWS_AT_ONCE = 20
 _MOST_OBJECTS_AT_ONCE = 20
 _MOST_TABLES_AT_ONCE = 4
-_KEY_CHARACTERS = 40
-_SAME_MOMENT_S = 0.005
-
-_Address = tuple[int, int, int, int]
-"""Database, relation, page, tuple."""
 _ObjectAddress = tuple[int, tuple[int, int, int]]
 """Database; catalog, OID and sub-id."""
-
-
-@dataclass(frozen=True, slots=True)
-class _RowSeen:
-    key: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Locker:
-    modes: frozenset[str]
-    began_s: float | None
-    """When its transaction began, since the epoch; None if hidden."""
-
-
-@dataclass(frozen=True, slots=True)
-class _LockersSeen:
-    by_pid: Mapping[int, _Locker]
-    at_s: float
 
 
 class NameCache:
@@ -71,14 +40,11 @@ class NameCache:
         self._roles: dict[int, str] = {}
         self._relations: dict[tuple[int, int], Relation] = {}
         self._objects: dict[_ObjectAddress, str] = {}
-        self._rows: dict[_Address, _RowSeen] = {}
-        self._lockers: dict[tuple[_Address, int], _LockersSeen] = {}
+        self._rows = LockedRows(clock)
         self._server_started: datetime | None = None
         self._closed_to_us: dict[str, bool] = {}
         self._avoided: frozenset[int] = frozenset()
         """The databases that no session is opened in; 0: any."""
-        self._invisible: dict[_Address | None, float] = {}
-        """Where rows are that nobody sees yet: their own transaction has changed them. Looked at when."""
         self._changes = ChangedRows(clock)
 
     def is_closed(self, database: str) -> bool | None:
@@ -118,35 +84,12 @@ class NameCache:
         return self._objects.get((database, address))
 
     def row_key(self, database: int, oid: int, page: int, tuple_: int) -> str | None:
-        """A row's primary key, `id=42`, as it was a moment ago."""
-        seen = self._rows.get((database, oid, page, tuple_))
-        return seen.key if seen and seen.key and self._clock() - seen.at_s < _ROW_LIVES_S else None
+        """A row's primary key, `id=42`, or for a catalog's row the object, as it was a moment ago."""
+        return self._rows.words((database, oid, page, tuple_))
 
     def also_held_by(self, group: EdgeGroup, snapshot: LockSnapshot) -> tuple[Party, ...]:
-        """Who else has locked the row of `group` in its way, still in the transaction that was looked up."""
-        address = None if group.subject is None else _row_address(group.subject)
-        if address is None or group.subject is None or group.subject.transaction is None:
-            return ()
-        seen = self._lockers.get((address, group.subject.transaction))
-        if seen is None or self._clock() - seen.at_s > 2 * _LOCKERS_LIVE_S:
-            return ()
-        sampled_s = snapshot.sampled_at.timestamp()
-        found = []
-        for session in snapshot.sessions:
-            party = Party(session.pid)
-            locker = seen.by_pid.get(session.pid)
-            if locker is None or party == group.waiter or party in group.blockers:
-                continue
-            if not any(modes.row_conflict(group.subject.wanted_mode, mode) for mode in locker.modes):
-                continue
-            began_s, age_s = locker.began_s, session.xact_age_s
-            if (
-                self._clock() - seen.at_s < _UNSURE_LIVES_S
-                if began_s is None or age_s is None
-                else abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S
-            ):
-                found.append(party)
-        return tuple(found)
+        """Who else has locked the row of `group` in its way."""
+        return self._rows.also_held_by(group, snapshot)
 
     async def resolve(self, snapshot: LockSnapshot) -> None:
         """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised.
@@ -187,12 +130,10 @@ class NameCache:
             self._roles,
             self._relations,
             self._objects,
-            self._rows,
-            self._lockers,
             self._closed_to_us,
-            self._invisible,
         ):
             known.clear()
+        self._rows = LockedRows(self._clock)
         self._changes = ChangedRows(self._clock)
 
     async def _resolve_databases(self, oids: set[int | None]) -> None:
@@ -283,7 +224,7 @@ class NameCache:
     def _perhaps_changed(self, subject: Subject) -> Sequence[int]:
         """The tables whose changed rows say more of `subject`."""
         if subject.kind == "row":
-            return subject.relations if _row_address(subject) in self._invisible else ()
+            return subject.relations if self._rows.is_invisible(row_address(subject)) else ()
         found = transaction_wait.candidates(subject.sides, self._tables(subject)) if subject.sides else None
         return found.rows[:_MOST_TABLES_AT_ONCE] if found else ()
 
@@ -301,79 +242,34 @@ class NameCache:
         def changes(oid: int) -> Sequence[ChangedRow] | None:
             return self._changes.of((subject.database or 0, oid, sides.transaction))
 
-        if _row_address(subject) in self._invisible:
+        if self._rows.is_invisible(row_address(subject)):
             return transaction_wait.visible(subject, changes)
         return transaction_wait.refined(subject, self._tables(subject), changes)
 
     async def _resolve_rows(self, subjects: Sequence[Subject]) -> None:
-        wanted: dict[_Address, set[int]] = {}
+        wanted: dict[Address, set[int]] = {}
         for subject in subjects:
-            address = _row_address(subject)
+            address = row_address(subject)
             if address is not None:
                 wanted.setdefault(address, set())
                 if subject.transaction is not None:
                     wanted[address].add(subject.transaction)
-        now_s = self._clock()
-        self._rows = {key: seen for key, seen in self._rows.items() if now_s - seen.at_s < _ROW_LIVES_S}
-        self._lockers = {
-            key: seen for key, seen in self._lockers.items() if now_s - seen.at_s < _LOCKERS_LIVE_S
-        }
-        self._invisible = {
-            key: at_s for key, at_s in self._invisible.items() if now_s - at_s < _INVISIBLE_LIVES_S
-        }
-        missing = [
-            address
-            for address, transactions in sorted(wanted.items())
-            if address not in self._rows
-            or any((address, transaction) not in self._lockers for transaction in transactions)
-        ]
+        self._rows.forget_old()
+        missing = [one for one in sorted(wanted) if not self._rows.is_known(one, wanted[one])]
         for address in self.lookups.due(missing)[:_MOST_ROWS_AT_ONCE]:
             await self._attempt(address[0], [address], partial(self._read_row, address, wanted[address]))
 
     async def _read_row(
-        self, address: _Address, transactions: Iterable[int], connection: AsyncConnection[Row]
+        self, address: Address, transactions: Iterable[int], connection: AsyncConnection[Row]
     ) -> None:
-        database, oid, page, tuple_ = address
-        relation = self._relations.get((database, oid))
-        if relation is None or not relation.is_readable:
-            # Each attempt would be an error in the server's log.
+        relation = self._relations.get(address[:2])
+        # Without the right to, each attempt would be an error in the server's log.
+        if (
+            not relation
+            or not relation.is_readable
+            or not await self._rows.read(address, transactions, relation, connection)
+        ):
             self.lookups.rest([address])
-            return
-        # By what they print: a cast to text is whatever the type's owner says.
-        columns = [
-            sql.SQL("pg_catalog.concat({})").format(sql.Identifier(column)) for column in relation.key_columns
-        ]
-        statement = sql.SQL(
-            "SELECT {} FROM ONLY {} WHERE ctid OPERATOR(pg_catalog.=) {}::pg_catalog.tid"
-        ).format(
-            sql.SQL(", ").join([sql.SQL("xmax::pg_catalog.text"), *columns]),
-            relation.name,
-            sql.Literal(f"({page},{tuple_})"),
-        )
-        # As UTF-8, not as the connection's SQL_ASCII: that has no letters beyond ASCII.
-        cursor = await connection.execute(statement.as_bytes(None))
-        row = await cursor.fetchone()
-        if row is None:
-            self._invisible[address] = self._clock()
-            self.lookups.rest([address])
-            return
-        xmax, *values = row
-        pairs = zip(relation.key_columns, values, strict=True)
-        words = ", ".join(f"{quoted(column)}={_shown_value(column, str(value))}" for column, value in pairs)
-        self._rows[address] = _RowSeen(words, self._clock())
-        self._invisible.pop(address, None)
-        for transaction in transactions:
-            lockers: dict[int, _Locker] = {}
-            self._lockers[address, transaction] = _LockersSeen(lockers, self._clock())
-            # With a single locker, xmax is its transaction id, not that of a multixact.
-            if xmax not in ("0", str(transaction)):
-                cursor = await connection.execute(
-                    queries.load("row_lockers"), {"multixact": xmax, "transaction": str(transaction)}
-                )
-                rows = cast(list[tuple[int, str, float | None]], await cursor.fetchall())
-                for pid, mode, began_s in rows:
-                    before = lockers[pid].modes if pid in lockers else frozenset()
-                    lockers[pid] = _Locker(before | {mode}, began_s)
 
     async def _attempt(
         self,
@@ -386,22 +282,6 @@ class NameCache:
             self.lookups.rest(keys)
         else:
             await self.lookups.attempt(name, keys, read)
-
-
-def _row_address(subject: Subject) -> _Address | None:
-    if subject.kind not in ("row", "row_or_key") or subject.database is None:
-        return None
-    if subject.page is None or subject.offset is None:
-        return None
-    return subject.database, subject.relations[0], subject.page, subject.offset
-
-
-def _shown_value(column: str, value: str) -> str:
-    return MASK if is_credential(column) else _shortened(value)
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= _KEY_CHARACTERS else f"{value[: _KEY_CHARACTERS - 1]}…"
 
 
 def _of_both_sides(subject: Subject) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from pgwatch_tests.locks.model import (
     WaitedLock,
 )
 from pgwatch_tests.locks.statement import Effects, effects
+from pgwatch_tests.locks.transaction_wait import FIRST_USER_OID
 from pgwatch_tests.server import version
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.server.connection import is_pooled
@@ -37,6 +38,7 @@ _LOCKS_ROWS = "RowShareLock"
 # A tuple lock in this mode is SELECT FOR KEY SHARE's, which is how foreign keys are checked
 # (tupleLockExtraInfo, src/backend/access/heap/heapam.c).
 _KEY_SHARE = "AccessShareLock"
+_GRANTS = {"GRANT ", "REVOKE"}
 _SAFE_SNAPSHOT = "safe snapshot (DEFERRABLE transaction)"
 _HIDDEN = "<insufficient privilege>"  # what pg_stat_get_activity says instead of a query
 
@@ -217,12 +219,16 @@ class _LockTable:
         self.of: dict[Party, list[_LockRow]] = {}
         self.statements: dict[Party, tuple[Effects | None, bool]] = {}
         """What the statement of each who waits for a transaction does, and whether it is its first."""
+        self.kinds: dict[Party, str] = {}
+        """The first letters of what each runs, or ran last, in capitals."""
         self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}
         self._conflicting: dict[tuple[LockTag, str], tuple[dict[Party, str], set[Party]]] = {}
         for row in rows:
             if not row["locks"]:
                 continue  # as most have none, where nothing waits
             party = Party(row["leader_pid"] or row["pid"], row["gid"])
+            if row["pid"] == party.pid:
+                self.kinds[party] = (row["query"] or "").lstrip()[:6].upper()
             waits = any(lock[0] == "transactionid" and not lock[12] for lock in row["locks"])
             if waits and row["pid"] == party.pid:
                 query = "" if row["query"] == _HIDDEN else row["query"] or ""
@@ -308,6 +314,9 @@ def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:
     waiters, blockers = table.of[waiter], table.of.get(blocker, [])
     tuples_held = [lock for lock in waiters if lock.granted and lock.tag.type == "tuple"]
     about = target.subject(request.tag, [lock.tag for lock in tuples_held], blocker)
+    if about.kind == "row" and about.relations[0] < FIRST_USER_OID:
+        kinds = {table.kinds.get(waiter), table.kinds.get(blocker)}
+        about = replace(about, words=target.PRIVILEGES if kinds & _GRANTS else target.DEFINITION)
     transaction = request.tag.transactionid
     if transaction is None or request.tag.type != "transactionid":
         return about

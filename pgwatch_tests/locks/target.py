@@ -28,6 +28,16 @@ _CATALOGS = {
 }
 
 
+# Whose rows are objects by themselves: of classes that pg_describe_object knows (src/include/catalog/).
+OBJECT_CATALOGS = {
+    *_CATALOGS,
+    *(826, 1259, 1262, 1417, 2328, 2604, 2605, 2606, 2612, 2617, 2618, 2620, 2995, 3256, 3381, 3456, 3466),
+    *(3600, 3602),
+}
+COLUMNS_CATALOG = 1249  # AttributeRelationId: its rows are columns of tables
+PRIVILEGES, DEFINITION = "privileges of", "definition of"
+
+
 class Names(Protocol):
     """What is known of names at the moment; None, or nothing, where nothing is (yet)."""
 
@@ -44,7 +54,7 @@ class Names(Protocol):
         """The columns of each unique or exclusion constraint of a table: `email`, `(day, room)`."""
 
     def row_key(self, database: int, oid: int, page: int, tuple_: int) -> str | None:
-        """The primary key of a row: `id=42`."""
+        """The primary key of a row, `id=42`; of a catalog's row, the object: `table users`."""
 
     def referencing(self, database: int, oid: int) -> Collection[int]:
         """The tables with a foreign key to this one."""
@@ -109,6 +119,8 @@ def in_words(subject: Subject, names: Names) -> str:
             if name is None:
                 return f"{subject.words}relation {oid}"
             return f"{subject.words}{names.relation_kind(database, oid) or 'relation'} {name}"
+        case "row" if subject.words and _catalog_object(subject, names):
+            return f"{subject.words} {_catalog_object(subject, names)}"
         case "row":
             return f"row of {_row_in_words(subject, names)}"
         case "database":
@@ -132,6 +144,16 @@ def _row_in_words(subject: Subject, names: Names) -> str:
         return tables
     key = names.row_key(subject.database or 0, subject.relations[0], subject.page, subject.offset)
     return f"{tables} ({key or f'at {subject.page},{subject.offset}'})"
+
+
+def _catalog_object(subject: Subject, names: Names) -> str | None:
+    """The object that a catalog's row describes: `table users`."""
+    oid = subject.relations[0]
+    if oid not in OBJECT_CATALOGS and oid != COLUMNS_CATALOG:
+        return None
+    assert subject.page is not None
+    assert subject.offset is not None
+    return names.row_key(subject.database or 0, oid, subject.page, subject.offset)
 
 
 def _keys_in_words(subject: Subject, oids: Sequence[int], names: Names) -> str:
@@ -167,6 +189,8 @@ def object_in_words(subject: Subject, names: Names) -> str:
     """The same for all waits on one table, advisory lock or database: `accounts`, `advisory lock 7`."""
     database = subject.database or 0
     match subject.kind:
+        case "row" if subject.words and _catalog_object(subject, names):
+            return in_words(subject, names)
         case "relation" | "row" | "unique_key" | "row_or_key":
             oids = dict.fromkeys((*subject.relations, *subject.keys))
             return " or ".join(names.relation(database, oid) or f"relation {oid}" for oid in oids)

@@ -58,13 +58,36 @@ def function_renamed_twice(cast: Cast) -> Truth:
 def function_replaced_twice(cast: Cast) -> Truth:
     cast.run(f"CREATE SCHEMA audit; CREATE {FUNCTION}")
     holder, waiter = cast.sessions("holder", "waiter")
-    query = "SELECT oid, ctid::text FROM pg_proc WHERE proname = 'double'"
-    oid, place = holder.execute(query).fetchall()[0]
     holder.execute(f"CREATE OR REPLACE {FUNCTION}".encode())
     cast.waits(waiter, f"CREATE OR REPLACE {FUNCTION}")
-    # The catalogs have primary keys from 14 on.
-    key = f"oid={oid}" if cast.version >= 14 else f"at {place.strip('()')}"
-    return Truth((hard("waiter", "holder", f"row of pg_proc ({key})"),), roots={"holder": 1})
+    words = "definition of function audit.double(integer)"
+    return Truth((hard("waiter", "holder", words),), roots={"holder": 1})
+
+
+@scenario()
+def privileges_of_a_table_granted_twice(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA audit; CREATE TABLE audit.log (id int)")
+    grant = "GRANT SELECT ON audit.log TO PUBLIC"
+    return _behind(cast, grant, grant, "privileges of table audit.log")
+
+
+@scenario()
+def privileges_of_a_schema_granted_and_revoked(cast: Cast) -> Truth:
+    cast.run("CREATE SCHEMA audit")
+    return _behind(
+        cast,
+        "GRANT USAGE ON SCHEMA audit TO PUBLIC",
+        "REVOKE USAGE ON SCHEMA audit FROM PUBLIC",
+        "privileges of schema audit",
+    )
+
+
+@scenario()
+def privileges_of_a_column_granted_twice(cast: Cast) -> Truth:
+    cast.run("CREATE TABLE log (id int)")
+    cast.run("GRANT SELECT (id) ON log TO PUBLIC")
+    grant = "GRANT UPDATE (id) ON log TO PUBLIC"
+    return _behind(cast, grant, grant, "privileges of column id of table log")
 
 
 def _created_twice(cast: Cast, creation: str, words: str) -> Truth:

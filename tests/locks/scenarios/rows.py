@@ -259,8 +259,8 @@ def row_third_in_line_by_many_rows(cast: Cast) -> Truth:
 def row_third_in_line_behind_many_rows(cast: Cast) -> Truth:
     accounts(cast)
     first, holder, waiter = cast.sessions("first", "holder", "waiter")
-    add(holder, 41)
-    cast.third_in_line(first, holder, waiter, *[ADD_TO_42] * 3)
+    both = "UPDATE accounts SET balance = balance + 1 WHERE id IN (41, 42)"
+    cast.third_in_line(first, holder, waiter, ADD_TO_42, both, ADD_TO_42)
     # The holder has changed two rows. The waiter had been queued for the older version of one.
     return Truth(
         (hard("waiter", "holder", "row of accounts"),),
