@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +179,16 @@ def test_a_dry_sweep_frees_no_lock(database: Database, pooled: Pooler) -> None:
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
         assert connection.execute(held).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("pooled", ["transaction"], indirect=True)
+def test_a_suite_beside_a_watch(database: Database, pooled: Pooler) -> None:
+    dsn = pooled.dsn(database.name)
+    before = settings_of(dsn)
+    well: list[int] = []
+    suite = threading.Thread(target=lambda: well.append(run_suite(dsn)))
+    suite.start()
+    assert cli.run(["locks", "--watch", "3", "--dsn", dsn]) == 0
+    suite.join()
+    assert well == [STATEMENTS]
+    assert settings_of(dsn) == before

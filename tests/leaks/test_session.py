@@ -20,6 +20,7 @@ from pgwatch_tests.leaks import session
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.session import ScanCancelledError
 from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
+from tests.poolers import pooler
 from tests.sessions import Connect, Database
 from tests.waiting import wait_until
 
@@ -60,6 +61,22 @@ def test_cancel_ends_the_scan_and_the_statement(running: RunningScan, observer: 
     assert cancelled_s < 0.1
     assert time.monotonic() - begun < 2
     wait_until(lambda: sessions(observer) == 0, timeout_s=2)
+
+
+def test_cancel_through_a_pooler_asks_nobody_to_cancel(
+    server: EmbeddedServer, database: Database, observer: Connection[TupleRow]
+) -> None:
+    make_slow_table(observer, "slow")
+    with pooler(server, "transaction", pool_size=1) as pooled:
+        running = RunningScan(settings(pooled.dsn(database.name)))
+        wait_until(lambda: counting(observer))
+        running.scan.cancel()
+        with pytest.raises(ScanCancelledError):
+            running.result()
+        with psycopg.connect(pooled.dsn(database.name), autocommit=True) as another:
+            assert another.execute("SELECT 1").fetchone() == (1,)
+        if observer.info.server_version >= 140000:
+            wait_until(lambda: sessions(observer) == 0)
 
 
 def test_cancel_before_it_runs(database: Database) -> None:

@@ -221,6 +221,13 @@ async def test_where_the_header_is_short_of_room_the_pace_is_shortened() -> None
         assert text_of(app, "#figures").endswith(" · PG 18.1 (hosted) · every 1 s")
 
 
+async def test_a_pooler_is_told_in_the_header() -> None:
+    app = feed(replace(snapshot(), pooled=True)).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert " via pooler · " in text_of(app, "#figures")
+
+
 async def test_filter() -> None:
     two = settle(None, snapshot((edge(2, 1), edge(4, 3, target="advisory lock 7"))))
     app = feed(two).dashboard()
