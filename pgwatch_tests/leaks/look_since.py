@@ -14,7 +14,8 @@ from pgwatch_tests.leaks.comparison import Comparison
 from pgwatch_tests.leaks.leftovers import Leftovers, matches, unreadable
 from pgwatch_tests.leaks.lost_rows import LostRows
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
-from pgwatch_tests.leaks.read_objects import FoundObject, read_objects, read_positions
+from pgwatch_tests.leaks.objects import DatabaseObject
+from pgwatch_tests.leaks.read_objects import read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
 
 _OLDER = "the baseline doesn't have them"
@@ -72,25 +73,26 @@ def _objects(
         if baseline.objects is None:
             unchecked.append(Unchecked("object", _OLDER, _ANEW))
         else:
-            found += objects.new_objects(
-                baseline.objects, {one.object: one.owner for one in now}, _tests_schemas(settings, now)
-            )
-            gone = objects.gone_objects(baseline.objects, [one.object for one in now])
+            before = [one for one in baseline.objects if not _is_a_tests(settings, one)]
+            owners = {one.object: one.owner for one in now if not _is_a_tests(settings, one.object)}
+            found += objects.new_objects(before, owners)
+            gone = objects.gone_objects(before, owners)
     if "sequence" in wanted:
         if baseline.sequences is None:
             unchecked.append(Unchecked("sequence", _OLDER, _ANEW))
         else:
             positions = read_positions(session, now)
-            found += objects.moved_sequences(baseline.sequences, positions.read)
+            found += objects.moved_sequences(
+                baseline.sequences,
+                [one for one in positions.read if not matches(one.schema, settings.test_schemas)],
+            )
             unchecked += _unread(positions.unread)
     return LeftSince(Leftovers(wanted, tuple(found), tuple(unchecked)), tuple(gone))
 
 
-def _tests_schemas(settings: Settings, now: Sequence[FoundObject]) -> frozenset[str]:
-    """Those that are a kind of leftover by themselves, and may be a living test's."""
-    return frozenset(
-        one.name for one in now if one.kind == "schema" and matches(one.name, settings.test_schemas)
-    )
+def _is_a_tests(settings: Settings, one: DatabaseObject) -> bool:
+    """Whether it is, or is in, a schema of tests: a leftover by itself, or of a test that lives."""
+    return matches(one.name if one.kind == "schema" else one.schema, settings.test_schemas)
 
 
 def _unread(names: Sequence[str]) -> list[Unchecked]:

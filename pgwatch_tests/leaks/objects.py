@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.leaks.model import Leftover
@@ -43,24 +43,15 @@ class SequencePosition:
         return f"{self.schema}.{self.name}"
 
 
-def new_objects(
-    before: Sequence[DatabaseObject],
-    now: Mapping[DatabaseObject, str],
-    ignored_schemas: Collection[str] = (),
-) -> list[Leftover]:
+def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, str]) -> list[Leftover]:
     """What is there that neither had its name nor its oid before; `now` has the owner of each.
 
-    A new table's indexes, triggers and sequences go without saying, as does what is in a new schema; schemas
-    in `ignored_schemas` aren't looked into. What has another name than before is named with the old one.
+    A new table's indexes, triggers and sequences go without saying, as does what is in a new schema. What has
+    another name than before is named with the old one.
     """
     names = {(one.kind, one.schema, one.name) for one in before}
     oids = {(one.kind, one.oid): one for one in before}
-    new = [
-        one
-        for one in now
-        if (one.kind, one.schema, one.name) not in names
-        and (one.name if one.kind == "schema" else one.schema) not in ignored_schemas
-    ]
+    new = [one for one in now if (one.kind, one.schema, one.name) not in names]
     schemas = {one.name for one in new if one.kind == "schema" and (one.kind, one.oid) not in oids}
     tables = {one.oid for one in new if "table" in one.kind or one.kind == "materialized view"}
     inside = Counter(one.schema for one in new)

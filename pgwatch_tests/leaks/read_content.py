@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.content import MOST_ROWS, TableContent, packed, within_
 from pgwatch_tests.leaks.content_statements import ContentStatements, Hashed
 from pgwatch_tests.leaks.discover import Table, shown, without_ignored, without_strange_plans
 from pgwatch_tests.leaks.ignore import Ignores
+from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.relations import Relations
 from pgwatch_tests.leaks.session import ScanSession
@@ -72,6 +73,7 @@ class ContentReader:
     def __init__(self, session: ScanSession, settings: Settings, progress: Progress | None = None) -> None:
         self._session = session
         self._ignores = Ignores(settings.ignore)
+        self._test_schemas = settings.test_schemas
         self._obstacles = Obstacles(session, settings)
         self._progress = progress
 
@@ -86,15 +88,16 @@ class ContentReader:
         with self._session.running():
             discovery = without_strange_plans(self._session.connection, discovery)
         hashed: dict[Table, Hashed] = {}
-        # Not of materialised views, which are made from rows that are looked at.
+        # Not of materialised views, which are made from rows that are looked at, nor of what is tests' own.
         contents = [
             TableContent(0, one.schema, one.table, unread=one.reason)
             for one in discovery.skipped
             if not self._ignores.ignored(one.schema, one.table, "")
+            and not matches(one.schema, self._test_schemas)
         ]
         for table in discovery.tables:
             found = columns.get(table.oid)
-            if table.kind == "materialized view":
+            if table.kind == "materialized view" or matches(shown(table.schema), self._test_schemas):
                 continue
             names = self._names(table, found) if found is not None else ()
             if found is None or not names:

@@ -465,6 +465,44 @@ def test_transactions_that_ran_meanwhile(database: Database, connect: Connect) -
     assert lost(database, baseline) == {"public.countries": "1 of 250 rows is gone"}
 
 
+def test_one_that_commits_between_the_snapshot_and_the_content(
+    database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database, *COUNTRIES)
+    writer = connect()
+    writer.execute("INSERT INTO countries VALUES ('late')")
+    pin = read_content.pinned
+
+    def commit_then(session: ScanSession) -> None:
+        writer.commit()
+        pin(session)
+
+    monkeypatch.setattr(read_content, "pinned", commit_then)
+    baseline = kept(database)
+    monkeypatch.undo()
+
+    assert [one.rows for one in baseline.content or ()] == [250]
+    alone(database, "DELETE FROM countries WHERE code = 'late'")
+    assert lost(database, baseline) == {}
+
+
+def test_schemas_of_tests_are_their_own(database: Database) -> None:
+    run(
+        database,
+        "CREATE SCHEMA test_living CREATE TABLE t (i serial PRIMARY KEY) CREATE VIEW v AS SELECT 1 AS i",
+        "INSERT INTO test_living.t VALUES (1)",
+    )
+    baseline = kept(database)
+    assert baseline.content == ()
+    kinds: tuple[LeftoverKind, ...] = ("object", "sequence", "lost_rows")
+    for statement in ("SELECT nextval('test_living.t_i_seq')", "DROP SCHEMA test_living CASCADE"):
+        run(database, statement)
+
+        report = scan(settings(database.dsn), kinds=kinds, since=Since(baseline))
+
+        assert (report.leftovers, report.unchecked, use(report).gone) == ((), (), ())
+
+
 def test_through_a_file_and_not_once_it_is_damaged(database: Database, tmp_path: Path) -> None:
     run(database, *COUNTRIES, "CREATE TABLE bare AS SELECT 1 AS i")
     baseline = kept(database)
