@@ -4,8 +4,8 @@
    `booking_1717171717171_t1a2b3c4d_x7f3`. A `t` before the eight hex digits, right after the
    milliseconds: no random hex and no UUID looks so. Updates and other processes don't change it.
 2. `transaction`: the test's transaction *inserted* the row. Its id alone doesn't say so: whoever updates
-   a row leaves theirs. It does if the transaction changed no older row of the table, or if `created_at`
-   is exactly its now().
+   a row leaves theirs. It does if the transaction changed no older row of the table. That `created_at` is
+   its now() proves nothing: an update can set it.
 3. `1 of N`: at most five tests that ran when the row came to be: when its value was stamped (by the
    client's clock), else `created_at` (by either clock), else when it was committed (by the server's),
    if rows of the table were only ever inserted. Who updated it is among them where it may have been they.
@@ -168,7 +168,7 @@ class Ladder:
         if digests:
             return self._by_marker(digests)
         writers = self._writers_of(row)
-        inserters = {run.test for run, written in writers if _is_inserter(written, row)}
+        inserters = {run.test for run, written in writers if _is_inserter(written, row.table_oid)}
         if len(inserters) == 1 and len({run.test for run, _ in writers}) == 1:
             return Verdict("transaction", tuple(inserters))
         possible = {
@@ -305,12 +305,11 @@ def _is_possible(written: Written, row: RowOrigin) -> bool:
     return row.committed_us is None or written.started_us is None or written.started_us <= row.committed_us
 
 
-def _is_inserter(written: Written, row: RowOrigin) -> bool:
-    if written.inserted is None or row.table_oid not in written.inserted:
+def _is_inserter(written: Written, table_oid: int) -> bool:
+    """Whether all that the transaction wrote into a table is new rows."""
+    if written.inserted is None or written.changed is None:
         return False
-    if written.changed is not None and row.table_oid not in written.changed:
-        return True
-    return row.created_us is not None and row.created_us == written.started_us
+    return table_oid in written.inserted and table_oid not in written.changed
 
 
 def _one_of(tests: Collection[str], what: str) -> Verdict:

@@ -30,7 +30,7 @@ class Written:
     """A top-level transaction that wrote, as its own session saw it just before COMMIT.
 
     A row of a table in `inserted` that isn't in `changed`, with this transaction's id, was inserted by it.
-    None: not known (track_counts is off).
+    None: not known (track_counts is off, or another test ran in the same process).
     """
 
     xid: int

@@ -102,6 +102,34 @@ def test_rows_of_several_tables(
     }
 
 
+def test_an_update_that_sets_created_at_is_no_insert(
+    database: Database, owner: Connection[TupleRow], connect: Connect, logs: Path
+) -> None:
+    owner.execute("CREATE TABLE users (email text, created_at timestamptz DEFAULT now())")
+    owner.execute("INSERT INTO users VALUES ('old@test.example.com', '2026-01-01')")
+    connection = connect()
+    with TransactionLog(logs, database_now(connection).identity, "gw0", clock_offset(connection)) as log:
+        connection.rollback()
+        # The server still counts the insert in the transaction that follows it within a second.
+        for test, statement in (
+            ("t.py::test_inserts", "INSERT INTO users VALUES ('x')"),
+            (NAME, "UPDATE users SET created_at = now() WHERE email LIKE 'old%'"),
+        ):
+            number = log.began(test)
+            connection.execute(statement.encode())
+            transaction = written(connection)
+            assert transaction is not None
+            assert transaction.inserted
+            log.wrote(number, transaction)
+            connection.commit()
+            log.ended(number, "passed")
+
+    (found,) = whose(database.dsn, logs)["users"]
+
+    assert found.confidence != "transaction"
+    assert found.test == ""
+
+
 def test_created_at_that_is_the_transactions_own_time(
     database: Database, owner: Connection[TupleRow], leave: Leave, logs: Path
 ) -> None:
@@ -119,7 +147,7 @@ def test_created_at_that_is_the_transactions_own_time(
     found = whose(database.dsn, logs)
 
     assert [(one.test, one.confidence, one.rows) for one in found["users"]] == [
-        (NAME, "transaction", 1),
+        ("", "1 of N", 1),
         ("", "unknown", 1),
     ]
     # Without a time zone it is no point in time.

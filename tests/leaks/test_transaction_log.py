@@ -70,6 +70,25 @@ def test_what_is_written_is_read(
     assert log.path.read_bytes().isascii()
 
 
+def test_what_two_tests_at_once_wrote_is_not_known(tmp_path: Path) -> None:
+    wrote = Written(700, None, frozenset({1}), frozenset())
+    with TransactionLog(tmp_path, DATABASE, "gw0") as log:
+        first, second = log.began("a"), log.began("b")
+        log.wrote(first, wrote)
+        log.ended(second, "passed")
+        # Its transaction may have begun before that.
+        log.wrote(first, wrote)
+        log.ended(first, "passed")
+        third = log.began("c")
+        log.wrote(third, wrote)
+
+    a, b, c = only(tmp_path).runs
+
+    assert a.transactions == (Written(700), Written(700))
+    assert b.transactions == ()
+    assert c.transactions == (wrote,)
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
     """A log of two tests, the first of which wrote."""
