@@ -53,8 +53,7 @@ class Comparison:
     def discover(self, role: str) -> Discovery:
         """All tables, those without string columns too: see `Relations.discovery`."""
         discovery = self._relations.discovery(role)
-        with self._session.running():
-            return without_strange_plans(self._session.connection, discovery)
+        return self._session.run(lambda connection: without_strange_plans(connection, discovery))
 
     def divide(self, discovery: Discovery, role: str) -> tuple[Discovery, int]:
         """What is to be counted in, without tables that are untouched, and how many those are."""

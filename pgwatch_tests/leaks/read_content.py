@@ -21,7 +21,6 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.relations import Relations
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.connection import OwnConnection
 
 _PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}
 CHANGED_MEANWHILE = "it was changed while it was read"
@@ -56,10 +55,7 @@ class _Content:
 
 def pinned(session: ScanSession) -> None:
     """Pins what values' texts depend on, beside what each session of ours pins."""
-    connection = session.connection
-    assert isinstance(connection, OwnConnection)
-    with session.running():
-        connection.set(_PINNED)
+    session.set(_PINNED)
 
 
 def columns_of_tables(session: ScanSession) -> dict[int, Columns]:
@@ -84,9 +80,8 @@ class ContentReader:
         """
         pinned(self._session)
         columns = columns_of_tables(self._session)
-        discovery = without_ignored(relations.discovery(role), self._ignores)
-        with self._session.running():
-            discovery = without_strange_plans(self._session.connection, discovery)
+        discovered = without_ignored(relations.discovery(role), self._ignores)
+        discovery = self._session.run(lambda connection: without_strange_plans(connection, discovered))
         hashed: dict[Table, Hashed] = {}
         # Not of materialised views, which are made from rows that are looked at, nor of what is tests' own.
         contents = [
