@@ -94,10 +94,11 @@ WITH before_14 AS (
 ), capacity AS (
     -- The lock table holds max_locks_per_transaction * (max_connections + max_prepared_transactions) objects
     -- (manual, max_locks_per_transaction); locks on the fast path aren't in it. Telling rows of one object
-    -- apart takes time, and matters where there are many.
+    -- apart takes time, and matters where there are many: so the subquery isn't run but then.
     SELECT pg_catalog.json_build_array(
                settings.connections, settings.reserved, settings.locks,
-               CASE WHEN count(*) < 0.5 * settings.locks THEN count(*) ELSE count(DISTINCT lock.tag) END
+               CASE WHEN held.rows < settings.locks / 2 THEN held.rows
+                    ELSE (SELECT count(DISTINCT lock.tag) FROM lock WHERE NOT lock.fastpath) END
            ) AS numbers
     FROM (
         SELECT current_setting('max_connections')::int AS connections,
@@ -108,8 +109,7 @@ WITH before_14 AS (
                    * (current_setting('max_connections')::int
                       + current_setting('max_prepared_transactions')::int) AS locks
     ) AS settings
-    LEFT JOIN lock ON NOT lock.fastpath
-    GROUP BY settings.connections, settings.reserved, settings.locks
+    CROSS JOIN (SELECT count(*) AS rows FROM lock WHERE NOT lock.fastpath) AS held
 ), shut AS (
     -- A new session reads catalogs (RelationCacheInitializePhase3, src/backend/utils/cache/relcache.c), and
     -- waits for whoever has locked one. Their OIDs are below 16384 (src/include/access/transam.h).

@@ -28,6 +28,10 @@ _CREATED = {
     *("procedure", "publication", "role", "schema", "sequence", "server", "subscription", "table"),
     *("tablespace", "type", "user", "group", "view"),
 }
+_BLOCK = re.compile(r"\$(\w*)\$(.*?)\$\1\$", re.DOTALL)
+_WAITING_WORDS = {
+    *("alter", "call", "copy", "delete", "drop", "execute", "insert", "lock", "merge", "perform", "update"),
+}
 _SIMPLE = re.compile(r"[a-z_][a-z0-9_$]*")
 # They say nothing of the statement that matters, which is sent along with them.
 _PREPARATIONS = {"begin", "start", "set", "reset", "show", "savepoint", "release"}
@@ -115,9 +119,11 @@ def created(query: str) -> str | None:
     CREATE TABLE … AS and the like read tables as well, so that what they wait for may be one of these.
     """
     statements = [one for one in _statements(query) if one[0] not in _PREPARATIONS]
-    if len(statements) != 1 or statements[0][0] != "create":
+    if len(statements) != 1:
         return None
-    tokens = statements[0]
+    tokens = _creation_within(query) if statements[0][0] == "do" else statements[0]
+    if tokens[:1] != ("create",):
+        return None
     at = 1
     while tokens[at : at + 1] and tokens[at] in _BEFORE_KINDS:
         at += 1
@@ -134,6 +140,17 @@ def created(query: str) -> str | None:
     # CREATE USER and CREATE GROUP are CREATE ROLE.
     kind = "role" if kind in ("user", "group") else kind
     return f"{kind} {'.'.join(map(_as_written, shown))}"
+
+
+def _creation_within(query: str) -> tuple[str, ...]:
+    """The CREATE of a DO block that does nothing else which could wait for a transaction; else nothing."""
+    body = _BLOCK.search(query)
+    tokens = _tokens(body[2]) if body else ()
+    creations = [at for at, word in enumerate(tokens) if word == "create"]
+    if len(creations) != 1 or _WAITING_WORDS.intersection(tokens):
+        return ()
+    rest = tokens[creations[0] :]
+    return rest[: rest.index(";")] if ";" in rest else rest
 
 
 def truncated(query: str) -> tuple[str, ...]:

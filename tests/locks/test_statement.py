@@ -175,6 +175,18 @@ def test_any_text_can_be_read(query: str) -> None:
         ("BEGIN; CREATE SCHEMA IF NOT EXISTS audit", "schema audit"),
         ("CREATE OR REPLACE FUNCTION f(int) RETURNS int AS $$ SELECT 1; $$ LANGUAGE sql", "function f"),
         ("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t (n)", "index i"),
+        (
+            "DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+            "role app",
+        ),
+        (
+            "DO $x$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles) THEN CREATE ROLE app; END IF; END $x$",
+            "role app",
+        ),
+        ("DO $$ BEGIN UPDATE t SET n = 1; CREATE ROLE app; END $$", None),
+        ("DO $$ BEGIN CREATE ROLE a; CREATE ROLE b; END $$", None),
+        ("DO $$ BEGIN EXECUTE 'CREATE ROLE a'; END $$", None),
+        ("DO 'BEGIN END'", None),
         ("CREATE INDEX ON t (n)", None),
         ("CREATE TEMP TABLE t (id int)", None),
         ("CREATE TABLE t AS SELECT * FROM other FOR UPDATE", None),

@@ -113,6 +113,12 @@ def role_of_one_name_created_twice(cast: Cast) -> Truth:
 
 
 @scenario()
+def type_created_twice_in_blocks(cast: Cast) -> Truth:
+    block = "DO $$ BEGIN CREATE TYPE mood AS ENUM ('fine'); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    return _created_twice(cast, block, "type mood")
+
+
+@scenario()
 def extension_created_twice(cast: Cast) -> Truth:
     # The one that is there on every server: another one may not be installed.
     cast.run("DROP EXTENSION plpgsql")
