@@ -4,7 +4,8 @@
 -- is left alone, and so are our own sessions. A role that may not see when a session began compares what
 -- it can see. A statement is cancelled only while there is one, and only the one that was meant if
 -- `query_start` says which (it comes as a time minus an age: equal to less than a millisecond).
--- Parameters: how ('cancel' or 'terminate'), pid, backend_start, user_oid, database_oid, application_name,
+-- So is the server: on another one, or the same after a restart, the pid is anybody's.
+-- Parameters: server_started, how ('cancel' or 'terminate'), pid, backend_start, user_oid, database_oid, application_name,
 -- own_name, query_start; NULL for what isn't known.
 SELECT CASE %(how)s::text
            WHEN 'cancel' THEN pg_catalog.pg_cancel_backend(pid)
@@ -13,6 +14,8 @@ SELECT CASE %(how)s::text
        query_start
 FROM pg_catalog.pg_stat_get_activity(%(pid)s::integer)
 WHERE pid <> pg_catalog.pg_backend_pid()
+  AND (%(server_started)s::timestamptz IS NULL
+       OR pg_catalog.pg_postmaster_start_time() = %(server_started)s::timestamptz)
   AND coalesce(application_name, '') <> %(own_name)s::text
   AND CASE
           WHEN %(backend_start)s::timestamptz IS NOT NULL THEN backend_start = %(backend_start)s::timestamptz

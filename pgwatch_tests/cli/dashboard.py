@@ -51,6 +51,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     """
     # What is loaded stays: looking for garbage in it costs a tenth of the start.
     gc.disable()
+    from pgwatch_tests.errors import CannotConnectError, NotCheckedError
     from pgwatch_tests.locks.lookups import LIMITS
     from pgwatch_tests.locks.watch import LockWatch
 
@@ -71,6 +72,10 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                 return under_way.pop() if under_way else watch.read()
 
             async def read_leaks() -> LeakReport:
+                if watch.is_wanted:
+                    raise NotCheckedError(
+                        "the database is being dropped, altered or copied: counted after that"
+                    )
                 # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
                 (await watch.opening.connect(LIMITS)).pgconn.finish()
                 from pgwatch_tests.leaks.count import LeakScan
@@ -86,7 +91,12 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             async def do(action: Action) -> Outcome:
                 from pgwatch_tests.locks.act import act
 
-                return await act(settings, action)
+                try:
+                    return await act(settings, action)
+                except CannotConnectError:
+                    # With no place left on the server, the poll's own has to do.
+                    async with watch.standing_aside():
+                        return await act(settings, action)
 
             loop = asyncio.get_running_loop()
 

@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ class DashboardSweeps:
         self._schedule: Schedule | None = None
         self._sweeps: list[_SweepInThread] = []
         self._closed = False
+        self._previewed_on: datetime | None = None
+        """When the server of the last preview was started."""
 
     def desk(self) -> SweepDesk:
         """What the tab is given."""
@@ -62,8 +65,12 @@ class DashboardSweeps:
             sweep.over.wait(max(0.0, deadline - time.monotonic()))
 
     def _begin(self, dry_run: bool, told: Callable[[SweepProgress], None]) -> _SweepInThread:
-        request = SweepRequest(dry_run=dry_run, min_age_s=self._settings.min_age_s)
-        sweep = _SweepInThread(partial(self._on_record, request, told))
+        request = SweepRequest(
+            dry_run=dry_run,
+            min_age_s=self._settings.min_age_s,
+            server_started=None if dry_run else self._previewed_on,
+        )
+        sweep = _SweepInThread(partial(self._on_record, request, told), self._note)
         self._sweeps = [one for one in self._sweeps if not one.over.is_set()] + [sweep]
         return sweep
 
@@ -74,6 +81,10 @@ class DashboardSweeps:
 
         recorder = Recorder(self._opened(), self._settings, Origin("dashboard"), self._warn)
         return SweepOnRecord(Sweep(self._settings, request, told), request, recorder)
+
+    def _note(self, report: SweepReport) -> None:
+        if report.dry_run:
+            self._previewed_on = report.server_started
 
     async def _entries(self) -> tuple[HistoryEntry, ...]:
         return await in_daemon_thread(lambda: self._opened().entries(_ENTRIES), "history")
@@ -125,8 +136,10 @@ class DashboardSweeps:
 class _SweepInThread:
     """A sweep that is made, and run, in a thread of its own."""
 
-    def __init__(self, make: Callable[[], Sweeping]) -> None:
+    def __init__(self, make: Callable[[], Sweeping], note: Callable[[SweepReport], None]) -> None:
+        """`note` is given the report, in that thread."""
         self._make = make
+        self._note = note
         self._lock = threading.Lock()
         self._sweep: Sweeping | None = None
         self._stopped = self._cancelled = False
@@ -164,6 +177,8 @@ class _SweepInThread:
                     sweep.cancel()
                 elif self._stopped:
                     sweep.stop()
-            return sweep.run()
+            report = sweep.run()
+            self._note(report)
+            return report
         finally:
             self.over.set()

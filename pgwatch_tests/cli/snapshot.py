@@ -46,6 +46,8 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
         # queue of hundreds takes seconds.
         async with LockWatch(settings) as watch:
             found.append(await watch.read_twice(look_again))
+            # Whatever connects next may need the place.
+            await watch.part()
 
     asyncio.run(look())
     if found[0].pooled:

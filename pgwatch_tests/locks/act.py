@@ -71,6 +71,18 @@ async def act(settings: Settings, action: Action) -> Outcome:
         return await _signal(line, action)
 
 
+_ELSEWHERE = (
+    "Nothing was done: another server answers than the one that this was seen on, or that one was restarted."
+)
+
+
+async def _is_elsewhere(line: BriefConnection, action: Action) -> bool:
+    if action.server_started is None:
+        return False
+    [row] = await line.rows("server_started")
+    return row["server_started"] != action.server_started
+
+
 # A session.
 
 
@@ -88,6 +100,7 @@ async def _signal(line: BriefConnection, action: SessionAction) -> Outcome:
                 "application_name": action.application_name,
                 "own_name": OWN_NAME,
                 "query_start": action.query_start,
+                "server_started": action.server_started,
             },
         )
     except errors.InsufficientPrivilege as error:
@@ -151,6 +164,8 @@ async def _effect_of_unseen_cancel(line: BriefConnection, action: SessionAction)
 
 
 async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Outcome:
+    if await _is_elsewhere(line, action):
+        return Outcome("refused", _ELSEWHERE)
     now = await _now(line, action)
     pid = action.pid
     if now is None:
@@ -228,6 +243,8 @@ async def _database_name(settings: Settings, action: PreparedRollback) -> str:
 
 async def _roll_back_there(line: BriefConnection, action: PreparedRollback) -> Outcome:
     name = str(action.party)
+    if await _is_elsewhere(line, action):
+        return Outcome("refused", _ELSEWHERE)
     found = await _find(line, action)
     if found is None:
         return Outcome("refused", f"The {name} had ended already.")

@@ -34,6 +34,8 @@ class SessionAction:
     """Of the statement that was seen to run. None: whatever it runs when the signal is sent."""
     waiters: tuple[Party, ...] = ()
     """Who waited behind it, directly or through others."""
+    server_started: datetime | None = None
+    """Of the server that it was seen on: on no other is anything done."""
 
     @property
     def party(self) -> Party:
@@ -52,6 +54,8 @@ class PreparedRollback:
     prepared_at: datetime
     """To the millisecond."""
     waiters: tuple[Party, ...] = ()
+    server_started: datetime | None = None
+    """Of the server that it was seen on: on no other is anything done."""
 
     @property
     def party(self) -> Party:
@@ -97,6 +101,7 @@ def on_session(picture: LockPicture, pid: int, how: How) -> SessionAction:
         session.application_name,
         _query_start(picture.snapshot, session),
         _behind(picture, party),
+        picture.snapshot.server_started,
     )
 
 
@@ -112,6 +117,7 @@ def on_prepared(picture: LockPicture, gid: str) -> PreparedRollback:
         prepared.database_oid,
         picture.snapshot.sampled_at - timedelta(seconds=prepared.age_s),
         _behind(picture, party),
+        picture.snapshot.server_started,
     )
 
 

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests.errors import NoAnswerError, PgwatchError
 from pgwatch_tests.server.opening import Opening
+from pgwatch_tests.server.parting import part
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
@@ -72,6 +73,8 @@ class Lookups:
         """By database, the look-up that got no answer in time and is still waited for."""
         self._home = ""
         self._poll: AsyncConnection[Row] | None = None
+        self.was_refused = False
+        """Whether a connection was refused: for want of a free place, perhaps."""
 
     def stay_with(self, poll: AsyncConnection[Row]) -> None:
         """Says where the poll is: there, databases and roles are looked up.
@@ -94,6 +97,10 @@ class Lookups:
     def rest(self, keys: Iterable[object]) -> None:
         """Says that `keys` couldn't be had: they aren't due for a while."""
         self._failed.note(keys, self._clock())
+
+    def try_again(self) -> None:
+        """Says that what couldn't be had may be asked for at once."""
+        self._failed, self._unreachable, self.was_refused = _Failures(), _Failures(), False
 
     @contextmanager
     def visit(self, database: str | None) -> Iterator[None]:
@@ -163,6 +170,7 @@ class Lookups:
             try:
                 connection = await self._opening.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
             except (psycopg.Error, PgwatchError) as error:
+                self.was_refused = not isinstance(error, NoAnswerError)
                 # Without an answer, the same attempt goes on: asking again costs nothing.
                 longest_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _LONGEST_PAUSE_S
                 self._unreachable.note([name], self._clock(), longest_s)
@@ -179,6 +187,13 @@ class Lookups:
         connection = self._connections.pop(name, None)
         if connection is not None:
             connection.pgconn.finish()
+
+    async def part(self) -> None:
+        """Does the same as `disconnect`, and waits a moment until the server has given their places up."""
+        self._poll = None
+        idle = [name for name, one in self._connections.items() if not one.pgconn.transaction_status]
+        for name in idle:
+            await part(self._connections.pop(name))
 
     def disconnect(self) -> None:
         """Closes the connections that aren't waiting for an answer: the poll has lost its own, or left."""

@@ -328,6 +328,8 @@ class LockSnapshot:
     """None in recordings that don't tell."""
     server_started: datetime | None = None
     """When the polled server was started, to the microsecond: no two servers share it."""
+    system_identifier: str | None = None
+    """Of its cluster, which it shares with its standbys; None if that isn't known."""
     own_database: int | None = None
     """The OID of the database that was polled from."""
     wanted_databases: frozenset[int] = frozenset()

@@ -43,6 +43,8 @@ class NameCache:
         self._rows = LockedRows(clock)
         self._server_started: datetime | None = None
         self._closed_to_us: dict[str, bool] = {}
+        self.system_identifier: str | None = None
+        """Of the cluster that is polled; None while it isn't known."""
         self._avoided: frozenset[int] = frozenset()
         """The databases that no session is opened in; 0: any."""
         self._changes = ChangedRows(clock)
@@ -101,6 +103,8 @@ class NameCache:
             self._forget_all()
             self._server_started = snapshot.server_started
         self._avoided = snapshot.wanted_databases | snapshot.shut_databases
+        if self.system_identifier is None:
+            await self._resolve_system()
         subjects = [group.subject for group in snapshot.groups if group.subject is not None]
         owners: list[Session | PreparedTransaction] = [*snapshot.sessions, *snapshot.prepared]
         databases = {one.database_oid for one in owners} | {one.database for one in subjects}
@@ -133,6 +137,18 @@ class NameCache:
             self._closed_to_us,
         ):
             known.clear()
+        self.system_identifier = None
+
+    async def _resolve_system(self) -> None:
+        due = self.lookups.due(["system"])
+
+        async def read(connection: AsyncConnection[Row]) -> None:
+            row = await (await connection.execute(queries.load("server_identity"))).fetchone()
+            if row is not None and row[0] == self._server_started:
+                self.system_identifier = str(row[1])
+
+        if due:
+            await self.lookups.attempt(None, due, read)
         self._rows = LockedRows(self._clock)
         self._changes = ChangedRows(self._clock)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from pgwatch_tests.server.connect import lost_connection
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
 from pgwatch_tests.server.opening import MAINTENANCE_DATABASE, Opening
+from pgwatch_tests.server.parting import part
 from pgwatch_tests.server.session_limits import Row, SessionLimits
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
@@ -64,6 +65,7 @@ class LockWatch:
         self._looking_up: set[asyncio.Task[None]] = set()
         self._admitted = False
         """Whether the tested database is known to be there, and to let our role in."""
+        self._polling = asyncio.Lock()
         self._polled_s = 0.0
         self._guarding: asyncio.Task[None] | None = None
         self._left = ""
@@ -110,7 +112,35 @@ class LockWatch:
             pause_s = look_again(first, snapshot)
         await self._in_time(self._names.resolve(snapshot))
         await self._refuse_a_closed_database()
+        if self._names.lookups.was_refused:
+            # If there is but one free place, the poll needn't keep it any more.
+            await self.part()
+            self._names.lookups.try_again()
+            await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
+
+    async def part(self) -> None:
+        """Closes all connections, and waits a moment until the server has given their places up.
+
+        The next call connects anew.
+        """
+        connection, self._connection = self._connection, None
+        await self._names.lookups.part()
+        if connection is not None:
+            await part(connection)
+
+    @asynccontextmanager
+    async def standing_aside(self) -> AsyncIterator[None]:
+        """While this lasts there are no connections, and no polls: another one needs the place."""
+        async with self._polling:
+            await self.part()
+            yield
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody drops, alters or copies the tested database, as far as the last poll has seen."""
+        wanted = () if self._previous is None else self._previous.wanted_databases
+        return any(self._names.database(oid) == self._database for oid in wanted)
 
     async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
         """All locks of a session or prepared transaction; None if they couldn't be read in time."""
@@ -141,8 +171,10 @@ class LockWatch:
         self._disconnect()
 
     async def _poll(self) -> LockSnapshot:
-        connection = self._connection or await self._connect()
-        snapshot = await self._within_deadline(read(connection, self._database, self._server, self._names))
+        async with self._polling:
+            connection = self._connection or await self._connect()
+            work = read(connection, self._database, self._server, self._names)
+            snapshot = await self._within_deadline(work)
         self._polled_s = time.monotonic()
         if self._previous is not None and self._previous.server_started != snapshot.server_started:
             self._previous = None
@@ -280,6 +312,7 @@ class LockWatch:
             ),
             groups=tuple(with_target(group) for group in snapshot.groups),
             deadlock_counts=self._deadlocks.latest,
+            system_identifier=known.system_identifier,
         )
 
 

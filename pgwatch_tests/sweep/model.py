@@ -65,6 +65,8 @@ class SweepRequest:
     """Tables for which it would take longer, for want of an index, are left alone."""
     temp_index: bool = False
     """Make such indexes, and drop them at the end."""
+    server_started: datetime | None = None
+    """Only on the server that was started then: the one that a preview was of."""
 
     @property
     def sought(self) -> tuple[SweepKind, ...]:
@@ -149,6 +151,8 @@ class SweepReport:
     """Whether it was told to end before it was done."""
     error: str = ""
     """Why it ended early, if something went wrong; what is above is true all the same."""
+    server_started: datetime | None = None
+    """When the server was started that it was on."""
 
     @property
     def planned_rows(self) -> int:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -31,6 +31,13 @@ Progress = Callable[[SweepProgress], None]
 """Called in the thread that sweeps."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """The row of queries/server_started.sql."""
+
+    server_started: datetime
+
+
 class Sweep:
     """`run` it once, in any thread; `stop` and `cancel` it from any other."""
 
@@ -40,6 +47,7 @@ class Sweep:
         self._progress = progress
         self._stopped = threading.Event()
         self._session = ScanSession(settings, read_only=request.dry_run)
+        self._started: _Started | None = None
 
     def run(self) -> SweepReport:
         """Connects, asks the guard, and removes what was asked for, or says what it would.
@@ -96,6 +104,7 @@ class Sweep:
             longest_transaction_s=rows.longest_transaction_s,
             interrupted=self._stopped.is_set(),
             error=rows.error or lost,
+            server_started=None if self._started is None else self._started.server_started,
         )
 
     def stop(self) -> None:
@@ -112,6 +121,12 @@ class Sweep:
         reason = refusal(facts, patterns=self._settings.test_databases)
         if reason is not None:
             raise RefusedError(reason)
+        self._started = self._session.fetch(queries.load("server_started").encode(), _Started)[0]
+        if self._request.server_started not in (None, self._started.server_started):
+            raise RefusedError(
+                "nothing is swept: another server answers than the one of the preview, or that one was "
+                "restarted; preview again"
+            )
         if not self._request.dry_run:
             if facts.skips_triggers:
                 self._fire_triggers()

@@ -23,6 +23,8 @@ from pgwatch_tests.locks.contention import ContentionWatch
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.locks.server_change import server_change
+from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.export import export
 from pgwatch_tests.tui.live_table import LiveTable
@@ -41,6 +43,7 @@ from pgwatch_tests.tui.widgets.sweeps_view import SweepsView
 _PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
+_READING_S = 15.0
 
 
 class Dashboard(App[int]):
@@ -151,6 +154,9 @@ class Dashboard(App[int]):
             self._drawn = ()
             self._grow_older()
             return
+        changed = server_change(self._snapshot, outcome.value)
+        if changed:
+            self.notify(plain(changed), severity="warning", timeout=_READING_S, markup=False)
         self._snapshot = outcome.value
         self._contention.add(outcome.value)
         if self._locks_poller.paused:

@@ -1,0 +1,32 @@
+"""Closes connections so that their places are free for the next one, where a server has few left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+from psycopg import AsyncConnection
+
+from pgwatch_tests.server.session_limits import Row
+
+_PATIENCE_S = 0.5
+
+
+async def part(connection: AsyncConnection[Row]) -> None:
+    """Closes it, and waits up to 0.5 s until the server has given its place up.
+
+    The process frees that before it ends, and only then is the socket closed (ProcKill,
+    src/backend/storage/lmgr/proc.c).
+    """
+    if connection.closed:
+        return
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setblocking(False)
+        connection.pgconn.finish()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while await asyncio.get_running_loop().sock_recv(same, 4096):
+                    pass
+        except OSError:  # TimeoutError included: whoever comes next sees
+            pass
