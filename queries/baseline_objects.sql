@@ -1,6 +1,7 @@
 -- Which objects are there beside rows: tables, views, sequences, types, functions, schemas, extensions, roles …?
 --
--- `part_of` is the table (its oid) of an index or a trigger, and of a sequence that a column owns. Left out: what an
+-- `part_of` is the table (its oid) of an index, trigger, constraint, rule or policy, and of a sequence that a column
+-- owns. A key's constraint goes by its index. Left out: what an
 -- extension brought, row and array types, temporary objects, the server's own. `relation` is the bare name of a
 -- sequence. Roles are the whole server's.
 WITH place AS (
@@ -40,10 +41,22 @@ WITH place AS (
            proowner, NULL, NULL
     FROM pg_catalog.pg_proc
     UNION ALL
-    SELECT 2620, 'trigger', pg_trigger.oid, relnamespace, tgname || ' on ' || relname, relowner, NULL, tgrelid
-    FROM pg_catalog.pg_trigger
-    JOIN pg_catalog.pg_class ON pg_class.oid = tgrelid
-    WHERE NOT tgisinternal AND tgparentid = 0 AND relpersistence <> 't'
+    SELECT part.class, part.kind, part.oid, relnamespace, part.name || ' on ' || relname, relowner, NULL, part.relation
+    FROM (
+        SELECT 2620 AS class, 'trigger' AS kind, oid, tgname AS name, tgrelid AS relation
+        FROM pg_catalog.pg_trigger
+        WHERE NOT tgisinternal AND tgparentid = 0
+        UNION ALL
+        SELECT 2606, CASE contype WHEN 'f' THEN 'foreign key' ELSE 'check' END, oid, conname, conrelid
+        FROM pg_catalog.pg_constraint
+        WHERE contype IN ('f', 'c') AND conrelid <> 0 AND conparentid = 0 AND conislocal
+        UNION ALL
+        SELECT 2618, 'rule', oid, rulename, ev_class FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN'
+        UNION ALL
+        SELECT 3256, 'policy', oid, polname, polrelid FROM pg_catalog.pg_policy
+    ) AS part
+    JOIN pg_catalog.pg_class ON pg_class.oid = part.relation
+    WHERE relpersistence <> 't'
 )
 SELECT kind, found.oid::bigint AS oid, nspname::text AS schema, name,
        pg_catalog.pg_get_userbyid(owner)::text AS owner, relation, part_of::bigint AS part_of,

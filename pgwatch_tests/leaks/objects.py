@@ -20,7 +20,7 @@ class DatabaseObject:
     """Empty for what is in none."""
     name: str
     part_of: int | None = None
-    """The table (oid) that an index, a trigger or an owned sequence goes with."""
+    """The table (oid) that an index, a trigger, a constraint or an owned sequence goes with."""
 
     @property
     def shown(self) -> str:
@@ -46,14 +46,14 @@ class SequencePosition:
 def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, str]) -> list[Leftover]:
     """What is there that neither had its name nor its oid before; `now` has the owner of each.
 
-    A new table's indexes, triggers and sequences go without saying, as does what is in a new schema. What has
-    another name than before is named with the old one.
+    A new table's indexes, constraints, triggers and sequences go without saying, as does what is in a new
+    schema. What has another name than before is named with the old one.
     """
     names = {(one.kind, one.schema, one.name) for one in before}
     oids = {(one.kind, one.oid): one for one in before}
     new = [one for one in now if (one.kind, one.schema, one.name) not in names]
     schemas = {one.name for one in new if one.kind == "schema" and (one.kind, one.oid) not in oids}
-    tables = {one.oid for one in new if "table" in one.kind or one.kind == "materialized view"}
+    tables = {one.oid for one in new if "table" in one.kind or "view" in one.kind}
     inside = Counter(one.schema for one in new)
     found = []
     for one in new:

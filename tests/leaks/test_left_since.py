@@ -33,6 +33,11 @@ def test_new_objects_are_named_and_what_goes_with_them_isnt(database: Database) 
         "CREATE TRIGGER inside AFTER INSERT ON fresh FOR EACH ROW EXECUTE FUNCTION nothing()",
         "CREATE TRIGGER audit AFTER INSERT ON old FOR EACH ROW EXECUTE FUNCTION nothing()",
         "CREATE INDEX old_s ON old (s)",
+        "ALTER TABLE old ADD CONSTRAINT short CHECK (s < 'x')",
+        "ALTER TABLE old ADD CONSTRAINT up FOREIGN KEY (i) REFERENCES old",
+        "CREATE RULE never AS ON DELETE TO old DO INSTEAD NOTHING",
+        "CREATE POLICY own ON old USING (true)",
+        "ALTER TABLE old ADD CONSTRAINT one_s UNIQUE (s)",
         "CREATE VIEW v AS SELECT 1 AS i",
         "CREATE MATERIALIZED VIEW m AS SELECT 1 AS i",
         "CREATE SEQUENCE s",
@@ -54,6 +59,8 @@ def test_new_objects_are_named_and_what_goes_with_them_isnt(database: Database) 
     assert details(found) == dict.fromkeys(
         (
             *("table public.fresh", "table public.parts", "table public.leaf", "index public.old_s"),
+            *("check public.short on old", "foreign key public.up on old", "rule public.never on old"),
+            *("policy public.own on old", "index public.one_s"),
             *("trigger public.audit on old", "view public.v", "materialized view public.m"),
             *("sequence public.s", "type public.mood", "type public.pair", "domain public.small"),
             *("function public.f(a integer, b text)", "procedure public.p()"),
@@ -86,7 +93,7 @@ def test_what_is_renamed_made_anew_or_gone(database: Database) -> None:
     run(
         database,
         "CREATE TABLE t (i int)",
-        "CREATE TABLE was (i int)",
+        "CREATE TABLE was (i int PRIMARY KEY CONSTRAINT up REFERENCES was CHECK (i > 0))",
         "CREATE VIEW v AS SELECT 1 AS i",
         "CREATE VIEW w AS SELECT 1 AS i",
         "CREATE SCHEMA work CREATE VIEW w AS SELECT 1 AS i",
@@ -96,6 +103,7 @@ def test_what_is_renamed_made_anew_or_gone(database: Database) -> None:
         database,
         "DROP TABLE t; CREATE TABLE t (i int)",
         "ALTER TABLE was RENAME TO moved",
+        "ALTER TABLE moved DROP CONSTRAINT up",
         "DROP VIEW v",
         "DROP VIEW w; CREATE VIEW w AS SELECT 2 AS i",
         "DROP SCHEMA work CASCADE",
@@ -105,7 +113,7 @@ def test_what_is_renamed_made_anew_or_gone(database: Database) -> None:
 
     assert details(report) == {"table public.moved": "was table public.was, owner postgres"}
     assert use(report).dropped == ("public.t",)
-    assert set(use(report).gone) == {"view public.v", "schema work"}
+    assert set(use(report).gone) == {"foreign key public.up on was", "view public.v", "schema work"}
 
 
 def test_sequences_that_moved(database: Database) -> None:
