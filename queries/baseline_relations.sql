@@ -10,7 +10,8 @@ WITH before_14 AS (
     SELECT link.*
     FROM before_14
     CROSS JOIN LATERAL (
-        SELECT inhrelid, inhparent, inhdetachpending
+        SELECT inhrelid, inhparent, inhdetachpending,
+               pg_catalog.concat_ws(' ', inhrelid, inhparent, pg_inherits.xmin) AS others
         FROM pg_catalog.pg_inherits
         JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition
     ) AS link
@@ -44,7 +45,10 @@ SELECT pg_class.oid::bigint AS oid,
        pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage,
        pg_catalog.has_column_privilege(pg_class.oid, (-2)::smallint, 'SELECT') AS readable,
        coalesce(pg_catalog.row_security_active(pg_class.oid), false) AS row_security,
-       pg_catalog.pg_get_userbyid(relowner) AS owner
+       pg_catalog.pg_get_userbyid(relowner) AS owner,
+       pg_class.xmin::pg_catalog.text::bigint AS xmin,
+       -- By which transactions its schema was made or changed last, and it was attached.
+       pg_catalog.concat_ws(' ', pg_namespace.xmin, attached.others) AS others
 FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 LEFT JOIN attached ON inhrelid = pg_class.oid

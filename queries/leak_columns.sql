@@ -20,20 +20,25 @@ SELECT pg_class.oid::bigint AS oid,
        -- Before the first vacuum, a guess from the rows that were counted on the way in.
        (CASE WHEN relpages > 0 THEN relpages
              ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid) / 100 END)::bigint AS pages,
-       (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid) AS indexes
+       (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid) AS indexes,
+       pg_class.xmin::pg_catalog.text::bigint AS xmin,
+       relfilenode::bigint AS filenode,
+       -- By which transactions its schema and these columns were made, or changed last.
+       pg_catalog.concat_ws(' ', pg_namespace.xmin, column_xmins) AS others
 FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(attname) FILTER (WHERE is_wanted) AS columns,
            pg_catalog.array_agg(atttypid::bigint) FILTER (WHERE is_wanted) AS types,
            pg_catalog.array_agg(can_read) FILTER (WHERE is_wanted) AS readable,
-           pg_catalog.bool_or(can_read AND NOT is_wanted) AS has_created_at
+           pg_catalog.bool_or(can_read AND NOT is_wanted) AS has_created_at,
+           pg_catalog.string_agg(column_xmin::pg_catalog.text, ' ') AS column_xmins
     FROM (
-        SELECT attname, atttypid, is_wanted,
+        SELECT attname, atttypid, is_wanted, column_xmin,
                -- NULL if the table or the column is gone by now.
                coalesce(pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'), true) AS can_read
         FROM (
-            SELECT attrelid, attnum, attname, atttypid, atttypid <> ALL (%(plain)s::oid[]) AS is_wanted
+            SELECT attrelid, attnum, attname, atttypid, xmin AS column_xmin, atttypid <> ALL (%(plain)s::oid[]) AS is_wanted
             FROM pg_catalog.pg_attribute
             WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
         ) AS attribute

@@ -5,7 +5,7 @@ WITH before_14 AS (
     -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
     SELECT false AS inhdetachpending
 )
-SELECT oid, parent, is_foreign, pages, indexes
+SELECT oid, parent, is_foreign, pages, indexes, xmin, filenode, others
 FROM before_14
 CROSS JOIN LATERAL (
     SELECT inhrelid::bigint AS oid,
@@ -15,6 +15,10 @@ CROSS JOIN LATERAL (
            (CASE WHEN relpages > 0 THEN relpages
                  ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid) / 100 END)::bigint AS pages,
            (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = inhrelid) AS indexes,
+           pg_class.xmin::pg_catalog.text::bigint AS xmin,
+           relfilenode::bigint AS filenode,
+           -- By which transaction, and to which table, it was attached.
+           pg_catalog.concat_ws(' ', inhrelid, inhparent, pg_inherits.xmin) AS others,
            inhdetachpending
     FROM pg_catalog.pg_inherits
     JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition AND relkind IN ('r', 'p', 'f')

@@ -43,12 +43,19 @@ class Comparison:
         self._baseline = since.baseline
         self._session = session
         self._before = {table.oid: table for table in since.baseline.tables}
+        self._untouched: set[int] = set()
+        self._known_untouched: frozenset[int] | None = None
         self._begin()
 
     @property
     def unseen(self) -> bytes:
         """The condition on a row: see `baseline.unseen`."""
         return unseen(self._baseline)
+
+    def look_again(self) -> None:
+        """Reads once more which tables there are. That others are untouched isn't told any more."""
+        self._relations = relations.read(self._session)
+        self._known_untouched = frozenset(self._untouched)
 
     def discover(self, role: str) -> Discovery:
         """All tables, those without string columns too: see `Relations.discovery`."""
@@ -63,6 +70,7 @@ class Comparison:
             if relation is not None and relation.readable is False:
                 skipped.append(relations.no_row_versions(table.schema, table.name, role))
             elif self.is_untouched(table):
+                self._untouched.add(table.oid)
                 untouched += 1
             else:
                 tables.append(table)
@@ -118,6 +126,8 @@ class Comparison:
 
     def is_untouched(self, table: Table) -> bool:
         """Whether the statistics prove that nothing was written to it since."""
+        if self._known_untouched is not None and table.oid not in self._known_untouched:
+            return False
         tree = self._relations.tree(table.oid)
         return not self._reason and bool(tree) and all(map(self._is_as_before, tree))
 

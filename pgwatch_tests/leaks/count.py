@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 import psycopg
 from psycopg import errors, pq
@@ -36,6 +37,11 @@ _LARGE_PAGES = 8192
 # What a table costs that has no rows, in pages of one that has some.
 _PAGES_A_TABLE = 3
 
+_ROUNDS = 4
+"""How often tables are counted that somebody changes meanwhile."""
+_CHANGES = ("changed while it was checked, each time anew", "run it again when nobody changes tables")
+_CATALOG_CHANGES = queries.load("catalog_changes").encode()
+
 Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
 
@@ -58,6 +64,14 @@ class _Count:
 
 
 @dataclass(frozen=True, slots=True)
+class _Catalogs:
+    """The row of queries/catalog_changes.sql."""
+
+    changed: bool
+    xmin: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Details:
     position: int
     rows: int
@@ -67,6 +81,31 @@ class _Details:
     first_sample: str | None
     last_sample: str | None
     before: int = 0
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What was discovered, and what came of counting in it."""
+
+    discovery: Discovery
+    untouched: int
+    """How many tables needed no look."""
+    of: dict[Table, _Count | _Details] = field(default_factory=dict)
+    skipped: dict[Table, list[Skipped]] = field(default_factory=dict)
+
+    def replace(self, discovery: Discovery, untouched: int) -> list[Table]:
+        """Goes on from what was discovered later. Returns the tables that are new, or aren't the same."""
+        before = {table.oid: table for table in (*self.of, *self.skipped)}
+        same = {
+            known
+            for table in discovery.tables
+            if (known := before.get(table.oid)) is not None and known.is_still(table)
+        }
+        self.discovery, self.untouched = discovery, untouched
+        self.of = {table: count for table, count in self.of.items() if table in same}
+        self.skipped = {table: skipped for table, skipped in self.skipped.items() if table in same}
+        known_oids = {table.oid for table in same}
+        return [table for table in discovery.tables if table.oid not in known_oids]
 
 
 class LeakScan:
@@ -89,7 +128,6 @@ class LeakScan:
         self._progress = progress
         self._kinds = kinds
         self._since = since
-        self._rows_before = 0
         self._session = ScanSession(settings)
         self._obstacles = Obstacles(self._session, settings)
         self._work_done = 0
@@ -113,35 +151,31 @@ class LeakScan:
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = () if self._any_rows else markers(self._settings.markers)
-        ignores, known = Ignores(self._settings.ignore), evidence(self._settings)
+        known = evidence(self._settings)
         with closing(self._session) as session:
             session.open()
             if "advisory_lock" in self._demanded:
                 session.connection.require_session("looking for advisory locks")
             escaping = pq.Escaping(session.connection.pgconn)
-            try:
+            with _catalogs():
                 identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]
                 usable = self._obstacles.usable(wanted, escaping)
                 comparison = None if self._since is None else Comparison(session, self._since)
-                discovery, untouched = self._discover(identity.role, ignores, comparison)
-            except psycopg.Error as error:
-                raise NotCheckedError(
-                    f"the catalogs can't be read, so nothing was checked: {said(error)}"
-                ) from error
             unseen = None if comparison is None else comparison.unseen
             statements: Statements | AnyRows = (
                 AnyRows(escaping, unseen)
                 if unseen is not None and self._any_rows
                 else Statements(escaping, usable, unseen)
             )
-            counted, skipped = self._count(discovery.tables, statements)
+            counts = self._settled(identity, comparison, statements)
+            counted = counts.of
             found = dict(self._leaks(counted, statements))
             leaks = list(found.values())
             if known is not None:
                 leaks = Attributor(session, statements, known, self._obstacles.locked).attributed(found)
-            rows_before = None if self._any_rows else self._rows_before
+            rows_before = None if self._any_rows else sum(count.before for count in counted.values())
             rows = {table: count.rows for table, count in counted.items()}
-            baseline = None if comparison is None else comparison.use(rows, untouched, rows_before)
+            baseline = None if comparison is None else comparison.use(rows, counts.untouched, rows_before)
             before = None if self._since is None else self._since.baseline
             asking = (session, self._settings, identity.role, self._kinds)
             left = look(*asking, before)
@@ -155,11 +189,11 @@ class LeakScan:
             server_version=server_version,
             database=identity.database,
             markers=tuple(marker.name for marker in wanted),
-            tables_checked=len(counted) + untouched,
+            tables_checked=len(counted) + counts.untouched,
             tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
             skipped=tuple(
                 sorted(
-                    (*discovery.skipped, *skipped),
+                    (*counts.discovery.skipped, *chain.from_iterable(counts.skipped.values())),
                     key=lambda table: (table.schema, table.table, table.reason),
                 )
             ),
@@ -169,7 +203,7 @@ class LeakScan:
             leftovers=left.found,
             unchecked=left.unchecked,
             kinds_checked=left.kinds,
-            ignored=discovery.ignored,
+            ignored=counts.discovery.ignored,
             away_s=tuple(session.away_s),
         )
 
@@ -177,29 +211,53 @@ class LeakScan:
     def _any_rows(self) -> bool:
         return self._since is not None and self._since.any_rows
 
-    def _discover(self, role: str, ignores: Ignores, comparison: Comparison | None) -> tuple[Discovery, int]:
-        """What to count in, and how many tables need no look."""
+    def _settled(
+        self, identity: Identity, comparison: Comparison | None, statements: Statements | AnyRows
+    ) -> _Counts:
+        """Counts until what was counted is what there is: tables may be changed, or made, meanwhile."""
+        moment = identity.xmin
+        counts = _Counts(*self._discover(identity.role, comparison))
+        changed = list(counts.discovery.tables)
+        for _ in range(_ROUNDS):
+            self._count(changed, statements, counts)
+            with _catalogs():
+                [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, {"xmin": moment})
+            if not catalogs.changed:
+                return counts
+            moment = catalogs.xmin
+            with _catalogs():
+                if comparison is not None:
+                    comparison.look_again()
+            changed = counts.replace(*self._discover(identity.role, comparison))
+            if not changed:
+                return counts
+        for table in changed:
+            counts.skipped[table] = [Skipped(shown(table.schema), shown(table.name), *_CHANGES)]
+        return counts
+
+    def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
+        """What to count in, and how many tables need no look. Raises NotCheckedError."""
+        with _catalogs():
+            return self._discovered(role, comparison)
+
+    def _discovered(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
+        ignores = Ignores(self._settings.ignore)
         if comparison is not None and self._any_rows:
             return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
-    def _count(
-        self, tables: Sequence[Table], statements: Statements | AnyRows
-    ) -> tuple[dict[Table, _Count | _Details], list[Skipped]]:
-        counted: dict[Table, _Count | _Details] = {}
-        skipped: list[Skipped] = []
-        self._work = max(1, sum(map(_work, tables)))
-        self._tell(0, len(tables))
-        for done, (table, outcome) in enumerate(self._outcomes(tables, statements), start=1):
+    def _count(self, tables: Sequence[Table], statements: Statements | AnyRows, counts: _Counts) -> None:
+        self._work = max(1, self._work_done + sum(map(_work, tables)))
+        before = len(counts.of) + len(counts.skipped)
+        self._tell(before, before + len(tables))
+        for done, (table, outcome) in enumerate(self._outcomes(tables, statements), start=before + 1):
             if isinstance(outcome, psycopg.Error):
-                skipped.extend(self._obstacles.why(table, outcome))
+                counts.skipped[table] = list(self._obstacles.why(table, outcome))
             else:
-                counted[table] = outcome
-                self._rows_before += outcome.before
+                counts.of[table] = outcome
             self._work_done += _work(table)
-            self._tell(done, len(tables))
-        return counted, skipped
+            self._tell(done, before + len(tables))
 
     def _outcomes(
         self, tables: Sequence[Table], statements: Statements | AnyRows
@@ -252,6 +310,15 @@ class LeakScan:
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
+
+
+@contextmanager
+def _catalogs() -> Iterator[None]:
+    """Raises NotCheckedError where the catalogs can't be read."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"the catalogs can't be read, so nothing was checked: {said(error)}") from error
 
 
 def _work(table: Table) -> int:

@@ -13,6 +13,7 @@ from psycopg.pq.abc import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
+from pgwatch_tests.leaks.definition import Definition, Version
 from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped
@@ -56,6 +57,16 @@ class Table:
     """How many indexes a read opens and locks besides: its own and its partitions'."""
     forms: tuple[tuple[str, Form], ...] = field(default=(), hash=False)
     """The columns that aren't just strings, and where in them the strings are."""
+    definition: Definition = field(default=Definition(), compare=False)
+    """What the catalogs said of it."""
+
+    def is_still(self, now: Table) -> bool:
+        """Whether what was counted in it is what would be counted now."""
+        return (
+            (self.oid, self.schema, self.name, self.kind) == (now.oid, now.schema, now.name, now.kind)
+            and (self.columns, self.forms) == (now.columns, now.forms)
+            and self.definition.is_still(now.definition)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,9 @@ class _Found:
     owner: str
     pages: int
     indexes: int
+    xmin: int
+    filenode: int
+    others: str
     below: Sequence[Partition] = ()
     """What is read through it."""
 
@@ -147,6 +161,8 @@ class Identity:
 
     database: str
     role: str
+    xmin: str
+    """The oldest transaction that wasn't over."""
 
 
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
@@ -278,6 +294,7 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
         if can_read
     ]
+    read: list[_Found | Partition] = [row, *row.below]
     return Table(
         oid=row.oid,
         schema=row.schema,
@@ -290,6 +307,10 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         pages=row.pages + sum(partition.pages for partition in row.below),
         indexes=row.indexes + sum(partition.indexes for partition in row.below),
         forms=tuple((name, form) for name, form in columns if not _is_string(form)),
+        definition=Definition(
+            frozenset(Version(one.oid, one.xmin, one.filenode) for one in read),
+            frozenset(one.others for one in read),
+        ),
     )
 
 

@@ -16,6 +16,9 @@ class Partition:
     is_foreign: bool
     pages: int
     indexes: int
+    xmin: int = 0
+    filenode: int = 0
+    others: str = ""
 
 
 def below_roots(partitions: Iterable[Partition], roots: Collection[int]) -> Mapping[int, list[Partition]]:

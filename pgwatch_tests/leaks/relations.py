@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.baseline import Fingerprint
+from pgwatch_tests.leaks.definition import Definition, Version
 from pgwatch_tests.leaks.discover import KINDS, Discovery, Table, shown
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
@@ -32,6 +33,8 @@ class Relation:
     readable: bool | None
     row_security: bool
     owner: str
+    xmin: int
+    others: str
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -106,6 +109,10 @@ def _table(relation: Relation, tree: Sequence[Relation]) -> Table:
         has_created_at=False,
         relations=len(tree),
         pages=sum(part.pages for part in tree),
+        definition=Definition(
+            frozenset(Version(part.oid, part.xmin, part.filenode) for part in tree),
+            frozenset(part.others for part in tree),
+        ),
     )
 
 

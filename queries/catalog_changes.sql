@@ -1,0 +1,31 @@
+-- Has any table, column, schema or partition been made or changed since a moment?
+--
+-- Parameter: xmin, the oldest transaction that wasn't over at that moment, as text. What one wrote that was
+-- over by then, or belongs to temporary tables, is no change; that something was dropped isn't told. And the
+-- oldest transaction that isn't over now.
+WITH moment AS (
+    SELECT pg_catalog.age(%(xmin)s::pg_catalog.xid) AS age
+)
+SELECT (
+           EXISTS (
+               SELECT FROM pg_catalog.pg_class
+               WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm', 'f') AND relpersistence <> 't'
+                   AND pg_catalog.age(pg_class.xmin) <= moment.age
+           )
+           OR EXISTS (
+               SELECT FROM pg_catalog.pg_namespace
+               WHERE nspname !~ '^pg_(toast_)?temp_' AND pg_catalog.age(pg_namespace.xmin) <= moment.age
+           )
+           OR EXISTS (
+               SELECT FROM pg_catalog.pg_inherits WHERE pg_catalog.age(pg_inherits.xmin) <= moment.age
+           )
+           OR EXISTS (
+               SELECT
+               FROM pg_catalog.pg_attribute
+               JOIN pg_catalog.pg_class ON pg_class.oid = attrelid AND relpersistence <> 't'
+               WHERE attrelid >= 16384 AND attnum > 0 AND relkind IN ('r', 'p', 'm', 'f', 'c')
+                   AND pg_catalog.age(pg_attribute.xmin) <= moment.age
+           )
+       ) AS changed,
+       pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text AS xmin
+FROM moment;
