@@ -23,7 +23,8 @@ def waits_for_itself(case: Case) -> Diagnosis | None:
         f"{itself} waits for itself: its session {worker} has waited {durations.in_words(edge.wait_s)} for "
         f"{edge.lock.target}{through}, and its session pid {case.root.pid} holds that up, {case.state()}."
     )
-    if case.is_active and not case.client_event:
+    if not (case.is_idle or case.is_outside_transaction or case.client_event):
+        # At work in a thread of its own, or hidden: it may well go on.
         return Diagnosis(
             "waits_for_itself",
             told,

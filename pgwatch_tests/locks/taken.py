@@ -12,6 +12,7 @@ from pgwatch_tests.locks.model import Edge, WaitedLock
 _OF_ROWS = ("tuple", "transactionid")
 # What SELECT, INSERT, UPDATE, DELETE, MERGE and COPY lock a table in (manual, Explicit Locking).
 _WEAK = ("AccessShareLock", "RowShareLock", "RowExclusiveLock")
+_NAMING = ("TRUNCATE", "LOCK", "DROP TABLE", "ALTER TABLE", "SHOW", "SET", "RESET", "SAVEPOINT", "RELEASE")
 _UNKNOWN = "What took that lock isn't known: the statement shown"
 
 
@@ -33,6 +34,8 @@ def _why_not(query: str, edge: Edge) -> str:
     if lock.type == "relation" and lock.held_mode is not None:
         if effects is not None and lock.held_mode not in _WEAK:
             return "takes none as strong by itself"
+        if effects is None and not _locks_what_it_names(query):
+            return ""
         return "" if _names(query, lock) else "doesn't name it"
     is_row = edge.subject is not None and edge.subject.kind in ("row", "unique_key")
     if lock.type in _OF_ROWS and is_row and effects is not None:
@@ -40,6 +43,12 @@ def _why_not(query: str, edge: Edge) -> str:
             return "changes and locks no rows by itself"
         return "" if _names(query, lock) else "doesn't name that table"
     return ""
+
+
+def _locks_what_it_names(query: str) -> bool:
+    """Whether it locks no other tables than it names, or none: DROP INDEX, CASCADE and DO reach further."""
+    kind = statement.kind(query)
+    return kind.startswith(_NAMING) and not statement.has_words(query, "cascade")
 
 
 def _names(query: str, lock: WaitedLock) -> bool:

@@ -57,6 +57,10 @@ def test_a_test_whose_other_session_is_at_work_goes_on_sometime() -> None:
     told = found(on_table(2, 1), sessions=(session(1, COPY, query="SELECT * FROM tab"), session(2, COPY)))
     assert told.cause == "waits_for_itself"
     assert "never" not in told.advice
+    hidden = session(1, COPY, state="", hidden=True, query="")
+    told = found(on_table(2, 1), sessions=(hidden, session(2, COPY)))
+    assert told.cause == "waits_for_itself"
+    assert "never" not in told.advice
 
 
 def test_a_test_that_waits_for_itself_through_another() -> None:
@@ -190,6 +194,10 @@ _SHOWN = "What took that lock isn't known: the statement shown"
         ("AccessExclusiveLock", "INSERT INTO tab VALUES (1)", "takes none as strong by itself"),
         ("AccessExclusiveLock", "TRUNCATE other", "doesn't name it"),
         ("AccessExclusiveLock", "ALTER TABLE public.tab ADD n int", ""),
+        ("AccessExclusiveLock", "ALTER TABLE other ADD n int", "doesn't name it"),
+        ("AccessExclusiveLock", "TRUNCATE other CASCADE", ""),
+        ("AccessExclusiveLock", "DROP INDEX tab_n_idx", ""),
+        ("AccessExclusiveLock", "DO $$ BEGIN DROP TABLE tab; END $$", ""),
         ("AccessExclusiveLock", 'TRUNCATE "tab"', ""),
         ("RowExclusiveLock", "UPDATE tab SET n = 1", ""),
         ("RowExclusiveLock", "SHOW work_mem", "doesn't name it"),
