@@ -109,7 +109,8 @@ def _checks_keys(table: Table, sides: TransactionWait) -> bool:
     """Whether the waiter can be at a check of the table's unique indexes.
 
     A statement that writes keys has all of them open as long as it runs (ExecOpenIndices, execIndexing.c); a
-    check at the end has its own one open (unique_key_recheck, src/backend/commands/constraint.c).
+    check at the end has its own one open (unique_key_recheck, src/backend/commands/constraint.c). So an
+    earlier INSERT can't be it. An UPDATE or DELETE can: their planner's locks on indexes stay.
     """
     indexes = table.unique_indexes
     if not table.has_rows or not indexes:
@@ -157,14 +158,7 @@ class _Reach:
     def locks_for_more_than_a_key(self) -> bool:
         """Whether it may lock rows that it doesn't write in other ways than checks of foreign keys do."""
         effects = self.sides.effects
-        if effects is not None and (effects.writes or effects.locks_rows):
-            return effects.locks_rows
-        # Who has a table's indexes open writes to it at the moment.
-        return not any(
-            index.oid in self.sides.written
-            for table in self.tables.values()
-            for index in table.unique_indexes
-        )
+        return effects is None or effects.locks_rows or not effects.writes
 
     def _add(self, write: Write) -> None:
         targets = self._targets(write)
@@ -278,9 +272,7 @@ def visible(subject: Subject, changes: Changes) -> Subject:
 def _with_foreign_key(subject: Subject, sides: TransactionWait, table: Table) -> Subject:
     """Which side may have locked the row for a foreign key's check, and how the waiter wants to lock it."""
     effects = sides.effects
-    if table.oid not in sides.written:
-        if effects is not None and effects.locks_rows:
-            return subject
+    if table.oid not in sides.written and not (effects and effects.locks_rows):
         return replace(subject, referencing=sides.written, checking="waiter", wanted_mode=_FOR_KEY_SHARE)
     verbs = _verbs(effects.writes if effects else (), table)
     mode = _FOR_UPDATE if "DELETE" in verbs else _FOR_NO_KEY_UPDATE if verbs else ""

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
-from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, Subject, TransactionWait
 from pgwatch_tests.locks.settle import settle
-from tests.locks.snapshots import edge, snapshot
+from tests.locks.snapshots import edge, session, snapshot
 
 
 def test_a_young_edge_seen_once_is_not_shown() -> None:
@@ -60,3 +61,43 @@ def test_before_14_a_wait_keeps_its_age_when_somebody_else_is_in_the_way() -> No
     second = settle(first, snapshot((edge(3, 2, wait_s=None),), after_s=0.5))
     third = settle(second, snapshot((edge(3, 2, wait_s=None),), after_s=1.5))
     assert [one.wait_s for one in third.shown_edges] == [1.5]
+
+
+def queued_then_waiting(blocker: int = 1, xact_age_s: float = 3.25) -> tuple[LockSnapshot, LockSnapshot]:
+    """Queued for a row behind somebody; a quarter of a second later, behind the end of a transaction."""
+    before = snapshot((edge(2, 1, "soft"),))
+    sides = TransactionWait(2, 700)
+    after = snapshot(
+        (edge(2, blocker, subject=Subject("transaction", sides=sides), tag=LockTag("transactionid")),),
+        tuple(replace(session(pid), xact_age_s=xact_age_s) for pid in (1, 2, 3)),
+        after_s=0.25,
+    )
+    return settle(None, before), after
+
+
+def queued_row(shot: LockSnapshot) -> tuple[int, int, int] | None:
+    [group] = shot.groups
+    assert group.subject is not None
+    assert group.subject.sides is not None
+    return group.subject.sides.queued_row
+
+
+def test_who_was_queued_for_a_row_behind_somebody_waits_for_that_row_still() -> None:
+    before, after = queued_then_waiting()
+    first = settle(before, after)
+    assert queued_row(first) == (16400, 0, 1)
+    # And at the poll after that, which doesn't see the queue any more.
+    sessions = tuple(replace(one, xact_age_s=4.0) for one in after.sessions)
+    later = replace(after, sampled_at=after.sampled_at + timedelta(seconds=0.75), sessions=sessions)
+    assert queued_row(settle(first, later)) == (16400, 0, 1)
+
+
+def test_a_row_is_not_recalled_for_another_blocker_or_transaction() -> None:
+    before, after = queued_then_waiting(blocker=3)
+    assert queued_row(settle(before, after)) is None
+    before, after = queued_then_waiting(xact_age_s=0.1)
+    assert queued_row(settle(before, after)) is None
+    before, after = queued_then_waiting()
+    hidden = tuple(replace(one, xact_age_s=None) for one in after.sessions)
+    assert queued_row(settle(before, replace(after, sessions=hidden))) is None
+    assert queued_row(settle(None, after)) is None
