@@ -22,7 +22,6 @@ PoolMode = Literal["transaction", "session"]
 MODES: tuple[PoolMode, ...] = ("transaction", "session")
 
 _PORT = 6432
-_ADMINISTRATION = "pgbouncer"
 _HOW_TO_INSTALL = "pgbouncer isn't installed (Debian and Ubuntu: apt-get install pgbouncer)"
 
 
@@ -37,11 +36,10 @@ class Pooler:
         """A connection string for a database of the server, through the pooler."""
         return make_conninfo(host=str(self.directory), port=_PORT, dbname=database, user=user)
 
-    def administrate(self, command: str) -> None:
-        """Runs a command of the pooler's console, such as RECONNECT."""
-        with psycopg.connect(self.dsn(_ADMINISTRATION), autocommit=True) as console:
-            # It has no extended protocol.
-            console.pgconn.exec_(command.encode())
+    def cancelled(self) -> int:
+        """How many requests to cancel the server has heard of, from anybody."""
+        log = self.server.log_file.read_text(encoding="utf-8", errors="replace")
+        return log.count("canceling statement due to user request")
 
 
 @contextmanager
@@ -65,7 +63,6 @@ def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **setting
             "auth_type": "any",
             "pool_mode": mode,
             "default_pool_size": str(pool_size),
-            "admin_users": "postgres",
             **settings,
         }
         lines = [f"{name} = {value}" for name, value in words.items()]

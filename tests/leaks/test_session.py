@@ -70,11 +70,13 @@ def test_cancel_through_a_pooler_asks_nobody_to_cancel(
     with pooler(server, "transaction", pool_size=1) as pooled:
         running = RunningScan(settings(pooled.dsn(database.name)))
         wait_until(lambda: counting(observer))
+        cancelled_before = pooled.cancelled()
         running.scan.cancel()
         with pytest.raises(ScanCancelledError):
             running.result()
         with psycopg.connect(pooled.dsn(database.name), autocommit=True) as another:
             assert another.execute("SELECT 1").fetchone() == (1,)
+        assert pooled.cancelled() == cancelled_before
         if observer.info.server_version >= 140000:
             wait_until(lambda: sessions(observer) == 0)
 

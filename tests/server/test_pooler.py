@@ -122,6 +122,7 @@ def is_asleep(observer: Connection[TupleRow]) -> bool:
 def test_a_cancelled_statement_takes_the_connection_along(
     database: Database, owner: Connection[TupleRow], pooled: Pooler
 ) -> None:
+    cancelled_before = pooled.cancelled()
 
     async def look() -> None:
         connection = await connect_async(_dsn(pooled, database), LIMITS, connect_timeout_s=5)
@@ -134,8 +135,8 @@ def test_a_cancelled_statement_takes_the_connection_along(
 
     asyncio.run(look())
     with psycopg.connect(pooled.dsn(database.name), autocommit=True) as connection:
-        # Of another session, or of this one: nobody's statement is cancelled.
         assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert pooled.cancelled() == cancelled_before
 
 
 def test_while_catalogs_are_locked_it_counts_as_one(database: Database, connect: Connect) -> None:
