@@ -90,18 +90,32 @@ class IndexWork:
         if self._looking is not None:
             self._looking.close()
 
-    def make(self, statement: bytes, longest_s: float, drop_remains: Callable[[], bool]) -> int:
+    def make(
+        self,
+        statement: bytes,
+        longest_s: float,
+        is_made: Callable[[], bool],
+        drop_remains: Callable[[], bool],
+    ) -> int:
         """Runs CREATE INDEX CONCURRENTLY, again if it gave way; returns how often it did.
 
-        Between attempts, `drop_remains` says whether nothing is left of the last one. Raises GaveWayError
-        once it won't be tried again, and what `ScanSession.running` does.
+        After an attempt that was cancelled, `is_made` says whether it was done by then, and `drop_remains`
+        whether nothing is left of it. Raises GaveWayError once it won't be tried again, and what
+        `ScanSession.running` does.
         """
         pause_s = _FIRST_PAUSE_S
         for attempt in range(_ATTEMPTS):
             self._session.limit(longest_s, PATIENCE_S)
             try:
                 self._run(statement)
+            except errors.DuplicateTable:
+                if attempt and is_made():
+                    return attempt
+                raise
             except GaveWayError:
+                # Whoever was given way to may have completed it: TRUNCATE builds all indexes anew.
+                if is_made():
+                    return attempt + 1
                 if not drop_remains() or attempt == _ATTEMPTS - 1:
                     raise
                 self._session.pause(pause_s)

@@ -266,7 +266,12 @@ class LeakIndexes:
         )
         longest_s = max(self._settings.count_timeout_s, _CAUTION * planned.build_s)
         try:
-            gave_way = work.make(statement, longest_s, lambda: self._removed(work, planned))
+            gave_way = work.make(
+                statement,
+                longest_s,
+                lambda: self._is_there(planned, valid=True),
+                lambda: self._removed(work, planned),
+            )
         except (psycopg.Error, GaveWayError) as error:
             reason, hint = _why(error)
             remains = "" if self._removed(work, planned) else f"left invalid: {self._drop_words(planned)}"
@@ -287,7 +292,7 @@ class LeakIndexes:
     def _removed(self, work: IndexWork, planned: PlannedIndex) -> bool:
         """Whether nothing is left of an index that couldn't be made."""
         try:
-            if self._remains(planned):
+            if self._is_there(planned, valid=False):
                 work.drop(planned.schema, planned.name)
         except (psycopg.Error, GaveWayError):
             return False
@@ -299,12 +304,12 @@ class LeakIndexes:
         except PgwatchError:
             return work.drop_at_last(planned.schema, planned.name)
 
-    def _remains(self, planned: PlannedIndex) -> bool:
-        """Whether there is a half made index of that name which is ours: another's may bear it."""
+    def _is_there(self, planned: PlannedIndex, *, valid: bool) -> bool:
+        """Whether there is an index of that name which is ours: another's may bear it."""
         bound: dict[str, object] = {"locked": []}
         found = self._session.fetch(queries.load("leak_indexes").encode(), PresentIndex, bound)
         return any(
-            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, False) for one in found
+            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid) for one in found
         )
 
     def _drop_words(self, planned: PlannedIndex) -> str:

@@ -23,6 +23,8 @@ def normalise(dsn: Dsn) -> tuple[str, list[str]]:
     Raises ConfigurationError; its message shows nothing of the string, which may hold a password.
     """
     text = dsn.value.strip()
+    if not _is_text(text):
+        raise ConfigurationError(f"{dsn.source} isn't UTF-8 text, so it can't be read as a connection string")
     match = _SCHEME.match(text)
     ignored: list[str] = []
     if match is not None:
@@ -44,6 +46,11 @@ def normalise(dsn: Dsn) -> tuple[str, list[str]]:
             "postgresql://user@host:port/database (special characters percent-encoded) or key=value pairs"
         ) from None
     return make_conninfo("", **parameters), ignored
+
+
+def _is_text(value: str) -> bool:
+    # Bytes of the environment that aren't UTF-8 come as halves of surrogate pairs.
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def database_name(dsn: Dsn) -> str | None:

@@ -63,7 +63,7 @@ class TemporaryIndexes:
             return self
         self._can_work = True
         try:
-            for found in self._session.fetch(queries.load("sweep_temporary_indexes").encode(), _Index):
+            for found in self._ours():
                 if found.is_valid or not self._dropped(found):
                     self._made.append(found)
             indexed = {key.oid for key in self._before.keys if key.oid in self._slow and self._make(key)}
@@ -110,7 +110,9 @@ class TemporaryIndexes:
             )
             self._made.append(index)
             try:
-                self._work.make(statement, _AT_MOST_S, partial(self._dropped, index))
+                self._work.make(
+                    statement, _AT_MOST_S, partial(self._is_made, index), partial(self._dropped, index)
+                )
             except errors.DuplicateTable:
                 self._made.pop()  # somebody else's, or one of ours that serves already
                 return False
@@ -120,6 +122,12 @@ class TemporaryIndexes:
             except psycopg.Error:
                 return False
         return True
+
+    def _ours(self) -> list[_Index]:
+        return self._session.fetch(queries.load("sweep_temporary_indexes").encode(), _Index)
+
+    def _is_made(self, index: _Index) -> bool:
+        return replace(index, is_valid=True) in self._ours()
 
     def _dropped(self, index: _Index) -> bool:
         try:
