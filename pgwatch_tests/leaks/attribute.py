@@ -26,6 +26,8 @@ from pgwatch_tests.leaks.transaction_log import LogFile
 from pgwatch_tests.server.application_name import digest, parse
 
 MOST_NAMED = 5
+CHANGED = "changed a row that was there before"
+"""The detail of a verdict on a row that isn't new."""
 # A stamp is cut to milliseconds, and need not be the same reading of the clock as the log's.
 _STAMP_SLACK_US = 1_000
 _SERVER_SLACK_US = 50_000
@@ -130,8 +132,14 @@ class Ladder:
         database: DatabaseIdentity | None,
         known: KnownTests,
         commit_times: Mapping[int, int] | None = None,
+        since_us: int | None = None,
     ) -> None:
-        """`database` is the one that rows are of (None: not known), `commit_times` those of logged xids."""
+        """`database` is the one that rows are of (None: not known), `commit_times` those of logged xids.
+
+        Where all new and changed rows count, one that came to be before `since_us` was changed: then the
+        question is by whom.
+        """
+        self._since_us = since_us
         here = [
             run
             for log in logs
@@ -165,6 +173,8 @@ class Ladder:
     def judge(self, row: RowOrigin) -> Verdict:
         """Whose the row is, by the first step that tells."""
         digests, stamps = _parts(row.tokens)
+        if self._was_there(row, stamps):
+            return self._by_change(row)
         if digests:
             return self._by_marker(digests)
         writers = self._writers_of(row)
@@ -177,6 +187,26 @@ class Ladder:
             if written.inserted is None or row.table_oid in written.inserted
         }
         return self._by_time_of(row, stamps, possible)
+
+    def _was_there(self, row: RowOrigin, stamps: frozenset[int]) -> bool:
+        """Whether the row says that it is older than the baseline."""
+        since_us = self._since_us
+        if since_us is None:
+            return False
+        if stamps:
+            return min(stamps) * 1000 < since_us
+        return row.created_us is not None and row.created_us < since_us
+
+    def _by_change(self, row: RowOrigin) -> Verdict:
+        """Who wrote the row's present version: its transaction's id is that of the last change."""
+        tests = {
+            run.test
+            for run, written in self._writers_of(row)
+            if written.changed is not None and row.table_oid in written.changed
+        }
+        if len(tests) == 1:
+            return Verdict("transaction", tuple(tests), CHANGED)
+        return Verdict("unknown", (), f"{CHANGED}, by no logged transaction")
 
     def _by_marker(self, digests: frozenset[str]) -> Verdict:
         candidates = [self._known.carrying(one) for one in sorted(digests)]

@@ -84,11 +84,36 @@ class Statements:
         """The same for a table of which all columns are strings, as an index can have it."""
         return b" OR ".join(self._matches(text(quoted(column, self._escaping))) for column in table.columns)
 
+    def marks(self, table: Table, condition: bytes, since_s: float) -> bytes:
+        """One row: of the rows that `condition` holds for, how many bear a marker, in which columns, how many
+        say that they are older than `since_s`, and the oldest and newest (epoch, s).
+        """
+        places = [b"v[%d]" % number for number in range(1, len(table.columns) + 1)]
+        return (
+            b"SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.num_nonnulls(VARIADIC v) "
+            b"OPERATOR(pg_catalog.>) 0) AS marked, ARRAY[%b]::pg_catalog.bool[] AS matched, "
+            b"pg_catalog.count(*) FILTER (WHERE at OPERATOR(pg_catalog.<) '%f'::float) AS earlier, "
+            b"pg_catalog.min(at) AS oldest, pg_catalog.max(at) AS newest FROM (SELECT v, coalesce(%b) AS at "
+            b"FROM (SELECT %b::pg_catalog.text[] AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) "
+            b"AS hit"
+        ) % (
+            b", ".join(b"pg_catalog.bool_or(%b IS NOT NULL)" % place for place in places),
+            since_s,
+            b", ".join((*map(_stamped, places), b"created")),
+            self.marked_values(table),
+            _CREATED_AT if table.has_created_at else b"NULL::float",
+            source(table, self._escaping),
+            condition,
+        )
+
+    def values(self, table: Table) -> bytes:
+        """The elements of `marked_values`; empty for a table without columns."""
+        forms = dict(table.forms)
+        return b", ".join(self._match(column, forms.get(column)) for column in table.columns)
+
     def marked_values(self, table: Table) -> bytes:
         """An array: of each column, a string that bears a marker, NULL if none does."""
-        forms = dict(table.forms)
-        values = b", ".join(self._match(column, forms.get(column)) for column in table.columns)
-        return b"ARRAY[%b]" % values
+        return b"ARRAY[%b]" % self.values(table)
 
     def matches(self, column: str, form: Form | None) -> bytes:
         """Whether a string in a value of the column bears a marker; without a form, it is a string."""
@@ -154,10 +179,7 @@ class Statements:
         ) % (
             position,
             b", ".join(b"pg_catalog.bool_or(%b IS NOT NULL)" % place for place in places),
-            b", ".join(
-                b"pg_catalog.substring(%b, %b)::float OPERATOR(pg_catalog./) 1000" % (place, _STAMP)
-                for place in places
-            ),
+            b", ".join(map(_stamped, places)),
             b", ".join(places),
             _SAMPLE_CHARACTERS,
             self.marked_values(table),
@@ -187,9 +209,7 @@ class Statements:
     def _origins(
         self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool
     ) -> bytes:
-        forms = dict(table.forms)
-        values = b", ".join(self._match(column, forms.get(column)) for column in table.columns)
-        return Origins(self._escaping, values, self._new_ones(table)).of(
+        return Origins(self._escaping, self.values(table), self._new_ones(table)).of(
             position, table, limit, with_writer, with_commit_time
         )
 
@@ -215,6 +235,11 @@ class Statements:
             _OPERATORS[condition.operator],
             self._escaping.escape_literal(condition.pattern.encode()),
         )
+
+
+def _stamped(place: bytes) -> bytes:
+    """The time stamp in a value, in seconds since 1970; NULL where there is none."""
+    return b"pg_catalog.substring(%b, %b)::float OPERATOR(pg_catalog./) 1000" % (place, _STAMP)
 
 
 def source(table: Table, escaping: Escaping) -> bytes:

@@ -27,7 +27,7 @@ from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.origins import Attributor, evidence
-from pgwatch_tests.leaks.samples import shortened
+from pgwatch_tests.leaks.samples import shortened, time_of
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
@@ -150,7 +150,7 @@ class LeakScan:
         baseline), NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
-        wanted = () if self._any_rows else markers(self._settings.markers)
+        wanted = markers(self._settings.markers)
         known = evidence(self._settings)
         with closing(self._session) as session:
             session.open()
@@ -163,12 +163,14 @@ class LeakScan:
                 comparison = None if self._since is None else Comparison(session, self._since)
             unseen = None if comparison is None else comparison.unseen
             statements: Statements | AnyRows = (
-                AnyRows(escaping, unseen)
-                if unseen is not None and self._any_rows
+                AnyRows(escaping, unseen, usable, self._since.baseline.taken_at)
+                if unseen is not None and self._since is not None and self._since.any_rows
                 else Statements(escaping, usable, unseen)
             )
             counts = self._settled(identity, comparison, statements)
             counted = counts.of
+            if isinstance(statements, AnyRows) and any(count.rows for count in counted.values()):
+                statements.look_into(self._with_strings(identity.role))
             found = dict(self._leaks(counted, statements))
             leaks = list(found.values())
             if known is not None:
@@ -188,7 +190,7 @@ class LeakScan:
             checked_at=checked_at,
             server_version=server_version,
             database=identity.database,
-            markers=tuple(marker.name for marker in wanted),
+            markers=() if self._any_rows else tuple(marker.name for marker in wanted),
             tables_checked=len(counted) + counts.untouched,
             tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
             skipped=tuple(
@@ -303,9 +305,17 @@ class LeakScan:
                 match later.get(table, count):
                     case _Details() as details:
                         leak = _with_details(leak, table, details)
-                    case Sampled() as samples:
-                        leak = with_samples(leak, table, samples)
+                    case Sampled() as samples if isinstance(statements, AnyRows):
+                        leak = with_samples(leak, table, statements.strings(table), samples)
                 yield table, leak
+
+    def _with_strings(self, role: str) -> Sequence[Table]:
+        """The tables with the columns that may hold markers; none if that can't be read any more."""
+        ignores = Ignores(self._settings.ignore)
+        try:
+            return self._session.run(lambda connection: discover(connection, role, ignores)).tables
+        except psycopg.Error:
+            return ()
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
@@ -333,16 +343,7 @@ def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak
     return replace(
         leak,
         columns=tuple(shown(column) for column, matches in matched if matches),
-        oldest=_time(details.oldest),
-        newest=_time(details.newest),
+        oldest=time_of(details.oldest),
+        newest=time_of(details.newest),
         samples=tuple(samples),
     )
-
-
-def _time(epoch_s: float | None) -> datetime | None:
-    if epoch_s is None:
-        return None
-    try:
-        return datetime.fromtimestamp(epoch_s, UTC)
-    except (OverflowError, ValueError):
-        return None  # PostgreSQL's years go further than Python's

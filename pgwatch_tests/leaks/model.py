@@ -56,7 +56,7 @@ class TableLeak:
     kind: str
     """`table`, `partitioned table` or `materialized view`."""
     columns: tuple[str, ...]
-    """The columns in which markers were found; empty if any row counts."""
+    """The columns in which markers were found."""
     rows: int
     oldest: datetime | None = None
     newest: datetime | None = None
@@ -64,6 +64,11 @@ class TableLeak:
     """A few matching values, or primary keys if any row counts; truncated."""
     attribution: tuple[Attribution, ...] = ()
     """Empty if it wasn't asked who left them; else its rows add up to `rows`."""
+    marked: int | None = None
+    """If any row counts: how many of `rows` bear a marker; None if it isn't known."""
+    changed: int | None = None
+    """If any row counts: how many of `rows` were there before, by their stamp or `created_at`; the others are
+    new, or don't say. None if it isn't known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,10 @@ class Attributor:
         logs, database = self._evidence.logs, None if now is None else now.identity
         tests = {run.test for log in logs for run in log.runs}
         known = KnownTests(tests.union(self._evidence.listed), self._application_names())
-        ladder = Ladder(logs, database, known)
+        since_us = (
+            round(self._statements.since_s * 1_000_000) if isinstance(self._statements, AnyRows) else None
+        )
+        ladder = Ladder(logs, database, known, since_us=since_us)
         if now is None or not now.has_commit_timestamps:
             return ladder
         next_xid = int(now.next_xid)
@@ -161,7 +164,7 @@ class Attributor:
             for xid in ladder.logged_inserts({table.oid for table in leaks})
             if 0 <= next_xid - xid < 1 << 31
         ]
-        return Ladder(logs, database, known, self._commit_times(xids))
+        return Ladder(logs, database, known, self._commit_times(xids), since_us)
 
     def _database(self) -> DatabaseNow | None:
         try:

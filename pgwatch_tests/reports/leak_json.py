@@ -59,6 +59,8 @@ def _table(leak: TableLeak) -> dict[str, object]:
         "table": leak.table,
         "columns": leak.columns,
         "rows": leak.rows,
+        "marked": leak.marked,
+        "changed": leak.changed,
         "oldest": _time(leak.oldest),
         "newest": _time(leak.newest),
         "samples": leak.samples,

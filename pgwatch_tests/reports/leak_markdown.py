@@ -49,7 +49,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         [
             (
                 code(f"{leak.schema}.{leak.table}"),
-                _bold(str(leak.rows), fails),
+                _bold(leak_words.rows(leak), fails),
                 _list(leak.columns),
                 leak_words.time(leak.oldest),
                 leak_words.time(leak.newest),

@@ -91,7 +91,7 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
     name = _name(leak.schema, leak.table)
     return (
         name if leak.kind == "table" else f"{name} ({plain(leak.kind)})",
-        str(leak.rows),
+        leak_words.rows(leak),
         plain(", ".join(leak.columns), _LIST_LIMIT),
         leak_words.time(leak.oldest),
         leak_words.time(leak.newest),

@@ -7,10 +7,19 @@ from datetime import UTC, datetime
 
 from pgwatch_tests import durations
 from pgwatch_tests.acceptance import ANY_TEST, Finding
+from pgwatch_tests.leaks.attribute import CHANGED
 from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.model import AcceptedUse, Attribution, Ignored, LeakReport, Leftover, LeftoverKind
+from pgwatch_tests.leaks.model import (
+    AcceptedUse,
+    Attribution,
+    Ignored,
+    LeakReport,
+    Leftover,
+    LeftoverKind,
+    TableLeak,
+)
 
 UNKNOWN_TEST = "unknown"
 
@@ -186,13 +195,20 @@ def test_name(one: TestLeak | Attribution) -> str:
 
 def known_by(one: TestLeak | Attribution) -> str:
     """How that is known: `marker`, `1 of 3`."""
-    return f"1 of {len(one.candidates)}" if one.candidates else one.confidence
+    known = f"1 of {len(one.candidates)}" if one.candidates else one.confidence
+    return f"{known}; changed" if one.test and one.detail == CHANGED else known
 
 
 def named(one: Leftover) -> str:
     """`test_1, 2 h 5 min old: 1 relation, owner ci`."""
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
     return f"{one.name}{age}{f': {one.detail}' if one.detail else ''}"
+
+
+def rows(leak: TableLeak) -> str:
+    """`7`, or `7 (2 changed)` where rows that were there before are among them."""
+    changed = f" ({leak.changed:,} changed)" if leak.changed else ""
+    return f"{leak.rows:,}{changed}"
 
 
 def left_by(attribution: tuple[Attribution, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.config import DEFAULT_MARKERS
 from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.leaks.attribute import token
+from pgwatch_tests.leaks.attribute import CHANGED, token
 from pgwatch_tests.leaks.comparison import Since
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.model import Attribution
@@ -21,7 +22,9 @@ from pgwatch_tests.leaks.origins import MOST_ROWS
 from pgwatch_tests.leaks.take_baseline import take
 from pgwatch_tests.leaks.transaction_log import TransactionLog
 from pgwatch_tests.leaks.transaction_now import clock_offset, database_now, written
+from pgwatch_tests.reports import leak_table
 from pgwatch_tests.server.application_name import compose
+from tests.leaks.baselines import taken
 from tests.leaks.leaking_suite import email
 from tests.leaks.scanning import RunningScan, insert, settings
 from tests.sessions import Connect, Database, MakeRole
@@ -128,6 +131,41 @@ def test_an_update_that_sets_created_at_is_no_insert(
 
     assert found.confidence != "transaction"
     assert found.test == ""
+
+
+def test_of_any_new_row_markers_tell_test_and_age_and_who_changed_an_old_one_is_told(
+    database: Database, owner: Connection[TupleRow], leave: Leave, logs: Path
+) -> None:
+    owner.execute("CREATE TABLE users (id int PRIMARY KEY, email text, visits int, created_at timestamptz)")
+    owner.execute("CREATE TABLE counters (n int)")
+    owner.execute("INSERT INTO users VALUES (1, 'root', 0, '2026-01-01Z'), (2, 'other', 0, '2026-01-01Z')")
+    owner.execute("INSERT INTO counters VALUES (1)")
+    baseline = taken(database)
+    marked = f"u-{time.time_ns() // 1_000_000}-{token(NAME)}-x@test.example.com"
+    insert_it = sql.SQL("INSERT INTO users VALUES (3, {}, 0, now())").format(marked)
+    leave(insert_it.as_string(None), test="t.py::other")
+    leave("UPDATE users SET visits = 1 WHERE id = 1", test="t.py::test_changes")
+    owner.execute("UPDATE users SET visits = 1 WHERE id = 2")
+    owner.execute("UPDATE counters SET n = 2")
+
+    since = Since(baseline, any_rows=True)
+    listed = logs.parent / "tests"
+    listed.write_text(f"{NAME}\n", encoding="utf-8")
+    report = scan(replace(settings(database.dsn), transactions=logs, tests=listed), since=since)
+
+    found = {leak.table: leak for leak in report.tables}
+    users = found["users"]
+    assert (users.rows, users.marked, users.changed, users.columns) == (3, 1, 2, ("email",))
+    assert users.oldest == datetime(2026, 1, 1, tzinfo=UTC)
+    assert users.newest is not None
+    assert users.newest > baseline.taken_at - timedelta(seconds=2)
+    assert users.attribution == (
+        Attribution(NAME, "marker", 1),
+        Attribution("t.py::test_changes", "transaction", 1, (), CHANGED),
+        Attribution("", "unknown", 1, (), f"{CHANGED}, by no logged transaction"),
+    )
+    assert (found["counters"].marked, found["counters"].changed, found["counters"].columns) == (0, 0, ())
+    assert "3 (2 changed)" in leak_table.table(report)
 
 
 def test_created_at_that_is_the_transactions_own_time(

@@ -45,6 +45,8 @@ def test_the_document_is_the_one_that_was_promised() -> None:
                 "table": "users",
                 "columns": ["email", "name"],
                 "rows": 7,
+                "marked": None,
+                "changed": None,
                 "oldest": "2026-01-01T00:00:00.000Z",
                 "newest": "2026-01-02T03:04:05.678Z",
                 "samples": ["a…@test.example.com"],
