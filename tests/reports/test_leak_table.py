@@ -205,7 +205,7 @@ def test_numbers_stay_names_and_other_zones_become_utc() -> None:
 
     row = table(report((leak,))).splitlines()[2]
 
-    assert row.split() == ["1e5.007", "12345678", "0x10", "2025-12-31", "22:00:00"]
+    assert row.split() == ["1e5.007", "12,345,678", "0x10", "2025-12-31", "22:00:00"]
 
 
 def test_what_isnt_a_plain_table_says_so() -> None:
