@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import accounts, row
 from tests.locks.scenarios.truth import Truth, connected, hard, scenario
+from tests.sessions import RunningStatement
 
 
 @scenario()
@@ -166,7 +167,11 @@ def database_dropped_with_force(cast: Cast) -> Truth:
 def database_commented_on_while_others_are_connected(cast: Cast) -> Truth:
     name = cast.another_database()
     cast.session("inside", name)
-    cast.session("commenting").execute(f"COMMENT ON DATABASE {name} IS 'held'".encode())
+    commenting = cast.session("commenting")
+    commenting.execute(f"COMMENT ON DATABASE {name} IS 'held'".encode())
+    # At work, so that nothing but the mode of its lock tells it from a DROP.
+    RunningStatement(commenting, "SELECT pg_sleep(60)", ())
+    cast.until_event(commenting, "PgSleep")
     cast.session("owner").execute(f"ALTER DATABASE {name} OWNER TO CURRENT_USER".encode())
     cast.session("setting").execute(f"ALTER DATABASE {cast.database} SET work_mem = '8MB'".encode())
     cast.session("renaming").execute(
