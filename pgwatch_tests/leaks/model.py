@@ -130,10 +130,10 @@ class BaselineUse:
     """Marked rows, in the tables that were looked at, that were there before; None if any row counts."""
     dropped: tuple[str, ...] = ()
     """Tables that are gone since."""
-    gone: tuple[str, ...] = ()
-    """Other objects that are, such as `view public.v`."""
     notes: tuple[str, ...] = ()
     """What to know before believing a number."""
+    gone: tuple[str, ...] = ()
+    """Other objects that are gone since, such as `view public.v`."""
 
 
 @dataclass(frozen=True, slots=True)

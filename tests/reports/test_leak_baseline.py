@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgwatch_tests.leaks.model import BaselineUse, LeakReport, TableLeak
@@ -43,12 +44,22 @@ def test_any_row_by_statistics() -> None:
     assert (
         "\n\n2 new or changed rows in 1 table\n"
         "Checked 2000 tables of app_test (PostgreSQL 18.4) for: any row\n"
-        "That rows were deleted can't be seen\n"
+        "That rows were deleted can't be seen: take the baseline with --content\n"
         "Compared with the baseline of 2026-01-02 03:04:05 UTC: "
         "1998 tables untouched by the server's statistics\n"
         "Dropped since: public.gone, x.␛[31m\n"
     ) in text
     assert "\x1b" not in text
+
+
+def test_what_else_is_gone_and_that_deleted_rows_were_looked_for() -> None:
+    found = report(replace(SINCE, gone=("view public.v\x1b",)))
+
+    assert "\nDropped since: public.gone, x.␛[31m, view public.v␛\n" in table(found)
+    assert json.loads(document(found))["baseline"]["objects_dropped"] == ["view public.v\x1b"]
+    text = table(replace(found, kinds_checked=("lost_rows",)))
+    assert "\nNew, changed and deleted rows were looked for\n" in text
+    assert "can't be seen" not in text
 
 
 def test_marked_rows_by_a_look_at_each_table() -> None:
@@ -73,5 +84,6 @@ def test_the_document() -> None:
         "tables_untouched": 1998,
         "marked_rows_before": None,
         "tables_dropped": ["public.gone", "x.\x1b[31m"],
+        "objects_dropped": [],
         "notes": ["n"],
     }
