@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane
@@ -33,7 +33,9 @@ from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.sweep_desk import SweepDesk
+from pgwatch_tests.tui.typed_order import AppInTypedOrder
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
+from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.leaks_view import LeaksView
 from pgwatch_tests.tui.widgets.locks_view import LocksView
 from pgwatch_tests.tui.widgets.sessions_view import SessionsView
@@ -46,7 +48,7 @@ _LEAKS_SHARE = 0.05
 _READING_S = 15.0
 
 
-class Dashboard(App[int]):
+class Dashboard(AppInTypedOrder):
     """Shows what `read_locks` and `read_leaks` return; both may raise PgwatchError and be called again.
 
     `act` does what its user confirms, and may raise PgwatchError; without one the dashboard only looks.
@@ -112,7 +114,6 @@ class Dashboard(App[int]):
         self._leaks_trouble = ""
         self._leak_trend = LeakTrend()
         self._contention = ContentionWatch()
-        self._searches: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -128,7 +129,7 @@ class Dashboard(App[int]):
             if self._sweeps is not None:
                 with TabPane("Sweeps", id="sweeps-tab"):
                     yield SweepsView(self._sweeps, self._clock)
-        yield Input(id="filter", placeholder="show only what contains …")
+        yield FilterLine()
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -207,7 +208,7 @@ class Dashboard(App[int]):
     def _show_active(self) -> None:
         """Renders the visible tab only; the others catch up when they are opened."""
         base = self._base
-        text = self._searches.get(self._active, "")
+        text = self._filter_line.of(self._active)
         match self._active:
             case "locks-tab":
                 base.query_one(LocksView).show(self._snapshot, text)
@@ -224,7 +225,9 @@ class Dashboard(App[int]):
         return self._base.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
 
     def _focus_table(self) -> None:
-        self._table().focus()
+        # At once, for the next key; the tab that this belongs to isn't to be opened once more later.
+        with self.prevent(TabPane.Focused):
+            self._base.set_focus(self._table())
 
     def on_sweeps_view_next_sweep(self, event: SweepsView.NextSweep) -> None:
         if not self._is_closing:
@@ -233,8 +236,10 @@ class Dashboard(App[int]):
     def on_tabbed_content_tab_activated(self, _: TabbedContent.TabActivated) -> None:
         if self._is_closing:
             return
+        if not self._filter_line.is_open_for(self._active):
+            self._filter_line.show(self._active)
+            self._focus_table()
         self._show_active()
-        self._show_filter()
         self.refresh_bindings()
 
     def _selected(self) -> Party | None:
@@ -360,35 +365,28 @@ class Dashboard(App[int]):
 
     # The filter.
 
+    @property
+    def _filter_line(self) -> FilterLine:
+        return self._base.query_one(FilterLine)
+
     def action_filter(self) -> None:
-        """Opens the filter's input."""
-        entry = self._base.query_one("#filter", Input)
-        entry.value = self._searches.get(self._active, "")
-        entry.add_class("open")
-        entry.focus()
+        """Opens the filter's line."""
+        self._filter_line.open(self._active)
+
+    def action_leave_filter(self) -> None:
+        """Goes back to what is filtered."""
+        self._filter_line.show(self._active)
+        self._focus_table()
 
     def action_end_filter(self) -> None:
         """Shows everything again."""
-        self._searches.pop(self._active, None)
-        self._base.query_one("#filter", Input).value = ""
-        self._show_filter()
+        self._filter_line.clear_filter(self._active)
         self._focus_table()
         self._show_active()
-
-    def _show_filter(self) -> None:
-        text = self._searches.get(self._active, "")
-        entry = self._base.query_one("#filter", Input)
-        if not entry.has_focus:
-            entry.value = text
-        entry.set_class(bool(text), "open")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._searches[self._active] = event.value
-        self._show_active()
-
-    def on_input_submitted(self, _: Input.Submitted) -> None:
-        self._focus_table()
-        self._show_filter()
+        if event.input is self._filter_line:
+            self._show_active()
 
 
 def _leaks_pause_s(_: LeakReport, took_s: float) -> float:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from textual import events
 from textual.app import App
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from pgwatch_tests.errors import PgwatchError
@@ -17,6 +20,7 @@ from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
 from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.sweep_desk import SweepDesk
 
 T = TypeVar("T")
@@ -89,3 +93,29 @@ def screen_text(app: App[int]) -> str:
     """The whole screen as it is drawn, line by line."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Returns once `condition` is true; raises AssertionError with the screen if it takes too long."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, screen_text(pilot.app)
+        await pilot.pause(0.01)
+
+
+def takes_yes(app: App[int]) -> bool:
+    """Whether there is a question that `y` would answer now."""
+    screen = app.screen
+    return isinstance(screen, QuestionScreen) and "y yes" in str(screen.query_one("#box").border_subtitle)
+
+
+async def confirm(pilot: Pilot[int]) -> None:
+    """Answers the question with yes, once that is taken for an answer."""
+    await until(pilot, lambda: takes_yes(pilot.app))
+    await pilot.press("y")
+
+
+def burst(app: App[int], *keys: str) -> None:
+    """Keys that were typed in one go: all are there before the first one has its effect."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))

@@ -17,7 +17,7 @@ from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
-from tests.tui.driving import Feed, leak_report, screen_text
+from tests.tui.driving import Feed, confirm, leak_report, screen_text
 
 SIZES = [(80, 24), (140, 40)]
 HOSTILE = "[red]boo[/red] \x1b[31m \u202e {x} %s"
@@ -91,7 +91,7 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         ):
             assert words in drawn
         assert "Cancel does nothing" not in drawn
-        await pilot.press("y")
+        await confirm(pilot)
         await settled(pilot)
         [action] = doing.asked
         assert isinstance(action, SessionAction)
@@ -134,7 +134,7 @@ async def test_cancelling_an_idle_session_advises_to_end_it_and_a_key_does() -> 
         assert "Cancel does nothing to an idle session: press K." in drawn
         await pilot.press("K")
         await until_drawn(pilot, "End the session of pid 1?")
-        await pilot.press("enter")
+        await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
     assert isinstance(action, SessionAction)
@@ -156,7 +156,7 @@ async def test_the_target_is_frozen_though_polls_go_on() -> None:
         await settled(pilot)
         assert isinstance(app.screen, ConfirmScreen)
         await until_drawn(pilot, "test_root")
-        await pilot.press("y")
+        await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
     assert isinstance(action, SessionAction)
@@ -178,7 +178,7 @@ async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
         await pilot.press("K")
         await until_drawn(pilot, "Roll back the prepared transaction it's 100%?")
         await until_drawn(pilot, "1 session waits behind it")
-        await pilot.press("y")
+        await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
     assert isinstance(action, PreparedRollback)
@@ -196,7 +196,8 @@ async def test_from_the_sessions_tab_but_not_from_the_leaks_tab() -> None:
         await settled(pilot)
         await pilot.press("2")
         await settled(pilot)
-        await pilot.press("down", "C", "y")
+        await pilot.press("down", "C")
+        await confirm(pilot)
         await settled(pilot)
         assert [action.party.pid for action in doing.asked] == [2]
         await pilot.press("3")
@@ -235,7 +236,8 @@ async def test_a_server_that_never_answers_blocks_no_key() -> None:
     _, app = dashboard(locked(), doing)
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("K", "y")
+        await pilot.press("K")
+        await confirm(pilot)
         await settled(pilot)
         assert len(doing.asked) == 1
         await until_drawn(pilot, "ending pid 1")
@@ -260,7 +262,7 @@ async def test_what_came_of_it_is_told_as_plain_text(outcome: Outcome | PgwatchE
         await settled(pilot)
         await pilot.press("K")
         await until_drawn(pilot, "[red]boo[/red] ␛[31m \\u202e {x} %s")
-        await pilot.press("y")
+        await confirm(pilot)
         await settled(pilot)
         assert len(app.screen_stack) == 1
         assert "\x1b" not in await until_drawn(pilot, told)

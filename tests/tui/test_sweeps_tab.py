@@ -17,7 +17,7 @@ from tests.locks.snapshots import snapshot
 from tests.reports.test_history_reports import ENTRY
 from tests.reports.test_sweep_formats import HOSTILE, of_text
 from tests.sweep.reports import NOTHING, ROWS
-from tests.tui.driving import Feed, leak_report, screen_text, text_of
+from tests.tui.driving import Feed, leak_report, screen_text, takes_yes, text_of, until
 from tests.tui.sweeping import JOBS, PLAN, Sweeping
 
 SIZES = [(80, 24), (140, 40)]
@@ -36,6 +36,8 @@ async def settled(pilot: Pilot[int]) -> None:
 async def press(pilot: Pilot[int], *keys: str) -> str:
     """The screen after these keys."""
     for key in keys:
+        if key == "y":
+            await until(pilot, lambda: takes_yes(pilot.app))
         await pilot.press(key)
         await settled(pilot)
     return screen_text(pilot.app)
@@ -104,8 +106,10 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
     async with app.run_test(size=size, notifications=True) as pilot:
         await press(pilot, "5", "p")
         source.now_s = 125.0
-        drawn = await press(pilot, "w")
+        await press(pilot, "w")
         assert isinstance(app.screen, ConfirmSweepScreen)
+        await until(pilot, lambda: takes_yes(app))
+        drawn = screen_text(app)
         for words in (
             "Sweep test_app?",
             "1,204 rows of 2 tables, 1 schema, 1 prepared transaction would go",

@@ -1,0 +1,129 @@
+"""Asks before something is changed that can't be undone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+T = TypeVar("T")
+
+QUIET_S = 0.3
+_TICK_S = 0.05
+_QUIET_TICKS = round(QUIET_S / _TICK_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and what there is to know for an answer, as lines of plain text."""
+
+    words: str
+    facts: tuple[str, ...]
+    advice: str = ""
+
+
+class QuestionScreen(ModalScreen[T]):
+    """Returns `yes` or `no`. `y` means yes once the question was drawn, and no key typed, for 0.3 s.
+
+    What was typed before, or in one go with other keys, was meant for something else. Enter means nothing.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", "Yes"),
+        Binding("n,escape", "leave", "No"),
+        # A modal screen hides the app's own keys.
+        Binding("q", "app.quit", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, question: Question, yes: T, no: T) -> None:
+        super().__init__()
+        self._question = question
+        self._yes = yes
+        self._no = no
+        self._quiet_since_s = math.inf
+        """By the clock of `events.Key.time`; infinite until the question is drawn."""
+        self._quiet_ticks = 0
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="box"):
+            yield Static(id="question", markup=False)
+            yield Static(id="facts", markup=False)
+            yield Static(id="advice", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(_TICK_S, self._tick)
+        self._show()
+
+    def on_screen_resume(self) -> None:
+        self._wait_until_read()
+
+    def takes(self, key: events.Key) -> bool:
+        """Whether `key` means anything. To be called for each key, before it has its effect."""
+        was_quiet = self._was_quiet_at(key.time)
+        if self._quiet_since_s < key.time:
+            self._quiet_since_s = key.time
+        self._quiet_ticks = 0
+        self._show_keys()
+        return was_quiet or key.key != "y"
+
+    def ask(self, question: Question, yes: T) -> None:
+        """Asks something else instead."""
+        self._question, self._yes = question, yes
+        self._show()
+        self._wait_until_read()
+
+    def action_confirm(self) -> None:
+        """Returns yes."""
+        self.dismiss(self._yes)
+
+    def action_leave(self) -> None:
+        """Returns no."""
+        self.dismiss(self._no)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scrolls by `lines`."""
+        self.query_one("#box").scroll_relative(y=lines, animate=False)
+
+    def _was_quiet_at(self, time_s: float) -> bool:
+        # Ticks, for a process that was stopped: keys that it finds then are as old as they like.
+        return self._quiet_ticks >= _QUIET_TICKS and time_s - self._quiet_since_s >= QUIET_S
+
+    def _wait_until_read(self) -> None:
+        self._quiet_since_s, self._quiet_ticks = math.inf, 0
+        self.call_after_refresh(self._begin_quiet)
+
+    def _begin_quiet(self) -> None:
+        self._quiet_since_s = _now_s()
+
+    def _tick(self) -> None:
+        if self._quiet_since_s < math.inf:
+            self._quiet_ticks += 1
+        self._show_keys()
+
+    def _show(self) -> None:
+        question = self._question
+        self.query_one("#question", Static).update(question.words)
+        self.query_one("#facts", Static).update("\n".join(question.facts))
+        self.query_one("#advice", Static).update(question.advice)
+        self.query_one("#advice", Static).display = bool(question.advice)
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        keys = "y yes · n no" if self._was_quiet_at(_now_s()) else "n no"
+        box = self.query_one("#box")
+        if box.border_subtitle != keys:
+            box.border_subtitle = keys
+
+
+def _now_s() -> float:
+    """By the clock of `events.Key.time`, which differs from system to system."""
+    return events.Event().time

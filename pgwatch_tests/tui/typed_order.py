@@ -1,0 +1,43 @@
+"""Keys in the order in which they were typed: each has had its effect before the next one is looked at."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import App
+from textual.widgets import Input
+
+from pgwatch_tests.tui.screens.question import QuestionScreen
+
+
+class AppInTypedOrder(App[int]):
+    """An app in which a burst of keys does what the same keys do one by one.
+
+    Textual hands a key to the widget that has the focus, and acts once it comes back from there. Of `/Kate`
+    in one go all five have gone to the table by then: the first opens the filter, the others act.
+    """
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._press(event)
+        elif isinstance(event, events.Paste) and isinstance(self.focused, Input):
+            _type(self.focused, event.text.partition("\n")[0].rstrip("\r"))
+        else:
+            await super().on_event(event)
+
+    async def _press(self, key: events.Key) -> None:
+        self.app_focus = True
+        screen, focused = self.screen, self.focused
+        if isinstance(screen, QuestionScreen) and not screen.takes(key):
+            return
+        if key.key == "escape":
+            screen.clear_selection()
+        if isinstance(focused, Input) and key.is_printable:
+            _type(focused, key.character or "")
+            return
+        bound = screen.active_bindings.get(key.key)
+        if bound is not None and bound.enabled:
+            await self.run_action(bound.binding.action, bound.node)
+
+
+def _type(entry: Input, text: str) -> None:
+    entry.replace(text, *sorted(entry.selection))

@@ -1,0 +1,104 @@
+"""Bursts of keys through a real terminal, into a dashboard that has much to draw, harm nobody."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from tests.cli.running import environment
+from tests.server_places import server_directory
+from tests.sessions import blocked
+from tests.terminals import Terminal, needs_tmux, terminal
+from tests.waiting import wait_until
+
+SESSIONS = 400
+BURSTS = 50
+NAME = "pytest:gw0 tests/test_a.py::test_victim"
+# Each as a whole: what it types, and what is on the screen once all of it has been taken.
+FILTERS = ("Key", "Kyle", "queue", "KyKyKy", "Cyy", "quit yes", "1K2Ky", "Ky K y")
+QUESTIONS = ("Ky", "Kyyyy", "KKy", "Cy", "CKyy", "2Ky", "2jjKy", "K\ry", "1C\r\ry")
+
+
+@pytest.fixture
+def busy_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """A server with many sessions; most of them idle, some of them waiting for one."""
+    settings = {"max_connections": str(SESSIONS + 40)}
+    with EmbeddedServer(programs, server_directory(), settings, template) as started, ExitStack() as stack:
+        dsn = started.dsn()
+
+        def connect(_: int) -> Connection[TupleRow]:
+            return psycopg.connect(dsn, application_name=NAME, autocommit=True)
+
+        with ThreadPoolExecutor(8) as pool:
+            opened = list(pool.map(connect, range(SESSIONS)))
+        for connection in opened:
+            stack.callback(connection.pgconn.finish)
+        root, *waiters = opened[:20]
+        root.execute("CREATE TABLE accounts (id int PRIMARY KEY)")
+        root.execute("INSERT INTO accounts VALUES (1)")
+        root.execute("BEGIN")
+        root.execute("UPDATE accounts SET id = 1")
+        for waiter in waiters:
+            blocked(waiter, "UPDATE accounts SET id = 1")
+        yield started
+
+
+def sessions(observer: Connection[TupleRow]) -> set[tuple[int, str]]:
+    """Who is there, and what they do."""
+    rows = observer.execute(
+        "SELECT pid, state || coalesce(wait_event_type, '') FROM pg_stat_activity"
+        " WHERE application_name = %s",
+        [NAME],
+    )
+    return {(pid, state) for pid, state in rows}
+
+
+def filter_line(screen: str) -> str:
+    return screen.splitlines()[-2].strip()
+
+
+def back_to_the_tree(opened: Terminal) -> None:
+    if "n no" in opened.screen:
+        opened.type("n")
+        opened.until(lambda screen: "n no" not in screen)
+    else:
+        opened.press("Escape")
+        opened.until(lambda screen: filter_line(screen) not in FILTERS)
+    opened.type("1")
+    opened.shows("Blocks")
+
+
+@needs_tmux
+def test_no_burst_harms_anybody(busy_server: EmbeddedServer, tmp_path: Path) -> None:
+    program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")
+    chosen = random.Random(10)
+    with (
+        psycopg.connect(busy_server.dsn(), autocommit=True) as observer,
+        terminal(program, environment({"PGWATCH_DSN": busy_server.dsn()}), tmp_path) as opened,
+    ):
+        opened.shows("19 blocked")
+        before = sessions(observer)
+        assert len(before) == SESSIONS
+        for number in range(BURSTS):
+            if number % 2:
+                opened.type(f"/{chosen.choice(FILTERS)}")
+                opened.until(lambda screen: filter_line(screen) in FILTERS)
+            else:
+                opened.type(chosen.choice(QUESTIONS))
+                opened.shows("n no")
+            assert opened.is_running
+            assert sessions(observer) == before
+            back_to_the_tree(opened)
+        assert sessions(observer) == before
+        opened.type("q")
+        wait_until(lambda: not opened.is_running, 60)
