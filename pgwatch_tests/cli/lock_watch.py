@@ -20,14 +20,12 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention import Contention, ContentionWatch
 from pgwatch_tests.locks.gate import watch_has_finding
-from pgwatch_tests.locks.pace import pause_s
+from pgwatch_tests.locks.pace import pause_s, retry_pauses_s
 from pgwatch_tests.locks.watch import LockWatch
 
 FINDINGS = 1
 INCOMPLETE = 4
 INTERRUPTED = 130
-_FIRST_RETRY_S = 0.5
-_LONGEST_RETRY_S = 5.0
 
 T = TypeVar("T")
 
@@ -109,7 +107,7 @@ class _Watch:
         """Returns the error of the last poll, if that one failed."""
         began_s = time.monotonic()
         until_s = began_s + self._seconds
-        retry_s = _FIRST_RETRY_S
+        retries_s = retry_pauses_s()
         trouble: PgwatchError | None = None
         while not self._stop.is_set():
             asked_s = time.monotonic()
@@ -123,8 +121,7 @@ class _Watch:
                 if trouble is None:
                     options.narrate(f"not watching: {error}; trying again")
                 self._contention.interrupt()
-                trouble, sleep_s = error, retry_s
-                retry_s = min(_LONGEST_RETRY_S, retry_s * 2)
+                trouble, sleep_s = error, next(retries_s)
             else:
                 if snapshot is None:
                     break
@@ -132,7 +129,7 @@ class _Watch:
                     options.narrate(POOLED)
                 self._contention.add(snapshot)
                 self._seen_at_s = time.monotonic()
-                trouble, retry_s = None, _FIRST_RETRY_S
+                trouble, retries_s = None, retry_pauses_s()
                 sleep_s = pause_s(snapshot.blocked, snapshot.spent_s, self._settings.refresh_s)
             if is_last:
                 break

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 # A deadlock lives at most deadlock_timeout, 1 s by default, and must be seen twice in that time.
 WHILE_BLOCKED_S = 0.25
 WHILE_BLOCKED_AT_MOST_S = 0.5
 MANY_WAITERS = 200
 MANY_WAITERS_S = 1.0
 LARGEST_SHARE = 0.05
+FIRST_RETRY_S = 0.5
 # Whoever looks away for longer than this watches no more.
 LONGEST_PAUSE_S = 5.0
 
@@ -24,3 +27,11 @@ def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
         few_s = min(max(WHILE_BLOCKED_S, idle_s / 4), WHILE_BLOCKED_AT_MOST_S)
         pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))
+
+
+def retry_pauses_s() -> Iterator[float]:
+    """Seconds to sleep after one failed poll, after the next in a row, and so on: growing up to 5 s."""
+    pause_s = FIRST_RETRY_S
+    while True:
+        yield pause_s
+        pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.locks.pace import retry_pauses_s
 
 T = TypeVar("T")
-
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Poller(Generic[T]):
 
     async def run(self) -> None:
         """Polls for ever; to be cancelled."""
-        retry_s = FIRST_RETRY_S
+        retries_s = retry_pauses_s()
         while True:
             await self._allowed()
             self._now.clear()
@@ -89,14 +87,13 @@ class Poller(Generic[T]):
             try:
                 value = await self._read()
             except PgwatchError as error:
-                self._tell(PollFailed(str(error), retry_s))
-                sleep_s = retry_s
-                retry_s = min(LONGEST_RETRY_S, retry_s * 2)
+                sleep_s = next(retries_s)
+                self._tell(PollFailed(str(error), sleep_s))
             else:
                 took_s = self._clock() - began_s
                 self._tell(Polled(value, took_s))
                 sleep_s = self._pause_s(value, took_s)
-                retry_s = FIRST_RETRY_S
+                retries_s = retry_pauses_s()
             try:
                 async with asyncio.timeout(sleep_s):
                     await self._now.wait()

@@ -208,7 +208,10 @@ def test_two_daemons_on_one_database(project: Project) -> None:
         project.started("run", "--every", "1s", lasts="short") as one,
         project.started("run", "--every", "1s", lasts="short") as other,
     ):
-        wait_until(lambda: len(project.entries) >= 6 and len({entry.pid for entry in project.entries}) == 2)
+        # However long it takes: each has swept, or found the other one sweeping, three times.
+        for process in (one, other):
+            for _ in range(3):
+                read_until(process, f"sweep: {project.database.name}: ")
         for process in (one, other):
             process.send_signal(signal.SIGTERM)
         assert [ended(process)[0] for process in (one, other)] == [0, 0]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
-from pgwatch_tests.locks.pace import LONGEST_PAUSE_S, pause_s
+from pgwatch_tests.locks.pace import LONGEST_PAUSE_S, pause_s, retry_pauses_s
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,7 @@ def test_a_slow_poll_takes_no_more_than_a_twentieth_of_the_time() -> None:
 
 def test_one_poll_that_took_seconds_is_not_followed_by_minutes_of_blindness() -> None:
     assert pause_s(1, 2.0, 1.0) == LONGEST_PAUSE_S
+
+
+def test_pauses_after_failed_polls_grow_up_to_five_seconds() -> None:
+    assert list(islice(retry_pauses_s(), 7)) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
