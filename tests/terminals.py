@@ -72,11 +72,12 @@ def terminal(
     """A terminal in which `program` runs; the socket is in `folder`, whose path is to be short."""
     opened = Terminal(folder / "tmux")
     columns, lines = map(str, size)
-    variables = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
+    known = {**environment, "COLUMNS": columns, "LINES": lines}
+    variables = [part for name, value in known.items() for part in ("-e", f"{name}={value}")]
     # The first command starts the server. Its option is set in the same breath: a program may end at once.
     opened.tmux(
         *("new-session", "-d", "-x", columns, "-y", lines, *variables, *program),
-        *(";", "set-option", "-g", "remain-on-exit", "on", ";", "resize-window", "-x", columns, "-y", lines),
+        *(";", "set-option", "-g", "remain-on-exit", "on"),
     )
     try:
         yield opened

@@ -121,6 +121,15 @@ def on_prepared(picture: LockPicture, gid: str) -> PreparedRollback:
     )
 
 
+def action_on(picture: LockPicture, party: Party, how: How) -> Action:
+    """What `how` means for a session or a prepared transaction. Raises RefusedError if nothing."""
+    if party.pid:
+        return on_session(picture, party.pid, how)
+    if how == "cancel":
+        raise RefusedError("a prepared transaction runs no statement: K rolls it back")
+    return on_prepared(picture, party.gid)
+
+
 def is_idle(state: str | None) -> bool:
     """Whether a session in that state runs no statement, so that there is nothing to cancel."""
     return (state or "").startswith("idle")

@@ -72,6 +72,26 @@ class LockPicture:
         """Root blockers, those that block most first."""
         return tuple(sorted(self.graph.roots(), key=lambda root: (-self.blocks(root), root)))
 
+    def root_of(self, party: Party) -> Party | None:
+        """The root blocker that `party` waits behind, that which blocks most if there are several.
+
+        None if it doesn't wait, or if whom it waits for is deadlocked.
+        """
+        return next((root for root in self.roots if party in self.graph.blocked_by(root)), None)
+
+    def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
+        """Those that wait for nobody but `party`: they can go on once it is gone.
+
+        Who is queued for a row's turn (a lock on the tuple) isn't one of them: it waits for the row next.
+        """
+        return tuple(
+            waiter
+            for waiter in sorted(self.graph.waiters(party))
+            if all(
+                set(group.blockers) == {party} and group.lock.type != "tuple" for group in self.groups[waiter]
+            )
+        )
+
     def blocks(self, party: Party) -> int:
         """How many wait for `party`, directly or through others."""
         return self.graph.blocks(party)

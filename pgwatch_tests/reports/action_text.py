@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.lock_tree import lock_facts, name_of
 from pgwatch_tests.reports.plain_text import one_line, plain
 
@@ -39,12 +40,15 @@ def facts(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
     return [(name, words) for name, words in found if words]
 
 
-def advice(picture: LockPicture, action: Action, instead: str) -> list[str]:
-    """What to think of before: a line each. `instead` says how to end the session: `press K`."""
+def advice(picture: LockPicture, action: Action, instead: str, root_instead: str = "") -> list[str]:
+    """What to think of before: a line each.
+
+    `instead` says how to end the session: `press K`; `root_instead` how to ask about its root blocker.
+    """
     if not isinstance(action, SessionAction):
         return ["What it did is lost; COMMIT PREPARED in its database keeps it."]
     session = picture.sessions.get(action.party)
-    lines = []
+    lines = _of_waiter(picture, action, root_instead)
     if session is not None and action.how == "cancel" and is_idle(session.state):
         lines.append(f"Cancel does nothing to an idle session: {instead}.")
     if action.backend_start is None:
@@ -53,6 +57,20 @@ def advice(picture: LockPicture, action: Action, instead: str) -> list[str]:
             "and application name."
         )
     return lines
+
+
+def _of_waiter(picture: LockPicture, action: SessionAction, root_instead: str) -> list[str]:
+    root = picture.root_of(action.party)
+    if root is None:
+        return []
+    ends = "Ending" if action.how == "terminate" else "Cancelling"
+    freed = len(picture.wait_for_alone(action.party))
+    if freed:
+        frees = f"frees at most the {freed} that {'waits' if freed == 1 else 'wait'} for it alone"
+    else:
+        frees = "frees nobody"
+    how = f": {root_instead}" if root_instead else ""
+    return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(picture.who(root))}{how}."]
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -67,12 +85,12 @@ def _session_facts(picture: LockPicture, action: SessionAction) -> list[tuple[st
         state += f", {durations.in_words(session.state_age_s)}"
     started = ""
     if session.query_age_s is not None:
-        began = picture.snapshot.sampled_at.timestamp() - session.query_age_s
-        started = f"{_clock(began)}, {durations.in_words(session.query_age_s)} ago"
+        began = picture.snapshot.sampled_at - timedelta(seconds=session.query_age_s)
+        started = f"{clock(began)}, {durations.in_words(session.query_age_s)} ago"
     return [
         (
             "pid",
-            f"{session.pid}, since {_clock(action.backend_start)}"
+            f"{session.pid}, since {clock(action.backend_start)}"
             if action.backend_start
             else str(session.pid),
         ),
@@ -101,8 +119,3 @@ def _behind(picture: LockPicture, action: Action) -> str:
         return "nobody waits for it"
     verb = "session waits" if total == 1 else "sessions wait"
     return f"{total} {verb} behind it" + (f", {directly} directly" if directly < total else "")
-
-
-def _clock(moment: datetime | float) -> str:
-    at = moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
-    return f"{at.astimezone(UTC):%H:%M:%S} UTC"

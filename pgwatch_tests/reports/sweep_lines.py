@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests import durations
 from pgwatch_tests.reports import sweep_words
+from pgwatch_tests.reports.local_time import in_full
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.history_model import HistoryEntry
@@ -38,7 +39,7 @@ def removed(tables: tuple[TableRows, ...]) -> list[str]:
 def entry_lines(entry: HistoryEntry) -> list[str]:
     """Who did what, when, and what came of it."""
     facts = [
-        ("began", f"{sweep_words.time(entry.started_at)} UTC"),
+        ("began", in_full(entry.started_at)),
         ("took", durations.in_words(entry.duration_s)),
         ("what", plain(f"{entry.action}{', dry run' if entry.dry_run else ''}")),
         ("job", plain(entry.job)),

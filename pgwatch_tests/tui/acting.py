@@ -8,7 +8,7 @@ from typing import Literal
 from textual.app import App
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
-from pgwatch_tests.locks.action import Action, How, Outcome, Result, on_prepared, on_session
+from pgwatch_tests.locks.action import Action, How, Outcome, Result, action_on
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports.action_text import doing, outcome_line
@@ -34,7 +34,7 @@ def ask_and_act(
 ) -> None:
     """Opens the question for `party` as it is in `picture`; `act` is called in a worker once confirmed."""
     try:
-        action = _action(picture, party, how)
+        action = action_on(picture, party, how)
     except RefusedError as error:
         app.notify(plain(str(error)), severity="warning", markup=False)
         return
@@ -61,11 +61,3 @@ def ask_and_act(
             app.run_worker(work(confirmed), name="act", group="act")
 
     app.push_screen(ConfirmScreen(picture, action), answered)
-
-
-def _action(picture: LockPicture, party: Party, how: How) -> Action:
-    if party.pid:
-        return on_session(picture, party.pid, how)
-    if how == "cancel":
-        raise RefusedError("a prepared transaction runs no statement: K rolls it back")
-    return on_prepared(picture, party.gid)

@@ -14,13 +14,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, TabbedContent, TabPane
+from textual.widgets import Footer, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.locks.action import Action, How, Outcome
 from pgwatch_tests.locks.contention import ContentionWatch
-from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.server_change import server_change
@@ -41,6 +41,7 @@ from pgwatch_tests.tui.widgets.locks_view import LocksView
 from pgwatch_tests.tui.widgets.sessions_view import SessionsView
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.sweeps_view import SweepsView
+from pgwatch_tests.tui.widgets.view import OFFERED_BY_VIEWS, View
 
 _PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
@@ -113,6 +114,7 @@ class Dashboard(AppInTypedOrder):
         self._leaks: LeakReport | None = None
         self._leaks_trouble = ""
         self._leak_trend = LeakTrend()
+        self._offered: tuple[bool, ...] = ()
         self._contention = ContentionWatch()
 
     def compose(self) -> ComposeResult:
@@ -134,6 +136,8 @@ class Dashboard(AppInTypedOrder):
 
     def on_mount(self) -> None:
         self._base.query_one(StatusLine).refresh_s = self._refresh_s
+        # A click on a tab leaves the focus with what the tab's keys are for.
+        self._base.query_one(Tabs).can_focus = False
         # Bound to the app, not to a screen: they go on under a dialog, and end with the app.
         self.run_worker(self._locks_poller.run(), name="locks", group="locks", exit_on_error=True)
         self.run_worker(self._leaks_poller.run(), name="leaks", group="leaks", exit_on_error=True)
@@ -220,6 +224,10 @@ class Dashboard(AppInTypedOrder):
                 base.query_one(ContentionView).show(self._contention.result(), text)
             case "sweeps-tab":
                 base.query_one(SweepsView).show(text)
+        offered = tuple(self._view.offers(action) for action in OFFERED_BY_VIEWS)
+        if offered != self._offered:
+            self._offered = offered
+            base.refresh_bindings()
 
     def _table(self) -> LiveTable:
         return self._base.query_one(f"#{self._active}", TabPane).query_one(LiveTable)
@@ -242,12 +250,9 @@ class Dashboard(AppInTypedOrder):
         self._show_active()
         self.refresh_bindings()
 
-    def _selected(self) -> Party | None:
-        if self._active == "locks-tab":
-            return self._base.query_one(LocksView).selected
-        if self._active == "sessions-tab":
-            return self._base.query_one(SessionsView).selected
-        return None
+    @property
+    def _view(self) -> View:
+        return self._base.query_one(f"#{self._active}", TabPane).query_one(View)
 
     # Keys.
 
@@ -255,6 +260,8 @@ class Dashboard(AppInTypedOrder):
         """Opens a tab."""
         self._base.query_one(TabbedContent).active = tab
         self._focus_table()
+        # At once: the next key may be for a row.
+        self._show_active()
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor."""
@@ -294,12 +301,8 @@ class Dashboard(AppInTypedOrder):
 
     def action_sort(self) -> None:
         """Sorts the sessions another way, or sums contention or leaks up by something else."""
-        if self._active == "leaks-tab":
-            self.notify(self._base.query_one(LeaksView).switch(), timeout=2)
-        if self._active == "contention-tab":
-            self._base.query_one(ContentionView).sum_up_next()
-        if self._active == "sessions-tab":
-            self.notify(f"sorted by {self._base.query_one(SessionsView).sort_next()}", timeout=2)
+        if told := self._view.sort_next():
+            self.notify(told, timeout=2)
 
     def action_reset(self) -> None:
         """Counts contention from now on."""
@@ -311,33 +314,36 @@ class Dashboard(AppInTypedOrder):
             self._show_active()
 
     def action_detail(self) -> None:
-        """Shows everything about the selected session."""
-        party = self._selected()
-        if party is not None and self._snapshot is not None:
+        """Shows everything about the selected row."""
+        party = self._view.selected
+        if party is None:
+            self._view.open_detail()
+        elif self._snapshot is not None:
             self.push_screen(DetailScreen(LockPicture(self._snapshot), party, self._read_held))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
-        if action == "act":
-            tabs = ("locks-tab", "sessions-tab", "contention-tab")
-            return self._act is not None and bool(self.screen_stack) and self._active in tabs
+        if action in OFFERED_BY_VIEWS:
+            if self._is_closing or (action == "act" and self._act is None):
+                return False
+            return self._view.is_mounted and self._view.offers(action)
         if action == "tab" and self._sweeps is None:
             return parameters != ("sweeps-tab",)
         return super().check_action(action, parameters)
 
     def action_act(self, how: How) -> None:
         """Asks whether the selected session's statement is to be cancelled, or the session ended."""
-        party = self._selected()
+        party = self._view.selected
         if self._act is not None and party is not None and self._snapshot is not None:
             ask_and_act(self, self._act, LockPicture(self._snapshot), party, how, self.action_refresh)
 
     def on_data_table_row_selected(self) -> None:
-        # The table takes `enter` for itself.
+        # By mouse.
         self.action_detail()
 
     def action_copy(self) -> None:
         """Copies the selected session's query."""
-        party = self._selected()
+        party = self._view.selected
         if party is None or self._snapshot is None:
             return
         session = LockPicture(self._snapshot).sessions.get(party)

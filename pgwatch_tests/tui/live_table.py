@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
@@ -38,6 +40,11 @@ class LiveTable(DataTable[Text]):
 
     With `hides`, it is out of the way as long as there are no rows; else it keeps its head, and the focus.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # At once: a table's own message comes after keys that were typed in one go with it.
+        Binding("enter", "app.detail", show=False),
+    ]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)

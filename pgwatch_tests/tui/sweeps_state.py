@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepReport
@@ -46,6 +47,12 @@ class SweepsState:
         report = self.report
         return report is not None and report.dry_run and not report.interrupted and not report.error
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether the last look was ended before it had seen all: what it found is no plan."""
+        report = self.report
+        return report is not None and report.dry_run and (report.interrupted or bool(report.error))
+
     def rows(self) -> list[LiveRow]:
         """The lines of the present section."""
         match self.section:
@@ -59,8 +66,8 @@ class SweepsState:
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: next`."""
         names: dict[Section, str] = {
-            "plan": "Plan" if self.report is None or self.report.dry_run else "Last sweep",
-            "jobs": f"Jobs {len(self.jobs)}",
+            "plan": self._plan_head(),
+            "jobs": f"Jobs {'?' if self.jobs_trouble and not self.jobs else len(self.jobs)}",
             "history": "History",
         }
         heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
@@ -86,8 +93,9 @@ class SweepsState:
             case "history":
                 return self._old(self.history_trouble if self.history else "")
             case "plan" if self.report is not None:
-                began = self.report.started_at.astimezone().strftime("%H:%M:%S")
-                parts = [sweep_words.summary(self.report), f"at {began}"]
+                parts = [sweep_words.summary(self.report), f"at {clock(self.report.started_at)}"]
+                if self.was_ended:
+                    parts.insert(0, "preview ended early, no plan")
                 if self.report.error:
                     parts.append(f"ended early: {plain(self.report.error)}")
                 if self.trouble:
@@ -95,15 +103,25 @@ class SweepsState:
                 return " · ".join(parts)
         return ""
 
+    def _plan_head(self) -> str:
+        if self.report is None or self.is_plan:
+            return "Plan"
+        return "No plan" if self.report.dry_run else "Last sweep"
+
     def _old(self, trouble: str) -> str:
         return f"stale: {plain(trouble)}" if trouble else ""
 
     def _no_plan(self) -> str:
         if self.trouble:
-            return f"{plain(self.trouble).capitalize()}"
+            return _capitalised(plain(self.trouble))
         if self.report is not None:
-            return f"{sweep_words.outcome(self.report).capitalize()}."
+            return f"{_capitalised(sweep_words.outcome(self.report))}."
         lines = ["p: look for what a sweep would remove (nothing is changed)"]
         if self.acts:
             lines.append("w: sweep, after such a look and a question")
         return "\n".join(lines)
+
+
+def _capitalised(sentence: str) -> str:
+    """With a capital at its beginning; names in it stay as they are."""
+    return sentence[:1].upper() + sentence[1:]

@@ -103,6 +103,12 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool], timeout_s: flo
         await pilot.pause(0.01)
 
 
+def dialog_text(app: App[int]) -> str:
+    """All that a dialog says, in one line."""
+    parts = (str(part.render()) for part in app.screen.query("#box Static").results(Static))
+    return " ".join(" ".join(parts).split())
+
+
 def takes_yes(app: App[int]) -> bool:
     """Whether there is a question that `y` would answer now."""
     screen = app.screen

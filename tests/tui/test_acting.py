@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 from textual.pilot import Pilot
 
 from pgwatch_tests.errors import CannotConnectError, PgwatchError
 from pgwatch_tests.locks.action import Action, Outcome, PreparedRollback, SessionAction
-from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction
+from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, PreparedTransaction
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
-from tests.tui.driving import Feed, confirm, leak_report, screen_text
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
 
 SIZES = [(80, 24), (140, 40)]
 HOSTILE = "[red]boo[/red] \x1b[31m \u202e {x} %s"
@@ -80,12 +82,12 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         drawn = await until_drawn(pilot, "y yes")
         for words in (
             "End the session of pid 1?",
-            "since 11:59:00 UTC",
+            f"since {clock(MOMENT - timedelta(seconds=60))}",
             "gw0 tests/test_booking.py::test_root",
             "user         app",
             "database     test_app",
             "idle in transaction, 2.0 s",
-            "query start  11:59:57 UTC, 2.5 s ago",
+            f"query start  {clock(MOMENT - timedelta(seconds=2.5))}, 2.5 s ago",
             "2 sessions wait behind it, 1 directly",
             "y yes",
         ):
@@ -289,3 +291,49 @@ async def test_a_hidden_session_is_said_to_be_recognised_by_what_is_visible() ->
         await pilot.press("K")
         await until_drawn(pilot, "hidden: needs pg_monitor")
         await until_drawn(pilot, "recognised by its role")
+
+
+TABLE = LockTag("relation", 5, 16400)
+
+
+def chain() -> LockSnapshot:
+    """Session 1 blocks 2, which blocks 3 by another lock and 4 in the queue for the same."""
+    root = session(1, "pytest:gw0 tests/test_a.py::test_root", "idle in transaction")
+    return settle(
+        None, snapshot((edge(2, 1), edge(3, 2, tag=TABLE), edge(4, 1), edge(4, 2, kind="soft")), (root,))
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "pid", "frees"), [(1, 2, "at most the 1 that waits for it alone"), (2, 3, "nobody")]
+)
+async def test_a_waiter_s_question_offers_its_root(rows: int, pid: int, frees: str) -> None:
+    doing = Doing()
+    _, app = dashboard(chain(), doing)
+    async with app.run_test(notifications=True, size=(140, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press(*["down"] * rows, "K")
+        await until_drawn(pilot, f"End the session of pid {pid}?")
+        asked = dialog_text(app)
+        assert f"It is blocked itself. Ending it frees {frees}." in asked
+        assert "The root blocker is test_root (gw0, pid 1): press b to ask about that instead." in asked
+        await pilot.press("b")
+        drawn = await until_drawn(pilot, "End the session of pid 1?")
+        assert "It is blocked itself" not in drawn
+        await pilot.press("b")
+        await confirm(pilot)
+        await settled(pilot)
+    [action] = doing.asked
+    assert isinstance(action, SessionAction)
+    assert (action.how, action.pid, action.waiters) == ("terminate", 1, (Party(2), Party(3), Party(4)))
+
+
+async def test_a_waiter_behind_a_deadlock_has_no_root_to_offer() -> None:
+    _, app = dashboard(settle(None, snapshot((edge(1, 2), edge(2, 1), edge(3, 2)))), Doing())
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("K")
+        await until_drawn(pilot, "End the session of pid")
+        await pilot.press("b")
+        await settled(pilot)
+        assert "root blocker" not in screen_text(app)

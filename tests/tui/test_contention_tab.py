@@ -11,13 +11,14 @@ import pytest
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.locks.contention import Contention
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text, text_of
 from tests.tui.test_dashboard import HOSTILE, SIZES, blocked_snapshot, settled
 
-SINCE = MOMENT.astimezone().strftime("%H:%M:%S")
+SINCE = clock(MOMENT)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -67,7 +68,7 @@ async def test_nothing_blocked_then_from_now_on() -> None:
         assert "2.0 s blocked" in screen_text(app)
         await pilot.press("x")
         await settled(pilot)
-        later = snapshot(after_s=2).sampled_at.astimezone().strftime("%H:%M:%S")
+        later = clock(snapshot(after_s=2).sampled_at)
         assert f"Nothing has been blocked since {later}." in screen_text(app)
 
 

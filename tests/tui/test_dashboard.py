@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ async def test_leaks_and_what_was_not_checked() -> None:
         await settled(pilot)
         drawn = screen_text(app)
         assert "public.users" in drawn
-        assert "7 leaked rows, 12 tables checked, 1 not checked" in drawn
+        assert "7+ leaked rows, 12 tables checked, 1 not checked" in drawn
         assert "not checked: no SELECT" in drawn
         assert "7+ leaked" in drawn
 
@@ -407,3 +408,42 @@ async def test_the_detail_shows_what_a_session_holds() -> None:
         await pilot.press("escape", "down", "enter")
         await settled(pilot)
         assert "its locks couldn't be read in time" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_in_a_chain_every_pid_can_be_read(size: tuple[int, int]) -> None:
+    pids = [4_194_304 - number for number in range(14)]
+    edges = tuple(edge(waiter, blocker) for blocker, waiter in pairwise(pids))
+    app = feed(settle(None, snapshot(edges))).dashboard()
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        cells = [table.get_row_at(number)[0].plain for number in range(table.row_count)]
+        assert [cell.split()[-1] for cell in cells] == [str(pid) for pid in pids]
+        assert max(map(len, cells)) <= 13
+        assert cells[13].startswith("⋯13")
+        drawn = screen_text(app)
+        assert all(str(pid) in drawn for pid in pids[:8])
+
+
+async def test_what_is_hidden_is_unknown() -> None:
+    hidden = tuple(replace(session(pid, hidden=True), state=None, state_age_s=None) for pid in (1, 2))
+    app = feed(settle(None, snapshot((edge(2, 1),), hidden))).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        assert "? idle in tx" in text_of(app, "#figures")
+        root = [cell.plain for cell in app.query_one("#lock-tree", LiveTable).get_row_at(0)]
+        assert root[2:4] == ["hidden", "?"]
+        await pilot.press("2")
+        await settled(pilot)
+        row = [cell.plain for cell in app.query_one("#sessions", LiveTable).get_row_at(0)]
+        assert row[2:4] == ["hidden", "?"]
+
+
+async def test_before_a_count_the_leaks_are_unknown() -> None:
+    source = feed()
+    source.leaks = ConnectionLostError("gone")
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "? leaked" in text_of(app, "#figures")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import TabbedContent
 
 from pgwatch_tests.errors import ConnectionLostError, HistoryError, RefusedError
+from pgwatch_tests.reports.local_time import day_and_minute
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen
@@ -209,7 +211,7 @@ async def test_the_end_of_a_sweep_in_two_steps() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (RefusedError("nothing is changed in 'app'"), "Not looked: nothing is changed in 'app'"),
+        (RefusedError("nothing is changed in 'MyApp'"), "Not looked: nothing is changed in 'MyApp'"),
         (ConnectionLostError("the connection was lost"), "Not looked: the connection was lost"),
     ],
 )
@@ -235,11 +237,11 @@ async def test_jobs(size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         # A job that only looks is no sweep.
-        assert f"next sweep {local:%H:%M}" in text_of(app, "#figures")
+        assert f"next sweep {local:%H:%M %Z}" in text_of(app, "#figures")
         drawn = await press(pilot, "5", "s")
         nightly = line_with(drawn, "nightly")
         assert nightly.split()[:2] == ["nightly", "sweep"]
-        assert f"{local:%d %b %H:%M}" in nightly
+        assert day_and_minute(local) in nightly
         assert "1,200 rows" in nightly or size[0] == 80
         assert "never ran" in line_with(drawn, "often")
         await press(pilot, "down", "n")
@@ -268,7 +270,7 @@ async def test_the_next_sweep_of_another_day() -> None:
     _, app = dashboard(Sweeping(jobs=(replace(JOBS[0], next_run=at),)))
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
-        assert f"next sweep {at.astimezone():%d %b %H:%M}" in text_of(app, "#figures")
+        assert f"next sweep {day_and_minute(at)}" in text_of(app, "#figures")
 
 
 async def test_no_jobs() -> None:
@@ -378,3 +380,56 @@ async def test_hostile_text_is_only_text(size: tuple[int, int]) -> None:
             assert "boo[/red]" in drawn or "[red]" in drawn
             assert not set(drawn) & set("\x00\x1b\r\u202e\udcff\ufffe")
             assert max(map(len, drawn.splitlines())) <= size[0]
+
+
+async def test_a_preview_that_was_ended_is_no_plan() -> None:
+    sweeping = Sweeping(held=True)
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await press(pilot, "5", "p", "escape")
+        sweeping.begun[0].let_go.set()
+        await settled(pilot)
+        assert "[No plan]" in screen_text(app)
+        assert text_of(app, "#sweep-summary").startswith("preview ended early, no plan")
+        sweeping.held = False
+        await press(pilot, "w")
+        assert [sweep.dry_run for sweep in sweeping.begun] == [True, True]
+
+
+@pytest.mark.parametrize("leave", ["enter", "none"])
+async def test_escape_for_a_filter_never_ends_a_sweep(leave: str) -> None:
+    sweeping = Sweeping()
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5", "p")
+        sweeping.held = True
+        await press(pilot, "p", "slash", *"bookin")
+        if leave == "enter":
+            await press(pilot, "enter")
+        drawn = await press(pilot, "escape")
+        assert sweeping.begun[1].ends == []
+        assert "public.invoices" in drawn
+        await press(pilot, "escape")
+        assert sweeping.begun[1].ends == ["stop"]
+
+
+async def test_its_keys_work_after_a_click_on_its_tab() -> None:
+    sweeping = Sweeping()
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        tab = app.query_one(TabbedContent).get_tab("sweeps-tab")
+        for number in range(2):
+            await pilot.click(tab)
+            drawn = await press(pilot, "p")
+            assert [sweep.dry_run for sweep in sweeping.begun] == [True] * (number + 1)
+            assert "public.bookings" in drawn
+        await pilot.click(app.query_one("#sweep-summary"))
+        await press(pilot, "w")
+        assert isinstance(app.screen, ConfirmSweepScreen)
+
+
+async def test_how_many_jobs_there_are_is_unknown_until_they_were_read() -> None:
+    _, app = dashboard(Sweeping(jobs=HistoryError("the history can't be read")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "Jobs ?" in await press(pilot, "5")

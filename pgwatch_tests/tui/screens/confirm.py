@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from pgwatch_tests.locks.action import Action, SessionAction
+from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.locks.action import Action, SessionAction, action_on
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports.action_text import advice, facts, question
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
@@ -21,26 +22,44 @@ class ConfirmScreen(QuestionScreen[Action | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("K", "terminate", show=False),
+        Binding("b", "root", show=False),
     ]
 
     def __init__(self, picture: LockPicture, action: Action) -> None:
-        super().__init__(_about(picture, action), yes=action, no=None)
         self._picture = picture
         self._action = action
+        super().__init__(self._about(), yes=action, no=None)
 
     def action_terminate(self) -> None:
         """Asks about ending the same session instead."""
         if isinstance(self._action, SessionAction):
             self._ask_about(replace(self._action, how="terminate"))
 
+    def action_root(self) -> None:
+        """Asks about the root blocker instead."""
+        if self._about_root is not None:
+            self._ask_about(self._about_root)
+
+    @property
+    def _about_root(self) -> Action | None:
+        """The same for the root blocker that it waits behind; None where nothing can be done about one."""
+        root = self._picture.root_of(self._action.party)
+        if root is None or not isinstance(self._action, SessionAction):
+            return None
+        try:
+            return action_on(self._picture, root, self._action.how)
+        except RefusedError:
+            return None
+
     def _ask_about(self, action: Action) -> None:
         self._action = action
-        self.ask(_about(self._picture, action), action)
+        self.ask(self._about(), action)
 
-
-def _about(picture: LockPicture, action: Action) -> Question:
-    return Question(
-        question(action),
-        tuple(f"{name:<12} {words}" for name, words in facts(picture, action)),
-        "\n".join(advice(picture, action, "press K")),
-    )
+    def _about(self) -> Question:
+        picture, action = self._picture, self._action
+        root_instead = "" if self._about_root is None else "press b to ask about that instead"
+        return Question(
+            question(action),
+            tuple(f"{name:<12} {words}" for name, words in facts(picture, action)),
+            "\n".join(advice(picture, action, "press K", root_instead)),
+        )

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.events import Resize
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.contention import Contention
 from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_rows
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 from pgwatch_tests.tui.still_text import StillText
+from pgwatch_tests.tui.widgets.view import View
 
 By = Literal["test", "object", "cause"]
 
@@ -35,7 +36,7 @@ _COLUMNS: dict[By, tuple[Column, ...]] = {
 }
 
 
-class ContentionView(Vertical):
+class ContentionView(View):
     """Shows what a watch has seen so far."""
 
     def __init__(self) -> None:
@@ -57,12 +58,19 @@ class ContentionView(Vertical):
     def on_resize(self, _: Resize) -> None:
         self._show_chart()
 
-    def sum_up_next(self) -> None:
-        """Goes on to sums by something else."""
+    def offers(self, action: str) -> bool:
+        seen = self._seen
+        if seen is None or not (seen.waits or seen.deadlocks_caught):
+            return False
+        return action == "reset" or (action == "sort" and seen.waits > 0)
+
+    def sort_next(self) -> str:
+        """Goes on to sums by something else; returns nothing to tell."""
         ways = list(_COLUMNS)
         self._by = ways[(ways.index(self._by) + 1) % len(ways)]
         self.query_one(LiveTable).use(_COLUMNS[self._by])
         self._show()
+        return ""
 
     def show(self, seen: Contention | None, filter_: str) -> None:
         """Shows the sums that have `filter_` in their line."""
@@ -83,7 +91,7 @@ class ContentionView(Vertical):
         elif seen.waits:
             empty.say(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
         else:
-            words = f"Nothing has been blocked since {_clock(seen)}."
+            words = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:
                 words += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
             empty.say(words)
@@ -111,7 +119,7 @@ class ContentionView(Vertical):
         self.query_one("#contention-chart", StillText).say(
             sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
         )
-        longest = durations.in_words(seen.longest.wait_s if seen.longest else 0.0)
+        longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
         self.query_one("#contention-totals", StillText).say(
             f"{durations.in_words(seen.blocked_s)} blocked · {seen.waits} waits · longest {longest} · "
             f"at most {seen.most_blocked} at once\n{deadlocks(seen)}"
@@ -119,14 +127,10 @@ class ContentionView(Vertical):
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
             self._by
         ]
-        parts = [f"by {self._by}", f"since {_clock(seen)}"]
+        parts = [f"by {self._by}", f"since {clock(seen.since)}"]
         if seen.unwatched_s:
             parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
         if others:
             parts.append(f"others {durations.in_words(others.blocked_s)}")
         parts.append("s: other sums, x: from now")
         self.query_one("#contention-summary", StillText).say(" · ".join(parts))
-
-
-def _clock(seen: Contention) -> str:
-    return seen.since.astimezone().strftime("%H:%M:%S")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Literal
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.events import Resize
 
-from pgwatch_tests import durations
-from pgwatch_tests.leaks.by_test import TestLeak, by_test
-from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
+from pgwatch_tests.leaks.by_test import by_test
+from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.reports import leak_words
+from pgwatch_tests.reports.figures import at_least
 from pgwatch_tests.reports.leak_words import many
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
-from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.live_table import Column, LiveTable
+from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
+from pgwatch_tests.tui.widgets.leak_rows import LeakRow, leak_rows, test_rows
+from pgwatch_tests.tui.widgets.view import View
 
 By = Literal["table", "test"]
 
@@ -39,7 +42,7 @@ _COLUMNS: dict[By, tuple[Column, ...]] = {
 }
 
 
-class LeaksView(Vertical):
+class LeaksView(View):
     """Shows the last report."""
 
     def __init__(self) -> None:
@@ -50,6 +53,7 @@ class LeaksView(Vertical):
         self._filter = ""
         self._wanted: By = "table"
         self._by: By = "table"
+        self._rows: dict[str, LeakRow] = {}
 
     def compose(self) -> ComposeResult:
         yield StillText("", id="leaks-trend")
@@ -69,8 +73,19 @@ class LeaksView(Vertical):
         self._trend = trend
         self._show()
 
-    def switch(self) -> str:
-        """Goes from tables to tests, or back; says what it does, or why it can't."""
+    def offers(self, action: str) -> bool:
+        if action == "sort":
+            return self._report is not None and bool(by_test(self._report.tables))
+        return action == "detail" and self.query_one(LiveTable).current_key is not None
+
+    def open_detail(self) -> None:
+        """Shows all of the row under the cursor, which may be cut in the table."""
+        found = self._rows.get(self.query_one(LiveTable).current_key or "")
+        if found is not None:
+            self.app.push_screen(TextScreen(found.title, found.lines))
+
+    def sort_next(self) -> str:
+        """Goes from tables to tests, or back; returns what it does, or why it can't."""
         if self._wanted == "table" and not (self._report and by_test(self._report.tables)):
             return "by table; which test left the rows isn't known"
         self._wanted = "test" if self._wanted == "table" else "table"
@@ -86,8 +101,11 @@ class LeaksView(Vertical):
         if by != self._by:
             self._by = by
             table.use(_COLUMNS[by])
-        everything = [] if report is None else _rows(report) if by == "table" else _test_rows(tests)
-        rows = [row for row in everything if self._filter in " ".join(row.cells).casefold()]
+        everything: Sequence[LeakRow] = ()
+        if report is not None:
+            everything = leak_rows(report) if by == "table" else test_rows(tests)
+        self._rows = {one.row.key: one for one in everything}
+        rows = [one.row for one in everything if self._filter in " ".join(one.row.cells).casefold()]
         table.show(rows)
         empty = self.query_one("#no-leaks", StillText)
         empty.display = not rows
@@ -104,13 +122,13 @@ class LeaksView(Vertical):
         report = self._report
         if report is None:
             return ""
-        parts = [many(report.total, "leaked row")]
+        parts = [_some(report.total, not report.skipped, "leaked row")]
         if report.kinds_checked:
-            parts.append(many(len(report.leftovers), "leftover"))
+            parts.append(_some(len(report.leftovers), not report.unchecked, "leftover"))
         parts += [
             f"{many(report.tables_checked, 'table')} checked",
             f"{len(report.skipped) + len(report.unchecked)} not checked",
-            f"at {_clock(report.checked_at)}",
+            f"at {clock(report.checked_at)}",
         ]
         text = ", ".join(parts)
         if has_tests:
@@ -123,79 +141,11 @@ class LeaksView(Vertical):
         line.display = since is not None and self._trend.most > 0
         if since is None or report is None:
             return
-        words = f"  {many(report.total, 'leaked row')} now, at most {self._trend.most} since {_clock(since)}"
+        now = _some(report.total, not report.skipped, "leaked row")
+        words = f"  {now} now, at most {self._trend.most:,} since {clock(since)}"
         room = max(1, self.size.width - 2 - len(words))
         line.say(sparkline(self._trend.over_time(room), room) + words)
 
 
-def _clock(moment: datetime) -> str:
-    return moment.astimezone().strftime("%H:%M:%S")
-
-
-def _rows(report: LeakReport) -> list[LiveRow]:
-    leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
-    rows = [
-        *(_table_row(table, report.checked_at) for table in leaked),
-        *(_leftover_row(one) for one in report.leftovers),
-        *(_skipped_row(one) for one in report.skipped),
-        *(_unchecked_row(one) for one in report.unchecked),
-    ]
-    # Two leftovers may have the same name, such as a lock that several sessions share.
-    seen: dict[str, int] = {}
-    numbered = []
-    for row in rows:
-        number = seen[row.key] = seen.get(row.key, 0) + 1
-        numbered.append(row if number == 1 else LiveRow(f"{row.key} {number}", row.cells, row.style))
-    return numbered
-
-
-def _table_row(table: TableLeak, now: datetime) -> LiveRow:
-    age_s = None if table.oldest is None else max(0.0, (now - table.oldest).total_seconds())
-    return LiveRow(
-        f"leak {table.schema}.{table.table}",
-        (
-            plain(f"{table.schema}.{table.table}"),
-            str(table.rows),
-            durations.short(age_s),
-            plain(", ".join(table.columns)),
-            plain(", ".join(table.samples)),
-        ),
-    )
-
-
-def _leftover_row(one: Leftover) -> LiveRow:
-    return LiveRow(
-        f"left {one.kind} {one.name}",
-        (plain(one.name), "", durations.short(one.age_s), leak_words.kind(one.kind), plain(one.detail)),
-    )
-
-
-def _skipped_row(one: Skipped) -> LiveRow:
-    return LiveRow(
-        f"skipped {one.schema}.{one.table} {one.reason}",
-        (plain(f"{one.schema}.{one.table}"), "?", "", "", f"not checked: {plain(one.reason)}"),
-        "dim",
-    )
-
-
-def _unchecked_row(one: Unchecked) -> LiveRow:
-    return LiveRow(
-        f"unchecked {one.kind} {one.reason}",
-        (leak_words.kind(one.kind, 2), "?", "", "", f"not checked: {plain(one.reason)}"),
-        "dim",
-    )
-
-
-def _test_rows(tests: tuple[TestLeak, ...]) -> list[LiveRow]:
-    return [
-        LiveRow(
-            f"test {one.confidence} {one.test} {one.candidates} {one.detail}",
-            (
-                str(one.rows),
-                leak_words.known_by(one),
-                plain(leak_words.test_name(one)),
-                plain(", ".join(f"{name} {rows}" for name, rows in one.tables)),
-            ),
-        )
-        for one in tests
-    ]
+def _some(number: int, is_all: bool, noun: str) -> str:
+    return many(number, noun) if is_all else f"{at_least(number, is_all)} {noun}s"

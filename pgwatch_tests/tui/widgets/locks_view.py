@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import DataTable
 
 from pgwatch_tests import durations
@@ -20,9 +20,19 @@ from pgwatch_tests.reports.plain_text import (
 )
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 from pgwatch_tests.tui.still_text import StillText
+from pgwatch_tests.tui.widgets.view import View
+
+
+def _with_pid(branch: str, width: int) -> str:
+    """A branch of the tree in at most `width` characters: of deep ones the depth instead of their lines."""
+    if len(branch) <= width:
+        return branch
+    lines, _, pid = branch.rpartition(" ")
+    return shortened_left(f"⋯{(len(lines) + 1) // 2}{lines[-1:]} {pid}", width)
+
 
 _COLUMNS = (
-    Column("Session", 12),
+    Column("Session", 13, cut=_with_pid),
     Column("Test", share=9, cut=shortened_left),
     Column("Doing", share=11, cut=shortened_middle),
     Column("For", 6, right=True),
@@ -30,7 +40,7 @@ _COLUMNS = (
 )
 
 
-class LocksView(Vertical):
+class LocksView(View):
     """Shows one snapshot after another."""
 
     def __init__(self) -> None:
@@ -59,6 +69,15 @@ class LocksView(Vertical):
         """Whose row the cursor is on."""
         row = self._rows.get(self.query_one(LiveTable).current_key or "")
         return None if row is None else row.party
+
+    def offers(self, action: str) -> bool:
+        party = self.selected
+        if party is None or self._picture is None:
+            return False
+        session = self._picture.sessions.get(party)
+        return action in ("act", "detail") or (
+            action == "copy" and session is not None and bool(session.query)
+        )
 
     def on_data_table_row_highlighted(self, _: DataTable.RowHighlighted) -> None:
         self._show_diagnosis()
@@ -117,7 +136,7 @@ def _live_row(row: TreeRow) -> LiveRow:
             prefix + (str(row.party.pid) if row.party.pid else "prepared"),
             "(shown above)" if row.again else row.test,
             doing,
-            durations.short(row.wait_s if row.waits_for else row.age_s),
+            durations.short(row.wait_s if row.waits_for else row.age_s) or "?",
             row.blocks.replace(" directly", ""),
         ),
         style,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
@@ -13,6 +12,7 @@ from pgwatch_tests.reports.lock_tree import name_of
 from pgwatch_tests.reports.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 from pgwatch_tests.tui.still_text import StillText
+from pgwatch_tests.tui.widgets.view import View
 
 _COLUMNS = (
     Column("PID", 7, right=True),
@@ -36,7 +36,7 @@ _SORTS: dict[str, Callable[[Session], tuple[object, ...]]] = {
 }
 
 
-class SessionsView(Vertical):
+class SessionsView(View):
     """Shows the client sessions of a snapshot, ours left out."""
 
     def __init__(self) -> None:
@@ -58,12 +58,16 @@ class SessionsView(Vertical):
         key = self.query_one(LiveTable).current_key
         return Party(int(key.partition("/")[0])) if key else None
 
+    def offers(self, action: str) -> bool:
+        key = self.query_one(LiveTable).current_key
+        return key is not None and action in ("act", "copy", "detail", "sort")
+
     def sort_next(self) -> str:
-        """Goes on to the next order; returns its name."""
+        """Goes on to the next order; returns `sorted by …`."""
         orders = list(_SORTS)
         self._sort = orders[(orders.index(self._sort) + 1) % len(orders)]
         self._show()
-        return self._sort
+        return f"sorted by {self._sort}"
 
     def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
         """Shows the sessions of `snapshot` that have `filter_` in their line."""
@@ -101,7 +105,7 @@ def _live_row(session: Session) -> LiveRow:
             str(session.pid),
             name_of(session),
             plain(_SHORT_STATES.get(state, state)),
-            durations.short(session.state_age_s),
+            durations.short(session.state_age_s) or "?",
             plain(waits or ""),
             one_line(session.query[:_ROOM_FOR_QUERY]),
         ),

@@ -11,6 +11,8 @@ from textual.reactive import reactive
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports.figures import at_least
+from pgwatch_tests.reports.local_time import minute
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.still_text import StillText
 
@@ -92,9 +94,8 @@ class StatusLine(Vertical):
         parts = [plain(snapshot.database, 24) + through, f"{snapshot.blocked} blocked"]
         if snapshot.deadlocks or snapshot.probable_deadlocks:
             parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
-        if self.leaks is not None:
-            missing = "+" if self.leaks.skipped else ""
-            parts.append(f"{self.leaks.total}{missing} leaked")
+        leaks = self.leaks
+        parts.append(f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked")
         capacity = snapshot.capacity
         if capacity is None:
             parts.append(f"{len(clients)} sessions")
@@ -103,10 +104,9 @@ class StatusLine(Vertical):
             parts.append(f"{taken}, nearly all" if capacity.connections_nearly_used_up else taken)
             if capacity.lock_table_nearly_full:
                 parts.append("lock table nearly full")
-        parts.append(f"{idle} idle in tx")
+        parts.append(f"{at_least(idle, not snapshot.hidden_sessions)} idle in tx")
         if self.next_sweep is not None:
-            at, today = self.next_sweep.astimezone(), snapshot.sampled_at.astimezone().date()
-            parts.append(f"next sweep {at:%H:%M}" if at.date() == today else f"next sweep {at:%d %b %H:%M}")
+            parts.append(f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}")
         if snapshot.hidden_sessions:
             parts.append(f"{snapshot.hidden_sessions} hidden")
         parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]

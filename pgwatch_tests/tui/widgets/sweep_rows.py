@@ -8,6 +8,7 @@ from typing import Literal
 from pgwatch_tests import durations
 from pgwatch_tests.reports import history_table, sweep_words
 from pgwatch_tests.reports.history_words import outcome
+from pgwatch_tests.reports.local_time import day_and_minute, day_and_time
 from pgwatch_tests.reports.plain_text import plain, shortened_middle
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
@@ -28,11 +29,11 @@ COLUMNS: dict[Section, tuple[Column, ...]] = {
         Column("Job", share=3),
         Column("Does", 15),
         Column("When", share=3),
-        Column("Next run", 12),
+        Column("Next run", 17),
         Column("Last time", share=6),
     ),
     "history": (
-        Column("Began", 15),
+        Column("Began", 20),
         Column("Database", share=3, cut=shortened_middle),
         Column("What", share=3),
         Column("What came of it", share=6),
@@ -80,21 +81,16 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
         LiveRow(
             str(entry.id),
             (
-                moment(entry.started_at, seconds=True),
+                day_and_time(entry.started_at),
                 plain(entry.database),
                 history_table.action(entry),
                 outcome(entry),
-                durations.short(entry.duration_s),
+                durations.short(entry.duration_s) or "?",
             ),
             "dim" if entry.dry_run else "",
         )
         for entry in entries
     ]
-
-
-def moment(time: datetime, *, seconds: bool = False) -> str:
-    """`02 Jan 03:04`, in this machine's time zone."""
-    return time.astimezone().strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
 
 
 def next_sweep(jobs: tuple[JobState, ...]) -> datetime | None:
@@ -116,13 +112,13 @@ def _next_run(job: JobState) -> str:
         return "running"
     if job.paused:
         return "paused"
-    return "not known" if job.next_run is None else moment(job.next_run)
+    return "not known" if job.next_run is None else day_and_minute(job.next_run)
 
 
 def _last_time(job: JobState) -> str:
     if job.last is None:
         return "never ran"
-    return f"{moment(job.last.started_at)} {outcome(job.last)}"
+    return f"{day_and_minute(job.last.started_at)} {outcome(job.last)}"
 
 
 def _table_row(one: TableRows, dry_run: bool) -> LiveRow:

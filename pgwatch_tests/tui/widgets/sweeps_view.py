@@ -12,9 +12,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import DataTable
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.reports import sweep_lines, sweep_words
@@ -31,12 +29,13 @@ from pgwatch_tests.tui.sweep_under_way import SweepUnderWay
 from pgwatch_tests.tui.sweeps_state import SweepsState
 from pgwatch_tests.tui.telling import tell
 from pgwatch_tests.tui.widgets.sweep_rows import COLUMNS, Section, next_sweep
+from pgwatch_tests.tui.widgets.view import View
 
 _JOBS_EVERY_S = 5.0
 _PROGRESS_EVERY_S = 0.25
 
 
-class SweepsView(Vertical):
+class SweepsView(View):
     """Shows one of its three tables; its keys work while one of them has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -126,7 +125,8 @@ class SweepsView(Vertical):
             case "sweep":
                 return self._desk.acts and idle
             case "end":
-                return not idle
+                # While there is a filter, escape ends that.
+                return not idle and not self._filter
             case "run_job" | "pause_job":
                 return self._desk.acts and self._state.section == "jobs" and bool(self._state.jobs)
         return super().check_action(action, parameters)
@@ -173,9 +173,13 @@ class SweepsView(Vertical):
         name = self.query_one(LiveTable).current_key
         return next((one for one in self._state.jobs if one.name == name), None)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """`enter`: all about the plan, or about an entry of the history."""
-        event.stop()
+    def offers(self, action: str) -> bool:
+        if action != "detail" or self.query_one(LiveTable).current_key is None:
+            return False
+        return self._state.section in ("plan", "history")
+
+    def open_detail(self) -> None:
+        """Shows all about the plan, or about an entry of the history."""
         key = self.query_one(LiveTable).current_key
         if self._state.section == "plan" and self._state.report is not None:
             self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))

@@ -1,0 +1,31 @@
+"""Times as a screen shows them: in this machine's time zone, which is named."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def clock(moment: datetime) -> str:
+    """`13:05:22 CEST`"""
+    return moment.astimezone().strftime("%H:%M:%S %Z")
+
+
+def day_and_minute(moment: datetime) -> str:
+    """`02 Jan 03:04 CET`"""
+    return moment.astimezone().strftime("%d %b %H:%M %Z")
+
+
+def day_and_time(moment: datetime) -> str:
+    """`02 Jan 03:04:05 CET`"""
+    return moment.astimezone().strftime("%d %b %H:%M:%S %Z")
+
+
+def in_full(moment: datetime) -> str:
+    """`2026-01-02 03:04:05 CET`"""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def minute(moment: datetime, now: datetime) -> str:
+    """`03:04 CET`; with the day where it isn't that of `now`."""
+    local = moment.astimezone()
+    return f"{local:%H:%M %Z}" if local.date() == now.astimezone().date() else day_and_minute(moment)

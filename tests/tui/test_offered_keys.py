@@ -1,0 +1,96 @@
+"""Every key in the footer does something, on every tab, whatever there is to see."""
+
+from __future__ import annotations
+
+import pytest
+from textual.pilot import Pilot
+
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.tui.app import Dashboard
+from tests.locks.snapshots import snapshot
+from tests.tui.driving import Feed, leak_report, screen_text
+from tests.tui.sweeping import JOBS, Sweeping
+from tests.tui.test_acting import Doing, locked
+from tests.tui.test_leaks_tab import messy
+
+EVERYWHERE = ["q", "question_mark", "space", "slash", "r"]
+ON_A_SESSION = ["C", "K"]
+
+
+def dashboard(full: bool) -> tuple[Feed, Dashboard]:
+    locks: LockSnapshot = locked() if full else snapshot()
+    source = Feed(locks, messy() if full else leak_report())
+    return source, source.dashboard(act=Doing(), sweeps=Sweeping(jobs=JOBS if full else None).desk())
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    for _ in range(3):
+        await pilot.pause()
+
+
+def offered(app: Dashboard) -> list[str]:
+    """The keys in the footer."""
+    return [key for key, one in app.screen.active_bindings.items() if one.binding.show and one.enabled]
+
+
+OFFERED = [
+    (True, "1", ON_A_SESSION),
+    (True, "2", [*ON_A_SESSION, "s"]),
+    (True, "3", ["s"]),
+    (True, "4", ["s"]),
+    (True, "5", ["s", "p", "w"]),
+    (True, "5s", ["s", "p", "w", "n", "o"]),
+    (False, "1", []),
+    (False, "2", []),
+    (False, "3", []),
+    (False, "4", []),
+    (False, "5", ["s", "p", "w"]),
+    (False, "5s", ["s", "p", "w"]),
+]
+
+
+@pytest.mark.parametrize(("full", "keys", "more"), OFFERED)
+async def test_what_is_offered_where(full: bool, keys: str, more: list[str]) -> None:
+    _, app = dashboard(full)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await settled(pilot)
+        # Sweeps have a refresh of their own, which its footer has no room for.
+        everywhere = [key for key in EVERYWHERE if key != "r" or keys[0] != "5"]
+        assert sorted(offered(app)) == sorted(everywhere + more)
+
+
+def state(source: Feed, app: Dashboard) -> tuple[object, ...]:
+    told = [one.message for one in app._notifications]
+    return app.is_running, screen_text(app) if app.is_running else "", source.polls, told
+
+
+@pytest.mark.parametrize(("full", "keys", "more"), OFFERED)
+async def test_what_is_offered_does_something(full: bool, keys: str, more: list[str]) -> None:
+    source, app = dashboard(full)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await settled(pilot)
+        for key in (*more, *EVERYWHERE[1:], "q"):
+            before = state(source, app)
+            await pilot.press(key)
+            await settled(pilot)
+            assert state(source, app) != before, key
+            if key == "q":
+                break
+            # Back to where it was.
+            while len(app.screen_stack) > 1:
+                await pilot.press("escape")
+                await settled(pilot)
+            if key == "slash":
+                await pilot.press("escape")
+            if keys[0] == "5":
+                while (
+                    "s" in more
+                    and key == "s"
+                    and f"[{'Jobs' if keys[1:] else 'Plan'}" not in screen_text(app)
+                ):
+                    await pilot.press("s")
+            await settled(pilot)
