@@ -299,9 +299,9 @@ def _markers_as_configured(
 ) -> tuple[MarkerSetting, ...]:
     if flags.markers:
         return tuple(_marker(text, "--marker") for text in flags.markers)
-    if environ.get("PGWATCH_MARKERS"):
-        lines = environ["PGWATCH_MARKERS"].splitlines()
-        return tuple(_marker(line.strip(), "PGWATCH_MARKERS") for line in lines if line.strip())
+    lines = [line.strip() for line in environ.get("PGWATCH_MARKERS", "").splitlines()]
+    if any(lines):
+        return tuple(_marker(line, "PGWATCH_MARKERS") for line in lines if line)
     value = table.get("markers")
     if value is None:
         return DEFAULT_MARKERS
@@ -326,7 +326,8 @@ def _marker(value: object, where: str) -> MarkerSetting:
             f"{where}: a marker is a LIKE pattern, 're:' and a regular expression, "
             "or a table with name, like or regex, and inside if it is so"
         )
-    if not marker.pattern.strip("%"):
+    # Of a regular expression, the server says it (see `leaks.obstacles`).
+    if not marker.pattern.strip("%" if marker.regex else "%_"):
         raise ConfigurationError(f"{where}: the marker {marker.name!r} would match every row")
     if "\0" in marker.pattern:
         raise ConfigurationError(f"{where}: a marker can't hold a NUL character")

@@ -56,6 +56,13 @@ LEFT JOIN primary_key ON indrelid = pg_class.oid
 WHERE relkind IN ('r', 'p', 'm', 'f')
     AND relpersistence <> 't'
     AND nspname !~ '^pg_'
-    -- pgwatch_tests: our own history of sweeps, which holds markers.
-    AND nspname NOT IN ('information_schema', 'pgwatch_tests')
+    AND nspname <> 'information_schema'
+    -- Our own history of sweeps, which holds markers (record/sweep_history.py).
+    AND NOT (
+        nspname = 'pgwatch_tests' AND relkind = 'r' AND relname IN ('sweeps', 'layout')
+            AND EXISTS (
+                SELECT FROM pg_catalog.pg_class AS layout
+                WHERE layout.relnamespace = pg_class.relnamespace AND layout.relname = 'layout'
+            )
+    )
 ORDER BY nspname, relname;

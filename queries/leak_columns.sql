@@ -8,6 +8,12 @@ SELECT pg_class.oid::bigint AS oid,
        relname AS table,
        relkind::text AS kind,
        relispartition AS is_partition,
+       -- Our own history of sweeps, which holds markers (record/sweep_history.py).
+       nspname = 'pgwatch_tests' AND relkind = 'r' AND relname IN ('sweeps', 'layout')
+           AND EXISTS (
+               SELECT FROM pg_catalog.pg_class AS layout
+               WHERE layout.relnamespace = pg_class.relnamespace AND layout.relname = 'layout'
+           ) AS is_history,
        columns,
        types,
        readable,
@@ -50,8 +56,7 @@ CROSS JOIN LATERAL (
 WHERE relkind IN ('r', 'p', 'm', 'f')
     AND relpersistence <> 't'
     AND nspname !~ '^pg_'
-    -- pgwatch_tests: our own history of sweeps, which holds markers.
-    AND nspname NOT IN ('information_schema', 'pgwatch_tests')
+    AND nspname <> 'information_schema'
     AND (relispopulated OR relkind <> 'm')
     AND columns IS NOT NULL
 ORDER BY nspname, relname;

@@ -44,6 +44,15 @@ def test_markers_from_everywhere(tmp_path: Path) -> None:
     assert load(Flags(), {"PGWATCH_MARKERS": "a%\nre:b"}, start).markers[1].regex
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n \n"])
+def test_a_blank_variable_is_not_no_markers(tmp_path: Path, blank: str) -> None:
+    start = project(tmp_path, 'markers = ["%@x.example"]')
+
+    assert load(Flags(), {"PGWATCH_MARKERS": blank}, start).markers == (
+        MarkerSetting("%@x.example", "%@x.example"),
+    )
+
+
 def test_markers_inside_longer_text(tmp_path: Path) -> None:
     start = project(tmp_path, 'markers = ["a%", {name = "run", regex = "^run$", inside = true}]')
     assert [marker.inside for marker in load(Flags(), {}, start).markers] == [False, True]
@@ -104,6 +113,7 @@ def test_transaction_logs_from_everywhere(tmp_path: Path) -> None:
         ("read_only = 1", "true or false"),
         ("markers = []", "at least one"),
         ("markers = ['%']", "every row"),
+        ("markers = ['%_']", "every row"),
         ("markers = [{name = 'x'}]", "a marker is"),
         ("markers = [{name = 'x', like = 'y', inside = 'yes'}]", "inside must be true or false"),
         ("markers = [{name = 'x', inside = true}]", "a marker is"),

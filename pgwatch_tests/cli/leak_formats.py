@@ -71,6 +71,7 @@ def gate_options(function: F) -> F:
             callback=_fail_on,
             metavar="KINDS",
             help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
+            "With 'unread', exit code 4 if there are columns that no marker is looked for in (XML …). "
             f"Default: {', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
         ),
         click.option(

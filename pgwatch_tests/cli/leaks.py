@@ -155,7 +155,7 @@ def _by_name(
     """The leftovers that were asked for by their names, not by `all` or by default."""
     named = () if kinds in (ALL_KINDS, DEFAULT_KINDS) else kinds
     failing = fail_on if fail_on and not {*ALL_KINDS} <= {*fail_on} else ()
-    return (*named, *(kind for kind in failing if kind != "rows"))
+    return (*named, *(kind for kind in failing if kind != "rows" and kind != "unread"))
 
 
 def _since(baseline: Path, any_rows: bool, settle_s: float) -> Since:

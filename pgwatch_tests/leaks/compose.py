@@ -65,6 +65,14 @@ class Statements:
         """Fails if the server can't use the condition on any value."""
         return b"SELECT ''" + self._operation(condition) + b" AS fits"
 
+    def probe_all(self, values: Sequence[str]) -> bytes:
+        """One row: whether each of the values bears a marker."""
+        literals = b", ".join(bytes(self._escaping.escape_literal(value.encode())) for value in values)
+        return b"SELECT pg_catalog.bool_and(%b) AS fits FROM pg_catalog.unnest(ARRAY[%b]) AS given (v)" % (
+            self._matches(b"v"),
+            literals,
+        )
+
     def count(self, tables: Sequence[Table]) -> bytes:
         """One row a table: its position in `tables`, how many of its rows bear a marker, and how many
         do so but were there before.

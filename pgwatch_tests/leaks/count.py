@@ -206,6 +206,7 @@ class LeakScan:
             unchecked=left.unchecked,
             kinds_checked=left.kinds,
             ignored=counts.discovery.ignored,
+            unread=counts.discovery.unread,
             away_s=tuple(session.away_s),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
@@ -14,9 +14,9 @@ from psycopg.rows import class_row
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.definition import Definition, Version
-from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form
+from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form, leaves
 from pgwatch_tests.leaks.ignore import Ignores
-from pgwatch_tests.leaks.model import Ignored, Skipped
+from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.leaks.partitions import Partition, below_roots
 from pgwatch_tests.server.session_limits import Row
 from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
@@ -26,10 +26,12 @@ T = TypeVar("T")
 _NAME_OID = 19  # src/include/catalog/pg_type.dat
 # From there as well: name, text, bpchar, varchar.
 _STRING_TYPES = frozenset({_NAME_OID, 25, 1042, 1043})
-# Those that are in most tables and have no string inside: bool, bytea, "char", int8, int2, int4, oid, tid,
-# xid, cid, float4, float8, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid.
+# And of those that aren't looked into, the server's own.
+_UNREAD_TYPES = {17: "bytea", 142: "xml", 3614: "tsvector", 3615: "tsquery", 4072: "jsonpath"}
+# Those that are in most tables and have no string inside: bool, "char", int8, int2, int4, oid, tid, xid,
+# cid, float4, float8, date, time, timestamp, timestamptz, interval, timetz, numeric, uuid.
 _PLAIN_TYPES = [
-    *(16, 17, 18, 20, 21, 23, 26, 27, 28, 29, 700, 701),
+    *(16, 18, 20, 21, 23, 26, 27, 28, 29, 700, 701),
     *(1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950),
 ]
 PARTITIONED = "partitioned table"
@@ -76,6 +78,7 @@ class Discovery:
     tables: tuple[Table, ...]
     skipped: tuple[Skipped, ...]
     ignored: tuple[Ignored, ...] = ()
+    unread: tuple[UnreadColumn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class _Found:
     table: str
     kind: str
     is_partition: bool
+    is_history: bool
     columns: list[str]
     types: list[int]
     readable: list[bool]
@@ -170,6 +174,8 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
         found = cursor.execute(queries.load("leak_columns"), {"plain": _PLAIN_TYPES}).fetchall()
+    history = sum(row.is_history for row in found)
+    found = [row for row in found if not row.is_history]
     if any(row.kind == "p" or row.is_partition for row in found):
         found = _through_roots(connection, found)
     forms = _forms(connection, found)
@@ -181,6 +187,8 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
                 not ignores.ignored(shown(row.schema), shown(row.table), shown(row.columns[place]))
             ),
         )
+    unread = tuple(_unread(found, forms))
+    found = _kept(found, lambda row, place: _holds_strings(forms[row.types[place]]))
     tables: list[Table] = []
     skipped: list[Skipped] = []
     for row in found:
@@ -191,7 +199,23 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
         tables.append(_table(row, forms, ignores))
         if not all(row.readable):
             skipped.append(_unreadable_columns(row, role))
-    return without_strange_plans(connection, Discovery(tuple(tables), tuple(skipped), ignores.report()))
+    discovery = Discovery(tuple(tables), tuple(skipped), (*_history(history), *ignores.report()), unread)
+    return without_strange_plans(connection, discovery)
+
+
+def _history(tables: int) -> tuple[Ignored, ...]:
+    return (Ignored("pgwatch_tests", "the history of sweeps", tables),) if tables else ()
+
+
+def _unread(found: Iterable[_Found], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
+    for row in found:
+        for column, type_ in zip(row.columns, row.types, strict=True):
+            for name in dict.fromkeys(leaf.name for leaf in leaves(forms[type_]) if leaf.kind == "unread"):
+                yield UnreadColumn(shown(row.schema), shown(row.table), shown(column), name)
+
+
+def _holds_strings(form: Form) -> bool:
+    return any(leaf.kind != "unread" for leaf in leaves(form))
 
 
 def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list[_Found]:
@@ -206,9 +230,12 @@ def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list
 def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Form]:
     """The types of columns, by oid, that hold strings."""
     used = {type_ for row in found for type_ in row.types}
-    if used <= _STRING_TYPES:
+    if used <= _STRING_TYPES | _UNREAD_TYPES.keys():
         # As in most databases; to take the types apart would be half of a scan that an index serves.
-        return dict.fromkeys(used, Leaf("string"))
+        return {
+            type_: Leaf("unread", name=_UNREAD_TYPES[type_]) if type_ in _UNREAD_TYPES else Leaf("string")
+            for type_ in used
+        }
     with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
         cursor.adapters.register_loader(_NAME_OID, _ExactNameLoader)
         places = cursor.execute(queries.load("leak_types")).fetchall()

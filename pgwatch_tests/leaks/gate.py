@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 
-Finding = Literal["rows"] | LeftoverKind
+Finding = Literal["rows", "unread"] | LeftoverKind
+"""`unread`: columns that markers aren't looked for in. They don't fail a gate, but leave it incomplete."""
 Verdict = Literal["findings", "incomplete", "clean"]
 
 ALL_KINDS: tuple[LeftoverKind, ...] = get_args(LeftoverKind)
@@ -33,10 +34,11 @@ DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction",
 _NAMES: dict[str, Finding] = {
     **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
     **dict.fromkeys(("row", "rows"), "rows"),
+    "unread": "unread",
     "lost_row": "lost_rows",
     **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
 }
-_SEVERAL: dict[str, tuple[Finding, ...]] = {"all": ("rows", *ALL_KINDS), "default": DEFAULT_FAIL_ON}
+_SEVERAL: dict[str, tuple[Finding, ...]] = {"all": ("rows", "unread", *ALL_KINDS), "default": DEFAULT_FAIL_ON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Gate:
     @property
     def kinds(self) -> frozenset[LeftoverKind]:
         """The leftovers that must be looked for."""
-        return frozenset(kind for kind in self.fail_on if kind != "rows")
+        return frozenset(kind for kind in self.fail_on if kind != "rows" and kind != "unread")
 
     def fails_on_rows(self, total: int) -> bool:
         """Whether so many leaked rows are a finding."""
@@ -74,7 +76,11 @@ def verdict(gate: Gate, reports: Iterable[LeakReport], all_reached: bool = True)
 
 def _is_incomplete(gate: Gate, report: LeakReport) -> bool:
     missing = gate.kinds - set(report.kinds_checked) | {one.kind for one in report.unchecked}
-    return bool(gate.kinds & missing) or ("rows" in gate.fail_on and bool(report.skipped))
+    return (
+        bool(gate.kinds & missing)
+        or ("rows" in gate.fail_on and bool(report.skipped))
+        or ("unread" in gate.fail_on and bool(report.unread))
+    )
 
 
 def findings_named(text: str) -> tuple[Finding, ...]:
@@ -90,7 +96,7 @@ def findings_named(text: str) -> tuple[Finding, ...]:
         elif name in _NAMES:
             found.append(_NAMES[name])
         else:
-            raise ValueError(f"{word!r} is none of all, default, rows, {', '.join(ALL_KINDS)}")
+            raise ValueError(f"{word!r} is none of all, default, rows, unread, {', '.join(ALL_KINDS)}")
     if not found:
         raise ValueError("names no kind")
     return tuple(dict.fromkeys(found))
@@ -119,4 +125,4 @@ def kinds_named(text: str) -> tuple[LeftoverKind, ...]:
     if whole is not None:
         return whole
     found = findings_named(text)
-    return tuple(kind for kind in found if kind != "rows")
+    return tuple(kind for kind in found if kind != "rows" and kind != "unread")

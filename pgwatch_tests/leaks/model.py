@@ -82,6 +82,17 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadColumn:
+    """A column of a type that has text in it, in a form that markers aren't looked for."""
+
+    schema: str
+    table: str
+    column: str
+    type: str
+    """The one that isn't read: the column's own, or one inside of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """Something beside rows that was left behind. `age_s` is in seconds; None where nothing tells."""
 
@@ -183,6 +194,8 @@ class LeakReport:
     ignored: tuple[Ignored, ...] = ()
     accepted: AcceptedUse | None = None
     """What isn't counted because it is accepted; None if nobody asked for that."""
+    unread: tuple[UnreadColumn, ...] = ()
+    """What of the tables that were checked wasn't read; empty if any row counts."""
     away_s: tuple[float, ...] = ()
     """How long each time that the scan left the database to somebody who dropped, altered or copied it."""
 

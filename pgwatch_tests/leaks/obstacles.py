@@ -10,11 +10,11 @@ from psycopg import errors
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests import queries
-from pgwatch_tests.config import Settings
+from pgwatch_tests.config import DEFAULT_MARKERS, Settings
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, shown
-from pgwatch_tests.leaks.markers import PROVEN, Marker
+from pgwatch_tests.leaks.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
@@ -25,6 +25,11 @@ _EXISTS = (
 )
 # What a name that isn't there any more, or not the same, leads to.
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
+
+
+# They have hardly a character in common: a pattern that takes all of them takes anything.
+_REAL_VALUES = ("Ada Lovelace", "1815-12-10", "x", "7", "#", "real@company.org", "-", "C:\\TEMP")
+_DEFAULTS = frozenset(markers(DEFAULT_MARKERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,16 @@ class Obstacles:
         self._session = session
         self._settings = settings
 
-    def usable(self, markers: Iterable[Marker], escaping: Escaping) -> list[Marker]:
-        """The markers that values of this database can bear. Raises ConfigurationError for an invalid one."""
-        return [marker for marker in markers if self._is_usable(marker, escaping)]
+    def usable(self, wanted: Iterable[Marker], escaping: Escaping) -> list[Marker]:
+        """The markers that values of this database can bear.
+
+        Raises ConfigurationError for one that is invalid, or that real rows would bear as well.
+        """
+        usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
+        for marker in usable:
+            if marker not in _DEFAULTS and self._is_anything(marker, escaping):
+                raise ConfigurationError(f"the marker {marker.name!r} would match every row")
+        return usable
 
     def locked(self) -> frozenset[int]:
         """Tables, by oid, that can't be read just now, because of a lock."""
@@ -93,6 +105,10 @@ class Obstacles:
                 except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):
                     return False  # the database's encoding has no such character
         return True
+
+    def _is_anything(self, marker: Marker, escaping: Escaping) -> bool:
+        probe = Statements(escaping, [marker]).probe_all(_REAL_VALUES)
+        return self._session.fetch(probe, _Probe)[0].fits
 
     def _exists(self, table: Table) -> bool:
         # By its oid: one that was renamed is still there, unread.

@@ -45,6 +45,10 @@ def _report(report: LeakReport) -> dict[str, object]:
         "complete": report.complete,
         "tables": [_table(leak) for leak in report.tables],
         "skipped": [_skipped(table) for table in report.skipped],
+        "unread": [
+            {"schema": one.schema, "table": one.table, "column": one.column, "type": one.type}
+            for one in report.unread
+        ],
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),

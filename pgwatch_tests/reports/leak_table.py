@@ -79,8 +79,8 @@ def _scope(report: LeakReport) -> tuple[str, ...]:
 def _looked_into(report: LeakReport) -> str:
     if report.mode == "marked":
         return (
-            "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore; "
-            "not in XML, bytea or tsvector"
+            "Rows are checked by their strings, also in arrays, composites, ranges, JSON, hstore and ltree; "
+            f"not in XML, bytea or tsvector{leak_words.unread(report, plain)}"
         )
     if "lost_rows" in report.kinds_checked:
         return "New, changed and deleted rows were looked for"

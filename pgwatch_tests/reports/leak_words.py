@@ -42,6 +42,8 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
     "lost_rows": ("table that lost rows", "tables that lost rows"),
 }
 
+_MOST_UNREAD = 3
+
 
 def many(number: int, noun: str) -> str:
     """`1 table`, `2 tables`."""
@@ -179,6 +181,16 @@ def _entry(entry: Finding, shown: Callable[[str], str]) -> str:
 def _accepted_numbers(use: AcceptedUse) -> str:
     parts = [many(use.rows, "row")] if use.rows else []
     return ", ".join([*parts, many(use.leftovers, "leftover")] if use.leftovers else parts)
+
+
+def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
+    """`: public.books.cover (bytea) and 3 more columns`, the end of a sentence; nothing if all was read."""
+    if not report.unread:
+        return ""
+    names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_MOST_UNREAD]]
+    more = len(report.unread) - len(names)
+    rest = f" and {many(more, 'more column')}" if more else ""
+    return f": {shown(', '.join(names))}{rest}"
 
 
 def _ignored(one: Ignored) -> str:

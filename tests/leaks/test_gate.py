@@ -132,5 +132,5 @@ def test_lists_of_kinds() -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "rows,everything", "schema;rows"])
 def test_what_names_no_kind(text: str) -> None:
-    with pytest.raises(ValueError, match=r"names no kind|is none of all, default, rows, schema"):
+    with pytest.raises(ValueError, match=r"names no kind|is none of all, default, rows, unread, schema"):
         findings_named(text)

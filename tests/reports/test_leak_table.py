@@ -64,7 +64,7 @@ def test_the_whole() -> None:
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
-        "Rows are checked by their strings, also in arrays, composites, ranges, JSON and hstore;"
+        "Rows are checked by their strings, also in arrays, composites, ranges, JSON, hstore and ltree;"
         " not in XML, bytea or tsvector\n"
         f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
     )
