@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from pgwatch_tests.locks.contention import Contention, LockedObject
 from pgwatch_tests.locks.ranking import Tally
+from pgwatch_tests.reports.json_time import iso_time
 
 SCHEMA = "pgwatch-tests.contention/1"
 
@@ -17,8 +17,8 @@ def document(seen: Contention) -> str:
     longest = seen.longest
     content = {
         "schema": SCHEMA,
-        "since": _time(seen.since),
-        "until": _time(seen.until),
+        "since": iso_time(seen.since),
+        "until": iso_time(seen.until),
         "server_version": seen.server_version,
         "database": seen.database,
         "polls": seen.polls,
@@ -33,7 +33,7 @@ def document(seen: Contention) -> str:
             "waiter": longest.waiter,
             "blockers": longest.blockers,
             **_object(longest.object),
-            "seen_at": _time(longest.seen_at),
+            "seen_at": iso_time(longest.seen_at),
         },
         "pairs": [
             {"blocker": pair.blocker, "waiter": pair.waiter, **_tally(tally)}
@@ -50,19 +50,19 @@ def document(seen: Contention) -> str:
             )
         },
         "timeline": [
-            {"at": _time(moment.at), "span_s": moment.span_s, "blocked": moment.blocked}
+            {"at": iso_time(moment.at), "span_s": moment.span_s, "blocked": moment.blocked}
             for moment in seen.timeline
         ],
         "deadlocks": {
             "caught": seen.deadlocks_caught,
             "counted_by_server": None if counted is None else counted.total,
-            "counted_until": None if counted is None else _time(counted.read_at),
+            "counted_until": None if counted is None else iso_time(counted.read_at),
             "by_database": []
             if counted is None
             else [{"database": name, "deadlocks": deadlocks} for name, deadlocks in counted.by_database],
             "cycles": [
                 {
-                    "seen_at": _time(one.seen_at),
+                    "seen_at": iso_time(one.seen_at),
                     "sessions": [{"waiter": member.who, **_object(member.object)} for member in one.sessions],
                 }
                 for one in seen.deadlocks
@@ -78,7 +78,3 @@ def _tally(tally: Tally) -> dict[str, object]:
 
 def _object(locked: LockedObject) -> dict[str, object]:
     return {"object": locked.object, "mode": locked.mode}
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

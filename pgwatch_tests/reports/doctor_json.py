@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC
 
 from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Role, Unread, Usage
 from pgwatch_tests.reports import capacity_json
+from pgwatch_tests.reports.json_time import iso_time
 
 SCHEMA = "pgwatch-tests.doctor/1"
 
@@ -18,7 +18,7 @@ def document(found: Examination) -> str:
     usage = None if isinstance(found.usage, Unread) else found.usage
     content = {
         "schema": SCHEMA,
-        "checked_at": found.checked_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "checked_at": iso_time(found.checked_at),
         "connection": {
             "host": place.host,
             "port": place.port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pgwatch_tests.reports.sweep_words import iso_time
+from pgwatch_tests.reports.json_time import iso_time
 from pgwatch_tests.sweep.history_model import HistoryEntry
 
 
@@ -15,13 +15,14 @@ def document(entries: Sequence[HistoryEntry], place: str) -> str:
         {
             "schema": "pgwatch-tests.sweep-history/1",
             "history": place,
-            "sweeps": [_entry(entry) for entry in entries],
+            "sweeps": [entry_fields(entry) for entry in entries],
         },
         indent=2,
     )
 
 
-def _entry(entry: HistoryEntry) -> dict[str, object]:
+def entry_fields(entry: HistoryEntry) -> dict[str, object]:
+    """One entry, in every document that has some."""
     return {
         "id": entry.id,
         "started_at": iso_time(entry.started_at),

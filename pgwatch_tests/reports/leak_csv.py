@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports import csv_text, leak_words
+from pgwatch_tests.reports.json_time import iso_time
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
@@ -79,4 +80,4 @@ def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
 def _time(moment: datetime | None) -> str:
     if moment is None:
         return ""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_time(moment)

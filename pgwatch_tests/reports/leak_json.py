@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pgwatch_tests.acceptance import Finding
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, Leftover, Skipped, TableLeak
+from pgwatch_tests.reports.json_time import iso_time
 
 
 def document(report: LeakReport) -> str:
@@ -124,4 +125,4 @@ def _skipped(table: Skipped) -> dict[str, object]:
 def _time(time: datetime | None) -> str | None:
     if time is None:
         return None
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_time(time)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture, running_test
 from pgwatch_tests.locks.usage import by_whom
 from pgwatch_tests.reports import capacity_json
+from pgwatch_tests.reports.json_time import iso_time
 
 SCHEMA = "pgwatch-tests.locks/1"
 
@@ -20,7 +20,7 @@ def document(snapshot: LockSnapshot) -> str:
     involved = picture.graph.nodes
     content = {
         "schema": SCHEMA,
-        "sampled_at": _time(snapshot.sampled_at),
+        "sampled_at": iso_time(snapshot.sampled_at),
         "server_version": snapshot.server_version,
         "database": snapshot.database,
         "pooler": snapshot.pooled,
@@ -41,7 +41,7 @@ def document(snapshot: LockSnapshot) -> str:
 def _session(session: Session, picture: LockPicture) -> dict[str, object]:
     return {
         "pid": session.pid,
-        "backend_start": session.backend_start and _time(session.backend_start),
+        "backend_start": session.backend_start and iso_time(session.backend_start),
         "backend_type": session.backend_type,
         "database": session.database,
         "user": session.user,
@@ -88,7 +88,3 @@ def _root(root: Party, picture: LockPicture) -> dict[str, object]:
         "advice": found.advice,
         "practice": found.practice or None,
     }
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

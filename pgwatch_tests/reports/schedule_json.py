@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
+from pgwatch_tests.reports.history_json import entry_fields
+from pgwatch_tests.reports.json_time import iso_time
+from pgwatch_tests.sweep.history_model import JobState
 
 SCHEMA = "pgwatch-tests.schedule/1"
 
@@ -25,28 +26,6 @@ def _job(job: JobState) -> dict[str, object]:
         "enabled": job.enabled,
         "paused": job.paused,
         "running": job.running,
-        "next_run": job.next_run and _time(job.next_run),
-        "last": job.last and _entry(job.last),
+        "next_run": job.next_run and iso_time(job.next_run),
+        "last": job.last and entry_fields(job.last),
     }
-
-
-def _entry(entry: HistoryEntry) -> dict[str, object]:
-    return {
-        "started_at": _time(entry.started_at),
-        "trigger": entry.trigger,
-        "server": entry.server,
-        "database": entry.database,
-        "result": entry.result,
-        "reason": entry.reason,
-        "planned_rows": entry.planned_rows,
-        "deleted_rows": entry.deleted_rows,
-        "kept_rows": entry.kept_rows,
-        "orphans_removed": entry.orphans_removed,
-        "leaked_rows": entry.leaked_rows,
-        "leftovers": entry.leftovers,
-        "duration_s": entry.duration_s,
-    }
-
-
-def _time(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

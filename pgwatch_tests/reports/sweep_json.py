@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from pgwatch_tests.reports.sweep_words import explained, iso_time
+from pgwatch_tests.reports.json_time import iso_time
+from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
 
 

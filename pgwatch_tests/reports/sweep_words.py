@@ -209,11 +209,6 @@ def time(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def iso_time(moment: datetime) -> str:
-    """`2026-01-02T03:04:05.000Z`, for machines."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _gone(report: SweepReport) -> str:
     rows, tables = sum(table.total for table in gone(report)), len(gone(report))
     parts = []

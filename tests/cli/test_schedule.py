@@ -237,7 +237,7 @@ def test_the_list(project: Project, owner: Connection[TupleRow]) -> None:
     assert jobs["schema"] == "pgwatch-tests.schedule/1"
     nightly, count = jobs["jobs"]
     assert (nightly["last"], nightly["next_run"][-8:]) == (None, ":00.000Z")
-    assert (count["enabled"], count["next_run"], count["last"]["leaked_rows"]) == (False, None, 0)
+    assert (count["enabled"], count["next_run"], count["last"]["leaked"]) == (False, None, 0)
     assert count["last"]["trigger"] == "command line"
 
     project.declare("")

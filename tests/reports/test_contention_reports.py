@@ -72,8 +72,8 @@ def test_the_document() -> None:
     assert [moment["blocked"] for moment in document.pop("timeline")] == [1] * 5
     assert document == {
         "schema": "pgwatch-tests.contention/1",
-        "since": "2026-03-01T12:00:00Z",
-        "until": "2026-03-01T12:00:01Z",
+        "since": "2026-03-01T12:00:00.000Z",
+        "until": "2026-03-01T12:00:01.000Z",
         "server_version": "18.1",
         "database": "test_app",
         "polls": 2,
@@ -88,7 +88,7 @@ def test_the_document() -> None:
             "blockers": ["test_1 (gw1, pid 1)"],
             "object": "row of t (id=1)",
             "mode": "EXCLUSIVE",
-            "seen_at": "2026-03-01T12:00:00Z",
+            "seen_at": "2026-03-01T12:00:00.000Z",
         },
         "pairs": [{"blocker": "tests/test_app.py::test_1", "waiter": "tests/test_app.py::test_2", **row}],
         "objects": [{"object": "row of t (id=1)", "mode": "EXCLUSIVE", **row}],

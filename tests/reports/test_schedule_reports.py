@@ -79,5 +79,5 @@ def test_the_document() -> None:
     assert json.loads(text)["schema"] == "pgwatch-tests.schedule/1"
     assert first["next_run"] == "2026-11-25T01:30:00.000Z"
     assert first["last"]["started_at"] == "2026-11-01T02:42:00.123Z"
-    assert (first["last"]["deleted_rows"], first["last"]["duration_s"]) == (12, 0.25)
+    assert (first["last"]["deleted"], first["last"]["duration_s"]) == (12, 0.25)
     assert (second["name"], second["next_run"], second["last"]) == ("é", None, None)
