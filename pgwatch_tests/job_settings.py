@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
@@ -15,6 +15,12 @@ JobAction = Literal["sweep", "leaks", "schemas"]
 JobSweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
 """What a sweep can be told to remove: `sweep.model.SweepKind`, which is known only above the settings."""
 
+# What people write for them, the words of `leaks --kinds` among it.
+_SWEEP_WORDS: Mapping[str, JobSweepKind] = {
+    **{spelling: kind for kind in get_args(JobSweepKind) for spelling in (kind, kind.removesuffix("s"))},
+    **dict.fromkeys(("idle_in_transaction", "idle_in_transactions"), "sessions"),
+    **dict.fromkeys(("prepared_transaction", "prepared_transactions"), "prepared"),
+}
 _CRON_FIELDS = 5
 _SHORTEST_S = 1.0
 _ALWAYS = ("every", "cron", "timezone", "action", "databases", "enabled")
@@ -92,6 +98,21 @@ def job(name: str, table: Mapping[str, object], where: str, path: object) -> Job
     )
 
 
+def sweep_kinds(words: Iterable[str]) -> tuple[JobSweepKind, ...]:
+    """The kinds that `words` name, as in `--only` and in a job's `only`; in their own order.
+
+    Singulars, hyphens, capitals and the words of `leaks --kinds` will do. Raises ValueError.
+    """
+    known: tuple[JobSweepKind, ...] = get_args(JobSweepKind)
+    named = set()
+    for word in words:
+        plain = word.strip().lower().replace("-", "_")
+        if plain not in _SWEEP_WORDS:
+            raise ValueError(f"unknown {word.strip()!r}; known are {', '.join(known)}")
+        named.add(_SWEEP_WORDS[plain])
+    return tuple(kind for kind in known if kind in named)
+
+
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """`; did you mean 'x'?`, or which words are known, to end a message with."""
     near = difflib.get_close_matches(word, known, 1)
@@ -157,14 +178,10 @@ class _Table:
         raise self.wrong_value("timezone", "a time zone that this machine knows, such as 'Europe/Berlin'")
 
     def only(self) -> tuple[JobSweepKind, ...]:
-        known: tuple[JobSweepKind, ...] = get_args(JobSweepKind)
-        words = self.words("only")
-        for word in words:
-            if word not in known:
-                raise ConfigurationError(
-                    f"unknown {word!r} in {self.where}.only of {self.path}{did_you_mean(word, known)}"
-                )
-        return tuple(kind for kind in known if kind in words)
+        try:
+            return sweep_kinds(self.words("only"))
+        except ValueError as error:
+            raise ConfigurationError(f"{self.where}.only of {self.path}: {error}") from None
 
     def words(self, key: str) -> tuple[str, ...]:
         value = self.table.get(key)

@@ -7,7 +7,7 @@ import pytest
 
 from pgwatch_tests.config import Dsn, Flags, load
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.job_settings import JobAction, JobSetting, JobSweepKind
+from pgwatch_tests.job_settings import JobAction, JobSetting, JobSweepKind, sweep_kinds
 from pgwatch_tests.sweep.history_model import Action
 from pgwatch_tests.sweep.model import SweepKind
 
@@ -71,7 +71,7 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
         ("cron = '* * * * *'\ntimezone = 'Europe/Berlln'", "a time zone that this machine knows"),
         ("cron = '* * * * *'\ntimezone = '../etc'", "a time zone that this machine knows"),
         ("every = '1m'\naction = 'swep'", "must be one of sweep, leaks, schemas, not 'swep'"),
-        ("every = '1m'\nonly = ['row']", "unknown 'row' in schedule.x.only of"),
+        ("every = '1m'\nonly = ['rowes']", "unknown 'rowes'; known are rows, "),
         ("every = '1m'\nonly = []", "a list of at least one word"),
         ("every = '1m'\nmax_rows = -1", "a number of rows"),
         ("every = '1m'\ndatabases = 'test_*'", "a list of at least one word"),
@@ -123,3 +123,13 @@ def test_a_history_that_is_neither(tmp_path: Path, url: str) -> None:
 def test_a_history_of_another_type(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"history in .*pyproject\.toml must be a file"):
         load(Flags(), {}, project(tmp_path, "[tool.pgwatch-tests]\nhistory = 3"))
+
+
+def test_kinds_of_a_sweep_go_by_the_words_of_leaks_too() -> None:
+    assert sweep_kinds(["Prepared-Transactions", "idle_in_transaction", "schema"]) == (
+        "schemas",
+        "sessions",
+        "prepared",
+    )
+    for kind in get_args(JobSweepKind):
+        assert sweep_kinds([kind]) == (kind,)

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests import config, durations
+from pgwatch_tests import config, durations, job_settings
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.job_settings import JobSweepKind
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -147,3 +148,14 @@ def emit(text: str, output: Path | None) -> None:
         raise
     except OSError as error:
         raise ConfigurationError(f"cannot write {output or 'to stdout'}: {error.strerror}") from error
+
+
+def sweep_kinds(value: str) -> tuple[JobSweepKind, ...]:
+    """The kinds in a comma list of words. Raises click.BadParameter."""
+    try:
+        found = job_settings.sweep_kinds(filter(str.strip, value.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not found:
+        raise click.BadParameter("names no kind")
+    return found

@@ -36,11 +36,7 @@ def _every(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 
 
 def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[JobSweepKind, ...]:
-    words = [] if value is None else [word.strip() for word in value.split(",") if word.strip()]
-    for word in words:
-        if word not in _KINDS:
-            raise click.BadParameter(f"unknown {word!r}{did_you_mean(word, _KINDS)}")
-    return tuple(kind for kind in _KINDS if kind in words)
+    return () if value is None else options.sweep_kinds(value)
 
 
 @command.command("run")

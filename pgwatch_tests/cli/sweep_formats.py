@@ -154,10 +154,4 @@ def _run(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str
 def _kinds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[SweepKind, ...]:
     if value is None:
         return DEFAULT_SWEEP_KINDS
-    words = [word.strip().lower() for word in value.split(",") if word.strip()]
-    for word in words:
-        if word not in KINDS:
-            raise click.BadParameter(f"{word!r} is none of {', '.join(KINDS)}")
-    if not words:
-        raise click.BadParameter("names no kind")
-    return tuple(kind for kind in KINDS if kind in words)
+    return options.sweep_kinds(value)

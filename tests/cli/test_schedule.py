@@ -278,7 +278,7 @@ def test_now_without_a_server(project: Project) -> None:
         (["run", "--every", "0.1s"], "at least 1 s"),
         (["run", "--every", "soon"], "is no duration"),
         (["run", "--cron", "99 * * * *"], "--cron: '99 * * * *' is no time for a job"),
-        (["run", "--every", "1m", "--only", "row"], "unknown 'row'; did you mean 'rows'?"),
+        (["run", "--every", "1m", "--only", "rowes"], "unknown 'rowes'; known are rows, "),
         (["run", "--dry-run"], "need --every or --cron"),
         (["now", "nightly"], "there is no job 'nightly'"),
     ],

@@ -131,7 +131,7 @@ def test_the_age_of_the_settings(sweeps: Sweeps, home: Path) -> None:
     ("arguments", "words"),
     [
         (("--run", "xyz"), "isn't 8 hex digits"),
-        (("--only", "tables"), "'tables' is none of rows, schemas, databases, sessions, prepared"),
+        (("--only", "tables"), "unknown 'tables'; known are rows, schemas, databases, sessions, prepared"),
         (("--only", ","), "names no kind"),
         (("--min-age", "soon"), "no duration"),
         (("--batch", "0"), "--batch"),
