@@ -52,7 +52,10 @@ def _locks_what_it_names(query: str) -> bool:
 
 
 def _names(query: str, lock: WaitedLock) -> bool:
-    """Whether it names one of the tables; true where these have no names yet."""
-    tables = [name for name in lock.object.split(" or ") if name]
+    """Whether it names one of the tables; true where these have no names yet.
+
+    A foreign key's check locks rows of a table that isn't named: the one with the foreign key is.
+    """
+    tables = [name for name in f"{lock.object} or {lock.foreign_key_of}".split(" or ") if name]
     known = [name for name in tables if not name.startswith(("relation ", "end of "))]
     return len(known) < len(tables) or not known or any(statement.mentions(query, name) for name in known)

@@ -184,6 +184,7 @@ def parent_deleted_by_one_of_two_that_refer_to_it(cast: Cast) -> Truth:
         roots={"other": 1},
         causes={"other": "foreign_key_share"},
         said={"other": ("a foreign key of children refers to it",)},
+        unsaid={"other": ("isn't known",)},
     )
 
 
@@ -213,6 +214,7 @@ def parent_changed_and_deleted_while_two_refer_to_it(cast: Cast) -> Truth:
         roots={"one": 1},
         innocents=("other",),
         said={"one": ("a foreign key of children refers to it", "has locked it too")},
+        unsaid={"one": ("isn't known",)},
     )
 
 
