@@ -6,7 +6,7 @@ It is kept where the setting `history` says: an SQLite file, or a PostgreSQL's s
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     RowMapping,
+    Select,
     Table,
     Text,
     delete,
@@ -68,7 +70,12 @@ class _Words(TypeDecorator[tuple[str, ...]]):
         return None if value is None else json.dumps(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:
-        return None if value is None else tuple(map(str, json.loads(value)))
+        if value is None:
+            return None
+        words = json.loads(value)
+        if not isinstance(words, list):
+            raise ValueError("no list")
+        return tuple(map(str, words))
 
 
 class _AnyText(TypeDecorator[str]):
@@ -119,6 +126,15 @@ _SWEEPS = Table(
     Index("sweeps_job", "job", "id"),
     sqlite_autoincrement=True,
 )
+_PYTHON: dict[type, type | tuple[type, ...]] = {
+    _UtcTime: datetime,
+    _AnyText: str,
+    _Words: tuple,
+    Boolean: bool,
+    Integer: int,
+    BigInteger: int,
+    Float: (float, int),
+}
 _ENTRY_COLUMNS = [column for column in _SWEEPS.columns if column.name != "report"]
 
 
@@ -162,14 +178,30 @@ class History:
         if database is not None:
             query = query.where(_SWEEPS.c.database == database)
         with self._store.reading() as connection:
-            return _entries(connection.execute(query).mappings().all())
+            return self._entries(connection, query)
 
     def last(self, job: str) -> HistoryEntry | None:
         """The newest of one job of the schedule, whoever ran it; None if it never ran."""
         query = select(*_ENTRY_COLUMNS).where(_SWEEPS.c.job == job).order_by(_SWEEPS.c.id.desc()).limit(1)
         with self._store.reading() as connection:
-            found = _entries(connection.execute(query).mappings().all())
+            found = self._entries(connection, query)
         return found[0] if found else None
+
+    def _entries(self, connection: Connection, query: Select[tuple[object, ...]]) -> tuple[HistoryEntry, ...]:
+        try:
+            return tuple(_entry(row) for row in connection.execute(query).mappings().all())
+        except (ValueError, TypeError, OverflowError):
+            # SQLite keeps whatever is written; which of the entries it is, each one tells.
+            for number in connection.execute(query.with_only_columns(_SWEEPS.c.id)).scalars().all():
+                one = select(*_ENTRY_COLUMNS).where(_SWEEPS.c.id == number)
+                try:
+                    _entry(connection.execute(one).mappings().one())
+                except (ValueError, TypeError, OverflowError):
+                    raise HistoryError(
+                        f"entry {number} of the history in {self.name} is damaged: remove that row of its "
+                        "table sweeps"
+                    ) from None
+            raise
 
     def report(self, entry_id: int) -> SweepReport | None:
         """The whole report of an entry; None if there is no such entry, or it came to no report."""
@@ -186,8 +218,15 @@ class History:
             ) from None
 
 
-def _entries(rows: Sequence[RowMapping]) -> tuple[HistoryEntry, ...]:
-    return tuple(HistoryEntry(**row) for row in rows)
+def _entry(row: RowMapping) -> HistoryEntry:
+    """Raises TypeError or ValueError if it holds what was never written."""
+    for column in _ENTRY_COLUMNS:
+        value = row[column.name]
+        if value is None and column.nullable:
+            continue
+        if not isinstance(value, _PYTHON[type(column.type)]) or value in (math.inf, -math.inf):
+            raise TypeError(column.name)
+    return HistoryEntry(**row)
 
 
 @cache

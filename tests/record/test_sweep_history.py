@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -297,3 +298,24 @@ def test_every_field_has_its_column(tmp_path: Path) -> None:
         columns = {row[1] for row in reader.execute("PRAGMA table_info(sweeps)")}
     reader.close()
     assert columns == {*HistoryEntry.__slots__, "report"}
+
+
+@pytest.mark.parametrize("value", ["'text'", "x'00ff'", "'[1'", "9e999", "'2026-99-99 00:00:00'", "'{}'"])
+@pytest.mark.parametrize(
+    "column", ["started_at", "reason", "kinds", "min_age_s", "pid", "passes", "leaked_rows"]
+)
+def test_a_damaged_entry_is_told_by_its_number(tmp_path: Path, column: str, value: str) -> None:
+    path = tmp_path / "history.sqlite3"
+    history = History.open(settings(path))
+    for number in range(3):
+        history.add(entry(number, "nightly"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(" ".join(("UPDATE sweeps SET", column, "=", value, "WHERE id = 2")))
+        connection.commit()
+
+    if column == "reason" and not value.startswith("x"):
+        assert len(history.entries()) == 3
+        return
+    with pytest.raises(HistoryError, match=r"entry 2 of the history in .* is damaged"):
+        history.entries()
+    assert history.last("nightly") is not None
