@@ -125,7 +125,7 @@ def test_every_kind_can_be_named(kind: Finding) -> None:
 
 def test_lists_of_kinds() -> None:
     assert findings_named("rows,schemas,schema,invalid_indexes") == ("rows", "schema", "invalid_index")
-    assert findings_named("all") == ("rows", *ALL_KINDS)
+    assert findings_named("all") == ("rows", "unread", *ALL_KINDS)
     assert findings_named("database,default") == ("database", *DEFAULT_FAIL_ON)
     assert (kinds_named("all"), kinds_named("none"), kinds_named("default")) == (ALL_KINDS, (), DEFAULT_KINDS)
 

@@ -1,0 +1,180 @@
+"""What is composed for a scan and a sweep names operators, functions and types by pg_catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from psycopg import Connection, pq
+from psycopg.pq.abc import Escaping
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.config import DEFAULT_MARKERS
+from pgwatch_tests.leaks.any_rows import AnyRows
+from pgwatch_tests.leaks.compose import Statements
+from pgwatch_tests.leaks.discover import Table
+from pgwatch_tests.leaks.forms import Elements, Form, Leaf, Parts
+from pgwatch_tests.leaks.markers import markers
+from pgwatch_tests.sweep.flagging import Flags
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.statements import SweepStatements
+from tests.sessions import Connect
+
+FORMS: tuple[tuple[str, Form], ...] = (
+    ("j", Leaf("json")),
+    ("h", Leaf("hstore")),
+    ("l", Leaf("ltree")),
+    ("o", Leaf("output")),
+    ("k", Leaf("cast", 99)),
+    ("a", Elements(Parts((("field", 2, Leaf("string")),), 99))),
+    ("r", Parts((("lower", None, Leaf("string")), ("upper", None, Leaf("string"))), 99)),
+)
+TABLE = Table(99, "s", "t", "table", ("c", *dict(FORMS)), True, 1, 1, forms=FORMS)
+_TOKEN = re.compile(
+    r"""(?P<text>E?'(?:[^'\\]|''|\\.)*'|'[^']*')|(?P<name>"[^"]*"|%\(\w+\)s|[A-Za-z_]\w*)"""
+    r"""|(?P<number>\d+(?:\.\d+)?)|(?P<mark>::|[.,()\[\]:])|(?P<operator>[-+*/<>=~!@#%^&|`?]+)|\s+"""
+)
+# Grammar, not functions: the types and functions behind these are the server's own.
+_GRAMMAR = {
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "by",
+    "case",
+    "else",
+    "end",
+    "exists",
+    "extract",
+    "filter",
+    "from",
+    "in",
+    "is",
+    "lateral",
+    "limit",
+    "not",
+    "offset",
+    "on",
+    "only",
+    "operator",
+    "or",
+    "order",
+    "over",
+    "select",
+    "then",
+    "union",
+    "values",
+    "when",
+    "where",
+    "with",
+    "join",
+    "skip",
+    "locked",
+    "cast",
+    "coalesce",
+    "least",
+    "greatest",
+    "distinct",
+    "cut",
+    "named",
+    "given",
+    "one",
+    "value",
+    "few",
+    "recursive",
+    "delete",
+    "using",
+}
+_TYPES = {"bigint", "int", "float", "pg_catalog"}
+
+
+def not_qualified(statement: bytes) -> Iterator[str]:
+    """What of a statement is found by a search_path."""
+    tokens = [
+        (found.lastgroup, found[0])
+        for found in _TOKEN.finditer(statement.decode())
+        if found.lastgroup is not None
+    ]
+    for place, (kind, token) in enumerate(tokens):
+        before = [text for _, text in tokens[max(0, place - 4) : place]]
+        after = tokens[place + 1][1] if place + 1 < len(tokens) else ""
+        if kind == "operator" and before[-4:] != ["OPERATOR", "(", "pg_catalog", "."]:
+            is_star = token == "*" and before[-1] in ("(", ".")
+            is_sign = token == "-" and before[-1] == "("
+            is_keys = before[-2:-1] == ['"pg_catalog"'] and before[-1] == "."
+            if not (is_star or is_sign or is_keys):
+                yield f"operator {token} after {' '.join(before)}"
+        elif kind == "name" and token.upper() in ("LIKE", "ILIKE", "BETWEEN", "SIMILAR", "NULLIF", "IN"):
+            yield f"operator behind {token}"
+        elif kind == "name" and after == "(" and before[-1:] != ["."]:
+            is_alias = re.fullmatch(r"c\d+", token) is not None
+            if token.lower() not in _GRAMMAR and not is_alias:
+                yield f"function {token}"
+        elif kind == "name" and before[-1:] == ["::"] and token not in _TYPES:
+            yield f"type {token}"
+        elif kind == "name" and before[-1:] == ["COLLATE"] and token != "pg_catalog":
+            yield f"collation {token}"
+
+
+@pytest.fixture
+def escaping(connect: Connect) -> Escaping:
+    owner: Connection[TupleRow] = connect(autocommit=True)
+    return pq.Escaping(owner.pgconn)
+
+
+def test_what_isnt_qualified_is_found() -> None:
+    assert list(not_qualified(b"SELECT count(*) FROM t WHERE a = 'x = y'")) == [
+        "function count",
+        "operator = after FROM t WHERE a",
+    ]
+    assert list(not_qualified(b'SELECT a::text COLLATE "C" FROM t WHERE b IN (1)')) == [
+        "type text",
+        'collation "C"',
+        "operator behind IN",
+    ]
+    assert not list(not_qualified(b"SELECT pg_catalog.count(*) WHERE a OPERATOR(pg_catalog.=) 'x'"))
+
+
+def test_statements_of_a_scan(escaping: Escaping) -> None:
+    unseen = b"(xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 5)"
+    statements = Statements(escaping, markers(DEFAULT_MARKERS), unseen)
+    any_rows = AnyRows(escaping, unseen, markers(DEFAULT_MARKERS), datetime.now(UTC))
+    any_rows.look_into([TABLE])
+    for statement in (
+        statements.count([TABLE]),
+        statements.details([TABLE]),
+        statements.origins([TABLE], [5], with_writers=True, with_commit_times=True),
+        any_rows.count([TABLE]),
+        any_rows.samples([TABLE]),
+        any_rows.origins([TABLE], [5], with_writers=True, with_commit_times=True),
+    ):
+        assert list(not_qualified(statement)) == []
+
+
+@pytest.mark.parametrize("created_at", [0, 1114, 1184])
+def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
+    statements = Statements(escaping, markers(DEFAULT_MARKERS))
+    request = SweepRequest(test="tests/a.py::test_b", run="0a1b2c3d", min_age_s=600.0)
+    flagging = Flags(escaping, statements, request, True, {1, 2}).of_marked(TABLE, created_at)
+    relations = [
+        Relation(oid, "s", f"t{oid}", "r", [], created_at, True, [], False, [], [], None, 0, 0)
+        for oid in (1, 2)
+    ]
+    key = ForeignKey(9, "k", 2, 1, "a", ["p"], ["i"], ["pg_catalog"], ["="], [None], [None], True)
+    sweep = SweepStatements(ForeignKeys(relations, [key]), {1: flagging, 2: flagging})
+    for statement in (
+        sweep.versions(1),
+        sweep.lock_versions(1),
+        sweep.children(key, 1),
+        sweep.parents(key, 2),
+        sweep.lock(1),
+        sweep.lock_for_change(1),
+        sweep.delete([1]),
+        sweep.delete([1, 2]),
+        sweep.still_there(1),
+    ):
+        assert list(not_qualified(statement)) == []
