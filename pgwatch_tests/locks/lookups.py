@@ -126,7 +126,7 @@ class Lookups:
         an answer keeps its connection, and its database isn't asked again before that answer.
         """
         name = database or self._home
-        if name in self._silent:
+        if name in self._silent or not name:
             self.rest(keys)
             return
         with self.visit(name):
@@ -190,14 +190,14 @@ class Lookups:
 
     async def part(self) -> None:
         """Does the same as `disconnect`, and waits a moment until the server has given their places up."""
-        self._poll = None
+        self._poll, self._home = None, ""
         idle = [name for name, one in self._connections.items() if not one.pgconn.transaction_status]
         for name in idle:
             await part(self._connections.pop(name))
 
     def disconnect(self) -> None:
         """Closes the connections that aren't waiting for an answer: the poll has lost its own, or left."""
-        self._poll = None
+        self._poll, self._home = None, ""
         for name, connection in list(self._connections.items()):
             if not connection.pgconn.transaction_status:
                 self._forget(name)

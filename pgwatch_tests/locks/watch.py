@@ -211,9 +211,10 @@ class LockWatch:
     async def _own_name(self) -> str:
         """What the DSN's own database is called, where a service file or the role's name says it."""
         own = await self.opening.connect(lookups.LIMITS)
+        name = own.info.dbname
         own.pgconn.finish()
         self._admitted = True
-        return own.info.dbname
+        return name
 
     async def _refuse_a_closed_database(self) -> None:
         """Raises CannotConnectError if the tested database never let us in: a name that isn't one, say."""

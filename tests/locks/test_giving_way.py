@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -12,11 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
-from pgwatch_tests.errors import CannotConnectError
-from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.watch import LockWatch
+from tests.locks.watching import Watching
 from tests.sessions import Connect, Database, RunningStatement, blocked, drop_database
 from tests.waiting import wait_until
 
@@ -27,59 +23,6 @@ OURS = """
     WHERE application_name IN ('', 'pgwatch-tests') AND backend_type = 'client backend'
       AND pid <> pg_backend_pid() AND datname = %s
 """
-
-
-def settings(dsn: str) -> Settings:
-    return Settings(dsn=Dsn(dsn, "the test"))
-
-
-class Watching:
-    """A watch in a loop that polls beside the statements of a test."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self.latest: LockSnapshot | None = None
-        self.polls = 0
-        self.errors: list[str] = []
-        self.opened: list[str | None] = []
-        """The databases that a session was opened in."""
-
-    def beside(self, suite: Callable[[], None], *, polls: bool = True) -> None:
-        """Polls once, then every 50 ms (or not, without `polls`) until `suite` has returned in a thread."""
-
-        async def scenario() -> None:
-            async with LockWatch(settings(self._dsn)) as watch:
-                self._note_what_is_opened(watch)
-                await self._poll(watch)
-                running = asyncio.create_task(asyncio.to_thread(suite))
-                while not running.done():
-                    if polls:
-                        await self._poll(watch)
-                    await asyncio.wait({running}, timeout=0.05)
-                await running
-
-        asyncio.run(scenario())
-
-    async def _poll(self, watch: LockWatch) -> None:
-        try:
-            self.latest = await watch.read()
-            self.polls += 1
-        except CannotConnectError as error:
-            self.errors.append(str(error))
-
-    def _note_what_is_opened(self, watch: LockWatch) -> None:
-        connect: Callable[..., Awaitable[object]] = watch.opening.connect
-
-        async def noting(limits: object, database: str | None = None, **more: object) -> object:
-            self.opened.append(database)
-            return await connect(limits, database, **more)
-
-        watch.opening.connect = noting  # type: ignore[method-assign,assignment]  # the same, and a note
-
-    def knows(self, target: str) -> bool:
-        """Whether the latest poll has a wait for `target`."""
-        snapshot = self.latest
-        return snapshot is not None and any(edge.lock.target == target for edge in snapshot.edges)
 
 
 @pytest.mark.parametrize("alone", ALONE)
