@@ -95,7 +95,7 @@ class Settings:
     transactions: Path | None = None
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
-    """A file of test ids, one a line, whose hashes values may carry."""
+    """A file of test ids, one a line, or a JUnit report: whose hashes values and application names carry."""
     history: Path | Dsn | None = None
     """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `record.store.default_file()`."""
     schedule: tuple[JobSetting, ...] = ()
@@ -132,6 +132,7 @@ _KEYS = (
     *_GLOBS,
     "min_age",
     "transactions",
+    "tests",
     "history",
     "schedule",
     *_SECONDS,
@@ -163,8 +164,8 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         leftover_databases=_globs("leftover_databases", DEFAULT_LEFTOVER_DATABASES, environ, table, path),
         test_databases=_globs("test_databases", (), environ, table, path),
         min_age_s=_min_age_s(environ, table, path),
-        transactions=_transactions(flags, environ, table, path),
-        tests=flags.tests,
+        transactions=_path("transactions", "a directory", flags.transactions, environ, table, path),
+        tests=_path("tests", "a file", flags.tests, environ, table, path),
         history=_history(environ, table, path),
         schedule=jobs(table.get("schedule", {}), path),
         **seconds,
@@ -251,18 +252,23 @@ def _min_age_s(environ: Mapping[str, str], table: Mapping[str, object], path: Pa
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def _transactions(
-    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+def _path(
+    key: str,
+    what: str,
+    flag: Path | None,
+    environ: Mapping[str, str],
+    table: Mapping[str, object],
+    path: Path,
 ) -> Path | None:
-    if flags.transactions is not None:
-        return flags.transactions
-    if environ.get("PGWATCH_TRANSACTIONS"):
-        return Path(environ["PGWATCH_TRANSACTIONS"])
-    value = table.get("transactions")
+    if flag is not None:
+        return flag
+    if environ.get(f"PGWATCH_{key.upper()}"):
+        return Path(environ[f"PGWATCH_{key.upper()}"])
+    value = table.get(key)
     if value is None:
         return None
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"transactions in {path} must be the name of a directory")
+        raise ConfigurationError(f"{key} in {path} must be the name of {what}")
     # From wherever in the project it is run.
     return path.parent / value
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,15 +28,23 @@ if TYPE_CHECKING:
 @options.dsn
 @click.option("--refresh", type=float, metavar="SECONDS", help="How often to poll while nothing is blocked.")
 @click.option("--once", is_flag=True, help="Print locks and leaks once, as text, and end.")
+@options.tests
 @options.read_only
 @click.pass_context
-def command(ctx: click.Context, dsn: str | None, refresh: float | None, once: bool, read_only: bool) -> None:
+def command(
+    ctx: click.Context,
+    dsn: str | None,
+    refresh: float | None,
+    once: bool,
+    tests: Path | None,
+    read_only: bool,
+) -> None:
     """Watch locks, sessions and leaks in the terminal, and sweep.
 
     While something is blocked, the server is polled every 0.25 to 0.5 s. Where stdout is no terminal, the
     same is printed once as text. Keys: ? shows them, q leaves.
     """
-    settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, read_only=read_only))
+    settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, tests=tests, read_only=read_only))
     if once or not is_interactive():
         from pgwatch_tests.cli.snapshot import print_snapshot
 

@@ -42,13 +42,7 @@ INCOMPLETE = 4
     help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
     "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
 )
-@click.option(
-    "--tests",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Test ids, one a line, as `pytest --collect-only -q` prints them: say which of them left each row "
-    "whose value carries a test's hash.",
-)
+@options.tests
 @click.option(
     "--since",
     "baseline",

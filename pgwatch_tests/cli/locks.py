@@ -49,6 +49,7 @@ _WATCH_FORMATS = ("table", "json", "markdown")
     help="Look for so long, then print who blocked whom, on what and for how long altogether. Ctrl-C "
     "ends it early, with the report of what was seen.",
 )
+@options.tests
 @options.output_file
 @lock_action.action_options
 @options.read_only
@@ -60,6 +61,7 @@ def command(
     fail: bool,
     min_wait_s: float,
     watch_s: float | None,
+    tests: Path | None,
     output: Path | None,
     cancel: int | None,
     terminate: int | None,
@@ -92,7 +94,7 @@ def command(
         raise click.UsageError("an action prints one line: --format, --watch, --fail and -o don't go with it")
     if watch_s is not None and form not in _WATCH_FORMATS:
         raise click.UsageError(f"--watch takes the formats {', '.join(_WATCH_FORMATS)}")
-    settings = options.settings(Flags(dsn=dsn, read_only=read_only))
+    settings = options.settings(Flags(dsn=dsn, tests=tests, read_only=read_only))
     if asked:
         ctx.exit(lock_action.run(settings, asked))
     if watch_s is not None:

@@ -51,6 +51,18 @@ def inside(function: F) -> F:
     )(function)
 
 
+def tests(function: F) -> F:
+    """`--tests`, as `tests`."""
+    return click.option(
+        "--tests",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Test ids, one a line, as `pytest --collect-only -q` prints them, or a JUnit report: names the "
+        "tests of which a session's name, or a value, has only the hash. Default: PGWATCH_TESTS, "
+        "pyproject.toml.",
+    )(function)
+
+
 def ignore(function: F) -> F:
     """`--ignore`, as `ignore`."""
     return click.option(

@@ -23,7 +23,8 @@ from pgwatch_tests.leaks.model import Attribution, Confidence
 from pgwatch_tests.leaks.runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.tokens import parse as parse_token
 from pgwatch_tests.leaks.transaction_log import LogFile
-from pgwatch_tests.server.application_name import digest, parse
+from pgwatch_tests.server.application_name import digest
+from pgwatch_tests.server.known_tests import KnownTests
 
 MOST_NAMED = 5
 CHANGED = "changed a row that was there before"
@@ -81,24 +82,6 @@ def full_xid(xmin: int, near: int) -> int | None:
     elif near - found > 1 << 31:
         found += 1 << 32
     return found if found >= 3 else None
-
-
-class KnownTests:
-    """Tests by the hash that values carry: of logs, of lists, of sessions seen."""
-
-    def __init__(self, tests: Iterable[str] = (), application_names: Iterable[str] = ()) -> None:
-        self._by_digest: defaultdict[str, set[str]] = defaultdict(set)
-        for test in tests:
-            self._by_digest[digest(test)].add(test)
-        for identity in filter(None, map(parse, application_names)):
-            # A shortened name is only for want of the full one.
-            known = self._by_digest[identity.digest or digest(identity.test)]
-            if not known or identity.digest is None:
-                known.add(identity.test)
-
-    def carrying(self, hex_digest: str) -> Collection[str]:
-        """The tests that have this hash: one, as a rule; none if it is unknown."""
-        return self._by_digest.get(hex_digest, ())
 
 
 class RunsByTime:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psycopg
 from psycopg import errors
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.any_rows import AnyRows
-from pgwatch_tests.leaks.attribute import KnownTests, Ladder, RowOrigin, Verdict, attribution, full_xid
+from pgwatch_tests.leaks.attribute import Ladder, RowOrigin, Verdict, attribution, full_xid
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table
@@ -21,6 +19,7 @@ from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.leaks.transaction_log import LogFile, read_logs
 from pgwatch_tests.leaks.transaction_now import DatabaseNow, database_now
+from pgwatch_tests.server.known_tests import KnownTests, read_list
 from pgwatch_tests.server.said import said
 
 MOST_ROWS = 2000
@@ -69,15 +68,7 @@ def evidence(settings: Settings) -> Evidence | None:
     if settings.transactions is None and settings.tests is None:
         return None
     logs = () if settings.transactions is None else read_logs(settings.transactions)
-    return Evidence(logs, () if settings.tests is None else tuple(_listed(settings.tests)))
-
-
-def _listed(path: Path) -> Iterator[str]:
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the tests in {path}: {error.strerror}") from error
-    return filter(None, map(str.strip, text.splitlines()))
+    return Evidence(logs, () if settings.tests is None else read_list(settings.tests))
 
 
 class Attributor:

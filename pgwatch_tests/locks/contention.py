@@ -19,7 +19,6 @@ from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, Wait
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.ranking import Ranking, Tallies, Tally
 from pgwatch_tests.locks.timeline import Moment, Timeline
-from pgwatch_tests.server.application_name import parse
 
 MOST_DEADLOCKS = 100
 """How many are described; all are counted."""
@@ -291,7 +290,7 @@ def _name(picture: LockPicture, party: Party) -> str:
     session = picture.sessions.get(party)
     if session is None:
         return "unknown session"
-    identity = parse(session.application_name)
+    identity = session.identity
     if identity is not None:
-        return identity.test
+        return identity.label
     return session.application_name or session.backend_type or "unnamed session"

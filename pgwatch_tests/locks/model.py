@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pgwatch_tests.locks.statement import Effects
-from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.server.application_name import OWN_NAME, TestIdentity, parse
 
 SubjectKind = Literal[
     "relation",
@@ -85,6 +85,14 @@ class Session:
     query: str = ""
     hidden: bool = False
     """State, query and times are not visible to our role."""
+    known_test: str = ""
+    """The whole id of its test, where a list of tests tells what `application_name` has only in short."""
+
+    @property
+    def identity(self) -> TestIdentity | None:
+        """Which test it says it runs, by its whole id if that is known; None if it names none."""
+        identity = parse(self.application_name)
+        return replace(identity, test=self.known_test) if identity and self.known_test else identity
 
     @property
     def is_connecting(self) -> bool:

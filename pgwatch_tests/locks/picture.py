@@ -9,7 +9,6 @@ from functools import cached_property
 from pgwatch_tests.locks.graph import Branch, WaitForGraph
 from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.settle import wait_for_graph
-from pgwatch_tests.server.application_name import parse
 
 
 @dataclass(frozen=True)
@@ -124,16 +123,16 @@ class LockPicture:
             return str(party)
         session = self.sessions.get(party)
         name = session.application_name if session else ""
-        identity = parse(name)
+        identity = session.identity if session else None
         if identity is not None:
-            worker = f"{identity.worker}, " if identity.worker else ""
-            return f"{identity.test.rpartition('::')[2]} ({worker}pid {party.pid})"
+            worker = f"{identity.worker_label}, " if identity.worker_label else ""
+            return f"{identity.label.rpartition('::')[2]} ({worker}pid {party.pid})"
         if session is not None and session.is_connecting:
             name = "a session that is connecting"
         return f"{name or (session.backend_type if session else '') or 'session'} (pid {party.pid})"
 
 
 def running_test(session: Session) -> str | None:
-    """The test that a session runs, as far as its application_name tells."""
-    identity = parse(session.application_name)
+    """The test that a session runs, as far as its application_name, or a list of tests, tells."""
+    identity = session.identity
     return None if identity is None else identity.test

@@ -28,9 +28,11 @@ from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, 
 from pgwatch_tests.locks.names import NameCache
 from pgwatch_tests.locks.read import read
 from pgwatch_tests.locks.settle import SECOND_LOOK_S, settle
+from pgwatch_tests.server.application_name import parse
 from pgwatch_tests.server.connect import lost_connection
 from pgwatch_tests.server.deadline import within
 from pgwatch_tests.server.dsn import database_name
+from pgwatch_tests.server.known_tests import KnownTests, read_list
 from pgwatch_tests.server.opening import MAINTENANCE_DATABASE, Opening
 from pgwatch_tests.server.parting import part
 from pgwatch_tests.server.session_limits import Row, SessionLimits
@@ -50,12 +52,16 @@ LookAgain = Callable[[LockSnapshot, LockSnapshot], float | None]
 
 
 class LockWatch:
-    """Polls one server. Use as an async context manager; `read` may be called again after it raised."""
+    """Polls one server. Use as an async context manager; `read` may be called again after it raised.
+
+    Raises ConfigurationError if the list of tests in the settings can't be read.
+    """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self.opening = Opening(settings)
         """Where connections come from: whoever else connects to the same server shares its attempts."""
+        self._tests = KnownTests(() if settings.tests is None else read_list(settings.tests))
         self._names = NameCache(self.opening, clock)
         self._deadlocks = DeadlockReader(self._names, clock)
         self._connection: AsyncConnection[Row] | None = None
@@ -279,6 +285,13 @@ class LockWatch:
         self._deadlocks.forget()
         self._previous = None
 
+    def _known_test(self, application_name: str) -> str:
+        """The whole id of the test that an application's name has only in short; empty if it isn't known."""
+        if self._settings.tests is None or "#" not in application_name:
+            return ""
+        identity = parse(application_name)
+        return (identity and self._tests.whole(identity)) or ""
+
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
         known = self._names
 
@@ -300,9 +313,10 @@ class LockWatch:
 
         def with_owner(session: Session) -> Session:
             database, user = known.database(session.database_oid), known.role(session.user_oid)
-            if (database, user) == (session.database, session.user):
+            test = self._known_test(session.application_name)
+            if (database, user, test) == (session.database, session.user, session.known_test):
                 return session  # as all but the new ones are: a copy of each costs more than reading it
-            return replace(session, database=database, user=user)
+            return replace(session, database=database, user=user, known_test=test)
 
         return replace(
             snapshot,

@@ -10,6 +10,7 @@ from pgwatch_tests.locks.picture import LockPicture, running_test
 from pgwatch_tests.locks.usage import by_whom
 from pgwatch_tests.reports import capacity_json
 from pgwatch_tests.reports.json_time import iso_time
+from pgwatch_tests.server.application_name import digest
 
 SCHEMA = "pgwatch-tests.locks/1"
 
@@ -47,6 +48,7 @@ def _session(session: Session, picture: LockPicture) -> dict[str, object]:
         "user": session.user,
         "application_name": session.application_name,
         "test": running_test(session),
+        "test_hash": session.identity and (session.identity.digest or digest(session.identity.test)),
         "client": session.client,
         "state": session.state,
         "wait_event_type": session.wait_event_type,

@@ -15,7 +15,6 @@ from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import capacity_words
 from pgwatch_tests.reports.plain_text import one_line, plain
-from pgwatch_tests.server.application_name import parse
 
 NOTHING_BLOCKED = "Nothing is blocked."
 _WIDTH = 100
@@ -105,13 +104,13 @@ def _row(
 
 
 def name_of(session: Session) -> str:
-    """`gw0 tests/test_a.py::test_b`, or the application's name where it names no test. Plain text."""
-    identity = parse(session.application_name)
+    """`gw0 tests/test_a.py::test_b`, `vitest:1 a.test.ts`, or the application's name. Plain text."""
+    identity = session.identity
     if session.is_connecting:
         return "a session that is connecting"
     if identity is None:
         return plain(session.application_name or session.backend_type)
-    return plain(f"{identity.worker} {identity.test}".lstrip())
+    return plain(f"{identity.worker_label} {identity.label}".lstrip())
 
 
 def _verb(edge: Edge) -> str:

@@ -15,13 +15,17 @@ OWN_NAME = "pgwatch-tests"
 _MAX_BYTES = 63
 _NAME = re.compile(
     r"^(?P<runner>pytest|vitest|jest|playwright|mocha|rspec|unittest|go|junit)"
-    r":(?P<worker>[A-Za-z0-9_.-]*) (?:#(?P<digest>[0-9a-f]{8}) )?(?P<test>\S.*)$"
+    r":(?P<worker>[A-Za-z0-9_.-]*) (?:#(?P<digest>[0-9a-f]{8})(?: |$))?(?P<test>\S.*)?$"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TestIdentity:
-    """Who a session says it is. `test` begins with `..` if it was shortened; then `digest` is known."""
+    """Who a session says it is.
+
+    `test` begins with `..` if it was shortened, and is `#1a2b3c4d` where nothing but a hash is carried; in
+    both cases `digest` is known.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -30,25 +34,45 @@ class TestIdentity:
     test: str
     digest: str | None = None
 
+    @property
+    def label(self) -> str:
+        """The test; with its hash if that is all that tells it from others: `..py::test_a #1a2b3c4d`."""
+        mark = f"#{self.digest}"
+        if self.digest is None or self.test == mark or digest(self.test) == self.digest:
+            return self.test
+        return f"{self.test} {mark}"
+
+    @property
+    def worker_label(self) -> str:
+        """The worker, `gw0`; with its runner if that isn't pytest: `vitest:1`. Empty if nothing names it."""
+        if self.runner == "pytest":
+            return self.worker
+        return f"{self.runner}:{self.worker}" if self.worker else self.runner
+
 
 def parse(application_name: str) -> TestIdentity | None:
     """The test that an `application_name` names, or None where it names none."""
     match = _NAME.match(application_name)
-    if match is None:
+    if match is None or not (match["test"] or match["digest"]):
         return None
-    return TestIdentity(match["runner"], match["worker"], match["test"], match["digest"])
+    test = match["test"] or f"#{match['digest']}"
+    return TestIdentity(match["runner"], match["worker"], test, match["digest"])
 
 
 def compose(runner: str, worker: str, test: str) -> str:
     """The `application_name` of a session of `test`: at most 63 bytes of printable ASCII."""
-    printable = "".join(c if " " <= c <= "~" else "?" for c in test)
-    name = f"{runner}:{worker} {printable}"
-    if len(name) <= _MAX_BYTES and printable == test:
+    shown = printable(test)
+    name = f"{runner}:{worker} {shown}"
+    if len(name) <= _MAX_BYTES and shown == test:
         return name
     head = f"{runner}:{worker} #{digest(test)} "
     room = _MAX_BYTES - len(head)
-    shortened = printable if len(printable) <= room else f"..{printable[len(printable) - room + 2 :]}"
-    return head + shortened
+    return head + (shown if len(shown) <= room else f"..{shown[len(shown) - room + 2 :]}")
+
+
+def printable(test: str) -> str:
+    """A test's id with `?` for what an `application_name` can't hold."""
+    return "".join(c if " " <= c <= "~" else "?" for c in test)
 
 
 def digest(test: str) -> str:

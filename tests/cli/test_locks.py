@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.cli.lock_formats import FORMATS
+from pgwatch_tests.server.application_name import compose, digest
 from tests.cli.running import environment
 from tests.sessions import Connect, Database, blocked
 from tests.waiting import wait_until
@@ -166,3 +169,48 @@ def test_each_form_into_a_file_and_on_stdout(form: str, database: Database, tmp_
         case "markdown":
             assert "\n| `` =cmd\\|'/c calc'!A0 `x` <b>www.evil.example</b>, a::b 50% `` | `pid" in text
             assert "**" in text
+
+
+def test_a_list_names_tests_that_are_shortened_or_only_a_hash(
+    database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    long = "tests/integration/booking/test_slots.py::TestSlots::test_two_parents_book_one_slot"
+    hashed = "tests/test_other.py::test_hashed"
+    names = compose("pytest", "gw0", long), f"vitest:1 #{digest(hashed)}"
+    first, second = (connect(name) for name in names)
+    first.execute("SELECT pg_advisory_xact_lock(7)")
+    blocked(second, "SELECT pg_advisory_xact_lock(7)")
+    plain = locks(tmp_path, database.dsn).stdout
+    assert re.search(rf"gw0 \.\.[^ ]*::test_two_parents_book_one_slot #{digest(long)}", plain)
+    assert f"vitest:1 #{digest(hashed)}  waits" in plain
+    (tmp_path / "tests.txt").write_text(f"{long}\n{hashed}\n\n2 tests collected in 0.01s\n")
+    named = locks(tmp_path, database.dsn, "--tests", "tests.txt")
+    assert (named.returncode, named.stderr) == (0, "")
+    assert f"gw0 {long}" in named.stdout
+    assert f"vitest:1 {hashed}  waits" in named.stdout
+    assert "test_two_parents_book_one_slot (gw0, pid " in named.stdout
+    document = json.loads(locks(tmp_path, database.dsn, "--tests", "tests.txt", "--format", "json").stdout)
+    found = {one["test"]: (one["test_hash"], one["application_name"]) for one in document["sessions"]}
+    assert {test: found[test] for test in (long, hashed)} == {
+        long: (digest(long), names[0]),
+        hashed: (digest(hashed), names[1]),
+    }
+    environment_only = environment({"PGWATCH_DSN": database.dsn, "PGWATCH_TESTS": "tests.txt"})
+    once = subprocess.run(
+        [sys.executable, "-m", "pgwatch_tests", "dashboard", "--once"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment_only,
+        timeout=60,
+    )
+    assert f"gw0 {long}" in once.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--watch", "0.1")])
+def test_a_list_that_cannot_be_read_is_refused_before_anything_is_looked_at(
+    arguments: tuple[str, ...], database: Database, tmp_path: Path
+) -> None:
+    done = locks(tmp_path, database.dsn, "--tests", "nowhere.txt", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "pgwatch-tests: cannot read the tests in nowhere.txt: No such file or directory\n"

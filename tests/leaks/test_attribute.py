@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pgwatch_tests.config import DEFAULT_MARKERS
 from pgwatch_tests.leaks.attribute import (
     MOST_NAMED,
-    KnownTests,
     Ladder,
     RowOrigin,
     RunsByTime,
@@ -26,6 +25,7 @@ from pgwatch_tests.leaks.runs import ClockOffset, DatabaseIdentity, TestRun, Wri
 from pgwatch_tests.leaks.tokens import TOKEN
 from pgwatch_tests.leaks.transaction_log import LogFile
 from pgwatch_tests.server.application_name import compose, digest
+from pgwatch_tests.server.known_tests import KnownTests
 
 HERE = DatabaseIdentity("7", 5, "app_test")
 SECOND = 1_000_000

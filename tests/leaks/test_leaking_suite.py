@@ -15,7 +15,6 @@ from psycopg.rows import class_row
 from pgwatch_tests import queries
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.leaks.attribute import (
-    KnownTests,
     Ladder,
     RowOrigin,
     Verdict,
@@ -26,6 +25,7 @@ from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.tokens import TOKEN
 from pgwatch_tests.leaks.transaction_log import read_logs
 from pgwatch_tests.leaks.transaction_now import database_now
+from pgwatch_tests.server.known_tests import KnownTests
 from tests.leaks.leaking_suite import TABLES, WAYS, run_suite
 from tests.leaks.scanning import settings
 from tests.server_places import server_directory

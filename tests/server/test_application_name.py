@@ -35,6 +35,26 @@ def test_letters_that_the_server_would_replace_are_replaced_and_told_apart_by_th
     assert one != other
 
 
+def test_a_name_may_carry_only_a_hash() -> None:
+    identity = parse("pytest:gw0 #1a2b3c4d")
+    assert identity is not None
+    assert (identity.test, identity.digest, identity.label) == ("#1a2b3c4d", "1a2b3c4d", "#1a2b3c4d")
+    assert parse("pytest:gw0 ") is None
+    assert parse("pytest:gw0 #1a2b3c4") is not None, "a test of that name"
+
+
+@given(printable)
+def test_a_label_has_the_hash_where_the_id_is_not_whole(test: str) -> None:
+    identity = parse(compose("pytest", "gw3", test))
+    assert identity is not None
+    assert identity.label == (test if identity.test == test else f"{identity.test} #{digest(test)}")
+
+
+def test_workers_of_other_runners_are_shown_with_their_runner() -> None:
+    names = ("pytest:gw0 t", "pytest: t", "vitest:1 t", "playwright: t")
+    assert [one.worker_label for one in map(parse, names) if one] == ["gw0", "", "vitest:1", "playwright"]
+
+
 def test_other_runners_and_other_names() -> None:
     vitest = parse("vitest:3 booking.test.ts")
     assert vitest is not None
