@@ -13,7 +13,7 @@ WITH before_14 AS (
         SELECT inhrelid, inhparent, inhdetachpending,
                pg_catalog.concat_ws(' ', inhrelid, inhparent, pg_inherits.xmin) AS others
         FROM pg_catalog.pg_inherits
-        JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition
+        JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) inhrelid AND relispartition
     ) AS link
     -- A partition whose DETACH CONCURRENTLY was cut off isn't read through its root any more.
     WHERE NOT link.inhdetachpending
@@ -24,19 +24,20 @@ WITH before_14 AS (
                WHERE pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT')
            ) AS columns
     FROM pg_catalog.pg_index
-    CROSS JOIN LATERAL unnest(indkey::smallint[]) WITH ORDINALITY AS part (number, place)
-    JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = part.number
-    WHERE indisprimary AND indrelid >= 16384 AND place <= indnkeyatts
+    CROSS JOIN LATERAL pg_catalog.unnest(indkey::smallint[]) WITH ORDINALITY AS part (number, place)
+    JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) indrelid
+        AND attnum OPERATOR(pg_catalog.=) part.number
+    WHERE indisprimary AND indrelid OPERATOR(pg_catalog.>=) 16384 AND place OPERATOR(pg_catalog.<=) indnkeyatts
     GROUP BY indrelid
 )
 SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
        relname AS table,
-       relkind::text AS kind,
+       relkind::pg_catalog.text AS kind,
        relfilenode::bigint AS filenode,
        (pg_catalog.pg_stat_get_tuples_inserted(pg_class.oid)
-           + pg_catalog.pg_stat_get_tuples_updated(pg_class.oid)
-           + pg_catalog.pg_stat_get_tuples_deleted(pg_class.oid))::bigint AS written,
+           OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_updated(pg_class.oid)
+           OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_deleted(pg_class.oid))::bigint AS written,
        inhparent::bigint AS parent,
        greatest(relpages, 0)::bigint AS pages,
        relispopulated AS populated,
@@ -50,19 +51,22 @@ SELECT pg_class.oid::bigint AS oid,
        -- By which transactions its schema was made or changed last, and it was attached.
        pg_catalog.concat_ws(' ', pg_namespace.xmin, attached.others) AS others
 FROM pg_catalog.pg_class
-JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-LEFT JOIN attached ON inhrelid = pg_class.oid
-LEFT JOIN primary_key ON indrelid = pg_class.oid
-WHERE relkind IN ('r', 'p', 'm', 'f')
-    AND relpersistence <> 't'
-    AND nspname !~ '^pg_'
-    AND nspname <> 'information_schema'
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+LEFT JOIN attached ON inhrelid OPERATOR(pg_catalog.=) pg_class.oid
+LEFT JOIN primary_key ON indrelid OPERATOR(pg_catalog.=) pg_class.oid
+WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
+    AND relpersistence OPERATOR(pg_catalog.<>) 't'
+    AND nspname OPERATOR(pg_catalog.!~) '^pg_'
+    AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
     -- Our own history of sweeps, which holds markers (record/sweep_history.py).
     AND NOT (
-        nspname = 'pgwatch_tests' AND relkind = 'r' AND relname IN ('sweeps', 'layout')
+        nspname OPERATOR(pg_catalog.=) 'pgwatch_tests'
+            AND relkind OPERATOR(pg_catalog.=) 'r'
+            AND relname OPERATOR(pg_catalog.=) ANY ('{sweeps,layout}')
             AND EXISTS (
                 SELECT FROM pg_catalog.pg_class AS layout
-                WHERE layout.relnamespace = pg_class.relnamespace AND layout.relname = 'layout'
+                WHERE layout.relnamespace OPERATOR(pg_catalog.=) pg_class.relnamespace
+                    AND layout.relname OPERATOR(pg_catalog.=) 'layout'
             )
     )
 ORDER BY nspname, relname;

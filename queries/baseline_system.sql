@@ -1,2 +1,2 @@
 -- Which cluster is this?
-SELECT system_identifier::text AS identifier FROM pg_catalog.pg_control_system();
+SELECT system_identifier::pg_catalog.text AS identifier FROM pg_catalog.pg_control_system();

@@ -9,22 +9,29 @@ WITH moment AS (
 SELECT (
            EXISTS (
                SELECT FROM pg_catalog.pg_class
-               WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm', 'f') AND relpersistence <> 't'
-                   AND pg_catalog.age(pg_class.xmin) <= moment.age
+               WHERE oid OPERATOR(pg_catalog.>=) 16384
+                   AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
+                   AND relpersistence OPERATOR(pg_catalog.<>) 't'
+                   AND pg_catalog.age(pg_class.xmin) OPERATOR(pg_catalog.<=) moment.age
            )
            OR EXISTS (
                SELECT FROM pg_catalog.pg_namespace
-               WHERE nspname !~ '^pg_(toast_)?temp_' AND pg_catalog.age(pg_namespace.xmin) <= moment.age
+               WHERE nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp_'
+                   AND pg_catalog.age(pg_namespace.xmin) OPERATOR(pg_catalog.<=) moment.age
            )
            OR EXISTS (
-               SELECT FROM pg_catalog.pg_inherits WHERE pg_catalog.age(pg_inherits.xmin) <= moment.age
+               SELECT FROM pg_catalog.pg_inherits
+               WHERE pg_catalog.age(pg_inherits.xmin) OPERATOR(pg_catalog.<=) moment.age
            )
            OR EXISTS (
                SELECT
                FROM pg_catalog.pg_attribute
-               JOIN pg_catalog.pg_class ON pg_class.oid = attrelid AND relpersistence <> 't'
-               WHERE attrelid >= 16384 AND attnum > 0 AND relkind IN ('r', 'p', 'm', 'f', 'c')
-                   AND pg_catalog.age(pg_attribute.xmin) <= moment.age
+               JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) attrelid
+                   AND relpersistence OPERATOR(pg_catalog.<>) 't'
+               WHERE attrelid OPERATOR(pg_catalog.>=) 16384
+                   AND attnum OPERATOR(pg_catalog.>) 0
+                   AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f,c}')
+                   AND pg_catalog.age(pg_attribute.xmin) OPERATOR(pg_catalog.<=) moment.age
            )
        ) AS changed,
        pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text AS xmin

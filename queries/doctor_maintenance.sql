@@ -1,4 +1,4 @@
 -- Is there a database `postgres`, and may our role connect to it?
 SELECT datallowconn AS open, pg_catalog.has_database_privilege(oid, 'CONNECT') AS permitted
 FROM pg_catalog.pg_database
-WHERE datname = 'postgres';
+WHERE datname OPERATOR(pg_catalog.=) 'postgres';

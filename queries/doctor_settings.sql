@@ -3,6 +3,13 @@
 -- `reset_val`, since our own session has changed some for itself.
 SELECT name, reset_val AS value, unit, pending_restart
 FROM pg_catalog.pg_show_all_settings()
-WHERE name IN ('track_commit_timestamp', 'log_lock_waits', 'deadlock_timeout', 'max_prepared_transactions',
-               'idle_in_transaction_session_timeout')
+WHERE name OPERATOR(pg_catalog.=) ANY (
+    '{
+        track_commit_timestamp,
+        log_lock_waits,
+        deadlock_timeout,
+        max_prepared_transactions,
+        idle_in_transaction_session_timeout
+    }'
+)
 ORDER BY name;

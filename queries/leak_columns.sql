@@ -6,13 +6,16 @@
 SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
        relname AS table,
-       relkind::text AS kind,
+       relkind::pg_catalog.text AS kind,
        relispartition AS is_partition,
        -- Our own history of sweeps, which holds markers (record/sweep_history.py).
-       nspname = 'pgwatch_tests' AND relkind = 'r' AND relname IN ('sweeps', 'layout')
+       nspname OPERATOR(pg_catalog.=) 'pgwatch_tests'
+           AND relkind OPERATOR(pg_catalog.=) 'r'
+           AND relname OPERATOR(pg_catalog.=) ANY ('{sweeps,layout}')
            AND EXISTS (
                SELECT FROM pg_catalog.pg_class AS layout
-               WHERE layout.relnamespace = pg_class.relnamespace AND layout.relname = 'layout'
+               WHERE layout.relnamespace OPERATOR(pg_catalog.=) pg_class.relnamespace
+                   AND layout.relname OPERATOR(pg_catalog.=) 'layout'
            ) AS is_history,
        columns,
        types,
@@ -24,15 +27,18 @@ SELECT pg_class.oid::bigint AS oid,
        relforcerowsecurity AS owner_too,
        pg_catalog.pg_get_userbyid(relowner) AS owner,
        -- Before the first vacuum, a guess from the rows that were counted on the way in.
-       (CASE WHEN relpages > 0 THEN relpages
-             ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid) / 100 END)::bigint AS pages,
-       (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = pg_class.oid) AS indexes,
+       (CASE WHEN relpages OPERATOR(pg_catalog.>) 0 THEN relpages
+             ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid)
+                 OPERATOR(pg_catalog./) 100 END)::bigint AS pages,
+       (SELECT pg_catalog.count(*)
+           FROM pg_catalog.pg_index
+           WHERE indrelid OPERATOR(pg_catalog.=) pg_class.oid) AS indexes,
        pg_class.xmin::pg_catalog.text::bigint AS xmin,
        relfilenode::bigint AS filenode,
        -- By which transactions its schema and these columns were made, or changed last.
        pg_catalog.concat_ws(' ', pg_namespace.xmin, column_xmins) AS others
 FROM pg_catalog.pg_class
-JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(attname) FILTER (WHERE is_wanted) AS columns,
            pg_catalog.array_agg(atttypid::bigint) FILTER (WHERE is_wanted) AS types,
@@ -44,19 +50,24 @@ CROSS JOIN LATERAL (
                -- NULL if the table or the column is gone by now.
                coalesce(pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'), true) AS can_read
         FROM (
-            SELECT attrelid, attnum, attname, atttypid, xmin AS column_xmin, atttypid <> ALL (%(plain)s::oid[]) AS is_wanted
+            SELECT attrelid, attnum, attname, atttypid, xmin AS column_xmin,
+                   atttypid OPERATOR(pg_catalog.<>) ALL (%(plain)s::pg_catalog.oid[]) AS is_wanted
             FROM pg_catalog.pg_attribute
-            WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+            WHERE attrelid OPERATOR(pg_catalog.=) pg_class.oid
+                AND attnum OPERATOR(pg_catalog.>) 0
+                AND NOT attisdropped
         ) AS attribute
         -- timestamp, timestamptz
-        WHERE is_wanted OR (attname = 'created_at' AND atttypid IN (1114, 1184))
+        WHERE is_wanted
+            OR (attname OPERATOR(pg_catalog.=) 'created_at'
+                AND atttypid OPERATOR(pg_catalog.=) ANY ('{1114,1184}'))
         ORDER BY attnum
     ) AS wanted
 ) AS found
-WHERE relkind IN ('r', 'p', 'm', 'f')
-    AND relpersistence <> 't'
-    AND nspname !~ '^pg_'
-    AND nspname <> 'information_schema'
-    AND (relispopulated OR relkind <> 'm')
+WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
+    AND relpersistence OPERATOR(pg_catalog.<>) 't'
+    AND nspname OPERATOR(pg_catalog.!~) '^pg_'
+    AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
+    AND (relispopulated OR relkind OPERATOR(pg_catalog.<>) 'm')
     AND columns IS NOT NULL
 ORDER BY nspname, relname;

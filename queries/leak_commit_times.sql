@@ -1,5 +1,8 @@
 -- When were these transactions committed, in microseconds since 1970?
 SELECT asked.xid AS xid,
-       round(extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(mod(asked.xid, 4294967296)::text::xid))
-             * 1000000)::bigint AS committed_us
-FROM unnest(%(xids)s::bigint[]) AS asked (xid);
+       pg_catalog.round(
+           extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(
+               pg_catalog.mod(asked.xid, 4294967296)::pg_catalog.text::pg_catalog.xid
+           )) OPERATOR(pg_catalog.*) 1000000
+       )::bigint AS committed_us
+FROM pg_catalog.unnest(%(xids)s::bigint[]) AS asked (xid);

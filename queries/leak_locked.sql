@@ -5,18 +5,22 @@
 WITH RECURSIVE held AS (
     SELECT DISTINCT relation AS oid
     FROM pg_catalog.pg_lock_status()
-    WHERE locktype = 'relation'
-        AND mode = 'AccessExclusiveLock'
+    WHERE locktype OPERATOR(pg_catalog.=) 'relation'
+        AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
         -- Prepared transactions have no pid.
-        AND pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
-        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+        AND (pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) IS NOT TRUE
+        AND database OPERATOR(pg_catalog.=) (
+            SELECT oid
+            FROM pg_catalog.pg_database
+            WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+        )
 ), opened AS (
     SELECT oid FROM held
     UNION
-    SELECT indrelid FROM held JOIN pg_catalog.pg_index ON indexrelid = held.oid
+    SELECT indrelid FROM held JOIN pg_catalog.pg_index ON indexrelid OPERATOR(pg_catalog.=) held.oid
 ), affected AS (
     SELECT oid FROM opened
     UNION
-    SELECT inhparent FROM affected JOIN pg_catalog.pg_inherits ON inhrelid = affected.oid
+    SELECT inhparent FROM affected JOIN pg_catalog.pg_inherits ON inhrelid OPERATOR(pg_catalog.=) affected.oid
 )
 SELECT oid::bigint AS oid FROM affected ORDER BY oid;

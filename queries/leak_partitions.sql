@@ -10,18 +10,23 @@ FROM before_14
 CROSS JOIN LATERAL (
     SELECT inhrelid::bigint AS oid,
            inhparent::bigint AS parent,
-           relkind = 'f' AS is_foreign,
+           relkind OPERATOR(pg_catalog.=) 'f' AS is_foreign,
            -- Before the first vacuum, a guess from the rows that were counted on the way in.
-           (CASE WHEN relpages > 0 THEN relpages
-                 ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid) / 100 END)::bigint AS pages,
-           (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = inhrelid) AS indexes,
+           (CASE WHEN relpages OPERATOR(pg_catalog.>) 0 THEN relpages
+                 ELSE pg_catalog.pg_stat_get_live_tuples(inhrelid)
+                     OPERATOR(pg_catalog./) 100 END)::bigint AS pages,
+           (SELECT pg_catalog.count(*)
+               FROM pg_catalog.pg_index
+               WHERE indrelid OPERATOR(pg_catalog.=) inhrelid) AS indexes,
            pg_class.xmin::pg_catalog.text::bigint AS xmin,
            relfilenode::bigint AS filenode,
            -- By which transaction, and to which table, it was attached.
            pg_catalog.concat_ws(' ', inhrelid, inhparent, pg_inherits.xmin) AS others,
            inhdetachpending
     FROM pg_catalog.pg_inherits
-    JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition AND relkind IN ('r', 'p', 'f')
+    JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) inhrelid
+        AND relispartition
+        AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')
 ) AS link
 -- A partition whose DETACH CONCURRENTLY was cut off isn't read through its root any more.
 WHERE NOT link.inhdetachpending;

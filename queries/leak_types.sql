@@ -17,75 +17,91 @@ WITH RECURSIVE before_14 AS (
     SELECT objid AS oid, extname
     FROM pg_catalog.pg_extension
     JOIN pg_catalog.pg_depend
-        ON refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-        AND refobjid = pg_extension.oid
-        AND classid = 'pg_catalog.pg_type'::pg_catalog.regclass
-        AND deptype = 'e'
-    WHERE extname IN ('citext', 'hstore', 'ltree')
+        ON refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
+        AND refobjid OPERATOR(pg_catalog.=) pg_extension.oid
+        AND classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+        AND deptype OPERATOR(pg_catalog.=) 'e'
+    WHERE extname OPERATOR(pg_catalog.=) ANY ('{citext,hstore,ltree}')
 ), leaf_type AS MATERIALIZED (
     SELECT pg_type.oid, typname,
            CASE
                -- "char" holds one byte; to a server before 15 it is a string type.
-               WHEN pg_type.oid = 18 THEN NULL
-               WHEN pg_type.oid = 114 THEN 'json'
-               WHEN pg_type.oid = 3802 THEN 'jsonb'
+               WHEN pg_type.oid OPERATOR(pg_catalog.=) 18 THEN NULL
+               WHEN pg_type.oid OPERATOR(pg_catalog.=) 114 THEN 'json'
+               WHEN pg_type.oid OPERATOR(pg_catalog.=) 3802 THEN 'jsonb'
                -- refcursor
-               WHEN pg_type.oid = 1790 THEN 'output'
+               WHEN pg_type.oid OPERATOR(pg_catalog.=) 1790 THEN 'output'
                -- bytea, xml, tsvector, tsquery, jsonpath
-               WHEN pg_type.oid IN (17, 142, 3614, 3615, 4072) THEN 'unread'
-               WHEN typcategory = 'S' AND (nspname = 'pg_catalog' OR extname = 'citext') THEN 'string'
-               WHEN typcategory = 'S' THEN 'cast'
-               WHEN extname = 'hstore' AND typname = 'hstore' THEN 'hstore'
-               WHEN extname = 'ltree' AND typname = 'ltree' THEN 'ltree'
-               WHEN extname = 'ltree' AND typname IN ('lquery', 'ltxtquery') THEN 'unread'
+               WHEN pg_type.oid OPERATOR(pg_catalog.=) ANY ('{17,142,3614,3615,4072}') THEN 'unread'
+               WHEN typcategory OPERATOR(pg_catalog.=) 'S'
+                   AND (nspname OPERATOR(pg_catalog.=) 'pg_catalog' OR extname OPERATOR(pg_catalog.=) 'citext')
+                   THEN 'string'
+               WHEN typcategory OPERATOR(pg_catalog.=) 'S' THEN 'cast'
+               WHEN extname OPERATOR(pg_catalog.=) 'hstore' AND typname OPERATOR(pg_catalog.=) 'hstore'
+                   THEN 'hstore'
+               WHEN extname OPERATOR(pg_catalog.=) 'ltree' AND typname OPERATOR(pg_catalog.=) 'ltree'
+                   THEN 'ltree'
+               WHEN extname OPERATOR(pg_catalog.=) 'ltree'
+                   AND typname OPERATOR(pg_catalog.=) ANY ('{lquery,ltxtquery}')
+                   THEN 'unread'
            END AS leaf
     FROM pg_catalog.pg_type
-    JOIN pg_catalog.pg_namespace ON pg_namespace.oid = typnamespace
-    LEFT JOIN extension_type ON extension_type.oid = pg_type.oid
-    WHERE typtype = 'b'
-        AND (typcategory = 'S' OR extname IS NOT NULL
-            OR pg_type.oid IN (17, 114, 142, 1790, 3614, 3615, 3802, 4072))
+    JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) typnamespace
+    LEFT JOIN extension_type ON extension_type.oid OPERATOR(pg_catalog.=) pg_type.oid
+    WHERE typtype OPERATOR(pg_catalog.=) 'b'
+        AND (typcategory OPERATOR(pg_catalog.=) 'S' OR extname IS NOT NULL
+            OR pg_type.oid OPERATOR(pg_catalog.=) ANY ('{17,114,142,1790,3614,3615,3802,4072}'))
 ), part AS (
     SELECT DISTINCT atttypid AS type, atttypid AS oid, '{}'::pg_catalog.text[] AS steps,
            '{}'::int[] AS fields, '{}'::int[] AS places, ARRAY[atttypid] AS types
     FROM pg_catalog.pg_attribute
-    WHERE attnum > 0 AND NOT attisdropped
+    WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped
     UNION ALL
-    SELECT part.type, inner_part.oid, part.steps || inner_part.steps, part.fields || inner_part.fields,
-           part.places || inner_part.place,
-           CASE WHEN inner_part.steps = '{}' THEN part.types ELSE part.types || inner_part.oid END
+    SELECT part.type, inner_part.oid, part.steps OPERATOR(pg_catalog.||) inner_part.steps,
+           part.fields OPERATOR(pg_catalog.||) inner_part.fields,
+           part.places OPERATOR(pg_catalog.||) inner_part.place,
+           CASE
+               WHEN inner_part.steps OPERATOR(pg_catalog.=) '{}' THEN part.types
+               ELSE part.types OPERATOR(pg_catalog.||) inner_part.oid END
     FROM part
     CROSS JOIN LATERAL (
         SELECT typbasetype AS oid, '{}'::pg_catalog.text[] AS steps, '{}'::int[] AS fields, 0 AS place
         FROM pg_catalog.pg_type
-        WHERE oid = part.oid AND typtype = 'd'
+        WHERE oid OPERATOR(pg_catalog.=) part.oid AND typtype OPERATOR(pg_catalog.=) 'd'
         UNION ALL
         -- The others that have a typelem (name, point, ...) are no arrays.
         SELECT element.oid, '{element}', '{NULL}', 0
         FROM pg_catalog.pg_type AS list
-        JOIN pg_catalog.pg_type AS element ON element.oid = list.typelem AND element.typarray = list.oid
-        WHERE list.oid = part.oid
+        JOIN pg_catalog.pg_type AS element ON element.oid OPERATOR(pg_catalog.=) list.typelem
+            AND element.typarray OPERATOR(pg_catalog.=) list.oid
+        WHERE list.oid OPERATOR(pg_catalog.=) part.oid
         UNION ALL
         SELECT atttypid, '{field}', ARRAY[(
                    SELECT pg_catalog.count(*)::int
                    FROM pg_catalog.pg_attribute AS before
-                   WHERE before.attrelid = typrelid AND before.attnum BETWEEN 1 AND pg_attribute.attnum
+                   WHERE before.attrelid OPERATOR(pg_catalog.=) typrelid
+                       AND before.attnum OPERATOR(pg_catalog.>=) 1
+                       AND before.attnum OPERATOR(pg_catalog.<=) pg_attribute.attnum
                        AND NOT before.attisdropped
                )], attnum
         FROM pg_catalog.pg_type
-        JOIN pg_catalog.pg_attribute ON attrelid = typrelid AND attnum > 0 AND NOT attisdropped
-        WHERE pg_type.oid = part.oid AND typtype = 'c'
+        JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) typrelid
+            AND attnum OPERATOR(pg_catalog.>) 0
+            AND NOT attisdropped
+        WHERE pg_type.oid OPERATOR(pg_catalog.=) part.oid AND typtype OPERATOR(pg_catalog.=) 'c'
         UNION ALL
         SELECT rngsubtype, ARRAY[bound], '{NULL}', place
         FROM range_type
         CROSS JOIN (VALUES (1, 'lower'), (2, 'upper')) AS end_of(place, bound)
-        WHERE rngtypid = part.oid
+        WHERE rngtypid OPERATOR(pg_catalog.=) part.oid
         UNION ALL
-        SELECT rngtypid, '{element}', '{NULL}', 0 FROM range_type WHERE rngmultitypid = part.oid
+        SELECT rngtypid, '{element}', '{NULL}', 0
+        FROM range_type
+        WHERE rngmultitypid OPERATOR(pg_catalog.=) part.oid
     ) AS inner_part
 )
 SELECT type::bigint AS type, steps, fields, types::bigint[] AS types, leaf, typname AS name
 FROM part
-JOIN leaf_type ON leaf_type.oid = part.oid
+JOIN leaf_type ON leaf_type.oid OPERATOR(pg_catalog.=) part.oid
 WHERE leaf IS NOT NULL
 ORDER BY type, places;

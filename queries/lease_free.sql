@@ -1,5 +1,5 @@
 -- Was this lease ours, so that it is free now?
 -- Parameters: lease_key, name.
 SELECT pg_catalog.pg_advisory_unlock(
-    %(lease_key)s::int, pg_catalog.hashtext(%(name)s::text COLLATE "C")
+    %(lease_key)s::int, pg_catalog.hashtext(%(name)s::pg_catalog.text COLLATE pg_catalog."C")
 ) AS done;

@@ -4,8 +4,8 @@
 -- Parameter: lease_key.
 SELECT DISTINCT lock.objid::bigint::bit(32)::int AS number
 FROM pg_catalog.pg_lock_status() AS lock
-WHERE lock.locktype = 'advisory'
+WHERE lock.locktype OPERATOR(pg_catalog.=) 'advisory'
   AND lock.granted
-  AND lock.classid = %(lease_key)s::oid
-  AND lock.objsubid = 2
-  AND lock.pid IS DISTINCT FROM pg_catalog.pg_backend_pid();
+  AND lock.classid OPERATOR(pg_catalog.=) %(lease_key)s::pg_catalog.oid
+  AND lock.objsubid OPERATOR(pg_catalog.=) 2
+  AND (lock.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) IS NOT TRUE;

@@ -12,66 +12,82 @@ WITH before_18 AS (
     CROSS JOIN LATERAL (
         SELECT oid, conname, contype, conrelid, confrelid, conparentid, conislocal, conenforced
         FROM pg_catalog.pg_constraint
-        WHERE conrelid <> 0 AND NOT convalidated
+        WHERE conrelid OPERATOR(pg_catalog.<>) 0 AND NOT convalidated
     ) AS checked
 ), disabled AS (
     SELECT DISTINCT
            tgrelid, tgisinternal, contype,
            CASE WHEN tgisinternal AND conname IS NOT NULL THEN conname ELSE tgname END AS name
     FROM pg_catalog.pg_trigger
-    LEFT JOIN pg_catalog.pg_constraint ON pg_constraint.oid = tgconstraint
-    WHERE tgenabled = 'D'
+    LEFT JOIN pg_catalog.pg_constraint ON pg_constraint.oid OPERATOR(pg_catalog.=) tgconstraint
+    WHERE tgenabled OPERATOR(pg_catalog.=) 'D'
       AND NOT EXISTS (
           SELECT FROM pg_catalog.pg_trigger AS parent
-          WHERE parent.oid = pg_trigger.tgparentid AND parent.tgenabled = 'D'
+          WHERE parent.oid OPERATOR(pg_catalog.=) pg_trigger.tgparentid
+              AND parent.tgenabled OPERATOR(pg_catalog.=) 'D'
       )
 ), unforced AS (
     SELECT tgrelid AS relation, name,
            CASE
                WHEN NOT tgisinternal THEN 'trigger'
-               WHEN contype = 'f' THEN 'foreign key: not enforced by this table'
+               WHEN contype OPERATOR(pg_catalog.=) 'f' THEN 'foreign key: not enforced by this table'
                ELSE 'constraint: not enforced'
            END AS detail
     FROM disabled
     UNION ALL
     SELECT conrelid, conname,
-           concat(
-               CASE contype WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check constraint' ELSE 'constraint' END,
+           pg_catalog.concat(
+               CASE
+                   WHEN contype OPERATOR(pg_catalog.=) 'f' THEN 'foreign key'
+                   WHEN contype OPERATOR(pg_catalog.=) 'c' THEN 'check constraint'
+                   ELSE 'constraint' END,
                CASE WHEN conenforced THEN ': NOT VALID, rows from before it are unchecked'
                     ELSE ': NOT ENFORCED' END,
-               CASE WHEN contype = 'f' THEN ' (refers to ' || target.nspname || '.' || referred.relname || ')' END
+               CASE
+                   WHEN contype OPERATOR(pg_catalog.=) 'f'
+                       THEN ' (refers to ' OPERATOR(pg_catalog.||) target.nspname OPERATOR(pg_catalog.||) '.'
+                           OPERATOR(pg_catalog.||) referred.relname OPERATOR(pg_catalog.||) ')' END
            )
     FROM checked
-    LEFT JOIN pg_catalog.pg_class AS referred ON referred.oid = confrelid
-    LEFT JOIN pg_catalog.pg_namespace AS target ON target.oid = referred.relnamespace
+    LEFT JOIN pg_catalog.pg_class AS referred ON referred.oid OPERATOR(pg_catalog.=) confrelid
+    LEFT JOIN pg_catalog.pg_namespace AS target ON target.oid OPERATOR(pg_catalog.=) referred.relnamespace
     WHERE conislocal
       AND NOT EXISTS (
           SELECT FROM checked AS parent
-          WHERE parent.oid = checked.conparentid AND parent.conenforced = checked.conenforced
+          WHERE parent.oid OPERATOR(pg_catalog.=) checked.conparentid
+              AND parent.conenforced OPERATOR(pg_catalog.=) checked.conenforced
       )
 )
-SELECT nspname || '.' || relname || ': ' || name AS name, detail
+SELECT nspname OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) relname OPERATOR(pg_catalog.||) ': '
+       OPERATOR(pg_catalog.||) name AS name, detail
 FROM unforced
-JOIN pg_catalog.pg_class ON pg_class.oid = relation
-JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) relation
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+WHERE nspname OPERATOR(pg_catalog.!~) '^pg_' AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
 UNION ALL
-SELECT concat_ws(
+SELECT pg_catalog.concat_ws(
            ' IN ',
-           CASE WHEN setrole <> 0 THEN 'ROLE ' || pg_catalog.pg_get_userbyid(setrole)
-                WHEN setdatabase = 0 THEN 'ROLE ALL' END,
-           CASE WHEN setdatabase <> 0 THEN 'DATABASE ' || pg_catalog.current_database() END
-       ) || ': session_replication_role',
+           CASE
+               WHEN setrole OPERATOR(pg_catalog.<>) 0
+                   THEN 'ROLE ' OPERATOR(pg_catalog.||) pg_catalog.pg_get_userbyid(setrole)
+                WHEN setdatabase OPERATOR(pg_catalog.=) 0 THEN 'ROLE ALL' END,
+           CASE
+               WHEN setdatabase OPERATOR(pg_catalog.<>) 0
+                   THEN 'DATABASE ' OPERATOR(pg_catalog.||) pg_catalog.current_database() END
+       ) OPERATOR(pg_catalog.||) ': session_replication_role',
        'replica: its new sessions fire no triggers and check no foreign keys'
 FROM pg_catalog.pg_db_role_setting
-WHERE setdatabase IN (
-          0, (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
+WHERE setdatabase OPERATOR(pg_catalog.=) ANY (
+          ARRAY[0, (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))]
       )
-  AND 'session_replication_role=replica' = ANY (SELECT lower(setting) FROM unnest(setconfig) AS setting)
+  AND 'session_replication_role=replica' OPERATOR(pg_catalog.=) ANY (
+      SELECT pg_catalog.lower(setting) FROM pg_catalog.unnest(setconfig) AS setting
+  )
 UNION ALL
 SELECT 'server: session_replication_role',
-       'replica in ' || source || ': new sessions fire no triggers and check no foreign keys'
+       'replica in ' OPERATOR(pg_catalog.||) source
+           OPERATOR(pg_catalog.||) ': new sessions fire no triggers and check no foreign keys'
 FROM pg_catalog.pg_show_all_settings()
-WHERE name = 'session_replication_role' AND reset_val = 'replica'
-  AND source IN ('configuration file', 'command line', 'environment variable')
+WHERE name OPERATOR(pg_catalog.=) 'session_replication_role' AND reset_val OPERATOR(pg_catalog.=) 'replica'
+  AND source OPERATOR(pg_catalog.=) ANY ('{configuration file,command line,environment variable}')
 ORDER BY name;

@@ -1,7 +1,11 @@
 -- Which transactions are prepared in this database, whose are they, and since when?
 SELECT gid AS name,
-       'owner ' || pg_catalog.pg_get_userbyid(ownerid) AS detail,
-       extract(epoch FROM clock_timestamp() - prepared)::float8 AS age_s
+       'owner ' OPERATOR(pg_catalog.||) pg_catalog.pg_get_userbyid(ownerid) AS detail,
+       extract(epoch FROM
+           pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) prepared
+       )::pg_catalog.float8 AS age_s
 FROM pg_catalog.pg_prepared_xact()
-WHERE dbid = (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
+WHERE dbid OPERATOR(pg_catalog.=) (
+    SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())
+)
 ORDER BY prepared, gid;

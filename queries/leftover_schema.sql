@@ -4,27 +4,35 @@
 -- are tests' is decided by the patterns of the settings. One whose owner lives, and holds its lease
 -- (sweep.leases: an advisory lock of any database), isn't left over.
 WITH content AS (
-    SELECT relnamespace, count(*) AS relations
+    SELECT relnamespace, pg_catalog.count(*) AS relations
     FROM pg_catalog.pg_class
-    WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S}')
     GROUP BY relnamespace
 )
 SELECT nspname AS name,
-       concat_ws(
+       pg_catalog.concat_ws(
            ', ',
-           CASE relations WHEN 1 THEN '1 relation' ELSE coalesce(relations, 0) || ' relations' END,
-           'owner ' || pg_catalog.pg_get_userbyid(nspowner)
+           CASE
+               WHEN relations OPERATOR(pg_catalog.=) 1 THEN '1 relation'
+               ELSE coalesce(relations, 0) OPERATOR(pg_catalog.||) ' relations' END,
+           'owner ' OPERATOR(pg_catalog.||) pg_catalog.pg_get_userbyid(nspowner)
        ) AS detail,
-       extract(epoch FROM clock_timestamp())::float8
-           - substring(nspname::text FROM '[_-](1[0-9]{12})(?![0-9A-Za-z])')::float8 / 1000 AS age_s
+       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8
+           OPERATOR(pg_catalog.-) (
+               substring(nspname::pg_catalog.text FROM '[_-](1[0-9]{12})(?![0-9A-Za-z])')::pg_catalog.float8
+               OPERATOR(pg_catalog./) 1000
+           ) AS age_s
 FROM pg_catalog.pg_namespace
-LEFT JOIN content ON relnamespace = pg_namespace.oid
+LEFT JOIN content ON relnamespace OPERATOR(pg_catalog.=) pg_namespace.oid
 -- pgwatch_tests: our own history of sweeps.
-WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'pgwatch_tests')
+WHERE nspname OPERATOR(pg_catalog.!~) '^pg_'
+  AND nspname OPERATOR(pg_catalog.<>) ALL ('{information_schema,pgwatch_tests}')
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_lock_status() AS lease
-      WHERE lease.locktype = 'advisory' AND lease.granted
-        AND lease.classid = 1885828980 AND lease.objsubid = 2
-        AND lease.objid::bigint = pg_catalog.hashtext(nspname::text COLLATE "C")::bigint & 4294967295
+      WHERE lease.locktype OPERATOR(pg_catalog.=) 'advisory' AND lease.granted
+        AND lease.classid OPERATOR(pg_catalog.=) 1885828980 AND lease.objsubid OPERATOR(pg_catalog.=) 2
+        AND lease.objid::bigint
+            OPERATOR(pg_catalog.=) (pg_catalog.hashtext(nspname::pg_catalog.text COLLATE pg_catalog."C")::bigint
+                OPERATOR(pg_catalog.&) 4294967295)
   )
 ORDER BY nspname;

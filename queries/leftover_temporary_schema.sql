@@ -8,23 +8,28 @@ WITH own AS (
 ), connected AS MATERIALIZED (
     SELECT number
     FROM pg_catalog.pg_stat_get_backend_idset() AS number
-    WHERE pg_catalog.pg_stat_get_backend_dbid(number) = (SELECT database FROM own)
-      AND pg_catalog.pg_stat_get_backend_pid(number) <> pg_catalog.pg_backend_pid()
+    WHERE pg_catalog.pg_stat_get_backend_dbid(number) OPERATOR(pg_catalog.=) (SELECT database FROM own)
+      AND pg_catalog.pg_stat_get_backend_pid(number) OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
 ), numbered AS (
-    SELECT pg_catalog.current_setting('server_version_num')::int >= 160000 AS known
+    SELECT pg_catalog.current_setting('server_version_num')::int OPERATOR(pg_catalog.>=) 160000 AS known
 ), content AS (
-    SELECT relnamespace, count(*) AS relations, min(relname::text) AS example
+    SELECT relnamespace, pg_catalog.count(*) AS relations, pg_catalog.min(relname::pg_catalog.text) AS example
     FROM pg_catalog.pg_class
-    WHERE relpersistence = 't' AND relkind IN ('r', 'p', 'v', 'S')
+    WHERE relpersistence OPERATOR(pg_catalog.=) 't' AND relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,S}')
     GROUP BY relnamespace
 )
 SELECT nspname AS name,
-       CASE relations WHEN 1 THEN example ELSE relations || ' relations, such as ' || example END AS detail,
+       CASE
+           WHEN relations OPERATOR(pg_catalog.=) 1 THEN example
+           ELSE relations OPERATOR(pg_catalog.||) ' relations, such as '
+               OPERATOR(pg_catalog.||) example END AS detail,
        CASE WHEN NOT known AND EXISTS (SELECT FROM connected) THEN 'unnumbered' END AS obstacle
 FROM pg_catalog.pg_namespace
-JOIN content ON relnamespace = pg_namespace.oid
+JOIN content ON relnamespace OPERATOR(pg_catalog.=) pg_namespace.oid
 CROSS JOIN numbered
-WHERE nspname ~ '^pg_temp_[0-9]+$'
-  AND pg_namespace.oid <> pg_catalog.pg_my_temp_schema()
-  AND NOT (known AND substring(nspname::text FROM '[0-9]+$')::int IN (SELECT number FROM connected))
-ORDER BY length(nspname::text), nspname;
+WHERE nspname OPERATOR(pg_catalog.~) '^pg_temp_[0-9]+$'
+  AND pg_namespace.oid OPERATOR(pg_catalog.<>) pg_catalog.pg_my_temp_schema()
+  AND NOT (known AND substring(nspname::pg_catalog.text FROM '[0-9]+$')::int OPERATOR(pg_catalog.=) ANY (
+      SELECT number FROM connected
+  ))
+ORDER BY pg_catalog.length(nspname::pg_catalog.text), nspname;

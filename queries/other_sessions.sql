@@ -5,9 +5,13 @@
 SELECT pid,
        backend_type,
        state,
-       extract(epoch FROM pg_catalog.clock_timestamp() - state_change)::float8 AS for_s
+       extract(epoch FROM
+           pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) state_change
+       )::pg_catalog.float8 AS for_s
 FROM pg_catalog.pg_stat_get_activity(NULL)
-WHERE datid = (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
-    AND pid <> pg_catalog.pg_backend_pid()
-    AND backend_type IS DISTINCT FROM 'autovacuum worker'
+WHERE datid OPERATOR(pg_catalog.=) (
+    SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())
+)
+    AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
+    AND (backend_type OPERATOR(pg_catalog.=) 'autovacuum worker') IS NOT TRUE
 ORDER BY pid;

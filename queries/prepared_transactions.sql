@@ -6,4 +6,8 @@ SELECT gid,
        prepared,
        pg_catalog.pg_get_userbyid(ownerid) AS owner
 FROM pg_catalog.pg_prepared_xact()
-WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database());
+WHERE dbid OPERATOR(pg_catalog.=) (
+    SELECT oid
+    FROM pg_catalog.pg_database
+    WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+);

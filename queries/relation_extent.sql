@@ -5,4 +5,5 @@
 SELECT pg_catalog.pg_relation_size(class.oid, 'main') AS bytes,
        pg_catalog.mxid_age(class.relminmxid) AS multixacts
 FROM pg_catalog.pg_class AS class
-WHERE class.oid = %(oid)s::oid AND class.relkind IN ('r', 'm');
+WHERE class.oid OPERATOR(pg_catalog.=) %(oid)s::pg_catalog.oid
+    AND class.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}');

@@ -5,17 +5,17 @@
 -- transaction began (epoch, s; NULL if hidden). No row if the waited-for transaction isn't a member: then
 -- xmax is something else.
 WITH member AS MATERIALIZED (
-    SELECT xid, mode FROM pg_catalog.pg_get_multixact_members(%(multixact)s::xid)
+    SELECT xid, mode FROM pg_catalog.pg_get_multixact_members(%(multixact)s::pg_catalog.xid)
 )
 SELECT holder.pid,
        member.mode,
-       (SELECT extract(epoch FROM xact_start)::float8
+       (SELECT extract(epoch FROM xact_start)::pg_catalog.float8
         FROM pg_catalog.pg_stat_get_activity(holder.pid)) AS xact_start
 FROM pg_catalog.pg_lock_status() AS holder
-JOIN member ON member.xid = holder.transactionid
-WHERE holder.locktype = 'transactionid'
-  AND holder.mode = 'ExclusiveLock'
+JOIN member ON member.xid OPERATOR(pg_catalog.=) holder.transactionid
+WHERE holder.locktype OPERATOR(pg_catalog.=) 'transactionid'
+  AND holder.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
   AND holder.granted
   AND holder.pid IS NOT NULL
-  AND %(transaction)s::xid IN (SELECT xid FROM member)
+  AND %(transaction)s::pg_catalog.xid OPERATOR(pg_catalog.=) ANY (SELECT xid FROM member)
 ORDER BY holder.pid;

@@ -1,8 +1,8 @@
 -- What is this session doing now, as far as our role may see it, and whose is it? No row: it has ended.
 -- Parameter: pid.
 SELECT backend_start,
-       nullif(usesysid, 0::oid) AS user_oid,
-       nullif(datid, 0::oid) AS database_oid,
+       CASE WHEN usesysid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN usesysid END AS user_oid,
+       CASE WHEN datid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN datid END AS database_oid,
        coalesce(application_name, '') AS application_name,
        state,
        query_start

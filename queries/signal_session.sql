@@ -7,29 +7,35 @@
 -- So is the server: on another one, or the same after a restart, the pid is anybody's.
 -- Parameters: server_started, how ('cancel' or 'terminate'), pid, backend_start, user_oid, database_oid, application_name,
 -- own_name, query_start; NULL for what isn't known.
-SELECT CASE %(how)s::text
-           WHEN 'cancel' THEN pg_catalog.pg_cancel_backend(pid)
-           WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(pid)
+SELECT CASE
+           WHEN %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'cancel' THEN pg_catalog.pg_cancel_backend(pid)
+           WHEN %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'terminate'
+               THEN pg_catalog.pg_terminate_backend(pid)
        END AS signalled,
        query_start
 FROM pg_catalog.pg_stat_get_activity(%(pid)s::integer)
-WHERE pid <> pg_catalog.pg_backend_pid()
-  AND (%(server_started)s::timestamptz IS NULL
-       OR pg_catalog.pg_postmaster_start_time() = %(server_started)s::timestamptz)
-  AND coalesce(application_name, '') <> %(own_name)s::text
+WHERE pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
+  AND (%(server_started)s::pg_catalog.timestamptz IS NULL
+       OR pg_catalog.pg_postmaster_start_time()
+           OPERATOR(pg_catalog.=) %(server_started)s::pg_catalog.timestamptz)
+  AND coalesce(application_name, '') OPERATOR(pg_catalog.<>) %(own_name)s::pg_catalog.text
   AND CASE
-          WHEN %(backend_start)s::timestamptz IS NOT NULL THEN backend_start = %(backend_start)s::timestamptz
+          WHEN %(backend_start)s::pg_catalog.timestamptz IS NOT NULL
+              THEN backend_start OPERATOR(pg_catalog.=) %(backend_start)s::pg_catalog.timestamptz
           ELSE backend_start IS NULL
-               AND usesysid = %(user_oid)s::oid
-               AND nullif(datid, 0::oid) IS NOT DISTINCT FROM %(database_oid)s::oid
-               AND coalesce(application_name, '') = %(application_name)s::text
+               AND usesysid OPERATOR(pg_catalog.=) %(user_oid)s::pg_catalog.oid
+               AND coalesce(datid, 0::pg_catalog.oid)
+                   OPERATOR(pg_catalog.=) coalesce(%(database_oid)s::pg_catalog.oid, 0::pg_catalog.oid)
+               AND coalesce(application_name, '') OPERATOR(pg_catalog.=) %(application_name)s::pg_catalog.text
       END
   AND (
-      %(how)s::text = 'terminate'
-      OR coalesce(state, '') !~ '^idle'
+      %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'terminate'
+      OR coalesce(state, '') OPERATOR(pg_catalog.!~) '^idle'
          AND (
-             %(query_start)s::timestamptz IS NULL
+             %(query_start)s::pg_catalog.timestamptz IS NULL
              OR query_start IS NULL
-             OR abs(extract(epoch FROM query_start - %(query_start)s::timestamptz)) < 0.001
+             OR pg_catalog.abs(extract(epoch FROM query_start
+                 OPERATOR(pg_catalog.-) %(query_start)s::pg_catalog.timestamptz))
+                 OPERATOR(pg_catalog.<) 0.001
          )
   );

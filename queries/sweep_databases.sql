@@ -3,10 +3,13 @@
 -- `age_s`: since the milliseconds in the name, by the server's clock; NULL without. Which of them are tests' is
 -- decided by the names. Neither our own sessions nor the server's processes, which have no user, count as somebody.
 -- Parameter: own_name, the application_name of our own sessions.
-SELECT database.datname::text AS name,
+SELECT database.datname::pg_catalog.text AS name,
        database.oid::bigint AS oid,
-       extract(epoch FROM clock_timestamp())::float8
-           - substring(database.datname::text FROM '^test_(1[0-9]{12})_')::float8 / 1000 AS age_s,
+       extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8
+           OPERATOR(pg_catalog.-) (
+               substring(database.datname::pg_catalog.text FROM '^test_(1[0-9]{12})_')::pg_catalog.float8
+               OPERATOR(pg_catalog./) 1000
+           ) AS age_s,
        pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(database.datdba)) AS owner,
        pg_catalog.quote_ident(current_user) AS asking,
        pg_catalog.pg_has_role(database.datdba, 'USAGE') AS is_ours,
@@ -16,13 +19,22 @@ SELECT database.datname::text AS name,
 FROM pg_catalog.pg_database AS database
 LEFT JOIN (
     SELECT datid,
-           count(*) FILTER (WHERE application_name IS DISTINCT FROM %(own_name)s::text) AS number,
-           min(concat_ws(' ', 'pid ' || pid, '(' || nullif(application_name, '') || ')'))
-               FILTER (WHERE application_name IS DISTINCT FROM %(own_name)s::text) AS example,
-           count(*) FILTER (WHERE application_name = %(own_name)s::text) AS own
+           pg_catalog.count(*) FILTER (
+               WHERE (application_name
+                   OPERATOR(pg_catalog.=) %(own_name)s::pg_catalog.text) IS NOT TRUE) AS number,
+           pg_catalog.min(pg_catalog.concat_ws(
+               ' ',
+               'pid ' OPERATOR(pg_catalog.||) pid,
+               CASE WHEN application_name OPERATOR(pg_catalog.<>) ''
+                    THEN '(' OPERATOR(pg_catalog.||) application_name OPERATOR(pg_catalog.||) ')' END
+           ))
+               FILTER (WHERE (application_name
+                   OPERATOR(pg_catalog.=) %(own_name)s::pg_catalog.text) IS NOT TRUE) AS example,
+           pg_catalog.count(*) FILTER (
+               WHERE application_name OPERATOR(pg_catalog.=) %(own_name)s::pg_catalog.text) AS own
     FROM pg_catalog.pg_stat_get_activity(NULL)
     WHERE usesysid IS NOT NULL
     GROUP BY datid
-) AS connected ON connected.datid = database.oid
-WHERE NOT database.datistemplate AND database.datname <> pg_catalog.current_database()
+) AS connected ON connected.datid OPERATOR(pg_catalog.=) database.oid
+WHERE NOT database.datistemplate AND database.datname OPERATOR(pg_catalog.<>) pg_catalog.current_database()
 ORDER BY database.datname;

@@ -4,13 +4,16 @@
 -- Parameters: pid, backend_start, state_change, own_name, lease_key.
 SELECT pg_catalog.pg_terminate_backend(pid) AS signalled
 FROM pg_catalog.pg_stat_get_activity(%(pid)s::integer)
-WHERE pid <> pg_catalog.pg_backend_pid()
-  AND backend_start = %(backend_start)s::timestamptz
-  AND state_change = %(state_change)s::timestamptz
-  AND state IN ('idle in transaction', 'idle in transaction (aborted)')
-  AND application_name IS DISTINCT FROM %(own_name)s::text
+WHERE pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
+  AND backend_start OPERATOR(pg_catalog.=) %(backend_start)s::pg_catalog.timestamptz
+  AND state_change OPERATOR(pg_catalog.=) %(state_change)s::pg_catalog.timestamptz
+  AND state OPERATOR(pg_catalog.=) ANY ('{idle in transaction,idle in transaction (aborted)}')
+  AND (application_name OPERATOR(pg_catalog.=) %(own_name)s::pg_catalog.text) IS NOT TRUE
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_lock_status() AS lock
-      WHERE lock.locktype = 'advisory' AND lock.granted AND lock.pid = %(pid)s::integer
-        AND lock.classid = %(lease_key)s::oid AND lock.objsubid = 2
+      WHERE lock.locktype OPERATOR(pg_catalog.=) 'advisory'
+        AND lock.granted
+        AND lock.pid OPERATOR(pg_catalog.=) %(pid)s::integer
+        AND lock.classid OPERATOR(pg_catalog.=) %(lease_key)s::pg_catalog.oid
+        AND lock.objsubid OPERATOR(pg_catalog.=) 2
   );

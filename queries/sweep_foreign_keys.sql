@@ -8,7 +8,7 @@ SELECT pg_constraint.oid::bigint AS oid,
        conname AS name,
        conrelid::bigint AS child,
        confrelid::bigint AS parent,
-       confdeltype::text AS on_delete,
+       confdeltype::pg_catalog.text AS on_delete,
        part.child_columns,
        part.parent_columns,
        part.equal_schemas,
@@ -18,18 +18,22 @@ SELECT pg_constraint.oid::bigint AS oid,
        EXISTS (
            SELECT
            FROM pg_catalog.pg_index
-           WHERE indrelid = conrelid
+           WHERE indrelid OPERATOR(pg_catalog.=) conrelid
                AND indisvalid
                -- Made while rows of the table were being changed in place, it serves only transactions from
                -- which on nothing older is open (src/backend/access/heap/README.HOT).
                AND (
                    NOT indcheckxmin
                    OR pg_catalog.age(pg_index.xmin)
-                       > pg_catalog.age(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::xid)
+                       OPERATOR(pg_catalog.>) pg_catalog.age(
+                           pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid
+                       )
                )
                -- A partial index serves if all it leaves out are rows that refer to nothing.
-               AND (indpred IS NULL OR pg_catalog.pg_get_expr(indpred, indrelid) ~ '^\((\S+) IS NOT NULL\)$')
-               AND indkey[0] = ANY (conkey)
+               AND (indpred IS NULL
+                   OR pg_catalog.pg_get_expr(indpred, indrelid)
+                       OPERATOR(pg_catalog.~) '^\((\S+) IS NOT NULL\)$')
+               AND indkey[0] OPERATOR(pg_catalog.=) ANY (conkey)
        ) AS indexed
 FROM pg_catalog.pg_constraint
 CROSS JOIN LATERAL (
@@ -42,13 +46,17 @@ CROSS JOIN LATERAL (
     FROM ROWS FROM (
         pg_catalog.unnest(conkey), pg_catalog.unnest(confkey), pg_catalog.unnest(conpfeqop)
     ) WITH ORDINALITY AS pair (child_number, parent_number, operator, place)
-    JOIN pg_catalog.pg_attribute AS child ON child.attrelid = conrelid AND child.attnum = child_number
-    JOIN pg_catalog.pg_attribute AS parent ON parent.attrelid = confrelid AND parent.attnum = parent_number
-    JOIN pg_catalog.pg_operator ON pg_operator.oid = operator
-    JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid = oprnamespace
+    JOIN pg_catalog.pg_attribute AS child ON child.attrelid OPERATOR(pg_catalog.=) conrelid
+        AND child.attnum OPERATOR(pg_catalog.=) child_number
+    JOIN pg_catalog.pg_attribute AS parent ON parent.attrelid OPERATOR(pg_catalog.=) confrelid
+        AND parent.attnum OPERATOR(pg_catalog.=) parent_number
+    JOIN pg_catalog.pg_operator ON pg_operator.oid OPERATOR(pg_catalog.=) (operator)
+    JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid OPERATOR(pg_catalog.=) oprnamespace
     LEFT JOIN pg_catalog.pg_collation
-        ON pg_collation.oid = parent.attcollation AND parent.attcollation <> child.attcollation
-    LEFT JOIN pg_catalog.pg_namespace AS collation_home ON collation_home.oid = collnamespace
+        ON pg_collation.oid OPERATOR(pg_catalog.=) parent.attcollation
+            AND parent.attcollation OPERATOR(pg_catalog.<>) child.attcollation
+    LEFT JOIN pg_catalog.pg_namespace AS collation_home
+        ON collation_home.oid OPERATOR(pg_catalog.=) collnamespace
 ) AS part
-WHERE contype = 'f' AND conparentid = 0
+WHERE contype OPERATOR(pg_catalog.=) 'f' AND conparentid OPERATOR(pg_catalog.=) 0
 ORDER BY pg_constraint.oid;

@@ -4,7 +4,12 @@
 -- behind them).
 SELECT DISTINCT lock.relation::bigint AS oid
 FROM pg_catalog.pg_lock_status() AS lock
-WHERE lock.locktype = 'relation'
-    AND lock.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-    AND lock.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-    AND lock.pid IS DISTINCT FROM pg_catalog.pg_backend_pid();
+WHERE lock.locktype OPERATOR(pg_catalog.=) 'relation'
+    AND lock.database OPERATOR(pg_catalog.=) (
+        SELECT oid
+        FROM pg_catalog.pg_database
+        WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+    )
+    AND lock.mode
+        OPERATOR(pg_catalog.=) ANY ('{ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}')
+    AND (lock.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) IS NOT TRUE;

@@ -16,83 +16,103 @@ WITH RECURSIVE before_14 AS (
     CROSS JOIN LATERAL (
         SELECT inhrelid, inhparent, inhdetachpending
         FROM pg_catalog.pg_inherits
-        JOIN pg_catalog.pg_class ON pg_class.oid = inhrelid AND relispartition
+        JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) inhrelid AND relispartition
     ) AS link
     WHERE NOT link.inhdetachpending
 ), above AS (
     SELECT inhrelid AS oid, inhparent AS ancestor, 1 AS distance FROM attached
     UNION ALL
-    SELECT above.oid, inhparent, distance + 1 FROM above JOIN attached ON inhrelid = above.ancestor
+    SELECT above.oid, inhparent, distance OPERATOR(pg_catalog.+) 1
+    FROM above
+    JOIN attached ON inhrelid OPERATOR(pg_catalog.=) above.ancestor
 ), published AS (
     SELECT DISTINCT ON (listed.relid) listed.relid, pubname
     FROM pg_catalog.pg_publication
-    CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::text) AS listed
+    CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::pg_catalog.text) AS listed
     WHERE pubdelete
     ORDER BY listed.relid, pubname
 ), closed AS MATERIALIZED (
     SELECT relation FROM pg_catalog.pg_lock_status()
-    WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+    WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
 )
 SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
        relname AS name,
-       relkind::text AS kind,
+       relkind::pg_catalog.text AS kind,
        ARRAY(
-           SELECT ancestor::bigint FROM above WHERE above.oid = pg_class.oid ORDER BY distance
+           SELECT ancestor::bigint
+           FROM above
+           WHERE above.oid OPERATOR(pg_catalog.=) pg_class.oid ORDER BY distance
        ) AS ancestors,
        coalesce((
            SELECT atttypid::bigint
            FROM pg_catalog.pg_attribute
-           WHERE attrelid = pg_class.oid AND attname = 'created_at' AND atttypid IN (1114, 1184)
+           WHERE attrelid OPERATOR(pg_catalog.=) pg_class.oid
+               AND attname OPERATOR(pg_catalog.=) 'created_at'
+               AND atttypid OPERATOR(pg_catalog.=) ANY ('{1114,1184}')
                AND NOT attisdropped
        ), 0) AS created_at,
        -- NULL if it is gone by now.
        coalesce(pg_catalog.has_schema_privilege(relnamespace, 'USAGE'), true) AS schema_usage,
        ARRAY(
            SELECT privilege
-           FROM pg_catalog.unnest('{SELECT,UPDATE,DELETE}'::text[]) AS wanted (privilege)
+           FROM pg_catalog.unnest('{SELECT,UPDATE,DELETE}'::pg_catalog.text[]) AS wanted (privilege)
            WHERE NOT pg_catalog.has_table_privilege(pg_class.oid, privilege)
        ) AS missing,
        coalesce(pg_catalog.row_security_active(pg_class.oid), false) AS row_security,
        ARRAY(
            SELECT rulename FROM pg_catalog.pg_rewrite
-           WHERE ev_class = pg_class.oid AND ev_type = '4' AND is_instead AND ev_enabled <> 'D'
+           WHERE ev_class OPERATOR(pg_catalog.=) pg_class.oid
+               AND ev_type OPERATOR(pg_catalog.=) '4'
+               AND is_instead
+               AND ev_enabled OPERATOR(pg_catalog.<>) 'D'
        ) AS rules,
        ARRAY(
            SELECT tgname FROM pg_catalog.pg_trigger
            -- TRIGGER_TYPE_DELETE (src/include/catalog/pg_trigger.h)
-           WHERE tgrelid = pg_class.oid AND tgenabled IN ('O', 'A') AND tgtype & 8 <> 0
+           WHERE tgrelid OPERATOR(pg_catalog.=) pg_class.oid
+               AND tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+               AND tgtype OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.<>) 0
                -- Before 15, what a partition has from its root counts as internal, as do those of foreign keys.
-               AND (NOT tgisinternal OR (tgparentid <> 0 AND tgconstraint = 0))
+               AND (NOT tgisinternal
+                   OR (tgparentid OPERATOR(pg_catalog.<>) 0 AND tgconstraint OPERATOR(pg_catalog.=) 0))
        ) AS triggers,
        CASE
-           WHEN relkind = 'r'
-               AND relpersistence = 'p'
-               AND relreplident <> 'f'
+           WHEN relkind OPERATOR(pg_catalog.=) 'r'
+               AND relpersistence OPERATOR(pg_catalog.=) 'p'
+               AND relreplident OPERATOR(pg_catalog.<>) 'f'
                AND NOT EXISTS (
                    SELECT FROM pg_catalog.pg_index
-                   WHERE indrelid = pg_class.oid
+                   WHERE indrelid OPERATOR(pg_catalog.=) pg_class.oid
                        AND indisvalid
-                       AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident END
+                       AND CASE WHEN relreplident OPERATOR(pg_catalog.=) 'd' THEN indisprimary
+                               WHEN relreplident OPERATOR(pg_catalog.=) 'i' THEN indisreplident END
                )
            THEN (
                SELECT pubname FROM published
-               WHERE relid = pg_class.oid
-                   OR relid IN (SELECT ancestor FROM above WHERE above.oid = pg_class.oid)
+               WHERE relid OPERATOR(pg_catalog.=) pg_class.oid
+                   OR relid OPERATOR(pg_catalog.=) ANY (
+                       SELECT ancestor
+                       FROM above
+                       WHERE above.oid OPERATOR(pg_catalog.=) pg_class.oid
+                   )
                LIMIT 1
            )
        END AS publication,
-       greatest(reltuples, 0)::float8 AS rows,
+       greatest(reltuples, 0)::pg_catalog.float8 AS rows,
        CASE
-           WHEN relkind = 'r' AND pg_catalog.pg_stat_get_live_tuples(pg_class.oid) = 0
-               AND pg_class.oid NOT IN (SELECT relation FROM closed WHERE relation IS NOT NULL)
-           THEN coalesce(pg_catalog.pg_relation_size(pg_class.oid), 0) / 100.0
+           WHEN relkind OPERATOR(pg_catalog.=) 'r'
+               AND pg_catalog.pg_stat_get_live_tuples(pg_class.oid) OPERATOR(pg_catalog.=) 0
+               AND NOT (pg_class.oid OPERATOR(pg_catalog.=) ANY (
+                   SELECT relation FROM closed WHERE relation IS NOT NULL
+               ))
+           THEN coalesce(pg_catalog.pg_relation_size(pg_class.oid), 0) OPERATOR(pg_catalog./) 100.0
            ELSE pg_catalog.pg_stat_get_live_tuples(pg_class.oid)
-       END::float8 AS live_rows
+       END::pg_catalog.float8 AS live_rows
 FROM pg_catalog.pg_class
-JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-WHERE relkind IN ('r', 'p', 'f')
-    AND relpersistence <> 't'
-    AND nspname !~ '^pg_'
-    AND nspname <> 'information_schema'
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')
+    AND relpersistence OPERATOR(pg_catalog.<>) 't'
+    AND nspname OPERATOR(pg_catalog.!~) '^pg_'
+    AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
 ORDER BY nspname, relname;

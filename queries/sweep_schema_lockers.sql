@@ -4,21 +4,23 @@
 -- `pid` is NULL for a prepared transaction.
 -- Parameter: schema.
 WITH locker AS (
-    SELECT DISTINCT ON (lock.pid, lock.virtualtransaction) lock.pid, class.relname::text AS relation
+    SELECT DISTINCT ON (lock.pid, lock.virtualtransaction) lock.pid, class.relname::pg_catalog.text AS relation
     FROM pg_catalog.pg_lock_status() AS lock
-    JOIN pg_catalog.pg_class AS class ON class.oid = lock.relation
-    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
-    WHERE namespace.nspname = %(schema)s::name
-      AND lock.database = (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))
-      AND lock.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
-      AND lock.mode <> 'SIReadLock'
+    JOIN pg_catalog.pg_class AS class ON class.oid OPERATOR(pg_catalog.=) lock.relation
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid OPERATOR(pg_catalog.=) class.relnamespace
+    WHERE namespace.nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name
+      AND lock.database OPERATOR(pg_catalog.=) (
+          SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())
+      )
+      AND (lock.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) IS NOT TRUE
+      AND lock.mode OPERATOR(pg_catalog.<>) 'SIReadLock'
     ORDER BY lock.pid, lock.virtualtransaction, class.relname
 )
 SELECT locker.relation,
        locker.pid,
        coalesce(activity.application_name, '') AS application_name,
-       count(*) OVER () - 1 AS others
+       pg_catalog.count(*) OVER () OPERATOR(pg_catalog.-) 1 AS others
 FROM locker
-LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS activity ON activity.pid = locker.pid
+LEFT JOIN pg_catalog.pg_stat_get_activity(NULL) AS activity ON activity.pid OPERATOR(pg_catalog.=) locker.pid
 ORDER BY locker.pid
 LIMIT 1;

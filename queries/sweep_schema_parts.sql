@@ -9,108 +9,123 @@
 -- `argument_schemas` and `argument_types` tell routines of one name apart.
 -- Parameter: schema.
 WITH RECURSIVE target AS (
-    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s::name
+    SELECT oid FROM pg_catalog.pg_namespace WHERE nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name
 ), relation AS MATERIALIZED (
     SELECT pg_class.oid, relname, relkind, relowner
     FROM pg_catalog.pg_class
-    JOIN target ON relnamespace = target.oid
-    WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    JOIN target ON relnamespace OPERATOR(pg_catalog.=) target.oid
+    WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S}')
 ), depth AS (
     SELECT relation.oid, relation.oid AS root, 0 AS level
     FROM relation
-    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = relation.oid)
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid OPERATOR(pg_catalog.=) relation.oid)
     UNION
-    SELECT inhrelid, root, level + 1 FROM depth JOIN pg_catalog.pg_inherits ON inhparent = depth.oid
+    SELECT inhrelid, root, level OPERATOR(pg_catalog.+) 1
+    FROM depth
+    JOIN pg_catalog.pg_inherits ON inhparent OPERATOR(pg_catalog.=) depth.oid
 ), deepest AS (
-    SELECT oid, min(root) AS root, max(level) AS level FROM depth GROUP BY oid
+    SELECT oid, pg_catalog.min(root) AS root, pg_catalog.max(level) AS level FROM depth GROUP BY oid
 ), dependent AS (
-    SELECT depend.refobjid AS oid, count(*) AS number
+    SELECT depend.refobjid AS oid, pg_catalog.count(*) AS number
     FROM relation
     JOIN pg_catalog.pg_depend AS depend
-      ON depend.refobjid = relation.oid AND depend.refclassid = 'pg_catalog.pg_class'::regclass
+      ON depend.refobjid OPERATOR(pg_catalog.=) relation.oid
+          AND depend.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
     GROUP BY depend.refobjid
 ), reference AS (
     SELECT conrelid AS referring, confrelid AS referred
     FROM pg_catalog.pg_constraint
-    WHERE contype = 'f'
+    WHERE contype OPERATOR(pg_catalog.=) 'f'
 ), foreign_key AS (
-    SELECT oid, count(*) AS number, bool_or(elsewhere) AS elsewhere
+    SELECT oid, pg_catalog.count(*) AS number, pg_catalog.bool_or(elsewhere) AS elsewhere
     FROM (
         SELECT relation.oid, other.oid IS NULL AS elsewhere
         FROM relation
-        JOIN reference ON reference.referring = relation.oid
-        LEFT JOIN relation AS other ON other.oid = reference.referred
+        JOIN reference ON reference.referring OPERATOR(pg_catalog.=) relation.oid
+        LEFT JOIN relation AS other ON other.oid OPERATOR(pg_catalog.=) reference.referred
         UNION ALL
         SELECT relation.oid, false
         FROM relation
-        JOIN reference ON reference.referred = relation.oid
+        JOIN reference ON reference.referred OPERATOR(pg_catalog.=) relation.oid
     ) AS one
     GROUP BY oid
 ), hub AS (
-    SELECT target.root, count(*) AS referring
+    SELECT target.root, pg_catalog.count(*) AS referring
     FROM reference
-    JOIN deepest AS target ON target.oid = reference.referred
-    LEFT JOIN deepest AS source ON source.oid = reference.referring
-    WHERE source.root IS DISTINCT FROM target.root
+    JOIN deepest AS target ON target.oid OPERATOR(pg_catalog.=) reference.referred
+    LEFT JOIN deepest AS source ON source.oid OPERATOR(pg_catalog.=) reference.referring
+    WHERE (source.root OPERATOR(pg_catalog.=) target.root) IS NOT TRUE
     GROUP BY target.root
 ), part AS (
-    SELECT CASE relation.relkind
-               WHEN 'v' THEN 'VIEW'
-               WHEN 'm' THEN 'MATERIALIZED VIEW'
-               WHEN 'f' THEN 'FOREIGN TABLE'
-               WHEN 'S' THEN 'SEQUENCE'
+    SELECT CASE
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'v' THEN 'VIEW'
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'm' THEN 'MATERIALIZED VIEW'
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'f' THEN 'FOREIGN TABLE'
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'S' THEN 'SEQUENCE'
                ELSE 'TABLE'
            END AS kind,
            relation.oid,
            relation.relname AS name,
-           '{}'::name[] AS argument_schemas,
-           '{}'::name[] AS argument_types,
+           '{}'::pg_catalog.name[] AS argument_schemas,
+           '{}'::pg_catalog.name[] AS argument_types,
            -- TOAST table and index, the array's type, a rule; and a foreign key's other table and triggers.
-           5 + coalesce(dependent.number, 0) + 6 * coalesce(foreign_key.number, 0) AS locks,
-           relation.relkind IN ('r', 'p') AND pg_catalog.pg_has_role(relation.relowner, 'USAGE') AS can_lock,
-           CASE relation.relkind WHEN 'v' THEN 1 WHEN 'm' THEN 1 WHEN 'S' THEN 3 ELSE 2 END AS stage,
+           5 OPERATOR(pg_catalog.+) coalesce(dependent.number, 0)
+               OPERATOR(pg_catalog.+) (6 OPERATOR(pg_catalog.*) coalesce(foreign_key.number, 0)) AS locks,
+           relation.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')
+               AND pg_catalog.pg_has_role(relation.relowner, 'USAGE') AS can_lock,
+           CASE
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'v' THEN 1
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'm' THEN 1
+               WHEN relation.relkind OPERATOR(pg_catalog.=) 'S' THEN 3
+               ELSE 2 END AS stage,
            coalesce(foreign_key.elsewhere, false) AS refers_elsewhere,
            coalesce(deepest.level, 0) AS level,
            coalesce(hub.referring, 0) AS referring
     FROM relation
-    LEFT JOIN deepest ON deepest.oid = relation.oid
-    LEFT JOIN hub ON hub.root = deepest.root
-    LEFT JOIN dependent ON dependent.oid = relation.oid
-    LEFT JOIN foreign_key ON foreign_key.oid = relation.oid
+    LEFT JOIN deepest ON deepest.oid OPERATOR(pg_catalog.=) relation.oid
+    LEFT JOIN hub ON hub.root OPERATOR(pg_catalog.=) deepest.root
+    LEFT JOIN dependent ON dependent.oid OPERATOR(pg_catalog.=) relation.oid
+    LEFT JOIN foreign_key ON foreign_key.oid OPERATOR(pg_catalog.=) relation.oid
     WHERE NOT (
-        relation.relkind = 'S' AND EXISTS (
+        relation.relkind OPERATOR(pg_catalog.=) 'S' AND EXISTS (
             SELECT FROM pg_catalog.pg_depend AS owned
-            WHERE owned.classid = 'pg_catalog.pg_class'::regclass AND owned.objid = relation.oid
-              AND owned.refclassid = 'pg_catalog.pg_class'::regclass AND owned.deptype IN ('a', 'i')
+            WHERE owned.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+              AND owned.objid OPERATOR(pg_catalog.=) relation.oid
+              AND owned.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+              AND owned.deptype OPERATOR(pg_catalog.=) ANY ('{a,i}')
         )
     )
     UNION ALL
     SELECT 'ROUTINE', pg_proc.oid, proname, argument.schemas, argument.types, 2, false, 4, false, 0, 0
     FROM pg_catalog.pg_proc
-    JOIN target ON pronamespace = target.oid
+    JOIN target ON pronamespace OPERATOR(pg_catalog.=) target.oid
     CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(nspname ORDER BY position), '{}') AS schemas,
-               coalesce(array_agg(typname ORDER BY position), '{}') AS types
-        FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS given (type, position)
-        JOIN pg_catalog.pg_type ON pg_type.oid = given.type
-        JOIN pg_catalog.pg_namespace ON pg_namespace.oid = typnamespace
+        SELECT coalesce(pg_catalog.array_agg(nspname ORDER BY position), '{}') AS schemas,
+               coalesce(pg_catalog.array_agg(typname ORDER BY position), '{}') AS types
+        FROM pg_catalog.unnest(proargtypes::pg_catalog.oid[]) WITH ORDINALITY AS given (type, position)
+        JOIN pg_catalog.pg_type ON pg_type.oid OPERATOR(pg_catalog.=) given.type
+        JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) typnamespace
     ) AS argument
     -- Not what comes with a range type: its constructors.
     WHERE NOT EXISTS (
         SELECT FROM pg_catalog.pg_depend AS owned
-        WHERE owned.classid = 'pg_catalog.pg_proc'::regclass AND owned.objid = pg_proc.oid
-          AND owned.deptype = 'i'
+        WHERE owned.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+          AND owned.objid OPERATOR(pg_catalog.=) pg_proc.oid
+          AND owned.deptype OPERATOR(pg_catalog.=) 'i'
     )
     UNION ALL
     SELECT 'TYPE', pg_type.oid, typname, '{}', '{}', 8, false, 5, false, 0, 0
     FROM pg_catalog.pg_type
-    JOIN target ON typnamespace = target.oid
+    JOIN target ON typnamespace OPERATOR(pg_catalog.=) target.oid
     -- Neither a relation's type nor what comes with another type: arrays, multiranges.
     WHERE NOT EXISTS (
         SELECT FROM pg_catalog.pg_depend AS owned
-        WHERE owned.classid = 'pg_catalog.pg_type'::regclass AND owned.objid = pg_type.oid
-          AND owned.deptype = 'i'
-          AND owned.refclassid IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_type'::regclass)
+        WHERE owned.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+          AND owned.objid OPERATOR(pg_catalog.=) pg_type.oid
+          AND owned.deptype OPERATOR(pg_catalog.=) 'i'
+          AND owned.refclassid
+              OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_class'::pg_catalog.regclass,
+                  'pg_catalog.pg_type'::pg_catalog.regclass])
     )
 )
 SELECT kind, name, argument_schemas, argument_types, locks, can_lock

@@ -5,5 +5,6 @@
 -- (src/include/catalog/pg_database.h).
 SELECT lock.objid AS oid, lock.pid
 FROM pg_catalog.pg_lock_status() AS lock
-WHERE lock.locktype = 'object' AND lock.classid = 1262
-  AND lock.objid <> 0 AND lock.mode IN ('ShareLock', 'AccessExclusiveLock');
+WHERE lock.locktype OPERATOR(pg_catalog.=) 'object' AND lock.classid OPERATOR(pg_catalog.=) 1262
+  AND lock.objid OPERATOR(pg_catalog.<>) 0
+  AND lock.mode OPERATOR(pg_catalog.=) ANY ('{ShareLock,AccessExclusiveLock}');
