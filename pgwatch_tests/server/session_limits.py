@@ -29,7 +29,9 @@ _MEANING = {
     "quote_all_identifiers": "off",
     "xmlbinary": "base64",
     "client_min_messages": "warning",
-    "search_path": "pg_catalog",
+    # Temporary tables and types go before all others unless they are named (PostgreSQL manual, search_path);
+    # behind a pooler a session may have the suite's.
+    "search_path": "pg_catalog, pg_temp",
     # An index then leaves out what it likes (PostgreSQL manual, GIN Tips and Tricks).
     "gin_fuzzy_search_limit": "0",
 }
@@ -158,5 +160,11 @@ def _beginning(settings: Mapping[str, str], *, read_only: bool) -> sql.Composed:
 
 def _each(form: sql.SQL, settings: Mapping[str, str]) -> sql.Composed:
     return sql.SQL("; ").join(
-        form.format(sql.Identifier(name), sql.Literal(value)) for name, value in settings.items()
+        form.format(sql.Identifier(name), _value(name, value)) for name, value in settings.items()
     )
+
+
+def _value(name: str, value: str) -> sql.Composable:
+    # SET takes one text for one schema; set_config takes it apart.
+    parts = value.split(", ") if name == "search_path" else [value]
+    return sql.SQL(", ").join(map(sql.Literal, parts))

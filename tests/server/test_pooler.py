@@ -79,12 +79,12 @@ def test_async_connections_are_the_same(database: Database, pooled: Pooler) -> N
         async with connection:
             assert connection.pooled
             cursor = await connection.execute("SHOW search_path", prepare=True)
-            assert await cursor.fetchone() == ("pg_catalog",)
+            assert await cursor.fetchone() == ("pg_catalog, pg_temp",)
             with pytest.raises(psycopg.errors.UndefinedTable):
                 await connection.execute("SELECT FROM nothing")
             async with connection.transaction():
                 cursor = await connection.execute("SHOW search_path")
-                assert await cursor.fetchone() == ("pg_catalog",)
+                assert await cursor.fetchone() == ("pg_catalog, pg_temp",)
 
     before = settings_of(pooled.dsn(database.name))
     asyncio.run(look())
