@@ -1,4 +1,4 @@
-"""Settings: flag > environment > `[tool.pgwatch-tests]` in pyproject.toml > default (DESIGN §3)."""
+"""Settings: flag > environment > `[tool.pgwatch-tests]` in pyproject.toml > default."""
 
 from __future__ import annotations
 

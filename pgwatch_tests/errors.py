@@ -1,4 +1,4 @@
-"""What can go wrong, each with the exit code that the command line promises (DESIGN §3).
+"""What can go wrong, each with the exit code that the command line promises.
 
 Every message is one line that says what to do; none carries a password.
 """

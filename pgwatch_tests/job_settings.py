@@ -1,4 +1,4 @@
-"""The schedule's jobs as they are declared: `[tool.pgwatch-tests.schedule.NAME]` (DESIGN §7)."""
+"""The schedule's jobs as they are declared: `[tool.pgwatch-tests.schedule.NAME]`."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+import psycopg
 import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
@@ -14,6 +15,8 @@ from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.doctor.examine import examine
 from pgwatch_tests.doctor.model import Unread
 from pgwatch_tests.leaks.indexes import LeakIndexes
+from pgwatch_tests.server.guard import DatabaseFacts, refusal
+from tests.leaks.baselines import left, taken
 from tests.leaks.scanning import rows, scanned, settings
 from tests.sessions import Database, MakeRole, unique_name
 from tests.sweep.bookings import REQUEST, details, swept
@@ -85,6 +88,45 @@ def test_of_columns_that_arent_counted(
         assert follow(orders, skipped.hint)
 
     assert rows(scanned(dsn)) == {"my-app.order": 2000}
+
+
+@pytest.mark.parametrize("number", [2, 9])
+def test_of_sequences_that_cant_be_read(
+    orders: Connection[TupleRow], server: EmbeddedServer, database: Database, role: str, number: int
+) -> None:
+    orders.execute('CREATE SCHEMA "O\'Hara ""x"""')
+    for place in range(number):
+        orders.execute(f'CREATE SEQUENCE "my-app"."order {place}"'.encode())
+        orders.execute(f'CREATE SEQUENCE "O\'Hara ""x"""."user {place}"'.encode())
+    baseline = taken(database)
+    orders.execute('SELECT nextval(\'"my-app"."order 0"\')')
+    plain = Database(database.name, server.dsn(database.name, role))
+
+    [unchecked] = left(plain, baseline, "sequence").unchecked
+    assert follow(orders, unchecked.hint)
+
+    report = left(plain, baseline, "sequence")
+    assert report.unchecked == ()
+    assert [(one.name, one.detail) for one in report.leftovers] == [("my-app.order 0", "unused → 1")]
+
+
+def test_of_a_database_that_isnt_known_as_one_for_tests(
+    server: EmbeddedServer,
+) -> None:
+    name = f'Shop "{unique_name()}" of today'
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as elsewhere:
+        elsewhere.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            told = refusal(DatabaseFacts(name, None, False, False))
+            assert told is not None
+            [statement] = re.findall(r"COMMENT ON DATABASE .*?(?=; or)", told)
+            elsewhere.execute(statement.encode())
+            [comment] = elsewhere.execute(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", (name,)
+            ).fetchone() or (None,)
+            assert refusal(DatabaseFacts(name, comment, False, False)) is None
+        finally:
+            elsewhere.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def test_of_an_index_that_cant_be_made(

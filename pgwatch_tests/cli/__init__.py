@@ -79,7 +79,7 @@ def group(ctx: click.Context, debug: bool) -> None:
 
 
 def main() -> None:
-    """Runs the command line and leaves with the exit code of DESIGN §3."""
+    """Runs the command line and leaves with the exit code that README promises."""
     _open_streams()
     sys.exit(run(sys.argv[1:]))
 

@@ -11,6 +11,7 @@ import click
 from pgwatch_tests import acceptance
 from pgwatch_tests.acceptance import Acceptance, Finding, Gate
 from pgwatch_tests.cli import options
+from pgwatch_tests.counts import many
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -54,5 +55,5 @@ def write(
     updated = Acceptance({**known.reasons, **base.reasons}).with_findings_of(gate, findings)
     acceptance.save(path, updated)
     entries = len(updated.of(gate))
-    options.narrate(f"{entries} accepted finding{'' if entries == 1 else 's'} of {gate} written to {path}")
+    options.narrate(f"{many(entries, 'accepted finding')} of {gate} written to {path}")
     return updated

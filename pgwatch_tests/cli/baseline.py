@@ -49,7 +49,7 @@ def command(dsn: str | None, content: bool, ignore: tuple[str, ...], output: Pat
 
 
 def _progress_line(done: int, total: int) -> str:
-    return f"hashed {done} of {total} tables"
+    return f"hashed {done:,} of {total:,} tables"
 
 
 def _name_unread(baseline: Baseline) -> None:
@@ -59,4 +59,4 @@ def _name_unread(baseline: Baseline) -> None:
     for one in unread[:_MOST_NAMED]:
         click.echo(f"no content kept of {plain(one.name)}: {plain(one.unread)}", err=True)
     if len(unread) > _MOST_NAMED:
-        click.echo(f"… and of {len(unread) - _MOST_NAMED} more tables", err=True)
+        click.echo(f"… and of {len(unread) - _MOST_NAMED:,} more tables", err=True)

@@ -99,7 +99,7 @@ def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, 
     click.echo(plan_text(plan), err=True)
     if not plan.planned:
         return INCOMPLETE if plan.impossible else 0
-    _confirm(f"Make {len(plan.planned)} in {plan.database}?", yes)
+    _confirm(f"Make {len(plan.planned):,} in {plan.database}?", yes)
     try:
         complete = _told(indexes.create(plan))
     finally:
@@ -116,7 +116,7 @@ def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
     click.echo(listing(found), err=True)
     if not found:
         return 0
-    _confirm(f"Drop {len(found)} in {facts.database}?", yes)
+    _confirm(f"Drop {len(found):,} in {facts.database}?", yes)
     return 0 if _told(indexes.drop(found)) else INCOMPLETE
 
 

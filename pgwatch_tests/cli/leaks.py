@@ -200,11 +200,11 @@ def _of_many(leaks: LeaksOfDatabases) -> tuple[tuple[LeakReport, ...], bool]:
 
 
 def _progress_line(done: int, total: int) -> str:
-    return f"counted in {done} of {total} tables"
+    return f"counted in {done:,} of {total:,} tables"
 
 
 def _databases_progress_line(done: int, total: int) -> str:
-    return f"checked {done} of {total} databases"
+    return f"checked {done:,} of {total:,} databases"
 
 
 command.add_command(leak_index.command)

@@ -54,7 +54,7 @@ def run(
     if output is not None and not output.absolute().parent.is_dir():
         # An hour later would be a bad moment to find out.
         raise ConfigurationError(f"cannot write {output}: no such directory")
-    with Progress("watching, seconds", lambda done, total: f"watched {done} of {total} s") as progress:
+    with Progress("watching, seconds", lambda done, total: f"watched {done:,} of {total:,} s") as progress:
         watched = asyncio.run(_Watch(settings, seconds, progress).run())
     if watched.seen is None:
         raise click.Abort if watched.trouble is None else watched.trouble

@@ -12,6 +12,7 @@ import click
 
 from pgwatch_tests import config, durations, job_settings
 from pgwatch_tests.config import Flags, Settings
+from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.job_settings import JobSweepKind
 
@@ -128,7 +129,7 @@ def settings(flags: Flags) -> Settings:
         # Behind `password=`, a name may be a part of one with an `&` in it.
         names = ", ".join(sorted(ignored))
         if "password=" in resolved.dsn.value:
-            names = f"{len(ignored)} parameter{'' if len(ignored) == 1 else 's'}"
+            names = many(len(ignored), "parameter")
         narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {names}")
     return resolved
 

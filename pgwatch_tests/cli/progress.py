@@ -103,7 +103,7 @@ class Progress:
                     length=self._total,
                     label=self._label,
                     show_eta=False,
-                    show_pos=self._note is None,
+                    show_percent=self._note is not None,
                     item_show_func=lambda _: self._beside,
                     file=sys.stderr,
                     bar_template=_BAR,
@@ -118,9 +118,11 @@ class Progress:
 
     def _fit(self, bar: ProgressBar[int]) -> None:
         """Gives the bar what the words leave of the line: what wraps isn't overwritten by what comes next."""
-        position = f"{self._total}/{self._total}" if self._note is None else "100%"
-        beside = _BAR % {"label": self._label, "bar": "", "info": f"{position}  "}
-        self._beside = self._words()
+        share = "" if self._note is None else "100%"
+        beside = _BAR % {"label": self._label, "bar": "", "info": f"{share}  "}
+        # click's own position has no separators in its numbers.
+        position = f"{self._done:,}/{self._total:,}" if self._note is None else ""
+        self._beside = "  ".join(filter(None, (position, self._words())))
         # Without the last column: some terminals wrap once that is written.
         room = _columns() - 1 - len(beside) - len(self._beside)
         bar.width = max(_NARROWEST, min(_WIDEST, room))

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from pgwatch_tests.cli import options, sweep_formats, sweep_history
 from pgwatch_tests.cli.sweep_formats import Format
 from pgwatch_tests.config import Flags
+from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
@@ -121,8 +122,8 @@ def command(
     for report in reports:
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
             options.narrate(
-                f"with --yes nothing would be done in {plain(report.database)}: {report.planned_rows} rows "
-                f"would go, and --max-rows allows {max_rows}"
+                f"with --yes nothing would be done in {plain(report.database)}: "
+                f"{many(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
             )
         if report.error:
             options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")

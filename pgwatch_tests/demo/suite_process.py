@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 import pgwatch_tests
+from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.server.application_name import OWN_NAME
 
@@ -49,9 +50,9 @@ class Tally:
     def in_words(self) -> str:
         """`120 tests, 9 failed (6 UniqueViolation, 3 DeadlockDetected)`."""
         failed = sum(self.failures.values())
-        kinds = ", ".join(f"{count} {name}" for name, count in self.failures.items())
-        tests = "1 test" if self.tests == 1 else f"{self.tests} tests"
-        return f"{tests}, {failed} failed{f' ({kinds})' if kinds else ''}"
+        kinds = ", ".join(f"{count:,} {name}" for name, count in self.failures.items())
+        tests = many(self.tests, "test")
+        return f"{tests}, {failed:,} failed{f' ({kinds})' if kinds else ''}"
 
 
 class FlakySuite:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgwatch_tests.counts import many
 from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
 from pgwatch_tests.doctor.statements import grant_reading, grant_role
 from pgwatch_tests.server.sql_names import identifier
@@ -34,7 +35,7 @@ def session_details(role: Role | Unread, sessions: Sessions | Unread, server_ver
     now = (
         ""
         if isinstance(sessions, Unread)
-        else f" ({sessions.hidden} of {_many(sessions.clients, 'session')} now)"
+        else f" ({sessions.hidden:,} of {many(sessions.clients, 'session')} now)"
     )
     return Feature(
         *ids,
@@ -78,7 +79,7 @@ def prepared_transactions(
         return Feature(*ids, "works", "all of them, each from its own database")
     if not prepared.most:
         return Feature(*ids, "works", "there can be none: max_prepared_transactions is 0")
-    now = f" ({prepared.of_others} of {prepared.present} now are others')" if prepared.present else ""
+    now = f" ({prepared.of_others:,} of {prepared.present:,} now are others')" if prepared.present else ""
     return Feature(
         *ids,
         "partly",
@@ -96,14 +97,14 @@ def count_leaks(role: Role | Unread, tables: Sequence[Table] | Unread) -> Featur
     ours = [table for table in tables if not table.is_foreign]
     unread = [table for table in ours if not (table.schema_usage and table.readable)]
     hidden = [table for table in ours if table.row_security]
-    parts = [f"{len(ours) - len({*unread, *hidden})} of {_many(len(ours), 'table')} can be read in full"]
+    parts = [f"{len(ours) - len({*unread, *hidden}):,} of {many(len(ours), 'table')} can be read in full"]
     if unread:
-        parts.append(f"no SELECT or no USAGE for {len(unread)}: {_names(unread)}")
+        parts.append(f"no SELECT or no USAGE for {len(unread):,}: {_names(unread)}")
     if hidden:
-        parts.append(f"row-level security hides rows of {len(hidden)}: {_names(hidden)}")
+        parts.append(f"row-level security hides rows of {len(hidden):,}: {_names(hidden)}")
     foreign = len(tables) - len(ours)
     if foreign:
-        parts.append(f"{_many(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
+        parts.append(f"{many(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
     fix = (*grant_reading(unread, role.role), *_bypass(hidden, role))
     return Feature(*ids, "missing" if unread or hidden else "works", "; ".join(parts), fix)
 
@@ -146,8 +147,8 @@ def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
     return Feature(
         *ids,
         "partly",
-        f"rows of {len(unnamed)} of {_many(len(keyed), 'table')} are named by their place (page, number) and "
-        f"not by their primary key, which can't be read: {_names(unnamed)}. This is optional",
+        f"rows of {len(unnamed):,} of {many(len(keyed), 'table')} are named by their place (page, number) "
+        f"and not by their primary key, which can't be read: {_names(unnamed)}. This is optional",
         (*grant_reading(unnamed, role.role), *_bypass(unnamed, role)),
     )
 
@@ -159,8 +160,4 @@ def _bypass(hidden: Sequence[Table], role: Role) -> tuple[str, ...]:
 
 def _names(tables: Sequence[Table]) -> str:
     names = ", ".join(f"{table.schema}.{table.table}" for table in tables[:_NAMED])
-    return f"{names} and {len(tables) - _NAMED} more" if len(tables) > _NAMED else names
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{names} and {len(tables) - _NAMED:,} more" if len(tables) > _NAMED else names

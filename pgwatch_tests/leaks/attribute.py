@@ -327,7 +327,7 @@ def _is_inserter(written: Written, table_oid: int) -> bool:
 
 def _one_of(tests: Collection[str], what: str) -> Verdict:
     if len(tests) > MOST_NAMED:
-        return Verdict("unknown", (), f"more than {MOST_NAMED} tests {what}")
+        return Verdict("unknown", (), f"more than {MOST_NAMED:,} tests {what}")
     return Verdict("1 of N", tuple(sorted(tests)))
 
 

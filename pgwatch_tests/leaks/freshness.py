@@ -43,7 +43,7 @@ def barrier(sessions: Sequence[OtherSession]) -> Barrier:
     if not unquiet:
         return Barrier("")
     reasons = [_reason(session) for session in unquiet]
-    more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    more = f" and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
     waits = [
         QUIET_S - session.for_s if session.state == "idle" and session.for_s is not None else _SOON_S
         for session in unquiet

@@ -219,5 +219,5 @@ class _Look:
 def _in_words(waiters: list[_Waiter]) -> str:
     first = waiters[0]
     name = f" ({mask_name(first.application_name)})" if first.application_name else ""
-    others = f" and {len(waiters) - 1} more" if len(waiters) > 1 else ""
+    others = f" and {len(waiters) - 1:,} more" if len(waiters) > 1 else ""
     return f"pid {first.pid}{name}{others}"

@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 
 from pgwatch_tests import durations, queries
 from pgwatch_tests.config import Settings
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.baseline import Baseline
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
@@ -205,14 +206,14 @@ def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -
 def _hidden(kind: LeftoverKind, number: int, role: str) -> Unchecked:
     what = "lock" if kind == "advisory_lock" else "session"
     return Unchecked(
-        kind, f"{_many(number, what)} of other roles not visible: needs pg_monitor", _grant_monitor(role)
+        kind, f"{many(number, what)} of other roles not visible: needs pg_monitor", _grant_monitor(role)
     )
 
 
 def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
     return Unchecked(
         kind,
-        f"{_many(number, 'session')} without a state: track_activities is off",
+        f"{many(number, 'session')} without a state: track_activities is off",
         "turn track_activities on",
     )
 
@@ -220,7 +221,7 @@ def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
 def _unnumbered(kind: LeftoverKind, number: int, _: str) -> Unchecked:
     return Unchecked(
         kind,
-        f"before PostgreSQL 16 it can't be told whose {_many(number, 'temporary schema')} may be "
+        f"before PostgreSQL 16 it can't be told whose {many(number, 'temporary schema')} may be "
         "while sessions are connected",
         "check once nobody else is connected to this database",
     )
@@ -235,7 +236,3 @@ _OBSTACLES: Mapping[str, Callable[[LeftoverKind, int, str], Unchecked]] = {
 
 def _grant_monitor(role: str) -> str:
     return f"GRANT pg_monitor TO {identifier(role)}"
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

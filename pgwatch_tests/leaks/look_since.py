@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from pgwatch_tests.config import Settings
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks import objects
 from pgwatch_tests.leaks.baseline import Baseline
 from pgwatch_tests.leaks.comparison import Comparison
@@ -15,8 +16,9 @@ from pgwatch_tests.leaks.leftovers import Leftovers, matches, unreadable
 from pgwatch_tests.leaks.lost_rows import LostRows
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.leaks.objects import DatabaseObject
-from pgwatch_tests.leaks.read_objects import read_objects, read_positions
+from pgwatch_tests.leaks.read_objects import UnreadSequence, read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
 
 _OLDER = "the baseline doesn't have them"
 _ANEW = "`pgwatch-tests baseline` takes a new one"
@@ -45,7 +47,7 @@ def look_since(
 
     Raises ConnectionLostError and ScanCancelledError.
     """
-    left = _objects(session, settings, baseline, kinds)
+    left = _objects(session, settings, role, baseline, kinds)
     if "lost_rows" not in kinds:
         return left
     if baseline.content is None:
@@ -57,7 +59,11 @@ def look_since(
 
 
 def _objects(
-    session: ScanSession, settings: Settings, baseline: Baseline, kinds: Collection[LeftoverKind]
+    session: ScanSession,
+    settings: Settings,
+    role: str,
+    baseline: Baseline,
+    kinds: Collection[LeftoverKind],
 ) -> LeftSince:
     wanted = tuple(kind for kind in _OBJECTS if kind in kinds)
     if not wanted:
@@ -86,7 +92,7 @@ def _objects(
                 baseline.sequences,
                 [one for one in positions.read if not matches(one.schema, settings.test_schemas)],
             )
-            unchecked += _unread(positions.unread)
+            unchecked += _unread(positions.unread, role)
     return LeftSince(Leftovers(wanted, tuple(found), tuple(unchecked)), tuple(gone))
 
 
@@ -95,14 +101,32 @@ def _is_a_tests(settings: Settings, one: DatabaseObject) -> bool:
     return matches(one.name if one.kind == "schema" else one.schema, settings.test_schemas)
 
 
-def _unread(names: Sequence[str]) -> list[Unchecked]:
-    if not names:
-        return []
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return [
-        Unchecked(
-            "sequence",
-            f"can't be read: {', '.join(names[:_MOST_NAMED])}{more}",
-            "GRANT SELECT ON these sequences, and USAGE ON their schemas",
-        )
-    ]
+def _unread(sequences: Sequence[UnreadSequence], role: str) -> Iterator[Unchecked]:
+    """One for each obstacle that was met."""
+    for obstacle in dict.fromkeys(one.obstacle for one in sequences):
+        those = [one for one in sequences if one.obstacle == obstacle]
+        names = _cut([one.shown for one in those])
+        if obstacle is None:
+            yield Unchecked("sequence", f"can't be read: {names}", _grants(those, role))
+        elif obstacle == "locked":
+            yield Unchecked("sequence", f"locked: {names}", "`pgwatch-tests locks` shows by whom")
+        else:
+            yield Unchecked("sequence", f"can't be read: {names}: {obstacle}", "run it again")
+
+
+def _grants(sequences: Sequence[UnreadSequence], role: str) -> str:
+    """The statements that let `role` read these; where they are many, all of their schemas."""
+    schemas = list(dict.fromkeys(one.schema for one in sequences))
+    named = identifiers(schemas[:_MOST_NAMED])
+    which = f"ALL SEQUENCES IN SCHEMA {named}"
+    if len(sequences) <= _MOST_NAMED:
+        which = f"SEQUENCE {', '.join(qualified(one.schema, one.name) for one in sequences)}"
+    more = len(schemas) - _MOST_NAMED
+    likewise = f"; likewise for {many(more, 'more schema')}" if more > 0 else ""
+    to = identifier(role)
+    return f"GRANT USAGE ON SCHEMA {named} TO {to}; GRANT SELECT ON {which} TO {to}{likewise}"
+
+
+def _cut(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"

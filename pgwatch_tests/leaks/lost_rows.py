@@ -260,5 +260,5 @@ def _example(content: TableContent, text: str | None) -> str:
 
 
 def _unchecked(reason: str, names: Sequence[str]) -> Unchecked:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return Unchecked("lost_rows", f"{', '.join(sorted(names)[:_MOST_NAMED])}{more}: {reason}")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.model import Leftover
 
 
@@ -67,7 +68,7 @@ def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, s
             details.append("of the whole server: another suite may have made it")
         if one.kind == "schema" and inside[one.name]:
             number = inside[one.name]
-            details.append(f"{number} object{'' if number == 1 else 's'} in it")
+            details.append(f"{many(number, 'object')} in it")
         if now[one]:
             details.append(f"owner {now[one]}")
         found.append(Leftover("object", one.shown, ", ".join(details)))

@@ -214,5 +214,5 @@ def _rest(leak: TableLeak, error: psycopg.Error | None) -> str:
     if error is not None:
         return f"not looked at: {said(error)}"
     if leak.rows > MOST_ROWS:
-        return f"not looked at: only {MOST_ROWS} rows of a table are"
+        return f"not looked at: only {MOST_ROWS:,} rows of a table are"
     return "gone since they were counted"

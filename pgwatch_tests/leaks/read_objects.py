@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import pq
+from psycopg import errors, pq
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests import queries
-from pgwatch_tests.leaks.discover import quoted
+from pgwatch_tests.leaks.discover import quoted, shown
 from pgwatch_tests.leaks.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.said import said
 
 # A lock each is held until the statement ends.
 _SEQUENCES_AT_ONCE = 100
@@ -38,11 +39,26 @@ class FoundObject:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadSequence:
+    """A sequence that can't be read. Names are as the server has them."""
+
+    schema: str
+    name: str
+    obstacle: str | None
+    """Why, in words; None if the role may not."""
+
+    @property
+    def shown(self) -> str:
+        """Both names, as people see them."""
+        return f"{shown(self.schema)}.{shown(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Positions:
-    """How far sequences are, and the names of those that can't be read."""
+    """How far sequences are, and those that can't be read."""
 
     read: tuple[SequencePosition, ...]
-    unread: tuple[str, ...]
+    unread: tuple[UnreadSequence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,7 @@ def read_positions(session: ScanSession, objects: Sequence[FoundObject]) -> Posi
     by_oid = {one.oid: one for one in sequences}
     escaping = pq.Escaping(session.connection.pgconn)
     found: list[SequencePosition] = []
-    unread: list[str] = []
+    unread: list[UnreadSequence] = []
     pending = [
         sequences[start : start + _SEQUENCES_AT_ONCE]
         for start in range(0, len(sequences), _SEQUENCES_AT_ONCE)
@@ -71,16 +87,28 @@ def read_positions(session: ScanSession, objects: Sequence[FoundObject]) -> Posi
         part = pending.pop()
         try:
             rows = session.fetch(_statement(part, escaping), _Position)
-        except psycopg.Error:
+        except psycopg.Error as error:
             if len(part) == 1:
-                unread.append(f"{part[0].schema}.{part[0].name}")
+                unread += _unread(part[0], error)
             else:
                 pending += [part[: len(part) // 2], part[len(part) // 2 :]]
             continue
         for row in rows:
             one = by_oid[row.oid]
             found.append(SequencePosition(one.oid, one.schema, one.name, row.last))
-    return Positions(tuple(sorted(found, key=lambda one: one.shown)), tuple(sorted(unread)))
+    by_name = sorted(unread, key=lambda one: (one.schema, one.name))
+    return Positions(tuple(sorted(found, key=lambda one: one.shown)), tuple(by_name))
+
+
+def _unread(one: FoundObject, error: psycopg.Error) -> list[UnreadSequence]:
+    obstacle: str | None = said(error)
+    if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
+        return []  # dropped, or renamed, since the catalogs were read
+    if isinstance(error, errors.InsufficientPrivilege):
+        obstacle = None
+    elif isinstance(error, errors.LockNotAvailable):
+        obstacle = "locked"
+    return [UnreadSequence(one.exact_schema or "", one.relation or "", obstacle)]
 
 
 def _statement(sequences: Sequence[FoundObject], escaping: Escaping) -> bytes:

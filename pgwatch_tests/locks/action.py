@@ -158,7 +158,7 @@ def aftermath(action: Action, after: LockPicture) -> str:
         waits = "still waits" if before == 1 else "still wait"
         return f"{_sessions(before)} that waited behind it {waits}, behind {_blockers(action, after, still)}."
     return (
-        f"Of {before} sessions behind it {freed} {_is(freed)} free; {len(still)} still "
+        f"Of {before:,} sessions behind it {freed:,} {_is(freed)} free; {len(still):,} still "
         f"{'waits' if len(still) == 1 else 'wait'}, behind {_blockers(action, after, still)}."
     )
 
@@ -179,11 +179,11 @@ def _blockers(action: Action, after: LockPicture, still: list[Party]) -> str:
     found = roots or sorted({edge.blocker for waiter in still for edge in after.waits(waiter)})
     names = ["it" if one == action.party else after.who(one) for one in found[:_BLOCKERS_NAMED]]
     more = len(found) - len(names)
-    return " and ".join(names) + (f" and {more} more" if more > 0 else "")
+    return " and ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _sessions(count: int) -> str:
-    return "The session" if count == 1 else f"The {count} sessions"
+    return "The session" if count == 1 else f"The {count:,} sessions"
 
 
 def _is(count: int) -> str:

@@ -128,13 +128,13 @@ class Case:
         """
         waiters = _alike(edges)
         more = len(waiters) - 1
-        return self.picture.who(waiters[0]) + (f" and {more} more {several}" if more else f" {one}")
+        return self.picture.who(waiters[0]) + (f" and {more:,} more {several}" if more else f" {one}")
 
     def besides(self, edges: Sequence[Edge]) -> str:
         """`; 2 more wait for something else that it holds`: those not among the `waiting`; or empty."""
         more = len({edge.waiter for edge in self.direct}.difference(_alike(edges)))
         return (
-            f"; {more} more {'wait' if more > 1 else 'waits'} for something else that it holds"
+            f"; {more:,} more {'wait' if more > 1 else 'waits'} for something else that it holds"
             if more
             else ""
         )
@@ -145,7 +145,7 @@ class Case:
         names = ", ".join(map(self.picture.who, others[:_OTHERS_SHOWN]))
         more = len(others) - _OTHERS_SHOWN
         verb = "has" if len(others) == 1 else "have"
-        return f"; {names}{f' and {more} more' if more > 0 else ''} {verb} locked it too" if others else ""
+        return f"; {names}{f' and {more:,} more' if more > 0 else ''} {verb} locked it too" if others else ""
 
     def queue(self, edge: Edge) -> int:
         """How many queue behind the waiter of `edge` for the very lock that it waits for."""

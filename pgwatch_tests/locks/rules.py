@@ -66,7 +66,7 @@ def connected_to_database(case: Case) -> Diagnosis | None:
     edge = edges[0]
     kind = case.statement_of(edge.waiter)
     others = len(case.picture.blockers(edge.waiter)) - 1
-    more = f", and {others} more {'is' if others == 1 else 'are'}" if others else ""
+    more = f", and {others:,} more {'is' if others == 1 else 'are'}" if others else ""
     waited = durations.in_words(edge.wait_s)
     there = f"is connected to it{case.whereabouts()}, {case.state()}" if case.root.pid else "is in it"
     return Diagnosis(

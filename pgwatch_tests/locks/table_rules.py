@@ -42,7 +42,7 @@ def queue_behind_table_lock(case: Case) -> Diagnosis | None:
             else "ddl_queue",
             f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} {needs} "
             f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
-            f"{queued} more {'queue' if queued > 1 else 'queues'} behind it.",
+            f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
             f"{_instead_of(kind)} "
             f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
             "those that wait only behind it go on at once.",
@@ -188,7 +188,7 @@ def _most_queued(case: Case) -> tuple[int, Edge | None]:
 def queue_in_words(case: Case) -> str:
     """`, and 2 more queue behind that`; or empty."""
     queued, _ = _most_queued(case)
-    return f", and {queued} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
+    return f", and {queued:,} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
 
 
 def cancelling_is_in_vain(case: Case) -> str:

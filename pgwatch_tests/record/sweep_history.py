@@ -1,4 +1,4 @@
-"""The history of sweeps and of the schedule's jobs: who did what, when, and what came of it (DESIGN §6.8).
+"""The history of sweeps and of the schedule's jobs: who did what, when, and what came of it.
 
 It is kept where the setting `history` says: an SQLite file, or a PostgreSQL's schema `pgwatch_tests`.
 """

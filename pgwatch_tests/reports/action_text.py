@@ -66,7 +66,7 @@ def _of_waiter(picture: LockPicture, action: SessionAction, root_instead: str) -
     ends = "Ending" if action.how == "terminate" else "Cancelling"
     freed = len(picture.wait_for_alone(action.party))
     if freed:
-        frees = f"frees at most the {freed} that {'waits' if freed == 1 else 'wait'} for it alone"
+        frees = f"frees at most the {freed:,} that {'waits' if freed == 1 else 'wait'} for it alone"
     else:
         frees = "frees nobody"
     how = f": {root_instead}" if root_instead else ""
@@ -118,4 +118,4 @@ def _behind(picture: LockPicture, action: Action) -> str:
     if not total:
         return "nobody waits for it"
     verb = "session waits" if total == 1 else "sessions wait"
-    return f"{total} {verb} behind it" + (f", {directly} directly" if directly < total else "")
+    return f"{total:,} {verb} behind it" + (f", {directly:,} directly" if directly < total else "")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Literal, TypeVar
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.locks.contention import CaughtDeadlock, Contention, LockedObject, Pair
 from pgwatch_tests.locks.ranking import Ranking, Tally
 from pgwatch_tests.reports.markdown_text import code
@@ -47,7 +48,7 @@ def headline(seen: Contention, form: Form = "table") -> str:
     gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
     return (
         f"database {_foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
-        f"watched for {durations.in_words(seen.watched_s)}{gap}, {_many(seen.polls, 'poll')}"
+        f"watched for {durations.in_words(seen.watched_s)}{gap}, {many(seen.polls, 'poll')}"
     )
 
 
@@ -57,7 +58,7 @@ def chart(seen: Contention, form: Form = "table") -> str:
     span = f"{_clock(seen.since, UTC)} to {_clock(seen.until, UTC)} UTC"
     if form == "markdown":
         line = f"`{line}`"
-    return f"Blocked sessions, {span}, at most {seen.most_blocked}\n{line}"
+    return f"Blocked sessions, {span}, at most {seen.most_blocked:,}\n{line}"
 
 
 def totals(seen: Contention, form: Form = "table") -> list[str]:
@@ -66,7 +67,7 @@ def totals(seen: Contention, form: Form = "table") -> list[str]:
         lines = ["Nothing was blocked."]
     else:
         lines = [
-            f"{durations.in_words(seen.blocked_s)} blocked in {_many(seen.waits, 'wait')}, "
+            f"{durations.in_words(seen.blocked_s)} blocked in {many(seen.waits, 'wait')}, "
             "summed up over all sessions"
         ]
     if seen.longest is not None:
@@ -86,11 +87,11 @@ def deadlocks(seen: Contention, form: Form = "table") -> str:
     if counted is None:
         words = "the server's own not counted (no two readings)"
     else:
-        words = f"{counted.total} counted by the server so far"
+        words = f"{counted.total:,} counted by the server so far"
         if counted.by_database:
-            some = (f"{_foreign(name, form)} {number}" for name, number in counted.by_database[:5])
+            some = (f"{_foreign(name, form)} {number:,}" for name, number in counted.by_database[:5])
             words += f" ({', '.join(some)})"
-    return f"deadlocks: {seen.deadlocks_caught} seen, {words}"
+    return f"deadlocks: {seen.deadlocks_caught:,} seen, {words}"
 
 
 PAIR_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Blocking test", "Waiting test")
@@ -123,7 +124,7 @@ def cause_rows(seen: Contention) -> list[tuple[str, Cells]]:
 
 def _figures(tally: Tally, seen: Contention) -> Cells:
     share = f"{100 * tally.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
-    return durations.short(tally.blocked_s), share, str(tally.waits), durations.short(tally.longest_s)
+    return durations.short(tally.blocked_s), share, f"{tally.waits:,}", durations.short(tally.longest_s)
 
 
 def _section(
@@ -161,7 +162,7 @@ def _heading(title: str, form: Form) -> str:
 def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
     lines = [_deadlock_line(one, form) for one in seen.deadlocks[-_MOST_DEADLOCKS:]]
     earlier = seen.deadlocks_caught - len(lines)
-    return [f"{earlier} before these", *lines] if earlier else lines
+    return [f"{earlier:,} before these", *lines] if earlier else lines
 
 
 def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
@@ -174,7 +175,3 @@ def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
 
 def _clock(moment: datetime, zone: tzinfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

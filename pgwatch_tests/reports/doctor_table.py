@@ -144,9 +144,9 @@ def _summary(found: Examination) -> list[str]:
     parts = []
     if missing:
         verb = "doesn't" if len(missing) == 1 else "don't"
-        parts.append(f"{len(missing)} of {len(found.features)} features {verb} work")
+        parts.append(f"{len(missing):,} of {len(found.features):,} features {verb} work")
     if unknown:
-        parts.append(f"{len(unknown)} couldn't be checked")
+        parts.append(f"{len(unknown):,} couldn't be checked")
     line = "; ".join(parts) or "Everything works that this role can be given"
     if any(feature.fix for feature in missing):
         line += ". The statements above are for a superuser, in this database"

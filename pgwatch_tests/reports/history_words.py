@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.reports import sweep_words
-from pgwatch_tests.reports.leak_words import many
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import HistoryEntry
 
@@ -35,7 +35,7 @@ def _leaks(entry: HistoryEntry) -> str:
 
 def _sweep(entry: HistoryEntry) -> str:
     rows = entry.planned_rows if entry.dry_run else entry.deleted_rows
-    parts = [f"{sweep_words.many(rows, 'rows')} {'to delete' if entry.dry_run else 'deleted'}"]
+    parts = [f"{sweep_words.number_of(rows, 'rows')} {'to delete' if entry.dry_run else 'deleted'}"]
     if entry.kept_rows:
         parts.append(f"{entry.kept_rows:,} kept")
     if entry.orphans_removed:

@@ -23,7 +23,7 @@ def by_test(report: LeakReport) -> str:
             (
                 _whose(one),
                 leak_words.known_by(one),
-                str(one.rows),
+                f"{one.rows:,}",
                 plain(", ".join(name for name, _ in one.tables), _TABLES_LIMIT),
             )
             for one in tests

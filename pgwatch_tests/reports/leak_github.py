@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, Leftover
@@ -46,15 +47,15 @@ def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
             lines.append(f"such as {plain(', '.join(leak.samples))}")
         if leak.attribution:
             lines.append(f"left by {plain(leak_words.left_by(leak.attribution))}")
-        title = f"{leak_words.many(leak.rows, 'leaked row')} in {plain(f'{leak.schema}.{leak.table}')}"
+        title = f"{many(leak.rows, 'leaked row')} in {plain(f'{leak.schema}.{leak.table}')}"
         yield annotation(_level(fails), title, "\n".join(lines))
     for kind in dict.fromkeys(one.kind for one in report.leftovers):
         those = [one for one in report.leftovers if one.kind == kind]
-        title = f"left over in {where}: {len(those)} {leak_words.kind(kind, len(those))}"
+        title = f"left over in {where}: {leak_words.number_of(kind, len(those))}"
         yield annotation(_level(kind in gate.fail_on), title, "\n".join(_named(those)))
     if report.skipped:
         tables = {(one.schema, one.table) for one in report.skipped}
-        title = f"not checked in {where}: {leak_words.many(len(tables), 'table')}"
+        title = f"not checked in {where}: {many(len(tables), 'table')}"
         lines = [
             _reason(f"{one.schema}.{one.table}", one.reason, one.hint) for one in report.skipped[:_NAMED]
         ]
@@ -75,7 +76,7 @@ def _named(leftovers: list[Leftover]) -> list[str]:
 
 def _with_rest(lines: list[str], everything: tuple[object, ...] | list[Leftover]) -> list[str]:
     rest = len(everything) - len(lines)
-    return [*lines, f"… and {rest} more"] if rest > 0 else lines
+    return [*lines, f"… and {rest:,} more"] if rest > 0 else lines
 
 
 def _reason(what: str, reason: str, hint: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.index_model import IndexOutcome, IndexPlan, LeakIndex, PlannedIndex
 from pgwatch_tests.reports.plain_text import plain
 
@@ -71,7 +72,7 @@ def plan_text(plan: IndexPlan) -> str:
             f"has its index already: {', '.join(_name(one.schema, one.table) for one in plan.present)}"
         )
     if plan.small:
-        tables = "1 table is" if plan.small == 1 else f"{plan.small} tables are"
+        tables = f"{many(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
         lines.append(
             f"{tables} smaller than {size(plan.smallest_bytes)}: not worth it, unless --table names it"
         )
@@ -98,7 +99,7 @@ def size(number: float) -> str:
 
 
 def _planned(one: PlannedIndex) -> tuple[str, ...]:
-    columns = "1 column" if one.columns == 1 else f"{one.columns} columns"
+    columns = many(one.columns, "column")
     return (
         _name(one.schema, one.table),
         size(one.table_bytes),

@@ -1,4 +1,4 @@
-"""Scans for leaks as the JSON document `pgwatch-tests.leaks/1` (DESIGN §3), or as one of several."""
+"""Scans for leaks as the JSON document `pgwatch-tests.leaks/1`, or as one of several."""
 
 from __future__ import annotations
 

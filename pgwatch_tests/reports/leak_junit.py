@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.by_test import by_test, is_certain
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
@@ -88,9 +89,9 @@ def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
         by_tests = sum(one.rows for one in leak.attribution if is_certain(one))
         rest = leak.rows - by_tests
         outcome: Literal["failure", "passed"] = "failure" if fails and rest else "passed"
-        message = leak_words.many(rest, "leaked row")
+        message = many(rest, "leaked row")
         if by_tests:
-            message += f"; {leak_words.many(by_tests, 'row')} more in the cases of tests"
+            message += f"; {many(by_tests, 'row')} more in the cases of tests"
         name = f"no test rows in {leak.schema}.{leak.table}"
         yield _Case(name, outcome, message, (message, *_details(leak)), "rows")
     for skipped in report.skipped:
@@ -104,7 +105,7 @@ def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
     clean = report.tables_checked - len(report.tables)
     if clean > 0 or not (report.tables or report.skipped):
         other = "other " if report.tables else ""
-        yield _Case(f"no test rows in {leak_words.many(max(0, clean), f'{other}table')}", "passed")
+        yield _Case(f"no test rows in {many(max(0, clean), f'{other}table')}", "passed")
 
 
 def _details(leak: TableLeak) -> Iterator[str]:
@@ -121,8 +122,8 @@ def _details(leak: TableLeak) -> Iterator[str]:
 def _tests(report: LeakReport, fails: bool) -> Iterator[_Case]:
     for one in by_test(report.tables):
         if is_certain(one):
-            message = f"{leak_words.many(one.rows, 'leaked row')} (known by {one.confidence})"
-            lines = tuple(f"{name}: {rows}" for name, rows in one.tables)
+            message = f"{many(one.rows, 'leaked row')} (known by {one.confidence})"
+            lines = tuple(f"{name}: {rows:,}" for name, rows in one.tables)
             name = f"{one.test} leaves no rows"
             yield _Case(
                 name,
@@ -140,7 +141,7 @@ def _leftovers(kind: LeftoverKind, report: LeakReport, gate: Gate) -> _Case:
     obstacles = [one for one in report.unchecked if one.kind == kind]
     lines = [leak_words.named(one) for one in those]
     lines += [f"not checked: {one.reason}{f' → {one.hint}' if one.hint else ''}" for one in obstacles]
-    found = f"{len(those)} {leak_words.kind(kind, len(those))}"
+    found = leak_words.number_of(kind, len(those))
     if those and kind in gate.fail_on:
         return _Case(name, "failure", found, tuple(lines), kind)
     if obstacles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.by_test import by_test
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.gate import Gate
@@ -34,7 +35,7 @@ def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
         blocks.append(f"### {code(report.database)}: {leak_words.summary(report)}")
         blocks += _sections(report, "####", fails, gate)
     if len(shown) > _MOST_DATABASES:
-        blocks.append(f"… and {len(shown) - _MOST_DATABASES} more databases, with fewer leaks.")
+        blocks.append(f"… and {len(shown) - _MOST_DATABASES:,} more databases, with fewer leaks.")
     return _joined(blocks)
 
 
@@ -64,9 +65,9 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         [
             (
                 code(one.test) or leak_words.UNKNOWN_TEST,
-                str(one.rows),
+                f"{one.rows:,}",
                 leak_words.known_by(one),
-                _list([f"{name} {rows}" for name, rows in one.tables]),
+                _list([f"{name} {rows:,}" for name, rows in one.tables]),
             )
             for one in by_test(report.tables)
         ],
@@ -99,7 +100,7 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         f"{level} Not checked",
     )
     markers = ", ".join(map(code, report.markers))
-    scope = [f"Checked {leak_words.many(report.tables_checked, 'table')} for {markers}"]
+    scope = [f"Checked {many(report.tables_checked, 'table')} for {markers}"]
     scope += [*leak_words.unseen(report), *leak_words.compared(report, code), leak_words.looked_for(report)]
     yield ". ".join(scope) + "."
 

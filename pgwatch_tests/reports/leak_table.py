@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
 from pgwatch_tests.reports import leak_words
 from pgwatch_tests.reports.leak_by_test import by_test
-from pgwatch_tests.reports.leak_words import many, summary, summary_of_databases
+from pgwatch_tests.reports.leak_words import summary, summary_of_databases
 from pgwatch_tests.reports.plain_text import plain
 
 __all__ = ["many", "summary", "table", "table_of_databases"]
@@ -117,9 +118,9 @@ def _leftovers(leftovers: Sequence[Leftover]) -> str:
     )
     hidden = len(sequences) - _MOST_SEQUENCES
     if hidden > 0:
-        text += f"\n… and {hidden} more {leak_words.kind('sequence', hidden)}"
+        text += f"\n… and {hidden:,} more {leak_words.kind('sequence', hidden)}"
     more = len(shown) - _MOST_LEFTOVERS
-    return f"{text}\n… and {more} more" if more > 0 else text
+    return f"{text}\n… and {more:,} more" if more > 0 else text
 
 
 def _skipped_row(skipped: Skipped) -> tuple[str, ...]:

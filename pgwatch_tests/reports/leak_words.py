@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pgwatch_tests import durations
 from pgwatch_tests.acceptance import ANY_TEST, Finding
+from pgwatch_tests.counts import many
 from pgwatch_tests.leaks.attribute import CHANGED
 from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
@@ -45,20 +46,20 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
 _MOST_UNREAD = 3
 
 
-def many(number: int, noun: str) -> str:
-    """`1 table`, `2 tables`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def kind(name: LeftoverKind, number: int = 1) -> str:
     """`test schema`, or `test schemas` for another number than 1."""
     return _KINDS[name][number != 1]
 
 
+def number_of(name: LeftoverKind, number: int) -> str:
+    """`1 test schema`, `12,345 test schemas`."""
+    return many(number, *_KINDS[name])
+
+
 def kinds_found(report: LeakReport) -> list[str]:
     """`["2 test schemas", "1 prepared transaction"]`: which leftovers there are."""
     numbers = {name: sum(one.kind == name for one in report.leftovers) for name in ALL_KINDS}
-    return [f"{number} {kind(name, number)}" for name, number in numbers.items() if number]
+    return [number_of(name, number) for name, number in numbers.items() if number]
 
 
 def summary(report: LeakReport) -> str:
@@ -89,7 +90,7 @@ def summary_of_databases(leaks: LeaksOfDatabases) -> str:
     line += f" in {many(len(leaks.databases), 'database')}"
     incomplete = sum(not report.complete for report in leaks.databases)
     if incomplete:
-        line += f"; {incomplete} of them not fully checked"
+        line += f"; {incomplete:,} of them not fully checked"
     if leaks.not_checked:
         line += f"; {many(len(leaks.not_checked), 'database')} not checked at all"
     return line
@@ -163,7 +164,7 @@ def accepted(use: AcceptedUse | None, shown: Callable[[str], str]) -> list[str]:
         entries: dict[Finding, int] = {}
         for one in use.known:
             entries[one.entry] = entries.get(one.entry, 0) + one.number
-        named = (f"{number} {_entry(entry, shown)}" for entry, number in entries.items())
+        named = (f"{number:,} {_entry(entry, shown)}" for entry, number in entries.items())
         lines.append(f"Accepted, not counted: {'; '.join(named)}")
     if use.gone:
         named = (_entry(entry, shown) for entry in use.gone)
@@ -207,7 +208,7 @@ def test_name(one: TestLeak | Attribution) -> str:
 
 def known_by(one: TestLeak | Attribution) -> str:
     """How that is known: `marker`, `1 of 3`."""
-    known = f"1 of {len(one.candidates)}" if one.candidates else one.confidence
+    known = f"1 of {len(one.candidates):,}" if one.candidates else one.confidence
     return f"{known}; changed" if one.test and one.detail == CHANGED else known
 
 
@@ -226,9 +227,9 @@ def rows(leak: TableLeak) -> str:
 def left_by(attribution: tuple[Attribution, ...]) -> str:
     """`t.py::test_a 3 (marker); unknown 2`: who left a table's rows, and how that is known."""
     return "; ".join(
-        f"{test_name(one)} {one.rows}"
+        f"{test_name(one)} {one.rows:,}"
         if one.confidence == "unknown"
-        else f"{test_name(one)} {one.rows} ({known_by(one)})"
+        else f"{test_name(one)} {one.rows:,} ({known_by(one)})"
         for one in attribution
     )
 

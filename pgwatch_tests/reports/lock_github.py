@@ -22,6 +22,6 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
 
 def _annotation(root: JudgedRoot, picture: LockPicture) -> str:
     longest = durations.in_words(root.longest_wait_s)
-    title = f"{plain(picture.who(root.party))} blocks {root.blocks}, longest wait {longest}"
+    title = f"{plain(picture.who(root.party))} blocks {root.blocks:,}, longest wait {longest}"
     message = f"{plain(root.diagnosis.explanation)}\n→ {plain(root.diagnosis.advice)}"
     return annotation("error" if root.verdict == "finding" else "warning", title, message)

@@ -1,4 +1,4 @@
-"""The `locks` document of the JSON contract (DESIGN §3)."""
+"""The `locks` document of the JSON contract."""
 
 from __future__ import annotations
 

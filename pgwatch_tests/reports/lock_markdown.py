@@ -24,7 +24,7 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
         return "\n".join((f"## Locks: nothing is blocked ({where})", *warnings, ""))
     longest = durations.in_words(max(root.longest_wait_s for root in found))
     lines = [
-        f"## Locks: {snapshot.blocked} blocked, longest wait {longest} ({where})",
+        f"## Locks: {snapshot.blocked:,} blocked, longest wait {longest} ({where})",
         *warnings,
         "",
         "| Root blocker | Session | State | Blocks | Longest wait | Cause |",
@@ -32,10 +32,10 @@ def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
         *(_row(root, picture) for root in found[:_MOST_ROOTS]),
     ]
     if len(found) > _MOST_ROOTS:
-        lines += ["", f"… and {len(found) - _MOST_ROOTS} more root blockers."]
+        lines += ["", f"… and {len(found) - _MOST_ROOTS:,} more root blockers."]
     tree = lock_tree.text(snapshot).splitlines()
     if len(tree) > _MOST_LINES:
-        tree = [*tree[:_MOST_LINES], f"… and {len(tree) - _MOST_LINES} more lines"]
+        tree = [*tree[:_MOST_LINES], f"… and {len(tree) - _MOST_LINES:,} more lines"]
     return "\n".join((*lines, "", block("\n".join(tree)), ""))
 
 
@@ -49,7 +49,7 @@ def _row(root: JudgedRoot, picture: LockPicture) -> str:
         code(row.test),
         code(row.who),
         f"{code(row.state)}{since}",
-        str(root.blocks),
+        f"{root.blocks:,}",
         longest,
         code(root.diagnosis.cause),
     )

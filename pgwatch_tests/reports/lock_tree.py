@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.locks import modes
 from pgwatch_tests.locks.diagnose import Diagnosis, diagnose
 from pgwatch_tests.locks.graph import Branch
@@ -125,14 +126,14 @@ def _waits_for(edge: Edge) -> str:
 def _beside(picture: LockPicture, edge: Edge) -> str:
     others = [plain(picture.who(party)) for party in edge.lock.also_held_by[:_OTHERS_SHOWN]]
     more = len(edge.lock.also_held_by) - len(others)
-    return f"also locked by {', '.join(others)}{f' and {more} more' if more else ''}" if others else ""
+    return f"also locked by {', '.join(others)}{f' and {more:,} more' if more else ''}" if others else ""
 
 
 def _blocks(picture: LockPicture, party: Party) -> str:
     total, directly = picture.blocks(party), picture.blocks_directly(party)
     if not total:
         return ""
-    return str(total) if total == directly else f"{total} ({directly} directly)"
+    return f"{total:,}" if total == directly else f"{total:,} ({directly:,} directly)"
 
 
 def header(snapshot: LockSnapshot) -> str:
@@ -140,15 +141,15 @@ def header(snapshot: LockSnapshot) -> str:
     parts = [
         f"database {plain(snapshot.database)}",
         f"PostgreSQL {plain(snapshot.server_version)}",
-        f"{len(snapshot.clients)} sessions",
-        f"{snapshot.blocked} blocked",
+        many(len(snapshot.clients), "session"),
+        f"{snapshot.blocked:,} blocked",
     ]
     if snapshot.capacity is not None:
         parts.insert(3, capacity_words.connections(snapshot.capacity))
     if snapshot.deadlocks:
-        parts.append(f"{len(snapshot.deadlocks)} deadlocked")
+        parts.append(f"{len(snapshot.deadlocks):,} deadlocked")
     if snapshot.hidden_sessions:
-        parts.append(f"{snapshot.hidden_sessions} hidden (GRANT pg_monitor shows them)")
+        parts.append(f"{snapshot.hidden_sessions:,} hidden (GRANT pg_monitor shows them)")
     return " · ".join(parts)
 
 
@@ -185,7 +186,7 @@ def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
     longest = durations.in_words(picture.longest_wait_s(row.party))
     return [
         f"{row.who}  {row.test}  {row.state}{since}",
-        f"{_BESIDE}blocks {total} ({directly} directly), longest wait {longest}",
+        f"{_BESIDE}blocks {total:,} ({directly:,} directly), longest wait {longest}",
     ]
 
 
@@ -199,7 +200,7 @@ def _waiter_lines(rows: list[TreeRow]) -> Iterator[str]:
         if rest:
             longest = durations.in_words(max(row.wait_s or 0.0 for row in rest))
             corner = rest[-1].prefix[: depth - 3] + "└─ "
-            yield f"{corner}… and {len(rest)} more for {waits_for}, the longest for {longest}"
+            yield f"{corner}… and {len(rest):,} more for {waits_for}, the longest for {longest}"
 
 
 def _waiter_line(row: TreeRow) -> str:

@@ -49,7 +49,7 @@ def table(
     rule = ["--:" if side == "r" else ":--" for side in alignment]
     yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:_MOST_ROWS]))
     if len(rows) > _MOST_ROWS:
-        yield f"… and {len(rows) - _MOST_ROWS} more."
+        yield f"… and {len(rows) - _MOST_ROWS:,} more."
 
 
 def _longest_run(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Sweeps as the JSON document `pgwatch-tests.sweep/1` (DESIGN §3), or as one of several."""
+"""Sweeps as the JSON document `pgwatch-tests.sweep/1`, or as one of several."""
 
 from __future__ import annotations
 

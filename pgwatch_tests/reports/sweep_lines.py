@@ -53,7 +53,7 @@ def entry_lines(entry: HistoryEntry) -> list[str]:
 def _section(title: str, found: list[str]) -> list[str]:
     if not found:
         return []
-    more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+    more = [f"and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
     return ["", f"{title}:", *(f"  {line}" for line in (*found[:_MOST], *more))]
 
 

@@ -34,7 +34,7 @@ def document_of_databases(sweeps: SweepsOfDatabases) -> str:
         blocks.append(f"### {code(report.database)}: {sweep_words.outcome(report)}")
         blocks += _sections(report, "####")
     if len(shown) > _MOST_DATABASES:
-        blocks.append(f"… and {len(shown) - _MOST_DATABASES} more databases, with fewer rows.")
+        blocks.append(f"… and {len(shown) - _MOST_DATABASES:,} more databases, with fewer rows.")
     return _joined(blocks)
 
 
@@ -101,4 +101,4 @@ def _list(heading: str, lines: Sequence[str]) -> Iterator[str]:
         yield heading
         yield "\n".join(f"- {line}" for line in lines[:_MOST_LINES])
         if len(lines) > _MOST_LINES:
-            yield f"… and {len(lines) - _MOST_LINES} more."
+            yield f"… and {len(lines) - _MOST_LINES:,} more."

@@ -99,4 +99,4 @@ def _grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]])
         disable_numparse=True,
     )
     more = len(rows) - _MOST_ROWS
-    return [f"{text}\n… and {more} more" if more > 0 else text]
+    return [f"{text}\n… and {more:,} more" if more > 0 else text]

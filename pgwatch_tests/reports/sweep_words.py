@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.sweep.model import (
     Kept,
     KeptReason,
@@ -107,9 +108,9 @@ def reasons(kept: Iterable[Kept], orphans: Iterable[Orphan]) -> Counter[KeptReas
     return Counter(dict(found.most_common()))
 
 
-def many(number: int, kind: SweepKind) -> str:
+def number_of(number: int, kind: SweepKind) -> str:
     """`1 row`, `1,200 rows`."""
-    return f"{number:,} {_KINDS[kind][number != 1]}"
+    return many(number, *_KINDS[kind])
 
 
 def kind(name: SweepKind) -> str:
@@ -138,8 +139,7 @@ def summary(report: SweepReport) -> str:
     """`12 rows of 3 tables would go; 4 kept: too young (3), locked (1)`, and whether it came to an end."""
     line = f"{_gone(report)}{_kept(report)}"
     if report.not_checked:
-        number = len(report.not_checked)
-        line += f"; {number} thing{'' if number == 1 else 's'} not checked"
+        line += f"; {many(len(report.not_checked), 'thing')} not checked"
     if report.interrupted:
         line += "; interrupted before it was done"
     return line
@@ -159,7 +159,8 @@ def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
     reports = sweeps.sweeps
     dry = bool(reports) and reports[0].dry_run
     rows = sum(table.total for report in reports for table in gone(report))
-    line = f"{many(rows, 'rows')} {'would go' if dry else 'deleted'} in {many(len(reports), 'databases')}"
+    where = number_of(len(reports), "databases")
+    line = f"{number_of(rows, 'rows')} {'would go' if dry else 'deleted'} in {where}"
     removed = [orphan for report in reports for orphan in report.orphans if orphan.removed]
     if removed:
         line += f", besides {', '.join(_orphans(removed))}"
@@ -170,7 +171,7 @@ def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
         )
     )
     if sweeps.not_swept:
-        line += f"; {many(len(sweeps.not_swept), 'databases')} not swept"
+        line += f"; {number_of(len(sweeps.not_swept), 'databases')} not swept"
     return line
 
 
@@ -187,7 +188,7 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:
         return [*lines, took]
-    passes = f"{report.passes} pass{'' if report.passes == 1 else 'es'}"
+    passes = many(report.passes, "pass", "passes")
     # A batch takes milliseconds.
     return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
 
@@ -195,8 +196,8 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
 def pace(rows: int, rows_per_s: float | None) -> str:
     """`1,200 rows, 400 rows/s`."""
     if rows_per_s is None:
-        return many(rows, "rows")
-    return f"{many(rows, 'rows')}, {rows_per_s:,.0f} rows/s"
+        return number_of(rows, "rows")
+    return f"{number_of(rows, 'rows')}, {rows_per_s:,.0f} rows/s"
 
 
 def table_name(schema: str, table: str) -> str:
@@ -213,7 +214,7 @@ def _gone(report: SweepReport) -> str:
     rows, tables = sum(table.total for table in gone(report)), len(gone(report))
     parts = []
     if rows:
-        parts.append(f"{many(rows, 'rows')} of {tables} table{'' if tables == 1 else 's'}")
+        parts.append(f"{number_of(rows, 'rows')} of {many(tables, 'table')}")
     parts += _orphans([orphan for orphan in report.orphans if orphan.removed])
     if not parts:
         return "nothing would go" if report.dry_run else "nothing removed"
@@ -222,7 +223,7 @@ def _gone(report: SweepReport) -> str:
 
 def _orphans(orphans: list[Orphan]) -> list[str]:
     numbers = Counter(orphan.kind for orphan in orphans)
-    return [many(numbers[name], name) for name in _ORPHANS if numbers[name]]
+    return [number_of(numbers[name], name) for name in _ORPHANS if numbers[name]]
 
 
 def _kept(report: SweepReport) -> str:

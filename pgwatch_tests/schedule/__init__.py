@@ -1,1 +1,1 @@
-"""Runs sweeps, and checks for leaks, by the clock (DESIGN §7)."""
+"""Runs sweeps, and checks for leaks, by the clock."""

@@ -214,6 +214,6 @@ def _with_leaks(begun: HistoryEntry, report: LeakReport) -> HistoryEntry:
         min_age_s=0.0,
         leaked_rows=report.total,
         leftovers=len(report.leftovers),
-        reason=f"{missing} tables or kinds of leftovers weren't checked" if missing else "",
+        reason=f"{missing:,} tables or kinds of leftovers weren't checked" if missing else "",
         duration_s=report.duration_s,
     )

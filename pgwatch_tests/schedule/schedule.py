@@ -1,7 +1,7 @@
 """The schedule at work: its jobs by the clock, or when somebody asks, in threads of their own.
 
 APScheduler keeps the time, in memory: its SQLAlchemy job store would make a table in the database that is
-swept, and let two schedulers run every job twice (DESIGN §7). A BackgroundScheduler serves the daemon and the
+swept, and let two schedulers run every job twice. A BackgroundScheduler serves the daemon and the
 dashboard alike: the daemon's main thread is left to signals, and the dashboard's loop to its screen.
 """
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from pgwatch_tests.server.sql_names import identifier, literal
+
 PATTERNS = (
     *("test", "test_*", "*_test", "*_test_*", "ci_*", "*_ci", "demo", "demo_*"),
     # pytest-postgresql's, and those of parallel workers of Rails, Phoenix and parallel_tests.
@@ -47,11 +49,11 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Seque
     named = any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
     if any_database or named or looks_like_tests(name, facts.comment):
         return None
-    quoted = '"' + name.replace('"', '""') + '"'
     return (
         f"nothing is changed in {name!r}: it isn't known as a test database. If it is one, run "
-        f"COMMENT ON DATABASE {quoted} IS '{OPT_IN}'; or set test_databases = [{toml_string(name)}] in "
-        f"[tool.pgwatch-tests]; or give it a name such as {', '.join(PATTERNS[:4])}"
+        f"COMMENT ON DATABASE {identifier(name)} IS {literal(OPT_IN)}; or "
+        f"set test_databases = [{toml_string(name)}] in [tool.pgwatch-tests]; or "
+        f"give it a name such as {', '.join(PATTERNS[:4])}"
     )
 
 

@@ -11,6 +11,7 @@ from psycopg.pq import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
+from pgwatch_tests.counts import many
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.leaks.session import ScanSession
@@ -155,5 +156,5 @@ def _so_far(dropped: int) -> str:
     """What there is to say if a part of it is gone."""
     if dropped == 0:
         return ""
-    number = "1 part is" if dropped == 1 else f"{dropped} parts are"
+    number = f"{many(dropped, 'part')} {'is' if dropped == 1 else 'are'}"
     return f" ({number} dropped; the next sweep goes on from there)"

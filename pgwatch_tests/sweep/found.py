@@ -32,4 +32,4 @@ def and_others(first: str, others: int) -> str:
     """`view public.v and 2 others`."""
     if others == 0:
         return first
-    return f"{first} and {others} {'other' if others == 1 else 'others'}"
+    return f"{first} and {others:,} {'other' if others == 1 else 'others'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from pgwatch_tests.config import Settings
+from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.leaks.discover import shown
 from pgwatch_tests.leaks.model import Skipped
@@ -94,8 +95,8 @@ class RowSweep:
                 )
             if self._request.max_rows is not None and planned.rows > self._request.max_rows:
                 raise RefusedError(
-                    f"{planned.rows} rows would go, and --max-rows allows {self._request.max_rows}: nothing "
-                    "was done"
+                    f"{many(planned.rows, 'row')} would go, and --max-rows allows "
+                    f"{self._request.max_rows:,}: nothing was done"
                 )
         # Nor shall a trigger that takes its time keep them.
         self._session.limit(

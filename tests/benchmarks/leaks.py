@@ -1,7 +1,7 @@
 """What a leak count costs beside bare SQL: `python -m tests.benchmarks.leaks --tables 2000 --rows 2000000`.
 
 A server of its own. Each round runs all ways one after the other, and ratios are of the same round, so that a
-machine that others use as well disturbs them little. Ends with 1 if a budget of DESIGN §10 isn't met.
+machine that others use as well disturbs them little. Ends with 1 if a budget isn't met.
 """
 
 from __future__ import annotations

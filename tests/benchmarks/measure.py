@@ -86,5 +86,5 @@ def table(samples: Samples, unit: str, peer: str) -> str:
 
 
 def verdict(what: str, figure: float, budget: float) -> str:
-    """Whether a budget of DESIGN is met."""
+    """Whether a budget is met, in a line."""
     return f"  budget: {what} {figure:.3g}, at most {budget:.3g}: {'met' if figure <= budget else 'NOT MET'}"

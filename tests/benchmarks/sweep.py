@@ -2,7 +2,7 @@
 
 A third of the users is marked. Each round deletes the same rows from a copy of the same database, once by a
 sweep and once by the shortest SQL that closes over the foreign keys, locks and deletes in batches of 1,000
-users. Ratios are of the same round. Ends with 1 if a budget of DESIGN §10 isn't met.
+users. Ratios are of the same round. Ends with 1 if a budget isn't met.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Four writers add, change and delete users of their own and real ones all the time, and twenty users are locked
 in various ways, while a sweep deletes all the others that tests left. Each round tells the longest statement
 of a writer alone and beside the sweep. Ends with 1 if a locked user isn't whole in the end, a writer failed,
-or the median of the longest statements is over the budget of DESIGN §10.
+or the median of the longest statements is over its budget.
 """
 
 from __future__ import annotations

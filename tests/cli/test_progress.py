@@ -53,3 +53,20 @@ def test_a_bar_and_its_words_stay_on_one_line_of_the_terminal(
     assert max(map(len, drawn)) < columns
     if columns >= 80:
         assert all("900,000 rows, 10,000 rows/s, about 3 min" in line and "left" in line for line in drawn)
+
+
+def test_the_position_beside_a_bar_has_separators(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress_module, "_QUIET_S", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(progress_module, "_columns", lambda: 80)
+
+    with Progress("counting", lambda done, total: "") as progress:
+        wait_until(lambda: progress._shown)
+        progress.show(1234, 56_789)
+
+    drawn = click.unstyle(capsys.readouterr().err)
+    assert "1,234/56,789" in drawn
+    assert "56789" not in drawn
+    assert max(len(line.rstrip()) for line in drawn.split("\r")) < 80

@@ -156,7 +156,22 @@ def test_sequences_that_may_not_be_read(
 
     (unchecked,) = report.unchecked
     assert (unchecked.kind, unchecked.reason) == ("sequence", "can't be read: public.s")
+    to = f'TO "{role}"'
+    assert (
+        unchecked.hint == f'GRANT USAGE ON SCHEMA "public" {to}; GRANT SELECT ON SEQUENCE "public"."s" {to}'
+    )
     assert details(report) == {"public.open": "unused → 1"}
+
+
+def test_sequences_that_are_locked(database: Database, owner: Connection[TupleRow], connect: Connect) -> None:
+    owner.execute("CREATE SEQUENCE s")
+    baseline = taken(database)
+    connect().execute("DROP SEQUENCE s")
+
+    (unchecked,) = left(database, baseline, "sequence").unchecked
+
+    assert unchecked.reason == "locked: public.s"
+    assert "locks" in unchecked.hint
 
 
 def test_large_objects_of_before_are_none_of_the_suites(

@@ -1,4 +1,4 @@
-"""What has to go and what has to stay, by the rules of DESIGN §6, the slow way: row by row, no batches."""
+"""What has to go and what has to stay, by the sweep's rules, the slow way: row by row, no batches."""
 
 from __future__ import annotations
 

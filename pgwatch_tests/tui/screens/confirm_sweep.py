@@ -22,11 +22,11 @@ class ConfirmSweepScreen(QuestionScreen[bool]):
 def about_plan(plan: SweepReport, age_s: float) -> Question:
     """Whether to sweep, as the dry run `plan` says that is so many seconds old."""
     tables = sweep_lines.removed(plan.planned)
-    more = [f"and {len(tables) - _MOST_TABLES} more tables"] if len(tables) > _MOST_TABLES else []
+    more = [f"and {len(tables) - _MOST_TABLES:,} more tables"] if len(tables) > _MOST_TABLES else []
     others = [
         f"{sweep_words.kind(orphan.kind)} {plain(orphan.name)}" for orphan in plan.orphans if orphan.removed
     ]
-    rest = [f"and {len(others) - _MOST_TABLES} more"] if len(others) > _MOST_TABLES else []
+    rest = [f"and {len(others) - _MOST_TABLES:,} more"] if len(others) > _MOST_TABLES else []
     lines = (f"  {line}" for line in (*tables[:_MOST_TABLES], *more, *others[:_MOST_TABLES], *rest))
     return Question(
         f"Sweep {plain(plan.database)}?",

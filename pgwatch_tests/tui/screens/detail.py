@@ -47,7 +47,7 @@ def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
         f"{'holds' if lock.granted else 'wants'} {lock.mode:<24} {plain(lock.target)}"
         for lock in held[:_MOST_LOCKS]
     ]
-    more = [f"and {len(held) - _MOST_LOCKS} more locks"] if len(held) > _MOST_LOCKS else []
+    more = [f"and {len(held) - _MOST_LOCKS:,} more locks"] if len(held) > _MOST_LOCKS else []
     return ["", *(shown or ["holds no locks"]), *more]
 
 
@@ -70,7 +70,7 @@ def _lines(picture: LockPicture, party: Party) -> list[str]:
     if facts:
         lines += ["", *facts]
     if picture.blocks(party):
-        lines += ["", f"blocks {picture.blocks(party)} ({picture.blocks_directly(party)} directly)"]
+        lines += ["", f"blocks {picture.blocks(party):,} ({picture.blocks_directly(party):,} directly)"]
     return lines
 
 

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.events import Resize
 
 from pgwatch_tests import durations
+from pgwatch_tests.counts import many
 from pgwatch_tests.locks.contention import Contention
 from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_rows
 from pgwatch_tests.reports.local_time import clock
@@ -121,8 +122,8 @@ class ContentionView(View):
         )
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
         self.query_one("#contention-totals", StillText).say(
-            f"{durations.in_words(seen.blocked_s)} blocked · {seen.waits} waits · longest {longest} · "
-            f"at most {seen.most_blocked} at once\n{deadlocks(seen)}"
+            f"{durations.in_words(seen.blocked_s)} blocked · {many(seen.waits, 'wait')} · "
+            f"longest {longest} · at most {seen.most_blocked:,} at once\n{deadlocks(seen)}"
         )
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
             self._by

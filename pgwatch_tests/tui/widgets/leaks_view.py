@@ -8,12 +8,11 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.events import Resize
 
+from pgwatch_tests.counts import at_least, many
 from pgwatch_tests.leaks.by_test import by_test
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.reports import leak_words
-from pgwatch_tests.reports.figures import at_least
-from pgwatch_tests.reports.leak_words import many
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
@@ -127,7 +126,7 @@ class LeaksView(View):
             parts.append(_some(len(report.leftovers), not report.unchecked, "leftover"))
         parts += [
             f"{many(report.tables_checked, 'table')} checked",
-            f"{len(report.skipped) + len(report.unchecked)} not checked",
+            f"{len(report.skipped) + len(report.unchecked):,} not checked",
             f"at {clock(report.checked_at)}",
         ]
         text = ", ".join(parts)

@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 
+from pgwatch_tests.counts import at_least, many
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.figures import at_least
 from pgwatch_tests.reports.local_time import minute
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.still_text import StillText
@@ -91,16 +91,16 @@ class StatusLine(Vertical):
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
         # Where the line is too short for all, what matters least is cut.
         through = " via pooler" if snapshot.pooled else ""
-        parts = [plain(snapshot.database, 24) + through, f"{snapshot.blocked} blocked"]
+        parts = [plain(snapshot.database, 24) + through, f"{snapshot.blocked:,} blocked"]
         if snapshot.deadlocks or snapshot.probable_deadlocks:
             parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
         leaks = self.leaks
         parts.append(f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked")
         capacity = snapshot.capacity
         if capacity is None:
-            parts.append(f"{len(clients)} sessions")
+            parts.append(many(len(clients), "session"))
         else:
-            taken = f"{capacity.connections}/{capacity.max_connections} connections"
+            taken = f"{capacity.connections:,}/{capacity.max_connections:,} connections"
             parts.append(f"{taken}, nearly all" if capacity.connections_nearly_used_up else taken)
             if capacity.lock_table_nearly_full:
                 parts.append("lock table nearly full")
@@ -108,7 +108,7 @@ class StatusLine(Vertical):
         if self.next_sweep is not None:
             parts.append(f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}")
         if snapshot.hidden_sessions:
-            parts.append(f"{snapshot.hidden_sessions} hidden")
+            parts.append(f"{snapshot.hidden_sessions:,} hidden")
         parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]
         line = " · ".join(parts)
         # Its last word is worth more than the one before it.

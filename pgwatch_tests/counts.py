@@ -1,0 +1,15 @@
+"""Numbers of things, as people read them: `12,345 rows`. Pure."""
+
+from __future__ import annotations
+
+
+def many(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `12,345 rows`; `2 indices` where `plural` isn't the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def at_least(number: int, is_all: bool) -> str:
+    """`7`; `7+` if there may be more, and `?` if none is known but there may be some."""
+    if is_all:
+        return f"{number:,}"
+    return f"{number:,}+" if number else "?"
