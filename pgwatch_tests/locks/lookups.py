@@ -175,9 +175,17 @@ class Lookups:
                 longest_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _LONGEST_PAUSE_S
                 self._unreachable.note([name], self._clock(), longest_s)
             else:
-                self._connections[name] = connection
-                return connection
+                return self._shared(name, connection)
         return self._poll if name == self._home else None
+
+    def _shared(self, name: str, connection: AsyncConnection[Row]) -> AsyncConnection[Row]:
+        """`connection`, or the one that another look-up opened in the same database meanwhile."""
+        first = self._connections.get(name)
+        if first is not None and not first.closed:
+            connection.pgconn.finish()
+            return first
+        self._connections[name] = connection
+        return connection
 
     def _leave(self, name: str) -> None:
         if name != self._home and name not in self._silent and not self._visits[name]:

@@ -131,9 +131,11 @@ class LockWatch:
         The next call connects anew.
         """
         connection, self._connection = self._connection, None
-        await self._names.lookups.part()
-        if connection is not None:
-            await part(connection)
+        try:
+            await self._names.lookups.part()
+        finally:
+            if connection is not None:
+                await part(connection)
 
     @asynccontextmanager
     async def standing_aside(self) -> AsyncIterator[None]:
@@ -180,7 +182,7 @@ class LockWatch:
         async with self._polling:
             connection = self._connection or await self._connect()
             work = read(connection, self._database, self._server, self._names)
-            snapshot = await self._within_deadline(work)
+            snapshot = await self._within_deadline(connection, work)
         self._polled_s = time.monotonic()
         if self._previous is not None and self._previous.server_started != snapshot.server_started:
             self._previous = None
@@ -216,9 +218,7 @@ class LockWatch:
 
     async def _own_name(self) -> str:
         """What the DSN's own database is called, where a service file or the role's name says it."""
-        own = await self.opening.connect(lookups.LIMITS)
-        name = own.info.dbname
-        own.pgconn.finish()
+        name = await self.opening.visit(lookups.LIMITS)
         self._admitted = True
         return name
 
@@ -230,7 +230,7 @@ class LockWatch:
         if closed:
             try:
                 # For the server's own words.
-                (await self.opening.connect(lookups.LIMITS)).pgconn.finish()
+                await self.opening.visit(lookups.LIMITS)
             except NoAnswerError:
                 pass
             except CannotConnectError:
@@ -247,7 +247,7 @@ class LockWatch:
             if self._connection is not connection or time.monotonic() < self._polled_s + _LOOK_EVERY_S:
                 continue
             with suppress(PgwatchError):  # the next poll says so
-                wanted = await self._within_deadline(_is_wanted(connection))
+                wanted = await self._within_deadline(connection, _is_wanted(connection))
                 self._polled_s = time.monotonic()
                 if wanted and self._connection is connection:
                     self._give_way()
@@ -260,17 +260,23 @@ class LockWatch:
         self._back_s = time.monotonic() + _STAY_AWAY_S
         self._hang_up()
 
-    async def _within_deadline(self, poll: Coroutine[None, None, T]) -> T:
+    async def _within_deadline(self, connection: AsyncConnection[Row], poll: Coroutine[None, None, T]) -> T:
+        def disconnect() -> None:
+            # It may have been left meanwhile, for another one.
+            connection.pgconn.finish()
+            if self._connection in (connection, None):
+                self._disconnect()
+
         try:
             with lost_connection(self._settings.dsn):
-                return await within(POLL_DEADLINE_S, poll, self._disconnect)
+                return await within(POLL_DEADLINE_S, poll, disconnect)
         except psycopg.Error as error:
-            self._disconnect()
+            disconnect()
             raise NotCheckedError(
                 f"the lock table couldn't be read: {' '.join(str(error).split())}"
             ) from error
         except ConnectionLostError:
-            self._disconnect()
+            disconnect()
             raise
 
     def _hang_up(self) -> None:

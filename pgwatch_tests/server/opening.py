@@ -13,7 +13,7 @@ import time
 from collections import Counter
 
 from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.errors import NoAnswerError
+from pgwatch_tests.errors import ConnectionLostError, NoAnswerError
 from pgwatch_tests.server.connect import connect_async, no_answer
 from pgwatch_tests.server.connection import AsyncOwnConnection
 from pgwatch_tests.server.dsn import at_place, database_name
@@ -40,6 +40,7 @@ class Opening:
         self._attempts: dict[_Key, _Attempt] = {}
         self._waiting: Counter[_Key] = Counter()
         """How many wait for each attempt."""
+        self._closed = False
 
     def stay_with(self, connection: AsyncOwnConnection) -> None:
         """From now on connects to the server of `connection`, whichever others the DSN names."""
@@ -55,9 +56,12 @@ class Opening:
     ) -> AsyncOwnConnection:
         """A connection to `database` (None: the DSN's), within `timeout_s` or the settings' connect_timeout.
 
-        Raises NoAnswerError, after which the attempt goes on for whoever asks next; CannotConnectError or
-        ConfigurationError if the server said no.
+        Whoever gets it has it alone, and closes it. Raises NoAnswerError, after which the attempt goes on for
+        whoever asks next; CannotConnectError or ConfigurationError if the server said no; ConnectionLostError
+        once this is closed.
         """
+        if self._closed:
+            raise ConnectionLostError("no connection is opened any more")
         patience_s = self._settings.connect_timeout_s if timeout_s is None else timeout_s
         key = database or database_name(self._settings.dsn), limits, self._dsn
         attempt = self._attempt(key)
@@ -74,6 +78,13 @@ class Opening:
                 self._close_unless_wanted(key, attempt)
         # Somebody else waited for it as well, and has it.
         return await self.connect(limits, database, timeout_s=patience_s)
+
+    async def visit(self, limits: SessionLimits) -> str:
+        """Connects to the DSN's own database, and leaves it. Returns its name; raises what `connect` does."""
+        connection = await self.connect(limits)
+        name = connection.info.dbname
+        connection.pgconn.finish()
+        return name
 
     async def connect_anywhere(
         self, limits: SessionLimits, *, timeout_s: float | None = None
@@ -131,7 +142,8 @@ class Opening:
             _hang_up(attempt)
 
     def close(self) -> None:
-        """Gives all attempts up, and closes connections that nobody took."""
+        """Gives all attempts up, and closes connections that nobody took. For good."""
+        self._closed = True
         for attempt in self._attempts.values():
             attempt.add_done_callback(_hang_up)
             attempt.cancel()
