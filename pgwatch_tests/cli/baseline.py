@@ -38,6 +38,7 @@ def command(dsn: str | None, content: bool, ignore: tuple[str, ...], output: Pat
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks import baseline_file
     from pgwatch_tests.leaks.take_baseline import take
+    from pgwatch_tests.reports import giving_way
 
     with Progress("hashing tables", _progress_line) as progress:
         baseline = take(settings, content=content, progress=progress.show)
@@ -45,6 +46,8 @@ def command(dsn: str | None, content: bool, ignore: tuple[str, ...], output: Pat
         options.emit(baseline_file.document(baseline), None)
     else:
         baseline_file.save(baseline, output)
+    for line in giving_way.lines(baseline.away_s):
+        options.narrate(line)
     _name_unread(baseline)
 
 

@@ -71,6 +71,8 @@ class Baseline:
     """How far the sequences were, of those that may be read; None likewise."""
     content: tuple[TableContent, ...] | None = None
     """What the tables' rows were; None if that wasn't asked for."""
+    away_s: tuple[float, ...] = ()
+    """How long, each time that the database was left to somebody who dropped, altered or copied it."""
 
     @property
     def xmin(self) -> int:

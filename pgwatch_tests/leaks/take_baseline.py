@@ -74,7 +74,7 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
             raise NotCheckedError(
                 f"the catalogs can't be read, so there is no baseline: {said(error)}"
             ) from error
-    return baseline
+        return replace(baseline, away_s=tuple(session.away_s))
 
 
 def read_server(session: ScanSession) -> Server:

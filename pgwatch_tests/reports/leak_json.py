@@ -8,6 +8,7 @@ from datetime import datetime
 from pgwatch_tests.acceptance import Finding
 from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, Leftover, Skipped, TableLeak
+from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.json_time import iso_time
 
 
@@ -53,7 +54,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),
-        "gave_way": {"times": len(report.away_s), "away_s": round(sum(report.away_s, 0.0), 3)},
+        "gave_way": giving_way.fields(report.away_s),
         "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
     }
 

@@ -21,6 +21,7 @@ from pgwatch_tests.leaks.model import (
     LeftoverKind,
     TableLeak,
 )
+from pgwatch_tests.reports import giving_way
 
 UNKNOWN_TEST = "unknown"
 
@@ -144,12 +145,7 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
         if used.dropped or used.gone:
             lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
         lines += map(shown, used.notes)
-    if report.away_s:
-        away = durations.in_words(sum(report.away_s))
-        lines.append(
-            f"Left the database {many(len(report.away_s), 'time')}, {away} in all, to whoever dropped, "
-            "altered or copied it, and then went on"
-        )
+    lines += giving_way.lines(report.away_s)
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
     return lines + accepted(report.accepted, shown)

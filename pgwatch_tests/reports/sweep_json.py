@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.json_time import iso_time
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
@@ -51,6 +52,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "complete": report.complete,
         "interrupted": report.interrupted,
         "error": report.error or None,
+        "gave_way": giving_way.fields(report.away_s),
         "passes": report.passes,
         "duration_s": report.duration_s,
         "longest_transaction_s": report.longest_transaction_s,

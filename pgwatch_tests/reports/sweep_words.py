@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
+from pgwatch_tests.reports import giving_way
 from pgwatch_tests.sweep.model import (
     Kept,
     KeptReason,
@@ -185,6 +186,7 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     ]
     if "rows" in report.kinds:
         lines.append(f"Rows of tests: {', '.join(map(shown, report.markers))}; and what depends on them")
+    lines += giving_way.lines(report.away_s)
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:
         return [*lines, took]

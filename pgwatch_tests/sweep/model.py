@@ -153,6 +153,8 @@ class SweepReport:
     """Why it ended early, if something went wrong; what is above is true all the same."""
     server_started: datetime | None = None
     """When the server was started that it was on."""
+    away_s: tuple[float, ...] = ()
+    """How long each time that a dry run left the database to somebody who dropped, altered or copied it."""
 
     @property
     def planned_rows(self) -> int:

@@ -105,6 +105,7 @@ class Sweep:
             interrupted=self._stopped.is_set(),
             error=rows.error or lost,
             server_started=None if self._started is None else self._started.server_started,
+            away_s=tuple(session.away_s),
         )
 
     def stop(self) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import LiteralString
 
@@ -16,10 +20,14 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import Dsn, MarkerSetting, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import NotCheckedError, PgwatchError
+from pgwatch_tests.leaks import baseline_file
 from pgwatch_tests.leaks.count import LeakScan
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.session import GaveWayError, ScanSession
-from pgwatch_tests.reports import leak_json, leak_table
+from pgwatch_tests.reports import leak_json, leak_table, sweep_json, sweep_table
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.run import Sweep
+from tests.cli.running import environment
 from tests.waiting import wait_until
 
 # Long values that take little space: one statement that reads them all takes far longer than a test may.
@@ -103,8 +111,47 @@ def test_a_count_leaves_for_a_copy_and_goes_on(
     report = counting.report
     assert report is not None, counting.error
     assert (report.total, report.complete, len(report.away_s)) == (1, True, 1)
-    assert "Left the database 1 time, " in leak_table.table(report)
+    assert "Left the database once, " in leak_table.table(report)
     assert '"times": 1' in leak_json.document(report)
+
+
+def test_a_preview_of_a_sweep_goes_on_and_says_so(
+    own_server: EmbeddedServer, admin: Connection[TupleRow]
+) -> None:
+    sweep = Sweep(
+        replace(settings(own_server, "postgres"), test_databases=("app",)), SweepRequest(min_age_s=0.0)
+    )
+    with ThreadPoolExecutor() as threads:
+        previewing = threads.submit(sweep.run)
+        wait_until(lambda: is_counting(admin), message="the search for marked rows runs")
+        admin.execute(COPY)
+        with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
+            inside.execute("TRUNCATE slow")
+        report = previewing.result(30)
+    assert (report.planned_rows, report.complete, len(report.away_s)) == (1, True, 1)
+    assert "Left the database once, " in sweep_table.table(report)
+    assert '"times": 1' in sweep_json.document(report)
+
+
+def test_a_baseline_goes_on_and_says_so(
+    own_server: EmbeddedServer, admin: Connection[TupleRow], home: Path
+) -> None:
+    arguments = ["baseline", "--content", "-o", "baseline.json", "--dsn", own_server.dsn("app")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgwatch_tests", *arguments],
+        cwd=home,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as taking:
+        wait_until(lambda: is_counting(admin), message="the tables are hashed")
+        admin.execute(COPY)
+        with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
+            inside.execute("TRUNCATE slow")
+        _, told = taking.communicate(timeout=30)
+    assert taking.returncode == 0, told
+    assert "pgwatch-tests: Left the database once, " in told
+    assert len(baseline_file.load(home / "baseline.json").away_s) == 1
 
 
 @pytest.mark.parametrize("alone", ALONE[1:])

@@ -1,0 +1,23 @@
+"""How often we left a database to somebody who wanted it for himself, in the same words everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwatch_tests import durations
+
+
+def lines(away_s: Sequence[float]) -> list[str]:
+    """`Left the database once, 1.2 s in all, …`; nothing if it wasn't left. `away_s`: how long each time."""
+    if not away_s:
+        return []
+    often = "once" if len(away_s) == 1 else f"{len(away_s):,} times"
+    return [
+        f"Left the database {often}, {durations.in_words(sum(away_s))} in all, to whoever dropped, altered "
+        "or copied it, and then went on"
+    ]
+
+
+def fields(away_s: Sequence[float]) -> dict[str, object]:
+    """The same as JSON documents have it, in seconds."""
+    return {"times": len(away_s), "away_s": round(sum(away_s, 0.0), 3)}
