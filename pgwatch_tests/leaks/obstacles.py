@@ -16,7 +16,7 @@ from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table, shown
 from pgwatch_tests.leaks.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.leaks.session import ScanSession, WaitedForError
 from pgwatch_tests.server.said import said
 
 _EXISTS = (
@@ -76,7 +76,9 @@ class Obstacles:
     def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
         """Why a table couldn't be read; nothing if it isn't there any more."""
         reason, hint = f"can't be read: {said(error)}", ""
-        if isinstance(error, errors.LockNotAvailable):
+        if isinstance(error, WaitedForError):
+            reason, hint = str(error), "run it again when no test changes or empties it"
+        elif isinstance(error, errors.LockNotAvailable):
             reason = "locked"
             hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
         elif isinstance(error, errors.QueryCanceled):

@@ -1,18 +1,20 @@
 """A connection for a scan: what it runs ends in time, whoever wants it to end.
 
-It is in nobody's way: whoever drops, alters or copies the database waits 5 s for others to leave it. So the
-session leaves meanwhile, and goes on later with the statement that it was at.
+It is in nobody's way. Whoever drops, alters or copies the database waits 5 s for others to leave it, so the
+session leaves meanwhile. Whoever empties or alters a table waits for those that read it, so what reads it is
+cancelled. Either way the session goes on later with the statement that it was at.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, TypeVar
 
 import psycopg
@@ -20,7 +22,6 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
-from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import (
     CannotConnectError,
@@ -32,7 +33,7 @@ from pgwatch_tests.errors import (
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.server.connect import connect, lost_connection
 from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.server.lookout import Lookout
+from pgwatch_tests.server.lookout import Lookout, Place, is_wanted, place_of
 from pgwatch_tests.server.session_limits import SessionLimits, timeouts
 
 R = TypeVar("R")
@@ -49,8 +50,13 @@ _CANCEL_ATTEMPTS = 5
 _CANCEL_PAUSE_S = 0.2
 # Most scans are over by then.
 _FIRST_LOOK_S = 0.3
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.5
+_ASK_EVERY_S = 2.0
 _LOOK_AGAIN_S = 0.25
+# A statement that is younger is let end: most are about to.
+_BRIEF_S = 0.4
+_ATTEMPTS = 2
+_CANCELLED_WITHIN_S = 2.0
 # Longer than the pause between two workers that copy the same template.
 _QUIET_S = 1.0
 
@@ -65,24 +71,16 @@ class GaveWayError(ConnectionLostError):
     """The session left the database to somebody who drops, alters or copies it: exit 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The row of queries/own_database.sql."""
-
-    oid: int
-    server_started: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    wanted: bool
+class WaitedForError(errors.LockNotAvailable):
+    """A statement was cancelled each time, for whoever waited for its tables. The message names him."""
 
 
 class ScanSession:
     """A connection that runs one statement at a time; `cancel` is for any other thread.
 
     If somebody drops, alters or copies its database, it is closed within 2 s. A read-only session is opened
-    again when that is over; any other then raises GaveWayError. `gives_way` turns all that off.
+    again when that is over; any other then raises GaveWayError. Whoever waits for a table that a statement
+    reads, outside of a transaction, is let through within 1 s. `gives_way` turns all that off.
     """
 
     def __init__(self, settings: Settings, *, read_only: bool = True, gives_way: bool = True) -> None:
@@ -90,11 +88,16 @@ class ScanSession:
         self._read_only = read_only
         self._gives_way = gives_way
         self._leaving = threading.Event()
-        self._place: _Place | None = None
+        self._place: Place | None = None
         self._lookout: Lookout | None = None
         self._left: list[OwnConnection] = []
         """The connections of before: what was composed with their way of escaping still uses it."""
         self._looked_s = 0.0
+        self._reading_since_s: float | None = None
+        """When the statement began that may be cancelled and run again."""
+        self._let_through = ""
+        """For whom a statement was cancelled last, and when."""
+        self._let_through_s = -math.inf
         self.away_s: list[float] = []
         """How long it was away each time that it gave way."""
         self._cancelled = threading.Event()
@@ -130,7 +133,7 @@ class ScanSession:
         # A pooler keeps the session in the database, whether we leave or not.
         if self._gives_way and connection.pooled is False:
             with suppress(errors.LockNotAvailable, errors.QueryCanceled), self.running():
-                self._place = _where(connection)
+                self._place = place_of(connection)
         self._looked_s = time.monotonic()
         if self._place is not None:
             self._lookout = Lookout(self._settings.dsn, connection, self._place.oid)
@@ -172,18 +175,29 @@ class ScanSession:
     def run(self, work: Callable[[OwnConnection], T]) -> T:
         """What `work` returns over the connection. Raises what `running` does.
 
-        It is done again from its start if the session is read-only and had to give way in the middle.
+        It is done again from its start if the session is read-only and had to give way in the middle, or if
+        others waited for its tables: WaitedForError once they have done so twice.
         """
+        attempts = 0
         while True:
             if self._leaving.is_set() and self._read_only:
                 self._come_back()
             self._look_if_nobody_else_does()
+            attempts += 1
+            if self.connection.info.transaction_status == TransactionStatus.IDLE:
+                self._reading_since_s = time.monotonic()
             try:
                 with self.running():
                     return work(self.connection)
             except GaveWayError:
                 if not self._read_only:
                     raise
+            except WaitedForError:
+                if attempts == _ATTEMPTS:
+                    raise
+                self.pause(_LOOK_AGAIN_S)
+            finally:
+                self._reading_since_s = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -202,6 +216,7 @@ class ScanSession:
         except psycopg.Error as error:
             self._stop_if_cancelled()
             self._stop_if_leaving()
+            self._stop_if_let_through(error)
             if self._gave_up:
                 raise ConnectionLostError(
                     f"the connection was lost: no answer from the server in {self._patience_s:g} s"
@@ -233,6 +248,11 @@ class ScanSession:
         if self._leaving.is_set():
             raise GaveWayError(f"left {self._name}, which is being dropped, altered or copied")
 
+    def _stop_if_let_through(self, error: psycopg.Error) -> None:
+        cancelled_s = time.monotonic() - self._let_through_s
+        if isinstance(error, errors.QueryCanceled) and cancelled_s < _CANCELLED_WITHIN_S:
+            raise WaitedForError(f"left to {self._let_through}, who waited to change it") from None
+
     # Giving way.
 
     @property
@@ -240,7 +260,7 @@ class ScanSession:
         return self.connection.info.dbname
 
     def _look_after_others(self) -> None:
-        """Asks every second whether somebody wants the database; while we are away, that isn't ours to do."""
+        """Asks every half second whether somebody waits for us; while we are away, that isn't ours to do."""
         assert self._lookout is not None
         pause_s = _FIRST_LOOK_S
         while not self._closed.wait(pause_s):
@@ -252,16 +272,29 @@ class ScanSession:
                 self._looked_s = time.monotonic()
             if wanted:
                 self._give_way()
+            else:
+                self._let_others_through(self._lookout)
         self._lookout.close()
+
+    def _let_others_through(self, lookout: Lookout) -> None:
+        """Cancels what has run for a while if somebody waits to change what it reads."""
+        since_s, connection = self._reading_since_s, self.connection
+        if since_s is None or time.monotonic() - since_s < _BRIEF_S:
+            return
+        waiter = lookout.waiter(connection.info.backend_pid)
+        if waiter and self._reading_since_s == since_s:
+            self._let_through, self._let_through_s = waiter, time.monotonic()
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1)
 
     def _look_if_nobody_else_does(self) -> None:
         """Where the server grants no second session, this one asks between its statements."""
-        if self._lookout is None or time.monotonic() - self._looked_s < 2 * _LOOK_EVERY_S:
+        if self._lookout is None or time.monotonic() - self._looked_s < _ASK_EVERY_S:
             return
         if self.connection.info.transaction_status != TransactionStatus.IDLE:
             return
         with self.running():
-            wanted = _is_wanted(self.connection)
+            wanted = is_wanted(self.connection)
         self._looked_s = time.monotonic()
         if wanted:
             self._give_way()
@@ -314,9 +347,9 @@ class ScanSession:
             ) from None
         self._connection = connection
         with lost_connection(self._settings.dsn):
-            if _where(connection) != self._place:
+            if place_of(connection) != self._place:
                 raise NotCheckedError(f"not checked: {name} was made anew in the middle")
-            if not _is_wanted(connection):
+            if not is_wanted(connection):
                 return True
         _hang_up(connection)
         self._left.append(connection)
@@ -354,16 +387,6 @@ class ScanSession:
                 return
             # Whatever begins meanwhile may take longer than this.
             wait_s = self._patience_s if deadline is None else deadline - now
-
-
-def _where(connection: OwnConnection) -> _Place:
-    with connection.cursor(row_factory=class_row(_Place)) as cursor:
-        return cursor.execute(queries.load("own_database")).fetchall()[0]
-
-
-def _is_wanted(connection: OwnConnection) -> bool:
-    with connection.cursor(row_factory=class_row(_Wanted)) as cursor:
-        return cursor.execute(queries.load("own_database_wanted")).fetchall()[0].wanted
 
 
 def _hang_up(connection: OwnConnection) -> None:

@@ -2,12 +2,16 @@
 
 DROP DATABASE, ALTER DATABASE … RENAME, and CREATE DATABASE with it as the template lock the database and
 then wait 5 s for all others to leave (CountOtherDBBackends, src/backend/storage/ipc/procarray.c). A session
-that counts can't look for that lock itself, so another one does.
+that counts can't look for that lock itself, so another one does. It looks too for those who wait to empty or
+alter the table that is counted.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import psycopg
+from psycopg.rows import class_row
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Dsn
@@ -16,10 +20,30 @@ from pgwatch_tests.server.connect import connect
 from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.dsn import at_place
 from pgwatch_tests.server.opening import MAINTENANCE_DATABASE
+from pgwatch_tests.server.secrets import mask_name
 from pgwatch_tests.server.session_limits import SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=1.0, lock_timeout_s=0.5, any_bytes=True)
 _CONNECT_IN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The row of queries/own_database.sql."""
+
+    oid: int
+    server_started: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    pid: int
+    application_name: str
 
 
 class Lookout:
@@ -64,6 +88,21 @@ class Lookout:
             self.close()
         return wanted
 
+    def waiter(self, pid: int) -> str:
+        """Who waits for what the session `pid` of ours reads; empty if nobody does, or it can't be told."""
+        if self._connection is None or self._connection.closed:
+            return ""
+        try:
+            with self._connection.cursor(row_factory=class_row(_Waiter)) as cursor:
+                found = cursor.execute(queries.load("reader_waiters"), {"pid": pid}).fetchall()
+        except psycopg.Error:
+            self.close()
+            return ""
+        if not found:
+            return ""
+        name = mask_name(found[0].application_name)
+        return f"pid {found[0].pid} ({name})" if name else f"pid {found[0].pid}"
+
     def close(self) -> None:
         """Closes its session, if it has one; the next question opens another."""
         if self._connection is not None:
@@ -78,3 +117,15 @@ class Lookout:
 
     def _connected(self, database: str) -> OwnConnection:
         return connect(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S, database=database)
+
+
+def place_of(connection: OwnConnection) -> Place:
+    """Which database of which server it is connected to. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(Place)) as cursor:
+        return cursor.execute(queries.load("own_database")).fetchall()[0]
+
+
+def is_wanted(connection: OwnConnection) -> bool:
+    """Whether somebody wants its database, asked over it. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(_Wanted)) as cursor:
+        return cursor.execute(queries.load("own_database_wanted")).fetchall()[0].wanted
