@@ -48,11 +48,20 @@ def check(accept: Path | None, write_accept: Path | None) -> Acceptance | None:
 
 
 def write(
-    path: Path, known: Acceptance, gate: Gate, findings: Iterable[Finding], accept: Path | None
+    path: Path,
+    known: Acceptance,
+    gate: Gate,
+    findings: Iterable[Finding],
+    accept: Path | None,
+    keep: bool = False,
 ) -> Acceptance:
-    """Writes what was found into the file of `--write-accept`. Returns what is accepted from now on."""
+    """Writes what was found into the file of `--write-accept`. Returns what is accepted from now on.
+
+    With `keep`, the gate's entries stay that nothing was found for.
+    """
     base = known if accept is None or not path.exists() else acceptance.load(path)
-    updated = Acceptance({**known.reasons, **base.reasons}).with_findings_of(gate, findings)
+    before = Acceptance({**known.reasons, **base.reasons})
+    updated = before.with_findings_of(gate, {*findings, *(before.of(gate) if keep else ())})
     acceptance.save(path, updated)
     entries = len(updated.of(gate))
     options.narrate(f"{many(entries, 'accepted finding')} of {gate} written to {path}")

@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.acceptance import Acceptance
+from pgwatch_tests.cli import accept_options, options
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.cli.snapshot import POOLED
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention import Contention, ContentionWatch
-from pgwatch_tests.locks.gate import watch_has_finding
+from pgwatch_tests.locks.gate import AcceptanceUse, use_of_watch, watch_has_finding
 from pgwatch_tests.locks.pace import pause_s, retry_pauses_s
 from pgwatch_tests.locks.watch import LockWatch
 
@@ -39,13 +40,28 @@ class Watched:
     trouble: PgwatchError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """What is accepted, and the files of `--accept` and `--write-accept`."""
+
+    known: Acceptance
+    accept: Path | None
+    write_accept: Path | None
+
+
 def run(
-    settings: Settings, seconds: float, form: str, output: Path | None, fail_from_s: float | None = None
+    settings: Settings,
+    seconds: float,
+    form: str,
+    output: Path | None,
+    min_wait_s: float,
+    fail: bool,
+    accepting: Accepting | None = None,
 ) -> int:
     """Watches for so long, or until Ctrl-C, and writes the report. Returns the exit code.
 
-    With `fail_from_s` it is a gate: for waits of so many seconds and for deadlocks; what wasn't watched isn't
-    passed.
+    With `fail` it is a gate: for new waits of `min_wait_s` seconds and for new deadlocks; what wasn't watched
+    isn't passed.
 
     Raises the error of the first poll if that fails: there is nothing to report then.
     """
@@ -58,26 +74,38 @@ def run(
         watched = asyncio.run(_Watch(settings, seconds, progress).run())
     if watched.seen is None:
         raise click.Abort if watched.trouble is None else watched.trouble
-    options.emit(_report(watched.seen, form), output)
+    known = None if accepting is None else _known(watched.seen, min_wait_s, accepting)
+    use = None if known is None else use_of_watch(watched.seen, min_wait_s, known)
+    options.emit(_report(watched.seen, form, use), output)
     if watched.interrupted:
         options.narrate(f"interrupted after {watched.seen.watched_s:.0f} s; the report is of these")
         return INTERRUPTED
     if watched.trouble is not None:
         options.narrate(f"{watched.trouble}; the report is of what was seen before")
         return watched.trouble.exit_code
-    if fail_from_s is None:
+    if not fail:
         return 0
-    if watch_has_finding(watched.seen, fail_from_s):
+    if watch_has_finding(watched.seen, min_wait_s, known):
         return FINDINGS
     return INCOMPLETE if watched.seen.unwatched_s else 0
 
 
-def _report(seen: Contention, form: str) -> str:
+def _known(seen: Contention, min_wait_s: float, accepting: Accepting) -> Acceptance:
+    """What is accepted, with what was found if that is to be written."""
+    if accepting.write_accept is None:
+        return accepting.known
+    found = use_of_watch(seen, min_wait_s, Acceptance()).new
+    return accept_options.write(
+        accepting.write_accept, accepting.known, "locks", found, accepting.accept, keep=True
+    )
+
+
+def _report(seen: Contention, form: str, use: AcceptanceUse | None) -> str:
     from pgwatch_tests.reports import contention_json, contention_table
 
     if form == "json":
-        return contention_json.document(seen)
-    return contention_table.text(seen, "markdown" if form == "markdown" else "table")
+        return contention_json.document(seen, use)
+    return contention_table.text(seen, "markdown" if form == "markdown" else "table", use)
 
 
 class _Watch:

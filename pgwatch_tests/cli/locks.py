@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pgwatch_tests.cli import lock_action, options
+from pgwatch_tests.cli import accept_options, lock_action, options
 from pgwatch_tests.cli.lock_formats import FORMATS, WITH_VERDICT, Format, rendered
 from pgwatch_tests.config import Flags
 
@@ -51,6 +51,7 @@ _WATCH_FORMATS = ("table", "json", "markdown")
 )
 @options.tests
 @options.output_file
+@accept_options.accept_options
 @lock_action.action_options
 @options.read_only
 @click.pass_context
@@ -63,6 +64,8 @@ def command(
     watch_s: float | None,
     tests: Path | None,
     output: Path | None,
+    accept: Path | None,
+    write_accept: Path | None,
     cancel: int | None,
     terminate: int | None,
     rollback_prepared: str | None,
@@ -85,6 +88,7 @@ def command(
       pgwatch-tests locks --dsn postgresql://localhost/test_app --format json
       pgwatch-tests locks --fail --min-wait 2s --format junit -o locks.xml
       pgwatch-tests locks --watch 60
+      pgwatch-tests locks --watch 600 --fail --accept locks.accepted.json
       pgwatch-tests locks --terminate 4711 --yes
     """
     asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
@@ -92,6 +96,8 @@ def command(
         raise click.UsageError("--yes goes with --cancel, --terminate or --rollback-prepared")
     if asked and (form != "table" or output is not None or watch_s is not None or fail):
         raise click.UsageError("an action prints one line: --format, --watch, --fail and -o don't go with it")
+    if asked and (accept is not None or write_accept is not None):
+        raise click.UsageError("--accept and --write-accept don't go with an action")
     if watch_s is not None and form not in _WATCH_FORMATS:
         raise click.UsageError(f"--watch takes the formats {', '.join(_WATCH_FORMATS)}")
     settings = options.settings(Flags(dsn=dsn, tests=tests, read_only=read_only))
@@ -100,12 +106,22 @@ def command(
     if watch_s is not None:
         from pgwatch_tests.cli import lock_watch
 
-        ctx.exit(lock_watch.run(settings, watch_s, form, output, min_wait_s if fail else None))
+        known = accept_options.check(accept, write_accept)
+        acceptance = None if known is None else lock_watch.Accepting(known, accept, write_accept)
+        ctx.exit(lock_watch.run(settings, watch_s, form, output, min_wait_s, fail, acceptance))
     from pgwatch_tests.cli.snapshot import read_locks
 
-    snapshot = read_locks(settings, min_wait_s if fail or form in WITH_VERDICT else None)
-    options.emit(rendered(form, snapshot, min_wait_s), output)
+    known = accept_options.check(accept, write_accept)
+    with_verdict = fail or known is not None or form in WITH_VERDICT
+    snapshot = read_locks(settings, min_wait_s if with_verdict else None)
+    if known is not None and write_accept is not None:
+        from pgwatch_tests.locks.gate import new_findings
+
+        # A look that sees nothing of an entry is no evidence that it is gone.
+        found = new_findings(snapshot, min_wait_s)
+        known = accept_options.write(write_accept, known, "locks", found, accept, keep=True)
+    options.emit(rendered(form, snapshot, min_wait_s, known), output)
     if fail:
         from pgwatch_tests.locks.gate import has_finding
 
-        ctx.exit(FINDINGS if has_finding(snapshot, min_wait_s) else 0)
+        ctx.exit(FINDINGS if has_finding(snapshot, min_wait_s, known) else 0)

@@ -7,22 +7,23 @@ began and ended between two polls isn't seen; what was seen and is gone isn't gu
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from pgwatch_tests.locks import modes
+from pgwatch_tests.acceptance import Finding
+from pgwatch_tests.locks.caught_deadlocks import CaughtDeadlock, DeadlockCatcher
 from pgwatch_tests.locks.deadlock_deltas import CountedDeadlocks, DeadlockDeltas
 from pgwatch_tests.locks.diagnose import diagnose
-from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, Wait
+from pgwatch_tests.locks.findings import DEADLOCK, findings
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.ranking import Ranking, Tallies, Tally
+from pgwatch_tests.locks.ranking import MOST_ROWS, Ranking, Tallies, Tally
 from pgwatch_tests.locks.timeline import Moment, Timeline
+from pgwatch_tests.locks.wait_record import LockedObject, RecordedWait, locked, recorded, side
 
-MOST_DEADLOCKS = 100
-"""How many are described; all are counted."""
-_DEADLOCKS_REMEMBERED = 1000
+_MOST_FINDINGS = 2_000
 
 K = TypeVar("K", bound=Hashable)
 _WaitKey = tuple[Party, Wait | None]
@@ -35,14 +36,9 @@ class Pair:
 
     blocker: str
     waiter: str
-
-
-@dataclass(frozen=True, slots=True)
-class LockedObject:
-    """What was waited for, and in which mode: `accounts`, `SHARE`. Foreign text as it is."""
-
-    object: str
-    mode: str
+    blocker_database: str = ""
+    """Empty: the watched one, or not known."""
+    waiter_database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +50,6 @@ class LongestWait:
     blockers: tuple[str, ...]
     object: LockedObject
     seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeadlockedSession:
-    """One member of a deadlock, waiting for the next member."""
-
-    who: str
-    object: LockedObject
-
-
-@dataclass(frozen=True, slots=True)
-class CaughtDeadlock:
-    """A deadlock that two polls saw."""
-
-    seen_at: datetime
-    sessions: tuple[DeadlockedSession, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +69,8 @@ class Contention:
     most_blocked: int
     longest: LongestWait | None
     pairs: Ranking[Pair]
+    pair_waits: Mapping[Pair, RecordedWait]
+    """The longest wait of each pair."""
     objects: Ranking[LockedObject]
     causes: Ranking[str]
     """By Diagnosis.cause of the root blocker."""
@@ -98,6 +80,10 @@ class Contention:
     """The last MOST_DEADLOCKS of them."""
     deadlocks_counted: CountedDeadlocks | None
     """By the server itself; None: not counted."""
+    findings: Mapping[Finding, float]
+    """What a gate can fail on, each with its longest wait in seconds; a deadlock's is endless."""
+    more_findings_s: float | None
+    """The longest wait of those that there were too many of to keep; None: none."""
 
 
 @dataclass(slots=True)
@@ -105,6 +91,7 @@ class _Waiting:
     """One session that waits. Only a parallel query has several waits."""
 
     party: Party
+    longest: EdgeGroup
     wait_s: float = 0.0
     waits: dict[Wait | None, None] = field(default_factory=dict)
     objects: dict[Hashable, LockedObject] = field(default_factory=dict)
@@ -120,16 +107,18 @@ class ContentionWatch:
         self._unseen = False
         self._polls = 0
         self._watched_s = self._unwatched_s = self._blocked_s = 0.0
-        self._waits = self._most_blocked = self._deadlocks_caught = 0
+        self._waits = self._most_blocked = 0
         self._longest: LongestWait | None = None
         self._pairs: Tallies[Pair] = Tallies()
         self._objects: Tallies[LockedObject] = Tallies()
         self._causes: Tallies[str] = Tallies()
         self._counted: dict[_WaitKey, set[Hashable]] = {}
         """For each wait that goes on, which sums it has been counted in."""
-        self._seen_deadlocks: dict[frozenset[_WaitKey], None] = {}
-        self._deadlocks: list[CaughtDeadlock] = []
+        self._pair_waits: dict[Hashable, tuple[Pair, RecordedWait]] = {}
+        self._deadlocks = DeadlockCatcher()
         self._deltas = DeadlockDeltas()
+        self._findings: dict[Finding, float] = {}
+        self._more_findings_s: float | None = None
 
     def interrupt(self) -> None:
         """Says that nobody looks until the next snapshot: polling is paused, or has failed."""
@@ -143,7 +132,8 @@ class ContentionWatch:
             self._unwatched_s += elapsed_s
         else:
             self._watched_s += elapsed_s
-        waiting = _waiting(snapshot)
+        picture = LockPicture(snapshot)
+        waiting = _waiting(picture)
         credits_s = [min(elapsed_s, one.wait_s) for one in waiting]
         if self._timeline is None:
             self._first, self._timeline = snapshot, Timeline(snapshot.sampled_at)
@@ -151,12 +141,13 @@ class ContentionWatch:
         self._deltas.add(snapshot.deadlock_counts)
         self._last, self._unseen = snapshot, False
         self._polls += 1
+        self._deadlocks.look_for_victims(snapshot)
         if self._counted:
             going_on = _going_on(snapshot)
             self._counted = {key: sums for key, sums in self._counted.items() if key in going_on}
         if waiting:
             self._most_blocked = max(self._most_blocked, len(waiting))
-            self._credit(LockPicture(snapshot), waiting, credits_s)
+            self._credit(picture, waiting, credits_s)
 
     def result(self) -> Contention | None:
         """What was seen so far; None before the first snapshot."""
@@ -175,30 +166,47 @@ class ContentionWatch:
             most_blocked=self._most_blocked,
             longest=self._longest,
             pairs=self._pairs.ranking(),
+            pair_waits=self._longest_by_pair(),
             objects=self._objects.ranking(),
             causes=self._causes.ranking(),
             timeline=self._timeline.moments(),
-            deadlocks_caught=self._deadlocks_caught,
-            deadlocks=tuple(self._deadlocks),
+            deadlocks_caught=self._deadlocks.caught,
+            deadlocks=self._deadlocks.result(),
             deadlocks_counted=self._deltas.result(),
+            findings=dict(self._findings),
+            more_findings_s=self._more_findings_s,
         )
 
     def _credit(self, picture: LockPicture, waiting: list[_Waiting], credits_s: list[float]) -> None:
         responsible = _responsible(picture)
         accused = {blocker for blockers in responsible.values() for blocker in blockers}
-        causes = {blocker: diagnose(picture, blocker).cause for blocker in accused}
-        names = {party: _name(picture, party) for party in {*causes, *responsible}}
+        diagnoses = {blocker: diagnose(picture, blocker) for blocker in accused}
+        sides = {party: side(picture, party) for party in {*accused, *responsible}}
+        for blocker, diagnosis in diagnoses.items():
+            self._find(findings(picture, blocker, diagnosis.cause))
         for one, credit_s in zip(waiting, credits_s, strict=True):
             blockers = responsible[one.party]
             self._blocked_s += credit_s
             self._waits += self._is_new(one, _IN_TOTAL)
             for blocker in blockers:
                 share_s = credit_s / len(blockers)
-                pair = Pair(names[blocker], names[one.party])
-                self._add(self._pairs, one, pair, pair, share_s)
-                self._add(self._causes, one, causes[blocker], causes[blocker], share_s)
-            for key, locked in one.objects.items():
-                self._add(self._objects, one, key, locked, credit_s / len(one.objects))
+                key, pair = _pair(picture, blocker, one.party)
+                self._add(self._pairs, one, key, pair, share_s)
+                known = self._pair_waits.get(key)
+                if known is None or one.wait_s >= known[1].wait_s:
+                    wait = recorded(
+                        picture,
+                        one.longest,
+                        sides[one.party],
+                        sides[blocker],
+                        one.wait_s,
+                        diagnoses[blocker],
+                    )
+                    self._pair_waits[key] = pair, wait
+                cause = diagnoses[blocker].cause
+                self._add(self._causes, one, cause, cause, share_s)
+            for key, what in one.objects.items():
+                self._add(self._objects, one, key, what, credit_s / len(one.objects))
             if self._longest is None or one.wait_s > self._longest.wait_s:
                 self._longest = LongestWait(
                     one.wait_s,
@@ -207,8 +215,22 @@ class ContentionWatch:
                     next(iter(one.objects.values())),
                     picture.snapshot.sampled_at,
                 )
+        if len(self._pair_waits) > 2 * MOST_ROWS:
+            self._pair_waits = {key: one for key, one in self._pair_waits.items() if key in self._pairs}
         for cycle in picture.snapshot.deadlocks:
-            self._catch(picture, cycle)
+            self._find(findings(picture, cycle[0], DEADLOCK))
+        self._deadlocks.catch(picture)
+
+    def _find(self, found: Mapping[Finding, float]) -> None:
+        for finding, wait_s in found.items():
+            if finding in self._findings or len(self._findings) < _MOST_FINDINGS:
+                self._findings[finding] = max(wait_s, self._findings.get(finding, 0.0))
+            else:
+                self._more_findings_s = max(wait_s, self._more_findings_s or 0.0)
+
+    def _longest_by_pair(self) -> dict[Pair, RecordedWait]:
+        by_wait = sorted(self._pair_waits.values(), key=lambda one: one[1].wait_s)
+        return dict(by_wait)
 
     def _add(self, sums: Tallies[K], one: _Waiting, key: Hashable, label: K, share_s: float) -> None:
         sums.add(key, label, Tally(share_s, self._is_new(one, key), one.wait_s))
@@ -221,30 +243,16 @@ class ContentionWatch:
             sums.add(what)
         return new
 
-    def _catch(self, picture: LockPicture, cycle: tuple[Party, ...]) -> None:
-        steps = zip(cycle, cycle[1:] + cycle[:1], strict=True)
-        links = [edge for edge in (picture.edge(waiter, blocker) for waiter, blocker in steps) if edge]
-        identity = frozenset((edge.waiter, edge.wait) for edge in links)
-        if identity not in self._seen_deadlocks:
-            self._deadlocks_caught += 1
-            members = tuple(DeadlockedSession(picture.who(edge.waiter), _locked(edge)) for edge in links)
-            self._deadlocks.append(CaughtDeadlock(picture.snapshot.sampled_at, members))
-            del self._deadlocks[:-MOST_DEADLOCKS]
-        # Put last again while it lives: those that are over are forgotten first.
-        self._seen_deadlocks.pop(identity, None)
-        self._seen_deadlocks[identity] = None
-        if len(self._seen_deadlocks) > _DEADLOCKS_REMEMBERED:
-            del self._seen_deadlocks[next(iter(self._seen_deadlocks))]
 
-
-def _waiting(snapshot: LockSnapshot) -> list[_Waiting]:
+def _waiting(picture: LockPicture) -> list[_Waiting]:
     """The sessions that surely wait, sorted."""
     found: dict[Party, _Waiting] = {}
-    for group in snapshot.shown_groups:
-        one = found.setdefault(group.waiter, _Waiting(group.waiter))
-        one.wait_s = max(one.wait_s, group.wait_s or 0.0)
+    for group in picture.snapshot.shown_groups:
+        one = found.setdefault(group.waiter, _Waiting(group.waiter, group))
+        if (group.wait_s or 0.0) > one.wait_s:
+            one.wait_s, one.longest = group.wait_s or 0.0, group
         one.waits[group.wait] = None
-        one.objects[_object_key(group)] = _locked(group)
+        one.objects[_object_key(group)] = locked(picture, group)
     return [found[party] for party in sorted(found)]
 
 
@@ -274,13 +282,21 @@ def _object_key(edge: EdgeGroup) -> Hashable:
     """What stays the same when a name becomes known in the middle of a wait."""
     subject = edge.subject
     if subject is None or not subject.relations:
-        return _locked(edge)
+        what = edge.lock.object or edge.lock.target or edge.lock.type
+        return what, edge.lock.mode, subject and subject.database
     return subject.kind == "unique_key", subject.database, subject.relations, edge.lock.mode
 
 
-def _locked(edge: Edge | EdgeGroup) -> LockedObject:
-    lock = edge.lock
-    return LockedObject(lock.object or lock.target or lock.type, modes.in_words(lock.mode))
+def _pair(picture: LockPicture, blocker: Party, waiter: Party) -> tuple[Hashable, Pair]:
+    """A key that stays the same when a database's name becomes known, and what it is shown as."""
+    names = _name(picture, blocker), _name(picture, waiter)
+    databases = picture.other_database(blocker), picture.other_database(waiter)
+    return (names, _database(picture, blocker), _database(picture, waiter)), Pair(*names, *databases)
+
+
+def _database(picture: LockPicture, party: Party) -> int | None:
+    one = picture.sessions.get(party) or picture.prepared.get(party)
+    return one.database_oid if one else None
 
 
 def _name(picture: LockPicture, party: Party) -> str:

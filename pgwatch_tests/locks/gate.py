@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pgwatch_tests.acceptance import Acceptance, Finding
 from pgwatch_tests.locks.contention import Contention
 from pgwatch_tests.locks.diagnose import Diagnosis, diagnose
+from pgwatch_tests.locks.findings import findings, is_ours, longest_wait_s
 from pgwatch_tests.locks.graph import Branch
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.server.application_name import OWN_NAME
 
-Verdict = Literal["finding", "shorter", "undecided"]
+Verdict = Literal["finding", "accepted", "shorter", "undecided"]
 
 _SHORTEST_PAUSE_S = 0.01
 
@@ -31,25 +33,81 @@ class JudgedRoot:
     """Of the sessions behind it; waits of pgwatch-tests itself don't count."""
     verdict: Verdict
     """`undecided`: a deadlock ended the looking before it was known how long others had waited."""
+    new: tuple[Finding, ...] = ()
+    """What a gate fails on, sorted."""
+    accepted: tuple[Finding, ...] = ()
+    """The entries that let the rest pass, sorted."""
 
 
-def judge(picture: LockPicture, min_wait_s: float) -> tuple[JudgedRoot, ...]:
-    """Everything that blocks, in the order of the tree. A finding lasts `min_wait_s`, or is a deadlock."""
+@dataclass(frozen=True, slots=True)
+class AcceptanceUse:
+    """What a file of accepted findings was good for. All sorted."""
+
+    new: tuple[Finding, ...]
+    accepted: tuple[Finding, ...]
+    """Entries that something fitted."""
+    gone: tuple[Finding, ...] = ()
+    """Entries that a watch saw nothing of."""
+
+
+def judge(picture: LockPicture, min_wait_s: float, known: Acceptance | None = None) -> tuple[JudgedRoot, ...]:
+    """Everything that blocks, in the order of the tree. A finding lasts `min_wait_s`, or is a deadlock.
+
+    What lasts as long and is known to the acceptance, whatever it blocks, is `accepted`.
+    """
     tops = {tree.node: tree for tree in picture.forest}
     below = [cycle[0] for cycle in picture.snapshot.deadlocks if not tops.keys() & set(cycle)]
-    return tuple(_judged(picture, party, tops.get(party), min_wait_s) for party in (*tops, *below))
+    return tuple(
+        _judged(picture, party, tops.get(party), min_wait_s, known or Acceptance())
+        for party in (*tops, *below)
+    )
 
 
-def has_finding(snapshot: LockSnapshot, min_wait_s: float) -> bool:
-    """Whether a gate fails: something was blocked for `min_wait_s`, or a deadlock was seen."""
-    return any(root.verdict == "finding" for root in judge(LockPicture(snapshot), min_wait_s))
+def has_finding(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> bool:
+    """Whether a gate fails: something new was blocked for `min_wait_s`, or a new deadlock was seen."""
+    return any(root.verdict == "finding" for root in judge(LockPicture(snapshot), min_wait_s, known))
 
 
-def watch_has_finding(seen: Contention, min_wait_s: float) -> bool:
+def new_findings(snapshot: LockSnapshot, min_wait_s: float) -> tuple[Finding, ...]:
+    """All that a gate fails on if nothing is accepted, sorted."""
+    return use_of(judge(LockPicture(snapshot), min_wait_s)).new
+
+
+def use_of(judged: Iterable[JudgedRoot]) -> AcceptanceUse:
+    """What of one look is new, and which entries let the rest pass. No look proves that an entry is gone."""
+    roots = list(judged)
+    return AcceptanceUse(
+        tuple(sorted({finding for root in roots for finding in root.new})),
+        tuple(sorted({entry for root in roots for entry in root.accepted})),
+    )
+
+
+def use_of_watch(seen: Contention, min_wait_s: float, known: Acceptance) -> AcceptanceUse:
+    """The same of all that a watch saw, with the entries that it saw nothing of, however short."""
+    entries = {known.entry_for(finding) for finding in seen.findings}
+    new, accepted = _sorted_out(_lasting(seen.findings.items(), min_wait_s), known)
+    return AcceptanceUse(new, accepted, tuple(entry for entry in known.of("locks") if entry not in entries))
+
+
+def watch_has_finding(seen: Contention, min_wait_s: float, known: Acceptance | None = None) -> bool:
     """The same of all that a watch saw, the deadlocks that only the server counted included."""
     counted = seen.deadlocks_counted.total if seen.deadlocks_counted else 0
-    longest_s = seen.longest.wait_s if seen.longest else 0.0
-    return bool(seen.waits and longest_s >= min_wait_s) or seen.deadlocks_caught + counted > 0
+    if use_of_watch(seen, min_wait_s, known or Acceptance()).new or counted > seen.deadlocks_caught:
+        return True
+    return seen.more_findings_s is not None and seen.more_findings_s >= min_wait_s
+
+
+def _lasting(found: Iterable[tuple[Finding, float]], min_wait_s: float) -> list[Finding]:
+    return [finding for finding, wait_s in found if wait_s >= min_wait_s]
+
+
+def _sorted_out(
+    found: Iterable[Finding], known: Acceptance
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """What is new, and the entries for what isn't."""
+    entries = {finding: known.entry_for(finding) for finding in found}
+    new = sorted(finding for finding, entry in entries.items() if entry is None)
+    return tuple(new), tuple(sorted({entry for entry in entries.values() if entry is not None}))
 
 
 def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) -> float | None:
@@ -72,29 +130,26 @@ def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) 
     return max(_SHORTEST_PAUSE_S, min(rest_s, pause_s(last.blocked or 1, 0.0, rest_s)))
 
 
-def _judged(picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wait_s: float) -> JudgedRoot:
-    behind = {waiter for waiter in picture.graph.blocked_by(party) | {party} if not _is_ours(picture, waiter)}
-    waits_s = [picture.wait_s(waiter) for waiter in behind]
-    longest_wait_s = max((wait_s for wait_s in waits_s if wait_s is not None), default=None)
-    verdict: Verdict = "shorter"
-    if picture.deadlock_of(party) or (longest_wait_s is not None and longest_wait_s >= min_wait_s):
-        verdict = "finding"
-    elif picture.snapshot.deadlocks and any(
-        group.waiter in behind for group in _of_unknown_age(picture.snapshot) if group.confirmed
+def _judged(
+    picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wait_s: float, known: Acceptance
+) -> JudgedRoot:
+    behind = picture.graph.blocked_by(party) | {party}
+    found = diagnose(picture, party)
+    lasting = _lasting(findings(picture, party, found.cause).items(), min_wait_s)
+    new, accepted = _sorted_out(lasting, known)
+    verdict: Verdict = "finding" if new else "accepted" if accepted else "shorter"
+    if (
+        not lasting
+        and picture.snapshot.deadlocks
+        and any(
+            group.waiter in behind and not is_ours(picture, group.waiter)
+            for group in _of_unknown_age(picture.snapshot)
+            if group.confirmed
+        )
     ):
         verdict = "undecided"
-    return JudgedRoot(
-        party, tree, diagnose(picture, party), picture.blocks(party), longest_wait_s or 0.0, verdict
-    )
-
-
-def _is_ours(picture: LockPicture, waiter: Party) -> bool:
-    """Whether it is, or may be, a session of pgwatch-tests: one that a locked catalog doesn't let in."""
-    session = picture.sessions.get(waiter)
-    if session is None:
-        return False
-    at_the_door = all(group.lock.type == "relation" for group in picture.groups.get(waiter, ()))
-    return session.application_name == OWN_NAME or (session.is_connecting and at_the_door)
+    longest_s = longest_wait_s(picture, behind) or 0.0
+    return JudgedRoot(party, tree, found, picture.blocks(party), longest_s, verdict, new, accepted)
 
 
 def _of_unknown_age(snapshot: LockSnapshot) -> list[EdgeGroup]:

@@ -117,19 +117,44 @@ class LockPicture:
         """The cycle, seen once only, that `party` is part of; empty if there is none."""
         return next((cycle for cycle in self.snapshot.probable_deadlocks if party in cycle), ())
 
+    def other_database(self, party: Party) -> str:
+        """The database that a party is in if that isn't the watched one; empty if it is, or isn't known."""
+        one = self.sessions.get(party) or self.prepared.get(party)
+        database = one.database if one else None
+        return database if database and database != self.snapshot.database else ""
+
+    def place(self, party: Party) -> str:
+        """Where a party is: `database b`; where no test names it, `database b, user app, from 10.0.0.7:512`.
+
+        Empty if it is in the watched database and runs a test, or if nothing is known. Foreign text as it is.
+        """
+        database = self.other_database(party)
+        parts = [f"database {database}"] if database else []
+        session = self.sessions.get(party)
+        if session is not None and session.identity is None:
+            parts += [f"user {session.user}"] if session.user else []
+            client = session.client
+            parts += [client if client == "local" else f"from {client}"] if client else []
+        return ", ".join(parts)
+
     def who(self, party: Party) -> str:
-        """`test_booking (gw0, pid 4711)`; the application's name where it names no test."""
+        """`test_booking (gw0, pid 4711)`; the application's name where it names no test.
+
+        With the database if that isn't the watched one: `psql (pid 4711, database b)`.
+        """
+        database = self.other_database(party)
         if not party.pid:
-            return str(party)
+            return f"{party} (database {database})" if database else str(party)
         session = self.sessions.get(party)
         name = session.application_name if session else ""
         identity = session.identity if session else None
+        where = f"pid {party.pid}, database {database}" if database else f"pid {party.pid}"
         if identity is not None:
             worker = f"{identity.worker_label}, " if identity.worker_label else ""
-            return f"{identity.label.rpartition('::')[2]} ({worker}pid {party.pid})"
+            return f"{identity.label.rpartition('::')[2]} ({worker}{where})"
         if session is not None and session.is_connecting:
             name = "a session that is connecting"
-        return f"{name or (session.backend_type if session else '') or 'session'} (pid {party.pid})"
+        return f"{name or (session.backend_type if session else '') or 'session'} ({where})"
 
 
 def running_test(session: Session) -> str | None:

@@ -48,6 +48,10 @@ class Tallies(Generic[K]):
         self._found: dict[Hashable, tuple[K, Tally]] = {}
         self._others: Tally | None = None
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether it is among the largest, not gone to the others."""
+        return key in self._found
+
     def add(self, key: Hashable, label: K, tally: Tally) -> None:
         """Adds `tally` to what `key` has; `label` is what it's shown as, the last one counts."""
         _, before = self._found.get(key, (label, Tally()))

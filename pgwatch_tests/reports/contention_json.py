@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 
-from pgwatch_tests.locks.contention import Contention, LockedObject
+from pgwatch_tests.locks.caught_deadlocks import DeadlockedSession
+from pgwatch_tests.locks.contention import Contention
+from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.ranking import Tally
+from pgwatch_tests.locks.wait_record import LockedObject, RecordedWait, Side
+from pgwatch_tests.reports import lock_accepted
 from pgwatch_tests.reports.json_time import iso_time
 
 SCHEMA = "pgwatch-tests.contention/1"
 
 
-def document(seen: Contention) -> str:
+def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
     """The document, indented. Text is as it came, ASCII-escaped; `blocked` is null where nobody looked."""
     counted = seen.deadlocks_counted
     longest = seen.longest
@@ -36,7 +40,12 @@ def document(seen: Contention) -> str:
             "seen_at": iso_time(longest.seen_at),
         },
         "pairs": [
-            {"blocker": pair.blocker, "waiter": pair.waiter, **_tally(tally)}
+            {
+                "blocker": pair.blocker,
+                "waiter": pair.waiter,
+                **_tally(tally),
+                "longest_wait": _wait(seen.pair_waits.get(pair)),
+            }
             for pair, tally in seen.pairs.rows
         ],
         "objects": [{**_object(locked), **_tally(tally)} for locked, tally in seen.objects.rows],
@@ -53,6 +62,7 @@ def document(seen: Contention) -> str:
             {"at": iso_time(moment.at), "span_s": moment.span_s, "blocked": moment.blocked}
             for moment in seen.timeline
         ],
+        "accepted": lock_accepted.for_json(accepted),
         "deadlocks": {
             "caught": seen.deadlocks_caught,
             "counted_by_server": None if counted is None else counted.total,
@@ -63,7 +73,10 @@ def document(seen: Contention) -> str:
             "cycles": [
                 {
                     "seen_at": iso_time(one.seen_at),
-                    "sessions": [{"waiter": member.who, **_object(member.object)} for member in one.sessions],
+                    "sessions": [_deadlocked(member) for member in one.sessions],
+                    "victim": one.victim or None,
+                    "explanation": one.explanation,
+                    "advice": one.advice,
                 }
                 for one in seen.deadlocks
             ],
@@ -77,4 +90,40 @@ def _tally(tally: Tally) -> dict[str, object]:
 
 
 def _object(locked: LockedObject) -> dict[str, object]:
-    return {"object": locked.object, "mode": locked.mode}
+    """`database` is null for the watched one, and for what belongs to none."""
+    return {"object": locked.object, "mode": locked.mode, "database": locked.database or None}
+
+
+def _wait(wait: RecordedWait | None) -> dict[str, object] | None:
+    if wait is None:
+        return None
+    return {
+        "wait_s": wait.wait_s,
+        "seen_at": iso_time(wait.seen_at),
+        "target": wait.target,
+        **_object(wait.object),
+        "waiter": _side(wait.waiter),
+        "blocker": _side(wait.blocker),
+        "cause": wait.cause,
+        "explanation": wait.explanation,
+        "advice": wait.advice,
+    }
+
+
+def _deadlocked(member: DeadlockedSession) -> dict[str, object]:
+    return {
+        "waiter": member.who,
+        "target": member.target,
+        **_object(member.object),
+        "session": _side(member.side),
+    }
+
+
+def _side(side: Side) -> dict[str, object]:
+    return {
+        "who": side.who,
+        "database": side.database,
+        "user": side.user,
+        "client": side.client or None,
+        "statement": side.statement or None,
+    }

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from typing import Literal, TypeVar
 
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
-from pgwatch_tests.locks.contention import CaughtDeadlock, Contention, LockedObject, Pair
+from pgwatch_tests.locks.caught_deadlocks import CaughtDeadlock
+from pgwatch_tests.locks.contention import Contention, Pair
+from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.ranking import Ranking, Tally
+from pgwatch_tests.locks.wait_record import LockedObject, RecordedWait, Side
+from pgwatch_tests.reports import lock_accepted
 from pgwatch_tests.reports.markdown_text import code
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
@@ -18,23 +23,27 @@ _NAME_WIDTH = 45
 _WIDTH = 100
 _MOST_ROWS = 20
 _MOST_DEADLOCKS = 5
+_STATEMENT_WIDTH = 120
 
 Form = Literal["table", "markdown"]
 Cells = tuple[str, ...]
 K = TypeVar("K", bound=Hashable)
 
 
-def text(seen: Contention, form: Form = "table") -> str:
+def text(seen: Contention, form: Form = "table", accepted: AcceptanceUse | None = None) -> str:
     """The whole report, times in UTC."""
     sections = [headline(seen, form), chart(seen, form), "\n".join(totals(seen, form))]
     if seen.waits:
         sections += [
             _section("By test", PAIR_HEADERS, pair_rows(seen), seen.pairs, form),
+            _heading("The longest wait of each", form) + "\n".join(_pair_lines(seen, form)),
             _section("By object", OBJECT_HEADERS, object_rows(seen), seen.objects, form),
             _section("By cause", CAUSE_HEADERS, cause_rows(seen), seen.causes, form),
         ]
     if seen.deadlocks:
         sections.append(_heading("Deadlocks", form) + "\n".join(_deadlock_lines(seen, form)))
+    if accepted is not None:
+        sections += lock_accepted.lines(accepted, partial(_foreign, form=form))
     return "\n\n".join(sections) + "\n"
 
 
@@ -101,16 +110,28 @@ CAUSE_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Cause")
 
 def pair_rows(seen: Contention) -> list[tuple[Pair, Cells]]:
     """Cells as in PAIR_HEADERS, plain text in full length."""
-    return [
-        (pair, (*_figures(tally, seen), plain(pair.blocker), plain(pair.waiter)))
-        for pair, tally in seen.pairs.rows
-    ]
+    return [(pair, (*_figures(tally, seen), *pair_names(pair))) for pair, tally in seen.pairs.rows]
+
+
+def pair_names(pair: Pair) -> tuple[str, str]:
+    """Blocker and waiter as plain text, each with its database if that isn't the watched one."""
+    return (
+        _in_database(pair.blocker, pair.blocker_database),
+        _in_database(pair.waiter, pair.waiter_database),
+    )
+
+
+def _in_database(name: str, database: str) -> str:
+    return plain(f"{name} in {database}" if database else name)
 
 
 def object_rows(seen: Contention) -> list[tuple[LockedObject, Cells]]:
     """Cells as in OBJECT_HEADERS."""
     return [
-        (locked, (*_figures(tally, seen), plain(locked.object), plain(locked.mode)))
+        (
+            locked,
+            (*_figures(tally, seen), _in_database(locked.object, locked.database), plain(locked.mode)),
+        )
         for locked, tally in seen.objects.rows
     ]
 
@@ -167,10 +188,66 @@ def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
 
 def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
     steps = ", ".join(
-        f"{_foreign(member.who, form)} waits for {_foreign(member.object.object, form)}"
+        f"{_foreign(member.who, form)} waits for "
+        f"{_foreign(_in_database(member.object.object, member.object.database), form)}"
         for member in one.sessions
     )
-    return f"{'- ' if form == 'markdown' else ''}{_clock(one.seen_at, UTC)} {steps}"
+    victim = f"victim: {_foreign(one.victim, form)}" if one.victim else "victim not known"
+    bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
+    return "\n".join(
+        (
+            f"{bullet}{_clock(one.seen_at, UTC)} {steps}; {victim}",
+            *(
+                f"{indent}{_foreign(member.who, form)}{_whose(member.side, form)}: "
+                f"{_statement(member.side, form)}, for {_foreign(member.target, form)}"
+                for member in one.sessions
+            ),
+            f"{indent}→ {_foreign(one.advice, form)}",
+        )
+    )
+
+
+def _pair_lines(seen: Contention, form: Form) -> list[str]:
+    bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
+    lines: list[str] = []
+    for pair, _ in seen.pairs.rows[:_MOST_ROWS]:
+        wait = seen.pair_waits.get(pair)
+        if wait is not None:
+            lines += [
+                f"{bullet}{_pair_line(wait, form)}",
+                f"{indent}waits{_whose(wait.waiter, form)}: {_statement(wait.waiter, form)}",
+                f"{indent}blocks{_whose(wait.blocker, form)}: {_statement(wait.blocker, form)}",
+                f"{indent}→ {_foreign(wait.advice, form)}",
+            ]
+    return lines
+
+
+def _pair_line(wait: RecordedWait, form: Form) -> str:
+    where = f" in {_foreign(wait.object.database, form)}" if wait.object.database else ""
+    return (
+        f"{_foreign(wait.waiter.who, form)} {durations.in_words(wait.wait_s)} for "
+        f"{_foreign(wait.target, form)}{where}, behind {_foreign(wait.blocker.who, form)} "
+        f"({_foreign(wait.cause.replace('_', ' '), form)})"
+    )
+
+
+def _whose(side: Side, form: Form) -> str:
+    """` (database a, user b, from 10.0.0.7:51234)`, as far as it is known."""
+    client = side.client if side.client in ("", "local") else f"from {side.client}"
+    parts = (
+        f"database {side.database}" if side.database else "",
+        f"user {side.user}" if side.user else "",
+        client,
+    )
+    words = ", ".join(filter(None, parts))
+    return f" ({_foreign(words, form)})" if words else ""
+
+
+def _statement(side: Side, form: Form) -> str:
+    if not side.statement:
+        return "statement not known"
+    statement = " ".join(side.statement.split())
+    return _foreign(plain(statement, _STATEMENT_WIDTH), form)
 
 
 def _clock(moment: datetime, zone: tzinfo) -> str:

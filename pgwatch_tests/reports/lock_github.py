@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests import durations
+from pgwatch_tests.acceptance import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
@@ -12,10 +13,10 @@ from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.plain_text import plain
 
 
-def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
-    """A line a root blocker: `::error` for what a gate fails on, `::warning` for shorter waits."""
+def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
+    """A line a root blocker: `::error` for what a gate fails on, `::notice` if accepted, else `::warning`."""
     picture = LockPicture(snapshot)
-    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s)] or [NOTHING_BLOCKED]
+    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s, known)] or [NOTHING_BLOCKED]
     lines += [annotation("warning", "Nearly used up", one) for one in capacity_words.warnings(snapshot)]
     return "\n".join(lines) + "\n"
 
@@ -24,4 +25,6 @@ def _annotation(root: JudgedRoot, picture: LockPicture) -> str:
     longest = durations.in_words(root.longest_wait_s)
     title = f"{plain(picture.who(root.party))} blocks {root.blocks:,}, longest wait {longest}"
     message = f"{plain(root.diagnosis.explanation)}\n→ {plain(root.diagnosis.advice)}"
+    if root.verdict == "accepted":
+        return annotation("notice", f"accepted: {title}", message)
     return annotation("error" if root.verdict == "finding" else "warning", title, message)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 
 from pgwatch_tests.locks.diagnose import diagnose
+from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.picture import LockPicture, running_test
 from pgwatch_tests.locks.usage import by_whom
-from pgwatch_tests.reports import capacity_json
+from pgwatch_tests.reports import capacity_json, lock_accepted
 from pgwatch_tests.reports.json_time import iso_time
 from pgwatch_tests.server.application_name import digest
 
 SCHEMA = "pgwatch-tests.locks/1"
 
 
-def document(snapshot: LockSnapshot) -> str:
+def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> str:
     """The document, indented. `sessions` are those that wait or block; text is as it came, ASCII-escaped."""
     picture, capacity = LockPicture(snapshot), snapshot.capacity
     involved = picture.graph.nodes
@@ -34,6 +35,7 @@ def document(snapshot: LockSnapshot) -> str:
         ],
         "edges": [_edge(edge) for edge in snapshot.shown_edges],
         "roots": [_root(root, picture) for root in picture.roots],
+        "accepted": lock_accepted.for_json(accepted),
         "deadlocks": [[party.pid for party in cycle] for cycle in snapshot.deadlocks],
     }
     return json.dumps(content, indent=2, allow_nan=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC
 from xml.etree.ElementTree import Element, SubElement
 
+from pgwatch_tests.acceptance import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports import junit_xml
+from pgwatch_tests.reports import junit_xml, lock_accepted
 from pgwatch_tests.reports.junit_xml import seconds
 from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, tree_lines
 from pgwatch_tests.reports.plain_text import plain
@@ -17,13 +18,15 @@ _CLASS = "pgwatch-tests.locks"
 _UNDECIDED = "not decided: a deadlock ended the looking before it was known how long this lasts"
 
 
-def document(snapshot: LockSnapshot, min_wait_s: float) -> str:
+def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
     """One test case a root blocker, failed if a gate fails on it; one that passed if nothing is blocked.
+
+    An accepted one passes, with a note.
 
     `time` is the longest wait in seconds.
     """
     picture = LockPicture(snapshot)
-    found = judge(picture, min_wait_s)
+    found = judge(picture, min_wait_s, known)
     suite = Element(
         "testsuite",
         name="pgwatch-tests locks",
@@ -52,4 +55,6 @@ def _add(suite: Element, root: JudgedRoot, picture: LockPicture) -> None:
         return
     if root.verdict == "undecided":
         SubElement(test, "skipped", message=_UNDECIDED)
+    if root.verdict == "accepted":
+        lines.insert(0, f"accepted: {lock_accepted.named(root.accepted)}")
     SubElement(test, "system-out").text = "\n".join(lines)

@@ -36,6 +36,10 @@ class TreeRow:
     prefix: str
     who: str
     test: str
+    database: str
+    """The database if it isn't the watched one."""
+    place: str
+    """That, and what there is instead of a test's name: `database b, user app, from 10.0.0.7:5123`."""
     state: str
     age_s: float | None
     """How long in that state."""
@@ -93,6 +97,8 @@ def _row(
         prefix=prefix,
         who=f"pid {party.pid}" if party.pid else "prepared",
         test=test,
+        database=plain(picture.other_database(party)),
+        place=plain(picture.place(party)),
         state=state,
         age_s=age_s,
         waits_for="" if edge is None else _waits_for(edge),
@@ -112,6 +118,11 @@ def name_of(session: Session) -> str:
     if identity is None:
         return plain(session.application_name or session.backend_type)
     return plain(f"{identity.worker_label} {identity.label}".lstrip())
+
+
+def in_database(name: str, database: str) -> str:
+    """`psql in test_gw1`: a name of plain text, and the database where that isn't the watched one."""
+    return f"{name} in {database}" if database else name
 
 
 def _verb(edge: Edge) -> str:
@@ -185,7 +196,7 @@ def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
     since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
     longest = durations.in_words(picture.longest_wait_s(row.party))
     return [
-        f"{row.who}  {row.test}  {row.state}{since}",
+        f"{row.who}  {_placed(row)}  {row.state}{since}",
         f"{_BESIDE}blocks {total:,} ({directly:,} directly), longest wait {longest}",
     ]
 
@@ -210,7 +221,11 @@ def _waiter_line(row: TreeRow) -> str:
     waits = f"{row.verb} {durations.in_words(row.wait_s)} for {row.waits_for}"
     if row.beside:
         waits += f" ({row.beside})"
-    return f"{row.prefix}{row.who}  {row.test}  {waits}{behind}"
+    return f"{row.prefix}{row.who}  {_placed(row)}  {waits}{behind}"
+
+
+def _placed(row: TreeRow) -> str:
+    return f"{row.test} ({row.place})" if row.place else row.test
 
 
 def _query(picture: LockPicture, row: TreeRow) -> list[str]:

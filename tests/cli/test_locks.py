@@ -214,3 +214,70 @@ def test_a_list_that_cannot_be_read_is_refused_before_anything_is_looked_at(
     done = locks(tmp_path, database.dsn, "--tests", "nowhere.txt", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "pgwatch-tests: cannot read the tests in nowhere.txt: No such file or directory\n"
+
+
+def test_what_is_accepted_passes_and_what_is_new_fails(
+    database: Database, connect: Connect, tmp_path: Path
+) -> None:
+    first, second, observer = connect("t1"), connect("pytest:gw1 t.py::test_waiter"), connect(autocommit=True)
+    # Others use the same server: what they block is accepted too, if it is there at that moment.
+    first.execute("SELECT pg_advisory_xact_lock(7)")
+    blocked(second, "SELECT pg_advisory_xact_lock(7)", observer=observer)
+    gate = ("--min-wait", "0s", "--fail")
+    written = locks(tmp_path, database.dsn, *gate, "--write-accept", "known.json")
+    assert written.returncode == 0, written.stderr
+    document = json.loads((tmp_path / "known.json").read_text())
+    entry = {"gate": "locks", "kind": "advisory_lock", "place": "advisory lock *", "test": None}
+    assert entry in document["findings"]
+    assert "of locks written to known.json" in written.stderr
+    assert "Accepted, not counted: " in written.stdout
+
+    # Nobody else's waits are in this file.
+    (tmp_path / "mine.json").write_text(json.dumps({**document, "findings": [entry]}))
+    junit = ElementTree.fromstring(
+        locks(tmp_path, database.dsn, "--accept", "mine.json", *gate, "--format", "junit").stdout
+    )
+    [case] = [one for one in junit.iter("testcase") if (one.get("name") or "").startswith("t1 (pid ")]
+    assert case.find("failure") is None
+    assert "accepted: advisory lock, advisory lock * (unknown test)" in (case.findtext("system-out") or "")
+
+    first.execute("CREATE TABLE fresh ()")
+    first.execute("SELECT pg_advisory_xact_lock(8, 9)")
+    third = connect("pytest:gw2 t.py::test_third")
+    first_only = {**document, "findings": [{**entry, "place": "advisory lock (*, *)"}]}
+    (tmp_path / "other.json").write_text(json.dumps(first_only))
+    blocked(third, "SELECT pg_advisory_xact_lock(8, 9)", observer=observer)
+    new = locks(tmp_path, database.dsn, "--accept", "other.json", *gate, "--format", "json")
+    assert new.returncode == 1
+    use = json.loads(new.stdout)["accepted"]
+    assert {"kind": "advisory_lock", "place": "advisory lock *", "test": None} in use["new"]
+    assert use["known"] == [{"kind": "advisory_lock", "place": "advisory lock (*, *)", "test": None}]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"schema": "pgwatch-tests.accepted/1"}', '{"findings": []}', "[]"]
+)
+@pytest.mark.parametrize("watch", [(), ("--watch", "0.1")])
+def test_a_damaged_file_never_passes(
+    text: str, watch: tuple[str, ...], database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "known.json").write_text(text)
+    done = locks(tmp_path, database.dsn, "--fail", "--accept", "known.json", *watch)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "known.json holds no accepted findings" in done.stderr
+
+
+def test_entries_stay_that_one_look_sees_nothing_of(database: Database, tmp_path: Path) -> None:
+    entries = [
+        {"gate": gate, "kind": "rows", "place": "public.users", "test": None, "reason": "ticket"}
+        for gate in ("leaks", "locks")
+    ]
+    document = {"schema": "pgwatch-tests.accepted/1", "findings": entries}
+    (tmp_path / "known.json").write_text(json.dumps(document))
+    done = locks(tmp_path, database.dsn, "--write-accept", "known.json")
+    assert done.returncode == 0
+    assert "not seen" not in done.stdout
+    kept = json.loads((tmp_path / "known.json").read_text())["findings"]
+    assert [one for one in entries if one not in kept] == []
+    watched = locks(tmp_path, database.dsn, "--accept", "known.json", "--watch", "0.1")
+    assert "Accepted, but not seen in this watch: rows, public.users (unknown test)" in watched.stdout

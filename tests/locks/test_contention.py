@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.locks.contention import Contention, ContentionWatch, LockedObject, Pair
+from pgwatch_tests.locks.contention import Contention, ContentionWatch, Pair
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Subject
 from pgwatch_tests.locks.ranking import MOST_ROWS
 from pgwatch_tests.locks.settle import settle
+from pgwatch_tests.locks.wait_record import LockedObject
 from pgwatch_tests.reports import contention_json, contention_table
 from tests.locks.snapshots import edge, session, snapshot
 

@@ -11,7 +11,8 @@ import pytest
 from psycopg import errors
 
 from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.locks.contention import Contention, ContentionWatch, LockedObject, Pair
+from pgwatch_tests.locks.contention import Contention, ContentionWatch, Pair
+from pgwatch_tests.locks.wait_record import LockedObject
 from pgwatch_tests.locks.watch import LockWatch
 from tests.sessions import Connect, Database, blocked
 

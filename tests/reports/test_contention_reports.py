@@ -61,6 +61,16 @@ def test_foreign_text_is_no_markdown(text: str) -> None:
         assert not re.search(r"<a |<img|<strong|<em|<del|&lt;", outside_code)
 
 
+def session_document(pid: int) -> dict[str, object]:
+    return {
+        "who": f"test_{pid} (gw{pid}, pid {pid})",
+        "database": "test_app",
+        "user": "app",
+        "client": None,
+        "statement": "UPDATE t SET n = 1",
+    }
+
+
 def test_the_document() -> None:
     watch = ContentionWatch()
     for at_s in (0.0, 1.0):
@@ -70,6 +80,20 @@ def test_the_document() -> None:
     row = {"blocked_s": 1.0, "waits": 1, "longest_s": 4.5}
     document = json.loads(contention_json.document(seen))
     assert [moment["blocked"] for moment in document.pop("timeline")] == [1] * 5
+    [pair] = document["pairs"]
+    longest = pair.pop("longest_wait")
+    assert (longest.pop("explanation"), longest.pop("advice")) != ("", "")
+    assert longest == {
+        "wait_s": 4.5,
+        "seen_at": "2026-03-01T12:00:01.000Z",
+        "target": "row of t (id=1)",
+        "object": "row of t (id=1)",
+        "mode": "EXCLUSIVE",
+        "database": None,
+        "waiter": session_document(2),
+        "blocker": session_document(1),
+        "cause": "same_row",
+    }
     assert document == {
         "schema": "pgwatch-tests.contention/1",
         "since": "2026-03-01T12:00:00.000Z",
@@ -88,12 +112,14 @@ def test_the_document() -> None:
             "blockers": ["test_1 (gw1, pid 1)"],
             "object": "row of t (id=1)",
             "mode": "EXCLUSIVE",
+            "database": None,
             "seen_at": "2026-03-01T12:00:00.000Z",
         },
         "pairs": [{"blocker": "tests/test_app.py::test_1", "waiter": "tests/test_app.py::test_2", **row}],
-        "objects": [{"object": "row of t (id=1)", "mode": "EXCLUSIVE", **row}],
+        "objects": [{"object": "row of t (id=1)", "mode": "EXCLUSIVE", "database": None, **row}],
         "causes": [{"cause": "same_row", **row}],
         "others": {"pairs": None, "objects": None, "causes": None},
+        "accepted": None,
         "deadlocks": {
             "caught": 0,
             "counted_by_server": None,
@@ -125,6 +151,12 @@ By test
   Blocked    Share    Waits    Longest  Blocking test              Waiting test
 ---------  -------  -------  ---------  -------------------------  -------------------------
      1.0s    100 %        1       4.5s  tests/test_app.py::test_1  tests/test_app.py::test_2
+
+The longest wait of each
+test_2 (gw2, pid 2) 4.5 s for row of t (id=1), behind test_1 (gw1, pid 1) (same row)
+  waits (database test_app, user app): UPDATE t SET n = 1
+  blocks (database test_app, user app): UPDATE t SET n = 1
+  → Give each test rows of its own. To go on now, cancel its statement (SELECT pg_cancel_backend(1)).
 
 By object
   Blocked    Share    Waits    Longest  Object           Lock mode

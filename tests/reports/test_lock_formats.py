@@ -129,7 +129,8 @@ def test_a_fence_is_longer_than_any_in_its_text() -> None:
 def test_annotations_are_escaped_as_the_toolkit_does() -> None:
     line = lock_github.document(waiting("50%, a::b"), 1.0)
     assert line.startswith(
-        "::error title=50%25%2C a%3A%3Ab (pid 1) blocks 1%2C longest wait 5.0 s::50%25, a::b"
+        "::error title=50%25%2C a%3A%3Ab (pid 1%2C database test_app) blocks 1%2C "
+        "longest wait 5.0 s::50%25, a::b"
     )
     assert "%0A→ Commit, roll back or close it" in line
     assert lock_github.document(waiting("x", 0.5), 1.0).startswith("::warning title=")

@@ -10,7 +10,7 @@ from textual.events import Resize
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
 from pgwatch_tests.locks.contention import Contention
-from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_rows
+from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_names, pair_rows
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
@@ -104,9 +104,12 @@ class ContentionView(View):
             return []
         match self._by:
             case "test":
-                return [LiveRow(f"{pair.blocker}\0{pair.waiter}", cells) for pair, cells in pair_rows(seen)]
+                return [LiveRow("\0".join(pair_names(pair)), cells) for pair, cells in pair_rows(seen)]
             case "object":
-                return [LiveRow(f"{one.object}\0{one.mode}", cells) for one, cells in object_rows(seen)]
+                return [
+                    LiveRow(f"{one.object}\0{one.mode}\0{one.database}", cells)
+                    for one, cells in object_rows(seen)
+                ]
             case "cause":
                 return [LiveRow(cause, cells) for cause, cells in cause_rows(seen)]
 

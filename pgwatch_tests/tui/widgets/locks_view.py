@@ -10,7 +10,14 @@ from pgwatch_tests import durations
 from pgwatch_tests.locks.diagnose import diagnose
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.lock_tree import NOTHING_BLOCKED, TreeRow, advice, lock_facts, tree_rows
+from pgwatch_tests.reports.lock_tree import (
+    NOTHING_BLOCKED,
+    TreeRow,
+    advice,
+    in_database,
+    lock_facts,
+    tree_rows,
+)
 from pgwatch_tests.reports.plain_text import (
     one_line,
     plain,
@@ -104,7 +111,7 @@ class LocksView(View):
         roots = {
             row.root
             for row in rows
-            if self._filter in f"{row.who} {row.test} {row.state} {row.waits_for}".casefold()
+            if self._filter in f"{row.who} {row.test} {row.place} {row.state} {row.waits_for}".casefold()
         }
         return [row for row in rows if row.root in roots]
 
@@ -117,6 +124,7 @@ class LocksView(View):
         found = diagnose(self._picture, row.root)
         lines = [plain(found.explanation), advice(found)]
         lines += [f"{row.who} {fact}" for fact in lock_facts(self._picture, row.party)[:1]]
+        lines += [f"{row.who}: {row.place}"] if row.place else []
         session = self._picture.sessions.get(row.party)
         if session is not None and session.query:
             words = "runs" if session.state == "active" else "ran last"
@@ -134,7 +142,7 @@ def _live_row(row: TreeRow) -> LiveRow:
         row.key,
         (
             prefix + (str(row.party.pid) if row.party.pid else "prepared"),
-            "(shown above)" if row.again else row.test,
+            "(shown above)" if row.again else in_database(row.test, row.database),
             doing,
             durations.short(row.wait_s if row.waits_for else row.age_s) or "?",
             row.blocks.replace(" directly", ""),

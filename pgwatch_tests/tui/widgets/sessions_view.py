@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 
 from pgwatch_tests import durations
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
-from pgwatch_tests.reports.lock_tree import name_of
+from pgwatch_tests.reports.lock_tree import in_database, name_of
 from pgwatch_tests.reports.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
 from pgwatch_tests.tui.still_text import StillText
@@ -77,7 +77,8 @@ class SessionsView(View):
 
     def _show(self) -> None:
         sessions = () if self._snapshot is None else self._snapshot.clients
-        rows = [_live_row(one) for one in sorted(sessions, key=_SORTS[self._sort])]
+        watched = "" if self._snapshot is None else self._snapshot.database
+        rows = [_live_row(one, watched) for one in sorted(sessions, key=_SORTS[self._sort])]
         rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
         table = self.query_one(LiveTable)
         table.show(rows)
@@ -96,14 +97,15 @@ def _rank(session: Session) -> int:
     return 0 if state.startswith("idle in transaction") else 1 if state == "active" else 2
 
 
-def _live_row(session: Session) -> LiveRow:
+def _live_row(session: Session, watched: str) -> LiveRow:
+    other = None if session.database == watched else session.database
     state = "hidden" if session.hidden else session.state or ""
     waits = session.wait_event if session.wait_event_type not in (None, "Client", "Activity") else ""
     return LiveRow(
         f"{session.pid}/{session.backend_start}",
         (
             str(session.pid),
-            name_of(session),
+            in_database(name_of(session), plain(other or "")),
             plain(_SHORT_STATES.get(state, state)),
             durations.short(session.state_age_s) or "?",
             plain(waits or ""),
