@@ -24,7 +24,6 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.locks.server_change import server_change
-from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.export import export
 from pgwatch_tests.tui.live_table import LiveTable
@@ -33,6 +32,7 @@ from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.sweep_desk import SweepDesk
+from pgwatch_tests.tui.telling import tell_server_change
 from pgwatch_tests.tui.typed_order import AppInTypedOrder
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
@@ -46,7 +46,6 @@ from pgwatch_tests.tui.widgets.view import OFFERED_BY_VIEWS, View
 _PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
-_READING_S = 15.0
 
 
 class Dashboard(AppInTypedOrder):
@@ -159,9 +158,8 @@ class Dashboard(AppInTypedOrder):
             self._drawn = ()
             self._grow_older()
             return
-        changed = server_change(self._snapshot, outcome.value)
-        if changed:
-            self.notify(plain(changed), severity="warning", timeout=_READING_S, markup=False)
+        if changed := server_change(self._snapshot, outcome.value):
+            tell_server_change(self, changed)
         self._snapshot = outcome.value
         self._contention.add(outcome.value)
         if self._locks_poller.paused:

@@ -7,6 +7,7 @@ from typing import Literal
 from textual.app import App
 
 from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.tui.screens.question import QuestionScreen
 
 _READING_S = 5.0
 _READING_TROUBLE_S = 15.0
@@ -17,3 +18,12 @@ def tell(app: App[object], text: str, *, failed: bool = False) -> None:
     severity: Literal["information", "error"] = "error" if failed else "information"
     timeout = _READING_TROUBLE_S if failed else _READING_S
     app.notify(plain(text), severity=severity, timeout=timeout, markup=False)
+
+
+def tell_server_change(app: App[int], change: str) -> None:
+    """Shows that another server answers; an open question, about something of the old one, means no."""
+    question = app.screen
+    if isinstance(question, QuestionScreen):
+        question.action_leave()
+        change = f"{change} The question was closed."
+    app.notify(plain(change), severity="warning", timeout=_READING_TROUBLE_S, markup=False)

@@ -168,6 +168,37 @@ async def test_the_target_is_frozen_though_polls_go_on() -> None:
     assert [party.pid for party in action.waiters] == [2, 3]
 
 
+async def test_another_server_closes_the_question_and_is_told() -> None:
+    doing = Doing()
+    started = replace(locked(), server_started=MOMENT)
+    source, app = dashboard(started, doing)
+    async with app.run_test(notifications=True, size=(140, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("K")
+        await until_drawn(pilot, "y yes")
+        source.locks = replace(started, server="other:5432", server_started=MOMENT + timedelta(days=1))
+        app.action_refresh()
+        drawn = await until_drawn(pilot, "The question was closed.")
+        assert "Another server answers now: other:5432 instead of" in " ".join(drawn.split())
+        assert len(app.screen_stack) == 1
+        await pilot.press("y")
+        await settled(pilot)
+    assert doing.asked == []
+
+
+async def test_a_restart_is_told_once() -> None:
+    started = replace(locked(), server_started=MOMENT)
+    source, app = dashboard(started, None)
+    async with app.run_test(notifications=True, size=(140, 40)) as pilot:
+        await settled(pilot)
+        source.locks = replace(started, server_started=MOMENT + timedelta(days=1))
+        for _ in range(2):
+            app.action_refresh()
+            await until_drawn(pilot, "was restarted.")
+        [told] = [one.message for one in app._notifications]
+        assert told.endswith("What was seen or planned before isn't done any more.")
+
+
 async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
     doing = Doing(Outcome("done", "rolled back"))
     _, app = dashboard(with_prepared(), doing)
