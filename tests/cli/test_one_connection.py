@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from tests.cli.running import environment
 from tests.sessions import Connect, Database, MakeRole, RunningStatement, blocked
+from tests.terminals import Terminal, needs_tmux, terminal
 
 
 class Scene:
@@ -45,6 +47,10 @@ class Scene:
             timeout=60,
         )
 
+    def dashboard(self, folder: Path) -> AbstractContextManager[Terminal]:
+        program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")
+        return terminal(program, environment({"PGWATCH_DSN": self._dsn}), folder)
+
 
 @pytest.fixture
 def scene(
@@ -76,3 +82,15 @@ def test_locks_and_leaks_as_text(scene: Scene) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "row of accounts (id=42)" in done.stdout
     assert "Checked " in done.stdout
+
+
+@needs_tmux
+def test_an_action_in_the_dashboard(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The poll has the only place, and gives it to the action."""
+    with scene.dashboard(tmp_path_factory.mktemp("t")) as opened:
+        opened.shows("1 blocked")
+        opened.type("K")
+        opened.shows("y yes")
+        opened.type("y")
+        scene.waiting.result()
+        opened.shows("Nothing is blocked")
