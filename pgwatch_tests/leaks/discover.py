@@ -18,6 +18,7 @@ from pgwatch_tests.leaks.forms import Form, Leaf, LeafKind, Place, Step, form, l
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.leaks.partitions import Partition, below_roots
+from pgwatch_tests.leaks.strange_plans import strange_plans
 from pgwatch_tests.server.session_limits import Row
 from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
 
@@ -118,20 +119,6 @@ class _Found:
     others: str
     below: Sequence[Partition] = ()
     """What is read through it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StrangePlan:
-    """A row of queries/strange_plans.sql."""
-
-    oid: int
-    function: str
-    owner: str
-
-    @property
-    def reason(self) -> str:
-        """Why the table isn't read, in a clause."""
-        return f"not read: to plan that may run {shown(self.function)}, a function of {shown(self.owner)}"
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -259,15 +246,6 @@ def identity(connection: Connection[Row]) -> Identity:
     return found
 
 
-def strange_plans(connection: Connection[Row]) -> dict[int, StrangePlan]:
-    """The tables, by oid, that can't be read without running another role's code. Raises psycopg's errors."""
-    with connection.cursor(row_factory=class_row(StrangePlan)) as cursor:
-        exact_names(cursor)
-        if connection.execute(queries.load("strange_functions")).fetchone() == (False,):
-            return {}
-        return {row.oid: row for row in cursor.execute(queries.load("strange_plans")).fetchall()}
-
-
 def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> Discovery:
     """Without those tables, which it names as skipped. Raises psycopg's errors."""
     strange = strange_plans(connection)
@@ -276,7 +254,7 @@ def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> 
             shown(table.schema),
             shown(table.name),
             row.reason,
-            f"check as {shown(row.owner)}, or give the function to a superuser",
+            row.help,
         )
         for table in discovery.tables
         if (row := strange.get(table.oid)) is not None

@@ -10,12 +10,13 @@ from psycopg import pq
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown, strange_plans
+from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.leaks.strange_plans import strange_plans
 from pgwatch_tests.sweep.clusters import SWEPT
 from pgwatch_tests.sweep.flagging import Flags
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
