@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Literal, TypeVar
@@ -198,7 +199,7 @@ def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
         (
             f"{bullet}{_clock(one.seen_at, UTC)} {steps}; {victim}",
             *(
-                f"{indent}{_foreign(member.who, form)}{_whose(member.side, form)}: "
+                f"{indent}{_foreign(member.who, form)}{_whose(replace(member.side, database=None), form)}: "
                 f"{_statement(member.side, form)}, for {_foreign(member.target, form)}"
                 for member in one.sessions
             ),

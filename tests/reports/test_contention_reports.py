@@ -169,3 +169,30 @@ By cause
      1.0s    100 %        1       4.5s  same row
 """
     )
+
+
+def test_a_deadlock_says_who_was_its_victim() -> None:
+    watch = ContentionWatch()
+    cycle = (edge(1, 2), edge(2, 1))
+    sessions = tuple(replace(session(pid), database="test_gw1") for pid in (1, 2))
+    previous = None
+    for at_s in (0.0, 0.25):
+        previous = settle(previous, snapshot(cycle, sessions, at_s))
+        watch.add(previous)
+    seen = watch.result()
+    assert seen is not None
+    assert "waits for row of t (id=1) in test_gw1; victim not known\n" in contention_table.text(seen)
+    # Of the first there is nothing left.
+    survivor = replace(sessions[1], state="idle in transaction")
+    watch.add(settle(previous, snapshot((), (survivor,), 0.25)))
+    seen = watch.result()
+    assert seen is not None
+    text = contention_table.text(seen)
+    assert "; victim: test_1 (gw1, pid 1, database test_gw1)\n" in text
+    assert (
+        "  test_2 (gw2, pid 2, database test_gw1) (user app): UPDATE t SET n = 1, for row of t (id=1)\n"
+        in text
+    )
+    [cycle_document] = json.loads(contention_json.document(seen))["deadlocks"]["cycles"]
+    assert cycle_document["victim"] == "test_1 (gw1, pid 1, database test_gw1)"
+    assert [one["session"]["database"] for one in cycle_document["sessions"]] == ["test_gw1", "test_gw1"]
