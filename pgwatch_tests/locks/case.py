@@ -118,8 +118,16 @@ class Case:
     def free(self) -> str:
         """How to get the root out of the way: a cancel does nothing to a session that isn't at work."""
         if self.is_active and not self.client_event:
-            return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid}))"
-        return f"end its session (SELECT pg_terminate_backend({self.root.pid}))"
+            return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid})){self._and_others()}"
+        return f"end its session (SELECT pg_terminate_backend({self.root.pid})){self._and_others()}"
+
+    def _and_others(self) -> str:
+        """What must happen besides, where others have locked the row too: else the wait goes on."""
+        held_by = {party for edge in self.direct for party in edge.lock.also_held_by}
+        if not held_by:
+            return ""
+        others = "holders end their transactions" if len(held_by) > 1 else "holder end its transaction"
+        return f" and have the other {others}"
 
     def waiting(self, edges: Sequence[Edge], one: str = "waits", several: str = "wait") -> str:
         """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`.

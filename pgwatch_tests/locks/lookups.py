@@ -102,6 +102,11 @@ class Lookups:
         """Says that what couldn't be had may be asked for at once."""
         self._failed, self._unreachable, self.was_refused = _Failures(), _Failures(), False
 
+    def ask_again(self) -> bool:
+        """Says the same of all but databases that couldn't be reached; whether there is anything to ask."""
+        has_gaps, self._failed = bool(self._failed.resting), _Failures()
+        return has_gaps
+
     @contextmanager
     def visit(self, database: str | None) -> Iterator[None]:
         """All attempts in `database` (None: at home) within share one connection, closed at the end."""

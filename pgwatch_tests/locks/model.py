@@ -183,6 +183,8 @@ class WaitedLock:
     target: str
     object: str = ""
     """The target without what differs from wait to wait, as a row's key: waits are summed up by it."""
+    ancestors: tuple[str, ...] = ()
+    """The tables that the object is a partition or child of: statements may name one of these instead."""
     foreign_key_of: str = ""
     """The table with a foreign key whose check wants, or holds, the lock on the row."""
     also_held_by: tuple[Party, ...] = ()

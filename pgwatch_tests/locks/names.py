@@ -81,6 +81,11 @@ class NameCache:
         found = self._relations.get((database, oid))
         return () if found is None else found.table.referencing
 
+    def ancestors(self, database: int, oid: int) -> Collection[str]:
+        """The tables that this one is a partition or child of, as they are written."""
+        found = self._relations.get((database, oid))
+        return () if found is None else found.ancestors
+
     def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
         """`schema audit`, `type mood`."""
         return self._objects.get((database, address))
@@ -137,6 +142,7 @@ class NameCache:
             self._closed_to_us,
         ):
             known.clear()
+        self._rows, self._changes = LockedRows(self._clock), ChangedRows(self._clock)
         self.system_identifier = None
 
     async def _resolve_system(self) -> None:
@@ -149,8 +155,6 @@ class NameCache:
 
         if due:
             await self.lookups.attempt(None, due, read)
-        self._rows = LockedRows(self._clock)
-        self._changes = ChangedRows(self._clock)
 
     async def _resolve_databases(self, oids: set[int | None]) -> None:
         missing = self.lookups.due([("database", oid) for oid in oids if oid and oid not in self._databases])

@@ -40,16 +40,17 @@ class Relation:
     """The columns of each in words: `email`, `(day, room)`."""
     is_readable: bool
     table: Table
+    ancestors: tuple[str, ...] = ()
+    """The tables that it is a partition or child of, in words."""
 
     @classmethod
     def of(cls, row: RelationRow) -> Relation:
         """The relation that a row describes."""
         oid, schema, name, kind, key_columns, unique_keys, referencing = row[:7]
         is_readable, unique_indexes, names, runs_code = row[7:]
-        is_plain = schema in ("public", "pg_catalog")
         return cls(
             sql.Identifier(schema, name),
-            quoted(name) if is_plain else f"{quoted(schema)}.{quoted(name)}",
+            _name_in_words(schema, name),
             kind,
             tuple(key_columns),
             tuple(map(_key_in_words, unique_keys)),
@@ -65,7 +66,13 @@ class Relation:
                 frozenset(referencing),
                 runs_code,
             ),
+            tuple(sorted(_name_in_words(*one) for one in names if tuple(one) != (schema, name))),
         )
+
+
+def _name_in_words(schema: str, name: str) -> str:
+    is_plain = schema in ("public", "pg_catalog")
+    return quoted(name) if is_plain else f"{quoted(schema)}.{quoted(name)}"
 
 
 def quoted(name: str) -> str:

@@ -164,11 +164,20 @@ def same_key(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "same_key",
         f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
-        f"commit or roll back: both write the same {edges[0].lock.target}{case.besides(edges)}.",
+        f"commit or roll back: both write {_same_key(case, edges[0])}{case.besides(edges)}.",
         f"Give each test unique data instead of fixed test data.{_left_open(case)} "
         f"To go on now, {case.free()}.",
         UNIQUE_DATA,
     )
+
+
+def _same_key(case: Case, edge: Edge) -> str:
+    """What both write. Who inserts a key waits for whoever has changed or deleted its row, too."""
+    effects = statement.effects(case.query_of(case.root))
+    verbs = {write.verb for write in effects.writes} if effects else set()
+    if verbs and verbs <= {"UPDATE", "DELETE"}:
+        return f"a row with the same {edge.lock.target}"
+    return f"the same {edge.lock.target}"
 
 
 def _left_open(case: Case) -> str:

@@ -36,6 +36,7 @@ _SIMPLE = re.compile(r"[a-z_][a-z0-9_$]*")
 # They say nothing of the statement that matters, which is sent along with them.
 _PREPARATIONS = {"begin", "start", "set", "reset", "show", "savepoint", "release"}
 _BEFORE_NAMES = {"table", "if", "exists", "only", "concurrently", "schema"}
+_LONGEST_NAME = 63  # bytes: NAMEDATALEN - 1, src/include/pg_config_manual.h
 # A text as long as this may have been cut off (track_activity_query_size is 1024 by default).
 _MAYBE_CUT_OFF = 1023
 _ANALYSED = {"insert", "update", "delete", "merge", "copy", "select", "with", "values", "table"}
@@ -272,10 +273,17 @@ def _tokens(query: str) -> tuple[str, ...]:
         if token.kind == "literal":
             found.append("''")
         elif token.kind == "quoted":
-            found.append('"' + token.value)
+            found.append('"' + _as_name(token.value))
         elif token.kind != "comment":
-            found.append(token.text.lower())
+            found.append(_as_name(token.text.lower()))
     return tuple(found)
+
+
+def _as_name(word: str) -> str:
+    """A name as the server knows it: cut off (truncate_identifier, src/backend/parser/scansup.c)."""
+    if len(word) <= _LONGEST_NAME // 4:
+        return word
+    return word.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def _names(tokens: Sequence[str], start: int) -> Iterator[Name]:

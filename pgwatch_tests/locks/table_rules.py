@@ -16,7 +16,8 @@ _ALONE = "AccessExclusiveLock"
 _OF_TABLES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", _ALONE)
 # What takes rows away with the table. DROP INDEX and the like change the table: DELETE is no substitute.
 _CLEAN_UPS = ("TRUNCATE", "DROP TABLE", "DROP SCHEMA", "DROP OWNED")
-_CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", "REINDEX", "CLUSTER", "VACUUM", "REFRESH")
+_UPKEEP = ("REINDEX", "CLUSTER", "VACUUM", "REFRESH")
+_CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", *_UPKEEP)
 _LOCK = "LOCK"
 
 
@@ -61,6 +62,10 @@ def _instead_of(kind: str) -> str:
         return "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP."
     if kind.startswith(_LOCK):
         return "Lock the rows that a test needs (SELECT … FOR UPDATE), not the table."
+    if not kind:
+        return "Change, empty or lock whole tables while no tests run."
+    if kind.startswith(_UPKEEP):
+        return f"Run {kind} while no tests run."
     return "Change tables before the tests run, not meanwhile."
 
 
@@ -151,7 +156,8 @@ def about_table_change(case: Case) -> str:
     for edge in case.direct:
         if edge.lock.type == "virtualxid":
             return f"{_concurrently(case, edge)[2]} "
-        if edge.lock.type != "relation" or _ALONE not in (edge.lock.mode, edge.lock.held_mode):
+        modes_of_both = (edge.lock.mode, edge.lock.held_mode)
+        if edge.lock.type != "relation" or not any(mode in _OF_TABLES for mode in modes_of_both):
             continue
         both = _one_truncate(case, edge)
         if both:

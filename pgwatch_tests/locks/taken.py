@@ -12,7 +12,10 @@ from pgwatch_tests.locks.model import Edge, WaitedLock
 _OF_ROWS = ("tuple", "transactionid")
 # What SELECT, INSERT, UPDATE, DELETE, MERGE and COPY lock a table in (manual, Explicit Locking).
 _WEAK = ("AccessShareLock", "RowShareLock", "RowExclusiveLock")
-_NAMING = ("TRUNCATE", "LOCK", "DROP TABLE", "ALTER TABLE", "SHOW", "SET", "RESET", "SAVEPOINT", "RELEASE")
+_REACHING_NOTHING = ("SHOW", "SET", "RESET", "SAVEPOINT", "RELEASE")
+_NAMING = ("TRUNCATE", "LOCK", "DROP TABLE", "ALTER TABLE", *_REACHING_NOTHING)
+# Locked along with their tables, and hardly ever named.
+_PARTS_OF_TABLES = ("index ", "partitioned index ", "sequence ", "TOAST table ")
 _UNKNOWN = "What took that lock isn't known: the statement shown"
 
 
@@ -31,18 +34,30 @@ def _why_not(query: str, edge: Edge) -> str:
     if lock.type == "advisory":
         return "" if "advisory" in query.lower() else "takes none"
     effects = statement.effects(query)
+    if lock.target.startswith(_PARTS_OF_TABLES):
+        return ""
     if lock.type == "relation" and lock.held_mode is not None:
         if effects is not None and lock.held_mode not in _WEAK:
             return "takes none as strong by itself"
         if effects is None and not _locks_what_it_names(query):
             return ""
-        return "" if _names(query, lock) else "doesn't name it"
+        return "" if _names(query, lock) else f"doesn't name it{_by_other_ways(query)}"
     is_row = edge.subject is not None and edge.subject.kind in ("row", "unique_key")
     if lock.type in _OF_ROWS and is_row and effects is not None:
         if not effects.writes and not effects.locks_rows:
             return "changes and locks no rows by itself"
-        return "" if _names(query, lock) else "doesn't name that table"
+        return "" if _names(query, lock) else f"doesn't name that table{_by_other_ways(query)}"
     return ""
+
+
+def _by_other_ways(query: str) -> str:
+    """How it may have locked a table that it doesn't name; empty if it surely hasn't."""
+    kind = statement.kind(query)
+    if kind.startswith(_REACHING_NOTHING):
+        return ""
+    if kind in ("SELECT", "VALUES") and not any(statement.has_words(query, one) for one in ("from", "(")):
+        return ""
+    return ", but may reach it by a view, a trigger, a function or a foreign key"
 
 
 def _locks_what_it_names(query: str) -> bool:
@@ -54,8 +69,10 @@ def _locks_what_it_names(query: str) -> bool:
 def _names(query: str, lock: WaitedLock) -> bool:
     """Whether it names one of the tables; true where these have no names yet.
 
-    A foreign key's check locks rows of a table that isn't named: the one with the foreign key is.
+    A foreign key's check locks rows of a table that isn't named: the one with the foreign key is. A statement
+    about a partitioned table locks its partitions.
     """
     tables = [name for name in f"{lock.object} or {lock.foreign_key_of}".split(" or ") if name]
+    tables += lock.ancestors
     known = [name for name in tables if not name.startswith(("relation ", "end of "))]
     return len(known) < len(tables) or not known or any(statement.mentions(query, name) for name in known)

@@ -59,6 +59,9 @@ class Names(Protocol):
     def referencing(self, database: int, oid: int) -> Collection[int]:
         """The tables with a foreign key to this one."""
 
+    def ancestors(self, database: int, oid: int) -> Collection[str]:
+        """The tables that this one is a partition or child of, as they are written."""
+
     def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
         """`schema audit`, `type mood`."""
 
@@ -183,6 +186,12 @@ def foreign_key_of(subject: Subject, names: Names) -> str:
     found = set(names.referencing(database, subject.relations[0])).intersection(subject.referencing)
     known = sorted(filter(None, (names.relation(database, oid) for oid in found)))
     return " or ".join(known[:_CANDIDATES_SHOWN])
+
+
+def ancestors(subject: Subject, names: Names) -> tuple[str, ...]:
+    """The tables that the one waited for is a partition or child of; empty if it's none, or not known."""
+    oids = (*subject.relations, *subject.keys)
+    return tuple(sorted({name for oid in oids for name in names.ancestors(subject.database or 0, oid)}))
 
 
 def object_in_words(subject: Subject, names: Names) -> str:

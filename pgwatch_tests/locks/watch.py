@@ -123,6 +123,9 @@ class LockWatch:
             await self.part()
             self._names.lookups.try_again()
             await self._in_time(self._names.resolve(snapshot))
+        elif self._names.lookups.ask_again():
+            # A busy machine may have taken too long for what the next look at it has at once.
+            await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
 
     async def part(self) -> None:
@@ -312,6 +315,7 @@ class LockWatch:
                     group.lock,
                     target=target.in_words(subject, known),
                     object=target.object_in_words(subject, known),
+                    ancestors=target.ancestors(subject, known),
                     foreign_key_of=target.foreign_key_of(subject, known),
                     also_held_by=known.also_held_by(group, snapshot),
                 ),

@@ -64,7 +64,9 @@ def test_the_same_row_and_its_other_holders() -> None:
         "test_2 (gw2, pid 2) and 1 more wait 3.0 s for the row of t (id=1), which test_1 (gw1, pid 1) has "
         "changed or locked (running a statement for 2.5 s); test_4 (gw4, pid 4) has locked it too."
     )
-    assert "pg_cancel_backend(1)" in told.advice
+    assert told.advice.endswith(
+        "(SELECT pg_cancel_backend(1)) and have the other holder end its transaction."
+    )
     assert told.practice == "Isolate test data"
 
 
@@ -89,7 +91,8 @@ def test_everyone_queues_behind_who_needs_the_table_alone(statement: str, cause:
     assert "1 more queues behind it" in told.explanation
     assert "pg_cancel_backend(2)" in told.advice
     assert ("DELETE" in told.advice) is (cause == "truncate_or_cleanup_vs_test")
-    assert ("Change tables before" in told.advice) is (cause == "ddl_queue")
+    assert ("Change tables before" in told.advice) is (cause == "ddl_queue" and bool(statement))
+    assert ("Change, empty or lock whole tables while no tests run." in told.advice) is not bool(statement)
 
 
 def test_a_queue_behind_who_locks_a_table_for_writers() -> None:
@@ -208,13 +211,32 @@ def test_a_deadlock_s_advice_is_about_what_is_waited_for(types: tuple[str, str],
 
 
 def test_the_same_key() -> None:
-    told = found(edge(2, 1, target="unique key of users (email)", subject=KEY))
+    told = found(
+        edge(2, 1, target="unique key of users (email)", subject=KEY),
+        sessions=(session(1, query="INSERT INTO users (email) VALUES ('a')"),),
+    )
     assert told.cause == "same_key"
     assert told.explanation == (
         "test_2 (gw2, pid 2) has waited 1.0 s for test_1 (gw1, pid 1), running a statement for 2.5 s, to "
         "commit or roll back: both write the same unique key of users (email)."
     )
     assert told.practice == "Don't use fixed test data"
+
+
+@pytest.mark.parametrize(
+    ("query", "both"),
+    [
+        ("UPDATE users SET n = 1 WHERE id = 5", "both write a row with the same unique key"),
+        ("DELETE FROM users", "both write a row with the same unique key"),
+        ("INSERT INTO users VALUES (5)", "both write the same unique key"),
+        ("SELECT 1", "both write the same unique key"),
+    ],
+)
+def test_who_has_changed_a_row_need_not_have_written_its_key(query: str, both: str) -> None:
+    told = found(
+        edge(2, 1, target="unique key of users (id)", subject=KEY), sessions=(session(1, query=query),)
+    )
+    assert both in told.explanation
 
 
 def test_a_waiter_that_checks_a_foreign_key_behind_an_idle_transaction() -> None:

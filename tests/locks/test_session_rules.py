@@ -182,9 +182,27 @@ def test_a_lock_that_may_be_the_sessions_is_freed_by_ending_the_session(
     assert ("is cancelled" in told.advice) is not cancel
 
 
+@pytest.mark.parametrize(
+    ("query", "mode", "advice"),
+    [
+        ("ALTER TABLE b ADD FOREIGN KEY (a) REFERENCES a", "ShareRowExclusiveLock", "Change tables before"),
+        ("CREATE INDEX ON a (n)", "ShareLock", "Change tables before the tests run"),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY a", "ExclusiveLock", "REFRESH MATERIALIZED VIEW"),
+        ("REINDEX TABLE a", "ShareLock", "Run REINDEX TABLE while no tests run."),
+    ],
+)
+def test_what_to_do_about_a_change_behind_an_idle_transaction(query: str, mode: str, advice: str) -> None:
+    waits = on_table(2, 1, "RowExclusiveLock")
+    waits = replace(waits, lock=replace(waits.lock, mode=mode))
+    told = found(waits, sessions=(idle(1, "INSERT INTO a VALUES (1)"), session(2, query=query)))
+    assert told.cause == "idle_in_transaction"
+    assert advice in told.advice
+
+
 # What took a lock.
 
 _SHOWN = "What took that lock isn't known: the statement shown"
+_BY_OTHER_WAYS = ", but may reach it by a view, a trigger, a function or a foreign key"
 
 
 @pytest.mark.parametrize(
@@ -192,9 +210,10 @@ _SHOWN = "What took that lock isn't known: the statement shown"
     [
         ("AccessExclusiveLock", "SELECT 1", "takes none as strong by itself"),
         ("AccessExclusiveLock", "INSERT INTO tab VALUES (1)", "takes none as strong by itself"),
-        ("AccessExclusiveLock", "TRUNCATE other", "doesn't name it"),
+        ("AccessExclusiveLock", "TRUNCATE other", f"doesn't name it{_BY_OTHER_WAYS}"),
         ("AccessExclusiveLock", "ALTER TABLE public.tab ADD n int", ""),
-        ("AccessExclusiveLock", "ALTER TABLE other ADD n int", "doesn't name it"),
+        ("AccessExclusiveLock", "ALTER TABLE other ADD n int", f"doesn't name it{_BY_OTHER_WAYS}"),
+        ("AccessExclusiveLock", "TRUNCATE parent", ""),
         ("AccessExclusiveLock", "TRUNCATE other CASCADE", ""),
         ("AccessExclusiveLock", "DROP INDEX tab_n_idx", ""),
         ("AccessExclusiveLock", "DO $$ BEGIN DROP TABLE tab; END $$", ""),
@@ -203,27 +222,42 @@ _SHOWN = "What took that lock isn't known: the statement shown"
         ("RowExclusiveLock", "SHOW work_mem", "doesn't name it"),
         ("AccessShareLock", "SELECT 1", "doesn't name it"),
         ("AccessShareLock", "SELECT * FROM tab", ""),
+        ("AccessShareLock", "SELECT * FROM parent", ""),
+        ("AccessShareLock", "SELECT * FROM a_view", f"doesn't name it{_BY_OTHER_WAYS}"),
+        ("AccessShareLock", "SELECT a_function()", f"doesn't name it{_BY_OTHER_WAYS}"),
         ("AccessShareLock", "", ""),
     ],
 )
 def test_the_statement_shown_need_not_be_what_took_a_tables_lock(held: str, query: str, why: str) -> None:
-    told = found(on_table(2, 1, held), sessions=(idle(1, query),))
+    wait = on_table(2, 1, held)
+    wait = replace(wait, lock=replace(wait.lock, ancestors=("parent",)))
+    told = found(wait, sessions=(idle(1, query),))
     assert told.explanation.partition(_SHOWN)[2] == (f" {why}." if why else "")
+
+
+def test_an_index_is_locked_by_statements_that_name_its_table() -> None:
+    wait = on_table(2, 1, "AccessShareLock", "t_pkey")
+    wait = replace(wait, lock=replace(wait.lock, target="index t_pkey"))
+    told = found(wait, sessions=(idle(1, "SELECT * FROM t"),))
+    assert _SHOWN not in told.explanation
 
 
 @pytest.mark.parametrize(
     ("query", "why"),
     [
         ("SELECT count(*) FROM t", "changes and locks no rows by itself"),
-        ("INSERT INTO other VALUES (1)", "doesn't name that table"),
+        ("INSERT INTO other VALUES (1)", f"doesn't name that table{_BY_OTHER_WAYS}"),
         ("UPDATE t SET n = 1", ""),
+        ("UPDATE public.parent SET n = 1", ""),
         ("SELECT * FROM t FOR UPDATE", ""),
         ("CALL something()", ""),
     ],
 )
 def test_the_statement_shown_need_not_be_what_locked_a_row(query: str, why: str) -> None:
     wait = edge(2, 1)
-    told = found(replace(wait, lock=replace(wait.lock, object="t")), sessions=(idle(1, query),))
+    told = found(
+        replace(wait, lock=replace(wait.lock, object="t", ancestors=("parent",))), sessions=(idle(1, query),)
+    )
     assert told.explanation.partition(_SHOWN)[2] == (f" {why}." if why else "")
 
 

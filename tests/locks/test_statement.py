@@ -44,6 +44,10 @@ def test_the_kind(query: str, kind: str) -> None:
         ("DROP SCHEMA public CASCADE", "invoices", True),
         ("BEGIN; ALTER TABLE ta ADD n int; TRUNCATE tb", "ta", False),
         ("SELECT * FROM ta", "ta", False),
+        # As the server cuts names off: after 63 bytes, at a whole character.
+        (f"TRUNCATE {'x' * 70}", "x" * 63, True),
+        (f"TRUNCATE {'x' * 62}", "x" * 63, False),
+        (f'TRUNCATE "{"ä" * 40}"', f'"{"ä" * 31}"', True),
     ],
 )
 def test_whether_a_table_is_named(query: str, table: str, named: bool) -> None:

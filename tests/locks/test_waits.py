@@ -27,7 +27,7 @@ def test_an_idle_transaction_is_named_with_its_test(cast: Cast) -> None:
 def test_a_queue_behind_a_statement_is_counted(cast: Cast) -> None:
     tables.queue_behind_alter.play(cast)
     found = diagnose(look(cast.dsn), cast.party("reader"))
-    assert "2 more queue behind it" in found.explanation
+    assert "2 more queue behind that" in found.explanation
 
 
 def test_a_prepared_transaction_has_its_gid_and_its_database(cast: Cast) -> None:

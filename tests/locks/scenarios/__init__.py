@@ -21,6 +21,7 @@ from tests.locks.scenarios import (
     rows,
     sessions,
     tables,
+    taken,
     transactions,
 )
 from tests.locks.scenarios.truth import Scenario
@@ -29,6 +30,7 @@ _FAMILIES: tuple[ModuleType, ...] = (
     rows,
     keys,
     tables,
+    taken,
     advisory,
     prepared,
     parallel,

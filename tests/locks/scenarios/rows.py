@@ -100,7 +100,10 @@ def row_shared_by_two_and_written_by_a_third(cast: Cast) -> Truth:
         sharer.execute("SELECT * FROM accounts WHERE id = 41 FOR SHARE")
     cast.waits(writer, ADD, [41])
     return Truth(
-        (hard("writer", "one", row(41), also_held_by=("other",)),), roots={"one": 1}, innocents=("other",)
+        (hard("writer", "one", row(41), also_held_by=("other",)),),
+        roots={"one": 1},
+        innocents=("other",),
+        said={"one": ("and have the other holder end its transaction",)},
     )
 
 
@@ -189,6 +192,7 @@ def rows_of_a_partition(cast: Cast) -> Truth:
         (hard("waiter", "holder", "row of bookings_1 (id=1)"),),
         roots={"holder": 1},
         innocents=("innocent",),
+        unsaid={"holder": ("isn't known",)},
     )
 
 
