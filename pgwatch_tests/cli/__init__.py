@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pgwatch_tests import __version__
+from pgwatch_tests.cli.streams import open_streams
 from pgwatch_tests.errors import PgwatchError
 
 # name -> its line in --help; the command itself is `command` in the module of that name.
@@ -80,7 +81,7 @@ def group(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line and leaves with the exit code that README promises."""
-    _open_streams()
+    open_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -129,18 +130,6 @@ def run(arguments: list[str]) -> int:
             err=True,
         )
         return INTERNAL_ERROR
-
-
-def _open_streams() -> None:
-    """Opens to nowhere what was closed (`>&-`): a connection that got its number would be written to."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _pipe_is_closed() -> int:
