@@ -208,6 +208,7 @@ class LeakScan:
             ignored=counts.discovery.ignored,
             unread=counts.discovery.unread,
             away_s=tuple(session.away_s),
+            in_the_way_s=session.in_the_way_s,
         )
 
     @property

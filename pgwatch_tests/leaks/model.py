@@ -198,6 +198,8 @@ class LeakReport:
     """What of the tables that were checked wasn't read; empty if any row counts."""
     away_s: tuple[float, ...] = ()
     """How long each time that the scan left the database to somebody who dropped, altered or copied it."""
+    in_the_way_s: float = 0.0
+    """How long a statement ran that couldn't give way, if longer than others wait; else 0."""
 
     @property
     def total(self) -> int:

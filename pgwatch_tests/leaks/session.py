@@ -8,8 +8,6 @@ cancelled. Either way the session goes on later with the statement that it was a
 from __future__ import annotations
 
 import math
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +32,7 @@ from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.server.connect import connect, lost_connection
 from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.lookout import Lookout, Place, is_wanted, place_of
+from pgwatch_tests.server.parting import hang_up
 from pgwatch_tests.server.session_limits import SessionLimits, timeouts
 
 R = TypeVar("R")
@@ -48,6 +47,8 @@ _NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)
 _GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
 _CANCEL_ATTEMPTS = 5
 _CANCEL_PAUSE_S = 0.2
+# For all sessions to leave a database (CountOtherDBBackends, src/backend/storage/ipc/procarray.c).
+OTHERS_WAIT_S = 5.0
 # Most scans are over by then.
 _FIRST_LOOK_S = 0.3
 _LOOK_EVERY_S = 0.5
@@ -100,6 +101,9 @@ class ScanSession:
         self._let_through_s = -math.inf
         self.away_s: list[float] = []
         """How long it was away each time that it gave way."""
+        self.in_the_way_s = 0.0
+        """How long a statement ran that couldn't give way, since no second session was to be had to look for
+        others; 0 if that was never longer than they wait."""
         self._cancelled = threading.Event()
         self._closed = threading.Event()
         self._connection: OwnConnection | None = None
@@ -227,7 +231,11 @@ class ScanSession:
             raise
         finally:
             self._deadline = None
-            self.last_duration_s = time.monotonic() - begun
+            ended = time.monotonic()
+            self.last_duration_s = ended - begun
+            unseen_s = ended - max(begun, self._looked_s)
+            if self._lookout is not None and unseen_s > OTHERS_WAIT_S:
+                self.in_the_way_s = max(self.in_the_way_s, unseen_s)
 
     def cancel(self) -> None:
         """Makes what is running end with ScanCancelledError within moments. Returns at once."""
@@ -308,7 +316,7 @@ class ScanSession:
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=1)
             self._closed.wait(_CANCEL_PAUSE_S)
-        _hang_up(connection)
+        hang_up(connection)
 
     def _come_back(self) -> None:
         """Waits until nobody wants the database any more, and connects again.
@@ -317,7 +325,7 @@ class ScanSession:
         """
         assert self._lookout is not None
         name, begun = self._name, time.monotonic()
-        _hang_up(self.connection)
+        hang_up(self.connection)
         self._left.append(self.connection)
         quiet_since, until = begun, begun + self._settings.count_timeout_s
         while True:
@@ -351,7 +359,7 @@ class ScanSession:
                 raise NotCheckedError(f"not checked: {name} was made anew in the middle")
             if not is_wanted(connection):
                 return True
-        _hang_up(connection)
+        hang_up(connection)
         self._left.append(connection)
         return False
 
@@ -375,7 +383,7 @@ class ScanSession:
                 self.connection.cancel_safe(timeout=1)
             if self._closed.wait(_CANCEL_PAUSE_S):
                 return
-        _hang_up(self.connection)
+        hang_up(self.connection)
 
     def _watch(self) -> None:
         wait_s = self._patience_s
@@ -383,16 +391,7 @@ class ScanSession:
             deadline, now = self._deadline, time.monotonic()
             if deadline is not None and deadline <= now:
                 self._gave_up = True
-                _hang_up(self.connection)
+                hang_up(self.connection)
                 return
             # Whatever begins meanwhile may take longer than this.
             wait_s = self._patience_s if deadline is None else deadline - now
-
-
-def _hang_up(connection: OwnConnection) -> None:
-    """Ends the connection under whoever waits for it; libpq's own functions aren't for two threads."""
-    try:
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            same.shutdown(socket.SHUT_RDWR)
-    except (OSError, psycopg.Error):
-        pass  # closed already

@@ -18,6 +18,16 @@ def lines(away_s: Sequence[float]) -> list[str]:
     ]
 
 
+def hindrance(in_the_way_s: float) -> list[str]:
+    """What to say of a statement that ran so long without giving way, in seconds; nothing if that is 0."""
+    if not in_the_way_s:
+        return []
+    return [
+        f"A statement ran for {durations.in_words(in_the_way_s)} without looking for others, for want of a "
+        "second connection: whoever dropped, altered or copied the database meanwhile may have failed"
+    ]
+
+
 def fields(away_s: Sequence[float]) -> dict[str, object]:
     """The same as JSON documents have it, in seconds."""
     return {"times": len(away_s), "away_s": round(sum(away_s, 0.0), 3)}

@@ -54,7 +54,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "leftovers": [_leftover(leftover) for leftover in report.leftovers],
         "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),
-        "gave_way": giving_way.fields(report.away_s),
+        "gave_way": giving_way.fields(report.away_s) | {"in_the_way_s": round(report.in_the_way_s, 3)},
         "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
     }
 

@@ -1,4 +1,4 @@
-"""Closes connections so that their places are free for the next one, where a server has few left."""
+"""Ends connections: so that their places are free for the next one, or under whoever waits for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import os
 import socket
 
+import psycopg
 from psycopg import AsyncConnection
 
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.session_limits import Row
 
 _PATIENCE_S = 0.5
@@ -30,3 +32,12 @@ async def part(connection: AsyncConnection[Row]) -> None:
                     pass
         except OSError:  # TimeoutError included: whoever comes next sees
             pass
+
+
+def hang_up(connection: OwnConnection) -> None:
+    """Ends the connection under whoever waits for it; libpq's own functions aren't for two threads."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+    except (OSError, psycopg.Error):
+        pass  # closed already

@@ -23,7 +23,7 @@ from pgwatch_tests.errors import NotCheckedError, PgwatchError
 from pgwatch_tests.leaks import baseline_file
 from pgwatch_tests.leaks.count import LeakScan
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.session import GaveWayError, ScanSession
+from pgwatch_tests.leaks.session import OTHERS_WAIT_S, GaveWayError, ScanSession
 from pgwatch_tests.reports import leak_json, leak_table, sweep_json, sweep_table
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
@@ -207,6 +207,27 @@ def test_with_a_single_connection_it_looks_between_statements(
         assert len(session.away_s) == 1
     finally:
         session.close()
+
+
+def test_a_long_statement_of_a_single_connection_is_told(
+    own_server: EmbeddedServer, admin: Connection[TupleRow]
+) -> None:
+    """Nothing looks for others meanwhile; with a second session, something does."""
+    statement = f"SELECT pg_catalog.pg_sleep({OTHERS_WAIT_S + 0.5})".encode()
+    sessions = []
+    for user in ("plain", "postgres"):
+        sessions.append(ScanSession(settings(own_server, user)))
+        admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
+        sessions[-1].open()
+    try:
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda session: session.execute(statement), sessions))
+        single, other = (session.in_the_way_s for session in sessions)
+        assert single >= OTHERS_WAIT_S
+        assert other == 0
+    finally:
+        for session in sessions:
+            session.close()
 
 
 def _counted(session: ScanSession) -> Callable[[], None]:
