@@ -3,7 +3,8 @@
 -- One row a foreign key as it was declared: what the server makes of it for each partition is left out.
 -- `equal`: the operators that compare `parent_columns` with `child_columns`. `collations`: of the parent's
 -- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
--- of the key, all of them or at least the first.
+-- of the key, all of them or at least the first. `strange`: a function that belongs neither to us nor to a
+-- superuser, and that comparing would run: the operator's, or of its family, by which the planner may sort.
 SELECT pg_constraint.oid::bigint AS oid,
        conname AS name,
        conrelid::bigint AS child,
@@ -34,7 +35,8 @@ SELECT pg_constraint.oid::bigint AS oid,
                    OR pg_catalog.pg_get_expr(indpred, indrelid)
                        OPERATOR(pg_catalog.~) '^\((\S+) IS NOT NULL\)$')
                AND indkey[0] OPERATOR(pg_catalog.=) ANY (conkey)
-       ) AS indexed
+       ) AS indexed,
+       part.strange
 FROM pg_catalog.pg_constraint
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(child.attname ORDER BY place) AS child_columns,
@@ -42,7 +44,36 @@ CROSS JOIN LATERAL (
            pg_catalog.array_agg(operator_home.nspname ORDER BY place) AS equal_schemas,
            pg_catalog.array_agg(oprname ORDER BY place) AS equal_names,
            pg_catalog.array_agg(collation_home.nspname ORDER BY place) AS collation_schemas,
-           pg_catalog.array_agg(collname ORDER BY place) AS collation_names
+           pg_catalog.array_agg(collname ORDER BY place) AS collation_names,
+           pg_catalog.min(CASE WHEN pair.operator OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid THEN (
+               SELECT pg_catalog.format(
+                   '%s, a function of %s',
+                   pg_proc.oid::pg_catalog.regprocedure,
+                   pg_catalog.pg_get_userbyid(proowner)
+               )
+               FROM (
+                   SELECT oprcode::pg_catalog.oid AS function
+                   UNION ALL
+                   SELECT other.oprcode
+                   FROM pg_catalog.pg_amop AS own
+                   JOIN pg_catalog.pg_amop AS member ON member.amopfamily OPERATOR(pg_catalog.=) own.amopfamily
+                   JOIN pg_catalog.pg_operator AS other ON other.oid OPERATOR(pg_catalog.=) member.amopopr
+                   WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
+                   UNION ALL
+                   SELECT amproc
+                   FROM pg_catalog.pg_amop AS own
+                   JOIN pg_catalog.pg_amproc ON amprocfamily OPERATOR(pg_catalog.=) own.amopfamily
+                   WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
+               ) AS used
+               JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) used.function
+               WHERE pg_proc.oid OPERATOR(pg_catalog.>=) 16384
+                   AND NOT EXISTS (
+                       SELECT FROM pg_catalog.pg_roles
+                       WHERE pg_roles.oid OPERATOR(pg_catalog.=) proowner
+                           AND (rolsuper OR rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+                   )
+               LIMIT 1
+           ) END) AS strange
     FROM ROWS FROM (
         pg_catalog.unnest(conkey), pg_catalog.unnest(confkey), pg_catalog.unnest(conpfeqop)
     ) WITH ORDINALITY AS pair (child_number, parent_number, operator, place)
@@ -50,7 +81,7 @@ CROSS JOIN LATERAL (
         AND child.attnum OPERATOR(pg_catalog.=) child_number
     JOIN pg_catalog.pg_attribute AS parent ON parent.attrelid OPERATOR(pg_catalog.=) confrelid
         AND parent.attnum OPERATOR(pg_catalog.=) parent_number
-    JOIN pg_catalog.pg_operator ON pg_operator.oid OPERATOR(pg_catalog.=) (operator)
+    JOIN pg_catalog.pg_operator ON pg_operator.oid OPERATOR(pg_catalog.=) pair.operator
     JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid OPERATOR(pg_catalog.=) oprnamespace
     LEFT JOIN pg_catalog.pg_collation
         ON pg_collation.oid OPERATOR(pg_catalog.=) parent.attcollation

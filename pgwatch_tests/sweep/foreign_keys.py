@@ -34,6 +34,8 @@ class ForeignKey:
     collation_schemas: list[str | None]
     collation_names: list[str | None]
     indexed: bool
+    strange: str | None = None
+    """Another role's function that comparing by it would run."""
 
     @property
     def takes_along(self) -> bool:

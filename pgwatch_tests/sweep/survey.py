@@ -126,14 +126,13 @@ class Surveyor:
         keys = self._session.fetch(queries.load("sweep_foreign_keys").encode(), ForeignKey)
         with self._session.running():
             strange = strange_plans(self._session.connection)
+        reasons = {oid: plan.reason for oid, plan in strange.items()}
+        for key in keys:
+            if key.strange is not None:
+                told = f"not read: to compare by foreign key {key.name} would run {key.strange}"
+                reasons |= {key.child: told, key.parent: told}
         return ForeignKeys(
-            (
-                replace(relation, unreadable=strange[relation.oid].reason)
-                if relation.oid in strange
-                else relation
-                for relation in relations
-            ),
-            keys,
+            (replace(relation, unreadable=reasons.get(relation.oid, "")) for relation in relations), keys
         )
 
     def _flagging(self, graph: ForeignKeys, marked: Iterable[Table]) -> dict[int, Flagging]:

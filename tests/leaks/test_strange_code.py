@@ -46,6 +46,9 @@ CARELESS: dict[Callable[[Traps], None], dict[str, set[str]]] = {
         "SELECT FROM m.plan1": {"plan"},
         "SELECT FROM m.planned_parts": {"plan"},
     },
+    laid.lay_keys: {
+        "SELECT FROM m.rooms JOIN m.beds ON id OPERATOR(m.=) room": {"key same", "key order"},
+    },
     laid.lay_hstore: {
         "SELECT m.hstore_to_array(a) FROM m.stores": {"hstore domain"},
         "SELECT m.hstore_to_array(b) FROM m.stores": set(),

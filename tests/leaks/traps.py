@@ -190,3 +190,23 @@ def lay_hstore(traps: Traps) -> None:
         "CREATE TABLE m.stores (a m.pairs, b m.hstore, c m.pairs[])",
         "INSERT INTO m.stores VALUES ('k=>a@test.example.com', 'k=>x', ARRAY['k=>x'::m.pairs])",
     )
+
+
+def lay_keys(traps: Traps) -> None:
+    """A foreign key that compares by the owner's operator. Only a superuser can make its operator class."""
+    names = {"<": "below", "<=": "most", "=": "same", ">=": "least", ">": "over"}
+    for sign, name in names.items():
+        traps.lay(f"key {name}", f"key_{name}", "int, int", "bool", f"int4eq($1, $2) OR '{sign}' <> '='")
+        traps.run(f"CREATE OPERATOR m.{sign} (LEFTARG = int, RIGHTARG = int, FUNCTION = m.key_{name})")
+    traps.lay("key order", "key_order", "int, int", "int", "btint4cmp($1, $2)")
+    with psycopg.connect(traps.database.dsn, autocommit=True) as superuser:
+        signs = ", ".join(f"OPERATOR {number} m.{sign}" for number, sign in enumerate(names, start=1))
+        made = f"CREATE OPERATOR CLASS m.keys FOR TYPE int USING btree AS {signs}"
+        superuser.execute(f"{made}, FUNCTION 1 m.key_order(int, int)".encode())
+    traps.run(
+        "CREATE TABLE m.rooms (id int, t text)",
+        "CREATE UNIQUE INDEX ON m.rooms (id m.keys)",
+        "INSERT INTO m.rooms VALUES (1, 'a@test.example.com')",
+        "CREATE TABLE m.beds (room int REFERENCES m.rooms (id), t text)",
+        "INSERT INTO m.beds VALUES (1, 'x')",
+    )
