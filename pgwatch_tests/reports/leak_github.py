@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pgwatch_tests.counts import many
@@ -21,7 +21,8 @@ _NAMED = 20
 
 def document(report: LeakReport, gate: Gate) -> str:
     """A line a table, a kind of leftover, and what wasn't checked; `::error` for what a gate fails on."""
-    return _joined(_annotations(report, gate, gate.fails_on_rows(report.total)), leak_words.summary(report))
+    lines = [*_annotations(report, gate, gate.fails_on_rows(report.total))]
+    return _joined([*lines, *_notices(leak_words.unseen(report))], leak_words.summary(report))
 
 
 def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
@@ -32,10 +33,16 @@ def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
         annotation("error", f"not checked: database {plain(one.database)}", plain(one.reason))
         for one in leaks.not_checked
     ]
+    lines += _notices(leak_words.unseen_of_databases(leaks))
     return _joined(lines, leak_words.summary_of_databases(leaks))
 
 
-def _joined(lines: Iterator[str] | list[str], summary: str) -> str:
+def _notices(unseen: Iterable[str]) -> Iterator[str]:
+    for line in unseen:
+        yield annotation("notice", "pgwatch-tests leaks", line)
+
+
+def _joined(lines: Iterable[str], summary: str) -> str:
     return "\n".join((*lines, summary)) + "\n"
 
 
@@ -47,7 +54,7 @@ def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
             lines.append(f"such as {plain(', '.join(leak.samples))}")
         if leak.attribution:
             lines.append(f"left by {plain(leak_words.left_by(leak.attribution))}")
-        title = f"{many(leak.rows, 'leaked row')} in {plain(f'{leak.schema}.{leak.table}')}"
+        title = f"{leak_words.title(report, leak)} in {plain(f'{leak.schema}.{leak.table}')}"
         yield annotation(_level(fails), title, "\n".join(lines))
     for kind in dict.fromkeys(one.kind for one in report.leftovers):
         those = [one for one in report.leftovers if one.kind == kind]
@@ -60,6 +67,11 @@ def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
             _reason(f"{one.schema}.{one.table}", one.reason, one.hint) for one in report.skipped[:_NAMED]
         ]
         yield annotation(_level("rows" in gate.fail_on), title, "\n".join(_with_rest(lines, report.skipped)))
+    if report.unread and "unread" in gate.fail_on:
+        title = f"not read in {where}: {many(len(report.unread), 'column')}"
+        columns = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_NAMED]]
+        lines = _with_rest([plain(one) for one in columns], report.unread)
+        yield annotation("error", title, "\n".join((*lines, leak_words.UNREAD_HINT)))
     for unchecked in report.unchecked:
         title = f"not fully checked in {where}: {leak_words.kind(unchecked.kind, 2)}"
         message = _reason("", unchecked.reason, unchecked.hint)

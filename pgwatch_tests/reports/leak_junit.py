@@ -60,6 +60,11 @@ def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:
     )
     cases = [*_tables(report, fails), *_tests(report, fails)]
     cases += [_leftovers(kind, report, gate) for kind in report.kinds_checked]
+    if report.unread and "unread" in gate.fail_on:
+        names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread]
+        number = many(len(names), "column")
+        lines = (*names, leak_words.UNREAD_HINT)
+        cases.append(_Case("all columns are read", "skipped", f"not read: {number}", lines))
     _fill(suite, cases)
     return suite
 
@@ -85,19 +90,20 @@ def _fill(suite: Element, cases: list[_Case]) -> None:
 
 
 def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
+    kind = "new or changed" if report.mode == "any" else "test"
     for leak in report.tables:
         by_tests = sum(one.rows for one in leak.attribution if is_certain(one))
         rest = leak.rows - by_tests
         outcome: Literal["failure", "passed"] = "failure" if fails and rest else "passed"
-        message = many(rest, "leaked row")
+        message = leak_words.title(report, leak) if rest == leak.rows else _rows(report, rest)
         if by_tests:
             message += f"; {many(by_tests, 'row')} more in the cases of tests"
-        name = f"no test rows in {leak.schema}.{leak.table}"
+        name = f"no {kind} rows in {leak.schema}.{leak.table}"
         yield _Case(name, outcome, message, (message, *_details(leak)), "rows")
     for skipped in report.skipped:
         hint = (f"What would help: {skipped.hint}",) if skipped.hint else ()
         yield _Case(
-            f"no test rows in {skipped.schema}.{skipped.table}",
+            f"no {kind} rows in {skipped.schema}.{skipped.table}",
             "skipped",
             f"not checked: {skipped.reason}",
             hint,
@@ -105,7 +111,11 @@ def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
     clean = report.tables_checked - len(report.tables)
     if clean > 0 or not (report.tables or report.skipped):
         other = "other " if report.tables else ""
-        yield _Case(f"no test rows in {many(max(0, clean), f'{other}table')}", "passed")
+        yield _Case(f"no {kind} rows in {many(max(0, clean), f'{other}table')}", "passed")
+
+
+def _rows(report: LeakReport, number: int) -> str:
+    return many(number, leak_words.counted(report))
 
 
 def _details(leak: TableLeak) -> Iterator[str]:
@@ -122,7 +132,7 @@ def _details(leak: TableLeak) -> Iterator[str]:
 def _tests(report: LeakReport, fails: bool) -> Iterator[_Case]:
     for one in by_test(report.tables):
         if is_certain(one):
-            message = f"{many(one.rows, 'leaked row')} (known by {one.confidence})"
+            message = f"{_rows(report, one.rows)} (known by {one.confidence})"
             lines = tuple(f"{name}: {rows:,}" for name, rows in one.tables)
             name = f"{one.test} leaves no rows"
             yield _Case(

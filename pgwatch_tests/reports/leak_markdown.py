@@ -21,7 +21,8 @@ _LIST_LIMIT = 120  # characters of a list in a cell
 def document(report: LeakReport, gate: Gate) -> str:
     """A heading, tables, and what was looked for; what a gate fails on is in bold."""
     title = f"## Leaks: {leak_words.summary(report)} (database {code(report.database)})"
-    return _joined([title, *_sections(report, "###", gate.fails_on_rows(report.total), gate)])
+    unseen = leak_words.unseen(report)
+    return _joined([title, *_sections(report, "###", gate.fails_on_rows(report.total), gate, unseen)])
 
 
 def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
@@ -36,14 +37,16 @@ def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
         blocks += _sections(report, "####", fails, gate)
     if len(shown) > _MOST_DATABASES:
         blocks.append(f"… and {len(shown) - _MOST_DATABASES:,} more databases, with fewer leaks.")
-    return _joined(blocks)
+    return _joined([*blocks, *(f"{line}." for line in leak_words.unseen_of_databases(leaks))])
 
 
 def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterator[str]:
+def _sections(
+    report: LeakReport, level: str, fails: bool, gate: Gate, unseen: Sequence[str] = ()
+) -> Iterator[str]:
     yield from table(
         ("Table", "Rows", "Columns", "Oldest (UTC)", "Newest (UTC)", "Samples"),
         "lrllll",
@@ -99,9 +102,13 @@ def _sections(report: LeakReport, level: str, fails: bool, gate: Gate) -> Iterat
         ],
         f"{level} Not checked",
     )
-    markers = ", ".join(map(code, report.markers))
-    scope = [f"Checked {many(report.tables_checked, 'table')} for {markers}"]
-    scope += [*leak_words.unseen(report), *leak_words.compared(report, code), leak_words.looked_for(report)]
+    scope = [
+        f"Checked {many(report.tables_checked, 'table')} for {leak_words.wanted(report, code)}",
+        *([f"Not read{unread}"] if (unread := leak_words.unread(report, code)) else []),
+        *unseen,
+        *leak_words.compared(report, code),
+        leak_words.looked_for(report),
+    ]
     yield ". ".join(scope) + "."
 
 

@@ -24,6 +24,10 @@ _MOST_LEFTOVERS = 200  # the other formats name all
 
 def table(report: LeakReport) -> str:
     """What leaked and what is left over, what wasn't checked and why, and what was looked for at all."""
+    return _text(report, leak_words.unseen(report))
+
+
+def _text(report: LeakReport, unseen: Sequence[str]) -> str:
     sections = []
     if report.tables:
         sections.append(
@@ -47,13 +51,13 @@ def table(report: LeakReport) -> str:
                 ("left", "left", "left"),
             )
         )
-    sections.append("\n".join((summary(report), *_scope(report))))
+    sections.append("\n".join((summary(report), *_scope(report, unseen))))
     return "\n\n".join(sections)
 
 
 def table_of_databases(leaks: LeaksOfDatabases) -> str:
     """The same for each database under its name, those that weren't checked, and all of it in one line."""
-    sections = [f"== {plain(report.database)} ==\n\n{table(report)}" for report in leaks.databases]
+    sections = [f"== {plain(report.database)} ==\n\n{_text(report, ())}" for report in leaks.databases]
     if leaks.not_checked:
         sections.append(
             _grid(
@@ -62,16 +66,16 @@ def table_of_databases(leaks: LeaksOfDatabases) -> str:
                 ("left", "left"),
             )
         )
-    sections.append(summary_of_databases(leaks))
+    sections.append("\n".join((summary_of_databases(leaks), *leak_words.unseen_of_databases(leaks))))
     return "\n\n".join(sections)
 
 
-def _scope(report: LeakReport) -> tuple[str, ...]:
+def _scope(report: LeakReport, unseen: Sequence[str]) -> tuple[str, ...]:
     return (
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
         _looked_into(report),
-        *leak_words.unseen(report),
+        *unseen,
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),
     )

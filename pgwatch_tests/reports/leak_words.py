@@ -41,10 +41,11 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
     "invalid_index": ("invalid index", "invalid indexes"),
     "object": ("new object", "new objects"),
     "sequence": ("moved sequence", "moved sequences"),
-    "lost_rows": ("table that lost rows", "tables that lost rows"),
+    "lost_rows": ("table with lost or changed rows", "tables with lost or changed rows"),
 }
 
 _MOST_UNREAD = 3
+UNREAD_HINT = "--ignore SCHEMA.TABLE.COLUMN leaves out what holds no test data"
 
 
 def kind(name: LeftoverKind, number: int = 1) -> str:
@@ -116,14 +117,27 @@ def counted(report: LeakReport) -> str:
     return "new or changed row" if report.mode == "any" else "leaked row"
 
 
+def title(report: LeakReport, leak: TableLeak) -> str:
+    """`7 leaked rows`, or `7 new or changed rows (2 changed)` if any row counts."""
+    changed = f" ({leak.changed:,} changed)" if leak.changed else ""
+    return f"{many(leak.rows, counted(report))}{changed}"
+
+
 def unseen(report: LeakReport) -> list[str]:
     """What a count of marked rows can't see, where it found nothing."""
-    if report.mode == "any" or report.tables:
+    if report.mode == "any" or report.tables or (report.accepted and report.accepted.rows):
         return []
+    if report.baseline is not None:
+        return ["Rows without a marker aren't counted; --any counts these too"]
     return [
         "Rows without a marker aren't counted. To see these: `pgwatch-tests baseline -o FILE` before the "
         "suite, `leaks --since FILE --any` after it"
     ]
+
+
+def unseen_of_databases(leaks: LeaksOfDatabases) -> list[str]:
+    """The same of several databases: once, and only where none of them has anything."""
+    return list(dict.fromkeys(line for one in leaks.databases for line in unseen(one))) * (not leaks.total)
 
 
 def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
@@ -160,7 +174,7 @@ def accepted(use: AcceptedUse | None, shown: Callable[[str], str]) -> list[str]:
         entries: dict[Finding, int] = {}
         for one in use.known:
             entries[one.entry] = entries.get(one.entry, 0) + one.number
-        named = (f"{number:,} {_entry(entry, shown)}" for entry, number in entries.items())
+        named = (f"{number:,} {_entry(entry, shown, number)}" for entry, number in entries.items())
         lines.append(f"Accepted, not counted: {'; '.join(named)}")
     if use.gone:
         named = (_entry(entry, shown) for entry in use.gone)
@@ -168,10 +182,11 @@ def accepted(use: AcceptedUse | None, shown: Callable[[str], str]) -> list[str]:
     return lines
 
 
-def _entry(entry: Finding, shown: Callable[[str], str]) -> str:
+def _entry(entry: Finding, shown: Callable[[str], str], number: int = 2) -> str:
     """`rows of public.users (t.py::test_a)`, `schema test_*`."""
-    what = "rows of" if entry.kind == "rows" else entry.kind
-    test = {ANY_TEST: "", "": " (unknown test)"}.get(entry.test, f" ({shown(entry.test)})")
+    what = entry.kind if entry.kind != "rows" else "row of" if number == 1 else "rows of"
+    unknown = " (unknown test)" if entry.kind == "rows" else ""
+    test = {ANY_TEST: "", "": unknown}.get(entry.test, f" ({shown(entry.test)})")
     return f"{what} {shown(entry.place)}{test}"
 
 

@@ -81,7 +81,7 @@ def test_what_a_schema_left_behind(owner: Connection[TupleRow], database: Databa
     assert without.returncode == 2
     assert "object can only be told since a baseline: it needs --since FILE" in without.stderr
     assert every.returncode == 0
-    assert "not looked for: new objects, moved sequences, tables that lost rows" in every.stdout
+    assert "not looked for: new objects, moved sequences, tables with lost or changed rows" in every.stdout
 
 
 def test_rows_that_are_gone(owner: Connection[TupleRow], database: Database, tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def test_rows_that_are_gone(owner: Connection[TupleRow], database: Database, tmp
     )
     assert (reported.returncode, failing.returncode) == (0, 1)
     assert "3 of 250 rows are gone, 1 changed (such as code=c9)" in reported.stdout
-    assert "left over: 1 table that lost rows" in reported.stdout
+    assert "left over: 1 table with lost or changed rows" in reported.stdout
     assert "public.log" not in reported.stdout
-    assert "tables that lost rows" in without.stdout.split("not looked for: ")[1]
+    assert "tables with lost or changed rows" in without.stdout.split("not looked for: ")[1]
     assert asked.returncode == 4
     assert "the baseline has no content of tables" in asked.stdout
 
