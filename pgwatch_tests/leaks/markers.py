@@ -112,13 +112,18 @@ def _caseless(tokens: Sequence[str]) -> str | None:
 
     None if it would say nothing.
     """
-    parts = [_any_case(token, tokens) if _may_have_cases(token) else token for token in tokens]
+    wide = _widens(tokens)
+    parts = [_any_case(token, wide) if _may_have_cases(token) else token for token in tokens]
     return "".join(parts) if any(part not in "%_" for part in parts) else None
 
 
-def _any_case(letter: str, tokens: Sequence[str]) -> str:
+def _widens(tokens: Sequence[str]) -> bool:
     # By the rules of a locale, a letter may have another length in its other case, even one of ASCII.
-    return "_" if letter.isascii() and all(token.isascii() for token in tokens) else "%"
+    return not all(token.isascii() for token in tokens)
+
+
+def _any_case(letter: str, wide: bool) -> str:
+    return "_" if letter.isascii() and not wide else "%"
 
 
 def _trace(tokens: Sequence[str]) -> str | None:
@@ -126,7 +131,8 @@ def _trace(tokens: Sequence[str]) -> str | None:
 
     None if it would say nothing.
     """
-    parts = [_any_case(token, tokens) if token.isalpha() else _trace_of(token) for token in tokens]
+    wide = _widens(tokens)
+    parts = [_any_case(token, wide) if token.isalpha() else _trace_of(token) for token in tokens]
     return f"%{''.join(parts)}%" if any(part.strip("%_") for part in parts) else None
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -177,3 +178,12 @@ def test_what_a_match_leaves_in_the_output_of_a_value_around_it(
 )
 def test_conditions_inside_longer_text(marker: MarkerSetting, inside: tuple[Condition, ...]) -> None:
     assert markers([replace(marker, inside=True)])[0].conditions == inside
+
+
+def test_work_grows_with_the_length_of_a_pattern_not_with_its_square() -> None:
+    began = time.process_time()
+
+    [marker] = markers([MarkerSetting("long", "a" * 20_000)])
+
+    assert len(marker.conditions[0].pattern) == 20_000
+    assert time.process_time() - began < 5
