@@ -94,14 +94,17 @@ class Statements:
 
     def marks(self, table: Table, condition: bytes, since_s: float) -> bytes:
         """One row: of the rows that `condition` holds for, how many bear a marker, in which columns, how many
-        say that they are older than `since_s`, and the oldest and newest (epoch, s).
+        say that they are older than `since_s`, and the oldest and newest (epoch, s). A stamp may be a fixed
+        one of the test's, so the row's latest evidence tells.
         """
         places = [b"v[%d]" % number for number in range(1, len(table.columns) + 1)]
         return (
             b"SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.num_nonnulls(VARIADIC v) "
             b"OPERATOR(pg_catalog.>) 0) AS marked, ARRAY[%b]::pg_catalog.bool[] AS matched, "
-            b"pg_catalog.count(*) FILTER (WHERE at OPERATOR(pg_catalog.<) '%f'::float) AS earlier, "
-            b"pg_catalog.min(at) AS oldest, pg_catalog.max(at) AS newest FROM (SELECT v, coalesce(%b) AS at "
+            b"pg_catalog.count(*) FILTER (WHERE GREATEST(at, created) "
+            b"OPERATOR(pg_catalog.<) '%f'::float) AS earlier, "
+            b"pg_catalog.min(at) AS oldest, pg_catalog.max(at) AS newest "
+            b"FROM (SELECT v, created, coalesce(%b) AS at "
             b"FROM (SELECT %b::pg_catalog.text[] AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) "
             b"AS hit"
         ) % (

@@ -168,6 +168,18 @@ def test_of_any_new_row_markers_tell_test_and_age_and_who_changed_an_old_one_is_
     assert "3 (2 changed)" in leak_table.table(report)
 
 
+def test_a_new_row_with_a_fixed_old_stamp_is_not_called_changed(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute("CREATE TABLE users (email text, created_at timestamptz)")
+    baseline = taken(database)
+    owner.execute("INSERT INTO users VALUES ('user_1718000000000_x7f3', now())")
+
+    (users,) = scan(settings(database.dsn), since=Since(baseline, any_rows=True)).tables
+
+    assert (users.rows, users.marked, users.changed) == (1, 1, 0)
+
+
 def test_created_at_that_is_the_transactions_own_time(
     database: Database, owner: Connection[TupleRow], leave: Leave, logs: Path
 ) -> None:
