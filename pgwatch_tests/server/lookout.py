@@ -68,8 +68,8 @@ class Lookout:
     def is_wanted(self) -> bool | None:
         """Whether somebody has locked the database as a whole, or waits to.
 
-        None if no session is to be had to ask. A session within the database is closed if it is wanted; where
-        none is let in, somebody has locked it, or one of its catalogs.
+        None if no session is to be had to ask, or the whole server says nothing. A session within the
+        database is closed if it is wanted; where only that one lets none in, it or a catalog is locked.
         """
         try:
             if self._connection is None or self._connection.closed:
@@ -112,6 +112,11 @@ class Lookout:
     def _opened(self) -> OwnConnection:
         try:
             return self._connected(MAINTENANCE_DATABASE)
+        except NoAnswerError:
+            try:
+                return self._connected(self._database)
+            except NoAnswerError as error:
+                raise CannotConnectError(str(error)) from None  # that isn't about one database
         except CannotConnectError:
             return self._connected(self._database)
 
