@@ -57,6 +57,8 @@ DEFAULT_LEFTOVER_DATABASES = (
     *("*_test_[0-9]", "*_test_[0-9][0-9]", "*_test_[0-9][0-9][0-9]"),
     *("*_test-[0-9]", "*_test-[0-9][0-9]", "*_test-[0-9][0-9][0-9]"),
     *("*_test[0-9]", "*_test[0-9][0-9]", "*_test[0-9][0-9][0-9]"),
+    # Those that suites name after a worker of pytest-xdist themselves.
+    *("*_test_gw[0-9]", "*_test_gw[0-9][0-9]"),
 )
 
 

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.config import DEFAULT_MARKERS, Flags, IgnoreSetting, MarkerSetting, load
+from pgwatch_tests.config import (
+    DEFAULT_LEFTOVER_DATABASES,
+    DEFAULT_MARKERS,
+    Flags,
+    IgnoreSetting,
+    MarkerSetting,
+    load,
+)
 from pgwatch_tests.errors import ConfigurationError
 
 
@@ -131,3 +139,12 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, words: str) -> None
 
 def test_the_connection_string_is_not_in_the_settings_repr(tmp_path: Path) -> None:
     assert "hunter2" not in repr(load(Flags(dsn="postgresql://u:hunter2@h/d"), {}, tmp_path))
+
+
+def test_databases_of_pytest_xdist_workers_are_left_over() -> None:
+    fit = [
+        name
+        for name in ("app_test_gw0", "app_test_gw12", "app_test_gwen", "app_gw0")
+        if any(fnmatchcase(name, glob) for glob in DEFAULT_LEFTOVER_DATABASES)
+    ]
+    assert fit == ["app_test_gw0", "app_test_gw12"]
