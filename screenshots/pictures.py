@@ -8,11 +8,14 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.snapshot_file import Recording
 from pgwatch_tests.tui.app import Dashboard
+from screenshots.zone import local_zone
 
 FOLDER = Path(__file__).parent
 RECORDING = FOLDER / "demo.json"
@@ -25,13 +28,15 @@ _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "leaks.svg": ((116, 32), ("3",)),
     "detail.svg": ((116, 32), ("down", "enter")),
 }
+_MOST_PAUSES = 200
 _VERSION = re.compile(r"<!-- textual (\S+) -->")
 _TEXT = re.compile(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>')
 
 
 def draw(recording: Recording) -> dict[str, str]:
-    """All pictures by file name. The last snapshot of `recording` is what they show."""
-    return asyncio.run(_draw_all(recording))
+    """All pictures by file name. The last snapshot of `recording` is what they show, in its time zone."""
+    with local_zone(recording.zone):
+        return asyncio.run(_draw_all(recording))
 
 
 async def _draw_all(recording: Recording) -> dict[str, str]:
@@ -51,12 +56,25 @@ async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ..
 
     app = Dashboard(read_locks, read_leaks, act=act, clock=lambda: 0.0)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         for key in keys:
             await pilot.press(key)
-        await pilot.pause()
+            await settled(pilot)
         picture = app.export_screenshot(title="pgwatch-tests")
     return f"<!-- textual {version('textual')} -->\n{picture}"
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    """Returns once what was done has had its effect: two pauses in a row change no text on the screen.
+
+    One pause isn't enough on a busy machine, where a process that gets no time looks idle to Textual.
+    """
+    drawn: list[list[str]] = []
+    while len(drawn) < 3 or any(one != drawn[-1] for one in drawn[-3:]):
+        assert len(drawn) < _MOST_PAUSES, "the screen never comes to rest"
+        await pilot.pause()
+        # Without its colours: a cursor blinks.
+        drawn.append([line.text for line in pilot.app.screen._compositor.render_strips()])
 
 
 def same(drawn: str, kept: str) -> bool:

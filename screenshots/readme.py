@@ -7,18 +7,23 @@ from pathlib import Path
 
 from pgwatch_tests.record.snapshot_file import Recording
 from pgwatch_tests.reports import leak_table, lock_tree, sweep_table
+from screenshots.zone import local_zone
 
 PATH = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n```\w*\n).*?(```\n<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, recording: Recording) -> str:
-    """`text` with the content of its output blocks replaced. Raises KeyError for an unknown block."""
+    """`text` with the content of its output blocks replaced, times in the recording's zone.
+
+    Raises KeyError for an unknown block.
+    """
     assert recording.leaks is not None
     assert recording.sweep is not None
-    outputs = {
-        "locks": lock_tree.text(recording.locks[-1]),
-        "leaks": leak_table.table(recording.leaks),
-        "sweep": sweep_table.table(recording.sweep),
-    }
+    with local_zone(recording.zone):
+        outputs = {
+            "locks": lock_tree.text(recording.locks[-1]),
+            "leaks": leak_table.table(recording.leaks),
+            "sweep": sweep_table.table(recording.sweep),
+        }
     return _BLOCK.sub(lambda match: match[1] + outputs[match["name"]].rstrip("\n") + "\n" + match[3], text)

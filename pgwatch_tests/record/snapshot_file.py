@@ -22,6 +22,8 @@ class Recording:
     locks: tuple[LockSnapshot, ...]
     leaks: LeakReport | None = None
     sweep: SweepReport | None = None
+    zone: str = "UTC"
+    """Name of the time zone that its times are to be shown in (`Europe/Berlin`)."""
 
 
 def save(recording: Recording, path: Path) -> None:

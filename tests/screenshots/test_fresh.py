@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from pgwatch_tests.record.snapshot_file import load
 from screenshots import pictures, readme
+from screenshots.zone import local_zone
 
 HOW = "stale: run `python -m screenshots`"
 
 
+@pytest.fixture
+def _elsewhere() -> Iterator[None]:
+    # The zone of the machine that draws: a picture has that of its recording.
+    with local_zone("Asia/Kolkata"):
+        yield
+
+
+@pytest.mark.usefixtures("_elsewhere")
 def test_the_pictures_are_fresh() -> None:
     drawn = pictures.draw(load(pictures.RECORDING))
     for name, picture in drawn.items():
@@ -21,6 +34,7 @@ def test_the_pictures_show_what_matters() -> None:
     assert "row of" in text
 
 
+@pytest.mark.usefixtures("_elsewhere")
 def test_readme_is_fresh() -> None:
     text = readme.PATH.read_text(encoding="utf-8")
     assert readme.filled(text, load(pictures.RECORDING)) == text, f"README.md {HOW}"
