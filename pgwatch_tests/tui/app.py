@@ -5,7 +5,6 @@ It reads through two callables, so a live server and a recording look the same t
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,17 +16,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.locks.action import Action, How, Outcome
-from pgwatch_tests.locks.contention import ContentionWatch
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.pace import pause_s
 from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.server_change import server_change
 from pgwatch_tests.tui.acting import ask_and_act
 from pgwatch_tests.tui.export import export
+from pgwatch_tests.tui.latest import Latest
 from pgwatch_tests.tui.live_table import LiveTable
-from pgwatch_tests.tui.news import news
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
@@ -105,16 +101,9 @@ class Dashboard(AppInTypedOrder):
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
         self._locks_poller = Poller(read_locks, self._on_locks, self._locks_pause_s, clock)
-        self._leaks_poller = Poller(read_leaks, self._on_leaks, _leaks_pause_s, clock)
-        self._snapshot: LockSnapshot | None = None
-        self._snapshot_at_s = clock()
-        self._drawn: tuple[object, ...] = ()
-        self._drawn_at_s = -math.inf
-        self._leaks: LeakReport | None = None
-        self._leaks_trouble = ""
-        self._leak_trend = LeakTrend()
+        self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
+        self._latest = Latest(clock())
         self._offered: tuple[bool, ...] = ()
-        self._contention = ContentionWatch()
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -154,34 +143,30 @@ class Dashboard(AppInTypedOrder):
         line = self._base.query_one(StatusLine)
         if isinstance(outcome, PollFailed):
             line.trouble = outcome.reason
-            self._contention.interrupt()
-            self._drawn = ()
+            self._latest.lose_sight()
             self._grow_older()
             return
-        if changed := server_change(self._snapshot, outcome.value):
+        now_s = self._clock()
+        if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
             tell_server_change(self, changed)
-        self._snapshot = outcome.value
-        self._contention.add(outcome.value)
-        if self._locks_poller.paused:
-            self._contention.interrupt()
-        self._snapshot_at_s = self._clock()
         line.trouble = ""
         line.snapshot = outcome.value
         self._grow_older()
-        # While something waits, polls are frequent: the growing times alone are drawn at the slower pace.
-        found = news(outcome.value)
-        if found != self._drawn or self._clock() - self._drawn_at_s >= self._refresh_s:
-            self._drawn, self._drawn_at_s = found, self._clock()
+        # While something waits, polls are frequent.
+        if self._latest.is_to_be_drawn(now_s, self._refresh_s):
             self._show_active()
+
+    def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
+        # A scan that takes long is repeated seldom: at most 5 % of the time is spent counting.
+        return max(_LEAKS_AT_MOST_EVERY_S, self._refresh_s, took_s * (1 / _LEAKS_SHARE - 1))
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
         if self._is_closing:
             return
         if isinstance(outcome, PollFailed):
-            self._leaks_trouble = outcome.reason
+            self._latest.leaks_trouble = outcome.reason
         else:
-            self._leaks, self._leaks_trouble = outcome.value, ""
-            self._leak_trend.add(outcome.value)
+            self._latest.take_leaks(outcome.value)
             self._base.query_one(StatusLine).leaks = outcome.value
         if self._active == "leaks-tab":
             self._show_active()
@@ -199,7 +184,7 @@ class Dashboard(AppInTypedOrder):
     def _grow_older(self) -> None:
         if self._is_closing:
             return
-        self._base.query_one(StatusLine).age_s = math.floor(self._clock() - self._snapshot_at_s)
+        self._base.query_one(StatusLine).age_s = self._latest.age_s(self._clock())
 
     # What is shown.
 
@@ -211,15 +196,16 @@ class Dashboard(AppInTypedOrder):
         """Renders the visible tab only; the others catch up when they are opened."""
         base = self._base
         text = self._filter_line.of(self._active)
+        latest = self._latest
         match self._active:
             case "locks-tab":
-                base.query_one(LocksView).show(self._snapshot, text)
+                base.query_one(LocksView).show(latest.snapshot, text)
             case "sessions-tab":
-                base.query_one(SessionsView).show(self._snapshot, text)
+                base.query_one(SessionsView).show(latest.snapshot, text)
             case "leaks-tab":
-                base.query_one(LeaksView).show(self._leaks, self._leaks_trouble, text, self._leak_trend)
+                base.query_one(LeaksView).show(latest.leaks, latest.leaks_trouble, text, latest.leak_trend)
             case "contention-tab":
-                base.query_one(ContentionView).show(self._contention.result(), text)
+                base.query_one(ContentionView).show(latest.contention, text)
             case "sweeps-tab":
                 base.query_one(SweepsView).show(text)
         offered = tuple(self._view.offers(action) for action in OFFERED_BY_VIEWS)
@@ -277,13 +263,12 @@ class Dashboard(AppInTypedOrder):
         """Stops polling, or goes on."""
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
-        self._contention.interrupt()
-        self._drawn = ()
+        self._latest.lose_sight()
         self._base.query_one(StatusLine).paused = self._locks_poller.paused
 
     def action_refresh(self) -> None:
         """Polls and counts now."""
-        self._drawn = ()
+        self._latest.draw_anew()
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
 
@@ -304,11 +289,8 @@ class Dashboard(AppInTypedOrder):
 
     def action_reset(self) -> None:
         """Counts contention from now on."""
-        if self._active == "contention-tab" and self._snapshot is not None:
-            self._contention = ContentionWatch()
-            self._contention.add(self._snapshot)
-            if self._locks_poller.paused:
-                self._contention.interrupt()
+        if self._active == "contention-tab":
+            self._latest.count_contention_anew(paused=self._locks_poller.paused)
             self._show_active()
 
     def action_detail(self) -> None:
@@ -316,8 +298,8 @@ class Dashboard(AppInTypedOrder):
         party = self._view.selected
         if party is None:
             self._view.open_detail()
-        elif self._snapshot is not None:
-            self.push_screen(DetailScreen(LockPicture(self._snapshot), party, self._read_held))
+        elif self._latest.snapshot is not None:
+            self.push_screen(DetailScreen(LockPicture(self._latest.snapshot), party, self._read_held))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
@@ -332,8 +314,8 @@ class Dashboard(AppInTypedOrder):
     def action_act(self, how: How) -> None:
         """Asks whether the selected session's statement is to be cancelled, or the session ended."""
         party = self._view.selected
-        if self._act is not None and party is not None and self._snapshot is not None:
-            ask_and_act(self, self._act, LockPicture(self._snapshot), party, how, self.action_refresh)
+        if self._act is not None and party is not None and self._latest.snapshot is not None:
+            ask_and_act(self, self._act, LockPicture(self._latest.snapshot), party, how, self.action_refresh)
 
     def on_data_table_row_selected(self) -> None:
         # By mouse.
@@ -342,9 +324,9 @@ class Dashboard(AppInTypedOrder):
     def action_copy(self) -> None:
         """Copies the selected session's query."""
         party = self._view.selected
-        if party is None or self._snapshot is None:
+        if party is None or self._latest.snapshot is None:
             return
-        session = LockPicture(self._snapshot).sessions.get(party)
+        session = LockPicture(self._latest.snapshot).sessions.get(party)
         if session is not None and session.query:
             self.copy_to_clipboard(session.query)
             self.notify(f"copied the query of pid {party.pid}", timeout=2)
@@ -353,13 +335,13 @@ class Dashboard(AppInTypedOrder):
         """Writes what is shown to a JSON file."""
         match self._active:
             case "leaks-tab":
-                export(self, self._export_to, self._leaks)
+                export(self, self._export_to, self._latest.leaks)
             case "contention-tab":
-                export(self, self._export_to, self._contention.result())
+                export(self, self._export_to, self._latest.contention)
             case "sweeps-tab":
                 export(self, self._export_to, self._base.query_one(SweepsView).report)
             case _:
-                export(self, self._export_to, self._snapshot)
+                export(self, self._export_to, self._latest.snapshot)
 
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
@@ -391,8 +373,3 @@ class Dashboard(AppInTypedOrder):
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input is self._filter_line:
             self._show_active()
-
-
-def _leaks_pause_s(_: LeakReport, took_s: float) -> float:
-    """A scan that takes long is repeated seldom: at most 5 % of the time is spent counting."""
-    return max(_LEAKS_AT_MOST_EVERY_S, took_s * (1 / _LEAKS_SHARE - 1))
