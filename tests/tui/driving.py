@@ -19,9 +19,11 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
 from pgwatch_tests.locks.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.sweep_desk import SweepDesk
+from tests.locks.snapshots import edge, session, snapshot
 
 T = TypeVar("T")
 Act = Callable[[Action], Awaitable[Outcome]]
@@ -82,6 +84,13 @@ def leak_report(*tables: TableLeak, skipped: tuple[Skipped, ...] = ()) -> LeakRe
     """A report with those tables in it."""
     checked_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     return LeakReport(checked_at, "18.1", "test_app", ("test email",), 12, tables, skipped, 0.1)
+
+
+def blocked_snapshot(*, waiters: int = 2, after_s: float = 0.0) -> LockSnapshot:
+    """Sessions 2, 3 and so on wait for a row of session 1."""
+    edges = tuple(edge(pid, 1, target="row of accounts (id=42)") for pid in range(2, 2 + waiters))
+    root = session(1, "pytest:gw0 tests/test_booking.py::test_root", "idle in transaction")
+    return settle(None, snapshot(edges, (root,), after_s))
 
 
 def text_of(app: Dashboard, selector: str) -> str:

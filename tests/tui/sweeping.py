@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+
+from textual.pilot import Pilot
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport
+from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.sweep_desk import JobDesk, SweepDesk, Told
+from screenshots.pictures import settled
+from tests.locks.snapshots import snapshot
 from tests.reports.test_history_reports import ENTRY
 from tests.sweep.reports import KEPT, NOTHING, ORPHANS, ROWS
+from tests.tui.driving import Feed, leak_report, screen_text, takes_yes, until
 
 PLAN = replace(NOTHING, planned=ROWS, kept=KEPT, orphans=ORPHANS)
 JOBS = (
@@ -119,3 +126,30 @@ class HeldSweep:
     def cancel(self) -> None:
         self.ends.append("cancel")
         self.let_go.set()
+
+
+def dashboard(sweeping: Sweeping, export_to: Path | None = None) -> tuple[Feed, Dashboard]:
+    """A dashboard whose Sweeps tab works with `sweeping`; nothing else is to be seen in it."""
+    source = Feed(snapshot(), leak_report())
+    return source, source.dashboard(sweeps=sweeping.desk(), export_to=export_to)
+
+
+async def press(pilot: Pilot[int], *keys: str) -> str:
+    """The screen after these keys."""
+    for key in keys:
+        if key == "y":
+            await until(pilot, lambda: takes_yes(pilot.app))
+        await pilot.press(key)
+        await settled(pilot)
+    return screen_text(pilot.app)
+
+
+def told(app: Dashboard) -> list[str]:
+    """All that was told in a corner of the screen."""
+    return [notification.message for notification in app._notifications]
+
+
+def line_with(drawn: str, words: str) -> str:
+    """The only line with these words in it."""
+    (line,) = [line for line in drawn.splitlines() if words in line]
+    return line

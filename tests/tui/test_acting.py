@@ -18,6 +18,7 @@ from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.server.application_name import OWN_NAME
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
+from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
 
@@ -56,11 +57,6 @@ def with_prepared(gid: str = "it's 100%") -> LockSnapshot:
 def dashboard(locks: LockSnapshot, doing: Doing | None) -> tuple[Feed, Dashboard]:
     source = Feed(locks, leak_report())
     return source, source.dashboard(act=doing)
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    await pilot.pause()
-    await pilot.pause()
 
 
 async def until_drawn(pilot: Pilot[int], words: str) -> str:

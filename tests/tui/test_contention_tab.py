@@ -14,9 +14,10 @@ from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.widgets.contention_view import ContentionView
+from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
-from tests.tui.driving import Feed, leak_report, screen_text, text_of
-from tests.tui.test_dashboard import HOSTILE, SIZES, blocked_snapshot, settled
+from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.test_dashboard import HOSTILE, SIZES
 
 SINCE = clock(MOMENT)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from textual.pilot import Pilot
 
 from pgwatch_tests.errors import ConnectionLostError
+from screenshots.pictures import settled
 from tests.reports.test_history_reports import ENTRY
 from tests.tui.contrast import contrast, drawn
 from tests.tui.driving import Feed
@@ -44,11 +44,6 @@ SCENES = [
     (("escape", "s"), "history"),
     (("slash", "x", "enter"), "filter at rest"),
 ]
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    for _ in range(3):
-        await pilot.pause()
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -8,35 +8,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
-from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import Skipped, TableLeak
-from pgwatch_tests.locks.model import Capacity, HeldLock, LockSnapshot, Party
+from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.widgets.locks_view import LocksView
+from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
-from tests.tui.driving import NEVER, Feed, leak_report, screen_text, text_of
+from tests.tui.driving import NEVER, Feed, blocked_snapshot, leak_report, screen_text, text_of
 
 SIZES = [(80, 24), (140, 40)]
 
 
-def blocked_snapshot(*, waiters: int = 2, after_s: float = 0.0) -> LockSnapshot:
-    edges = tuple(edge(pid, 1, target="row of accounts (id=42)") for pid in range(2, 2 + waiters))
-    root = session(1, "pytest:gw0 tests/test_booking.py::test_root", "idle in transaction")
-    return settle(None, snapshot(edges, (root,), after_s))
-
-
 def feed(locks: LockSnapshot | None = None) -> Feed:
     return Feed(locks or blocked_snapshot(), leak_report())
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    """Both pollers have told what they know, and it is drawn."""
-    await pilot.pause()
-    await pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -126,35 +113,6 @@ async def test_the_scroll_stays_where_it_was() -> None:
         assert table.scroll_y == 20
 
 
-async def test_stale_data_stays_with_a_banner_until_it_is_live_again() -> None:
-    source = feed()
-    good = source.locks
-    app = source.dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        await pilot.press("2", "down")
-        source.locks = ConnectionLostError("the connection was lost: server closed the connection")
-        source.now_s = 12.0
-        await pilot.press("r")
-        await settled(pilot)
-        assert text_of(app, "#banner").startswith("stale, 12 s: the connection was lost")
-        assert "idle in tx" in screen_text(app)
-        source.locks = good
-        await pilot.press("r")
-        await settled(pilot)
-        assert not app.query_one("#banner").display
-        assert app.query_one("#sessions", LiveTable).cursor_row == 1
-
-
-async def test_without_any_answer_the_reason_is_shown() -> None:
-    source = feed()
-    source.locks = ConnectionLostError("connection refused")
-    app = source.dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        assert "no data yet: connection refused" in screen_text(app)
-
-
 async def test_leaving_while_a_poll_hangs() -> None:
     source = feed()
     source.stuck = True
@@ -163,70 +121,6 @@ async def test_leaving_while_a_poll_hangs() -> None:
         await source.asked.wait()
         await pilot.press("q")
     assert not app.is_running
-
-
-async def test_pause_and_go_on() -> None:
-    source = feed()
-    app = source.dashboard(refresh_s=0.01)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        await pilot.press("space")
-        await settled(pilot)
-        polls = source.polls
-        await pilot.press("1", "1")
-        await settled(pilot)
-        assert source.polls == polls
-        assert "paused" in text_of(app, "#banner")
-        await pilot.press("space")
-        await settled(pilot)
-        assert source.polls > polls
-        assert not app.query_one("#banner").display
-
-
-async def test_pace() -> None:
-    app = feed().dashboard(refresh_s=1.0)
-    async with app.run_test(size=(140, 40)) as pilot:
-        await settled(pilot)
-        await pilot.press("plus")
-        assert text_of(app, "#figures").endswith("every 0.5 s")
-        await pilot.press("minus", "minus")
-        assert text_of(app, "#figures").endswith("every 2 s")
-
-
-@pytest.mark.parametrize(
-    ("capacity", "words", "unsaid"),
-    [
-        (Capacity(14, 100, 3, 20, 6400), " · 14/100 connections · ", "nearly"),
-        (Capacity(90, 100, 3, 20, 6400), " · 90/100 connections, nearly all · ", "lock table"),
-        (Capacity(14, 100, 3, 6000, 6400), " connections · lock table nearly full · ", "nearly all"),
-    ],
-)
-async def test_the_header_says_how_many_connections_are_taken(
-    capacity: Capacity, words: str, unsaid: str
-) -> None:
-    app = feed(replace(snapshot((edge(2, 1),)), capacity=capacity)).dashboard(refresh_s=1.0)
-    async with app.run_test(size=(140, 40)) as pilot:
-        await settled(pilot)
-        assert words in text_of(app, "#figures")
-        assert unsaid not in text_of(app, "#figures")
-
-
-async def test_where_the_header_is_short_of_room_the_pace_is_shortened() -> None:
-    shown = replace(snapshot((edge(2, 1),)), database="a" * 24, server_version="18.1 (hosted)")
-    app = feed(shown).dashboard(refresh_s=1.0)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        assert text_of(app, "#figures").endswith(" · PG 18.1 (hosted) · 1 s")
-        await pilot.resize_terminal(140, 40)
-        await settled(pilot)
-        assert text_of(app, "#figures").endswith(" · PG 18.1 (hosted) · every 1 s")
-
-
-async def test_a_pooler_is_told_in_the_header() -> None:
-    app = feed(replace(snapshot(), pooled=True)).dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        assert " via pooler · " in text_of(app, "#figures")
 
 
 async def test_filter() -> None:
@@ -366,20 +260,6 @@ async def test_cursor_and_focus_come_back_after_a_moment_without_rows() -> None:
         assert table.cursor_row == 3
 
 
-async def test_a_poll_can_be_asked_for_while_paused() -> None:
-    source = feed()
-    app = source.dashboard(refresh_s=0.01)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        await pilot.press("space")
-        await settled(pilot)
-        polls = source.polls
-        await pilot.press("r")
-        await settled(pilot)
-        assert source.polls == polls + 1
-        assert "paused" in text_of(app, "#banner")
-
-
 def pictures_in(folder: Path) -> list[Path]:
     return list(folder.glob("*.svg"))
 
@@ -438,12 +318,3 @@ async def test_what_is_hidden_is_unknown() -> None:
         await settled(pilot)
         row = [cell.plain for cell in app.query_one("#sessions", LiveTable).get_row_at(0)]
         assert row[2:4] == ["hidden", "?"]
-
-
-async def test_before_a_count_the_leaks_are_unknown() -> None:
-    source = feed()
-    source.leaks = ConnectionLostError("gone")
-    app = source.dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settled(pilot)
-        assert "? leaked" in text_of(app, "#figures")

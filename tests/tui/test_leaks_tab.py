@@ -14,6 +14,7 @@ from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, Skipped
 from pgwatch_tests.reports.local_time import clock, in_full
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.live_table import LiveTable
+from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.tui.driving import Feed, dialog_text, leak_report, screen_text, text_of
 
@@ -41,11 +42,6 @@ async def opened(pilot: Pilot[int]) -> None:
     await pilot.pause()
     await pilot.press("3")
     await settled(pilot)
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    for _ in range(3):
-        await pilot.pause()
 
 
 def feed(report: LeakReport) -> Feed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,31 +10,28 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from textual.pilot import Pilot
 
+from screenshots.pictures import settled
+from screenshots.zone import local_zone
 from tests.reports.test_history_reports import ENTRY
-from tests.tui.driving import Feed, screen_text
+from tests.tui.driving import Feed, blocked_snapshot, screen_text
 from tests.tui.sweeping import JOBS, Sweeping
 from tests.tui.test_acting import Doing, locked
-from tests.tui.test_dashboard import blocked_snapshot
 from tests.tui.test_leaks_tab import messy
 
 CLOCK = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b(?!:|/| IST)")
 
 
 @pytest.fixture
-def _india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _india() -> Iterator[None]:
     # No zone of whole hours: the minutes would be right in any.
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+    with local_zone("Asia/Kolkata"):
+        yield
 
 
 async def drawn(pilot: Pilot[int], *keys: str) -> str:
     for key in keys:
         await pilot.press(key)
-        for _ in range(3):
-            await pilot.pause()
+        await settled(pilot)
     return screen_text(pilot.app)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from textual.pilot import Pilot
 
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
 from tests.tui.sweeping import JOBS, Sweeping
@@ -21,11 +21,6 @@ def dashboard(full: bool) -> tuple[Feed, Dashboard]:
     locks: LockSnapshot = locked() if full else snapshot()
     source = Feed(locks, messy() if full else leak_report())
     return source, source.dashboard(act=Doing(), sweeps=Sweeping(jobs=JOBS if full else None).desk())
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    for _ in range(3):
-        await pilot.pause()
 
 
 def offered(app: Dashboard) -> list[str]:

@@ -14,9 +14,10 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen
 from pgwatch_tests.tui.screens.question import QUIET_S
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
+from screenshots.pictures import settled
 from tests.tui.driving import Feed, burst, leak_report, screen_text, takes_yes, until
 from tests.tui.sweeping import JOBS, Sweeping
-from tests.tui.test_acting import Doing, locked, settled, with_prepared
+from tests.tui.test_acting import Doing, locked, with_prepared
 
 BUSY_S = 0.5
 

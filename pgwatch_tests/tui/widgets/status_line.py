@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.cells import cell_len
@@ -87,30 +88,57 @@ class StatusLine(Vertical):
         snapshot = self.snapshot
         if snapshot is None:
             return "connecting …" if not self.trouble else "not connected"
+        width = self.content_size.width if self.size.width else None
+        return _fitted(*self._parts(snapshot), width)
+
+    def _parts(self, snapshot: LockSnapshot) -> tuple[dict[str, str], Sequence[tuple[str, str]]]:
+        """The line's parts by name, and what becomes of them, one after the other, where room is short."""
         clients = snapshot.clients
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
-        # Where the line is too short for all, what matters least is cut.
         through = " via pooler" if snapshot.pooled else ""
-        parts = [plain(snapshot.database, 24) + through, f"{snapshot.blocked:,} blocked"]
+        leaks, capacity = self.leaks, snapshot.capacity
+        parts = {
+            "database": plain(snapshot.database, 24) + through,
+            "blocked": f"{snapshot.blocked:,} blocked",
+            "deadlocks": "",
+            "leaked": f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked",
+            "connections": many(len(clients), "session"),
+            "lock table": "",
+            "idle": f"{at_least(idle, not snapshot.hidden_sessions)} idle in tx",
+            "next sweep": "",
+            "hidden": f"{snapshot.hidden_sessions:,} hidden" if snapshot.hidden_sessions else "",
+            "version": f"PG {plain(snapshot.server_version)}",
+            "pace": f"every {self.refresh_s:g} s",
+        }
         if snapshot.deadlocks or snapshot.probable_deadlocks:
-            parts.append(f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock")
-        leaks = self.leaks
-        parts.append(f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked")
-        capacity = snapshot.capacity
-        if capacity is None:
-            parts.append(many(len(clients), "session"))
-        else:
-            taken = f"{capacity.connections:,}/{capacity.max_connections:,} connections"
-            parts.append(f"{taken}, nearly all" if capacity.connections_nearly_used_up else taken)
-            if capacity.lock_table_nearly_full:
-                parts.append("lock table nearly full")
-        parts.append(f"{at_least(idle, not snapshot.hidden_sessions)} idle in tx")
+            parts["deadlocks"] = f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock"
         if self.next_sweep is not None:
-            parts.append(f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}")
-        if snapshot.hidden_sessions:
-            parts.append(f"{snapshot.hidden_sessions:,} hidden")
-        parts += [f"PG {plain(snapshot.server_version)}", f"every {self.refresh_s:g} s"]
-        line = " · ".join(parts)
-        # Its last word is worth more than the one before it.
-        fits = not self.size.width or cell_len(line) <= self.content_size.width
-        return line if fits else " · ".join([*parts[:-1], parts[-1].removeprefix("every ")])
+            parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
+        shorter = [
+            ("pace", f"{self.refresh_s:g} s"),
+            ("version", ""),
+            ("pace", ""),
+            ("next sweep", ""),
+            ("database", plain(snapshot.database, 12) + through),
+            ("idle", ""),
+        ]
+        if capacity is not None:
+            taken = f"{capacity.connections:,}/{capacity.max_connections:,}"
+            nearly = ", nearly all" if capacity.connections_nearly_used_up else ""
+            parts["connections"] = f"{taken} connections{nearly}"
+            if capacity.lock_table_nearly_full:
+                parts["lock table"] = "lock table nearly full"
+                shorter.append(("lock table", "locks nearly full"))
+            shorter.append(("connections", f"{taken} conns"))
+        return parts, shorter
+
+
+def _fitted(parts: dict[str, str], shorter: Sequence[tuple[str, str]], width: int | None) -> str:
+    """The parts in one line of at most `width` cells, if that can be had; None is any width."""
+    parts = dict(parts)
+    for name, text in (("", ""), *shorter):
+        parts |= {name: text}
+        line = " · ".join(filter(None, parts.values()))
+        if width is None or cell_len(line) <= width:
+            break
+    return line
