@@ -285,7 +285,7 @@ class Dashboard(AppInTypedOrder):
     def action_sort(self) -> None:
         """Sorts the sessions another way, or sums contention or leaks up by something else."""
         if told := self._view.sort_next():
-            self.notify(told, timeout=2)
+            self.notify(told)
 
     def action_reset(self) -> None:
         """Counts contention from now on."""

@@ -27,7 +27,7 @@ async def test_jobs(size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         # A job that only looks is no sweep.
-        assert f"next sweep {local:%H:%M %Z}" in text_of(app, "#figures")
+        assert f"sweep {local:%H:%M %Z}" in text_of(app, "#figures")
         drawn = await press(pilot, "5", "s")
         nightly = line_with(drawn, "nightly")
         assert nightly.split()[:2] == ["nightly", "sweep"]
@@ -40,7 +40,7 @@ async def test_jobs(size: tuple[int, int]) -> None:
         drawn = await press(pilot, "up", "o")
         assert sweeping.asked[1:] == [("pause", "nightly")]
         assert "paused" in line_with(drawn, "nightly")
-        assert "next sweep" not in text_of(app, "#figures")
+        assert "sweep" not in text_of(app, "#figures")
         await press(pilot, "o")
         assert sweeping.asked[2:] == [("resume", "nightly")]
         # One that removes something isn't begun by a slip of the finger.
@@ -70,7 +70,7 @@ async def test_no_jobs() -> None:
         assert "No jobs are declared." in drawn
         assert "[tool.pgwatch-tests.schedule.nightly]" in drawn
         assert "Run now" not in drawn
-        assert "next sweep" not in text_of(app, "#figures")
+        assert "sweep" not in text_of(app, "#figures")
 
 
 async def test_how_many_jobs_there_are_is_unknown_until_they_were_read() -> None:

@@ -110,16 +110,19 @@ class StatusLine(Vertical):
             "version": f"PG {plain(snapshot.server_version)}",
             "pace": f"every {self.refresh_s:g} s",
         }
-        if snapshot.deadlocks or snapshot.probable_deadlocks:
-            parts["deadlocks"] = f"{len(snapshot.deadlocks) or 'perhaps 1'} deadlock"
+        if snapshot.deadlocks:
+            parts["deadlocks"] = many(len(snapshot.deadlocks), "deadlock")
+        elif snapshot.probable_deadlocks:
+            parts["deadlocks"] = "perhaps 1 deadlock"
         if self.next_sweep is not None:
             parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
         shorter = [
             ("pace", f"{self.refresh_s:g} s"),
             ("version", ""),
             ("pace", ""),
-            ("next sweep", ""),
+            ("next sweep", parts["next sweep"].removeprefix("next ")),
             ("database", plain(snapshot.database, 12) + through),
+            ("next sweep", ""),
             ("idle", ""),
         ]
         if capacity is not None:
@@ -130,6 +133,8 @@ class StatusLine(Vertical):
                 parts["lock table"] = "lock table nearly full"
                 shorter.append(("lock table", "locks nearly full"))
             shorter.append(("connections", f"{taken} conns"))
+        if not snapshot.deadlocks and snapshot.probable_deadlocks:
+            shorter.append(("deadlocks", "deadlock?"))
         return parts, shorter
 
 
