@@ -7,9 +7,9 @@ from dataclasses import replace
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.live_table import LiveTable
+from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text, text_of
-from tests.tui.test_dashboard import settled
 
 
 def elsewhere(after_s: float = 0.0) -> LockSnapshot:
