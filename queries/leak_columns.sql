@@ -1,7 +1,8 @@
 -- Which tables can hold markers, in which of their columns, and what forbids reading them?
 --
--- One row a table that has columns of types (by oid) that aren't `plain`: ordinary tables, partitions and
--- their roots, populated materialised views and foreign tables, in all schemas but the server's own.
+-- One row a table, with its columns of types (by oid) that aren't `plain`, if it has any: ordinary tables,
+-- partitions and their roots, populated materialised views and foreign tables, in all schemas but the server's
+-- own.
 -- Catalogs and functions that use nothing else: no lock on any of these tables is needed.
 SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
@@ -17,9 +18,9 @@ SELECT pg_class.oid::bigint AS oid,
                WHERE layout.relnamespace OPERATOR(pg_catalog.=) pg_class.relnamespace
                    AND layout.relname OPERATOR(pg_catalog.=) 'layout'
            ) AS is_history,
-       columns,
-       types,
-       readable,
+       coalesce(columns, '{}') AS columns,
+       coalesce(types, '{}') AS types,
+       coalesce(readable, '{}') AS readable,
        coalesce(has_created_at, false) AS has_created_at,
        pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage,
        -- NULL if the table is gone by now.
@@ -69,5 +70,4 @@ WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
     AND nspname OPERATOR(pg_catalog.!~) '^pg_'
     AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
     AND (relispopulated OR relkind OPERATOR(pg_catalog.<>) 'm')
-    AND columns IS NOT NULL
 ORDER BY nspname, relname;

@@ -207,6 +207,7 @@ class LeakScan:
             kinds_checked=left.kinds,
             ignored=counts.discovery.ignored,
             unread=counts.discovery.unread,
+            without_strings=counts.discovery.without_strings,
             away_s=tuple(session.away_s),
             in_the_way_s=session.in_the_way_s,
         )

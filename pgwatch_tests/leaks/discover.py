@@ -80,6 +80,8 @@ class Discovery:
     skipped: tuple[Skipped, ...]
     ignored: tuple[Ignored, ...] = ()
     unread: tuple[UnreadColumn, ...] = ()
+    without_strings: tuple[str, ...] = ()
+    """Tables that have no column in which a marker could be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,12 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     if any(row.kind == "p" or row.is_partition for row in found):
         found = _through_roots(connection, found)
     forms = _forms(connection, found)
-    found = _kept(found, lambda row, place: row.types[place] in forms)
+    everything = found
+    found = [row for row in _kept(found, lambda row, place: row.types[place] in forms) if row.columns]
+    looked_into = {row.oid for row in found}
+    without_strings = tuple(
+        f"{shown(row.schema)}.{shown(row.table)}" for row in everything if row.oid not in looked_into
+    )
     if ignores:
         found = _kept(
             found,
@@ -186,7 +193,8 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
         tables.append(_table(row, forms, ignores))
         if not all(row.readable):
             skipped.append(_unreadable_columns(row, role))
-    discovery = Discovery(tuple(tables), tuple(skipped), (*_history(history), *ignores.report()), unread)
+    ignored = (*_history(history), *ignores.report())
+    discovery = Discovery(tuple(tables), tuple(skipped), ignored, unread, without_strings)
     return without_strange_plans(connection, discovery)
 
 

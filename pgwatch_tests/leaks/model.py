@@ -196,6 +196,8 @@ class LeakReport:
     """What isn't counted because it is accepted; None if nobody asked for that."""
     unread: tuple[UnreadColumn, ...] = ()
     """What of the tables that were checked wasn't read; empty if any row counts."""
+    without_strings: tuple[str, ...] = ()
+    """Tables, as `schema.table`, that have no column in which a marker could be: none of those checked."""
     away_s: tuple[float, ...] = ()
     """How long each time that the scan left the database to somebody who dropped, altered or copied it."""
     in_the_way_s: float = 0.0

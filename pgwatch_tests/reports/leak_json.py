@@ -47,6 +47,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "complete": report.complete,
         "tables": [_table(leak) for leak in report.tables],
         "skipped": [_skipped(table) for table in report.skipped],
+        "without_strings": report.without_strings,
         "unread": [
             {"schema": one.schema, "table": one.table, "column": one.column, "type": one.type}
             for one in report.unread

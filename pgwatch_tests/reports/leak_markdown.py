@@ -105,6 +105,7 @@ def _sections(
     scope = [
         f"Checked {many(report.tables_checked, 'table')} for {leak_words.wanted(report, code)}",
         *([f"Not read{unread}"] if (unread := leak_words.unread(report, code)) else []),
+        *leak_words.without_strings(report, code),
         *unseen,
         *leak_words.compared(report, code),
         leak_words.looked_for(report),

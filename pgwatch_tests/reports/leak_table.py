@@ -75,6 +75,7 @@ def _scope(report: LeakReport, unseen: Sequence[str]) -> tuple[str, ...]:
         f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
         _looked_into(report),
+        *leak_words.without_strings(report, plain),
         *unseen,
         *leak_words.compared(report, plain),
         leak_words.looked_for(report),

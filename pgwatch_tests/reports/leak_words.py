@@ -45,6 +45,7 @@ _KINDS: dict[LeftoverKind, tuple[str, str]] = {
 }
 
 _MOST_UNREAD = 3
+_MOST_NAMED = 10  # tables; the JSON document names all
 UNREAD_HINT = "--ignore SCHEMA.TABLE.COLUMN leaves out what holds no test data"
 
 
@@ -203,6 +204,17 @@ def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
     more = len(report.unread) - len(names)
     rest = f" and {many(more, 'more column')}" if more else ""
     return f": {shown(', '.join(names))}{rest}"
+
+
+def without_strings(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
+    """`Nothing to look into in 2 tables: public.counters, public.flags`; nothing if there are none."""
+    names = report.without_strings
+    if not names:
+        return []
+    more = len(names) - _MOST_NAMED
+    rest = f" and {more:,} more" if more > 0 else ""
+    where = ", ".join(names[:_MOST_NAMED])
+    return [f"Nothing to look into in {many(len(names), 'table')}: {shown(where)}{rest}"]
 
 
 def _ignored(one: Ignored) -> str:

@@ -62,6 +62,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "gave_way": {"times": 0, "away_s": 0.0, "in_the_way_s": 0.0},
         "ignored": [],
         "accepted": None,
+        "without_strings": [],
     }
 
 
