@@ -117,7 +117,8 @@ def test_a_table_that_is_always_wanted_gets_none(
 
     [outcome] = ours.result()
     assert outcome.result == "failed"
-    assert f"the table is wanted by pid {wants.pid} (pytest:gw0 t.py::test_truncates)" in outcome.detail
+    # Ours is cancelled by the lookout, or by the server as the victim of a deadlock: then it names nobody.
+    assert "gave way each time: the table is wanted by" in outcome.detail
     assert index_names(users) == []
 
 

@@ -249,7 +249,7 @@ def test_rows_beyond_the_limit_are_said_not_to_be_looked_at(
 
     assert whose(database.dsn, logs)["users"] == (
         Attribution(NAME, "transaction", MOST_ROWS),
-        Attribution("", "unknown", 7, (), f"not looked at: only {MOST_ROWS} rows of a table are"),
+        Attribution("", "unknown", 7, (), f"not looked at: only {MOST_ROWS:,} rows of a table are"),
     )
 
 

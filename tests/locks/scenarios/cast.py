@@ -111,11 +111,12 @@ class Cast:
         query = "SELECT 1 FROM pg_lock_status() WHERE pid = %s AND NOT granted AND locktype = 'transactionid'"
         self.until(query, [session.info.backend_pid])
 
-    def third_in_line(self, first: Session, second: Session, third: Session, *statements: str) -> None:
+    def third_in_line(self, first: Session, second: Session, third: Session, *statements: str) -> bool:
         """Lets each run its own of three statements that want one row, in turn, and the first one commit.
 
         So the second one has the row, and the third waits for a version of it that wasn't there before.
-        Once in a while the third is faster: then all begin again.
+        Once in a while the third is faster: then all begin again. Whether the third holds the lock of the row
+        itself meanwhile, which tells the row, is a matter of moments: it is returned.
         """
         while True:
             first.execute(statements[0].encode())
@@ -125,7 +126,8 @@ class Cast:
             if not earlier.thread.is_alive():
                 earlier.result()
                 self.waits_for_transaction(third)
-                return
+                query = "SELECT 1 FROM pg_lock_status() WHERE pid = %s AND granted AND locktype = 'tuple'"
+                return bool(self.observer.execute(query.encode(), [third.info.backend_pid]).fetchall())
             for running, session in ((later, third), (earlier, second)):
                 running.result()
                 session.rollback()

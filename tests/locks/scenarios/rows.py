@@ -225,14 +225,17 @@ ADD_TO_42 = "UPDATE accounts SET balance = balance + 1 WHERE id = 42"
 
 def _third_in_line(cast: Cast, statement: str, target: str = row(42), other: str = ADD_TO_42) -> Truth:
     first, holder, waiter = cast.sessions("first", "holder", "waiter")
-    cast.third_in_line(first, holder, waiter, other, other, statement)
-    return Truth(
-        (hard("waiter", "holder", target),),
+    is_told = cast.third_in_line(first, holder, waiter, other, other, statement)
+    truth = Truth(
+        (hard("waiter", "holder", row(42) if is_told else target),),
         roots={"holder": 1},
         innocents=("first",),
         causes={"holder": "idle_in_transaction"},
         unsaid={"holder": NO_KEY},
     )
+    if is_told or target == row(42):
+        return truth
+    return replace(truth, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
 
 
 @scenario()
@@ -287,21 +290,19 @@ def row_third_in_line_to_merge(cast: Cast) -> Truth:
 @scenario(since=15, because="there is no MERGE")
 def row_or_key_third_in_line_to_merge(cast: Cast) -> Truth:
     accounts(cast)
-    found = _third_in_line(
+    return _third_in_line(
         cast,
         "MERGE INTO accounts USING (VALUES (42)) AS new (id) ON new.id = accounts.id"
         " WHEN MATCHED THEN UPDATE SET balance = 1 WHEN NOT MATCHED THEN INSERT (id) VALUES (new.id)",
         "row or unique key of accounts",
     )
-    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
 
 
 @scenario()
 def row_or_key_third_in_line_to_set_a_key(cast: Cast) -> Truth:
     accounts(cast)
     statement = "UPDATE accounts SET balance = 1, email = email WHERE id = 42"
-    found = _third_in_line(cast, statement, "row or unique key of accounts")
-    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
+    return _third_in_line(cast, statement, "row or unique key of accounts")
 
 
 @scenario()
@@ -316,5 +317,4 @@ def row_third_in_line_by_a_trigger(cast: Cast) -> Truth:
     pay = "INSERT INTO payments (account, amount) VALUES (42, 1)"
     # The trigger may do anything: it isn't known whether the unique key of `payments` is meant.
     target = f"{row(42)} or unique key of accounts or payments"
-    found = _third_in_line(cast, pay, target, other=pay)
-    return replace(found, unsaid={}, said={"holder": ("rows of its own, and unique data",)})
+    return _third_in_line(cast, pay, target, other=pay)
