@@ -177,15 +177,16 @@ class _Search:
 
     def _in_columns(self, at: int) -> None:
         """Columns in brackets, and what is given to them by its place or at another one."""
-        end = self._closer.get(at)
-        if end is None:
-            return
+        # What the server has cut off within this bracket ends it.
+        end = self._closer.get(at, len(self._code))
         if not all(
             self._is_of_name(number) or self._text(number) in (",", "[", "]") for number in range(at + 1, end)
         ):
             return
         places = [place for place, part in enumerate(self._places(at)) if self._holds_credential(part)]
         if not places:
+            if at not in self._closer:
+                self._mark_values_before(at)
             return
         if self._is_insert(at):
             # OVERRIDING SYSTEM VALUE may come before.
@@ -199,10 +200,13 @@ class _Search:
             opening = next((n for n in range(end + 2, end + 5) if self._text(n) == "("), len(self._code))
             self._mark(range(opening, self._closer.get(opening, len(self._code))))
         else:
-            # (VALUES …) AS new (id, password)
-            before = at - 2 - (self._keyword(at - 2) == "AS")
-            if before in self._opener:
-                self._mark(range(self._opener[before], before))
+            self._mark_values_before(at)
+
+    def _mark_values_before(self, at: int) -> None:
+        """The rows that the columns in this bracket name: `(VALUES …) AS new (id, password)`."""
+        before = at - 2 - (self._keyword(at - 2) == "AS")
+        if before in self._opener and self._keyword(self._opener[before] + 1) == "VALUES":
+            self._mark(range(self._opener[before], before))
 
     def _is_insert(self, at: int) -> bool:
         """Whether what is before this bracket is `INSERT INTO name` or a MERGE's `INSERT`."""

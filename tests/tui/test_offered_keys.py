@@ -72,6 +72,11 @@ async def test_what_is_offered_does_something(full: bool, keys: str, more: list[
             before = state(source, app)
             await pilot.press(key)
             await settled(pilot)
+            # A job answers from a thread of its own.
+            for _ in range(200):
+                if state(source, app) != before:
+                    break
+                await pilot.pause(0.02)
             assert state(source, app) != before, key
             if key == "q":
                 break
