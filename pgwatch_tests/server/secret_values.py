@@ -185,8 +185,9 @@ class _Search:
             return
         places = [place for place, part in enumerate(self._places(at)) if self._holds_credential(part)]
         if not places:
-            if at not in self._closer:
-                self._mark_values_before(at)
+            # The name of a credential may be what was cut off.
+            if at not in self._closer and self._keyword(self._rows_before(at).start + 1) == "VALUES":
+                self._mark(self._rows_before(at))
             return
         if self._is_insert(at):
             # OVERRIDING SYSTEM VALUE may come before.
@@ -200,13 +201,12 @@ class _Search:
             opening = next((n for n in range(end + 2, end + 5) if self._text(n) == "("), len(self._code))
             self._mark(range(opening, self._closer.get(opening, len(self._code))))
         else:
-            self._mark_values_before(at)
+            self._mark(self._rows_before(at))
 
-    def _mark_values_before(self, at: int) -> None:
-        """The rows that the columns in this bracket name: `(VALUES …) AS new (id, password)`."""
+    def _rows_before(self, at: int) -> range:
+        """The rows whose columns this bracket names: `(VALUES …) AS new (id, password)`; empty if none."""
         before = at - 2 - (self._keyword(at - 2) == "AS")
-        if before in self._opener and self._keyword(self._opener[before] + 1) == "VALUES":
-            self._mark(range(self._opener[before], before))
+        return range(self._opener[before], before) if before in self._opener else range(0)
 
     def _is_insert(self, at: int) -> bool:
         """Whether what is before this bracket is `INSERT INTO name` or a MERGE's `INSERT`."""
