@@ -92,7 +92,7 @@ def test_only_our_history_is_left_out_of_its_schema(database: Database, owner: C
     report = scanned(database.dsn)
 
     assert rows(report) == {"pgwatch_tests.mine": 1}
-    assert report.ignored == (Ignored("pgwatch_tests", "the history of sweeps", 1),)
+    assert report.ignored == (Ignored("pgwatch_tests", "the history of sweeps", 2),)
 
 
 @pytest.mark.parametrize("pattern", [".*", "^", "^x|", ".", "", r"\A", "(?i)[^\n]", "^.*$"])
