@@ -114,7 +114,7 @@ def test_rows_that_are_gone(owner: Connection[TupleRow], database: Database, tmp
     assert (reported.returncode, failing.returncode) == (0, 1)
     assert "3 of 250 rows are gone, 1 changed (such as code=c9)" in reported.stdout
     assert "left over: 1 table with lost or changed rows" in reported.stdout
-    assert "public.log" not in reported.stdout
+    assert "public.log" not in reported.stdout.partition("Nothing to look into")[0]
     assert "tables with lost or changed rows" in without.stdout.split("not looked for: ")[1]
     assert asked.returncode == 4
     assert "the baseline has no content of tables" in asked.stdout
