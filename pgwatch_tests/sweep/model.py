@@ -67,6 +67,10 @@ class SweepRequest:
     """Make such indexes, and drop them at the end."""
     server_started: datetime | None = None
     """Only on the server that was started then: the one that a preview was of."""
+    keep_unmarked: bool = False
+    """Keep clusters in which rows without a marker would go from tables that bear markers."""
+    refused_before: frozenset[tuple[str, str, str]] = frozenset()
+    """Schema, table and detail of what the last sweep was refused: tried once only, unless that changes."""
 
     @property
     def sought(self) -> tuple[SweepKind, ...]:
@@ -84,11 +88,40 @@ class TableRows:
     table: str
     marked: int
     dependent: int
+    unmarked: int = 0
+    """Of the dependent: those of a table that bears markers, which ON DELETE CASCADE takes along."""
+    of: int = 0
+    """About how many rows the table had; 0 if that isn't known."""
 
     @property
     def total(self) -> int:
         """All of them."""
         return self.marked + self.dependent
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRows:
+    """Rows of one table that stay, but refer to what goes: `how` says what becomes of their columns.
+
+    `not_enforced`: the server lets them refer to nothing from then on (PostgreSQL 18).
+    """
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    how: Literal["set_null", "set_default", "not_enforced"]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SideEffects:
+    """Rows of one table that triggers inserted, updated or deleted besides what was asked for."""
+
+    schema: str
+    table: str
+    inserted: int
+    updated: int
+    deleted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +133,17 @@ class Kept:
     rows: int
     reason: KeptReason
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why rows stay: one cause, and the rows of all tables that stay for it."""
+
+    reason: KeptReason
+    detail: str
+    rows: int
+    kept: tuple[Kept, ...]
+    """By table, most rows first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +199,22 @@ class SweepReport:
     """When the server was started that it was on."""
     away_s: tuple[float, ...] = ()
     """How long each time that a dry run left the database to somebody who dropped, altered or copied it."""
+    changed: tuple[ChangedRows, ...] = ()
+    """What stays but is changed, or would be."""
+    side_effects: tuple[SideEffects, ...] = ()
+    """What triggers did besides; a dry run can't tell."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Why rows stay, the cause of most rows first."""
+        by_cause: dict[tuple[KeptReason, str], list[Kept]] = {}
+        for kept in self.kept:
+            by_cause.setdefault((kept.reason, kept.detail), []).append(kept)
+        causes = [
+            Cause(reason, detail, sum(one.rows for one in all_kept), tuple(sorted(all_kept, key=_most_first)))
+            for (reason, detail), all_kept in by_cause.items()
+        ]
+        return tuple(sorted(causes, key=lambda cause: (-cause.rows, cause.reason, cause.detail)))
 
     @property
     def planned_rows(self) -> int:
@@ -195,6 +255,10 @@ class SweepsOfDatabases:
     duration_s: float
 
 
+SweepPhase = Literal["survey", "plan", "delete", "second_look"]
+"""Reads what is marked; closes over foreign keys; deletes; looks for what came back meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class SweepProgress:
     """How far a sweep is. `share_done`, 0 to 1, is of the rows' part."""
@@ -204,3 +268,8 @@ class SweepProgress:
     rows: int
     """Deleted so far, or counted in a dry run."""
     share_done: float
+    phase: SweepPhase = "delete"
+
+
+def _most_first(kept: Kept) -> tuple[int, str, str]:
+    return -kept.rows, kept.schema, kept.table
