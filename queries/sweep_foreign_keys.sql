@@ -5,7 +5,67 @@
 -- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
 -- of the key, all of them or at least the first. `strange`: a function that belongs neither to us nor to a
 -- superuser, and that comparing would run: the operator's, or of its family, by which the planner may sort.
-SELECT pg_constraint.oid::bigint AS oid,
+-- `enforced`: false for NOT ENFORCED. `fires`: whether each leaf of the parent has the server's own trigger of
+-- the key on DELETE, and a session whose session_replication_role is origin fires it. `checks`: the same of the
+-- child's leaves, and the triggers that look for the parent's row on INSERT and on UPDATE.
+WITH RECURSIVE before_18 AS (
+    -- `conenforced` came with 18: where pg_constraint has none, the name finds this one.
+    SELECT true AS conenforced
+), declared AS (
+    SELECT key.*
+    FROM before_18
+    CROSS JOIN LATERAL (
+        SELECT oid, conname, conrelid, confrelid, confdeltype, conkey, confkey, conpfeqop, conenforced
+        FROM pg_catalog.pg_constraint
+        WHERE contype OPERATOR(pg_catalog.=) 'f' AND conparentid OPERATOR(pg_catalog.=) 0
+    ) AS key
+), part_of_key AS (
+    -- The server makes one of a key for each partition, on either side, and hangs triggers on these.
+    SELECT oid AS key, oid AS part FROM declared
+    UNION ALL
+    SELECT part_of_key.key, pg_constraint.oid
+    FROM part_of_key
+    JOIN pg_catalog.pg_constraint ON conparentid OPERATOR(pg_catalog.=) part_of_key.part
+    WHERE contype OPERATOR(pg_catalog.=) 'f'
+), fired AS (
+    -- RI_FKey_check_ins and RI_FKey_check_upd, then RI_FKey_*_del (src/include/catalog/pg_proc.dat).
+    SELECT part_of_key.key, tgrelid AS relation,
+           pg_catalog.count(*) FILTER (
+               WHERE tgfoid OPERATOR(pg_catalog.=) ANY ('{1644,1645}')
+           ) OPERATOR(pg_catalog.=) 2 AS checks,
+           pg_catalog.count(*) FILTER (
+               WHERE tgfoid OPERATOR(pg_catalog.=) ANY ('{1646,1648,1650,1652,1654}')
+           ) OPERATOR(pg_catalog.>) 0 AS fires
+    FROM part_of_key
+    JOIN pg_catalog.pg_trigger ON tgconstraint OPERATOR(pg_catalog.=) part_of_key.part
+    WHERE tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+    GROUP BY part_of_key.key, tgrelid
+), below AS (
+    SELECT oid AS top, oid, relkind
+    FROM pg_catalog.pg_class
+    WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p}')
+    UNION ALL
+    SELECT below.top, pg_class.oid, pg_class.relkind
+    FROM below
+    JOIN pg_catalog.pg_inherits ON inhparent OPERATOR(pg_catalog.=) below.oid
+    JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) inhrelid
+    WHERE below.relkind OPERATOR(pg_catalog.=) 'p'
+), side AS (
+    SELECT oid AS key, confrelid AS top, true AS is_parent FROM declared
+    UNION ALL
+    SELECT oid, conrelid, false FROM declared
+), guarded AS (
+    SELECT side.key,
+           pg_catalog.bool_and(coalesce(fired.fires, false)) FILTER (WHERE is_parent) AS fires,
+           pg_catalog.bool_and(coalesce(fired.checks, false)) FILTER (WHERE NOT is_parent) AS checks
+    FROM side
+    JOIN below ON below.top OPERATOR(pg_catalog.=) side.top
+    LEFT JOIN fired ON fired.key OPERATOR(pg_catalog.=) side.key
+        AND fired.relation OPERATOR(pg_catalog.=) below.oid
+    WHERE below.relkind OPERATOR(pg_catalog.=) 'r'
+    GROUP BY side.key
+)
+SELECT declared.oid::bigint AS oid,
        conname AS name,
        conrelid::bigint AS child,
        confrelid::bigint AS parent,
@@ -36,8 +96,12 @@ SELECT pg_constraint.oid::bigint AS oid,
                        OPERATOR(pg_catalog.~) '^\((\S+) IS NOT NULL\)$')
                AND indkey[0] OPERATOR(pg_catalog.=) ANY (conkey)
        ) AS indexed,
-       part.strange
-FROM pg_catalog.pg_constraint
+       part.strange,
+       declared.conenforced AS enforced,
+       coalesce(guarded.fires, true) AS fires,
+       coalesce(guarded.checks, true) AS checks
+FROM declared
+LEFT JOIN guarded ON guarded.key OPERATOR(pg_catalog.=) declared.oid
 CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(child.attname ORDER BY place) AS child_columns,
            pg_catalog.array_agg(parent.attname ORDER BY place) AS parent_columns,
@@ -89,5 +153,4 @@ CROSS JOIN LATERAL (
     LEFT JOIN pg_catalog.pg_namespace AS collation_home
         ON collation_home.oid OPERATOR(pg_catalog.=) collnamespace
 ) AS part
-WHERE contype OPERATOR(pg_catalog.=) 'f' AND conparentid OPERATOR(pg_catalog.=) 0
-ORDER BY pg_constraint.oid;
+ORDER BY declared.oid;

@@ -3,8 +3,9 @@
 -- One row an ordinary table, partition, root of partitions or foreign table, in all schemas but the
 -- server's own, no temporary ones. `ancestors`: what it is a partition of, the nearest first. `created_at`:
 -- that column's type (timestamp, timestamptz), 0 if there is none that may be read. `rules`: on DELETE,
--- INSTEAD. `triggers`: of users, on DELETE. `publication`: one that publishes deletes, where rows have no
--- identity to be published by (CheckCmdReplicaIdentity in src/backend/executor/execReplication.c).
+-- INSTEAD. `triggers`: of users, on DELETE. `trigger_functions`: what each of these calls. `publication`: one
+-- that publishes deletes, where rows have no identity to be published by (CheckCmdReplicaIdentity in
+-- src/backend/executor/execReplication.c).
 -- `live_rows`: as they were counted on the way in; where a crash has lost that, from the size of the file, at
 -- 100 bytes a row, unless somebody has the table for himself, who would keep us waiting.
 WITH RECURSIVE before_14 AS (
@@ -31,6 +32,20 @@ WITH RECURSIVE before_14 AS (
     CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::pg_catalog.text) AS listed
     WHERE pubdelete
     ORDER BY listed.relid, pubname
+), hung AS (
+    SELECT tgrelid,
+           pg_catalog.array_agg(tgname ORDER BY tgname) AS triggers,
+           pg_catalog.array_agg(pg_catalog.concat(nspname, '.', proname) ORDER BY tgname) AS functions
+    FROM pg_catalog.pg_trigger
+    JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) tgfoid
+    JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) pronamespace
+    -- TRIGGER_TYPE_DELETE (src/include/catalog/pg_trigger.h)
+    WHERE tgtype OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.<>) 0
+        AND tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+        -- Before 15, what a partition has from its root counts as internal, as do those of foreign keys.
+        AND (NOT tgisinternal
+            OR (tgparentid OPERATOR(pg_catalog.<>) 0 AND tgconstraint OPERATOR(pg_catalog.=) 0))
+    GROUP BY tgrelid
 ), closed AS MATERIALIZED (
     SELECT relation FROM pg_catalog.pg_lock_status()
     WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
@@ -67,16 +82,8 @@ SELECT pg_class.oid::bigint AS oid,
                AND is_instead
                AND ev_enabled OPERATOR(pg_catalog.<>) 'D'
        ) AS rules,
-       ARRAY(
-           SELECT tgname FROM pg_catalog.pg_trigger
-           -- TRIGGER_TYPE_DELETE (src/include/catalog/pg_trigger.h)
-           WHERE tgrelid OPERATOR(pg_catalog.=) pg_class.oid
-               AND tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
-               AND tgtype OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.<>) 0
-               -- Before 15, what a partition has from its root counts as internal, as do those of foreign keys.
-               AND (NOT tgisinternal
-                   OR (tgparentid OPERATOR(pg_catalog.<>) 0 AND tgconstraint OPERATOR(pg_catalog.=) 0))
-       ) AS triggers,
+       coalesce(hung.triggers, '{}') AS triggers,
+       coalesce(hung.functions, '{}') AS trigger_functions,
        CASE
            WHEN relkind OPERATOR(pg_catalog.=) 'r'
                AND relpersistence OPERATOR(pg_catalog.=) 'p'
@@ -111,6 +118,7 @@ SELECT pg_class.oid::bigint AS oid,
        END::pg_catalog.float8 AS live_rows
 FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+LEFT JOIN hung ON tgrelid OPERATOR(pg_catalog.=) pg_class.oid
 WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')
     AND relpersistence OPERATOR(pg_catalog.<>) 't'
     AND nspname OPERATOR(pg_catalog.!~) '^pg_'

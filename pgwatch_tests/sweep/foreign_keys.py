@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -36,6 +36,12 @@ class ForeignKey:
     indexed: bool
     strange: str | None = None
     """Another role's function that comparing by it would run."""
+    enforced: bool = True
+    """False for NOT ENFORCED (from 18): the server neither checks it nor acts on it."""
+    fires: bool = True
+    """Whether deleting a parent's row fires the key's own trigger, in whichever leaf the row is."""
+    checks: bool = True
+    """Whether writing a child's row looks for the parent's, in whichever leaf the row is."""
 
     @property
     def takes_along(self) -> bool:
@@ -68,6 +74,8 @@ class Relation:
     live_rows: float
     unreadable: str = ""
     """Why its rows must not be read, in a clause, beside privileges."""
+    trigger_functions: list[str] = field(default_factory=list)
+    """What each of `triggers` calls: `schema.function`."""
 
     @property
     def about_rows(self) -> float:
