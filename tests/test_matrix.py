@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import matrix, server_versions
+from tests import matrix, old_minors, server_versions
 from tests.locks.scenarios.truth import Scenario, Truth
 
 REPORT = """<testsuites><testsuite>
@@ -33,6 +33,30 @@ def test_the_newest_release_is_the_one_of_the_highest_number() -> None:
     versions = ["13.9.0-beta.16", "13.23.0-beta.9", "13.23.0-beta.16", "13.23.0-alpha.20", "18.4.0-beta.1"]
     assert server_versions.newest_of(versions) == {13: "13.23.0-beta.16", 18: "18.4.0-beta.1"}
     assert server_versions.newest_of([*versions, "18.4.0", "18.4.0-beta.30"])[18] == "18.4.0"
+
+
+def test_an_old_minor_is_the_newest_that_there_is_up_to_it() -> None:
+    versions = [
+        "13.22.0-beta.9",
+        "13.22.0-beta.15",
+        "13.21.0-beta.15",
+        "13.23.0-beta.16",
+        "14.18.0",
+        "18.0.0",
+    ]
+    assert server_versions.newest_of(versions, {13: 22, 14: 19, 15: 14}) == {
+        13: "13.22.0-beta.15",
+        14: "14.18.0",
+    }
+
+
+@pytest.mark.parametrize(("passed", "skipped", "exit_code", "good"), [(3, 0, 0, True), (3, 0, 1, False)])
+def test_on_an_old_minor_something_ran_and_passed(
+    passed: int, skipped: int, exit_code: int, good: bool
+) -> None:
+    assert old_minors.held(matrix.Outcome("13.22", {}, passed, 0, skipped, exit_code)) is good
+    assert not old_minors.held(matrix.Outcome("13.22", {}, 0, 0, 3, 0))
+    assert not old_minors.held(matrix.Outcome("13.22", {}, 0, 0, 0, 0))
 
 
 @pytest.mark.parametrize(

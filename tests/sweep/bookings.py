@@ -128,6 +128,11 @@ class RunningSweep:
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._thread.start()
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
+
     def result(self, timeout_s: float = 20.0) -> SweepReport:
         """Its report, once it is done. Raises its error, or AssertionError if it takes longer."""
         self._thread.join(timeout_s)
