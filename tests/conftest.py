@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Hundreds of processes run the program: one compiles it for the others.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

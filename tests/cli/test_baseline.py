@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.sessions import Connect, Database
-
-
-def pgwatch(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment(),
-        timeout=60,
-    )
 
 
 def test_a_gate_around_a_suite(owner: Connection[TupleRow], database: Database, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.server_places import server_directory
 from tests.waiting import wait_until
 
@@ -36,15 +35,8 @@ def small(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
         yield server
 
 
-def pgwatch(home: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment({"PGWATCH_DSN": dsn}),
-        timeout=60,
-    )
+def on(dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return pgwatch(home, *arguments, extra={"PGWATCH_DSN": dsn})
 
 
 def fill(server: EmbeddedServer, stack: ExitStack) -> int:
@@ -67,31 +59,31 @@ def test_a_server_without_a_free_connection(small: EmbeddedServer, tmp_path: Pat
     with ExitStack() as stack:
         number = fill(small, stack)
         # A password that is a part of the server's words is redacted in them.
-        refused = pgwatch(tmp_path, f"{small.dsn('postgres', 'app')}&password=m", "locks")
+        refused = on(f"{small.dsn('postgres', 'app')}&password=m", tmp_path, "locks")
         assert (refused.returncode, refused.stdout) == (3, "")
         assert len(refused.stderr.splitlines()) == 1
         assert "max_connections are taken but for those kept for superusers" in refused.stderr
         assert "`pgwatch-tests doctor` as one shows who has them" in refused.stderr
         words = f"{number} by pool of gw0 (user app, database postgres"
-        locks = pgwatch(tmp_path, small.dsn(), "locks")
+        locks = on(small.dsn(), tmp_path, "locks")
         assert "of 12 connections are taken (max_connections, 3 of them kept for superusers)" in _joined(
             locks
         )
         assert words in _joined(locks)
-        document = json.loads(pgwatch(tmp_path, small.dsn(), "locks", "--format", "json").stdout)
+        document = json.loads(on(small.dsn(), tmp_path, "locks", "--format", "json").stdout)
         assert document["connections"]["nearly_used_up"]
         assert document["connections"]["max"] == 12
         assert document["connections"]["by"][0]["sessions"] == number
         for form in ("markdown", "github"):
-            assert words in pgwatch(tmp_path, small.dsn(), "locks", "--format", form).stdout
-        assert words in _joined(pgwatch(tmp_path, small.dsn(), "doctor"))
+            assert words in on(small.dsn(), tmp_path, "locks", "--format", form).stdout
+        assert words in _joined(on(small.dsn(), tmp_path, "doctor"))
 
 
 def test_a_server_with_connections_to_spare(small: EmbeddedServer, tmp_path: Path) -> None:
-    told = pgwatch(tmp_path, small.dsn(), "locks").stdout
+    told = on(small.dsn(), tmp_path, "locks").stdout
     assert "of 12 connections" in told
     assert "are taken" not in told
-    document = json.loads(pgwatch(tmp_path, small.dsn(), "locks", "--format", "json").stdout)
+    document = json.loads(on(small.dsn(), tmp_path, "locks", "--format", "json").stdout)
     assert not document["connections"]["nearly_used_up"]
     assert not document["lock_table"]["nearly_full"]
 
@@ -105,10 +97,10 @@ def test_limits_of_a_role_and_of_a_database(small: EmbeddedServer, tmp_path: Pat
             (small.dsn("postgres", "narrow"), "as another role shows by what"),
             (small.dsn("cramped", "app"), "in another database or as a superuser"),
         ):
-            refused = pgwatch(tmp_path, dsn, "leaks")
+            refused = on(dsn, tmp_path, "leaks")
             assert refused.returncode == 3
             assert words in refused.stderr
-        told = _joined(pgwatch(tmp_path, small.dsn("postgres", "app"), "doctor"))
+        told = _joined(on(small.dsn("postgres", "app"), tmp_path, "doctor"))
         assert "database cramped: 1 of its 1 connections taken, nearly all" in told
         assert "role narrow: 1 of its 1 connections taken, nearly all" in told
 
@@ -120,14 +112,14 @@ def test_a_lock_table_that_is_nearly_full(small: EmbeddedServer, tmp_path: Path)
             session.execute(f"CREATE TABLE {name} ()".encode())
             session.commit()
         session.execute(f"LOCK TABLE {names}".encode())
-        told = _joined(pgwatch(tmp_path, small.dsn(), "locks"))
+        told = _joined(on(small.dsn(), tmp_path, "locks"))
         assert "The lock table holds 10" in told
         assert 'of about 120 objects. Soon any statement may fail with "out of shared memory"' in told
-        assert "raise max_locks_per_transaction" in _joined(pgwatch(tmp_path, small.dsn(), "doctor"))
-        document = json.loads(pgwatch(tmp_path, small.dsn(), "locks", "--format", "json").stdout)
+        assert "raise max_locks_per_transaction" in _joined(on(small.dsn(), tmp_path, "doctor"))
+        document = json.loads(on(small.dsn(), tmp_path, "locks", "--format", "json").stdout)
         assert document["lock_table"]["nearly_full"]
         assert document["lock_table"]["used"] >= 100
-    assert "holds" not in pgwatch(tmp_path, small.dsn(), "locks").stdout
+    assert "holds" not in on(small.dsn(), tmp_path, "locks").stdout
 
 
 def _joined(done: subprocess.CompletedProcess[str]) -> str:

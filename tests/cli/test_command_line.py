@@ -14,22 +14,14 @@ from psycopg.conninfo import conninfo_to_dict
 from pgwatch_tests import __version__, cli
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Connect, Database, blocked
 
 HEAVY = ("textual", "rich", "sqlalchemy", "psycopg", "tabulate", "cattrs", "apscheduler")
 
 
 def run(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment(extra),
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-    )
+    return pgwatch(cwd, *arguments, extra=extra)
 
 
 @pytest.mark.parametrize(

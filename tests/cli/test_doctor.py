@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.sessions import Connect, Database, MakeRole
 
 
 def doctor(home: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", "doctor", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment({"PGWATCH_DSN": dsn}),
-        timeout=60,
-    )
+    return pgwatch(home, "doctor", *arguments, extra={"PGWATCH_DSN": dsn})
 
 
 def test_the_exit_codes_of_a_gate(

@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.leaks.scanning import insert
 from tests.sessions import Connect, Database
 from tests.waiting import wait_until
@@ -29,15 +29,7 @@ def owner(connect: Connect) -> Connection[TupleRow]:
 
 
 def index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        timeout=60,
-    )
+    return pgwatch(home, "leaks", "index", *arguments)
 
 
 def count(owner: Connection[TupleRow], query: str) -> int:
@@ -93,14 +85,7 @@ def test_what_is_refused(
 
 
 def test_options_before_the_word_index_are_not_ignored(database: Database, home: Path) -> None:
-    run = subprocess.run(
-        [*COMMAND[:-1], "--dsn", database.dsn, "index", "--list"],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment(),
-        timeout=60,
-    )
+    run = pgwatch(home, "leaks", "--dsn", database.dsn, "index", "--list")
 
     assert run.returncode == 2
     assert "options belong behind 'index'" in run.stderr

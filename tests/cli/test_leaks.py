@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.attribute import token
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.sessions import Connect, Database, MakeRole
 from tests.waiting import wait_until
@@ -29,9 +29,7 @@ COMMAND = [sys.executable, "-m", "pgwatch_tests", "leaks"]
 def leaks(
     home: Path, *arguments: str, extra: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, cwd=home, env=environment(extra), timeout=60
-    )
+    return pgwatch(home, "leaks", *arguments, extra=extra)
 
 
 def test_the_exit_codes_of_a_gate(

@@ -14,7 +14,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Connect, Database, MakeRole, RunningStatement, blocked
 from tests.waiting import wait_until
 
@@ -23,17 +23,9 @@ def run(
     *arguments: str, cwd: Path, answer: str | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """`answer` is what is typed on a terminal; without one there is no terminal."""
-    command = [sys.executable, "-m", "pgwatch_tests", "locks", *arguments]
     if answer is None:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            cwd=cwd,
-            env=environment(extra),
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-        )
+        return pgwatch(cwd, "locks", *arguments, extra=extra)
+    command = [sys.executable, "-m", "pgwatch_tests", "locks", *arguments]
     ours, theirs = pty.openpty()
     try:
         with subprocess.Popen(

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Connect, Database, blocked
 from tests.waiting import wait_until
 
@@ -29,9 +29,7 @@ def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedSer
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, cwd=cwd, env=environment(), timeout=60
-    )
+    return pgwatch(cwd, "locks", "--watch", *arguments)
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.cli.lock_formats import FORMATS
 from pgwatch_tests.server.application_name import compose, digest
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Connect, Database, blocked
 from tests.waiting import wait_until
 
@@ -29,14 +29,7 @@ EVIL_TABLE = 'a"b|c`d<script>\n::error::x'
 
 
 def locks(home: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment({"PGWATCH_DSN": dsn}),
-        timeout=60,
-    )
+    return pgwatch(home, "locks", *arguments, extra={"PGWATCH_DSN": dsn})
 
 
 @pytest.fixture
@@ -195,15 +188,8 @@ def test_a_list_names_tests_that_are_shortened_or_only_a_hash(
         long: (digest(long), names[0]),
         hashed: (digest(hashed), names[1]),
     }
-    environment_only = environment({"PGWATCH_DSN": database.dsn, "PGWATCH_TESTS": "tests.txt"})
-    once = subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", "dashboard", "--once"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment_only,
-        timeout=60,
-    )
+    extra = {"PGWATCH_DSN": database.dsn, "PGWATCH_TESTS": "tests.txt"}
+    once = pgwatch(tmp_path, "dashboard", "--once", extra=extra)
     assert f"gw0 {long}" in once.stdout
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Connect, Database, MakeRole, RunningStatement, blocked
 from tests.terminals import Terminal, needs_tmux, terminal
 
@@ -37,15 +37,7 @@ class Scene:
         self.waiting: RunningStatement = blocked(waiter, "UPDATE accounts SET id = 42")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "pgwatch_tests", *arguments, "--dsn", self._dsn],
-            capture_output=True,
-            text=True,
-            cwd=self._home,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-        )
+        return pgwatch(self._home, *arguments, "--dsn", self._dsn)
 
     def dashboard(self, folder: Path) -> AbstractContextManager[Terminal]:
         program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")

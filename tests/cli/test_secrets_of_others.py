@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.cli.lock_formats import FORMATS
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.sessions import Connect, Database, MakeRole, blocked
 
 SECRET = "TOPhunter2SECRET"
@@ -31,25 +29,19 @@ def changing(request: pytest.FixtureRequest, connect: Connect, make_role: MakeRo
     return holder
 
 
-def pgwatch(home: Path, dsn: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env=environment({"PGWATCH_DSN": dsn, "PGWATCH_HISTORY": str(home / "history.sqlite3")}),
-        timeout=60,
-    )
+def said(home: Path, dsn: str, *arguments: str) -> str:
+    extra = {"PGWATCH_DSN": dsn, "PGWATCH_HISTORY": str(home / "history.sqlite3")}
+    done = pgwatch(home, *arguments, extra=extra)
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 
 
 def test_no_format_of_locks_shows_it(changing: Connection[TupleRow], database: Database, home: Path) -> None:
     for format_ in FORMATS:
-        said = pgwatch(home, database.dsn, "locks", "--format", format_)
-        assert SECRET not in said
-        assert "ALTER ROLE" in said or format_ in ("github", "markdown")
-    assert "PASSWORD '***'" in pgwatch(home, database.dsn, "locks", "--format", "json")
+        text = said(home, database.dsn, "locks", "--format", format_)
+        assert SECRET not in text
+        assert "ALTER ROLE" in text or format_ in ("github", "markdown")
+    assert "PASSWORD '***'" in said(home, database.dsn, "locks", "--format", "json")
 
 
 def test_no_other_command_shows_it(changing: Connection[TupleRow], database: Database, home: Path) -> None:
@@ -62,7 +54,7 @@ def test_no_other_command_shows_it(changing: Connection[TupleRow], database: Dat
         ["sweep", "--history"],
     )
     for arguments in commands:
-        assert SECRET not in pgwatch(home, database.dsn, *arguments), arguments
+        assert SECRET not in said(home, database.dsn, *arguments), arguments
     kept = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
     assert b"SQLite" in kept
     assert SECRET.encode() not in kept

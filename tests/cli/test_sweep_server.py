@@ -16,15 +16,13 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks.attribute import token
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.sessions import Database, drop_database, unique_name
 from tests.waiting import wait_until
 
 
 def sweep(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, cwd=home, env=env(home), timeout=60, check=False
-    )
+    return pgwatch(home, "sweep", *arguments, extra=history(home))
 
 
 def command(*arguments: str) -> list[str]:
@@ -32,7 +30,11 @@ def command(*arguments: str) -> list[str]:
 
 
 def env(home: Path) -> dict[str, str]:
-    return environment({"PGWATCH_HISTORY": str(home / "history.sqlite3")})
+    return environment(history(home))
+
+
+def history(home: Path) -> dict[str, str]:
+    return {"PGWATCH_HISTORY": str(home / "history.sqlite3")}
 
 
 def fill(owner: Connection[TupleRow], users: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from psycopg import errors
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.server.session_limits import can_refuse_views
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.leaks import traps as laid
 from tests.leaks.scanning import RunningScan, settings
 from tests.leaks.traps import Traps, trapped
@@ -82,7 +80,7 @@ def test_no_command_that_reads_springs_a_trap(
 ) -> None:
     baseline = tmp_path / "baseline.json"
     content = tmp_path / "content.json"
-    assert run(traps, f"baseline -o {baseline}") == 0
+    assert run(tmp_path, traps, f"baseline -o {baseline}") == 0
     try:
         lay(traps)
     except (errors.FeatureNotSupported, errors.UndefinedFile):
@@ -91,7 +89,7 @@ def test_no_command_that_reads_springs_a_trap(
         assert traps.springs(statement) == expected, statement
 
     for command in COMMANDS:
-        code = run(traps, command.format(baseline=baseline, content=content))
+        code = run(tmp_path, traps, command.format(baseline=baseline, content=content))
         assert code in (0, 4), command
         assert traps.sprung() == set(), command
 
@@ -143,15 +141,8 @@ def test_no_change_while_a_count_waits_springs_a_trap(traps: Traps, change: str)
     assert traps.sprung() <= allowed
 
 
-def run(traps: Traps, command: str) -> int:
+def run(home: Path, traps: Traps, command: str) -> int:
     """The exit code of a command on the database, as a superuser."""
-    run = subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", *command.split(), "--dsn", traps.database.dsn],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    run = pgwatch(home, *command.split(), "--dsn", traps.database.dsn)
     print(command, run.stdout, run.stderr)
     return run.returncode

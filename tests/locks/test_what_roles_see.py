@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.picture import LockPicture
 from pgwatch_tests.reports import lock_csv, lock_json, lock_tree
-from tests.cli.running import environment
+from tests.cli.running import pgwatch
 from tests.locks.looking import edges_of, edges_of_server, look, target_of
 from tests.sessions import Connect, Database, MakeRole, blocked
 
@@ -114,14 +112,8 @@ def test_the_gate_needs_no_privilege(
     tmp_path: Path,
 ) -> None:
     role = make_role("IN ROLE pg_monitor") if options else make_role()
-    done = subprocess.run(
-        [sys.executable, "-m", "pgwatch_tests", "locks", "--fail", "--min-wait", "100ms"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment({"PGWATCH_DSN": server.dsn(database.name, role)}),
-        timeout=60,
-    )
+    dsn = server.dsn(database.name, role)
+    done = pgwatch(tmp_path, "locks", "--fail", "--min-wait", "100ms", "--dsn", dsn)
     assert done.returncode == 1, done.stderr
     assert os.linesep in done.stdout
     assert f"pid {pids(sessions)[1]}" in done.stdout
