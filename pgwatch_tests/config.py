@@ -94,6 +94,8 @@ class Settings:
     """Globs for databases that may be swept besides those whose name or comment says so (server.guard)."""
     min_age_s: float = 600.0
     """How old test data must be for a sweep to remove it."""
+    keep_unmarked: bool = False
+    """Whether sweeps keep what would take rows without a marker along, from tables that bear markers."""
     transactions: Path | None = None
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
@@ -114,6 +116,7 @@ class Flags:
     ignore: tuple[str, ...] = ()
     refresh_s: float | None = None
     read_only: bool = False
+    keep_unmarked: bool = False
     transactions: Path | None = None
     tests: Path | None = None
 
@@ -133,6 +136,7 @@ _KEYS = (
     "read_only",
     *_GLOBS,
     "min_age",
+    "keep_unmarked",
     "transactions",
     "tests",
     "history",
@@ -161,11 +165,12 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         dsn=_dsn(flags, environ, table, path),
         markers=_markers(flags, environ, table, path),
         ignore=_ignore(flags, environ, table, path),
-        read_only=_read_only(flags, environ, table, path),
+        read_only=_switch("read_only", flags.read_only, environ, table, path),
         test_schemas=_globs("test_schemas", DEFAULT_TEST_SCHEMAS, environ, table, path),
         leftover_databases=_globs("leftover_databases", DEFAULT_LEFTOVER_DATABASES, environ, table, path),
         test_databases=_globs("test_databases", (), environ, table, path),
         min_age_s=_min_age_s(environ, table, path),
+        keep_unmarked=_switch("keep_unmarked", flags.keep_unmarked, environ, table, path),
         transactions=_path("transactions", "a directory", flags.transactions, environ, table, path),
         tests=_path("tests", "a file", flags.tests, environ, table, path),
         history=_history(environ, table, path),
@@ -214,13 +219,15 @@ def _dsn(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], 
     return Dsn(value, f"dsn in {path}")
 
 
-def _read_only(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> bool:
-    if flags.read_only:
+def _switch(
+    key: str, flag: bool, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+) -> bool:
+    if flag:
         return True
-    value, where = table.get("read_only", False), f"read_only in {path}"
-    if environ.get("PGWATCH_READ_ONLY"):
-        word = environ["PGWATCH_READ_ONLY"].strip().lower()
-        value, where = _WORDS.get(word, word), "PGWATCH_READ_ONLY"
+    value, where, variable = table.get(key, False), f"{key} in {path}", f"PGWATCH_{key.upper()}"
+    if environ.get(variable):
+        word = environ[variable].strip().lower()
+        value, where = _WORDS.get(word, word), variable
     if not isinstance(value, bool):
         raise ConfigurationError(f"{where} must be true or false, not {value!r}")
     return value

@@ -25,7 +25,7 @@ _CRON_FIELDS = 5
 _SHORTEST_S = 1.0
 _ALWAYS = ("every", "cron", "timezone", "action", "databases", "enabled")
 _OPTIONS: Mapping[JobAction, tuple[str, ...]] = {
-    "sweep": (*_ALWAYS, "min_age", "dry_run", "only", "max_rows"),
+    "sweep": (*_ALWAYS, "min_age", "dry_run", "only", "max_rows", "keep_unmarked"),
     "schemas": (*_ALWAYS, "min_age", "dry_run"),
     "leaks": _ALWAYS,
 }
@@ -50,6 +50,8 @@ class JobSetting:
     only: tuple[JobSweepKind, ...] = ()
     """What is removed; empty: what a sweep removes unless said otherwise."""
     max_rows: int | None = None
+    keep_unmarked: bool | None = None
+    """None: that of the settings."""
     databases: tuple[str, ...] = ()
     """Globs; empty: the database of the connection string."""
     dry_run: bool = False
@@ -92,6 +94,7 @@ def job(name: str, table: Mapping[str, object], where: str, path: object) -> Job
         min_age_s=read.seconds("min_age"),
         only=read.only(),
         max_rows=read.max_rows(),
+        keep_unmarked=read.flag("keep_unmarked", False) if "keep_unmarked" in table else None,
         databases=read.words("databases"),
         dry_run=read.flag("dry_run", False),
         enabled=read.flag("enabled", True),

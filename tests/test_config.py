@@ -119,6 +119,7 @@ def test_transaction_logs_from_everywhere(tmp_path: Path) -> None:
         ("refresh = true", "above 0"),
         ("refresh = 'soon'", "above 0"),
         ("read_only = 1", "true or false"),
+        ("keep_unmarked = 'no'", "true or false"),
         ("markers = []", "at least one"),
         ("markers = ['%']", "every row"),
         ("markers = ['%_']", "every row"),

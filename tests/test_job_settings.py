@@ -29,6 +29,7 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
         max_rows = 1000
         min_age = "1d"
         dry_run = true
+        keep_unmarked = false
         [tool.pgwatch-tests.schedule."after work"]
         every = 900
         enabled = false
@@ -50,6 +51,7 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
             max_rows=1000,
             min_age_s=86400.0,
             dry_run=True,
+            keep_unmarked=False,
         ),
         JobSetting("after work", f"schedule.after work in {path}", every_s=900.0, enabled=False),
         JobSetting("count", f"schedule.count in {path}", "leaks", every_s=900.0),

@@ -67,6 +67,11 @@ def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     help="With --every or --cron: all databases with one of these names or globs, a comma list.",
 )
 @click.option("--dry-run", is_flag=True, help="With --every or --cron: remove nothing, count only.")
+@click.option(
+    "--keep-unmarked",
+    is_flag=True,
+    help="With --every or --cron: keep what would take rows without a marker along.",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -77,6 +82,7 @@ def run(
     min_age_s: float | None,
     databases: tuple[str, ...],
     dry_run: bool,
+    keep_unmarked: bool,
 ) -> None:
     """Run the jobs of the settings until SIGTERM or Ctrl-C, or one sweep of --every or --cron.
 
@@ -102,10 +108,13 @@ def run(
                 only=only,
                 databases=databases,
                 dry_run=dry_run,
+                keep_unmarked=keep_unmarked or None,
             ),
         )
-    elif only or min_age_s is not None or databases or dry_run:
-        raise click.UsageError("--only, --min-age, --databases and --dry-run need --every or --cron")
+    elif only or min_age_s is not None or databases or dry_run or keep_unmarked:
+        raise click.UsageError(
+            "--only, --min-age, --databases, --dry-run and --keep-unmarked need --every or --cron"
+        )
     else:
         jobs = _enabled(settings)
     from pgwatch_tests.cli import schedule_daemon

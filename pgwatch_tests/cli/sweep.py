@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from pgwatch_tests.cli import options, sweep_formats, sweep_history
 from pgwatch_tests.cli.sweep_formats import Format
-from pgwatch_tests.config import Flags
+from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.gate import verdict
@@ -57,6 +57,7 @@ def command(
     dsn: str | None,
     yes: bool,
     min_age_s: float | None,
+    keep_unmarked: bool,
     max_rows: int | None,
     run: str | None,
     test: str | None,
@@ -91,26 +92,35 @@ def command(
         options.emit(sweep_history.shown(options.settings(Flags(dsn=dsn)), form, limit), output)
         return
     settings = options.settings(
-        Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, read_only=read_only)
+        Flags(
+            dsn=dsn,
+            markers=markers,
+            inside=inside,
+            ignore=ignore,
+            read_only=read_only,
+            keep_unmarked=keep_unmarked,
+        )
     )
     if yes and settings.read_only:
         raise RefusedError("nothing is swept: read_only is set; without --yes it's a dry run")
     request = SweepRequest(
         kinds=kinds,
         dry_run=not yes,
-        min_age_s=settings.min_age_s if min_age_s is None else min_age_s,
+        min_age_s=_min_age_s(settings, min_age_s, run, test),
         max_rows=max_rows,
         run=run,
         test=test,
         clusters_at_once=batch,
         patience_s=patience_s,
         temp_index=temp_index,
+        keep_unmarked=settings.keep_unmarked,
     )
     if not request.sought:
         raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
     options.check_output(output)
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.sweep_running import run_sweep
+    from pgwatch_tests.reports import sweep_remarks
     from pgwatch_tests.reports.plain_text import plain
 
     sweeps, signal_code = run_sweep(settings, request, databases)
@@ -125,9 +135,18 @@ def command(
                 f"with --yes nothing would be done in {plain(report.database)}: "
                 f"{many(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
             )
+        if mind := sweep_remarks.large_parts(report, plain):
+            options.narrate(f"warning: {plain(report.database)}: {mind}")
         if report.error:
             options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
     ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _min_age_s(settings: Settings, asked_for: float | None, run: str | None, test: str | None) -> float:
+    """How old what goes must be, in seconds: of a run or a test that is named, none is too young."""
+    if asked_for is not None:
+        return asked_for
+    return settings.min_age_s if run is None and test is None else 0.0
 
 
 def _nothing_carries(test: str | None, run: str | None) -> str:

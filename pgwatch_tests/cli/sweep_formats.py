@@ -37,7 +37,7 @@ def format_option(function: F) -> F:
 
 
 def what_options(function: F) -> F:
-    """Which data is meant: `min_age_s`, `max_rows`, `run`, `test` and `kinds`."""
+    """Which data is meant: `min_age_s`, `keep_unmarked`, `max_rows`, `run`, `test` and `kinds`."""
     choices = (
         click.option(
             "--min-age",
@@ -45,7 +45,13 @@ def what_options(function: F) -> F:
             callback=options.optional_duration,
             metavar="DURATION",
             help="Leave alone what isn't that old, or of unknown age; 0s: whatever its age. Default: "
-            "PGWATCH_MIN_AGE, pyproject.toml, 10m.",
+            "PGWATCH_MIN_AGE, pyproject.toml, 10m; with --run or --test 0s.",
+        ),
+        click.option(
+            "--keep-unmarked",
+            is_flag=True,
+            help="Keep whatever would take rows without a marker along (ON DELETE CASCADE), from tables in "
+            "which others bear one. Default: PGWATCH_KEEP_UNMARKED, pyproject.toml, off.",
         ),
         click.option(
             "--max-rows",

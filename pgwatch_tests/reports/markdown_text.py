@@ -36,20 +36,24 @@ def block(text: str) -> str:
 
 
 def table(
-    headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]], heading: str = ""
+    headers: Sequence[str],
+    alignment: str,
+    rows: Sequence[Sequence[str]],
+    heading: str = "",
+    most: int = _MOST_ROWS,
 ) -> Iterator[str]:
     """Blocks: the heading, and a table of cells that are Markdown already; nothing if there are no rows.
 
-    `alignment` has an `l` or `r` for each column. Very many rows are cut, and their number told.
+    `alignment` has an `l` or `r` for each column. Rows beyond `most` are left out, and their number told.
     """
     if not rows:
         return
     if heading:
         yield heading
     rule = ["--:" if side == "r" else ":--" for side in alignment]
-    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:_MOST_ROWS]))
-    if len(rows) > _MOST_ROWS:
-        yield f"… and {len(rows) - _MOST_ROWS:,} more."
+    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:most]))
+    if len(rows) > most:
+        yield f"… and {len(rows) - most:,} more."
 
 
 def _longest_run(text: str) -> int:

@@ -1,18 +1,19 @@
-"""Sweeps as CSV: a line a table, a reason to keep rows of it, an orphan, or what couldn't be checked."""
+"""Sweeps as CSV: a line a table, a reason to keep rows of it, an orphan, what else happens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgwatch_tests.reports import csv_text, sweep_words
+from pgwatch_tests.reports import csv_text, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "marked", "dependent", "age_s", "reason"),
-    *("detail", "hint"),
+    *("detail", "hint", "unmarked", "of"),
 )
 KEPT, NOT_CHECKED, NOT_SWEPT, ENDED_EARLY = "kept", "not checked", "not swept", "ended early"
+CHANGED, BY_TRIGGERS = "changed", "written by triggers"
 
 
 def document(report: SweepReport) -> str:
@@ -43,6 +44,27 @@ def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
             "rows": str(one.total),
             "marked": str(one.marked),
             "dependent": str(one.dependent),
+            "unmarked": str(one.unmarked),
+            "of": str(one.of) if one.of else "",
+        }
+    for changed in report.changed:
+        yield database | {
+            "kind": "rows",
+            "status": CHANGED,
+            "schema": changed.schema,
+            "name": changed.table,
+            "rows": str(changed.rows),
+            "reason": changed.how,
+            "detail": sweep_remarks.changed(changed, report.dry_run, str),
+        }
+    for effects in report.side_effects:
+        yield database | {
+            "kind": "rows",
+            "status": BY_TRIGGERS,
+            "schema": effects.schema,
+            "name": effects.table,
+            "rows": str(effects.inserted + effects.updated + effects.deleted),
+            "detail": sweep_remarks.side_effects(effects, str),
         }
     for kept in report.kept:
         yield database | {

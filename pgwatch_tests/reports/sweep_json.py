@@ -7,7 +7,7 @@ import json
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.json_time import iso_time
 from pgwatch_tests.reports.sweep_words import explained
-from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
+from pgwatch_tests.sweep.model import Cause, Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
 
 
 def document(report: SweepReport) -> str:
@@ -45,6 +45,27 @@ def _report(report: SweepReport) -> dict[str, object]:
         "planned": _tables(report.planned),
         "deleted": _tables(report.deleted),
         "kept": [_kept(kept) for kept in report.kept],
+        "causes": [_cause(cause) for cause in report.causes],
+        "changed": [
+            {
+                "schema": one.schema,
+                "table": one.table,
+                "columns": one.columns,
+                "how": one.how,
+                "rows": one.rows,
+            }
+            for one in report.changed
+        ],
+        "side_effects": [
+            {
+                "schema": one.schema,
+                "table": one.table,
+                "inserted": one.inserted,
+                "updated": one.updated,
+                "deleted": one.deleted,
+            }
+            for one in report.side_effects
+        ],
         # In a dry run those that would be.
         "schemas_dropped": [one.name for one in report.orphans if one.kind == "schemas" and one.removed],
         "orphans": [_orphan(orphan) for orphan in report.orphans],
@@ -62,10 +83,18 @@ def _report(report: SweepReport) -> dict[str, object]:
 def _tables(rows: tuple[TableRows, ...]) -> dict[str, object]:
     return {
         "tables": [
-            {"schema": one.schema, "table": one.table, "marked": one.marked, "dependent": one.dependent}
+            {
+                "schema": one.schema,
+                "table": one.table,
+                "marked": one.marked,
+                "dependent": one.dependent,
+                "unmarked": one.unmarked,
+                "of": one.of or None,
+            }
             for one in rows
         ],
         "total": sum(one.total for one in rows),
+        "unmarked": sum(one.unmarked for one in rows),
     }
 
 
@@ -77,6 +106,15 @@ def _kept(kept: Kept) -> dict[str, object]:
         "reason": kept.reason,
         "detail": kept.detail,
         "hint": explained(kept.reason).hint,
+    }
+
+
+def _cause(cause: Cause) -> dict[str, object]:
+    return {
+        "reason": cause.reason,
+        "detail": cause.detail,
+        "rows": cause.rows,
+        "tables": [{"schema": kept.schema, "table": kept.table, "rows": kept.rows} for kept in cause.kept],
     }
 
 

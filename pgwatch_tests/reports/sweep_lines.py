@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pgwatch_tests import durations
-from pgwatch_tests.reports import sweep_words
+from pgwatch_tests.reports import sweep_causes, sweep_remarks, sweep_words
 from pgwatch_tests.reports.local_time import in_full
 from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.history_model import HistoryEntry
-from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
+from pgwatch_tests.sweep.model import Orphan, SweepReport, TableRows
 
 _MOST = 100
 
@@ -19,21 +18,33 @@ def lines(report: SweepReport) -> list[str]:
     if report.error:
         found.append(f"Ended early: {plain(report.error)}")
     gone = sweep_words.gone(report)
+    found += sweep_remarks.notes(report, plain)
     found += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
-    found += _section("Kept", [_kept(kept) for kept in report.kept])
-    found += _section("Left behind", [_orphan(orphan, report.dry_run) for orphan in report.orphans])
+    found += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
+    found += _section("Kept", [sweep_causes.sentence(cause, plain) for cause in report.causes])
+    found += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
     found += _section("What to do about what is kept", sweep_words.hints(report))
     found += _section("Not checked", [plain(sentence) for sentence in report.not_checked])
     return [*found, "", *sweep_words.scope(report, plain)]
 
 
 def removed(tables: tuple[TableRows, ...]) -> list[str]:
-    """`1,201  public.bookings (1 marked, 1,200 dependent)`, those with most rows first."""
+    """`1,201 of 9,000  public.bookings (1 marked, 1,200 dependent)`, those with most rows first."""
     return [
-        f"{one.total:>11,}  {plain(sweep_words.table_name(one.schema, one.table))} "
-        f"({one.marked:,} marked, {one.dependent:,} dependent)"
+        f"{sweep_remarks.rows_of(one):>11}  {plain(sweep_words.table_name(one.schema, one.table))} "
+        f"({one.marked:,} marked, {one.dependent:,} dependent"
+        f"{f', {one.unmarked:,} of them without a marker' if one.unmarked else ''})"
         for one in sorted(tables, key=lambda one: -one.total)
     ]
+
+
+def orphan(one: Orphan, dry_run: bool) -> str:
+    """`schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12 tables`."""
+    age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
+    # Of what is too young the detail may be just that.
+    age = "" if age == f", {one.detail}" else age
+    detail = f", {plain(one.detail)}" if one.detail else ""
+    return f"{sweep_words.kind(one.kind)} {plain(one.name)}: {sweep_words.fate(one, dry_run)}{age}{detail}"
 
 
 def entry_lines(entry: HistoryEntry) -> list[str]:
@@ -55,18 +66,3 @@ def _section(title: str, found: list[str]) -> list[str]:
         return []
     more = [f"and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
     return ["", f"{title}:", *(f"  {line}" for line in (*found[:_MOST], *more))]
-
-
-def _kept(kept: Kept) -> str:
-    name = plain(sweep_words.table_name(kept.schema, kept.table))
-    detail = f", {plain(kept.detail)}" if kept.detail else ""
-    return f"{kept.rows:>11,}  {name}: {explained(kept.reason).words}{detail}"
-
-
-def _orphan(orphan: Orphan, dry_run: bool) -> str:
-    age = "" if orphan.age_s is None else f", {durations.in_words(orphan.age_s)} old"
-    # Of what is too young the detail may be just that.
-    age = "" if age == f", {orphan.detail}" else age
-    detail = f", {plain(orphan.detail)}" if orphan.detail else ""
-    fate = sweep_words.fate(orphan, dry_run)
-    return f"{sweep_words.kind(orphan.kind)} {plain(orphan.name)}: {fate}{age}{detail}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pgwatch_tests import durations
-from pgwatch_tests.reports import sweep_words
+from pgwatch_tests.reports import sweep_causes, sweep_remarks, sweep_words
 from pgwatch_tests.reports.markdown_text import code, table
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 _MOST_LINES = 100
+_MOST_UNFOLDED = 20
+_MOST_FOLDED = 1000
 _MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 
 
@@ -47,32 +49,26 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _sections(report: SweepReport, level: str) -> Iterator[str]:
-    yield from table(
-        ("Would be deleted from" if report.dry_run else "Deleted from", "Rows", "Marked", "Dependent"),
-        "lrrr",
-        [
-            (
-                code(sweep_words.table_name(one.schema, one.table)),
-                f"{one.total:,}",
-                f"{one.marked:,}",
-                f"{one.dependent:,}",
-            )
-            for one in sweep_words.gone(report)
-        ],
-    )
-    yield from table(
-        ("Table", "Rows", "Why", "Detail"),
-        "lrll",
-        [
-            (
-                code(sweep_words.table_name(kept.schema, kept.table)),
-                f"{kept.rows:,}",
-                explained(kept.reason).words,
-                code(kept.detail),
-            )
-            for kept in report.kept
-        ],
-        f"{level} Kept",
+    yield from _list("", sweep_remarks.notes(report, code))
+    yield from _deleted(report)
+    yield from _list(f"{level} Besides", [sentence for sentence, _ in sweep_remarks.beside(report, code)])
+    yield from _list(f"{level} Kept", [sweep_causes.sentence(cause, code) for cause in report.causes])
+    yield from _folded(
+        f"What is kept, by table ({len(report.kept):,})",
+        table(
+            ("Table", "Rows", "Why", "Detail"),
+            "lrll",
+            [
+                (
+                    code(sweep_words.table_name(kept.schema, kept.table)),
+                    f"{kept.rows:,}",
+                    explained(kept.reason).words,
+                    code(kept.detail),
+                )
+                for kept in sorted(report.kept, key=lambda kept: -kept.rows)
+            ],
+            most=_MOST_FOLDED,
+        ),
     )
     yield from table(
         ("Kind", "Name", "Age", "What becomes of it", "Detail"),
@@ -96,9 +92,44 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield ". ".join(sweep_words.scope(report, code)) + "."
 
 
+def _deleted(report: SweepReport) -> Iterator[str]:
+    """The tables that rows go from, most first; where they are many, folded up behind their sum."""
+    gone = sorted(sweep_words.gone(report), key=lambda one: -one.total)
+    words = "Would be deleted from" if report.dry_run else "Deleted from"
+    tables = table(
+        (words, "Rows", "Marked", "Dependent", "Without a marker"),
+        "lrrrr",
+        [
+            (
+                code(sweep_words.table_name(one.schema, one.table)),
+                sweep_remarks.rows_of(one),
+                f"{one.marked:,}",
+                f"{one.dependent:,}",
+                f"{one.unmarked:,}",
+            )
+            for one in gone
+        ],
+        most=_MOST_FOLDED,
+    )
+    if len(gone) > _MOST_UNFOLDED:
+        yield from _folded(f"{words} {len(gone):,} tables", tables)
+    else:
+        yield from tables
+
+
+def _folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks behind a line that opens them: HTML, since Markdown knows nothing of the kind."""
+    found = list(blocks)
+    if found:
+        yield f"<details><summary>{summary}</summary>"
+        yield from found
+        yield "</details>"
+
+
 def _list(heading: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
-        yield heading
+        if heading:
+            yield heading
         yield "\n".join(f"- {line}" for line in lines[:_MOST_LINES])
         if len(lines) > _MOST_LINES:
             yield f"… and {len(lines) - _MOST_LINES:,} more."

@@ -219,7 +219,8 @@ def _gone(report: SweepReport) -> str:
         parts.append(f"{number_of(rows, 'rows')} of {many(tables, 'table')}")
     parts += _orphans([orphan for orphan in report.orphans if orphan.removed])
     if not parts:
-        return "nothing would go" if report.dry_run else "nothing removed"
+        yet = " yet" if any(kept.reason == "too_young" for kept in report.kept) else ""
+        return f"nothing would go{yet}" if report.dry_run else f"nothing removed{yet}"
     return f"{', '.join(parts)} {'would go' if report.dry_run else 'removed'}"
 
 

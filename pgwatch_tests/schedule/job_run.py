@@ -126,6 +126,7 @@ class JobRun:
             dry_run=job.dry_run,
             min_age_s=self._settings.min_age_s if job.min_age_s is None else job.min_age_s,
             max_rows=job.max_rows,
+            keep_unmarked=(self._settings.keep_unmarked if job.keep_unmarked is None else job.keep_unmarked),
         )
 
     def _recorder(self, settings: Settings) -> Recorder:

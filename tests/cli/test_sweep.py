@@ -100,6 +100,7 @@ def test_what_is_asked_for(sweeps: Sweeps) -> None:
         sweep(
             *("--yes", "--min-age", "2h", "--max-rows", "7", "--run", "1A2B3C4d", "--test", "t.py::test_a"),
             *("--only", "sessions, ROWS", "--patience", "5m", "--temp-index", "--batch", "50"),
+            "--keep-unmarked",
         )
         == 0
     )
@@ -115,6 +116,7 @@ def test_what_is_asked_for(sweeps: Sweeps) -> None:
             clusters_at_once=50,
             patience_s=300.0,
             temp_index=True,
+            keep_unmarked=True,
         ),
     ]
 
@@ -125,6 +127,33 @@ def test_the_age_of_the_settings(sweeps: Sweeps, home: Path) -> None:
     assert sweep() == 0
     assert sweep("--min-age", "0s") == 0
     assert [request.min_age_s for request in sweeps.requests] == [3600.0, 0.0]
+
+
+def test_of_a_run_or_a_test_that_is_named_nothing_is_too_young(sweeps: Sweeps) -> None:
+    assert sweep("--run", "1a2b3c4d") == 0
+    assert sweep("--test", "t.py::test_a") == 0
+    assert sweep("--run", "1a2b3c4d", "--min-age", "5m") == 0
+    assert [request.min_age_s for request in sweeps.requests] == [0.0, 0.0, 300.0]
+
+
+def test_unmarked_rows_are_kept_if_the_settings_say_so(
+    sweeps: Sweeps, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "pyproject.toml").write_text("[tool.pgwatch-tests]\nkeep_unmarked = true\n")
+    assert sweep() == 0
+    monkeypatch.setenv("PGWATCH_KEEP_UNMARKED", "off")
+    assert sweep() == 0
+    assert [request.keep_unmarked for request in sweeps.requests] == [True, False]
+
+
+def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None:
+    sweeps.default = replace(NOTHING, planned=(TableRows("public", "users", 6, 0, 0, 6),))
+
+    assert sweep() == 0
+    out, err = capsys.readouterr()
+    warning = "half of a table or more would go: 6 of 6 rows of public.users"
+    assert f"pgwatch-tests: warning: test_app: {warning}" in err
+    assert warning in out
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ from pgwatch_tests.cli.sweep_formats import FORMATS, Format, rendered
 from pgwatch_tests.reports import sweep_csv, sweep_json, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweep_words import explained, outcome, summary, summary_of_databases
 from pgwatch_tests.sweep.model import (
+    ChangedRows,
     Kept,
     KeptReason,
     NotSwept,
     Orphan,
+    SideEffects,
     SweepReport,
     SweepsOfDatabases,
     TableRows,
@@ -32,6 +34,7 @@ HOSTILE = (
     "=1+1 | `a` ``` <img src=x onerror=alert(1)> [x](http://evil.example) www.evil.example a@evil.example "
     "::error::x %0A, \\| \x1b[31m \x00 \n::warning::y\r\n```\n## h \u202e \udcff \ufffe ]]> &amp;"
 )
+NONE_UNMARKED = {"unmarked": 0, "of": None}
 FULL = replace(NOTHING, planned=ROWS, kept=KEPT, orphans=ORPHANS)
 ACTED = replace(
     FULL,
@@ -45,7 +48,7 @@ ACTED = replace(
 
 def of_text(text: str, dry_run: bool = True) -> SweepReport:
     """A report that says `text` wherever it can."""
-    rows = (TableRows(text, text, 3, 4),)
+    rows = (TableRows(text, text, 3, 4, 2, 9),)
     return replace(
         NOTHING,
         server_version=text,
@@ -61,6 +64,8 @@ def of_text(text: str, dry_run: bool = True) -> SweepReport:
         ),
         not_checked=(text,),
         error=text,
+        changed=(ChangedRows(text, text, (text, text), "not_enforced", 2),),
+        side_effects=(SideEffects(text, text, 1, 2, 3),),
     )
 
 
@@ -85,9 +90,9 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
     one = of_text(text, dry_run)
     both = several(one, one, not_swept=(NotSwept(text, text),))
 
-    lines = 5 + bool(text)  # who gives no reason didn't end early
-    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(one)))] == [12] * (lines + 1)
-    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document_of_databases(both)))] == [12] * (
+    lines = 7 + bool(text)  # who gives no reason didn't end early
+    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(one)))] == [14] * (lines + 1)
+    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document_of_databases(both)))] == [14] * (
         2 * lines + 2
     )
     for sweeps in (one, both):
@@ -108,6 +113,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
                 "strong",
                 "ul",
                 "li",
+                "details",
+                "summary",
             )
         }
         assert page.count("<table>") == (3 if sweeps is one else 7)
@@ -140,9 +147,8 @@ def test_each_reason_has_its_own_words_and_a_hint(reason: KeptReason) -> None:
 
     assert explained(reason).words not in others
     assert "_" not in explained(reason).words
-    assert explained(reason).hint in sweep_table.table(
-        replace(NOTHING, kept=(Kept("public", "users", 1, reason),))
-    )
+    text = sweep_table.table(replace(NOTHING, kept=(Kept("public", "users", 1, reason),)))
+    assert explained(reason).hint in " ".join(text.split())
 
 
 def test_what_it_comes_to() -> None:
@@ -154,6 +160,8 @@ def test_what_it_comes_to() -> None:
     assert summary(ACTED).startswith("3 rows of 1 table, 1 schema, 1 prepared transaction removed; 5 kept:")
     assert outcome(ACTED) == summary(ACTED)
     assert outcome(NOTHING) == "nothing would go; nothing was changed"
+    young = replace(NOTHING, kept=(Kept("public", "users", 3, "too_young"),))
+    assert outcome(young) == "nothing would go yet; 3 kept: too young (3); nothing was changed"
     assert summary(replace(NOTHING, dry_run=False)) == "nothing removed"
     one = replace(NOTHING, planned=(TableRows("public", "users", 1, 0),), not_checked=("a", "b"))
     assert summary(one) == "1 row of 1 table would go; 2 things not checked"
@@ -171,26 +179,23 @@ def test_what_several_come_to() -> None:
 
 
 def test_the_table_as_people_read_it() -> None:
-    text = sweep_table.table(replace(FULL, not_checked=("public.secret: GRANT SELECT …",)))
+    unchecked = ("public.secret: GRANT SELECT …",)
+    text = sweep_table.table(replace(FULL, kept=KEPT[:1], orphans=ORPHANS[:2], not_checked=unchecked))
 
     for line in (
         "Would be deleted from      Rows    Marked    Dependent",
         "public.bookings           1,201         1        1,200",
-        "public.invoices       1  locked     by another session",
+        "all 2 tables              1,204         4        1,200",
+        "3 rows stay: too young (public.users)",
         "  too young: a later sweep takes it; --min-age asks for another age",
         "Not checked:\n  public.secret: GRANT SELECT …",
-        "Looked in test_app (PostgreSQL 18.1) for rows, schemas, databases, prepared transactions, "
-        "at least 10 min old",
-        "Rows of tests: test email, test id; and what depends on them",
-        "Took 0.2 s",
+        "Looked in test_app (PostgreSQL 18.1) for rows, schemas, databases, prepared\n"
+        "  transactions, at least 10 min old. Rows of tests: test email, test id; and\n"
+        "  what depends on them. Took 0.2 s",
+        "  schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12\n    tables",
+        "  schema test_1717171717172_4712_y8g4: kept: of a run that lives, its owner",
     ):
         assert line in text
-    (schema,) = [line for line in text.splitlines() if "x7f3" in line]
-    assert re.split(r"\s{2,}", schema) == [
-        *("schema", "test_1717171717171_4711_x7f3", "2 h 5 min", "would be dropped", "12 tables")
-    ]
-    (alive,) = [line for line in text.splitlines() if "y8g4" in line]
-    assert "kept: of a run that lives" in alive
     acted = sweep_table.table(replace(ACTED, error="the connection was lost", min_age_s=0.0))
     assert "Deleted from" in acted
     assert "1,201" not in acted
@@ -199,8 +204,6 @@ def test_the_table_as_people_read_it() -> None:
     assert "of any age" in acted
     assert "Took 12 s, 2 passes, longest transaction 100 ms" in acted
     assert "nothing was changed" not in acted
-    long = replace(NOTHING, kept=tuple(Kept("s", f"t{n}", 1, "locked") for n in range(203)))
-    assert "\n… and 3 more" in sweep_table.table(long)
 
 
 def test_the_table_of_several_databases() -> None:
@@ -223,14 +226,16 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "min_age_s": 600.0,
         "planned": {
             "tables": [
-                {"schema": "public", "table": "users", "marked": 3, "dependent": 0},
-                {"schema": "public", "table": "bookings", "marked": 1, "dependent": 1200},
+                {"schema": "public", "table": "users", "marked": 3, "dependent": 0} | NONE_UNMARKED,
+                {"schema": "public", "table": "bookings", "marked": 1, "dependent": 1200} | NONE_UNMARKED,
             ],
             "total": 1204,
+            "unmarked": 0,
         },
         "deleted": {
-            "tables": [{"schema": "public", "table": "users", "marked": 3, "dependent": 0}],
+            "tables": [{"schema": "public", "table": "users", "marked": 3, "dependent": 0} | NONE_UNMARKED],
             "total": 3,
+            "unmarked": 0,
         },
         "kept": [
             {
@@ -250,6 +255,22 @@ def test_the_document_is_the_one_that_was_promised() -> None:
                 "hint": "a later sweep takes it, once the transaction that works on it has ended",
             },
         ],
+        "causes": [
+            {
+                "reason": "too_young",
+                "detail": "",
+                "rows": 3,
+                "tables": [{"schema": "public", "table": "users", "rows": 3}],
+            },
+            {
+                "reason": "locked",
+                "detail": "by another session",
+                "rows": 1,
+                "tables": [{"schema": "public", "table": "invoices", "rows": 1}],
+            },
+        ],
+        "changed": [],
+        "side_effects": [],
         "schemas_dropped": ["test_1717171717171_4711_x7f3"],
         "orphans": [
             {
@@ -317,6 +338,7 @@ def test_csv_has_a_line_for_everything() -> None:
         "rows": "3",
         "marked": "3",
         "dependent": "0",
+        "unmarked": "0",
     }
     assert (kept["status"], kept["reason"], kept["rows"]) == ("kept", "too_young", "3")
     assert locked["detail"] == "by another session"
@@ -337,8 +359,9 @@ def test_markdown_as_people_read_it() -> None:
 
     assert document.startswith("## Sweep (dry run): 1,204 rows of 2 tables, 1 schema")
     for part in (
-        "| `public.bookings` | 1,201 | 1 | 1,200 |\n",
-        "### Kept\n\n| Table | Rows | Why | Detail |\n",
+        "| `public.bookings` | 1,201 | 1 | 1,200 | 0 |\n",
+        "### Kept\n\n- 3 rows stay: too young (`public.users`)\n",
+        "<details><summary>What is kept, by table (2)</summary>\n\n| Table | Rows | Why | Detail |\n",
         "| `public.invoices` | 1 | locked | `by another session` |\n",
         "| schema | `test_1717171717171_4711_x7f3` | 2 h 5 min | would be dropped | `12 tables` |\n",
         "### What to do\n\n- too young: a later sweep takes it",

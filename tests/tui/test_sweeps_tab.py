@@ -59,8 +59,8 @@ async def test_the_plan(size: tuple[int, int]) -> None:
         detail = await press(pilot, "enter")
         for words in (
             "1,201  public.bookings (1 marked, 1,200 dependent)",
-            "3  public.users: too young",
-            "1  public.invoices: locked, by another session",
+            "3 rows stay: too young (public.users)",
+            "1 row stays, locked: by another session",
         ):
             assert words in detail
         assert "too young: a later sweep takes it" in await press(pilot, *"jjjjjjjjjjjj")
