@@ -55,11 +55,7 @@ WITH target AS (
     JOIN pg_catalog.pg_depend AS depend
       ON depend.refclassid OPERATOR(pg_catalog.=) inside.classid
           AND depend.refobjid OPERATOR(pg_catalog.=) inside.objid
-    WHERE NOT EXISTS (
-        SELECT FROM inside AS own
-        WHERE own.classid OPERATOR(pg_catalog.=) depend.classid
-            AND own.objid OPERATOR(pg_catalog.=) depend.objid
-    )
+    WHERE NOT ((depend.classid, depend.objid) OPERATOR(pg_catalog.=) ANY (SELECT classid, objid FROM inside))
       -- That a table is published goes with it, CASCADE or not.
       AND depend.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_publication_rel'::pg_catalog.regclass
 ), placed AS (
@@ -73,9 +69,9 @@ WITH target AS (
            END::pg_catalog.oid AS home_classid,
            coalesce(
                expression.adrelid, rule.ev_class, trigger.tgrelid, policy.polrelid,
-               operator.amopfamily, procedure.amprocfamily, conversion.castsource
+               operator.amopfamily, procedure.amprocfamily, conversion.castsource, 0
            ) AS home,
-           conversion.casttarget
+           coalesce(conversion.casttarget, 0) AS casttarget
     FROM depending
     LEFT JOIN pg_catalog.pg_attrdef AS expression
       ON depending.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
@@ -107,16 +103,12 @@ WITH target AS (
 ), outside AS (
     SELECT classid, objid, objsubid
     FROM placed
-    WHERE NOT EXISTS (
-        SELECT FROM inside
-        WHERE inside.classid OPERATOR(pg_catalog.=) placed.home_classid
-            AND inside.objid OPERATOR(pg_catalog.=) placed.home
-    )
-      AND NOT EXISTS (
-        SELECT FROM inside
-        WHERE inside.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
-            AND inside.objid OPERATOR(pg_catalog.=) placed.casttarget
-    )
+    WHERE NOT ((home_classid, home) OPERATOR(pg_catalog.=) ANY (SELECT classid, objid FROM inside))
+      AND NOT (casttarget OPERATOR(pg_catalog.=) ANY (
+          SELECT objid
+          FROM inside
+          WHERE classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+      ))
     UNION
     SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass, pg_extension.oid, 0
     FROM pg_catalog.pg_extension JOIN target ON extnamespace OPERATOR(pg_catalog.=) target.oid

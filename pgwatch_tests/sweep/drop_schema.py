@@ -1,8 +1,15 @@
-"""Drops a schema bit by bit, each bit a transaction of its own, and nothing that isn't in it."""
+"""Drops a schema bit by bit, each bit a transaction of its own, and nothing that isn't in it.
+
+DROP … CASCADE waits for locks, and finds what depends on a thing only once it has them: also a view that
+somebody made of it meanwhile. Its own session can't see that any more, but every other one does until the
+COMMIT, so a second one looks for what depends on the schema from outside.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -11,12 +18,16 @@ from psycopg.pq import Escaping
 from psycopg.rows import class_row
 
 from pgwatch_tests import queries
+from pgwatch_tests.config import Settings
 from pgwatch_tests.counts import many
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import CannotConnectError, RefusedError
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connect import connect
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.server.secrets import mask_name
+from pgwatch_tests.server.session_limits import SessionLimits
 from pgwatch_tests.sweep.found import Stopped, and_others
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.sweep.schema_parts import (
@@ -29,6 +40,7 @@ from pgwatch_tests.sweep.schema_parts import (
 )
 
 _PASSES = 3  # somebody may add to a schema while it is dropped, but not for ever
+_LOOKING = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=0.5)
 
 
 class SchemaKeptError(RefusedError):
@@ -73,13 +85,29 @@ def check_droppable(session: ScanSession, schema: str) -> None:
 def check_dependents(session: ScanSession, schema: str) -> None:
     """Raises SchemaKeptError if something elsewhere depends on the schema; what `session.running` does."""
     with session.running():
-        _check_dependents(session, schema)
+        _check_dependents(session.connection, schema)
 
 
-def drop_schema(session: ScanSession, schema: str, stopped: Stopped) -> None:
-    """Drops it. What is dropped when it ends early stays so, and the next time finishes it.
+@contextmanager
+def second_session(settings: Settings) -> Iterator[OwnConnection]:
+    """A connection for `drop_schema` to look with. Raises SchemaKeptError if none is to be had."""
+    try:
+        connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
+    except CannotConnectError as error:
+        raise SchemaKeptError(
+            "not_checked", f"it takes a second connection to see what a DROP would take along ({error})"
+        ) from None
+    with closing(connection):
+        connection.prepare_threshold = None
+        yield connection
 
-    Raises SchemaKeptError if it stays, and what `session.running` does, but for the server's errors.
+
+def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: OwnConnection) -> None:
+    """Drops it in portions. If interrupted, what is dropped stays so; the next sweep goes on from there.
+
+    `beside` is a second connection to the same database, in no transaction. Before each COMMIT it looks for
+    what depends on the schema from outside: if there is anything, the portion is rolled back. Raises
+    SchemaKeptError if the schema stays, and what `session.running` does, but for the server's errors.
     """
     dropped = 0
     try:
@@ -92,7 +120,7 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped) -> None:
                     raise SchemaKeptError("interrupted", "the sweep was told to end")
                 portion = waiting.popleft()
                 try:
-                    _drop(session, schema, portion)
+                    _drop(session, schema, portion, beside)
                 except errors.OutOfMemory:
                     # The lock table is everybody's: others may have taken what there was room for.
                     if len(portion) == 1:
@@ -102,7 +130,7 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped) -> None:
                     dropped += len(portion)
         if stopped():
             raise SchemaKeptError("interrupted", "the sweep was told to end")
-        _drop(session, schema, ())
+        _drop(session, schema, (), beside)
     except psycopg.Error as error:
         raise _kept(error, dropped) from None
     except SchemaKeptError as error:
@@ -113,7 +141,7 @@ def _parts(session: ScanSession, schema: str) -> list[Part]:
     return session.fetch(queries.load("sweep_schema_parts").encode(), Part, {"schema": schema})
 
 
-def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...]) -> None:
+def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:
     """Drops a portion, or with none, the schema with all that is left."""
     connection = session.connection
     escaping = Escaping(connection.pgconn)
@@ -122,15 +150,31 @@ def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...]) -> None:
         if lock is not None:
             connection.execute(lock)
         # CASCADE would take it along; since the look before, somebody may have made it.
-        _check_dependents(session, schema)
+        _check_dependents(connection, schema)
         if portion:
             connection.execute(drop_statement(schema, portion, escaping))
         else:
             connection.execute(drop_rest_statement(schema, escaping))
+        _check_meanwhile(beside, schema)
 
 
-def _check_dependents(session: ScanSession, schema: str) -> None:
-    with session.connection.cursor(row_factory=class_row(_Dependent)) as cursor:
+def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
+    """Raises SchemaKeptError if what is dropped, but not committed, took something from outside along."""
+    try:
+        _check_dependents(beside, schema)
+    except psycopg.Error as error:
+        raise SchemaKeptError(
+            "not_checked",
+            f"rolled back, since what went with it couldn't be looked at: {said_in_full(error)}",
+        ) from None
+    except SchemaKeptError as error:
+        raise SchemaKeptError(
+            error.reason, f"{error}: made while it was dropped, so that was rolled back"
+        ) from None
+
+
+def _check_dependents(connection: OwnConnection, schema: str) -> None:
+    with connection.cursor(row_factory=class_row(_Dependent)) as cursor:
         exact_names(cursor)
         query = queries.load("sweep_schema_dependents").encode()
         found = cursor.execute(query, {"schema": schema}).fetchone()

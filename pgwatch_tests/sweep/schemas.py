@@ -12,7 +12,7 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.sweep import leases
-from pgwatch_tests.sweep.drop_schema import SchemaKeptError, check_droppable, drop_schema
+from pgwatch_tests.sweep.drop_schema import SchemaKeptError, check_droppable, drop_schema, second_session
 from pgwatch_tests.sweep.found import Found, Stopped
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.names import NOT_LEASED, is_orphan_name, kept_for_age
@@ -53,7 +53,7 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
             _check(schema, request)
             check_droppable(session, schema.name)
             if not request.dry_run:
-                _drop(session, schema.name, stopped)
+                _drop(session, settings, schema.name, stopped)
         except SchemaKeptError as kept:
             orphan = _kept(orphan, kept.reason, str(kept))
         except psycopg.Error as error:
@@ -76,11 +76,12 @@ def _check(schema: _Schema, request: SweepRequest) -> None:
         )
 
 
-def _drop(session: ScanSession, name: str, stopped: Stopped) -> None:
+def _drop(session: ScanSession, settings: Settings, name: str, stopped: Stopped) -> None:
     with leases.taken(session, name) as is_ours:
         if not is_ours:
             raise SchemaKeptError("run_alive", "somebody has just taken its lease")
-        drop_schema(session, name, stopped)
+        with second_session(settings) as beside:
+            drop_schema(session, name, stopped, beside)
 
 
 def _kept(orphan: Orphan, reason: KeptReason, detail: str) -> Orphan:

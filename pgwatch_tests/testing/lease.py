@@ -23,15 +23,16 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import sql
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connect import connect
+from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.server.dsn import in_database
-from pgwatch_tests.server.session_limits import Row, SessionLimits
+from pgwatch_tests.server.session_limits import SessionLimits
 from pgwatch_tests.sweep.databases import drop_database
 from pgwatch_tests.sweep.drop_schema import check_dependents, drop_schema
 from pgwatch_tests.sweep.leases import LEASE_KEY, run_lease
@@ -90,9 +91,9 @@ def schema(dsn: str) -> Iterator[str]:
             yield name
         except BaseException:
             with suppress(PgwatchError, psycopg.Error):
-                _drop_schema(dsn, name)
+                _drop_schema(dsn, name, connection)
             raise
-        _drop_schema(dsn, name)
+        _drop_schema(dsn, name, connection)
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def run(dsn: str, id_: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def _held(dsn: str, name: str) -> Iterator[Connection[Row]]:
+def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
     with closing(connect(_dsn(dsn), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
         connection.require_session("a lease")
         parameters = {"lease_key": LEASE_KEY, "name": name}
@@ -145,11 +146,11 @@ def _held(dsn: str, name: str) -> Iterator[Connection[Row]]:
                 connection.execute(queries.load("lease_free"), parameters)
 
 
-def _drop_schema(dsn: str, name: str) -> None:
+def _drop_schema(dsn: str, name: str, beside: OwnConnection) -> None:
     with closing(ScanSession(_settings(dsn), read_only=False)) as session:
         session.open()
         check_dependents(session, name)
-        drop_schema(session, name, stopped=lambda: False)
+        drop_schema(session, name, stopped=lambda: False, beside=beside)
 
 
 def _drop_database(dsn: str, name: str) -> None:

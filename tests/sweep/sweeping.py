@@ -27,9 +27,11 @@ def aged_name(age_s: float = 3600.0) -> str:
 
 
 @contextmanager
-def sweep_session(dsn: str, *, read_only: bool = False) -> Iterator[tuple[ScanSession, Settings]]:
+def sweep_session(
+    dsn: str, *, read_only: bool = False, lock_timeout_s: float = 0.2
+) -> Iterator[tuple[ScanSession, Settings]]:
     """A session for a sweep, and its settings."""
-    settings = Settings(Dsn(dsn, "the test"), count_timeout_s=30.0)
+    settings = Settings(Dsn(dsn, "the test"), count_timeout_s=30.0, lock_timeout_s=lock_timeout_s)
     with closing(ScanSession(settings, read_only=read_only)) as session:
         session.open()
         yield session, settings
@@ -41,10 +43,11 @@ def swept(
     dry_run: bool = False,
     min_age_s: float = 600.0,
     stopped: Callable[[], bool] = lambda: False,
+    lock_timeout_s: float = 0.2,
 ) -> Found:
     """What a sweep for those kinds of orphans finds and does."""
     request = SweepRequest(kinds, dry_run=dry_run, min_age_s=min_age_s)
-    with sweep_session(dsn, read_only=dry_run) as (session, settings):
+    with sweep_session(dsn, read_only=dry_run, lock_timeout_s=lock_timeout_s) as (session, settings):
         return sweep_orphans(session, settings, request, stopped)
 
 
