@@ -1,6 +1,7 @@
 """Runs the tests that need a server on several PostgreSQL majors: `python -m tests.matrix [13 14 …]`.
 
-Prints which scenario holds on which version. Ends with 1 if anything failed, 2 if a version can't be had.
+Prints which scenario holds on which version. With `--contrib`, only tests of what the demo's server hasn't:
+on its own major, the suite shows the rest. Ends with 1 if anything failed, 2 if a version can't be had.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from tabulate import tabulate
 
 from pgwatch_tests.demo.account import server_account
 from pgwatch_tests.demo.embedded import ServerPrograms
-from tests import server_versions
+from tests import server_facing, server_versions
 from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.truth import Scenario
 from tests.server_places import server_directory
 
 MAJORS = (13, 14, 15, 16, 17, 18)
-TESTS = ("tests/locks", "tests/leaks", "tests/server", "tests/cli", "tests/record", "tests/schedule")
+TESTS = ("-p", server_facing.__name__)
+CONTRIB = ("-n", "0", "-m", "contrib")
+"""Arguments of pytest: which tests are run."""
 PASSED, FAILED, NOT_THERE, NO_RESULT = "✓", "✗", "–", "?"
 _ROOT = Path(__file__).resolve().parents[1]
 _SCENARIO = "test_scenario["
@@ -53,6 +56,11 @@ class Outcome:
         if scenario.since > self.major:
             return NOT_THERE
         return self.scenarios.get(scenario.name, NO_RESULT)
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether there was something to pass, and nothing else."""
+        return self.exit_code == 0 and self.passed > 0 and not self.failed and not self.skipped
 
     def good(self, catalogue: Sequence[Scenario] = CATALOGUE) -> bool:
         """Whether nothing failed, and nothing of the catalogue was left out without a reason."""
@@ -139,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, default=server_versions.cache_directory(), help="default: %(default)s"
     )
+    parser.add_argument("--contrib", action="store_true", help="only what the demo's server hasn't")
     options = parser.parse_args(arguments)
     try:
         releases = server_versions.releases()
@@ -148,8 +157,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         installed = [server_versions.programs(releases[major], options.cache) for major in options.majors]
     except (OSError, subprocess.SubprocessError) as error:
         parser.exit(2, f"PostgreSQL's programs can't be had: {error}\n")
+    if options.contrib:
+        outcomes = [run(programs, CONTRIB) for programs in installed]
+        print(
+            *(f"PostgreSQL {one.version}: {one.passed} passed, {one.failed} failed" for one in outcomes),
+            sep="\n",
+        )
+        return 0 if all(one.all_passed for one in outcomes) else 1
     outcomes = [run(programs) for programs in installed]
     print(f"\n{text(outcomes)}")
+    print("\nTests with a server that know no version:")
+    for path, reason in server_facing.ELSEWHERE.items():
+        print(f"{path}: {reason}")
     return 0 if all(one.good() for one in outcomes) else 1
 
 

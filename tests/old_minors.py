@@ -19,11 +19,6 @@ LAST_WITH_THE_BUG = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 TESTS = ("tests/sweep/test_turned_real.py",)
 
 
-def held(outcome: matrix.Outcome) -> bool:
-    """Whether all passed, and there was something to pass."""
-    return outcome.exit_code == 0 and outcome.passed > 0 and not outcome.failed and not outcome.skipped
-
-
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.old_minors", description=__doc__)
@@ -41,7 +36,7 @@ def main() -> int:
     outcomes = [matrix.run(programs, TESTS) for programs in installed]
     for outcome in outcomes:
         print(f"PostgreSQL {outcome.version}: {outcome.passed} passed, {outcome.failed} failed")
-    return 0 if len(outcomes) == len(LAST_WITH_THE_BUG) and all(map(held, outcomes)) else 1
+    return 0 if len(outcomes) == len(LAST_WITH_THE_BUG) and all(one.all_passed for one in outcomes) else 1
 
 
 if __name__ == "__main__":

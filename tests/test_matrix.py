@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import matrix, old_minors, server_versions
+from tests import matrix, server_facing, server_versions
 from tests.locks.scenarios.truth import Scenario, Truth
+from tests.server_facing import Known
 
 REPORT = """<testsuites><testsuite>
 <testcase name="test_scenario[chain]"/>
@@ -51,12 +52,13 @@ def test_an_old_minor_is_the_newest_that_there_is_up_to_it() -> None:
 
 
 @pytest.mark.parametrize(("passed", "skipped", "exit_code", "good"), [(3, 0, 0, True), (3, 0, 1, False)])
-def test_on_an_old_minor_something_ran_and_passed(
+def test_where_nothing_may_be_skipped_something_ran_and_passed(
     passed: int, skipped: int, exit_code: int, good: bool
 ) -> None:
-    assert old_minors.held(matrix.Outcome("13.22", {}, passed, 0, skipped, exit_code)) is good
-    assert not old_minors.held(matrix.Outcome("13.22", {}, 0, 0, 3, 0))
-    assert not old_minors.held(matrix.Outcome("13.22", {}, 0, 0, 0, 0))
+    assert matrix.Outcome("13.22", {}, passed, 0, skipped, exit_code).all_passed is good
+    assert not matrix.Outcome("13.22", {}, 0, 0, 3, 0).all_passed
+    assert not matrix.Outcome("13.22", {}, 3, 0, 1, 0).all_passed
+    assert not matrix.Outcome("13.22", {}, 0, 0, 0, 0).all_passed
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,31 @@ def test_good_is_only_what_ran_and_passed(tmp_path: Path) -> None:
     assert not read(tmp_path, exit_code=1).good([chain])
     assert not read(tmp_path, exit_code=0).good([chain, scenario("never ran")])
     assert not matrix.outcome(tmp_path / "none.xml", "13.23", 0).good([chain])
+
+
+def test_every_test_with_a_server_runs_on_every_version() -> None:
+    """Whatever its file is called, unless that is told to know no version."""
+    (left_out, *_) = server_facing.ELSEWHERE
+    assert Known("tests/anywhere/test_new.py", starts_server=True).facing
+    assert not Known("tests/locks/test_rules.py", starts_server=False).facing
+    assert not Known(left_out, starts_server=True).facing
+
+
+def test_a_file_is_left_out_only_as_long_as_it_has_a_server() -> None:
+    (first, second, *_) = server_facing.ELSEWHERE
+    collected = [Known(first, False), Known(first, True), Known(second, False), Known("test_new.py", False)]
+    assert server_facing.superfluous(collected) == {second}
+
+
+def test_what_is_told_of_tests_is_what_pytest_knows(request: pytest.FixtureRequest, server: object) -> None:
+    del server
+    assert server_facing._known(request.node) == Known("tests/test_matrix.py", starts_server=True)
+
+
+def test_what_is_left_out_is_there_and_has_a_reason() -> None:
+    for path, reason in server_facing.ELSEWHERE.items():
+        assert (server_facing.ROOT / path).is_file(), path
+        assert reason
 
 
 def test_links_out_of_the_package_are_refused(tmp_path: Path) -> None:

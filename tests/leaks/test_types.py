@@ -7,6 +7,7 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from tests import contrib
 from tests.leaks.scanning import insert, make_string_type, reasons, rows, scanned
 from tests.sessions import Database, MakeRole
 
@@ -187,17 +188,11 @@ def test_samples_are_what_matched(database: Database, owner: Connection[TupleRow
     assert leak.oldest.year == 2024
 
 
-def test_extensions(
-    database: Database, owner: Connection[TupleRow], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.contrib
+def test_extensions(database: Database, owner: Connection[TupleRow]) -> None:
     owner.execute('CREATE SCHEMA "e""%s"')
-    try:
-        owner.execute('CREATE EXTENSION hstore SCHEMA "e""%s"')
-        owner.execute("CREATE EXTENSION citext")
-    except errors.FeatureNotSupported:
-        with capsys.disabled():
-            print("no hstore in this server: run with PGWATCH_PG_BIN of one that has it")
-        return
+    contrib.create(owner, 'CREATE EXTENSION hstore SCHEMA "e""%s"')
+    contrib.create(owner, "CREATE EXTENSION citext")
     owner.execute('CREATE DOMAIN pairs AS "e""%s".hstore')
     marked = [f'"a"=>"{MARK}"', f'"{MARK}"=>NULL', 'a=>1, b=>"x\\"y@test.example.com"']
     others = ["", f'"a"=>"{NEAR}"', "a=>NULL"]

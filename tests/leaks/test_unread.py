@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from psycopg import Connection, errors
+from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.config import MarkerSetting
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.gate import Gate, findings_named, verdict
 from pgwatch_tests.leaks.model import Ignored, UnreadColumn
+from tests import contrib
 from tests.leaks.scanning import rows, scanned
 from tests.sessions import Connect, Database
 
@@ -58,15 +59,9 @@ def test_a_refcursor_is_a_string(database: Database, owner: Connection[TupleRow]
     assert rows(scanned(database.dsn)) == {"public.t": 2}
 
 
-def test_labels_of_an_ltree(
-    database: Database, owner: Connection[TupleRow], capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        owner.execute("CREATE EXTENSION ltree")
-    except errors.FeatureNotSupported:
-        with capsys.disabled():
-            print("no ltree in this server: run with PGWATCH_PG_BIN of one that has it")
-        return
+@pytest.mark.contrib
+def test_labels_of_an_ltree(database: Database, owner: Connection[TupleRow]) -> None:
+    contrib.create(owner, "CREATE EXTENSION ltree")
     owner.execute("CREATE TABLE t (c ltree, d ltree[], q lquery)")
     owner.execute(
         "INSERT INTO t VALUES ('top.user_1717171717171_abc.x', NULL, NULL),"

@@ -12,6 +12,7 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer
+from tests import contrib
 from tests.sessions import Database, MakeRole
 
 # A file, since a reader's transaction may be read-only. Not of what isn't volatile, so by another one.
@@ -183,7 +184,8 @@ def lay_plans(traps: Traps) -> None:
 
 def lay_hstore(traps: Traps) -> None:
     """Overloads of an extension's functions, for a domain over its type and for anything. Needs hstore."""
-    traps.run("CREATE EXTENSION hstore SCHEMA m", "CREATE DOMAIN m.pairs AS m.hstore")
+    contrib.create(traps.owner, "CREATE EXTENSION hstore SCHEMA m")
+    traps.run("CREATE DOMAIN m.pairs AS m.hstore")
     traps.lay("hstore domain", "hstore_to_array", "m.pairs", "text[]", "'{a@test.example.com}'")
     traps.lay("hstore any", "hstore_to_array", "anyelement", "text[]", "'{a@test.example.com}'")
     traps.run(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
+from tests import contrib
 from tests.sessions import Database
 from tests.sweep.row_sweeps import deleted, ids, mail, swept_thoroughly
 
@@ -104,11 +104,9 @@ def test_a_function_of_the_same_name_in_public(database: Database, owner: Connec
     assert deleted(swept_thoroughly(database.dsn)) == {"users": (1, 0)}
 
 
+@pytest.mark.contrib
 def test_keys_that_ignore_case(database: Database, owner: Connection[TupleRow]) -> None:
-    try:
-        owner.execute("CREATE EXTENSION citext")
-    except psycopg.errors.FeatureNotSupported:
-        pytest.skip("this server has no citext")
+    contrib.create(owner, "CREATE EXTENSION citext")
     owner.execute(
         "CREATE TABLE users (email citext PRIMARY KEY);"
         "CREATE TABLE bookings (id int, email citext REFERENCES users ON UPDATE CASCADE)"
@@ -122,13 +120,11 @@ def test_keys_that_ignore_case(database: Database, owner: Connection[TupleRow]) 
     assert ids(owner, "bookings") == [2]
 
 
+@pytest.mark.contrib
 def test_keys_under_a_collation_that_ignores_case(database: Database, owner: Connection[TupleRow]) -> None:
-    try:
-        owner.execute(
-            "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
-        )
-    except psycopg.errors.FeatureNotSupported:
-        pytest.skip("this server has no ICU")
+    contrib.create(
+        owner, "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+    )
     owner.execute(
         "CREATE TABLE users (name text COLLATE nocase PRIMARY KEY, mark text);"
         "CREATE TABLE bookings (id int, name text COLLATE nocase REFERENCES users)"

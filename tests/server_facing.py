@@ -1,0 +1,61 @@
+"""Which tests run again on another PostgreSQL: a plugin, `pytest -p tests.server_facing`.
+
+It keeps those that start a server, wherever they are, but for the files of ELSEWHERE: these know no version,
+nor do tests without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ELSEWHERE: Mapping[str, str] = {
+    "tests/cli/test_closed_streams.py": "closed streams; what the commands ask is asked by their own tests",
+    "tests/cli/test_leaks_cut_off.py": "ends of our process; what it counts is counted by tests/leaks",
+    "tests/cli/test_schedule.py": "signals and the clock; its sweeps and counts are those of their own tests",
+    "tests/cli/test_secrets_of_others.py": "words of a statement that every major hands on as they are",
+    "tests/demo/test_embedded.py": "processes and directories of the demo, which has the wheel's server",
+    "tests/demo/test_fixtures.py": "databases of the tests themselves",
+    "tests/demo/test_flaky_suite.py": "the demo's suite, which has the wheel's server",
+    "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
+}
+"""Files with tests that start a server, and why they say nothing of its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What decides about a test: the path of its file in the checkout, and whether it starts a server."""
+
+    path: str
+    starts_server: bool
+
+    @property
+    def facing(self) -> bool:
+        """Whether it runs again on another version."""
+        return self.starts_server and self.path not in ELSEWHERE
+
+
+def superfluous(tests: Iterable[Known]) -> set[str]:
+    """Paths of ELSEWHERE where none of these tests starts a server, though some are there."""
+    known = tuple(tests)
+    needed = {test.path for test in known if test.starts_server}
+    return {test.path for test in known if test.path in ELSEWHERE} - needed
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Raises UsageError for a file of ELSEWHERE without a test that starts a server."""
+    known = {item: _known(item) for item in items}
+    if unneeded := superfluous(known.values()):
+        raise pytest.UsageError(f"no test starts a server, take it out of ELSEWHERE: {sorted(unneeded)}")
+    config.hook.pytest_deselected(items=[item for item in items if not known[item].facing])
+    items[:] = [item for item in items if known[item].facing]
+
+
+def _known(item: pytest.Item) -> Known:
+    path = item.path.relative_to(ROOT).as_posix()
+    return Known(path, "programs" in getattr(item, "fixturenames", ()))
