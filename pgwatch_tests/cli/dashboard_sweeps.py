@@ -81,7 +81,8 @@ class DashboardSweeps:
         from pgwatch_tests.sweep.run import Sweep
 
         recorder = Recorder(self._opened(), self._settings, Origin("dashboard"), self._warn)
-        return SweepOnRecord(Sweep(self._settings, request, told), request, recorder)
+        known = recorder.knowing(request)
+        return SweepOnRecord(Sweep(self._settings, known, told), known, recorder)
 
     def _note(self, report: SweepReport) -> None:
         if report.dry_run:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.cli.gentle_end import GentleEnd, Work
@@ -13,7 +14,7 @@ from pgwatch_tests.record.on_record import SweepOnRecord
 from pgwatch_tests.record.recorded_sweep import Origin, Recorder
 from pgwatch_tests.record.sweep_history import History
 from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.reports.sweep_words import pace
+from pgwatch_tests.reports.sweep_words import pace, phase
 from pgwatch_tests.sweep.databases_run import SweepOfDatabases
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.sweep.pace import SweepPace
@@ -32,9 +33,10 @@ def run_sweep(
 
     def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> SweepOnRecord:
         recorder = Recorder(history, one, Origin("command line"), _warn)
-        return SweepOnRecord(Sweep(one, wanted, told), wanted, recorder)
+        known = recorder.knowing(wanted)
+        return SweepOnRecord(Sweep(one, known, told), known, recorder)
 
-    speed = _Speed(request.dry_run)
+    speed = _Speed(request)
     if databases:
         work: Work[SweepReport | SweepsOfDatabases] = SweepOfDatabases(
             settings, databases, request, speed.add, begin=speed.begin, make_sweep=on_record
@@ -55,27 +57,37 @@ def run_sweep(
 class _Speed:
     """Shows how far and how fast it goes, of one database after the other."""
 
-    def __init__(self, dry_run: bool) -> None:
-        self._pace = SweepPace()
-        self._doing, self._done = ("looking", "looked at") if dry_run else ("sweeping", "swept")
+    def __init__(self, request: SweepRequest, clock: Callable[[], float] = time.monotonic) -> None:
+        self._request = request
+        self._clock = clock
+        self._pace = SweepPace(clock)
         self._where = ""
-        # The search for marked rows comes before, and says nothing of how long the rest takes.
-        self.shown = Progress(self._doing, self._line, note=self._note, left_s=lambda: self._pace.left_s)
+        self.shown = Progress(
+            "sweeping",
+            self._line,
+            note=self._note,
+            left_s=lambda: self._pace.left_s,
+            phase=self._phase,
+            clock=clock,
+        )
         """The context in which it is shown."""
 
     def begin(self, database: str) -> None:
         """Another database begins."""
         self._where = f" in {plain(database)}"
-        self._pace = SweepPace()
-        self.shown.begin(f"{self._doing}{self._where}")
+        self._pace = SweepPace(self._clock)
+        self.shown.begin("sweeping")
 
     def add(self, progress: SweepProgress) -> None:
-        """It is so far."""
+        """Records the progress and shows it."""
         self._pace.add(progress)
         self.shown.show(progress.clusters_done, progress.clusters)
 
+    def _phase(self) -> str:
+        return f"{phase(self._pace.last, self._request.sought)}{self._where}"
+
     def _line(self, done: int, total: int) -> str:
-        return f"{self._done} {done:,} of {total:,} clusters of rows{self._where}"
+        return f"{done:,} of {total:,} clusters of rows"
 
     def _note(self) -> str:
         return pace(self._pace.last.rows, self._pace.rows_per_s)

@@ -59,6 +59,21 @@ class Recorder:
         self._origin = origin
         self._warn = warn
 
+    def knowing(self, request: SweepRequest) -> SweepRequest:
+        """The request with what the last sweep of this database was refused.
+
+        Where that can't be read, it is tried anew; that the history is damaged is told when it is written.
+        """
+        begun = self.begun(request)
+        try:
+            last = self._history.last_sweep(begun.server, begun.database)
+        except HistoryError:
+            return request
+        if last is None:
+            return request
+        refused = {(kept.schema, kept.table, kept.detail) for kept in last.kept if kept.reason == "refused"}
+        return replace(request, refused_before=frozenset(refused))
+
     def run(self, sweep: Sweeping, request: SweepRequest) -> SweepReport:
         """Runs it and records it. Returns and raises what `sweep.run()` does."""
         begun, since_s = self.begun(request), time.monotonic()

@@ -29,6 +29,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    cast,
     delete,
     insert,
     select,
@@ -186,6 +187,25 @@ class History:
         with self._store.reading() as connection:
             found = self._entries(connection, query)
         return found[0] if found else None
+
+    def last_sweep(self, server: str, database: str) -> SweepReport | None:
+        """The report of the newest sweep of rows there that deleted, or tried to; None if there is none."""
+        query = (
+            select(_SWEEPS.c.id)
+            .where(
+                _SWEEPS.c.server == server,
+                _SWEEPS.c.database == database,
+                _SWEEPS.c.action == "sweep",
+                _SWEEPS.c.dry_run.is_(False),
+                _SWEEPS.c.report.is_not(None),
+                cast(_SWEEPS.c.kinds, Text).like('%"rows"%'),
+            )
+            .order_by(_SWEEPS.c.id.desc())
+            .limit(1)
+        )
+        with self._store.reading() as connection:
+            number = connection.execute(query).scalars().first()
+        return None if number is None else self.report(number)
 
     def _entries(self, connection: Connection, query: Select[tuple[object, ...]]) -> tuple[HistoryEntry, ...]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,8 @@ from pgwatch_tests.sweep.model import (
     KeptReason,
     Orphan,
     SweepKind,
+    SweepPhase,
+    SweepProgress,
     SweepReport,
     SweepsOfDatabases,
     TableRows,
@@ -37,6 +39,13 @@ _ENDINGS: dict[SweepKind, tuple[str, str]] = {
     "databases": ("would be dropped", "dropped"),
     "sessions": ("would be ended", "ended"),
     "prepared": ("would be rolled back", "rolled back"),
+}
+
+_PHASES: dict[SweepPhase, str] = {
+    "survey": "reading marked rows",
+    "plan": "planning",
+    "delete": "deleting",
+    "second_look": "looking again",
 }
 
 
@@ -193,6 +202,13 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     passes = many(report.passes, "pass", "passes")
     # A batch takes milliseconds.
     return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
+
+
+def phase(progress: SweepProgress, kinds: Collection[SweepKind]) -> str:
+    """What a sweep of `kinds` is at: `reading marked rows`, `planning`, `deleting`, `looking again`."""
+    if "rows" not in kinds or (progress.share_done >= 1 and progress.phase not in ("survey", "plan")):
+        return "looking for schemas and the like"
+    return _PHASES[progress.phase]
 
 
 def pace(rows: int, rows_per_s: float | None) -> str:

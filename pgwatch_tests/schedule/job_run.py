@@ -99,7 +99,7 @@ class JobRun:
                 if self._job.action == "leaks":
                     self._note(recorder, _with_leaks(begun, self._scanned(settings)))
                 else:
-                    report = self._swept(settings)
+                    report = self._swept(settings, recorder.knowing(self._request))
                     self._note(recorder, with_report(begun, report), report)
         self._note_not_checked()
         return JobOutcome(tuple(self._entries), self._exit_code)
@@ -174,8 +174,8 @@ class JobRun:
         self._entries.append(entry)
         self._tell(JobEvent("came_to", self._job.name, entry))
 
-    def _swept(self, settings: Settings) -> SweepReport:
-        sweep = self._work.sweep(settings, self._request)
+    def _swept(self, settings: Settings, request: SweepRequest) -> SweepReport:
+        sweep = self._work.sweep(settings, request)
         with self._stoppable(_UnderWay(sweep.stop, sweep.cancel)):
             return sweep.run()
 

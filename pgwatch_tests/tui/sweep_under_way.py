@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pgwatch_tests import durations
 from pgwatch_tests.reports import sweep_words
-from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport
 from pgwatch_tests.sweep.pace import SweepPace
 from pgwatch_tests.tui.sweep_desk import SweepDesk
 
@@ -19,7 +19,6 @@ class SweepUnderWay:
     def __init__(self, desk: SweepDesk, dry_run: bool, clock: Callable[[], float]) -> None:
         self._pace = SweepPace(clock)
         self._sweep = desk.begin(dry_run, self._pace.add)
-        self._dry_run = dry_run
         self._ends = 0
 
     async def run(self) -> SweepReport:
@@ -35,7 +34,7 @@ class SweepUnderWay:
             self._sweep.cancel()
 
     def words(self) -> str:
-        """`Sweeping ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape ends it`."""
+        """`Deleting ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape ends it`."""
         done = self._pace.last.share_done
         full = round(_BAR * done)
         parts = [
@@ -48,4 +47,5 @@ class SweepUnderWay:
         if self._ends:
             hint = "Ends after this batch (escape: at once)" if self._ends == 1 else "Ends at once"
             return f"{hint} {figures}"
-        return f"{'Looking' if self._dry_run else 'Sweeping'} {figures} · escape ends it"
+        phase = sweep_words.phase(self._pace.last, DEFAULT_SWEEP_KINDS)
+        return f"{phase[0].upper()}{phase[1:]} {figures} · escape ends it"

@@ -323,7 +323,7 @@ def test_progress_tells_rows_and_rate(
     thread.join()
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("pgwatch-tests: swept 10 of 40 clusters of rows, 1,200 rows")
+    assert lines[0].startswith("pgwatch-tests: deleting: 10 of 40 clusters of rows, 1,200 rows")
 
 
 def test_several_databases(

@@ -14,7 +14,7 @@ from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.record.recorded_sweep import Origin, Recorder
 from pgwatch_tests.record.sweep_history import History
 from pgwatch_tests.sweep.history_model import HistoryEntry
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import Kept, SweepReport, SweepRequest
 from tests.record.histories import BEGIN, report, settings
 
 REQUEST = SweepRequest(kinds=("rows",), dry_run=False, min_age_s=60.0)
@@ -100,3 +100,41 @@ def test_the_password_is_not_recorded(home: Path) -> None:
     recorded_bytes = b"".join(one.read_bytes() for one in home.glob("history.sqlite3*"))
     assert b"db.example" in recorded_bytes
     assert b"hunter2" not in recorded_bytes
+
+
+def test_what_the_last_sweep_was_refused_is_known_to_the_next(home: Path) -> None:
+    configured = settings(home / "history.sqlite3")
+    history = History.open(configured)
+    recorder = Recorder(history, configured, Origin(), pytest.fail)
+    refused = replace(
+        report(),
+        kept=(
+            Kept("public", "users", 2, "refused", "trigger keep of public.users raises"),
+            Kept("public", "notes", 1, "locked", "by pid 3"),
+        ),
+    )
+    assert recorder.knowing(REQUEST) == REQUEST
+
+    recorder.run(Told(refused), REQUEST)
+    known = frozenset({("public", "users", "trigger keep of public.users raises")})
+    assert recorder.knowing(REQUEST) == replace(REQUEST, refused_before=known)
+    # What tried to delete no row wasn't refused any.
+    recorder.run(Told(replace(report(), dry_run=True)), replace(REQUEST, dry_run=True))
+    recorder.run(Told(report()), replace(REQUEST, kinds=("schemas",)))
+    Recorder(history, configured, Origin("schedule", "x", "schemas"), pytest.fail).run(
+        Told(report()), REQUEST
+    )
+    elsewhere = settings(home / "history.sqlite3", "postgresql://me@db.example:5433/test_other")
+    other = Recorder(history, elsewhere, Origin(), pytest.fail)
+    other.run(Told(report("test_other")), REQUEST)
+    assert recorder.knowing(REQUEST).refused_before == known
+    assert other.knowing(REQUEST) == REQUEST
+    recorder.run(Told(report()), REQUEST)
+    assert recorder.knowing(REQUEST) == REQUEST
+
+
+def test_where_the_history_cant_be_read_all_is_tried_anew(home: Path) -> None:
+    (home / "history.sqlite3").write_text("no database")
+    configured = settings(home / "history.sqlite3")
+
+    assert Recorder(History.open(configured), configured, Origin(), pytest.fail).knowing(REQUEST) == REQUEST

@@ -100,7 +100,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         await settled(pilot)
         progress = text_of(app, "#sweep-progress")
         assert progress == (
-            "Sweeping ███░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape ends it"
+            "Deleting ███░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape ends it"
         )
         assert "Preview" not in screen_text(app)
         # The plan is still there to be read, and locks are still polled.
