@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
-from tabulate import tabulate
 
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
@@ -47,26 +46,24 @@ END LOOP; END $$
 
 @dataclass(slots=True)
 class Figures:
-    """What was measured, and whether it is within its budget."""
+    """What was measured, told at once, and what isn't within its budget."""
 
-    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
-    place: str = ""
+    _place: str = ""
+
+    def begin(self, place: str) -> None:
+        """What follows is of this."""
+        self._place = place
+        print(f"\n{place:<36}  {'figure':>12}  {'budget':>9}\n{'-' * 36}  {'-' * 12}  {'-' * 9}", flush=True)
 
     def told(self, what: str, figure: float, unit: str = "", budget: float | None = None) -> None:
-        """Notes a figure."""
+        """Tells a figure."""
         met = budget is None or figure <= budget
         if not met:
-            self.missed.append(f"{self.place}: {what} {figure:.3g}{unit}, at most {budget:g}{unit}")
+            self.missed.append(f"{self._place}: {what} {figure:.3g}{unit}, at most {budget:g}{unit}")
         limit = "" if budget is None else f"≤ {budget:g}{unit}"
-        self.rows.append((what, f"{figure:,.4g}{unit}", limit, "" if met else "NOT MET"))
-
-    def text(self) -> str:
-        """The table of this place."""
-        headers = (self.place, "figure", "budget", "")
-        found = tabulate(self.rows, headers, tablefmt="simple", disable_numparse=True)
-        self.rows = []
-        return found
+        shown = f"{figure:,.4g}{unit}" if unit else f"{figure:,.0f}"
+        print(f"{what:<36}  {shown:>12}  {limit:>9}{'' if met else '  NOT MET'}", flush=True)
 
 
 class Benchmark:
@@ -109,7 +106,6 @@ class Benchmark:
             figures.told(f"{time_} run / dry run", took_s / dry_s, "x", 2)
         self._watched()
         self._beside_a_writer(next(iter(made.rows)))
-        print(figures.text(), flush=True)
 
     def refusing(self, tables: int, keys: int, rows: int, groups: int, seed: int) -> None:
         """Where each table has a trigger that refuses."""
@@ -127,7 +123,6 @@ class Benchmark:
             assert not report.deleted_rows
             self.figures.told(f"{time_} run / dry run", took_s / dry_s, "x", 2 if time_ != "first" else None)
         self._watched()
-        print(self.figures.text(), flush=True)
 
     def chain(self, length: int) -> None:
         """Rows, each of which refers to the one before."""
@@ -188,7 +183,6 @@ class Benchmark:
             peak = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             self.figures.told(what, time.perf_counter() - begun, " s")
             self.figures.told(f"{what}: peak memory", float(peak), " MB", 200)
-        print(self.figures.text(), flush=True)
 
     def _whole(
         self, place: str, fill: Callable[[Connection[TupleRow]], None], budget_s: float, rows: int
@@ -202,10 +196,9 @@ class Benchmark:
         assert report.deleted_rows == rows, report
         self.figures.told("--yes", took_s, " s", budget_s)
         self._watched()
-        print(self.figures.text(), flush=True)
 
     def _begin(self, place: str, fill: Callable[[Connection[TupleRow]], None]) -> None:
-        self.figures.place = place
+        self.figures.begin(place)
         self._drop(_COPY)
         self._drop(_FULL)
         self._administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_FULL)))
