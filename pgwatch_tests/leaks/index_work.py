@@ -20,7 +20,7 @@ import psycopg
 from psycopg import errors, pq
 from psycopg.rows import class_row
 
-from pgwatch_tests import queries
+from pgwatch_tests import durations, queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, PgwatchError
 from pgwatch_tests.leaks.discover import quoted
@@ -37,6 +37,7 @@ _LOOK_EVERY_S = 0.04
 _ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.5  # before the next attempt; doubled each time
 _DROP_PAUSE_S = 0.1
+_LOOK_AGAIN_S = 0.05
 # For a plain DROP INDEX, which everybody queues behind: taken at once, or not.
 _AT_ONCE_S = 0.03
 _LOOKING = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
@@ -46,6 +47,20 @@ _BE_THE_VICTIM = b"SET deadlock_timeout = '10ms'"
 
 class GaveWayError(Exception):
     """Others had to wait for an index being made or dropped, so that was given up. The message says who."""
+
+
+class HeldUpError(errors.LockNotAvailable):
+    """An index couldn't be made, since a transaction has been open for too long. The message says whose."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """A row of queries/index_obstacles.sql."""
+
+    transaction: str
+    pid: int | None
+    application_name: str
+    age_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +138,37 @@ class IndexWork:
             else:
                 return attempt
         raise AssertionError("no attempt ended")
+
+    def wait_for_transactions(self, table: int) -> None:
+        """Returns once those have ended that are open now and keep an index of `table` (oid) from being made.
+
+        Else one is begun that can't be finished, and what is left of it can be dropped no sooner. Raises
+        HeldUpError if one is still open after PATIENCE_S, psycopg.Error, and what `ScanSession.running` does.
+        """
+        until_s = time.monotonic() + PATIENCE_S
+        awaited: set[str] | None = None
+        while True:
+            found = self._obstacles(table)
+            there = {one.transaction for one in found}
+            awaited = there if awaited is None else awaited & there
+            if not awaited:
+                return
+            if time.monotonic() > until_s:
+                raise HeldUpError(_held_up([one for one in found if one.transaction in awaited]))
+            self._session.pause(_LOOK_AGAIN_S)
+
+    def held_up(self, table: int) -> str:
+        """Which transactions keep an index of `table` (oid) from being made just now; empty if there is none.
+
+        Raises psycopg.Error.
+        """
+        return _held_up(self._obstacles(table))
+
+    def _obstacles(self, table: int) -> list[_Obstacle]:
+        assert self._looking is not None
+        bound = {"relation": table, "pid": self._session.connection.info.backend_pid}
+        with self._looking.cursor(row_factory=class_row(_Obstacle)) as cursor:
+            return cursor.execute(queries.load("index_obstacles").encode(), bound).fetchall()
 
     def drop(self, schema: str, name: str) -> None:
         """Drops an index, if it is there, as soon as nobody has to wait for that.
@@ -217,7 +263,24 @@ class _Look:
 
 
 def _in_words(waiters: list[_Waiter]) -> str:
-    first = waiters[0]
-    name = f" ({mask_name(first.application_name)})" if first.application_name else ""
-    others = f" and {len(waiters) - 1:,} more" if len(waiters) > 1 else ""
-    return f"pid {first.pid}{name}{others}"
+    return _and_more(_named(waiters[0].pid, waiters[0].application_name), len(waiters) - 1)
+
+
+def _held_up(obstacles: list[_Obstacle]) -> str:
+    if not obstacles:
+        return ""
+    first = obstacles[0]
+    who = "a prepared transaction"
+    if first.pid is not None:
+        who = f"a transaction of {_named(first.pid, first.application_name)}"
+    since = "" if first.age_s is None else f", begun {durations.in_words(first.age_s)} ago,"
+    they = _and_more(f"{who}{since}", len(obstacles) - 1)
+    return f"{they} {'is' if len(obstacles) == 1 else 'are'} still open"
+
+
+def _named(pid: int, application_name: str) -> str:
+    return f"pid {pid}{f' ({mask_name(application_name)})' if application_name else ''}"
+
+
+def _and_more(first: str, others: int) -> str:
+    return f"{first} and {others:,} more" if others else first

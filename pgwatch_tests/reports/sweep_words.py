@@ -88,7 +88,8 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
         "make the index that is named, or let --temp-index make it; --patience waits longer",
     ),
     "not_checked": Explanation(
-        "not checked", "let the role read what is named; `pgwatch-tests doctor` prints GRANTs"
+        "not checked",
+        "see what is named; where a privilege is missing, `pgwatch-tests doctor` prints the GRANT",
     ),
     "recreated": Explanation("there again", "look for the trigger, rule or program that writes it anew"),
     "in_use": Explanation("in use", "a later sweep takes it, once nobody is connected to it"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pgwatch_tests import durations
 from pgwatch_tests.leaks.discover import shown
@@ -21,6 +22,8 @@ class Refusal:
 
     reason: KeptReason
     detail: str
+    unindexed: bool = False
+    """Whether nothing is wrong but that an index is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,11 @@ class Refusals:
     @property
     def unseen(self) -> frozenset[int]:
         """The leaves that can't even be read."""
-        return frozenset(leaf for leaf, refusal in self.tables.items() if refusal.reason == "not_checked")
+        return frozenset(
+            leaf
+            for leaf, refusal in self.tables.items()
+            if refusal.reason == "not_checked" and not refusal.unindexed
+        )
 
 
 def refusals(
@@ -47,12 +54,13 @@ def refusals(
     unread: Mapping[int, str],
     patience_s: float,
     role: str,
+    not_made: Mapping[int, str] = MappingProxyType({}),
 ) -> Refusals:
     """What can't be swept; `marked` are the leaves with marked rows, and how many.
 
     `ignored` are the leaves that the settings leave out, `unread` those that couldn't be searched for marked
     rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer
-    than `patience_s` for want of an index.
+    than `patience_s` for want of an index. `not_made`: why no temporary one could be made, by key.
     """
     tables: dict[int, Refusal] = {}
     keys: dict[int, Refusal] = {}
@@ -65,11 +73,11 @@ def refusals(
             tables[leaf] = own
         for key in graph.referring_to(leaf):
             took_s = _check_s(graph, key, expected.get(leaf, 0.0))
-            refusal = _of_key(graph, key, took_s, patience_s, role)
+            refusal = _of_key(graph, key, took_s, patience_s, role, not_made.get(key.oid))
             if refusal is not None:
                 keys[key.oid] = refusal
                 through.setdefault(leaf, refusal)
-                if refusal.reason == "no_index":
+                if refusal.unindexed:
                     slow[key.oid] = max(took_s, slow.get(key.oid, 0.0))
     return Refusals(through | tables, keys, slow)
 
@@ -117,7 +125,7 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
 
 
 def _of_key(
-    graph: ForeignKeys, key: ForeignKey, took_s: float, patience_s: float, role: str
+    graph: ForeignKeys, key: ForeignKey, took_s: float, patience_s: float, role: str, not_made: str | None
 ) -> Refusal | None:
     """Why rows that others may refer to by this key can't go."""
     child = graph.relations[key.child]
@@ -132,11 +140,15 @@ def _of_key(
             if "UPDATE" in relation.missing:
                 return Refusal("refused", f"it would be changed: {_lacking(['UPDATE'], relation, role)}")
     if took_s > patience_s:
-        return Refusal(
-            "no_index",
+        lacks = (
             f"about {durations.in_words(took_s)}, since {name_of(child)} has no usable index on "
-            f"{', '.join(map(shown, key.child_columns))}: {index_statement(graph, key)}, or --temp-index",
+            f"{', '.join(map(shown, key.child_columns))}"
         )
+        statement = index_statement(graph, key)
+        if not_made is not None:
+            detail = f"{lacks}, and {not_made}; sweep again, or make it: {statement}"
+            return Refusal("not_checked", detail, unindexed=True)
+        return Refusal("no_index", f"{lacks}: {statement}, or --temp-index", unindexed=True)
     return None
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import psycopg
 
@@ -73,12 +75,17 @@ class RowSweep:
             return self._sweep(survey, refused)
         with TemporaryIndexes(self._session, self._settings, survey.graph, refused.slow) as made:
             survey = with_graph(survey, made.graph)
-            swept = self._sweep(survey, self._refused(survey, role))
+            swept = self._sweep(survey, self._refused(survey, role, made.not_made))
         return replace(swept, not_checked=(*swept.not_checked, *made.left))
 
-    def _refused(self, survey: Survey, role: str) -> Refusals:
+    def _refused(
+        self, survey: Survey, role: str, not_made: Mapping[int, str] = MappingProxyType({})
+    ) -> Refusals:
+        # What a dry run tells is what is done once those indexes are there.
+        patient = self._request.dry_run and self._request.temp_index
+        patience_s = math.inf if patient else self._request.patience_s
         return refusals(
-            survey.graph, survey.counts, survey.ignored, survey.unread, self._request.patience_s, role
+            survey.graph, survey.counts, survey.ignored, survey.unread, patience_s, role, not_made
         )
 
     def _sweep(self, survey: Survey, refused: Refusals) -> SweptRows:

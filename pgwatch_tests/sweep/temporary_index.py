@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -15,10 +16,12 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.discover import quoted, shown
-from pgwatch_tests.leaks.index_work import GaveWayError, IndexWork
+from pgwatch_tests.leaks.index_work import GaveWayError, HeldUpError, IndexWork
 from pgwatch_tests.leaks.session import ScanCancelledError, ScanSession
+from pgwatch_tests.server.said import said_in_full
 from pgwatch_tests.server.sql_names import qualified
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.refusals import name_of
 
 _AT_MOST_S = 3600.0
 
@@ -36,8 +39,7 @@ class TemporaryIndexes:
     """Makes them where it begins and drops them where it ends, as a context manager.
 
     Those that a killed sweep left serve as well, and are dropped with them. Whoever has to wait for any of
-    that is given way to. Raises what ScanSession.running does; an index that can't be made isn't in `graph`
-    then.
+    that is given way to. Raises what ScanSession.running does; what can't be made is in `not_made`.
     """
 
     def __init__(
@@ -52,14 +54,16 @@ class TemporaryIndexes:
         self._made: list[_Index] = []
         self.graph = graph
         """The same foreign keys, with what is indexed now."""
+        self.not_made: dict[int, str] = {}
+        """Why a key has none, in a clause, by the key's oid."""
         self.left: tuple[str, ...] = ()
-        """At the end: what couldn't be made or dropped, a sentence each."""
+        """At the end: what couldn't be dropped, a sentence each."""
 
     def __enter__(self) -> Self:
         try:
             self._work.__enter__()
         except CannotConnectError as error:
-            self.left += (str(error),)
+            self.not_made = dict.fromkeys(self._slow, f"no temporary one could be made: {error}")
             return self
         self._can_work = True
         try:
@@ -97,31 +101,50 @@ class TemporaryIndexes:
             raise type(error)(f"{error}; {'; '.join(self.left)}") from None
 
     def _make(self, key: ForeignKey) -> bool:
-        """Whether all of the key's leaves have one now."""
-        columns = b", ".join(quoted(column, self._escaping) for column in key.child_columns)
+        """Whether all of the key's leaves have one now; if not, `not_made` says why."""
         for leaf in self._before.leaves(key.child):
-            relation = self._before.relations[leaf]
-            index = _Index(relation.schema, f"pgwatch_sweep_{leaf}_{key.oid}", is_valid=False)
-            statement = b"CREATE INDEX CONCURRENTLY %b ON %b.%b (%b)" % (
-                quoted(index.name, self._escaping),
-                quoted(relation.schema, self._escaping),
-                quoted(relation.name, self._escaping),
-                columns,
-            )
-            self._made.append(index)
-            try:
-                self._work.make(
-                    statement, _AT_MOST_S, partial(self._is_made, index), partial(self._dropped, index)
-                )
-            except errors.DuplicateTable:
-                self._made.pop()  # somebody else's, or one of ours that serves already
-                return False
-            except GaveWayError as error:
-                self.left += (f"no temporary index on {shown(relation.name)}: it is wanted by {error}",)
-                return False  # what is left of it goes at the end
-            except psycopg.Error:
+            why = self._made_on(leaf, key)
+            if why:
+                on = "" if leaf == key.child else f" on {name_of(self._before.relations[leaf])}"
+                self.not_made[key.oid] = f"no temporary one could be made{on}: {why}"
                 return False
         return True
+
+    def _made_on(self, leaf: int, key: ForeignKey) -> str:
+        """Makes one. Returns why it couldn't, or nothing; what is left of it then goes at the end."""
+        relation = self._before.relations[leaf]
+        index = _Index(relation.schema, f"pgwatch_sweep_{leaf}_{key.oid}", is_valid=False)
+        statement = b"CREATE INDEX CONCURRENTLY %b ON %b.%b (%b)" % (
+            quoted(index.name, self._escaping),
+            quoted(relation.schema, self._escaping),
+            quoted(relation.name, self._escaping),
+            b", ".join(quoted(column, self._escaping) for column in key.child_columns),
+        )
+        try:
+            self._work.wait_for_transactions(leaf)
+            self._made.append(index)
+            self._work.make(
+                statement, _AT_MOST_S, partial(self._is_made, index), partial(self._dropped, index)
+            )
+            if not self._is_made(index):
+                return "it came out invalid"
+        except errors.DuplicateTable:
+            self._made.remove(index)  # somebody else's, or one of ours that couldn't be dropped
+            return f"there is something called {shown(index.name)} that doesn't serve"
+        except GaveWayError as error:
+            return f"it is wanted by {error}"
+        except HeldUpError as error:
+            return str(error)
+        except errors.LockNotAvailable as error:
+            return self._who_holds(leaf) or said_in_full(error)
+        except psycopg.Error as error:
+            return said_in_full(error)
+        return ""
+
+    def _who_holds(self, leaf: int) -> str:
+        with suppress(psycopg.Error):
+            return self._work.held_up(leaf)
+        return ""
 
     def _ours(self) -> list[_Index]:
         return self._session.fetch(queries.load("sweep_temporary_indexes").encode(), _Index)

@@ -13,39 +13,26 @@ from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer
 from pgwatch_tests.leaks import index_work
 from pgwatch_tests.leaks.session import ScanCancelledError
-from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.model import SweepProgress
 from pgwatch_tests.sweep.run import Sweep
-from pgwatch_tests.sweep.survey import Surveyor
 from tests.sessions import Connect, Database, MakeRole, RunningStatement, is_waiting
-from tests.sweep.bookings import REQUEST, count, details, kept, marked_users, swept
+from tests.sweep.bookings import count, details, kept, swept
+from tests.sweep.unindexed import (
+    IMPATIENT,
+    USERS,
+    WITH_INDEXES,
+    indexes,
+    make_unindexed,
+    not_made,
+    write_before_it_is_made,
+)
 from tests.waiting import wait_until
-
-IMPATIENT = replace(REQUEST, patience_s=0.1)
-WITH_INDEXES = replace(IMPATIENT, temp_index=True)
-USERS = 2000
 
 
 @pytest.fixture
 def users(owner: Connection[TupleRow]) -> Connection[TupleRow]:
     """Users that tests left, with a booking each that no index helps to find; never analysed."""
-    owner.execute("CREATE TABLE users (id bigint PRIMARY KEY, email text)")
-    owner.execute("CREATE TABLE bookings (user_id bigint REFERENCES users, note text)")
-    owner.execute(
-        "INSERT INTO users SELECT n, 'user-1717171717171-x@test.example.com'"
-        " FROM generate_series(1, %s) AS n",
-        [USERS],
-    )
-    owner.execute("INSERT INTO bookings SELECT id, repeat('x', 80) FROM users")
-    return owner
-
-
-def indexes(owner: Connection[TupleRow]) -> list[str]:
-    """Those on `bookings`."""
-    found = owner.execute(
-        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'bookings'::regclass ORDER BY 1"
-    )
-    return [str(name) for (name,) in found]
+    return make_unindexed(owner)
 
 
 def leave_index(owner: Connection[TupleRow]) -> str:
@@ -167,31 +154,6 @@ def test_an_index_that_cant_be_dropped_is_told(
     assert indexes(users) == []
 
 
-def test_an_index_that_cant_be_made(
-    users: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pgwatch_tests.leaks.index_work.PATIENCE_S", 0.1)
-    writer = connect()
-    graph = Surveyor._graph
-
-    def then_write(surveyor: Surveyor) -> ForeignKeys:
-        found = graph(surveyor)
-        writer.execute("UPDATE bookings SET note = note WHERE user_id = 1")
-        return found
-
-    monkeypatch.setattr(Surveyor, "_graph", then_write)
-
-    report = swept(database.dsn, WITH_INDEXES)
-
-    writer.rollback()
-    monkeypatch.undo()
-    assert kept(report) == {("users", "no_index"): USERS}
-    assert "isn't dropped yet" in report.not_checked[0]
-    assert len(marked_users(users)) == USERS
-    swept(database.dsn, WITH_INDEXES)
-    assert indexes(users) == []
-
-
 def index_waits(owner: Connection[TupleRow]) -> bool:
     query = (
         "SELECT FROM pg_stat_activity JOIN pg_locks AS lock USING (pid) WHERE NOT granted"
@@ -202,10 +164,10 @@ def index_waits(owner: Connection[TupleRow]) -> bool:
 
 
 def test_who_wants_the_table_is_given_way_to(
-    users: Connection[TupleRow], database: Database, connect: Connect
+    users: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier, test = connect(), connect("pytest:gw0 t.py::test_alters")
-    earlier.execute("INSERT INTO bookings VALUES (1, 'x')")
+    write_before_it_is_made(monkeypatch, earlier)
     with ThreadPoolExecutor(1) as pool:
         sweeping = pool.submit(swept, database.dsn, WITH_INDEXES)
         wait_until(lambda: index_waits(users))
@@ -226,7 +188,7 @@ def test_what_a_cancelled_sweep_leaves_is_named(
 ) -> None:
     monkeypatch.setattr(index_work, "PATIENCE_S", 0.3)
     earlier = connect()
-    earlier.execute("INSERT INTO bookings VALUES (1, 'x')")
+    write_before_it_is_made(monkeypatch, earlier)
     sweep = Sweep(Settings(dsn=Dsn(database.dsn, "test")), WITH_INDEXES)
     monkeypatch.setattr(index_work, "_ATTEMPTS", 1)
     with ThreadPoolExecutor(1) as pool:
@@ -263,5 +225,4 @@ def test_without_a_second_connection_no_index_is_made(
 
     report = swept(server.dsn(database.name, role), WITH_INDEXES)
 
-    assert kept(report) == {("users", "no_index"): USERS}
-    assert any("takes a second connection" in sentence for sentence in report.not_checked)
+    assert "takes a second connection" in not_made(report)

@@ -98,6 +98,21 @@ def test_a_missing_index_is_only_minded_where_it_takes_too_long() -> None:
     assert 'CREATE INDEX CONCURRENTLY ON "public"."t3" ("parent")' in many.tables[1].detail
 
 
+def test_a_temporary_index_that_could_not_be_made_is_not_advised() -> None:
+    graph = ForeignKeys(
+        [relation(1, rows=2_000), relation(2, rows=1_000_000)], [foreign_key(101, 2, 1, indexed=False)]
+    )
+
+    advised = refusals(graph, {1: 210}, (), {}, 60, "me")
+    tried = refusals(graph, {1: 210}, (), {}, 60, "me", {101: "the disk is full"})
+
+    assert advised.tables[1].detail.endswith(", or --temp-index")
+    assert (tried.tables[1].reason, set(tried.slow)) == ("not_checked", {101})
+    assert tried.unseen == frozenset(), "its rows can be read"
+    assert "on parent, and the disk is full; sweep again, or make it: CREATE INDEX" in tried.tables[1].detail
+    assert "--temp-index" not in tried.tables[1].detail
+
+
 def test_rows_that_depend_on_marked_ones_are_expected_too() -> None:
     """Half of the users are marked, so half of the bookings have to go."""
     graph = ForeignKeys(
