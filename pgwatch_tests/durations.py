@@ -16,6 +16,14 @@ def parse(text: str) -> float:
     return float(match["number"]) * _UNIT_S[match["unit"]]
 
 
+def as_written(value_s: float) -> str:
+    """`10m`, `90s`, `2h`: what `parse` reads as that."""
+    for unit in ("d", "h", "m"):
+        if value_s and value_s % _UNIT_S[unit] == 0:
+            return f"{value_s / _UNIT_S[unit]:.0f}{unit}"
+    return f"{value_s:.9g}s" if value_s else "0"
+
+
 def in_words(value_s: float | None) -> str:
     """`0.2 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `12 d 3 h`; `?` if unknown."""
     if value_s is None:

@@ -50,7 +50,7 @@ class DashboardSweeps:
 
         jobs = JobDesk(self._states, self._run_now, self._pause) if self._settings.schedule else None
         acts = not self._settings.read_only
-        return SweepDesk(self._begin, self._entries, self._report, jobs, acts)
+        return SweepDesk(self._begin, self._entries, self._report, jobs, self._settings.min_age_s, acts)
 
     def close(self) -> None:
         """Ends what is under way, and waits a moment for it."""
@@ -64,10 +64,12 @@ class DashboardSweeps:
             sweep.cancel()
             sweep.over.wait(max(0.0, deadline - time.monotonic()))
 
-    def _begin(self, dry_run: bool, told: Callable[[SweepProgress], None]) -> _SweepInThread:
+    def _begin(
+        self, dry_run: bool, min_age_s: float, told: Callable[[SweepProgress], None]
+    ) -> _SweepInThread:
         request = SweepRequest(
             dry_run=dry_run,
-            min_age_s=self._settings.min_age_s,
+            min_age_s=min_age_s,
             keep_unmarked=self._settings.keep_unmarked,
             server_started=None if dry_run else self._previewed_on,
         )

@@ -77,23 +77,23 @@ def rows_of(table: TableRows) -> str:
 def changed(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
     """`12 rows of public.book lose author (SET NULL)`, in the past tense if it is done."""
     rows = f"{many(one.rows, 'row')} of {shown(table_name(one.schema, one.table))}"
-    columns = ", ".join(map(shown, one.columns))
-    single = one.rows == 1
+    return f"{rows} {becomes(one, dry_run, shown)}"
+
+
+def becomes(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
+    """`lose author (SET NULL)`, in the past tense if it is done."""
+    columns, single = ", ".join(map(shown, one.columns)), one.rows == 1
     match one.how:
         case "set_null":
             verb = ("loses" if single else "lose") if dry_run else "lost"
-            return f"{rows} {verb} {columns} (SET NULL)"
+            return f"{verb} {columns} (SET NULL)"
         case "set_default":
             verb = ("gets" if single else "get") if dry_run else "got"
-            return f"{rows} {verb} the default of {columns} (SET DEFAULT)"
+            return f"{verb} the default of {columns} (SET DEFAULT)"
         case "not_enforced":
-            verb = "goes on" if single else "go on"
-            key = (
-                f"{shown(one.table)}.{columns}"
-                if len(one.columns) == 1
-                else f"{shown(one.table)} ({columns})"
-            )
-            return f"{rows} {verb} referring to rows that are gone: {key} isn't enforced"
+            verb, table = "goes on" if single else "go on", shown(one.table)
+            key = f"{table}.{columns}" if len(one.columns) == 1 else f"{table} ({columns})"
+            return f"{verb} referring to rows that are gone: {key} isn't enforced"
 
 
 def side_effects(one: SideEffects, shown: Shown) -> str:

@@ -40,13 +40,17 @@ class JobDesk:
 class SweepDesk:
     """Sweeps of one database, and their history. All of it may raise PgwatchError."""
 
-    begin: Callable[[bool, Told], RunningSweep]
-    """Makes a sweep, dry if the first argument says so; the other is told how far it is, in any thread."""
+    begin: Callable[[bool, float, Told], RunningSweep]
+    """Makes a sweep: dry or not, of what is at least so many seconds old; the last argument is told how far
+    it is, in any thread.
+    """
     history: Callable[[], Awaitable[tuple[HistoryEntry, ...]]]
     """The newest entries, newest first."""
     report: Callable[[int], Awaitable[SweepReport | None]]
     """The report of the entry with that id; None if it came to none."""
     jobs: JobDesk | None = None
     """None if no jobs are declared."""
+    min_age_s: float = 600.0
+    """How old it must be unless said otherwise: seconds."""
     acts: bool = True
     """Whether anything may be changed; if not, there are previews only."""

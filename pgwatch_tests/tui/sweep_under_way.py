@@ -16,9 +16,9 @@ _BAR = 12
 class SweepUnderWay:
     """One sweep, dry or not. `clock` is monotonic, in seconds."""
 
-    def __init__(self, desk: SweepDesk, dry_run: bool, clock: Callable[[], float]) -> None:
+    def __init__(self, desk: SweepDesk, dry_run: bool, min_age_s: float, clock: Callable[[], float]) -> None:
         self._pace = SweepPace(clock)
-        self._sweep = desk.begin(dry_run, self._pace.add)
+        self._sweep = desk.begin(dry_run, min_age_s, self._pace.add)
         self._ends = 0
 
     async def run(self) -> SweepReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgwatch_tests import durations
 from pgwatch_tests.reports import history_table, sweep_words
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain
@@ -25,6 +26,8 @@ class SweepsState:
 
     acts: bool
     """Whether sweeps are allowed, or only looks."""
+    min_age_s: float
+    """How old what is swept must be: seconds."""
     section: Section = "plan"
     report: SweepReport | None = None
     """The last look, or what the last sweep did."""
@@ -64,14 +67,15 @@ class SweepsState:
                 return history_rows(self.history or ())
 
     def heads(self) -> str:
-        """` Plan  [Jobs 2]  History   s: next`."""
+        """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: another age`."""
         names: dict[Section, str] = {
             "plan": self._plan_head(),
             "jobs": f"Jobs {'?' if self.jobs_trouble and not self.jobs else len(self.jobs)}",
             "history": "History",
         }
         heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
-        return f"{' '.join(heads)}  s: next"
+        age = f"at least {durations.in_words(self.min_age_s)} old" if self.min_age_s else "of any age"
+        return f"{' '.join(heads)}  s: next · {age}, a: another age"
 
     def nothing(self, is_running: bool) -> str:
         """What there is to say where there are no lines."""

@@ -64,10 +64,10 @@ class Sweeping:
     def desk(self) -> SweepDesk:
         """What the dashboard is given."""
         jobs = None if self.jobs is None else JobDesk(self._states, self._run_now, self._pause)
-        return SweepDesk(self._begin, self._history, self._report, jobs, self.acts)
+        return SweepDesk(self._begin, self._history, self._report, jobs, acts=self.acts)
 
-    def _begin(self, dry_run: bool, told: Told) -> HeldSweep:
-        self.begun.append(HeldSweep(self, dry_run, told))
+    def _begin(self, dry_run: bool, min_age_s: float, told: Told) -> HeldSweep:
+        self.begun.append(HeldSweep(self, dry_run, min_age_s, told))
         return self.begun[-1]
 
     async def _history(self) -> tuple[HistoryEntry, ...]:
@@ -98,9 +98,10 @@ class Sweeping:
 class HeldSweep:
     """One sweep."""
 
-    def __init__(self, sweeping: Sweeping, dry_run: bool, told: Told) -> None:
+    def __init__(self, sweeping: Sweeping, dry_run: bool, min_age_s: float, told: Told) -> None:
         self._sweeping = sweeping
         self.dry_run = dry_run
+        self.min_age_s = min_age_s
         self._told = told
         self.ends: list[str] = []
         self.let_go = asyncio.Event()

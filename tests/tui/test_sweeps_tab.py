@@ -35,7 +35,9 @@ async def test_nothing_is_looked_for_unasked(size: tuple[int, int]) -> None:
         assert sweeping.begun == []
         assert "p: look for what a sweep would remove (nothing is changed)" in drawn
         assert "w: sweep, after such a look and a question" in drawn
-        assert line_with(drawn, "[Plan]").split() == ["[Plan]", "Jobs", "0", "History", "s:", "next"]
+        assert line_with(drawn, "[Plan]").strip() == (
+            "[Plan]  Jobs 0   History   s: next · at least 10 min old, a: another age"
+        )
         assert "p Preview" in drawn
         # Sessions aren't cancelled and ended from here.
         assert "Cancel" not in drawn

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pgwatch_tests import durations
-from pgwatch_tests.reports import sweep_lines, sweep_words
+from pgwatch_tests.reports import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import JobState
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
 _MOST_TABLES = 12
+_MOST_CHANGES = 3
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):
@@ -28,9 +29,12 @@ def about_plan(plan: SweepReport, age_s: float) -> Question:
     ]
     rest = [f"and {len(others) - _MOST_TABLES:,} more"] if len(others) > _MOST_TABLES else []
     lines = (f"  {line}" for line in (*tables[:_MOST_TABLES], *more, *others[:_MOST_TABLES], *rest))
+    changes = [sentence for sentence, _ in sweep_remarks.beside(plan, plain)]
+    more_changes = [f"and {len(changes) - _MOST_CHANGES:,} more such"] if len(changes) > _MOST_CHANGES else []
+    notes = (*sweep_remarks.notes(plan, plain), *changes[:_MOST_CHANGES], *more_changes)
     return Question(
         f"Sweep {plain(plan.database)}?",
-        (sweep_words.summary(plan), "", *lines),
+        (sweep_words.summary(plan), *notes, "", *lines),
         f"Planned {durations.in_words(age_s)} ago; what is found then is what counts.",
     )
 

@@ -26,6 +26,7 @@ _SWEEPS_KEYS = (
     ("s", "there: the plan, the jobs, the history"),
     ("p", "look for what a sweep would remove; changes nothing"),
     ("w", "sweep, after a question"),
+    ("a", "how old what is swept must be, and preview anew"),
     ("escape", "end the sweep after its batch; again: at once"),
     ("n", "run the selected job now, after a question"),
     ("o", "pause the selected job, or let it go on"),

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests import durations
-from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.counts import many
+from pgwatch_tests.reports import history_table, sweep_remarks, sweep_words
 from pgwatch_tests.reports.history_words import outcome
 from pgwatch_tests.reports.local_time import day_and_minute, day_and_time
 from pgwatch_tests.reports.plain_text import plain, shortened_middle
 from pgwatch_tests.reports.sweep_words import explained
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
-from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
+from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
 from pgwatch_tests.tui.live_table import Column, LiveRow
 
 Section = Literal["plan", "jobs", "history"]
@@ -43,10 +44,12 @@ COLUMNS: dict[Section, tuple[Column, ...]] = {
 
 
 def plan_rows(report: SweepReport) -> list[LiveRow]:
-    """What goes or went, by table, then what stays, then schemas and the like, then what isn't known."""
+    """What goes or went, by table; what stays, by cause; what is changed; the rest; what isn't known."""
     rows = [
         *(_table_row(one, report.dry_run) for one in sweep_words.gone(report)),
-        *(_kept_row(kept) for kept in report.kept),
+        *(_cause_row(cause) for cause in report.causes),
+        *(_changed_row(one, report.dry_run) for one in report.changed),
+        *(_side_effects_row(one) for one in report.side_effects),
         *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
         *(
             LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "dim")
@@ -123,6 +126,11 @@ def _last_time(job: JobState) -> str:
 
 def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
     name = sweep_words.table_name(one.schema, one.table)
+    fate = [sweep_words.ending("rows", dry_run)]
+    if one.unmarked:
+        fate.append(f"{one.unmarked:,} without a marker")
+    if sweep_remarks.is_large_part(one):
+        fate.append(f"{sweep_remarks.rows_of(one)} rows")
     return LiveRow(
         f"rows {name}",
         (
@@ -130,19 +138,33 @@ def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
             f"{one.total:,}",
             f"{one.marked:,}",
             f"{one.dependent:,}",
-            sweep_words.ending("rows", dry_run),
+            ", ".join(fate),
         ),
     )
 
 
-def _kept_row(kept: Kept) -> LiveRow:
-    name = sweep_words.table_name(kept.schema, kept.table)
-    why = f"kept: {explained(kept.reason).words}"
+def _cause_row(cause: Cause) -> LiveRow:
+    names = {sweep_words.table_name(kept.schema, kept.table) for kept in cause.kept}
+    name = plain(next(iter(names))) if len(names) == 1 else many(len(names), "table")
+    why = f"kept: {explained(cause.reason).words}"
     return LiveRow(
-        f"kept {name} {kept.reason} {kept.detail}",
-        (plain(name), f"{kept.rows:,}", "", "", f"{why}, {plain(kept.detail)}" if kept.detail else why),
+        f"kept {cause.reason} {cause.detail}",
+        (name, f"{cause.rows:,}", "", "", f"{why}, {plain(cause.detail)}" if cause.detail else why),
         "dim",
     )
+
+
+def _changed_row(one: ChangedRows, dry_run: bool) -> LiveRow:
+    name = plain(sweep_words.table_name(one.schema, one.table))
+    becomes = sweep_remarks.becomes(one, dry_run, plain)
+    return LiveRow(f"changed {name} {one.columns} {one.how}", (name, f"{one.rows:,}", "", "", becomes))
+
+
+def _side_effects_row(one: SideEffects) -> LiveRow:
+    name = plain(sweep_words.table_name(one.schema, one.table))
+    rows = one.inserted + one.updated + one.deleted
+    words = sweep_remarks.side_effects(one, plain)
+    return LiveRow(f"besides {name}", (name, f"{rows:,}", "", "", words))
 
 
 def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:

@@ -22,6 +22,7 @@ from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.tui.job_acting import pause_or_resume, run_now
 from pgwatch_tests.tui.live_table import LiveTable
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.sweep_desk import JobDesk, SweepDesk
@@ -41,6 +42,7 @@ class SweepsView(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "preview", "Preview", tooltip="Look for what a sweep would remove; changes nothing"),
         Binding("w", "sweep", "Sweep", tooltip="Remove it, after a question"),
+        Binding("a", "min_age", "Min age", tooltip="How old what is swept must be", show=False),
         Binding("escape", "end", "End", tooltip="End the sweep after its batch; again: at once"),
         Binding("s", "next_section", "Next part", tooltip="The plan, the jobs, the history"),
         Binding("n", "run_job", "Run now", tooltip="Run the selected job now"),
@@ -59,7 +61,7 @@ class SweepsView(View):
         super().__init__()
         self._desk = desk
         self._clock = clock
-        self._state = SweepsState(desk.acts)
+        self._state = SweepsState(desk.acts, desk.min_age_s)
         self._under_way: SweepUnderWay | None = None
         self._filter = ""
         self._asked_for_history = self._reads_jobs = False
@@ -120,7 +122,7 @@ class SweepsView(View):
         """Whether a key does anything now, and is shown."""
         idle = self._under_way is None
         match action:
-            case "preview":
+            case "preview" | "min_age":
                 return idle
             case "sweep":
                 return self._desk.acts and idle
@@ -145,6 +147,16 @@ class SweepsView(View):
             self._ask()
         else:
             self._begin(dry_run=True, then=self._ask)
+
+    def action_min_age(self) -> None:
+        """Asks how old what is swept must be, and looks anew."""
+        self.app.push_screen(MinAgeScreen(self._state.min_age_s), self._take_min_age)
+
+    def _take_min_age(self, min_age_s: float | None) -> None:
+        if min_age_s is not None and self._under_way is None:
+            self._state.min_age_s = min_age_s
+            # What was planned for another age is no plan any more.
+            self._begin(dry_run=True)
 
     def action_end(self) -> None:
         """Ends the sweep after the batch that it is at; if that was asked for already, at once."""
@@ -204,7 +216,7 @@ class SweepsView(View):
         self._show()
 
     def _begin(self, *, dry_run: bool, then: Callable[[], None] | None = None) -> None:
-        self._under_way = under_way = SweepUnderWay(self._desk, dry_run, self._clock)
+        self._under_way = under_way = SweepUnderWay(self._desk, dry_run, self._state.min_age_s, self._clock)
         self._state.trouble = ""
         self._progress_timer.resume()
         self._open("plan")
