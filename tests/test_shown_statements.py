@@ -17,6 +17,7 @@ from pgwatch_tests.doctor.model import Unread
 from pgwatch_tests.leaks.indexes import LeakIndexes
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from tests.leaks.baselines import left, taken
+from tests.leaks.leftovers_seen import found as leftovers
 from tests.leaks.scanning import rows, scanned, settings
 from tests.sessions import Database, MakeRole, unique_name
 from tests.sweep.bookings import REQUEST, details, swept
@@ -88,6 +89,36 @@ def test_of_columns_that_arent_counted(
         assert follow(orders, skipped.hint)
 
     assert rows(scanned(dsn)) == {"my-app.order": 2000}
+
+
+def test_of_triggers_and_constraints_that_are_off(
+    orders: Connection[TupleRow], database: Database, role: str
+) -> None:
+    orders.execute("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+    for statement in (
+        'CREATE TRIGGER "On" AFTER INSERT ON "my-app"."order" FOR EACH ROW EXECUTE FUNCTION nothing()',
+        'ALTER TABLE "my-app"."order" DISABLE TRIGGER "On"',
+        'ALTER TABLE "my-app"."group" DISABLE TRIGGER ALL',
+        'ALTER TABLE "my-app"."order" ADD CONSTRAINT "a ""check""" CHECK ("user" > 0) NOT VALID',
+        'ALTER TABLE "my-app"."group" ADD CONSTRAINT "key" FOREIGN KEY ("order")'
+        ' REFERENCES "my-app"."order" NOT VALID',
+    ):
+        orders.execute(statement.encode())
+    of = sql.Identifier(role), sql.Identifier(database.name)
+    for whose in ("ROLE {0}", "DATABASE {1}", "ROLE {0} IN DATABASE {1}"):
+        orders.execute(sql.SQL(f"ALTER {whose} SET session_replication_role = replica").format(*of))
+    if orders.info.server_version >= 180000:
+        orders.execute(
+            'ALTER TABLE "my-app"."group" ADD CONSTRAINT "off" FOREIGN KEY ("order")'
+            ' REFERENCES "my-app"."order" NOT ENFORCED'
+        )
+
+    found = leftovers(database.dsn, "disabled_trigger")
+    assert len(found) == (8 if orders.info.server_version >= 180000 else 7), found
+    for leftover in found:
+        assert follow(orders, leftover.hint) == 1
+
+    assert leftovers(database.dsn, "disabled_trigger") == []
 
 
 @pytest.mark.parametrize("number", [2, 9])

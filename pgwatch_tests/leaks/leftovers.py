@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 from pgwatch_tests import durations, queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.counts import many
+from pgwatch_tests.leaks import mending
 from pgwatch_tests.leaks.baseline import Baseline
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
@@ -75,6 +76,8 @@ class _Candidate:
     statement: str | None = None
     connected: Sequence[_Connected] | None = None
     """Of a database: some of those that keep it from being dropped."""
+    mend: Sequence[str | None] | None = None
+    """What would mend it, as `mending.hint` takes it."""
     obstacle: str | None = None
     """Why it can't be judged whether this is a leftover."""
 
@@ -159,7 +162,7 @@ def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
         detail += f"; connected: {'; '.join(map(_connected, one.connected))}"
     identity = application_name.parse(one.application_name)
     test = identity.test if identity else mask_name(one.application_name)
-    return Leftover(kind, one.name, detail, age_s, test)
+    return Leftover(kind, one.name, detail, age_s, test, mending.hint(one.mend) if one.mend else "")
 
 
 def _connected(session: _Connected) -> str:

@@ -102,6 +102,8 @@ class Leftover:
     age_s: float | None = None
     test: str = ""
     """The test, or else the application, that a session says it is."""
+    hint: str = ""
+    """The statement that mends it, or what else would."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
             "name": one.name,
             "detail": one.detail,
             "age_s": age,
+            "hint": one.hint,
         }
     for skipped in report.skipped:
         yield database | {

@@ -91,6 +91,7 @@ def _leftover(leftover: Leftover) -> dict[str, object]:
         "detail": leftover.detail,
         "age_s": leftover.age_s,
         "test": leftover.test or None,
+        "hint": leftover.hint,
     }
 
 

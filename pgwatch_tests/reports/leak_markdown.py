@@ -76,15 +76,17 @@ def _sections(
         ],
         f"{level} By test",
     )
+    hints = any(one.hint for one in report.leftovers)
     yield from table(
-        ("Kind", "Name", "Age", "Detail"),
-        "llrl",
+        ("Kind", "Name", "Age", "Detail", *(["What would help"] if hints else [])),
+        "llrll" if hints else "llrl",
         [
             (
                 _bold(leak_words.kind(one.kind), one.kind in gate.fail_on),
                 code(one.name),
                 "" if one.age_s is None else durations.in_words(one.age_s),
                 code(one.detail),
+                *([code(one.hint)] if hints else []),
             )
             for one in report.leftovers
         ],

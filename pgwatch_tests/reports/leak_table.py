@@ -108,18 +108,20 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
 def _leftovers(leftovers: Sequence[Leftover]) -> str:
     sequences = [one for one in leftovers if one.kind == "sequence"]
     shown = [one for one in leftovers if one.kind != "sequence"] + sequences[:_MOST_SEQUENCES]
+    hints = any(one.hint for one in leftovers)
     text = _grid(
-        ("Left over", "Name", "Age", "Detail"),
+        ("Left over", "Name", "Age", "Detail", *(["What would help"] if hints else [])),
         [
             (
                 leak_words.kind(one.kind),
                 plain(one.name),
                 "" if one.age_s is None else durations.in_words(one.age_s),
                 plain(one.detail),
+                *([plain(one.hint)] if hints else []),
             )
             for one in shown[:_MOST_LEFTOVERS]
         ],
-        ("left", "left", "right", "left"),
+        ("left", "left", "right", "left", *(["left"] if hints else [])),
     )
     hidden = len(sequences) - _MOST_SEQUENCES
     if hidden > 0:

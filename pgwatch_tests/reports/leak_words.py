@@ -236,9 +236,10 @@ def known_by(one: TestLeak | Attribution) -> str:
 
 
 def named(one: Leftover) -> str:
-    """`test_1, 2 h 5 min old: 1 relation, owner ci`."""
+    """`test_1, 2 h 5 min old: 1 relation, owner ci`; what mends it comes after `→`."""
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
-    return f"{one.name}{age}{f': {one.detail}' if one.detail else ''}"
+    hint = f" → {one.hint}" if one.hint else ""
+    return f"{one.name}{age}{f': {one.detail}' if one.detail else ''}{hint}"
 
 
 def rows(leak: TableLeak) -> str:

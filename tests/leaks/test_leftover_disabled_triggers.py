@@ -86,6 +86,14 @@ def test_keys_that_are_not_enforced(owner: Connection[TupleRow], database: Datab
         "public.c: c_id_check": "check constraint: NOT ENFORCED",
         "public.root: r_p": "foreign key: NOT ENFORCED (refers to public.p)",
     }
+    # Up to 18, ENFORCED is for foreign keys only.
+    assert {one.name: one.hint for one in report.leftovers} == {
+        "public.c: c_p": 'ALTER TABLE "public"."c" ALTER CONSTRAINT "c_p" ENFORCED',
+        "public.c: c_id_check": (
+            'ALTER TABLE "public"."c" DROP CONSTRAINT "c_id_check", then add it without NOT ENFORCED'
+        ),
+        "public.root: r_p": 'ALTER TABLE "public"."root" ALTER CONSTRAINT "r_p" ENFORCED',
+    }
     gate = Gate(frozenset(findings_named("rows,disabled_triggers")))
     assert verdict(gate, [report]) == "findings"
 
@@ -111,3 +119,4 @@ def test_a_server_that_fires_no_triggers(programs: ServerPrograms, template: Pat
 
     assert leftover.name == "server: session_replication_role"
     assert leftover.detail.startswith("replica in configuration file: ")
+    assert leftover.hint == "take session_replication_role out of the server's configuration, and reload it"

@@ -64,7 +64,7 @@ def of_text(text: str) -> LeakReport:
         (Skipped(text, text, text, text),),
         0.25,
         baseline=BaselineUse(AT, "snapshot", text),
-        leftovers=(Leftover("schema", text, text, 7500.0),),
+        leftovers=(Leftover("schema", text, text, 7500.0, hint=text),),
         unchecked=(Unchecked("setting", text, text),),
         kinds_checked=("schema", "setting"),
         ignored=(Ignored(text, text),),
@@ -277,6 +277,19 @@ def test_markdown_as_people_read_it() -> None:
     assert "\n… and 3 more.\n" in leak_markdown.document(many, GATE)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_mends_a_leftover_is_told(form: Format) -> None:
+    statement = 'ALTER TABLE "public"."a" VALIDATE CONSTRAINT "b"'
+    mended = Leftover("disabled_trigger", "public.a: b", "check constraint: NOT VALID", hint=statement)
+    kinds = (*DEFAULT_KINDS, "disabled_trigger")
+    report = replace(CLEAN, leftovers=(mended, Leftover("schema", "test_1")), kinds_checked=kinds)
+
+    told = rendered(form, report, Gate(frozenset({"disabled_trigger"})))
+
+    unescaped = told.replace("&quot;", '"').replace('""', '"').replace('\\"', '"')
+    assert statement in unescaped
+
+
 def test_markdown_of_very_many_databases_is_cut() -> None:
     reports = [replace(CLEAN, database=f"d{number}") for number in range(40)] + [LEAKING]
 
@@ -307,4 +320,5 @@ def test_json_of_several_databases() -> None:
         "detail": "1 relation",
         "age_s": 7500.0,
         "test": None,
+        "hint": "",
     }

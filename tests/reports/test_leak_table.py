@@ -238,7 +238,7 @@ def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
     lines = text.split("\n")
 
     assert len(lines) == len(table(report((USERS,), (SECRET,))).split("\n"))
-    left = Leftover("schema", schema, sample, 1.0)
+    left = Leftover("schema", schema, sample, 1.0, hint=column)
     unchecked = Unchecked("schema", name, column)
     text = table(replace(report(), leftovers=(left,), unchecked=(unchecked,)))
     assert len(text.split("\n")) == 13

@@ -224,6 +224,7 @@ async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
     report = replace(
         messy(),
         tables=(users,),
+        leftovers=(replace(LEFTOVERS[0], hint="ALTER TABLE a VALIDATE CONSTRAINT b"), *LEFTOVERS[1:]),
         skipped=(SECRETS,),
         unchecked=(replace(HIDDEN, hint="GRANT pg_monitor TO ci"),),
     )
@@ -244,6 +245,7 @@ async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
         assert f"{TEST} 5 (marker)" in table
         assert "par…@test.example.com" in table
         assert "age 2 h 5 min" in schema
+        assert "what helps ALTER TABLE a VALIDATE CONSTRAINT b" in schema
         assert f"test {TEST} (pytest gw0), user app" in session
         assert "no SELECT privilege on a table whose name is cut in the table" in secrets
         assert 'GRANT SELECT ON app.secrets TO "ci-role"' in secrets

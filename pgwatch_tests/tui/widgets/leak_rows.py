@@ -76,7 +76,8 @@ def _table_row(table: TableLeak, now: datetime) -> LeakRow:
 def _leftover_row(one: Leftover) -> LeakRow:
     name, kind, detail = plain(one.name), leak_words.kind(one.kind), plain(one.detail)
     row = LiveRow(f"left {one.kind} {one.name}", (name, "", durations.short(one.age_s) or "?", kind, detail))
-    facts = (("kind", kind), ("age", durations.in_words(one.age_s)), ("what", detail))
+    age = durations.in_words(one.age_s)
+    facts = (("kind", kind), ("age", age), ("what", detail), ("what helps", plain(one.hint)))
     return LeakRow(row, name, _facts(facts))
 
 
