@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pgwatch_tests.doctor.model import Role, Table
+from pgwatch_tests.server.grants import grant, grant_usage
 from pgwatch_tests.server.sql_names import identifier, qualified
 
 _MOST_TABLES_NAMED = 10
@@ -36,10 +37,10 @@ def grant_reading(tables: Iterable[Table], role: str) -> tuple[str, ...]:
     statements: list[str] = []
     for schema, members in schemas.items():
         if not all(table.schema_usage for table in members):
-            statements.append(f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {to};")
+            statements.append(f"{grant_usage(schema, role)};")
         unread = [table for table in members if not table.readable]
         if len(unread) > _MOST_TABLES_NAMED:
-            statements.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(schema)} TO {to};")
+            statements.append(f"{grant(['SELECT'], schema, None, role)};")
         elif unread:
             names = ", ".join(f"{qualified(table.schema, table.table)}" for table in unread)
             statements.append(f"GRANT SELECT ON {names} TO {to};")

@@ -19,8 +19,9 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.leaks.partitions import Partition, below_roots
 from pgwatch_tests.leaks.strange_plans import strange_plans
+from pgwatch_tests.server.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.server.session_limits import Row
-from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
+from pgwatch_tests.server.sql_names import identifier, identifiers
 
 T = TypeVar("T")
 
@@ -183,10 +184,14 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
         )
     unread = tuple(_unread(found, forms))
     found = _kept(found, lambda row, place: _holds_strings(forms[row.types[place]]))
+    together = whole_schemas(
+        (row.schema for row in found if not any(row.readable)),
+        (row.schema for row in everything if row.oid in looked_into and not all(row.readable)),
+    )
     tables: list[Table] = []
     skipped: list[Skipped] = []
     for row in found:
-        forbidden = _forbidden(row, role)
+        forbidden = _forbidden(row, role, row.schema in together)
         if forbidden is not None:
             skipped.append(forbidden)
             continue
@@ -331,19 +336,21 @@ def _is_string(form: Form) -> bool:
     return isinstance(form, Leaf) and form.kind == "string"
 
 
-def _forbidden(row: _Found, role: str) -> Skipped | None:
-    """Why nothing at all may be read of a table, and what would help; None if something may."""
+def _forbidden(row: _Found, role: str, together: bool) -> Skipped | None:
+    """Why nothing at all may be read of a table, and what would help; None if something may.
+
+    `together`: whether the tables of its schema are granted by one statement.
+    """
     if row.kind == "f":
         return _skipped(row, "foreign table: not checked", "check the server that it stands for")
     if any(partition.is_foreign for partition in row.below):
         return _skipped(row, "foreign partitions: not checked", "check the servers that they stand for")
     # `schema_usage` is NULL if the schema is gone by now.
-    missing = [] if row.schema_usage is not False else [f"USAGE ON SCHEMA {identifier(row.schema)}"]
+    missing = {} if row.schema_usage is not False else {"USAGE": grant_usage(row.schema, role)}
     if not any(row.readable):
-        missing.append(f"SELECT ON {qualified(row.schema, row.table)}")
+        missing["SELECT"] = grant(["SELECT"], row.schema, None if together else row.table, role)
     if missing:
-        hint = "; ".join(f"GRANT {privilege} TO {identifier(role)}" for privilege in missing)
-        return _skipped(row, f"no {' and no '.join(part.split()[0] for part in missing)} privilege", hint)
+        return _skipped(row, f"no {' and no '.join(missing)} privilege", "; ".join(missing.values()))
     if row.row_security:
         owner = "" if row.owner_too else f", or check as the table's owner {identifier(row.owner)}"
         return _skipped(row, "row-level security", f"ALTER ROLE {identifier(role)} BYPASSRLS{owner}")
@@ -355,7 +362,7 @@ def _unreadable_columns(row: _Found, role: str) -> Skipped:
     return _skipped(
         row,
         f"no SELECT privilege on {', '.join(map(shown, columns))}; the other columns were checked",
-        f"GRANT SELECT ({identifiers(columns)}) ON {qualified(row.schema, row.table)} TO {identifier(role)}",
+        grant([f"SELECT ({identifiers(columns)})"], row.schema, row.table, role),
     )
 
 

@@ -12,7 +12,8 @@ from pgwatch_tests.leaks.definition import Definition, Version
 from pgwatch_tests.leaks.discover import KINDS, Discovery, Table, shown
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.sql_names import identifier, qualified
+from pgwatch_tests.server.grants import grant, grant_usage, whole_schemas
+from pgwatch_tests.server.sql_names import identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,15 @@ class Relations:
 
         Their `columns` are the primary key, to name a row by.
         """
+        denied = [one.schema for one in self if one.parent is None and one.readable is False]
+        together = whole_schemas(denied, denied)
         tables: list[Table] = []
         skipped: list[Skipped] = []
         for relation in self:
             if relation.parent is not None or (relation.kind == "m" and not relation.populated):
                 continue
             tree = self.tree(relation.oid)
-            forbidden = _forbidden(relation, tree, role)
+            forbidden = _forbidden(relation, tree, role, relation.schema in together)
             if forbidden is not None:
                 skipped.append(forbidden)
             else:
@@ -93,9 +96,12 @@ def read(session: ScanSession) -> Relations:
     return Relations(session.fetch(queries.load("baseline_relations").encode(), Relation))
 
 
-def no_row_versions(schema: str, table: str, role: str) -> Skipped:
-    """For a table of which single columns may be read, but not what tells when a row was written."""
-    hint = f"GRANT SELECT ON {qualified(schema, table)} TO {identifier(role)}"
+def no_row_versions(schema: str, table: str, role: str, *, together: bool = False) -> Skipped:
+    """For a table of which single columns may be read, but not what tells when a row was written.
+
+    `together`: whether the tables of its schema are granted by one statement.
+    """
+    hint = grant(["SELECT"], schema, None if together else table, role)
     return Skipped(shown(schema), shown(table), "no SELECT privilege on the table as a whole", hint)
 
 
@@ -116,7 +122,7 @@ def _table(relation: Relation, tree: Sequence[Relation]) -> Table:
     )
 
 
-def _forbidden(relation: Relation, tree: Sequence[Relation], role: str) -> Skipped | None:
+def _forbidden(relation: Relation, tree: Sequence[Relation], role: str, together: bool) -> Skipped | None:
     schema, table = shown(relation.schema), shown(relation.table)
     if relation.kind == "f":
         return Skipped(schema, table, "foreign table: not checked", "check the server that it stands for")
@@ -125,10 +131,9 @@ def _forbidden(relation: Relation, tree: Sequence[Relation], role: str) -> Skipp
             schema, table, "foreign partitions: not checked", "check the servers that they stand for"
         )
     if relation.schema_usage is False:
-        hint = f"GRANT USAGE ON SCHEMA {identifier(relation.schema)} TO {identifier(role)}"
-        return Skipped(schema, table, "no USAGE privilege", hint)
+        return Skipped(schema, table, "no USAGE privilege", grant_usage(relation.schema, role))
     if relation.readable is False:
-        return no_row_versions(relation.schema, relation.table, role)
+        return no_row_versions(relation.schema, relation.table, role, together=together)
     if relation.row_security:
         hint = f"ALTER ROLE {identifier(role)} BYPASSRLS, or check as the table's owner"
         return Skipped(schema, table, "row-level security", hint)

@@ -8,12 +8,15 @@ from types import MappingProxyType
 
 from pgwatch_tests import durations
 from pgwatch_tests.leaks.discover import shown
+from pgwatch_tests.server.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.server.sql_names import identifier, identifiers, qualified
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.sweep.model import KeptReason
 
 # To check one deleted row against a child without an index, the server reads all of it: 0.29 s for a million.
 _S_A_ROW_READ = 0.29e-6
+# What a sweep takes, of those that queries/sweep_relations.sql looks for.
+_PRIVILEGES = ("SELECT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,49 @@ class Refusals:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The statements that would give a role what it lacks."""
+
+    role: str
+    together: Mapping[str, Sequence[str]]
+    """The schemas of which all tables are granted by one statement, and the privileges."""
+
+    @staticmethod
+    def of(graph: ForeignKeys, reached: Collection[int], role: str) -> Grants:
+        """For a sweep that may delete rows of the leaves in `reached`, and change what refers to these."""
+        changed = (
+            leaf
+            for parent in reached
+            for key in graph.referring_to(parent)
+            if not key.takes_along
+            for leaf in graph.leaves(key.child)
+        )
+        missing: dict[str, list[Sequence[str]]] = {}
+        for leaf in {*reached, *changed}:
+            relation = graph.relations[leaf]
+            wanted = relation.missing if leaf in reached else [p for p in relation.missing if p != "DELETE"]
+            if wanted:
+                missing.setdefault(relation.schema, []).append(wanted)
+        lacking = (one.schema for one in graph.relations.values() if one.kind == "r" and one.missing)
+        meant = (schema for schema, tables in missing.items() for _ in tables)
+        return Grants(
+            role,
+            {
+                schema: [one for one in _PRIVILEGES if any(one in wanted for wanted in missing[schema])]
+                for schema in whole_schemas(meant, lacking)
+            },
+        )
+
+    def lacking(self, privileges: Sequence[str], relation: Relation) -> str:
+        """What is missing on a table, and the statement that would help."""
+        lacks = f"no {' and no '.join(privileges)} privilege on"
+        if relation.schema in self.together:
+            statement = grant(self.together[relation.schema], relation.schema, None, self.role)
+            return f"{lacks} tables of schema {shown(relation.schema)}: {statement}"
+        return f"{lacks} {name_of(relation)}: {grant(privileges, relation.schema, relation.name, self.role)}"
+
+
 def refusals(
     graph: ForeignKeys,
     marked: Mapping[int, int],
@@ -67,13 +113,15 @@ def refusals(
     slow: dict[int, float] = {}
     through: dict[int, Refusal] = {}
     expected = _expected(graph, marked)
-    for leaf in sorted(graph.reached_from(marked)):
-        own = _of_table(graph.relations[leaf], leaf in ignored, role, unread.get(leaf))
+    reached = graph.reached_from(marked)
+    grants = Grants.of(graph, reached, role)
+    for leaf in sorted(reached):
+        own = _of_table(graph.relations[leaf], leaf in ignored, grants, unread.get(leaf))
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
             took_s = _check_s(graph, key, expected.get(leaf, 0.0))
-            refusal = _of_key(graph, key, took_s, patience_s, role, not_made.get(key.oid))
+            refusal = _of_key(graph, key, took_s, patience_s, grants, not_made.get(key.oid))
             if refusal is not None:
                 keys[key.oid] = refusal
                 through.setdefault(leaf, refusal)
@@ -96,13 +144,13 @@ def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     return f"{how} {qualified(child.schema, child.name)} ({columns})"
 
 
-def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) -> Refusal | None:
+def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | None) -> Refusal | None:
     name = name_of(relation)
     if relation.kind == "f":
         return Refusal("not_checked", f"{name} is a foreign table")
     if ignored:
         return Refusal("refused", f"the settings ignore {name}")
-    unreadable = _unreadable(relation, role)
+    unreadable = _unreadable(relation, grants)
     if unreadable is not None:
         return unreadable
     if unread is not None:
@@ -110,7 +158,7 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
         return Refusal("not_checked", f"{name} couldn't be searched for markers: {unread}")
     missing = [privilege for privilege in relation.missing if privilege != "SELECT"]
     if missing:
-        return Refusal("refused", _lacking(missing, relation, role))
+        return Refusal("refused", grants.lacking(missing, relation))
     if relation.rules:
         return Refusal(
             "refused", f"a rule of {name} does something instead of DELETE: {_list(relation.rules)}"
@@ -125,20 +173,25 @@ def _of_table(relation: Relation, ignored: bool, role: str, unread: str | None) 
 
 
 def _of_key(
-    graph: ForeignKeys, key: ForeignKey, took_s: float, patience_s: float, role: str, not_made: str | None
+    graph: ForeignKeys,
+    key: ForeignKey,
+    took_s: float,
+    patience_s: float,
+    grants: Grants,
+    not_made: str | None,
 ) -> Refusal | None:
     """Why rows that others may refer to by this key can't go."""
     child = graph.relations[key.child]
-    unreadable = _unreadable(child, role)
+    unreadable = _unreadable(child, grants)
     if unreadable is not None and key.takes_along:
         return Refusal("not_checked", f"what refers to it can't be seen: {unreadable.detail}")
     if not key.takes_along:
         for relation in (child, *(graph.relations[leaf] for leaf in graph.leaves(key.child))):
-            unreadable = _unreadable(relation, role)
+            unreadable = _unreadable(relation, grants)
             if unreadable is not None:
                 return Refusal("not_checked", f"what it would change can't be seen: {unreadable.detail}")
             if "UPDATE" in relation.missing:
-                return Refusal("refused", f"it would be changed: {_lacking(['UPDATE'], relation, role)}")
+                return Refusal("refused", f"it would be changed: {grants.lacking(['UPDATE'], relation)}")
     if took_s > patience_s:
         lacks = (
             f"about {durations.in_words(took_s)}, since {name_of(child)} has no usable index on "
@@ -152,26 +205,18 @@ def _of_key(
     return None
 
 
-def _unreadable(relation: Relation, role: str) -> Refusal | None:
+def _unreadable(relation: Relation, grants: Grants) -> Refusal | None:
     if not relation.schema_usage:
-        grant = f"GRANT USAGE ON SCHEMA {identifier(relation.schema)} TO {identifier(role)}"
-        return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {grant}")
+        usage = grant_usage(relation.schema, grants.role)
+        return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {usage}")
     if "SELECT" in relation.missing:
-        return Refusal("not_checked", _lacking(["SELECT"], relation, role))
+        return Refusal("not_checked", grants.lacking(["SELECT"], relation))
     if relation.row_security:
-        alter = f"ALTER ROLE {identifier(role)} BYPASSRLS"
+        alter = f"ALTER ROLE {identifier(grants.role)} BYPASSRLS"
         return Refusal("not_checked", f"row-level security on {name_of(relation)}: {alter}")
     if relation.unreadable:
         return Refusal("not_checked", f"{name_of(relation)}: {relation.unreadable}")
     return None
-
-
-def _lacking(privileges: Sequence[str], relation: Relation, role: str) -> str:
-    """What is missing, and the statement that would help."""
-    grant = (
-        f"GRANT {', '.join(privileges)} ON {qualified(relation.schema, relation.name)} TO {identifier(role)}"
-    )
-    return f"no {' and no '.join(privileges)} privilege on {name_of(relation)}: {grant}"
 
 
 def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pgwatch_tests.leaks.discover import shown
 from pgwatch_tests.leaks.model import Skipped
@@ -11,6 +11,8 @@ from pgwatch_tests.sweep.execute import Tally
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.model import Kept, TableRows
 from pgwatch_tests.sweep.refusals import Refusal
+
+_MOST_NAMED = 10
 
 
 def rows_by_table(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[TableRows, ...]:
@@ -41,9 +43,16 @@ def table_of(graph: ForeignKeys, leaf: int) -> tuple[str, str]:
 
 
 def sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:
-    """What couldn't be looked at, and what would help."""
+    """What couldn't be looked at, and what would help: one for all tables that the same would help."""
+    tables: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in skipped:
+        tables[one.reason, one.hint].append(f"{one.schema}.{one.table}" if one.table else "")
     return tuple(
-        f"{f'{one.schema}.{one.table}: ' if one.table else ''}{one.reason}"
-        f"{f' ({one.hint})' if one.hint else ''}"
-        for one in skipped
+        f"{f'{_listed(named)}: ' if any(named) else ''}{reason}{f' ({hint})' if hint else ''}"
+        for (reason, hint), named in tables.items()
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
