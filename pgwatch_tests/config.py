@@ -92,6 +92,9 @@ class Settings:
     """Globs for the databases that tests make: one that is still there after them is a leftover."""
     test_databases: tuple[str, ...] = ()
     """Globs for databases that may be swept besides those whose name or comment says so (server.guard)."""
+    marked_tables: tuple[str, ...] = ()
+    """Globs for tables (`schema.table`) that bear markers even while there is no marked row in them: there, a
+    sweep takes unmarked rows for real ones."""
     min_age_s: float = 600.0
     """How old test data must be for a sweep to remove it."""
     keep_unmarked: bool = False
@@ -127,7 +130,7 @@ _SECONDS = {
     "lock_timeout": "lock_timeout_s",
     "count_timeout": "count_timeout_s",
 }
-_GLOBS = ("test_schemas", "leftover_databases", "test_databases")
+_GLOBS = ("test_schemas", "leftover_databases", "test_databases", "marked_tables")
 _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _KEYS = (
     "dsn",
@@ -169,6 +172,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         test_schemas=_globs("test_schemas", DEFAULT_TEST_SCHEMAS, environ, table, path),
         leftover_databases=_globs("leftover_databases", DEFAULT_LEFTOVER_DATABASES, environ, table, path),
         test_databases=_globs("test_databases", (), environ, table, path),
+        marked_tables=_globs("marked_tables", (), environ, table, path),
         min_age_s=_min_age_s(environ, table, path),
         keep_unmarked=_switch("keep_unmarked", flags.keep_unmarked, environ, table, path),
         transactions=_path("transactions", "a directory", flags.transactions, environ, table, path),

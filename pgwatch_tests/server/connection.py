@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_CAN_STREAM_CHUNKS = psycopg.Capabilities().has_stream_chunked()
+
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _COMMIT, _ROLLBACK = sql.SQL("COMMIT").format(), sql.SQL("ROLLBACK").format()
 # The catalogs are locked, and without them it can't be told who answers.
@@ -157,6 +159,15 @@ class OwnCursor(Cursor[R]):
         assert isinstance(self.connection, OwnConnection)
         with self.connection.for_a_statement():
             super().executemany(query, params_seq, returning=returning)
+
+    def stream(
+        self, query: Query, params: Params | None = None, *, binary: bool | None = None, size: int = 1
+    ) -> Iterator[R]:
+        """See psycopg's. `size` is heeded where libpq can (from 17)."""
+        assert isinstance(self.connection, OwnConnection)
+        with self.connection.for_a_statement():
+            size = size if _CAN_STREAM_CHUNKS else 1
+            yield from super().stream(cast("QueryNoTemplate", query), params, binary=binary, size=size)
 
 
 class AsyncOwnConnection(psycopg.AsyncConnection[Row]):

@@ -1,11 +1,19 @@
-"""One transaction of a sweep: some clusters are locked, judged and deleted, or nothing is done."""
+"""One transaction of a sweep: the rows of some clusters are locked, compared and deleted, or nothing is done.
+
+The plan was made without locks. So before anything goes, the tables are locked against whoever would change
+keys, triggers, rules or partitions, and compared with the catalogs that the plan was made on; and each row
+that others may come to refer to is locked, and must be the version that was read. From then on nothing new
+can refer to it. What had come to refer to it before, the server refuses (NO ACTION, RESTRICT), or its counts
+of rows written tell (CASCADE, SET NULL): then nothing is done, and the next attempt asks for it by itself.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import errors
@@ -13,32 +21,35 @@ from psycopg import errors
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.session_limits import for_code_of_others
-from pgwatch_tests.sweep.clusters import BLOCKING, Clusters, Judged, Lock, Rules
+from pgwatch_tests.sweep.catalog import Catalog, TupleCounts, written_since
 from pgwatch_tests.sweep.database_rows import DatabaseRows
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.portions import Estimate, Portion
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-from pgwatch_tests.sweep.seeds import Seed
+from pgwatch_tests.sweep.rules import CHANGED, LOCKED
+from pgwatch_tests.sweep.statements import SweepStatements
 
-RefusedRows = Mapping[int, Mapping[str, Refusal]]
-"""Rows that can't go, by leaf and tid, and why."""
-SeedsByLeaf = Mapping[int, Mapping[str, Seed]]
-"""Marked rows, by leaf and tid."""
+# So often a trigger may move a row away from a DELETE, or let another one of the batch stay.
+_ROUNDS = 3
+_ATTEMPTS = 25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchOutcome:
-    """What came of a batch."""
+    """What came of a portion."""
 
-    judged: Judged
-    seen: Mapping[int, frozenset[str]]
-    """All rows that its clusters are of, by leaf: only of leaves with marked rows."""
-    vanished: int
-    """How many of its seeds aren't there any more, or not as they were read."""
-    duration_s: float
-    """Of its transaction."""
+    gone: Portion
+    kept: list[tuple[Refusal, Portion]] = field(default_factory=list)
+    changed: list[Portion] = field(default_factory=list)
+    """What isn't as it was read: to be looked at again."""
+    effects: list[TupleCounts] = field(default_factory=list)
+    """What was written besides, by table."""
+    longest_s: float = 0.0
+    """The longest transaction of it."""
 
 
-class DeleteFailedError(Exception):
-    """A DELETE failed, or didn't delete what it should: everything was rolled back."""
+class BatchFailedError(Exception):
+    """A statement failed, and nothing was done. `leaves` are those that it was about."""
 
     def __init__(self, leaves: frozenset[int], error: psycopg.Error) -> None:
         super().__init__(str(error))
@@ -46,133 +57,295 @@ class DeleteFailedError(Exception):
         self.error = error
 
 
-class Batches:
-    """Runs batches by the same rules. Methods raise what ScanSession.running does, and psycopg's errors."""
+class _AgainError(Exception):
+    """Nothing was done: to be tried again without what stays, and more carefully."""
 
-    def __init__(self, session: ScanSession, rows: DatabaseRows, rules: Rules) -> None:
+    def __init__(
+        self, stays: Mapping[int, Refusal] | None = None, *, lock_all: bool = False, ask: bool = False
+    ) -> None:
+        super().__init__()
+        self.stays = stays or {}
+        self.lock_all = lock_all
+        self.ask = ask
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The state of a transaction."""
+
+    portion: Portion
+    lock_all: bool
+    ask: bool
+    stays: dict[int, Refusal] = field(default_factory=dict)
+    """The clusters that were taken out of it."""
+    moved: Counter[int] = field(default_factory=Counter)
+    """Rows that triggers had changed before they were deleted, by leaf."""
+    effects: list[TupleCounts] = field(default_factory=list)
+
+    def leave_out(self, stays: Mapping[int, Refusal]) -> None:
+        """Goes on without some clusters."""
+        stays = {cluster: why for cluster, why in stays.items() if cluster not in self.stays}
+        if stays:
+            self.stays.update(stays)
+            self.portion = self.portion.without(stays)
+
+
+class Batches:
+    """Deletes portions. Methods raise what ScanSession.running does, and CatalogChangedError."""
+
+    def __init__(
+        self,
+        session: ScanSession,
+        rows: DatabaseRows,
+        statements: SweepStatements,
+        graph: ForeignKeys,
+        catalog: Catalog,
+        estimate: Estimate,
+    ) -> None:
         self._session = session
         self._rows = rows
-        self._rules = rules
+        self._statements = statements
+        self._graph = graph
+        self._catalog = catalog
+        self._estimate = estimate
+        self._asked_always = False
+        """Whether the server doesn't count what is written (track_counts), or triggers write as well."""
 
-    def look(self, seeds: SeedsByLeaf, refused: RefusedRows) -> BatchOutcome:
-        """Judges the clusters of some seeds as they are just now, without locks."""
-        begun = time.monotonic()
-        clusters, vanished = self._grown(seeds, "nothing")
-        _refuse(clusters, refused)
-        return self._outcome(clusters, clusters.judged(), vanished, begun)
-
-    def sweep(self, seeds: SeedsByLeaf, refused: RefusedRows) -> BatchOutcome:
-        """Deletes the clusters of some seeds that may go, in one transaction.
-
-        `refused` are rows that can't be deleted, as was seen before. Raises DeleteFailedError; what couldn't
-        be deleted though the server didn't mind is refused then.
-        """
-        # To lock a row costs as much as to delete it. Where nothing can come to refer to it, that only
-        # matters if somebody else works on it, which DELETE runs into as well.
-        try:
-            outcome = self._attempt(seeds, refused, "parents")
-        except DeleteFailedError as failure:
-            if not isinstance(failure.error, errors.LockNotAvailable):
-                raise
-            outcome = None
-        attempts = 0
-        while not isinstance(outcome, BatchOutcome):
-            refused = refused if outcome is None else _with(refused, outcome)
-            # A trigger may stop another row each time: once it had its chance in each table, none goes.
-            outcome = self._attempt(seeds, refused, "all", is_last=attempts > len(self._rules.graph.order))
-            attempts += 1
+    def sweep(self, portion: Portion) -> BatchOutcome:
+        """Deletes the clusters of a portion that may go. Raises BatchFailedError if a statement failed."""
+        outcome = BatchOutcome(portion.without(portion.clusters))
+        lock_all, ask = False, self._asked_always
+        for attempt in range(_ATTEMPTS + 1):
+            if not portion:
+                return outcome
+            begun = time.monotonic()
+            state = _Attempt(portion, lock_all, ask)
+            try:
+                self._transact(state)
+            except _AgainError as again:
+                stays: Mapping[int, Refusal] = again.stays
+                if attempt == _ATTEMPTS and stays:
+                    stays = dict.fromkeys(portion.clusters, next(iter(stays.values())))
+                self._sort_out(outcome, portion, {**stays})
+                portion = portion.without(stays)
+                lock_all, ask = lock_all or again.lock_all, ask or again.ask
+            except BatchFailedError as failure:
+                # A DELETE waits for a row that somebody works on; who locks first passes it by.
+                if lock_all or not isinstance(failure.error, errors.LockNotAvailable):
+                    raise
+                lock_all = True
+            else:
+                self._sort_out(outcome, portion, state.stays)
+                outcome.gone = state.portion
+                outcome.effects = state.effects
+                portion = portion.without(portion.clusters)
+            finally:
+                outcome.longest_s = max(outcome.longest_s, time.monotonic() - begun)
         return outcome
 
-    def _attempt(
-        self,
-        seeds: SeedsByLeaf,
-        refused: RefusedRows,
-        lock: Lock,
-        *,
-        is_last: bool = False,
-    ) -> BatchOutcome | dict[int, dict[str, Refusal]] | None:
-        """What came of it; else the rows that a DELETE didn't delete, or None if those may be somebody's.
+    def _sort_out(self, outcome: BatchOutcome, portion: Portion, stays: Mapping[int, Refusal]) -> None:
+        by_reason: defaultdict[Refusal, list[int]] = defaultdict(list)
+        for cluster, refusal in stays.items():
+            by_reason[refusal].append(cluster)
+        for refusal, clusters in by_reason.items():
+            part = portion.only(clusters)
+            if refusal == CHANGED:
+                outcome.changed.append(part)
+            else:
+                outcome.kept.append((refusal, part))
 
-        If it `is_last`, these are all that were to be deleted.
-        """
-        begun = time.monotonic()
-        with self._transaction():
-            clusters, vanished = self._grown(seeds, lock)
-            _refuse(clusters, refused)
-            judged = clusters.judged()
-            survivors = self._delete(judged)
-            if not survivors:
-                self._commit(judged)
-                return self._outcome(clusters, judged, vanished, begun)
-            if is_last:
-                refusal = next(iter(next(iter(survivors.values())).values()))
-                survivors = {leaf: dict.fromkeys(tids, refusal) for leaf, tids in judged.going.items()}
-        return None if lock == "parents" else survivors
+    def _transact(self, state: _Attempt) -> None:
+        leaves = sorted(state.portion.rows)
+        with self._rolled_back_otherwise():
+            self._executing(leaves, b"BEGIN; " + self._statements.lock_tables(leaves))
+            self._catalog.compare(leaves)
+            before = self._catalog.counts()
+            self._lock(state)
+            self._ask(state)
+            if state.portion:
+                self._delete(state)
+                self._count(state, before)
+                self._executing(self._with_triggers(state), b"COMMIT")
 
-    def _grown(self, seeds: SeedsByLeaf, lock: Lock) -> tuple[Clusters, int]:
-        clusters = Clusters(self._rules, self._rows, lock)
-        vanished = 0
-        for leaf, read in seeds.items():
-            held: dict[str, str] = {}
-            there: Iterable[str] = read
-            if leaf not in self._rules.unseen:
-                if leaf not in self._rules.refused and self._rules.is_locked(leaf, lock):
-                    free = [tid for tid, seed in read.items() if not seed.flags & BLOCKING]
-                    held = self._rows.lock_versions(leaf, free)
-                others = [tid for tid in read if tid not in held]
-                versions = held | self._rows.versions(leaf, others)
-                there = [tid for tid, seed in read.items() if versions.get(tid) == seed.version]
-                vanished += len(read) - len(there)
-            flags = {tid: read[tid].flags for tid in there}
-            clusters.grow(leaf, flags, held.keys() & flags.keys())
-        return clusters, vanished
+    def _executing(self, leaves: Iterable[int], statement: bytes) -> None:
+        try:
+            self._session.execute(statement)
+        except psycopg.Error as error:
+            raise BatchFailedError(frozenset(leaves), error) from error
 
-    def _delete(self, judged: Judged) -> dict[int, dict[str, Refusal]]:
-        """Deletes what may go, children first, and stops where something is still there: returns that."""
+    def _with_triggers(self, state: _Attempt) -> Sequence[int]:
+        """What may go wrong at the end is a trigger's doing. The server doesn't say whose."""
+        leaves = state.portion.rows
+        return [leaf for leaf in leaves if self._graph.relations[leaf].triggers] or list(leaves)
+
+    # Before anything goes.
+
+    def _lock(self, state: _Attempt) -> None:
+        """Locks rows, and leaves out the clusters of those that can't be had, or aren't what was read."""
+        for leaf in list(state.portion.rows):
+            if leaf not in state.portion.rows:
+                continue
+            # To lock a row costs as much as to delete it. Where nothing can come to refer to it, DELETE
+            # itself tells which version went.
+            if not state.lock_all and not self._graph.referring_to(leaf):
+                continue
+            wanted = state.portion.versions(leaf)
+            held = self._rows.lock(leaf, list(wanted))
+            if held != wanted:
+                owners = state.portion.owners(leaf)
+                wrong = {tid: xmin for tid, xmin in wanted.items() if held.get(tid) != xmin}
+                state.leave_out(self._why(leaf, wrong, owners))
+        by_leaf: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        for owner, loose in state.portion.loose:
+            if self._key(loose.key).changes:
+                by_leaf[loose.leaf][loose.tid] = loose.xmin, owner
+        for leaf, referring in by_leaf.items():
+            held = self._rows.lock_for_change(leaf, list(referring))
+            wrong = {tid: xmin for tid, (xmin, _) in referring.items() if held.get(tid) != xmin}
+            if wrong:
+                state.leave_out(self._why(leaf, wrong, {tid: referring[tid][1] for tid in wrong}))
+
+    def _why(self, leaf: int, wrong: Mapping[int, int], owners: Mapping[int, int]) -> dict[int, Refusal]:
+        """Of each cluster with such rows: whether somebody else has one, or has changed one."""
+        now = self._rows.versions(leaf, list(wrong))
+        why = {owners[tid]: LOCKED for tid in wrong}
+        why.update({owners[tid]: CHANGED for tid, xmin in wrong.items() if now.get(tid) != xmin})
+        return why
+
+    def _ask(self, state: _Attempt) -> None:
+        """Leaves out clusters that something refers to by now which wasn't known when they were judged."""
+        known: dict[int, set[int]] | None = None
+        for leaf in list(state.portion.rows):
+            for key in self._graph.referring_to(leaf):
+                if leaf not in state.portion.rows or not self._is_asked(key, ask=state.ask):
+                    continue
+                if known is None:
+                    known = _known(state.portion)
+                tids = state.portion.tids(leaf)
+                news = {
+                    tids[place]
+                    for place, child, tid, _ in self._rows.referring(key, leaf, tids)
+                    if tid not in known.get(child, ())
+                }
+                if news:
+                    owners = state.portion.owners(leaf)
+                    state.leave_out({owners[tid]: CHANGED for tid in news})
+
+    def _is_asked(self, key: ForeignKey, *, ask: bool) -> bool:
+        if not key.enforced:
+            return False
+        return not (key.fires and key.checks) or (ask and (key.on_delete == "c" or key.changes))
+
+    # Deleting.
+
+    def _delete(self, state: _Attempt) -> None:
+        """Deletes, children first. Raises _AgainError if something is still there."""
         # Of triggers: they may say no schema, or read dates as their database writes them.
         self._session.execute(for_code_of_others(self._session.connection.info.server_version))
-        for together in self._rules.graph.deletion_order:
-            going = {leaf: judged.going[leaf] for leaf in sorted(together) if leaf in judged.going}
-            if not going:
-                continue
+        for together in self._groups(state.portion.rows):
+            wanted = {leaf: state.portion.versions(leaf) for leaf in together}
+            going = {leaf: list(versions) for leaf, versions in wanted.items()}
             try:
-                counts = self._rows.delete(going)
+                gone = self._rows.delete(going)
             except psycopg.Error as error:
-                raise DeleteFailedError(frozenset(going), error) from error
-            survivors = {
-                leaf: self._survivors(leaf, tids) for leaf, tids in going.items() if counts[leaf] != len(tids)
-            }
-            if survivors:
-                return survivors
-        return {}
+                raise BatchFailedError(frozenset(together), error) from error
+            took_s = self._session.last_duration_s
+            rows = sum(map(len, going.values()))
+            for leaf in together:
+                self._estimate.learn_rows(leaf, rows, took_s)
+                if gone[leaf] != wanted[leaf]:
+                    self._follow(state, leaf, wanted[leaf], gone[leaf])
 
-    def _commit(self, judged: Judged) -> None:
-        try:
-            self._session.execute(b"COMMIT")
-        except psycopg.Error as error:
-            # Of a trigger that waits until the end. The server doesn't say whose.
-            relations = self._rules.graph.relations
-            suspects = frozenset(leaf for leaf in judged.going if relations[leaf].triggers)
-            raise DeleteFailedError(suspects or frozenset(judged.going), error) from error
+    def _groups(self, leaves: Collection[int]) -> Iterator[list[int]]:
+        """The leaves, children first; those together whose rows may refer to each other in a ring."""
+        rank = self._graph.deletion_rank
+        ring: list[int] = []
+        for leaf in sorted(leaves, key=lambda leaf: (rank[leaf], leaf)):
+            if ring and (rank[ring[0]] != rank[leaf] or leaf not in self._graph.deletion_rings):
+                yield ring
+                ring = []
+            if leaf in self._graph.deletion_rings:
+                ring.append(leaf)
+            else:
+                yield [leaf]
+        if ring:
+            yield ring
 
-    def _survivors(self, leaf: int, tids: Sequence[str]) -> dict[str, Refusal]:
-        relation = self._rules.graph.relations[leaf]
+    def _follow(self, state: _Attempt, leaf: int, wanted: Mapping[int, int], gone: Mapping[int, int]) -> None:
+        """Deletes what triggers have moved meanwhile. Raises _AgainError if something is still there."""
+        if not state.lock_all and not self._graph.referring_to(leaf):
+            # Then it may be somebody else's doing.
+            raise _AgainError(lock_all=True)
+        owners = state.portion.owners(leaf)
+        others = {tid for tid, xmin in wanted.items() if gone.get(tid, xmin) != xmin}
+        if others or not gone.keys() <= wanted.keys():
+            raise _AgainError(dict.fromkeys(map(owners.__getitem__, others or wanted), CHANGED))
+        missing = {tid: tid for tid in wanted if tid not in gone}
+        for _ in range(_ROUNDS):
+            now = self._rows.current(leaf, list(missing.values()))
+            there = {tid: place for tid, last in missing.items() if (place := now.get(last)) is not None}
+            if any(place == missing[tid] for tid, place in there.items()):
+                missing = there
+                break
+            if not there:
+                return
+            state.moved[leaf] += len(there)
+            try:
+                self._rows.delete({leaf: list(there.values())})
+            except psycopg.Error as error:
+                raise BatchFailedError(frozenset([leaf]), error) from error
+            missing = there
+        relation = self._graph.relations[leaf]
         triggers = f" (triggers: {', '.join(relation.triggers)})" if relation.triggers else ""
-        suppressed = Refusal("refused", f"a DELETE on {name_of(relation)} doesn't delete it{triggers}")
-        # What is gone all the same, something else has deleted: then nothing says what else it did.
-        there = self._rows.still_there(leaf, tids) or tids
-        return dict.fromkeys(there, suppressed)
+        refusal = Refusal("refused", f"a DELETE on {name_of(relation)} doesn't delete it{triggers}")
+        raise _AgainError({owners[tid]: refusal for tid in missing})
 
-    def _outcome(self, clusters: Clusters, judged: Judged, vanished: int, begun: float) -> BatchOutcome:
-        seen = {leaf: frozenset(clusters.rows_of(leaf)) for leaf in self._rules.bearing}
-        return BatchOutcome(judged, seen, vanished, time.monotonic() - begun)
+    # Afterwards.
+
+    def _count(self, state: _Attempt, before: Mapping[int, TupleCounts]) -> None:
+        """Compares what was written with what was meant. Raises _AgainError if keys may have done more."""
+        # What waits for the end would write after it was counted.
+        self._executing(self._with_triggers(state), b"SET CONSTRAINTS ALL IMMEDIATE")
+        written = {one.oid: one for one in written_since(before, self._catalog.counts())}
+        rows = state.portion.rows
+        if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
+            # Not even our own rows are counted.
+            self._asked_always = True
+            if not state.ask:
+                raise _AgainError(ask=True)
+            return
+        loose = Counter(one.leaf for _, one in state.portion.loose if self._key(one.key).changes)
+        more = [
+            TupleCounts(
+                oid,
+                one.inserted,
+                max(0, one.updated - loose[oid] - state.moved[oid]),
+                one.deleted - (len(rows[oid]) if oid in rows else 0),
+            )
+            for oid, one in written.items()
+        ]
+        state.effects = [one for one in more if one.inserted or one.updated or one.deleted]
+        if state.effects and not state.ask and self._may_be_of_keys(state):
+            self._asked_always = True
+            raise _AgainError(ask=True)
+
+    def _may_be_of_keys(self, state: _Attempt) -> bool:
+        """Whether ON DELETE CASCADE or SET NULL may have written more than was known."""
+        deleted = {one.oid for one in state.effects if one.deleted}
+        updated = {one.oid for one in state.effects if one.updated}
+        for leaf in state.portion.rows:
+            for key in self._graph.referring_to(leaf):
+                touched = deleted if key.on_delete == "c" else updated if key.changes else ()
+                if touched and not touched.isdisjoint(self._graph.leaves(key.child)):
+                    return True
+        return False
+
+    def _key(self, oid: int) -> ForeignKey:
+        return self._graph.by_oid[oid]
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _rolled_back_otherwise(self) -> Iterator[None]:
         """Rolls back what isn't committed at its end."""
-        # The open cursor keeps its snapshot, and so the server from giving the place of a row that is
-        # deleted meanwhile to another one: until the end, a ctid that was read names that row or none.
-        self._session.execute(b"BEGIN; DECLARE pgwatch_tests_sweep CURSOR FOR SELECT")
         try:
             yield
         finally:
@@ -181,11 +354,8 @@ class Batches:
                     self._session.execute(b"ROLLBACK")
 
 
-def _with(refused: RefusedRows, more: RefusedRows) -> dict[int, dict[str, Refusal]]:
-    return {leaf: {**refused.get(leaf, {}), **more.get(leaf, {})} for leaf in {*refused, *more}}
-
-
-def _refuse(clusters: Clusters, refused: RefusedRows) -> None:
-    for leaf, rows in refused.items():
-        for tid, refusal in rows.items():
-            clusters.block(leaf, tid, refusal)
+def _known(portion: Portion) -> dict[int, set[int]]:
+    known = {leaf: set(portion.tids(leaf)) for leaf in portion.rows}
+    for _, loose in portion.loose:
+        known.setdefault(loose.leaf, set()).add(loose.tid)
+    return known

@@ -7,197 +7,169 @@ that runs would lose a part of its data.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import eq
-from typing import Literal, Protocol
+from typing import NamedTuple, Protocol
 
-from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
-from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-
-# What a row says of itself, as bits.
-MARKED = 1
-SWEPT = 2
-"""It is asked for: marked, and of the run or test that is asked for."""
-ALIVE = 4
-FUTURE = 8
-YOUNG = 16
-AGELESS = 32
-
-_BLOCKS: Sequence[tuple[int, Refusal]] = (
-    (ALIVE, Refusal("run_alive", "its run's lease is held")),
-    (FUTURE, Refusal("in_future", "its time is yet to come: a clock is wrong")),
-    (YOUNG, Refusal("too_young", "")),
-    (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
+from pgwatch_tests.sweep.rules import (
+    ALIVE,
+    BLOCKING,
+    BLOCKS,
+    BORN_AT,
+    FUTURE,
+    MARKED,
+    OTHERS,
+    SWEPT,
+    URGENCY,
+    YOUNG,
+    Rules,
 )
-BLOCKING = ALIVE | FUTURE | YOUNG | AGELESS
-"""Any of these keeps it where it is."""
-# Which reason is told where there are several: what doesn't pass by itself, first.
-_URGENCY: Sequence[KeptReason] = (
-    "shared_with_real_data",
-    "not_checked",
-    "refused",
-    "no_index",
-    "in_future",
-    "age_unknown",
-    "run_alive",
-    "too_young",
-    "changed",
-    "locked",
-    "interrupted",
-)
-_OF_OTHERS = Refusal("shared_with_real_data", "rows of another run or test refer to it")
-LOCKED = Refusal("locked", "somebody else works on it")
+
+# Two machines' clocks may be so far apart without anybody being wrong.
+_CLOCKS_APART_MS = 60_000
 
 
-ChildRow = tuple[int, int, str, int]
-"""The place of a row in what was asked about, and one that it leads to: leaf, tid, flags."""
+class CatalogChangedError(Exception):
+    """Tables, keys, partitions, triggers or rules aren't those that the sweep was planned on."""
 
 
-Lock = Literal["nothing", "parents", "all"]
-"""Which rows to lock: none; those that others may come to refer to; all."""
+RelatedRow = tuple[int, int, int, int, int]
+"""The place of a row in what was asked about, and one that it leads to: leaf, tid, xmin, flags."""
 
 
 class Rows(Protocol):
     """What is asked of a database; `tids` are of rows of one leaf."""
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
         """The rows that refer to these by the key; the place is that of the one referred to."""
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
         """The rows that these refer to by the key; the place is that of the one that refers."""
 
-    def not_locked(self, leaf: int, tids: Sequence[str]) -> Collection[str]:
-        """Locks the rows, without waiting. Returns those that couldn't be."""
 
-    def hold_referring(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Collection[int]:
-        """Locks the rows that would be changed. Returns the places of rows for which that isn't possible."""
+class Seed(NamedTuple):
+    """A marked row as it was read: what it said of itself, and which transaction wrote that version."""
+
+    flags: int
+    xmin: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for all clusters of a sweep."""
+class Loose(NamedTuple):
+    """A row that refers to one that may go, by a key that doesn't take it along."""
 
-    graph: ForeignKeys
-    bearing: frozenset[int]
-    """The leaves in which there are marked rows: an unmarked one there is real data."""
-    refused: Mapping[int, Refusal]
-    """Leaves of which no row may go."""
-    skipped: frozenset[int]
-    """Foreign keys, by oid, that can't be followed: all that they refer to is refused."""
-    unseen: frozenset[int]
-    """The refused leaves of which nothing can be read."""
-    reached: frozenset[int]
-    """All leaves that rows may have to go from."""
-    upward: frozenset[int]
-    """Those whose rows may hang together with several rows above them."""
-
-    @staticmethod
-    def of(
-        graph: ForeignKeys,
-        bearing: frozenset[int],
-        refused: Mapping[int, Refusal],
-        skipped: Iterable[int] = (),
-        unseen: frozenset[int] = frozenset(),
-    ) -> Rules:
-        """The rules where marked rows are in `bearing`."""
-        reached = graph.reached_from(bearing)
-        taking = {
-            leaf: [
-                key for key in graph.of(leaf) if key.takes_along and reached & set(graph.leaves(key.parent))
-            ]
-            for leaf in reached
-        }
-        upward = frozenset(
-            leaf
-            for leaf, keys in taking.items()
-            if len(keys) > 1 or any(key.overlaps for key in keys) or (keys and leaf in graph.in_rings)
-        )
-        return Rules(graph, bearing, refused, frozenset(skipped), unseen, reached, upward)
-
-    def is_locked(self, leaf: int, lock: Lock) -> bool:
-        """Whether rows of a leaf are locked."""
-        return lock == "all" or (lock == "parents" and bool(self.graph.referring_to(leaf)))
+    key: int
+    leaf: int
+    tid: int
+    xmin: int
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What came of some clusters. Rows are by leaf."""
+class Settled:
+    """What came of some clusters."""
 
-    going: Mapping[int, Sequence[str]]
-    """The rows (tids) that may go."""
-    marked: Counter[int]
-    dependent: Counter[int]
-    kept: Mapping[tuple[int, Refusal], Sequence[str]]
-    """Those that stay."""
-    clusters: int
-    """How many may go."""
-    real: frozenset[int]
-    """The leaves with real rows, because of which some stay."""
+    going: Sequence[Sequence[int]]
+    """The clusters that may go, each as its nodes (see `Clusters.node`)."""
+    kept: Mapping[tuple[int, Refusal], Sequence[int]]
+    """Those that stay: nodes, by leaf and why."""
+
+
+class Node(NamedTuple):
+    """A row of a cluster."""
+
+    leaf: int
+    tid: int
+    xmin: int
+    flags: int
 
 
 class Clusters:
-    """The clusters that some marked rows are in. Without locks, nothing keeps them from changing."""
+    """The clusters that some marked rows are in. Nothing keeps them from changing meanwhile.
 
-    def __init__(self, rules: Rules, rows: Rows, lock: Lock) -> None:
+    With `climbing`, the marked rows further up that would take rows along are looked for: needed unless all
+    marked rows there are grow in the same clusters.
+    """
+
+    def __init__(self, rules: Rules, rows: Rows, *, climbing: bool = True) -> None:
         self._rules = rules
         self._rows = rows
-        self._lock = lock
-        self._tid: list[str] = []
-        self._flags: list[int] = []
+        # What can't be followed downward is found from below.
+        self._climbing = climbing or bool(rules.unseen & rules.reached) or bool(rules.skipped)
+        # Of each node, for whoever goes through a million of them.
+        self.tids: list[int] = []
+        self.xmins: list[int] = []
+        self.flags: list[int] = []
+        self.leaves: list[int] = []
+        self._since: list[int] = []
+        """When the marked row was made that a row hangs on; of several, the latest."""
         self._up: list[int] = []
         """A forest of rows: those with the same root belong together."""
-        self._known: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        self._marked: Counter[int] = Counter()
+        self._known: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self._seeds: set[int] = set()
-        self._held: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
-        self._real: set[int] = set()
+        self._loose: defaultdict[int, dict[Loose, None]] = defaultdict(dict)
+        self.asking: ForeignKey | None = None
+        """The key that is being followed: it tells whose fault an error is."""
+        self.real: set[int] = set()
+        """The leaves with real rows, because of which others stay."""
+        self._kept_for: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        """The real rows that others stay for, by leaf and tid: one of these others."""
         self._pending: defaultdict[int, list[int]] = defaultdict(list)
+        self._followed: set[int] = set()
+        """Those of which it was asked what refers to them, where more may turn out of what they hang on."""
+        self._shared: dict[tuple[int, int, bool], Refusal] = {}
         self._rank = {
             leaf: rank for rank, together in enumerate(reversed(rules.graph.order)) for leaf in together
         }
 
-    def grow(self, leaf: int, seeds: Mapping[str, int], held: Collection[str] = ()) -> None:
-        """Adds marked rows (tid: flags) of a leaf, and all that belongs to them. `held` are locked."""
-        for tid, flags in seeds.items():
-            self._seeds.add(self._add(leaf, tid, flags))
-        self._held.update(self._known[leaf][tid] for tid in held)
+    def grow(self, seeds: Mapping[int, Mapping[int, Seed]]) -> None:
+        """Adds marked rows, by leaf and tid, and all that belongs to them."""
+        for leaf, rows in seeds.items():
+            for tid, seed in rows.items():
+                self._seeds.add(self._add(leaf, tid, seed.xmin, seed.flags))
         while self._pending:
             # Parents first: what several of them lead to is asked for together.
             following = min(self._pending, key=self._rank.__getitem__)
             self._follow(following, self._pending.pop(following))
 
-    def rows_of(self, leaf: int) -> Collection[str]:
-        """All rows of a leaf that are in one of the clusters."""
-        return self._known[leaf].keys()
+    def rows_of(self, leaf: int) -> Iterable[int]:
+        """The tids of all rows of a leaf that are in one of the clusters."""
+        return self._known[leaf].keys() if leaf in self._known else ()
 
-    def block(self, leaf: int, tid: str, refusal: Refusal) -> None:
-        """Lets the cluster that a row is in stay, if it is in one of these."""
-        node = self._known[leaf].get(tid)
-        if node is not None:
-            self._block(node, refusal)
+    def node(self, node: int) -> Node:
+        """A row."""
+        return Node(self.leaves[node], self.tids[node], self.xmins[node], self.flags[node])
 
-    def judged(self) -> Judged:
+    def loose(self, node: int) -> Collection[Loose]:
+        """What refers to a row by keys that don't take it along."""
+        return self._loose.get(node, ())
+
+    @property
+    def has_loose(self) -> bool:
+        """Whether there is anything of that."""
+        return bool(self._loose)
+
+    def is_seed(self, node: int) -> bool:
+        """Whether a row is one that the clusters were grown from."""
+        return node in self._seeds
+
+    def settled(self) -> Settled:
         """Which of them may go."""
         why = self._reasons()
-        going: dict[int, Sequence[str]] = {}
-        marked: Counter[int] = Counter()
-        dependent: Counter[int] = Counter()
-        kept: defaultdict[tuple[int, Refusal], list[str]] = defaultdict(list)
-        for leaf, known in self._known.items():
-            tids: Sequence[str] = list(known)
-            bearing = self._marked[leaf]
-            if why:
-                tids, bearing = self._unblocked(leaf, why, kept)
-            if tids:
-                going[leaf] = tids
-                marked[leaf] = bearing
-                dependent[leaf] = len(tids) - bearing
-        roots = sum(map(eq, self._up, range(len(self._up))))
-        return Judged(going, +marked, +dependent, kept, roots - len(why), frozenset(self._real))
+        going: dict[int, list[int]] = {}
+        kept: defaultdict[tuple[int, Refusal], list[int]] = defaultdict(list)
+        for node in range(len(self._up)):
+            root = self._root(node)
+            refusal = why.get(root)
+            if refusal is not None:
+                kept[self.leaves[node], refusal].append(node)
+            elif root == node and root not in going:
+                going[root] = [node]
+            else:
+                going[root].append(node)
+        return Settled(list(going.values()), kept)
 
     def _reasons(self) -> dict[int, Refusal]:
         """Why clusters, by their root, stay."""
@@ -209,39 +181,24 @@ class Clusters:
                 why[root] = refusal
         return why
 
-    def _unblocked(
-        self, leaf: int, why: Mapping[int, Refusal], kept: Mapping[tuple[int, Refusal], list[str]]
-    ) -> tuple[list[str], int]:
-        """The rows of a leaf that may go, and how many of them are marked; adds the others to `kept`."""
-        tids, marked = [], 0
-        for tid, node in self._known[leaf].items():
-            refusal = why.get(self._root(node))
-            if refusal is not None:
-                kept[leaf, refusal].append(tid)
-            else:
-                tids.append(tid)
-                marked += self._flags[node] & MARKED
-        return tids, marked
-
-    def _add(self, leaf: int, tid: str, flags: int) -> int:
+    def _add(self, leaf: int, tid: int, xmin: int, flags: int) -> int:
         known = self._known[leaf]
         node = known.get(tid)
         if node is None:
             node = known[tid] = len(self._up)
             self._up.append(node)
-            self._tid.append(tid)
-            self._flags.append(flags)
+            self.tids.append(tid)
+            self.xmins.append(xmin)
+            self.flags.append(flags)
+            self.leaves.append(leaf)
+            self._since.append(flags // BORN_AT)
             self._pending[leaf].append(node)
-            if flags:
-                self._heed(leaf, node, flags)
+            self._heed(node, flags)
         return node
 
-    def _heed(self, leaf: int, node: int, flags: int) -> None:
-        self._marked[leaf] += flags & MARKED
+    def _heed(self, node: int, flags: int) -> None:
         if flags & BLOCKING:
-            self._block(node, next(refusal for bit, refusal in _BLOCKS if flags & bit))
-        if flags & (MARKED | SWEPT) == MARKED:
-            self._block(node, _OF_OTHERS)
+            self._block(node, next(refusal for bit, refusal in BLOCKS if flags & bit))
 
     def _root(self, node: int) -> int:
         up = self._up
@@ -260,7 +217,7 @@ class Clusters:
             self._blocked[node] = refusal
 
     def _follow(self, leaf: int, nodes: list[int]) -> None:
-        """Locks rows of a leaf and adds what refers to them, and what else leads to them."""
+        """Adds what refers to rows of a leaf, and what else leads to them."""
         rules = self._rules
         refused = rules.refused.get(leaf)
         if refused is not None:
@@ -268,51 +225,76 @@ class Clusters:
                 self._block(node, refused)
         if leaf in rules.unseen:
             return
-        tids = [self._tid[node] for node in nodes]
-        referring = rules.graph.referring_to(leaf)
-        if refused is None and self._rules.is_locked(leaf, self._lock):
-            self._take(leaf, nodes)
-        for key in referring:
+        tids = [self.tids[node] for node in nodes]
+        if self._climbing or leaf in rules.graph.in_rings:
+            self._followed.update(nodes)
+        for key in rules.graph.referring_to(leaf):
             if key.oid in rules.skipped:
                 continue
+            self.asking = key
             if key.takes_along:
                 self._descend(key, leaf, nodes, tids)
-            elif self._lock != "nothing" and refused is None:
-                for place in self._rows.hold_referring(key, leaf, tids):
-                    self._block(nodes[place], LOCKED)
+            elif refused is None:
+                self._note(key, leaf, nodes, tids)
+        if not self._climbing:
+            return
         # A seed is climbed from in any case, also one found on the way up: nobody asked yet what is above.
         climbing = nodes if leaf in rules.upward else [node for node in nodes if node in self._seeds]
         if climbing:
             self._climb(leaf, climbing)
 
-    def _take(self, leaf: int, nodes: list[int]) -> None:
-        # What stays anyway is left to whoever works on it.
-        wanted = [node for node in nodes if node not in self._held and node not in self._blocked]
-        if wanted:
-            for tid in self._rows.not_locked(leaf, [self._tid[node] for node in wanted]):
-                self._block(self._known[leaf][tid], LOCKED)
+    def _note(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
+        """Takes note of rows that stay, but refer to these: a test that runs doesn't want them changed."""
+        for place, child_leaf, tid, xmin, flags in self._rows.children(key, leaf, tids):
+            self._loose[nodes[place]][Loose(key.oid, child_leaf, tid, xmin)] = None
+            if key.changes and not key.fires:
+                self._block(nodes[place], self._left_dangling(key))
+            elif key.changes:
+                self._heed(nodes[place], flags & (ALIVE | FUTURE | YOUNG | OTHERS))
 
-    def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[str]) -> None:
+    def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
         # For each of what may be a million rows: no call, as long as nothing is special about one.
-        up, all_tids, all_flags = self._up, self._tid, self._flags
+        up, all_tids, all_xmins, all_flags = self._up, self.tids, self.xmins, self.flags
+        leaves, since = self.leaves, self._since
+        stays = key.on_delete != "c" or self._rules.keep_unmarked
         at = -1
-        for place, child_leaf, tid, flags in self._rows.children(key, leaf, tids):
+        for place, child_leaf, tid, xmin, flags in self._rows.children(key, leaf, tids):
             if child_leaf != at:
+                if child_leaf not in self._rank:
+                    raise CatalogChangedError
                 at, known, pending = child_leaf, self._known[child_leaf], self._pending[child_leaf]
-                only_marked = key.on_delete != "c" and child_leaf in self._rules.bearing
-            if only_marked and not flags & MARKED:
-                self._block(nodes[place], self._shared(child_leaf))
-                self._real.add(child_leaf)
+                only_marked = stays and child_leaf in self._rules.bearing
+                kept_for = self._kept_for[child_leaf]
+            parent = nodes[place]
+            if not flags & MARKED and (
+                only_marked or (flags >= BORN_AT and flags // BORN_AT < since[parent] - _CLOCKS_APART_MS)
+            ):
+                self._block(parent, self._of_real_data(key, child_leaf, tid, older=not only_marked))
+                if only_marked:
+                    self.real.add(child_leaf)
+                # By another key, or from a row that isn't as young, it may be taken along: then all stay.
+                node = known.get(tid)
+                self._join(parent, kept_for.setdefault(tid, parent) if node is None else node)
             elif (node := known.get(tid)) is not None:
-                self._join(nodes[place], node)
+                self._join(parent, node)
+                if since[node] < since[parent] and not flags & MARKED:
+                    since[node] = since[parent]
+                    if node in self._followed:
+                        self._followed.discard(node)
+                        pending.append(node)
             else:
                 node = known[tid] = len(up)
-                up.append(nodes[place])
+                up.append(parent)
                 all_tids.append(tid)
+                all_xmins.append(xmin)
                 all_flags.append(flags)
+                leaves.append(child_leaf)
+                since.append(flags // BORN_AT if flags & MARKED else since[parent])
                 pending.append(node)
-                if flags:
-                    self._heed(child_leaf, node, flags)
+                if tid in kept_for:
+                    self._join(node, kept_for[tid])
+                if flags & BLOCKING:
+                    self._heed(node, flags)
         self._forget_empty()
 
     def _forget_empty(self) -> None:
@@ -322,11 +304,12 @@ class Clusters:
     def _climb(self, leaf: int, nodes: list[int]) -> None:
         """Adds the marked rows further up that would take these along."""
         rules = self._rules
-        climbing = [(leaf, nodes, [self._tid[node] for node in nodes], False)]
-        passed: set[tuple[int, str, int]] = set()
+        climbing = [(leaf, nodes, [self.tids[node] for node in nodes], [0] * len(nodes), False)]
+        passed: set[tuple[int, int, int, int]] = set()
         while climbing:
-            at, origins, here, only_cascades = climbing.pop()
-            onward: defaultdict[tuple[int, bool], tuple[list[int], list[str]]] = defaultdict(lambda: ([], []))
+            at, origins, here, births, only_cascades = climbing.pop()
+            onward: defaultdict[tuple[int, bool], tuple[list[int], list[int], list[int]]]
+            onward = defaultdict(lambda: ([], [], []))
             for key in rules.graph.of(at):
                 # Those that can't be followed downward lead upward all the same.
                 if not key.takes_along or (only_cascades and key.on_delete != "c"):
@@ -338,27 +321,61 @@ class Clusters:
                     for origin in origins:
                         self._block(origin, rules.refused[min(unseen)])
                     continue
-                for place, above, tid, flags in self._rows.parents(key, at, here):
-                    origin = origins[place]
-                    known = self._known[above].get(tid)
+                self.asking = key
+                for place, above, tid, xmin, flags in self._rows.parents(key, at, here):
+                    if above not in self._rank:
+                        raise CatalogChangedError
+                    origin, born = origins[place], births[place]
+                    known = self._known[above].get(tid) if above in self._known else None
+                    since = flags // BORN_AT if known is None else self._since[known]
+                    if born and (known is not None or flags & MARKED) and born < since - _CLOCKS_APART_MS:
+                        # What leads there was there before.
+                        continue
                     if known is not None:
                         self._join(origin, known)
                     elif flags & SWEPT:
-                        seed = self._add(above, tid, flags)
+                        seed = self._add(above, tid, xmin, flags)
                         self._seeds.add(seed)
                         self._join(origin, seed)
-                    elif above in rules.reached and (above, tid, origin) not in passed:
-                        passed.add((above, tid, origin))
+                    elif above in rules.reached:
                         # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
                         real = above in rules.bearing and not flags & MARKED
-                        onward[above, real][0].append(origin)
-                        onward[above, real][1].append(tid)
+                        if flags & MARKED:
+                            born = 0
+                        elif since:
+                            born = min(born or since, since)
+                        if (above, tid, origin, born) in passed or (real and rules.keep_unmarked):
+                            continue
+                        passed.add((above, tid, origin, born))
+                        for into, one in zip(onward[above, real], (origin, tid, born), strict=True):
+                            into.append(one)
             climbing.extend((above, *rows, real) for (above, real), rows in onward.items())
 
-    def _shared(self, leaf: int) -> Refusal:
-        name = name_of(self._rules.graph.relations[leaf])
-        return Refusal("shared_with_real_data", f"rows of {name} that bear no marker refer to it")
+    def _of_real_data(self, key: ForeignKey, leaf: int, tid: int, *, older: bool) -> Refusal:
+        refusal = self._shared.get((key.oid, leaf, older))
+        if refusal is None:
+            relations = self._rules.graph.relations
+            subject = name_of(relations[relations[leaf].top])
+            parent = name_of(relations[key.parent])
+            detail = (
+                f"{subject} was there before the marked row of {parent} that it refers to"
+                if older
+                else f"{subject} bears no marker and refers to {parent}"
+            )
+            refusal = Refusal("shared_with_real_data", detail, subject, (leaf, tid))
+            self._shared[key.oid, leaf, older] = refusal
+        return refusal
+
+    def _left_dangling(self, key: ForeignKey) -> Refusal:
+        relations = self._rules.graph.relations
+        child, parent = name_of(relations[key.child]), name_of(relations[key.parent])
+        does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
+        return Refusal(
+            "refused",
+            f"{child} refers to {parent} ON DELETE {does}, which wouldn't be done: a trigger of {parent} is "
+            f"off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
+        )
 
 
 def _urgency(refusal: Refusal) -> int:
-    return _URGENCY.index(refusal.reason)
+    return URGENCY[refusal.reason]

@@ -1,10 +1,15 @@
-"""Sweeps the rows of a database batch by batch: small transactions, and whatever fails alone stays alone."""
+"""One pass of a sweep over marked rows: plans without locks, deletes in small transactions.
+
+What fails alone stays alone: where a portion is refused, its halves are tried, down to the cluster that it
+is.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import psycopg
 from psycopg import errors
@@ -12,93 +17,42 @@ from psycopg import errors
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
-from pgwatch_tests.sweep.batch import Batches, BatchOutcome, DeleteFailedError
-from pgwatch_tests.sweep.clusters import LOCKED, Judged, Rules
+from pgwatch_tests.sweep.batch import Batches, BatchFailedError
+from pgwatch_tests.sweep.catalog import Oid
+from pgwatch_tests.sweep.clusters import CatalogChangedError, Clusters, Seed
 from pgwatch_tests.sweep.database_rows import DatabaseRows
+from pgwatch_tests.sweep.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.model import SweepPhase
+from pgwatch_tests.sweep.portions import Estimate, Portion, alike
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-from pgwatch_tests.sweep.seeds import Seed, Seeds
-from pgwatch_tests.sweep.witnesses import HELD_BACK, candidates, needed
+from pgwatch_tests.sweep.rules import CHANGED, LOCKED, MARKED, Rules
+from pgwatch_tests.sweep.seeds import Seeds
+from pgwatch_tests.sweep.tally import Tally, marked_leaves
+from pgwatch_tests.sweep.witnesses import Witnesses
 
-Part = Sequence[tuple[int, str, Seed]]
-"""Some marked rows: leaf and tid."""
-Told = Callable[[int, int], None]
-"""Told how many seeds are done, and how many rows went."""
+Told = Callable[[SweepPhase, int, int], None]
+"""Told the phase, how many seeds are done, and how many rows went."""
+Part = Mapping[int, Mapping[int, Seed]]
+"""Marked rows, by leaf and tid."""
 
-# A writer that needs a row of a batch waits as long as its transaction takes.
-_AIM_S = 0.04
-_FIRST_CLUSTERS = 25
-_AT_ONCE_WITHOUT_LOCKS = 1000
-# After so many clusters in a row that the same tables wouldn't let go, no more are tried there.
-_HOPELESS = 20
+# All that belongs to so many marked rows is held in memory at once: about 300 bytes a row.
+_PLANNED_AT_ONCE = 20_000
+# What others change all the time is left to them.
+_LOOKS_AGAIN = 3
+# After so many clusters in a row that the same tables wouldn't let go, no more are tried there. Where the
+# last sweep was refused as well, fewer will do.
+_HOPELESS, _HOPELESS_AS_BEFORE = 20, 3
 _TRANSIENT = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
-
-
-@dataclass(frozen=True, slots=True)
-class _Oid:
-    oid: int
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of all batches so far. Rows are counted by leaf."""
-
-    marked: Counter[int] = field(default_factory=Counter)
-    dependent: Counter[int] = field(default_factory=Counter)
-    kept: Counter[tuple[int, Refusal]] = field(default_factory=Counter)
-    clusters: int = 0
-    vanished: int = 0
-    longest_s: float = 0.0
-    real: set[int] = field(default_factory=set)
-    """The leaves with real rows, because of which some stay."""
-    staying: dict[int, set[str]] = field(default_factory=dict)
-    """The rows that stay, as far as they were named."""
-
-    @property
-    def rows(self) -> int:
-        """How many went, or may go."""
-        return self.marked.total() + self.dependent.total()
-
-    @property
-    def leaves(self) -> frozenset[int]:
-        """Those that rows went from."""
-        return frozenset(self.marked) | frozenset(self.dependent)
-
-    def add(self, outcome: BatchOutcome) -> None:
-        """Counts a batch that was done."""
-        judged = outcome.judged
-        self.marked.update(judged.marked)
-        self.dependent.update(judged.dependent)
-        self._keep(judged)
-        self.clusters += judged.clusters
-        self.real |= judged.real
-        self.vanished += outcome.vanished
-        self.longest_s = max(self.longest_s, outcome.duration_s)
-
-    def keep(self, judged: Judged, refusal: Refusal) -> None:
-        """Counts what would have gone, but for something that came in between."""
-        self._keep(judged)
-        self.real |= judged.real
-        for leaf, tids in judged.going.items():
-            self.keep_rows(leaf, refusal, tids)
-
-    def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[str]) -> None:
-        """Counts rows that stay, each once: a cluster that stays may be come upon from several sides."""
-        before = self.staying.setdefault(leaf, set())
-        news = {*tids} - before
-        before |= news
-        if news:
-            self.kept[leaf, refusal] += len(news)
-
-    def _keep(self, judged: Judged) -> None:
-        for (leaf, refusal), tids in judged.kept.items():
-            if refusal != HELD_BACK:
-                self.keep_rows(leaf, refusal, tids)
+# What was planned on isn't there any more, or is another thing.
+_GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
+_INTERRUPTED = Refusal("interrupted", "")
+_FUNCTION = re.compile(r"function (?P<name>.+?)\([^()]*\) line ")
 
 
 class Execution:
-    """One pass over marked rows. Its methods raise what ScanSession.running does.
+    """Deletes with `batches`, or only looks without. Its methods raise what ScanSession.running does.
 
-    `counts` are the marked rows of each leaf, also those that aren't asked for.
+    CatalogChangedError ends it early: `tally` is true all the same, and `left` what wasn't done.
     """
 
     def __init__(
@@ -106,179 +60,275 @@ class Execution:
         session: ScanSession,
         rows: DatabaseRows,
         rules: Rules,
-        counts: Mapping[int, int],
+        batches: Batches | None,
+        estimate: Estimate,
         clusters_at_once: int,
         stopped: Callable[[], bool],
         told: Told,
+        refused_before: Collection[tuple[int, str]] = (),
     ) -> None:
         self._session = session
         self._rows = rows
         self._rules = rules
-        self._counts = counts
+        self._batches = batches
+        self._estimate = estimate
         self._most = max(1, clusters_at_once)
         self._stopped = stopped
         self._told = told
-        self._seen: dict[int, set[str]] = {leaf: set() for leaf in rules.bearing}
-        self._held_back: dict[int, dict[str, Refusal]] = {}
+        self._before = frozenset(leaf for leaf, _ in refused_before)
+        self._seen: dict[int, set[int]] = {leaf: set() for leaf in rules.bearing}
+        """Marked rows that were come upon before their turn."""
         self._failures: Counter[frozenset[int]] = Counter()
         """How often in a row tables wouldn't let rows go."""
         self._waits: Counter[frozenset[int]] = Counter()
         """How often rows of tables couldn't be had in time."""
-        self.tally = Tally()
+        self._changed: list[Part] = []
+        self._referred_to: set[tuple[int, int]] = set()
+        """Marked rows that something unknown referred to, so that they were looked at again."""
+        self._said_first: dict[str, str] = {}
+        """By trigger."""
+        self._done = 0
+        self.tally = Tally(rules.bearing)
 
-    def look(self, seeds: Seeds) -> Tally:
-        """Counts what may go, without locks."""
-        return self._through(seeds, self._look, lambda _: _AT_ONCE_WITHOUT_LOCKS, _AT_ONCE_WITHOUT_LOCKS)
-
-    def sweep(self, seeds: Seeds) -> Tally:
-        """Deletes what may go."""
-        return self._through(seeds, self._sweep, self._next_size, min(_FIRST_CLUSTERS, self._most))
-
-    def _through(
-        self,
-        seeds: Seeds,
-        work: Callable[[Part], float],
-        next_size: Callable[[tuple[int, float]], int],
-        size: int,
-    ) -> Tally:
-        done = 0
-        held_back = candidates(self._rules, seeds, self._counts)
-        for leaf, tid in held_back.values():
-            self._held_back[leaf] = {tid: HELD_BACK}
-        for leaf in self._parents_first(seeds):
-            waiting = [one for one in seeds.rows[leaf].items() if one[0] not in self._held_back.get(leaf, ())]
-            place = 0
-            while place < len(waiting):
-                if self._stopped():
-                    self._interrupted(leaf, [tid for tid, _ in waiting[place:]])
-                    break
-                seen = self._seen[leaf]
-                batch: list[tuple[int, str, Seed]] = []
-                while place < len(waiting) and len(batch) < size:
-                    tid, seed = waiting[place]
-                    if tid not in seen:
-                        batch.append((leaf, tid, seed))
-                    place += 1
-                if batch:
-                    duration_s = work(batch)
-                    if len(batch) == size:
-                        size = next_size((size, duration_s))
-                self._told(done + place, self.tally.rows)
-            done += len(waiting)
-        self._release(seeds, held_back, work)
-        self._told(sum(seeds.counts.values()), self.tally.rows)
+    def run(self, seeds: Seeds) -> Tally:
+        """Deletes, or counts, what may go."""
+        asked = {leaf: len(rows) for leaf, rows in seeds.rows.items()}
+        witnesses = Witnesses(self._rules, seeds.counts, asked)
+        climbing = seeds.total > _PLANNED_AT_ONCE
+        for part in self._parts(seeds):
+            if not self._stopped():
+                self._plan_and_do(part, witnesses, climbing=climbing)
+        for _ in range(_LOOKS_AGAIN):
+            changed, self._changed = self._changed, []
+            for one in changed:
+                self._look_again(one, witnesses)
+        for one in self._changed:
+            self._keep_seeds(one, CHANGED)
+        going, staying = witnesses.settle(self.tally.real)
+        for refusal, held in staying:
+            self._keep(held, refusal, None)
+        for held in going:
+            if self._stopped():
+                self._keep(held, _INTERRUPTED, None)
+            else:
+                self._work(held, None)
+        if self._stopped():
+            self._interrupted(seeds)
+        self._told(self._phase, seeds.total, self.tally.rows)
         return self.tally
 
-    def _release(
-        self, seeds: Seeds, held_back: Mapping[int, tuple[int, str]], work: Callable[[Part], float]
-    ) -> None:
-        """Lets what was held back go as well, unless it is the last that tells real rows from test data."""
-        part = [
-            (leaf, tid, seeds.rows[leaf][tid])
-            for leaf, tid in held_back.values()
-            if tid not in self._seen[leaf]
-        ]
-        if not part:
-            return
-        if self._stopped():
-            for leaf, tid, _ in part:
-                self._interrupted(leaf, [tid])
-            return
-        try:
-            real = self.tally.real | self._batches().look(_by_leaf(part), {}).judged.real
-        except psycopg.Error:
-            # What they would take along can't be told: it is tried when they are.
-            real = self.tally.real
-        self._held_back = needed(self._rules, held_back, real, self.tally.staying, seeds)
-        work(part)
+    @property
+    def _phase(self) -> SweepPhase:
+        return "plan" if self._batches is None else "delete"
 
-    def _parents_first(self, seeds: Seeds) -> list[int]:
+    def _parts(self, seeds: Seeds) -> Iterator[dict[int, dict[int, Seed]]]:
+        """The seeds, parents first, but for those that were come upon already."""
         rank = {leaf: rank for rank, leaves in enumerate(self._rules.graph.order) for leaf in leaves}
-        return sorted(seeds.rows, key=lambda leaf: (-rank[leaf], leaf))
+        part: dict[int, dict[int, Seed]] = {}
+        size = 0
+        for leaf in sorted(seeds.rows, key=lambda leaf: (-rank[leaf], leaf)):
+            for tid, seed in seeds.rows[leaf].items():
+                if tid in self._seen[leaf]:
+                    self._seen[leaf].discard(tid)
+                    continue
+                part.setdefault(leaf, {})[tid] = seed
+                size += 1
+                if size == _PLANNED_AT_ONCE:
+                    yield part
+                    part, size = {}, 0
+        if part:
+            yield part
 
-    def _next_size(self, last: tuple[int, float]) -> int:
-        size, duration_s = last
-        factor = min(2.0, max(0.25, _AIM_S / max(duration_s, 0.001)))
-        return max(1, min(self._most, round(size * factor)))
-
-    def _interrupted(self, leaf: int, tids: Sequence[str]) -> None:
-        left = sum(tid not in self._seen[leaf] for tid in tids)
-        if left:
-            self.tally.kept[leaf, Refusal("interrupted", "")] += left
-
-    def _look(self, batch: Part) -> float:
-        return self._work(batch, lambda part: self._batches().look(_by_leaf(part), self._held_back))
-
-    def _sweep(self, batch: Part) -> float:
-        return self._work(batch, lambda part: self._batches().sweep(_by_leaf(part), self._held_back))
-
-    def _batches(self) -> Batches:
-        return Batches(self._session, self._rows, self._rules)
-
-    def _work(self, batch: Part, attempt: Callable[[Part], BatchOutcome]) -> float:
-        """Returns how long the longest transaction of it took."""
-        longest_s = 0.0
-        parts = [batch]
-        while parts:
-            part = parts.pop()
-            try:
-                outcome = attempt(part)
-            except DeleteFailedError as failure:
-                parts.extend(self._after(part, failure.error, failure.leaves))
-            except psycopg.Error as error:
-                parts.extend(self._after(part, error, frozenset(leaf for leaf, _, _ in part)))
+    def _plan_and_do(self, part: Part, witnesses: Witnesses, *, climbing: bool) -> None:
+        self._told("plan", self._done, self.tally.rows)
+        clusters = self._planned(part, climbing=climbing)
+        settled = clusters.settled()
+        self.tally.real |= clusters.real
+        for (leaf, refusal), nodes in settled.kept.items():
+            self.tally.keep_rows(leaf, refusal, [clusters.tids[node] for node in nodes])
+            if any(clusters.flags[node] & MARKED for node in nodes):
+                witnesses.note_staying(leaf)
+        if climbing:
+            for leaf, seen in self._seen.items():
+                seen.update(clusters.rows_of(leaf) - part.get(leaf, {}).keys())
+        going, released = witnesses.hold_back(clusters, settled.going)
+        before = sum(map(len, part.values())) - sum(
+            clusters.is_seed(node) for nodes in settled.going for node in nodes
+        )
+        self._done += before
+        for one in released:
+            self._work(one, witnesses)
+        if self._batches is None:
+            self.tally.go(Portion(clusters, going))
+            self._done += sum(clusters.is_seed(node) for nodes in going for node in nodes)
+            return
+        for one in self._estimate.cuts(clusters, alike(clusters, going), self._most):
+            if self._stopped():
+                self._keep(one, _INTERRUPTED, witnesses)
             else:
-                self._absorb(outcome)
-                longest_s = max(longest_s, outcome.duration_s)
-        return longest_s
+                self._work(one, witnesses)
 
-    def _absorb(self, outcome: BatchOutcome) -> None:
-        self.tally.add(outcome)
-        self._remember(outcome)
-        for leaf in outcome.judged.going:
-            for leaves in [one for one in self._failures if leaf in one]:
-                del self._failures[leaves]
+    def _planned(self, part: Part, *, climbing: bool) -> Clusters:
+        """What hangs together with some marked rows. What can't be followed is refused."""
+        failures: Counter[int] = Counter()
+        while True:
+            clusters = Clusters(self._rules, self._rows, climbing=climbing)
+            try:
+                clusters.grow(part)
+            except psycopg.Error as error:
+                if isinstance(error, _GONE):
+                    raise CatalogChangedError from error
+                if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
+                    continue
+                if clusters.asking is None:
+                    raise
+                failures[clusters.asking.oid] += 1
+                transient = isinstance(error, _TRANSIENT)
+                if not transient or failures[clusters.asking.oid] >= _LOOKS_AGAIN:
+                    self._refuse_key(
+                        clusters.asking, LOCKED if transient else Refusal("not_checked", said(error))
+                    )
+            else:
+                return clusters
 
-    def _remember(self, outcome: BatchOutcome) -> None:
-        later = {leaf for leaf, refusal in outcome.judged.kept if refusal == HELD_BACK}
-        for leaf, tids in outcome.seen.items():
-            # From the row that was held back, all of its cluster is come upon again.
-            self._seen[leaf].update(tids - self._held_back.get(leaf, {}).keys() if leaf in later else tids)
+    def _refuse_key(self, key: ForeignKey, refusal: Refusal) -> None:
+        """Lets all rows stay that a key leads to: it can't be followed."""
+        graph = self._rules.graph
+        leaves = graph.leaves(key.parent)
+        self._rules = replace(
+            self._rules,
+            refused={**dict.fromkeys(leaves, refusal), **self._rules.refused},
+            skipped=self._rules.skipped | {key.oid},
+            unseen=self._rules.unseen.union(leaves),
+        )
 
-    def _after(self, part: Part, error: psycopg.Error, leaves: frozenset[int]) -> Sequence[Part]:
+    def _look_again(self, part: Part, witnesses: Witnesses) -> None:
+        """Plans anew what was changed meanwhile, as far as it is still what was read."""
+        there: dict[int, dict[int, Seed]] = {}
+        for leaf, rows in part.items():
+            now = self._rows.versions(leaf, list(rows))
+            found = {tid: seed for tid, seed in rows.items() if now.get(tid) == seed.xmin}
+            self.tally.vanished += len(rows) - len(found)
+            if found:
+                there[leaf] = found
+        if there:
+            self._plan_and_do(there, witnesses, climbing=True)
+
+    def _interrupted(self, seeds: Seeds) -> None:
+        """Counts the seeds whose turn didn't come."""
+        gone = self.tally.marked
+        for leaf, rows in seeds.rows.items():
+            left = len(rows) - gone[leaf] - len(self.tally.staying.get(leaf, ()))
+            if left > 0:
+                self.tally.kept[leaf, _INTERRUPTED] += left
+
+    # One portion, and what is left of it.
+
+    def _work(self, one: Portion, witnesses: Witnesses | None) -> None:
+        parts = deque([one])
+        while parts:
+            part = self._as_far_as_allowed(parts.popleft(), witnesses)
+            if not part:
+                continue
+            if self._batches is None:
+                self.tally.go(part)
+                self._advance(part)
+                continue
+            try:
+                outcome = self._batches.sweep(part)
+            except BatchFailedError as failure:
+                parts.extendleft(self._after(part, failure, witnesses))
+                continue
+            self.tally.longest_s = max(self.tally.longest_s, outcome.longest_s)
+            self.tally.go(outcome.gone)
+            self.tally.add_effects(outcome.effects)
+            if outcome.gone:
+                self._estimate.learn(outcome.gone, outcome.longest_s)
+                self._advance(outcome.gone)
+                for leaves in [one for one in self._failures if not one.isdisjoint(outcome.gone.rows)]:
+                    del self._failures[leaves]
+            for refusal, stays in outcome.kept:
+                self._keep(stays, refusal, witnesses)
+            self._changed.extend(changed.seeds() for changed in outcome.changed)
+
+    def _as_far_as_allowed(self, part: Portion, witnesses: Witnesses | None) -> Portion:
+        """Without what was refused since it was planned."""
+        for leaf in part.rows.keys() & self._rules.refused.keys():
+            stays = part.owners_in([leaf])
+            if stays:
+                self._keep(part.only(stays), self._rules.refused[leaf], witnesses)
+                part = part.without(stays)
+        return part
+
+    def _advance(self, part: Portion) -> None:
+        self._done += part.seeds_count
+        self._told(self._phase, self._done, self.tally.rows)
+
+    def _keep(self, stays: Portion, refusal: Refusal, witnesses: Witnesses | None) -> None:
+        self.tally.keep(stays, refusal)
+        self._advance(stays)
+        if witnesses is not None:
+            for leaf in marked_leaves(stays):
+                witnesses.note_staying(leaf)
+
+    def _keep_seeds(self, part: Part, refusal: Refusal) -> None:
+        for leaf, rows in part.items():
+            self.tally.keep_rows(leaf, refusal, rows)
+
+    def _after(
+        self, part: Portion, failure: BatchFailedError, witnesses: Witnesses | None
+    ) -> Sequence[Portion]:
         """What to try again after nothing was done; what is hopeless is counted as kept."""
+        error, leaves = failure.error, failure.leaves
         if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
             return [part]
+        if isinstance(error, _GONE):
+            raise CatalogChangedError from error
         if len(part) > 1:
-            middle = len(part) // 2
-            return [part[middle:], part[:middle]]
+            return _halves(part, leaves)
+        if isinstance(error, errors.ForeignKeyViolation) and self._is_new(part):
+            self._changed.append(part.seeds())
+            return []
         passes_by_itself = isinstance(error, _TRANSIENT)
-        refusal = LOCKED if passes_by_itself else Refusal("refused", said(error))
-        self._give_up(part, refusal)
+        refusal = LOCKED if passes_by_itself else Refusal("refused", self._why(error, leaves))
+        self._keep(part, refusal, witnesses)
         failures = self._waits if passes_by_itself else self._failures
         failures[leaves] += 1
-        if failures[leaves] >= _HOPELESS:
+        most = _HOPELESS_AS_BEFORE if leaves & self._before else _HOPELESS
+        if failures[leaves] >= most:
             self._rules = replace(
                 self._rules, refused={**dict.fromkeys(leaves, refusal), **self._rules.refused}
             )
         return []
 
-    def _give_up(self, part: Part, refusal: Refusal) -> None:
-        try:
-            outcome = self._batches().look(_by_leaf(part), self._held_back)
-        except psycopg.Error:
-            # Then what hangs on it can't be counted either.
-            for leaf, tid, _ in part:
-                self.tally.keep_rows(leaf, refusal, [tid])
-                self._seen[leaf].add(tid)
-        else:
-            self.tally.keep(outcome.judged, refusal)
-            self._remember(outcome)
+    def _is_new(self, part: Portion) -> bool:
+        """Whether a cluster wasn't looked at again already since something unknown refers to it."""
+        spots = {(leaf, tid) for leaf, rows in part.seeds().items() for tid in rows}
+        news = not spots <= self._referred_to
+        self._referred_to |= spots
+        return news
+
+    def _why(self, error: psycopg.Error, leaves: Collection[int]) -> str:
+        """What the server says, and whose trigger it was as far as that can be told.
+
+        Of what one trigger says of each row, the first stands for all: it is one cause.
+        """
+        relations = [self._rules.graph.relations[leaf] for leaf in sorted(leaves)]
+        called = {match["name"] for match in _FUNCTION.finditer(error.diag.context or "")}
+        for relation in relations:
+            for trigger, function in zip(relation.triggers, relation.trigger_functions, strict=True):
+                if function in called or function.rpartition(".")[2] in called:
+                    why = f"trigger {trigger} of {name_of(relation)} (function {function}) refuses"
+                    return self._said_first.setdefault(why, f"{why}: {said(error)}")
+        triggers = [f"{trigger} of {name_of(one)}" for one in relations for trigger in one.triggers]
+        if not triggers or error.sqlstate is None or error.sqlstate.startswith("23"):
+            return said(error)
+        return f"{said(error)} (triggers: {', '.join(triggers)})"
 
     def _leave_locked_tables(self) -> bool:
         """Refuses what a lock on a table keeps from us just now. Returns whether that is anything new."""
         graph = self._rules.graph
-        locked = {row.oid for row in self._session.fetch(queries.load("sweep_locked").encode(), _Oid)}
+        locked = {row.oid for row in self._session.fetch(queries.load("sweep_locked").encode(), Oid)}
         refused, skipped = dict(self._rules.refused), set(self._rules.skipped)
         unseen = set(self._rules.unseen)
         for oid in locked & graph.relations.keys():
@@ -299,8 +349,10 @@ class Execution:
         return bool(news & self._rules.reached)
 
 
-def _by_leaf(part: Part) -> dict[int, dict[str, Seed]]:
-    found: dict[int, dict[str, Seed]] = {}
-    for leaf, tid, seed in part:
-        found.setdefault(leaf, {})[tid] = seed
-    return found
+def _halves(part: Portion, leaves: Collection[int]) -> list[Portion]:
+    """Two portions: those that have nothing to do with what failed, and the others; or halves of them."""
+    affected = part.owners_in(leaves)
+    if not affected or affected == part.clusters:
+        ordered = sorted(part.clusters)
+        affected = frozenset(ordered[len(ordered) // 2 :])
+    return [part.only(affected), part.without(affected)]

@@ -1,14 +1,15 @@
-"""SQL that says of a row whether it is marked, whether it is asked for, and whether it is old enough.
+"""SQL that says of a row whether it is marked, whether it is asked for, and how old it is.
 
-How old: by the latest stamp in its marked values (milliseconds, by the clock of the machine that the test ran
-on), else by `created_at`, else by when it was last committed (track_commit_timestamp). By the server's clock,
-and its own for now.
+How old: by the latest evidence there is: all stamps in its marked values (milliseconds, by the clock of the
+machine that the test ran on), `created_at`, and when it was last committed (track_commit_timestamp). A stamp
+that is a constant of a fixture says nothing against a row that was written a second ago. By the server's
+clock, and its own for now.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from psycopg.pq.abc import Escaping
@@ -18,11 +19,16 @@ from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import Table
 from pgwatch_tests.leaks.strings import is_of
 from pgwatch_tests.leaks.tokens import RUN_ID
-from pgwatch_tests.sweep.clusters import AGELESS, ALIVE, FUTURE, MARKED, SWEPT, YOUNG
 from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.rules import AGELESS, ALIVE, BORN_AT, FUTURE, MARKED, OTHERS, SWEPT, YOUNG
 from pgwatch_tests.sweep.statements import Flagging
 
 _STAMP = "[_-](1[0-9]{12})(?![0-9A-Za-z])"
+_ANY_TEST = "[_-]1[0-9]{12}[_-]t[0-9a-f]{8}(?![0-9A-Za-z])"
+# When it was made, before the flags; 0 where nothing tells.
+_BORN = (
+    b"greatest(0, least(coalesce(born, 0), 70000000000000))::bigint OPERATOR(pg_catalog.*) %d::bigint"
+) % BORN_AT
 _MS = b"(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000)::float"
 _NOW_MS = _MS % b"pg_catalog.statement_timestamp()"
 # Two machines' clocks may be so far apart without anybody being wrong.
@@ -54,28 +60,35 @@ class Flags:
             self._committed_ms(),
             self.statements.marked_values(table),
         )
-        stamped = (
-            b"(SELECT pg_catalog.max(pg_catalog.substring(one, %b)::float) FROM pg_catalog.unnest(v) AS one)"
+        stamps = (
+            b"SELECT pg_catalog.max(stamp[1]::float) AS newest, pg_catalog.min(stamp[1]::float) AS oldest "
+            b"FROM pg_catalog.unnest(v) AS one, pg_catalog.regexp_matches(one, %b, 'g') AS stamp"
         ) % self._literal(_STAMP)
         at = (
-            b"SELECT marked IS NOT NULL AS marked, %b AS asked, %b AS alive, "
-            b"CASE WHEN marked IS NULL THEN created ELSE coalesce(%b, created, committed) END AS at "
-            b"FROM (%b OFFSET 0) AS found"
-        ) % (self._is_asked_for(), self._is_alive(), stamped, inside)
+            b"SELECT marked IS NOT NULL AS marked, %b AS asked, %b AS others, %b AS alive, "
+            b"greatest(newest, created, committed) AS at, CASE WHEN marked IS NULL "
+            b"THEN least(created, committed) ELSE coalesce(oldest, created, committed) END AS born "
+            b"FROM (%b OFFSET 0) AS found CROSS JOIN LATERAL (%b) AS stamps"
+        ) % (self._is_asked_for(), self._is_of_others(), self._is_alive(), inside, stamps)
         expression = (
-            b"(SELECT CASE WHEN marked THEN %d OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d ELSE 0 END "
+            b"(SELECT %b OPERATOR(pg_catalog.+) CASE WHEN marked THEN %d "
+            b"OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d WHEN others THEN %d ELSE 0 END "
             b"OPERATOR(pg_catalog.+) CASE WHEN alive THEN %d ELSE 0 END OPERATOR(pg_catalog.+) %b "
             b"ELSE %b END FROM (%b OFFSET 0) AS judged)"
-        ) % (MARKED, SWEPT, ALIVE, self._age(AGELESS), self._age(0), at)
+        ) % (_BORN, MARKED, SWEPT, OTHERS, ALIVE, self._age(AGELESS), self._age(0), at)
         columns = (*table.columns, *self._times(created_at))
         return Flagging(tuple(dict.fromkeys(columns)), _text(expression))
 
     def of_others(self, created_at: int) -> Flagging | None:
         """The flags of a table without marked rows: only how old they are, if that can be told."""
-        if not created_at:
+        if not created_at and not self.has_commit_timestamps:
             return None
-        expression = b"(SELECT %b FROM (SELECT %b AS at) AS judged)" % (self._age(0), _created_ms(created_at))
-        return Flagging(("created_at",), _text(expression))
+        at = b"SELECT %b AS created, %b AS committed" % (_created_ms(created_at), self._committed_ms())
+        expression = (
+            b"(SELECT %b OPERATOR(pg_catalog.+) %b FROM (SELECT greatest(created, committed) AS at, "
+            b"least(created, committed) AS born FROM (%b) AS found) AS judged)"
+        ) % (_BORN, self._age(0), at)
+        return Flagging(self._times(created_at), _text(expression))
 
     def _times(self, created_at: int) -> tuple[str, ...]:
         return (
@@ -103,8 +116,19 @@ class Flags:
             f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
             RUN_ID.replace("([0-9a-f]{8})", re.escape(self.request.run)) if self.request.run else "",
         ]
+        return self._bears_all(wanted)
+
+    def _is_of_others(self) -> bytes:
+        """Whether a marked value, where not all are asked for, has a token of any test, or of any run."""
+        if not self.request.test and not self.request.run:
+            return b"false"
+        kinds = [_ANY_TEST if self.request.test else "", RUN_ID if self.request.run else ""]
+        return b"(%b)" % b" OR ".join(self._bears_all([kind]) for kind in kinds if kind)
+
+    def _bears_all(self, patterns: Iterable[str]) -> bytes:
+        """Whether there is a marked value that all of the patterns fit."""
         conditions = [
-            b"one OPERATOR(pg_catalog.~*) %b" % self._literal(pattern) for pattern in wanted if pattern
+            b"one OPERATOR(pg_catalog.~*) %b" % self._literal(pattern) for pattern in patterns if pattern
         ]
         if not conditions:
             return b"true"

@@ -46,7 +46,12 @@ class ForeignKey:
     @property
     def takes_along(self) -> bool:
         """Whether rows that refer to a row must go for it to go; else they are only changed."""
-        return self.on_delete in ("a", "r", "c")
+        return self.enforced and self.on_delete in ("a", "r", "c")
+
+    @property
+    def changes(self) -> bool:
+        """Whether the server changes rows that refer to a row that goes: SET NULL, SET DEFAULT."""
+        return self.enforced and self.on_delete in ("n", "d")
 
     @property
     def overlaps(self) -> bool:
@@ -99,6 +104,8 @@ class ForeignKeys:
         for key in self.keys:
             self._by_parent[key.parent].append(key)
             self._by_child[key.child].append(key)
+        self._referring: dict[int, Sequence[ForeignKey]] = {}
+        self._of: dict[int, Sequence[ForeignKey]] = {}
         self._leaves: defaultdict[int, list[int]] = defaultdict(list)
         for relation in self.relations.values():
             if relation.kind != "p":
@@ -109,13 +116,20 @@ class ForeignKeys:
         """Those that hold the rows of a table."""
         return self._leaves[oid]
 
-    def referring_to(self, leaf: int) -> list[ForeignKey]:
+    def referring_to(self, leaf: int) -> Sequence[ForeignKey]:
         """The foreign keys by which rows may refer to a row of a leaf."""
-        return [key for oid in self._lineage(leaf) for key in self._by_parent[oid]]
+        found = self._referring.get(leaf)
+        if found is None:
+            found = [key for oid in self._lineage(leaf) for key in self._by_parent[oid]]
+            self._referring[leaf] = found
+        return found
 
-    def of(self, leaf: int) -> list[ForeignKey]:
+    def of(self, leaf: int) -> Sequence[ForeignKey]:
         """The foreign keys by which a row of a leaf may refer to others."""
-        return [key for oid in self._lineage(leaf) for key in self._by_child[oid]]
+        found = self._of.get(leaf)
+        if found is None:
+            found = self._of[leaf] = [key for oid in self._lineage(leaf) for key in self._by_child[oid]]
+        return found
 
     def reached_from(self, leaves: Collection[int]) -> frozenset[int]:
         """These leaves, and all in which rows may have to go with theirs."""
@@ -138,19 +152,37 @@ class ForeignKeys:
     @cached_property
     def deletion_order(self) -> tuple[frozenset[int], ...]:
         """The same by all keys: SET NULL and SET DEFAULT change rows, which then have another ctid."""
-        return self._ordered(self.keys)
+        return self._ordered(key for key in self.keys if key.enforced)
+
+    @cached_property
+    def deletion_rank(self) -> dict[int, int]:
+        """The place of each leaf in that order: the same for those of one component."""
+        return {leaf: rank for rank, leaves in enumerate(self.deletion_order) for leaf in leaves}
+
+    @cached_property
+    def deletion_rings(self) -> frozenset[int]:
+        """The leaves whose rows have to go in one statement: they may refer to each other."""
+        return self._rings(self.deletion_order, (key for key in self.keys if key.enforced))
+
+    @cached_property
+    def by_oid(self) -> dict[int, ForeignKey]:
+        """The keys."""
+        return {key.oid: key for key in self.keys}
 
     @cached_property
     def in_rings(self) -> frozenset[int]:
         """The leaves whose rows may refer, in the end, to rows of the same table."""
+        return self._rings(self.order, (key for key in self.keys if key.takes_along))
+
+    def _rings(self, order: Iterable[Collection[int]], keys: Iterable[ForeignKey]) -> frozenset[int]:
         tops = {leaf: relation.top for leaf, relation in self.relations.items()}
-        to_itself = {tops[key.child] for key in self.keys if tops[key.child] == tops[key.parent]}
-        return frozenset(
-            leaf
-            for together in self.order
-            for leaf in together
-            if len({tops[one] for one in together}) > 1 or tops[leaf] in to_itself
-        )
+        to_itself = {tops[key.child] for key in keys if tops[key.child] == tops[key.parent]}
+        found: set[int] = set()
+        for together in order:
+            members = {tops[leaf] for leaf in together}
+            if len(members) > 1 or members & to_itself:
+                found.update(together)
+        return frozenset(found)
 
     def _ordered(self, keys: Iterable[ForeignKey]) -> tuple[frozenset[int], ...]:
         successors: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}

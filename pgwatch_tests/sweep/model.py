@@ -99,6 +99,9 @@ class TableRows:
         return self.marked + self.dependent
 
 
+Change = Literal["set_null", "set_default", "not_enforced"]
+
+
 @dataclass(frozen=True, slots=True)
 class ChangedRows:
     """Rows of one table that stay, but refer to what goes: `how` says what becomes of their columns.
@@ -109,7 +112,7 @@ class ChangedRows:
     schema: str
     table: str
     columns: tuple[str, ...]
-    how: Literal["set_null", "set_default", "not_enforced"]
+    how: Change
     rows: int
 
 

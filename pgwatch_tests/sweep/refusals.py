@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pgwatch_tests import durations
@@ -27,6 +27,10 @@ class Refusal:
     detail: str
     unindexed: bool = False
     """Whether nothing is wrong but that an index is missing."""
+    subject: str = ""
+    """What `detail` begins with, if an example can be named beside it."""
+    example: tuple[int, int] | None = field(default=None, compare=False)
+    """One row (leaf, tid) that is meant by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
+from typing import cast
 
 import psycopg
-from psycopg import Cursor
 from psycopg.pq.abc import Escaping
-from psycopg.rows import RowMaker
 
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.compose import Statements, source
@@ -19,7 +19,13 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.sweep.statements import VERSION, Flagging
+from pgwatch_tests.sweep.clusters import Seed
+from pgwatch_tests.sweep.database_rows import read_as_numbers
+from pgwatch_tests.sweep.rules import SWEPT
+from pgwatch_tests.sweep.statements import Flagging
+
+# So many rows are on their way at once.
+_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +35,45 @@ class _Counted:
     before: int = 0
 
 
-class Seed(NamedTuple):
-    """A marked row as it was read: what it said of itself (see `clusters`), and which version it was."""
+@dataclass(slots=True)
+class LeafSeeds:
+    """Marked rows of one leaf, 20 bytes each: there may be a million."""
 
-    flags: int
-    version: str
-    """See `SweepStatements.versions`."""
+    tids: array[int] = field(default_factory=lambda: array("Q"))
+    flags: array[int] = field(default_factory=lambda: array("Q"))
+    xmins: array[int] = field(default_factory=lambda: array("I"))
+
+    def __len__(self) -> int:
+        return len(self.tids)
+
+    def between(self, first: int, end: int) -> Iterator[tuple[int, Seed]]:
+        """Those of these places: tid, and what was read."""
+        for place in range(first, min(end, len(self))):
+            yield self.tids[place], Seed(self.flags[place], self.xmins[place])
+
+    def items(self) -> Iterator[tuple[int, Seed]]:
+        """All of them."""
+        return self.between(0, len(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The marked rows, by leaf and tid."""
+    """The marked rows that are asked for, by leaf; `counts` are of all marked rows."""
 
-    rows: dict[int, dict[str, Seed]] = field(default_factory=dict)
+    rows: dict[int, LeafSeeds] = field(default_factory=dict)
+    counts: Counter[int] = field(default_factory=Counter)
 
     @property
-    def counts(self) -> dict[int, int]:
-        """How many there are, by leaf."""
-        return {leaf: len(rows) for leaf, rows in self.rows.items()}
+    def total(self) -> int:
+        """How many are asked for."""
+        return sum(map(len, self.rows.values()))
+
+    def without(self, leaves: Collection[int]) -> Seeds:
+        """The same, but for some leaves."""
+        return Seeds(
+            {leaf: rows for leaf, rows in self.rows.items() if leaf not in leaves},
+            Counter({leaf: rows for leaf, rows in self.counts.items() if leaf not in leaves}),
+        )
 
 
 class SeedReader:
@@ -74,32 +101,37 @@ class SeedReader:
                 found.append(table)
         return sorted(found, key=attrgetter("schema", "name")), skipped
 
-    def read(self, table: Table, flagging: Flagging, into: dict[int, dict[str, Seed]]) -> list[Skipped]:
-        """Adds a table's marked rows, by leaf. Returns why not all could be read, if so."""
-        statement = b"SELECT tableoid::bigint, ctid::pg_catalog.text, %b, %b FROM %b WHERE %b" % (
+    def read(self, table: Table, flagging: Flagging, into: Seeds) -> list[Skipped]:
+        """Adds a table's marked rows. Returns why not all could be read, if so."""
+        statement = b"SELECT tableoid, ctid, xmin, %b FROM %b WHERE %b" % (
             flagging.expression.encode("utf-8", errors="surrogateescape"),
-            VERSION.encode(),
             source(table, self._escaping),
             self._statements.condition(table),
         )
-
-        def read(connection: OwnConnection) -> None:
-            with connection.cursor(row_factory=_row) as cursor:
-                for leaf, tid, seed in cursor.execute(statement):
-                    into.setdefault(leaf, {})[tid] = seed
-
         try:
-            self._session.run(read)
+            found = self._session.run(lambda connection: _read(connection, statement))
         except psycopg.Error as error:
             return list(self._obstacles.why(table, error))
+        into.rows.update(found.rows)
+        into.counts.update(found.counts)
         return []
 
 
-def _row(_: Cursor[object]) -> RowMaker[tuple[int, str, Seed]]:
-    def make(values: Sequence[object]) -> tuple[int, str, Seed]:
-        leaf, tid, flags, version = values
-        assert isinstance(leaf, int)
-        assert isinstance(flags, int)
-        return leaf, str(tid), Seed(flags, str(version))
-
-    return make
+def _read(connection: OwnConnection, statement: bytes) -> Seeds:
+    """What it finds; from the start, should it be run again."""
+    found = Seeds()
+    with connection.cursor(binary=True) as cursor:
+        read_as_numbers(cursor)
+        at = 0
+        for row in cursor.stream(statement, size=_ROWS_AT_ONCE):
+            leaf, tid, xmin, flags = cast("tuple[int, int, int, int]", row)
+            if leaf != at:
+                at, rows = leaf, found.rows.setdefault(leaf, LeafSeeds())
+            found.counts[leaf] += 1
+            if flags & SWEPT:
+                rows.tids.append(tid)
+                rows.xmins.append(xmin)
+                rows.flags.append(flags)
+    for leaf in [leaf for leaf, rows in found.rows.items() if not rows]:
+        del found.rows[leaf]
+    return found

@@ -4,6 +4,9 @@ They also run under the search_path of the role or database, for the sake of tri
 function and type in them is the server's own by name.
 
 A ctid names one version of a row: whoever changes the row meanwhile makes another, which these don't touch.
+Whether it still is the version that was read, xmin tells: no transaction writes anything any more once a row
+of it was seen, so whatever comes to be in that place is another's. (All of a file may be moved by VACUUM FULL
+and the like: see queries/sweep_catalog.sql.)
 """
 
 from __future__ import annotations
@@ -13,15 +16,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.types import UserDefinedType
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
 
 _Select: TypeAlias = "sa.Select[*tuple[object, ...]]"
 
-_COUNT = sa.literal_column("pg_catalog.count(*)", sa.Integer)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 
 
@@ -30,12 +32,6 @@ class _Tid(UserDefinedType[str]):
         return "pg_catalog.tid"
 
 
-VERSION = "pg_catalog.concat(xmin, ':', pg_catalog.pg_relation_filenode(tableoid))"
-"""SQL for what tells a row from any other that comes to have the same ctid.
-
-Who wrote it; and the file, since VACUUM FULL and the like move rows, of which one transaction may have
-written many.
-"""
 # Numbered from 0.
 _PLACE = sa.literal_column("named.n OPERATOR(pg_catalog.-) 1", sa.Integer)
 _TID_ARRAY = sa.ARRAY(_Tid())
@@ -43,9 +39,9 @@ _EQUAL = "OPERATOR(pg_catalog.=)"
 _TIDS = sa.cast(sa.bindparam("tids", type_=sa.types.NullType()), _TID_ARRAY)
 
 
-def tids_literal(tids: Sequence[str]) -> str:
-    """What to bind as `tids`."""
-    return '{"' + '","'.join(tids) + '"}' if tids else "{}"
+def tids_literal(tids: Sequence[int]) -> str:
+    """What to bind as `tids`: block number and offset of each, from the number made of both."""
+    return '{"' + '","'.join([f"({tid >> 16},{tid & 65535})" for tid in tids]) + '"}' if tids else "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +63,49 @@ class SweepStatements:
         self._composed: dict[tuple[object, ...], bytes] = {}
 
     def versions(self, leaf: int) -> bytes:
-        """Those that are there: tid, and VERSION."""
+        """Those that are there: tid, xmin."""
         return self._once(("versions", leaf), lambda: self._versions(leaf))
 
-    def lock_versions(self, leaf: int) -> bytes:
-        """The same, of those that are to be deleted and can be locked at once."""
+    def lock(self, leaf: int) -> bytes:
+        """Locks rows that are to be deleted, as far as they can be at once: tid, xmin."""
+        return self._once(("lock", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True))
+
+    def lock_for_change(self, leaf: int) -> bytes:
+        """The same for rows that are to be changed."""
         return self._once(
-            ("lock versions", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True)
+            ("change", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True, key_share=True)
         )
 
     def children(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that refer to those of a leaf: place, leaf, tid, flags."""
+        """Rows that refer to those of a leaf: place, leaf, tid, xmin, flags."""
         return self._once(("children", key.oid, leaf), lambda: self._children(key, leaf))
 
     def parents(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that those of a leaf refer to: place, leaf, tid, flags."""
+        """Rows that those of a leaf refer to: place, leaf, tid, xmin, flags."""
         return self._once(("parents", key.oid, leaf), lambda: self._parents(key, leaf))
-
-    def lock(self, leaf: int) -> bytes:
-        """Locks rows that are to be deleted. One row: how many could be."""
-        return self._once(("lock", leaf), lambda: _counted(self._lock(leaf, for_change=False)))
 
     def referring(self, key: ForeignKey, leaf: int) -> bytes:
         """The same as `children`, without flags."""
         return self._once(("referring", key.oid, leaf), lambda: self._children(key, leaf, with_flags=False))
 
-    def lock_for_change(self, leaf: int) -> bytes:
-        """The same for rows that are to be changed."""
-        return self._once(("change", leaf), lambda: _counted(self._lock(leaf, for_change=True)))
-
-    def lockable(self, leaf: int, *, for_change: bool) -> bytes:
-        """Locks rows as well. Their tids."""
-        return self._once(("lockable", leaf, for_change), lambda: self._lock(leaf, for_change=for_change))
-
     def delete(self, leaves: Sequence[int]) -> bytes:
-        """Deletes; what to bind for leaf N is `tids_N`. With several leaves, one row: their counts."""
+        """Deletes; what to bind for leaf N is `tids_N`. What went: N, tid, xmin."""
         return self._once(("delete", *leaves), lambda: self._delete(leaves))
 
-    def still_there(self, leaf: int) -> bytes:
-        """The tids of those that are still there."""
-        return self._once(("there", leaf), lambda: self._still_there(leaf))
+    def current(self, leaf: int) -> bytes:
+        """Where rows are by now that this transaction may have changed or deleted: place, tid or NULL."""
+        return self._once(("current", leaf), lambda: self._current(leaf))
+
+    def values(self, leaf: int, columns: Sequence[str]) -> bytes:
+        """Columns of rows, as text."""
+        return self._once(("values", leaf, *columns), lambda: self._values(leaf, columns))
+
+    def lock_tables(self, leaves: Sequence[int]) -> bytes:
+        """Keeps keys, triggers, rules and partitions of tables as they are until the transaction ends."""
+        quote = _DIALECT.identifier_preparer.quote_identifier
+        named = (self._graph.relations[leaf] for leaf in leaves)
+        tables = ", ".join(f"ONLY {quote(one.schema)}.{quote(one.name)}" for one in named)
+        return f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE".encode("utf-8", errors="surrogateescape")
 
     def _once(self, which: tuple[object, ...], compose: Callable[[], sa.ClauseElement]) -> bytes:
         if which not in self._composed:
@@ -115,7 +114,7 @@ class SweepStatements:
 
     def _versions(self, leaf: int) -> _Select:
         row = self._table(leaf).alias("c")
-        return self._named_rows(row, row.c.ctid, sa.literal_column(VERSION, sa.Text))
+        return self._named_rows(row, row.c.ctid, row.c.xmin)
 
     def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> sa.ClauseElement:
         named = _named()
@@ -126,6 +125,7 @@ class SweepStatements:
                 _PLACE,
                 child.c.tableoid,
                 child.c.ctid,
+                child.c.xmin,
                 *([self._flags(key.child, child)] if with_flags else []),
             )
             .select_from(named)
@@ -140,7 +140,9 @@ class SweepStatements:
         child = self._table(leaf).alias("c")
         parent = self._table(key.parent).alias("p")
         found = (
-            sa.select(_PLACE, parent.c.tableoid, parent.c.ctid, self._flags(key.parent, parent))
+            sa.select(
+                _PLACE, parent.c.tableoid, parent.c.ctid, parent.c.xmin, self._flags(key.parent, parent)
+            )
             .select_from(named)
             .join(child, child.c.ctid.bool_op(_EQUAL)(named.c.tid))
             .join(parent, _refers(key, child, parent))
@@ -148,43 +150,58 @@ class SweepStatements:
         )
         return self._only(found, key.parent, parent)
 
-    def _lock(self, leaf: int, *, for_change: bool) -> _Select:
-        row = self._table(leaf).alias("c")
-        return self._named_rows(row, row.c.ctid).with_for_update(skip_locked=True, key_share=for_change)
-
     def _delete(self, leaves: Sequence[int]) -> sa.ClauseElement:
         """In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too."""
-        deletes = [self._delete_from(leaf, f"tids_{place}") for place, leaf in enumerate(leaves)]
-        if len(deletes) == 1:
-            return deletes[0]
-        gone = [
-            delete.returning(sa.literal_column("1").label("one")).cte(f"gone_{place}")
-            for place, delete in enumerate(deletes)
-        ]
-        counts = [sa.select(_COUNT).select_from(one).scalar_subquery() for one in gone]
-        return sa.select(array(counts))
+        deletes = [self._delete_from(leaf, place) for place, leaf in enumerate(leaves)]
+        if len(leaves) == 1:
+            [only] = deletes
+            return only
+        gone = [delete.cte(f"gone_{place}") for place, delete in enumerate(deletes)]
+        return sa.union_all(*(sa.select(one.c.n, one.c.tid, one.c.version) for one in gone))
 
-    def _delete_from(self, leaf: int, bound: str) -> sa.Delete:
+    def _delete_from(self, leaf: int, place: int) -> ReturningDelete[tuple[int, object, object]]:
         row = self._table(leaf)
-        tids = sa.cast(sa.bindparam(bound, type_=sa.types.NullType()), _TID_ARRAY)
-        return sa.delete(row).where(_is_one_of(row, tids)).with_hint("ONLY", dialect_name="postgresql")
+        tids = sa.cast(sa.bindparam(f"tids_{place}", type_=sa.types.NullType()), _TID_ARRAY)
+        return (
+            sa.delete(row)
+            .where(_is_one_of(row, tids))
+            .with_hint("ONLY", dialect_name="postgresql")
+            .returning(
+                sa.literal_column(f"{place}", sa.Integer).label("n"),
+                row.c.ctid.label("tid"),
+                row.c.xmin.label("version"),
+            )
+        )
 
-    def _still_there(self, leaf: int) -> sa.ClauseElement:
+    def _current(self, leaf: int) -> sa.ClauseElement:
+        """By the chain that an UPDATE makes from each version to the next (currtid2, in tid.c)."""
         row = self._table(leaf).alias("c")
-        return self._named_rows(row, row.c.ctid)
+        named = _named()
+        relation: sa.ColumnElement[str] = sa.literal_column(f"{leaf}::pg_catalog.regclass::pg_catalog.text")
+        now = sa.func.pg_catalog.currtid2(relation, named.c.tid, type_=_Tid())
+        return (
+            sa.select(_PLACE, row.c.ctid)
+            .select_from(named)
+            .outerjoin(row, row.c.ctid.bool_op(_EQUAL)(now))
+            .with_hint(row, "ONLY")
+        )
+
+    def _values(self, leaf: int, columns: Sequence[str]) -> _Select:
+        row = self._table(leaf, columns).alias("c")
+        values = (row.c[name].op("::")(sa.literal_column("pg_catalog.text")) for name in columns)
+        return self._named_rows(row, *values)
 
     def _named_rows(self, row: sa.FromClause, *columns: sa.ColumnElement[object]) -> _Select:
         return sa.select(*columns).where(_is_one_of(row, _TIDS)).with_hint(row, "ONLY")
 
-    def _table(self, oid: int) -> sa.TableClause:
+    def _table(self, oid: int, more: Sequence[str] = ()) -> sa.TableClause:
         relation = self._graph.relations[oid]
-        names = {"ctid", "tableoid", "xmin"}
+        names = {"ctid", "tableoid", "xmin", *more}
         names.update(self._flagging[oid].columns if oid in self._flagging else ())
-        for key in self._graph.keys:
-            if key.child in (oid, *relation.ancestors) or key.child == oid:
-                names.update(key.child_columns)
-            if key.parent in (oid, *relation.ancestors):
-                names.update(key.parent_columns)
+        for key in self._graph.of(oid):
+            names.update(key.child_columns)
+        for key in self._graph.referring_to(oid):
+            names.update(key.parent_columns)
         return sa.table(
             sa.quoted_name(relation.name, quote=True),
             *(sa.column(sa.quoted_name(name, quote=True)) for name in sorted(names)),
@@ -198,13 +215,13 @@ class SweepStatements:
     def _flags(self, oid: int, row: sa.FromClause) -> sa.ColumnElement[int]:
         flagging = self._flagging.get(oid)
         if flagging is None:
-            return sa.literal_column("0")
+            return sa.literal_column("0::pg_catalog.int8")
         # By itself, so that no name in it can be one of another table.
         inside = sa.select(
             *(row.c[name].label(sa.quoted_name(name, quote=True)) for name in flagging.columns)
         )
         return (
-            sa.select(sa.literal_column(flagging.expression, sa.Integer))
+            sa.select(sa.literal_column(flagging.expression, sa.BigInteger))
             .select_from(inside.correlate(row).lateral("r"))
             .correlate(row)
             .scalar_subquery()
@@ -233,10 +250,6 @@ def _refers(key: ForeignKey, child: sa.FromClause, parent: sa.FromClause) -> sa.
             ours = ours.op("COLLATE")(sa.literal_column(f"{quote(schema)}.{quote(collation)}"))
         conditions.append(ours.bool_op(equal)(child.c[child_column]))
     return sa.and_(*conditions)
-
-
-def _counted(rows: _Select) -> sa.ClauseElement:
-    return sa.select(_COUNT).select_from(rows.subquery("found"))
 
 
 def _compiled(statement: sa.ClauseElement) -> bytes:

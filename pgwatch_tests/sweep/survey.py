@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+import psycopg
 from psycopg import pq
 
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.compose import Statements
 from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
 from pgwatch_tests.leaks.ignore import Ignores
+from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.leaks.strange_plans import strange_plans
-from pgwatch_tests.sweep.clusters import SWEPT
+from pgwatch_tests.sweep.catalog import Marks, read_marks
 from pgwatch_tests.sweep.flagging import Flags
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.sweep.leases import held_numbers
 from pgwatch_tests.sweep.model import SweepRequest
-from pgwatch_tests.sweep.seeds import Seed, SeedReader, Seeds
+from pgwatch_tests.sweep.refusals import name_of
+from pgwatch_tests.sweep.seeds import SeedReader, Seeds
 from pgwatch_tests.sweep.statements import Flagging
 
 _MATERIALIZED = KINDS["m"]
@@ -53,6 +58,10 @@ class Survey:
     """The leaves that the settings leave out."""
     not_checked: tuple[Skipped, ...]
     """What couldn't be searched for marked rows."""
+    marks: Marks = field(default_factory=dict)
+    """What the catalogs were like; empty if nothing is to be deleted."""
+    remembered: frozenset[int] = frozenset()
+    """The tables, by their tops, that the settings say bear markers."""
 
     @property
     def bearing(self) -> frozenset[int]:
@@ -92,7 +101,7 @@ class Surveyor:
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         marked, skipped = self._reader.marked_tables(tables)
-        graph = self._graph()
+        graph, marks = self._graph()
         flagging = self._flagging(graph, marked)
         # What was made since they were read isn't in the graph.
         marked = [table for table in marked if table.oid in flagging]
@@ -102,10 +111,16 @@ class Surveyor:
             flagging=flagging,
             marked=marked,
             unmarked=[table for table in tables if table not in marked],
-            seeds=_asked_for(seeds),
+            seeds=seeds,
             counts=seeds.counts,
             ignored=_ignored(graph, ignores),
             not_checked=(*discovery.skipped, *skipped, *more_skipped),
+            marks=marks,
+            remembered=frozenset(
+                relation.oid
+                for relation in graph.relations.values()
+                if not relation.ancestors and matches(name_of(relation), self._settings.marked_tables)
+            ),
         )
 
     def again(self, survey: Survey, *, everywhere: bool = False) -> tuple[Seeds, list[Skipped]]:
@@ -118,10 +133,28 @@ class Surveyor:
             more = self._reader.marked_tables(survey.unmarked)[0]
             marked = [*marked, *(table for table in more if table.oid in survey.graph.relations)]
             flagging = self._flagging(survey.graph, marked)
-        seeds, skipped = self._seeds(marked, flagging)
-        return _asked_for(seeds), skipped
+        return self._seeds(marked, flagging)
 
-    def _graph(self) -> ForeignKeys:
+    def _graph(self) -> tuple[ForeignKeys, Marks]:
+        if self._request.dry_run:
+            return self._read_graph(), {}
+        # What is compared with the catalogs later has to be of one and the same moment.
+        self._session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            graph = self._read_graph()
+            marks = read_marks(self._session, [*graph.relations])
+            self._session.execute(b"COMMIT")
+        finally:
+            self._roll_back()
+        return graph, marks
+
+    def _roll_back(self) -> None:
+        connection = self._session.connection
+        if not connection.closed and connection.info.transaction_status:
+            with suppress(psycopg.Error, PgwatchError):
+                self._session.execute(b"ROLLBACK")
+
+    def _read_graph(self) -> ForeignKeys:
         relations = self._session.fetch(queries.load("sweep_relations").encode(), Relation)
         keys = self._session.fetch(queries.load("sweep_foreign_keys").encode(), ForeignKey)
         with self._session.running():
@@ -160,27 +193,21 @@ class Surveyor:
     def _seeds(
         self, marked: Iterable[Table], flagging: Mapping[int, Flagging]
     ) -> tuple[Seeds, list[Skipped]]:
-        """The marked rows, also those that aren't asked for."""
-        rows: dict[int, dict[str, Seed]] = {}
+        """The marked rows that are asked for, and how many there are in all."""
+        seeds = Seeds()
         skipped: list[Skipped] = []
         for table in marked:
-            skipped.extend(self._reader.read(table, flagging[table.oid], rows))
-        if rows.keys() - flagging.keys():
+            skipped.extend(self._reader.read(table, flagging[table.oid], seeds))
+        news = (seeds.rows.keys() | seeds.counts.keys()) - flagging.keys()
+        if news:
             skipped.append(_NEW_PARTITIONS)
-        return Seeds({leaf: rows[leaf] for leaf in rows.keys() & flagging.keys()}), skipped
+            seeds = seeds.without(news)
+        return seeds, skipped
 
 
 def with_graph(survey: Survey, graph: ForeignKeys) -> Survey:
     """The same, where something is indexed now."""
     return replace(survey, graph=graph)
-
-
-def _asked_for(seeds: Seeds) -> Seeds:
-    asked = {
-        leaf: {tid: seed for tid, seed in found.items() if seed.flags & SWEPT}
-        for leaf, found in seeds.rows.items()
-    }
-    return Seeds({leaf: rows for leaf, rows in asked.items() if rows})
 
 
 def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:

@@ -1,75 +1,113 @@
 """Which marked rows stay so that real rows can still be told from test data the next time. Pure.
 
 An unmarked row is real data where there are marked rows beside it: then marked rows that it refers to stay.
-If the last marked row of its table went, the next sweep would take it for test data, and delete it.
+If the last marked row of its table went, the next sweep would take it for test data, and delete it. So one
+stays, of the smallest cluster there is, unless the settings say that the table bears markers: the database
+itself remembers it then, on whatever machine the next sweep runs, and without a comment or table of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from pgwatch_tests.sweep.clusters import BLOCKING, Rules
+from pgwatch_tests.sweep.clusters import Clusters
+from pgwatch_tests.sweep.portions import Portion
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-from pgwatch_tests.sweep.seeds import Seeds
-
-HELD_BACK = Refusal("interrupted", "held back until the end")
-"""What stays until it is known whether a witness is needed."""
+from pgwatch_tests.sweep.rules import MARKED, Rules
 
 
-def candidates(rules: Rules, seeds: Seeds, counts: Mapping[int, int]) -> dict[int, tuple[int, str]]:
-    """One marked row (leaf, tid) of each table, by its top, whose last marked row may go and may be needed.
+class Witnesses:
+    """Holds back one cluster for each table (by its top) that may need one, until all others are done.
 
-    `counts` are the marked rows of each leaf, also those that aren't asked for, which stay.
+    `counts` are the marked rows of each leaf, `asked` those that are asked for: what isn't stays anyway.
     """
-    graph = rules.graph
-    found: dict[int, tuple[int, str]] = {}
-    for top in {graph.relations[leaf].top for leaf in rules.bearing}:
-        leaves = [leaf for leaf in graph.leaves(top) if leaf in seeds.rows]
-        asked = sum(len(seeds.rows[leaf]) for leaf in leaves)
-        stays = any(
-            leaf in rules.refused or any(seed.flags & BLOCKING for seed in seeds.rows[leaf].values())
-            for leaf in leaves
+
+    def __init__(self, rules: Rules, counts: Mapping[int, int], asked: Mapping[int, int]) -> None:
+        self._rules = rules
+        self._staying: set[int] = set()
+        """The tops of which a marked row stays in any case."""
+        self._held: dict[int, Portion] = {}
+        graph = rules.graph
+        for leaf in rules.bearing:
+            if leaf in rules.refused or counts.get(leaf, 0) > asked.get(leaf, 0):
+                self._staying.add(graph.relations[leaf].top)
+        tops = {graph.relations[leaf].top for leaf in rules.bearing} - rules.remembered
+        self._tops = {
+            leaf: top
+            for top in tops - self._staying
+            if _may_protect(rules, top)
+            for leaf in graph.leaves(top)
+        }
+
+    def note_staying(self, leaf: int) -> None:
+        """A marked row of a leaf stays."""
+        self._staying.add(self._rules.graph.relations[leaf].top)
+
+    def hold_back(
+        self, clusters: Clusters, going: Sequence[Sequence[int]]
+    ) -> tuple[Sequence[Sequence[int]], list[Portion]]:
+        """Those of some clusters that may go now, and what was held back before and may go now."""
+        if not self._tops:
+            return going, []
+        now: list[Sequence[int]] = []
+        best: dict[int, Sequence[int]] = {}
+        for nodes in going:
+            tops = self._tops_of(clusters, nodes)
+            wanted = {top for top in tops if len(nodes) < self._size(top, best)}
+            if wanted:
+                best.update(dict.fromkeys(wanted, nodes))
+            now.append(nodes)
+        if not best:
+            return now, []
+        held = {id(nodes) for nodes in best.values()}
+        before = list(self._held.values())
+        made = {id(nodes): Portion(clusters, [nodes]) for nodes in best.values()}
+        self._held.update({top: made[id(nodes)] for top, nodes in best.items()})
+        kept = {id(one) for one in self._held.values()}
+        released = {id(one): one for one in before if id(one) not in kept}
+        return [nodes for nodes in now if id(nodes) not in held], list(released.values())
+
+    def settle(self, real: Collection[int]) -> tuple[list[Portion], list[tuple[Refusal, Portion]]]:
+        """What was held back: what may go, and what stays; `real` are the leaves with real rows."""
+        graph = self._rules.graph
+        tops = {graph.relations[leaf].top for leaf in real}
+        portions = {id(one): one for one in self._held.values()}
+        kept: dict[int, Refusal] = {}
+        for top, held in self._held.items():
+            if top in tops and top not in self._staying:
+                name = name_of(graph.relations[top])
+                kept.setdefault(
+                    id(held),
+                    Refusal(
+                        "shared_with_real_data",
+                        f"the last marked row of {name}: without it, real rows there would pass for test "
+                        f'data; marked_tables = ["{name}"] in the settings lets it go',
+                    ),
+                )
+        self._held = {}
+        return (
+            [one for which, one in portions.items() if which not in kept],
+            [(refusal, portions[which]) for which, refusal in kept.items()],
         )
-        marked = sum(counts.get(leaf, 0) for leaf in graph.leaves(top))
-        if leaves and not stays and marked == asked and _may_protect(rules, top):
-            leaf = leaves[-1]
-            found[top] = (leaf, next(reversed(seeds.rows[leaf])))
-    return found
 
+    def _size(self, top: int, best: Mapping[int, Sequence[int]]) -> int:
+        if top in best:
+            return len(best[top])
+        return self._held[top].count if top in self._held else 1 << 62
 
-def needed(
-    rules: Rules,
-    candidates: Mapping[int, tuple[int, str]],
-    real: Collection[int],
-    staying: Mapping[int, Collection[str]],
-    seeds: Seeds,
-) -> dict[int, dict[str, Refusal]]:
-    """Those of the candidates that have to stay, by leaf and tid.
-
-    `real` are the leaves with unmarked rows that keep marked ones of other tables; `staying`, by leaf, all
-    rows that stay anyway.
-    """
-    graph = rules.graph
-    tops = {graph.relations[leaf].top for leaf in real}
-    found: dict[int, dict[str, Refusal]] = {}
-    for top, (leaf, tid) in candidates.items():
-        others = any(
-            not seeds.rows[one].keys().isdisjoint(staying.get(one, ()))
-            for one in graph.leaves(top)
-            if one in seeds.rows
-        )
-        if top in tops and not others:
-            name = name_of(graph.relations[top])
-            detail = f"the last marked row of {name}: without it, real rows there would pass for test data"
-            found.setdefault(leaf, {})[tid] = Refusal("shared_with_real_data", detail)
-    return found
+    def _tops_of(self, clusters: Clusters, nodes: Sequence[int]) -> set[int]:
+        found = set()
+        for node in nodes:
+            if clusters.flags[node] & MARKED and clusters.leaves[node] in self._tops:
+                found.add(self._tops[clusters.leaves[node]])
+        return found
 
 
 def _may_protect(rules: Rules, top: int) -> bool:
     graph = rules.graph
     return any(
         key.takes_along
-        and key.on_delete != "c"
+        and (key.on_delete != "c" or rules.keep_unmarked)
         and graph.relations[key.child].top == top
         and not rules.reached.isdisjoint(graph.leaves(key.parent))
         for key in graph.keys

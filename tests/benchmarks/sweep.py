@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--no-indexes", action="store_true", help="leave the foreign keys without indexes")
     options = parser.parse_args()
     programs = find_programs()
-    memory = {"shared_buffers": "512MB", "max_wal_size": "8GB"}
+    memory = {"shared_buffers": "512MB", "max_wal_size": "8GB", "track_commit_timestamp": "off"}
     with EmbeddedServer(programs, server_directory(), memory) as server:
         print(f"PostgreSQL {programs.version()}, {options.users} users, {options.rounds} rounds")
         with psycopg.connect(server.dsn(), autocommit=True) as administrator:

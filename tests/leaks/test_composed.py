@@ -69,13 +69,14 @@ def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
     sweep = SweepStatements(ForeignKeys(relations, [key]), {1: flagging, 2: flagging})
     for statement in (
         sweep.versions(1),
-        sweep.lock_versions(1),
         sweep.children(key, 1),
         sweep.parents(key, 2),
+        sweep.referring(key, 1),
         sweep.lock(1),
         sweep.lock_for_change(1),
         sweep.delete([1]),
         sweep.delete([1, 2]),
-        sweep.still_there(1),
+        sweep.current(1),
+        sweep.values(1, ["p", "i"]),
     ):
         assert list(not_qualified(statement.decode())) == []

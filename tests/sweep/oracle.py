@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pgwatch_tests.sweep.clusters import AGELESS, ALIVE, FUTURE, MARKED, SWEPT, YOUNG
-from tests.sweep.worlds import Spot, World
+from pgwatch_tests.sweep.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.rules import AGELESS, ALIVE, FUTURE, OTHERS, SEEN, SWEPT, YOUNG
+from tests.sweep.worlds import MINUTE_MS, Spot, World, WorldRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Truth:
     """Those that go."""
     staying: frozenset[Spot]
     """The rows of the others."""
+    hidden: frozenset[Spot]
+    """Those of them that are come to through real rows alone, which would have to go for others of these."""
 
     @property
     def going(self) -> frozenset[Spot]:
@@ -32,38 +34,70 @@ class _Closure:
     """Real rows that would have to go too, but mustn't."""
 
 
-def truth(world: World, *, locks: bool = True) -> Truth:
-    """What has to become of the rows that hang on marked ones; without `locks`, of nobody else's."""
+def truth(world: World) -> Truth:
+    """What has to become of the rows that hang on marked ones."""
     closures = [_closure(world, spot) for spot, row in sorted(world.rows.items()) if row.flags & SWEPT]
     going: list[frozenset[Spot]] = []
     staying: set[Spot] = set()
+    hidden: set[Spot] = set()
     for cluster in _clusters(closures):
         rows = frozenset().union(*(closure.rows for closure in cluster))
-        blocked = any(closure.real for closure in cluster) or any(_keeps(world, spot, locks) for spot in rows)
+        blocked = any(closure.real for closure in cluster) or any(_keeps(world, spot) for spot in rows)
         if blocked:
             staying |= rows
+            real = frozenset().union(*(closure.real for closure in cluster))
+            hidden |= rows - _come_to(world, {spot for spot in rows if world.rows[spot].flags & SWEPT}, real)
         else:
             going.append(rows)
-    return Truth(tuple(going), frozenset(staying))
+    return Truth(tuple(going), frozenset(staying), frozenset(hidden))
 
 
 def _closure(world: World, seed: Spot) -> _Closure:
+    """Breadth doesn't matter: each row is looked at once for each marked row that it was come to from."""
     by_oid = {key.oid: key for key in world.graph.keys}
-    bearing = world.bearing
-    rows, real, todo = {seed}, set(), [seed]
+    rows, real = {seed}, set[Spot]()
+    todo = [(seed, seed)]
+    passed = {*todo}
     while todo:
-        parent = todo.pop()
+        parent, marked = todo.pop()
         for child, row in world.rows.items():
             for oid in [oid for oid, above in row.refers.items() if above == parent]:
                 key = by_oid[oid]
                 if not key.takes_along:
                     continue
-                if key.on_delete != "c" and child[0] in bearing and not row.flags & MARKED:
+                if _is_real(world, key, child, world.rows[marked]):
                     real.add(child)
-                elif child not in rows:
-                    rows.add(child)
-                    todo.append(child)
+                    continue
+                rows.add(child)
+                onward = (child, child if row.is_marked else marked)
+                if onward not in passed:
+                    passed.add(onward)
+                    todo.append(onward)
     return _Closure(frozenset(rows), frozenset(real))
+
+
+def _come_to(world: World, seeds: set[Spot], real: frozenset[Spot]) -> set[Spot]:
+    """The rows that hang on these without real ones in between."""
+    by_oid = {key.oid: key for key in world.graph.keys}
+    found, todo = {*seeds}, [*seeds]
+    while todo:
+        parent = todo.pop()
+        for child, row in world.rows.items():
+            by = [oid for oid, above in row.refers.items() if above == parent and by_oid[oid].takes_along]
+            if by and child not in found | real:
+                found.add(child)
+                todo.append(child)
+    return found
+
+
+def _is_real(world: World, key: ForeignKey, child: Spot, marked: WorldRow) -> bool:
+    """Whether a row isn't test data, though it refers to what hangs on the marked row."""
+    row = world.rows[child]
+    if row.is_marked:
+        return False
+    if child[0] in world.bearing and (key.on_delete != "c" or world.keep_unmarked):
+        return True
+    return row.born_ms != 0 and row.born_ms + MINUTE_MS < marked.born_ms
 
 
 def _clusters(closures: list[_Closure]) -> list[list[_Closure]]:
@@ -91,20 +125,21 @@ def _clusters(closures: list[_Closure]) -> list[list[_Closure]]:
     return [members for _, members in clusters]
 
 
-def _keeps(world: World, spot: Spot, locks: bool) -> bool:
-    flags = world.rows[spot].flags
+def _keeps(world: World, spot: Spot) -> bool:
     return bool(
-        flags & (YOUNG | FUTURE | ALIVE | AGELESS)
-        or flags & (MARKED | SWEPT) == MARKED
+        world.rows[spot].flags & (YOUNG | FUTURE | ALIVE | AGELESS | SEEN | OTHERS)
         or spot[0] in world.all_refused
-        or (locks and (spot in world.locked or _changes_a_locked_one(world, spot)))
+        or _changes_what_is_needed(world, spot)
     )
 
 
-def _changes_a_locked_one(world: World, spot: Spot) -> bool:
-    loose = {key.oid for key in world.graph.keys if not key.takes_along}
-    return any(_refers(row.refers, loose, spot) for one, row in world.rows.items() if one in world.locked)
-
-
-def _refers(refers: Mapping[int, Spot], keys: set[int], spot: Spot) -> bool:
-    return any(above == spot for key, above in refers.items() if key in keys)
+def _changes_what_is_needed(world: World, spot: Spot) -> bool:
+    """Whether columns would be set of somebody else's row or a young one, or should be and wouldn't."""
+    changing = {key.oid: key for key in world.graph.keys if key.changes}
+    return any(
+        above == spot
+        and oid in changing
+        and (not changing[oid].fires or row.flags & (YOUNG | FUTURE | ALIVE | OTHERS))
+        for row in world.rows.values()
+        for oid, above in row.refers.items()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import psycopg
@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.clusters import ChildRow
+from pgwatch_tests.sweep.clusters import RelatedRow
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepProgress
@@ -124,7 +124,7 @@ def test_the_place_of_a_row_that_went_isnt_anothers(
     children = DatabaseRows.children
     read: list[str] = []
 
-    def reading(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Collection[ChildRow]:
+    def reading(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
         if read == ["bookings_user_id_fkey", "first_user_id_fkey"]:
             # What was read of `first` goes, and its place is free, as far as the server is concerned.
             test.execute("DELETE FROM first")

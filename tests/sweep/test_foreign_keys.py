@@ -9,11 +9,14 @@ from tests.sweep.worlds import foreign_key, graphs, relation
 
 
 def leaf_edges(graph: ForeignKeys, *, loose: bool = False) -> set[tuple[int, int]]:
-    """Pairs of leaves: a row of the second may have to go before one of the first."""
+    """Pairs of leaves: a row of the second may have to go, or be changed if `loose`, before one of the first.
+
+    A key that isn't enforced does neither.
+    """
     return {
         (parent, child)
         for key in graph.keys
-        if loose or key.takes_along
+        if key.enforced and (loose or key.on_delete in ("a", "r", "c"))
         for parent in graph.leaves(key.parent)
         for child in graph.leaves(key.child)
     }
@@ -38,6 +41,8 @@ def test_children_come_first(graph: ForeignKeys) -> None:
 
         assert sorted(leaf for together in order for leaf in together) == leaves
         assert all(place[child] <= place[parent] for parent, child in edges)
+    ranks = graph.deletion_rank
+    assert all(ranks[leaf] == rank for rank, together in enumerate(graph.deletion_order) for leaf in together)
 
 
 @settings(max_examples=100, deadline=None)
@@ -52,12 +57,15 @@ def test_what_is_reached(graph: ForeignKeys) -> None:
 @settings(max_examples=100, deadline=None)
 @given(graphs())
 def test_rows_that_may_hang_on_rows_of_their_own_table_are_in_rings(graph: ForeignKeys) -> None:
-    edges = leaf_edges(graph)
     tops = {leaf: one.top for leaf, one in graph.relations.items()}
-    for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
-        children = {child for parent, child in edges if parent == leaf}
-        if any(tops[below] == tops[leaf] for below in closure(children, edges)):
-            assert leaf in graph.in_rings
+    for rings, edges in (
+        (graph.in_rings, leaf_edges(graph)),
+        (graph.deletion_rings, leaf_edges(graph, loose=True)),
+    ):
+        for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
+            children = {child for parent, child in edges if parent == leaf}
+            if any(tops[below] == tops[leaf] for below in closure(children, edges)):
+                assert leaf in rings
 
 
 def test_a_partition_has_the_keys_of_its_root() -> None:
@@ -94,3 +102,14 @@ def test_a_key_that_changes_rows_takes_none_along() -> None:
     assert graph.order == (frozenset({1}), frozenset({2}))
     assert graph.in_rings == frozenset()
     assert graph.deletion_order == (frozenset({1, 2}),)
+    assert graph.deletion_rings == {1, 2}
+
+
+def test_a_key_that_is_not_enforced_does_nothing() -> None:
+    keys = [foreign_key(101, 2, 1, "c", enforced=False), foreign_key(102, 1, 2, "n", enforced=False)]
+    graph = ForeignKeys([relation(1), relation(2)], keys)
+
+    assert not any(key.takes_along or key.changes for key in graph.keys)
+    assert graph.reached_from([1]) == {1}
+    assert graph.deletion_order == (frozenset({1}), frozenset({2}))
+    assert graph.in_rings == graph.deletion_rings == frozenset()

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.clusters import (
-    AGELESS,
-    ALIVE,
-    FUTURE,
-    MARKED,
-    SWEPT,
-    YOUNG,
-    ChildRow,
-    Rules,
-)
+from pgwatch_tests.sweep.clusters import RelatedRow, Seed
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete, Relation
 from pgwatch_tests.sweep.refusals import Refusal
+from pgwatch_tests.sweep.rules import (
+    AGELESS,
+    ALIVE,
+    BORN_AT,
+    FUTURE,
+    MARKED,
+    OTHERS,
+    SEEN,
+    SWEPT,
+    YOUNG,
+    Rules,
+)
 
-Spot = tuple[int, str]
+Spot = tuple[int, int]
 """A row, by leaf and tid."""
 
 REFUSED = Refusal("refused", "a rule")
+MINUTE_MS = 60_000
 T = TypeVar("T")
 _ON_DELETE: Sequence[OnDelete] = ("a", "r", "c", "n", "d")
 
@@ -36,6 +40,16 @@ class WorldRow:
     flags: int
     refers: Mapping[int, Spot]
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether it bears a marker."""
+        return bool(self.flags & MARKED)
+
+    @property
+    def born_ms(self) -> int:
+        """When it was made; 0 if nothing tells."""
+        return self.flags // BORN_AT
+
 
 @dataclass(slots=True)
 class World:
@@ -43,17 +57,17 @@ class World:
 
     graph: ForeignKeys
     rows: dict[Spot, WorldRow]
-    locked: frozenset[Spot] = frozenset()
     refused: frozenset[int] = frozenset()
     skipped: frozenset[int] = frozenset()
-    taken: set[Spot] = field(default_factory=set)
-    """What was locked by whoever asked."""
+    keep_unmarked: bool = False
+    remembered: frozenset[int] = frozenset()
+    """The tables, by their tops, that the settings say bear markers."""
 
     @property
     def bearing(self) -> frozenset[int]:
-        """The leaves of tables with marked rows."""
-        tops = {self.graph.relations[leaf].top for (leaf, _), row in self.rows.items() if row.flags & MARKED}
-        return frozenset(leaf for top in tops for leaf in self.graph.leaves(top))
+        """The leaves of tables with marked rows, or of which the settings say so."""
+        tops = {self.graph.relations[leaf].top for (leaf, _), row in self.rows.items() if row.is_marked}
+        return frozenset(leaf for top in tops | self.remembered for leaf in self.graph.leaves(top))
 
     @property
     def all_refused(self) -> dict[int, Refusal]:
@@ -63,51 +77,49 @@ class World:
 
     def rules(self, unseen: frozenset[int] = frozenset()) -> Rules:
         """What holds for its clusters."""
-        return Rules.of(self.graph, self.bearing, self.all_refused, self.skipped, unseen & self.refused)
+        marked = {self.graph.relations[leaf].top for (leaf, _), row in self.rows.items() if row.is_marked}
+        return Rules.of(
+            self.graph,
+            frozenset(leaf for top in marked for leaf in self.graph.leaves(top)),
+            self.all_refused,
+            self.skipped,
+            unseen & self.refused,
+            keep_unmarked=self.keep_unmarked,
+            remembered=self.remembered,
+        )
 
     def parents_of(self, key: ForeignKey) -> Sequence[int]:
         """The leaves that a foreign key refers to."""
         return self.graph.leaves(key.parent)
 
-    def seeds(self) -> dict[int, dict[str, int]]:
+    def seeds(self) -> dict[int, dict[int, Seed]]:
         """The rows that are asked for, by leaf and tid."""
-        found: dict[int, dict[str, int]] = {}
+        found: dict[int, dict[int, Seed]] = {}
         for (leaf, tid), row in self.rows.items():
             if row.flags & SWEPT:
-                found.setdefault(leaf, {})[tid] = row.flags
+                found.setdefault(leaf, {})[tid] = Seed(row.flags, xmin_of((leaf, tid)))
         return found
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
         """See `Rows`."""
         places = {(leaf, tid): place for place, tid in enumerate(tids) if (leaf, tid) in self.rows}
-        for (child, tid), row in self.rows.items():
-            place = places.get(row.refers.get(key.oid, (0, "")))
+        for spot, row in self.rows.items():
+            place = places.get(row.refers.get(key.oid, (0, 0)))
             if place is not None:
-                yield place, child, tid, row.flags
+                yield place, *spot, xmin_of(spot), row.flags
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Iterable[ChildRow]:
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
         """See `Rows`."""
         for place, tid in enumerate(tids):
             row = self.rows.get((leaf, tid))
             if row is not None and key.oid in row.refers:
                 above = row.refers[key.oid]
-                yield place, *above, self.rows[above].flags
+                yield place, *above, xmin_of(above), self.rows[above].flags
 
-    def not_locked(self, leaf: int, tids: Sequence[str]) -> Collection[str]:
-        """See `Rows`."""
-        self.taken.update((leaf, tid) for tid in tids)
-        return {tid for tid in tids if (leaf, tid) in self.locked}
-
-    def hold_referring(self, key: ForeignKey, leaf: int, tids: Sequence[str]) -> Collection[int]:
-        """See `Rows`."""
-        return {
-            place for place, child, tid, _ in self.children(key, leaf, tids) if (child, tid) in self.locked
-        }
-
-    def delete(self, leaf: int, tids: Iterable[str]) -> None:
+    def delete(self, spots: Iterable[Spot]) -> None:
         """Deletes rows, as the server would: other rows forget those that their keys don't hold to."""
-        for tid in tids:
-            del self.rows[leaf, tid]
+        for spot in spots:
+            del self.rows[spot]
         loose = {key.oid for key in self.graph.keys if not key.takes_along}
         for spot, row in self.rows.items():
             kept = {key: above for key, above in row.refers.items() if key not in loose or above in self.rows}
@@ -121,6 +133,11 @@ class World:
             for above in row.refers.values()
             if above not in self.rows
         ]
+
+
+def xmin_of(spot: Spot) -> int:
+    """The transaction that wrote a row: another one for each."""
+    return spot[0] * 1000 + spot[1]
 
 
 def relation(
@@ -146,7 +163,13 @@ def relation(
 
 
 def foreign_key(
-    oid: int, child: int, parent: int, on_delete: OnDelete = "a", indexed: bool = True
+    oid: int,
+    child: int,
+    parent: int,
+    on_delete: OnDelete = "a",
+    indexed: bool = True,
+    enforced: bool = True,
+    fires: bool = True,
 ) -> ForeignKey:
     """A foreign key over one column."""
     return ForeignKey(
@@ -162,12 +185,17 @@ def foreign_key(
         collation_schemas=[None],
         collation_names=[None],
         indexed=indexed,
+        enforced=enforced,
+        fires=fires,
     )
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> ForeignKeys:
-    """Up to five tables, some of them partitioned, and foreign keys between any of all these."""
+def graphs(draw: st.DrawFn, with_loose_ends: bool = True) -> ForeignKeys:
+    """Up to five tables, some of them partitioned, and foreign keys between any of all these.
+
+    With loose ends, some of the keys are not enforced, or the server doesn't act on them.
+    """
     relations: list[Relation] = []
     for top in range(10, 10 * draw(st.integers(2, 6)), 10):
         if draw(st.integers(0, 4)):
@@ -178,28 +206,44 @@ def graphs(draw: st.DrawFn) -> ForeignKeys:
             relations.append(relation(top + 2, "p", [top]))
             relations.append(relation(top + 3, ancestors=[top + 2, top]))
     oids = st.sampled_from([one.oid for one in relations])
-    ends = draw(st.lists(st.tuples(oids, oids, st.sampled_from(_ON_DELETE)), max_size=7))
-    return ForeignKeys(relations, [foreign_key(100 + n, *end) for n, end in enumerate(ends)])
+    works = st.sampled_from([*[True] * 9, not with_loose_ends])
+    ends = draw(st.lists(st.tuples(oids, oids, st.sampled_from(_ON_DELETE), works, works), max_size=7))
+    return ForeignKeys(
+        relations,
+        [
+            foreign_key(100 + n, child, parent, on_delete, enforced=enforced, fires=fires)
+            for n, (child, parent, on_delete, enforced, fires) in enumerate(ends)
+        ],
+    )
 
 
 _ASKED = MARKED | SWEPT
 # What rows say of themselves, marked ones and others: in some databases all is fine, in others nothing is.
 _SORTS: Sequence[tuple[Sequence[int], Sequence[int]]] = (
     ((_ASKED,), (0,)),
-    ((_ASKED, MARKED), (0,)),
+    ((_ASKED, MARKED, MARKED | OTHERS), (0,)),
     ((_ASKED, _ASKED, _ASKED, _ASKED | YOUNG), (0,)),
-    ((*[_ASKED] * 8, MARKED, MARKED | YOUNG, _ASKED | AGELESS, _ASKED | ALIVE), (*[0] * 8, YOUNG, FUTURE)),
+    (
+        (
+            *[_ASKED] * 8,
+            *(MARKED, MARKED | OTHERS, MARKED | YOUNG, _ASKED | AGELESS, _ASKED | ALIVE, _ASKED | SEEN),
+        ),
+        (*[0] * 8, YOUNG, FUTURE, SEEN),
+    ),
 )
+# When rows were made: nothing tells, or about then, before, or after. A minute is nothing.
+_BIRTHS_MS = (0, 0, *(10**12 + ago * MINUTE_MS for ago in (-60, -1, 0, 0, 1, 60)), 10**12 + MINUTE_MS + 1)
 
 
 @st.composite
 def worlds(draw: st.DrawFn, with_obstacles: bool = True) -> World:
     """Databases of some rows, some of them marked; with obstacles, some that mustn't go."""
-    graph = draw(graphs())
+    graph = draw(graphs(with_obstacles))
     leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
     markable = draw(st.sets(st.sampled_from(leaves), min_size=1))
     marked, others = draw(st.sampled_from(_SORTS if with_obstacles else _SORTS[:2]))
-    spots = [(leaf, f"(0,{place})") for leaf in leaves for place in range(draw(st.integers(1, 3)))]
+    births = st.sampled_from(_BIRTHS_MS) if with_obstacles and draw(st.booleans()) else st.just(0)
+    spots = [(leaf, place) for leaf in leaves for place in range(1, 1 + draw(st.integers(1, 3)))]
     rows: dict[Spot, WorldRow] = {}
     for spot in spots:
         flags = (*marked, *others) if spot[0] in markable else others
@@ -209,16 +253,16 @@ def worlds(draw: st.DrawFn, with_obstacles: bool = True) -> World:
             chosen = draw(st.sampled_from(above))
             if chosen is not None:
                 refers[key.oid] = chosen
-        rows[spot] = WorldRow(draw(st.sampled_from(flags)), refers)
+        rows[spot] = WorldRow(draw(st.sampled_from(flags)) + BORN_AT * draw(births), refers)
     if not with_obstacles:
         return World(graph, rows)
-    following = [key.oid for key in graph.keys if key.takes_along]
     return World(
         graph,
         rows,
-        draw(_few(spots)),
         draw(_few(leaves)),
-        draw(_few(following)),
+        draw(_few([key.oid for key in graph.keys if key.enforced])),
+        draw(st.booleans()),
+        draw(_few(sorted({graph.relations[leaf].top for leaf in leaves}))),
     )
 
 

@@ -1,0 +1,180 @@
+"""Clusters that go in one transaction, and how many these are. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from pgwatch_tests.sweep.clusters import Clusters, Loose, Seed
+from pgwatch_tests.sweep.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.rules import MARKED, SWEPT
+
+# A writer that needs a row of a batch waits as long as its transaction takes.
+_AIM_S = 0.04
+# Guesses, until it is known: a batch, a table in it, a row, and for each key that refers to that; and what it
+# takes the server to plan the check of a key, the first time in a session.
+_BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.002, 0.0006, 15e-6, 4e-6, 0.0005
+_LEAST_FACTOR, _MOST_FACTOR = 0.3, 20.0
+
+Cluster = Sequence[int]
+"""Its nodes (see `Clusters`)."""
+
+
+class Portion:
+    """Some clusters of those that were grown together. Rows are the same clusters' nodes, by leaf."""
+
+    def __init__(self, clusters: Clusters, some: Sequence[Cluster]) -> None:
+        self._clusters = clusters
+        self._some = some
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        leaves = clusters.leaves
+        for nodes in some:
+            for node in nodes:
+                rows[leaves[node]].append(node)
+        self.rows: Mapping[int, Sequence[int]] = rows
+        self._owner: dict[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._some)
+
+    @property
+    def clusters(self) -> frozenset[int]:
+        """The clusters, each by the first of its nodes."""
+        return frozenset(nodes[0] for nodes in self._some)
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return sum(map(len, self._some))
+
+    @property
+    def seeds_count(self) -> int:
+        """How many rows are asked for."""
+        flags = self._clusters.flags
+        return sum(bool(flags[node] & SWEPT) for nodes in self._some for node in nodes)
+
+    def tids(self, leaf: int) -> list[int]:
+        """The rows of a leaf."""
+        tids = self._clusters.tids
+        return [tids[node] for node in self.rows[leaf]]
+
+    def versions(self, leaf: int) -> dict[int, int]:
+        """The rows of a leaf, each with its xmin."""
+        tids, xmins = self._clusters.tids, self._clusters.xmins
+        return {tids[node]: xmins[node] for node in self.rows[leaf]}
+
+    def marked(self, leaf: int) -> int:
+        """How many rows of a leaf bear a marker."""
+        flags = self._clusters.flags
+        return sum([flags[node] & MARKED for node in self.rows[leaf]])
+
+    def owners(self, leaf: int) -> dict[int, int]:
+        """The cluster of each row (tid) of a leaf."""
+        if self._owner is None:
+            self._owner = {node: nodes[0] for nodes in self._some for node in nodes}
+        tids, owner = self._clusters.tids, self._owner
+        return {tids[node]: owner[node] for node in self.rows[leaf]}
+
+    def owners_in(self, leaves: Iterable[int]) -> frozenset[int]:
+        """The clusters that have rows in some leaves."""
+        return frozenset(
+            owner for leaf in leaves if leaf in self.rows for owner in self.owners(leaf).values()
+        )
+
+    @property
+    def loose(self) -> Iterator[tuple[int, Loose]]:
+        """What refers to rows by keys that don't take it along: cluster and row."""
+        if self._clusters.has_loose:
+            for nodes in self._some:
+                for node in nodes:
+                    for one in self._clusters.loose(node):
+                        yield nodes[0], one
+
+    def without(self, clusters: Collection[int]) -> Portion:
+        """The same but for some clusters."""
+        return Portion(self._clusters, [nodes for nodes in self._some if nodes[0] not in clusters])
+
+    def only(self, clusters: Collection[int]) -> Portion:
+        """Some of them."""
+        return Portion(self._clusters, [nodes for nodes in self._some if nodes[0] in clusters])
+
+    def seeds(self) -> dict[int, dict[int, Seed]]:
+        """The rows that are asked for, as they were read: by leaf and tid."""
+        found: defaultdict[int, dict[int, Seed]] = defaultdict(dict)
+        for nodes in self._some:
+            for node in nodes:
+                leaf, tid, xmin, flags = self._clusters.node(node)
+                if flags & SWEPT:
+                    found[leaf][tid] = Seed(flags, xmin)
+        return dict(found)
+
+
+def alike(clusters: Clusters, going: Sequence[Cluster]) -> list[Cluster]:
+    """These clusters, those of the same tables beside each other: so a batch has few tables."""
+    leaves = clusters.leaves
+    bits: dict[int, int] = {}
+    for leaf in set(leaves):
+        bits[leaf] = 1 << len(bits)
+
+    def shape(nodes: Cluster) -> int:
+        if len(nodes) == 1:
+            return bits[leaves[nodes[0]]]
+        found = 0
+        for leaf in {leaves[node] for node in nodes}:
+            found |= bits[leaf]
+        return found
+
+    return sorted(going, key=shape)
+
+
+class Estimate:
+    """How long a transaction will take, by how long those before have taken: seconds."""
+
+    def __init__(self, graph: ForeignKeys) -> None:
+        self._graph = graph
+        self._row_s: dict[int, float] = {}
+        self._measured: set[int] = set()
+        self._factor = 1.0
+
+    def cuts(self, clusters: Clusters, going: Sequence[Cluster], most: int) -> Iterator[Portion]:
+        """These clusters, in portions that take about as long as they may, and are of at most so many."""
+        leaves = clusters.leaves
+        for leaf in set(leaves):
+            self._row_s.setdefault(leaf, _ROW_S + _KEY_S * len(self._graph.referring_to(leaf)))
+        first = 0
+        while first < len(going):
+            last, there, cost_s = first, set[int](), _BATCH_S
+            row_s, most_s = self._row_s, _AIM_S / self._factor
+            while last < len(going) and last - first < most:
+                nodes = going[last]
+                more_s = sum([row_s[leaves[node]] for node in nodes])
+                news = {leaves[node] for node in nodes} - there
+                for leaf in news:
+                    more_s += _TABLE_S + self._first_s(leaf)
+                if last > first and cost_s + more_s > most_s:
+                    break
+                there |= news
+                cost_s += more_s
+                last += 1
+            yield Portion(clusters, going[first:last])
+            first = last
+
+    def learn_rows(self, leaf: int, rows: int, duration_s: float) -> None:
+        """Takes note of how long a DELETE took."""
+        each_s = duration_s / max(1, rows)
+        before = self._row_s.get(leaf)
+        self._row_s[leaf] = each_s if before is None or leaf not in self._measured else (each_s + before) / 2
+        self._measured.add(leaf)
+
+    def learn(self, gone: Portion, duration_s: float) -> None:
+        """Takes note of how long a transaction took."""
+        guessed_s = _BATCH_S + sum(
+            _TABLE_S + self._row_s[leaf] * len(rows) for leaf, rows in gone.rows.items()
+        )
+        factor = (self._factor + duration_s / guessed_s) / 2
+        self._factor = min(_MOST_FACTOR, max(_LEAST_FACTOR, factor))
+
+    def _first_s(self, leaf: int) -> float:
+        if leaf in self._measured:
+            return 0.0
+        return _FIRST_CHECK_S * len(self._graph.referring_to(leaf))

@@ -1,0 +1,19 @@
+"""A server that doesn't keep commit times: what a test inserts now, its values can say is old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from tests.server_places import server_directory
+
+
+@pytest.fixture(scope="session")
+def server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """This worker's server for sweeps."""
+    settings = {"wal_level": "logical", "autovacuum": "off", "track_commit_timestamp": "off"}
+    with EmbeddedServer(programs, server_directory(), settings, template) as started:
+        yield started
