@@ -362,7 +362,7 @@ class Clusters:
                 if older
                 else f"{subject} bears no marker and refers to {parent}"
             )
-            refusal = Refusal("shared_with_real_data", detail, subject, (leaf, tid))
+            refusal = Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
             self._shared[key.oid, leaf, older] = refusal
         return refusal
 
