@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
 from pgwatch_tests.sweep.model import KeptReason
 from tests.server_places import server_directory
 from tests.sessions import Database
-from tests.sweep.row_sweeps import deleted, ids, kept, mail, swept, swept_thoroughly
+from tests.sweep.row_sweeps import OLD_MS, deleted, ids, kept, mail, swept, swept_thoroughly
+from tests.waiting import wait_until
 
 HOUR_MS = 3_600_000
 UNSTAMPED = "ann@test.example.com"
@@ -41,9 +43,8 @@ def test_by_the_stamp(
     database: Database, owner: Connection[TupleRow], ahead_ms: int, reason: KeptReason | None
 ) -> None:
     owner.execute("CREATE TABLE users (email text, created_at timestamptz)")
-    # The stamp is what counts: created_at may have been filled in by whoever copied the row.
     owner.execute(
-        "INSERT INTO users VALUES (%s, '2020-01-01'), (%s, now())", [mail(stamp_ms=now_ms() + ahead_ms)] * 2
+        "INSERT INTO users VALUES (%s, '2020-01-01'), (%s, NULL)", [mail(stamp_ms=now_ms() + ahead_ms)] * 2
     )
 
     report = swept_thoroughly(database.dsn)
@@ -65,14 +66,45 @@ def test_the_latest_stamp_counts(database: Database, owner: Connection[TupleRow]
 
 
 @pytest.mark.parametrize(
+    ("stamp_ms", "created_at", "reason"),
+    [
+        # A constant of a fixture says nothing against a row that was written a moment ago.
+        (OLD_MS, "now()", "too_young"),
+        (OLD_MS, "now() + interval '1 hour'", "in_future"),
+        (OLD_MS, "'infinity'", None),
+        (OLD_MS, "now() - interval '1 hour'", None),
+        # What was copied has the time of the original.
+        (None, "'2020-01-01'", "too_young"),
+    ],
+)
+def test_the_latest_of_stamp_and_created_at_counts(
+    database: Database,
+    owner: Connection[TupleRow],
+    stamp_ms: int | None,
+    created_at: LiteralString,
+    reason: KeptReason | None,
+) -> None:
+    owner.execute("CREATE TABLE users (email text, created_at timestamptz)")
+    owner.execute(
+        sql.SQL("INSERT INTO users VALUES (%s, {})").format(sql.SQL(created_at)),
+        [mail(stamp_ms=now_ms() if stamp_ms is None else stamp_ms)],
+    )
+
+    report = swept_thoroughly(database.dsn)
+
+    assert kept(report) == ({("users", reason): 1} if reason else {})
+    assert deleted(report) == ({} if reason else {"users": (1, 0)})
+
+
+@pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
         ("timestamptz", "now() - interval '1 hour'", None),
         ("timestamptz", "now() - interval '1 minute'", "too_young"),
         ("timestamptz", "now() + interval '1 hour'", "in_future"),
-        ("timestamptz", "'infinity'", "too_young"),
-        ("timestamptz", "'-infinity'", "too_young"),
-        ("timestamptz", "NULL", "too_young"),
+        ("timestamptz", "'infinity'", "age_unknown"),
+        ("timestamptz", "'-infinity'", "age_unknown"),
+        ("timestamptz", "NULL", "age_unknown"),
         ("timestamptz", "'294276-12-31 00:00:00+00'", "in_future"),
         ("timestamptz", "'4713-01-01 00:00:00+00 BC'", None),
         ("timestamp(0)", "now() AT TIME ZONE 'UTC' - interval '13 hours'", None),
@@ -80,17 +112,17 @@ def test_the_latest_stamp_counts(database: Database, owner: Connection[TupleRow]
         ("timestamp", "now() AT TIME ZONE 'UTC' - interval '11 hours'", "too_young"),
         ("timestamp", "now() AT TIME ZONE 'UTC' + interval '13 hours'", "too_young"),
         ("timestamp", "now() AT TIME ZONE 'UTC' + interval '15 hours'", "in_future"),
-        ("timestamp", "'infinity'", "too_young"),
+        ("timestamp", "'infinity'", "age_unknown"),
         ("timestamp", "'294276-12-31 00:00:00'", "in_future"),
-        ("date", "'2020-01-01'", "too_young"),
-        ("bigint", "1577836800", "too_young"),
-        ("text", "'2020-01-01'", "too_young"),
-        ("timestamptz[]", "'{2020-01-01}'", "too_young"),
-        ("tstzrange", "'[2020-01-01,)'", "too_young"),
-        ("json", "'{}'", "too_young"),
+        ("date", "'2020-01-01'", "age_unknown"),
+        ("bigint", "1577836800", "age_unknown"),
+        ("text", "'2020-01-01'", "age_unknown"),
+        ("timestamptz[]", "'{2020-01-01}'", "age_unknown"),
+        ("tstzrange", "'[2020-01-01,)'", "age_unknown"),
+        ("json", "'{}'", "age_unknown"),
     ],
 )
-def test_by_created_at_or_else_when_it_was_committed(
+def test_by_created_at_where_nothing_else_tells(
     database: Database,
     owner: Connection[TupleRow],
     column: LiteralString,
@@ -136,7 +168,7 @@ def test_dependents_keep_a_cluster(
     )
     owner.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [mail(), mail()])
     owner.execute("INSERT INTO bookings VALUES (1, 1), (2, 1), (3, 2)")
-    owner.execute("INSERT INTO items VALUES (1, 1, NULL), (2, 2, '2020-01-01'), (3, 3, '2020-01-01')")
+    owner.execute("INSERT INTO items VALUES (1, 1, NULL), (2, 2, '2025-01-01'), (3, 3, '2025-01-01')")
     owner.execute(sql.SQL("UPDATE items SET created_at = {} WHERE id = 1").format(sql.SQL(created_at)))
 
     report = swept_thoroughly(database.dsn)
@@ -170,31 +202,55 @@ def test_a_young_marked_child_or_parent_keeps_a_cluster(
     assert kept(report) == {("users", "too_young"): 2, ("bookings", "too_young"): 2}
 
 
-@pytest.fixture(scope="module")
-def forgetful(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
-    """A server that doesn't keep commit timestamps."""
-    chosen = {"track_commit_timestamp": "off"}
-    with EmbeddedServer(programs, server_directory(), chosen, template) as started:
-        with psycopg.connect(started.dsn(), autocommit=True) as administrator:
-            administrator.execute("CREATE DATABASE test_ages")
-        yield started
+@pytest.mark.parametrize(
+    ("created_at", "is_real"),
+    [
+        ("2020-01-01 00:00:00+00", True),
+        ("2024-05-31 16:07:30+00", True),
+        # Clocks may be a minute apart: its user's stamp is of 16:08:37.
+        ("2024-05-31 16:07:50+00", False),
+        ("2024-05-31 16:08:40+00", False),
+        ("-infinity", False),
+        (None, False),
+    ],
+)
+def test_what_was_there_before_a_marked_row_is_real(
+    database: Database, owner: Connection[TupleRow], created_at: str | None, is_real: bool
+) -> None:
+    owner.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text, other text);"
+        "CREATE TABLE bookings (id int PRIMARY KEY, user_id int REFERENCES users ON DELETE CASCADE,"
+        " created_at timestamptz)"
+    )
+    # It was made when the older of its stamps says.
+    later = mail(stamp_ms=OLD_MS + HOUR_MS)
+    owner.execute("INSERT INTO users VALUES (1, %s, %s), (2, %s, NULL)", [mail(), later, mail()])
+    owner.execute("INSERT INTO bookings VALUES (7, 1, %s), (8, 2, NULL)", [created_at])
+
+    report = swept_thoroughly(database.dsn)
+
+    gone = 1 if is_real else 2
+    assert deleted(report) == {"users": (gone, 0), "bookings": (0, gone)}
+    assert kept(report) == ({("users", "shared_with_real_data"): 1} if is_real else {})
+    assert {one.detail for one in report.kept} == (
+        {"public.bookings (id=7) was there before the marked row of public.users that it refers to"}
+        if is_real
+        else set()
+    )
 
 
-def test_where_nothing_tells(forgetful: EmbeddedServer) -> None:
-    dsn = forgetful.dsn("test_ages")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            "CREATE TABLE users (id int PRIMARY KEY, email text, created_at timestamptz);"
-            "CREATE TABLE bookings (user_id int REFERENCES users)"
-        )
-        connection.execute(
-            "INSERT INTO users VALUES (1, %s, NULL), (2, %s, NULL), (3, %s, '2020-01-01'),"
-            " (4, %s, 'infinity')",
-            [UNSTAMPED, mail(), UNSTAMPED, UNSTAMPED],
-        )
-        connection.execute("INSERT INTO bookings SELECT id FROM users")
-        report = swept_thoroughly(dsn)
-        without_age = swept(dsn, min_age_s=0)
+def test_where_nothing_tells(database: Database, owner: Connection[TupleRow]) -> None:
+    owner.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text, created_at timestamptz);"
+        "CREATE TABLE bookings (user_id int REFERENCES users)"
+    )
+    owner.execute(
+        "INSERT INTO users VALUES (1, %s, NULL), (2, %s, NULL), (3, %s, '2020-01-01'), (4, %s, 'infinity')",
+        [UNSTAMPED, mail(), UNSTAMPED, UNSTAMPED],
+    )
+    owner.execute("INSERT INTO bookings SELECT id FROM users")
+    report = swept_thoroughly(database.dsn)
+    without_age = swept(database.dsn, min_age_s=0)
 
     assert deleted(report) == {"users": (2, 0), "bookings": (0, 2)}
     assert kept(report) == {("users", "age_unknown"): 2, ("bookings", "age_unknown"): 2}
@@ -202,12 +258,58 @@ def test_where_nothing_tells(forgetful: EmbeddedServer) -> None:
     assert deleted(without_age) == {"users": (2, 0), "bookings": (0, 2)}
 
 
-def test_by_when_a_row_was_committed(database: Database, owner: Connection[TupleRow]) -> None:
-    owner.execute("CREATE TABLE users (id int PRIMARY KEY, email text)")
-    owner.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [UNSTAMPED, mail()])
+@pytest.fixture(scope="module")
+def remembering(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """A server that keeps commit timestamps."""
+    chosen = {"track_commit_timestamp": "on"}
+    with EmbeddedServer(programs, server_directory(), chosen, template) as started:
+        yield started
 
-    at_once = swept(database.dsn)
-    later = swept(database.dsn, min_age_s=0.001)
 
-    assert (deleted(at_once), kept(at_once)) == ({"users": (1, 0)}, {("users", "too_young"): 1})
-    assert deleted(later) == {"users": (1, 0)}
+@pytest.fixture
+def commits(remembering: EmbeddedServer) -> Iterator[Connection[TupleRow]]:
+    """A new database of that server."""
+    name = f"test_ages_{secrets.token_hex(4)}"
+    with psycopg.connect(remembering.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with psycopg.connect(remembering.dsn(name), autocommit=True) as connection:
+        yield connection
+
+
+def test_by_when_a_row_was_committed(commits: Connection[TupleRow], remembering: EmbeddedServer) -> None:
+    """Whatever its values say: they may be constants of a fixture."""
+    commits.execute("CREATE TABLE users (id int PRIMARY KEY, email text, created_at timestamptz)")
+    commits.execute(
+        "INSERT INTO users VALUES (1, %s, NULL), (2, %s, NULL), (3, %s, '2020-01-01'), (4, %s, '2020-01-01'),"
+        " (5, %s, 'infinity')",
+        [UNSTAMPED, mail(), UNSTAMPED, mail(), UNSTAMPED],
+    )
+    dsn = remembering.dsn(commits.info.dbname)
+
+    at_once = swept_thoroughly(dsn)
+    later = swept(dsn, min_age_s=0.001)
+
+    assert (deleted(at_once), kept(at_once)) == ({}, {("users", "too_young"): 5})
+    assert at_once.complete
+    assert (deleted(later), kept(later)) == ({"users": (5, 0)}, {})
+
+
+def test_a_row_that_was_changed_a_moment_ago_is_young(
+    commits: Connection[TupleRow], remembering: EmbeddedServer
+) -> None:
+    commits.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text);"
+        "CREATE TABLE bookings (id int PRIMARY KEY, user_id int REFERENCES users)"
+    )
+    commits.execute("INSERT INTO users VALUES (1, %s), (2, %s)", [mail(), mail()])
+    commits.execute("INSERT INTO bookings VALUES (1, 1), (2, 2)")
+    dsn = remembering.dsn(commits.info.dbname)
+    age_s = 2.0
+    wait_until(lambda: not swept(dsn, dry_run=True, min_age_s=age_s).kept)
+    # Others' rows have an age too, where the server keeps it.
+    commits.execute("UPDATE bookings SET id = 3 WHERE id = 1")
+
+    report = swept(dsn, min_age_s=age_s)
+
+    assert deleted(report) == {"users": (1, 0), "bookings": (0, 1)}
+    assert kept(report) == {("users", "too_young"): 1, ("bookings", "too_young"): 1}
