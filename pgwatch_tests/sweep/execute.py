@@ -25,7 +25,7 @@ from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.portions import Estimate, Portion, alike
 from pgwatch_tests.sweep.refusals import Refusal, name_of
-from pgwatch_tests.sweep.rules import CHANGED, LOCKED, MARKED, Rules
+from pgwatch_tests.sweep.rules import LOCKED, MARKED, Rules
 from pgwatch_tests.sweep.seeds import Seeds
 from pgwatch_tests.sweep.tally import Tally, marked_leaves
 from pgwatch_tests.sweep.witnesses import Witnesses
@@ -37,8 +37,8 @@ Part = Mapping[int, Mapping[int, Seed]]
 
 # All that belongs to so many marked rows is held in memory at once: about 300 bytes a row.
 _PLANNED_AT_ONCE = 20_000
-# What others change all the time is left to them.
-_LOOKS_AGAIN = 3
+# A lock on a table that is gone by the time it is looked for.
+_ATTEMPTS = 3
 # After so many clusters in a row that the same tables wouldn't let go, no more are tried there. Where the
 # last sweep was refused as well, fewer will do.
 _HOPELESS, _HOPELESS_AS_BEFORE = 20, 3
@@ -65,8 +65,15 @@ class Execution:
         clusters_at_once: int,
         stopped: Callable[[], bool],
         told: Told,
-        refused_before: Collection[tuple[int, str]] = (),
+        is_stale: Callable[[int, Sequence[int]], bool],
+        oldest: int,
+        referred_to: set[tuple[int, int]],
+        refused_before: Collection[int] = (),
     ) -> None:
+        """`is_stale` is asked of rows that may be newer than what was surveyed: those that transactions from
+        `oldest` on wrote. `referred_to` are the marked rows of which a pass before this one found that
+        something unknown refers to them. Of the leaves `refused_before`, the last sweep was refused rows.
+        """
         self._session = session
         self._rows = rows
         self._rules = rules
@@ -75,16 +82,16 @@ class Execution:
         self._most = max(1, clusters_at_once)
         self._stopped = stopped
         self._told = told
-        self._before = frozenset(leaf for leaf, _ in refused_before)
+        self._is_stale = is_stale
+        self._oldest = oldest
+        self._referred_to = referred_to
+        self._before = frozenset(refused_before)
         self._seen: dict[int, set[int]] = {leaf: set() for leaf in rules.bearing}
         """Marked rows that were come upon before their turn."""
         self._failures: Counter[frozenset[int]] = Counter()
         """How often in a row tables wouldn't let rows go."""
         self._waits: Counter[frozenset[int]] = Counter()
         """How often rows of tables couldn't be had in time."""
-        self._changed: list[Part] = []
-        self._referred_to: set[tuple[int, int]] = set()
-        """Marked rows that something unknown referred to, so that they were looked at again."""
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
@@ -98,12 +105,6 @@ class Execution:
         for part in self._parts(seeds):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
-        for _ in range(_LOOKS_AGAIN):
-            changed, self._changed = self._changed, []
-            for one in changed:
-                self._look_again(one, witnesses)
-        for one in self._changed:
-            self._keep_seeds(one, CHANGED)
         going, staying = witnesses.settle(self.tally.real)
         for refusal, held in staying:
             self._keep(held, refusal, None)
@@ -151,6 +152,7 @@ class Execution:
         if climbing:
             for leaf, seen in self._seen.items():
                 seen.update(clusters.rows_of(leaf) - part.get(leaf, {}).keys())
+        self._compare_ages(clusters, settled.going)
         going, released = witnesses.hold_back(clusters, settled.going)
         before = sum(map(len, part.values())) - sum(
             clusters.is_seed(node) for nodes in settled.going for node in nodes
@@ -168,6 +170,21 @@ class Execution:
             else:
                 self._work(one, witnesses)
 
+    def _compare_ages(self, clusters: Clusters, going: Sequence[Sequence[int]]) -> None:
+        """Raises CatalogChangedError if a row was written since the survey, by a test that runs."""
+        oldest, xmins, leaves = self._oldest, clusters.xmins, clusters.leaves
+        news: dict[int, list[int]] = {}
+        for nodes in going:
+            for node in nodes:
+                # Transaction ids are compared on a circle (TransactionIdPrecedes in transam.c).
+                if (xmins[node] - oldest) & 0xFFFFFFFF < 0x80000000:
+                    news.setdefault(leaves[node], []).append(clusters.tids[node])
+                for _, leaf, tid, xmin in clusters.loose(node):
+                    if (xmin - oldest) & 0xFFFFFFFF < 0x80000000:
+                        news.setdefault(leaf, []).append(tid)
+        if any(self._is_stale(leaf, tids) for leaf, tids in news.items()):
+            raise CatalogChangedError
+
     def _planned(self, part: Part, *, climbing: bool) -> Clusters:
         """What hangs together with some marked rows. What can't be followed is refused."""
         failures: Counter[int] = Counter()
@@ -184,7 +201,7 @@ class Execution:
                     raise
                 failures[clusters.asking.oid] += 1
                 transient = isinstance(error, _TRANSIENT)
-                if not transient or failures[clusters.asking.oid] >= _LOOKS_AGAIN:
+                if not transient or failures[clusters.asking.oid] >= _ATTEMPTS:
                     self._refuse_key(
                         clusters.asking, LOCKED if transient else Refusal("not_checked", said(error))
                     )
@@ -201,18 +218,6 @@ class Execution:
             skipped=self._rules.skipped | {key.oid},
             unseen=self._rules.unseen.union(leaves),
         )
-
-    def _look_again(self, part: Part, witnesses: Witnesses) -> None:
-        """Plans anew what was changed meanwhile, as far as it is still what was read."""
-        there: dict[int, dict[int, Seed]] = {}
-        for leaf, rows in part.items():
-            now = self._rows.versions(leaf, list(rows))
-            found = {tid: seed for tid, seed in rows.items() if now.get(tid) == seed.xmin}
-            self.tally.vanished += len(rows) - len(found)
-            if found:
-                there[leaf] = found
-        if there:
-            self._plan_and_do(there, witnesses, climbing=True)
 
     def _interrupted(self, seeds: Seeds) -> None:
         """Counts the seeds whose turn didn't come."""
@@ -249,7 +254,8 @@ class Execution:
                     del self._failures[leaves]
             for refusal, stays in outcome.kept:
                 self._keep(stays, refusal, witnesses)
-            self._changed.extend(changed.seeds() for changed in outcome.changed)
+            for changed in outcome.changed:
+                self._leave(changed)
 
     def _as_far_as_allowed(self, part: Portion, witnesses: Witnesses | None) -> Portion:
         """Without what was refused since it was planned."""
@@ -271,9 +277,10 @@ class Execution:
             for leaf in marked_leaves(stays):
                 witnesses.note_staying(leaf)
 
-    def _keep_seeds(self, part: Part, refusal: Refusal) -> None:
-        for leaf, rows in part.items():
-            self.tally.keep_rows(leaf, refusal, rows)
+    def _leave(self, part: Portion) -> None:
+        """Leaves to the next pass what isn't as it was read: that reads all anew."""
+        self.tally.leave(part.seeds())
+        self._advance(part)
 
     def _after(
         self, part: Portion, failure: BatchFailedError, witnesses: Witnesses | None
@@ -287,7 +294,7 @@ class Execution:
         if len(part) > 1:
             return _halves(part, leaves)
         if isinstance(error, errors.ForeignKeyViolation) and self._is_new(part):
-            self._changed.append(part.seeds())
+            self._leave(part)
             return []
         passes_by_itself = isinstance(error, _TRANSIENT)
         refusal = LOCKED if passes_by_itself else Refusal("refused", self._why(error, leaves))
@@ -302,7 +309,7 @@ class Execution:
         return []
 
     def _is_new(self, part: Portion) -> bool:
-        """Whether a cluster wasn't looked at again already since something unknown refers to it."""
+        """Whether a cluster wasn't left to another pass already since something unknown refers to it."""
         spots = {(leaf, tid) for leaf, rows in part.seeds().items() for tid in rows}
         news = not spots <= self._referred_to
         self._referred_to |= spots

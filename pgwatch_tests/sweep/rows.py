@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -54,7 +54,9 @@ _LOCK_TIMEOUT_S = 0.02
 # For the rows of a batch, the planner would rather read a table of 100 MB than use its index.
 _BY_INDEX = {"random_page_cost": "1.0"}
 # Where keys, triggers or partitions are made all the time, a sweep would never end.
-_SURVEYS = 6
+_SURVEYS = 8
+# What others change all the time is left to them.
+_PASSES = 4
 _ALTERED = Skipped("", "", "tables, keys, triggers or partitions were changed while it swept", "run it again")
 # A statement is prepared once it was run so often; a batch has two for each table.
 _PREPARED_AFTER, _PREPARED_AT_MOST = 2, 4000
@@ -104,6 +106,9 @@ class RowSweep:
         self._stopped = stopped
         self._told = told
         self._surveyor = Surveyor(session, settings, request)
+        self._not_made: Mapping[int, str] = MappingProxyType({})
+        """The temporary indexes that couldn't be made, by foreign key, and why."""
+        self._referred_to: set[tuple[int, int]] = set()
 
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
@@ -118,17 +123,16 @@ class RowSweep:
             return self._sweep(survey, refused, role)
         with TemporaryIndexes(self._session, self._settings, survey.graph, refused.slow) as made:
             survey = with_graph(survey, made.graph)
-            swept = self._sweep(survey, self._refused(survey, role, made.not_made), role)
+            self._not_made = made.not_made
+            swept = self._sweep(survey, self._refused(survey, role), role)
         return replace(swept, not_checked=(*swept.not_checked, *made.left))
 
-    def _refused(
-        self, survey: Survey, role: str, not_made: Mapping[int, str] = MappingProxyType({})
-    ) -> Refusals:
+    def _refused(self, survey: Survey, role: str) -> Refusals:
         # What a dry run tells is what is done once those indexes are there.
         patient = self._request.dry_run and self._request.temp_index
         patience_s = math.inf if patient else self._request.patience_s
         return refusals(
-            survey.graph, survey.counts, survey.ignored, survey.unread, patience_s, role, not_made
+            survey.graph, survey.counts, survey.ignored, survey.unread, patience_s, role, self._not_made
         )
 
     def _sweep(self, survey: Survey, refused: Refusals, role: str) -> SweptRows:
@@ -180,33 +184,34 @@ class RowSweep:
 
     def _all_passes(self, passes: _Passes, refused: Refusals, role: str) -> None:
         """Deletes, and once more what is there again, or was changed while it was looked at."""
+        complete: list[tuple[Survey, Tally]] = []
         for _ in range(_SURVEYS):
             survey = passes.survey
             execution = self._pass(survey, refused, survey.seeds)
             passes.tallies.append(execution.tally)
+            is_stale = False
             try:
-                first = execution.run(survey.seeds)
+                execution.run(survey.seeds)
+                complete.append((survey, execution.tally))
             except CatalogChangedError:
-                if self._stopped():
-                    return
-                passes.survey = self._surveyor.survey(role)
-                refused = self._refused(passes.survey, role)
-            else:
+                is_stale = True
+            if self._stopped() or not (is_stale or self._is_another_needed(complete)):
                 break
+            passes.survey = self._surveyor.survey(role)
+            refused = self._refused(passes.survey, role)
         else:
             passes.more_skipped.append(_ALTERED)
             return
-        if not (_with_triggers(survey.graph, first) or first.vanished) or self._stopped():
-            return
-        again, passes.more_skipped = self._surveyor.again(survey)
-        execution = self._pass(survey, refused, again)
-        passes.tallies.append(execution.tally)
-        try:
-            execution.run(again)
-        except CatalogChangedError:
-            passes.more_skipped.append(_ALTERED)
-            return
-        passes.new = self._new(survey, again, (first, execution.tally))
+        if len(complete) > 1 and not self._stopped():
+            last_survey, last = complete[-1]
+            passes.new = self._new(last_survey, last, [tally for _, tally in complete])
+
+    def _is_another_needed(self, complete: Sequence[tuple[Survey, Tally]]) -> bool:
+        survey, last = complete[-1]
+        if last.vanished:
+            return len(complete) < _PASSES
+        # Of triggers, one more look is enough to tell that they bring rows back each time.
+        return len(complete) == 1 and bool(_with_triggers(survey.graph, [last]))
 
     def _swept(self, passes: _Passes) -> SweptRows:
         graph, tallies = passes.survey.graph, passes.tallies
@@ -254,12 +259,8 @@ class RowSweep:
         if deletes:
             catalog = Catalog(self._session, graph, survey.marks)
             batches = Batches(self._session, rows, statements, graph, catalog, estimate)
-        before = {
-            (leaf, detail)
-            for leaf, relation in graph.relations.items()
-            for schema, table, detail in self._request.refused_before
-            if (schema, table) == table_of(graph, leaf) and relation.kind == "r"
-        }
+        refused_before = {(schema, table) for schema, table, _ in self._request.refused_before}
+        before = {leaf for leaf in rules.reached if table_of(graph, leaf) in refused_before}
         return Execution(
             self._session,
             rows,
@@ -269,26 +270,31 @@ class RowSweep:
             self._request.clusters_at_once,
             self._stopped,
             told,
+            lambda leaf, tids: self._surveyor.is_stale(survey, leaf, tids),
+            survey.oldest,
+            self._referred_to,
             before,
         )
 
-    def _new(self, survey: Survey, before: Seeds, tallies: tuple[Tally, Tally]) -> tuple[Kept, ...]:
-        """What there is after two passes that wasn't there before the second: of triggers, or changed since.
+    def _new(self, survey: Survey, last: Tally, tallies: Sequence[Tally]) -> tuple[Kept, ...]:
+        """What there is after the last pass that wasn't there before it: of triggers, or changed since.
 
         What is too young is of tests that run.
         """
-        graph, last = survey.graph, tallies[1]
-        touched = _with_triggers(graph, *tallies)
+        graph, before = survey.graph, survey.seeds
+        touched = _with_triggers(graph, tallies)
         if not touched and not last.vanished:
             return ()
         found = []
         # What is deleted may be copied to where nothing was marked before.
-        seeds, _ = self._surveyor.again(survey, everywhere=bool(touched))
+        seeds = self._surveyor.again(survey)
         for leaf, there in sorted(seeds.rows.items()):
             was_there = leaf in before.rows
             known = dict(before.rows[leaf].items()) if was_there else {}
+            left = last.left.get(leaf, ())
             rows = sum(
-                not seed.flags & BLOCKING and (tid not in known or known[tid].xmin != seed.xmin)
+                not seed.flags & BLOCKING
+                and (tid not in known or known[tid].xmin != seed.xmin or tid in left)
                 for tid, seed in there.items()
             )
             if rows and leaf in touched:
@@ -302,6 +308,6 @@ class RowSweep:
         return tuple(found)
 
 
-def _with_triggers(graph: ForeignKeys, *tallies: Tally) -> Collection[int]:
+def _with_triggers(graph: ForeignKeys, tallies: Iterable[Tally]) -> Collection[int]:
     """The leaves that rows went from, where triggers may have brought some back."""
     return {leaf for tally in tallies for leaf in tally.leaves if graph.relations[leaf].triggers}

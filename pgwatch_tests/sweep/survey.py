@@ -13,7 +13,7 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import KINDS, Table, discover, shown
+from pgwatch_tests.leaks.discover import KINDS, Table, discover, quoted, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers import markers
@@ -28,7 +28,7 @@ from pgwatch_tests.sweep.leases import held_numbers
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.refusals import name_of
 from pgwatch_tests.sweep.seeds import SeedReader, Seeds
-from pgwatch_tests.sweep.statements import Flagging
+from pgwatch_tests.sweep.statements import Flagging, tids_literal
 
 _MATERIALIZED = KINDS["m"]
 _NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
@@ -36,7 +36,15 @@ _NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it
 
 @dataclass(frozen=True, slots=True)
 class _Server:
+    """The row of queries/sweep_server.sql."""
+
     has_commit_timestamps: bool
+    oldest: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,10 @@ class Survey:
     """What couldn't be searched for marked rows."""
     marks: Marks = field(default_factory=dict)
     """What the catalogs were like; empty if nothing is to be deleted."""
+    oldest: int = 0
+    """The oldest transaction that hadn't ended before all this was read, modulo 2^32."""
+    live_runs: frozenset[int] = frozenset()
+    """The numbers of the leases that were held (see `leases`)."""
     remembered: frozenset[int] = frozenset()
     """The tables, by their tops, that the settings say bear markers."""
 
@@ -98,11 +110,13 @@ class Surveyor:
     def survey(self, role: str) -> Survey:
         """What there is, for `role`."""
         ignores = Ignores(self._settings.ignore)
+        [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         marked, skipped = self._reader.marked_tables(tables)
         graph, marks = self._graph()
-        flagging = self._flagging(graph, marked)
+        live_runs = held_numbers(self._session)
+        flagging = self._flagging(graph, marked, server, live_runs)
         # What was made since they were read isn't in the graph.
         marked = [table for table in marked if table.oid in flagging]
         seeds, more_skipped = self._seeds(marked, flagging)
@@ -116,6 +130,8 @@ class Surveyor:
             ignored=_ignored(graph, ignores),
             not_checked=(*discovery.skipped, *skipped, *more_skipped),
             marks=marks,
+            oldest=server.oldest,
+            live_runs=live_runs,
             remembered=frozenset(
                 relation.oid
                 for relation in graph.relations.values()
@@ -123,17 +139,35 @@ class Surveyor:
             ),
         )
 
-    def again(self, survey: Survey, *, everywhere: bool = False) -> tuple[Seeds, list[Skipped]]:
-        """The marked rows that are asked for as they are now, and what couldn't be read.
+    def again(self, survey: Survey) -> Seeds:
+        """The marked rows that are asked for as they are now, wherever there are any."""
+        more = self._reader.marked_tables(survey.unmarked)[0]
+        marked = [*survey.marked, *(table for table in more if table.oid in survey.graph.relations)]
+        [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)
+        flagging = self._flagging(survey.graph, marked, server, held_numbers(self._session))
+        return self._seeds(marked, flagging)[0]
 
-        `everywhere`: also those in tables where there was none.
+    def is_stale(self, survey: Survey, leaf: int, tids: Sequence[int]) -> bool:
+        """Whether what these rows, written since, say of themselves wasn't known when it was surveyed.
+
+        Where no row was marked, flags don't tell a marked one; and leases may be held that weren't.
         """
-        marked, flagging = survey.marked, survey.flagging
-        if everywhere:
-            more = self._reader.marked_tables(survey.unmarked)[0]
-            marked = [*marked, *(table for table in more if table.oid in survey.graph.relations)]
-            flagging = self._flagging(survey.graph, marked)
-        return self._seeds(marked, flagging)
+        if not self._request.min_age_s and not held_numbers(self._session) <= survey.live_runs:
+            return True
+        if leaf in survey.bearing:
+            return False
+        top = survey.graph.relations[leaf].top
+        table = next((table for table in survey.unmarked if table.oid == top), None)
+        if table is None:
+            return False
+        relation = survey.graph.relations[leaf]
+        statement = b"SELECT EXISTS (SELECT FROM ONLY %b.%b WHERE ctid OPERATOR(pg_catalog.=) ANY (%b::" % (
+            quoted(relation.schema, self._escaping),
+            quoted(relation.name, self._escaping),
+            self._escaping.escape_literal(tids_literal(tids).encode()),
+        )
+        statement += b"pg_catalog.tid[]) AND (%b)) AS marked" % self._statements.condition(table)
+        return self._session.fetch(statement, _Marked)[0].marked
 
     def _graph(self) -> tuple[ForeignKeys, Marks]:
         if self._request.dry_run:
@@ -168,14 +202,11 @@ class Surveyor:
             (replace(relation, unreadable=reasons.get(relation.oid, "")) for relation in relations), keys
         )
 
-    def _flagging(self, graph: ForeignKeys, marked: Iterable[Table]) -> dict[int, Flagging]:
-        [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)
+    def _flagging(
+        self, graph: ForeignKeys, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
+    ) -> dict[int, Flagging]:
         flags = Flags(
-            self._escaping,
-            self._statements,
-            self._request,
-            server.has_commit_timestamps,
-            held_numbers(self._session),
+            self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs
         )
         by_top = {table.oid: table for table in marked}
         found: dict[int, Flagging] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pgwatch_tests.sweep.catalog import TupleCounts
@@ -28,6 +28,9 @@ class Tally:
     """What triggers wrote besides."""
     clusters: int = 0
     vanished: int = 0
+    """Seeds that weren't as they were read, or that something unknown came to refer to."""
+    left: dict[int, set[int]] = field(default_factory=dict)
+    """Those, by leaf: left to another pass."""
     longest_s: float = 0.0
     real: set[int] = field(default_factory=set)
     """The leaves with real rows, because of which some stay."""
@@ -73,6 +76,12 @@ class Tally:
                 before.updated + one.updated,
                 before.deleted + one.deleted,
             )
+
+    def leave(self, seeds: Mapping[int, Collection[int]]) -> None:
+        """Counts what is left to another pass: tids, by leaf."""
+        for leaf, tids in seeds.items():
+            self.vanished += len(tids)
+            self.left.setdefault(leaf, set()).update(tids)
 
     def keep(self, stays: Portion, refusal: Refusal) -> None:
         """Counts what stays."""
