@@ -8,7 +8,7 @@ that runs would lose a part of its data.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -145,6 +145,11 @@ class Clusters:
     def loose(self, node: int) -> Collection[Loose]:
         """What refers to a row by keys that don't take it along."""
         return self._loose.get(node, ())
+
+    def all_loose(self) -> Iterator[Loose]:
+        """All of that."""
+        for rows in self._loose.values():
+            yield from rows
 
     @property
     def has_loose(self) -> bool:

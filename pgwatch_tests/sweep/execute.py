@@ -179,9 +179,9 @@ class Execution:
                 # Transaction ids are compared on a circle (TransactionIdPrecedes in transam.c).
                 if (xmins[node] - oldest) & 0xFFFFFFFF < 0x80000000:
                     news.setdefault(leaves[node], []).append(clusters.tids[node])
-                for _, leaf, tid, xmin in clusters.loose(node):
-                    if (xmin - oldest) & 0xFFFFFFFF < 0x80000000:
-                        news.setdefault(leaf, []).append(tid)
+        for _, leaf, tid, xmin in clusters.all_loose():
+            if (xmin - oldest) & 0xFFFFFFFF < 0x80000000:
+                news.setdefault(leaf, []).append(tid)
         if any(self._is_stale(leaf, tids) for leaf, tids in news.items()):
             raise CatalogChangedError
 
