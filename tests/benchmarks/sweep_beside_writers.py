@@ -40,7 +40,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     options = parser.parse_args()
     programs = find_programs()
-    with EmbeddedServer(programs, server_directory(), {"shared_buffers": "256MB", "track_commit_timestamp": "off"}) as server:
+    with EmbeddedServer(
+        programs, server_directory(), {"shared_buffers": "256MB", "track_commit_timestamp": "off"}
+    ) as server:
         print(f"PostgreSQL {programs.version()}, {options.users} users, {options.rounds} rounds")
         with psycopg.connect(server.dsn(), autocommit=True) as administrator:
             administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_FULL)))

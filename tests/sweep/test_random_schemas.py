@@ -10,8 +10,8 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.attribute import token
-from pgwatch_tests.sweep.clusters import MARKED, SWEPT
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, OnDelete, Relation
+from pgwatch_tests.sweep.rules import MARKED, SWEPT
 from tests.sessions import Database
 from tests.sweep.oracle import truth
 from tests.sweep.row_sweeps import OLD_MS, mail, swept
@@ -68,7 +68,7 @@ def keys_ddl(world: World) -> Iterable[str]:
 
 def number(spot: Spot) -> int:
     """The row's, of those in its leaf."""
-    return int(spot[1].strip("()").split(",")[1])
+    return spot[1]
 
 
 def fill(connection: Connection[TupleRow], world: World, marks: dict[int, str]) -> None:
@@ -94,7 +94,7 @@ def spots(connection: Connection[TupleRow], world: World) -> set[Spot]:
     for relation in world.graph.relations.values():
         if relation.kind != "p":
             rows = connection.execute(f"SELECT part, number FROM {relation.name}".encode())  # noqa: S608
-            found.update((part, f"(0,{numbered})") for part, numbered in rows)
+            found.update(rows)
     return found
 
 

@@ -54,7 +54,7 @@ def counts(world: World) -> Mapping[int, int]:
 
 def spots(portions: Sequence[Portion]) -> list[set[Spot]]:
     """The rows of each."""
-    return [{(leaf, tid) for leaf, rows in one.rows.items() for tid in rows.tids} for one in portions]
+    return [{(leaf, tid) for leaf in one.rows for tid in one.tids(leaf)} for one in portions]
 
 
 def users_of(clusters: Clusters, going: Sequence[Sequence[int]]) -> list[int]:
