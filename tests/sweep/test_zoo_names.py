@@ -56,7 +56,7 @@ def test_quoted_names(database: Database, owner: Connection[TupleRow], name: str
         CREATE TABLE {0}.child (id int, {0} int, created_at timestamptz,
             CONSTRAINT {0} FOREIGN KEY ({0}) REFERENCES {0}.{0});
         INSERT INTO {0}.{0} VALUES (1, {1}, NULL), (2, 'real', NULL), (3, {1}, 1);
-        INSERT INTO {0}.child VALUES (1, 1, '2020-01-01'), (2, 2, now()), (3, 3, NULL);
+        INSERT INTO {0}.child VALUES (1, 1, '2025-01-01'), (2, 2, now()), (3, 3, NULL);
     """
     for statement in statements.split(";\n"):
         owner.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(mail())))
