@@ -5,9 +5,9 @@
 -- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
 -- of the key, all of them or at least the first. `strange`: a function that belongs neither to us nor to a
 -- superuser, and that comparing would run: the operator's, or of its family, by which the planner may sort.
--- `enforced`: false for NOT ENFORCED. `fires`: whether each leaf of the parent has the server's own trigger of
--- the key on DELETE, and a session whose session_replication_role is origin fires it. `checks`: the same of the
--- child's leaves, and the triggers that look for the parent's row on INSERT and on UPDATE.
+-- `enforced`: false for NOT ENFORCED. `fires`: whether each leaf of the parent has the server's own trigger
+-- of the key on DELETE, and a session whose session_replication_role is origin fires it. `checks`: the same
+-- of the child's leaves, and the triggers that look for the parent's row on INSERT and on UPDATE.
 WITH RECURSIVE before_18 AS (
     -- `conenforced` came with 18: where pg_constraint has none, the name finds this one.
     SELECT true AS conenforced
@@ -64,6 +64,100 @@ WITH RECURSIVE before_18 AS (
         AND fired.relation OPERATOR(pg_catalog.=) below.oid
     WHERE below.relkind OPERATOR(pg_catalog.=) 'r'
     GROUP BY side.key
+), led AS (
+    SELECT DISTINCT indrelid, indkey[0] AS first_column
+    FROM pg_catalog.pg_index
+    WHERE indisvalid
+        -- Made while rows of the table were being changed in place, it serves only transactions from
+        -- which on nothing older is open (src/backend/access/heap/README.HOT).
+        AND (
+            NOT indcheckxmin
+            OR pg_catalog.age(pg_index.xmin)
+                OPERATOR(pg_catalog.>) pg_catalog.age(
+                    pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid
+                )
+        )
+        -- A partial index serves if all it leaves out are rows that refer to nothing.
+        AND (indpred IS NULL
+            OR pg_catalog.pg_get_expr(indpred, indrelid)
+                OPERATOR(pg_catalog.~) '^\((\S+) IS NOT NULL\)$')
+), part AS (
+    -- Of the pairs as they are ordered below; ORDER BY in each aggregate would sort anew for each.
+    SELECT key,
+           pg_catalog.array_agg(child_column) AS child_columns,
+           pg_catalog.array_agg(parent_column) AS parent_columns,
+           pg_catalog.array_agg(equal_schema) AS equal_schemas,
+           pg_catalog.array_agg(equal_name) AS equal_names,
+           pg_catalog.array_agg(collation_schema) AS collation_schemas,
+           pg_catalog.array_agg(collation_name) AS collation_names,
+           pg_catalog.bool_or(is_led) AS indexed,
+           pg_catalog.min(strange) AS strange
+    FROM (
+        SELECT declared.oid AS key,
+               child.attname AS child_column,
+               parent.attname AS parent_column,
+               operator_home.nspname AS equal_schema,
+               oprname AS equal_name,
+               collation_home.nspname AS collation_schema,
+               collname AS collation_name,
+               first_column IS NOT NULL AS is_led,
+               CASE WHEN pair.operator OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid THEN (
+                   SELECT pg_catalog.format(
+                       '%s, a function of %s',
+                       pg_proc.oid::pg_catalog.regprocedure,
+                       pg_catalog.pg_get_userbyid(proowner)
+                   )
+                   FROM (
+                       SELECT oprcode::pg_catalog.oid AS function
+                       UNION ALL
+                       SELECT other.oprcode
+                       FROM pg_catalog.pg_amop AS own
+                       JOIN pg_catalog.pg_amop AS member
+                         ON member.amopfamily OPERATOR(pg_catalog.=) own.amopfamily
+                       JOIN pg_catalog.pg_operator AS other ON other.oid OPERATOR(pg_catalog.=) member.amopopr
+                       WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
+                       UNION ALL
+                       SELECT amproc
+                       FROM pg_catalog.pg_amop AS own
+                       JOIN pg_catalog.pg_amproc ON amprocfamily OPERATOR(pg_catalog.=) own.amopfamily
+                       WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
+                   ) AS used
+                   JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) used.function
+                   WHERE pg_proc.oid OPERATOR(pg_catalog.>=) 16384
+                       AND NOT EXISTS (
+                           SELECT FROM pg_catalog.pg_roles
+                           WHERE pg_roles.oid OPERATOR(pg_catalog.=) proowner
+                               AND (rolsuper OR rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+                       )
+                   LIMIT 1
+               ) END AS strange
+        FROM declared
+        CROSS JOIN LATERAL ROWS FROM (
+            pg_catalog.unnest(conkey), pg_catalog.unnest(confkey), pg_catalog.unnest(conpfeqop)
+        ) WITH ORDINALITY AS pair (child_number, parent_number, operator, place)
+        -- LIMIT has each looked up by its number: the planner else reads all columns of the table for one.
+        CROSS JOIN LATERAL (
+            SELECT attname, attcollation FROM pg_catalog.pg_attribute
+            WHERE attrelid OPERATOR(pg_catalog.=) conrelid AND attnum OPERATOR(pg_catalog.=) child_number
+            LIMIT 1
+        ) AS child
+        CROSS JOIN LATERAL (
+            SELECT attname, attcollation FROM pg_catalog.pg_attribute
+            WHERE attrelid OPERATOR(pg_catalog.=) confrelid AND attnum OPERATOR(pg_catalog.=) parent_number
+            LIMIT 1
+        ) AS parent
+        JOIN pg_catalog.pg_operator ON pg_operator.oid OPERATOR(pg_catalog.=) pair.operator
+        JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid OPERATOR(pg_catalog.=) oprnamespace
+        LEFT JOIN pg_catalog.pg_collation
+            ON pg_collation.oid OPERATOR(pg_catalog.=) parent.attcollation
+                AND parent.attcollation OPERATOR(pg_catalog.<>) child.attcollation
+        LEFT JOIN pg_catalog.pg_namespace AS collation_home
+            ON collation_home.oid OPERATOR(pg_catalog.=) collnamespace
+        LEFT JOIN led ON led.indrelid OPERATOR(pg_catalog.=) conrelid
+            AND first_column OPERATOR(pg_catalog.=) child_number
+        ORDER BY declared.oid, place
+    ) AS pair
+    GROUP BY key
 )
 SELECT declared.oid::bigint AS oid,
        conname AS name,
@@ -76,81 +170,12 @@ SELECT declared.oid::bigint AS oid,
        part.equal_names,
        part.collation_schemas,
        part.collation_names,
-       EXISTS (
-           SELECT
-           FROM pg_catalog.pg_index
-           WHERE indrelid OPERATOR(pg_catalog.=) conrelid
-               AND indisvalid
-               -- Made while rows of the table were being changed in place, it serves only transactions from
-               -- which on nothing older is open (src/backend/access/heap/README.HOT).
-               AND (
-                   NOT indcheckxmin
-                   OR pg_catalog.age(pg_index.xmin)
-                       OPERATOR(pg_catalog.>) pg_catalog.age(
-                           pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.xid
-                       )
-               )
-               -- A partial index serves if all it leaves out are rows that refer to nothing.
-               AND (indpred IS NULL
-                   OR pg_catalog.pg_get_expr(indpred, indrelid)
-                       OPERATOR(pg_catalog.~) '^\((\S+) IS NOT NULL\)$')
-               AND indkey[0] OPERATOR(pg_catalog.=) ANY (conkey)
-       ) AS indexed,
+       part.indexed,
        part.strange,
        declared.conenforced AS enforced,
        coalesce(guarded.fires, true) AS fires,
        coalesce(guarded.checks, true) AS checks
 FROM declared
+JOIN part ON part.key OPERATOR(pg_catalog.=) declared.oid
 LEFT JOIN guarded ON guarded.key OPERATOR(pg_catalog.=) declared.oid
-CROSS JOIN LATERAL (
-    SELECT pg_catalog.array_agg(child.attname ORDER BY place) AS child_columns,
-           pg_catalog.array_agg(parent.attname ORDER BY place) AS parent_columns,
-           pg_catalog.array_agg(operator_home.nspname ORDER BY place) AS equal_schemas,
-           pg_catalog.array_agg(oprname ORDER BY place) AS equal_names,
-           pg_catalog.array_agg(collation_home.nspname ORDER BY place) AS collation_schemas,
-           pg_catalog.array_agg(collname ORDER BY place) AS collation_names,
-           pg_catalog.min(CASE WHEN pair.operator OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid THEN (
-               SELECT pg_catalog.format(
-                   '%s, a function of %s',
-                   pg_proc.oid::pg_catalog.regprocedure,
-                   pg_catalog.pg_get_userbyid(proowner)
-               )
-               FROM (
-                   SELECT oprcode::pg_catalog.oid AS function
-                   UNION ALL
-                   SELECT other.oprcode
-                   FROM pg_catalog.pg_amop AS own
-                   JOIN pg_catalog.pg_amop AS member ON member.amopfamily OPERATOR(pg_catalog.=) own.amopfamily
-                   JOIN pg_catalog.pg_operator AS other ON other.oid OPERATOR(pg_catalog.=) member.amopopr
-                   WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
-                   UNION ALL
-                   SELECT amproc
-                   FROM pg_catalog.pg_amop AS own
-                   JOIN pg_catalog.pg_amproc ON amprocfamily OPERATOR(pg_catalog.=) own.amopfamily
-                   WHERE own.amopopr OPERATOR(pg_catalog.=) pair.operator
-               ) AS used
-               JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) used.function
-               WHERE pg_proc.oid OPERATOR(pg_catalog.>=) 16384
-                   AND NOT EXISTS (
-                       SELECT FROM pg_catalog.pg_roles
-                       WHERE pg_roles.oid OPERATOR(pg_catalog.=) proowner
-                           AND (rolsuper OR rolname OPERATOR(pg_catalog.=) CURRENT_USER)
-                   )
-               LIMIT 1
-           ) END) AS strange
-    FROM ROWS FROM (
-        pg_catalog.unnest(conkey), pg_catalog.unnest(confkey), pg_catalog.unnest(conpfeqop)
-    ) WITH ORDINALITY AS pair (child_number, parent_number, operator, place)
-    JOIN pg_catalog.pg_attribute AS child ON child.attrelid OPERATOR(pg_catalog.=) conrelid
-        AND child.attnum OPERATOR(pg_catalog.=) child_number
-    JOIN pg_catalog.pg_attribute AS parent ON parent.attrelid OPERATOR(pg_catalog.=) confrelid
-        AND parent.attnum OPERATOR(pg_catalog.=) parent_number
-    JOIN pg_catalog.pg_operator ON pg_operator.oid OPERATOR(pg_catalog.=) pair.operator
-    JOIN pg_catalog.pg_namespace AS operator_home ON operator_home.oid OPERATOR(pg_catalog.=) oprnamespace
-    LEFT JOIN pg_catalog.pg_collation
-        ON pg_collation.oid OPERATOR(pg_catalog.=) parent.attcollation
-            AND parent.attcollation OPERATOR(pg_catalog.<>) child.attcollation
-    LEFT JOIN pg_catalog.pg_namespace AS collation_home
-        ON collation_home.oid OPERATOR(pg_catalog.=) collnamespace
-) AS part
 ORDER BY declared.oid;

@@ -162,3 +162,20 @@ def test_what_triggers_call(owner: Connection[TupleRow], database: Database) -> 
     assert called["users_low"] == (["a", "b", "c"], ["public.audit", "Odd schema.a.b", "public.audit"])
     assert called["users_higher"] == (["b"], ["Odd schema.a.b"])
     assert called["orders_high"] == ([], [])
+
+
+def test_columns_stand_in_the_order_of_the_key(owner: Connection[TupleRow], database: Database) -> None:
+    make(
+        owner,
+        """CREATE TABLE places (a int, b text COLLATE "C", c int, UNIQUE (c, b, a));
+        CREATE TABLE seats (x text COLLATE "POSIX", y int, z int,
+            CONSTRAINT of_place FOREIGN KEY (z, x, y) REFERENCES places (c, b, a));
+        CREATE INDEX ON seats (y);""",
+    )
+    with sweep_session(database.dsn, read_only=True) as (session, _):
+        [key] = session.fetch(queries.load("sweep_foreign_keys").encode(), ForeignKey)
+
+    assert (key.child_columns, key.parent_columns) == (["z", "x", "y"], ["c", "b", "a"])
+    assert (key.equal_schemas, key.equal_names) == (["pg_catalog"] * 3, ["="] * 3)
+    assert key.collation_names == [None, "C", None]
+    assert key.indexed, "an index that begins with any of the columns serves"
