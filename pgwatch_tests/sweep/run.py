@@ -106,6 +106,8 @@ class Sweep:
             error=rows.error or lost,
             server_started=None if self._started is None else self._started.server_started,
             away_s=tuple(session.away_s),
+            changed=rows.changed,
+            side_effects=rows.side_effects,
         )
 
     def stop(self) -> None:

@@ -335,6 +335,8 @@ def main() -> int:
         "shared_buffers": "256MB",
         "max_wal_size": "4GB",
         "max_locks_per_transaction": "256",
+        # By which everything would be of just now.
+        "track_commit_timestamp": "off",
         **SETTINGS,
     }
     programs = find_programs()

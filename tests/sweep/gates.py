@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import LiteralString, Self
+from typing import Self
 
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
@@ -28,7 +28,7 @@ class Gate:
             f" $$ BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared({_KEY}); RETURN OLD; END $$".encode()
         )
 
-    def put_before_row(self, table: str, condition: LiteralString = "true") -> None:
+    def put_before_row(self, table: str, condition: str = "true") -> None:
         """DELETE waits before the rows for which `condition` on OLD holds."""
         self._holder.execute(
             sql.SQL(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.sweep.model import ChangedRows
+from pgwatch_tests.sweep.run import Sweep
 from tests.sessions import Database
-from tests.sweep.row_sweeps import deleted, ids, kept, make, swept_thoroughly
+from tests.sweep.bookings import REQUEST, settings
+from tests.sweep.row_sweeps import deleted, ids, kept, make, swept, swept_thoroughly
 
 
 @pytest.fixture
@@ -39,3 +44,47 @@ def test_what_goes_and_what_stays(teams: Connection[TupleRow], database: Databas
     assert kept(report)["team", "shared_with_real_data"] == 1
     assert deleted(report)["member_c"][1] == 1
     assert teams.execute("SELECT author FROM book").fetchall() == [(None,)]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_they_are_told_apart(teams: Connection[TupleRow], database: Database, dry_run: bool) -> None:
+    report = swept(database.dsn, dry_run=dry_run)
+
+    assert {one.table: one.unmarked for one in report.planned if one.unmarked} == {"member_c": 1}
+    assert report.changed == (ChangedRows("public", "book", ("author",), "set_null", 1),)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_they_are_kept_with_what_they_hang_on(
+    teams: Connection[TupleRow], database: Database, dry_run: bool
+) -> None:
+    request = replace(REQUEST, dry_run=dry_run, keep_unmarked=True)
+    report = Sweep(settings(database.dsn), request).run()
+
+    assert 1 in ids(teams, "team")
+    assert 1 in ids(teams, "member_c")
+    assert not any(one.unmarked for one in report.planned)
+    assert kept(report)["team", "shared_with_real_data"] == 2
+
+
+def test_all_of_them_go_once(owner: Connection[TupleRow], database: Database) -> None:
+    """Two levels of CASCADE: what hangs on an unmarked row that goes is dependent, and counted once."""
+    make(
+        owner,
+        "CREATE TABLE team (id int PRIMARY KEY, name text);"
+        "CREATE TABLE member (id int PRIMARY KEY, team int REFERENCES team ON DELETE CASCADE, email text);"
+        "CREATE TABLE post (id int PRIMARY KEY, author int REFERENCES member ON DELETE CASCADE);"
+        "INSERT INTO team VALUES (1, MARKED);"
+        "INSERT INTO member VALUES (1, 1, 'real'), (2, 1, MARKED), (3, NULL, 'real'), (4, NULL, MARKED);"
+        "INSERT INTO post VALUES (1, 1), (2, 1), (3, 2), (4, 3)",
+    )
+
+    report = swept_thoroughly(database.dsn)
+
+    assert ids(owner, "post") == [4]
+    assert {1, 2}.isdisjoint(ids(owner, "member"))
+    assert {one.table: (one.dependent, one.unmarked) for one in report.deleted} == {
+        "team": (0, 0),
+        "member": (1, 1),
+        "post": (3, 0),
+    }

@@ -1,0 +1,82 @@
+"""Foreign keys that the server doesn't look after: their triggers are off, or they are NOT ENFORCED."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.sweep.model import ChangedRows
+from tests.sessions import Database
+from tests.sweep.row_sweeps import ids, make, swept_thoroughly
+
+_DANGLING: LiteralString = (
+    "SELECT count(*) FROM ch WHERE pid IS NOT NULL AND NOT EXISTS (SELECT FROM par WHERE par.id = ch.pid)"
+)
+
+
+@pytest.mark.parametrize("off", ["par DISABLE TRIGGER ALL", "ch DISABLE TRIGGER ALL"])
+@pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT", "CASCADE", "NO ACTION", "RESTRICT"])
+def test_triggers_of_a_key_are_off(
+    owner: Connection[TupleRow], database: Database, action: LiteralString, off: LiteralString
+) -> None:
+    make(
+        owner,
+        "CREATE TABLE par (id int PRIMARY KEY, m text);"
+        "INSERT INTO par VALUES (1, MARKED), (2, MARKED), (9, NULL);"
+        "CREATE TABLE ch (id int, pid int DEFAULT 9); INSERT INTO ch VALUES (1, 1)",
+    )
+    make(owner, f"ALTER TABLE ch ADD FOREIGN KEY (pid) REFERENCES par ON DELETE {action}; ALTER TABLE {off}")
+
+    report = swept_thoroughly(database.dsn)
+
+    assert owner.execute(_DANGLING).fetchall() == [(0,)]
+    assert 9 in ids(owner, "par")
+    # What takes a row along has nothing to do with the server's triggers.
+    if action in ("CASCADE", "NO ACTION", "RESTRICT"):
+        assert ids(owner, "ch") == []
+    else:
+        assert ids(owner, "ch") == [1]
+        kept = [one for one in report.kept if one.table == "par"]
+        assert (1 in ids(owner, "par")) == any("ch" in one.detail for one in kept)
+
+
+def test_triggers_fire_on_replicas_only(owner: Connection[TupleRow], database: Database) -> None:
+    make(
+        owner,
+        "CREATE TABLE par (id int PRIMARY KEY, m text);"
+        "CREATE TABLE ch (id int, pid int REFERENCES par ON DELETE SET NULL);"
+        "INSERT INTO par VALUES (1, MARKED); INSERT INTO ch VALUES (1, 1);"
+        "DO $$ DECLARE one name; BEGIN"
+        " FOR one IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'par'::regclass LOOP"
+        " EXECUTE format('ALTER TABLE par ENABLE REPLICA TRIGGER %I', one); END LOOP; END $$",
+    )
+
+    swept_thoroughly(database.dsn)
+
+    assert owner.execute(_DANGLING).fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "CASCADE", "SET NULL"])
+def test_a_key_that_is_not_enforced(
+    owner: Connection[TupleRow], database: Database, action: LiteralString
+) -> None:
+    if owner.info.server_version < 180000:
+        pytest.skip("NOT ENFORCED came with PostgreSQL 18")
+    make(
+        owner,
+        "CREATE TABLE par (id int PRIMARY KEY, m text);"
+        "CREATE TABLE invoice (id int, par_id int, txt text);"
+        "INSERT INTO par VALUES (1, MARKED); INSERT INTO invoice VALUES (1, 1, 'real')",
+    )
+    make(
+        owner, f"ALTER TABLE invoice ADD FOREIGN KEY (par_id) REFERENCES par ON DELETE {action} NOT ENFORCED"
+    )
+
+    report = swept_thoroughly(database.dsn)
+
+    assert owner.execute("SELECT * FROM invoice").fetchall() == [(1, 1, "real")]
+    assert ids(owner, "par") == []
+    assert report.changed == (ChangedRows("public", "invoice", ("par_id",), "not_enforced", 1),)
