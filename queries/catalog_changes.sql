@@ -1,8 +1,8 @@
 -- Has any table, column, schema or partition been made or changed since a moment?
 --
 -- Parameter: xmin, the oldest transaction that wasn't over at that moment, as text. What one wrote that was
--- over by then, or belongs to temporary tables, is no change; that something was dropped isn't told. And the
--- oldest transaction that isn't over now.
+-- over by then, or belongs to temporary tables, is no change; that something was dropped isn't told. And which
+-- transactions are over now.
 WITH moment AS (
     SELECT pg_catalog.age(%(xmin)s::pg_catalog.xid) AS age
 )
@@ -34,5 +34,5 @@ SELECT (
                    AND pg_catalog.age(pg_attribute.xmin) OPERATOR(pg_catalog.<=) moment.age
            )
        ) AS changed,
-       pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text AS xmin
+       pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot
 FROM moment;

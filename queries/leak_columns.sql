@@ -2,22 +2,13 @@
 --
 -- One row a table, with its columns of types (by oid) that aren't `plain`, if it has any: ordinary tables,
 -- partitions and their roots, populated materialised views and foreign tables, in all schemas but the server's
--- own.
+-- own. `has_functions` is whether any function is another role's than that which the server was made by.
 -- Catalogs and functions that use nothing else: no lock on any of these tables is needed.
 SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
        relname AS table,
        relkind::pg_catalog.text AS kind,
        relispartition AS is_partition,
-       -- Our own history of sweeps, which holds markers (record/sweep_history.py).
-       nspname OPERATOR(pg_catalog.=) 'pgwatch_tests'
-           AND relkind OPERATOR(pg_catalog.=) 'r'
-           AND relname OPERATOR(pg_catalog.=) ANY ('{sweeps,layout}')
-           AND EXISTS (
-               SELECT FROM pg_catalog.pg_class AS layout
-               WHERE layout.relnamespace OPERATOR(pg_catalog.=) pg_class.relnamespace
-                   AND layout.relname OPERATOR(pg_catalog.=) 'layout'
-           ) AS is_history,
        coalesce(columns, '{}') AS columns,
        coalesce(types, '{}') AS types,
        coalesce(readable, '{}') AS readable,
@@ -37,7 +28,12 @@ SELECT pg_class.oid::bigint AS oid,
        pg_class.xmin::pg_catalog.text::bigint AS xmin,
        relfilenode::bigint AS filenode,
        -- By which transactions its schema and these columns were made, or changed last.
-       pg_catalog.concat_ws(' ', pg_namespace.xmin, column_xmins) AS others
+       pg_catalog.concat_ws(' ', pg_namespace.xmin, column_xmins) AS others,
+       -- 10: that role, which owns all of pg_catalog (src/include/catalog/pg_authid.dat).
+       EXISTS (
+           SELECT FROM pg_catalog.pg_proc
+           WHERE pg_proc.oid OPERATOR(pg_catalog.>=) 16384 AND proowner OPERATOR(pg_catalog.<>) 10
+       ) AS has_functions
 FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
 CROSS JOIN LATERAL (
@@ -69,5 +65,4 @@ WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,m,f}')
     AND relpersistence OPERATOR(pg_catalog.<>) 't'
     AND nspname OPERATOR(pg_catalog.!~) '^pg_'
     AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
-    AND (relispopulated OR relkind OPERATOR(pg_catalog.<>) 'm')
-ORDER BY nspname, relname;
+    AND (relispopulated OR relkind OPERATOR(pg_catalog.<>) 'm');

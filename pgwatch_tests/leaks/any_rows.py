@@ -64,19 +64,21 @@ class AnyRows:
         found = self._strings.get(table.oid)
         return replace(table, columns=(), forms=()) if found is None else found
 
-    def count(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position in `tables`, and how many of its rows are new or changed."""
-        return b"\nUNION ALL ".join(
+    def counts(self, tables: Sequence[Table]) -> list[bytes]:
+        """A statement a table, of one row: its position in `tables`, and how many of its rows are new or
+        changed.
+        """
+        return [
             b"SELECT %d AS position, pg_catalog.count(*) AS rows FROM %b WHERE %b"
             % (position, source(table, self._escaping), self._unseen)
             for position, table in enumerate(tables)
-        )
+        ]
 
-    def samples(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position, which rows it is about, by primary key or else by place, and what
-        markers in them tell.
+    def samples(self, tables: Sequence[Table]) -> list[bytes]:
+        """A statement a table, of one row: its position, which rows it is about, by primary key or else by
+        place, and what markers in them tell.
         """
-        return b"\nUNION ALL ".join(
+        return [
             b"SELECT %d AS position, (SELECT pg_catalog.array_agg(sample) FROM (SELECT ARRAY[%b] AS sample"
             b" FROM %b WHERE %b LIMIT %d) AS few) AS samples, marks.* FROM (%b) AS marks"
             % (
@@ -88,7 +90,7 @@ class AnyRows:
                 self._marked.marks(self.strings(table), self._unseen, self.since_s),
             )
             for position, table in enumerate(tables)
-        )
+        ]
 
     def origins(
         self, tables: Sequence[Table], limits: Sequence[int], with_writers: bool, with_commit_times: bool

@@ -59,6 +59,11 @@ class Chunks(Generic[R]):
         self._put_off: list[Table] = []
         """Locked when they were asked for; asked for again at the very end, since most locks don't last."""
 
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is left for later than what is executed now."""
+        return not (self._pending or self._put_off)
+
     def run(self, tables: Iterable[Table]) -> Iterator[tuple[Table, R | psycopg.Error]]:
         """Each table with its row, or with the error that it ran into alone; in no particular order."""
         self._pending.extend(map(_Part, self._split(tables)))

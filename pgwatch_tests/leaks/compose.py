@@ -40,6 +40,7 @@ _ONLY_INSERTED = (
     b"AND pg_catalog.pg_relation_filenode(%d) OPERATOR(pg_catalog.=) %d::pg_catalog.oid)"
 )
 _SEARCHED_CHARACTERS = 4000
+_X = b"\0"  # stands for a value, and is in no statement
 # What a materialised view holds, whoever refreshed it wrote.
 _WRITTEN = ("table", PARTITIONED)
 _OPERATORS = {
@@ -57,6 +58,7 @@ class Statements:
         self._escaping = escaping
         self._unseen = unseen
         self._predicate = self._pieces(markers)
+        self._of_strings = (b"(%b AND (%b))" % (only_strings(_X), text(_X).join(self._predicate))).split(_X)
         self.compares = unseen is not None
         """Whether rows that were there before are counted apart."""
         self._traces = [marker.trace for marker in markers]
@@ -74,14 +76,18 @@ class Statements:
         )
 
     def count(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position in `tables`, how many of its rows bear a marker, and how many
-        do so but were there before.
-        """
-        return b"\nUNION ALL ".join(self._count(*numbered) for numbered in enumerate(tables))
+        """All that `counts` asks, as one statement."""
+        return b"\nUNION ALL ".join(self.counts(tables))
 
-    def details(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: as `count`, and which columns match, oldest and newest (epoch, s), two samples."""
-        return b"\nUNION ALL ".join(self._details(*numbered) for numbered in enumerate(tables))
+    def counts(self, tables: Sequence[Table]) -> list[bytes]:
+        """A statement a table, of one row: its position in `tables`, how many of its rows bear a marker, and
+        how many do so but were there before.
+        """
+        return [self._count(*numbered) for numbered in enumerate(tables)]
+
+    def details(self, tables: Sequence[Table]) -> list[bytes]:
+        """The same, and which columns match, the oldest and the newest (epoch, s), and two samples."""
+        return [self._details(*numbered) for numbered in enumerate(tables)]
 
     def condition(self, table: Table) -> bytes:
         """What is true of the rows that bear a marker."""
@@ -130,7 +136,7 @@ class Statements:
         """Whether a string in a value of the column bears a marker; without a form, it is a string."""
         value = quoted(column, self._escaping)
         if form is None:
-            return b"(%b AND %b)" % (only_strings(value), self._matches(text(value)))
+            return value.join(self._of_strings)
         bears = b"EXISTS (SELECT FROM (%b) AS s WHERE %b)" % (strings(value, form), self._matches(b"v"))
         cheap = self.may_match(column, form)
         return bears if cheap is None else b"(%b AND %b)" % (cheap, bears)

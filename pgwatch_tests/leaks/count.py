@@ -19,7 +19,7 @@ from pgwatch_tests.leaks.any_rows import AnyRows, Sampled, with_samples
 from pgwatch_tests.leaks.chunks import Chunks
 from pgwatch_tests.leaks.comparison import Comparison, Since
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Discovery, Identity, Table, discover, shown, without_ignored
+from pgwatch_tests.leaks.discover import Discovery, Table, discover, shown, without_ignored
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.look_since import look_since
@@ -29,6 +29,7 @@ from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.origins import Attributor, evidence
 from pgwatch_tests.leaks.samples import shortened, time_of
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connection import Identity
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
 
@@ -39,8 +40,8 @@ _PAGES_A_TABLE = 3
 
 _ROUNDS = 4
 """How often tables are counted that somebody changes meanwhile."""
-_CHANGES = ("changed while it was checked, each time anew", "run it again when nobody changes tables")
 _CATALOG_CHANGES = queries.load("catalog_changes").encode()
+_CHANGES = ("changed while it was checked, each time anew", "run it again when nobody changes tables")
 
 Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
@@ -68,7 +69,7 @@ class _Catalogs:
     """The row of queries/catalog_changes.sql."""
 
     changed: bool
-    xmin: str
+    snapshot: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ class LeakScan:
         self._since = since
         self._session = ScanSession(settings)
         self._obstacles = Obstacles(self._session, settings)
+        self._seen_last = ""
+        """The snapshot right after the last count."""
         self._work_done = 0
         self._work = 1
 
@@ -158,7 +161,7 @@ class LeakScan:
                 session.connection.require_session("looking for advisory locks")
             escaping = pq.Escaping(session.connection.pgconn)
             with _catalogs():
-                identity = session.fetch(queries.load("leak_identity").encode(), Identity)[0]
+                identity = session.identity()
                 usable = self._obstacles.usable(wanted, escaping)
                 comparison = None if self._since is None else Comparison(session, self._since)
             unseen = None if comparison is None else comparison.unseen
@@ -220,22 +223,25 @@ class LeakScan:
         self, identity: Identity, comparison: Comparison | None, statements: Statements | AnyRows
     ) -> _Counts:
         """Counts until what was counted is what there is: tables may be changed, or made, meanwhile."""
-        moment = identity.xmin
+        moment = identity.snapshot
         counts = _Counts(*self._discover(identity.role, comparison))
         changed = list(counts.discovery.tables)
         for _ in range(_ROUNDS):
+            if not changed:
+                return counts  # of what there was when it was looked for
             self._count(changed, statements, counts)
+            if self._seen_last == moment and is_empty(moment):
+                return counts
             with _catalogs():
-                [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, {"xmin": moment})
+                oldest = {"xmin": moment.partition(":")[0]}
+                [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, oldest)
             if not catalogs.changed:
                 return counts
-            moment = catalogs.xmin
+            moment = catalogs.snapshot
             with _catalogs():
                 if comparison is not None:
                     comparison.look_again()
             changed = counts.replace(*self._discover(identity.role, comparison))
-            if not changed:
-                return counts
         for table in changed:
             counts.skipped[table] = [Skipped(shown(table.schema), shown(table.name), *_CHANGES)]
         return counts
@@ -256,7 +262,9 @@ class LeakScan:
         self._work = max(1, self._work_done + sum(map(_work, tables)))
         before = len(counts.of) + len(counts.skipped)
         self._tell(before, before + len(tables))
-        for done, (table, outcome) in enumerate(self._outcomes(tables, statements), start=before + 1):
+        self._seen_last = ""
+        outcomes = self._outcomes(tables, statements)
+        for done, (table, outcome) in enumerate(outcomes, start=before + 1):
             if isinstance(outcome, psycopg.Error):
                 counts.skipped[table] = list(self._obstacles.why(table, outcome))
             else:
@@ -276,16 +284,23 @@ class LeakScan:
                     yield table, outcome
                 else:
                     counting.append(table)  # without details, perhaps
-        chunks = Chunks(
-            lambda part: self._session.fetch(statements.count(part), _Count), self._obstacles.locked
-        )
+
+        def count(part: Sequence[Table]) -> Sequence[_Count]:
+            if not chunks.is_last:
+                return self._session.fetch_each(statements.counts(part), _Count)
+            last = (queries.load("leak_identity").encode(), Identity)
+            found, [now] = self._session.fetch_each_and(statements.counts(part), _Count, *last)
+            self._seen_last = now.snapshot
+            return found
+
+        chunks = Chunks(count, self._obstacles.locked)
         yield from chunks.run(counting)
 
     def _details(
         self, tables: Iterable[Table], statements: Statements
     ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
         chunks = Chunks(
-            lambda part: self._session.fetch(statements.details(part), _Details), self._obstacles.locked
+            lambda part: self._session.fetch_each(statements.details(part), _Details), self._obstacles.locked
         )
         return chunks.run(tables)
 
@@ -296,7 +311,8 @@ class LeakScan:
         later: dict[Table, _Details | Sampled | psycopg.Error] = {}
         if isinstance(statements, AnyRows):
             chunks = Chunks(
-                lambda part: self._session.fetch(statements.samples(part), Sampled), self._obstacles.locked
+                lambda part: self._session.fetch_each(statements.samples(part), Sampled),
+                self._obstacles.locked,
             )
             later.update(chunks.run(leaking))
         else:
@@ -332,6 +348,16 @@ def _catalogs() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise NotCheckedError(f"the catalogs can't be read, so nothing was checked: {said(error)}") from error
+
+
+def is_empty(snapshot: str) -> bool:
+    """Whether no transaction was under way that anything had been written in.
+
+    Of one that was, or was begun later, a commit makes the next snapshot another one (GetSnapshotData,
+    src/backend/storage/ipc/procarray.c).
+    """
+    xmin, xmax, under_way = snapshot.split(":")
+    return xmin == xmax and not under_way
 
 
 def _work(table: Table) -> int:

@@ -19,6 +19,7 @@ from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.leaks.partitions import Partition, below_roots
 from pgwatch_tests.leaks.strange_plans import strange_plans
+from pgwatch_tests.server.connection import Identity
 from pgwatch_tests.server.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.server.session_limits import Row
 from pgwatch_tests.server.sql_names import identifier, identifiers
@@ -36,6 +37,8 @@ _PLAIN_TYPES = [
     *(16, 18, 20, 21, 23, 26, 27, 28, 29, 700, 701),
     *(1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950),
 ]
+# record/sweep_history.py
+HISTORY_SCHEMA, HISTORY_TABLES = "pgwatch_tests", ("sweeps", "layout")
 PARTITIONED = "partitioned table"
 KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
 
@@ -106,7 +109,6 @@ class _Found:
     table: str
     kind: str
     is_partition: bool
-    is_history: bool
     columns: list[str]
     types: list[int]
     readable: list[bool]
@@ -120,6 +122,7 @@ class _Found:
     xmin: int
     filenode: int
     others: str
+    has_functions: bool
     below: Sequence[Partition] = ()
     """What is read through it."""
 
@@ -149,23 +152,14 @@ def quoted(name: str, escaping: Escaping) -> bytes:
     return bytes(escaping.escape_identifier(name.encode("utf-8", errors="surrogateescape")))
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The row of queries/leak_identity.sql."""
-
-    database: str
-    role: str
-    xmin: str
-    """The oldest transaction that wasn't over."""
-
-
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
     """What there is to count in, in the order of names, for `role`. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
         found = cursor.execute(queries.load("leak_columns"), {"plain": _PLAIN_TYPES}).fetchall()
-    history = sum(row.is_history for row in found)
-    found = [row for row in found if not row.is_history]
+    may_be_strange = bool(found) and found[0].has_functions
+    found.sort(key=lambda row: (row.schema, row.table))
+    found, history = _without_history(found)
     if any(row.kind == "p" or row.is_partition for row in found):
         found = _through_roots(connection, found)
     forms = _forms(connection, found)
@@ -175,6 +169,7 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     without_strings = tuple(
         f"{shown(row.schema)}.{shown(row.table)}" for row in everything if row.oid not in looked_into
     )
+    unread: tuple[UnreadColumn, ...] = ()
     if ignores:
         found = _kept(
             found,
@@ -182,8 +177,10 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
                 not ignores.ignored(shown(row.schema), shown(row.table), shown(row.columns[place]))
             ),
         )
-    unread = tuple(_unread(found, forms))
-    found = _kept(found, lambda row, place: _holds_strings(forms[row.types[place]]))
+    if not all(map(_is_string, forms.values())):
+        unread = tuple(_unread(found, forms))
+        holding = {type_ for type_, form in forms.items() if _holds_strings(form)}
+        found = _kept(found, lambda row, place: row.types[place] in holding)
     together = whole_schemas(
         (row.schema for row in found if not any(row.readable)),
         (row.schema for row in everything if row.oid in looked_into and not all(row.readable)),
@@ -200,11 +197,20 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
             skipped.append(_unreadable_columns(row, role))
     ignored = (*_history(history), *ignores.report())
     discovery = Discovery(tuple(tables), tuple(skipped), ignored, unread, without_strings)
-    return without_strange_plans(connection, discovery)
+    return without_strange_plans(connection, discovery) if may_be_strange else discovery
+
+
+def _without_history(found: list[_Found]) -> tuple[list[_Found], int]:
+    """Without the tables of our own history of sweeps, which holds markers, and how many those are."""
+    ours = {row.table: row for row in found if row.schema == HISTORY_SCHEMA and row.kind == "r"}
+    if "layout" not in ours:
+        return found, 0
+    tables = {ours[name].oid for name in HISTORY_TABLES if name in ours}
+    return [row for row in found if row.oid not in tables], len(tables)
 
 
 def _history(tables: int) -> tuple[Ignored, ...]:
-    return (Ignored("pgwatch_tests", "the history of sweeps", tables),) if tables else ()
+    return (Ignored(HISTORY_SCHEMA, "the history of sweeps", tables),) if tables else ()
 
 
 def _unread(found: Iterable[_Found], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
@@ -312,7 +318,7 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
         if can_read
     ]
-    read: list[_Found | Partition] = [row, *row.below]
+    version, others = Version(row.oid, row.xmin, row.filenode), row.others
     return Table(
         oid=row.oid,
         schema=row.schema,
@@ -322,12 +328,12 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         has_created_at=row.has_created_at
         and not ignores.ignored(shown(row.schema), shown(row.table), "created_at"),
         relations=1 + len(row.below),
-        pages=row.pages + sum(partition.pages for partition in row.below),
-        indexes=row.indexes + sum(partition.indexes for partition in row.below),
+        pages=sum((partition.pages for partition in row.below), row.pages),
+        indexes=sum((partition.indexes for partition in row.below), row.indexes),
         forms=tuple((name, form) for name, form in columns if not _is_string(form)),
         definition=Definition(
-            frozenset(Version(one.oid, one.xmin, one.filenode) for one in read),
-            frozenset(one.others for one in read),
+            frozenset((version, *(Version(one.oid, one.xmin, one.filenode) for one in row.below))),
+            frozenset((others, *(one.others for one in row.below))),
         ),
     )
 

@@ -16,7 +16,7 @@ from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.discover import Identity, Table, discover, quoted, shown
+from pgwatch_tests.leaks.discover import Table, discover, quoted, shown
 from pgwatch_tests.leaks.ignore import Ignores
 from pgwatch_tests.leaks.index_model import (
     IndexOutcome,
@@ -176,7 +176,7 @@ class LeakIndexes:
 
     def _discovered(self) -> Sequence[Table]:
         with _catalogs():
-            self._role = self._session.fetch(queries.load("leak_identity").encode(), Identity)[0].role
+            self._role = self._session.identity().role
             with self._session.running():
                 return discover(self._session.connection, self._role, Ignores(self._settings.ignore)).tables
 

@@ -1,159 +1,46 @@
-"""A connection for a scan: what it runs ends in time, whoever wants it to end.
-
-It is in nobody's way. Whoever drops, alters or copies the database waits 5 s for others to leave it, so the
-session leaves meanwhile. Whoever empties or alters a table waits for those that read it, so what reads it is
-cancelled. Either way the session goes on later with the statement that it was at.
-"""
+"""A connection for a scan: runs statements and returns their rows, again where it had to give way."""
 
 from __future__ import annotations
 
-import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import psycopg
-from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg.rows import class_row
+from psycopg.rows import RowFactory, class_row
 
-from pgwatch_tests.config import Settings
-from pgwatch_tests.errors import (
-    CannotConnectError,
-    ConnectionLostError,
-    NoAnswerError,
-    NotCheckedError,
-    PgwatchError,
-)
+from pgwatch_tests import queries
 from pgwatch_tests.leaks.discover import exact_names
-from pgwatch_tests.server.connect import connect, lost_connection
-from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.server.lookout import Lookout, Place, is_wanted, place_of
-from pgwatch_tests.server.parting import hang_up
-from pgwatch_tests.server.session_limits import SessionLimits, timeouts
+from pgwatch_tests.leaks.yielding_session import (
+    OTHERS_WAIT_S,
+    GaveWayError,
+    ScanCancelledError,
+    WaitedForError,
+    YieldingSession,
+)
+from pgwatch_tests.server.connection import Identity, OwnConnection
+from pgwatch_tests.server.session_limits import timeouts
+
+__all__ = ["OTHERS_WAIT_S", "GaveWayError", "ScanCancelledError", "ScanSession", "WaitedForError"]
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-# Rows that a policy hides must be an error, not missing. And one table may be read by parallel
-# workers, but starting some to share many small tables takes longer than reading those.
-_SETTINGS = (("row_security", "off"), ("enable_parallel_append", "off"))
-# If we are killed, the server shall not go on until it has counted everything (since 14, on most platforms).
-_NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)
-
-_GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
-_CANCEL_ATTEMPTS = 5
-_CANCEL_PAUSE_S = 0.2
-# For all sessions to leave a database (CountOtherDBBackends, src/backend/storage/ipc/procarray.c).
-OTHERS_WAIT_S = 5.0
-# Most scans are over by then.
-_FIRST_LOOK_S = 0.3
-_LOOK_EVERY_S = 0.5
-_ASK_EVERY_S = 2.0
-_LOOK_AGAIN_S = 0.25
-# A statement that is younger is let end: most are about to.
-_BRIEF_S = 0.4
+# To plan a hundred statements as one (UNION ALL) takes a quarter longer.
+_TOGETHER = b";\n"
 _ATTEMPTS = 2
-_CANCELLED_WITHIN_S = 2.0
-# Longer than the pause between two workers that copy the same template.
-_QUIET_S = 1.0
+_PAUSE_S = 0.25
 
 
-class ScanCancelledError(PgwatchError):
-    """The scan was told to end before it was done: exit 130."""
-
-    exit_code: ClassVar[int] = 130
-
-
-class GaveWayError(ConnectionLostError):
-    """The session left the database to somebody who drops, alters or copies it: exit 3."""
-
-
-class WaitedForError(errors.LockNotAvailable):
-    """A statement was cancelled each time, for whoever waited for its tables. The message names him."""
-
-
-class ScanSession:
-    """A connection that runs one statement at a time; `cancel` is for any other thread.
-
-    If somebody drops, alters or copies its database, it is closed within 2 s. A read-only session is opened
-    again when that is over; any other then raises GaveWayError. Whoever waits for a table that a statement
-    reads, outside of a transaction, is let through within 1 s. `gives_way` turns all that off.
-    """
-
-    def __init__(self, settings: Settings, *, read_only: bool = True, gives_way: bool = True) -> None:
-        self._settings = settings
-        self._read_only = read_only
-        self._gives_way = gives_way
-        self._leaving = threading.Event()
-        self._place: Place | None = None
-        self._lookout: Lookout | None = None
-        self._left: list[OwnConnection] = []
-        """The connections of before: what was composed with their way of escaping still uses it."""
-        self._looked_s = 0.0
-        self._reading_since_s: float | None = None
-        """When the statement began that may be cancelled and run again."""
-        self._let_through = ""
-        """For whom a statement was cancelled last, and when."""
-        self._let_through_s = -math.inf
-        self.away_s: list[float] = []
-        """How long it was away each time that it gave way."""
-        self.in_the_way_s = 0.0
-        """How long a statement ran that couldn't give way, since no second session was to be had to look for
-        others; 0 if that was never longer than they wait."""
-        self._cancelled = threading.Event()
-        self._closed = threading.Event()
-        self._connection: OwnConnection | None = None
-        self._limits = SessionLimits(
-            settings.count_timeout_s,
-            settings.lock_timeout_s,
-            read_only=read_only,
-            own_time_zone=True,
-            more=_SETTINGS,
-            optional=_NOTICE_OUR_DEATH,
-        )
-        self._patience_s = settings.count_timeout_s + _GRACE_S
-        self._deadline: float | None = None
-        """When to stop waiting for the statement that runs, by the monotonic clock."""
-        self._gave_up = False
-        self.last_duration_s = 0.0
-        """How long the last statement took."""
-
-    @property
-    def connection(self) -> OwnConnection:
-        """The connection, once it is open."""
-        assert self._connection is not None
-        return self._connection
-
-    def open(self) -> None:
-        """Connects. Raises CannotConnectError, ConfigurationError or ScanCancelledError."""
-        self._stop_if_cancelled()
-        self._connection = connection = self._connected()
-        threading.Thread(target=self._watch, name="leak scan deadline", daemon=True).start()
-        self._stop_if_cancelled()
-        # A pooler keeps the session in the database, whether we leave or not.
-        if self._gives_way and connection.pooled is False:
-            with suppress(errors.LockNotAvailable, errors.QueryCanceled), self.running():
-                self._place = place_of(connection)
-        self._looked_s = time.monotonic()
-        if self._place is not None:
-            self._lookout = Lookout(self._settings.dsn, connection, self._place.oid)
-            threading.Thread(target=self._look_after_others, name="leak scan lookout", daemon=True).start()
-
-    def close(self) -> None:
-        """Closes the connection, if there is one."""
-        self._closed.set()
-        for connection in (self._connection, *self._left):
-            if connection is not None:
-                connection.close()
+class ScanSession(YieldingSession):
+    """Runs one statement, or one message of several, at a time; `cancel` is for any other thread."""
 
     def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
         """From now on, statements may take so long. Raises what `running` does."""
         self.set(timeouts(statement_timeout_s, lock_timeout_s))
-        self._patience_s = statement_timeout_s + _GRACE_S
+        self._statement_s = statement_timeout_s
 
     def set(self, settings: Mapping[str, str]) -> None:
         """Makes settings for the statements to come. Raises what `running` does."""
@@ -163,6 +50,11 @@ class ScanSession:
     def execute(self, statement: bytes) -> None:
         """Runs a statement that has no result. Raises what `running` does."""
         self.run(lambda connection: connection.execute(statement))
+
+    def identity(self) -> Identity:
+        """Where the session is, as whom, and when it was opened. Raises what `running` does."""
+        told = self.connection.identity
+        return self.fetch(queries.load("leak_identity").encode(), Identity)[0] if told is None else told
 
     def fetch(
         self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
@@ -176,8 +68,41 @@ class ScanSession:
 
         return self.run(fetched)
 
-    def run(self, work: Callable[[OwnConnection], T]) -> T:
-        """What `work` returns over the connection. Raises what `running` does.
+    def fetch_each(self, statements: Sequence[bytes], row: type[R]) -> list[R]:
+        """Runs statements, in one message and transaction: the rows of all. If one fails, all do.
+
+        Each may take as long as one statement may. Raises what `running` does.
+        """
+
+        def fetched(connection: OwnConnection) -> list[R]:
+            with connection.cursor(row_factory=class_row(row)) as cursor:
+                cursor.execute(_TOGETHER.join(statements))
+                return _rows(cursor, len(statements))
+
+        return self.run(fetched, len(statements))
+
+    def fetch_each_and(
+        self, statements: Sequence[bytes], row: type[R], last: bytes, last_row: type[T]
+    ) -> tuple[list[R], list[T]]:
+        """The same, and at the end of the same message one that has other columns."""
+
+        def fetched(connection: OwnConnection) -> tuple[list[R], list[T]]:
+            factory: RowFactory[R | T] = class_row(row)
+            with connection.cursor(row_factory=factory) as cursor:
+                cursor.execute(_TOGETHER.join((*statements, last)))
+                rows = _rows(cursor, len(statements))
+                cursor.row_factory = class_row(last_row)
+                cursor.nextset()
+                more = cursor.fetchall()
+            return (
+                [found for found in rows if isinstance(found, row)],
+                [found for found in more if isinstance(found, last_row)],
+            )
+
+        return self.run(fetched, len(statements))
+
+    def run(self, work: Callable[[OwnConnection], T], statements: int = 1) -> T:
+        """What `work` returns over the connection, of so many statements. Raises what `running` does.
 
         It is done again from its start if the session is read-only and had to give way in the middle, or if
         others waited for its tables: WaitedForError once they have done so twice.
@@ -191,7 +116,7 @@ class ScanSession:
             if self.connection.info.transaction_status == TransactionStatus.IDLE:
                 self._reading_since_s = time.monotonic()
             try:
-                with self.running():
+                with self.running(statements):
                     return work(self.connection)
             except GaveWayError:
                 if not self._read_only:
@@ -199,199 +124,15 @@ class ScanSession:
             except WaitedForError:
                 if attempts == _ATTEMPTS:
                     raise
-                self.pause(_LOOK_AGAIN_S)
+                self.pause(_PAUSE_S)
             finally:
                 self._reading_since_s = None
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """For statements on the connection.
 
-        Lets psycopg's error of a statement that failed through. Raises ScanCancelledError once the scan is
-        cancelled, GaveWayError if it had to give way, and ConnectionLostError if the connection is gone, or
-        the server says nothing at all for longer than statement_timeout.
-        """
-        self._stop_if_cancelled()
-        self._stop_if_leaving()
-        begun = time.monotonic()
-        self._deadline = begun + self._patience_s
-        try:
-            yield
-        except psycopg.Error as error:
-            self._stop_if_cancelled()
-            self._stop_if_leaving()
-            self._stop_if_let_through(error)
-            if self._gave_up:
-                raise ConnectionLostError(
-                    f"the connection was lost: no answer from the server in {self._patience_s:g} s"
-                ) from None
-            if self._is_lost(error):
-                with lost_connection(self._settings.dsn):
-                    raise
-            raise
-        finally:
-            self._deadline = None
-            ended = time.monotonic()
-            self.last_duration_s = ended - begun
-            unseen_s = ended - max(begun, self._looked_s)
-            if self._lookout is not None and unseen_s > OTHERS_WAIT_S:
-                self.in_the_way_s = max(self.in_the_way_s, unseen_s)
-
-    def cancel(self) -> None:
-        """Makes what is running end with ScanCancelledError within moments. Returns at once."""
-        self._cancelled.set()
-        if self._connection is not None:
-            threading.Thread(target=self._interrupt, name="cancel leak scan", daemon=True).start()
-
-    def pause(self, duration_s: float) -> None:
-        """Waits, outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
-        self._cancelled.wait(duration_s)
-        self._stop_if_cancelled()
-
-    def _stop_if_cancelled(self) -> None:
-        if self._cancelled.is_set():
-            raise ScanCancelledError("the scan was cancelled")
-
-    def _stop_if_leaving(self) -> None:
-        if self._leaving.is_set():
-            raise GaveWayError(f"left {self._name}, which is being dropped, altered or copied")
-
-    def _stop_if_let_through(self, error: psycopg.Error) -> None:
-        cancelled_s = time.monotonic() - self._let_through_s
-        if isinstance(error, errors.QueryCanceled) and cancelled_s < _CANCELLED_WITHIN_S:
-            raise WaitedForError(f"left to {self._let_through}, who waited to change it") from None
-
-    # Giving way.
-
-    @property
-    def _name(self) -> str:
-        return self.connection.info.dbname
-
-    def _look_after_others(self) -> None:
-        """Asks every half second whether somebody waits for us; while we are away, that isn't ours to do."""
-        assert self._lookout is not None
-        pause_s = _FIRST_LOOK_S
-        while not self._closed.wait(pause_s):
-            pause_s = _LOOK_EVERY_S
-            if self._leaving.is_set():
-                continue
-            wanted = self._lookout.is_wanted()
-            if wanted is not None:
-                self._looked_s = time.monotonic()
-            if wanted:
-                self._give_way()
-            else:
-                self._let_others_through(self._lookout)
-        self._lookout.close()
-
-    def _let_others_through(self, lookout: Lookout) -> None:
-        """Cancels what has run for a while if somebody waits to change what it reads."""
-        since_s, connection = self._reading_since_s, self.connection
-        if since_s is None or time.monotonic() - since_s < _BRIEF_S:
-            return
-        waiter = lookout.waiter(connection.info.backend_pid)
-        if waiter and self._reading_since_s == since_s:
-            self._let_through, self._let_through_s = waiter, time.monotonic()
-            with suppress(psycopg.Error):
-                connection.cancel_safe(timeout=1)
-
-    def _look_if_nobody_else_does(self) -> None:
-        """Where the server grants no second session, this one asks between its statements."""
-        if self._lookout is None or time.monotonic() - self._looked_s < _ASK_EVERY_S:
-            return
-        if self.connection.info.transaction_status != TransactionStatus.IDLE:
-            return
-        with self.running():
-            wanted = is_wanted(self.connection)
-        self._looked_s = time.monotonic()
-        if wanted:
-            self._give_way()
-
-    def _give_way(self) -> None:
-        connection = self.connection
-        self._leaving.set()
-        for _ in range(_CANCEL_ATTEMPTS):
-            if self._deadline is None:
-                break  # nothing runs
-            with suppress(psycopg.Error):
-                connection.cancel_safe(timeout=1)
-            self._closed.wait(_CANCEL_PAUSE_S)
-        hang_up(connection)
-
-    def _come_back(self) -> None:
-        """Waits until nobody wants the database any more, and connects again.
-
-        Raises NotCheckedError if it is gone, or another one, or still wanted after count_timeout.
-        """
-        assert self._lookout is not None
-        name, begun = self._name, time.monotonic()
-        hang_up(self.connection)
-        self._left.append(self.connection)
-        quiet_since, until = begun, begun + self._settings.count_timeout_s
-        while True:
-            self.pause(_LOOK_AGAIN_S)
-            now = time.monotonic()
-            if self._lookout.is_outside and self._lookout.is_wanted():
-                quiet_since = now
-            elif now - quiet_since > _QUIET_S:
-                if self._has_returned(name):
-                    break
-                quiet_since = time.monotonic()
-            if now > until:
-                raise NotCheckedError(f"not checked: {name} is still being dropped, altered or copied")
-        self.away_s.append(time.monotonic() - begun)
-        self._looked_s = time.monotonic()
-        self._leaving.clear()
-
-    def _has_returned(self, name: str) -> bool:
-        """Whether the database has let us in, and nobody wants it. Raises what `_come_back` does."""
-        try:
-            connection = self._connected()
-        except NoAnswerError:
-            return False
-        except CannotConnectError as error:
-            raise NotCheckedError(
-                f"not checked: {name} was dropped or altered in the middle: {error}"
-            ) from None
-        self._connection = connection
-        with lost_connection(self._settings.dsn):
-            if place_of(connection) != self._place:
-                raise NotCheckedError(f"not checked: {name} was made anew in the middle")
-            if not is_wanted(connection):
-                return True
-        hang_up(connection)
-        self._left.append(connection)
-        return False
-
-    def _connected(self) -> OwnConnection:
-        connection = connect(
-            self._settings.dsn, self._limits, connect_timeout_s=self._settings.connect_timeout_s
-        )
-        connection.prepare_threshold = None
-        return connection
-
-    def _is_lost(self, error: psycopg.Error) -> bool:
-        # 08: connection exceptions; 57P: the server ends the session.
-        state = error.sqlstate
-        return self.connection.closed or state is None or state.startswith(("08", "57P"))
-
-    def _interrupt(self) -> None:
-        # More than once: a request that comes between two statements cancels neither. A pooler may bring it
-        # when the session is somebody else's already.
-        for _ in range(_CANCEL_ATTEMPTS if self.connection.pooled is False else 0):
-            with suppress(psycopg.Error):  # nobody there to ask
-                self.connection.cancel_safe(timeout=1)
-            if self._closed.wait(_CANCEL_PAUSE_S):
-                return
-        hang_up(self.connection)
-
-    def _watch(self) -> None:
-        wait_s = self._patience_s
-        while not self._closed.wait(wait_s):
-            deadline, now = self._deadline, time.monotonic()
-            if deadline is not None and deadline <= now:
-                self._gave_up = True
-                hang_up(self.connection)
-                return
-            # Whatever begins meanwhile may take longer than this.
-            wait_s = self._patience_s if deadline is None else deadline - now
+def _rows(cursor: psycopg.Cursor[R], statements: int) -> list[R]:
+    """The rows of so many results."""
+    rows = cursor.fetchall()
+    for _ in range(statements - 1):
+        cursor.nextset()
+        rows += cursor.fetchall()
+    return rows

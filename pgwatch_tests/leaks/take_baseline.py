@@ -13,7 +13,6 @@ from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks import relations
 from pgwatch_tests.leaks.baseline import Baseline, Server, ranges, still_running
-from pgwatch_tests.leaks.discover import Identity
 from pgwatch_tests.leaks.read_content import ContentReader, Progress
 from pgwatch_tests.leaks.read_objects import read_objects, read_positions
 from pgwatch_tests.leaks.session import ScanSession
@@ -67,7 +66,7 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
                 sequences=sequences,
             )
             if content:
-                role = session.fetch(queries.load("leak_identity").encode(), Identity)[0].role
+                role = session.identity().role
                 reader = ContentReader(session, settings, progress)
                 baseline = replace(baseline, content=reader.read(found, role, baseline))
         except psycopg.Error as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import psycopg
@@ -41,8 +42,35 @@ _COMMIT, _ROLLBACK = sql.SQL("COMMIT").format(), sql.SQL("ROLLBACK").format()
 _CANNOT_TELL = (errors.LockNotAvailable, errors.QueryCanceled)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database of a server.
+
+    One that is made anew under the same name has another OID; another server, or the same one after a
+    restart, was started at another time.
+    """
+
+    oid: int
+    server_started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The row of queries/leak_identity.sql: where a connection is, and as whom."""
+
+    database: str
+    role: str
+    snapshot: str
+    """Which transactions were over, as the type pg_snapshot is printed."""
+
+
 class OwnConnection(psycopg.Connection[Row]):
     """A connection whose settings last as long as its session, or behind a pooler as each transaction."""
+
+    place: Place | None = None
+    """Which database of which server it is in; None if that couldn't be told."""
+    identity: Identity | None = None
+    """What it was when it was opened; None if that couldn't be told."""
 
     pooled: bool | None = None
     """Whether a pooler is in between; None if that couldn't be told, which counts as if."""
@@ -129,7 +157,11 @@ class OwnConnection(psycopg.Connection[Row]):
         else:
             while cursor.nextset():
                 pass
-            self.pooled = cursor.fetchall()[0][0] != told_pid
+            pid, started, path, database, role, snapshot, *_ = cursor.fetchall()[0]
+            self.pooled = pid != told_pid
+            # A database's directory is called as its OID (PostgreSQL manual, Database File Layout).
+            self.place = Place(int(str(path).split("/")[-2]), str(started))
+            self.identity = Identity(str(database), str(role), str(snapshot))
         if self.pooled is not False:
             self.prepare_threshold = None
             self._settings = settings

@@ -28,14 +28,6 @@ _CONNECT_IN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The row of queries/own_database.sql."""
-
-    oid: int
-    server_started: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Wanted:
     wanted: bool
 
@@ -122,12 +114,6 @@ class Lookout:
 
     def _connected(self, database: str) -> OwnConnection:
         return connect(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S, database=database)
-
-
-def place_of(connection: OwnConnection) -> Place:
-    """Which database of which server it is connected to. Raises psycopg's errors."""
-    with connection.cursor(row_factory=class_row(Place)) as cursor:
-        return cursor.execute(queries.load("own_database")).fetchall()[0]
 
 
 def is_wanted(connection: OwnConnection) -> bool:

@@ -6,6 +6,7 @@ too. What our statements mean, and how their answers are read, must not depend o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -114,20 +115,27 @@ def timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str
 
 
 def opening(settings: Mapping[str, str], told_pid: int) -> sql.Composed:
-    """Makes `settings`, in one message; the last result is the pid of the server's process.
+    """Makes `settings`, in one message; of the last result, each row is the pid of the server's process, when
+    the server was started, where it keeps a file of the database, the database, our role, and the snapshot.
 
     If that isn't the `told_pid`, a pooler is in between, and they are gone when the message is done. First
     come limits on waiting, by SET: finding a function reads catalogs, which may be locked.
     """
     bounds = {name: settings[name] for name in ("statement_timeout", "lock_timeout")}
-    rows = sql.SQL(", ").join(
-        sql.SQL("({}, {})").format(sql.Literal(name), sql.Literal(value)) for name, value in settings.items()
-    )
     return sql.SQL(
-        "{}; SELECT pg_catalog.pg_backend_pid(), pg_catalog.set_config("
+        "{}; SELECT pg_catalog.pg_backend_pid(), "
+        "pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::pg_catalog.text, "
+        "pg_catalog.pg_relation_filepath(1259), "  # pg_class
+        "pg_catalog.current_database()::pg_catalog.text, "
+        "current_user::pg_catalog.text, pg_catalog.pg_current_snapshot()::pg_catalog.text, "
+        "pg_catalog.set_config("
         "setting.name, setting.value, pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {}"
-        ") FROM (VALUES {}) AS setting (name, value)"
-    ).format(_beginning(bounds, read_only=True), sql.Literal(told_pid), rows)
+        ") FROM pg_catalog.json_each_text({}) AS setting (name, value)"
+    ).format(
+        _beginning(bounds, read_only=True),
+        sql.Literal(told_pid),
+        sql.Literal(json.dumps(dict(settings), ensure_ascii=False)),
+    )
 
 
 def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.Composed:

@@ -15,9 +15,9 @@ from psycopg import errors
 from pgwatch_tests import queries
 from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
-from pgwatch_tests.leaks.discover import Identity
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.session import ScanSession
+from pgwatch_tests.server.connection import Identity
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
@@ -134,7 +134,7 @@ class Sweep:
             if facts.skips_triggers:
                 self._fire_triggers()
             be_alone(self._session)
-        return self._session.fetch(queries.load("leak_identity").encode(), Identity)[0]
+        return self._session.identity()
 
     def _fire_triggers(self) -> None:
         """Ends what a setting of the role or database says: without triggers, foreign keys aren't kept."""

@@ -147,8 +147,8 @@ class _Bare:
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
             self._tables = discover(connection, identity(connection).role, Ignores(())).tables
             statements = Statements(pq.Escaping(connection.pgconn), markers(settings.markers))
-            self._chunks = [statements.count(part) for part in split(self._tables)]
-            self._single = [statements.count([table]) for table in self._tables]
+            self._chunks = [b";".join(statements.counts(part)) for part in split(self._tables)]
+            self._single = statements.counts(self._tables)
 
     def chunked(self) -> int:
         return self._sum(self._chunks)
@@ -163,7 +163,13 @@ class _Bare:
         with psycopg.connect(self._settings.dsn.value, autocommit=True) as connection:
             connection.prepare_threshold = None
             connection.execute("SET jit = off; SET enable_parallel_append = off")
-            return sum(rows for statement in statements for _, rows in connection.execute(statement))
+            total = 0
+            for statement in statements:
+                cursor = connection.execute(statement)
+                total += sum(rows for _, rows in cursor)
+                while cursor.nextset():
+                    total += sum(rows for _, rows in cursor)
+            return total
 
 
 def _only_connect(settings: Settings) -> int:

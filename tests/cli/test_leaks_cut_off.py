@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests import cli
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
-from pgwatch_tests.leaks import session
+from pgwatch_tests.leaks import yielding_session
 from tests.cli.running import environment
 from tests.leaks.scanning import counting, make_slow_table
 from tests.server_places import server_directory
@@ -111,7 +111,7 @@ def test_a_server_that_stands_still(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(session, "_GRACE_S", 0.2)
+    monkeypatch.setattr(yielding_session, "_GRACE_S", 0.2)
     monkeypatch.setenv("PGWATCH_COUNT_TIMEOUT", "1")
     with (
         EmbeddedServer(programs, server_directory(), {}, template) as server,

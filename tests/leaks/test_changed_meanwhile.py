@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
@@ -11,9 +12,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.comparison import Since
-from pgwatch_tests.leaks.count import scan
+from pgwatch_tests.leaks.count import is_empty, scan
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.take_baseline import take
+from pgwatch_tests.leaks.yielding_session import YieldingSession
 from tests.leaks.scanning import RunningScan, rows, settings
 from tests.leaks.table_changes import changing
 from tests.sessions import Connect, Database
@@ -144,3 +146,32 @@ def test_random_changes_never_make_a_clean_report(database: Database, seed: int)
             report = scan(settings(database.dsn, lock_timeout_s=5))
 
             assert report.total or not report.complete, changes.made
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"), [("740:740:", True), ("740:742:740", False), ("740:742:", False)]
+)
+def test_of_an_empty_snapshot_nothing_is_under_way(snapshot: str, expected: bool) -> None:
+    """The last one is a standby's, which doesn't list what is under way."""
+    assert is_empty(snapshot) == expected
+
+
+def test_a_scan_asks_for_little(
+    connect: Connect, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the tables and for their rows; and what changed meanwhile only if anything was written."""
+    connect(autocommit=True).execute("CREATE TABLE t (a text); CREATE TABLE u (a text)")
+    asked = 0
+    running = YieldingSession.running
+
+    def counted(session: YieldingSession, statements: int = 1) -> AbstractContextManager[None]:
+        nonlocal asked
+        asked += 1
+        return running(session, statements)
+
+    monkeypatch.setattr(YieldingSession, "running", counted)
+
+    assert scan(settings(database.dsn)).tables_checked == 2
+
+    # Other tests write at the same time.
+    assert asked in (2, 3)

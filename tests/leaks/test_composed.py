@@ -47,10 +47,10 @@ def test_statements_of_a_scan(escaping: Escaping) -> None:
     any_rows.look_into([TABLE])
     for statement in (
         statements.count([TABLE]),
-        statements.details([TABLE]),
+        *statements.details([TABLE]),
         statements.origins([TABLE], [5], with_writers=True, with_commit_times=True),
-        any_rows.count([TABLE]),
-        any_rows.samples([TABLE]),
+        *any_rows.counts([TABLE]),
+        *any_rows.samples([TABLE]),
         any_rows.origins([TABLE], [5], with_writers=True, with_commit_times=True),
     ):
         assert list(not_qualified(statement.decode())) == []

@@ -28,7 +28,7 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.session import OTHERS_WAIT_S, GaveWayError, ScanSession
 from pgwatch_tests.reports import leak_json, leak_table, sweep_json, sweep_table
 from pgwatch_tests.server.connect import connect
-from pgwatch_tests.server.lookout import LIMITS, Lookout, place_of
+from pgwatch_tests.server.lookout import LIMITS, Lookout
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import environment
@@ -198,7 +198,8 @@ def test_a_session_that_is_idle_between_statements_leaves_too(
 
 def test_a_server_that_says_nothing_isnt_a_database_that_is_wanted(own_server: EmbeddedServer) -> None:
     with connect(Dsn(own_server.dsn("app"), "the test"), LIMITS, connect_timeout_s=10) as beside:
-        lookout = Lookout(Dsn(own_server.dsn("app"), "the test"), beside, place_of(beside).oid)
+        assert beside.place is not None
+        lookout = Lookout(Dsn(own_server.dsn("app"), "the test"), beside, beside.place.oid)
         os.kill(own_server.pid, signal.SIGSTOP)
         try:
             assert lookout.is_wanted() is None

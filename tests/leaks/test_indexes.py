@@ -66,7 +66,7 @@ def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], detai
     """How the server runs a scan's own statement, as JSON."""
     statements = Statements(pq.Escaping(owner.pgconn), markers(given))
     tables = discover(owner, identity(owner).role, Ignores(())).tables
-    statement = statements.details(tables) if details else statements.count(tables)
+    [statement] = statements.details(tables) if details else statements.counts(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()
     assert row is not None
     return json.dumps(row[0])

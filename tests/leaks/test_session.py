@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
-from pgwatch_tests.leaks import session
+from pgwatch_tests.leaks import yielding_session
 from pgwatch_tests.leaks.count import LeakScan, scan
 from pgwatch_tests.leaks.session import ScanCancelledError
 from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
@@ -124,7 +124,7 @@ def test_a_statement_that_an_administrator_cancels(
 def test_a_server_that_says_nothing_any_more(
     programs: ServerPrograms, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_GRACE_S", 0.2)
+    monkeypatch.setattr(yielding_session, "_GRACE_S", 0.2)
     with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as observer:
             make_slow_table(observer, "slow")
