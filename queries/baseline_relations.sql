@@ -38,6 +38,7 @@ SELECT pg_class.oid::bigint AS oid,
        (pg_catalog.pg_stat_get_tuples_inserted(pg_class.oid)
            OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_updated(pg_class.oid)
            OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_tuples_deleted(pg_class.oid))::bigint AS written,
+       pg_catalog.pg_stat_get_tuples_updated(pg_class.oid) AS updated,
        inhparent::bigint AS parent,
        greatest(relpages, 0)::bigint AS pages,
        relispopulated AS populated,

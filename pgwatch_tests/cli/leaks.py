@@ -35,13 +35,7 @@ INCOMPLETE = 4
 @options.marker
 @options.inside
 @options.ignore
-@click.option(
-    "--transactions",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
-    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
-)
+@options.transactions
 @options.tests
 @click.option(
     "--since",

@@ -64,6 +64,17 @@ def tests(function: F) -> F:
     )(function)
 
 
+def transactions(function: F) -> F:
+    """`--transactions`, as `transactions`."""
+    return click.option(
+        "--transactions",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
+        "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
+    )(function)
+
+
 def ignore(function: F) -> F:
     """`--ignore`, as `ignore`."""
     return click.option(

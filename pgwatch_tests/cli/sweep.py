@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from pgwatch_tests.cli import options, sweep_formats, sweep_history
 from pgwatch_tests.cli.sweep_formats import Format
+from pgwatch_tests.cli.sweep_since import loaded, since_options
 from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
@@ -31,6 +32,7 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 @options.marker
 @options.inside
 @options.ignore
+@since_options
 @sweep_formats.databases_option
 @sweep_formats.how_options
 @click.option(
@@ -65,6 +67,10 @@ def command(
     markers: tuple[str, ...],
     inside: bool,
     ignore: tuple[str, ...],
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
+    transactions: Path | None,
     databases: tuple[str, ...],
     patience_s: float,
     temp_index: bool,
@@ -99,6 +105,7 @@ def command(
             ignore=ignore,
             read_only=read_only,
             keep_unmarked=keep_unmarked,
+            transactions=transactions,
         )
     )
     if yes and settings.read_only:
@@ -114,6 +121,9 @@ def command(
         patience_s=patience_s,
         temp_index=temp_index,
         keep_unmarked=settings.keep_unmarked,
+        since=loaded(baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases),
+        any_rows=any_rows,
+        settle_s=settle_s,
     )
     if not request.sought:
         raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")

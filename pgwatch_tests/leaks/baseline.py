@@ -50,6 +50,8 @@ class Fingerprint:
     """`relkind` of pg_class."""
     filenode: int
     written: int
+    updated: int | None = None
+    """How many of the versions are of rows that were there before; None in older baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +151,7 @@ def unseen(baseline: Baseline) -> bytes:
     Pure arithmetic on the distance from the snapshot's xmin, so that parallel workers can do it; age()
     can't be run by them.
     """
-    distance = (
-        b"((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %d::bigint)"
-        b" OPERATOR(pg_catalog.&) %d::bigint)" % (baseline.xmin % _CIRCLE, _CIRCLE - 1)
-    )
+    distance = _distance(baseline)
     later = b" OR ".join(
         (
             b"%b OPERATOR(pg_catalog.>=) %d" % (distance, baseline.xmax - baseline.xmin),
@@ -171,6 +170,18 @@ def unseen(baseline: Baseline) -> bytes:
         # 1 and 2 are no transactions, but what initdb and old servers' freezing wrote.
         b" AND xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 2)"
     ) % (distance, baseline.xmin, later)
+
+
+def written_from(baseline: Baseline, transaction: int) -> bytes:
+    """A condition on a row that is `unseen`: whether it is of that transaction, or of a later one."""
+    return b"%b OPERATOR(pg_catalog.>=) %d" % (_distance(baseline), transaction - baseline.xmin)
+
+
+def _distance(baseline: Baseline) -> bytes:
+    return (
+        b"((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %d::bigint)"
+        b" OPERATOR(pg_catalog.&) %d::bigint)" % (baseline.xmin % _CIRCLE, _CIRCLE - 1)
+    )
 
 
 def may_mistake_old_rows(server: Server) -> bool:

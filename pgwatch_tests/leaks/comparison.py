@@ -16,6 +16,7 @@ from pgwatch_tests.leaks.baseline import (
     refusal,
     statistics_gap,
     unseen,
+    written_from,
 )
 from pgwatch_tests.leaks.discover import Discovery, Table, shown, without_strange_plans
 from pgwatch_tests.leaks.freshness import Barrier, OtherSession, barrier
@@ -51,6 +52,16 @@ class Comparison:
     def unseen(self) -> bytes:
         """The condition on a row: see `baseline.unseen`."""
         return unseen(self._baseline)
+
+    @property
+    def written_later(self) -> bytes:
+        """The condition on a row that is `unseen`: whether it was written since this comparison began."""
+        return written_from(self._baseline, self._next_transaction)
+
+    @property
+    def may_mistake_old_rows(self) -> bool:
+        """Whether a row may look new that was there: see `baseline.may_mistake_old_rows`."""
+        return may_mistake_old_rows(self._server)
 
     def look_again(self) -> None:
         """Reads once more which tables there are. That others are untouched isn't told any more."""
@@ -99,6 +110,7 @@ class Comparison:
 
     def _begin(self) -> None:
         server = read_server(self._session)
+        self._next_transaction = server.next_transaction
         self._refuse(server, read_system_identifier(self._session))
         # No wait makes statistics believable that have missed something already.
         gap = statistics_gap(self._baseline, server)
@@ -131,6 +143,15 @@ class Comparison:
         tree = self._relations.tree(table.oid)
         return not self._reason and bool(tree) and all(map(self._is_as_before, tree))
 
+    def is_only_inserted_into(self, oid: int) -> bool:
+        """Whether the statistics prove that no row of a table, or of its partitions, was updated since."""
+        tree = self._relations.tree(oid)
+        return not self._reason and bool(tree) and all(map(self._has_no_updates, tree))
+
+    def _has_no_updates(self, relation: relations.Relation) -> bool:
+        before = self._before.get(relation.oid)
+        return before is None or (before.filenode, before.updated) == (relation.filenode, relation.updated)
+
     def _is_as_before(self, relation: relations.Relation) -> bool:
         before = self._before.get(relation.oid)
         return before is not None and (before.kind, before.filenode, before.written) == (
@@ -141,7 +162,9 @@ class Comparison:
 
     def _notes(self, changed: Iterable[Table]) -> Collection[str]:
         notes = []
-        rewritten = [shown(f"{table.schema}.{table.name}") for table in changed if self.is_rewritten(table)]
+        rewritten = [
+            shown(f"{table.schema}.{table.name}") for table in changed if self.is_rewritten(table.oid)
+        ]
         if rewritten:
             notes.append(
                 f"{', '.join(rewritten)}: truncated or written anew since; if ALTER TABLE or REFRESH did so, "
@@ -160,9 +183,9 @@ class Comparison:
             )
         return notes
 
-    def is_rewritten(self, table: Table) -> bool:
-        """Whether it, or a partition, was truncated or written anew since."""
-        for relation in self._relations.tree(table.oid):
+    def is_rewritten(self, oid: int) -> bool:
+        """Whether a table, or a partition of it, was truncated or written anew since."""
+        for relation in self._relations.tree(oid):
             before = self._before.get(relation.oid)
             if before is not None and before.filenode != relation.filenode:
                 return True

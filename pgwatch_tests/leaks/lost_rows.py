@@ -209,7 +209,7 @@ class LostRows:
                 self._tell_by_number(table, content, untouched[table], outcome.rows)
 
     def _tell_by_number(self, table: Table, content: TableContent, untouched: int, rows: int | None) -> None:
-        if table.oid == content.oid and not self._comparison.is_rewritten(table):
+        if table.oid == content.oid and not self._comparison.is_rewritten(table.oid):
             self._tell(content, lost(content, Loss(either=content.rows - untouched)))
         elif rows is not None and rows < content.rows:
             self._tell(content, f"at least {lost(content, Loss(content.rows - rows))}")

@@ -26,6 +26,7 @@ class Relation:
     kind: str
     filenode: int
     written: int
+    updated: int
     parent: int | None
     pages: int
     populated: bool
@@ -41,7 +42,13 @@ class Relation:
     def fingerprint(self) -> Fingerprint:
         """What to compare it by; its names as people see them."""
         return Fingerprint(
-            self.oid, shown(self.schema), shown(self.table), self.kind, self.filenode, self.written
+            self.oid,
+            shown(self.schema),
+            shown(self.table),
+            self.kind,
+            self.filenode,
+            self.written,
+            self.updated,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgwatch_tests.reports import csv_text, sweep_remarks, sweep_words
-from pgwatch_tests.reports.sweep_words import explained
+from pgwatch_tests.reports.sweep_words import hint
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 COLUMNS = (
@@ -75,7 +75,7 @@ def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
             "rows": str(kept.rows),
             "reason": kept.reason,
             "detail": kept.detail,
-            "hint": explained(kept.reason).hint,
+            "hint": hint(kept.reason, kept.detail),
         }
     for orphan in report.orphans:
         yield database | {
@@ -85,7 +85,7 @@ def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
             "age_s": "" if orphan.age_s is None else f"{orphan.age_s:.3f}",
             "reason": orphan.reason or "",
             "detail": orphan.detail,
-            "hint": explained(orphan.reason).hint if orphan.reason else "",
+            "hint": hint(orphan.reason, orphan.detail) if orphan.reason else "",
         }
     for sentence in report.not_checked:
         yield database | {"status": NOT_CHECKED, "detail": sentence}

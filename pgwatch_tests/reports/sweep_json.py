@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.json_time import iso_time
-from pgwatch_tests.reports.sweep_words import explained
+from pgwatch_tests.reports.sweep_words import hint
 from pgwatch_tests.sweep.model import Cause, Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
 
 
@@ -66,6 +67,9 @@ def _report(report: SweepReport) -> dict[str, object]:
             }
             for one in report.side_effects
         ],
+        "since": None if report.since is None else iso_time(report.since),
+        "mode": "any" if report.any_rows else "marked",
+        "left_by": [_left_by(one) for one in report.left_by],
         # In a dry run those that would be.
         "schemas_dropped": [one.name for one in report.orphans if one.kind == "schemas" and one.removed],
         "orphans": [_orphan(orphan) for orphan in report.orphans],
@@ -105,7 +109,7 @@ def _kept(kept: Kept) -> dict[str, object]:
         "rows": kept.rows,
         "reason": kept.reason,
         "detail": kept.detail,
-        "hint": explained(kept.reason).hint,
+        "hint": hint(kept.reason, kept.detail),
     }
 
 
@@ -115,6 +119,17 @@ def _cause(cause: Cause) -> dict[str, object]:
         "detail": cause.detail,
         "rows": cause.rows,
         "tables": [{"schema": kept.schema, "table": kept.table, "rows": kept.rows} for kept in cause.kept],
+    }
+
+
+def _left_by(one: TestLeak) -> dict[str, object]:
+    return {
+        "test": one.test or None,
+        "confidence": one.confidence,
+        "rows": one.rows,
+        "tables": [{"table": table, "rows": rows} for table, rows in one.tables],
+        "candidates": one.candidates,
+        "detail": one.detail,
     }
 
 

@@ -21,6 +21,7 @@ def lines(report: SweepReport) -> list[str]:
     found += sweep_remarks.notes(report, plain)
     found += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
     found += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
+    found += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
     found += _section("Kept", [sweep_causes.sentence(cause, plain) for cause in report.causes])
     found += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
     found += _section("What to do about what is kept", sweep_words.hints(report))

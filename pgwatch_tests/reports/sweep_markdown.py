@@ -52,6 +52,8 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield from _list("", sweep_remarks.notes(report, code))
     yield from _deleted(report)
     yield from _list(f"{level} Besides", [sentence for sentence, _ in sweep_remarks.beside(report, code)])
+    left_by = [sentence for sentence, _ in sweep_remarks.left_by(report, code)]
+    yield from _list(f"{level} Who left them", left_by)
     yield from _list(f"{level} Kept", [sweep_causes.sentence(cause, code) for cause in report.causes])
     yield from _folded(
         f"What is kept, by table ({len(report.kept):,})",

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
+from pgwatch_tests.reports.leak_words import known_by, test_name
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.sweep_words import gone, table_name
 from pgwatch_tests.sweep.model import ChangedRows, SideEffects, SweepReport, TableRows
@@ -129,6 +130,18 @@ def beside_in_all(report: SweepReport) -> str:
         wrote = sum(one.inserted + one.updated + one.deleted for one in report.side_effects)
         parts.append(f"triggers wrote {many(wrote, 'row')} of {many(len(report.side_effects), 'table')}")
     return f"Besides, {', and '.join(parts)}"
+
+
+def left_by(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
+    """`tests/a.py::test_b left 40 rows of 3 tables (transaction)`, those who are known first; their rows."""
+    return [
+        (
+            f"{shown(test_name(one))} left {many(one.rows, 'row')} of {many(len(one.tables), 'table')}"
+            f"{'' if one.confidence == 'unknown' else f' ({known_by(one)})'}",
+            one.rows,
+        )
+        for one in report.left_by
+    ]
 
 
 def _some(named: Sequence[str], noun: str) -> str:

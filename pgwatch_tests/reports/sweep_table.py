@@ -129,6 +129,16 @@ def _sections(report: SweepReport) -> list[Section]:
                 sweep_remarks.beside_in_all(report),
             )
         )
+    if left_by := sweep_remarks.left_by(report, plain):
+        tests = [rows for _, rows in left_by]
+        found.append(
+            _Listed(
+                "",
+                [sentence for sentence, _ in left_by],
+                lambda shown: f"and {len(tests) - shown:,} more tests, {many(sum(tests[shown:]), 'row')}",
+                f"{many(len(tests), 'test')} left {many(sum(tests), 'row')}",
+            )
+        )
     if causes:
         in_all = f"{many(kept, 'row')} stay, for {many(len(causes), 'cause')}"
         found.append(

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
 from pgwatch_tests.reports import giving_way
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.sweep.model import (
+    MAY_BE_CHANGED,
+    SEEN_BY_BASELINE,
     Kept,
     KeptReason,
     Orphan,
@@ -97,15 +100,32 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
 }
 
 
+# By detail, where what is said of the reason doesn't fit.
+_HINTS = {
+    SEEN_BY_BASELINE: "it goes without --since only",
+    MAY_BE_CHANGED: "give its table a created_at with time zone, or let --settle wait for statistics",
+}
+
+
 def explained(reason: KeptReason) -> Explanation:
     """What `reason` means, and what to do about it."""
     return _EXPLANATIONS[reason]
 
 
+def hint(reason: KeptReason, detail: str) -> str:
+    """What to do about what stays for that."""
+    return _HINTS.get(detail) or explained(reason).hint
+
+
 def hints(report: SweepReport) -> list[str]:
-    """`too young: a later sweep takes it; …`, a line for each reason that something stays for."""
-    found = reasons(report.kept, report.orphans)
-    return [f"{explained(reason).words}: {explained(reason).hint}" for reason in found]
+    """`too young: a later sweep takes it; …`, a line for each thing to do, about what is most first."""
+    found: Counter[str] = Counter()
+    for kept in report.kept:
+        found[f"{explained(kept.reason).words}: {hint(kept.reason, kept.detail)}"] += kept.rows
+    for orphan in report.orphans:
+        if orphan.reason is not None:
+            found[f"{explained(orphan.reason).words}: {hint(orphan.reason, orphan.detail)}"] += 1
+    return [sentence for sentence, _ in found.most_common()]
 
 
 def reasons(kept: Iterable[Kept], orphans: Iterable[Orphan]) -> Counter[KeptReason]:
@@ -195,7 +215,11 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
         f"(PostgreSQL {shown(report.server_version)}) for {kinds}, {age}",
     ]
     if "rows" in report.kinds:
-        lines.append(f"Rows of tests: {', '.join(map(shown, report.markers))}; and what depends on them")
+        new = "; and rows without a marker that came since" if report.any_rows else ""
+        markers = ", ".join(map(shown, report.markers))
+        lines.append(f"Rows of tests: {markers}{new}; and what depends on them")
+    if report.since is not None:
+        lines.append(f"Nothing that was there at {clock(report.since)}, when the baseline was taken")
     lines += giving_way.lines(report.away_s)
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:

@@ -21,6 +21,7 @@ from pgwatch_tests.leaks.strings import is_of
 from pgwatch_tests.leaks.tokens import RUN_ID
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.rules import AGELESS, ALIVE, BORN_AT, FUTURE, MARKED, OTHERS, SWEPT, YOUNG
+from pgwatch_tests.sweep.since import SinceBaseline
 from pgwatch_tests.sweep.statements import Flagging
 
 _STAMP = "[_-](1[0-9]{12})(?![0-9A-Za-z])"
@@ -48,6 +49,8 @@ class Flags:
     has_commit_timestamps: bool
     live_runs: Collection[int]
     """The numbers of the leases that are held (see `leases`)."""
+    since: SinceBaseline | None = None
+    """What a baseline adds; None without one."""
 
     def of_marked(self, table: Table, created_at: int) -> Flagging:
         """The flags of a table in which there are marked rows; `created_at` is that column's type, or 0."""
@@ -65,11 +68,14 @@ class Flags:
             b"FROM pg_catalog.unnest(v) AS one, pg_catalog.regexp_matches(one, %b, 'g') AS stamp"
         ) % self._literal(_STAMP)
         at = (
-            b"SELECT marked IS NOT NULL AS marked, %b AS asked, %b AS others, %b AS alive, "
+            b"SELECT (marked IS NOT NULL OR %b) AS marked, %b AS asked, %b AS others, %b AS alive, "
             b"greatest(newest, created, committed) AS at, CASE WHEN marked IS NULL "
             b"THEN least(created, committed) ELSE coalesce(oldest, created, committed) END AS born "
             b"FROM (%b OFFSET 0) AS found CROSS JOIN LATERAL (%b) AS stamps"
-        ) % (self._is_asked_for(), self._is_of_others(), self._is_alive(), inside, stamps)
+        ) % (
+            *(self._is_new(table), self._is_asked_for(), self._is_of_others(), self._is_alive()),
+            *(inside, stamps),
+        )
         expression = (
             b"(SELECT %b OPERATOR(pg_catalog.+) CASE WHEN marked THEN %d "
             b"OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d WHEN others THEN %d ELSE 0 END "
@@ -77,18 +83,24 @@ class Flags:
             b"ELSE %b END FROM (%b OFFSET 0) AS judged)"
         ) % (_BORN, MARKED, SWEPT, OTHERS, ALIVE, self._age(AGELESS), self._age(0), at)
         columns = (*table.columns, *self._times(created_at))
-        return Flagging(tuple(dict.fromkeys(columns)), _text(expression))
+        return self._with_baseline(Flagging(tuple(dict.fromkeys(columns)), _text(expression)), created_at)
 
     def of_others(self, created_at: int) -> Flagging | None:
         """The flags of a table without marked rows: only how old they are, if that can be told."""
         if not created_at and not self.has_commit_timestamps:
-            return None
+            return None if self.since is None else self._with_baseline(Flagging((), "0"), 0)
         at = b"SELECT %b AS created, %b AS committed" % (_created_ms(created_at), self._committed_ms())
         expression = (
             b"(SELECT %b OPERATOR(pg_catalog.+) %b FROM (SELECT greatest(created, committed) AS at, "
             b"least(created, committed) AS born FROM (%b) AS found) AS judged)"
         ) % (_BORN, self._age(0), at)
-        return Flagging(self._times(created_at), _text(expression))
+        return self._with_baseline(Flagging(self._times(created_at), _text(expression)), created_at)
+
+    def _with_baseline(self, flagging: Flagging, created_at: int) -> Flagging:
+        return flagging if self.since is None else self.since.flagged(flagging, created_at)
+
+    def _is_new(self, table: Table) -> bytes:
+        return b"false" if self.since is None or not self.since.any_rows else self.since.is_new(table)
 
     def _times(self, created_at: int) -> tuple[str, ...]:
         return (

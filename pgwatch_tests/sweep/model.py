@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from pgwatch_tests.leaks.by_test import TestLeak
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.baseline import Baseline
 
 SweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
 DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "prepared")
@@ -39,6 +44,10 @@ KeptReason = Literal[
 - `recreated`: it was deleted, and is there again
 - `interrupted`: the sweep was told to end before its turn came
 """
+SEEN_BY_BASELINE = "it was there when the baseline was taken"
+"""The detail of what stays for that."""
+MAY_BE_CHANGED = "nothing tells whether it came since the baseline, or was there and was changed"
+"""Likewise."""
 WAITING: frozenset[KeptReason] = frozenset(
     {"too_young", "run_alive", "locked", "changed", "in_use", "interrupted"}
 )
@@ -69,6 +78,12 @@ class SweepRequest:
     """Only on the server that was started then: the one that a preview was of."""
     keep_unmarked: bool = False
     """Keep clusters in which rows without a marker would go from tables that bear markers."""
+    since: Baseline | None = None
+    """Nothing goes that was there when this was taken, whatever it bears."""
+    any_rows: bool = False
+    """With `since`: rows without a marker that came since go too."""
+    settle_s: float = 0.0
+    """With `any_rows`: how long to wait for others to be quiet, so that statistics can be believed."""
     refused_before: frozenset[tuple[str, str, str]] = frozenset()
     """Schema, table and detail of what the last sweep was refused: tried once only, unless that changes."""
 
@@ -206,6 +221,12 @@ class SweepReport:
     """What stays but is changed, or would be."""
     side_effects: tuple[SideEffects, ...] = ()
     """What triggers did besides; a dry run can't tell."""
+    since: datetime | None = None
+    """When the baseline was taken; None if there is none."""
+    any_rows: bool = False
+    """Whether rows went that bear no marker, but came since."""
+    left_by: tuple[TestLeak, ...] = ()
+    """Which tests left the rows that came since, as far as logs tell; also of rows that stay."""
 
     @property
     def causes(self) -> tuple[Cause, ...]:

@@ -12,6 +12,7 @@ import psycopg
 from pgwatch_tests.config import Settings
 from pgwatch_tests.counts import many
 from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.leaks.discover import shown
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.session import ScanCancelledError, ScanSession
@@ -76,6 +77,7 @@ class SweptRows:
     """Why it ended early, though rows had gone already."""
     changed: tuple[ChangedRows, ...] = ()
     side_effects: tuple[SideEffects, ...] = ()
+    left_by: tuple[TestLeak, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,6 +85,8 @@ class _Passes:
     """What came of the passes so far."""
 
     survey: Survey
+    left_by: tuple[TestLeak, ...]
+    """As it was before anything went."""
     tallies: list[Tally] = field(default_factory=list)
     more_skipped: list[Skipped] = field(default_factory=list)
     new: tuple[Kept, ...] = ()
@@ -131,13 +135,14 @@ class RowSweep:
         # What a dry run tells is what is done once those indexes are there.
         patient = self._request.dry_run and self._request.temp_index
         patience_s = math.inf if patient else self._request.patience_s
-        return refusals(
+        found = refusals(
             survey.graph, survey.counts, survey.ignored, survey.unread, patience_s, role, self._not_made
         )
+        return replace(found, tables={**found.tables, **survey.since.refused})
 
     def _sweep(self, survey: Survey, refused: Refusals, role: str) -> SweptRows:
         if self._request.dry_run or self._request.max_rows is not None:
-            looked = _Passes(survey)
+            looked = _Passes(survey, survey.since.left_by)
             self._all_looks(looked, refused, role)
             planned = looked.tallies[-1]
             if self._request.dry_run:
@@ -152,7 +157,7 @@ class RowSweep:
             min(self._settings.count_timeout_s, max(self._request.patience_s, 1.0)),
             min(self._settings.lock_timeout_s, _LOCK_TIMEOUT_S),
         )
-        passes = _Passes(survey)
+        passes = _Passes(survey, survey.since.left_by)
         try:
             self._all_passes(passes, refused, role)
         except ScanCancelledError:
@@ -224,6 +229,7 @@ class RowSweep:
             kept=(
                 *kept_by_table(graph, tallies[-1], Examples(self._session, self._statements(passes.survey))),
                 *passes.new,
+                *passes.survey.since.unproven,
             ),
             not_checked=sentences((*passes.survey.not_checked, *passes.more_skipped)),
             passes=len(tallies),
@@ -231,6 +237,7 @@ class RowSweep:
             error=passes.error,
             changed=changed_rows(graph, counts),
             side_effects=side_effects(graph, counts),
+            left_by=passes.left_by,
         )
 
     def _statements(self, survey: Survey) -> SweepStatements:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
-from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, KeptReason
 from pgwatch_tests.sweep.refusals import Refusal
 
 # What a row says of itself, as bits.
@@ -25,7 +25,7 @@ BORN_AT = 256
 """What is above these bits says when the row was made: milliseconds since 1970, 0 if nothing tells."""
 
 BLOCKS: Sequence[tuple[int, Refusal]] = (
-    (SEEN, Refusal("shared_with_real_data", "it was there when the baseline was taken")),
+    (SEEN, Refusal("shared_with_real_data", SEEN_BY_BASELINE)),
     (OTHERS, Refusal("shared_with_real_data", "rows of another run or test refer to it")),
     (FUTURE, Refusal("in_future", "its time is yet to come: a clock is wrong")),
     (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),

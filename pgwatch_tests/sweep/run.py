@@ -108,6 +108,9 @@ class Sweep:
             away_s=tuple(session.away_s),
             changed=rows.changed,
             side_effects=rows.side_effects,
+            since=None if self._request.since is None else self._request.since.taken_at,
+            any_rows=self._request.any_rows,
+            left_by=rows.left_by,
         )
 
     def stop(self) -> None:

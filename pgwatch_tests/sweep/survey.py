@@ -19,6 +19,7 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
+from pgwatch_tests.leaks.origins import evidence
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.leaks.strange_plans import strange_plans
 from pgwatch_tests.sweep.catalog import Marks, read_marks
@@ -28,6 +29,7 @@ from pgwatch_tests.sweep.leases import held_numbers
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.refusals import name_of
 from pgwatch_tests.sweep.seeds import SeedReader, Seeds
+from pgwatch_tests.sweep.since import SinceBaseline, SinceFindings
 from pgwatch_tests.sweep.statements import Flagging, tids_literal
 
 _MATERIALIZED = KINDS["m"]
@@ -74,6 +76,8 @@ class Survey:
     """The numbers of the leases that were held (see `leases`)."""
     remembered: frozenset[int] = frozenset()
     """The tables, by their tops, that the settings say bear markers."""
+    since: SinceFindings = field(default_factory=SinceFindings)
+    """What a baseline tells."""
 
     @property
     def bearing(self) -> frozenset[int]:
@@ -104,7 +108,18 @@ class Surveyor:
         self._escaping = pq.Escaping(session.connection.pgconn)
         obstacles = Obstacles(session, settings)
         usable = obstacles.usable(markers(settings.markers), self._escaping)
-        self._statements = Statements(self._escaping, usable)
+        self._usable = usable
+        self._obstacles = obstacles
+        self._since = (
+            None
+            if request.since is None
+            else SinceBaseline(
+                session, self._escaping, request.since, any_rows=request.any_rows, settle_s=request.settle_s
+            )
+        )
+        self._statements = (
+            Statements(self._escaping, usable) if self._since is None else self._since.statements(usable)
+        )
         self._reader = SeedReader(session, self._escaping, self._statements, obstacles)
 
     def survey(self, role: str) -> Survey:
@@ -113,13 +128,17 @@ class Surveyor:
         [server] = self._session.fetch(queries.load("sweep_server").encode(), _Server)
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
-        marked, skipped = self._reader.marked_tables(tables)
+        skipped = list(discovery.skipped)
+        if self._since is not None:
+            tables = self._since.tables(tables, role, ignores, skipped)
+        marked, more = self._reader.marked_tables(tables)
+        skipped += more
         graph, marks = self._graph()
         live_runs = held_numbers(self._session)
         flagging = self._flagging(graph, marked, server, live_runs)
         # What was made since they were read isn't in the graph.
         marked = [table for table in marked if table.oid in flagging]
-        seeds, more_skipped = self._seeds(marked, flagging)
+        seeds, more = self._seeds(marked, flagging)
         return Survey(
             graph=graph,
             flagging=flagging,
@@ -128,7 +147,7 @@ class Surveyor:
             seeds=seeds,
             counts=seeds.counts,
             ignored=_ignored(graph, ignores),
-            not_checked=(*discovery.skipped, *skipped, *more_skipped),
+            not_checked=(*skipped, *more),
             marks=marks,
             oldest=server.oldest,
             live_runs=live_runs,
@@ -137,6 +156,23 @@ class Surveyor:
                 for relation in graph.relations.values()
                 if not relation.ancestors and matches(name_of(relation), self._settings.marked_tables)
             ),
+            since=self._findings(graph, tables, marked, seeds),
+        )
+
+    def _findings(
+        self, graph: ForeignKeys, tables: Sequence[Table], marked: Sequence[Table], seeds: Seeds
+    ) -> SinceFindings:
+        if self._since is None:
+            return SinceFindings()
+        rows = [
+            (table, number)
+            for table in marked
+            if (number := sum(len(seeds.rows.get(leaf, ())) for leaf in graph.leaves(table.oid)))
+        ]
+        return SinceFindings(
+            self._since.refused(graph),
+            self._since.unproven(tables, self._statements, self._obstacles),
+            self._since.left_by(rows, self._usable, evidence(self._settings), self._obstacles),
         )
 
     def again(self, survey: Survey) -> Seeds:
@@ -206,7 +242,8 @@ class Surveyor:
         self, graph: ForeignKeys, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
     ) -> dict[int, Flagging]:
         flags = Flags(
-            self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs
+            *(self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs),
+            self._since,
         )
         by_top = {table.oid: table for table in marked}
         found: dict[int, Flagging] = {}

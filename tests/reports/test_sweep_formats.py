@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pgwatch_tests.cli.sweep_formats import FORMATS, Format, rendered
+from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.reports import sweep_csv, sweep_json, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweep_words import explained, outcome, summary, summary_of_databases
 from pgwatch_tests.sweep.model import (
@@ -66,6 +67,7 @@ def of_text(text: str, dry_run: bool = True) -> SweepReport:
         error=text,
         changed=(ChangedRows(text, text, (text, text), "not_enforced", 2),),
         side_effects=(SideEffects(text, text, 1, 2, 3),),
+        left_by=(TestLeak(text, "transaction", 2, ((text, 2),)), TestLeak("", "unknown", 1, (), (), text)),
     )
 
 
@@ -271,6 +273,9 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         ],
         "changed": [],
         "side_effects": [],
+        "since": None,
+        "mode": "marked",
+        "left_by": [],
         "schemas_dropped": ["test_1717171717171_4711_x7f3"],
         "orphans": [
             {

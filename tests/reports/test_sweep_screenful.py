@@ -8,10 +8,20 @@ from datetime import timedelta
 
 import pytest
 
+from pgwatch_tests.leaks.by_test import TestLeak
 from pgwatch_tests.reports import sweep_csv, sweep_json, sweep_markdown, sweep_remarks, sweep_table
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.screenful import wrapped
-from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, SideEffects, SweepReport, TableRows
+from pgwatch_tests.sweep.model import (
+    MAY_BE_CHANGED,
+    SEEN_BY_BASELINE,
+    ChangedRows,
+    Kept,
+    Orphan,
+    SideEffects,
+    SweepReport,
+    TableRows,
+)
 from tests.sweep.reports import AT, NOTHING, of_tables
 
 BESIDE = replace(
@@ -151,6 +161,20 @@ def test_where_all_is_too_young_it_says_until_when_and_what_to_type() -> None:
     assert "only too young" not in text_of(replace(young, planned=(TableRows("public", "users", 1, 0),)))
 
 
+def test_the_hint_fits_what_the_baseline_keeps() -> None:
+    kept = (
+        Kept("public", "users", 2, "shared_with_real_data", SEEN_BY_BASELINE),
+        Kept("public", "notes", 1, "age_unknown", MAY_BE_CHANGED),
+    )
+
+    text = text_of(replace(NOTHING, kept=kept))
+
+    assert "2 rows stay because it was there when the baseline was taken (public.users)" in text
+    assert "shared with real data: it goes without --since only" in text
+    assert "or let --settle wait for statistics" in text
+    assert "let them refer to something else" not in text
+
+
 def test_a_name_in_quotes_is_never_broken() -> None:
     statement = 'GRANT SELECT ON public."a name with blanks in it" TO "some role of ours"'
 
@@ -159,3 +183,21 @@ def test_a_name_in_quotes_is_never_broken() -> None:
     assert len(lines) > 1
     assert " ".join(line.strip() for line in lines) == statement
     assert 'public."a name with blanks in it"' in "\n".join(lines)
+
+
+def test_who_left_rows_since_the_baseline_is_told() -> None:
+    left_by = (
+        TestLeak("tests/a.py::test_b", "transaction", 40, (("public.users", 30), ("public.notes", 10))),
+        TestLeak("", "unknown", 2, (("public.users", 2),), (), "no logged test ran"),
+    )
+    report = replace(BESIDE, since=AT, any_rows=True, left_by=left_by)
+
+    text = text_of(report)
+
+    assert "tests/a.py::test_b left 40 rows of 2 tables (transaction)" in text
+    assert f"Nothing that was there at {clock(AT)}, when the baseline was taken" in text
+    assert "rows without a marker that came since" in text
+    document = json.loads(sweep_json.document(report))
+    assert (document["since"], document["mode"]) == ("2026-01-02T03:04:05.000Z", "any")
+    assert document["left_by"][0]["tables"][0] == {"table": "public.users", "rows": 30}
+    assert document["left_by"][1]["test"] is None
