@@ -29,7 +29,9 @@ SCHEMA = "pgwatch-tests.accepted/1"
 ANY_TEST = "*"
 """The test of an entry that accepts whoever left it, and of a finding where nobody asked who did."""
 
-_FIELDS = frozenset(("gate", "kind", "place", "test", "reason"))
+_REQUIRED = ("gate", "kind", "place", "test")
+_FIELDS = frozenset((*_REQUIRED, "reason"))
+_WHAT_TO_WRITE = {"test": ': write null for an unknown one, or "*" for any'}
 # What differs from run to run in a name: all from a stamp in milliseconds on, hashes and UUIDs.
 _STAMPED = re.compile(r"1[0-9]{12}[0-9A-Za-z_-]*")
 _RANDOM = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f-]*[0-9])[0-9a-f]{8,}(?:-[0-9a-f]{4,})*(?![0-9A-Za-z])")
@@ -117,9 +119,14 @@ def save(path: Path, acceptance: Acceptance) -> None:
 def _reasons(document: object) -> dict[Finding, str]:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"it isn't the document {SCHEMA}")
-    entries = document.get("findings")
-    if not isinstance(entries, list) or set(document) != {"schema", "findings"}:
-        raise ValueError("it has something else than a list of findings")
+    unknown = sorted(set(document) - {"schema", "findings"})
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is neither schema nor findings")
+    if "findings" not in document:
+        raise ValueError("it has no findings: write [] for none")
+    entries = document["findings"]
+    if not isinstance(entries, list):
+        raise ValueError("its findings aren't a list")
     reasons: dict[Finding, str] = {}
     for number, entry in enumerate(entries, start=1):
         try:
@@ -138,13 +145,18 @@ def _entry(entry: object) -> tuple[Finding, str]:
     unknown = sorted(map(str, set(entry) - _FIELDS))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of {', '.join(sorted(_FIELDS))}")
+    missing = next((name for name in _REQUIRED if name not in entry), None)
+    if missing is not None:
+        raise ValueError(f"it has no {missing}{_WHAT_TO_WRITE.get(missing, '')}")
     gate = next((one for one in _gates() if one == entry.get("gate")), None)
     if gate is None:
         raise ValueError(f"its gate is none of {', '.join(_gates())}")
     kind, place, test, reason = (entry.get(key) for key in ("kind", "place", "test", "reason"))
-    if not isinstance(kind, str) or not isinstance(place, str) or not kind or not place:
-        raise ValueError("its kind or its place isn't text")
-    if "test" not in entry or not isinstance(test, str | None) or test == "":
+    if not isinstance(kind, str) or not kind:
+        raise ValueError("its kind isn't text, or is empty")
+    if not isinstance(place, str) or not place:
+        raise ValueError("its place isn't text, or is empty")
+    if not isinstance(test, str | None) or test == "":
         raise ValueError('its test is neither text, nor null for an unknown one, nor "*"')
     if not isinstance(reason, str | None):
         raise ValueError("its reason isn't text")

@@ -91,7 +91,7 @@ class LostRows:
                 continue
             table = by_oid.get(content.oid) or by_name.get((content.schema, content.table))
             if content.unread:
-                self._reasons[f"the baseline has no content of: {content.unread}"].append(content.name)
+                self._reasons[f"not read when the baseline was taken: {content.unread}"].append(content.name)
             elif table is not None:
                 there[table] = content
             elif (content.schema, content.table) in forbidden:

@@ -12,13 +12,15 @@ from pgwatch_tests.reports.json_time import iso_time
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
-    *("left_by", "detail", "age_s", "hint"),
+    *("left_by", "detail", "age_s", "hint", "marked", "changed"),
 )
 LEAKED, LEFT_OVER, NOT_CHECKED = "leaked", "left over", "not checked"
 
 
 def document(report: LeakReport) -> str:
     """A header and the lines; `kind` is `rows` or a leftover's. Times are ISO 8601 UTC, ages float seconds.
+
+    Of the rows, so many are `marked` and so many only `changed`; both empty where only marked rows count.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
@@ -49,6 +51,8 @@ def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
             "samples": ", ".join(leak.samples),
             "left_by": leak_words.left_by(leak.attribution),
             "detail": leak.kind,
+            "marked": _number(leak.marked),
+            "changed": _number(leak.changed),
         }
     for one in report.leftovers:
         age = "" if one.age_s is None else f"{one.age_s:.3f}"
@@ -76,6 +80,10 @@ def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
             "detail": unchecked.reason,
             "hint": unchecked.hint,
         }
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _time(moment: datetime | None) -> str:

@@ -188,8 +188,8 @@ def test_what_may_not_be_read_is_told(
     report = compared(plain, baseline)
     assert report.leftovers == ()
     assert {one.reason for one in report.unchecked} == {
-        "public.half: the baseline has no content of: no SELECT privilege on some of its columns",
-        "public.closed: the baseline has no content of: no SELECT privilege on the table as a whole",
+        "public.half: not read when the baseline was taken: no SELECT privilege on some of its columns",
+        "public.closed: not read when the baseline was taken: no SELECT privilege on the table as a whole",
     }
     full = kept(database)
     alone(database, "TRUNCATE open, half, closed")

@@ -104,8 +104,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     one = of_text(text)
     both = several(one, one, not_checked=(NotChecked(text, text),))
 
-    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [14] * 5
-    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document_of_databases(both)))] == [14] * 10
+    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [16] * 5
+    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document_of_databases(both)))] == [16] * 10
     for leaks in (one, both):
         suites = ElementTree.fromstring(rendered("junit", leaks, GATE).encode())
         for suite in suites:
@@ -141,6 +141,14 @@ def test_a_spreadsheet_runs_no_cell(text: str) -> None:
     for line in lines_of(leak_csv.document(of_text(text))):
         for column in ("database", "schema", "name", "detail", "hint", "columns", "samples", "left_by"):
             assert not line[column].lstrip().startswith(tuple("=+-@＝")), (column, line[column])
+
+
+def test_csv_tells_how_many_of_any_rows_are_marked_and_how_many_changed() -> None:
+    leak = replace(LEAKING.tables[0], rows=7, marked=4, changed=0)
+    line, *_ = lines_of(leak_csv.document(replace(LEAKING, mode="any", tables=(leak,))))
+
+    assert (line["rows"], line["marked"], line["changed"]) == ("7", "4", "0")
+    assert tuple(line)[-2:] == ("marked", "changed"), "columns are added at the end"
 
 
 def test_csv_has_a_line_for_everything() -> None:
