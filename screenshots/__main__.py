@@ -6,22 +6,28 @@ import argparse
 
 from pgwatch_tests.record.snapshot_file import load, save
 from screenshots import readme
-from screenshots.pictures import FOLDER, RECORDING, draw
+from screenshots.pictures import FOLDER, LARGE_SWEEP, RECORDING, draw
 
 
 def main() -> None:
     """Draws the pictures and fills in README."""
     parser = argparse.ArgumentParser(prog="python -m screenshots")
     parser.add_argument("--record", action="store_true", help="record the demo first")
-    if parser.parse_args().record:
+    parser.add_argument("--record-large", action="store_true", help="record a sweep of 500 tables first")
+    options = parser.parse_args()
+    if options.record:
         from screenshots.recording import record
 
         save(record(), RECORDING)
-    recording = load(RECORDING)
+    if options.record_large:
+        from screenshots import large_sweep
+
+        save(large_sweep.record(), LARGE_SWEEP)
+    recording, large = load(RECORDING), load(LARGE_SWEEP)
     for name, picture in draw(recording).items():
         (FOLDER / name).write_text(picture, encoding="utf-8")
     readme.PATH.write_text(
-        readme.filled(readme.PATH.read_text(encoding="utf-8"), recording), encoding="utf-8"
+        readme.filled(readme.PATH.read_text(encoding="utf-8"), recording, large), encoding="utf-8"
     )
 
 

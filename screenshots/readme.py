@@ -13,17 +13,21 @@ PATH = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n```\w*\n).*?(```\n<!-- end -->)", re.DOTALL)
 
 
-def filled(text: str, recording: Recording) -> str:
+def filled(text: str, recording: Recording, large: Recording) -> str:
     """`text` with the content of its output blocks replaced, times in the recording's zone.
+
+    `large` has a sweep of many tables.
 
     Raises KeyError for an unknown block.
     """
     assert recording.leaks is not None
     assert recording.sweep is not None
+    assert large.sweep is not None
     with local_zone(recording.zone):
         outputs = {
             "locks": lock_tree.text(recording.locks[-1]),
             "leaks": leak_table.table(recording.leaks),
             "sweep": sweep_table.table(recording.sweep),
+            "large-sweep": sweep_table.table(large.sweep),
         }
     return _BLOCK.sub(lambda match: match[1] + outputs[match["name"]].rstrip("\n") + "\n" + match[3], text)

@@ -37,9 +37,20 @@ def test_the_pictures_show_what_matters() -> None:
 @pytest.mark.usefixtures("_elsewhere")
 def test_readme_is_fresh() -> None:
     text = readme.PATH.read_text(encoding="utf-8")
-    assert readme.filled(text, load(pictures.RECORDING)) == text, f"README.md {HOW}"
+    recording, large = load(pictures.RECORDING), load(pictures.LARGE_SWEEP)
+    assert readme.filled(text, recording, large) == text, f"README.md {HOW}"
     assert "<!-- output: locks -->" in text
     assert "<!-- output: leaks -->" in text
+
+
+def test_the_report_of_a_large_sweep_fits_on_a_screen() -> None:
+    _, begin, rest = readme.PATH.read_text(encoding="utf-8").partition("<!-- output: large-sweep -->\n```\n")
+    lines = rest.partition("```\n<!-- end -->")[0].splitlines()
+
+    assert begin
+    assert 10 < len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert any("stay because" in line for line in lines)
 
 
 def test_a_picture_of_another_textual_is_compared_by_its_text() -> None:
