@@ -102,9 +102,8 @@ class SweepStatements:
 
     def lock_tables(self, leaves: Sequence[int]) -> bytes:
         """Keeps keys, triggers, rules and partitions of tables as they are until the transaction ends."""
-        quote = _DIALECT.identifier_preparer.quote_identifier
         named = (self._graph.relations[leaf] for leaf in leaves)
-        tables = ", ".join(f"ONLY {quote(one.schema)}.{quote(one.name)}" for one in named)
+        tables = ", ".join(f"ONLY {_as_it_is(one.schema)}.{_as_it_is(one.name)}" for one in named)
         return f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE".encode("utf-8", errors="surrogateescape")
 
     def _once(self, which: tuple[object, ...], compose: Callable[[], sa.ClauseElement]) -> bytes:
@@ -226,6 +225,12 @@ class SweepStatements:
             .correlate(row)
             .scalar_subquery()
         )
+
+
+def _as_it_is(name: str) -> str:
+    """An identifier where nothing is bound: SQLAlchemy's quoting doubles a %."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _is_one_of(row: sa.FromClause, tids: sa.ColumnElement[Sequence[str]]) -> sa.ColumnElement[bool]:
