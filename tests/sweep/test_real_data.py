@@ -28,7 +28,9 @@ def test_one_marked_user_whose_naive_closure_holds_a_thousand_real_rows(
 
     assert deleted(report) == {"users": (4, 0), "bookings": (0, 4)}
     assert kept(report) == {("users", "shared_with_real_data"): 1, ("bookings", "shared_with_real_data"): 1}
-    assert {one.detail for one in report.kept} == {"rows of public.users that bear no marker refer to it"}
+    assert {one.detail for one in report.kept} == {
+        "public.users (id=1001) bears no marker and refers to public.users"
+    }
     assert ids(owner, "users") == [1, *range(1001, 2001)]
     assert not report.complete
 
