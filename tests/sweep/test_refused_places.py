@@ -143,7 +143,7 @@ def test_two_sweeps_at_once(owner: Connection[TupleRow], database: Database) -> 
     make_tables(owner)
     add_users(owner, 1, 100)
     paused = PausingProgress()
-    first = RunningSweep(settings(database.dsn), progress=paused)
+    first = RunningSweep(settings(database.dsn), replace(REQUEST, clusters_at_once=30), paused)
     paused.wait()
 
     with pytest.raises(RefusedError, match=r"another sweep is at it in this database: pid \d+") as refused:
