@@ -86,7 +86,7 @@ def test_kill_9(owner: Connection[TupleRow], database: Database) -> None:
 @pytest.mark.parametrize("fast", [True, False], ids=["restarted", "crashed"])
 def test_the_server_goes(programs: ServerPrograms, template: Path, fast: bool) -> None:
     # Durability is off for these servers; what is to survive a crash must be written.
-    durable = {"fsync": "off", "synchronous_commit": "on"}
+    durable = {"fsync": "off", "synchronous_commit": "on", "track_commit_timestamp": "off"}
     with EmbeddedServer(programs, server_directory(), durable, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as administrator:
             administrator.execute("CREATE DATABASE test")
@@ -94,7 +94,7 @@ def test_the_server_goes(programs: ServerPrograms, template: Path, fast: bool) -
             make_tables(owner)
             add_users(owner, 1, 300)
         paused = PausingProgress()
-        everything = replace(REQUEST, kinds=DEFAULT_SWEEP_KINDS)
+        everything = replace(REQUEST, kinds=DEFAULT_SWEEP_KINDS, clusters_at_once=50)
         running = RunningSweep(settings(server.dsn("test")), everything, paused)
         paused.wait()
         server.restart(fast)
