@@ -206,6 +206,7 @@ class RowSweep:
             refused = self._refused(passes.survey, role)
         else:
             passes.more_skipped.append(_ALTERED)
+            passes.new = self._left(passes.survey)
             return
         if len(complete) > 1 and not self._stopped():
             last_survey, last = complete[-1]
@@ -281,6 +282,18 @@ class RowSweep:
             survey.oldest,
             self._referred_to,
             before,
+        )
+
+    def _left(self, survey: Survey) -> tuple[Kept, ...]:
+        """What is still there of what wasn't come to, as tables were changed all the time."""
+        left = {
+            leaf: sum(not seed.flags & BLOCKING for _, seed in rows.items())
+            for leaf, rows in self._surveyor.again(survey).rows.items()
+        }
+        return tuple(
+            Kept(*table_of(survey.graph, leaf), rows, "changed", "tables were changed all the time")
+            for leaf, rows in sorted(left.items())
+            if rows
         )
 
     def _new(self, survey: Survey, last: Tally, tallies: Sequence[Tally]) -> tuple[Kept, ...]:

@@ -199,7 +199,7 @@ def test_rows_that_were_moved_in_the_middle(
     people = [int(id_) for (id_,) in owner.execute("SELECT id FROM people ORDER BY id")]
     assert [id_ for id_ in people if id_ % 2 == 0] == list(range(4, 101, 2))
     assert len(people) == 49 + left
-    assert kept(report) == {}
+    assert kept(report) == ({("people", "changed"): left} if often else {})
     assert report.complete == (not often)
     assert [one.endswith("(run it again)") for one in report.not_checked] == [True] * often
     assert bool(left) == often
