@@ -5,6 +5,7 @@ Filled behind the poll, lazily; what couldn't be had stays an OID and is asked a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,7 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests import queries
 from pgwatch_tests.locks import transaction_wait
-from pgwatch_tests.locks.changed_rows import ChangedRows
+from pgwatch_tests.locks.changed_rows import ChangedRows, ChangesKey
 from pgwatch_tests.locks.locked_rows import Address, LockedRows, row_address
 from pgwatch_tests.locks.lookups import Lookups
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
@@ -39,6 +40,9 @@ class NameCache:
         self._databases: dict[int, str] = {}
         self._roles: dict[int, str] = {}
         self._relations: dict[tuple[int, int], Relation] = {}
+        self._relations_read_s: dict[tuple[int, int], float] = {}
+        """When each was read, by the clock."""
+        self._resolving_since_s = -math.inf
         self._objects: dict[_ObjectAddress, str] = {}
         self._rows = LockedRows(clock)
         self._server_started: datetime | None = None
@@ -119,6 +123,7 @@ class NameCache:
 
     async def resolve_subjects(self, subjects: Sequence[Subject]) -> None:
         """Looks up relations, objects and rows that aren't known: over one connection for each database."""
+        self._resolving_since_s = self._clock()
         by_database: dict[int, list[Subject]] = {}
         for subject in subjects:
             by_database.setdefault(subject.database or 0, []).append(subject)
@@ -205,7 +210,16 @@ class NameCache:
         cursor = await connection.execute(queries.load("relation_names"), {"oids": oids})
         for row in cast(list[RelationRow], await cursor.fetchall()):
             self._relations[database, row[0]] = Relation.of(row)
+            self._relations_read_s[database, row[0]] = self._clock()
         self.lookups.rest([key for key in keys if key not in self._relations])
+
+    async def _readable(self, key: tuple[int, int], connection: AsyncConnection[Row]) -> Relation | None:
+        """The relation if its rows may be read; asked anew, since it may have become a trap meanwhile."""
+        if self._relations_read_s.get(key, -math.inf) < self._resolving_since_s:
+            await self._read_relations(key[0], [key], connection)
+        relation = self._relations.get(key)
+        is_of_now = self._relations_read_s.get(key, -math.inf) >= self._resolving_since_s
+        return relation if relation is not None and is_of_now and relation.is_readable else None
 
     async def _resolve_objects(self, subjects: Sequence[Subject]) -> None:
         wanted = {(subject.database or 0, subject.address) for subject in subjects if subject.address}
@@ -239,7 +253,14 @@ class NameCache:
             if relation is None or not relation.is_readable:
                 self.lookups.rest([key])
             else:
-                await self._attempt(key[0], [key], partial(self._changes.read, key, relation))
+                await self._attempt(key[0], [key], partial(self._read_changes, key))
+
+    async def _read_changes(self, key: ChangesKey, connection: AsyncConnection[Row]) -> None:
+        relation = await self._readable(key[:2], connection)
+        if relation is None:
+            self.lookups.rest([key])
+        else:
+            await self._changes.read(key, relation, connection)
 
     def _perhaps_changed(self, subject: Subject) -> Sequence[int]:
         """The tables whose changed rows say more of `subject`."""
@@ -282,13 +303,10 @@ class NameCache:
     async def _read_row(
         self, address: Address, transactions: Iterable[int], connection: AsyncConnection[Row]
     ) -> None:
-        relation = self._relations.get(address[:2])
+        known = self._relations.get(address[:2])
         # Without the right to, each attempt would be an error in the server's log.
-        if (
-            not relation
-            or not relation.is_readable
-            or not await self._rows.read(address, transactions, relation, connection)
-        ):
+        relation = await self._readable(address[:2], connection) if known and known.is_readable else None
+        if relation is None or not await self._rows.read(address, transactions, relation, connection):
             self.lookups.rest([address])
 
     async def _attempt(
