@@ -52,16 +52,16 @@ def large_parts(report: SweepReport, shown: Shown) -> str:
 def only_too_young(report: SweepReport) -> str:
     """Until when what was found is too young, and what takes it now; empty if something else goes.
 
-    Rows whose age a stamp tells are meant: a `created_at` without a time zone may keep one for longer.
+    A `created_at` without a time zone may be of any: it may keep a row for half a day longer.
     """
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
     if not young or report.planned_rows or report.deleted_rows:
         return ""
     until = report.started_at + timedelta(seconds=report.duration_s + report.min_age_s)
     return (
-        f"{many(young, 'row')} {'is' if young == 1 else 'are'} only too young: younger than "
-        f"{durations.in_words(report.min_age_s)}, by their stamps until {clock(until)} at the latest; "
-        "--min-age 0 takes them now, --run ID those of one run"
+        f"{many(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
+        f"{durations.in_words(report.min_age_s)}: old enough at {clock(until)} at the latest, where times "
+        f"have a zone; --min-age 0 takes {'it' if young == 1 else 'them'} now, --run ID what is of one run"
     )
 
 

@@ -47,6 +47,7 @@ from pgwatch_tests.sweep.sums import (
     table_of,
 )
 from pgwatch_tests.sweep.survey import Survey, Surveyor, with_graph
+from pgwatch_tests.sweep.table_sizes import TableSizes
 from pgwatch_tests.sweep.tally import Tally
 from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 
@@ -222,8 +223,8 @@ class RowSweep:
     def _swept(self, passes: _Passes) -> SweptRows:
         graph, tallies = passes.survey.graph, passes.tallies
         counts: list[Tally] = [tally for tally in tallies if tally.rows] or tallies[-1:]
-        there = rows_by_table(graph, counts)
         is_dry = self._request.dry_run
+        there = TableSizes(self._session, graph).told(rows_by_table(graph, counts), are_gone=not is_dry)
         return SweptRows(
             planned=there,
             deleted=() if is_dry else there,

@@ -155,8 +155,8 @@ def test_where_all_is_too_young_it_says_until_when_and_what_to_type() -> None:
     until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
     assert "nothing would go yet" in text
     assert (
-        "317 rows are only too young: younger than 10 min, by their stamps until "
-        f"{until} at the latest; --min-age 0 takes them now, --run ID those of one run"
+        f"317 rows are only too young, younger than 10 min: old enough at {until} at the latest, where times "
+        "have a zone; --min-age 0 takes them now, --run ID what is of one run"
     ) in text
     assert "only too young" not in text_of(replace(young, planned=(TableRows("public", "users", 1, 0),)))
 
