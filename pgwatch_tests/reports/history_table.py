@@ -32,7 +32,7 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
             )
             for entry in entries
         ],
-        ("Began (UTC)", "Database", "Server", "What", "Who", "What came of it", "Took"),
+        ("Began (UTC)", "Database", "Server", "What", "Who", "Result", "Took"),
         tablefmt="simple",
         colalign=("left",) * 6 + ("right",),
         disable_numparse=True,

@@ -73,7 +73,7 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
         ),
     )
     yield from table(
-        ("Kind", "Name", "Age", "What becomes of it", "Detail"),
+        ("Kind", "Name", "Age", "Result", "Detail"),
         "llrll",
         [
             (

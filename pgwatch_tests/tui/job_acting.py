@@ -18,7 +18,7 @@ def run_now(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable
 
     def answered(confirmed: bool | None) -> None:
         if confirmed:
-            _change(app, jobs.run_now(job.name), f"{job.name} is begun", afterwards)
+            _change(app, jobs.run_now(job.name), f"Job {job.name} started", afterwards)
 
     if job.dry_run or job.action == "leaks":
         answered(True)
@@ -28,7 +28,7 @@ def run_now(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable
 
 def pause_or_resume(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
     """Pauses it, or lets it go on if it's paused."""
-    words = f"{job.name} {'goes on' if job.paused else 'is paused'}"
+    words = f"Job {job.name} {'resumed' if job.paused else 'paused'}"
     _change(app, jobs.pause(job.name, not job.paused), words, afterwards)
 
 

@@ -45,7 +45,7 @@ class SweepUnderWay:
             parts.append(f"about {durations.in_words(self._pace.left_s)} left")
         figures = ", ".join(parts)
         if self._ends:
-            hint = "Ends after this batch (escape: at once)" if self._ends == 1 else "Ends at once"
-            return f"{hint} {figures}"
+            hint = "Stopping after this batch; escape again stops now" if self._ends == 1 else "Stopping now"
+            return f"{hint} · {figures}"
         phase = sweep_words.phase(self._pace.last, DEFAULT_SWEEP_KINDS)
         return f"{phase[0].upper()}{phase[1:]} {figures} · escape ends it"

@@ -117,15 +117,15 @@ class SweepsState:
 
     def _no_plan(self) -> str:
         if self.trouble:
-            return _capitalised(plain(self.trouble))
+            return capitalised(plain(self.trouble))
         if self.report is not None:
-            return f"{_capitalised(sweep_words.outcome(self.report))}."
-        lines = ["p: look for what a sweep would remove (nothing is changed)"]
+            return f"{capitalised(sweep_words.outcome(self.report))}."
+        lines = ["p: preview what a sweep would delete (changes nothing)"]
         if self.acts:
-            lines.append("w: sweep, after such a look and a question")
+            lines.append("w: preview, confirm, then sweep")
         return "\n".join(lines)
 
 
-def _capitalised(sentence: str) -> str:
+def capitalised(sentence: str) -> str:
     """With a capital at its beginning; names in it stay as they are."""
     return sentence[:1].upper() + sentence[1:]

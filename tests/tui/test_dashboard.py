@@ -57,7 +57,7 @@ async def test_nothing_blocked_and_nothing_leaked() -> None:
         await settled(pilot)
         assert "Nothing is blocked." in screen_text(app)
         await pilot.press("2")
-        assert "No session but ours." in screen_text(app)
+        assert "No other sessions." in screen_text(app)
         await pilot.press("3")
         await settled(pilot)
         assert "No test rows were left behind." in screen_text(app)

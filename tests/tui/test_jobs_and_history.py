@@ -13,7 +13,7 @@ from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.test_history_reports import ENTRY
 from tests.sweep.reports import ROWS
-from tests.tui.driving import text_of
+from tests.tui.driving import dialog_text, text_of
 from tests.tui.sweeping import JOBS, PLAN, Sweeping, dashboard, line_with, press, told
 
 SIZES = [(80, 24), (140, 40)]
@@ -36,7 +36,7 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert "never ran" in line_with(drawn, "often")
         await press(pilot, "down", "n")
         assert sweeping.asked == [("run", "often")]
-        assert told(app)[-1] == "often is begun"
+        assert told(app)[-1] == "Job often started"
         drawn = await press(pilot, "up", "o")
         assert sweeping.asked[1:] == [("pause", "nightly")]
         assert "paused" in line_with(drawn, "nightly")
@@ -45,6 +45,8 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert sweeping.asked[2:] == [("resume", "nightly")]
         # One that removes something isn't begun by a slip of the finger.
         assert "Run the job nightly now?" in await press(pilot, "n")
+        assert "Runs its action (sweep) now instead of at its next time: 30 2 * * *" in dialog_text(app)
+        assert "It deletes without showing a preview first." in dialog_text(app)
         await press(pilot, "n")
         assert len(sweeping.asked) == 3
         sweeping.outcome = RefusedError("'nightly' is running already")

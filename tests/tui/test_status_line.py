@@ -61,7 +61,7 @@ async def test_pause_and_go_on() -> None:
         await pilot.press("1", "1")
         await settled(pilot)
         assert source.polls == polls
-        assert "paused" in text_of(app, "#banner")
+        assert "Paused, data " in text_of(app, "#banner")
         await pilot.press("space")
         await settled(pilot)
         assert source.polls > polls
@@ -79,7 +79,7 @@ async def test_a_poll_can_be_asked_for_while_paused() -> None:
         await pilot.press("r")
         await settled(pilot)
         assert source.polls == polls + 1
-        assert "paused" in text_of(app, "#banner")
+        assert "Paused, data " in text_of(app, "#banner")
 
 
 async def test_pace() -> None:

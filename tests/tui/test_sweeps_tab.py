@@ -33,8 +33,8 @@ async def test_nothing_is_looked_for_unasked(size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5")
         assert sweeping.begun == []
-        assert "p: look for what a sweep would remove (nothing is changed)" in drawn
-        assert "w: sweep, after such a look and a question" in drawn
+        assert "p: preview what a sweep would delete (changes nothing)" in drawn
+        assert "w: preview, confirm, then sweep" in drawn
         assert line_with(drawn, "[Plan]").strip() == (
             "[Plan]  Jobs 0   History   s: next · at least 10 min old, a: another age"
         )
@@ -88,7 +88,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
             "1,201  public.bookings (1 marked, 1,200 dependent)",
             "schema test_1717171717171_4711_x7f3",
             "prepared transaction gid-1",
-            "Planned 2 min 5 s ago",
+            "Preview is 2 min 5 s old",
             "y yes",
         ):
             assert words in drawn
@@ -166,13 +166,15 @@ async def test_the_end_of_a_sweep_in_two_steps() -> None:
         await press(pilot, "w", "y", "escape")
         sweep = sweeping.begun[1]
         assert sweep.ends == ["stop"]
-        assert text_of(app, "#sweep-progress").startswith("Ends after this batch (escape: at once) ░")
+        assert text_of(app, "#sweep-progress").startswith(
+            "Stopping after this batch; escape again stops now · ░"
+        )
         sweep.let_go.set()
         await settled(pilot)
         assert "interrupted before it was done" in text_of(app, "#sweep-summary")
         await press(pilot, "p", "escape", "escape")
         assert sweeping.begun[2].ends == ["stop", "cancel"]
-        assert "then not looked: the sweep was cancelled" in text_of(app, "#sweep-summary")
+        assert "then preview cancelled" in text_of(app, "#sweep-summary")
         # What it did is still shown; `escape` ends a filter again.
         await press(pilot, "slash", "x", "escape")
         assert "public.bookings" in screen_text(app)
@@ -181,8 +183,8 @@ async def test_the_end_of_a_sweep_in_two_steps() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (RefusedError("nothing is changed in 'MyApp'"), "Not looked: nothing is changed in 'MyApp'"),
-        (ConnectionLostError("the connection was lost"), "Not looked: the connection was lost"),
+        (RefusedError("nothing is changed in 'MyApp'"), "Preview refused: nothing is changed in 'MyApp'"),
+        (ConnectionLostError("the connection was lost"), "Preview failed: the connection was lost"),
     ],
 )
 async def test_what_goes_wrong_is_told(error: RefusedError, words: str) -> None:
@@ -190,7 +192,7 @@ async def test_what_goes_wrong_is_told(error: RefusedError, words: str) -> None:
     _, app = dashboard(sweeping)
     async with app.run_test(size=(80, 24)) as pilot:
         assert words in await press(pilot, "5", "w")
-        assert told(app) == [f"not looked: {error}"]
+        assert told(app) == [words]
         assert not isinstance(app.screen, ConfirmSweepScreen)
         sweeping.outcome = PLAN
         await press(pilot, "w", "y")

@@ -35,7 +35,7 @@ def about_plan(plan: SweepReport, age_s: float) -> Question:
     return Question(
         f"Sweep {plain(plan.database)}?",
         (sweep_words.summary(plan), *notes, "", *lines),
-        f"Planned {durations.in_words(age_s)} ago; what is found then is what counts.",
+        f"Preview is {durations.in_words(age_s)} old; the sweep checks again before deleting.",
     )
 
 
@@ -43,6 +43,6 @@ def about_job(job: JobState) -> Question:
     """Whether to run a job of the schedule now that removes something."""
     return Question(
         f"Run the job {plain(job.name)} now?",
-        (f"It does what it is declared to ({job.action}), out of its turn ({plain(job.when)}).",),
-        "It removes what it finds, without a plan.",
+        (f"Runs its action ({job.action}) now instead of at its next time: {plain(job.when)}.",),
+        "It deletes without showing a preview first.",
     )

@@ -12,9 +12,10 @@ from pgwatch_tests.counts import many
 from pgwatch_tests.locks.contention import Contention
 from pgwatch_tests.reports.contention_table import cause_rows, deadlocks, object_rows, pair_names, pair_rows
 from pgwatch_tests.reports.local_time import clock
-from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
+from pgwatch_tests.reports.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.row_filter import RowFilter
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.widgets.view import View
 
@@ -44,7 +45,7 @@ class ContentionView(View):
         super().__init__()
         self._by: By = "test"
         self._seen: Contention | None = None
-        self._filter = ""
+        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield StillText(id="contention-chart")
@@ -76,11 +77,11 @@ class ContentionView(View):
     def show(self, seen: Contention | None, filter_: str) -> None:
         """Shows the sums that have `filter_` in their line."""
         self._seen = seen
-        self._filter = filter_.casefold()
+        self._filter = RowFilter(filter_)
         self._show()
 
     def _show(self) -> None:
-        rows = [row for row in self._rows() if self._filter in " ".join(row.cells).casefold()]
+        rows = [row for row in self._rows() if self._filter.fits(row.cells)]
         table = self.query_one(LiveTable)
         table.show(rows)
         table.display = bool(rows)
@@ -90,7 +91,7 @@ class ContentionView(View):
         if seen is None:
             empty.say("Waiting for the first answer of the server …")
         elif seen.waits:
-            empty.say(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(self._filter.no_match("line"))
         else:
             words = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:

@@ -17,6 +17,7 @@ from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.reports.sparkline import sparkline
 from pgwatch_tests.tui.live_table import Column, LiveTable
+from pgwatch_tests.tui.row_filter import RowFilter
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.widgets.leak_rows import LeakRow, leak_rows, test_rows
@@ -26,7 +27,7 @@ By = Literal["table", "test"]
 
 _COLUMNS: dict[By, tuple[Column, ...]] = {
     "table": (
-        Column("Table, or what is left", share=9, cut=shortened_middle),
+        Column("Object", share=9, cut=shortened_middle),
         Column("Rows", 6, right=True),
         Column("Age", 7, right=True),
         Column("Columns, kind", share=7),
@@ -49,7 +50,7 @@ class LeaksView(View):
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
-        self._filter = ""
+        self._filter = RowFilter()
         self._wanted: By = "table"
         self._by: By = "table"
         self._rows: dict[str, LeakRow] = {}
@@ -68,7 +69,7 @@ class LeaksView(View):
 
     def show(self, report: LeakReport | None, trouble: str, filter_: str, trend: LeakTrend) -> None:
         """Shows `report`; `trouble` says why a newer one couldn't be had, `trend` what came before."""
-        self._report, self._trouble, self._filter = report, trouble, filter_.casefold()
+        self._report, self._trouble, self._filter = report, trouble, RowFilter(filter_)
         self._trend = trend
         self._show()
 
@@ -86,7 +87,7 @@ class LeaksView(View):
     def sort_next(self) -> str:
         """Goes from tables to tests, or back; returns what it does, or why it can't."""
         if self._wanted == "table" and not (self._report and by_test(self._report.tables)):
-            return "by table; which test left the rows isn't known"
+            return "Can't group by test: no test is known for these rows."
         self._wanted = "test" if self._wanted == "table" else "table"
         self._show()
         return f"by {self._by}"
@@ -104,14 +105,14 @@ class LeaksView(View):
         if report is not None:
             everything = leak_rows(report) if by == "table" else test_rows(tests)
         self._rows = {one.row.key: one for one in everything}
-        rows = [one.row for one in everything if self._filter in " ".join(one.row.cells).casefold()]
+        rows = [one.row for one in everything if self._filter.fits(one.row.cells)]
         table.show(rows)
         empty = self.query_one("#no-leaks", StillText)
         empty.display = not rows
         if report is None:
             empty.say(f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting …")
         elif everything:
-            empty.say(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(self._filter.no_match("line"))
         else:
             empty.say(f"No test rows were left behind.\n{leak_words.looked_for(report)}.")
         self.query_one("#leaks-summary", StillText).say(self._summary(bool(tests)))

@@ -26,6 +26,7 @@ from pgwatch_tests.reports.plain_text import (
     shortened_middle,
 )
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.row_filter import RowFilter
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.widgets.view import View
 
@@ -54,7 +55,7 @@ class LocksView(View):
         super().__init__()
         self._picture: LockPicture | None = None
         self._rows: dict[str, TreeRow] = {}
-        self._filter = ""
+        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="lock-tree")
@@ -68,7 +69,7 @@ class LocksView(View):
     def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
         """Shows `snapshot`; of its trees only those with `filter_` in one of their lines."""
         self._picture = None if snapshot is None else LockPicture(snapshot)
-        self._filter = filter_.casefold()
+        self._filter = RowFilter(filter_)
         self._show()
 
     @property
@@ -100,7 +101,7 @@ class LocksView(View):
         if picture is None:
             empty.say("Waiting for the first answer of the server …")
         elif picture.forest:
-            empty.say(f"Nothing that is blocked matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(self._filter.no_match("blocked session"))
         else:
             empty.say(NOTHING_BLOCKED)
         self._show_diagnosis()
@@ -111,7 +112,7 @@ class LocksView(View):
         roots = {
             row.root
             for row in rows
-            if self._filter in f"{row.who} {row.test} {row.place} {row.state} {row.waits_for}".casefold()
+            if self._filter.fits((row.who, row.test, row.place, row.state, row.waits_for))
         }
         return [row for row in rows if row.root in roots]
 

@@ -11,6 +11,7 @@ from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.reports.lock_tree import in_database, name_of
 from pgwatch_tests.reports.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.row_filter import RowFilter
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.widgets.view import View
 
@@ -43,7 +44,7 @@ class SessionsView(View):
         super().__init__()
         self._sort = next(iter(_SORTS))
         self._snapshot: LockSnapshot | None = None
-        self._filter = ""
+        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="sessions")
@@ -72,14 +73,14 @@ class SessionsView(View):
     def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
         """Shows the sessions of `snapshot` that have `filter_` in their line."""
         self._snapshot = snapshot
-        self._filter = filter_.casefold()
+        self._filter = RowFilter(filter_)
         self._show()
 
     def _show(self) -> None:
         sessions = () if self._snapshot is None else self._snapshot.clients
         watched = "" if self._snapshot is None else self._snapshot.database
         rows = [_live_row(one, watched) for one in sorted(sessions, key=_SORTS[self._sort])]
-        rows = [row for row in rows if self._filter in " ".join(row.cells).casefold()]
+        rows = [row for row in rows if self._filter.fits(row.cells)]
         table = self.query_one(LiveTable)
         table.show(rows)
         empty = self.query_one("#no-sessions", StillText)
@@ -87,9 +88,9 @@ class SessionsView(View):
         if self._snapshot is None:
             empty.say("Waiting for the first answer of the server …")
         elif self._filter:
-            empty.say(f"No session matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(self._filter.no_match("session"))
         else:
-            empty.say("No session but ours.")
+            empty.say("No other sessions.")
 
 
 def _rank(session: Session) -> int:

@@ -77,7 +77,7 @@ class StatusLine(Vertical):
         elif self.trouble:
             text = f"no data yet: {plain(self.trouble)}"
         elif self.paused:
-            text = f"paused, {self.age_s} s old; space goes on, r polls once"
+            text = f"Paused, data {self.age_s} s old. space resumes, r refreshes once."
         else:
             text = ""
         banner.say(text)

@@ -20,11 +20,11 @@ Section = Literal["plan", "jobs", "history"]
 
 COLUMNS: dict[Section, tuple[Column, ...]] = {
     "plan": (
-        Column("Table, or what is left", share=9, cut=shortened_middle),
+        Column("Object", share=9, cut=shortened_middle),
         Column("Rows", 9, right=True),
         Column("Marked", 7, right=True),
-        Column("Depend", 9, right=True),
-        Column("What becomes of it", share=12),
+        Column("Dependent", 9, right=True),
+        Column("Result", share=12),
     ),
     "jobs": (
         Column("Job", share=3),
@@ -37,7 +37,7 @@ COLUMNS: dict[Section, tuple[Column, ...]] = {
         Column("Began", 20),
         Column("Database", share=3, cut=shortened_middle),
         Column("What", share=3),
-        Column("What came of it", share=6),
+        Column("Result", share=6),
         Column("Took", 6, right=True),
     ),
 }

@@ -14,20 +14,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.reports import sweep_lines, sweep_words
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.tui.job_acting import pause_or_resume, run_now
 from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.row_filter import RowFilter
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.still_text import StillText
 from pgwatch_tests.tui.sweep_desk import JobDesk, SweepDesk
 from pgwatch_tests.tui.sweep_under_way import SweepUnderWay
-from pgwatch_tests.tui.sweeps_state import SweepsState
+from pgwatch_tests.tui.sweeps_state import SweepsState, capitalised
 from pgwatch_tests.tui.telling import tell
 from pgwatch_tests.tui.widgets.sweep_rows import COLUMNS, Section, next_sweep
 from pgwatch_tests.tui.widgets.view import View
@@ -63,7 +65,7 @@ class SweepsView(View):
         self._clock = clock
         self._state = SweepsState(desk.acts, desk.min_age_s)
         self._under_way: SweepUnderWay | None = None
-        self._filter = ""
+        self._filter = RowFilter()
         self._asked_for_history = self._reads_jobs = False
 
     def compose(self) -> ComposeResult:
@@ -84,7 +86,7 @@ class SweepsView(View):
 
     def show(self, filter_: str) -> None:
         """Shows the lines that have `filter_` in them. To be called whenever the tab is opened."""
-        self._filter = filter_.casefold()
+        self._filter = RowFilter(filter_)
         if not self._asked_for_history:
             self._reload_history()
         self._show()
@@ -97,12 +99,12 @@ class SweepsView(View):
     def _show(self) -> None:
         state = self._state
         everything = state.rows()
-        rows = [row for row in everything if self._filter in " ".join(row.cells).casefold()]
+        rows = [row for row in everything if self._filter.fits(row.cells)]
         self.query_one(LiveTable).show(rows)
         empty = self.query_one("#no-sweeps", StillText)
         empty.display = not rows
         if everything:
-            empty.say(f"No line matches {plain(self._filter)!r}; escape ends the filter.")
+            empty.say(self._filter.no_match("line"))
         else:
             empty.say(state.nothing(self._under_way is not None))
         self.query_one("#sweep-sections", StillText).say(state.heads())
@@ -226,8 +228,8 @@ class SweepsView(View):
         try:
             report = await under_way.run()
         except PgwatchError as error:
-            self._state.trouble = f"{'not looked' if dry_run else 'not swept'}: {error}"
-            tell(self.app, self._state.trouble, failed=True)
+            self._state.trouble = _trouble("preview" if dry_run else "sweep", error)
+            tell(self.app, capitalised(self._state.trouble), failed=True)
             then = None
         else:
             self._state.report, self._state.report_at_s = report, self._clock()
@@ -295,3 +297,14 @@ class SweepsView(View):
         except PgwatchError as error:
             self._state.history_trouble = str(error)
         self._show()
+
+
+def _trouble(what: str, error: PgwatchError) -> str:
+    """Why there is no report of a preview or a sweep."""
+    match error:
+        case ScanCancelledError():
+            return f"{what} cancelled"
+        case RefusedError():
+            return f"{what} refused: {error}"
+        case _:
+            return f"{what} failed: {error}"
