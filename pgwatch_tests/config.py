@@ -192,7 +192,8 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
             continue
         try:
             document = tomllib.loads(text.decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Also for numbers of thousands of digits, and for tables nested as deep.
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path} isn't valid TOML: {error}") from error
         tool = document.get("tool")
         table = tool.get("pgwatch-tests") if isinstance(tool, dict) else None
@@ -280,7 +281,7 @@ def _path(
     value = table.get(key)
     if value is None:
         return None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigurationError(f"{key} in {path} must be the name of {what}")
     # From wherever in the project it is run.
     return path.parent / value
@@ -292,7 +293,7 @@ def _history(environ: Mapping[str, str], table: Mapping[str, object], path: Path
         value, where, folder = environ["PGWATCH_HISTORY"], "PGWATCH_HISTORY", Path()
     if value is None:
         return None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigurationError(f"{where} must be a file, or a postgresql:// URL")
     scheme, mark, rest = value.partition("://")
     if not mark:

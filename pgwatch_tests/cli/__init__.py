@@ -30,6 +30,7 @@ COMMANDS = {
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_LONGEST_MESSAGE = 2_000  # characters
 
 
 class _LazyGroup(click.Group):
@@ -100,7 +101,9 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        error.show(text := io.StringIO())
+        for line in text.getvalue().splitlines():
+            click.echo(_in_a_line(line), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -115,10 +118,7 @@ def run(arguments: list[str]) -> int:
     except PgwatchError as error:
         if debug:
             traceback.print_exc()
-        # Only here: it isn't needed for --help.
-        from pgwatch_tests.reports.plain_text import plain
-
-        click.echo(f"pgwatch-tests: {plain(str(error))}", err=True)
+        click.echo(f"pgwatch-tests: {_in_a_line(str(error))}", err=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  # Python's own exit code for it would read as "findings"
         if debug:
@@ -130,6 +130,14 @@ def run(arguments: list[str]) -> int:
             err=True,
         )
         return INTERNAL_ERROR
+
+
+def _in_a_line(message: str) -> str:
+    """Plain text. What somebody gave as a value may be very long: the line is cut in its middle."""
+    # Only here: it isn't needed for --help.
+    from pgwatch_tests.reports.plain_text import plain, shortened_middle
+
+    return shortened_middle(plain(message), _LONGEST_MESSAGE)
 
 
 def _pipe_is_closed() -> int:

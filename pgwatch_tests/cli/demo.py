@@ -7,14 +7,14 @@ import time
 
 import click
 
-from pgwatch_tests.cli.options import narrate
+from pgwatch_tests.cli.options import Number, narrate
 
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="Print who blocks whom and what leaked, once, and end.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="N",
     help="End N seconds after everything has started.",
 )

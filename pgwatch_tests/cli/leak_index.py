@@ -34,7 +34,7 @@ _MB = 1024 * 1024
 @click.option(
     "--min-size",
     "min_mb",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     default=100.0,
     show_default=True,
     metavar="MB",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 import time
 from collections.abc import Coroutine
@@ -65,8 +64,6 @@ def run(
 
     Raises the error of the first poll if that fails: there is nothing to report then.
     """
-    if not math.isfinite(seconds):
-        raise click.UsageError("--watch takes a number of seconds")
     if output is not None and not output.absolute().parent.is_dir():
         # An hour later would be a bad moment to find out.
         raise ConfigurationError(f"cannot write {output}: no such directory")

@@ -44,7 +44,7 @@ _WATCH_FORMATS = ("table", "json", "markdown")
 @click.option(
     "--watch",
     "watch_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Number(min=0, min_open=True),
     metavar="SECONDS",
     help="Look for so long, then print who blocked whom, on what and for how long altogether. Ctrl-C "
     "ends it early, with the report of what was seen.",

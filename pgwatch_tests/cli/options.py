@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from pgwatch_tests.config import Flags, Settings
 from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.job_settings import JobSweepKind
+from pgwatch_tests.reports.plain_text import plain
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -145,15 +147,29 @@ def settings(flags: Flags) -> Settings:
     return resolved
 
 
+class Number(click.FloatRange):
+    """A number within limits; neither `nan`, which no limit keeps out, nor `inf`."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises click.BadParameter."""
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
 def narrate(line: str) -> None:
     """One line for the person at the terminal: stderr, since stdout is data."""
-    click.echo(f"pgwatch-tests: {line}", err=True)
+    click.echo(f"pgwatch-tests: {plain(line)}", err=True)
 
 
 def check_output(output: Path | None) -> None:
     """Raises ConfigurationError if `emit` couldn't make that file: for who changes something before it."""
-    if output is None or output.exists():  # what exists, click has looked at
-        return
+    try:
+        if output is None or output.exists():  # what exists, click has looked at
+            return
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {output}: {error.strerror}") from error
     if not output.parent.is_dir():
         raise ConfigurationError(f"cannot write {output}: {os.strerror(errno.ENOENT)}")
     if not os.access(output.parent, os.W_OK | os.X_OK):
