@@ -152,6 +152,9 @@ class Execution:
         if climbing:
             for leaf, seen in self._seen.items():
                 seen.update(clusters.rows_of(leaf) - part.get(leaf, {}).keys())
+        if clusters.has_loose:
+            leaves, tids = clusters.leaves, clusters.tids
+            self.tally.planned.update((leaves[node], tids[node]) for nodes in settled.going for node in nodes)
         self._compare_ages(clusters, settled.going)
         going, released = witnesses.hold_back(clusters, settled.going)
         before = sum(map(len, part.values())) - sum(

@@ -112,6 +112,11 @@ class ForeignKeys:
                 for oid in (relation.oid, *relation.ancestors):
                     self._leaves[oid].append(relation.oid)
 
+    def with_former(self, former: ForeignKeys) -> ForeignKeys:
+        """All of this graph, and what of an earlier one isn't there any more."""
+        keys = {key.oid: key for key in (*former.keys, *self.keys)}
+        return ForeignKeys((former.relations | self.relations).values(), keys.values())
+
     def leaves(self, oid: int) -> Sequence[int]:
         """Those that hold the rows of a table."""
         return self._leaves[oid]

@@ -86,12 +86,24 @@ class _Passes:
     """What came of the passes so far."""
 
     survey: Survey
+    """The latest."""
     left_by: tuple[TestLeak, ...]
     """As it was before anything went."""
+    former: ForeignKeys | None = None
+    """The tables and keys of the surveys before, some of which may have been dropped since."""
     tallies: list[Tally] = field(default_factory=list)
     more_skipped: list[Skipped] = field(default_factory=list)
     new: tuple[Kept, ...] = ()
     error: str = ""
+
+    @property
+    def graph(self) -> ForeignKeys:
+        """The tables and keys of all surveys."""
+        return self.survey.graph if self.former is None else self.survey.graph.with_former(self.former)
+
+    def go_on(self, survey: Survey) -> None:
+        """Goes on with another survey."""
+        self.former, self.survey = self.graph, survey
 
 
 class RowSweep:
@@ -203,7 +215,7 @@ class RowSweep:
                 is_stale = True
             if self._stopped() or not (is_stale or self._is_another_needed(complete)):
                 break
-            passes.survey = self._surveyor.survey(role)
+            passes.go_on(self._surveyor.survey(role))
             refused = self._refused(passes.survey, role)
         else:
             passes.more_skipped.append(_ALTERED)
@@ -221,10 +233,12 @@ class RowSweep:
         return len(complete) == 1 and bool(_with_triggers(survey.graph, [last]))
 
     def _swept(self, passes: _Passes) -> SweptRows:
-        graph, tallies = passes.survey.graph, passes.tallies
+        graph, tallies = passes.graph, passes.tallies
         counts: list[Tally] = [tally for tally in tallies if tally.rows] or tallies[-1:]
         is_dry = self._request.dry_run
-        there = TableSizes(self._session, graph).told(rows_by_table(graph, counts), are_gone=not is_dry)
+        there = TableSizes(self._session, passes.survey.graph).told(
+            rows_by_table(graph, counts), are_gone=not is_dry
+        )
         return SweptRows(
             planned=there,
             deleted=() if is_dry else there,
@@ -331,4 +345,5 @@ class RowSweep:
 
 def _with_triggers(graph: ForeignKeys, tallies: Iterable[Tally]) -> Collection[int]:
     """The leaves that rows went from, where triggers may have brought some back."""
-    return {leaf for tally in tallies for leaf in tally.leaves if graph.relations[leaf].triggers}
+    there = graph.relations
+    return {leaf for tally in tallies for leaf in tally.leaves if leaf in there and there[leaf].triggers}

@@ -24,6 +24,8 @@ class Tally:
     kept: Counter[tuple[int, Refusal]] = field(default_factory=Counter)
     changed: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Rows that stay but refer to what goes, by leaf and foreign key."""
+    planned: set[tuple[int, int]] = field(default_factory=set)
+    """Rows that are to go, by leaf and tid, where any refer to each other without going together."""
     effects: dict[int, TupleCounts] = field(default_factory=dict)
     """What triggers wrote besides."""
     clusters: int = 0
@@ -58,12 +60,9 @@ class Tally:
                 self.dependent[leaf] += others
                 if leaf in self.bearing:
                     self.unmarked[leaf] += others
-        loose_rows = [loose for _, loose in gone.loose]
-        if loose_rows:
-            going = {(leaf, tid) for leaf in gone.rows for tid in gone.tids(leaf)}
-            self.changed.update(
-                (loose.leaf, loose.key) for loose in loose_rows if (loose.leaf, loose.tid) not in going
-            )
+        self.changed.update(
+            (loose.leaf, loose.key) for _, loose in gone.loose if (loose.leaf, loose.tid) not in self.planned
+        )
         self.clusters += len(gone)
 
     def add_effects(self, effects: Iterable[TupleCounts]) -> None:

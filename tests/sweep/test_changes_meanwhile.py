@@ -196,6 +196,26 @@ def test_the_report_is_true_whatever_happens(
         assert len(ids(users, "users")) == ROWS
 
 
+def test_what_went_from_a_table_that_is_dropped_is_told(
+    users: Connection[TupleRow], database: Database
+) -> None:
+    users.execute("CREATE TABLE others (id int PRIMARY KEY, m text)")
+    users.execute("INSERT INTO others SELECT id, m FROM users")
+    pausing = PausingProgress()
+    sweep = RunningSweep(settings(database.dsn), SMALL_BATCHES, pausing)
+    pausing.wait()
+    [(table, left)] = [
+        (table, len(ids(users, table))) for table in ("users", "others") if len(ids(users, table)) < ROWS
+    ]
+    users.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+    pausing.release()
+    report = sweep.result()
+
+    assert not report.error
+    other = {"users", "others"} - {table}
+    assert {one.table: one.total for one in report.deleted} == {table: ROWS - left, other.pop(): ROWS}
+
+
 def test_vacuumed_in_full(users: Connection[TupleRow], database: Database) -> None:
     """Every row has another place afterwards, where another one was."""
     users.execute(

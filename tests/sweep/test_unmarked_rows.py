@@ -88,3 +88,26 @@ def test_all_of_them_go_once(owner: Connection[TupleRow], database: Database) ->
         "member": (1, 1),
         "post": (3, 0),
     }
+
+
+def test_rows_that_go_as_well_are_not_told_as_changed(
+    owner: Connection[TupleRow], database: Database
+) -> None:
+    """Two marked rows refer to each other's children by SET NULL: they go one after the other."""
+    make(
+        owner,
+        "CREATE TABLE users (id int PRIMARY KEY, email text, latest int);"
+        "CREATE TABLE posts (id int PRIMARY KEY, author int REFERENCES users ON DELETE CASCADE);"
+        "ALTER TABLE users ADD FOREIGN KEY (latest) REFERENCES posts ON DELETE SET NULL;"
+        "INSERT INTO users VALUES (1, MARKED, NULL), (2, MARKED, NULL);"
+        "INSERT INTO posts VALUES (11, 1), (22, 2);"
+        "UPDATE users SET latest = CASE id WHEN 1 THEN 22 ELSE 11 END",
+    )
+
+    dry = Sweep(settings(database.dsn), replace(REQUEST, dry_run=True, clusters_at_once=1)).run()
+    report = Sweep(settings(database.dsn), replace(REQUEST, clusters_at_once=1)).run()
+
+    assert ids(owner, "users") == ids(owner, "posts") == []
+    assert dry.planned == report.planned == report.deleted
+    assert dry.changed == report.changed == ()
+    assert report.side_effects == ()
