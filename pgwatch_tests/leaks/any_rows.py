@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg.pq.abc import Escaping
 
+from pgwatch_tests.leaks import self_watch
 from pgwatch_tests.leaks.compose import Origins, Statements, source
 from pgwatch_tests.leaks.discover import Table, quoted, shown
 from pgwatch_tests.leaks.markers import Marker
@@ -54,6 +56,7 @@ class AnyRows:
         self._unseen = unseen
         self._marked = Statements(escaping, markers)
         self._strings: dict[int, Table] = {}
+        self._is_watching = False
 
     def look_into(self, tables: Iterable[Table]) -> None:
         """Tables with the columns that may hold markers, to be looked at for these from now on."""
@@ -64,13 +67,23 @@ class AnyRows:
         found = self._strings.get(table.oid)
         return replace(table, columns=(), forms=()) if found is None else found
 
+    def watching(self) -> AnyRows:
+        """The same, but `counts` end once somebody waits for them: see self_watch."""
+        other = copy(self)
+        other._is_watching = True
+        return other
+
+    def _source(self, table: Table) -> bytes:
+        plain = source(table, self._escaping)
+        return self_watch.watched(plain, [b"xmin"]) if self._is_watching else plain
+
     def counts(self, tables: Sequence[Table]) -> list[bytes]:
         """A statement a table, of one row: its position in `tables`, and how many of its rows are new or
         changed.
         """
         return [
             b"SELECT %d AS position, pg_catalog.count(*) AS rows FROM %b WHERE %b"
-            % (position, source(table, self._escaping), self._unseen)
+            % (position, self._source(table), self._unseen)
             for position, table in enumerate(tables)
         ]
 

@@ -7,10 +7,12 @@ names must reach a SQL_ASCII database as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from psycopg.pq.abc import Escaping
 
+from pgwatch_tests.leaks import self_watch
 from pgwatch_tests.leaks.discover import PARTITIONED, Table, quoted
 from pgwatch_tests.leaks.forms import Form, leaves
 from pgwatch_tests.leaks.markers import Condition, Marker
@@ -61,7 +63,14 @@ class Statements:
         self._of_strings = (b"(%b AND (%b))" % (only_strings(_X), text(_X).join(self._predicate))).split(_X)
         self.compares = unseen is not None
         """Whether rows that were there before are counted apart."""
+        self._is_watching = False
         self._traces = [marker.trace for marker in markers]
+
+    def watching(self) -> Statements:
+        """The same, but `counts` and `details` end once somebody waits for them: see self_watch."""
+        other = copy(self)
+        other._is_watching = True
+        return other
 
     def probe(self, condition: Condition) -> bytes:
         """Fails if the server can't use the condition on any value."""
@@ -180,7 +189,7 @@ class Statements:
         return b"SELECT %d AS position, %b FROM %b WHERE %b" % (
             position,
             counted,
-            source(table, self._escaping),
+            self._source(table),
             self.condition(table),
         )
 
@@ -201,9 +210,18 @@ class Statements:
             _SAMPLE_CHARACTERS,
             self.marked_values(table),
             _CREATED_AT if table.has_created_at else b"NULL::float",
-            source(table, self._escaping),
+            self._source(table),
             self._new_ones(table),
         )
+
+    def _source(self, table: Table) -> bytes:
+        plain = source(table, self._escaping)
+        if not self._is_watching:
+            return plain
+        columns = [quoted(column, self._escaping) for column in table.columns]
+        columns += [b"created_at"] if table.has_created_at else []
+        columns += [b"xmin"] if self._unseen is not None or not columns else []
+        return self_watch.watched(plain, columns)
 
     def _new_ones(self, table: Table) -> bytes:
         """What is true of the rows that bear a marker and weren't there before."""

@@ -287,9 +287,13 @@ class LeakScan:
 
         def count(part: Sequence[Table]) -> Sequence[_Count]:
             if not chunks.is_last:
-                return self._session.fetch_each(statements.counts(part), _Count)
+                return self._session.fetch_each(
+                    statements.counts(part), _Count, lambda: statements.watching().counts(part)
+                )
             last = (queries.load("leak_identity").encode(), Identity)
-            found, [now] = self._session.fetch_each_and(statements.counts(part), _Count, *last)
+            found, [now] = self._session.fetch_each_and(
+                statements.counts(part), _Count, *last, lambda: statements.watching().counts(part)
+            )
             self._seen_last = now.snapshot
             return found
 
@@ -300,7 +304,10 @@ class LeakScan:
         self, tables: Iterable[Table], statements: Statements
     ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
         chunks = Chunks(
-            lambda part: self._session.fetch_each(statements.details(part), _Details), self._obstacles.locked
+            lambda part: self._session.fetch_each(
+                statements.details(part), _Details, lambda: statements.watching().details(part)
+            ),
+            self._obstacles.locked,
         )
         return chunks.run(tables)
 

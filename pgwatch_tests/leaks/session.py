@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,8 +16,10 @@ from pgwatch_tests import queries
 from pgwatch_tests.leaks.discover import exact_names
 from pgwatch_tests.leaks.yielding_session import (
     OTHERS_WAIT_S,
+    UNWATCHED_S,
     GaveWayError,
     ScanCancelledError,
+    UnwatchedError,
     WaitedForError,
     YieldingSession,
 )
@@ -36,6 +39,8 @@ _PAUSE_S = 0.25
 
 class ScanSession(YieldingSession):
     """Runs one statement, or one message of several, at a time; `cancel` is for any other thread."""
+
+    _may_be_cut_short = False
 
     def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
         """From now on, statements may take so long. Raises what `running` does."""
@@ -68,38 +73,87 @@ class ScanSession(YieldingSession):
 
         return self.run(fetched)
 
-    def fetch_each(self, statements: Sequence[bytes], row: type[R]) -> list[R]:
+    def fetch_each(
+        self, statements: Sequence[bytes], row: type[R], watching: Callable[[], Sequence[bytes]] | None = None
+    ) -> list[R]:
         """Runs statements, in one message and transaction: the rows of all. If one fails, all do.
 
-        Each may take as long as one statement may. Raises what `running` does.
+        Each may take as long as one statement may. `watching` are the same, but look out for others by
+        themselves: they are run where nothing else does so and the first take long. Raises what `running`
+        does.
         """
 
-        def fetched(connection: OwnConnection) -> list[R]:
-            with connection.cursor(row_factory=class_row(row)) as cursor:
-                cursor.execute(_TOGETHER.join(statements))
-                return _rows(cursor, len(statements))
+        def fetched(messages: Sequence[bytes]) -> Callable[[OwnConnection], list[R]]:
+            def fetch(connection: OwnConnection) -> list[R]:
+                with connection.cursor(row_factory=class_row(row)) as cursor:
+                    cursor.execute(_TOGETHER.join(messages))
+                    return _rows(cursor, len(messages))
 
-        return self.run(fetched, len(statements))
+            return fetch
+
+        return self._run_each(statements, fetched, watching)
 
     def fetch_each_and(
-        self, statements: Sequence[bytes], row: type[R], last: bytes, last_row: type[T]
+        self,
+        statements: Sequence[bytes],
+        row: type[R],
+        last: bytes,
+        last_row: type[T],
+        watching: Callable[[], Sequence[bytes]] | None = None,
     ) -> tuple[list[R], list[T]]:
         """The same, and at the end of the same message one that has other columns."""
 
-        def fetched(connection: OwnConnection) -> tuple[list[R], list[T]]:
-            factory: RowFactory[R | T] = class_row(row)
-            with connection.cursor(row_factory=factory) as cursor:
-                cursor.execute(_TOGETHER.join((*statements, last)))
-                rows = _rows(cursor, len(statements))
-                cursor.row_factory = class_row(last_row)
-                cursor.nextset()
-                more = cursor.fetchall()
-            return (
-                [found for found in rows if isinstance(found, row)],
-                [found for found in more if isinstance(found, last_row)],
-            )
+        def fetched(messages: Sequence[bytes]) -> Callable[[OwnConnection], tuple[list[R], list[T]]]:
+            def fetch(connection: OwnConnection) -> tuple[list[R], list[T]]:
+                factory: RowFactory[R | T] = class_row(row)
+                with connection.cursor(row_factory=factory) as cursor:
+                    cursor.execute(_TOGETHER.join((*messages, last)))
+                    rows = _rows(cursor, len(messages))
+                    cursor.row_factory = class_row(last_row)
+                    cursor.nextset()
+                    more = cursor.fetchall()
+                return (
+                    [found for found in rows if isinstance(found, row)],
+                    [found for found in more if isinstance(found, last_row)],
+                )
 
-        return self.run(fetched, len(statements))
+            return fetch
+
+        return self._run_each(statements, fetched, watching)
+
+    def _run_each(
+        self,
+        statements: Sequence[bytes],
+        fetched: Callable[[Sequence[bytes]], Callable[[OwnConnection], T]],
+        watching: Callable[[], Sequence[bytes]] | None,
+    ) -> T:
+        if watching is None or not self._gives_way:
+            return self.run(fetched(statements), len(statements))
+        try:
+            with self._unwatched():
+                # One of a time limit.
+                plain = [b"\nUNION ALL ".join(statements)] if self._is_pooled else statements
+                return self.run(fetched(plain), len(plain))
+        except UnwatchedError:
+            pass
+        self._watches_itself = True
+        try:
+            return self.run(fetched(watching()), len(statements))
+        finally:
+            self._watches_itself = False
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """For what may be cut short."""
+        if self._is_pooled:
+            self.connection.set(_statement_timeout(UNWATCHED_S))
+        self._may_be_cut_short = True
+        try:
+            yield
+        finally:
+            self._may_be_cut_short = False
+            if self._is_pooled and not self.connection.closed:
+                self.connection.set(_statement_timeout(self._statement_s))
 
     def run(self, work: Callable[[OwnConnection], T], statements: int = 1) -> T:
         """What `work` returns over the connection, of so many statements. Raises what `running` does.
@@ -115,6 +169,7 @@ class ScanSession(YieldingSession):
             attempts += 1
             if self.connection.info.transaction_status == TransactionStatus.IDLE:
                 self._reading_since_s = time.monotonic()
+            self._unwatched_since_s = self._reading_since_s if self._may_be_cut_short else None
             try:
                 with self.running(statements):
                     return work(self.connection)
@@ -126,7 +181,11 @@ class ScanSession(YieldingSession):
                     raise
                 self.pause(_PAUSE_S)
             finally:
-                self._reading_since_s = None
+                self._reading_since_s = self._unwatched_since_s = None
+
+
+def _statement_timeout(limit_s: float) -> dict[str, str]:
+    return {"statement_timeout": timeouts(limit_s, 0.0)["statement_timeout"]}
 
 
 def _rows(cursor: psycopg.Cursor[R], statements: int) -> list[R]:

@@ -26,10 +26,12 @@ from pgwatch_tests.errors import (
     NotCheckedError,
     PgwatchError,
 )
+from pgwatch_tests.leaks import self_watch
 from pgwatch_tests.server.connect import connect, lost_connection
 from pgwatch_tests.server.connection import OwnConnection, Place
 from pgwatch_tests.server.lookout import Lookout, is_wanted
 from pgwatch_tests.server.parting import hang_up
+from pgwatch_tests.server.secrets import mask_name
 from pgwatch_tests.server.session_limits import SessionLimits
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
@@ -47,6 +49,8 @@ OTHERS_WAIT_S = 5.0
 _FIRST_LOOK_S = 0.3
 _LOOK_EVERY_S = 0.5
 _ASK_EVERY_S = 2.0
+UNWATCHED_S = 0.8
+"""How long a statement may run behind a pooler that doesn't watch itself."""
 _LOOK_AGAIN_S = 0.25
 # A statement that is younger is let end: most are about to.
 _BRIEF_S = 0.4
@@ -69,12 +73,19 @@ class WaitedForError(errors.LockNotAvailable):
     """A statement was cancelled each time, for whoever waited for its tables. The message names him."""
 
 
+class UnwatchedError(errors.QueryCanceled):
+    """A statement was cut short, since nobody else could look out for those who wait for it."""
+
+
 class YieldingSession:
     """A connection that runs one statement at a time; `cancel` is for any other thread.
 
     If somebody drops, alters or copies its database, it is closed within 2 s. A read-only session is opened
     again when that is over; any other then raises GaveWayError. Whoever waits for a table that a statement
     reads, outside of a transaction, is let through within 1 s. `gives_way` turns all that off.
+
+    A session beside it looks out for those. Behind a pooler there is none, since whoever ended a statement
+    from outside could meet another client's; nor where the server grants no second one.
     """
 
     def __init__(self, settings: Settings, *, read_only: bool = True, gives_way: bool = True) -> None:
@@ -90,6 +101,11 @@ class YieldingSession:
         self._looked_s = 0.0
         self._reading_since_s: float | None = None
         """When the statement began that may be cancelled and run again."""
+        self._unwatched_since_s: float | None = None
+        """When the statement began that is cut short if nothing looks out for others."""
+        self._cut_short_s = -math.inf
+        self._watches_itself = False
+        """Whether what runs looks out for others by itself: see self_watch."""
         self._let_through = ""
         """For whom a statement was cancelled last, and when."""
         self._let_through_s = -math.inf
@@ -97,7 +113,7 @@ class YieldingSession:
         """How long it was away each time that it gave way."""
         self.in_the_way_s = 0.0
         """How long a statement ran that couldn't give way, since no second session was to be had to look for
-        others; 0 if that was never longer than they wait."""
+        others, or a pooler is in between; 0 if that was never longer than they wait."""
         self._cancelled = threading.Event()
         self._closed = threading.Event()
         self._connection: OwnConnection | None = None
@@ -159,6 +175,8 @@ class YieldingSession:
             self._stop_if_cancelled()
             self._stop_if_leaving()
             self._stop_if_let_through(error)
+            self._stop_if_cut_short(error)
+            self._stop_if_wanted(error)
             if self._gave_up:
                 raise ConnectionLostError(
                     f"the connection was lost: no answer from the server in {patience_s:g} s"
@@ -172,7 +190,8 @@ class YieldingSession:
             ended = time.monotonic()
             self.last_duration_s = ended - begun
             unseen_s = ended - max(begun, self._looked_s)
-            if self._lookout is not None and unseen_s > OTHERS_WAIT_S:
+            can_be = self._lookout is not None or (self._is_pooled and self._gives_way)
+            if can_be and not self._watches_itself and unseen_s > OTHERS_WAIT_S:
                 self.in_the_way_s = max(self.in_the_way_s, unseen_s)
 
     def cancel(self) -> None:
@@ -199,7 +218,34 @@ class YieldingSession:
         if isinstance(error, errors.QueryCanceled) and cancelled_s < _CANCELLED_WITHIN_S:
             raise WaitedForError(f"left to {self._let_through}, who waited to change it") from None
 
+    def _stop_if_cut_short(self, error: psycopg.Error) -> None:
+        if not isinstance(error, errors.QueryCanceled) or self._unwatched_since_s is None:
+            return
+        now = time.monotonic()
+        cut_short_s = self._unwatched_since_s + UNWATCHED_S if self._is_pooled else self._cut_short_s
+        if 0 <= now - cut_short_s < _CANCELLED_WITHIN_S:
+            raise UnwatchedError from None
+
+    def _stop_if_wanted(self, error: psycopg.Error) -> None:
+        """For a statement that watches itself."""
+        who = self_watch.wanted_by(str(error)) if self._watches_itself else None
+        if who == self_watch.DATABASE and self._place is not None:
+            self._leaving.set()
+            hang_up(self.connection)
+            self._stop_if_leaving()
+        if who is not None:
+            pid, _, name = who.partition(" ")
+            name = mask_name(name)
+            told = f"pid {pid} ({name})" if name else f"pid {pid}"
+            if who == self_watch.DATABASE:
+                told = "somebody who drops, alters or copies the database"
+            raise WaitedForError(f"left to {told}, who waited to change it") from None
+
     # Giving way.
+
+    @property
+    def _is_pooled(self) -> bool:
+        return self.connection.pooled is not False
 
     @property
     def _name(self) -> str:
@@ -215,11 +261,20 @@ class YieldingSession:
                     self._looked_s = time.monotonic()
                 if wanted:
                     self._give_way()
+                elif wanted is None:
+                    self._cut_short()
                 else:
                     self._let_others_through(self._lookout)
             if self._closed.wait(_LOOK_EVERY_S):
                 break
         self._lookout.close()
+
+    def _cut_short(self) -> None:
+        since_s, connection = self._unwatched_since_s, self.connection
+        if since_s is not None and time.monotonic() - since_s > _BRIEF_S:
+            self._cut_short_s = time.monotonic()
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1)
 
     def _let_others_through(self, lookout: Lookout) -> None:
         """Cancels what has run for a while if somebody waits to change what it reads."""

@@ -24,7 +24,8 @@ def hindrance(in_the_way_s: float) -> list[str]:
         return []
     return [
         f"A statement ran for {durations.in_words(in_the_way_s)} without looking for others, for want of a "
-        "second connection: whoever dropped, altered or copied the database meanwhile may have failed"
+        "second connection or behind a pooler: whoever dropped, altered or copied the database meanwhile may "
+        "have failed"
     ]
 
 

@@ -226,6 +226,21 @@ def test_with_a_single_connection_it_looks_between_statements(
         session.close()
 
 
+def test_a_count_over_its_only_connection_leaves_for_a_copy(
+    own_server: EmbeddedServer, admin: Connection[TupleRow]
+) -> None:
+    admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
+    counting = Counting(settings(own_server, "plain"))
+    wait_until(lambda: is_counting(admin), message="the long count runs")
+    admin.execute(COPY)
+    with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
+        inside.execute("TRUNCATE slow")
+    counting.end()
+    report = counting.report
+    assert report is not None, counting.error
+    assert (report.total, report.complete, len(report.away_s), report.in_the_way_s) == (1, True, 1, 0)
+
+
 def test_a_long_statement_of_a_single_connection_is_told(
     own_server: EmbeddedServer, admin: Connection[TupleRow]
 ) -> None:
