@@ -181,7 +181,7 @@ def test_of_what_isnt_swept(
     orders: Connection[TupleRow], server: EmbeddedServer, database: Database, role: str
 ) -> None:
     orders.execute('ALTER TABLE "my-app"."group" ENABLE ROW LEVEL SECURITY')
-    impatient = replace(REQUEST, patience_s=0.1)
+    impatient = replace(REQUEST, patience_s=0.1, min_age_s=0.0)
     dsn = server.dsn(database.name, role)
     orders.execute(sql.SQL("ALTER ROLE {} CREATEROLE").format(sql.Identifier(role)))
     rounds = 0

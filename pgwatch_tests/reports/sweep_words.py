@@ -261,7 +261,7 @@ def _gone(report: SweepReport) -> str:
     parts += _orphans([orphan for orphan in report.orphans if orphan.removed])
     if not parts:
         yet = " yet" if any(kept.reason == "too_young" for kept in report.kept) else ""
-        return f"nothing would go{yet}" if report.dry_run else f"nothing removed{yet}"
+        return f"nothing would go{yet}" if report.dry_run else "nothing removed"
     return f"{', '.join(parts)} {'would go' if report.dry_run else 'removed'}"
 
 
