@@ -6,6 +6,7 @@ written now and then, and a server that was restarted meanwhile is none that any
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -155,7 +156,10 @@ class Store:
 
 def _sqlite(path: Path) -> Engine:
     # Whoever keeps a history may see the names of tests and tables in it; others on the machine may not.
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
