@@ -103,7 +103,8 @@ class Progress:
             return
         phase = "" if self._phase is None else self._phase()
         if phase != self._drawn_phase:
-            self._finish()
+            if self._bar is None or self._bar.length != self._total or self._bar.pos > self._done:
+                self._finish()
             self._drawn_phase, self._began = phase, self._clock() if self._drawn_phase else self._began
         if not (self._total or phase):
             return
@@ -138,6 +139,7 @@ class Progress:
                 file=sys.stderr,
                 bar_template=_BAR,
             )
+        self._bar.label = label
         self._fit(self._bar, label)
         self._bar.update(self._done - self._bar.pos)
         self._bar.render_progress()

@@ -238,7 +238,7 @@ def phase(progress: SweepProgress, kinds: Collection[SweepKind]) -> str:
 
 def pace(rows: int, rows_per_s: float | None) -> str:
     """`1,200 rows, 400 rows/s`."""
-    if rows_per_s is None:
+    if not rows_per_s:
         return number_of(rows, "rows")
     return f"{number_of(rows, 'rows')}, {rows_per_s:,.0f} rows/s"
 

@@ -24,7 +24,7 @@ class _Reading(NamedTuple):
 class SweepPace:
     """Told each progress of one sweep, in any one thread. `clock` is monotonic, in seconds.
 
-    Rates are those of the last 10 s, of one phase: what was before it went at a pace of its own.
+    Rates are those of the last 10 s, not of what was counted from another beginning.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,10 +35,7 @@ class SweepPace:
     def add(self, progress: SweepProgress) -> None:
         """Takes note of how far it is."""
         reading = _Reading(self._clock(), progress.rows, progress.share_done)
-        before = self._readings[-1] if self._readings else None
-        if before is not None and (
-            progress.phase != self._last.phase or reading.share < before.share or reading.rows < before.rows
-        ):
+        if self._readings and self._is_another_way(reading, progress):
             self._readings.clear()
         self._readings.append(reading)
         # One that is older stays, so that all of the window is spanned.
@@ -68,6 +65,13 @@ class SweepPace:
             return None
         # What passed since is part of it, unless it takes longer than any step before.
         return max(0.0, took_s * (1 - share) / done - self._waited_s(stalled=False))
+
+    def _is_another_way(self, reading: _Reading, progress: SweepProgress) -> bool:
+        """Whether it begins from the start; a portion that is planned after others were deleted doesn't."""
+        before = self._readings[-1]
+        if reading.share < before.share or reading.rows < before.rows:
+            return True
+        return progress.phase != self._last.phase and not before.share
 
     def _took_s(self) -> float | None:
         """How long what was read took; with what it waits since, where that is longer than usual."""

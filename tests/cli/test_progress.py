@@ -104,6 +104,26 @@ def test_on_a_terminal_a_phase_without_a_number_has_a_line_that_the_bar_replaces
     assert max(map(len, drawn)) < 80
 
 
+def test_a_bar_goes_on_where_only_the_phase_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(progress_module, "_columns", lambda: 80)
+    clock, phase = Clock(), "deleting"
+    progress = Progress("", lambda done, total: "", note=lambda: "", phase=lambda: phase, clock=clock)
+
+    clock.now_s += 2
+    for done, words in ((10, "deleting"), (20, "planning"), (30, "deleting")):
+        phase = words
+        progress.show(done, 40)
+    assert "\n" not in capsys.readouterr().err
+    phase = "looking again"
+    progress.show(0, 40)
+    drawn = click.unstyle(capsys.readouterr().err)
+    assert drawn.count("\n") == 1
+    assert "looking again" in drawn.split("\n")[1]
+
+
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_bar_and_its_words_stay_on_one_line_of_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int

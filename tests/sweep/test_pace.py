@@ -59,6 +59,22 @@ def test_a_new_phase_has_a_pace_of_its_own() -> None:
     assert pace.left_s == pytest.approx(9.0)
 
 
+def test_portions_that_are_planned_and_deleted_in_turns_have_one_pace() -> None:
+    clock = Clock()
+    pace = SweepPace(clock)
+    pace.add(at(0, 0.0, 0, "plan"))
+    clock.now_s += 20
+    pace.add(at(0, 0.0, 0, "delete"))
+    for step in range(1, 5):
+        clock.now_s += 1
+        pace.add(at(step, step / 10, step * 100, "delete"))
+    pace.add(at(4, 0.4, 400, "plan"))
+    clock.now_s += 1
+    pace.add(at(5, 0.5, 500, "delete"))
+    assert pace.rows_per_s == 100.0
+    assert pace.left_s == pytest.approx(5.0)
+
+
 def test_a_step_that_takes_longer_than_any_before_is_part_of_the_pace() -> None:
     clock = Clock()
     pace = SweepPace(clock)
