@@ -36,6 +36,7 @@ class _Tid(UserDefinedType[str]):
 _PLACE = sa.literal_column("named.n OPERATOR(pg_catalog.-) 1", sa.Integer)
 _TID_ARRAY = sa.ARRAY(_Tid())
 _EQUAL = "OPERATOR(pg_catalog.=)"
+_ROW = ("tableoid", "ctid", "xmin")
 _TIDS = sa.cast(sa.bindparam("tids", type_=sa.types.NullType()), _TID_ARRAY)
 
 
@@ -106,7 +107,7 @@ class SweepStatements:
         tables = ", ".join(f"ONLY {_as_it_is(one.schema)}.{_as_it_is(one.name)}" for one in named)
         return f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE".encode("utf-8", errors="surrogateescape")
 
-    def _once(self, which: tuple[object, ...], compose: Callable[[], sa.ClauseElement]) -> bytes:
+    def _once(self, which: tuple[object, ...], compose: Callable[[], sa.ClauseElement | str]) -> bytes:
         if which not in self._composed:
             self._composed[which] = _compiled(compose())
         return self._composed[which]
@@ -115,39 +116,35 @@ class SweepStatements:
         row = self._table(leaf).alias("c")
         return self._named_rows(row, row.c.ctid, row.c.xmin)
 
-    def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> sa.ClauseElement:
-        named = _named()
-        parent = self._table(leaf).alias("p")
-        child = self._table(key.child).alias("c")
-        found = (
-            sa.select(
-                _PLACE,
-                child.c.tableoid,
-                child.c.ctid,
-                child.c.xmin,
-                *([self._flags(key.child, child)] if with_flags else []),
-            )
-            .select_from(named)
-            .join(parent, parent.c.ctid.bool_op(_EQUAL)(named.c.tid))
-            .join(child, _refers(key, child, parent))
-            .with_hint(parent, "ONLY")
-        )
-        return self._only(found, key.child, child)
+    def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> str:
+        return self._related(key, ("p", leaf), ("c", key.child), with_flags=with_flags)
 
-    def _parents(self, key: ForeignKey, leaf: int) -> sa.ClauseElement:
-        named = _named()
-        child = self._table(leaf).alias("c")
-        parent = self._table(key.parent).alias("p")
-        found = (
-            sa.select(
-                _PLACE, parent.c.tableoid, parent.c.ctid, parent.c.xmin, self._flags(key.parent, parent)
-            )
-            .select_from(named)
-            .join(child, child.c.ctid.bool_op(_EQUAL)(named.c.tid))
-            .join(parent, _refers(key, child, parent))
-            .with_hint(child, "ONLY")
+    def _parents(self, key: ForeignKey, leaf: int) -> str:
+        return self._related(key, ("c", leaf), ("p", key.parent))
+
+    def _related(
+        self, key: ForeignKey, named: tuple[str, int], found: tuple[str, int], *, with_flags: bool = True
+    ) -> str:
+        """Rows that some of another table are related to by a key: `c` is the child, `p` the parent.
+
+        Written out: for hundreds of keys, SQLAlchemy takes longer to compose than the server to answer.
+        """
+        (ours, leaf), (theirs, oid) = named, found
+        columns = ["named.n OPERATOR(pg_catalog.-) 1", *(f"{theirs}.{one}" for one in _ROW)]
+        if with_flags:
+            columns.append(self._flags(oid, theirs))
+        # Rows of tables that inherit have foreign keys of their own; those of partitions are the root's.
+        only = "" if self._graph.relations[oid].kind == "p" else "ONLY "
+        return (
+            f"SELECT {', '.join(columns)}\n"
+            "FROM pg_catalog.unnest(CAST(%(tids)s AS pg_catalog.tid[])) WITH ORDINALITY AS named (tid, n)\n"
+            f"JOIN ONLY {self._name(leaf)} AS {ours} ON {ours}.ctid {_EQUAL} named.tid\n"
+            f"JOIN {only}{self._name(oid)} AS {theirs} ON {_refers(key)}"
         )
-        return self._only(found, key.parent, parent)
+
+    def _name(self, oid: int) -> str:
+        relation = self._graph.relations[oid]
+        return f"{_quoted(relation.schema)}.{_quoted(relation.name)}"
 
     def _delete(self, leaves: Sequence[int]) -> sa.ClauseElement:
         """In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too."""
@@ -207,24 +204,14 @@ class SweepStatements:
             schema=sa.quoted_name(relation.schema, quote=True),
         )
 
-    def _only(self, found: _Select, oid: int, row: sa.FromClause) -> sa.ClauseElement:
-        """Rows of tables that inherit have foreign keys of their own; those of partitions are the root's."""
-        return found if self._graph.relations[oid].kind == "p" else found.with_hint(row, "ONLY")
-
-    def _flags(self, oid: int, row: sa.FromClause) -> sa.ColumnElement[int]:
+    def _flags(self, oid: int, row: str) -> str:
         flagging = self._flagging.get(oid)
         if flagging is None:
-            return sa.literal_column("0::pg_catalog.int8")
+            return "0::pg_catalog.int8"
         # By itself, so that no name in it can be one of another table.
-        inside = sa.select(
-            *(row.c[name].label(sa.quoted_name(name, quote=True)) for name in flagging.columns)
-        )
-        return (
-            sa.select(sa.literal_column(flagging.expression, sa.BigInteger))
-            .select_from(inside.correlate(row).lateral("r"))
-            .correlate(row)
-            .scalar_subquery()
-        )
+        inside = ", ".join(f"{row}.{_quoted(name)} AS {_quoted(name)}" for name in flagging.columns)
+        expression = flagging.expression.replace("%", "%%")
+        return f"(SELECT {expression} FROM LATERAL (SELECT {inside}) AS r)"  # noqa: S608
 
 
 def _as_it_is(name: str) -> str:
@@ -241,22 +228,29 @@ def _named() -> sa.FromClause:
     return sa.func.pg_catalog.unnest(_TIDS).table_valued("tid", with_ordinality="n").render_derived("named")
 
 
-def _refers(key: ForeignKey, child: sa.FromClause, parent: sa.FromClause) -> sa.ColumnElement[bool]:
-    quote = _DIALECT.identifier_preparer.quote_identifier
+def _refers(key: ForeignKey) -> str:
     conditions = []
     for place, (parent_column, child_column) in enumerate(
         zip(key.parent_columns, key.child_columns, strict=True)
     ):
-        equal = f"OPERATOR({quote(key.equal_schemas[place])}.{key.equal_names[place]})"
-        ours: sa.ColumnElement[object] = parent.c[parent_column]
+        operator = key.equal_names[place].replace("%", "%%")
         schema, collation = key.collation_schemas[place], key.collation_names[place]
+        collate = ""
         if schema is not None and collation is not None:
             # As the server compares: by the parent's (RIAttCollation in ri_triggers.c).
-            ours = ours.op("COLLATE")(sa.literal_column(f"{quote(schema)}.{quote(collation)}"))
-        conditions.append(ours.bool_op(equal)(child.c[child_column]))
-    return sa.and_(*conditions)
+            collate = f" COLLATE {_quoted(schema)}.{_quoted(collation)}"
+        conditions.append(
+            f"p.{_quoted(parent_column)}{collate} OPERATOR({_quoted(key.equal_schemas[place])}.{operator})"
+            f" c.{_quoted(child_column)}"
+        )
+    return " AND ".join(conditions)
 
 
-def _compiled(statement: sa.ClauseElement) -> bytes:
-    text = str(statement.compile(dialect=_DIALECT))
+def _quoted(name: str) -> str:
+    """An identifier, in a statement with parameters: percent signs are doubled."""
+    return _DIALECT.identifier_preparer.quote_identifier(name)
+
+
+def _compiled(statement: sa.ClauseElement | str) -> bytes:
+    text = statement if isinstance(statement, str) else str(statement.compile(dialect=_DIALECT))
     return text.encode("utf-8", errors="surrogateescape")

@@ -139,7 +139,9 @@ def test_beside_triggers(database: Database, made: Schema) -> None:
         assert gone <= going | by_triggers
         assert told(report) == counts(gone)
         assert not report.deleted or {table.schema for table in report.deleted} == {"public"}
-        is_sure = not by_triggers and not _collides(made)
+        # What the server would set isn't set where its triggers are off: then a row stays.
+        is_set = all(key.takes_along or key.parent not in made.off for key in made.keys)
+        is_sure = not by_triggers and not _collides(made) and is_set
         if is_sure and not is_witness_kept(report):
             assert gone == going
         if is_sure and not made.refusing:
@@ -148,9 +150,7 @@ def test_beside_triggers(database: Database, made: Schema) -> None:
         audited = connection.execute("SELECT number, id FROM audit").fetchall()
         logging = {one.table for one in made.triggers if one.kind == "audit" and one.enabled}
         assert Counter(audited) == Counter(spot for spot in gone if spot[0] in logging)
-        for trigger in made.triggers:
-            if trigger.kind == "counter" and trigger.enabled and trigger.key is not None:
-                assert _miscounted(connection, trigger.key.parent, trigger.table, trigger.key.number) == []
+        assert _miscounted(connection, made) == []
         again = swept(database.dsn)
         if is_sure:
             assert again.deleted == ()
@@ -313,9 +313,15 @@ def _reaches(made: Schema, child: int, parent: int) -> bool:
     return parent in seen
 
 
-def _miscounted(connection: Connection[TupleRow], parent: int, child: int, key: int) -> list[TupleRow]:
-    query = (
-        f"SELECT id, uses FROM t{parent} AS above WHERE uses <>"  # noqa: S608
-        f" (SELECT count(*) FROM t{child} WHERE k{key} = above.id)"
-    )
-    return connection.execute(query.encode()).fetchall()
+def _miscounted(connection: Connection[TupleRow], made: Schema) -> list[TupleRow]:
+    """The rows whose counters don't say how many rows refer to them."""
+    counting: dict[int, list[str]] = {}
+    for one in made.triggers:
+        if one.kind == "counter" and one.enabled and one.key is not None:
+            counted = f"(SELECT count(*) FROM t{one.table} WHERE k{one.key.number} = above.id)"  # noqa: S608
+            counting.setdefault(one.key.parent, []).append(counted)
+    found: list[TupleRow] = []
+    for parent, counts in counting.items():
+        query = f"SELECT id, uses FROM t{parent} AS above WHERE uses <> {' + '.join(counts)}"  # noqa: S608
+        found += connection.execute(query.encode()).fetchall()
+    return found

@@ -129,7 +129,7 @@ class Schema:
             )
         for trigger in self.triggers:
             yield from trigger.statements()
-            if trigger.kind == "counter" and trigger.key is not None:
+            if trigger.kind == "counter" and trigger.enabled and trigger.key is not None:
                 yield (
                     f"UPDATE t{trigger.key.parent} AS above SET uses = uses + (SELECT count(*)"  # noqa: S608
                     f" FROM t{trigger.table} WHERE k{trigger.key.number} = above.id)"
@@ -200,8 +200,6 @@ def _closure(schema: Schema, seed: Spot) -> tuple[frozenset[Spot], bool]:
         blocked = blocked or (spot[0] in refusing and spot[1] % 2 == 0)
         for key, below in schema.referring(spot):
             if not key.takes_along:
-                # What the server would set isn't set where its triggers are off.
-                blocked = blocked or spot[0] in schema.off
                 continue
             is_real = below[0] in schema.bearing and not schema.rows[below].marked
             if is_real and key.action != "CASCADE":
