@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pgwatch_tests import durations
 from pgwatch_tests.counts import many
@@ -54,15 +54,23 @@ def only_too_young(report: SweepReport) -> str:
 
     A `created_at` without a time zone may be of any: it may keep a row for half a day longer.
     """
-    young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
-    if not young or report.planned_rows or report.deleted_rows:
+    until = old_enough_at(report)
+    if until is None:
         return ""
-    until = report.started_at + timedelta(seconds=report.duration_s + report.min_age_s)
+    young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
     return (
         f"{many(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
         f"{durations.in_words(report.min_age_s)}: old enough at {clock(until)} at the latest, where times "
         f"have a zone; --min-age 0 takes {'it' if young == 1 else 'them'} now, --run ID what is of one run"
     )
+
+
+def old_enough_at(report: SweepReport) -> datetime | None:
+    """By when what was found is old enough; None if something else goes, or nothing is too young."""
+    young = any(kept.reason == "too_young" for kept in report.kept)
+    if not young or report.planned_rows or report.deleted_rows:
+        return None
+    return report.started_at + timedelta(seconds=report.duration_s + report.min_age_s)
 
 
 def is_large_part(table: TableRows) -> bool:

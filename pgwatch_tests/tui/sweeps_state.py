@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgwatch_tests import durations
-from pgwatch_tests.reports import history_table, sweep_words
+from pgwatch_tests.reports import history_table, sweep_remarks, sweep_words
 from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.reports.plain_text import plain
 from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
@@ -98,6 +98,8 @@ class SweepsState:
                 return self._old(self.history_trouble if self.history else "")
             case "plan" if self.report is not None:
                 parts = [sweep_words.summary(self.report), f"at {clock(self.report.started_at)}"]
+                if until := sweep_remarks.old_enough_at(self.report):
+                    parts.insert(1, f"old enough by {clock(until)}")
                 if self.was_ended:
                     parts.insert(0, "preview ended early, no plan")
                 if self.report.error:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from pgwatch_tests.reports.local_time import clock
 from pgwatch_tests.sweep.model import ChangedRows, Kept, TableRows
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
-from tests.sweep.reports import NOTHING
+from tests.sweep.reports import AT, NOTHING
 from tests.tui.driving import screen_text
 from tests.tui.sweeping import PLAN, Sweeping, dashboard, line_with, press
 
@@ -24,6 +26,8 @@ async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, 
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p")
         assert "kept: too young" in drawn
+        until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
+        assert f"nothing would go yet; 317 kept: too young (317) · old enough by {until}" in drawn
         drawn = await press(pilot, "a")
         assert isinstance(app.screen, MinAgeScreen)
         assert "How old must test data be to be swept?" in drawn
