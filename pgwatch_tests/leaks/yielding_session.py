@@ -49,6 +49,8 @@ OTHERS_WAIT_S = 5.0
 _FIRST_LOOK_S = 0.3
 _LOOK_EVERY_S = 0.5
 _ASK_EVERY_S = 2.0
+# A busy server may be late with one answer, and what is cut short is counted anew without indexes or workers.
+_BLIND_LOOKS = 2
 UNWATCHED_S = 0.8
 """How long a statement may run behind a pooler that doesn't watch itself."""
 _LOOK_AGAIN_S = 0.25
@@ -254,16 +256,18 @@ class YieldingSession:
     def _look_after_others(self) -> None:
         """Asks every half second whether somebody waits for us; while we are away, that isn't ours to do."""
         assert self._lookout is not None
+        blind = 0
         while True:
             if not self._leaving.is_set():
                 wanted = self._lookout.is_wanted()
+                blind = blind + 1 if wanted is None else 0
                 if wanted is not None:
                     self._looked_s = time.monotonic()
                 if wanted:
                     self._give_way()
-                elif wanted is None:
+                elif blind >= _BLIND_LOOKS:
                     self._cut_short()
-                else:
+                elif not blind:
                     self._let_others_through(self._lookout)
             if self._closed.wait(_LOOK_EVERY_S):
                 break
