@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pgwatch_tests.counts import many
 from pgwatch_tests.reports.sweep_words import explained, table_name
-from pgwatch_tests.sweep.model import Cause, SweepReport
+from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, Cause, SweepReport
 
 
 def sentence(cause: Cause, shown: Callable[[str], str]) -> str:
@@ -19,6 +19,8 @@ def sentence(cause: Cause, shown: Callable[[str], str]) -> str:
     words, detail = explained(cause.reason).words, shown(cause.detail)
     if not detail:
         why = f": {words}"
+    elif cause.detail == SEEN_BY_BASELINE:
+        why = f": {detail}"
     elif cause.reason == "shared_with_real_data":
         why = f" because {detail}"
     else:

@@ -99,7 +99,8 @@ class _Deleted:
                 cells.append(_cells(some, f"{sum(one.total for one in some):,}"))
         # Where none goes unmarked, a column of noughts says nothing.
         columns = 4 if any(one.unmarked for one in self.tables) else 3
-        heads = ("Rows", "Marked", "Dependent", "No marker")[:columns]
+        seeds = "New" if self.report.any_rows else "Marked"
+        heads = ("Rows", seeds, "Dependent", "No marker")[:columns]
         lines = [heads, *(line[:columns] for line in cells)]
         room = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*lines, strict=True))
         return _grid(

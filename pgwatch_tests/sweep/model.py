@@ -44,7 +44,7 @@ KeptReason = Literal[
 - `recreated`: it was deleted, and is there again
 - `interrupted`: the sweep was told to end before its turn came
 """
-SEEN_BY_BASELINE = "it was there when the baseline was taken"
+SEEN_BY_BASELINE = "there when the baseline was taken"
 """The detail of what stays for that."""
 MAY_BE_CHANGED = "nothing tells whether it came since the baseline, or was there and was changed"
 """Likewise."""

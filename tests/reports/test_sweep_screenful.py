@@ -169,7 +169,7 @@ def test_the_hint_fits_what_the_baseline_keeps() -> None:
 
     text = text_of(replace(NOTHING, kept=kept))
 
-    assert "2 rows stay because it was there when the baseline was taken (public.users)" in text
+    assert "2 rows stay: there when the baseline was taken (public.users)" in text
     assert "shared with real data: it goes without --since only" in text
     assert "or let --settle wait for statistics" in text
     assert "let them refer to something else" not in text
@@ -197,6 +197,7 @@ def test_who_left_rows_since_the_baseline_is_told() -> None:
     assert "tests/a.py::test_b left 40 rows of 2 tables (transaction)" in text
     assert f"Nothing that was there at {clock(AT)}, when the baseline was taken" in text
     assert "rows without a marker that came since" in text
+    assert "Rows New Dependent No marker" in text
     document = json.loads(sweep_json.document(report))
     assert (document["since"], document["mode"]) == ("2026-01-02T03:04:05.000Z", "any")
     assert document["left_by"][0]["tables"][0] == {"table": "public.users", "rows": 30}
