@@ -1,4 +1,7 @@
-"""The statements of a sweep, composed by SQLAlchemy: rows are named by leaf and ctid.
+"""The statements of a sweep: rows are named by leaf and ctid.
+
+What is needed for each table or key is written out: SQLAlchemy takes longer to compose hundreds of statements
+than the server to answer them.
 
 They also run under the search_path of the role or database, for the sake of triggers: every operator,
 function and type in them is the server's own by name.
@@ -17,7 +20,6 @@ from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.sql.dml import ReturningDelete
 from sqlalchemy.types import UserDefinedType
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
@@ -69,13 +71,11 @@ class SweepStatements:
 
     def lock(self, leaf: int) -> bytes:
         """Locks rows that are to be deleted, as far as they can be at once: tid, xmin."""
-        return self._once(("lock", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True))
+        return self._once(("lock", leaf), lambda: f"{self._versions(leaf)} FOR UPDATE SKIP LOCKED")
 
     def lock_for_change(self, leaf: int) -> bytes:
         """The same for rows that are to be changed."""
-        return self._once(
-            ("change", leaf), lambda: self._versions(leaf).with_for_update(skip_locked=True, key_share=True)
-        )
+        return self._once(("change", leaf), lambda: f"{self._versions(leaf)} FOR NO KEY UPDATE SKIP LOCKED")
 
     def children(self, key: ForeignKey, leaf: int) -> bytes:
         """Rows that refer to those of a leaf: place, leaf, tid, xmin, flags."""
@@ -112,9 +112,8 @@ class SweepStatements:
             self._composed[which] = _compiled(compose())
         return self._composed[which]
 
-    def _versions(self, leaf: int) -> _Select:
-        row = self._table(leaf).alias("c")
-        return self._named_rows(row, row.c.ctid, row.c.xmin)
+    def _versions(self, leaf: int) -> str:
+        return f"SELECT ctid, xmin FROM ONLY {self._name(leaf)} WHERE {_is_named('tids')}"  # noqa: S608
 
     def _children(self, key: ForeignKey, leaf: int, *, with_flags: bool = True) -> str:
         return self._related(key, ("p", leaf), ("c", key.child), with_flags=with_flags)
@@ -125,10 +124,7 @@ class SweepStatements:
     def _related(
         self, key: ForeignKey, named: tuple[str, int], found: tuple[str, int], *, with_flags: bool = True
     ) -> str:
-        """Rows that some of another table are related to by a key: `c` is the child, `p` the parent.
-
-        Written out: for hundreds of keys, SQLAlchemy takes longer to compose than the server to answer.
-        """
+        """Rows that some of another table are related to by a key: `c` is the child, `p` the parent."""
         (ours, leaf), (theirs, oid) = named, found
         columns = ["named.n OPERATOR(pg_catalog.-) 1", *(f"{theirs}.{one}" for one in _ROW)]
         if with_flags:
@@ -146,27 +142,20 @@ class SweepStatements:
         relation = self._graph.relations[oid]
         return f"{_quoted(relation.schema)}.{_quoted(relation.name)}"
 
-    def _delete(self, leaves: Sequence[int]) -> sa.ClauseElement:
+    def _delete(self, leaves: Sequence[int]) -> str:
         """In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too."""
         deletes = [self._delete_from(leaf, place) for place, leaf in enumerate(leaves)]
-        if len(leaves) == 1:
-            [only] = deletes
-            return only
-        gone = [delete.cte(f"gone_{place}") for place, delete in enumerate(deletes)]
-        return sa.union_all(*(sa.select(one.c.n, one.c.tid, one.c.version) for one in gone))
+        if len(deletes) == 1:
+            return deletes[0]
+        gone = ",\n".join(f"gone_{place} AS ({delete})" for place, delete in enumerate(deletes))
+        each = [f"SELECT n, tid, version FROM gone_{place}" for place in range(len(deletes))]  # noqa: S608
+        all_gone = "\nUNION ALL ".join(each)
+        return f"WITH {gone}\n{all_gone}"
 
-    def _delete_from(self, leaf: int, place: int) -> ReturningDelete[tuple[int, object, object]]:
-        row = self._table(leaf)
-        tids = sa.cast(sa.bindparam(f"tids_{place}", type_=sa.types.NullType()), _TID_ARRAY)
+    def _delete_from(self, leaf: int, place: int) -> str:
         return (
-            sa.delete(row)
-            .where(_is_one_of(row, tids))
-            .with_hint("ONLY", dialect_name="postgresql")
-            .returning(
-                sa.literal_column(f"{place}", sa.Integer).label("n"),
-                row.c.ctid.label("tid"),
-                row.c.xmin.label("version"),
-            )
+            f"DELETE FROM ONLY {self._name(leaf)} WHERE {_is_named(f'tids_{place}')}"  # noqa: S608
+            f" RETURNING {place} AS n, ctid AS tid, xmin AS version"
         )
 
     def _current(self, leaf: int) -> sa.ClauseElement:
@@ -226,6 +215,10 @@ def _is_one_of(row: sa.FromClause, tids: sa.ColumnElement[Sequence[str]]) -> sa.
 
 def _named() -> sa.FromClause:
     return sa.func.pg_catalog.unnest(_TIDS).table_valued("tid", with_ordinality="n").render_derived("named")
+
+
+def _is_named(parameter: str) -> str:
+    return f"ctid {_EQUAL} ANY (CAST(%({parameter})s AS pg_catalog.tid[]))"
 
 
 def _refers(key: ForeignKey) -> str:
