@@ -81,6 +81,10 @@ class SinceBaseline:
                 "so a row may look new that was there"
             )
 
+    def look_again(self) -> None:
+        """Reads which tables there are now: of one that is written anew meanwhile, old rows look new."""
+        self._comparison.look_again()
+
     def statements(self, markers: Sequence[Marker]) -> Statements:
         """The statements that look for the rows that a sweep starts from."""
         if not self.any_rows:

@@ -130,6 +130,7 @@ class Surveyor:
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         skipped = list(discovery.skipped)
         if self._since is not None:
+            self._since.look_again()
             tables = self._since.tables(tables, role, ignores, skipped)
         marked, more = self._reader.marked_tables(tables)
         skipped += more

