@@ -227,6 +227,9 @@ def test_a_table_that_is_written_anew_before_it_is_read_stays_as_it_is(database:
 
     assert report.deleted == ()
     assert there(database, "users") == [1]
+    assert {one.detail for one in report.kept} == {
+        "public.users was written anew since the baseline, so its old rows look new"
+    }
 
 
 def test_another_databases_baseline_is_refused(database: Database) -> None:
