@@ -44,6 +44,8 @@ class BatchOutcome:
     """What isn't as it was read: to be looked at again."""
     effects: list[TupleCounts] = field(default_factory=list)
     """What was written besides, by table."""
+    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Rows changed as they referred loosely, besides those of the plan: by leaf and foreign key."""
     longest_s: float = 0.0
     """The longest transaction of it."""
 
@@ -61,7 +63,11 @@ class _AgainError(Exception):
     """Nothing was done: to be tried again without what stays, and more carefully."""
 
     def __init__(
-        self, stays: Mapping[int, Refusal] | None = None, *, lock_all: bool = False, ask: bool = False
+        self,
+        stays: Mapping[int, Refusal] | None = None,
+        *,
+        lock_all: bool = False,
+        ask: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__()
         self.stays = stays or {}
@@ -75,11 +81,14 @@ class _Attempt:
 
     portion: Portion
     lock_all: bool
-    ask: bool
+    ask: frozenset[int]
+    """The leaves of which it is asked whether rows refer to what goes."""
     stays: dict[int, Refusal] = field(default_factory=dict)
     """The clusters that were taken out of it."""
     moved: Counter[int] = field(default_factory=Counter)
-    """Rows that triggers had changed before they were deleted, by leaf."""
+    """Rows that triggers had changed before they were deleted, and those of `more_loose`, by leaf."""
+    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Rows that refer loosely and were changed by batches before this one: by leaf and foreign key."""
     effects: list[TupleCounts] = field(default_factory=list)
 
     def leave_out(self, stays: Mapping[int, Refusal]) -> None:
@@ -108,8 +117,10 @@ class Batches:
         self._graph = graph
         self._catalog = catalog
         self._estimate = estimate
-        self._asked_always = False
-        """Whether the server doesn't count what is written (track_counts), or triggers write as well."""
+        self._asked_always: frozenset[int] = frozenset()
+        """The leaves in which more was written than was known: by triggers, or the server doesn't count."""
+        self._own: set[int] = set()
+        """The transactions of batches before, as rows have them in xmin."""
 
     def sweep(self, portion: Portion) -> BatchOutcome:
         """Deletes the clusters of a portion that may go. Raises BatchFailedError if a statement failed."""
@@ -128,7 +139,7 @@ class Batches:
                     stays = dict.fromkeys(portion.clusters, next(iter(stays.values())))
                 self._sort_out(outcome, portion, {**stays})
                 portion = portion.without(stays)
-                lock_all, ask = lock_all or again.lock_all, ask or again.ask
+                lock_all, ask = lock_all or again.lock_all, ask | again.ask
             except BatchFailedError as failure:
                 # A DELETE waits for a row that somebody works on; who locks first passes it by.
                 if lock_all or not isinstance(failure.error, errors.LockNotAvailable):
@@ -138,6 +149,7 @@ class Batches:
                 self._sort_out(outcome, portion, state.stays)
                 outcome.gone = state.portion
                 outcome.effects = state.effects
+                outcome.more_loose = state.more_loose
                 portion = portion.without(portion.clusters)
             finally:
                 outcome.longest_s = max(outcome.longest_s, time.monotonic() - begun)
@@ -203,7 +215,13 @@ class Batches:
             held = self._rows.lock_for_change(leaf, list(referring))
             wrong = {tid: xmin for tid, (xmin, _) in referring.items() if held.get(tid) != xmin}
             if wrong:
-                state.leave_out(self._why(leaf, wrong, {tid: referring[tid][1] for tid in wrong}))
+                now = self._rows.versions(leaf, list(wrong))
+                # One that went with a batch before this one; or it is another version by now, which will be
+                # counted as something unknown.
+                gone = {tid for tid, xmin in wrong.items() if now.get(tid) != xmin}
+                state.portion = state.portion.forgetting((leaf, tid) for tid in gone)
+                locked = {referring[tid][1]: LOCKED for tid in wrong.keys() - gone}
+                state.leave_out(locked)
 
     def _why(self, leaf: int, wrong: Mapping[int, int], owners: Mapping[int, int]) -> dict[int, Refusal]:
         """Of each cluster with such rows: whether somebody else has one, or has changed one."""
@@ -217,24 +235,30 @@ class Batches:
         known: dict[int, set[int]] | None = None
         for leaf in list(state.portion.rows):
             for key in self._graph.referring_to(leaf):
-                if leaf not in state.portion.rows or not self._is_asked(key, ask=state.ask):
+                if leaf not in state.portion.rows or not self._is_asked(key, state.ask):
                     continue
                 if known is None:
                     known = _known(state.portion)
                 tids = state.portion.tids(leaf)
-                news = {
-                    tids[place]
-                    for place, child, tid, _ in self._rows.referring(key, leaf, tids)
-                    if tid not in known.get(child, ())
-                }
+                news = set()
+                for place, child, tid, xmin in self._rows.referring(key, leaf, tids):
+                    if tid in known.get(child, ()):
+                        continue
+                    if key.changes and xmin in self._own:
+                        state.more_loose[child, key.oid] += 1
+                        state.moved[child] += 1
+                    else:
+                        news.add(tids[place])
                 if news:
                     owners = state.portion.owners(leaf)
                     state.leave_out({owners[tid]: CHANGED for tid in news})
 
-    def _is_asked(self, key: ForeignKey, *, ask: bool) -> bool:
+    def _is_asked(self, key: ForeignKey, ask: frozenset[int]) -> bool:
         if not key.enforced:
             return False
-        return not (key.fires and key.checks) or (ask and (key.on_delete == "c" or key.changes))
+        if not (key.fires and key.checks):
+            return True
+        return (key.on_delete == "c" or key.changes) and not ask.isdisjoint(self._graph.leaves(key.child))
 
     # Deleting.
 
@@ -310,9 +334,9 @@ class Batches:
         rows = state.portion.rows
         if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
             # Not even our own rows are counted.
-            self._asked_always = True
-            if not state.ask:
-                raise _AgainError(ask=True)
+            self._asked_always = frozenset(self._graph.relations)
+            if state.ask != self._asked_always:
+                raise _AgainError(ask=self._asked_always)
             return
         loose = Counter(one.leaf for _, one in state.portion.loose if self._key(one.key).changes)
         more = [
@@ -325,20 +349,23 @@ class Batches:
             for oid, one in written.items()
         ]
         state.effects = [one for one in more if one.inserted or one.updated or one.deleted]
-        if state.effects and not state.ask and self._may_be_of_keys(state):
-            self._asked_always = True
-            raise _AgainError(ask=True)
+        suspects = self._may_be_of_keys(state) - state.ask if state.effects else None
+        if suspects:
+            self._asked_always |= suspects
+            raise _AgainError(ask=suspects)
+        self._own.add(self._catalog.transaction_id())
 
-    def _may_be_of_keys(self, state: _Attempt) -> bool:
-        """Whether ON DELETE CASCADE or SET NULL may have written more than was known."""
+    def _may_be_of_keys(self, state: _Attempt) -> frozenset[int]:
+        """The leaves in which ON DELETE CASCADE or SET NULL may have written more than was known."""
         deleted = {one.oid for one in state.effects if one.deleted}
         updated = {one.oid for one in state.effects if one.updated}
+        found: set[int] = set()
         for leaf in state.portion.rows:
             for key in self._graph.referring_to(leaf):
                 touched = deleted if key.on_delete == "c" else updated if key.changes else ()
-                if touched and not touched.isdisjoint(self._graph.leaves(key.child)):
-                    return True
-        return False
+                if touched:
+                    found.update(touched.intersection(self._graph.leaves(key.child)))
+        return frozenset(found)
 
     def _key(self, oid: int) -> ForeignKey:
         return self._graph.by_oid[oid]

@@ -28,6 +28,13 @@ class _Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class _Transaction:
+    """The row of queries/sweep_transaction.sql."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TupleCounts:
     """A row of queries/sweep_tuple_counts.sql, or the difference of two."""
 
@@ -75,6 +82,10 @@ class Catalog:
         """What was written so far, by table."""
         found = self._session.fetch(self._counting, TupleCounts, {"oids": self._oids})
         return {one.oid: one for one in found}
+
+    def transaction_id(self) -> int:
+        """This transaction's, as its rows have it in xmin."""
+        return self._session.fetch(queries.load("sweep_transaction").encode(), _Transaction)[0].id
 
     def _surroundings(self, leaf: int) -> tuple[frozenset[int], frozenset[int]]:
         found = self._around.get(leaf)

@@ -146,6 +146,10 @@ class Clusters:
         """What refers to a row by keys that don't take it along."""
         return self._loose.get(node, ())
 
+    def find(self, leaf: int, tid: int) -> int | None:
+        """The node of a row, if it is in one of the clusters."""
+        return self._known[leaf].get(tid) if leaf in self._known else None
+
     def all_loose(self) -> Iterator[Loose]:
         """All of that."""
         for rows in self._loose.values():
@@ -162,15 +166,17 @@ class Clusters:
 
     def settled(self) -> Settled:
         """Which of them may go."""
+        up = self._up
+        # A row's `up` never comes after it: in this order, it is a root by then.
+        for node, above in enumerate(up):
+            up[node] = up[above]
         why = self._reasons()
         going: dict[int, list[int]] = {}
         kept: defaultdict[tuple[int, Refusal], list[int]] = defaultdict(list)
-        for node in range(len(self._up)):
-            root = self._root(node)
-            refusal = why.get(root)
-            if refusal is not None:
+        for node, root in enumerate(up):
+            if why and (refusal := why.get(root)) is not None:
                 kept[self.leaves[node], refusal].append(node)
-            elif root == node and root not in going:
+            elif root == node:
                 going[root] = [node]
             else:
                 going[root].append(node)

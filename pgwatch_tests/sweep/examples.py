@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -12,7 +15,8 @@ from pgwatch_tests.leaks.discover import shown
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.sweep.refusals import Refusal
-from pgwatch_tests.sweep.statements import SweepStatements, tids_literal
+from pgwatch_tests.sweep.statements import SweepStatements
+from pgwatch_tests.sweep.tids import literal
 
 _LONGEST = 40
 
@@ -32,35 +36,49 @@ class Examples:
         self._session = session
         self._statements = statements
 
-    def detail(self, refusal: Refusal) -> str:
-        """What a refusal says, with the key of its example, if that row can be read. Raises nothing."""
-        if refusal.example is None or not refusal.subject:
-            return refusal.detail
-        try:
-            key = self._key(*refusal.example)
-        except (psycopg.Error, PgwatchError):
-            return refusal.detail
-        return (
-            refusal.detail.replace(refusal.subject, f"{refusal.subject} ({key})", 1)
-            if key
-            else refusal.detail
-        )
+    def details(self, refusals: Iterable[Refusal]) -> dict[Refusal, str]:
+        """What each says, with the key of its example, if that row can be read. Raises nothing."""
+        several = list(refusals)
+        by_leaf: defaultdict[int, list[int]] = defaultdict(list)
+        for refusal in several:
+            if refusal.example is not None and refusal.subject:
+                by_leaf[refusal.example[0]].append(refusal.example[1])
+        keys: dict[tuple[int, int], str] = {}
+        with suppress(psycopg.Error, PgwatchError):
+            for columns in self._key_columns([*by_leaf]):
+                with suppress(psycopg.Error):
+                    tids = by_leaf[columns.oid]
+                    values = self._values(columns, tids)
+                    keys |= {(columns.oid, tid): key for tid, key in zip(tids, values, strict=True)}
+        return {refusal: _named(refusal, keys) for refusal in several}
 
-    def _key(self, leaf: int, tid: int) -> str:
-        query = queries.load("sweep_key_columns").encode()
-        keys = self._session.fetch(query, _KeyColumns, {"oids": f"{{{leaf}}}"})
-        if not keys:
-            return ""
-        statement = self._statements.values(leaf, keys[0].columns)
+    def _key_columns(self, leaves: Sequence[int]) -> list[_KeyColumns]:
+        if not leaves:
+            return []
+        oids = "{" + ",".join(map(str, leaves)) + "}"
+        return self._session.fetch(queries.load("sweep_key_columns").encode(), _KeyColumns, {"oids": oids})
+
+    def _values(self, key: _KeyColumns, tids: Sequence[int]) -> list[str]:
+        """`id=7` of each of these rows, empty where there is none by now."""
+        statement = self._statements.values(key.oid, key.columns)
 
         def read(connection: OwnConnection) -> list[tuple[object, ...]]:
-            return connection.execute(statement, {"tids": tids_literal([tid])}).fetchall()
+            return connection.execute(statement, {"tids": literal(tids)}).fetchall()
 
-        rows = self._session.run(read)
-        if not rows:
-            return ""
-        pairs = zip(keys[0].columns, rows[0], strict=True)
-        return ", ".join(f"{shown(column)}={_cut(shown(str(value)))}" for column, value in pairs)
+        found = {}
+        for tid, *values in self._session.run(read):
+            pairs = zip(key.columns, values, strict=True)
+            found[str(tid)] = ", ".join(
+                f"{shown(column)}={_cut(shown(str(value)))}" for column, value in pairs
+            )
+        return [found.get(f"({tid >> 16},{tid & 65535})", "") for tid in tids]
+
+
+def _named(refusal: Refusal, keys: Mapping[tuple[int, int], str]) -> str:
+    key = keys.get(refusal.example, "") if refusal.example is not None else ""
+    if not key:
+        return refusal.detail
+    return refusal.detail.replace(refusal.subject, f"{refusal.subject} ({key})", 1)
 
 
 def _cut(value: str) -> str:

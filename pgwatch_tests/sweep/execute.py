@@ -23,7 +23,7 @@ from pgwatch_tests.sweep.clusters import CatalogChangedError, Clusters, Seed
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepPhase
-from pgwatch_tests.sweep.portions import Estimate, Portion, alike
+from pgwatch_tests.sweep.portions import Estimate, Portion, ordered
 from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.rules import LOCKED, MARKED, Rules
 from pgwatch_tests.sweep.seeds import Seeds
@@ -156,18 +156,14 @@ class Execution:
             leaves, tids = clusters.leaves, clusters.tids
             self.tally.planned.update((leaves[node], tids[node]) for nodes in settled.going for node in nodes)
         self._compare_ages(clusters, settled.going)
-        going, released = witnesses.hold_back(clusters, settled.going)
-        before = sum(map(len, part.values())) - sum(
-            clusters.is_seed(node) for nodes in settled.going for node in nodes
-        )
-        self._done += before
+        going, released = witnesses.hold_back(clusters, settled.going, None if climbing else self.tally.real)
+        self._done += sum(map(len, part.values())) - Portion(clusters, settled.going).seeds_count
         for one in released:
             self._work(one, witnesses)
         if self._batches is None:
-            self.tally.go(Portion(clusters, going))
-            self._done += sum(clusters.is_seed(node) for nodes in going for node in nodes)
+            self._work(Portion(clusters, going), witnesses)
             return
-        for one in self._estimate.cuts(clusters, alike(clusters, going), self._most):
+        for one in self._estimate.cuts(clusters, ordered(clusters, going), self._most):
             if self._stopped():
                 self._keep(one, _INTERRUPTED, witnesses)
             else:
@@ -250,8 +246,9 @@ class Execution:
             self.tally.longest_s = max(self.tally.longest_s, outcome.longest_s)
             self.tally.go(outcome.gone)
             self.tally.add_effects(outcome.effects)
+            self.tally.changed.update(outcome.more_loose)
             if outcome.gone:
-                self._estimate.learn(outcome.gone, outcome.longest_s)
+                self._estimate.learn(part, outcome.longest_s)
                 self._advance(outcome.gone)
                 for leaves in [one for one in self._failures if not one.isdisjoint(outcome.gone.rows)]:
                     del self._failures[leaves]

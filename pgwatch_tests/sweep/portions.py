@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from pgwatch_tests.components import strongly_connected
 from pgwatch_tests.sweep.clusters import Clusters, Loose, Seed
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.rules import MARKED, SWEPT
@@ -13,7 +14,7 @@ from pgwatch_tests.sweep.rules import MARKED, SWEPT
 _AIM_S = 0.04
 # Guesses, until it is known: a batch, a table in it, a row, and for each key that refers to that; and what it
 # takes the server to plan the check of a key, the first time in a session.
-_BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.002, 0.0006, 15e-6, 4e-6, 0.0005
+_BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.004, 0.0015, 15e-6, 4e-6, 0.0008
 _LEAST_FACTOR, _MOST_FACTOR = 0.3, 20.0
 
 Cluster = Sequence[int]
@@ -23,9 +24,15 @@ Cluster = Sequence[int]
 class Portion:
     """Some clusters of those that were grown together. Rows are the same clusters' nodes, by leaf."""
 
-    def __init__(self, clusters: Clusters, some: Sequence[Cluster]) -> None:
+    def __init__(
+        self,
+        clusters: Clusters,
+        some: Sequence[Cluster],
+        gone_before: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
         self._clusters = clusters
         self._some = some
+        self._gone_before = gone_before
         rows: defaultdict[int, list[int]] = defaultdict(list)
         leaves = clusters.leaves
         for nodes in some:
@@ -33,6 +40,8 @@ class Portion:
                 rows[leaves[node]].append(node)
         self.rows: Mapping[int, Sequence[int]] = rows
         self._owner: dict[int, int] | None = None
+        self.guessed_s = 0.0
+        """How long its transaction should take, by rows and tables; 0 if that wasn't asked."""
 
     def __len__(self) -> int:
         return len(self._some)
@@ -51,7 +60,7 @@ class Portion:
     def seeds_count(self) -> int:
         """How many rows are asked for."""
         flags = self._clusters.flags
-        return sum(bool(flags[node] & SWEPT) for nodes in self._some for node in nodes)
+        return sum([flags[node] & SWEPT for nodes in self._some for node in nodes]) // SWEPT
 
     def tids(self, leaf: int) -> list[int]:
         """The rows of a leaf."""
@@ -88,15 +97,22 @@ class Portion:
             for nodes in self._some:
                 for node in nodes:
                     for one in self._clusters.loose(node):
-                        yield nodes[0], one
+                        if (one.leaf, one.tid) not in self._gone_before:
+                            yield nodes[0], one
 
     def without(self, clusters: Collection[int]) -> Portion:
         """The same but for some clusters."""
-        return Portion(self._clusters, [nodes for nodes in self._some if nodes[0] not in clusters])
+        left = [nodes for nodes in self._some if nodes[0] not in clusters]
+        return Portion(self._clusters, left, self._gone_before)
 
     def only(self, clusters: Collection[int]) -> Portion:
         """Some of them."""
-        return Portion(self._clusters, [nodes for nodes in self._some if nodes[0] in clusters])
+        left = [nodes for nodes in self._some if nodes[0] in clusters]
+        return Portion(self._clusters, left, self._gone_before)
+
+    def forgetting(self, gone: Iterable[tuple[int, int]]) -> Portion:
+        """The same, but for rows (leaf, tid) that referred loosely, and are gone by now."""
+        return Portion(self._clusters, self._some, self._gone_before.union(gone))
 
     def seeds(self) -> dict[int, dict[int, Seed]]:
         """The rows that are asked for, as they were read: by leaf and tid."""
@@ -109,22 +125,54 @@ class Portion:
         return dict(found)
 
 
-def alike(clusters: Clusters, going: Sequence[Cluster]) -> list[Cluster]:
-    """These clusters, those of the same tables beside each other: so a batch has few tables."""
+def ordered(clusters: Clusters, going: Sequence[Cluster]) -> list[list[Cluster]]:
+    """These clusters, those of the same tables beside each other: so a batch has few tables.
+
+    What SET NULL would change goes before what it refers to, so that no row is changed before it goes; what
+    would change each other, in a ring, goes together.
+    """
     leaves = clusters.leaves
     bits: dict[int, int] = {}
     for leaf in set(leaves):
         bits[leaf] = 1 << len(bits)
+    levels = _levels(clusters, going)
 
-    def shape(nodes: Cluster) -> int:
-        if len(nodes) == 1:
-            return bits[leaves[nodes[0]]]
-        found = 0
+    def rank(nodes: Cluster) -> tuple[tuple[int, int], int]:
+        shape = 0
         for leaf in {leaves[node] for node in nodes}:
-            found |= bits[leaf]
-        return found
+            shape |= bits[leaf]
+        return levels.get(nodes[0], (0, 0)), shape
 
-    return sorted(going, key=shape)
+    groups: list[list[Cluster]] = []
+    ring = 0
+    for nodes in sorted(going, key=rank):
+        now = levels.get(nodes[0], (0, 0))[1]
+        if now and now == ring:
+            groups[-1].append(nodes)
+        else:
+            groups.append([nodes])
+        ring = now
+    return groups
+
+
+def _levels(clusters: Clusters, going: Sequence[Cluster]) -> dict[int, tuple[int, int]]:
+    """How many others have to go before a cluster, one after the other, and in which ring it is, or 0."""
+    if not clusters.has_loose:
+        return {}
+    owner = {node: nodes[0] for nodes in going for node in nodes}
+    before: defaultdict[int, set[int]] = defaultdict(set)
+    for nodes in going:
+        for node in nodes:
+            for loose in clusters.loose(node):
+                referring = clusters.find(loose.leaf, loose.tid)
+                if referring in owner and owner[referring] != nodes[0]:
+                    before[nodes[0]].add(owner[referring])
+    levels: dict[int, tuple[int, int]] = {}
+    for number, ring in enumerate(strongly_connected(before), start=1):
+        first = {one for each in ring for one in before.get(each, ())} - ring
+        level = 1 + max((levels[one][0] for one in first), default=-1)
+        levels.update(dict.fromkeys(ring, (level, number if len(ring) > 1 else 0)))
+    return levels
 
 
 class Estimate:
@@ -136,43 +184,47 @@ class Estimate:
         self._measured: set[int] = set()
         self._factor = 1.0
 
-    def cuts(self, clusters: Clusters, going: Sequence[Cluster], most: int) -> Iterator[Portion]:
-        """These clusters, in portions that take about as long as they may, and are of at most so many."""
+    def cuts(self, clusters: Clusters, groups: Sequence[Sequence[Cluster]], most: int) -> Iterator[Portion]:
+        """These clusters, in portions that take about as long as they may, and are of at most so many.
+
+        What is in one group is in one portion.
+        """
         leaves = clusters.leaves
         for leaf in set(leaves):
             self._row_s.setdefault(leaf, _ROW_S + _KEY_S * len(self._graph.referring_to(leaf)))
-        first = 0
-        while first < len(going):
-            last, there, cost_s = first, set[int](), _BATCH_S
+        last = 0
+        while last < len(groups):
+            some: list[Cluster] = []
+            there, cost_s = set[int](), _BATCH_S
             row_s, most_s = self._row_s, _AIM_S / self._factor
-            while last < len(going) and last - first < most:
-                nodes = going[last]
+            while last < len(groups) and (not some or len(some) + len(groups[last]) <= most):
+                nodes = [node for cluster in groups[last] for node in cluster]
                 more_s = sum([row_s[leaves[node]] for node in nodes])
                 news = {leaves[node] for node in nodes} - there
                 for leaf in news:
                     more_s += _TABLE_S + self._first_s(leaf)
-                if last > first and cost_s + more_s > most_s:
+                if some and cost_s + more_s > most_s:
                     break
                 there |= news
                 cost_s += more_s
+                some.extend(groups[last])
                 last += 1
-            yield Portion(clusters, going[first:last])
-            first = last
+            one = Portion(clusters, some)
+            one.guessed_s = cost_s
+            yield one
 
     def learn_rows(self, leaf: int, rows: int, duration_s: float) -> None:
         """Takes note of how long a DELETE took."""
-        each_s = duration_s / max(1, rows)
+        each_s = max(_ROW_S, (duration_s - _TABLE_S) / max(1, rows))
         before = self._row_s.get(leaf)
         self._row_s[leaf] = each_s if before is None or leaf not in self._measured else (each_s + before) / 2
         self._measured.add(leaf)
 
-    def learn(self, gone: Portion, duration_s: float) -> None:
-        """Takes note of how long a transaction took."""
-        guessed_s = _BATCH_S + sum(
-            _TABLE_S + self._row_s[leaf] * len(rows) for leaf, rows in gone.rows.items()
-        )
-        factor = (self._factor + duration_s / guessed_s) / 2
-        self._factor = min(_MOST_FACTOR, max(_LEAST_FACTOR, factor))
+    def learn(self, part: Portion, duration_s: float) -> None:
+        """Takes note of how long the transaction of a portion took."""
+        if part.guessed_s:
+            factor = (self._factor + duration_s / part.guessed_s) / 2
+            self._factor = min(_MOST_FACTOR, max(_LEAST_FACTOR, factor))
 
     def _first_s(self, leaf: int) -> float:
         if leaf in self._measured:

@@ -20,9 +20,9 @@ from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.sweep.clusters import Seed
-from pgwatch_tests.sweep.database_rows import read_as_numbers
 from pgwatch_tests.sweep.rules import SWEPT
 from pgwatch_tests.sweep.statements import Flagging
+from pgwatch_tests.sweep.tids import read_and_write_tids
 
 # So many rows are on their way at once.
 _ROWS_AT_ONCE = 1000
@@ -121,15 +121,15 @@ def _read(connection: OwnConnection, statement: bytes) -> Seeds:
     """What it finds; from the start, should it be run again."""
     found = Seeds()
     with connection.cursor(binary=True) as cursor:
-        read_as_numbers(cursor)
+        read_and_write_tids(cursor)
         at = 0
         for row in cursor.stream(statement, size=_ROWS_AT_ONCE):
-            leaf, tid, xmin, flags = cast("tuple[int, int, int, int]", row)
+            leaf, tid, xmin, flags = cast("tuple[int, bytes, int, int]", row)
             if leaf != at:
                 at, rows = leaf, found.rows.setdefault(leaf, LeafSeeds())
             found.counts[leaf] += 1
             if flags & SWEPT:
-                rows.tids.append(tid)
+                rows.tids.append(int.from_bytes(tid))
                 rows.xmins.append(xmin)
                 rows.flags.append(flags)
     for leaf in [leaf for leaf, rows in found.rows.items() if not rows]:

@@ -39,7 +39,7 @@ def kept_by_table(graph: ForeignKeys, tally: Tally, examples: Examples) -> tuple
     counted: defaultdict[tuple[tuple[str, str], Refusal], int] = defaultdict(int)
     for (leaf, refusal), rows in tally.kept.items():
         counted[table_of(graph, leaf), refusal] += rows
-    details = {refusal: examples.detail(refusal) for _, refusal in counted}
+    details = examples.details({refusal for _, refusal in counted})
     ordered = sorted(counted.items(), key=lambda one: (one[0][0], one[0][1].reason, one[0][1].detail))
     return tuple(Kept(*name, rows, refusal.reason, details[refusal]) for (name, refusal), rows in ordered)
 

@@ -30,7 +30,8 @@ from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.refusals import name_of
 from pgwatch_tests.sweep.seeds import SeedReader, Seeds
 from pgwatch_tests.sweep.since import SinceBaseline, SinceFindings
-from pgwatch_tests.sweep.statements import Flagging, tids_literal
+from pgwatch_tests.sweep.statements import Flagging
+from pgwatch_tests.sweep.tids import literal
 
 _MATERIALIZED = KINDS["m"]
 _NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
@@ -201,7 +202,7 @@ class Surveyor:
         statement = b"SELECT EXISTS (SELECT FROM ONLY %b.%b WHERE ctid OPERATOR(pg_catalog.=) ANY (%b::" % (
             quoted(relation.schema, self._escaping),
             quoted(relation.name, self._escaping),
-            self._escaping.escape_literal(tids_literal(tids).encode()),
+            self._escaping.escape_literal(literal(tids).encode()),
         )
         statement += b"pg_catalog.tid[]) AND (%b)) AS marked" % self._statements.condition(table)
         return self._session.fetch(statement, _Marked)[0].marked

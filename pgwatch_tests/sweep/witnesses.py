@@ -15,6 +15,9 @@ from pgwatch_tests.sweep.portions import Portion
 from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.rules import MARKED, Rules
 
+# More than any cluster has rows.
+_RATHER_NOT = 1 << 40
+
 
 class Witnesses:
     """Holds back one cluster for each table (by its top) that may need one, until all others are done.
@@ -27,6 +30,8 @@ class Witnesses:
         self._staying: set[int] = set()
         """The tops of which a marked row stays in any case."""
         self._held: dict[int, Portion] = {}
+        self._size: dict[int, int] = {}
+        """Of what is held back for each table."""
         graph = rules.graph
         for leaf in rules.bearing:
             if leaf in rules.refused or counts.get(leaf, 0) > asked.get(leaf, 0):
@@ -44,28 +49,35 @@ class Witnesses:
         self._staying.add(self._rules.graph.relations[leaf].top)
 
     def hold_back(
-        self, clusters: Clusters, going: Sequence[Sequence[int]]
+        self, clusters: Clusters, going: Sequence[Sequence[int]], all_real: Collection[int] | None = None
     ) -> tuple[Sequence[Sequence[int]], list[Portion]]:
-        """Those of some clusters that may go now, and what was held back before and may go now."""
+        """Those of some clusters that may go now, and what was held back before and may go now.
+
+        `all_real` are the leaves with real rows, once there can't be any more of them.
+        """
+        if all_real is not None:
+            tops = {self._rules.graph.relations[leaf].top for leaf in all_real} - self._staying
+            self._tops = {leaf: top for leaf, top in self._tops.items() if top in tops}
         if not self._tops:
             return going, []
-        now: list[Sequence[int]] = []
+        loose = {clusters.find(one.leaf, one.tid) for one in clusters.all_loose()}
         best: dict[int, Sequence[int]] = {}
         for nodes in going:
-            tops = self._tops_of(clusters, nodes)
-            wanted = {top for top in tops if len(nodes) < self._size(top, best)}
-            if wanted:
-                best.update(dict.fromkeys(wanted, nodes))
-            now.append(nodes)
+            # What others would change as they go would have to be read anew.
+            size = len(nodes) + (0 if loose.isdisjoint(nodes) else _RATHER_NOT)
+            for top in self._tops_of(clusters, nodes):
+                if size < self._size.get(top, 2 * _RATHER_NOT):
+                    self._size[top] = size
+                    best[top] = nodes
         if not best:
-            return now, []
+            return going, []
         held = {id(nodes) for nodes in best.values()}
         before = list(self._held.values())
         made = {id(nodes): Portion(clusters, [nodes]) for nodes in best.values()}
         self._held.update({top: made[id(nodes)] for top, nodes in best.items()})
         kept = {id(one) for one in self._held.values()}
         released = {id(one): one for one in before if id(one) not in kept}
-        return [nodes for nodes in now if id(nodes) not in held], list(released.values())
+        return [nodes for nodes in going if id(nodes) not in held], list(released.values())
 
     def settle(self, real: Collection[int]) -> tuple[list[Portion], list[tuple[Refusal, Portion]]]:
         """What was held back: what may go, and what stays; `real` are the leaves with real rows."""
@@ -89,11 +101,6 @@ class Witnesses:
             [one for which, one in portions.items() if which not in kept],
             [(refusal, portions[which]) for which, refusal in kept.items()],
         )
-
-    def _size(self, top: int, best: Mapping[int, Sequence[int]]) -> int:
-        if top in best:
-            return len(best[top])
-        return self._held[top].count if top in self._held else 1 << 62
 
     def _tops_of(self, clusters: Clusters, nodes: Sequence[int]) -> set[int]:
         found = set()

@@ -1,0 +1,7 @@
+-- Where are rows of a leaf that this transaction may have changed or deleted? Place, tid now or NULL.
+--
+-- By the chain that an UPDATE makes from each version to the next (currtid2, in tid.c).
+SELECT named.n OPERATOR(pg_catalog.-) 1, c.ctid
+FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
+LEFT JOIN ONLY $leaf AS c ON c.ctid OPERATOR(pg_catalog.=)
+    pg_catalog.currtid2($oid::pg_catalog.regclass::pg_catalog.text, named.tid)

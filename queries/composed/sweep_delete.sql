@@ -1,0 +1,4 @@
+-- Deletes rows of a leaf: number $number among several leaves. What went: that number, tid, xmin.
+DELETE FROM ONLY $leaf AS c
+WHERE c.ctid OPERATOR(pg_catalog.=) ANY (%(tids_$number)s::pg_catalog.tid[])
+RETURNING $number AS n, c.ctid AS tid, c.xmin AS version
