@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pgwatch_tests import queries
 from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.sweep.clusters import CatalogChangedError
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.related_rows import CatalogChangedError
 
 
 @dataclass(frozen=True, slots=True)

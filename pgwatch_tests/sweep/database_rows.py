@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.sweep.clusters import RelatedRow
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.related_rows import RelatedRow
 from pgwatch_tests.sweep.statements import SweepStatements
 from pgwatch_tests.sweep.tids import Tids, numbers, read_and_write_tids
 
@@ -71,9 +70,11 @@ class DatabaseRows:
         return dict(zip(numbers([row[0] for row in found]), [row[1] for row in found], strict=True))
 
     def _related(self, statement: bytes, tids: Sequence[int]) -> list[RelatedRow]:
-        found = cast("list[tuple[int, int, bytes, int, int]]", self._fetch(statement, {"tids": Tids(tids)}))
-        number = int.from_bytes
-        return [(place, leaf, number(tid), xmin, flags) for place, leaf, tid, xmin, flags in found]
+        found = self._fetch(statement, {"tids": Tids(tids)})
+        if not found:
+            return []
+        place, leaf, tid, xmin, flags = zip(*found, strict=True)
+        return list(zip(place, leaf, numbers(tid), xmin, flags, strict=True))
 
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
         def read(connection: OwnConnection) -> list[TupleRow]:

@@ -19,12 +19,13 @@ from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.said import said
 from pgwatch_tests.sweep.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.catalog import Oid
-from pgwatch_tests.sweep.clusters import CatalogChangedError, Clusters, Seed
+from pgwatch_tests.sweep.clusters import Clusters
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.portions import Estimate, Portion, ordered
 from pgwatch_tests.sweep.refusals import Refusal, name_of
+from pgwatch_tests.sweep.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.rules import LOCKED, MARKED, Rules
 from pgwatch_tests.sweep.seeds import Seeds
 from pgwatch_tests.sweep.tally import Tally, marked_leaves
@@ -99,13 +100,12 @@ class Execution:
 
     def run(self, seeds: Seeds) -> Tally:
         """Deletes, or counts, what may go."""
-        asked = {leaf: len(rows) for leaf, rows in seeds.rows.items()}
-        witnesses = Witnesses(self._rules, seeds.counts, asked)
+        witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE
         for part in self._parts(seeds):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
-        going, staying = witnesses.settle(self.tally.real)
+        going, staying = witnesses.settle(self.tally.real, self.tally.marked)
         for refusal, held in staying:
             self._keep(held, refusal, None)
         for held in going:

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pgwatch_tests.components import strongly_connected
-from pgwatch_tests.sweep.clusters import Clusters, Loose, Seed
+from pgwatch_tests.sweep.clusters import Clusters
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.related_rows import Loose, Seed
 from pgwatch_tests.sweep.rules import MARKED, SWEPT
 
 # A writer that needs a row of a batch waits as long as its transaction takes.

@@ -19,7 +19,6 @@ from pgwatch_tests.leaks.session import ScanCancelledError, ScanSession
 from pgwatch_tests.server.said import said
 from pgwatch_tests.sweep.batch import Batches
 from pgwatch_tests.sweep.catalog import Catalog
-from pgwatch_tests.sweep.clusters import CatalogChangedError
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.examples import Examples
 from pgwatch_tests.sweep.execute import Execution
@@ -35,6 +34,7 @@ from pgwatch_tests.sweep.model import (
 )
 from pgwatch_tests.sweep.portions import Estimate
 from pgwatch_tests.sweep.refusals import Refusals, refusals
+from pgwatch_tests.sweep.related_rows import CatalogChangedError
 from pgwatch_tests.sweep.rules import BLOCKING, Rules
 from pgwatch_tests.sweep.seeds import Seeds
 from pgwatch_tests.sweep.statements import SweepStatements

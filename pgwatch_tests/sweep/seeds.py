@@ -19,7 +19,7 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.obstacles import Obstacles
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.sweep.clusters import Seed
+from pgwatch_tests.sweep.related_rows import Seed
 from pgwatch_tests.sweep.rules import SWEPT
 from pgwatch_tests.sweep.statements import Flagging
 from pgwatch_tests.sweep.tids import read_and_write_tids

@@ -8,6 +8,7 @@ itself remembers it then, on whatever machine the next sweep runs, and without a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from pgwatch_tests.sweep.clusters import Clusters
@@ -22,11 +23,12 @@ _RATHER_NOT = 1 << 40
 class Witnesses:
     """Holds back one cluster for each table (by its top) that may need one, until all others are done.
 
-    `counts` are the marked rows of each leaf, `asked` those that are asked for: what isn't stays anyway.
+    `counts` are the marked rows of each leaf, also those that aren't asked for: some of these go along.
     """
 
-    def __init__(self, rules: Rules, counts: Mapping[int, int], asked: Mapping[int, int]) -> None:
+    def __init__(self, rules: Rules, counts: Mapping[int, int]) -> None:
         self._rules = rules
+        self._counts = counts
         self._staying: set[int] = set()
         """The tops of which a marked row stays in any case."""
         self._held: dict[int, Portion] = {}
@@ -34,7 +36,7 @@ class Witnesses:
         """Of what is held back for each table."""
         graph = rules.graph
         for leaf in rules.bearing:
-            if leaf in rules.refused or counts.get(leaf, 0) > asked.get(leaf, 0):
+            if leaf in rules.refused and counts.get(leaf, 0):
                 self._staying.add(graph.relations[leaf].top)
         tops = {graph.relations[leaf].top for leaf in rules.bearing} - rules.remembered
         self._tops = {
@@ -79,14 +81,24 @@ class Witnesses:
         released = {id(one): one for one in before if id(one) not in kept}
         return [nodes for nodes in going if id(nodes) not in held], list(released.values())
 
-    def settle(self, real: Collection[int]) -> tuple[list[Portion], list[tuple[Refusal, Portion]]]:
-        """What was held back: what may go, and what stays; `real` are the leaves with real rows."""
+    def settle(
+        self, real: Collection[int], gone: Mapping[int, int]
+    ) -> tuple[list[Portion], list[tuple[Refusal, Portion]]]:
+        """What was held back: what may go, and what stays.
+
+        `real` are the leaves with real rows, `gone` the marked rows of each leaf that went.
+        """
         graph = self._rules.graph
+        left: Counter[int] = Counter()
+        """The marked rows that aren't held back either, by top."""
+        for leaf, count in self._counts.items():
+            held_back = {id(one): one.marked(leaf) for one in self._held.values() if leaf in one.rows}
+            left[graph.relations[leaf].top] += count - gone.get(leaf, 0) - sum(held_back.values())
         tops = {graph.relations[leaf].top for leaf in real}
         portions = {id(one): one for one in self._held.values()}
         kept: dict[int, Refusal] = {}
         for top, held in self._held.items():
-            if top in tops and top not in self._staying:
+            if top in tops and top not in self._staying and left[top] <= 0:
                 name = name_of(graph.relations[top])
                 kept.setdefault(
                     id(held),

@@ -11,10 +11,10 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.clusters import RelatedRow
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepProgress
+from pgwatch_tests.sweep.related_rows import RelatedRow
 from tests.sessions import Connect, Database
 from tests.sweep.bookings import (
     BOOKINGS,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.clusters import Clusters, Seed, Settled
+from pgwatch_tests.sweep.clusters import Clusters
+from pgwatch_tests.sweep.related_rows import Seed, Settled
 from pgwatch_tests.sweep.rules import Rules
 from tests.sweep.oracle import truth
 from tests.sweep.worlds import Spot, World, worlds, xmin_of

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.attribute import token
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, OnDelete, Relation
-from pgwatch_tests.sweep.rules import MARKED, SWEPT
+from pgwatch_tests.sweep.rules import MARKED, OTHERS, SWEPT
 from tests.sessions import Database
 from tests.sweep.oracle import truth
 from tests.sweep.row_sweeps import OLD_MS, mail, swept
@@ -75,7 +75,7 @@ def fill(connection: Connection[TupleRow], world: World, marks: dict[int, str]) 
     """The rows: first all of them, then what they refer to."""
     names = {oid: relation.name for oid, relation in world.graph.relations.items()}
     for spot, row in world.rows.items():
-        mark = marks[row.flags & (MARKED | SWEPT)]
+        mark = marks[row.flags & (MARKED | SWEPT | OTHERS)]
         table = sql.Identifier(names[spot[0]])
         connection.execute(
             sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(table), [spot[0], number(spot), mark]
@@ -117,7 +117,12 @@ def test_what_goes_is_what_the_rules_say(database: Database, world: World) -> No
     # The server doesn't let a table refer to a partition of its own.
     assume(all(key.child not in world.graph.relations[key.parent].ancestors for key in world.graph.keys))
     known = truth(world)
-    marks = {0: "real", MARKED: mail("other"), MARKED | SWEPT: f"a_{OLD_MS}_{token(ASKED_TEST)}"}
+    marks = {
+        0: "real",
+        MARKED: mail("unknown"),
+        MARKED | OTHERS: f"a_{OLD_MS}_{token('another')}",
+        MARKED | SWEPT: f"a_{OLD_MS}_{token(ASKED_TEST)}",
+    }
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         with connection.transaction():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -225,6 +226,27 @@ def _make(connection: Connection[TupleRow], made: Schema, change: str, table: in
         connection.execute(statements.encode())
 
 
+def _without(made: Schema, lost: Collection[Spot], table: int | None) -> Schema:
+    """The same without some rows, and without a table, its keys and its triggers."""
+    dropped = None if table is None else table % len(made.partitioned)
+    keys = [key for key in made.keys if dropped not in (key.child, key.parent)]
+    parents = {key.number: key.parent for key in keys}
+    rows = {
+        spot: replace(
+            row,
+            refers={
+                key: above
+                for key, above in row.refers.items()
+                if key in parents and (parents[key], above) not in lost
+            },
+        )
+        for spot, row in made.rows.items()
+        if spot not in lost and spot[0] != dropped
+    }
+    triggers = [one for one in made.triggers if one.table != dropped and (one.key is None or one.key in keys)]
+    return replace(made, keys=keys, rows=rows, triggers=triggers)
+
+
 def _all_is_well(
     connection: Connection[TupleRow],
     made: Schema,
@@ -241,6 +263,10 @@ def _all_is_well(
         # Then its own don't refuse any more.
         table %= len(made.partitioned)
         going |= may_go(replace(made, triggers=[one for one in made.triggers if one.table != table]))
+
+    if change in LOSSES:
+        # What the lost rows, or the table's triggers, kept may go without them.
+        going |= may_go(_without(made, made.rows.keys() - before, table if change == "no table" else None))
 
     assert not report.error
     assert dangling(connection) == []

@@ -6,10 +6,11 @@ from itertools import combinations
 
 import pytest
 
-from pgwatch_tests.sweep.clusters import Clusters, Seed
+from pgwatch_tests.sweep.clusters import Clusters
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.model import WAITING, KeptReason
 from pgwatch_tests.sweep.refusals import Refusal
+from pgwatch_tests.sweep.related_rows import Seed
 from pgwatch_tests.sweep.rules import (
     AGELESS,
     ALIVE,

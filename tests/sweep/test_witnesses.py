@@ -9,12 +9,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.sweep.clusters import Clusters, RelatedRow
+from pgwatch_tests.sweep.clusters import Clusters
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.portions import Portion
 from pgwatch_tests.sweep.refusals import Refusal
+from pgwatch_tests.sweep.related_rows import RelatedRow
 from pgwatch_tests.sweep.rules import MARKED, SWEPT, Rules
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.witnesses import Witnesses
@@ -62,9 +63,9 @@ def users_of(clusters: Clusters, going: Sequence[Sequence[int]]) -> list[int]:
     return [clusters.node(node).tid for nodes in going for node in nodes if clusters.node(node).leaf == USERS]
 
 
-def witnesses(world: World, asked: Mapping[int, int] | None = None) -> Witnesses:
-    """Those of a sweep, of all rows or of so many."""
-    return Witnesses(world.rules(), counts(world), counts(world) if asked is None else asked)
+def witnesses(world: World) -> Witnesses:
+    """Those of a sweep."""
+    return Witnesses(world.rules(), counts(world))
 
 
 def test_the_smallest_cluster_is_held_back_until_the_others_are_done() -> None:
@@ -75,7 +76,7 @@ def test_the_smallest_cluster_is_held_back_until_the_others_are_done() -> None:
 
     assert sorted(users_of(clusters, now)) == [1, 3]
     assert released == []
-    going, staying = held.settle({BOOKINGS})
+    going, staying = held.settle({BOOKINGS}, counts(world))
     assert going == []
     [(refusal, stays)] = staying
     assert spots([stays]) == [{(USERS, 2), (BOOKINGS, 20)}]
@@ -95,8 +96,8 @@ def test_a_smaller_one_that_is_come_upon_later_lets_the_first_go() -> None:
         released += before
 
     assert [min(one) for one in spots(released)] == [(USERS, 1), (USERS, 2)]
-    assert spots(held.settle({USERS})[0]) == [{(USERS, 3), (BOOKINGS, 30)}]
-    assert held.settle({USERS}) == ([], [])
+    assert spots(held.settle({USERS}, counts(world))[0]) == [{(USERS, 3), (BOOKINGS, 30)}]
+    assert held.settle({USERS}, counts(world)) == ([], [])
 
 
 @pytest.mark.parametrize("real", [set[int](), {USERS}])
@@ -105,7 +106,7 @@ def test_it_goes_where_no_row_of_the_table_is_real(real: set[int]) -> None:
     clusters, held = grown(world), witnesses(world)
     held.hold_back(clusters, clusters.settled().going)
 
-    going, staying = held.settle(real)
+    going, staying = held.settle(real, counts(world))
 
     assert (len(going), staying) == (1, [])
 
@@ -125,16 +126,18 @@ def test_not_where_one_stays_anyway() -> None:
     clusters = grown(world)
     going = clusters.settled().going
 
-    not_all_asked_for = witnesses(world, {USERS: 3, BOOKINGS: 3})
     refused = Witnesses(
-        Rules.of(world.graph, world.bearing, {BOOKINGS: Refusal("refused", "")}), counts(world), counts(world)
+        Rules.of(world.graph, world.bearing, {BOOKINGS: Refusal("refused", "")}), counts(world)
     )
-    for held in (not_all_asked_for, refused):
-        assert held.hold_back(clusters, going) == (going, [])
+    assert refused.hold_back(clusters, going) == (going, [])
+    not_all_gone = witnesses(world)
+    not_all_gone.hold_back(clusters, going)
+    others = {leaf: count - 2 for leaf, count in counts(world).items()}
+    assert len(not_all_gone.settle({BOOKINGS}, others)[0]) == 1
     noted = witnesses(world)
     noted.hold_back(clusters, going)
     noted.note_staying(BOOKINGS)
-    assert len(noted.settle({BOOKINGS})[0]) == 1
+    assert len(noted.settle({BOOKINGS}, counts(world))[0]) == 1
 
 
 def test_not_where_the_settings_remember_it() -> None:
@@ -159,7 +162,7 @@ def test_one_cluster_may_be_the_last_of_several_tables() -> None:
     clusters, held = grown(world), witnesses(world)
 
     assert held.hold_back(clusters, clusters.settled().going) == ([], [])
-    assert [spots([stays]) for _, stays in held.settle({2, 3})[1]] == [[{*rows}]]
+    assert [spots([stays]) for _, stays in held.settle({2, 3}, counts(world))[1]] == [[{*rows}]]
 
 
 def _make_members(owner: Connection[TupleRow]) -> None:

@@ -8,9 +8,9 @@ from typing import Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.clusters import RelatedRow, Seed
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete, Relation
 from pgwatch_tests.sweep.refusals import Refusal
+from pgwatch_tests.sweep.related_rows import RelatedRow, Seed
 from pgwatch_tests.sweep.rules import (
     AGELESS,
     ALIVE,
@@ -100,13 +100,14 @@ class World:
                 found.setdefault(leaf, {})[tid] = Seed(row.flags, xmin_of((leaf, tid)))
         return found
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
         """See `Rows`."""
         places = {(leaf, tid): place for place, tid in enumerate(tids) if (leaf, tid) in self.rows}
-        for spot, row in self.rows.items():
-            place = places.get(row.refers.get(key.oid, (0, 0)))
-            if place is not None:
-                yield place, *spot, xmin_of(spot), row.flags
+        return [
+            (places[above], *spot, xmin_of(spot), row.flags)
+            for spot, row in self.rows.items()
+            if (above := row.refers.get(key.oid, (0, 0))) in places
+        ]
 
     def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
         """See `Rows`."""
