@@ -123,7 +123,12 @@ def _replaced(text: str, spans: list[tuple[int, int, str]]) -> str:
                 parts[-1] = f"'{MASK}'"
                 at = max(at, end)
             continue
-        parts += [text[at:start], instead]
+        between = text[at:start]
+        if instead == MASK and parts and parts[-1] == MASK and not between.strip():
+            # How many words a secret has is nobody's business either.
+            at, previous = end, (start, end, instead)
+            continue
+        parts += [between, instead]
         at = end
         previous = start, end, instead
     return "".join([*parts, text[at:]])
