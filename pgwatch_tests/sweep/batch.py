@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -266,7 +266,7 @@ class Batches:
         """Deletes, children first. Raises _AgainError if something is still there."""
         # Of triggers: they may say no schema, or read dates as their database writes them.
         self._session.execute(for_code_of_others(self._session.connection.info.server_version))
-        for together in self._groups(state.portion.rows):
+        for together in self._graph.deletion_groups(state.portion.rows.keys()):
             wanted = {leaf: state.portion.versions(leaf) for leaf in together}
             going = {leaf: list(versions) for leaf, versions in wanted.items()}
             try:
@@ -279,21 +279,6 @@ class Batches:
                 self._estimate.learn_rows(leaf, rows, took_s)
                 if gone[leaf] != wanted[leaf]:
                     self._follow(state, leaf, wanted[leaf], gone[leaf])
-
-    def _groups(self, leaves: Collection[int]) -> Iterator[list[int]]:
-        """The leaves, children first; those together whose rows may refer to each other in a ring."""
-        rank = self._graph.deletion_rank
-        ring: list[int] = []
-        for leaf in sorted(leaves, key=lambda leaf: (rank[leaf], leaf)):
-            if ring and (rank[ring[0]] != rank[leaf] or leaf not in self._graph.deletion_rings):
-                yield ring
-                ring = []
-            if leaf in self._graph.deletion_rings:
-                ring.append(leaf)
-            else:
-                yield [leaf]
-        if ring:
-            yield ring
 
     def _follow(self, state: _Attempt, leaf: int, wanted: Mapping[int, int], gone: Mapping[int, int]) -> None:
         """Deletes what triggers have moved meanwhile. Raises _AgainError if something is still there."""

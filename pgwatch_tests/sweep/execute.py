@@ -28,7 +28,7 @@ from pgwatch_tests.sweep.refusals import Refusal, name_of
 from pgwatch_tests.sweep.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.rules import LOCKED, MARKED, Rules
 from pgwatch_tests.sweep.seeds import Seeds
-from pgwatch_tests.sweep.tally import Tally, marked_leaves
+from pgwatch_tests.sweep.tally import Remembered, Tally, marked_leaves
 from pgwatch_tests.sweep.witnesses import Witnesses
 
 Told = Callable[[SweepPhase, int, int], None]
@@ -68,12 +68,11 @@ class Execution:
         told: Told,
         is_stale: Callable[[int, Sequence[int]], bool],
         oldest: int,
-        referred_to: set[tuple[int, int]],
+        remembered: Remembered,
         refused_before: Collection[int] = (),
     ) -> None:
         """`is_stale` is asked of rows that may be newer than what was surveyed: those that transactions from
-        `oldest` on wrote. `referred_to` are the marked rows of which a pass before this one found that
-        something unknown refers to them. Of the leaves `refused_before`, the last sweep was refused rows.
+        `oldest` on wrote. Of the leaves `refused_before`, the last sweep was refused rows.
         """
         self._session = session
         self._rows = rows
@@ -85,7 +84,9 @@ class Execution:
         self._told = told
         self._is_stale = is_stale
         self._oldest = oldest
-        self._referred_to = referred_to
+        self._remembered = remembered
+        if remembered.hopeless:
+            self._rules = replace(rules, refused={**remembered.hopeless, **rules.refused})
         self._before = frozenset(refused_before)
         self._seen: dict[int, set[int]] = {leaf: set() for leaf in rules.bearing}
         """Marked rows that were come upon before their turn."""
@@ -232,6 +233,7 @@ class Execution:
         parts = deque([one])
         while parts:
             part = self._as_far_as_allowed(parts.popleft(), witnesses)
+            part = self._as_not_refused(part, witnesses)
             if not part:
                 continue
             if self._batches is None:
@@ -253,7 +255,7 @@ class Execution:
                 for leaves in [one for one in self._failures if not one.isdisjoint(outcome.gone.rows)]:
                     del self._failures[leaves]
             for refusal, stays in outcome.kept:
-                self._keep(stays, refusal, witnesses)
+                self._refuse(stays, refusal, witnesses)
             for changed in outcome.changed:
                 self._leave(changed)
 
@@ -277,6 +279,28 @@ class Execution:
             for leaf in marked_leaves(stays):
                 witnesses.note_staying(leaf)
 
+    def _refuse(self, stays: Portion, refusal: Refusal, witnesses: Witnesses | None) -> None:
+        self._keep(stays, refusal, witnesses)
+        if refusal.reason == "refused":
+            for leaf, rows in stays.seeds().items():
+                for tid, seed in rows.items():
+                    self._remembered.refused[leaf, tid] = seed.xmin, refusal
+
+    def _as_not_refused(self, part: Portion, witnesses: Witnesses | None) -> Portion:
+        """Without what a pass before this one was refused: that isn't tried again."""
+        known = self._remembered.refused
+        by_reason: dict[Refusal, set[int]] = {}
+        for leaf in part.rows if known else ():
+            owners = part.owners(leaf)
+            for tid, xmin in part.versions(leaf).items():
+                then = known.get((leaf, tid))
+                if then is not None and then[0] == xmin:
+                    by_reason.setdefault(then[1], set()).add(owners[tid])
+        for refusal, stays in by_reason.items():
+            self._keep(part.only(stays), refusal, witnesses)
+            part = part.without(stays)
+        return part
+
     def _leave(self, part: Portion) -> None:
         """Leaves to the next pass what isn't as it was read: that reads all anew."""
         self.tally.leave(part.seeds())
@@ -298,11 +322,13 @@ class Execution:
             return []
         passes_by_itself = isinstance(error, _TRANSIENT)
         refusal = LOCKED if passes_by_itself else Refusal("refused", self._why(error, leaves))
-        self._keep(part, refusal, witnesses)
+        self._refuse(part, refusal, witnesses)
         failures = self._waits if passes_by_itself else self._failures
         failures[leaves] += 1
         most = _HOPELESS_AS_BEFORE if leaves & self._before else _HOPELESS
         if failures[leaves] >= most:
+            if not passes_by_itself:
+                self._remembered.hopeless |= dict.fromkeys(leaves, refusal)
             self._rules = replace(
                 self._rules, refused={**dict.fromkeys(leaves, refusal), **self._rules.refused}
             )
@@ -311,8 +337,8 @@ class Execution:
     def _is_new(self, part: Portion) -> bool:
         """Whether a cluster wasn't left to another pass already since something unknown refers to it."""
         spots = {(leaf, tid) for leaf, rows in part.seeds().items() for tid in rows}
-        news = not spots <= self._referred_to
-        self._referred_to |= spots
+        news = not spots <= self._remembered.referred_to
+        self._remembered.referred_to |= spots
         return news
 
     def _why(self, error: psycopg.Error, leaves: Collection[int]) -> str:

@@ -7,7 +7,7 @@ these or on a root above them, and holds for all leaves below it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -105,6 +105,7 @@ class ForeignKeys:
             self._by_parent[key.parent].append(key)
             self._by_child[key.child].append(key)
         self._referring: dict[int, Sequence[ForeignKey]] = {}
+        self._groups: dict[frozenset[int], Sequence[Sequence[int]]] = {}
         self._of: dict[int, Sequence[ForeignKey]] = {}
         self._leaves: defaultdict[int, list[int]] = defaultdict(list)
         for relation in self.relations.values():
@@ -154,20 +155,35 @@ class ForeignKeys:
         """All leaves, children first. Together: those that refer to each other in a ring, and partitions."""
         return self._ordered(key for key in self.keys if key.takes_along)
 
-    @cached_property
-    def deletion_order(self) -> tuple[frozenset[int], ...]:
-        """The same by all keys: SET NULL and SET DEFAULT change rows, which then have another ctid."""
-        return self._ordered(key for key in self.keys if key.enforced)
+    def deletion_groups(self, leaves: Collection[int]) -> Sequence[Sequence[int]]:
+        """In which order rows of some leaves are deleted: children first, by all keys.
+
+        SET NULL and SET DEFAULT change rows, which then have another ctid. Together are those that refer to
+        each other in a ring, as far as it is of these leaves.
+        """
+        which = frozenset(leaves)
+        found = self._groups.get(which)
+        if found is None:
+            by_top: defaultdict[int, list[int]] = defaultdict(list)
+            for leaf in sorted(which):
+                by_top[self.relations[leaf].top].append(leaf)
+            below = {top: self._below[top] & by_top.keys() for top in by_top}
+            groups: list[list[int]] = []
+            for tops in strongly_connected(below):
+                together = [leaf for top in sorted(tops) for leaf in by_top[top]]
+                is_ring = len(tops) > 1 or any(top in below[top] for top in tops)
+                groups.extend([together] if is_ring else ([leaf] for leaf in together))
+            found = self._groups[which] = groups
+        return found
 
     @cached_property
-    def deletion_rank(self) -> dict[int, int]:
-        """The place of each leaf in that order: the same for those of one component."""
-        return {leaf: rank for rank, leaves in enumerate(self.deletion_order) for leaf in leaves}
-
-    @cached_property
-    def deletion_rings(self) -> frozenset[int]:
-        """The leaves whose rows have to go in one statement: they may refer to each other."""
-        return self._rings(self.deletion_order, (key for key in self.keys if key.enforced))
+    def _below(self) -> Mapping[int, set[int]]:
+        """By table (its top), those that refer to it by keys that the server keeps."""
+        below: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}
+        for key in self.keys:
+            if key.enforced:
+                below[self.relations[key.parent].top].add(self.relations[key.child].top)
+        return below
 
     @cached_property
     def by_oid(self) -> dict[int, ForeignKey]:
@@ -177,13 +193,11 @@ class ForeignKeys:
     @cached_property
     def in_rings(self) -> frozenset[int]:
         """The leaves whose rows may refer, in the end, to rows of the same table."""
-        return self._rings(self.order, (key for key in self.keys if key.takes_along))
-
-    def _rings(self, order: Iterable[Collection[int]], keys: Iterable[ForeignKey]) -> frozenset[int]:
         tops = {leaf: relation.top for leaf, relation in self.relations.items()}
-        to_itself = {tops[key.child] for key in keys if tops[key.child] == tops[key.parent]}
+        taking = (key for key in self.keys if key.takes_along)
+        to_itself = {tops[key.child] for key in taking if tops[key.child] == tops[key.parent]}
         found: set[int] = set()
-        for together in order:
+        for together in self.order:
             members = {tops[leaf] for leaf in together}
             if len(members) > 1 or members & to_itself:
                 found.update(together)

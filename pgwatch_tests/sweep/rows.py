@@ -48,7 +48,7 @@ from pgwatch_tests.sweep.sums import (
 )
 from pgwatch_tests.sweep.survey import Survey, Surveyor, with_graph
 from pgwatch_tests.sweep.table_sizes import TableSizes
-from pgwatch_tests.sweep.tally import Tally
+from pgwatch_tests.sweep.tally import Remembered, Tally
 from pgwatch_tests.sweep.temporary_index import TemporaryIndexes
 
 # A batch that waits for a lock keeps others waiting for what it has locked.
@@ -125,7 +125,7 @@ class RowSweep:
         self._surveyor = Surveyor(session, settings, request)
         self._not_made: Mapping[int, str] = MappingProxyType({})
         """The temporary indexes that couldn't be made, by foreign key, and why."""
-        self._referred_to: set[tuple[int, int]] = set()
+        self._remembered = Remembered()
 
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
@@ -295,7 +295,7 @@ class RowSweep:
             told,
             lambda leaf, tids: self._surveyor.is_stale(survey, leaf, tids),
             survey.oldest,
-            self._referred_to,
+            self._remembered,
             before,
         )
 

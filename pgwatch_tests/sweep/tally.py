@@ -99,3 +99,15 @@ class Tally:
 def marked_leaves(stays: Portion) -> list[int]:
     """The leaves of which a marked row is among some clusters."""
     return [leaf for leaf in stays.rows if stays.marked(leaf)]
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What passes of one sweep tell the next one."""
+
+    referred_to: set[tuple[int, int]] = field(default_factory=set)
+    """Marked rows (leaf, tid) of which it was found that something unknown refers to them."""
+    refused: dict[tuple[int, int], tuple[int, Refusal]] = field(default_factory=dict)
+    """Marked rows that were refused, by leaf and tid: xmin, and why. They aren't tried again."""
+    hopeless: dict[int, Refusal] = field(default_factory=dict)
+    """The leaves that no row was to be had from, however often it was tried."""
