@@ -91,7 +91,8 @@ class Catalog:
         found = self._around.get(leaf)
         if found is None:
             graph = self._graph
-            own = frozenset((leaf, *graph.relations[leaf].ancestors))
+            # What a root gets, each leaf below it gets a copy of.
+            own = frozenset((leaf,))
             children = {key.child for key in graph.referring_to(leaf)}
             # Only what has partitions can get another one.
             below = {
