@@ -171,12 +171,12 @@ class Batches:
         with self._rolled_back_otherwise():
             self._executing(leaves, b"BEGIN; " + self._statements.lock_tables(leaves))
             self._catalog.compare(leaves)
-            before = self._catalog.counts()
+            before = self._catalog.counts(leaves)
             self._lock(state)
             self._ask(state)
             if state.portion:
                 self._delete(state)
-                self._count(state, before)
+                self._count(state, leaves, before)
                 self._executing(self._with_triggers(state), b"COMMIT")
 
     def _executing(self, leaves: Iterable[int], statement: bytes) -> None:
@@ -311,11 +311,11 @@ class Batches:
 
     # Afterwards.
 
-    def _count(self, state: _Attempt, before: Mapping[int, TupleCounts]) -> None:
+    def _count(self, state: _Attempt, leaves: Sequence[int], before: Mapping[int, TupleCounts]) -> None:
         """Compares what was written with what was meant. Raises _AgainError if keys may have done more."""
         # What waits for the end would write after it was counted.
         self._executing(self._with_triggers(state), b"SET CONSTRAINTS ALL IMMEDIATE")
-        written = {one.oid: one for one in written_since(before, self._catalog.counts())}
+        written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
         rows = state.portion.rows
         if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
             # Not even our own rows are counted.

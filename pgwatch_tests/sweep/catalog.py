@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests import queries
@@ -60,7 +60,7 @@ class Catalog:
         self._session = session
         self._graph = graph
         self._marks = marks
-        self._oids = _literal([relation.oid for relation in graph.relations.values() if relation.kind == "r"])
+        self._all = [relation.oid for relation in graph.relations.values() if relation.kind == "r"]
         self._counting = queries.load("sweep_tuple_counts").encode()
         self._around: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
 
@@ -78,10 +78,23 @@ class Catalog:
         ):
             raise CatalogChangedError
 
-    def counts(self) -> dict[int, TupleCounts]:
-        """What was written so far, by table."""
-        found = self._session.fetch(self._counting, TupleCounts, {"oids": self._oids})
-        return {one.oid: one for one in found}
+    def counts(self, leaves: Collection[int]) -> dict[int, TupleCounts]:
+        """What was written so far, by table, in all tables that a DELETE from these may write to."""
+        oids = {"oids": _literal(self._written_by(leaves))}
+        return {one.oid: one for one in self._session.fetch(self._counting, TupleCounts, oids)}
+
+    def _written_by(self, leaves: Collection[int]) -> Collection[int]:
+        graph = self._graph
+        found = set(leaves)
+        for leaf in leaves:
+            keys = graph.referring_to(leaf)
+            # A trigger, also of an UPDATE, may write anywhere.
+            if graph.relations[leaf].triggers or any(key.changes for key in keys):
+                return self._all
+            for key in keys:
+                if key.on_delete == "c":
+                    found.update(graph.leaves(key.child))
+        return found
 
     def transaction_id(self) -> int:
         """This transaction's, as its rows have it in xmin."""
@@ -112,7 +125,7 @@ def _marks(session: ScanSession, whole: Sequence[int], referring: Sequence[int])
     return {(one.oid, one.is_whole): one.mark for one in found}
 
 
-def _literal(oids: Sequence[int]) -> str:
+def _literal(oids: Collection[int]) -> str:
     return "{" + ",".join(map(str, oids)) + "}"
 
 

@@ -12,7 +12,7 @@ from pgwatch_tests.sweep.related_rows import Loose, Seed
 from pgwatch_tests.sweep.rules import MARKED, SWEPT
 
 # A writer that needs a row of a batch waits as long as its transaction takes.
-_AIM_S = 0.04
+_AIM_S = 0.05
 # Guesses, until it is known: a batch, a table in it, a row, and for each key that refers to that; and what it
 # takes the server to plan the check of a key, the first time in a session.
 _BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.004, 0.0015, 15e-6, 4e-6, 0.0008

@@ -249,13 +249,18 @@ class Surveyor:
         )
         by_top = {table.oid: table for table in marked}
         found: dict[int, Flagging] = {}
+        # The leaves of a tree have it from their root, mostly.
+        made: dict[tuple[int | None, int], Flagging | None] = {}
         for relation in graph.relations.values():
             table = by_top.get(relation.top)
-            flagging = (
-                flags.of_others(relation.created_at)
-                if table is None
-                else flags.of_marked(table, relation.created_at)
-            )
+            which = None if table is None else table.oid, relation.created_at
+            if which not in made:
+                made[which] = (
+                    flags.of_others(relation.created_at)
+                    if table is None
+                    else flags.of_marked(table, relation.created_at)
+                )
+            flagging = made[which]
             if flagging is not None:
                 found[relation.oid] = flagging
         return found
