@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.sweep.clusters import Clusters
@@ -135,6 +135,8 @@ def test_a_dry_run_counts_the_same(world: World, sizes: list[int] | None) -> Non
 def test_by_the_same_rules_a_second_sweep_finds_nothing(
     world: World, sizes: list[int] | None, other_sizes: list[int] | None
 ) -> None:
+    # What such a key would leave dangling stays until what refers to it is gone: that is the next sweep's.
+    assume(all(key.fires for key in world.graph.keys))
     rules = world.rules()
     swept(world, rules, sizes)
 
