@@ -142,7 +142,7 @@ class IndexWork:
     def wait_for_transactions(self, table: int) -> None:
         """Returns once those have ended that are open now and keep an index of `table` (oid) from being made.
 
-        Else one is begun that can't be finished, and what is left of it can be dropped no sooner. Raises
+        An index begun beside them couldn't be finished, nor its rest be dropped before they end. Raises
         HeldUpError if one is still open after PATIENCE_S, psycopg.Error, and what `ScanSession.running` does.
         """
         until_s = time.monotonic() + PATIENCE_S

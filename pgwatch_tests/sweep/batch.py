@@ -153,6 +153,9 @@ class Batches:
                 portion = portion.without(portion.clusters)
             finally:
                 outcome.longest_s = max(outcome.longest_s, time.monotonic() - begun)
+        if portion:
+            # Something unknown was written each time.
+            outcome.changed.append(portion)
         return outcome
 
     def _sort_out(self, outcome: BatchOutcome, portion: Portion, stays: Mapping[int, Refusal]) -> None:

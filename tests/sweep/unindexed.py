@@ -42,7 +42,7 @@ def indexes(owner: Connection[TupleRow]) -> list[str]:
 def write_before_it_is_made(
     monkeypatch: pytest.MonkeyPatch, writer: Connection[TupleRow], times: int = 1
 ) -> None:
-    """Opens a transaction after the look for open ones, and before the index is begun."""
+    """Opens a transaction between the look for open ones and the start of the index."""
     run = IndexWork._run
     left = [writer] * times
 
