@@ -13,7 +13,7 @@ SELECT pg_class.oid::pg_catalog.int8 AS oid,
        is_whole,
        pg_catalog.hashtextextended(
            pg_catalog.concat_ws(
-               ' ', relname, relnamespace, relkind, relnatts, relrowsecurity, relforcerowsecurity,
+               ' ', nspname, relname, relnamespace, relkind, relnatts, relrowsecurity, relforcerowsecurity,
                (
                    SELECT pg_catalog.string_agg(
                        pg_catalog.concat_ws(' ', inhrelid, pg_inherits.xmin), ',' ORDER BY inhrelid
@@ -44,4 +44,5 @@ SELECT pg_class.oid::pg_catalog.int8 AS oid,
            0
        ) AS mark
 FROM asked
-JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) asked.oid;
+JOIN pg_catalog.pg_class ON pg_class.oid OPERATOR(pg_catalog.=) asked.oid
+JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace;

@@ -6,7 +6,8 @@ function and type in them is the server's own by name.
 A ctid names one version of a row: whoever changes the row meanwhile makes another, which these don't touch.
 Whether it still is the version that was read, xmin tells: no transaction writes anything any more once a row
 of it was seen, so whatever comes to be in that place is another's. (All of a file may be moved by VACUUM FULL
-and the like: see queries/sweep_catalog.sql.)
+and the like: see queries/sweep_catalog.sql.) Tables are named, and to rename a schema takes no lock on those
+in it: so rows are locked and deleted only if the table of that name still is the one that was read, by oid.
 
 There are two for each foreign key, hundreds in all: SQLAlchemy's compiler took longer for each than the
 server took to plan and run it. Names are quoted by SQLAlchemy.
@@ -82,7 +83,7 @@ class SweepStatements:
         In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too.
         """
         deletes = [
-            _text("sweep_delete", number=str(number), leaf=self._name(leaf))
+            _text("sweep_delete", number=str(number), leaf=self._name(leaf), oid=str(leaf))
             for number, leaf in enumerate(leaves)
         ]
         if len(deletes) == 1:
@@ -104,7 +105,7 @@ class SweepStatements:
     def _rows(self, leaf: int, columns: str, locking: str = "") -> bytes:
         which = ("rows", leaf, columns, locking)
         if which not in self._composed:
-            text = _text("sweep_rows", leaf=self._name(leaf), columns=columns, locking=locking)
+            text = _text("sweep_rows", leaf=self._name(leaf), oid=str(leaf), columns=columns, locking=locking)
             self._composed[which] = _encoded(text)
         return self._composed[which]
 

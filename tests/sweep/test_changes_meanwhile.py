@@ -256,3 +256,25 @@ def test_a_new_key_that_waits_for_a_batch(
     assert users.execute("SELECT id, uid FROM live ORDER BY id").fetchall() == [(1, 50), (2, 50)]
     assert is_true(report, users, "users", ROWS)
     assert not report.error
+
+
+def test_schemas_that_are_exchanged(owner: Connection[TupleRow], database: Database) -> None:
+    """One transaction filled both: what is in the same place there, and of the same version, is real."""
+    with owner.transaction():
+        for schema, value in (("green", mail()), ("blue", "real")):
+            named = sql.Identifier(schema)
+            owner.execute(sql.SQL("CREATE SCHEMA {}").format(named))
+            owner.execute(sql.SQL("CREATE TABLE {}.users (id int, m text)").format(named))
+            owner.execute(
+                sql.SQL("INSERT INTO {}.users SELECT i, %s FROM generate_series(1, %s) i").format(named),
+                [value, ROWS],
+            )
+
+    report = swept_while(
+        database, owner, "ALTER SCHEMA green RENAME TO old; ALTER SCHEMA blue RENAME TO green"
+    )
+
+    assert len(ids(owner, "green.users")) == ROWS
+    assert ids(owner, "old.users") == []
+    assert sum(one.total for one in report.deleted) == ROWS
+    assert not report.error
