@@ -367,9 +367,12 @@ class YieldingSession:
         return connection
 
     def _is_lost(self, error: psycopg.Error) -> bool:
-        # 08: connection exceptions; 57P: the server ends the session.
-        state = error.sqlstate
-        return self.connection.closed or state is None or state.startswith(("08", "57P"))
+        if self.connection.closed or error.sqlstate is None:
+            return True
+        # 08: connection exceptions; 57P: the server ends the session. As an ERROR, either is what a trigger
+        # says, of another server for instance: the session goes on.
+        ends = error.sqlstate.startswith(("08", "57P"))
+        return ends and error.diag.severity_nonlocalized != "ERROR"
 
     def _interrupt(self) -> None:
         # More than once: a request that comes between two statements cancels neither. A pooler may bring it

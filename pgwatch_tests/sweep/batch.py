@@ -22,10 +22,11 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.session_limits import for_code_of_others
 from pgwatch_tests.sweep.catalog import Catalog, TupleCounts, written_since
-from pgwatch_tests.sweep.database_rows import DatabaseRows
+from pgwatch_tests.sweep.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
 from pgwatch_tests.sweep.portions import Estimate, Portion
 from pgwatch_tests.sweep.refusals import Refusal, name_of
+from pgwatch_tests.sweep.related_rows import CatalogChangedError
 from pgwatch_tests.sweep.rules import CHANGED, LOCKED
 from pgwatch_tests.sweep.statements import SweepStatements
 
@@ -171,22 +172,18 @@ class Batches:
 
     def _transact(self, state: _Attempt) -> None:
         leaves = sorted(state.portion.rows)
-        with self._rolled_back_otherwise():
-            self._executing(leaves, b"BEGIN; " + self._statements.lock_tables(leaves))
-            self._catalog.compare(leaves)
-            before = self._catalog.counts(leaves)
-            self._lock(state)
-            self._ask(state)
+        with self._rolled_back_otherwise(), _failing(leaves):
+            with _failing(leaves, gone=CatalogChangedError):
+                self._session.execute(b"BEGIN; " + self._statements.lock_tables(leaves))
+                self._catalog.compare(leaves)
+                before = self._catalog.counts(leaves)
+                self._lock(state)
+                self._ask(state)
             if state.portion:
                 self._delete(state)
                 self._count(state, leaves, before)
-                self._executing(self._with_triggers(state), b"COMMIT")
-
-    def _executing(self, leaves: Iterable[int], statement: bytes) -> None:
-        try:
-            self._session.execute(statement)
-        except psycopg.Error as error:
-            raise BatchFailedError(frozenset(leaves), error) from error
+                with _failing(self._with_triggers(state)):
+                    self._session.execute(b"COMMIT")
 
     def _with_triggers(self, state: _Attempt) -> Sequence[int]:
         """What may go wrong at the end is a trigger's doing. The server doesn't say whose."""
@@ -272,10 +269,8 @@ class Batches:
         for together in self._graph.deletion_groups(state.portion.rows.keys()):
             wanted = {leaf: state.portion.versions(leaf) for leaf in together}
             going = {leaf: list(versions) for leaf, versions in wanted.items()}
-            try:
+            with _failing(together):
                 gone = self._rows.delete(going)
-            except psycopg.Error as error:
-                raise BatchFailedError(frozenset(together), error) from error
             took_s = self._session.last_duration_s
             rows = sum(map(len, going.values()))
             for leaf in together:
@@ -302,10 +297,8 @@ class Batches:
             if not there:
                 return
             state.moved[leaf] += len(there)
-            try:
+            with _failing([leaf]):
                 self._rows.delete({leaf: list(there.values())})
-            except psycopg.Error as error:
-                raise BatchFailedError(frozenset([leaf]), error) from error
             missing = there
         relation = self._graph.relations[leaf]
         triggers = f" (triggers: {', '.join(relation.triggers)})" if relation.triggers else ""
@@ -317,7 +310,8 @@ class Batches:
     def _count(self, state: _Attempt, leaves: Sequence[int], before: Mapping[int, TupleCounts]) -> None:
         """Compares what was written with what was meant. Raises _AgainError if keys may have done more."""
         # What waits for the end would write after it was counted.
-        self._executing(self._with_triggers(state), b"SET CONSTRAINTS ALL IMMEDIATE")
+        with _failing(self._with_triggers(state)):
+            self._session.execute(b"SET CONSTRAINTS ALL IMMEDIATE")
         written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
         rows = state.portion.rows
         if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
@@ -367,6 +361,17 @@ class Batches:
             if not self._session.connection.closed and self._session.connection.info.transaction_status:
                 with suppress(psycopg.Error, PgwatchError):
                     self._session.execute(b"ROLLBACK")
+
+
+@contextmanager
+def _failing(leaves: Iterable[int], gone: type[CatalogChangedError] | None = None) -> Iterator[None]:
+    """Raises BatchFailedError for a statement that fails, or `gone` where something named isn't there."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if gone is not None and isinstance(error, GONE):
+            raise gone from error
+        raise BatchFailedError(frozenset(leaves), error) from error
 
 
 def _known(portion: Portion) -> dict[int, set[int]]:

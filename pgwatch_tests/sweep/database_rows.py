@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from psycopg import errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.session import ScanSession
@@ -12,6 +13,9 @@ from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.related_rows import RelatedRow
 from pgwatch_tests.sweep.statements import SweepStatements
 from pgwatch_tests.sweep.tids import Tids, numbers, read_and_write_tids
+
+GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
+"""What a statement of ours fails with if what was planned on isn't there any more, or is another thing."""
 
 
 class DatabaseRows:

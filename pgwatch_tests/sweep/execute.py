@@ -20,7 +20,7 @@ from pgwatch_tests.server.said import said
 from pgwatch_tests.sweep.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.catalog import Oid
 from pgwatch_tests.sweep.clusters import Clusters
-from pgwatch_tests.sweep.database_rows import DatabaseRows
+from pgwatch_tests.sweep.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.portions import Estimate, Portion, ordered
@@ -44,8 +44,6 @@ _ATTEMPTS = 3
 # last sweep was refused as well, fewer will do.
 _HOPELESS, _HOPELESS_AS_BEFORE = 20, 3
 _TRANSIENT = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
-# What was planned on isn't there any more, or is another thing.
-_GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
 _INTERRUPTED = Refusal("interrupted", "")
 _FUNCTION = re.compile(r"function (?P<name>.+?)\([^()]*\) line ")
 
@@ -193,7 +191,7 @@ class Execution:
             try:
                 clusters.grow(part)
             except psycopg.Error as error:
-                if isinstance(error, _GONE):
+                if isinstance(error, GONE):
                     raise CatalogChangedError from error
                 if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
                     continue
@@ -313,8 +311,6 @@ class Execution:
         error, leaves = failure.error, failure.leaves
         if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
             return [part]
-        if isinstance(error, _GONE):
-            raise CatalogChangedError from error
         if len(part) > 1:
             return _halves(part, leaves)
         if isinstance(error, errors.ForeignKeyViolation) and self._is_new(part):

@@ -278,3 +278,35 @@ def test_schemas_that_are_exchanged(owner: Connection[TupleRow], database: Datab
     assert ids(owner, "old.users") == []
     assert sum(one.total for one in report.deleted) == ROWS
     assert not report.error
+
+
+def test_a_column_that_is_renamed_where_a_key_is_off(users: Connection[TupleRow], database: Database) -> None:
+    """There, each batch asks by itself what refers to its rows."""
+    users.execute("CREATE TABLE orders (id int, uid int REFERENCES users)")
+    users.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
+
+    report = swept_while(database, users, "ALTER TABLE orders RENAME uid TO user_id")
+
+    assert ids(users, "users") == []
+    assert is_true(report, users, "users", ROWS)
+    assert not report.error
+
+
+def test_a_table_that_is_locked_where_its_key_is_off(
+    users: Connection[TupleRow], database: Database, connect: Connect
+) -> None:
+    users.execute("CREATE TABLE orders (id int, uid int REFERENCES users); CREATE TABLE notes (m text)")
+    users.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
+    users.execute("INSERT INTO notes VALUES (%s)", [mail()])
+    pausing = PausingProgress()
+    sweep = RunningSweep(settings(database.dsn), SMALL_BATCHES, pausing)
+    pausing.wait()
+    with connect() as other, other.transaction():
+        other.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        pausing.release()
+        report = sweep.result()
+
+    assert is_true(report, users, "users", ROWS)
+    assert ids(users, "notes") == []
+    assert {one.reason for one in report.kept} <= {"locked"}
+    assert not report.error
