@@ -88,6 +88,10 @@ def _statement(text: str, depth: int) -> str:
         if depth:
             return MASK
         spans += _spans(list(tokens(text, backslashes=True)), depth)
+        if spans:
+            # Where a secret ends depends on a setting that isn't known, or was mistaken by the author.
+            first, _, _ = min(spans)
+            return f"{text[:first]}'{MASK}'"
     return _replaced(text, spans)
 
 
@@ -115,22 +119,12 @@ def _spans(read: list[Token], depth: int) -> list[tuple[int, int, str]]:
 def _replaced(text: str, spans: list[tuple[int, int, str]]) -> str:
     parts: list[str] = []
     at = 0
-    previous: tuple[int, int, str] | None = None
-    for start, end, instead in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if previous is not None and start < at:
-            if (start, end, instead) != previous:
-                # Two readings of the text differ: what either takes for a secret goes.
-                parts[-1] = f"'{MASK}'"
-                at = max(at, end)
-            continue
+    for start, end, instead in sorted(spans):
         between = text[at:start]
-        if instead == MASK and parts and parts[-1] == MASK and not between.strip():
-            # How many words a secret has is nobody's business either.
-            at, previous = end, (start, end, instead)
-            continue
-        parts += [between, instead]
         at = end
-        previous = start, end, instead
+        # How many words a secret has is nobody's business either.
+        if not (instead == MASK and parts and parts[-1] == MASK and not between.strip()):
+            parts += [between, instead]
     return "".join([*parts, text[at:]])
 
 

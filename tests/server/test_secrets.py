@@ -110,6 +110,7 @@ def test_no_secret_of_a_statement_survives(statement: str, secret: str, number: 
 
 
 @given(secrets, st.integers(0, 5))
+@example(f"{SECRET}\\'{SECRET}", 0)
 def test_a_string_that_may_end_in_two_places_hides_none(secret: str, number: int) -> None:
     written = quotings(secret)[number % len(quotings(secret))]
     assert SECRET not in mask_statement(AMBIGUOUS.replace("{}", written))
