@@ -14,13 +14,14 @@ SELECT pg_class.oid::pg_catalog.int8 AS oid,
        pg_catalog.hashtextextended(
            pg_catalog.concat_ws(
                ' ', nspname, relname, relnamespace, relkind, relnatts, relrowsecurity, relforcerowsecurity,
-               (
+               -- Beside one tree of partitions, the planner would read all of pg_inherits for each of its leaves.
+               CASE WHEN relhassubclass THEN (
                    SELECT pg_catalog.string_agg(
                        pg_catalog.concat_ws(' ', inhrelid, pg_inherits.xmin), ',' ORDER BY inhrelid
                    )
                    FROM pg_catalog.pg_inherits
                    WHERE inhparent OPERATOR(pg_catalog.=) pg_class.oid
-               ),
+               ) END,
                CASE WHEN is_whole THEN pg_catalog.concat_ws(
                    ' ', relfilenode,
                    (

@@ -26,12 +26,26 @@ WITH RECURSIVE before_14 AS (
     SELECT above.oid, inhparent, distance OPERATOR(pg_catalog.+) 1
     FROM above
     JOIN attached ON inhrelid OPERATOR(pg_catalog.=) above.ancestor
-), published AS (
-    SELECT DISTINCT ON (listed.relid) listed.relid, pubname
+), lineage AS (
+    SELECT oid, pg_catalog.array_agg(ancestor::bigint ORDER BY distance) AS ancestors
+    FROM above
+    GROUP BY oid
+), listed AS (
+    SELECT one.relid AS oid, pubname
     FROM pg_catalog.pg_publication
-    CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::pg_catalog.text) AS listed
+    CROSS JOIN LATERAL pg_catalog.pg_get_publication_tables(pubname::pg_catalog.text) AS one
     WHERE pubdelete
-    ORDER BY listed.relid, pubname
+), published AS (
+    -- What publishes a root publishes all below it.
+    SELECT DISTINCT ON (oid) oid, pubname
+    FROM (
+        SELECT oid, pubname FROM listed
+        UNION ALL
+        SELECT above.oid, pubname
+        FROM above
+        JOIN listed ON listed.oid OPERATOR(pg_catalog.=) above.ancestor
+    ) AS one
+    ORDER BY oid, pubname
 ), hung AS (
     SELECT tgrelid,
            pg_catalog.array_agg(tgname ORDER BY tgname) AS triggers,
@@ -54,11 +68,7 @@ SELECT pg_class.oid::bigint AS oid,
        nspname AS schema,
        relname AS name,
        relkind::pg_catalog.text AS kind,
-       ARRAY(
-           SELECT ancestor::bigint
-           FROM above
-           WHERE above.oid OPERATOR(pg_catalog.=) pg_class.oid ORDER BY distance
-       ) AS ancestors,
+       coalesce(lineage.ancestors, '{}') AS ancestors,
        coalesce((
            SELECT atttypid::bigint
            FROM pg_catalog.pg_attribute
@@ -95,16 +105,7 @@ SELECT pg_class.oid::bigint AS oid,
                        AND CASE WHEN relreplident OPERATOR(pg_catalog.=) 'd' THEN indisprimary
                                WHEN relreplident OPERATOR(pg_catalog.=) 'i' THEN indisreplident END
                )
-           THEN (
-               SELECT pubname FROM published
-               WHERE relid OPERATOR(pg_catalog.=) pg_class.oid
-                   OR relid OPERATOR(pg_catalog.=) ANY (
-                       SELECT ancestor
-                       FROM above
-                       WHERE above.oid OPERATOR(pg_catalog.=) pg_class.oid
-                   )
-               LIMIT 1
-           )
+           THEN published.pubname
        END AS publication,
        greatest(reltuples, 0)::pg_catalog.float8 AS rows,
        CASE
@@ -118,6 +119,8 @@ SELECT pg_class.oid::bigint AS oid,
        END::pg_catalog.float8 AS live_rows
 FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+LEFT JOIN lineage ON lineage.oid OPERATOR(pg_catalog.=) pg_class.oid
+LEFT JOIN published ON published.oid OPERATOR(pg_catalog.=) pg_class.oid
 LEFT JOIN hung ON tgrelid OPERATOR(pg_catalog.=) pg_class.oid
 WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')
     AND relpersistence OPERATOR(pg_catalog.<>) 't'
