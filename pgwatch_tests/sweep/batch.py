@@ -312,6 +312,10 @@ class Batches:
         # What waits for the end would write after it was counted.
         with _failing(self._with_triggers(state)):
             self._session.execute(b"SET CONSTRAINTS ALL IMMEDIATE")
+            transaction = self._catalog.transaction()
+            if transaction.skips_triggers:
+                raise errors.RaiseException("a trigger turns all triggers off, and so foreign keys")
+        self._compare_changed(state)
         written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
         rows = state.portion.rows
         if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
@@ -335,7 +339,24 @@ class Batches:
         if suspects:
             self._asked_always |= suspects
             raise _AgainError(ask=suspects)
-        self._own.add(self._catalog.transaction_id())
+        self._own.add(transaction.id)
+
+    def _compare_changed(self, state: _Attempt) -> None:
+        """Raises _AgainError if what refers loosely goes on doing so: a trigger or rule may see to that."""
+        loose: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+        for owner, one in state.portion.loose:
+            if self._key(one.key).changes:
+                loose[one.key, one.leaf][one.tid] = owner
+        stays: dict[int, Refusal] = {}
+        for (oid, leaf), owners in loose.items():
+            dangling = self._rows.dangling(self._key(oid), leaf, list(owners))
+            name = name_of(self._graph.relations[leaf])
+            refusal = Refusal(
+                "refused", f"a trigger or rule keeps {name} referring to it, though it would go"
+            )
+            stays |= {owners[tid]: refusal for tid in dangling}
+        if stays:
+            raise _AgainError(stays)
 
     def _may_be_of_keys(self, state: _Attempt) -> frozenset[int]:
         """The leaves in which ON DELETE CASCADE or SET NULL may have written more than was known."""

@@ -28,10 +28,11 @@ class _Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Transaction:
+class Transaction:
     """The row of queries/sweep_transaction.sql."""
 
     id: int
+    skips_triggers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class Catalog:
                     found.update(graph.leaves(key.child))
         return found
 
-    def transaction_id(self) -> int:
-        """This transaction's, as its rows have it in xmin."""
-        return self._session.fetch(queries.load("sweep_transaction").encode(), _Transaction)[0].id
+    def transaction(self) -> Transaction:
+        """The one that runs, as its rows have it in xmin."""
+        return self._session.fetch(queries.load("sweep_transaction").encode(), Transaction)[0]
 
     def _surroundings(self, leaf: int) -> tuple[frozenset[int], frozenset[int]]:
         found = self._around.get(leaf)

@@ -67,6 +67,13 @@ class DatabaseRows:
         found = self._fetch(self._statements.current(leaf), {"tids": Tids(tids)})
         return {tids[place]: None if tid is None else int.from_bytes(tid) for place, tid in found}
 
+    def dangling(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[int]:
+        """Those of rows of a leaf, that this transaction may have changed, which refer to nothing."""
+        return [
+            tids[place]
+            for (place,) in self._fetch(self._statements.dangling(key, leaf), {"tids": Tids(tids)})
+        ]
+
     def _versions(self, statement: bytes, tids: Sequence[int]) -> dict[int, int]:
         if not tids:
             return {}

@@ -96,6 +96,19 @@ class SweepStatements:
         """Where rows are by now that this transaction may have changed or deleted: place, tid or NULL."""
         return _encoded(_text("sweep_current", leaf=self._name(leaf), oid=str(leaf)))
 
+    def dangling(self, key: ForeignKey, leaf: int) -> bytes:
+        """Those of rows that this transaction may have changed which refer to nothing: place."""
+        return _encoded(
+            _text(
+                "sweep_dangling",
+                leaf=self._name(leaf),
+                oid=str(leaf),
+                parent=self._only(key.parent),
+                refers=_refers(key),
+                all_set=" AND ".join(f"c.{_quoted(column)} IS NOT NULL" for column in key.child_columns),
+            )
+        )
+
     def lock_tables(self, leaves: Sequence[int]) -> bytes:
         """Keeps keys, triggers, rules and partitions of tables as they are until the transaction ends."""
         named = (self._graph.relations[leaf] for leaf in leaves)

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.model import ChangedRows
 from tests.sessions import Database
-from tests.sweep.row_sweeps import ids, make, swept_thoroughly
+from tests.sweep.row_sweeps import ids, kept, make, swept, swept_thoroughly
 
 _DANGLING: LiteralString = (
     "SELECT count(*) FROM ch WHERE pid IS NOT NULL AND NOT EXISTS (SELECT FROM par WHERE par.id = ch.pid)"
@@ -80,3 +80,51 @@ def test_a_key_that_is_not_enforced(
     assert owner.execute("SELECT * FROM invoice").fetchall() == [(1, 1, "real")]
     assert ids(owner, "par") == []
     assert report.changed == (ChangedRows("public", "invoice", ("par_id",), "not_enforced", 1),)
+
+
+_REFERRING = (
+    "CREATE TABLE par (id int PRIMARY KEY, m text);"
+    "CREATE TABLE ch (id int, pid int REFERENCES par ON DELETE SET NULL);"
+    "INSERT INTO par VALUES (1, MARKED), (2, MARKED), (3, 'real');"
+    "INSERT INTO ch VALUES (1, 1), (2, 2), (3, 3);"
+)
+
+
+@pytest.mark.parametrize("body", ["RETURN NULL;", "NEW.pid = OLD.pid; RETURN NEW;"])
+def test_a_trigger_that_keeps_a_reference(
+    owner: Connection[TupleRow], database: Database, body: LiteralString
+) -> None:
+    """The server looks no second time: what it would have set NULL refers to nothing then."""
+    make(
+        owner,
+        f"{_REFERRING} CREATE FUNCTION fix() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"
+        "CREATE TRIGGER fix BEFORE UPDATE ON ch FOR EACH ROW WHEN (OLD.id = 1) EXECUTE FUNCTION fix()",
+    )
+
+    report = swept(database.dsn)
+
+    assert owner.execute(_DANGLING).fetchall() == [(0,)]
+    assert ids(owner, "par") == [1, 3]
+    assert owner.execute("SELECT id, pid FROM ch ORDER BY id").fetchall() == [(1, 1), (2, None), (3, 3)]
+    assert kept(report) == {("par", "refused"): 1}
+    assert "public.ch" in report.kept[0].detail
+
+
+def test_a_trigger_that_turns_all_triggers_off(owner: Connection[TupleRow], database: Database) -> None:
+    """For the rest of the session, as it means to: foreign keys have triggers too."""
+    make(owner, _REFERRING)
+    make(
+        owner,
+        "CREATE TABLE logs (id int, m text); INSERT INTO logs VALUES (1, MARKED), (2, MARKED);"
+        "CREATE FUNCTION off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM set_config('session_replication_role', 'replica', false); RETURN OLD; END $$;"
+        "CREATE TRIGGER off BEFORE DELETE ON logs FOR EACH ROW WHEN (OLD.id = 1) EXECUTE FUNCTION off()",
+    )
+
+    report = swept(database.dsn)
+
+    assert owner.execute(_DANGLING).fetchall() == [(0,)]
+    assert ids(owner, "par") == [3]
+    assert ids(owner, "logs") == [1]
+    assert kept(report) == {("logs", "refused"): 1}
+    assert "(triggers: off of public.logs)" in report.kept[0].detail

@@ -1,0 +1,6 @@
+-- Which rows of a leaf, that this transaction may have changed, refer by a foreign key to no row? Place.
+SELECT named.n OPERATOR(pg_catalog.-) 1
+FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
+JOIN ONLY $leaf AS c ON c.ctid OPERATOR(pg_catalog.=)
+    pg_catalog.currtid2($oid::pg_catalog.regclass::pg_catalog.text, named.tid)
+WHERE $all_set AND NOT EXISTS (SELECT FROM $parent AS p WHERE $refers)
