@@ -59,6 +59,7 @@ _BY_INDEX = {"random_page_cost": "1.0"}
 _SURVEYS = 8
 # What others change all the time is left to them.
 _PASSES = 4
+_TOO_MANY = Skipped("", "", "more came meanwhile than --max-rows allows", "run it again")
 _ALTERED = Skipped("", "", "tables, keys, triggers or partitions were changed while it swept", "run it again")
 # A statement is prepared once it was run so often; a batch has two for each table.
 _PREPARED_AFTER, _PREPARED_AT_MOST = 2, 4000
@@ -156,15 +157,15 @@ class RowSweep:
     def _sweep(self, survey: Survey, refused: Refusals, role: str) -> SweptRows:
         if self._request.dry_run or self._request.max_rows is not None:
             looked = _Passes(survey, survey.since.left_by)
-            self._all_looks(looked, refused, role)
-            planned = looked.tallies[-1]
+            planned = self._all_looks(looked, refused, role)
             if self._request.dry_run:
                 return self._swept(looked)
-            if self._request.max_rows is not None and planned.rows > self._request.max_rows:
+            if self._request.max_rows is not None and planned > self._request.max_rows:
                 raise RefusedError(
-                    f"{many(planned.rows, 'row')} would go, and --max-rows allows "
+                    f"{many(planned, 'row')} would go, and --max-rows allows "
                     f"{self._request.max_rows:,}: nothing was done"
                 )
+            survey, refused = looked.survey, self._refused(looked.survey, role)
         # Nor shall a trigger that takes its time keep them.
         self._session.limit(
             min(self._settings.count_timeout_s, max(self._request.patience_s, 1.0)),
@@ -186,8 +187,8 @@ class RowSweep:
             passes.error = f"internal error: {type(failure).__name__}: {failure}"
         return self._swept(passes)
 
-    def _all_looks(self, passes: _Passes, refused: Refusals, role: str) -> None:
-        """Counts what may go."""
+    def _all_looks(self, passes: _Passes, refused: Refusals, role: str) -> int:
+        """Counts what may go: how many rows."""
         for _ in range(_SURVEYS):
             execution = self._pass(passes.survey, refused, passes.survey.seeds, deletes=False)
             passes.tallies = [execution.tally]
@@ -197,8 +198,9 @@ class RowSweep:
                 passes.survey = self._surveyor.survey(role)
                 refused = self._refused(passes.survey, role)
             else:
-                return
+                return passes.tallies[-1].rows
         passes.more_skipped.append(_ALTERED)
+        return passes.tallies[-1].rows
 
     def _all_passes(self, passes: _Passes, refused: Refusals, role: str) -> None:
         """Deletes, and once more what is there again, or was changed while it was looked at."""
@@ -217,6 +219,9 @@ class RowSweep:
                 break
             passes.go_on(self._surveyor.survey(role))
             refused = self._refused(passes.survey, role)
+            if self._is_too_much(passes, refused, role):
+                passes.more_skipped.append(_TOO_MANY)
+                break
         else:
             passes.more_skipped.append(_ALTERED)
             passes.new = self._left(passes.survey)
@@ -224,6 +229,13 @@ class RowSweep:
         if len(complete) > 1 and not self._stopped():
             last_survey, last = complete[-1]
             passes.new = self._new(last_survey, last, [tally for _, tally in complete])
+
+    def _is_too_much(self, passes: _Passes, refused: Refusals, role: str) -> bool:
+        """Whether more would go, with what went already, than `max_rows`."""
+        if self._request.max_rows is None:
+            return False
+        more = self._all_looks(_Passes(passes.survey, ()), refused, role)
+        return sum(tally.rows for tally in passes.tallies) + more > self._request.max_rows
 
     def _is_another_needed(self, complete: Sequence[tuple[Survey, Tally]]) -> bool:
         survey, last = complete[-1]
