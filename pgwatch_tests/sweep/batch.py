@@ -274,7 +274,7 @@ class Batches:
             took_s = self._session.last_duration_s
             rows = sum(map(len, going.values()))
             for leaf in together:
-                self._estimate.learn_rows(leaf, rows, took_s)
+                self._estimate.learn_rows(leaf, rows, took_s, len(together))
                 if gone[leaf] != wanted[leaf]:
                     self._follow(state, leaf, wanted[leaf], gone[leaf])
 

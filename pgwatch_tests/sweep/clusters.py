@@ -88,8 +88,9 @@ class Clusters:
                 self._seeds.add(self._add(leaf, tid, seed.xmin, seed.flags))
         while self._pending:
             # Parents first: what several of them lead to is asked for together.
-            following = min(self._pending, key=self._rank.__getitem__)
-            self._follow(following, self._pending.pop(following))
+            first = min(map(self._rank.__getitem__, self._pending))
+            for following in [leaf for leaf in self._pending if self._rank[leaf] == first]:
+                self._follow(following, self._pending.pop(following))
 
     def rows_of(self, leaf: int) -> Iterable[int]:
         """The tids of all rows of a leaf that are in one of the clusters."""

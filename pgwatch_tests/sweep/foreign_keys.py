@@ -159,7 +159,8 @@ class ForeignKeys:
         """In which order rows of some leaves are deleted: children first, by all keys.
 
         SET NULL and SET DEFAULT change rows, which then have another ctid. Together are those that refer to
-        each other in a ring, as far as it is of these leaves.
+        each other in a ring, as far as it is of these leaves, and partitions of one table whose rows concern
+        nobody: no key refers to them, and no trigger is called.
         """
         which = frozenset(leaves)
         found = self._groups.get(which)
@@ -172,9 +173,16 @@ class ForeignKeys:
             for tops in strongly_connected(below):
                 together = [leaf for top in sorted(tops) for leaf in by_top[top]]
                 is_ring = len(tops) > 1 or any(top in below[top] for top in tops)
-                groups.extend([together] if is_ring else ([leaf] for leaf in together))
+                alone = set() if is_ring else {leaf for leaf in together if self._concerns_others(leaf)}
+                groups.extend([leaf] for leaf in together if leaf in alone)
+                if rest := [leaf for leaf in together if leaf not in alone]:
+                    groups.append(rest)
             found = self._groups[which] = groups
         return found
+
+    def _concerns_others(self, leaf: int) -> bool:
+        """Whether something else may happen, or keep a row, as it is deleted."""
+        return bool(self.relations[leaf].triggers or self.referring_to(leaf))
 
     @cached_property
     def _below(self) -> Mapping[int, set[int]]:

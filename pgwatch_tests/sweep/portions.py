@@ -214,9 +214,9 @@ class Estimate:
             one.guessed_s = cost_s
             yield one
 
-    def learn_rows(self, leaf: int, rows: int, duration_s: float) -> None:
-        """Takes note of how long a DELETE took."""
-        each_s = max(_ROW_S, (duration_s - _TABLE_S) / max(1, rows))
+    def learn_rows(self, leaf: int, rows: int, duration_s: float, tables: int = 1) -> None:
+        """Takes note of how long a DELETE took, of so many rows in so many tables, one of which this is."""
+        each_s = max(_ROW_S, (duration_s - _TABLE_S * tables) / max(1, rows))
         before = self._row_s.get(leaf)
         self._row_s[leaf] = each_s if before is None or leaf not in self._measured else (each_s + before) / 2
         self._measured.add(leaf)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +66,8 @@ def test_rows_of_some_tables_go_children_first_and_rings_of_these_together(
     for together in groups:
         rings = {tops[leaf] for leaf in together}
         assert len(together) == 1 or all(closure({top}, by_top) >= rings for top in rings)
+        if len(together) > 1 and not any((one, other) in by_top for one in rings for other in rings):
+            assert not any(graph.referring_to(leaf) for leaf in together)
 
 
 @settings(max_examples=100, deadline=None)
@@ -104,6 +108,17 @@ def test_a_partition_has_the_keys_of_its_root() -> None:
     assert sorted(graph.leaves(1)) == [3, 4]
     assert graph.order == (frozenset({3, 4, 9}),)
     assert graph.in_rings == {3, 4, 9}
+
+
+def test_partitions_whose_rows_concern_nobody_go_in_one_statement() -> None:
+    leaves = [relation(number, ancestors=[1]) for number in range(2, 6)]
+    leaves[1] = replace(leaves[1], triggers=["audit"])
+    graph = ForeignKeys(
+        [relation(1, "p"), *leaves, relation(8), relation(9)],
+        [foreign_key(101, 8, 4), foreign_key(102, 1, 9)],
+    )
+
+    assert graph.deletion_groups([2, 3, 4, 5, 8, 9]) == [[8], [3], [4], [2, 5], [9]]
 
 
 def test_keys_of_tables_that_are_not_there_are_left_out() -> None:
