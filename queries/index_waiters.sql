@@ -1,4 +1,4 @@
--- Who waits for a session of ours that makes or drops an index? What it runs is cancelled then.
+-- Cancel what a session of ours that makes or drops an index runs, if anybody waits for it; name who waits.
 --
 -- One row a process that waits, directly or behind what our session waits for.
 -- Parameter: pid, of our session.

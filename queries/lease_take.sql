@@ -1,4 +1,6 @@
--- Is this lease ours from now on? Not if another session of this database holds it.
+-- Take this lease, unless another session of this database holds it.
+--
+-- False: another does.
 -- Parameters: lease_key, name.
 SELECT pg_catalog.pg_try_advisory_lock(
     %(lease_key)s::int, pg_catalog.hashtext(%(name)s::pg_catalog.text COLLATE pg_catalog."C")

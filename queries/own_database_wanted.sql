@@ -1,4 +1,6 @@
--- Does somebody drop, rename, move or copy the connected database, or wait to? See wanted_databases.sql.
+-- Does somebody drop, rename, move or copy the connected database, or wait to?
+--
+-- See wanted_databases.sql.
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_lock_status() AS lock
     WHERE lock.locktype OPERATOR(pg_catalog.=) 'object' AND lock.classid OPERATOR(pg_catalog.=) 1262

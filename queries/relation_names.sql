@@ -1,6 +1,6 @@
--- What are these relations called, what kind are they, which columns are their primary key and their other
--- unique keys, which tables refer to them, may we read their rows, and what happens when they are written to?
+-- What are these relations called, which keys do they have, may we read them, and what happens on writing to them?
 --
+-- Also: what kind they are, and which tables refer to them.
 -- `unique_keys`: the columns of each unique or exclusion index, or its name if it has expressions; the
 -- primary key last, since it is mostly made up by a sequence. `unique_indexes`: the same indexes by OID, with
 -- all columns that their expressions and conditions are of (NULL if one is generated), and whether they may be

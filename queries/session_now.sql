@@ -1,4 +1,6 @@
--- What is this session doing now, as far as our role may see it, and whose is it? No row: it has ended.
+-- What is this session doing now, as far as our role may see it, and whose is it?
+--
+-- No row: it has ended.
 -- Parameter: pid.
 SELECT backend_start,
        CASE WHEN usesysid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid THEN usesysid END AS user_oid,

@@ -1,4 +1,6 @@
--- Whose is this session, is that role a superuser, and as whom do we ask? For saying why we may not signal.
+-- Whose is this session, is that role a superuser, and as whom do we ask?
+--
+-- For saying why we may not signal.
 -- Parameter: user_oid, the session's role.
 SELECT pg_catalog.quote_ident(current_user) AS asking,
        pg_catalog.quote_ident(owner.rolname) AS owner,

@@ -1,5 +1,6 @@
--- Was this very session told to cancel its statement, or to end? No row: it isn't the one that was meant.
+-- Cancel the statement of this very session, or end the session.
 --
+-- No row: it isn't the one that was meant.
 -- The identity is checked where the signal is sent, so that a pid which has been given to another session
 -- is left alone, and so are our own sessions. A role that may not see when a session began compares what
 -- it can see. A statement is cancelled only while there is one, and only the one that was meant if

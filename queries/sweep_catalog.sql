@@ -1,5 +1,6 @@
--- What are tables like that rows go from, and those that may refer to them? Anything else there later is new.
+-- What are tables like that rows go from, and those that may refer to them?
 --
+-- Anything else there later is new.
 -- One row a table. `whole`: of which triggers (foreign keys have some), rules, partitions, file and row-level
 -- security count; `referring`: of which only the last three do.
 WITH asked AS (

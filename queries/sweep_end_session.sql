@@ -1,4 +1,4 @@
--- Was this very session told to end, as it was seen: idle in the same transaction since, and without a lease?
+-- End this very session, if it is as it was seen: idle in the same transaction since, and without a lease.
 --
 -- No row: it isn't so any more, and was left alone. All is checked where the signal is sent.
 -- Parameters: pid, backend_start, state_change, own_name, lease_key.

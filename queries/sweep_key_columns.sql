@@ -1,4 +1,6 @@
--- By which columns are rows of tables told apart? The primary key's, if its values may be shown as text.
+-- By which columns are rows of tables told apart?
+--
+-- The primary key's, if its values may be shown as text.
 SELECT conrelid::pg_catalog.int8 AS oid,
        ARRAY(
            SELECT attname

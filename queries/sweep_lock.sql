@@ -1,4 +1,5 @@
--- Are we the only sweep of this database from now on?
+-- Take the advisory lock of a sweep of this database.
 --
+-- False: another sweep has it.
 -- Parameter: lock_key.
 SELECT pg_catalog.pg_try_advisory_lock(%(lock_key)s::bigint) AS ours;

@@ -1,4 +1,4 @@
--- Is the advisory lock of this sweep free for the next one?
+-- Release every advisory lock of this session: the sweep's and its leases.
 --
--- Ending the session frees it too, but only once the server has noticed: a sweep that follows would run into it.
+-- Ending the session releases them too, but only once the server has noticed: a sweep that follows would run into it.
 SELECT pg_catalog.pg_advisory_unlock_all();

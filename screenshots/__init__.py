@@ -1,4 +1,5 @@
-"""Makes the pictures in this folder and README's output blocks, from a recording of the demo.
+"""Makes the pictures in this folder and README's output blocks from a recording, and queries/README.md.
 
-`python -m screenshots` draws both anew; `python -m screenshots --record` records the demo first.
+`python -m screenshots` makes all anew; `python -m screenshots --record` records the demo first, and
+`python -m screenshots --queries` only lists the queries.
 """

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 
 from pgwatch_tests.record.snapshot_file import load, save
-from screenshots import readme
+from screenshots import query_list, readme
 from screenshots.pictures import FOLDER, LARGE_SWEEP, RECORDING, draw
 
 
 def main() -> None:
-    """Draws the pictures and fills in README."""
+    """Draws the pictures, fills in README and lists the queries."""
     parser = argparse.ArgumentParser(prog="python -m screenshots")
     parser.add_argument("--record", action="store_true", help="record the demo first")
     parser.add_argument("--record-large", action="store_true", help="record a sweep of 500 tables first")
+    parser.add_argument("--queries", action="store_true", help="write queries/README.md alone")
     options = parser.parse_args()
+    query_list.PATH.write_text(query_list.text(), encoding="utf-8")
+    if options.queries:
+        return
     if options.record:
         from screenshots.recording import record
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 
@@ -15,13 +17,64 @@ def test_there_are_statements() -> None:
 
 
 @pytest.mark.parametrize("name", queries.names())
-def test_a_statement_begins_with_its_question(name: str) -> None:
-    text = queries.load(name)
-    comment = [line for line in text.splitlines() if line.startswith("--")]
-    assert text.startswith("-- ")
-    assert any("?" in line for line in comment)
-    statement = "".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+def test_a_file_is_one_statement(name: str) -> None:
+    lines = queries.load(name).splitlines()
+    statement = "".join(line for line in lines if not line.lstrip().startswith("--"))
     assert statement.index(";") == len(statement) - 1
+
+
+FILES = {
+    path.relative_to(queries.directory()).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(queries.directory().rglob("*.sql"))
+}
+# What changes rows, or outlives the statement: advisory locks, signals to other sessions, settings.
+ACTS = re.compile(
+    r"\b(?:delete\s+from|insert\s+into|merge\s+into|truncate|alter|create|drop|update\s+\S+\s+set)\b"
+    r"|\bpg_(?:try_)?advisory_(?:xact_)?(?:un)?lock\w*\s*\(|\bpg_(?:terminate|cancel)_backend\s*\("
+    r"|\b(?:set_config|setval|nextval|lo_\w+|pg_drop_\w+|pg_stat_reset\w*|pg_reload_conf)\s*\(",
+    re.IGNORECASE,
+)
+VERBS = ("Cancel", "Create", "Delete", "Drop", "End", "Release", "Set", "Take")
+
+
+def wrong_first_line(text: str) -> str | None:
+    """What is wrong with it: a statement that only reads asks, one that acts says so with a verb."""
+    first, _, rest = text.partition("\n")
+    if not first.startswith("-- "):
+        return "no comment"
+    code = "\n".join(re.sub(r"'(?:[^']|'')*'", "''", line.partition("--")[0]) for line in rest.splitlines())
+    if ACTS.search(code) is None:
+        return None if first.endswith("?") else "it only reads: end with a question mark"
+    begins = first.removeprefix("-- ").partition(" ")[0] in VERBS
+    return None if begins and first.endswith(".") else "it acts: begin with a verb, end with a full stop"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_begins_with_its_question_or_a_verb(name: str) -> None:
+    assert wrong_first_line(FILES[name]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("-- Who waits?\nSELECT 1;", None),
+        ("SELECT 1;", "no comment"),
+        ("-- Who waits? One row each.\nSELECT 1;", "it only reads"),
+        ("-- Delete all.\nSELECT 'DELETE FROM m.t' -- DELETE FROM m.t\n;", "it only reads"),
+        ("-- Which may go?\nDELETE FROM m.t;", "it acts"),
+        ("-- Which may go.\nDELETE FROM m.t;", "it acts"),
+        ("-- Is it ours?\nSELECT pg_catalog.pg_try_advisory_lock(1);", "it acts"),
+        ("-- Who is it?\nSELECT pg_catalog.pg_terminate_backend(1);", "it acts"),
+        ("-- Take it.\nSELECT pg_catalog.pg_advisory_xact_lock(1);", None),
+        (
+            "-- Which are there?\nSELECT m.tuples_updated(1), 'DROP' FROM m.t FOR UPDATE;",
+            None,
+        ),
+    ],
+)
+def test_a_first_line_that_hides_an_act_is_wrong(text: str, wrong: str | None) -> None:
+    found = wrong_first_line(text)
+    assert found is None if wrong is None else found is not None and found.startswith(wrong)
 
 
 @pytest.mark.parametrize("name", queries.names())

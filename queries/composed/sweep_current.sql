@@ -1,5 +1,6 @@
--- Where are rows of a leaf that this transaction may have changed or deleted? Place, tid now or NULL.
+-- Where are rows of a leaf that this transaction may have changed or deleted?
 --
+-- Place, tid now or NULL.
 -- By the chain that an UPDATE makes from each version to the next (currtid2, in tid.c).
 SELECT named.n OPERATOR(pg_catalog.-) 1, c.ctid
 FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)

@@ -1,4 +1,6 @@
--- Deletes rows of a leaf: number $number among several leaves. What went: that number, tid, xmin.
+-- Delete rows of a leaf, which is number $number among several.
+--
+-- What went: that number, tid, xmin.
 DELETE FROM ONLY $leaf AS c
 WHERE c.ctid OPERATOR(pg_catalog.=) ANY (%(tids_$number)s::pg_catalog.tid[])
     AND c.tableoid OPERATOR(pg_catalog.=) $oid::pg_catalog.oid

@@ -1,2 +1,4 @@
--- What does a row say of itself? By itself, so that no name in it can be one of another table.
+-- What does a row say of itself?
+--
+-- By itself, so that no name in it can be one of another table.
 (SELECT $expression FROM (SELECT $columns) AS r)

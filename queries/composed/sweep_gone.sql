@@ -1,2 +1,2 @@
--- What one of several DELETEs in a statement has returned.
+-- What has one of several DELETEs in a statement returned?
 SELECT n, tid, version FROM $gone

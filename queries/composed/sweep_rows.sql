@@ -1,4 +1,6 @@
--- Which of some rows of a leaf are there? $columns of each.
+-- Which of some rows of a leaf are there?
+--
+-- $columns of each.
 SELECT $columns
 FROM ONLY $leaf AS c
 WHERE c.ctid OPERATOR(pg_catalog.=) ANY (%(tids)s::pg_catalog.tid[])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pgwatch_tests.record.snapshot_file import load
-from screenshots import pictures, readme
+from screenshots import pictures, query_list, readme
 from screenshots.zone import local_zone
 
 HOW = "stale: run `python -m screenshots`"
@@ -41,6 +42,27 @@ def test_readme_is_fresh() -> None:
     assert readme.filled(text, recording, large) == text, f"README.md {HOW}"
     assert "<!-- output: locks -->" in text
     assert "<!-- output: leaks -->" in text
+
+
+def test_the_list_of_queries_is_fresh() -> None:
+    assert query_list.PATH.read_text(encoding="utf-8") == query_list.text(), f"queries/README.md {HOW}"
+
+
+def test_the_list_of_queries_has_those_of_all_folders(tmp_path: Path) -> None:
+    (tmp_path / "locks" / "held").mkdir(parents=True)
+    for name, first in (("b", "-- Who?"), ("a", "-- A | B?"), ("locks/held/c", "-- Which?")):
+        (tmp_path / f"{name}.sql").write_text(f"{first}\nSELECT 1;\n", encoding="utf-8")
+    rows = [line for line in query_list.text(tmp_path).splitlines() if line.startswith(("| [", "## "))]
+
+    assert rows == [
+        "| [a](a.sql) | A \\| B? |",
+        "| [b](b.sql) | Who? |",
+        "## locks/held/",
+        "| [c](locks/held/c.sql) | Which? |",
+    ]
+    (tmp_path / "d.sql").write_text("SELECT 1;\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="begin with a comment"):
+        query_list.text(tmp_path)
 
 
 def test_the_report_of_a_large_sweep_fits_on_a_screen() -> None:
