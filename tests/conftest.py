@@ -145,6 +145,20 @@ def owner(connect: Connect) -> Connection[TupleRow]:
     return connect(autocommit=True)
 
 
+@pytest.fixture(scope="session")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tests have their state, each in a directory of its own."""
+    return tmp_path_factory.mktemp("states")
+
+
+@pytest.fixture(autouse=True)
+def state(states: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The account's state directory, as far as a test knows: history and ended leases of this test alone."""
+    place = states / unique_name()
+    monkeypatch.setenv("XDG_STATE_HOME", str(place))
+    return place
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A directory without any configuration of ours above it."""

@@ -70,6 +70,7 @@ class DashboardSweeps:
         request = SweepRequest(
             dry_run=dry_run,
             min_age_s=min_age_s,
+            min_age_is_firm=min_age_s != self._settings.min_age_s,
             keep_unmarked=self._settings.keep_unmarked,
             server_started=None if dry_run else self._previewed_on,
         )

@@ -114,6 +114,7 @@ def command(
         kinds=kinds,
         dry_run=not yes,
         min_age_s=_min_age_s(settings, min_age_s, run, test),
+        min_age_is_firm=min_age_s is not None,
         max_rows=max_rows,
         run=run,
         test=test,

@@ -45,7 +45,8 @@ def what_options(function: F) -> F:
             callback=options.optional_duration,
             metavar="DURATION",
             help="Leave alone what isn't that old, or of unknown age; 0s: whatever its age. Default: "
-            "PGWATCH_MIN_AGE, pyproject.toml, 10m; with --run or --test 0s.",
+            "PGWATCH_MIN_AGE, pyproject.toml, 10m, but none for what a run left whose lease was given back; "
+            "with --run or --test 0s.",
         ),
         click.option(
             "--keep-unmarked",

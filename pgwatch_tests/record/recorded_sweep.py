@@ -16,6 +16,7 @@ from pgwatch_tests.errors import BeingSweptError, HistoryError, PgwatchError, Re
 from pgwatch_tests.leaks.session import ScanCancelledError
 from pgwatch_tests.record.sweep_history import History
 from pgwatch_tests.server.dsn import address, database_name, role
+from pgwatch_tests.sweep.ended_leases import noted_ends
 from pgwatch_tests.sweep.history_model import Action, HistoryEntry, Result, Trigger
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 
@@ -60,10 +61,12 @@ class Recorder:
         self._warn = warn
 
     def knowing(self, request: SweepRequest) -> SweepRequest:
-        """The request with what the last sweep of this database was refused.
+        """The request with the leases that have ended, and what the last sweep of this database was refused.
 
         Where that can't be read, it is tried anew; that the history is damaged is told when it is written.
         """
+        if not request.min_age_is_firm:
+            request = replace(request, ended_leases=noted_ends())
         begun = self.begun(request)
         try:
             last = self._history.last_sweep(begun.server, begun.database)

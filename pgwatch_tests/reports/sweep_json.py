@@ -43,6 +43,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "kinds": report.kinds,
         "markers": report.markers,
         "min_age_s": report.min_age_s,
+        "in_spite_of_age": {"rows": report.in_spite_of_age, "runs": report.ended_runs},
         "planned": _tables(report.planned),
         "deleted": _tables(report.deleted),
         "kept": [_kept(kept) for kept in report.kept],

@@ -20,7 +20,12 @@ _MOST_TABLES = 2
 
 def notes(report: SweepReport, shown: Shown) -> list[str]:
     """What to mind before a sweep is confirmed, and after it: at most a sentence each."""
-    found = (unmarked(report, shown), large_parts(report, shown), only_too_young(report))
+    found = (
+        unmarked(report, shown),
+        large_parts(report, shown),
+        in_spite_of_age(report),
+        only_too_young(report),
+    )
     return [sentence for sentence in found if sentence]
 
 
@@ -47,6 +52,22 @@ def large_parts(report: SweepReport, shown: Shown) -> str:
         for one in tables
     ]
     return f"half of a table or more {'would go' if report.dry_run else 'went'}: {_some(named, 'table')}"
+
+
+def in_spite_of_age(report: SweepReport) -> str:
+    """`12 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended`, or empty."""
+    number, runs = report.in_spite_of_age, [f"r{run}" for run in report.ended_runs]
+    if not number:
+        return ""
+    whose = (
+        f"the lease of {'its' if number == 1 else 'their'} run ({runs[0]}) has ended"
+        if len(runs) == 1
+        else f"the leases of {many(len(runs), 'run')} have ended ({_some(runs, 'run')})"
+    )
+    return (
+        f"{number:,} of these {'is' if number == 1 else 'are'} younger than "
+        f"{durations.in_words(report.min_age_s)}: {whose}"
+    )
 
 
 def only_too_young(report: SweepReport) -> str:

@@ -125,6 +125,7 @@ class JobRun:
             kinds=("schemas",) if job.action == "schemas" else job.only or DEFAULT_SWEEP_KINDS,
             dry_run=job.dry_run,
             min_age_s=self._settings.min_age_s if job.min_age_s is None else job.min_age_s,
+            min_age_is_firm=job.min_age_s is not None,
             max_rows=job.max_rows,
             keep_unmarked=(self._settings.keep_unmarked if job.keep_unmarked is None else job.keep_unmarked),
         )

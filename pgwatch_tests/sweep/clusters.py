@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
-from pgwatch_tests.sweep.refusals import Refusal, name_of
+from pgwatch_tests.sweep.refusals import Refusal, left_dangling, name_of
 from pgwatch_tests.sweep.related_rows import (
     FLAGS,
     CatalogChangedError,
@@ -28,10 +28,13 @@ from pgwatch_tests.sweep.rules import (
     BLOCKING,
     BLOCKS,
     BORN_AT,
+    ENDED,
     FUTURE,
+    IN_TIME,
     MARKED,
     OTHERS,
     SWEPT,
+    TOO_YOUNG,
     URGENCY,
     YOUNG,
     Rules,
@@ -65,6 +68,7 @@ class Clusters:
         self._known: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self._seeds: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
+        self._in_time: list[int] = []
         self._loose: defaultdict[int, dict[Loose, None]] = defaultdict(dict)
         self.asking: ForeignKey | None = None
         """The key that is being followed: it tells whose fault an error is."""
@@ -148,6 +152,13 @@ class Clusters:
             before = why.get(root)
             if before is None or _urgency(refusal) < _urgency(before):
                 why[root] = refusal
+        if self._in_time:
+            flags = self.flags
+            others = {
+                self._root(node) for node in range(len(flags)) if flags[node] & (MARKED | ENDED) == MARKED
+            }
+            for root in others & set(map(self._root, self._in_time)):
+                why.setdefault(root, TOO_YOUNG)
         return why
 
     def _add(self, leaf: int, tid: int, xmin: int, flags: int) -> int:
@@ -168,6 +179,8 @@ class Clusters:
     def _heed(self, node: int, flags: int) -> None:
         if flags & BLOCKING:
             self._block(node, next(refusal for bit, refusal in BLOCKS if flags & bit))
+        if flags & IN_TIME:
+            self._in_time.append(node)
 
     def _root(self, node: int) -> int:
         up = self._up
@@ -217,9 +230,9 @@ class Clusters:
         for place, child_leaf, tid, xmin, flags in self._rows.children(key, leaf, tids):
             self._loose[nodes[place]][Loose(key.oid, child_leaf, tid, xmin)] = None
             if key.changes and not key.fires:
-                self._block(nodes[place], self._left_dangling(key))
+                self._block(nodes[place], left_dangling(self._rules.graph, key))
             elif key.changes:
-                self._heed(nodes[place], flags & (ALIVE | FUTURE | YOUNG | OTHERS))
+                self._heed(nodes[place], flags & (ALIVE | FUTURE | YOUNG | IN_TIME | OTHERS))
 
     def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
         # For each of what may be a million rows: no call, as long as nothing is special about one.
@@ -266,7 +279,7 @@ class Clusters:
                 pending.append(node)
                 if tid in kept_for:
                     self._join(node, kept_for[tid])
-                if flags & BLOCKING:
+                if flags & (BLOCKING | IN_TIME):
                     self._heed(node, flags)
         self._forget_empty()
 
@@ -382,16 +395,6 @@ class Clusters:
             refusal = Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
             self._shared[key.oid, leaf, older] = refusal
         return refusal
-
-    def _left_dangling(self, key: ForeignKey) -> Refusal:
-        relations = self._rules.graph.relations
-        child, parent = name_of(relations[key.child]), name_of(relations[key.parent])
-        does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
-        return Refusal(
-            "refused",
-            f"{child} refers to {parent} ON DELETE {does}, which wouldn't be done: a trigger of {parent} is "
-            f"off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
-        )
 
 
 def _urgency(refusal: Refusal) -> int:

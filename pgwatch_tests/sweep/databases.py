@@ -104,7 +104,7 @@ def _check(session: ScanSession, database: _Database, request: SweepRequest) -> 
     """The prepared transactions in it, if it may go. Raises DatabaseKeptError if it may not."""
     if database.age_s is None or not is_orphan_name(database.name):
         raise DatabaseKeptError("unleased_name", NOT_LEASED)
-    kept = kept_for_age(database.age_s, request.min_age_s)
+    kept = kept_for_age(database.age_s, request.min_age_of(database.name))
     if kept is not None:
         raise DatabaseKeptError(*kept)
     _check_unused(database)

@@ -20,7 +20,18 @@ from pgwatch_tests.leaks.discover import Table
 from pgwatch_tests.leaks.strings import is_of
 from pgwatch_tests.leaks.tokens import RUN_ID
 from pgwatch_tests.sweep.model import SweepRequest
-from pgwatch_tests.sweep.rules import AGELESS, ALIVE, BORN_AT, FUTURE, MARKED, OTHERS, SWEPT, YOUNG
+from pgwatch_tests.sweep.rules import (
+    AGELESS,
+    ALIVE,
+    BORN_AT,
+    ENDED,
+    FUTURE,
+    IN_TIME,
+    MARKED,
+    OTHERS,
+    SWEPT,
+    YOUNG,
+)
 from pgwatch_tests.sweep.since import SinceBaseline
 from pgwatch_tests.sweep.statements import Flagging
 
@@ -69,19 +80,19 @@ class Flags:
         ) % self._literal(_STAMP)
         at = (
             b"SELECT (marked IS NOT NULL OR %b) AS marked, %b AS asked, %b AS others, %b AS alive, "
-            b"greatest(newest, created, committed) AS at, CASE WHEN marked IS NULL "
+            b"%b AS until, greatest(newest, created, committed) AS at, CASE WHEN marked IS NULL "
             b"THEN least(created, committed) ELSE coalesce(oldest, created, committed) END AS born "
             b"FROM (%b OFFSET 0) AS found CROSS JOIN LATERAL (%b) AS stamps"
         ) % (
             *(self._is_new(table), self._is_asked_for(), self._is_of_others(), self._is_alive()),
-            *(inside, stamps),
+            *(self._run_ended(), inside, stamps),
         )
         expression = (
             b"(SELECT %b OPERATOR(pg_catalog.+) CASE WHEN marked THEN %d "
             b"OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d WHEN others THEN %d ELSE 0 END "
             b"OPERATOR(pg_catalog.+) CASE WHEN alive THEN %d ELSE 0 END OPERATOR(pg_catalog.+) %b "
             b"ELSE %b END FROM (%b OFFSET 0) AS judged)"
-        ) % (_BORN, MARKED, SWEPT, OTHERS, ALIVE, self._age(AGELESS), self._age(0), at)
+        ) % (_BORN, MARKED, SWEPT, OTHERS, ALIVE, self._age_of_marked(), self._age(), at)
         columns = (*table.columns, *self._times(created_at))
         return self._with_baseline(Flagging(tuple(dict.fromkeys(columns)), _text(expression)), created_at)
 
@@ -93,7 +104,7 @@ class Flags:
         expression = (
             b"(SELECT %b OPERATOR(pg_catalog.+) %b FROM (SELECT greatest(created, committed) AS at, "
             b"least(created, committed) AS born FROM (%b) AS found) AS judged)"
-        ) % (_BORN, self._age(0), at)
+        ) % (_BORN, self._age(), at)
         return self._with_baseline(Flagging(self._times(created_at), _text(expression)), created_at)
 
     def _with_baseline(self, flagging: Flagging, created_at: int) -> Flagging:
@@ -113,13 +124,26 @@ class Flags:
             return b"NULL::float"
         return _MS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
 
-    def _age(self, unknown: int) -> bytes:
+    def _age_of_marked(self) -> bytes:
+        if not self._ended:
+            return self._age(AGELESS)
+        of_ended = b"CASE WHEN at OPERATOR(pg_catalog.<=) until THEN %d ELSE 0 END" % ENDED
+        young = b"CASE WHEN at OPERATOR(pg_catalog.<=) until THEN %d ELSE %d END" % (IN_TIME, YOUNG)
+        return b"%b OPERATOR(pg_catalog.+) %b" % (of_ended, self._age(AGELESS, young))
+
+    def _age(self, unknown: int = 0, young: bytes | None = None) -> bytes:
+        """By default of a row without a marker."""
         min_age_ms = self.request.min_age_s * 1000
         if not min_age_ms:
             return b"CASE WHEN at %b THEN %d ELSE 0 END" % (_beyond_now(_CLOCKS_APART_MS), FUTURE)
-        return b"CASE WHEN at IS NULL THEN %d WHEN at %b THEN %d WHEN at %b THEN %d ELSE 0 END" % (
+        if young is None:
+            young = b"%d" % YOUNG
+            if self._ended:
+                in_time = b"at OPERATOR(pg_catalog.<=) %b::float" % self._number(max(self._ended.values()))
+                young = b"CASE WHEN %b THEN %d ELSE %d END" % (in_time, IN_TIME, YOUNG)
+        return b"CASE WHEN at IS NULL THEN %d WHEN at %b THEN %d WHEN at %b THEN %b ELSE 0 END" % (
             *(unknown, _beyond_now(_CLOCKS_APART_MS), FUTURE),
-            *(_beyond_now(-min_age_ms), YOUNG),
+            *(_beyond_now(-min_age_ms), young),
         )
 
     def _is_asked_for(self) -> bytes:
@@ -155,6 +179,30 @@ class Flags:
             b"""pg_catalog.concat('run:', pg_catalog.lower(run[1])) COLLATE pg_catalog."C") """
             b"OPERATOR(pg_catalog.=) ANY ('{%b}'::int[]))"
         ) % (self._literal(RUN_ID), ",".join(map(str, sorted(self.live_runs))).encode())
+
+    @property
+    def _ended(self) -> dict[str, float]:
+        """When the leases of runs ended, in milliseconds since 1970, by the run's id."""
+        ended = self.request.ended_leases if self.request.min_age_s else ()
+        return {one.run: one.ended_at.timestamp() * 1000 for one in ended if one.run is not None}
+
+    def _run_ended(self) -> bytes:
+        """When the first of a row's runs ended; NULL if one of them didn't, or it is of none."""
+        if not self._ended:
+            return b"NULL::float"
+        ended = b", ".join(
+            b"(%b::pg_catalog.text, %b::float)" % (self._literal(run), self._number(at))
+            for run, at in sorted(self._ended.items())
+        )
+        return (
+            b"(SELECT CASE WHEN pg_catalog.bool_and(ended.run IS NOT NULL) THEN pg_catalog.min(ended.at) END "
+            b"FROM pg_catalog.unnest(v) AS one CROSS JOIN LATERAL pg_catalog.regexp_matches(one, %b, 'gi') "
+            b"AS found (run) LEFT JOIN (VALUES %b) AS ended (run, at) ON ended.run OPERATOR(pg_catalog.=) "
+            b'(pg_catalog.lower(found.run[1]) COLLATE pg_catalog."C"))'
+        ) % (self._literal(RUN_ID), ended)
+
+    def _number(self, number: float) -> bytes:
+        return self._literal(repr(number))
 
     def _literal(self, text: str) -> bytes:
         return bytes(self.escaping.escape_literal(text.encode()))

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pgwatch_tests.leaks.by_test import TestLeak
+from pgwatch_tests.sweep.ended_leases import EndedLease
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline import Baseline
@@ -62,6 +63,10 @@ class SweepRequest:
     dry_run: bool = True
     min_age_s: float = 600.0
     """With 0, no age is asked for; but what is stamped in the future stays all the same."""
+    ended_leases: tuple[EndedLease, ...] = ()
+    """What is of these, and was written before they ended, needn't be that old; on any server."""
+    min_age_is_firm: bool = False
+    """Whether somebody asked for just that age: then no end of a lease is heeded."""
     max_rows: int | None = None
     """Nothing is removed if there are more rows to be removed than this."""
     run: str | None = None
@@ -86,6 +91,10 @@ class SweepRequest:
     """With `any_rows`: how long to wait for others to be quiet, so that statistics can be believed."""
     refused_before: frozenset[tuple[str, str, str]] = frozenset()
     """Schema, table and detail of what the last sweep was refused: tried once only, unless that changes."""
+
+    def min_age_of(self, leased: str) -> float:
+        """How old a schema or database must be: of no age where the lease that it is named by has ended."""
+        return 0.0 if any(one.name == leased for one in self.ended_leases) else self.min_age_s
 
     @property
     def sought(self) -> tuple[SweepKind, ...]:
@@ -227,6 +236,10 @@ class SweepReport:
     """Whether rows went that bear no marker, but came since."""
     left_by: tuple[TestLeak, ...] = ()
     """Which tests left the rows that came since, as far as logs tell; also of rows that stay."""
+    in_spite_of_age: int = 0
+    """How many of the rows that go are young: the leases of their runs have ended."""
+    ended_runs: tuple[str, ...] = ()
+    """The runs that these may be of: all whose leases ended within `min_age_s`."""
 
     @property
     def causes(self) -> tuple[Cause, ...]:

@@ -9,7 +9,7 @@ from pgwatch_tests.components import strongly_connected
 from pgwatch_tests.sweep.clusters import Clusters
 from pgwatch_tests.sweep.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.related_rows import Loose, Seed
-from pgwatch_tests.sweep.rules import MARKED, SWEPT
+from pgwatch_tests.sweep.rules import IN_TIME, MARKED, SWEPT
 
 # A writer that needs a row of a batch waits as long as its transaction takes.
 _AIM_S = 0.05
@@ -77,6 +77,11 @@ class Portion:
         """How many rows of a leaf bear a marker."""
         flags = self._clusters.flags
         return sum([flags[node] & MARKED for node in self.rows[leaf]])
+
+    def in_spite_of_age(self) -> int:
+        """How many rows go though they are young."""
+        flags = self._clusters.flags
+        return sum([flags[node] & IN_TIME for nodes in self._some for node in nodes]) // IN_TIME
 
     def owners(self, leaf: int) -> dict[int, int]:
         """The cluster of each row (tid) of a leaf."""

@@ -223,6 +223,17 @@ def _unreadable(relation: Relation, grants: Grants) -> Refusal | None:
     return None
 
 
+def left_dangling(graph: ForeignKeys, key: ForeignKey) -> Refusal:
+    """Why rows stay that others refer to by a key which changes these, but doesn't fire."""
+    child, parent = name_of(graph.relations[key.child]), name_of(graph.relations[key.parent])
+    does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
+    return Refusal(
+        "refused",
+        f"{child} refers to {parent} ON DELETE {does}, which wouldn't be done: a trigger of {parent} is "
+        f"off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
+    )
+
+
 def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]:
     """About how many rows of each leaf have to go, if rows are spread evenly."""
     expected = {leaf: float(rows) for leaf, rows in marked.items()}

@@ -80,6 +80,7 @@ class SweptRows:
     changed: tuple[ChangedRows, ...] = ()
     side_effects: tuple[SideEffects, ...] = ()
     left_by: tuple[TestLeak, ...] = ()
+    in_spite_of_age: int = 0
 
 
 @dataclass(slots=True)
@@ -266,6 +267,7 @@ class RowSweep:
             changed=changed_rows(graph, counts),
             side_effects=side_effects(graph, counts),
             left_by=passes.left_by,
+            in_spite_of_age=sum(tally.in_spite_of_age for tally in counts),
         )
 
     def _statements(self, survey: Survey) -> SweepStatements:

@@ -21,16 +21,21 @@ OTHERS = 64
 """It isn't asked for, and says that it is of another run or test."""
 SEEN = 128
 """It was there when the baseline was taken."""
-BORN_AT = 256
+ENDED = 256
+"""It is marked, and of a run whose lease has ended since it was written."""
+IN_TIME = 512
+"""It is young, but was written before the last such end: too young only among rows of other runs."""
+BORN_AT = 1024
 """What is above these bits says when the row was made: milliseconds since 1970, 0 if nothing tells."""
 
+TOO_YOUNG = Refusal("too_young", "")
 BLOCKS: Sequence[tuple[int, Refusal]] = (
     (SEEN, Refusal("shared_with_real_data", SEEN_BY_BASELINE)),
     (OTHERS, Refusal("shared_with_real_data", "rows of another run or test refer to it")),
     (FUTURE, Refusal("in_future", "its time is yet to come: a clock is wrong")),
     (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
     (ALIVE, Refusal("run_alive", "its run's lease is held")),
-    (YOUNG, Refusal("too_young", "")),
+    (YOUNG, TOO_YOUNG),
 )
 BLOCKING = SEEN | ALIVE | FUTURE | YOUNG | AGELESS | OTHERS
 """Any of these keeps it where it is."""

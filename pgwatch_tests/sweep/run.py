@@ -21,6 +21,7 @@ from pgwatch_tests.server.connection import Identity
 from pgwatch_tests.server.guard import DatabaseFacts, refusal
 from pgwatch_tests.server.said import said
 from pgwatch_tests.server.version import in_words
+from pgwatch_tests.sweep import ended_leases
 from pgwatch_tests.sweep.alone import be_alone, make_way
 from pgwatch_tests.sweep.found import Found
 from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
@@ -33,9 +34,10 @@ Progress = Callable[[SweepProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class _Started:
-    """The row of queries/server_started.sql."""
+    """The row of queries/server_time.sql."""
 
     server_started: datetime
+    now: datetime
 
 
 class Sweep:
@@ -111,6 +113,8 @@ class Sweep:
             since=None if self._request.since is None else self._request.since.taken_at,
             any_rows=self._request.any_rows,
             left_by=rows.left_by,
+            in_spite_of_age=rows.in_spite_of_age,
+            ended_runs=tuple(one.run for one in self._request.ended_leases if one.run is not None),
         )
 
     def stop(self) -> None:
@@ -127,12 +131,19 @@ class Sweep:
         reason = refusal(facts, patterns=self._settings.test_databases)
         if reason is not None:
             raise RefusedError(reason)
-        self._started = self._session.fetch(queries.load("server_started").encode(), _Started)[0]
+        self._started = self._session.fetch(queries.load("server_time").encode(), _Started)[0]
         if self._request.server_started not in (None, self._started.server_started):
             raise RefusedError(
                 "nothing is swept: another server answers than the one of the preview, or that one was "
                 "restarted; preview again"
             )
+        ends = ended_leases.ends_that_matter(
+            self._request.ended_leases,
+            self._started.server_started,
+            self._started.now,
+            0.0 if self._request.min_age_is_firm else self._request.min_age_s,
+        )
+        self._request = replace(self._request, ended_leases=ends)
         if not self._request.dry_run:
             if facts.skips_triggers:
                 self._fire_triggers()

@@ -66,7 +66,7 @@ def _check(schema: _Schema, request: SweepRequest) -> None:
     """Raises SchemaKeptError for what its row says already."""
     if schema.age_s is None or not is_orphan_name(schema.name):
         raise SchemaKeptError("unleased_name", NOT_LEASED)
-    kept = kept_for_age(schema.age_s, request.min_age_s)
+    kept = kept_for_age(schema.age_s, request.min_age_of(schema.name))
     if kept is not None:
         raise SchemaKeptError(*kept)
     if not schema.is_ours:

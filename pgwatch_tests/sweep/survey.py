@@ -190,7 +190,8 @@ class Surveyor:
 
         Where no row was marked, flags don't tell a marked one; and leases may be held that weren't.
         """
-        if not self._request.min_age_s and not held_numbers(self._session) <= survey.live_runs:
+        of_any_age = self._request.ended_leases or not self._request.min_age_s
+        if of_any_age and not held_numbers(self._session) <= survey.live_runs:
             return True
         if leaf in survey.bearing:
             return False

@@ -29,6 +29,8 @@ class Tally:
     effects: dict[int, TupleCounts] = field(default_factory=dict)
     """What triggers wrote besides."""
     clusters: int = 0
+    in_spite_of_age: int = 0
+    """How many of the rows that went, or may go, are young, and of a run whose lease has ended."""
     vanished: int = 0
     """Seeds that weren't as they were read, or that something unknown came to refer to."""
     left: dict[int, set[int]] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Tally:
             (loose.leaf, loose.key) for _, loose in gone.loose if (loose.leaf, loose.tid) not in self.planned
         )
         self.clusters += len(gone)
+        self.in_spite_of_age += gone.in_spite_of_age()
 
     def add_effects(self, effects: Iterable[TupleCounts]) -> None:
         """Counts what triggers wrote besides."""

@@ -17,10 +17,12 @@ A connection string is anything that `--dsn` takes; an empty one leaves it to li
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
@@ -35,6 +37,7 @@ from pgwatch_tests.server.dsn import in_database
 from pgwatch_tests.server.session_limits import SessionLimits
 from pgwatch_tests.sweep.databases import drop_database
 from pgwatch_tests.sweep.drop_schema import check_dependents, drop_schema
+from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
 from pgwatch_tests.sweep.leases import LEASE_KEY, run_lease
 from pgwatch_tests.sweep.names import orphan_name
 
@@ -69,11 +72,22 @@ class OwnDatabase:
 def lease(dsn: str, name: str) -> Iterator[None]:
     """Holds the lease of `name` in the database that `dsn` names.
 
+    Its end is put on record: a sweep on this machine doesn't wait until what it stood for is old enough (see
+    `sweep.ended_leases`). Not where Ctrl-C ends it: workers may not have heard of it yet.
+
     Raises RefusedError if somebody holds it already or a pooler is in between, CannotConnectError and
     ConfigurationError.
     """
-    with _held(dsn, name):
-        yield
+    with _held(dsn, name) as connection:
+        owner = os.getpid()
+        try:
+            yield
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException:
+            _note_end(connection, name, owner)
+            raise
+        _note_end(connection, name, owner)
 
 
 @contextmanager
@@ -144,6 +158,19 @@ def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
             # The server would notice the end of the session, but later.
             with suppress(psycopg.Error):
                 connection.execute(queries.load("lease_free"), parameters)
+
+
+def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
+    # A process that was forked meanwhile leaves it to its parent.
+    if os.getpid() != owner:
+        return
+    # Where the connection is lost, nothing tells the server's time, and its data has to reach its age.
+    with suppress(psycopg.Error):
+        row = connection.execute(queries.load("server_time")).fetchone()
+        if row is not None:
+            started, ended_at = row
+            if isinstance(started, datetime) and isinstance(ended_at, datetime):
+                note_end(EndedLease(name, started, ended_at))
 
 
 def _drop_schema(dsn: str, name: str, beside: OwnConnection) -> None:

@@ -110,6 +110,7 @@ def test_what_is_asked_for(sweeps: Sweeps) -> None:
             kinds=("rows", "sessions"),
             dry_run=False,
             min_age_s=7200.0,
+            min_age_is_firm=True,
             max_rows=7,
             run="1a2b3c4d",
             test="t.py::test_a",
@@ -127,6 +128,7 @@ def test_the_age_of_the_settings(sweeps: Sweeps, home: Path) -> None:
     assert sweep() == 0
     assert sweep("--min-age", "0s") == 0
     assert [request.min_age_s for request in sweeps.requests] == [3600.0, 0.0]
+    assert [request.min_age_is_firm for request in sweeps.requests] == [False, True]
 
 
 def test_of_a_run_or_a_test_that_is_named_nothing_is_too_young(sweeps: Sweeps) -> None:

@@ -44,7 +44,14 @@ def run(job: JobSetting, configured: Settings, work: Work) -> JobOutcome:
         (NIGHTLY, SweepRequest(DEFAULT_SWEEP_KINDS, dry_run=False, min_age_s=123.0)),
         (
             replace(NIGHTLY, only=("prepared",), dry_run=True, min_age_s=5.0, max_rows=7, keep_unmarked=True),
-            SweepRequest(("prepared",), dry_run=True, min_age_s=5.0, max_rows=7, keep_unmarked=True),
+            SweepRequest(
+                ("prepared",),
+                dry_run=True,
+                min_age_s=5.0,
+                min_age_is_firm=True,
+                max_rows=7,
+                keep_unmarked=True,
+            ),
         ),
         (replace(NIGHTLY, action="schemas"), SweepRequest(("schemas",), dry_run=False, min_age_s=123.0)),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
-from pgwatch_tests.sweep.rules import AGELESS, ALIVE, FUTURE, OTHERS, SEEN, SWEPT, YOUNG
+from pgwatch_tests.sweep.rules import AGELESS, ALIVE, ENDED, FUTURE, IN_TIME, OTHERS, SEEN, SWEPT, YOUNG
 from tests.sweep.worlds import MINUTE_MS, Spot, World, WorldRow
 
 
@@ -43,6 +43,8 @@ def truth(world: World) -> Truth:
     for cluster in _clusters(closures):
         rows = frozenset().union(*(closure.rows for closure in cluster))
         blocked = any(closure.real for closure in cluster) or any(_keeps(world, spot) for spot in rows)
+        if not all(world.rows[spot].flags & ENDED for spot in rows if world.rows[spot].is_marked):
+            blocked |= any(_is_in_time(world, spot) for spot in rows)
         if blocked:
             staying |= rows
             real = frozenset().union(*(closure.real for closure in cluster))
@@ -130,6 +132,16 @@ def _keeps(world: World, spot: Spot) -> bool:
         world.rows[spot].flags & (YOUNG | FUTURE | ALIVE | AGELESS | SEEN | OTHERS)
         or spot[0] in world.all_refused
         or _changes_what_is_needed(world, spot)
+    )
+
+
+def _is_in_time(world: World, spot: Spot) -> bool:
+    """Whether it is young, or changes a young row, but before the end of a lease."""
+    row, changing = world.rows[spot], {key.oid for key in world.graph.keys if key.changes}
+    return bool(not row.is_marked and row.flags & IN_TIME) or any(
+        other.flags & IN_TIME
+        and any(above == spot and oid in changing for oid, above in other.refers.items())
+        for other in world.rows.values()
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from pgwatch_tests.sweep.clusters import Clusters
-from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
-from pgwatch_tests.sweep.rules import ALIVE, BORN_AT, MARKED, OTHERS, SEEN, SWEPT
+from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete
+from pgwatch_tests.sweep.rules import ALIVE, BORN_AT, ENDED, IN_TIME, MARKED, OTHERS, SEEN, SWEPT
 from tests.sweep.oracle import truth
 from tests.sweep.test_clusters_property import swept
 from tests.sweep.worlds import MINUTE_MS, Spot, World, WorldRow, foreign_key, relation
@@ -175,3 +175,22 @@ def test_what_refers_to_a_row_is_noted_once() -> None:
 
     [cluster] = clusters.settled().going
     assert [(one.leaf, one.tid) for node in cluster for one in clusters.loose(node)] == [LAST]
+
+
+@both_ways
+@pytest.mark.parametrize("on_delete", ["a", "c", "n"])
+@pytest.mark.parametrize("other", [ASKED, ASKED | ENDED, ASKED | ENDED | IN_TIME])
+def test_what_is_young_goes_only_with_rows_of_ended_runs(
+    other: int, on_delete: OnDelete, sizes: list[int] | None
+) -> None:
+    database = world(
+        [foreign_key(101, 3, 1, on_delete), foreign_key(102, 1, 2)],
+        {
+            FIRST: row(ASKED | ENDED | IN_TIME, k102=SECOND),
+            SECOND: row(other),
+            BELOW: row(IN_TIME, k101=FIRST),
+        },
+    )
+    together = {FIRST, SECOND} if on_delete == "n" else {FIRST, SECOND, BELOW}
+
+    assert going(database, sizes) == ({frozenset(together)} if other & ENDED else set())

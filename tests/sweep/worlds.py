@@ -15,7 +15,9 @@ from pgwatch_tests.sweep.rules import (
     AGELESS,
     ALIVE,
     BORN_AT,
+    ENDED,
     FUTURE,
+    IN_TIME,
     MARKED,
     OTHERS,
     SEEN,
@@ -231,6 +233,7 @@ _SORTS: Sequence[tuple[Sequence[int], Sequence[int]]] = (
         ),
         (*[0] * 8, YOUNG, FUTURE, SEEN),
     ),
+    ((_ASKED | ENDED, _ASKED | ENDED | IN_TIME, _ASKED), (0, IN_TIME)),
 )
 # When rows were made: nothing tells, or about then, before, or after. A minute is nothing.
 _BIRTHS_MS = (0, 0, *(10**12 + ago * MINUTE_MS for ago in (-60, -1, 0, 0, 1, 60)), 10**12 + MINUTE_MS + 1)
