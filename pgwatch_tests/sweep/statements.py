@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pgwatch_tests import queries
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.tids import BETWEEN_TIDS
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 _LOCK = "FOR UPDATE SKIP LOCKED"
@@ -49,33 +50,34 @@ class SweepStatements:
         self._composed: dict[tuple[object, ...], bytes] = {}
 
     def versions(self, leaf: int) -> bytes:
-        """Those that are there: tid, xmin."""
-        return self._rows(leaf, "c.ctid, c.xmin")
+        """Those that are there: one row of tids, and of xmins."""
+        return self._versions(leaf)
 
     def lock(self, leaf: int) -> bytes:
-        """Locks rows that are to be deleted, as far as they can be at once: tid, xmin."""
-        return self._rows(leaf, "c.ctid, c.xmin", _LOCK)
+        """Locks rows that are to be deleted, as far as they can be at once: likewise."""
+        return self._versions(leaf, _LOCK)
 
     def lock_for_change(self, leaf: int) -> bytes:
         """The same for rows that are to be changed."""
-        return self._rows(leaf, "c.ctid, c.xmin", _LOCK_FOR_CHANGE)
+        return self._versions(leaf, _LOCK_FOR_CHANGE)
 
     def values(self, leaf: int, columns: Sequence[str]) -> bytes:
         """The tid of rows, and some of their columns, as text."""
         names = ("ctid", *map(_quoted, columns))
-        return self._rows(leaf, ", ".join(f"c.{name}::pg_catalog.text" for name in names))
+        texts = ", ".join(f"c.{name}::pg_catalog.text" for name in names)
+        return _encoded(self._rows(leaf, texts))
 
     def children(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that refer to those of a leaf: place, leaf, tid, xmin, flags."""
-        return self._related("sweep_children", key, leaf, f", c.xmin, {self._flags(key.child, 'c')}")
+        """Rows that refer to those of a leaf: one row of places, leaves, tids, xmins, and flags."""
+        return self._related("sweep_children", key, leaf, self._all_flags(key.child, "c"))
 
     def referring(self, key: ForeignKey, leaf: int) -> bytes:
         """The same as `children`, without flags."""
-        return self._related("sweep_children", key, leaf, ", c.xmin")
+        return self._related("sweep_children", key, leaf, "")
 
     def parents(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that those of a leaf refer to: place, leaf, tid, xmin, flags."""
-        return self._related("sweep_parents", key, leaf, f", p.xmin, {self._flags(key.parent, 'p')}")
+        """Rows that those of a leaf refer to: likewise."""
+        return self._related("sweep_parents", key, leaf, self._all_flags(key.parent, "p"))
 
     def delete(self, leaves: Sequence[int]) -> bytes:
         """Deletes; what to bind for leaf N is `tids_N`. What went: N, tid, xmin.
@@ -115,12 +117,15 @@ class SweepStatements:
         tables = ", ".join(f"ONLY {_as_it_is(one.schema)}.{_as_it_is(one.name)}" for one in named)
         return _encoded(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE")
 
-    def _rows(self, leaf: int, columns: str, locking: str = "") -> bytes:
-        which = ("rows", leaf, columns, locking)
+    def _versions(self, leaf: int, locking: str = "") -> bytes:
+        which = ("versions", leaf, locking)
         if which not in self._composed:
-            text = _text("sweep_rows", leaf=self._name(leaf), oid=str(leaf), columns=columns, locking=locking)
-            self._composed[which] = _encoded(text)
+            rows = self._rows(leaf, "c.ctid AS tid, c.xmin AS version", locking)
+            self._composed[which] = _encoded(_text("sweep_versions", rows=rows, between=BETWEEN_TIDS))
         return self._composed[which]
+
+    def _rows(self, leaf: int, columns: str, locking: str = "") -> str:
+        return _text("sweep_rows", leaf=self._name(leaf), oid=str(leaf), columns=columns, locking=locking)
 
     def _related(self, template: str, key: ForeignKey, leaf: int, columns: str) -> bytes:
         which = (template, key.oid, leaf, columns)
@@ -131,6 +136,7 @@ class SweepStatements:
                 child=self._only(key.child),
                 parent=self._only(key.parent),
                 refers=_refers(key),
+                between=BETWEEN_TIDS,
                 columns=columns,
             )
             self._composed[which] = _encoded(text)
@@ -143,6 +149,9 @@ class SweepStatements:
     def _only(self, oid: int) -> str:
         """Rows of tables that inherit have foreign keys of their own; those of partitions are the root's."""
         return self._name(oid) if self._graph.relations[oid].kind == "p" else f"ONLY {self._name(oid)}"
+
+    def _all_flags(self, oid: int, row: str) -> str:
+        return _text("sweep_all_flags", flags=self._flags(oid, row))
 
     def _flags(self, oid: int, row: str) -> str:
         flagging = self._flagging.get(oid)

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.sweep.database_rows import DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey
 from pgwatch_tests.sweep.model import SweepProgress
-from pgwatch_tests.sweep.related_rows import RelatedRow
+from pgwatch_tests.sweep.related_rows import Related
 from tests.sessions import Connect, Database
 from tests.sweep.bookings import (
     BOOKINGS,
@@ -124,7 +124,7 @@ def test_the_place_of_a_row_that_went_isnt_anothers(
     children = DatabaseRows.children
     read: list[str] = []
 
-    def reading(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
+    def reading(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         if read == ["bookings_user_id_fkey", "first_user_id_fkey"]:
             # What was read of `first` goes, and its place is free, as far as the server is concerned.
             test.execute("DELETE FROM first")

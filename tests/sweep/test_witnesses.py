@@ -15,7 +15,7 @@ from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.portions import Portion
 from pgwatch_tests.sweep.refusals import Refusal
-from pgwatch_tests.sweep.related_rows import RelatedRow
+from pgwatch_tests.sweep.related_rows import Related
 from pgwatch_tests.sweep.rules import MARKED, SWEPT, Rules
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.witnesses import Witnesses
@@ -212,7 +212,7 @@ def test_a_large_cluster_is_come_upon_once(
     asked: list[int] = []
     children = DatabaseRows.children
 
-    def counting(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
+    def counting(rows: DatabaseRows, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         asked.append(len(tids))
         return children(rows, key, leaf, tids)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys, OnDelete, Relation
 from pgwatch_tests.sweep.refusals import Refusal
-from pgwatch_tests.sweep.related_rows import RelatedRow, Seed
+from pgwatch_tests.sweep.related_rows import Related, Seed
 from pgwatch_tests.sweep.rules import (
     AGELESS,
     ALIVE,
@@ -102,22 +102,22 @@ class World:
                 found.setdefault(leaf, {})[tid] = Seed(row.flags, xmin_of((leaf, tid)))
         return found
 
-    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Sequence[RelatedRow]:
+    def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """See `Rows`."""
         places = {(leaf, tid): place for place, tid in enumerate(tids) if (leaf, tid) in self.rows}
-        return [
+        return Related.of(
             (places[above], *spot, xmin_of(spot), row.flags)
             for spot, row in self.rows.items()
             if (above := row.refers.get(key.oid, (0, 0))) in places
-        ]
+        )
 
-    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Iterable[RelatedRow]:
+    def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """See `Rows`."""
-        for place, tid in enumerate(tids):
-            row = self.rows.get((leaf, tid))
-            if row is not None and key.oid in row.refers:
-                above = row.refers[key.oid]
-                yield place, *above, xmin_of(above), self.rows[above].flags
+        return Related.of(
+            (place, *above, xmin_of(above), self.rows[above].flags)
+            for place, tid in enumerate(tids)
+            if (leaf, tid) in self.rows and (above := self.rows[leaf, tid].refers.get(key.oid)) is not None
+        )
 
     def delete(self, spots: Iterable[Spot]) -> None:
         """Deletes rows, as the server would: other rows forget those that their keys don't hold to."""
