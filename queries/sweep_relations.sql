@@ -3,7 +3,8 @@
 -- One row an ordinary table, partition, root of partitions or foreign table, in all schemas but the
 -- server's own, no temporary ones. `ancestors`: what it is a partition of, the nearest first. `created_at`:
 -- that column's type (timestamp, timestamptz), 0 if there is none that may be read. `rules`: on DELETE,
--- INSTEAD. `triggers`: of users, on DELETE. `trigger_functions`: what each of these calls. `publication`: one
+-- INSTEAD; `also`: the others. `triggers`: of users, on DELETE. `trigger_functions`: what each of these calls.
+-- `statement_triggers`: those of them that a statement fires once. `publication`: one
 -- that publishes deletes, where rows have no identity to be published by (CheckCmdReplicaIdentity in
 -- src/backend/executor/execReplication.c).
 -- `live_rows`: as they were counted on the way in; where a crash has lost that, from the size of the file, at
@@ -49,7 +50,10 @@ WITH RECURSIVE before_14 AS (
 ), hung AS (
     SELECT tgrelid,
            pg_catalog.array_agg(tgname ORDER BY tgname) AS triggers,
-           pg_catalog.array_agg(pg_catalog.concat(nspname, '.', proname) ORDER BY tgname) AS functions
+           pg_catalog.array_agg(pg_catalog.concat(nspname, '.', proname) ORDER BY tgname) AS functions,
+           -- TRIGGER_TYPE_ROW
+           pg_catalog.array_agg(tgname ORDER BY tgname)
+               FILTER (WHERE tgtype OPERATOR(pg_catalog.&) 1 OPERATOR(pg_catalog.=) 0) AS of_statements
     FROM pg_catalog.pg_trigger
     JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) tgfoid
     JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) pronamespace
@@ -94,6 +98,14 @@ SELECT pg_class.oid::bigint AS oid,
        ) AS rules,
        coalesce(hung.triggers, '{}') AS triggers,
        coalesce(hung.functions, '{}') AS trigger_functions,
+       coalesce(hung.of_statements, '{}') AS statement_triggers,
+       ARRAY(
+           SELECT rulename FROM pg_catalog.pg_rewrite
+           WHERE ev_class OPERATOR(pg_catalog.=) pg_class.oid
+               AND ev_type OPERATOR(pg_catalog.=) '4'
+               AND NOT is_instead
+               AND ev_enabled OPERATOR(pg_catalog.<>) 'D'
+       ) AS also,
        CASE
            WHEN relkind OPERATOR(pg_catalog.=) 'r'
                AND relpersistence OPERATOR(pg_catalog.=) 'p'

@@ -188,7 +188,7 @@ class Batches:
     def _with_triggers(self, state: _Attempt) -> Sequence[int]:
         """What may go wrong at the end is a trigger's doing. The server doesn't say whose."""
         leaves = state.portion.rows
-        return [leaf for leaf in leaves if self._graph.relations[leaf].triggers] or list(leaves)
+        return [leaf for leaf in leaves if self._graph.writers(leaf)] or list(leaves)
 
     # Before anything goes.
 
@@ -349,12 +349,9 @@ class Batches:
                 loose[one.key, one.leaf][one.tid] = owner
         stays: dict[int, Refusal] = {}
         for (oid, leaf), owners in loose.items():
-            dangling = self._rows.dangling(self._key(oid), leaf, list(owners))
-            name = name_of(self._graph.relations[leaf])
-            refusal = Refusal(
-                "refused", f"a trigger or rule keeps {name} referring to it, though it would go"
-            )
-            stays |= {owners[tid]: refusal for tid in dangling}
+            keeps = f"a trigger or rule keeps {name_of(self._graph.relations[leaf])} referring to it"
+            for tid in self._rows.dangling(self._key(oid), leaf, list(owners)):
+                stays[owners[tid]] = Refusal("refused", keeps)
         if stays:
             raise _AgainError(stays)
 

@@ -90,7 +90,7 @@ class Catalog:
         for leaf in leaves:
             keys = graph.referring_to(leaf)
             # A trigger, also of an UPDATE, may write anywhere.
-            if graph.relations[leaf].triggers or any(key.changes for key in keys):
+            if graph.writers(leaf) or any(key.changes for key in keys):
                 return self._all
             for key in keys:
                 if key.on_delete == "c":

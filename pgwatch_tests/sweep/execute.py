@@ -342,7 +342,9 @@ class Execution:
 
         Of what one trigger says of each row, the first stands for all: it is one cause.
         """
-        relations = [self._rules.graph.relations[leaf] for leaf in sorted(leaves)]
+        graph = self._rules.graph
+        oids = {oid: None for leaf in sorted(leaves) for oid in (leaf, graph.deleted_from(leaf))}
+        relations = [graph.relations[oid] for oid in oids]
         called = {match["name"] for match in _FUNCTION.finditer(error.diag.context or "")}
         for relation in relations:
             for trigger, function in zip(relation.triggers, relation.trigger_functions, strict=True):

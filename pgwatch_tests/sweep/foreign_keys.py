@@ -81,6 +81,10 @@ class Relation:
     """Why its rows must not be read, in a clause, beside privileges."""
     trigger_functions: list[str] = field(default_factory=list)
     """What each of `triggers` calls: `schema.function`."""
+    statement_triggers: list[str] = field(default_factory=list)
+    """Those of `triggers` that a statement on this very table fires, once."""
+    also: list[str] = field(default_factory=list)
+    """The rules on DELETE that do something besides."""
 
     @property
     def about_rows(self) -> float:
@@ -121,6 +125,23 @@ class ForeignKeys:
     def leaves(self, oid: int) -> Sequence[int]:
         """Those that hold the rows of a table."""
         return self._leaves[oid]
+
+    def deleted_from(self, leaf: int) -> int:
+        """The table to name to delete rows of a leaf: itself, or a root that has triggers for statements.
+
+        Whoever names a partition doesn't fire these (PostgreSQL manual, Overview of Trigger Behavior). Where
+        a part is another server's, that would be asked too.
+        """
+        top = self.relations[leaf].top
+        if top == leaf or top not in self.relations or not self.relations[top].statement_triggers:
+            return leaf
+        return leaf if any(self.relations[part].kind == "f" for part in self.leaves(top)) else top
+
+    def writers(self, leaf: int) -> list[str]:
+        """The names of what may write besides as rows of a leaf are deleted: triggers, rules."""
+        relation, named = self.relations[leaf], self.relations[self.deleted_from(leaf)]
+        above = named.statement_triggers if named is not relation else ()
+        return [*relation.triggers, *above, *(f"rule {rule}" for rule in relation.also)]
 
     def referring_to(self, leaf: int) -> Sequence[ForeignKey]:
         """The foreign keys by which rows may refer to a row of a leaf."""

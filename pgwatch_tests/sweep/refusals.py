@@ -121,6 +121,9 @@ def refusals(
     grants = Grants.of(graph, reached, role)
     for leaf in sorted(reached):
         own = _of_table(graph.relations[leaf], leaf in ignored, grants, unread.get(leaf))
+        top = graph.relations.get(graph.relations[leaf].top)
+        if own is None and top is not None and top.rules:
+            own = _by_rule(top)
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
@@ -164,9 +167,7 @@ def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | N
     if missing:
         return Refusal("refused", grants.lacking(missing, relation))
     if relation.rules:
-        return Refusal(
-            "refused", f"a rule of {name} does something instead of DELETE: {_list(relation.rules)}"
-        )
+        return _by_rule(relation)
     if relation.publication is not None:
         return Refusal(
             "refused",
@@ -174,6 +175,11 @@ def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | N
             f"ALTER TABLE {qualified(relation.schema, relation.name)} REPLICA IDENTITY FULL",
         )
     return None
+
+
+def _by_rule(relation: Relation) -> Refusal:
+    detail = f"a rule of {name_of(relation)} does something instead of DELETE: {_list(relation.rules)}"
+    return Refusal("refused", detail)
 
 
 def _of_key(

@@ -347,7 +347,7 @@ class RowSweep:
                 for tid, seed in there.items()
             )
             if rows and leaf in touched:
-                triggers = ", ".join(map(shown, graph.relations[leaf].triggers))
+                triggers = ", ".join(map(shown, graph.writers(leaf)))
                 found.append(Kept(*table_of(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
             elif rows and touched and not was_there:
                 detail = "written meanwhile: run it again"
@@ -359,5 +359,6 @@ class RowSweep:
 
 def _with_triggers(graph: ForeignKeys, tallies: Iterable[Tally]) -> Collection[int]:
     """The leaves that rows went from, where triggers may have brought some back."""
-    there = graph.relations
-    return {leaf for tally in tallies for leaf in tally.leaves if leaf in there and there[leaf].triggers}
+    return {
+        leaf for tally in tallies for leaf in tally.leaves if leaf in graph.relations and graph.writers(leaf)
+    }

@@ -85,8 +85,9 @@ class SweepStatements:
         In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too.
         """
         deletes = [
-            _text("sweep_delete", number=str(number), leaf=self._name(leaf), oid=str(leaf))
+            _text("sweep_delete", number=str(number), named=self._only(named), oid=str(leaf))
             for number, leaf in enumerate(leaves)
+            for named in (self._graph.deleted_from(leaf),)
         ]
         if len(deletes) == 1:
             return _encoded(deletes[0])

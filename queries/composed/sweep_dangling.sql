@@ -1,4 +1,6 @@
--- Which rows of a leaf, that this transaction may have changed, refer by a foreign key to no row? Place.
+-- Which rows of a leaf refer by a foreign key to no row?
+--
+-- Of some that this transaction may have changed, by the place that they had before; the place in that list.
 SELECT named.n OPERATOR(pg_catalog.-) 1
 FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
 JOIN ONLY $leaf AS c ON c.ctid OPERATOR(pg_catalog.=)

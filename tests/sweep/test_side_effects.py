@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
+import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -128,3 +131,77 @@ def test_a_refusal_of_one_is_no_matter_of_others(database: Database, owner: Conn
     assert deleted(report) == {"users": (294, 0)}
     assert all("refuse" in one.detail and "users" in one.detail for one in report.kept)
     assert sum(one.rows for one in report.kept) == 6
+
+
+@pytest.mark.parametrize("level", ["STATEMENT", "ROW"])
+def test_a_trigger_of_a_root_of_partitions(
+    database: Database, owner: Connection[TupleRow], level: LiteralString
+) -> None:
+    """A statement that names a partition fires none of its root that are for statements."""
+    make(
+        owner,
+        "CREATE TABLE users (id int PRIMARY KEY, email text) PARTITION BY RANGE (id);"
+        "CREATE TABLE low PARTITION OF users FOR VALUES FROM (0) TO (10) PARTITION BY LIST (id);"
+        "CREATE TABLE odd PARTITION OF low FOR VALUES IN (1, 3, 5);"
+        "CREATE TABLE even PARTITION OF low DEFAULT;"
+        "CREATE TABLE high PARTITION OF users DEFAULT;"
+        "CREATE TABLE bookings (id int, user_id int REFERENCES users);"
+        "INSERT INTO users VALUES (1, MARKED), (2, MARKED), (3, 'real'), (11, MARKED), (12, 'real');"
+        "INSERT INTO bookings VALUES (1, 1), (2, 3);"
+        "CREATE TABLE totals (users int); INSERT INTO totals VALUES (5);"
+        "CREATE FUNCTION total() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE public.totals SET users = (SELECT count(*) FROM public.users); RETURN NULL; END $$",
+    )
+    owner.execute(f"CREATE TRIGGER total AFTER DELETE ON users FOR EACH {level} EXECUTE FUNCTION total()")
+
+    report = swept_thoroughly(database.dsn)
+
+    assert ids(owner, "users") == [3, 12]
+    assert deleted(report) == {"users": (3, 0), "bookings": (0, 1)}
+    assert ids(owner, "totals") == [2]
+    assert report.side_effects == (SideEffects("public", "totals", 0, 3, 0),)
+
+
+def test_a_trigger_of_a_root_that_refuses(database: Database, owner: Connection[TupleRow]) -> None:
+    make(
+        owner,
+        "CREATE TABLE users (id int, email text) PARTITION BY LIST (id);"
+        "CREATE TABLE odd PARTITION OF users FOR VALUES IN (1, 3); INSERT INTO users VALUES (1, MARKED);"
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;"
+        "CREATE TRIGGER no BEFORE DELETE ON users FOR EACH STATEMENT EXECUTE FUNCTION no()",
+    )
+
+    report = swept(database.dsn)
+
+    assert [one.detail for one in report.kept] == [
+        "trigger no of public.users (function public.no) refuses: not now"
+    ]
+
+
+def test_a_rule_that_does_something_besides(database: Database, owner: Connection[TupleRow]) -> None:
+    make(owner, _USERS)
+    make(owner, "CREATE TABLE files (owner int); INSERT INTO files VALUES (1), (1), (3)")
+    owner.execute("CREATE RULE besides AS ON DELETE TO users DO ALSO DELETE FROM files WHERE owner = OLD.id")
+
+    report = swept(database.dsn)
+
+    assert ids(owner, "files") == [3]
+    assert report.side_effects == (SideEffects("public", "files", 0, 0, 2),)
+
+
+def test_a_rule_of_a_root_that_does_something_instead(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    make(
+        owner,
+        "CREATE TABLE users (id int, email text) PARTITION BY LIST (id);"
+        "CREATE TABLE odd PARTITION OF users FOR VALUES IN (1, 3); INSERT INTO users VALUES (1, MARKED);"
+        "CREATE RULE soft AS ON DELETE TO users DO INSTEAD NOTHING",
+    )
+
+    report = swept_thoroughly(database.dsn)
+
+    assert ids(owner, "users") == [1]
+    assert [one.detail for one in report.kept] == [
+        "a rule of public.users does something instead of DELETE: soft"
+    ]
