@@ -4,7 +4,8 @@
 -- server's own, no temporary ones. `ancestors`: what it is a partition of, the nearest first. `created_at`:
 -- that column's type (timestamp, timestamptz), 0 if there is none that may be read. `rules`: on DELETE,
 -- INSTEAD; `also`: the others. `triggers`: of users, on DELETE. `trigger_functions`: what each of these calls.
--- `statement_triggers`: those of them that a statement fires once. `publication`: one
+-- `statement_triggers`: those of them that a statement fires once. `stops_delete`, `stops_update`: whether
+-- something may keep a row from that. `publication`: one
 -- that publishes deletes, where rows have no identity to be published by (CheckCmdReplicaIdentity in
 -- src/backend/executor/execReplication.c).
 -- `live_rows`: as they were counted on the way in; where a crash has lost that, from the size of the file, at
@@ -64,6 +65,26 @@ WITH RECURSIVE before_14 AS (
         AND (NOT tgisinternal
             OR (tgparentid OPERATOR(pg_catalog.<>) 0 AND tgconstraint OPERATOR(pg_catalog.=) 0))
     GROUP BY tgrelid
+), stopping AS (
+    -- TRIGGER_TYPE_ROW and TRIGGER_TYPE_BEFORE; TRIGGER_TYPE_DELETE, TRIGGER_TYPE_UPDATE; and rules.
+    SELECT relation,
+           pg_catalog.bool_or(event OPERATOR(pg_catalog.&) 8 OPERATOR(pg_catalog.<>) 0) AS deletes,
+           pg_catalog.bool_or(event OPERATOR(pg_catalog.&) 16 OPERATOR(pg_catalog.<>) 0) AS updates
+    FROM (
+        SELECT tgrelid AS relation, tgtype AS event
+        FROM pg_catalog.pg_trigger
+        WHERE tgtype OPERATOR(pg_catalog.&) 3 OPERATOR(pg_catalog.=) 3
+            AND tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+            AND (NOT tgisinternal
+                OR (tgparentid OPERATOR(pg_catalog.<>) 0 AND tgconstraint OPERATOR(pg_catalog.=) 0))
+        UNION ALL
+        SELECT ev_class,
+               CASE WHEN ev_type OPERATOR(pg_catalog.=) '4' THEN 8
+                   WHEN ev_type OPERATOR(pg_catalog.=) '2' THEN 16 ELSE 0 END
+        FROM pg_catalog.pg_rewrite
+        WHERE ev_enabled OPERATOR(pg_catalog.<>) 'D'
+    ) AS either
+    GROUP BY relation
 ), closed AS MATERIALIZED (
     SELECT relation FROM pg_catalog.pg_lock_status()
     WHERE locktype OPERATOR(pg_catalog.=) 'relation' AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
@@ -106,6 +127,8 @@ SELECT pg_class.oid::bigint AS oid,
                AND NOT is_instead
                AND ev_enabled OPERATOR(pg_catalog.<>) 'D'
        ) AS also,
+       coalesce(stopping.deletes, false) AS stops_delete,
+       coalesce(stopping.updates, false) AS stops_update,
        CASE
            WHEN relkind OPERATOR(pg_catalog.=) 'r'
                AND relpersistence OPERATOR(pg_catalog.=) 'p'
@@ -134,6 +157,7 @@ JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnames
 LEFT JOIN lineage ON lineage.oid OPERATOR(pg_catalog.=) pg_class.oid
 LEFT JOIN published ON published.oid OPERATOR(pg_catalog.=) pg_class.oid
 LEFT JOIN hung ON tgrelid OPERATOR(pg_catalog.=) pg_class.oid
+LEFT JOIN stopping ON stopping.relation OPERATOR(pg_catalog.=) pg_class.oid
 WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f}')
     AND relpersistence OPERATOR(pg_catalog.<>) 't'
     AND nspname OPERATOR(pg_catalog.!~) '^pg_'

@@ -256,7 +256,7 @@ class Batches:
     def _is_asked(self, key: ForeignKey, ask: frozenset[int]) -> bool:
         if not key.enforced:
             return False
-        if not (key.fires and key.checks):
+        if not (key.fires and key.checks) or self._graph.may_be_stopped(key):
             return True
         return (key.on_delete == "c" or key.changes) and not ask.isdisjoint(self._graph.leaves(key.child))
 

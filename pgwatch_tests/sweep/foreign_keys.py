@@ -85,6 +85,9 @@ class Relation:
     """Those of `triggers` that a statement on this very table fires, once."""
     also: list[str] = field(default_factory=list)
     """The rules on DELETE that do something besides."""
+    stops_delete: bool = False
+    stops_update: bool = False
+    """Whether a trigger or rule may let a row stay as it is, also where the server acts for a key."""
 
     @property
     def about_rows(self) -> float:
@@ -111,6 +114,7 @@ class ForeignKeys:
         self._referring: dict[int, Sequence[ForeignKey]] = {}
         self._groups: dict[frozenset[int], Sequence[Sequence[int]]] = {}
         self._of: dict[int, Sequence[ForeignKey]] = {}
+        self._stopped: dict[int, bool] = {}
         self._leaves: defaultdict[int, list[int]] = defaultdict(list)
         for relation in self.relations.values():
             if relation.kind != "p":
@@ -142,6 +146,17 @@ class ForeignKeys:
         relation, named = self.relations[leaf], self.relations[self.deleted_from(leaf)]
         above = named.statement_triggers if named is not relation else ()
         return [*relation.triggers, *above, *(f"rule {rule}" for rule in relation.also)]
+
+    def may_be_stopped(self, key: ForeignKey) -> bool:
+        """Whether what the server does by a key to rows that refer may be kept from them, without a word."""
+        found = self._stopped.get(key.oid)
+        if found is None:
+            children = [self.relations[leaf] for leaf in self.leaves(key.child)]
+            found = (key.on_delete == "c" and any(one.stops_delete for one in children)) or (
+                key.changes and any(one.stops_update for one in children)
+            )
+            self._stopped[key.oid] = found
+        return found
 
     def referring_to(self, leaf: int) -> Sequence[ForeignKey]:
         """The foreign keys by which rows may refer to a row of a leaf."""

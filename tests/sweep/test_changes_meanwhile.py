@@ -334,3 +334,21 @@ def test_no_more_rows_go_than_are_allowed(users: Connection[TupleRow], database:
     assert ids(users, "users") == [*range(101, 107)]
     assert "--max-rows" in report.not_checked[0]
     assert not report.complete
+
+
+@pytest.mark.parametrize(("action", "event"), [("CASCADE", "DELETE"), ("SET NULL", "UPDATE")])
+def test_a_new_row_that_a_trigger_keeps(
+    users: Connection[TupleRow], database: Database, action: LiteralString, event: LiteralString
+) -> None:
+    """The server's own DELETE or UPDATE does nothing then, and looks no second time."""
+    users.execute(
+        f"CREATE TABLE orders (id int, uid int REFERENCES users ON DELETE {action});"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+        f"CREATE TRIGGER keep BEFORE {event} ON orders FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+
+    report = swept_while(database, users, "INSERT INTO orders VALUES (1, 50)")
+
+    assert ids(users, "users") == [50]
+    assert users.execute("SELECT uid FROM orders").fetchall() == [(50,)]
+    assert is_true(report, users, "users", ROWS)
