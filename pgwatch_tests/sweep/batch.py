@@ -21,6 +21,7 @@ from psycopg import errors
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.session import ScanSession
 from pgwatch_tests.server.session_limits import for_code_of_others
+from pgwatch_tests.sweep.attempt import Attempt
 from pgwatch_tests.sweep.catalog import Catalog, TupleCounts, written_since
 from pgwatch_tests.sweep.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.foreign_keys import ForeignKey, ForeignKeys
@@ -76,30 +77,6 @@ class _AgainError(Exception):
         self.ask = ask
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """The state of a transaction."""
-
-    portion: Portion
-    lock_all: bool
-    ask: frozenset[int]
-    """The leaves of which it is asked whether rows refer to what goes."""
-    stays: dict[int, Refusal] = field(default_factory=dict)
-    """The clusters that were taken out of it."""
-    moved: Counter[int] = field(default_factory=Counter)
-    """Rows that triggers had changed before they were deleted, and those of `more_loose`, by leaf."""
-    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Rows that refer loosely and were changed by batches before this one: by leaf and foreign key."""
-    effects: list[TupleCounts] = field(default_factory=list)
-
-    def leave_out(self, stays: Mapping[int, Refusal]) -> None:
-        """Goes on without some clusters."""
-        stays = {cluster: why for cluster, why in stays.items() if cluster not in self.stays}
-        if stays:
-            self.stays.update(stays)
-            self.portion = self.portion.without(stays)
-
-
 class Batches:
     """Deletes portions. Methods raise what ScanSession.running does, and CatalogChangedError."""
 
@@ -131,7 +108,7 @@ class Batches:
             if not portion:
                 return outcome
             begun = time.monotonic()
-            state = _Attempt(portion, lock_all, ask)
+            state = Attempt(portion, lock_all, ask)
             try:
                 self._transact(state)
             except _AgainError as again:
@@ -170,13 +147,15 @@ class Batches:
             else:
                 outcome.kept.append((refusal, part))
 
-    def _transact(self, state: _Attempt) -> None:
+    def _transact(self, state: Attempt) -> None:
         leaves = sorted(state.portion.rows)
+        begun_s = time.monotonic()
         with self._rolled_back_otherwise(), _failing(leaves):
             with _failing(leaves, gone=CatalogChangedError):
                 self._session.execute(b"BEGIN; " + self._statements.lock_tables(leaves))
                 self._catalog.compare(leaves)
                 before = self._catalog.counts(leaves)
+                rows_since_s = time.monotonic()
                 self._lock(state)
                 self._ask(state)
             if state.portion:
@@ -184,15 +163,18 @@ class Batches:
                 self._count(state, leaves, before)
                 with _failing(self._with_triggers(state)):
                     self._session.execute(b"COMMIT")
+                rows_s = state.rows_done_s - rows_since_s
+                took_s = time.monotonic() - begun_s
+                self._estimate.learn(state.portion, rows_s, state.statements, took_s - rows_s)
 
-    def _with_triggers(self, state: _Attempt) -> Sequence[int]:
+    def _with_triggers(self, state: Attempt) -> Sequence[int]:
         """What may go wrong at the end is a trigger's doing. The server doesn't say whose."""
         leaves = state.portion.rows
         return [leaf for leaf in leaves if self._graph.writers(leaf)] or list(leaves)
 
     # Before anything goes.
 
-    def _lock(self, state: _Attempt) -> None:
+    def _lock(self, state: Attempt) -> None:
         """Locks rows, and leaves out the clusters of those that can't be had, or aren't what was read."""
         for leaf in list(state.portion.rows):
             if leaf not in state.portion.rows:
@@ -203,6 +185,7 @@ class Batches:
                 continue
             wanted = state.portion.versions(leaf)
             held = self._rows.lock(leaf, list(wanted))
+            state.statements += 1
             if held != wanted:
                 owners = state.portion.owners(leaf)
                 wrong = {tid: xmin for tid, xmin in wanted.items() if held.get(tid) != xmin}
@@ -230,7 +213,7 @@ class Batches:
         why.update({owners[tid]: CHANGED for tid, xmin in wrong.items() if now.get(tid) != xmin})
         return why
 
-    def _ask(self, state: _Attempt) -> None:
+    def _ask(self, state: Attempt) -> None:
         """Leaves out clusters that something refers to by now which wasn't known when they were judged."""
         known: dict[int, set[int]] | None = None
         for leaf in list(state.portion.rows):
@@ -262,7 +245,7 @@ class Batches:
 
     # Deleting.
 
-    def _delete(self, state: _Attempt) -> None:
+    def _delete(self, state: Attempt) -> None:
         """Deletes, children first. Raises _AgainError if something is still there."""
         # Of triggers: they may say no schema, or read dates as their database writes them.
         self._session.execute(for_code_of_others(self._session.connection.info.server_version))
@@ -271,6 +254,7 @@ class Batches:
             going = {leaf: list(versions) for leaf, versions in wanted.items()}
             with _failing(together):
                 gone = self._rows.delete(going)
+            state.statements += 1
             took_s = self._session.last_duration_s
             rows = sum(map(len, going.values()))
             for leaf in together:
@@ -278,7 +262,7 @@ class Batches:
                 if gone[leaf] != wanted[leaf]:
                     self._follow(state, leaf, wanted[leaf], gone[leaf])
 
-    def _follow(self, state: _Attempt, leaf: int, wanted: Mapping[int, int], gone: Mapping[int, int]) -> None:
+    def _follow(self, state: Attempt, leaf: int, wanted: Mapping[int, int], gone: Mapping[int, int]) -> None:
         """Deletes what triggers have moved meanwhile. Raises _AgainError if something is still there."""
         if not state.lock_all and not self._graph.referring_to(leaf):
             # Then it may be somebody else's doing.
@@ -307,11 +291,12 @@ class Batches:
 
     # Afterwards.
 
-    def _count(self, state: _Attempt, leaves: Sequence[int], before: Mapping[int, TupleCounts]) -> None:
+    def _count(self, state: Attempt, leaves: Sequence[int], before: Mapping[int, TupleCounts]) -> None:
         """Compares what was written with what was meant. Raises _AgainError if keys may have done more."""
         # What waits for the end would write after it was counted.
         with _failing(self._with_triggers(state)):
             self._session.execute(b"SET CONSTRAINTS ALL IMMEDIATE")
+            state.rows_done_s = time.monotonic()
             transaction = self._catalog.transaction()
             if transaction.skips_triggers:
                 raise errors.RaiseException("a trigger turns all triggers off, and so foreign keys")
@@ -341,7 +326,7 @@ class Batches:
             raise _AgainError(ask=suspects)
         self._own.add(transaction.id)
 
-    def _compare_changed(self, state: _Attempt) -> None:
+    def _compare_changed(self, state: Attempt) -> None:
         """Raises _AgainError if what refers loosely goes on doing so: a trigger or rule may see to that."""
         loose: defaultdict[tuple[int, int], dict[int, int]] = defaultdict(dict)
         for owner, one in state.portion.loose:
@@ -355,7 +340,7 @@ class Batches:
         if stays:
             raise _AgainError(stays)
 
-    def _may_be_of_keys(self, state: _Attempt) -> frozenset[int]:
+    def _may_be_of_keys(self, state: Attempt) -> frozenset[int]:
         """The leaves in which ON DELETE CASCADE or SET NULL may have written more than was known."""
         deleted = {one.oid for one in state.effects if one.deleted}
         updated = {one.oid for one in state.effects if one.updated}

@@ -248,7 +248,6 @@ class Execution:
             self.tally.add_effects(outcome.effects)
             self.tally.changed.update(outcome.more_loose)
             if outcome.gone:
-                self._estimate.learn(part, outcome.longest_s)
                 self._advance(outcome.gone)
                 for leaves in [one for one in self._failures if not one.isdisjoint(outcome.gone.rows)]:
                     del self._failures[leaves]

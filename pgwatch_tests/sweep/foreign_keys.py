@@ -196,7 +196,7 @@ class ForeignKeys:
 
         SET NULL and SET DEFAULT change rows, which then have another ctid. Together are those that refer to
         each other in a ring, as far as it is of these leaves, and partitions of one table whose rows concern
-        nobody: no key refers to them, and no trigger is called.
+        nobody: no key refers to them, no trigger is called, and no rule does more.
         """
         which = frozenset(leaves)
         found = self._groups.get(which)
@@ -218,7 +218,7 @@ class ForeignKeys:
 
     def _concerns_others(self, leaf: int) -> bool:
         """Whether something else may happen, or keep a row, as it is deleted."""
-        return bool(self.relations[leaf].triggers or self.referring_to(leaf))
+        return bool(self.writers(leaf) or self.referring_to(leaf))
 
     @cached_property
     def _below(self) -> Mapping[int, set[int]]:

@@ -13,9 +13,11 @@ from pgwatch_tests.sweep.rules import IN_TIME, MARKED, SWEPT
 
 # A writer that needs a row of a batch waits as long as its transaction takes.
 _AIM_S = 0.05
-# Guesses, until it is known: a batch, a table in it, a row, and for each key that refers to that; and what it
-# takes the server to plan the check of a key, the first time in a session.
+# Guesses, until it is known: what a transaction takes besides its rows; a table in it, a row, each key that
+# refers to that; and what it takes the server to plan the check of a key, the first time in a session.
 _BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.004, 0.0015, 15e-6, 4e-6, 0.0008
+# So many statements of a transaction are about no rows: see `batch`.
+_STATEMENTS = 6
 _LEAST_FACTOR, _MOST_FACTOR = 0.3, 20.0
 
 Cluster = Sequence[int]
@@ -42,7 +44,7 @@ class Portion:
         self.rows: Mapping[int, Sequence[int]] = rows
         self._owner: dict[int, int] | None = None
         self.guessed_s = 0.0
-        """How long its transaction should take, by rows and tables; 0 if that wasn't asked."""
+        """How long its rows and tables should take; 0 if that wasn't asked."""
 
     def __len__(self) -> int:
         return len(self._some)
@@ -189,6 +191,10 @@ class Estimate:
         self._row_s: dict[int, float] = {}
         self._measured: set[int] = set()
         self._factor = 1.0
+        self._besides_s = _BATCH_S
+        """What a transaction takes whatever its rows: on a busy machine, more than these."""
+        self._statement_s = _BATCH_S / _STATEMENTS
+        """What a statement takes that does next to nothing."""
 
     def cuts(self, clusters: Clusters, groups: Sequence[Sequence[Cluster]], most: int) -> Iterator[Portion]:
         """These clusters, in portions that take about as long as they may, and are of at most so many.
@@ -201,8 +207,10 @@ class Estimate:
         last = 0
         while last < len(groups):
             some: list[Cluster] = []
-            there, cost_s = set[int](), _BATCH_S
-            row_s, most_s = self._row_s, _AIM_S / self._factor
+            there, cost_s = set[int](), 0.0
+            # Where no time is left for rows, fewer of them would only make for more transactions.
+            for_rows_s = max(_AIM_S - self._besides_s, min(self._besides_s, _AIM_S) / 2)
+            row_s, most_s = self._row_s, for_rows_s / self._factor
             while last < len(groups) and (not some or len(some) + len(groups[last]) <= most):
                 nodes = [node for cluster in groups[last] for node in cluster]
                 more_s = sum([row_s[leaves[node]] for node in nodes])
@@ -221,15 +229,19 @@ class Estimate:
 
     def learn_rows(self, leaf: int, rows: int, duration_s: float, tables: int = 1) -> None:
         """Takes note of how long a DELETE took, of so many rows in so many tables, one of which this is."""
-        each_s = max(_ROW_S, (duration_s - _TABLE_S * tables) / max(1, rows))
+        for_rows_s = duration_s - _TABLE_S * tables - self._statement_s
+        each_s = max(_ROW_S, for_rows_s / max(1, rows))
         before = self._row_s.get(leaf)
         self._row_s[leaf] = each_s if before is None or leaf not in self._measured else (each_s + before) / 2
         self._measured.add(leaf)
 
-    def learn(self, part: Portion, duration_s: float) -> None:
-        """Takes note of how long the transaction of a portion took."""
+    def learn(self, part: Portion, rows_s: float, statements: int, besides_s: float) -> None:
+        """Takes note of how long a transaction took: so many statements about its rows, and the others."""
+        self._statement_s = (self._statement_s + besides_s / _STATEMENTS) / 2
+        nothing_s = statements * self._statement_s
+        self._besides_s = (self._besides_s + besides_s + min(rows_s, nothing_s)) / 2
         if part.guessed_s:
-            factor = (self._factor + duration_s / part.guessed_s) / 2
+            factor = (self._factor + max(0.0, rows_s - nothing_s) / part.guessed_s) / 2
             self._factor = min(_MOST_FACTOR, max(_LEAST_FACTOR, factor))
 
     def _first_s(self, leaf: int) -> float:
