@@ -17,6 +17,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
+from tests import without_server
 from tests.databases import Databases
 from tests.server_places import server_directory
 from tests.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
@@ -36,6 +37,18 @@ def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are cores: tests wait for servers, processes and screens for that long."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + cores // 2
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option `--without-server`."""
+    parser.addoption(without_server.OPTION, action="store_true", help="run only tests that need no server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With that option: leaves out tests that need a server, and lets no other start one."""
+    if config.getoption(without_server.OPTION):
+        without_server.keep(config, items)
+        without_server.forbid_servers(config)
 
 
 def pytest_collection_finish() -> None:

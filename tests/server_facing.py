@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.without_server import starts_server
+
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE: Mapping[str, str] = {
     "tests/cli/test_closed_streams.py": "closed streams; what the commands ask is asked by their own tests",
     "tests/cli/test_leaks_cut_off.py": "ends of our process; what it counts is counted by tests/leaks",
     "tests/cli/test_schedule.py": "signals and the clock; its sweeps and counts are those of their own tests",
     "tests/cli/test_secrets_of_others.py": "words of a statement that every major hands on as they are",
+    "tests/demo/test_command.py": "the demo's command, which has the wheel's server",
     "tests/demo/test_embedded.py": "processes and directories of the demo, which has the wheel's server",
     "tests/demo/test_fixtures.py": "databases of the tests themselves",
     "tests/demo/test_flaky_suite.py": "the demo's suite, which has the wheel's server",
+    "tests/demo/test_run.py": "the demo, which has the wheel's server",
     "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
 }
 """Files with tests that start a server, and why they say nothing of its version."""
@@ -58,4 +62,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _known(item: pytest.Item) -> Known:
     path = item.path.relative_to(ROOT).as_posix()
-    return Known(path, "programs" in getattr(item, "fixturenames", ()))
+    return Known(path, starts_server(item))

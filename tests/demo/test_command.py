@@ -20,6 +20,8 @@ import pytest
 from tests.demo.processes import assert_gone
 from tests.server_places import base
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "demo"]
 ENVIRONMENT = {**os.environ, "TMPDIR": str(base()), "TERM": "xterm-256color"}
 DIRECTORY = re.compile(r"host=(\S+)/s&")

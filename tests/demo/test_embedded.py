@@ -137,6 +137,7 @@ def test_an_owner_without_a_guardian_cleans_up_alone(programs: ServerPrograms, t
     assert_gone([postmaster], server.directory)
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_killed_owner_leaves_nothing() -> None:
     with owner("server") as killed:
         directory = Path(killed.hear()["directory"])
@@ -146,6 +147,7 @@ def test_a_killed_owner_leaves_nothing() -> None:
         assert_gone(family, directory)
 
 
+@pytest.mark.usefixtures("programs")
 def test_an_owner_killed_during_initdb_leaves_nothing() -> None:
     with owner("server") as killed:
         directory = Path(killed.hear()["directory"])
@@ -155,6 +157,7 @@ def test_an_owner_killed_during_initdb_leaves_nothing() -> None:
         assert_gone(family, directory)
 
 
+@pytest.mark.usefixtures("programs")
 def test_a_guardian_that_is_told_to_end_cleans_up() -> None:
     with owner("server") as kept:
         directory = Path(kept.hear()["directory"])

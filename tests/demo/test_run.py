@@ -15,6 +15,8 @@ from pgwatch_tests.demo.run import DATABASE, TERMINATED, running_demo
 from tests.demo.processes import Owner, assert_gone, owner
 from tests.server_places import base
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 
 def directory_of(dsn: str) -> Path:
     """The directory of the server that a DSN leads to."""
