@@ -1,0 +1,38 @@
+# What developers run. Python's environment is .venv; `make` alone lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help test fast lint matrix screenshots bench docs
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+.venv: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e '.[test]'
+	@touch .venv
+
+test: .venv ## run all tests, on real servers
+	$(BIN)/pytest
+
+fast: .venv ## run the tests that need neither a server nor a screen
+	$(BIN)/pytest -q --without-server --ignore=tests/tui
+
+lint: .venv ## check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+MAJORS ?= 13 14 15 16 17 18
+matrix: .venv ## run the tests that need a server on other PostgreSQLs: make matrix MAJORS="13 18"
+	$(BIN)/python -m tests.matrix $(MAJORS)
+
+screenshots: .venv ## draw the pictures and fill in README from the recording, and list the queries
+	$(BIN)/python -m screenshots
+
+BENCH ?= lock_poll
+bench: .venv ## run a benchmark of tests/benchmarks: make bench BENCH=sweep
+	$(BIN)/python -m tests.benchmarks.$(BENCH)
+
+docs: .venv ## write queries/README.md
+	$(BIN)/python -m screenshots --queries
