@@ -178,7 +178,7 @@ class Clusters:
     def _heed(self, node: int, flags: int) -> None:
         if flags & BLOCKING:
             self._block(node, next(refusal for bit, refusal in BLOCKS if flags & bit))
-        if flags & IN_TIME:
+        if flags & IN_TIME and not flags & MARKED:
             self._in_time.append(node)
 
     def _root(self, node: int) -> int:

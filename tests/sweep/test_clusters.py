@@ -194,3 +194,12 @@ def test_what_is_young_goes_only_with_rows_of_ended_runs(
     together = {FIRST, SECOND} if on_delete == "n" else {FIRST, SECOND, BELOW}
 
     assert going(database, sizes) == ({frozenset(together)} if other & ENDED else set())
+
+
+@both_ways
+def test_a_row_of_an_ended_run_goes_with_an_old_one_of_another(sizes: list[int] | None) -> None:
+    database = world(
+        [foreign_key(102, 1, 2)], {FIRST: row(ASKED | ENDED | IN_TIME, k102=SECOND), SECOND: row(ASKED)}
+    )
+
+    assert going(database, sizes) == {frozenset({FIRST, SECOND})}
