@@ -27,11 +27,10 @@ from tests.sessions import Connect, Database, MakeRole
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Dsn:
+def place(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> Path | Dsn:
     """Where a history is to be made: there is nothing there yet."""
     if request.param == "sqlite":
         return tmp_path / "state" / "history.sqlite3"
-    database: Database = request.getfixturevalue("database")
     return Dsn(database.dsn, "PGWATCH_HISTORY")
 
 
@@ -184,13 +183,12 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
-def test_what_was_moved_away_is_made_anew(place: Path | Dsn, request: pytest.FixtureRequest) -> None:
+def test_what_was_moved_away_is_made_anew(place: Path | Dsn, owner: Connection[TupleRow]) -> None:
     history = History.open(settings(place))
     history.add(entry(1))
     if isinstance(place, Path):
         place.unlink()
     else:
-        owner: Connection[TupleRow] = request.getfixturevalue("owner")
         owner.execute("DROP SCHEMA pgwatch_tests CASCADE")
         with pytest.raises(HistoryError, match=r'relation "pgwatch_tests\.sweeps" does not exist'):
             history.add(entry(2))
