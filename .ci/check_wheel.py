@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pgwatch_tests
-from pgwatch_tests import queries
+from pgwatch_tests.postgres import queries
 
 COMMAND = Path(sys.executable).parent / "pgwatch-tests"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pgwatch_tests.record.snapshot_file import load, save
+from pgwatch_tests.record.recording import load, save
 from screenshots import query_list, readme
 from screenshots.pictures import FOLDER, LARGE_SWEEP, RECORDING, draw
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import psycopg
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
-from pgwatch_tests.record.snapshot_file import Recording
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.record.recording import Recording
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.benchmarks.generated_schema import create, generated
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 _DATABASE = "test_shop"
 # Commit times would make all rows as young as the database.

@@ -11,9 +11,9 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.locks.action import Action, Outcome
+from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.record.snapshot_file import Recording
+from pgwatch_tests.record.recording import Recording
 from pgwatch_tests.tui.app import Dashboard
 from screenshots.zone import local_zone
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.demo.run import running_demo
-from pgwatch_tests.leaks.count import scan
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
+from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.watch import LockWatch
-from pgwatch_tests.record.snapshot_file import Recording
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.record.recording import Recording
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
 from tests import without_server
-from tests.databases import Databases
-from tests.server_places import server_directory
-from tests.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
+from tests.servers.databases import Databases
+from tests.servers.server_places import server_directory
+from tests.servers.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
 # How fast input is made says more of the machine than of a strategy.
 hypothesis.settings.register_profile(

@@ -19,12 +19,13 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from pgwatch_tests.demo.account import server_account
-from pgwatch_tests.demo.embedded import ServerPrograms
-from tests import server_facing, server_versions
+from pgwatch_tests.embedded.account import server_account
+from pgwatch_tests.embedded.server import ServerPrograms
+from tests import server_facing
 from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.truth import Scenario
-from tests.server_places import server_directory
+from tests.servers import server_versions
+from tests.servers.server_places import server_directory
 
 MAJORS = (13, 14, 15, 16, 17, 18)
 TESTS = ("-p", server_facing.__name__)

@@ -12,11 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import matrix, server_versions
+from tests import matrix
+from tests.servers import server_versions
 
 LAST_WITH_THE_BUG = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 """By major, the last minor. No 18 had it."""
-TESTS = ("tests/sweep/test_turned_real.py",)
+TESTS = ("tests/sweep/rows/test_turned_real.py",)
 
 
 def main() -> int:

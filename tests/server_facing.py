@@ -17,11 +17,11 @@ from tests.without_server import starts_server
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE: Mapping[str, str] = {
     "tests/cli/test_closed_streams.py": "closed streams; what the commands ask is asked by their own tests",
-    "tests/cli/test_leaks_cut_off.py": "ends of our process; what it counts is counted by tests/leaks",
-    "tests/cli/test_schedule.py": "signals and the clock; its sweeps and counts are those of their own tests",
+    "tests/cli/leaks/test_leaks_cut_off.py": "ends of our process; what it counts is counted by tests/leaks",
+    "tests/cli/sweeps/test_schedule.py": "signals and the clock; sweeps and counts have their own tests",
     "tests/cli/test_secrets_of_others.py": "words of a statement that every major hands on as they are",
     "tests/demo/test_command.py": "the demo's command, which has the wheel's server",
-    "tests/demo/test_embedded.py": "processes and directories of the demo, which has the wheel's server",
+    "tests/embedded/test_server.py": "processes and directories of the demo, which has the wheel's server",
     "tests/demo/test_fixtures.py": "databases of the tests themselves",
     "tests/demo/test_flaky_suite.py": "the demo's suite, which has the wheel's server",
     "tests/demo/test_run.py": "the demo, which has the wheel's server",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import matrix, server_facing, server_versions
+from tests import matrix, server_facing
 from tests.locks.scenarios.truth import Scenario, Truth
 from tests.server_facing import Known
+from tests.servers import server_versions
 
 REPORT = """<testsuites><testsuite>
 <testcase name="test_scenario[chain]"/>
@@ -93,7 +94,7 @@ def test_every_test_with_a_server_runs_on_every_version() -> None:
     """Whatever its file is called, unless that is told to know no version."""
     (left_out, *_) = server_facing.ELSEWHERE
     assert Known("tests/anywhere/test_new.py", starts_server=True).facing
-    assert not Known("tests/locks/test_rules.py", starts_server=False).facing
+    assert not Known("tests/locks/diagnosis/test_rules.py", starts_server=False).facing
     assert not Known(left_out, starts_server=True).facing
 
 

@@ -11,16 +11,16 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.doctor.examine import examine
+from pgwatch_tests.doctor.examination import examine
 from pgwatch_tests.doctor.model import Unread
-from pgwatch_tests.leaks.indexes import LeakIndexes
-from pgwatch_tests.server.guard import DatabaseFacts, refusal
-from tests.leaks.baselines import left, taken
-from tests.leaks.leftovers_seen import found as leftovers
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
+from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from tests.leaks.baseline.baselines import left, taken
+from tests.leaks.leftovers.leftovers_seen import found as leftovers
 from tests.leaks.scanning import rows, scanned, settings
-from tests.sessions import Database, MakeRole, unique_name
-from tests.sweep.bookings import REQUEST, details, swept
+from tests.servers.sessions import Database, MakeRole, unique_name
+from tests.sweep.rows.bookings import REQUEST, details, swept
 
 STATEMENT = re.compile(r"(?:GRANT|ALTER|CREATE INDEX|DROP INDEX|ROLLBACK PREPARED)\b.*")
 ENDS = re.compile(r", or (?:check as|--temp-index).*| \(or COMMIT PREPARED\).*")

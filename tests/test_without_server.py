@@ -12,7 +12,7 @@ from tests import without_server
 TESTS = """
 import subprocess, sys
 import pytest
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs, free_directory
 
 PROGRAMS = find_programs()
 

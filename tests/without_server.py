@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.embedded.server import EmbeddedServer
 
 OPTION = "--without-server"
 _NOWHERE = "/nonexistent/no-server-in-tests-without-one"

@@ -48,7 +48,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"pgwatch_tests.cli.{cmd_name}").command
+        command: click.Command = import_module(f"pgwatch_tests.cli.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -135,7 +135,7 @@ def run(arguments: list[str]) -> int:
 def _in_a_line(message: str) -> str:
     """Plain text. What somebody gave as a value may be very long: the line is cut in its middle."""
     # Only here: it isn't needed for --help.
-    from pgwatch_tests.reports.plain_text import plain, shortened_middle
+    from pgwatch_tests.text.plain_text import plain, shortened_middle
 
     return shortened_middle(plain(message), _LONGEST_MESSAGE)
 

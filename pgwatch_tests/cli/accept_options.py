@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests import acceptance
-from pgwatch_tests.acceptance import Acceptance, Finding, Gate
+from pgwatch_tests import accepted_findings
+from pgwatch_tests.accepted_findings import Acceptance, Finding, Gate
 from pgwatch_tests.cli import options
-from pgwatch_tests.counts import many
+from pgwatch_tests.text.numbers import many
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -41,10 +41,10 @@ def check(accept: Path | None, write_accept: Path | None) -> Acceptance | None:
     """
     options.check_output(write_accept)
     if accept is not None:
-        return acceptance.load(accept)
+        return accepted_findings.load(accept)
     if write_accept is None:
         return None
-    return acceptance.load(write_accept) if write_accept.exists() else Acceptance()
+    return accepted_findings.load(write_accept) if write_accept.exists() else Acceptance()
 
 
 def write(
@@ -59,10 +59,10 @@ def write(
 
     With `keep`, the gate's entries stay that nothing was found for.
     """
-    base = known if accept is None or not path.exists() else acceptance.load(path)
+    base = known if accept is None or not path.exists() else accepted_findings.load(path)
     before = Acceptance({**known.reasons, **base.reasons})
     updated = before.with_findings_of(gate, {*findings, *(before.of(gate) if keep else ())})
-    acceptance.save(path, updated)
+    accepted_findings.save(path, updated)
     entries = len(updated.of(gate))
     options.narrate(f"{many(entries, 'accepted finding')} of {gate} written to {path}")
     return updated

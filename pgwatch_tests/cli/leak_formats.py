@@ -15,8 +15,8 @@ from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
-    from pgwatch_tests.leaks.baseline import Baseline
-    from pgwatch_tests.leaks.databases_model import LeaksOfDatabases
+    from pgwatch_tests.leaks.baseline.baseline import Baseline
+    from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
     from pgwatch_tests.leaks.model import LeakReport
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -134,37 +134,37 @@ def rendered(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> 
 
     match form:
         case "table":
-            from pgwatch_tests.reports import leak_table
+            from pgwatch_tests.reports.leaks import leak_table
 
             if isinstance(leaks, LeakReport):
                 return leak_table.table(leaks)
             return leak_table.table_of_databases(leaks)
         case "json":
-            from pgwatch_tests.reports import leak_json
+            from pgwatch_tests.reports.leaks import leak_json
 
             if isinstance(leaks, LeakReport):
                 return leak_json.document(leaks)
             return leak_json.document_of_databases(leaks)
         case "csv":
-            from pgwatch_tests.reports import leak_csv
+            from pgwatch_tests.reports.leaks import leak_csv
 
             if isinstance(leaks, LeakReport):
                 return leak_csv.document(leaks)
             return leak_csv.document_of_databases(leaks)
         case "markdown":
-            from pgwatch_tests.reports import leak_markdown
+            from pgwatch_tests.reports.leaks import leak_markdown
 
             if isinstance(leaks, LeakReport):
                 return leak_markdown.document(leaks, gate)
             return leak_markdown.document_of_databases(leaks, gate)
         case "github":
-            from pgwatch_tests.reports import leak_github
+            from pgwatch_tests.reports.leaks import leak_github
 
             if isinstance(leaks, LeakReport):
                 return leak_github.document(leaks, gate)
             return leak_github.document_of_databases(leaks, gate)
         case "junit":
-            from pgwatch_tests.reports import leak_junit
+            from pgwatch_tests.reports.leaks import leak_junit
 
             if isinstance(leaks, LeakReport):
                 return leak_junit.document(leaks, gate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, assert_never, get_args
 
-from pgwatch_tests.acceptance import Acceptance
+from pgwatch_tests.accepted_findings import Acceptance
 
 if TYPE_CHECKING:
     from pgwatch_tests.locks.gate import AcceptanceUse
@@ -23,34 +23,34 @@ def rendered(form: Format, snapshot: LockSnapshot, min_wait_s: float, known: Acc
     """
     match form:
         case "table":
-            from pgwatch_tests.reports import lock_tree
+            from pgwatch_tests.reports.locks import lock_tree
 
             return lock_tree.text(snapshot) + _accepted(snapshot, min_wait_s, known)
         case "json":
-            from pgwatch_tests.reports import lock_json
+            from pgwatch_tests.reports.locks import lock_json
 
             return lock_json.document(snapshot, None if known is None else _use(snapshot, min_wait_s, known))
         case "csv":
-            from pgwatch_tests.reports import lock_csv
+            from pgwatch_tests.reports.locks import lock_csv
 
             return lock_csv.document(snapshot)
         case "markdown":
-            from pgwatch_tests.reports import lock_markdown
+            from pgwatch_tests.reports.locks import lock_markdown
 
             return lock_markdown.document(snapshot, min_wait_s, known)
         case "github":
-            from pgwatch_tests.reports import lock_github
+            from pgwatch_tests.reports.locks import lock_github
 
             return lock_github.document(snapshot, min_wait_s, known)
         case "junit":
-            from pgwatch_tests.reports import lock_junit
+            from pgwatch_tests.reports.locks import lock_junit
 
             return lock_junit.document(snapshot, min_wait_s, known)
     assert_never(form)
 
 
 def _accepted(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None) -> str:
-    from pgwatch_tests.reports import lock_accepted
+    from pgwatch_tests.reports.locks import lock_accepted
 
     if known is None:
         return ""
@@ -59,6 +59,6 @@ def _accepted(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | Non
 
 def _use(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance) -> AcceptanceUse:
     from pgwatch_tests.locks.gate import judge, use_of
-    from pgwatch_tests.locks.picture import LockPicture
+    from pgwatch_tests.locks.graph.picture import LockPicture
 
     return use_of(judge(LockPicture(snapshot), min_wait_s, known))

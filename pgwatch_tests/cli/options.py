@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests import config, durations, job_settings
-from pgwatch_tests.config import Flags, Settings
-from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.job_settings import JobSweepKind
-from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.settings import jobs, load
+from pgwatch_tests.settings.jobs import JobSweepKind
+from pgwatch_tests.settings.load import Flags, Settings
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import plain
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -133,9 +134,9 @@ def names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
 
 def settings(flags: Flags) -> Settings:
     """The resolved settings; what was left out of the connection string is told on stderr."""
-    resolved = config.load(flags)
+    resolved = load.load(flags)
     # Only here: config itself doesn't know libpq, and --help must not load it.
-    from pgwatch_tests.server.dsn import normalise
+    from pgwatch_tests.postgres.connections.dsn import normalise
 
     _, ignored = normalise(resolved.dsn)
     if ignored:
@@ -193,7 +194,7 @@ def emit(text: str, output: Path | None) -> None:
 def sweep_kinds(value: str) -> tuple[JobSweepKind, ...]:
     """The kinds in a comma list of words. Raises click.BadParameter."""
     try:
-        found = job_settings.sweep_kinds(filter(str.strip, value.split(",")))
+        found = jobs.sweep_kinds(filter(str.strip, value.split(",")))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     if not found:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from pgwatch_tests import durations
 from pgwatch_tests.cli import options
+from pgwatch_tests.text import durations
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from pgwatch_tests.cli.options import emit, narrate
-from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.locks.gate import look_again_in_s
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.settings.load import Settings
 
 Part = Literal["locks", "leaks"]
 
@@ -59,8 +59,9 @@ def print_snapshot(
     settings: Settings, what: Collection[Part] = ("locks", "leaks"), output: Path | None = None
 ) -> None:
     """Prints the lock tree, the leak table, or both."""
-    from pgwatch_tests.leaks.count import scan
-    from pgwatch_tests.reports import leak_table, lock_tree
+    from pgwatch_tests.leaks.scan import scan
+    from pgwatch_tests.reports.leaks import leak_table
+    from pgwatch_tests.reports.locks import lock_tree
 
     texts = []
     if "locks" in what:

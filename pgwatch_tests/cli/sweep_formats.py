@@ -126,25 +126,25 @@ def rendered(form: Format, sweeps: SweepReport | SweepsOfDatabases) -> str:
 
     match form:
         case "table":
-            from pgwatch_tests.reports import sweep_table
+            from pgwatch_tests.reports.sweeps import sweep_table
 
             if isinstance(sweeps, SweepReport):
                 return sweep_table.table(sweeps)
             return sweep_table.table_of_databases(sweeps)
         case "json":
-            from pgwatch_tests.reports import sweep_json
+            from pgwatch_tests.reports.sweeps import sweep_json
 
             if isinstance(sweeps, SweepReport):
                 return sweep_json.document(sweeps)
             return sweep_json.document_of_databases(sweeps)
         case "csv":
-            from pgwatch_tests.reports import sweep_csv
+            from pgwatch_tests.reports.sweeps import sweep_csv
 
             if isinstance(sweeps, SweepReport):
                 return sweep_csv.document(sweeps)
             return sweep_csv.document_of_databases(sweeps)
         case "markdown":
-            from pgwatch_tests.reports import sweep_markdown
+            from pgwatch_tests.reports.sweeps import sweep_markdown
 
             if isinstance(sweeps, SweepReport):
                 return sweep_markdown.document(sweeps)

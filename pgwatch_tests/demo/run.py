@@ -14,8 +14,8 @@ from types import FrameType
 
 import psycopg
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs, free_directory
 from pgwatch_tests.demo.suite_process import FlakySuite
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs, free_directory
 from pgwatch_tests.errors import ConfigurationError
 
 DATABASE = "demo_booking"

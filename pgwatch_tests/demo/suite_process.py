@@ -19,9 +19,9 @@ from typing import Any
 import psycopg
 
 import pgwatch_tests
-from pgwatch_tests.counts import many
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.text.numbers import many
 
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 10.0

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgwatch_tests.counts import many
+from pgwatch_tests.doctor.grant_statements import grant_reading, grant_role
 from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
-from pgwatch_tests.doctor.statements import grant_reading, grant_role
-from pgwatch_tests.server.sql_names import identifier
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.sql_names import identifier
 
 _NAMED = 3
 

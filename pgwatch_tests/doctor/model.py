@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.locks.model import Capacity
-from pgwatch_tests.locks.usage import ConnectionGroup
+from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup
 
 Status = Literal["works", "partly", "missing", "unknown"]
 Support = Literal["supported", "untested"]

@@ -15,20 +15,21 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
 
-from pgwatch_tests import durations, queries
-from pgwatch_tests.config import Settings
-from pgwatch_tests.counts import many
+from pgwatch_tests.identity import application_name
+from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks import mending
-from pgwatch_tests.leaks.baseline import Baseline
+from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
-from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server import application_name
-from pgwatch_tests.server.application_name import OWN_NAME
-from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.server.said import said
-from pgwatch_tests.server.secrets import mask_name, mask_statement, mask_text
-from pgwatch_tests.server.sql_names import identifier
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.secrets import mask_name, mask_statement, mask_text
+from pgwatch_tests.text.sql_names import identifier
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
 """A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
@@ -127,7 +128,7 @@ def _candidates(session: ScanSession, kind: LeftoverKind, baseline: Baseline | N
         parameters = {"own_name": OWN_NAME, "at_least_s": IDLE_IN_TRANSACTION_AFTER_S}
     if kind == "large_object":
         parameters = _seen_by(baseline)
-    query = queries.load(f"leftover_{kind}").encode()
+    query = queries.load(f"leftovers/{kind}").encode()
 
     def read(connection: OwnConnection) -> list[_Candidate]:
         with connection.cursor(row_factory=class_row(_Candidate)) as cursor:

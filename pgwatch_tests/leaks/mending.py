@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgwatch_tests.server.sql_names import identifier, qualified
+from pgwatch_tests.text.sql_names import identifier, qualified
 
 _SETTING = "session_replication_role"
-# By the first word of `mend` in queries/leftover_disabled_trigger.sql; PostgreSQL manual, ALTER TABLE.
+# By the first word of `mend` in queries/leftovers/disabled_trigger.sql; PostgreSQL manual, ALTER TABLE.
 _OF_TABLES = {
     "enable": "ENABLE TRIGGER {name}",
     # A constraint's own triggers have names that only the server knows.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.acceptance import Finding
+from pgwatch_tests.accepted_findings import Finding
 
 Confidence = Literal["marker", "transaction", "1 of N", "unknown"]
 LeftoverKind = Literal[

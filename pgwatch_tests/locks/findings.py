@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from pgwatch_tests.acceptance import Finding, stable
+from pgwatch_tests.accepted_findings import Finding, stable
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.locks.graph.picture import LockPicture
 from pgwatch_tests.locks.model import Edge, Party
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.server.application_name import OWN_NAME
 
 DEADLOCK = "deadlock"
 

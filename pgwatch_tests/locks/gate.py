@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from pgwatch_tests.acceptance import Acceptance, Finding
-from pgwatch_tests.locks.contention import Contention
-from pgwatch_tests.locks.diagnose import Diagnosis, diagnose
+from pgwatch_tests.accepted_findings import Acceptance, Finding
+from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
 from pgwatch_tests.locks.findings import findings, is_ours, longest_wait_s
-from pgwatch_tests.locks.graph import Branch
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party
-from pgwatch_tests.locks.pace import pause_s
-from pgwatch_tests.locks.picture import LockPicture
+from pgwatch_tests.locks.snapshot.poll_interval import pause_s
 
 Verdict = Literal["finding", "accepted", "shorter", "undecided"]
 

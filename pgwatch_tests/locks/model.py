@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from pgwatch_tests.locks.statement import Effects
-from pgwatch_tests.server.application_name import OWN_NAME, TestIdentity, parse
+from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
+from pgwatch_tests.locks.waits.statement_text import Effects
 
 SubjectKind = Literal[
     "relation",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from pgwatch_tests import durations
 from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Place, Status, Unread, Usage
-from pgwatch_tests.reports import capacity_words
-from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.reports.locks import capacity_words
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import plain
 
 _WIDTH = 100
 _WORDS: dict[Status, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pgwatch_tests import durations
+from pgwatch_tests.text import durations
 
 
 def lines(away_s: Sequence[float]) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pgwatch_tests.reports.history_json import entry_fields
-from pgwatch_tests.reports.json_time import iso_time
-from pgwatch_tests.sweep.history_model import JobState
+from pgwatch_tests.history.model import JobState
+from pgwatch_tests.reports.sweeps.history_json import entry_fields
+from pgwatch_tests.text.json_time import iso_time
 
 SCHEMA = "pgwatch-tests.schedule/1"
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from tabulate import tabulate
 
-from pgwatch_tests.reports.history_words import came_to
-from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.sweep.history_model import JobState
+from pgwatch_tests.history.model import JobState
+from pgwatch_tests.reports.sweeps.history_words import came_to
+from pgwatch_tests.text.plain_text import plain
 
 _REASON_LIMIT = 60  # characters; JSON has all
 

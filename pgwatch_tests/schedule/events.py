@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.sweep.history_model import HistoryEntry
+from pgwatch_tests.history.model import HistoryEntry
 
 EventKind = Literal["began", "came_to", "overlapped", "missed", "next", "warning"]
 """What happened:

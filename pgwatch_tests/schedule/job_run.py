@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import NotCheckedError, PgwatchError
-from pgwatch_tests.job_settings import JobSetting
-from pgwatch_tests.leaks.count import LeakScan
-from pgwatch_tests.leaks.databases import choose_on_server
-from pgwatch_tests.leaks.databases_model import NotChecked
+from pgwatch_tests.history.history import History
+from pgwatch_tests.history.model import HistoryEntry, Trigger
+from pgwatch_tests.history.recorder import Origin, Recorder, Sweeping, failed, with_report
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
+from pgwatch_tests.leaks.many_databases import choose_on_server
+from pgwatch_tests.leaks.many_databases_model import NotChecked
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.record.recorded_sweep import Origin, Recorder, Sweeping, failed, with_report
-from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.leaks.scan import LeakScan
+from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.schedule.events import JobEvent
-from pgwatch_tests.server.dsn import in_database
-from pgwatch_tests.sweep.history_model import HistoryEntry, Trigger
+from pgwatch_tests.settings.jobs import JobSetting
+from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 

@@ -21,14 +21,14 @@ from apscheduler.events import (
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import HistoryError, RefusedError
-from pgwatch_tests.job_settings import JobSetting
-from pgwatch_tests.record.sweep_history import History
-from pgwatch_tests.schedule.crontab import trigger, when
+from pgwatch_tests.history.history import History
+from pgwatch_tests.history.model import HistoryEntry, JobState, Trigger
 from pgwatch_tests.schedule.events import JobEvent
 from pgwatch_tests.schedule.job_run import JobRun, Tell, Work
-from pgwatch_tests.sweep.history_model import HistoryEntry, JobState, Trigger
+from pgwatch_tests.schedule.turns import trigger, when
+from pgwatch_tests.settings.jobs import JobSetting
+from pgwatch_tests.settings.load import Settings
 
 LATE_S = 300
 """A job whose turn came longer ago than this waits for its next turn."""

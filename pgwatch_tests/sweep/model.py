@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pgwatch_tests.leaks.by_test import TestLeak
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.sweep.ended_leases import EndedLease
 
 if TYPE_CHECKING:
-    from pgwatch_tests.leaks.baseline import Baseline
+    from pgwatch_tests.leaks.baseline.baseline import Baseline
 
 SweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
 DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "prepared")

@@ -12,21 +12,21 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests import queries
-from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
-from pgwatch_tests.leaks.markers import markers
-from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.connection import Identity
-from pgwatch_tests.server.guard import DatabaseFacts, refusal
-from pgwatch_tests.server.said import said
-from pgwatch_tests.server.version import in_words
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import Identity
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sweep_lock import be_alone, make_way
+from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from pgwatch_tests.postgres.version import in_words
+from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import ended_leases
-from pgwatch_tests.sweep.alone import be_alone, make_way
-from pgwatch_tests.sweep.found import Found
 from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
-from pgwatch_tests.sweep.orphans import sweep_orphans
-from pgwatch_tests.sweep.rows import RowSweep, SweptRows
+from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
+from pgwatch_tests.sweep.orphans.outcome import Found
+from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
 
 Progress = Callable[[SweepProgress], None]
 """Called in the thread that sweeps."""
@@ -34,7 +34,7 @@ Progress = Callable[[SweepProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class _Started:
-    """The row of queries/server_time.sql."""
+    """The row of queries/server/time.sql."""
 
     server_started: datetime
     now: datetime
@@ -127,11 +127,11 @@ class Sweep:
 
     def _guarded(self) -> Identity:
         """Where we are, and as whom. Raises RefusedError if nothing may be changed there."""
-        facts = self._session.fetch(queries.load("guard_database").encode(), DatabaseFacts)[0]
+        facts = self._session.fetch(queries.load("server/test_database").encode(), DatabaseFacts)[0]
         reason = refusal(facts, patterns=self._settings.test_databases)
         if reason is not None:
             raise RefusedError(reason)
-        self._started = self._session.fetch(queries.load("server_time").encode(), _Started)[0]
+        self._started = self._session.fetch(queries.load("server/time").encode(), _Started)[0]
         if self._request.server_started not in (None, self._started.server_started):
             raise RefusedError(
                 "nothing is swept: another server answers than the one of the preview, or that one was "

@@ -5,12 +5,12 @@
     with schema("postgresql://localhost/app_test") as name:
         connection.execute(f"CREATE TABLE {name}.users (…)")
 
-Each holds a lease (`pgwatch_tests.sweep.leases`) on a connection of its own, straight to the server: it
+Each holds a lease (`pgwatch_tests.postgres.leases`) on a connection of its own, straight to the server: it
 refuses a pooler, which would give it away. What is left of whoever is killed, a sweep takes for an orphan.
 
 A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of
 its test, if any: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
-such values stay while the run lives. `pgwatch_tests.leaks.tokens` has the grammar.
+such values stay while the run lives. `pgwatch_tests.identity.value_tokens` has the grammar.
 
 A connection string is anything that `--dsn` takes; an empty one leaves it to libpq's environment.
 """
@@ -27,19 +27,19 @@ from datetime import datetime
 import psycopg
 from psycopg import sql
 
-from pgwatch_tests import queries
-from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.errors import PgwatchError, RefusedError
-from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.server.connect import connect
-from pgwatch_tests.server.connection import OwnConnection
-from pgwatch_tests.server.dsn import in_database
-from pgwatch_tests.server.session_limits import SessionLimits
-from pgwatch_tests.sweep.databases import drop_database
-from pgwatch_tests.sweep.drop_schema import check_dependents, drop_schema
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.dsn import in_database
+from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.leases import LEASE_KEY, run_lease
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
-from pgwatch_tests.sweep.leases import LEASE_KEY, run_lease
-from pgwatch_tests.sweep.names import orphan_name
+from pgwatch_tests.sweep.orphans.databases import drop_database
+from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
+from pgwatch_tests.sweep.orphans.schema_drop import check_dependents, drop_schema
 
 APPLICATION_NAME = "pgwatch-tests lease"
 """What sessions that hold leases are called: unlike those that look and sweep, they count as sessions."""
@@ -149,7 +149,7 @@ def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
     with closing(connect(_dsn(dsn), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
         connection.require_session("a lease")
         parameters = {"lease_key": LEASE_KEY, "name": name}
-        taken = connection.execute(queries.load("lease_take"), parameters).fetchone()
+        taken = connection.execute(queries.load("leases/take"), parameters).fetchone()
         if taken != (True,):
             raise RefusedError(f"somebody else holds the lease of {name!r}")
         try:
@@ -157,7 +157,7 @@ def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
         finally:
             # The server would notice the end of the session, but later.
             with suppress(psycopg.Error):
-                connection.execute(queries.load("lease_free"), parameters)
+                connection.execute(queries.load("leases/free"), parameters)
 
 
 def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
@@ -166,7 +166,7 @@ def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
         return
     # Where the connection is lost, nothing tells the server's time, and its data has to reach its age.
     with suppress(psycopg.Error):
-        row = connection.execute(queries.load("server_time")).fetchone()
+        row = connection.execute(queries.load("server/time")).fetchone()
         if row is not None:
             started, ended_at = row
             if isinstance(started, datetime) and isinstance(ended_at, datetime):

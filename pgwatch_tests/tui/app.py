@@ -16,28 +16,28 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.locks.action import Action, How, Outcome
+from pgwatch_tests.locks.actions.action import Action, How, Outcome
+from pgwatch_tests.locks.graph.picture import LockPicture
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.pace import pause_s
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.tui.acting import ask_and_act
+from pgwatch_tests.locks.snapshot.poll_interval import pause_s
 from pgwatch_tests.tui.export import export
-from pgwatch_tests.tui.latest import Latest
-from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.latest_answers import Latest
+from pgwatch_tests.tui.notifications import tell_server_change
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
-from pgwatch_tests.tui.sweep_desk import SweepDesk
-from pgwatch_tests.tui.telling import tell_server_change
-from pgwatch_tests.tui.typed_order import AppInTypedOrder
-from pgwatch_tests.tui.widgets.contention_view import ContentionView
+from pgwatch_tests.tui.session_actions import ask_and_act
+from pgwatch_tests.tui.tabs.contention_tab import ContentionView
+from pgwatch_tests.tui.tabs.leaks_tab import LeaksView
+from pgwatch_tests.tui.tabs.locks_tab import LocksView
+from pgwatch_tests.tui.tabs.sessions_tab import SessionsView
+from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
+from pgwatch_tests.tui.tabs.sweeps_tab import SweepsView
+from pgwatch_tests.tui.tabs.tab import OFFERED_BY_VIEWS, View
+from pgwatch_tests.tui.typed_keys import AppInTypedOrder
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
-from pgwatch_tests.tui.widgets.leaks_view import LeaksView
-from pgwatch_tests.tui.widgets.locks_view import LocksView
-from pgwatch_tests.tui.widgets.sessions_view import SessionsView
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
-from pgwatch_tests.tui.widgets.sweeps_view import SweepsView
-from pgwatch_tests.tui.widgets.view import OFFERED_BY_VIEWS, View
 
 _PACES_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0

@@ -8,9 +8,11 @@ from pathlib import Path
 from textual.app import App
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.locks.contention import Contention
+from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports import contention_json, leak_json, lock_json, sweep_json
+from pgwatch_tests.reports.leaks import leak_json
+from pgwatch_tests.reports.locks import contention_json, lock_json
+from pgwatch_tests.reports.sweeps import sweep_json
 from pgwatch_tests.sweep.model import SweepReport
 
 Shown = LockSnapshot | LeakReport | Contention | SweepReport

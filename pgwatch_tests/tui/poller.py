@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.locks.pace import retry_pauses_s
+from pgwatch_tests.locks.snapshot.poll_interval import retry_pauses_s
 
 T = TypeVar("T")
 

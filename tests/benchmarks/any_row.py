@@ -14,14 +14,14 @@ from typing import TypeVar
 
 import psycopg
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
-from pgwatch_tests.leaks.comparison import Since
-from pgwatch_tests.leaks.count import scan
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.leaks.baseline.baseline_reader import take
+from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.take_baseline import take
+from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.scanning import rows
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 T = TypeVar("T")
 FILL = "INSERT INTO {} SELECT g, md5(g::text) FROM generate_series(1, {}) AS g"

@@ -9,9 +9,9 @@ import argparse
 import sys
 from dataclasses import fields
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from tests.locks.churn import churn
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 
 def main() -> int:

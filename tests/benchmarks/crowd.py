@@ -13,8 +13,8 @@ from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
-from tests.server_places import server_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from tests.servers.server_places import server_directory
 from tests.waiting import wait_until
 
 _STATEMENT = b"UPDATE accounts SET balance = balance + 1 WHERE id = 42"

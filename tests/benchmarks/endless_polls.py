@@ -6,9 +6,9 @@ import asyncio
 import sys
 import time
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.locks.pace import pause_s
-from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.poll_interval import pause_s
+from pgwatch_tests.settings.load import Dsn, Settings
 
 POLLED = "polled"
 

@@ -16,18 +16,18 @@ from dataclasses import replace
 import psycopg
 from psycopg import pq, sql
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
-from pgwatch_tests.leaks.chunks import split
-from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.count import scan
-from pgwatch_tests.leaks.discover import discover, identity
-from pgwatch_tests.leaks.ignore import Ignores
-from pgwatch_tests.leaks.indexes import LeakIndexes
-from pgwatch_tests.leaks.markers import markers
-from pgwatch_tests.server.connect import connect
-from pgwatch_tests.server.session_limits import SessionLimits
-from tests.server_places import server_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.leaks.catalog.discovery import discover, identity
+from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.leaks.statements.chunks import split
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.settings.load import Dsn, Settings
+from tests.servers.server_places import server_directory
 
 LEAKS = 20
 _ROWS_A_TABLE = 20

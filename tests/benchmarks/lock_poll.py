@@ -18,15 +18,15 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import dict_row
 
-from pgwatch_tests import queries
-from pgwatch_tests.config import Dsn
-from pgwatch_tests.locks import read as reading
-from pgwatch_tests.locks.diagnose import diagnose
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.settle import settle
-from pgwatch_tests.reports.lock_tree import tree_rows
-from pgwatch_tests.server.connect import connect_async
-from pgwatch_tests.server.session_limits import Row, SessionLimits
+from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.locks.snapshot import snapshot_query as reading
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connect import connect_async
+from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
+from pgwatch_tests.reports.locks.lock_tree import tree_rows
+from pgwatch_tests.settings.load import Dsn
 from tests.benchmarks.crowd import crowd, server
 from tests.benchmarks.measure import interleave, table, timed, verdict
 

@@ -15,11 +15,11 @@ import time
 import psycopg
 from psycopg import sql
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 _BOOKINGS_A_USER = 3
 _ITEMS = 7

@@ -17,13 +17,13 @@ from contextlib import ExitStack
 import psycopg
 from psycopg import sql
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.run import Sweep
-from tests.server_places import server_directory
-from tests.sweep.bookings import REQUEST, add_users, half_users, make_tables, marked_users
-from tests.sweep.test_beside_tests import LOCKS
-from tests.sweep.writers import Writers
+from tests.servers.server_places import server_directory
+from tests.sweep.rows.bookings import REQUEST, add_users, half_users, make_tables, marked_users
+from tests.sweep.rows.test_beside_tests import LOCKS
+from tests.sweep.rows.writers import Writers
 
 _WRITERS, _LOCKED = 4, 20
 _BUDGET_S = 0.1

@@ -23,14 +23,14 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, find_programs
+from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
+from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.benchmarks import bare_sweep
 from tests.benchmarks.generated_schema import OLD_MS, create, generated
 from tests.benchmarks.server_log import SETTINGS, logged
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 _FULL, _COPY = "test_full", "test_copy"
 _SCHEMAS = ((150, 350, 6000, 40), (500, 900, 9000, 60))

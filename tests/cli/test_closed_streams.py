@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import environment
-from tests.sessions import Database
+from tests.servers.sessions import Database
 
 COMMAND = f"{sys.executable} -m pgwatch_tests"
 

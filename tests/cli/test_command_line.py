@@ -12,10 +12,10 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pgwatch_tests import __version__, cli
-from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError
 from tests.cli.running import environment, pgwatch
-from tests.sessions import Connect, Database, blocked
+from tests.servers.sessions import Connect, Database, blocked
 
 HEAVY = ("textual", "rich", "sqlalchemy", "psycopg", "tabulate", "cattrs", "apscheduler")
 
@@ -43,7 +43,7 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 
 def test_locks_and_leaks_need_no_dashboard(tmp_path: Path) -> None:
     code = (
-        "import sys, pgwatch_tests.locks.watch, pgwatch_tests.leaks.count\n"
+        "import sys, pgwatch_tests.locks.snapshot.live_source, pgwatch_tests.leaks.scan\n"
         "print([name for name in ('textual', 'click') if name in sys.modules])"
     )
     done = subprocess.run(

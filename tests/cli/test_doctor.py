@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.embedded.server import EmbeddedServer
 from tests.cli.running import pgwatch
-from tests.sessions import Connect, Database, MakeRole
+from tests.servers.sessions import Connect, Database, MakeRole
 
 
 def doctor(home: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:

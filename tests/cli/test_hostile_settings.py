@@ -10,10 +10,10 @@ import click
 import pytest
 
 from pgwatch_tests import cli
-from pgwatch_tests.config import _KEYS
-from pgwatch_tests.reports.plain_text import plain
+from pgwatch_tests.settings.load import _KEYS
+from pgwatch_tests.text.plain_text import plain
 from tests.cli.running import pgwatch
-from tests.sessions import Database
+from tests.servers.sessions import Database
 
 # Bytes that aren't UTF-8 (as Python has them), commands of terminals, numbers that are none, and too much.
 VALUES = (

@@ -13,9 +13,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests import cli
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.poolers import MODES, Pooler, pooler, settings_of
-from tests.sessions import Connect, Database, blocked
+from pgwatch_tests.embedded.server import EmbeddedServer
+from tests.servers.poolers import MODES, Pooler, pooler, settings_of
+from tests.servers.sessions import Connect, Database, blocked
 
 STATEMENTS = 200
 MARKED = "user@test.example.com"

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.cli.lock_formats import FORMATS
 from tests.cli.running import pgwatch
-from tests.sessions import Connect, Database, MakeRole, blocked
+from tests.servers.sessions import Connect, Database, MakeRole, blocked
 
 SECRET = "TOPhunter2SECRET"
 URL_NAME = f"worker postgres://app:{SECRET}@h/d"

@@ -14,8 +14,8 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests import cli
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.sessions import Connect, Database, MakeRole, blocked
+from pgwatch_tests.embedded.server import EmbeddedServer
+from tests.servers.sessions import Connect, Database, MakeRole, blocked
 
 SETTINGS = [
     ("DateStyle", "German"),

@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.demo.processes import assert_gone
-from tests.server_places import base
+from tests.embedded.processes import assert_gone
+from tests.servers.server_places import base
 
 pytestmark = pytest.mark.usefixtures("programs")
 

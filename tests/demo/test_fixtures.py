@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from tests.sessions import Connect, Database, MakeRole, blocked, close_at_once
+from pgwatch_tests.embedded.server import EmbeddedServer
+from tests.servers.sessions import Connect, Database, MakeRole, blocked, close_at_once
 
 
 def test_blocked_waits_until_the_server_shows_it(connect: Connect) -> None:

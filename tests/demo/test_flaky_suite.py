@@ -15,7 +15,7 @@ from pgwatch_tests.demo.flaky_suite.__main__ import make_application
 from pgwatch_tests.demo.flaky_suite.conductor import most_parts
 from pgwatch_tests.demo.suite_process import FlakySuite
 from pgwatch_tests.errors import ConfigurationError
-from tests.sessions import Connect, Database
+from tests.servers.sessions import Connect, Database
 from tests.waiting import wait_until
 
 Edge = tuple[str, str, str, str, str]

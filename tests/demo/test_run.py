@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from pgwatch_tests.demo.run import DATABASE, TERMINATED, running_demo
-from tests.demo.processes import Owner, assert_gone, owner
-from tests.server_places import base
+from tests.embedded.processes import Owner, assert_gone, owner
+from tests.servers.server_places import base
 
 pytestmark = pytest.mark.usefixtures("programs")
 

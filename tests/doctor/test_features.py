@@ -10,13 +10,13 @@ import pytest
 from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.doctor.examine import examine
+from pgwatch_tests.doctor.examination import examine
 from pgwatch_tests.doctor.model import Examination, Feature, Role
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.scanning import scanned
 from tests.locks.looking import look, target_of
-from tests.sessions import Connect, Database, MakeRole, blocked, unique_name
+from tests.servers.sessions import Connect, Database, MakeRole, blocked, unique_name
 
 Session = Connection[TupleRow]
 

@@ -9,11 +9,11 @@ from typing import LiteralString
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import DEFAULT_MARKERS, Dsn, IgnoreSetting, MarkerSetting, Settings
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.leaks.comparison import Since
-from pgwatch_tests.leaks.count import LeakScan, scan
+from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import LeakReport, Skipped
+from pgwatch_tests.leaks.scan import LeakScan, scan
+from pgwatch_tests.settings.load import DEFAULT_MARKERS, Dsn, IgnoreSetting, MarkerSetting, Settings
 
 
 def settings(

@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from tests.leaks.scanning import RunningScan, settings
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 TABLES = 2000
 LEAKING = range(0, TABLES, 100)

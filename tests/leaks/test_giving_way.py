@@ -19,16 +19,17 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import Dsn, MarkerSetting, Settings
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import NotCheckedError, PgwatchError
-from pgwatch_tests.leaks import baseline_file
-from pgwatch_tests.leaks.count import LeakScan
+from pgwatch_tests.leaks.baseline import baseline_file
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.session import OTHERS_WAIT_S, GaveWayError, ScanSession
-from pgwatch_tests.reports import leak_json, leak_table, sweep_json, sweep_table
-from pgwatch_tests.server.connect import connect
-from pgwatch_tests.server.lookout import LIMITS, Lookout
+from pgwatch_tests.leaks.scan import LeakScan
+from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.sessions.lookout import LIMITS, Lookout
+from pgwatch_tests.postgres.sessions.session import OTHERS_WAIT_S, GaveWayError, ScanSession
+from pgwatch_tests.reports.leaks import leak_json, leak_table
+from pgwatch_tests.reports.sweeps import sweep_json, sweep_table
+from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import environment

@@ -13,7 +13,7 @@ def loaded_by(statement: str, *modules: str) -> set[str]:
 
 def test_leaks_know_neither_the_dashboard_nor_the_command_line() -> None:
     loaded = loaded_by(
-        "import pgwatch_tests.leaks.count",
+        "import pgwatch_tests.leaks.scan",
         "textual",
         "click",
         "sqlalchemy",
@@ -26,10 +26,12 @@ def test_leaks_know_neither_the_dashboard_nor_the_command_line() -> None:
 
 def test_markers_and_reports_know_no_database_driver() -> None:
     statement = (
-        "import pgwatch_tests.leaks.markers, pgwatch_tests.leaks.samples, pgwatch_tests.leaks.attribute, "
-        "pgwatch_tests.reports.leak_table, pgwatch_tests.reports.leak_json, "
-        "pgwatch_tests.reports.leak_csv, pgwatch_tests.reports.leak_markdown, "
-        "pgwatch_tests.reports.leak_github, pgwatch_tests.reports.leak_junit, pgwatch_tests.leaks.gate"
+        "import pgwatch_tests.leaks.markers.markers, pgwatch_tests.leaks.markers.samples, "
+        "pgwatch_tests.leaks.attribution.ladder, "
+        "pgwatch_tests.reports.leaks.leak_table, pgwatch_tests.reports.leaks.leak_json, "
+        "pgwatch_tests.reports.leaks.leak_csv, pgwatch_tests.reports.leaks.leak_markdown, "
+        "pgwatch_tests.reports.leaks.leak_github, pgwatch_tests.reports.leaks.leak_junit, "
+        "pgwatch_tests.leaks.gate"
     )
 
     assert loaded_by(statement, "psycopg", "sqlalchemy", "textual", "click") == set()

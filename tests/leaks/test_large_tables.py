@@ -8,10 +8,10 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks import count
-from pgwatch_tests.leaks.count import LeakScan
+from pgwatch_tests.leaks import scan
+from pgwatch_tests.leaks.scan import LeakScan
 from tests.leaks.scanning import insert, scanned, settings
-from tests.sessions import Connect, Database
+from tests.servers.sessions import Connect, Database
 from tests.waiting import wait_until
 
 
@@ -48,7 +48,7 @@ def test_it_is_read_once(
     read_before = times_read(owner)
     as_small = scanned(database.dsn)
     wait_until(lambda: times_read(owner) == read_before + 2)
-    monkeypatch.setattr(count, "_LARGE_PAGES", 5)
+    monkeypatch.setattr(scan, "_LARGE_PAGES", 5)
 
     as_large = scanned(database.dsn)
 
@@ -63,7 +63,7 @@ def test_it_is_read_once(
 def test_without_details_the_count_still_stands(
     database: Database, owner: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(count, "_LARGE_PAGES", 5)
+    monkeypatch.setattr(scan, "_LARGE_PAGES", 5)
     owner.execute(
         sql.SQL("ALTER DATABASE {} SET timezone = 'America/Los_Angeles'").format(
             sql.Identifier(database.name)
@@ -83,10 +83,10 @@ def test_progress_goes_by_pages(database: Database, owner: Connection[TupleRow])
     shares: list[float] = []
 
     def note(_: int, __: int) -> None:
-        shares.append(scan.share_done)
+        shares.append(leak_scan.share_done)
 
-    scan = LeakScan(settings(database.dsn), note)
-    scan.run()
+    leak_scan = LeakScan(settings(database.dsn), note)
+    leak_scan.run()
 
     first, after_large, last = shares
     assert first == 0

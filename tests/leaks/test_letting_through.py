@@ -10,10 +10,10 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.session import ScanSession
-from pgwatch_tests.reports import leak_table
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.reports.leaks import leak_table
 from tests.leaks.scanning import RunningScan, counting, insert, make_slow_table, only_skipped, rows, settings
-from tests.sessions import Connect, Database
+from tests.servers.sessions import Connect, Database
 from tests.waiting import wait_until
 
 # What a plain reader is in the way of: the table's lock, and what waits for open transactions.

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from psycopg import Connection, pq, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import DEFAULT_MARKERS, MarkerSetting
-from pgwatch_tests.leaks.compose import Statements
-from pgwatch_tests.leaks.forms import Elements, Form, Leaf, Parts
-from pgwatch_tests.leaks.markers import markers
-from tests.sessions import Connect
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.leaks.markers.value_forms import Elements, Form, Leaf, Parts
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.settings.load import DEFAULT_MARKERS, MarkerSetting
+from tests.servers.sessions import Connect
 
 TEXT, JSON, JSONB = Leaf("string"), Leaf("json"), Leaf("jsonb")
 FORMS: dict[str, Form] = {

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.locks.graph import WaitForGraph
+from pgwatch_tests.locks.graph.wait_graph import WaitForGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
-from pgwatch_tests.locks.watch import LockWatch
-from tests.sessions import RunningStatement
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.settings.load import Dsn, Settings
+from tests.servers.sessions import RunningStatement
 
 ROWS = 5
 # Everybody takes some of the rows, always in ascending order: no two can wait for each other.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
-from tests.locks.acting import DsnAs
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
+from tests.locks.actions.acting import DsnAs
 from tests.locks.scenarios.cast import Cast
-from tests.server_places import server_directory
-from tests.sessions import Connect, Database, MakeRole
+from tests.servers.server_places import server_directory
+from tests.servers.sessions import Connect, Database, MakeRole
 
 
 @pytest.fixture

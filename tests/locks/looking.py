@@ -6,10 +6,10 @@ import asyncio
 
 import psycopg
 
-from pgwatch_tests.config import Dsn, Settings
+from pgwatch_tests.locks.graph.picture import LockPicture
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.settings.load import Dsn, Settings
 
 
 def look(dsn: str) -> LockPicture:

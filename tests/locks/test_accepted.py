@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgwatch_tests.acceptance import ANY_TEST, Acceptance, Finding
-from pgwatch_tests.locks.contention import Contention, ContentionWatch
-from pgwatch_tests.locks.gate import (
-    has_finding,
-    judge,
-    new_findings,
-    use_of,
-    use_of_watch,
-    watch_has_finding,
-)
+from pgwatch_tests.accepted_findings import ANY_TEST, Acceptance, Finding
+from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.gate import has_finding, judge, new_findings, use_of, use_of_watch, watch_has_finding
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.settle import settle
-from pgwatch_tests.reports import lock_github, lock_junit, lock_markdown
+from pgwatch_tests.reports.locks import lock_github, lock_junit, lock_markdown
 from tests.locks.snapshots import edge, session, snapshot
 
 

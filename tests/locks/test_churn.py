@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.locks.churn import churn
-from tests.sessions import Database
+from tests.servers.sessions import Database
 
 
 def test_churn_shows_no_deadlock(database: Database) -> None:

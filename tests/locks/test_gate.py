@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.gate import has_finding, judge, look_again_in_s
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Party, Subject
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.locks.settle import settle
-from pgwatch_tests.reports import lock_tree
-from pgwatch_tests.server.application_name import OWN_NAME
+from pgwatch_tests.reports.locks import lock_tree
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 
 

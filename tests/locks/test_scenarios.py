@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms, find_programs
-from pgwatch_tests.locks.diagnose import diagnose
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
+from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.graph.picture import LockPicture
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports import lock_json
+from pgwatch_tests.reports.locks import lock_json
 from tests.locks.looking import edges_of_server, look
 from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.truth import Link, Scenario, Truth, in_turn
-from tests.server_places import server_directory
+from tests.servers.server_places import server_directory
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

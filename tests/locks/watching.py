@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pgwatch_tests.config import Dsn, Settings
 from pgwatch_tests.errors import CannotConnectError
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.watch import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.settings.load import Dsn, Settings
 
 
 class Watching:

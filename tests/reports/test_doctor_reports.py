@@ -18,7 +18,7 @@ from pgwatch_tests.doctor.model import (
     Usage,
 )
 from pgwatch_tests.locks.model import Capacity
-from pgwatch_tests.locks.usage import ConnectionGroup
+from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup
 from pgwatch_tests.reports import doctor_json, doctor_table
 
 HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" %s \x00'

@@ -11,24 +11,20 @@ from typing import TypeVar
 import pytest
 
 from pgwatch_tests.cli import leak_formats, lock_formats, sweep_formats
-from pgwatch_tests.counts import at_least, many
 from pgwatch_tests.leaks.gate import Gate
-from pgwatch_tests.locks.settle import settle
-from pgwatch_tests.reports import (
-    contention_json,
-    contention_table,
-    doctor_table,
-    history_table,
-    history_words,
-)
-from pgwatch_tests.reports.lock_tree import header
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.reports import doctor_table
+from pgwatch_tests.reports.locks import contention_json, contention_table
+from pgwatch_tests.reports.locks.lock_tree import header
+from pgwatch_tests.reports.sweeps import history_table, history_words
 from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.text.numbers import at_least, many
 from tests.locks.snapshots import edge, session, snapshot
-from tests.reports.test_contention_reports import hostile_watch
+from tests.reports.leaks.test_leak_formats import LEAKING
+from tests.reports.locks.test_contention_reports import hostile_watch
+from tests.reports.sweeps.test_history_reports import ENTRY
+from tests.reports.sweeps.test_sweep_formats import ACTED, FULL
 from tests.reports.test_doctor_reports import FOUND
-from tests.reports.test_history_reports import ENTRY
-from tests.reports.test_leak_formats import LEAKING
-from tests.reports.test_sweep_formats import ACTED, FULL
 
 PLAIN = re.compile(r"(?<![\w,])\d{5,}")
 # Names of a thing, not how many there are.

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pgwatch_tests.reports.history_words import came_to
+from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.schedule_json import document
 from pgwatch_tests.reports.schedule_table import table
-from pgwatch_tests.sweep.history_model import HistoryEntry, JobState
-from tests.record.histories import entry
+from pgwatch_tests.reports.sweeps.history_words import came_to
+from tests.history.histories import entry
 
 NEXT = datetime(2026, 11, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 SWEPT = replace(entry(12), kept_rows=3, orphans_removed=1)

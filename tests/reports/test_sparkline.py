@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.reports.sparkline import NOT_WATCHED, sparkline
+from pgwatch_tests.reports.render.sparkline import NOT_WATCHED, sparkline
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,17 @@ from tests.leaks.test_imports import loaded_by
 
 
 def test_schedule_and_history_know_neither_the_dashboard_nor_the_command_line() -> None:
-    statement = "import pgwatch_tests.schedule.schedule, pgwatch_tests.record.recorded_sweep"
+    statement = "import pgwatch_tests.schedule.schedule, pgwatch_tests.history.recorder"
     assert loaded_by(statement, "textual", "rich", "click", "tabulate") == set()
 
 
 def test_what_is_remembered_and_shown_needs_no_driver() -> None:
     statement = (
-        "import pgwatch_tests.sweep.history_model, pgwatch_tests.reports.schedule_table, "
-        "pgwatch_tests.reports.schedule_json, pgwatch_tests.reports.history_words"
+        "import pgwatch_tests.history.model, pgwatch_tests.reports.schedule_table, "
+        "pgwatch_tests.reports.schedule_json, pgwatch_tests.reports.sweeps.history_words"
     )
     assert loaded_by(statement, "psycopg", "sqlalchemy", "apscheduler", "click", "textual") == set()
 
 
 def test_settings_need_no_scheduler() -> None:
-    assert loaded_by("import pgwatch_tests.config", "apscheduler", "sqlalchemy", "psycopg") == set()
+    assert loaded_by("import pgwatch_tests.settings.load", "apscheduler", "sqlalchemy", "psycopg") == set()

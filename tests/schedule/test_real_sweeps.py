@@ -8,14 +8,14 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.config import Dsn, Settings
-from pgwatch_tests.job_settings import JobSetting
-from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.history.history import History
+from pgwatch_tests.postgres.sweep_lock import LOCK_KEY
 from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Work
-from pgwatch_tests.sweep.alone import LOCK_KEY
-from tests.record.histories import entry, settings
+from pgwatch_tests.settings.jobs import JobSetting
+from pgwatch_tests.settings.load import Dsn, Settings
+from tests.history.histories import entry, settings
 from tests.schedule.working import Events
-from tests.sessions import Database
+from tests.servers.sessions import Database
 
 JOB = JobSetting("nightly", "x", every_s=60.0, only=("rows",), min_age_s=0.0)
 

@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pgwatch_tests.config import Settings
 from pgwatch_tests.errors import BeingSweptError, ConfigurationError, RefusedError
-from pgwatch_tests.job_settings import JobSetting
-from pgwatch_tests.record.sweep_history import History
+from pgwatch_tests.history.history import History
 from pgwatch_tests.schedule.schedule import LATE_S, Schedule
+from pgwatch_tests.settings.jobs import JobSetting
+from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepReport
-from tests.record.histories import report, settings
+from tests.history.histories import report, settings
 from tests.schedule.working import Events, Held, Worker
 from tests.waiting import wait_until
 

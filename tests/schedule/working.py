@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from pgwatch_tests.config import Settings
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.session import ScanCancelledError
+from pgwatch_tests.postgres.connections.dsn import database_name
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.schedule.events import EventKind, JobEvent
 from pgwatch_tests.schedule.job_run import Work
-from pgwatch_tests.server.dsn import database_name
+from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
-from tests.record.histories import report
+from tests.history.histories import report
 
 Ends = Callable[[], SweepReport]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.record.snapshot_file import load
+from pgwatch_tests.record.recording import load
 from screenshots import pictures, query_list, readme
 from screenshots.zone import local_zone
 

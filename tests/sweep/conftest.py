@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
-from tests.server_places import server_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
+from tests.servers.server_places import server_directory
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 from pgwatch_tests.sweep.model import SweepProgress
-from tests.sweep.bookings import REQUEST, swept
+from tests.sweep.rows.bookings import REQUEST, swept
 
 if __name__ == "__main__":
     said: list[str] = []

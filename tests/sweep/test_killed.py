@@ -15,13 +15,13 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import ConnectionLostError
-from pgwatch_tests.sweep.found import Found
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress
-from tests.server_places import server_directory
-from tests.sessions import Database
-from tests.sweep.bookings import (
+from pgwatch_tests.sweep.orphans.outcome import Found
+from tests.servers.server_places import server_directory
+from tests.servers.sessions import Database
+from tests.sweep.rows.bookings import (
     REQUEST,
     WHOLE,
     PausingProgress,

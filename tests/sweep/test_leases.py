@@ -8,12 +8,12 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.sweep.leases import LEASE_KEY, alive, alive_runs, held_numbers, holders, taken
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.postgres.leases import LEASE_KEY, alive, alive_runs, held_numbers, holders, taken
 from pgwatch_tests.testing.lease import lease, run, run_id
-from tests.sessions import Connect, Database, unique_name
-from tests.sweep.processes import owner_of
-from tests.sweep.sweeping import sweep_session
+from tests.servers.sessions import Connect, Database, unique_name
+from tests.sweep.orphans.processes import owner_of
+from tests.sweep.orphans.sweeping import sweep_session
 from tests.waiting import wait_until
 
 

@@ -10,11 +10,11 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.leaks.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.sweep.model import SweepProgress
 from pgwatch_tests.sweep.run import Sweep
-from tests.sessions import Connect, Database
-from tests.sweep.bookings import (
+from tests.servers.sessions import Connect, Database
+from tests.sweep.rows.bookings import (
     BOOKINGS,
     ITEMS,
     REQUEST,

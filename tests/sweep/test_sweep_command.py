@@ -14,10 +14,10 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
-from pgwatch_tests.leaks.attribute import token
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks.attribution.ladder import token
 from tests.cli.running import environment, pgwatch
-from tests.sessions import Database, drop_database, unique_name
+from tests.servers.sessions import Database, drop_database, unique_name
 from tests.waiting import wait_until
 
 

@@ -13,17 +13,17 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError, RefusedError
-from pgwatch_tests.leaks.count import scan
-from pgwatch_tests.server.application_name import OWN_NAME
-from pgwatch_tests.sweep.names import is_orphan_name
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.testing import lease as lease_module
 from pgwatch_tests.testing.lease import APPLICATION_NAME, OwnDatabase, lease, run, run_id, schema
 from pgwatch_tests.testing.lease import database as own_database
 from tests.leaks.scanning import settings
-from tests.sessions import Connect, Database, MakeRole, unique_name
-from tests.sweep.sweeping import exists
+from tests.servers.sessions import Connect, Database, MakeRole, unique_name
+from tests.sweep.orphans.sweeping import exists
 
 
 def test_a_schema_is_there_and_gone_again(owner: Connection[TupleRow], database: Database) -> None:
@@ -182,7 +182,7 @@ def test_what_is_owned_isnt_left_over(database: Database, server: EmbeddedServer
 
 def test_it_knows_neither_the_dashboard_nor_the_command_line() -> None:
     code = (
-        "import sys, pgwatch_tests.testing.lease, pgwatch_tests.sweep.orphans;"
+        "import sys, pgwatch_tests.testing.lease, pgwatch_tests.sweep.orphans.orphans;"
         " print(*sorted({'textual', 'click', 'rich', 'sqlalchemy'} & set(sys.modules)))"
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

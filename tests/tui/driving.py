@@ -17,12 +17,12 @@ from textual.widgets import Static
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
-from pgwatch_tests.locks.action import Action, Outcome
+from pgwatch_tests.locks.actions.action import Action, Outcome
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.question import QuestionScreen
-from pgwatch_tests.tui.sweep_desk import SweepDesk
+from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from tests.locks.snapshots import edge, session, snapshot
 
 T = TypeVar("T")

@@ -19,10 +19,10 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer, ServerPrograms
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from tests.cli.running import environment
-from tests.server_places import server_directory
-from tests.sessions import blocked
+from tests.servers.server_places import server_directory
+from tests.servers.sessions import blocked
 from tests.terminals import Terminal, needs_tmux, terminal
 from tests.waiting import wait_until
 

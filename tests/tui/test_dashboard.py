@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.leaks.model import Skipped, TableLeak
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
-from pgwatch_tests.locks.settle import settle
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.live_table import LiveTable
-from pgwatch_tests.tui.widgets.locks_view import LocksView
+from pgwatch_tests.tui.tabs.locks_tab import LocksView
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import NEVER, Feed, blocked_snapshot, leak_report, screen_text, text_of

@@ -9,9 +9,9 @@ from pgwatch_tests.tui.app import Dashboard
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
-from tests.tui.sweeping import JOBS, Sweeping
-from tests.tui.test_acting import Doing, locked
-from tests.tui.test_leaks_tab import messy
+from tests.tui.tabs.sweeping import JOBS, Sweeping
+from tests.tui.tabs.test_leaks_tab import messy
+from tests.tui.test_session_actions import Doing, locked
 
 EVERYWHERE = ["q", "question_mark", "space", "slash", "r"]
 ON_A_SESSION = ["C", "K"]

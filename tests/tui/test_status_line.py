@@ -8,13 +8,13 @@ import pytest
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import TableLeak
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Capacity, LockSnapshot
-from pgwatch_tests.locks.settle import settle
-from pgwatch_tests.tui.live_table import LiveTable
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
-from tests.tui.sweeping import JOBS, Sweeping
+from tests.tui.tabs.sweeping import JOBS, Sweeping
 
 
 def feed(locks: LockSnapshot | None = None) -> Feed:

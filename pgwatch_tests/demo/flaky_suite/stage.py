@@ -15,7 +15,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from pgwatch_tests.server.application_name import compose
+from pgwatch_tests.identity.application_name import compose
 
 
 @dataclass(frozen=True, slots=True)

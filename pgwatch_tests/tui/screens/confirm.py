@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.locks.action import Action, SessionAction, action_on
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.action_text import advice, facts, question
+from pgwatch_tests.locks.actions.action import Action, SessionAction, action_on
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.reports.locks.action_text import advice, facts, question
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pgwatch_tests import durations
-from pgwatch_tests.reports import sweep_lines, sweep_remarks, sweep_words
-from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.sweep.history_model import JobState
+from pgwatch_tests.history.model import JobState
+from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
 _MOST_TABLES = 12

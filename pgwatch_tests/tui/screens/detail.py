@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from pgwatch_tests import durations
+from pgwatch_tests.locks.graph.picture import LockPicture
 from pgwatch_tests.locks.model import HeldLock, Party, Session
-from pgwatch_tests.locks.picture import LockPicture
-from pgwatch_tests.reports.lock_tree import lock_facts
-from pgwatch_tests.reports.plain_text import plain, plain_lines
+from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import plain, plain_lines
 from pgwatch_tests.tui.screens.text import TextScreen
 
 _MOST_CHARACTERS = 100_000

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from pgwatch_tests import durations
+from pgwatch_tests.text import durations
 
 _HINT = "0 takes what is there whatever its age, but nothing of a run that lives."
 

@@ -10,12 +10,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 
-from pgwatch_tests.counts import at_least, many
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.local_time import minute
-from pgwatch_tests.reports.plain_text import plain
-from pgwatch_tests.tui.still_text import StillText
+from pgwatch_tests.text.local_time import minute
+from pgwatch_tests.text.numbers import at_least, many
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 
 class StatusLine(Vertical):

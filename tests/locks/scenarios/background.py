@@ -6,7 +6,7 @@ from pgwatch_tests.locks.model import Party
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import accounts
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
-from tests.sessions import RunningStatement
+from tests.servers.sessions import RunningStatement
 from tests.waiting import wait_until
 
 EAGER_AND_SLOW = {

@@ -13,9 +13,9 @@ from psycopg import Connection, sql
 from psycopg.pq import PGconn
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.demo.embedded import EmbeddedServer
+from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.locks.model import Party
-from tests.sessions import Connect, Database, RunningStatement, blocked, drop_database, unique_name
+from tests.servers.sessions import Connect, Database, RunningStatement, blocked, drop_database, unique_name
 from tests.waiting import wait_until
 
 Session = Connection[TupleRow]

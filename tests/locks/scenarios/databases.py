@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import accounts, row
 from tests.locks.scenarios.truth import Truth, connected, hard, scenario
-from tests.sessions import RunningStatement
+from tests.servers.sessions import RunningStatement
 
 
 @scenario()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.truth import Truth, hard, scenario
-from tests.sessions import unique_name
+from tests.servers.sessions import unique_name
 
 
 def _behind(cast: Cast, holds: str, wants: str, words: str) -> Truth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.locks.scenarios.cast import Cast, Session
 from tests.locks.scenarios.rows import accounts
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
-from tests.sessions import RunningStatement
+from tests.servers.sessions import RunningStatement
 
 
 def _many(cast: Cast) -> None:

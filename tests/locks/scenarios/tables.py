@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import ADD, accounts, add, row
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
-from tests.sessions import RunningStatement
+from tests.servers.sessions import RunningStatement
 
 TABLE = "table accounts"
 LEFT = "idle_in_transaction"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.locks.scenarios.cast import Cast, Session
 from tests.locks.scenarios.rows import accounts, add, end_of, transaction_id
 from tests.locks.scenarios.truth import Link, Truth, hard, scenario
-from tests.sessions import RunningStatement
+from tests.servers.sessions import RunningStatement
 
 USERS_ONLY = {"holder": ("like all that have used the table.",)}
 

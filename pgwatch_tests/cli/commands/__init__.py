@@ -1,0 +1,1 @@
+"""Commands: one a module, loaded when it is called."""

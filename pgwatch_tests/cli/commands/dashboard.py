@@ -1,0 +1,136 @@
+"""`pgwatch-tests dashboard`, and `pgwatch-tests` alone: the dashboard on a live server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Awaitable
+from contextlib import closing, suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.cli.daemon_thread import in_daemon_thread
+from pgwatch_tests.settings.load import Flags, Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.locks.actions.action import Action, Outcome
+    from pgwatch_tests.locks.model import LockSnapshot
+
+
+@click.command("dashboard")
+@options.dsn
+@click.option("--refresh", type=float, metavar="SECONDS", help="How often to poll while nothing is blocked.")
+@click.option("--once", is_flag=True, help="Print locks and leaks once, as text, and end.")
+@options.tests
+@options.read_only
+@click.pass_context
+def command(
+    ctx: click.Context,
+    dsn: str | None,
+    refresh: float | None,
+    once: bool,
+    tests: Path | None,
+    read_only: bool,
+) -> None:
+    """Watch locks, sessions and leaks in the terminal, and sweep.
+
+    While something is blocked, the server is polled every 0.25 to 0.5 s. Where stdout is no terminal, the
+    same is printed once as text. Keys: ? shows them, q leaves.
+    """
+    settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, tests=tests, read_only=read_only))
+    if once or not is_interactive():
+        from pgwatch_tests.cli.snapshot import print_snapshot
+
+        print_snapshot(settings)
+        return
+    ctx.exit(run_dashboard(settings))
+
+
+def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
+    """Opens the dashboard; returns its exit code. With `seconds` it ends by itself after so many.
+
+    A connection that can't be made is told on the screen and tried again.
+    """
+    # What is loaded stays: looking for garbage in it costs a tenth of the start.
+    gc.disable()
+    from pgwatch_tests.errors import CannotConnectError, NotCheckedError
+    from pgwatch_tests.locks.naming.catalog_lookups import LIMITS
+    from pgwatch_tests.locks.snapshot.live_source import LockWatch
+
+    async def run() -> int:
+        async with LockWatch(settings) as watch:
+            # The server's first answer is under way while Python loads the screen, which takes as long.
+            under_way = [asyncio.create_task(watch.read())]
+            await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
+            from pgwatch_tests.cli.commands.dashboard_sweeps import DashboardSweeps
+            from pgwatch_tests.text.plain_text import plain
+            from pgwatch_tests.tui.app import Dashboard
+            from pgwatch_tests.tui.graceful_exit import run_until_left
+
+            gc.freeze()
+            gc.enable()
+
+            def read_locks() -> Awaitable[LockSnapshot]:
+                return under_way.pop() if under_way else watch.read()
+
+            async def read_leaks() -> LeakReport:
+                if watch.is_wanted:
+                    raise NotCheckedError(
+                        "the database is being dropped, altered or copied: counted after that"
+                    )
+                # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
+                await watch.opening.visit(LIMITS)
+                from pgwatch_tests.leaks.gate import DEFAULT_KINDS
+                from pgwatch_tests.leaks.scan import LeakScan
+
+                scan = LeakScan(settings, kinds=DEFAULT_KINDS)
+                try:
+                    return await in_daemon_thread(scan.run, "leak scan")
+                except asyncio.CancelledError:
+                    scan.cancel()
+                    raise
+
+            async def do(action: Action) -> Outcome:
+                from pgwatch_tests.locks.actions.execution import act
+
+                try:
+                    return await act(settings, action)
+                except CannotConnectError:
+                    # With no place left on the server, the poll's own has to do.
+                    async with watch.standing_aside():
+                        return await act(settings, action)
+
+            loop = asyncio.get_running_loop()
+
+            def warn(text: str) -> None:
+                tell = partial(app.notify, plain(text), severity="warning", markup=False)
+                # RuntimeError: the loop is closed, since the dashboard was left.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(tell)
+
+            with closing(DashboardSweeps(settings, warn)) as sweeps:
+                app = Dashboard(
+                    read_locks,
+                    read_leaks,
+                    act=None if settings.read_only else do,
+                    read_held=watch.held,
+                    sweeps=sweeps.desk(),
+                    refresh_s=settings.refresh_s,
+                )
+                if seconds is not None:
+                    loop.call_later(seconds, app.exit, 0)
+                return await run_until_left(app)
+
+    return asyncio.run(run())
+
+
+def is_interactive() -> bool:
+    """Whether a dashboard can be shown: it reads from stdin and draws through stderr, as Textual does."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

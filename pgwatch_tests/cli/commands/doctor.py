@@ -1,0 +1,55 @@
+"""`pgwatch-tests doctor`: what works with this role on this server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.settings.load import Flags
+
+FINDINGS = 1
+INCOMPLETE = 4
+
+
+@click.command("doctor")
+@options.dsn
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if something doesn't work, with 4 if something couldn't be checked.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="table: text; json: the document pgwatch-tests.doctor/1.",
+)
+@options.output_file
+@click.pass_context
+def command(
+    ctx: click.Context, dsn: str | None, fail: bool, form: Literal["table", "json"], output: Path | None
+) -> None:
+    """Say what works with this role on this server, and print the GRANTs for the rest.
+
+    Reads only. Settings of the server that would help are named with the statement that sets them, and
+    the server's clock is compared with this machine's. Neither fails the gate of --fail, and nor does what
+    works partly.
+
+    \b
+    Example:
+      pgwatch-tests doctor --dsn postgresql://ci@db.example/test_app --fail
+    """
+    settings = options.settings(Flags(dsn=dsn))
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.doctor.examination import examine
+    from pgwatch_tests.reports import doctor_json, doctor_table
+
+    found = examine(settings)
+    options.emit(doctor_json.document(found) if form == "json" else doctor_table.text(found), output)
+    if fail:
+        ctx.exit(FINDINGS if not found.works else 0 if found.complete else INCOMPLETE)

@@ -1,0 +1,138 @@
+"""`pgwatch-tests leaks index`: partial indexes that make a count as cheap as the leak is small."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.settings.load import Flags, Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.indexes.index_model import IndexOutcome
+    from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
+
+INCOMPLETE = 4
+_MB = 1024 * 1024
+
+
+@click.command("index", epilog="Example: pgwatch-tests leaks index --create --table public.users")
+@click.option("--create", "action", flag_value="create", help="Make the indexes, after asking.")
+@click.option("--drop", "action", flag_value="drop", help="Drop them, after asking.")
+@click.option("--list", "action", flag_value="list", help="Print those that are there.")
+@click.option(
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="SCHEMA.TABLE",
+    help="Only for this table, however small; a partitioned one stands for its leaves. May be repeated.",
+)
+@click.option(
+    "--min-size",
+    "min_mb",
+    type=options.Number(min=0),
+    default=100.0,
+    show_default=True,
+    metavar="MB",
+    help="From what size on tables get an index, where --table names none.",
+)
+@click.option("--any-database", is_flag=True, help="Also where the name doesn't look like a test database.")
+@click.option("--yes", is_flag=True, help="Don't ask before it is done.")
+@options.dsn
+@options.marker
+@click.pass_context
+def command(
+    ctx: click.Context,
+    action: Literal["create", "drop", "list"] | None,
+    tables: tuple[str, ...],
+    min_mb: float,
+    any_database: bool,
+    yes: bool,
+    dsn: str | None,
+    markers: tuple[str, ...],
+) -> None:
+    """Make, drop or list the indexes that a count of test rows can use.
+
+    Each holds only the rows of a table that bear a marker, so a count takes milliseconds however large the
+    table is. They are made CONCURRENTLY, in test databases only, and fit the markers that are configured:
+    after a change of these, --create replaces them. Exit code 4: not all of it was done.
+    """
+    if action is None:
+        raise click.UsageError("one of --create, --drop and --list")
+    settings = options.settings(Flags(dsn=dsn, markers=markers))
+    if action != "list" and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError("there is no terminal to ask on: add --yes")
+    ctx.exit(_run(settings, action, tables, round(min_mb * _MB), any_database, yes))
+
+
+def _run(
+    settings: Settings,
+    action: Literal["create", "drop", "list"],
+    tables: tuple[str, ...],
+    smallest_bytes: int,
+    any_database: bool,
+    yes: bool,
+) -> int:
+    """Returns the exit code."""
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
+    from pgwatch_tests.reports.leaks.leak_indexes import listing
+
+    with LeakIndexes(settings, any_database=any_database) as indexes:
+        if action == "list":
+            options.emit(listing(indexes.list(tables)), None)
+            return 0
+        if action == "drop":
+            return _drop(indexes, tables, yes)
+        return _create(indexes, tables, smallest_bytes, yes)
+
+
+def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, yes: bool) -> int:
+    from pgwatch_tests.reports.leaks.leak_indexes import plan_text
+    from pgwatch_tests.text.plain_text import plain
+
+    plan = indexes.plan(tables, smallest_bytes)
+    click.echo(plan_text(plan), err=True)
+    if not plan.planned:
+        return INCOMPLETE if plan.impossible else 0
+    _confirm(f"Make {len(plan.planned):,} in {plan.database}?", yes)
+    try:
+        complete = _told(indexes.create(plan))
+    finally:
+        for statement in indexes.left:
+            click.echo(f"half made, and left: {plain(statement)}", err=True)
+    return 0 if complete and not plan.impossible else INCOMPLETE
+
+
+def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
+    from pgwatch_tests.reports.leaks.leak_indexes import listing
+
+    facts = indexes.guard()
+    found = indexes.list(tables)
+    click.echo(listing(found), err=True)
+    if not found:
+        return 0
+    _confirm(f"Drop {len(found):,} in {facts.database}?", yes)
+    return 0 if _told(indexes.drop(found)) else INCOMPLETE
+
+
+def _confirm(question: str, yes: bool) -> None:
+    from pgwatch_tests.text.plain_text import plain
+
+    if not yes and not click.confirm(plain(question).removesuffix("?"), err=True):
+        raise RefusedError("not confirmed: nothing was done")
+
+
+def _told(outcomes: Iterable[IndexOutcome]) -> bool:
+    """Prints each; returns whether all went well."""
+    from pgwatch_tests.reports.leaks.leak_indexes import outcome_line
+
+    well = True
+    for outcome in outcomes:
+        click.echo(outcome_line(outcome))
+        well = well and outcome.result in ("made", "dropped")
+    return well

@@ -1,0 +1,205 @@
+"""`pgwatch-tests leaks`: counts the test rows that were left behind, and looks for other leftovers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from pgwatch_tests.accepted_findings import Acceptance
+from pgwatch_tests.cli import accept_options, leak_formats, options
+from pgwatch_tests.cli.commands import leak_index
+from pgwatch_tests.cli.leak_formats import Format, Output
+from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+from pgwatch_tests.settings.load import Flags, Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.baseline.comparison import Since
+
+FINDINGS = 1
+INCOMPLETE = 4
+
+
+@click.group(
+    "leaks",
+    invoke_without_command=True,
+    subcommand_metavar="[index ...]",
+    epilog="Example: pgwatch-tests leaks --fail --marker '%@test.example.com'",
+)
+@options.dsn
+@options.marker
+@options.inside
+@options.ignore
+@options.transactions
+@options.tests
+@click.option(
+    "--since",
+    "baseline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Count only rows that are new or changed since `pgwatch-tests baseline -o FILE`.",
+)
+@click.option(
+    "--any", "any_rows", is_flag=True, help="With --since: count all such rows, not only marked ones."
+)
+@click.option(
+    "--settle",
+    "settle_s",
+    default="0s",
+    show_default=True,
+    callback=options.duration,
+    metavar="DURATION",
+    help="With --since: how long to wait for sessions to end or to be idle for 11 s, so that tables can be "
+    "left out that the server's statistics prove untouched (PostgreSQL 15 or newer).",
+)
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
+    "that couldn't be checked.",
+)
+@leak_formats.gate_options
+@leak_formats.databases_options
+@leak_formats.format_option
+@options.output_file
+@leak_formats.also_option
+@accept_options.accept_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    dsn: str | None,
+    markers: tuple[str, ...],
+    inside: bool,
+    ignore: tuple[str, ...],
+    transactions: Path | None,
+    tests: Path | None,
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
+    fail: bool,
+    kinds: tuple[LeftoverKind, ...],
+    fail_on: tuple[Finding, ...] | None,
+    max_rows: int | None,
+    databases: tuple[str, ...],
+    jobs: int,
+    form: Format,
+    output: Path | None,
+    also: tuple[Output, ...],
+    accept: Path | None,
+    write_accept: Path | None,
+) -> None:
+    """Count the test rows that were left behind, in all tables of a database, and what else was.
+
+    A row is leaked if a string in it bears a marker: an address at test.example.com, or an id like
+    user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Strings in arrays,
+    composites, ranges, JSON and hstore count too. Beside rows, schemas, sessions, prepared transactions and
+    the like are looked for (--kinds). What couldn't be checked is listed with the reason.
+    """
+    if ctx.invoked_subcommand is not None:
+        if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
+            raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
+        return
+    if baseline is None and (any_rows or settle_s):
+        raise click.UsageError("--any and --settle need --since FILE")
+    if baseline is not None and databases:
+        raise click.UsageError("a baseline is of one database: --since doesn't go with --databases")
+    settings = options.settings(
+        Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
+    )
+    since = None if baseline is None else _since(baseline, any_rows, settle_s)
+    before = None if since is None else since.baseline
+    gate = leak_formats.gate_of(fail_on, max_rows, before)
+    demanded = _by_name(kinds, fail_on)
+    kinds = leak_formats.to_look_for(kinds, before)
+    outputs = ((form, output), *also)
+    for _, file in outputs:
+        options.check_output(file)
+    known = accept_options.check(accept, write_accept)
+    fail = fail or fail_on is not None or max_rows is not None
+    wanted = (*kinds, *gate.kinds) if fail else kinds
+    leaks = (
+        _scan_many(settings, databases, wanted, jobs)
+        if databases
+        else _scan(settings, wanted, demanded, since)
+    )
+    if known is not None:
+        leaks = _without_accepted(leaks, known, accept, write_accept)
+    leak_formats.write(leaks, outputs, gate)
+    if fail:
+        reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
+        ctx.exit(
+            {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(gate, reports, reached)]
+        )
+
+
+def _by_name(
+    kinds: tuple[LeftoverKind, ...], fail_on: tuple[Finding, ...] | None
+) -> tuple[LeftoverKind, ...]:
+    """The leftovers that were asked for by their names, not by `all` or by default."""
+    named = () if kinds in (ALL_KINDS, DEFAULT_KINDS) else kinds
+    failing = fail_on if fail_on and not {*ALL_KINDS} <= {*fail_on} else ()
+    return (*named, *(kind for kind in failing if kind != "rows" and kind != "unread"))
+
+
+def _since(baseline: Path, any_rows: bool, settle_s: float) -> Since:
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks.baseline import baseline_file
+    from pgwatch_tests.leaks.baseline.comparison import Since
+
+    return Since(baseline_file.load(baseline), any_rows, settle_s)
+
+
+def _scan(
+    settings: Settings,
+    kinds: tuple[LeftoverKind, ...],
+    demanded: tuple[LeftoverKind, ...],
+    since: Since | None,
+) -> LeakReport:
+    from pgwatch_tests.leaks.scan import LeakScan
+
+    progress = Progress("counting in tables", _progress_line, lambda: scan.share_done)
+    scan = LeakScan(settings, progress.show, kinds, since, demanded)
+    with progress:
+        return scan.run()
+
+
+def _scan_many(
+    settings: Settings, databases: tuple[str, ...], kinds: tuple[LeftoverKind, ...], jobs: int
+) -> LeaksOfDatabases:
+    from pgwatch_tests.leaks.many_databases import scan_databases
+
+    with Progress("checking databases", _databases_progress_line) as progress:
+        return scan_databases(settings, databases, kinds, jobs, progress.show)
+
+
+def _without_accepted(
+    leaks: LeakReport | LeaksOfDatabases, known: Acceptance, accept: Path | None, write_accept: Path | None
+) -> LeakReport | LeaksOfDatabases:
+    from pgwatch_tests.leaks.accepted_leaks import findings, without_accepted
+
+    reports, _ = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
+    if write_accept is not None:
+        known = accept_options.write(write_accept, known, "leaks", findings(reports), accept)
+    judged = without_accepted(reports, known)
+    return judged[0] if isinstance(leaks, LeakReport) else replace(leaks, databases=tuple(judged))
+
+
+def _of_many(leaks: LeaksOfDatabases) -> tuple[tuple[LeakReport, ...], bool]:
+    return leaks.databases, not leaks.not_checked
+
+
+def _progress_line(done: int, total: int) -> str:
+    return f"counted in {done:,} of {total:,} tables"
+
+
+def _databases_progress_line(done: int, total: int) -> str:
+    return f"checked {done:,} of {total:,} databases"
+
+
+command.add_command(leak_index.command)

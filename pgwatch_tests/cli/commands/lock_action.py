@@ -1,0 +1,117 @@
+"""`pgwatch-tests locks --cancel`, `--terminate`, `--rollback-prepared`: ask, have it done, tell."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.settings.load import Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.locks.actions.action import Action
+    from pgwatch_tests.locks.graph.picture import LockPicture
+
+EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4, "in_vain": 4}
+
+F = TypeVar("F", bound=Callable[..., object])
+_PID = click.IntRange(min=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for: at most one of the first three."""
+
+    cancel: int | None
+    terminate: int | None
+    rollback_prepared: str | None
+    yes: bool
+
+    def __bool__(self) -> bool:
+        return self.given > 0
+
+    @property
+    def given(self) -> int:
+        """How many are asked for."""
+        return sum(one is not None for one in (self.cancel, self.terminate, self.rollback_prepared))
+
+
+def action_options(function: F) -> F:
+    """`--cancel`, `--terminate`, `--rollback-prepared` and `--yes`."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Don't ask before it is done."),
+        click.option(
+            "--rollback-prepared",
+            metavar="GID",
+            help="Roll this prepared transaction back; print what came of it.",
+        ),
+        click.option(
+            "--terminate", type=_PID, metavar="PID", help="End this session; print what came of it."
+        ),
+        click.option(
+            "--cancel",
+            type=_PID,
+            metavar="PID",
+            help="Cancel this session's statement; print what came of it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def run(settings: Settings, asked: Asked) -> int:
+    """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked,
+    or in vain: those that waited behind it still wait.
+
+    Raises RefusedError if it may not be done, isn't confirmed, or there is no such session; else what
+    LockWatch.read_twice and locks.act.act raise.
+    """
+    if asked.given > 1:
+        raise click.UsageError("one of --cancel, --terminate and --rollback-prepared at a time")
+    if settings.read_only:
+        raise RefusedError("nothing is done to sessions and transactions: read_only is set")
+    may_ask = sys.stdin.isatty() and sys.stderr.isatty()
+    if not asked.yes and not may_ask:
+        raise RefusedError("there is no terminal to ask on: add --yes")
+    from pgwatch_tests.cli.snapshot import read_locks
+    from pgwatch_tests.locks.actions.action import SessionAction
+    from pgwatch_tests.locks.actions.execution import act
+    from pgwatch_tests.locks.graph.picture import LockPicture
+    from pgwatch_tests.reports.locks.action_text import outcome_line
+
+    picture = LockPicture(read_locks(settings))
+    action = _action(picture, asked)
+    if not asked.yes:
+        _ask(picture, action)
+    elif isinstance(action, SessionAction):
+        # Nobody was shown a statement: whatever it runs is meant.
+        action = replace(action, query_start=None)
+    outcome = asyncio.run(act(settings, action))
+    click.echo(outcome_line(outcome))
+    return EXIT_CODES[outcome.result]
+
+
+def _action(picture: LockPicture, asked: Asked) -> Action:
+    from pgwatch_tests.locks.actions.action import on_prepared, on_session
+
+    if asked.cancel is not None:
+        return on_session(picture, asked.cancel, "cancel")
+    if asked.terminate is not None:
+        return on_session(picture, asked.terminate, "terminate")
+    assert asked.rollback_prepared is not None
+    return on_prepared(picture, asked.rollback_prepared)
+
+
+def _ask(picture: LockPicture, action: Action) -> None:
+    from pgwatch_tests.reports.locks.action_text import advice, facts, question
+
+    lines = [f"{name:<12} {words}" for name, words in facts(picture, action)]
+    for line in lines + advice(picture, action, "use --terminate"):
+        click.echo(line, err=True)
+    if not click.confirm(question(action).removesuffix("?"), err=True):
+        raise RefusedError("not confirmed: nothing was done")

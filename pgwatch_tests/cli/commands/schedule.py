@@ -1,0 +1,186 @@
+"""`pgwatch-tests schedule`: sweeps and leak counts by the clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import click
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.errors import ConfigurationError, RefusedError
+from pgwatch_tests.settings.jobs import JobSetting, JobSweepKind, did_you_mean
+from pgwatch_tests.settings.load import Flags, Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.schedule.events import JobEvent
+
+_SHORTEST_S = 1.0
+_KINDS: tuple[JobSweepKind, ...] = get_args(JobSweepKind)
+
+
+@click.group("schedule")
+def command() -> None:
+    """Sweep, or count leaks, by the clock.
+
+    Jobs are declared in pyproject.toml, in [tool.pgwatch-tests.schedule.NAME] tables: every = "15m" or
+    cron = "30 2 * * *", action = "sweep", "schemas" or "leaks", and options.
+    """
+
+
+def _every(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    seconds = options.optional_duration(ctx, param, value)
+    if seconds is not None and seconds < _SHORTEST_S:
+        raise click.BadParameter(f"at least {_SHORTEST_S:g} s")
+    return seconds
+
+
+def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[JobSweepKind, ...]:
+    return () if value is None else options.sweep_kinds(value)
+
+
+@command.command("run")
+@options.dsn
+@click.option("--every", "every_s", callback=_every, metavar="DURATION", help="Sweep every 15m, 2h, 1d …")
+@click.option(
+    "--cron",
+    metavar="EXPRESSION",
+    help="Sweep at these times, five fields as in a crontab ('30 2 * * *'), in this machine's time zone.",
+)
+@click.option(
+    "--only",
+    callback=_only,
+    metavar="KINDS",
+    help=f"With --every or --cron: remove only these, a comma list of {', '.join(_KINDS)}.",
+)
+@click.option(
+    "--min-age",
+    "min_age_s",
+    callback=options.optional_duration,
+    metavar="DURATION",
+    help="With --every or --cron: how old test data must be. Default: PGWATCH_MIN_AGE, pyproject.toml, 10m.",
+)
+@click.option(
+    "--databases",
+    callback=options.names,
+    metavar="NAMES",
+    help="With --every or --cron: all databases with one of these names or globs, a comma list.",
+)
+@click.option("--dry-run", is_flag=True, help="With --every or --cron: remove nothing, count only.")
+@click.option(
+    "--keep-unmarked",
+    is_flag=True,
+    help="With --every or --cron: keep what would take rows without a marker along.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    dsn: str | None,
+    every_s: float | None,
+    cron: str | None,
+    only: tuple[JobSweepKind, ...],
+    min_age_s: float | None,
+    databases: tuple[str, ...],
+    dry_run: bool,
+    keep_unmarked: bool,
+) -> None:
+    """Run the jobs of the settings until SIGTERM or Ctrl-C, or one sweep of --every or --cron.
+
+    Writes a line an event to stderr; in systemd's journal with priorities and without times. A signal ends it
+    after the batch that a sweep is at, a second one at once. Exit codes: 0 after SIGTERM, 130 after Ctrl-C.
+
+    \b
+    Examples:
+      pgwatch-tests schedule run
+      pgwatch-tests schedule run --every 15m --databases 'test_*' --only rows,schemas
+    """
+    if every_s is not None and cron is not None:
+        raise click.UsageError("--every and --cron don't go together")
+    settings = options.settings(Flags(dsn=dsn))
+    if every_s is not None or cron is not None:
+        jobs: tuple[JobSetting, ...] = (
+            JobSetting(
+                name="sweep",
+                source="--cron",
+                every_s=every_s,
+                cron=cron,
+                min_age_s=min_age_s,
+                only=only,
+                databases=databases,
+                dry_run=dry_run,
+                keep_unmarked=keep_unmarked or None,
+            ),
+        )
+    elif only or min_age_s is not None or databases or dry_run or keep_unmarked:
+        raise click.UsageError(
+            "--only, --min-age, --databases, --dry-run and --keep-unmarked need --every or --cron"
+        )
+    else:
+        jobs = _enabled(settings)
+    from pgwatch_tests.cli.commands import schedule_daemon
+
+    ctx.exit(schedule_daemon.run(settings, jobs))
+
+
+@command.command("list")
+@options.dsn
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="table: text; json: the document pgwatch-tests.schedule/1.",
+)
+@options.output_file
+def list_jobs(dsn: str | None, form: Literal["table", "json"], output: Path | None) -> None:
+    """Say what the jobs are, when they run next, and what they came to last.
+
+    A job of an interval runs next so long after `schedule run` began, which can't be seen from here.
+    """
+    settings = options.settings(Flags(dsn=dsn))
+    from pgwatch_tests.history.history import History
+    from pgwatch_tests.reports import schedule_json, schedule_table
+    from pgwatch_tests.schedule.schedule import Schedule
+
+    jobs = Schedule(settings, settings.schedule, History.open(settings), _narrate_warning).jobs()
+    options.emit(schedule_json.document(jobs) if form == "json" else schedule_table.table(jobs), output)
+
+
+@command.command("now")
+@click.argument("name")
+@options.dsn
+@click.pass_context
+def now(ctx: click.Context, name: str, dsn: str | None) -> None:
+    """Run the job NAME at once, also a disabled one, and print what it came to.
+
+    Ctrl-C ends a sweep after its batch, a second one at once. Exit codes: 0 it went through, 2 refused, or
+    another sweep was at work, 3 no connection or it was lost, 130 interrupted.
+    """
+    settings = options.settings(Flags(dsn=dsn))
+    job = next((job for job in settings.schedule if job.name == name), None)
+    if job is None:
+        known = [job.name for job in settings.schedule]
+        raise RefusedError(f"there is no job {name!r}{did_you_mean(name, known) if known else ''}")
+    from pgwatch_tests.cli.commands import schedule_now
+
+    ctx.exit(schedule_now.run(settings, job, _narrate_warning))
+
+
+def _enabled(settings: Settings) -> tuple[JobSetting, ...]:
+    jobs = tuple(job for job in settings.schedule if job.enabled)
+    if not jobs:
+        why = "all jobs are disabled" if settings.schedule else "there are no jobs"
+        raise ConfigurationError(
+            f"{why}: give --every or --cron, or declare some in pyproject.toml: "
+            "[tool.pgwatch-tests.schedule.NAME] with every or cron"
+        )
+    return jobs
+
+
+def _narrate_warning(event: JobEvent) -> None:
+    if event.kind == "warning":
+        # Only here: --help needs none of it.
+        from pgwatch_tests.text.plain_text import plain
+
+        options.narrate(f"{plain(event.job)}: {plain(event.text)}")

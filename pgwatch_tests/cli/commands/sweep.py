@@ -1,0 +1,194 @@
+"""`pgwatch-tests sweep`: removes test data that was left behind, or says what it would remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from pgwatch_tests.cli import options, sweep_formats
+from pgwatch_tests.cli.commands import sweep_history
+from pgwatch_tests.cli.commands.sweep_since import loaded, since_options
+from pgwatch_tests.cli.sweep_formats import Format
+from pgwatch_tests.errors import ConnectionLostError, RefusedError
+from pgwatch_tests.settings.load import Flags, Settings
+from pgwatch_tests.sweep.gate import verdict
+from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.text.numbers import many
+
+FINDINGS = 1
+INCOMPLETE = 4
+
+# What goes with --history.
+_OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
+
+
+@click.command(
+    "sweep", epilog="Example: pgwatch-tests sweep, and once that looks right: pgwatch-tests sweep --yes"
+)
+@options.dsn
+@click.option("--yes", is_flag=True, help="Do it. Without this, nothing is changed.")
+@sweep_formats.what_options
+@options.marker
+@options.inside
+@options.ignore
+@since_options
+@sweep_formats.databases_option
+@sweep_formats.how_options
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if something stays that no later sweep takes by itself, with 4 if something couldn't "
+    "be checked.",
+)
+@click.option("--history", is_flag=True, help="Show the last sweeps instead: who, when, and what came of it.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="With --history: how many.",
+)
+@options.read_only
+@sweep_formats.format_option
+@options.output_file
+@click.pass_context
+def command(
+    ctx: click.Context,
+    dsn: str | None,
+    yes: bool,
+    min_age_s: float | None,
+    keep_unmarked: bool,
+    max_rows: int | None,
+    run: str | None,
+    test: str | None,
+    kinds: tuple[SweepKind, ...],
+    markers: tuple[str, ...],
+    inside: bool,
+    ignore: tuple[str, ...],
+    baseline: Path | None,
+    any_rows: bool,
+    settle_s: float,
+    transactions: Path | None,
+    databases: tuple[str, ...],
+    patience_s: float,
+    temp_index: bool,
+    batch: int,
+    fail: bool,
+    history: bool,
+    limit: int,
+    read_only: bool,
+    form: Format,
+    output: Path | None,
+) -> None:
+    """Remove the test data that was left behind, in foreign-key order: rows that bear a marker, what depends
+    on them, and the schemas, databases and prepared transactions of tests that are over.
+
+    Nothing is changed without --yes. Databases that don't look like those of tests are refused; what is
+    young, in use, or would take real data with it stays, and the report says why. Ctrl-C ends the sweep
+    after the batch that it is at.
+    """
+    given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if "limit" in given and not history:
+        raise click.UsageError("--limit needs --history")
+    if history:
+        if given - _OF_HISTORY:
+            raise click.UsageError("--history shows what was: it goes with --limit, --format and -o only")
+        options.emit(sweep_history.shown(options.settings(Flags(dsn=dsn)), form, limit), output)
+        return
+    settings = options.settings(
+        Flags(
+            dsn=dsn,
+            markers=markers,
+            inside=inside,
+            ignore=ignore,
+            read_only=read_only,
+            keep_unmarked=keep_unmarked,
+            transactions=transactions,
+        )
+    )
+    if yes and settings.read_only:
+        raise RefusedError("nothing is swept: read_only is set; without --yes it's a dry run")
+    request = SweepRequest(
+        kinds=kinds,
+        dry_run=not yes,
+        min_age_s=_min_age_s(settings, min_age_s, run, test),
+        min_age_is_firm=min_age_s is not None,
+        max_rows=max_rows,
+        run=run,
+        test=test,
+        clusters_at_once=batch,
+        patience_s=patience_s,
+        temp_index=temp_index,
+        keep_unmarked=settings.keep_unmarked,
+        since=loaded(baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases),
+        any_rows=any_rows,
+        settle_s=settle_s,
+    )
+    if not request.sought:
+        raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
+    options.check_output(output)
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.cli.commands.sweep_running import run_sweep
+    from pgwatch_tests.reports.sweeps import sweep_remarks
+    from pgwatch_tests.text.plain_text import plain
+
+    sweeps, signal_code = run_sweep(settings, request, databases)
+    if sweeps is not None:
+        options.emit(sweep_formats.rendered(form, sweeps), output)
+    reports, reached = _reports(sweeps)
+    if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
+        options.narrate(_nothing_carries(test, run))
+    for report in reports:
+        if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
+            options.narrate(
+                f"with --yes nothing would be done in {plain(report.database)}: "
+                f"{many(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
+            )
+        if mind := sweep_remarks.large_parts(report, plain):
+            options.narrate(f"warning: {plain(report.database)}: {mind}")
+        if report.error:
+            options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
+    ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _min_age_s(settings: Settings, asked_for: float | None, run: str | None, test: str | None) -> float:
+    """How old what goes must be, in seconds: of a run or a test that is named, none is too young."""
+    if asked_for is not None:
+        return asked_for
+    return settings.min_age_s if run is None and test is None else 0.0
+
+
+def _nothing_carries(test: str | None, run: str | None) -> str:
+    """What to say where no row is of the test and the run that were asked for."""
+    from pgwatch_tests.leaks.attribution.ladder import token
+    from pgwatch_tests.text.plain_text import plain
+
+    wanted = [f"{token(test)}, the hash of {plain(test)}"] if test else []
+    wanted += [f"r{plain(run)}, the id of the run"] if run else []
+    what = f"no marked row carries {' and '.join(wanted)}"
+    if test is None:
+        return what
+    return f"{what}. It must be the whole id, as `pytest --collect-only -q` prints it"
+
+
+def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int | None, fail: bool) -> int:
+    reports, reached = _reports(sweeps)
+    if any(report.error for report in reports):
+        return ConnectionLostError.exit_code
+    if signal_code is not None:
+        return signal_code
+    if not fail:
+        return 0
+    return {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(reports, reached)]
+
+
+def _reports(sweeps: SweepReport | SweepsOfDatabases | None) -> tuple[tuple[SweepReport, ...], bool]:
+    """The reports, and whether there is one of every database."""
+    if sweeps is None:
+        return (), False
+    if isinstance(sweeps, SweepReport):
+        return (sweeps,), True
+    return sweeps.sweeps, not sweeps.not_swept

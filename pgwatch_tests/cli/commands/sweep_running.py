@@ -1,0 +1,97 @@
+"""Runs what `sweep` was asked for: with progress, with an end that signals ask for, and on record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.cli.graceful_shutdown import GentleEnd, Work
+from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.history.history import History
+from pgwatch_tests.history.on_record import SweepOnRecord
+from pgwatch_tests.history.recorder import Origin, Recorder
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.reports.sweeps.sweep_words import pace, phase
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.many_databases import SweepOfDatabases
+from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.run import Progress as Told
+from pgwatch_tests.sweep.run import Sweep
+from pgwatch_tests.sweep.time_left import SweepPace
+from pgwatch_tests.text.plain_text import plain
+
+
+def run_sweep(
+    settings: Settings, request: SweepRequest, databases: Sequence[str] = ()
+) -> tuple[SweepReport | SweepsOfDatabases | None, int | None]:
+    """What came of it, None if it was cancelled; and the exit code that a signal asks for, if one came.
+
+    Sweeps the database of the settings, or those that `databases` name. Raises what `Sweep.run` does.
+    """
+    history = History.open(settings)
+
+    def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> SweepOnRecord:
+        recorder = Recorder(history, one, Origin("command line"), _warn)
+        known = recorder.knowing(wanted)
+        return SweepOnRecord(Sweep(one, known, told), known, recorder)
+
+    speed = _Speed(request)
+    if databases:
+        work: Work[SweepReport | SweepsOfDatabases] = SweepOfDatabases(
+            settings, databases, request, speed.add, begin=speed.begin, make_sweep=on_record
+        )
+    else:
+        work = on_record(settings, request, speed.add)
+    end = GentleEnd(work)
+    try:
+        with speed.shown:
+            return end.run(), end.exit_code
+    except ScanCancelledError as error:
+        if end.exit_code is None:
+            raise
+        options.narrate(f"interrupted: {plain(str(error))}")
+        return None, end.exit_code
+
+
+class _Speed:
+    """Shows how far and how fast it goes, of one database after the other."""
+
+    def __init__(self, request: SweepRequest, clock: Callable[[], float] = time.monotonic) -> None:
+        self._request = request
+        self._clock = clock
+        self._pace = SweepPace(clock)
+        self._where = ""
+        self.shown = Progress(
+            "sweeping",
+            self._line,
+            note=self._note,
+            left_s=lambda: self._pace.left_s,
+            phase=self._phase,
+            clock=clock,
+        )
+        """The context in which it is shown."""
+
+    def begin(self, database: str) -> None:
+        """Another database begins."""
+        self._where = f" in {plain(database)}"
+        self._pace = SweepPace(self._clock)
+        self.shown.begin("sweeping")
+
+    def add(self, progress: SweepProgress) -> None:
+        """Records the progress and shows it."""
+        self._pace.add(progress)
+        self.shown.show(progress.clusters_done, progress.clusters)
+
+    def _phase(self) -> str:
+        return f"{phase(self._pace.last, self._request.sought)}{self._where}"
+
+    def _line(self, done: int, total: int) -> str:
+        return f"{done:,} of {total:,} clusters of rows"
+
+    def _note(self) -> str:
+        return pace(self._pace.last.rows, self._pace.rows_per_s)
+
+
+def _warn(line: str) -> None:
+    options.narrate(plain(line))

@@ -1,0 +1,1 @@
+"""The history: sweeps and jobs on record, in SQLite or PostgreSQL."""

@@ -1,0 +1,205 @@
+"""Tables of our own, in an SQLite file or any PostgreSQL: made when first needed, and safe to share.
+
+Several processes may write at once. Each use opens a connection and closes it again: what is kept here is
+written now and then, and a server that was restarted meanwhile is none that anybody notices.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+import psycopg
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    NullPool,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateSchema
+
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConfigurationError,
+    HistoryError,
+    HistoryUnreachableError,
+    PgwatchError,
+)
+from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.connections.dsn import normalise, redact
+from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.settings.load import Dsn
+
+SCHEMA = "pgwatch_tests"
+"""Of our tables in a PostgreSQL. No scan looks into it and no sweep touches it."""
+
+_PATIENCE_S = 5.0
+_LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
+_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': whoever makes the tables holds this advisory lock
+# One row: by which version of their layout the tables were made.
+_LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
+_WRITES = "pgwatch_tests_writes"
+
+
+def default_file() -> Path:
+    """Where the history of this account is kept unless something else is said."""
+    return platformdirs.user_state_path("pgwatch-tests") / "history.sqlite3"
+
+
+class Store:
+    """The tables of `metadata`, in the version `version` of their layout. For any thread; never forked."""
+
+    def __init__(self, place: Path | Dsn, metadata: MetaData, version: int) -> None:
+        self._place = place
+        self._metadata = metadata
+        self._version = version
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages: the file, or where the connection string was read."""
+        return str(self._place) if isinstance(self._place, Path) else f"database of {self._place.source}"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with. Raises HistoryError."""
+        with self._told("read"), self._ready().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end. Raises HistoryError."""
+        with self._told("written"):
+            engine = self._ready()
+            with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+                yield connection
+
+    def _ready(self) -> Engine:
+        with self._lock:
+            # A file that somebody has moved away is made anew.
+            if self._engine is None or (isinstance(self._place, Path) and not self._place.exists()):
+                engine = _sqlite(self._place) if isinstance(self._place, Path) else _postgresql(self._place)
+                with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+                    self._make_tables(connection)
+                self._engine = engine
+            return self._engine
+
+    def _make_tables(self, connection: Connection) -> None:
+        schema = None if isinstance(self._place, Path) else SCHEMA
+        if not inspect(connection).has_table(_LAYOUT.name, schema=schema):
+            if schema is not None:
+                # Two that begin at once: IF NOT EXISTS alone fails for the one that comes second. The lock
+                # goes with the transaction; SQLite's has it already.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_CREATION_KEY,))
+                connection.execute(CreateSchema(schema, if_not_exists=True))
+            _LAYOUT.metadata.create_all(connection)
+            self._metadata.create_all(connection)
+        found = connection.execute(select(_LAYOUT.c.version)).scalars().first()
+        if found is None:
+            connection.execute(insert(_LAYOUT).values(version=self._version))
+        elif found != self._version:
+            raise HistoryError(
+                f"the history in {self.name} has the layout {found}, and {self._version} is known here: "
+                "another version of it is needed, or another place in the setting history"
+            )
+
+    @contextmanager
+    def _told(self, verb: str) -> Iterator[None]:
+        """Turns what can go wrong into one line, without a statement, its values, or a password."""
+        try:
+            yield
+        except HistoryError:
+            raise
+        except CannotConnectError as error:
+            raise HistoryUnreachableError(f"the history can't be {verb}: {error}") from None
+        except PgwatchError as error:
+            raise HistoryError(f"the history can't be {verb}: {error}") from None
+        except DBAPIError as error:
+            # Whatever it was, what is there may not be what was there.
+            self._engine = None
+            unreachable = error.connection_invalidated and isinstance(self._place, Dsn)
+            kind = HistoryUnreachableError if unreachable else HistoryError
+            raise kind(f"the history in {self.name} can't be {verb}: {self._reason(error.orig)}") from None
+        except OSError as error:
+            raise HistoryError(
+                f"the history in {self.name} can't be {verb}: {error.strerror or type(error).__name__}"
+            ) from None
+        except SQLAlchemyError as error:
+            # Only what it begins with: behind it are the statement and its values.
+            why = " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
+            raise HistoryError(f"the history in {self.name} can't be {verb}: {why}") from None
+
+    def _reason(self, error: BaseException | None) -> str:
+        if isinstance(self._place, Path):
+            advice = "; move it away" if type(error) is sqlite3.DatabaseError else ""
+            return f"{error}{advice}"
+        said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        return redact(said or str(error), self._place)
+
+
+def _sqlite(path: Path) -> Engine:
+    # Whoever keeps a history may see the names of tests and tables in it; others on the machine may not.
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=NullPool,
+        connect_args={"timeout": _PATIENCE_S, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # so that it is us who begin transactions
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        # Readers don't wait for writers then. Of two that set it at once, one is told that it's busy,
+        # without having waited: the other has done it.
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # One that begins by reading and then writes is told "locked" at once if another writes.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(dsn: Dsn) -> Engine:
+    if "dbname" not in psycopg.conninfo.conninfo_to_dict(normalise(dsn)[0]):
+        # libpq's own default may well be the database that is swept.
+        raise ConfigurationError(f"{dsn.source} must name a database: postgresql://host/database")
+
+    def open_connection() -> psycopg.Connection[tuple[object, ...]]:
+        connection = connect(dsn, _LIMITS, connect_timeout_s=_PATIENCE_S)
+        connection.autocommit = False
+        return connection
+
+    engine = create_engine(
+        "postgresql+psycopg://", creator=open_connection, poolclass=NullPool, use_native_hstore=False
+    )
+    return engine.execution_options(schema_translate_map={None: SCHEMA})

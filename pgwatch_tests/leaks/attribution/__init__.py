@@ -1,0 +1,1 @@
+"""Attribution: which test left a row, and how surely."""

@@ -1,0 +1,218 @@
+"""Reads what leaked rows tell of where they come from, and has the ladder judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import errors
+
+from pgwatch_tests.identity.known_tests import KnownTests, read_list
+from pgwatch_tests.leaks.attribution.ladder import Ladder, RowOrigin, Verdict, attribution, full_xid
+from pgwatch_tests.leaks.attribution.own_transaction import DatabaseNow, database_now
+from pgwatch_tests.leaks.attribution.transaction_log import LogFile, read_logs
+from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.model import TableLeak
+from pgwatch_tests.leaks.statements.any_rows import AnyRows
+from pgwatch_tests.leaks.statements.chunks import Chunks
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+
+MOST_ROWS = 2000
+"""So many rows of a table are looked at; each takes the reader some memory, and the server a look."""
+
+# What a server says to a statement that is right, but may not or can't be run just now.
+_REFUSED = (psycopg.OperationalError, errors.InsufficientPrivilege)
+_ROWS_AT_ONCE = 20_000
+_XIDS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known beside the database itself."""
+
+    logs: tuple[LogFile, ...] = ()
+    listed: tuple[str, ...] = ()
+    """Tests that somebody named."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    application_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    xid: int
+    committed_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """A row of Statements.origins."""
+
+    position: int
+    tokens: list[str]
+    created_us: int | None
+    xmin: int | None
+    committed_us: int | None
+    only_inserted: bool
+
+
+def evidence(settings: Settings) -> Evidence | None:
+    """What the settings' files say; None if they name none. Raises ConfigurationError."""
+    if settings.transactions is None and settings.tests is None:
+        return None
+    logs = () if settings.transactions is None else read_logs(settings.transactions)
+    return Evidence(logs, () if settings.tests is None else read_list(settings.tests))
+
+
+class Attributor:
+    """Says whose the rows of leaking tables are; at most MOST_ROWS of each are looked at."""
+
+    def __init__(
+        self,
+        session: ScanSession,
+        statements: Statements | AnyRows,
+        evidence: Evidence,
+        locked: Callable[[], frozenset[int]],
+    ) -> None:
+        self._session = session
+        self._statements = statements
+        self._evidence = evidence
+        self._locked = locked
+
+    def attributed(self, leaks: Mapping[Table, TableLeak]) -> list[TableLeak]:
+        """The leaks with their attribution. Raises what ScanSession.running does for a lost connection."""
+        now = self._database()
+        ladder = self._ladder(now, leaks)
+        return [
+            replace(leak, attribution=attribution(verdicts, leak.rows, rest))
+            for group in _groups(leaks)
+            for leak, verdicts, rest in self._judged(group, leaks, ladder, now)
+        ]
+
+    def _judged(
+        self,
+        tables: Sequence[Table],
+        leaks: Mapping[Table, TableLeak],
+        ladder: Ladder,
+        now: DatabaseNow | None,
+    ) -> Iterator[tuple[TableLeak, list[Verdict], str]]:
+        with_commit_times = now is not None and now.has_commit_timestamps
+        rows, failed = self._read(tables, leaks, with_commit_times)
+        forbidden = [
+            table for table, error in failed.items() if isinstance(error, errors.InsufficientPrivilege)
+        ]
+        if forbidden:
+            # Who may read some columns only may not read a row's xmin.
+            more, still = self._read(forbidden, leaks, with_commit_times, with_writers=False)
+            rows |= more
+            failed = {table: still.get(table, error) for table, error in failed.items() if table not in more}
+        for table in tables:
+            origins = [_row(table, row, now) for row in rows.get(table, ())]
+            yield leaks[table], list(map(ladder.judge, origins)), _rest(leaks[table], failed.get(table))
+
+    def _read(
+        self,
+        tables: Sequence[Table],
+        leaks: Mapping[Table, TableLeak],
+        with_commit_times: bool,
+        with_writers: bool = True,
+    ) -> tuple[dict[Table, list[_Origin]], dict[Table, psycopg.Error]]:
+        def execute(part: Sequence[Table]) -> list[_Origin]:
+            limits = [min(leaks[table].rows, MOST_ROWS) for table in part]
+            statement = self._statements.origins(part, limits, with_writers, with_commit_times)
+            return self._session.fetch(statement, _Origin)
+
+        rows: dict[Table, list[_Origin]] = {}
+        failed: dict[Table, psycopg.Error] = {}
+        for table, outcome in Chunks(execute, self._locked).run(tables):
+            if isinstance(outcome, _Origin):
+                rows.setdefault(table, []).append(outcome)
+            else:
+                failed[table] = outcome
+        return rows, failed
+
+    def _ladder(self, now: DatabaseNow | None, leaks: Mapping[Table, TableLeak]) -> Ladder:
+        logs, database = self._evidence.logs, None if now is None else now.identity
+        tests = {run.test for log in logs for run in log.runs}
+        known = KnownTests(tests.union(self._evidence.listed), self._application_names())
+        since_us = (
+            round(self._statements.since_s * 1_000_000) if isinstance(self._statements, AnyRows) else None
+        )
+        ladder = Ladder(logs, database, known, since_us=since_us)
+        if now is None or not now.has_commit_timestamps:
+            return ladder
+        next_xid = int(now.next_xid)
+        # Older ids mean something else by now.
+        xids = [
+            xid
+            for xid in ladder.logged_inserts({table.oid for table in leaks})
+            if 0 <= next_xid - xid < 1 << 31
+        ]
+        return Ladder(logs, database, known, self._commit_times(xids), since_us)
+
+    def _database(self) -> DatabaseNow | None:
+        try:
+            return self._session.run(database_now)
+        except _REFUSED:
+            return None
+
+    def _application_names(self) -> list[str]:
+        try:
+            rows = self._session.fetch(queries.load("leaks/application_names").encode(), _Name)
+        except _REFUSED:
+            return []
+        return [row.application_name for row in rows]
+
+    def _commit_times(self, xids: Sequence[int]) -> dict[int, int]:
+        times: dict[int, int] = {}
+        statement = queries.load("leaks/commit_times").encode()
+        for start in range(0, len(xids), _XIDS_AT_ONCE):
+            try:
+                rows = self._session.fetch(
+                    statement, _Committed, {"xids": list(xids[start : start + _XIDS_AT_ONCE])}
+                )
+            except _REFUSED:
+                continue  # then subtransactions aren't told by it
+            times |= {row.xid: row.committed_us for row in rows if row.committed_us is not None}
+        return times
+
+
+def _groups(leaks: Mapping[Table, TableLeak]) -> Iterator[list[Table]]:
+    """The tables in their order, as many together as may be held in memory."""
+    group: list[Table] = []
+    rows = 0
+    for table, leak in leaks.items():
+        if group and rows + min(leak.rows, MOST_ROWS) > _ROWS_AT_ONCE:
+            yield group
+            group, rows = [], 0
+        group.append(table)
+        rows += min(leak.rows, MOST_ROWS)
+    if group:
+        yield group
+
+
+def _row(table: Table, row: _Origin, now: DatabaseNow | None) -> RowOrigin:
+    return RowOrigin(
+        table_oid=table.oid,
+        tokens=tuple(row.tokens),
+        created_us=row.created_us,
+        xid=None if row.xmin is None or now is None else full_xid(row.xmin, int(now.next_xid)),
+        committed_us=row.committed_us,
+        only_inserted=row.only_inserted,
+    )
+
+
+def _rest(leak: TableLeak, error: psycopg.Error | None) -> str:
+    """Why rows of a table have no verdict."""
+    if error is not None:
+        return f"not looked at: {said(error)}"
+    if leak.rows > MOST_ROWS:
+        return f"not looked at: only {MOST_ROWS:,} rows of a table are"
+    return "gone since they were counted"

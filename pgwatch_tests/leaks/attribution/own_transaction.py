@@ -1,0 +1,80 @@
+"""What a test's own session tells a transaction log: its database, its clock, what it has written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, Written
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.session_settings import Row
+
+_CLOCK_READINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseNow:
+    """A row of queries/leaks/transaction_database.sql."""
+
+    system_identifier: str | None
+    oid: int
+    name: str
+    next_xid: str
+    has_commit_timestamps: bool
+
+    @property
+    def identity(self) -> DatabaseIdentity:
+        """The database, to compare with that of a log."""
+        return DatabaseIdentity(self.system_identifier or "", self.oid, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    epoch_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    xid: str | None
+    started_us: int
+    is_counted: bool
+    inserted: list[int]
+    changed: list[int]
+
+
+def database_now(connection: Connection[Row]) -> DatabaseNow:
+    """Which database the connection is to. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(DatabaseNow)) as cursor:
+        return cursor.execute(queries.load("leaks/transaction_database").encode()).fetchall()[0]
+
+
+def clock_offset(connection: Connection[Row]) -> ClockOffset:
+    """How far the server's clock is ahead: the reading with the shortest way. Raises psycopg's errors."""
+    statement = queries.load("doctor/clock").encode()
+    offsets = []
+    with connection.cursor(row_factory=class_row(_Clock)) as cursor:
+        for _ in range(_CLOCK_READINGS):
+            before_us = time.time_ns() // 1000
+            server_us = round(cursor.execute(statement).fetchall()[0].epoch_s * 1e6)
+            after_us = time.time_ns() // 1000
+            offsets.append(
+                ClockOffset(server_us - (before_us + after_us) // 2, abs(after_us - before_us) // 2 + 1)
+            )
+    return min(offsets, key=lambda offset: offset.error_us)
+
+
+def written(connection: Connection[Row]) -> Written | None:
+    """What the open transaction has written; None if nothing. To be asked right before its COMMIT.
+
+    What a deferred trigger does at COMMIT isn't in it. Raises psycopg's errors.
+    """
+    with connection.cursor(row_factory=class_row(_Written)) as cursor:
+        found = cursor.execute(queries.load("leaks/transaction_written").encode()).fetchall()[0]
+    if found.xid is None:
+        return None
+    if not found.is_counted:
+        return Written(int(found.xid), found.started_us)
+    return Written(int(found.xid), found.started_us, frozenset(found.inserted), frozenset(found.changed))

@@ -1,0 +1,281 @@
+"""The log of transaction ids: which test's transactions wrote, in files beside the database, not in it.
+
+One file a worker process (and database), of JSON lines, in a directory that all workers share. The
+first line says what the file is:
+
+    {"schema": "pgwatch-tests.transactions/1", "system_identifier": "7…", "database_oid": 16384,
+     "database": "app_test", "worker": "gw0", "pid": 4711,
+     "server_ahead_us": 120, "server_ahead_error_us": 80}
+
+Then each test is numbered, and every other line says which one it is about:
+
+    {"began": 1, "at": "2026-01-02T03:04:05.678901Z", "test": "tests/test_booking.py::test_books"}
+    {"wrote": 1, "xid": 8589934592, "started_at": "…", "inserted": [16390], "changed": []}
+    {"ended": 1, "at": "…", "outcome": "passed"}
+
+Lines are only ever appended, each by one write: a worker that is killed leaves whole lines and at most
+one torn one at the end, and processes that it forks don't break each other's lines. No text of any
+statement is in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
+
+SCHEMA = "pgwatch-tests.transactions/1"
+_SUFFIX = ".jsonl"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_OF_A_LINE = 1 << 20
+
+
+class TransactionLog:
+    """Writes one worker's log. Its methods raise OSError if a line can't be written; the next may succeed."""
+
+    def __init__(
+        self, directory: Path, database: DatabaseIdentity, worker: str, clock: ClockOffset | None = None
+    ) -> None:
+        """Makes a new file in `directory` (made as well, readable by its owner alone, if it isn't there).
+
+        Raises OSError; neither the directory nor the file may be a symbolic link.
+        """
+        self._numbers = itertools.count(1)
+        self._torn = False
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{os.getpid()}-{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}{_SUFFIX}"
+        self.path = directory / name
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(name, flags, 0o600, dir_fd=folder)
+        finally:
+            os.close(folder)
+        self._append(
+            {
+                "schema": SCHEMA,
+                "system_identifier": database.system_identifier,
+                "database_oid": database.oid,
+                "database": database.name,
+                "worker": worker,
+                "pid": os.getpid(),
+                "server_ahead_us": None if clock is None else clock.ahead_us,
+                "server_ahead_error_us": None if clock is None else clock.error_us,
+            }
+        )
+
+    def __enter__(self) -> TransactionLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def began(self, test: str) -> int:
+        """A test begins, before anything of it runs. Returns its number in this log."""
+        number = next(self._numbers)
+        self._append({"began": number, "at": _now(), "test": test})
+        return number
+
+    def wrote(self, number: int, transaction: Written) -> None:
+        """A transaction of the test is about to be committed, and writes nothing more before it is."""
+        self._append(
+            {
+                "wrote": number,
+                "xid": transaction.xid,
+                "started_at": None if transaction.started_us is None else _iso(transaction.started_us),
+                "inserted": None if transaction.inserted is None else sorted(transaction.inserted),
+                "changed": None if transaction.changed is None else sorted(transaction.changed),
+            }
+        )
+
+    def ended(self, number: int, outcome: str) -> None:
+        """The test is over, its fixtures too."""
+        self._append({"ended": number, "at": _now(), "outcome": outcome})
+
+    def close(self) -> None:
+        """Closes the file; a test without an end counts as still running."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, record: Mapping[str, object]) -> None:
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        if self._torn:
+            line = b"\n" + line
+        # Until it is all there, what is there may be half a line.
+        self._torn = True
+        while line:
+            line = line[os.write(self._file, line) :]
+        self._torn = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One worker's log as it was read."""
+
+    name: str
+    database: DatabaseIdentity | None
+    """None: the file doesn't even say what it is."""
+    runs: tuple[TestRun, ...] = ()
+    damaged: int = 0
+    """Lines in it that say nothing; not counting a last one that was torn off."""
+
+
+def read_logs(directory: Path) -> tuple[LogFile, ...]:
+    """All logs in a directory, by name; symbolic links aren't followed. Raises ConfigurationError."""
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read the transaction logs in {directory}: {error.strerror}"
+        ) from error
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+        return tuple(_read(name, folder) for name in names if name.endswith(_SUFFIX))
+    finally:
+        os.close(folder)
+
+
+def _read(name: str, folder: int) -> LogFile:
+    try:
+        # Without waiting for whoever writes into a pipe of that name.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return LogFile(name, None, damaged=1)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        return LogFile(name, None, damaged=1)
+    with os.fdopen(file, "rb") as stream:
+        try:
+            return _parsed(name, iter(lambda: stream.readline(_MOST_OF_A_LINE), b""))
+        except OSError:
+            return LogFile(name, None, damaged=1)
+
+
+def _parsed(name: str, lines: Iterator[bytes]) -> LogFile:
+    first = next(lines, b"")
+    if not first.endswith(b"\n"):
+        # Killed before anything ran.
+        return LogFile(name, None)
+    try:
+        header = _object(first)
+        if header.get("schema") != SCHEMA:
+            return LogFile(name, None, damaged=1)
+        database = DatabaseIdentity(
+            _str(header, "system_identifier"), _int(header, "database_oid"), _str(header, "database")
+        )
+        worker, clock = _str(header, "worker"), _clock(header)
+    except ValueError:
+        return LogFile(name, None, damaged=1)
+    runs: dict[int, TestRun] = {}
+    damaged = 0
+    for line in lines:
+        if not line.endswith(b"\n") and len(line) < _MOST_OF_A_LINE:
+            break
+        try:
+            _apply(_object(line), runs, worker, clock)
+        except (ValueError, KeyError):
+            damaged += 1
+    return LogFile(name, database, tuple(runs.values()), damaged)
+
+
+def _apply(
+    record: Mapping[str, object], runs: dict[int, TestRun], worker: str, clock: ClockOffset | None
+) -> None:
+    """Adds a line's record to what is known. Raises ValueError or KeyError if it makes no sense."""
+    if "began" in record:
+        number = _int(record, "began")
+        if number in runs:
+            raise ValueError("began twice")
+        runs[number] = TestRun(_str(record, "test"), worker, _time(record, "at"), None, clock=clock)
+    elif "wrote" in record:
+        number = _int(record, "wrote")
+        run = runs[number]
+        written = Written(
+            _int(record, "xid"),
+            None if record.get("started_at") is None else _time(record, "started_at"),
+            _oids(record, "inserted"),
+            _oids(record, "changed"),
+        )
+        if any(_overlaps(other, run) for other in runs.values() if other is not run):
+            # Two tests at once in one worker, in threads: they may share the connection.
+            written = replace(written, inserted=None, changed=None)
+        runs[number] = replace(run, transactions=(*run.transactions, written))
+    else:
+        number = _int(record, "ended")
+        runs[number] = replace(runs[number], ended_us=_time(record, "at"), outcome=_str(record, "outcome"))
+
+
+def _overlaps(other: TestRun, run: TestRun) -> bool:
+    """Whether another test of the worker ran while `run`, which hasn't ended, did."""
+    return other.ended_us is None or other.ended_us > run.began_us
+
+
+def _object(line: bytes) -> Mapping[str, object]:
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _int(record: Mapping[str, object], key: str) -> int:
+    value = record.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{key} isn't a whole number")
+    return value
+
+
+def _str(record: Mapping[str, object], key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} isn't text")
+    return value
+
+
+def _oids(record: Mapping[str, object], key: str) -> frozenset[int] | None:
+    value = record.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(oid, int) for oid in value):
+        raise ValueError(f"{key} isn't a list of oids")
+    return frozenset(value)
+
+
+def _clock(record: Mapping[str, object]) -> ClockOffset | None:
+    if record.get("server_ahead_us") is None:
+        return None
+    return ClockOffset(_int(record, "server_ahead_us"), _int(record, "server_ahead_error_us"))
+
+
+def _time(record: Mapping[str, object], key: str) -> int:
+    time_ = datetime.fromisoformat(_str(record, key))
+    if time_.tzinfo is None:
+        raise ValueError(f"{key} has no time zone")
+    return (time_ - _EPOCH) // _MICROSECOND
+
+
+def _now() -> str:
+    return _iso(time.time_ns() // 1000)
+
+
+def _iso(epoch_us: int) -> str:
+    time_ = _EPOCH + timedelta(microseconds=epoch_us)
+    return time_.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Baselines: the state of a database before a suite, and what has changed since."""

@@ -1,0 +1,108 @@
+"""A baseline as the JSON document `pgwatch-tests.baseline/1`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import make_converter
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.baseline.baseline import Baseline, still_running
+from pgwatch_tests.leaks.baseline.content import row_hashes
+
+_LISTS = ("tables", "objects", "sequences", "content")
+_CHECKSUM = "checksum"
+_DAMAGES = (
+    ValueError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    BaseValidationError,
+)
+SCHEMA: Final = "pgwatch-tests.baseline/1"
+_CONVERTER = make_converter(forbid_extra_keys=True)
+_CONVERTER.register_unstructure_hook(
+    datetime, lambda time: time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+)
+
+
+def document(baseline: Baseline) -> str:
+    """The whole baseline, a table, object or sequence a line. ASCII only."""
+    fields = {"schema": SCHEMA, **_CONVERTER.unstructure(baseline)}
+    lists = {name: fields.pop(name) for name in _LISTS}
+    text = json.dumps(fields, indent=1).removesuffix("\n}")
+    for name, things in lists.items():
+        if things is not None:
+            lines = ",\n".join(json.dumps(thing) for thing in things)
+            text += f',\n "{name}": [\n{lines}\n ]'
+    return f'{text},\n "{_CHECKSUM}": "{_checksum(text)}"\n}}\n'
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Writes a file that is there wholly or not at all. Raises ConfigurationError if it can't be written."""
+    text = document(baseline)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="ascii")  # a pipe or /dev/stdout can't be replaced
+            return
+        try:
+            with unfinished.open("x", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path.resolve())
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(path: Path) -> Baseline:
+    """The baseline in a file. Raises ConfigurationError if there is none in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_baseline(path) from error
+    schema = content.pop("schema", None) if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
+        raise _no_baseline(path, f": it is a {schema!r} document, not {SCHEMA!r}" if known else "")
+    # Baselines from before there was one have none.
+    written, end, _ = text.rpartition(f',\n "{_CHECKSUM}"')
+    if content.pop(_CHECKSUM, None) != (_checksum(written) if end else None):
+        raise _no_baseline(path, " any more: it was damaged or changed")
+    try:
+        baseline = _CONVERTER.structure(content, Baseline)
+        bounds = baseline.xmin, baseline.xmax, still_running(baseline.snapshot)
+        for content in baseline.content or ():
+            if content.hashes is not None:
+                row_hashes(content)
+    except _DAMAGES as error:
+        raise _no_baseline(path) from error
+    if not 3 <= bounds[0] <= bounds[1] or baseline.taken_at.tzinfo is None:
+        raise _no_baseline(path)
+    return baseline
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_baseline(path: Path, why: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} isn't a baseline of pgwatch-tests{why}; `pgwatch-tests baseline` makes one"
+    )

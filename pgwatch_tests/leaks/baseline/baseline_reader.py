@@ -1,0 +1,115 @@
+"""Reads the state of a database before a suite: a few statements, on tables only where that is asked for."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import errors
+
+from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.leaks.baseline.baseline import Baseline, Server, ranges, still_running
+from pgwatch_tests.leaks.baseline.content_reader import ContentReader, Progress
+from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
+from pgwatch_tests.leaks.catalog import relations
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+
+_ATTEMPTS = 50
+_PAUSE_S = 0.02
+# Each is in the statements of a comparison, once a table.
+_MOST_RANGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    snapshot: str
+    running: list[int] | None
+
+
+def take(settings: Settings, *, content: bool = False, progress: Progress | None = None) -> Baseline:
+    """The state of the database that `settings.dsn` names; with the `content` of its tables, if asked for.
+
+    `progress` is told how many tables were read. What of them can't be read is said in the content itself.
+    Raises CannotConnectError, ConnectionLostError, ConfigurationError (a standby) and NotCheckedError (the
+    catalogs are locked, or it can't be told which transactions still run).
+    """
+    with closing(ScanSession(settings)) as session:
+        session.open()
+        try:
+            # In this order, each statement with statistics read anew: what is reset or committed between two
+            # of them makes a difference later, and never the other way round.
+            server = read_server(session)
+            if server.in_recovery:
+                raise ConfigurationError("a standby has no baseline of its own: connect to the primary")
+            found = relations.read(session)
+            snapshot, running = _snapshot(session)
+            identifier = read_system_identifier(session)
+            objects = read_objects(session)
+            sequences = read_positions(session, objects).read
+            baseline = Baseline(
+                taken_at=server.read_at,
+                server=server,
+                system_identifier=identifier,
+                snapshot=snapshot,
+                running=running,
+                tables=tuple(relation.fingerprint for relation in found if relation.kind != "f"),
+                objects=tuple(one.object for one in objects),
+                sequences=sequences,
+            )
+            if content:
+                role = session.identity().role
+                reader = ContentReader(session, settings, progress)
+                baseline = replace(baseline, content=reader.read(found, role, baseline))
+        except psycopg.Error as error:
+            raise NotCheckedError(
+                f"the catalogs can't be read, so there is no baseline: {said(error)}"
+            ) from error
+        return replace(baseline, away_s=tuple(session.away_s))
+
+
+def read_server(session: ScanSession) -> Server:
+    """The session's database and its statistics' state. Raises psycopg's errors."""
+    return session.fetch(queries.load("baseline/server").encode(), Server)[0]
+
+
+def read_system_identifier(session: ScanSession) -> str | None:
+    """The cluster's; None if the role may not know. Raises psycopg's other errors."""
+    try:
+        return session.fetch(queries.load("baseline/system").encode(), _System)[0].identifier
+    except errors.InsufficientPrivilege:
+        return None
+
+
+def _snapshot(session: ScanSession) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """What is visible, and which transactions still run."""
+    statement = queries.load("baseline/snapshot").encode()
+    for _ in range(_ATTEMPTS):
+        seen = session.fetch(statement, _Snapshot)[0]
+        if seen.running is None:
+            raise NotCheckedError(
+                "a transaction has been open for more than two million others, so there is no baseline: end "
+                "it (`pgwatch-tests locks` and pg_stat_activity show sessions that are idle in transaction)"
+            )
+        # One that ended meanwhile may have had subtransactions that nothing shows any more.
+        if still_running(seen.snapshot) <= set(seen.running):
+            return seen.snapshot, _few(ranges(seen.running))
+        session.pause(_PAUSE_S)
+    raise NotCheckedError("too many transactions end at this moment, so there is no baseline: run it again")
+
+
+def _few(running: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    if len(running) > _MOST_RANGES:
+        raise NotCheckedError(
+            "too many transactions and savepoints are open at this moment, so there is no baseline: take it "
+            "while the suite doesn't run"
+        )
+    return running

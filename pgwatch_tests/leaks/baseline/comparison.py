@@ -1,0 +1,193 @@
+"""Compares a database with its baseline: which tables need no look, and what was noticed beside rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.baseline.baseline import (
+    Baseline,
+    Server,
+    may_mistake_old_rows,
+    refusal,
+    statistics_gap,
+    unseen,
+    written_from,
+)
+from pgwatch_tests.leaks.baseline.baseline_reader import read_server, read_system_identifier
+from pgwatch_tests.leaks.baseline.freshness import Barrier, OtherSession, barrier
+from pgwatch_tests.leaks.catalog import relations
+from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, without_strange_plans
+from pgwatch_tests.leaks.model import BaselineUse
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.sessions.session import ScanSession
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a scan compares with, and how."""
+
+    baseline: Baseline
+    any_rows: bool = False
+    """Whether every new or changed row counts, not only marked ones."""
+    settle_s: float = 0.0
+    """How long to wait, in seconds, until other sessions are quiet enough for the statistics."""
+
+
+class Comparison:
+    """The comparison of one scan. Raises what `ScanSession.running` does, and psycopg's errors."""
+
+    def __init__(self, session: ScanSession, since: Since) -> None:
+        self._since = since
+        self._baseline = since.baseline
+        self._session = session
+        self._before = {table.oid: table for table in since.baseline.tables}
+        self._untouched: set[int] = set()
+        self._known_untouched: frozenset[int] | None = None
+        self._begin()
+
+    @property
+    def unseen(self) -> bytes:
+        """The condition on a row: see `baseline.unseen`."""
+        return unseen(self._baseline)
+
+    @property
+    def written_later(self) -> bytes:
+        """The condition on a row that is `unseen`: whether it was written since this comparison began."""
+        return written_from(self._baseline, self._next_transaction)
+
+    @property
+    def may_mistake_old_rows(self) -> bool:
+        """Whether a row may look new that was there: see `baseline.may_mistake_old_rows`."""
+        return may_mistake_old_rows(self._server)
+
+    def look_again(self) -> None:
+        """Reads once more which tables there are. That others are untouched isn't told any more."""
+        self._relations = relations.read(self._session)
+        self._known_untouched = frozenset(self._untouched)
+
+    def discover(self, role: str) -> Discovery:
+        """All tables, those without string columns too: see `Relations.discovery`."""
+        discovery = self._relations.discovery(role)
+        return self._session.run(lambda connection: without_strange_plans(connection, discovery))
+
+    def divide(self, discovery: Discovery, role: str) -> tuple[Discovery, int]:
+        """What is to be counted in, without tables that are untouched, and how many those are."""
+        tables, skipped, untouched = [], list(discovery.skipped), 0
+        for table in discovery.tables:
+            relation = self._relations.get(table.oid)
+            if relation is not None and relation.readable is False:
+                skipped.append(relations.no_row_versions(table.schema, table.name, role))
+            elif self.is_untouched(table):
+                self._untouched.add(table.oid)
+                untouched += 1
+            else:
+                tables.append(table)
+        return replace(discovery, tables=tuple(tables), skipped=tuple(skipped)), untouched
+
+    def is_part(self, oid: int) -> bool:
+        """Whether it is there, and is read through another table."""
+        relation = self._relations.get(oid)
+        return relation is not None and relation.parent is not None
+
+    def use(self, counts: Mapping[Table, int], untouched: int, rows_before: int | None) -> BaselineUse:
+        """What to report, given the new rows of each table that was counted in."""
+        return BaselineUse(
+            taken_at=self._baseline.taken_at,
+            way="snapshot" if self._reason else "statistics",
+            detail=self._reason or "no session has anything to publish",
+            tables_untouched=untouched,
+            rows_before=rows_before,
+            dropped=tuple(
+                f"{table.schema}.{table.table}"
+                for oid, table in self._before.items()
+                if self._relations.get(oid) is None
+            ),
+            notes=tuple(self._notes(table for table, rows in counts.items() if rows)),
+        )
+
+    def _begin(self) -> None:
+        server = read_server(self._session)
+        self._next_transaction = server.next_transaction
+        self._refuse(server, read_system_identifier(self._session))
+        # No wait makes statistics believable that have missed something already.
+        gap = statistics_gap(self._baseline, server)
+        quiet = self._settle(self._since.settle_s if gap is None else 0.0)
+        # The counters first: a reset that comes after they were read must not hide what they showed.
+        self._relations = relations.read(self._session)
+        self._server = read_server(self._session)
+        self._reason = statistics_gap(self._baseline, self._server) or quiet.reason
+
+    def _refuse(self, server: Server, system_identifier: str | None) -> None:
+        reason = refusal(self._baseline, server, system_identifier)
+        if reason is not None:
+            raise ConfigurationError(f"the baseline {reason}; `pgwatch-tests baseline` takes a new one")
+
+    def _settle(self, settle_s: float) -> Barrier:
+        """Waits until the statistics can be believed, or for as long as is allowed."""
+        deadline = time.monotonic() + settle_s
+        statement = queries.load("baseline/other_sessions").encode()
+        while True:
+            seen = barrier(self._session.fetch(statement, OtherSession))
+            left_s = deadline - time.monotonic()
+            if not seen.reason or left_s <= 0:
+                return seen
+            self._session.pause(min(seen.wait_s, left_s))
+
+    def is_untouched(self, table: Table) -> bool:
+        """Whether the statistics prove that nothing was written to it since."""
+        if self._known_untouched is not None and table.oid not in self._known_untouched:
+            return False
+        tree = self._relations.tree(table.oid)
+        return not self._reason and bool(tree) and all(map(self._is_as_before, tree))
+
+    def is_only_inserted_into(self, oid: int) -> bool:
+        """Whether the statistics prove that no row of a table, or of its partitions, was updated since."""
+        tree = self._relations.tree(oid)
+        return not self._reason and bool(tree) and all(map(self._has_no_updates, tree))
+
+    def _has_no_updates(self, relation: relations.Relation) -> bool:
+        before = self._before.get(relation.oid)
+        return before is None or (before.filenode, before.updated) == (relation.filenode, relation.updated)
+
+    def _is_as_before(self, relation: relations.Relation) -> bool:
+        before = self._before.get(relation.oid)
+        return before is not None and (before.kind, before.filenode, before.written) == (
+            relation.kind,
+            relation.filenode,
+            relation.written,
+        )
+
+    def _notes(self, changed: Iterable[Table]) -> Collection[str]:
+        notes = []
+        rewritten = [
+            shown(f"{table.schema}.{table.name}") for table in changed if self.is_rewritten(table.oid)
+        ]
+        if rewritten:
+            notes.append(
+                f"{', '.join(rewritten)}: truncated or written anew since; if ALTER TABLE or REFRESH did so, "
+                "old rows count as changed"
+            )
+        if self._baseline.server.server_reset != self._server.server_reset:
+            # Transactions of which nothing was on disk yet are forgotten, and their numbers given again.
+            notes.append(
+                "the server lost its statistics since, as after a crash: what was written right after it may "
+                "look old"
+            )
+        if may_mistake_old_rows(self._server):
+            notes.append(
+                "this server has had more than four billion transactions: a row may look new that was "
+                "written exactly that many earlier"
+            )
+        return notes
+
+    def is_rewritten(self, oid: int) -> bool:
+        """Whether a table, or a partition of it, was truncated or written anew since."""
+        for relation in self._relations.tree(oid):
+            before = self._before.get(relation.oid)
+            if before is not None and before.filenode != relation.filenode:
+                return True
+        return False

@@ -1,0 +1,168 @@
+"""Reads what the rows of a database are, as hashes, in as many short transactions as it is large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import psycopg
+from psycopg import pq
+
+from pgwatch_tests.leaks.baseline.baseline import Baseline, unseen
+from pgwatch_tests.leaks.baseline.content import MOST_ROWS, TableContent, packed, within_limit
+from pgwatch_tests.leaks.catalog.discovery import Table, without_ignored, without_strange_plans
+from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.relations import Relations
+from pgwatch_tests.leaks.leftovers import matches
+from pgwatch_tests.leaks.statements.chunks import Chunks
+from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+
+_PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}
+CHANGED_MEANWHILE = "it was changed while it was read"
+"""Of a table that isn't any more what its rows were read as."""
+_NO_COLUMNS = "it has no columns"
+_UNREADABLE = "no SELECT privilege on some of its columns"
+
+Progress = Callable[[int, int], None]
+"""Told how many tables are done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A row of queries/baseline/content_columns.sql."""
+
+    oid: int
+    schema: str
+    table: str
+    columns: list[str]
+    types: list[str]
+    readable: bool
+    key: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    position: int
+    rows: int
+    total: Decimal | None
+    hashes: bytes | None
+
+
+def pinned(session: ScanSession) -> None:
+    """Pins what values' texts depend on, beside what each session of ours pins."""
+    session.set(_PINNED)
+
+
+def columns_of_tables(session: ScanSession) -> dict[int, Columns]:
+    """The columns of all tables, by oid. Raises what `ScanSession.running` does, and psycopg's errors."""
+    return {row.oid: row for row in session.fetch(queries.load("baseline/content_columns").encode(), Columns)}
+
+
+class ContentReader:
+    """Reads the content of a database's tables once: `read`."""
+
+    def __init__(self, session: ScanSession, settings: Settings, progress: Progress | None = None) -> None:
+        self._session = session
+        self._ignores = Ignores(settings.ignore)
+        self._test_schemas = settings.test_schemas
+        self._obstacles = Obstacles(session, settings)
+        self._progress = progress
+
+    def read(self, relations: Relations, role: str, baseline: Baseline) -> tuple[TableContent, ...]:
+        """What the baseline's snapshot sees of each table that isn't ignored, or why that couldn't be read.
+
+        Raises what `ScanSession.running` does, and psycopg's errors if not even the catalogs can be read.
+        """
+        pinned(self._session)
+        columns = columns_of_tables(self._session)
+        discovered = without_ignored(relations.discovery(role), self._ignores)
+        discovery = self._session.run(lambda connection: without_strange_plans(connection, discovered))
+        hashed: dict[Table, Hashed] = {}
+        # Not of materialised views, which are made from rows that are looked at, nor of what is tests' own.
+        contents = [
+            TableContent(0, one.schema, one.table, unread=one.reason)
+            for one in discovery.skipped
+            if not self._ignores.ignored(one.schema, one.table, "")
+            and not matches(one.schema, self._test_schemas)
+        ]
+        for table in discovery.tables:
+            found = columns.get(table.oid)
+            if table.kind == "materialized view" or matches(shown(table.schema), self._test_schemas):
+                continue
+            names = self._names(table, found) if found is not None else ()
+            if found is None or not names:
+                contents.append(_unread(table, _NO_COLUMNS))
+            elif not found.readable:
+                contents.append(_unread(table, _UNREADABLE))
+            else:
+                hashed[table] = Hashed(table, names, tuple(found.key))
+        contents += self._contents(hashed, columns, baseline)
+        after = columns_of_tables(self._session)
+        contents = [
+            one
+            if one.unread or after.get(one.oid) == columns[one.oid]
+            else replace(TableContent(one.oid, one.schema, one.table), unread=CHANGED_MEANWHILE)
+            for one in contents
+        ]
+        return within_limit(sorted(contents, key=lambda one: (one.schema, one.table)))
+
+    def _names(self, table: Table, found: Columns) -> tuple[str, ...]:
+        schema, name = shown(table.schema), shown(table.name)
+        return tuple(
+            column for column in found.columns if not self._ignores.ignored(schema, name, shown(column))
+        )
+
+    def _contents(
+        self, hashed: Mapping[Table, Hashed], columns: Mapping[int, Columns], baseline: Baseline
+    ) -> Iterator[TableContent]:
+        statements = ContentStatements(pq.Escaping(self._session.connection.pgconn), unseen(baseline))
+
+        def few(tables: Sequence[Table]) -> list[_Content]:
+            return self._session.fetch(statements.contents([hashed[one] for one in tables]), _Content)
+
+        def many(tables: Sequence[Table]) -> list[_Content]:
+            return self._session.fetch(
+                statements.sums([hashed[one] for one in tables], everything=False), _Content
+            )
+
+        large: list[Table] = []
+        done = 0
+        for execute, tables in ((few, list(hashed)), (many, large)):
+            for table, outcome in Chunks(execute, self._obstacles.locked).run(tables):
+                if isinstance(outcome, psycopg.Error):
+                    reasons = [skipped.reason for skipped in self._obstacles.why(table, outcome)]
+                    yield from (_unread(table, reason) for reason in reasons)
+                elif execute is few and outcome.rows > MOST_ROWS:
+                    large.append(table)
+                    continue
+                else:
+                    yield _content(hashed[table], columns[table.oid], outcome)
+                done += 1
+                if self._progress is not None:
+                    self._progress(done, len(hashed))
+
+
+def _unread(table: Table, reason: str) -> TableContent:
+    return TableContent(table.oid, shown(table.schema), shown(table.name), unread=reason)
+
+
+def _content(one: Hashed, columns: Columns, found: _Content) -> TableContent:
+    types = dict(zip(columns.columns, columns.types, strict=True))
+    content = TableContent(
+        oid=one.table.oid,
+        schema=shown(one.table.schema),
+        table=shown(one.table.name),
+        columns=tuple((shown(name), types[name]) for name in one.columns),
+        key=tuple(map(shown, one.key)),
+        rows=found.rows,
+        total=int(found.total or 0),
+    )
+    if found.rows and found.hashes is None:
+        return content
+    return replace(content, hashes=packed(found.hashes or b"", bool(one.key)))

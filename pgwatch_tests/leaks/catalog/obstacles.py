@@ -1,0 +1,121 @@
+"""What keeps a table from being read, and a marker from being looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import errors
+from psycopg.pq.abc import Escaping
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
+from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
+from pgwatch_tests.settings.load import DEFAULT_MARKERS, Settings
+
+_EXISTS = (
+    b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class "
+    b"WHERE oid OPERATOR(pg_catalog.=) %d::pg_catalog.oid) AS there"
+)
+# What a name that isn't there any more, or not the same, leads to.
+_CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
+
+
+# They have hardly a character in common: a pattern that takes all of them takes anything.
+_REAL_VALUES = ("Ada Lovelace", "1815-12-10", "x", "7", "#", "real@company.org", "-", "C:\\TEMP")
+_DEFAULTS = frozenset(markers(DEFAULT_MARKERS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Oid:
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Exists:
+    there: bool
+
+
+class Obstacles:
+    """Asks over the connection of a scan. Its methods raise what ScanSession.running does."""
+
+    def __init__(self, session: ScanSession, settings: Settings) -> None:
+        self._session = session
+        self._settings = settings
+
+    def usable(self, wanted: Iterable[Marker], escaping: Escaping) -> list[Marker]:
+        """The markers that values of this database can bear.
+
+        Raises ConfigurationError for one that is invalid, or that real rows would bear as well.
+        """
+        usable = [marker for marker in wanted if self._is_usable(marker, escaping)]
+        for marker in usable:
+            if marker not in _DEFAULTS and self._is_anything(marker, escaping):
+                raise ConfigurationError(f"the marker {marker.name!r} would match every row")
+        return usable
+
+    def locked(self) -> frozenset[int]:
+        """Tables, by oid, that can't be read just now, because of a lock."""
+        try:
+            rows = self._session.fetch(queries.load("leaks/locked_tables").encode(), _Oid)
+        except psycopg.Error:
+            return frozenset()  # then the tables are told apart one by one
+        return frozenset(row.oid for row in rows)
+
+    def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
+        """Why a table couldn't be read; nothing if it isn't there any more."""
+        reason, hint = f"can't be read: {said(error)}", ""
+        if isinstance(error, WaitedForError):
+            reason, hint = str(error), "run it again when no test changes or empties it"
+        elif isinstance(error, errors.LockNotAvailable):
+            reason = "locked"
+            hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
+        elif isinstance(error, errors.QueryCanceled):
+            timed_out = self._session.last_duration_s >= self._settings.count_timeout_s
+            reason = f"timed out after {self._settings.count_timeout_s:g} s" if timed_out else said(error)
+            hint = "PGWATCH_COUNT_TIMEOUT gives it longer" if timed_out else "run it again"
+        elif not self._exists(table):
+            return
+        elif isinstance(error, _CHANGED):
+            reason, hint = "renamed or changed while it was checked", "run it again"
+        yield Skipped(shown(table.schema), shown(table.name), reason, hint)
+
+    def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
+        probes = Statements(escaping, ())
+        for condition in marker.conditions:
+            if condition in PROVEN:
+                continue
+            if condition.operator == "~" or not condition.pattern.isascii():
+                try:
+                    self._session.fetch(probes.probe(condition), _Probe)
+                except errors.InvalidRegularExpression as error:
+                    raise ConfigurationError(
+                        f"the marker {marker.name!r} isn't a regular expression that PostgreSQL takes: "
+                        f"{said(error)}"
+                    ) from error
+                except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):
+                    return False  # the database's encoding has no such character
+        return True
+
+    def _is_anything(self, marker: Marker, escaping: Escaping) -> bool:
+        probe = Statements(escaping, [marker]).probe_all(_REAL_VALUES)
+        return self._session.fetch(probe, _Probe)[0].fits
+
+    def _exists(self, table: Table) -> bool:
+        # By its oid: one that was renamed is still there, unread.
+        try:
+            return self._session.fetch(_EXISTS % table.oid, _Exists)[0].there
+        except psycopg.Error:
+            return True

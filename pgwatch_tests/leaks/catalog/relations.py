@@ -1,0 +1,148 @@
+"""All tables of a database with what the statistics say was written to them: one statement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.leaks.baseline.baseline import Fingerprint
+from pgwatch_tests.leaks.catalog.discovery import KINDS, Discovery, Table
+from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
+from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.text.sql_names import identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A row of queries/baseline/relations.sql."""
+
+    oid: int
+    schema: str
+    table: str
+    kind: str
+    filenode: int
+    written: int
+    updated: int
+    parent: int | None
+    pages: int
+    populated: bool
+    keys: list[str] | None
+    schema_usage: bool | None
+    readable: bool | None
+    row_security: bool
+    owner: str
+    xmin: int
+    others: str
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What to compare it by; its names as people see them."""
+        return Fingerprint(
+            self.oid,
+            shown(self.schema),
+            shown(self.table),
+            self.kind,
+            self.filenode,
+            self.written,
+            self.updated,
+        )
+
+
+class Relations:
+    """The tables that were there at one moment."""
+
+    def __init__(self, found: Iterable[Relation]) -> None:
+        self._by_oid = {relation.oid: relation for relation in found}
+        self._children: defaultdict[int, list[Relation]] = defaultdict(list)
+        for relation in self._by_oid.values():
+            if relation.parent is not None:
+                self._children[relation.parent].append(relation)
+
+    def __iter__(self) -> Iterator[Relation]:
+        return iter(self._by_oid.values())
+
+    def get(self, oid: int) -> Relation | None:
+        """The one with that oid; None if there is none."""
+        return self._by_oid.get(oid)
+
+    def tree(self, oid: int) -> list[Relation]:
+        """It and all its partitions, at whatever depth; nothing if it isn't there."""
+        relation = self._by_oid.get(oid)
+        found = [] if relation is None else [relation]
+        for each in found:
+            found.extend(self._children[each.oid])
+        return found
+
+    def discovery(self, role: str) -> Discovery:
+        """The tables in which any row counts, as `discover` has those with string columns.
+
+        Their `columns` are the primary key, to name a row by.
+        """
+        denied = [one.schema for one in self if one.parent is None and one.readable is False]
+        together = whole_schemas(denied, denied)
+        tables: list[Table] = []
+        skipped: list[Skipped] = []
+        for relation in self:
+            if relation.parent is not None or (relation.kind == "m" and not relation.populated):
+                continue
+            tree = self.tree(relation.oid)
+            forbidden = _forbidden(relation, tree, role, relation.schema in together)
+            if forbidden is not None:
+                skipped.append(forbidden)
+            else:
+                tables.append(_table(relation, tree))
+        return Discovery(tuple(tables), tuple(skipped))
+
+
+def read(session: ScanSession) -> Relations:
+    """The tables of the session's database. Raises what `ScanSession.running` does, and psycopg's errors."""
+    return Relations(session.fetch(queries.load("baseline/relations").encode(), Relation))
+
+
+def no_row_versions(schema: str, table: str, role: str, *, together: bool = False) -> Skipped:
+    """For a table of which single columns may be read, but not what tells when a row was written.
+
+    `together`: whether the tables of its schema are granted by one statement.
+    """
+    hint = grant(["SELECT"], schema, None if together else table, role)
+    return Skipped(shown(schema), shown(table), "no SELECT privilege on the table as a whole", hint)
+
+
+def _table(relation: Relation, tree: Sequence[Relation]) -> Table:
+    return Table(
+        oid=relation.oid,
+        schema=relation.schema,
+        name=relation.table,
+        kind=KINDS[relation.kind],
+        columns=tuple(relation.keys or ()),
+        has_created_at=False,
+        relations=len(tree),
+        pages=sum(part.pages for part in tree),
+        definition=Definition(
+            frozenset(Version(part.oid, part.xmin, part.filenode) for part in tree),
+            frozenset(part.others for part in tree),
+        ),
+    )
+
+
+def _forbidden(relation: Relation, tree: Sequence[Relation], role: str, together: bool) -> Skipped | None:
+    schema, table = shown(relation.schema), shown(relation.table)
+    if relation.kind == "f":
+        return Skipped(schema, table, "foreign table: not checked", "check the server that it stands for")
+    if any(part.kind == "f" for part in tree):
+        return Skipped(
+            schema, table, "foreign partitions: not checked", "check the servers that they stand for"
+        )
+    if relation.schema_usage is False:
+        return Skipped(schema, table, "no USAGE privilege", grant_usage(relation.schema, role))
+    if relation.readable is False:
+        return no_row_versions(relation.schema, relation.table, role, together=together)
+    if relation.row_security:
+        hint = f"ALTER ROLE {identifier(role)} BYPASSRLS, or check as the table's owner"
+        return Skipped(schema, table, "row-level security", hint)
+    return None

@@ -1,0 +1,1 @@
+"""Partial indexes that make a count as cheap as the leak is small."""

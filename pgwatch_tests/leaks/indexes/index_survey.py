@@ -1,0 +1,94 @@
+"""What there is to index: tables that hold rows, and the indexes of `index_model` on them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.indexes.index_model import LeakIndex, NoIndex
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.text.sql_names import identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A row of queries/leaks/index_leaves.sql."""
+
+    root: int
+    oid: int
+    schema: str
+    table: str
+    bytes: int
+    owner: str
+    owned: bool
+    may_create: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresentIndex:
+    """A row of queries/leaks/indexes.sql."""
+
+    oid: int
+    table_oid: int
+    schema: str
+    table: str
+    name: str
+    valid: bool
+    bytes: int
+    owner: str
+    owned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSurvey:
+    """What is there: tables that hold rows, each with the one that it is counted through, and indexes."""
+
+    leaves: tuple[tuple[Leaf, Table], ...]
+    present: tuple[LeakIndex, ...]
+
+
+def wanted_leaves(
+    leaves: Iterable[tuple[Leaf, Table]], tables: Sequence[str]
+) -> tuple[tuple[Leaf, Table], ...]:
+    """The leaves that `tables` (all, if empty) name, or whose roots they name. Raises ConfigurationError."""
+    found = []
+    missing = set(tables)
+    for leaf, root in leaves:
+        names = {f"{shown(leaf.schema)}.{shown(leaf.table)}", f"{shown(root.schema)}.{shown(root.name)}"}
+        if not tables or not names.isdisjoint(tables):
+            found.append((leaf, root))
+        missing -= names
+    for table in sorted(missing):
+        raise ConfigurationError(f"no table {table!r} (SCHEMA.TABLE) with string columns that may be read")
+    return tuple(found)
+
+
+def forbidden(leaf: Leaf, role: str) -> NoIndex | None:
+    """Why the role can't make an index on it, and what would help; None if one can."""
+    if not leaf.owned:
+        owner = shown(leaf.owner)
+        return NoIndex(
+            shown(leaf.schema), shown(leaf.table), "only its owner can make an index", f"run it as {owner}"
+        )
+    if not leaf.may_create:
+        grant = f"GRANT CREATE ON SCHEMA {identifier(leaf.schema)} TO {identifier(role)}"
+        return NoIndex(shown(leaf.schema), shown(leaf.table), "no CREATE privilege", grant)
+    return None
+
+
+def leak_index(row: PresentIndex, fitting_name: str | None) -> LeakIndex:
+    """The index; `fitting_name` is what one that fits the markers of now is called."""
+    return LeakIndex(
+        oid=row.oid,
+        table_oid=row.table_oid,
+        schema=row.schema,
+        table=row.table,
+        name=row.name,
+        valid=row.valid,
+        bytes=row.bytes,
+        owner=row.owner,
+        owned=row.owned,
+        fits=row.valid and row.name == fitting_name,
+    )

@@ -1,0 +1,369 @@
+"""Makes, drops and lists the partial indexes of `index_model`, never in the way of who uses the tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+import psycopg
+from psycopg import errors, pq
+
+from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
+from pgwatch_tests.leaks.catalog.discovery import Table, discover
+from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, IndexWork
+from pgwatch_tests.leaks.indexes.index_model import (
+    IndexOutcome,
+    IndexPlan,
+    LeakIndex,
+    NoIndex,
+    PlannedIndex,
+    index_bytes,
+    index_name,
+    provable,
+)
+from pgwatch_tests.leaks.indexes.index_survey import (
+    IndexSurvey,
+    Leaf,
+    PresentIndex,
+    forbidden,
+    leak_index,
+    wanted_leaves,
+)
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.identifiers import quoted, shown
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.text.sql_names import qualified
+
+_SAMPLE_PAGES = 2000
+_PASSES = 2  # it reads the table once to build, once more for what came meanwhile
+_CAUTION = 20  # how much longer than estimated it may take
+_PAGE = 8192
+# 'pgwl': whoever makes or drops these indexes in a database holds it.
+_ONE_AT_A_TIME = b"SELECT pg_catalog.pg_try_advisory_lock(1885829996) AS ours"
+
+
+@dataclass(frozen=True, slots=True)
+class _Oid:
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    rows: int
+    marked: int
+
+
+class LeakIndexes:
+    """A session in one database, as a context manager; its methods raise what ScanSession.running does.
+
+    Besides: NotCheckedError if the catalogs can't be read, ConfigurationError for markers that aren't any
+    or tables that aren't there, and RefusedError where the guard (with `any_database`, whatever the name),
+    the settings or the markers forbid it.
+    """
+
+    def __init__(self, settings: Settings, *, any_database: bool = False) -> None:
+        self._settings = settings
+        self._any_database = any_database
+        self._markers = markers(settings.markers)
+        self._session = ScanSession(settings, read_only=False, gives_way=False)
+        self._role = ""
+        self.left: tuple[str, ...] = ()
+        """What was half made and couldn't be dropped: the statements that drop it."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._session.open()
+        except BaseException:
+            self._session.close()
+            raise
+        self._escaping = pq.Escaping(self._session.connection.pgconn)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+    def list(self, tables: Sequence[str] = ()) -> tuple[LeakIndex, ...]:
+        """The indexes that are there, on all tables or on some (`schema.table`)."""
+        survey = self._survey(tables)
+        named = {leaf.oid for leaf, _ in survey.leaves}
+        return tuple(index for index in survey.present if not tables or index.table_oid in named)
+
+    def plan(self, tables: Sequence[str], smallest_bytes: int) -> IndexPlan:
+        """What to make: on some tables (`schema.table`), or on all from a size on. Reads a sample of each."""
+        facts = self.guard()
+        indexed = Statements(self._escaping, provable(self._markers))
+        survey = self._survey(tables)
+        planned: list[PlannedIndex] = []
+        impossible: list[NoIndex] = []
+        done: list[LeakIndex] = []
+        small = 0
+        for leaf, root in survey.leaves:
+            there = tuple(index for index in survey.present if index.table_oid == leaf.oid)
+            if any(index.fits for index in there):
+                done.extend(index for index in there if index.fits)
+            elif leaf.bytes < smallest_bytes and not tables and not there:
+                small += 1
+            else:
+                outcome = forbidden(leaf, self._role) or self._planned(leaf, root, indexed, there)
+                if isinstance(outcome, PlannedIndex):
+                    planned.append(outcome)
+                else:
+                    impossible.append(outcome)
+        return IndexPlan(
+            facts.database, tuple(planned), tuple(done), tuple(impossible), small, smallest_bytes
+        )
+
+    def create(self, plan: IndexPlan) -> Iterator[IndexOutcome]:
+        """Makes what is planned, one after the other, and gives way to whoever has to wait for that.
+
+        Interrupted, it leaves none half made, or names it in `left`. Raises CannotConnectError too: it takes
+        a second connection.
+        """
+        self.guard()
+        self._alone()
+        roots = {table.oid: table for table in self._discovered()}
+        with IndexWork(self._session, self._settings) as work:
+            for planned in plan.planned:
+                root = roots.get(planned.root_oid)
+                if root is None:
+                    yield _outcome(planned, "failed", 0.0, "the table is gone")
+                else:
+                    yield from self._create(work, planned, root)
+
+    def drop(self, indexes: Iterable[LeakIndex]) -> Iterator[IndexOutcome]:
+        """Drops indexes, one after the other. Raises CannotConnectError too: it takes a second connection."""
+        self.guard()
+        self._alone()
+        with IndexWork(self._session, self._settings) as work:
+            for index in indexes:
+                yield self._drop(work, index)
+
+    def guard(self) -> DatabaseFacts:
+        """What the database says about itself. Raises RefusedError if nothing may be changed in it."""
+        if self._settings.read_only:
+            raise RefusedError("no index is made or dropped: read_only is set")
+        self._session.connection.require_session("making or dropping an index")
+        facts = self._facts()
+        reason = refusal(facts, any_database=self._any_database)
+        if reason is not None:
+            raise RefusedError(reason)
+        return facts
+
+    def _facts(self) -> DatabaseFacts:
+        with _catalogs():
+            return self._session.fetch(queries.load("server/test_database").encode(), DatabaseFacts)[0]
+
+    def _alone(self) -> None:
+        with _catalogs():
+            if not self._session.fetch(_ONE_AT_A_TIME, _Ours)[0].ours:
+                raise RefusedError("another pgwatch-tests makes or drops indexes in this database just now")
+
+    def _discovered(self) -> Sequence[Table]:
+        with _catalogs():
+            self._role = self._session.identity().role
+            with self._session.running():
+                return discover(self._session.connection, self._role, Ignores(self._settings.ignore)).tables
+
+    def _survey(self, tables: Sequence[str]) -> IndexSurvey:
+        """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
+        roots = {table.oid: table for table in self._discovered()}
+        with _catalogs():
+            rows = self._session.fetch(queries.load("leaks/locked_tables").encode(), _Oid)
+            locked = [row.oid for row in rows]
+            leaves = self._session.fetch(
+                queries.load("leaks/index_leaves").encode(), Leaf, {"roots": list(roots), "locked": locked}
+            )
+            present = self._session.fetch(
+                queries.load("leaks/indexes").encode(), PresentIndex, {"locked": locked}
+            )
+        wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
+        try:
+            indexed = Statements(self._escaping, provable(self._markers))
+        except RefusedError:
+            names = {}
+        else:
+            names = {
+                leaf.oid: index_name(leaf.table, indexed.index_predicate(roots[leaf.root])) for leaf in leaves
+            }
+        return IndexSurvey(wanted, tuple(leak_index(row, names.get(row.table_oid)) for row in present))
+
+    def _planned(
+        self, leaf: Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
+    ) -> PlannedIndex | NoIndex:
+        if root.forms:
+            columns = ", ".join(shown(name) for name, _ in root.forms)
+            return NoIndex(
+                shown(leaf.schema),
+                shown(leaf.table),
+                f"{columns}: what is inside has to be read, and no index predicate can do that",
+                "--ignore these columns, if no test writes there",
+            )
+        condition = indexed.index_predicate(root)
+        percent = min(100.0, 100.0 * _SAMPLE_PAGES * _PAGE / max(leaf.bytes, 1))
+        statement = (
+            b"SELECT pg_catalog.count(*) AS rows, pg_catalog.count(*) FILTER (WHERE %b) AS marked "
+            b"FROM ONLY %b"
+        ) % (
+            indexed.condition(root),
+            self._name(leaf.schema, leaf.table),
+        )
+        if percent < 100:
+            statement += b" TABLESAMPLE pg_catalog.system (%f)" % percent
+        try:
+            sample = self._session.fetch(statement, _Sample)[0]
+        except psycopg.Error as error:
+            return NoIndex(shown(leaf.schema), shown(leaf.table), *_why(error))
+        read_s = self._session.last_duration_s
+        return PlannedIndex(
+            root_oid=root.oid,
+            table_oid=leaf.oid,
+            schema=leaf.schema,
+            table=leaf.table,
+            name=index_name(leaf.table, condition),
+            columns=len(root.columns),
+            table_bytes=leaf.bytes,
+            build_s=_PASSES * read_s * 100 / percent,
+            index_bytes=index_bytes(sample.marked * 100 / percent),
+            write_s=read_s / max(sample.rows, 1),
+            replaces=there,
+        )
+
+    def _create(self, work: IndexWork, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
+        # What an interrupted run left of the very same index has its name.
+        for remainder in (index for index in planned.replaces if index.name == planned.name):
+            dropped = self._drop(work, remainder)
+            yield dropped
+            if dropped.result == "failed":
+                return
+        made = self._made(work, planned, root)
+        yield made
+        if made.result == "failed":
+            return
+        yield from (self._drop(work, index) for index in planned.replaces if index.name != planned.name)
+
+    def _made(self, work: IndexWork, planned: PlannedIndex, root: Table) -> IndexOutcome:
+        condition = Statements(self._escaping, provable(self._markers)).index_predicate(root)
+        begun = time.monotonic()
+        statement = b"CREATE INDEX CONCURRENTLY %b ON ONLY %b ((true)) WHERE %b" % (
+            quoted(planned.name, self._escaping),
+            self._name(planned.schema, planned.table),
+            condition,
+        )
+        longest_s = max(self._settings.count_timeout_s, _CAUTION * planned.build_s)
+        try:
+            gave_way = work.make(
+                statement,
+                longest_s,
+                lambda: self._is_there(planned, valid=True),
+                lambda: self._removed(work, planned),
+            )
+        except (psycopg.Error, GaveWayError) as error:
+            reason, hint = _why(error)
+            remains = "" if self._removed(work, planned) else f"left invalid: {self._drop_words(planned)}"
+            detail = "; ".join(filter(None, (reason, hint, remains)))
+            return _outcome(planned, "failed", time.monotonic() - begun, detail)
+        except BaseException:
+            # Interrupted or cancelled: nobody shall pay for an index that serves no scan.
+            before, self.left = self.left, (*self.left, self._drop_words(planned))  # if told once more
+            if self._is_removed_at_last(work, planned):
+                self.left = before
+            raise
+        duration_s = time.monotonic() - begun
+        if not self._is_used(planned, root):
+            return _outcome(planned, "unused", duration_s, "the planner doesn't use it for a scan")
+        told = f"after giving way {gave_way:,} times to sessions that waited for the table"
+        return _outcome(planned, "made", duration_s, told if gave_way else "")
+
+    def _removed(self, work: IndexWork, planned: PlannedIndex) -> bool:
+        """Whether nothing is left of an index that couldn't be made."""
+        try:
+            if self._is_there(planned, valid=False):
+                work.drop(planned.schema, planned.name)
+        except (psycopg.Error, GaveWayError):
+            return False
+        return True
+
+    def _is_removed_at_last(self, work: IndexWork, planned: PlannedIndex) -> bool:
+        try:
+            return self._removed(work, planned)
+        except PgwatchError:
+            return work.drop_at_last(planned.schema, planned.name)
+
+    def _is_there(self, planned: PlannedIndex, *, valid: bool) -> bool:
+        """Whether there is an index of that name which is ours: another's may bear it."""
+        bound: dict[str, object] = {"locked": []}
+        found = self._session.fetch(queries.load("leaks/indexes").encode(), PresentIndex, bound)
+        return any(
+            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid) for one in found
+        )
+
+    def _drop_words(self, planned: PlannedIndex) -> str:
+        return f"DROP INDEX {qualified(planned.schema, planned.name)}"
+
+    def _is_used(self, planned: PlannedIndex, root: Table) -> bool:
+        statements = Statements(self._escaping, self._markers)
+        explained = b"EXPLAIN (COSTS OFF) " + statements.count([root])
+        with suppress(psycopg.Error), self._session.running():
+            lines = self._session.connection.execute(explained).fetchall()
+            return any(planned.name in str(line) for (line,) in lines)
+        return False
+
+    def _drop(self, work: IndexWork, index: LeakIndex) -> IndexOutcome:
+        begun = time.monotonic()
+        if not index.owned:
+            detail = f"only its owner may: {shown(index.owner)}"
+            return IndexOutcome(index.schema, index.table, index.name, "failed", 0.0, detail)
+        try:
+            work.drop(index.schema, index.name)
+        except (psycopg.Error, GaveWayError) as error:
+            detail = "; ".join(filter(None, _why(error)))
+            return IndexOutcome(
+                index.schema, index.table, index.name, "failed", time.monotonic() - begun, detail
+            )
+        return IndexOutcome(index.schema, index.table, index.name, "dropped", time.monotonic() - begun)
+
+    def _name(self, schema: str, name: str) -> bytes:
+        return quoted(schema, self._escaping) + b"." + quoted(name, self._escaping)
+
+
+@contextmanager
+def _catalogs() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"the catalogs can't be read, so nothing was done: {said(error)}") from error
+
+
+def _outcome(
+    planned: PlannedIndex, result: Literal["made", "unused", "failed"], duration_s: float, detail: str = ""
+) -> IndexOutcome:
+    return IndexOutcome(planned.schema, planned.table, planned.name, result, duration_s, detail)
+
+
+def _why(error: psycopg.Error | GaveWayError) -> tuple[str, str]:
+    """Why something failed, and what would help."""
+    if isinstance(error, GaveWayError):
+        return f"gave way each time: the table is wanted by {error}", "run it again when no test changes it"
+    if isinstance(error, errors.LockNotAvailable):
+        reason = "locked, or a transaction that began before is still open"
+        return reason, "`pgwatch-tests locks` shows sessions; run it again"
+    if isinstance(error, errors.InvalidObjectDefinition):
+        return f"a column's type can't be used in an index: {said(error)}", ""
+    return said(error), ""

@@ -1,0 +1,1 @@
+"""Markers: how a value is recognised as test data. Pure."""

@@ -1,0 +1,386 @@
+"""Counts the marked rows of a whole database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import chain
+
+import psycopg
+from psycopg import errors, pq
+
+from pgwatch_tests.errors import NotCheckedError
+from pgwatch_tests.leaks.attribution.origins import Attributor, evidence
+from pgwatch_tests.leaks.baseline.changes_since import look_since
+from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
+from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, discover, without_ignored
+from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.leftovers import look
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.leaks.markers.samples import shortened, time_of
+from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
+from pgwatch_tests.leaks.statements.any_rows import AnyRows, Sampled, with_samples
+from pgwatch_tests.leaks.statements.chunks import Chunks
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import Identity
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.version import in_words
+from pgwatch_tests.settings.load import Settings
+
+# From this size on, reading a table twice costs more than asking for everything at once. (64 MB)
+_LARGE_PAGES = 8192
+# What a table costs that has no rows, in pages of one that has some.
+_PAGES_A_TABLE = 3
+
+_ROUNDS = 4
+"""How often tables are counted that somebody changes meanwhile."""
+_CATALOG_CHANGES = queries.load("leaks/catalog_changes").encode()
+_CHANGES = ("changed while it was checked, each time anew", "run it again when nobody changes tables")
+
+Progress = Callable[[int, int], None]
+"""Told how many tables are done, of how many; in the thread that scans."""
+
+
+def scan(
+    settings: Settings,
+    progress: Progress | None = None,
+    kinds: Collection[LeftoverKind] = (),
+    since: Since | None = None,
+) -> LeakReport:
+    """Counts the marked rows of the database that `settings.dsn` names. See LeakScan."""
+    return LeakScan(settings, progress, kinds, since).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    position: int
+    rows: int
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogs:
+    """The row of queries/leaks/catalog_changes.sql."""
+
+    changed: bool
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    position: int
+    rows: int
+    matched: list[bool | None]
+    oldest: float | None
+    newest: float | None
+    first_sample: str | None
+    last_sample: str | None
+    before: int = 0
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What was discovered, and what came of counting in it."""
+
+    discovery: Discovery
+    untouched: int
+    """How many tables needed no look."""
+    of: dict[Table, _Count | _Details] = field(default_factory=dict)
+    skipped: dict[Table, list[Skipped]] = field(default_factory=dict)
+
+    def replace(self, discovery: Discovery, untouched: int) -> list[Table]:
+        """Goes on from what was discovered later. Returns the tables that are new, or aren't the same."""
+        before = {table.oid: table for table in (*self.of, *self.skipped)}
+        same = {
+            known
+            for table in discovery.tables
+            if (known := before.get(table.oid)) is not None and known.is_still(table)
+        }
+        self.discovery, self.untouched = discovery, untouched
+        self.of = {table: count for table, count in self.of.items() if table in same}
+        self.skipped = {table: skipped for table, skipped in self.skipped.items() if table in same}
+        known_oids = {table.oid for table in same}
+        return [table for table in discovery.tables if table.oid not in known_oids]
+
+
+class LeakScan:
+    """One scan of one database: `run` it once, in any thread; `cancel` it from any other.
+
+    `kinds` are the leftovers beside rows that it looks for as well, and `demanded` those that were asked for
+    by name; with `since`, only what is new counts.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        progress: Progress | None = None,
+        kinds: Collection[LeftoverKind] = (),
+        since: Since | None = None,
+        demanded: Collection[LeftoverKind] = (),
+    ) -> None:
+        self._settings = settings
+        self._demanded = demanded
+        self._progress = progress
+        self._kinds = kinds
+        self._since = since
+        self._session = ScanSession(settings)
+        self._obstacles = Obstacles(self._session, settings)
+        self._seen_last = ""
+        """The snapshot right after the last count."""
+        self._work_done = 0
+        self._work = 1
+
+    @property
+    def share_done(self) -> float:
+        """How much of the counting is done, 0 to 1, by the pages that the tables have. For any thread."""
+        return self._work_done / self._work
+
+    def cancel(self) -> None:
+        """Makes `run` end with ScanCancelledError within moments, and the server stop. Returns at once."""
+        self._session.cancel()
+
+    def run(self) -> LeakReport:
+        """Connects and counts, in as many short transactions as the database is large.
+
+        What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
+        ConfigurationError (a marker or an ignore that isn't one, a log that can't be read, another database's
+        baseline), NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
+        """
+        begun, checked_at = time.monotonic(), datetime.now(UTC)
+        wanted = markers(self._settings.markers)
+        known = evidence(self._settings)
+        with closing(self._session) as session:
+            session.open()
+            if "advisory_lock" in self._demanded:
+                session.connection.require_session("looking for advisory locks")
+            escaping = pq.Escaping(session.connection.pgconn)
+            with _catalogs():
+                identity = session.identity()
+                usable = self._obstacles.usable(wanted, escaping)
+                comparison = None if self._since is None else Comparison(session, self._since)
+            unseen = None if comparison is None else comparison.unseen
+            statements: Statements | AnyRows = (
+                AnyRows(escaping, unseen, usable, self._since.baseline.taken_at)
+                if unseen is not None and self._since is not None and self._since.any_rows
+                else Statements(escaping, usable, unseen)
+            )
+            counts = self._settled(identity, comparison, statements)
+            counted = counts.of
+            if isinstance(statements, AnyRows) and any(count.rows for count in counted.values()):
+                statements.look_into(self._with_strings(identity.role))
+            found = dict(self._leaks(counted, statements))
+            leaks = list(found.values())
+            if known is not None:
+                leaks = Attributor(session, statements, known, self._obstacles.locked).attributed(found)
+            rows_before = None if self._any_rows else sum(count.before for count in counted.values())
+            rows = {table: count.rows for table, count in counted.items()}
+            baseline = None if comparison is None else comparison.use(rows, counts.untouched, rows_before)
+            before = None if self._since is None else self._since.baseline
+            asking = (session, self._settings, identity.role, self._kinds)
+            left = look(*asking, before)
+            if before is not None and comparison is not None and baseline is not None:
+                since = look_since(*asking, before, comparison)
+                left = left.beside(since.leftovers)
+                baseline = replace(baseline, gone=since.gone)
+            server_version = in_words(session.connection.info.server_version)
+        return LeakReport(
+            checked_at=checked_at,
+            server_version=server_version,
+            database=identity.database,
+            markers=() if self._any_rows else tuple(marker.name for marker in wanted),
+            tables_checked=len(counted) + counts.untouched,
+            tables=tuple(sorted(leaks, key=lambda leak: (-leak.rows, leak.schema, leak.table))),
+            skipped=tuple(
+                sorted(
+                    (*counts.discovery.skipped, *chain.from_iterable(counts.skipped.values())),
+                    key=lambda table: (table.schema, table.table, table.reason),
+                )
+            ),
+            duration_s=time.monotonic() - begun,
+            mode="any" if self._any_rows else "marked",
+            baseline=baseline,
+            leftovers=left.found,
+            unchecked=left.unchecked,
+            kinds_checked=left.kinds,
+            ignored=counts.discovery.ignored,
+            unread=counts.discovery.unread,
+            without_strings=counts.discovery.without_strings,
+            away_s=tuple(session.away_s),
+            in_the_way_s=session.in_the_way_s,
+        )
+
+    @property
+    def _any_rows(self) -> bool:
+        return self._since is not None and self._since.any_rows
+
+    def _settled(
+        self, identity: Identity, comparison: Comparison | None, statements: Statements | AnyRows
+    ) -> _Counts:
+        """Counts until what was counted is what there is: tables may be changed, or made, meanwhile."""
+        moment = identity.snapshot
+        counts = _Counts(*self._discover(identity.role, comparison))
+        changed = list(counts.discovery.tables)
+        for _ in range(_ROUNDS):
+            if not changed:
+                return counts  # of what there was when it was looked for
+            self._count(changed, statements, counts)
+            if self._seen_last == moment and is_empty(moment):
+                return counts
+            with _catalogs():
+                oldest = {"xmin": moment.partition(":")[0]}
+                [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, oldest)
+            if not catalogs.changed:
+                return counts
+            moment = catalogs.snapshot
+            with _catalogs():
+                if comparison is not None:
+                    comparison.look_again()
+            changed = counts.replace(*self._discover(identity.role, comparison))
+        for table in changed:
+            counts.skipped[table] = [Skipped(shown(table.schema), shown(table.name), *_CHANGES)]
+        return counts
+
+    def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
+        """What to count in, and how many tables need no look. Raises NotCheckedError."""
+        with _catalogs():
+            return self._discovered(role, comparison)
+
+    def _discovered(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
+        ignores = Ignores(self._settings.ignore)
+        if comparison is not None and self._any_rows:
+            return comparison.divide(without_ignored(comparison.discover(role), ignores), role)
+        discovery = self._session.run(lambda connection: discover(connection, role, ignores))
+        return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
+
+    def _count(self, tables: Sequence[Table], statements: Statements | AnyRows, counts: _Counts) -> None:
+        self._work = max(1, self._work_done + sum(map(_work, tables)))
+        before = len(counts.of) + len(counts.skipped)
+        self._tell(before, before + len(tables))
+        self._seen_last = ""
+        outcomes = self._outcomes(tables, statements)
+        for done, (table, outcome) in enumerate(outcomes, start=before + 1):
+            if isinstance(outcome, psycopg.Error):
+                counts.skipped[table] = list(self._obstacles.why(table, outcome))
+            else:
+                counts.of[table] = outcome
+            self._work_done += _work(table)
+            self._tell(done, before + len(tables))
+
+    def _outcomes(
+        self, tables: Sequence[Table], statements: Statements | AnyRows
+    ) -> Iterator[tuple[Table, _Count | _Details | psycopg.Error]]:
+        counting = list(tables)
+        # Read once, a large table that leaks takes half the time; what was there before is only counted.
+        if isinstance(statements, Statements) and not statements.compares:
+            counting = [table for table in tables if table.pages < _LARGE_PAGES]
+            for table, outcome in self._details((t for t in tables if t.pages >= _LARGE_PAGES), statements):
+                if isinstance(outcome, _Details | errors.LockNotAvailable | errors.QueryCanceled):
+                    yield table, outcome
+                else:
+                    counting.append(table)  # without details, perhaps
+
+        def count(part: Sequence[Table]) -> Sequence[_Count]:
+            if not chunks.is_last:
+                return self._session.fetch_each(
+                    statements.counts(part), _Count, lambda: statements.watching().counts(part)
+                )
+            last = (queries.load("server/database_identity").encode(), Identity)
+            found, [now] = self._session.fetch_each_and(
+                statements.counts(part), _Count, *last, lambda: statements.watching().counts(part)
+            )
+            self._seen_last = now.snapshot
+            return found
+
+        chunks = Chunks(count, self._obstacles.locked)
+        yield from chunks.run(counting)
+
+    def _details(
+        self, tables: Iterable[Table], statements: Statements
+    ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
+        chunks = Chunks(
+            lambda part: self._session.fetch_each(
+                statements.details(part), _Details, lambda: statements.watching().details(part)
+            ),
+            self._obstacles.locked,
+        )
+        return chunks.run(tables)
+
+    def _leaks(
+        self, counted: Mapping[Table, _Count | _Details], statements: Statements | AnyRows
+    ) -> Iterator[tuple[Table, TableLeak]]:
+        leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
+        later: dict[Table, _Details | Sampled | psycopg.Error] = {}
+        if isinstance(statements, AnyRows):
+            chunks = Chunks(
+                lambda part: self._session.fetch_each(statements.samples(part), Sampled),
+                self._obstacles.locked,
+            )
+            later.update(chunks.run(leaking))
+        else:
+            later.update(self._details(leaking, statements))
+        for table, count in counted.items():
+            if count.rows:
+                leak = TableLeak(shown(table.schema), shown(table.name), table.kind, (), count.rows)
+                # Without details, the count still stands.
+                match later.get(table, count):
+                    case _Details() as details:
+                        leak = _with_details(leak, table, details)
+                    case Sampled() as samples if isinstance(statements, AnyRows):
+                        leak = with_samples(leak, table, statements.strings(table), samples)
+                yield table, leak
+
+    def _with_strings(self, role: str) -> Sequence[Table]:
+        """The tables with the columns that may hold markers; none if that can't be read any more."""
+        ignores = Ignores(self._settings.ignore)
+        try:
+            return self._session.run(lambda connection: discover(connection, role, ignores)).tables
+        except psycopg.Error:
+            return ()
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(done, total)
+
+
+@contextmanager
+def _catalogs() -> Iterator[None]:
+    """Raises NotCheckedError where the catalogs can't be read."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"the catalogs can't be read, so nothing was checked: {said(error)}") from error
+
+
+def is_empty(snapshot: str) -> bool:
+    """Whether no transaction was under way that anything had been written in.
+
+    Of one that was, or was begun later, a commit makes the next snapshot another one (GetSnapshotData,
+    src/backend/storage/ipc/procarray.c).
+    """
+    xmin, xmax, under_way = snapshot.split(":")
+    return xmin == xmax and not under_way
+
+
+def _work(table: Table) -> int:
+    return table.pages + _PAGES_A_TABLE
+
+
+def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak:
+    matched = zip(table.columns, details.matched, strict=True)
+    samples = dict.fromkeys(
+        shortened(value) for value in (details.first_sample, details.last_sample) if value is not None
+    )
+    return replace(
+        leak,
+        columns=tuple(shown(column) for column, matches in matched if matches),
+        oldest=time_of(details.oldest),
+        newest=time_of(details.newest),
+        samples=tuple(samples),
+    )

@@ -1,0 +1,1 @@
+"""Statements of a scan: composed for many tables, run in chunks."""

@@ -1,0 +1,1 @@
+"""Actions on sessions and prepared transactions: cancel, terminate, roll back."""

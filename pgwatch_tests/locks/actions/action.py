@@ -1,0 +1,190 @@
+"""What can be done about a session or a prepared transaction, to exactly the one that was seen. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+
+How = Literal["cancel", "terminate"]
+Result = Literal["done", "refused", "unconfirmed", "in_vain"]
+
+_BLOCKERS_NAMED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAction:
+    """Cancel the statement of a session, or end the session: the one that began at `backend_start`."""
+
+    how: How
+    pid: int
+    who: str
+    """`test_booking (gw0, pid 4711)`: foreign text as it is."""
+    backend_start: datetime | None
+    """None if our role may not see it; then the next three are what it is recognised by."""
+    user_oid: int | None
+    database_oid: int | None
+    application_name: str
+    query_start: datetime | None
+    """Of the statement that was seen to run. None: whatever it runs when the signal is sent."""
+    waiters: tuple[Party, ...] = ()
+    """Who waited behind it, directly or through others."""
+    server_started: datetime | None = None
+    """Of the server that it was seen on: on no other is anything done."""
+
+    @property
+    def party(self) -> Party:
+        """Its place in the wait-for graph."""
+        return Party(self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRollback:
+    """Roll back the prepared transaction that was given this name at that time."""
+
+    gid: str
+    database: str | None
+    """None if its name isn't known yet."""
+    database_oid: int | None
+    prepared_at: datetime
+    """To the millisecond."""
+    waiters: tuple[Party, ...] = ()
+    server_started: datetime | None = None
+    """Of the server that it was seen on: on no other is anything done."""
+
+    @property
+    def party(self) -> Party:
+        """Its place in the wait-for graph."""
+        return Party(0, self.gid)
+
+
+Action = SessionAction | PreparedRollback
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an action. `message` is one sentence or two, foreign text as it is.
+
+    `refused`: nothing was done. `unconfirmed`: the server was told, and it isn't known to have worked.
+    `in_vain`: it worked, and all that waited behind it still wait.
+    """
+
+    result: Result
+    message: str
+
+
+def on_session(picture: LockPicture, pid: int, how: How) -> SessionAction:
+    """The action on a session as it is seen now.
+
+    Raises RefusedError if there is none with that pid, if it is ours, or if nothing identifies it.
+    """
+    party = Party(pid)
+    session = picture.sessions.get(party)
+    if session is None:
+        raise RefusedError(f"there is no session with pid {pid}")
+    if session.application_name == OWN_NAME:
+        raise RefusedError(f"pid {pid} is a session of pgwatch-tests itself")
+    if session.backend_start is None and not (session.hidden and session.user_oid):
+        raise RefusedError(f"nothing that is visible tells pid {pid} from a later session with the same pid")
+    return SessionAction(
+        how,
+        pid,
+        picture.who(party),
+        session.backend_start,
+        session.user_oid,
+        session.database_oid,
+        session.application_name,
+        _query_start(picture.snapshot, session),
+        _behind(picture, party),
+        picture.snapshot.server_started,
+    )
+
+
+def on_prepared(picture: LockPicture, gid: str) -> PreparedRollback:
+    """The rollback of a prepared transaction as it is seen now. Raises RefusedError if there is none."""
+    party = Party(0, gid)
+    prepared = picture.prepared.get(party)
+    if prepared is None or prepared.age_s is None:
+        raise RefusedError(f"there is no prepared transaction {gid!r}")
+    return PreparedRollback(
+        gid,
+        prepared.database,
+        prepared.database_oid,
+        picture.snapshot.sampled_at - timedelta(seconds=prepared.age_s),
+        _behind(picture, party),
+        picture.snapshot.server_started,
+    )
+
+
+def action_on(picture: LockPicture, party: Party, how: How) -> Action:
+    """What `how` means for a session or a prepared transaction. Raises RefusedError if nothing."""
+    if party.pid:
+        return on_session(picture, party.pid, how)
+    if how == "cancel":
+        raise RefusedError("a prepared transaction runs no statement: K rolls it back")
+    return on_prepared(picture, party.gid)
+
+
+def is_idle(state: str | None) -> bool:
+    """Whether a session in that state runs no statement, so that there is nothing to cancel."""
+    return (state or "").startswith("idle")
+
+
+def _query_start(snapshot: LockSnapshot, session: Session) -> datetime | None:
+    if session.query_age_s is None or is_idle(session.state):
+        return None
+    return snapshot.sampled_at - timedelta(seconds=session.query_age_s)
+
+
+def _behind(picture: LockPicture, party: Party) -> tuple[Party, ...]:
+    return tuple(sorted(picture.graph.blocked_by(party)))
+
+
+def aftermath(action: Action, after: LockPicture) -> str:
+    """What became of those that waited behind it, as a sentence; empty if nobody did."""
+    still = [waiter for waiter in action.waiters if waiter in after.groups]
+    before = len(action.waiters)
+    freed = before - len(still)
+    if not before:
+        return ""
+    if not still:
+        return f"{_sessions(before)} that waited behind it {_is(before)} free."
+    if not freed:
+        waits = "still waits" if before == 1 else "still wait"
+        return f"{_sessions(before)} that waited behind it {waits}, behind {_blockers(action, after, still)}."
+    return (
+        f"Of {before:,} sessions behind it {freed:,} {_is(freed)} free; {len(still):,} still "
+        f"{'waits' if len(still) == 1 else 'wait'}, behind {_blockers(action, after, still)}."
+    )
+
+
+def still_behind(action: Action, after: LockPicture) -> bool:
+    """Whether one of those that waited behind it does so still."""
+    return bool(after.graph.blocked_by(action.party).intersection(action.waiters))
+
+
+def freed_nobody(action: Action, after: LockPicture) -> bool:
+    """Whether all that waited behind it still wait, for it or for others; false if nobody did."""
+    return bool(action.waiters) and all(waiter in after.groups for waiter in action.waiters)
+
+
+def _blockers(action: Action, after: LockPicture, still: list[Party]) -> str:
+    roots = [root for root in after.roots if after.graph.blocked_by(root).intersection(still)]
+    # Deadlocked ones have no root: those in front of them stand for it.
+    found = roots or sorted({edge.blocker for waiter in still for edge in after.waits(waiter)})
+    names = ["it" if one == action.party else after.who(one) for one in found[:_BLOCKERS_NAMED]]
+    more = len(found) - len(names)
+    return " and ".join(names) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _sessions(count: int) -> str:
+    return "The session" if count == 1 else f"The {count:,} sessions"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,1 @@
+"""Contention: what the waits of a whole watch add up to. Pure."""

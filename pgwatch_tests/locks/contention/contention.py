@@ -1,0 +1,312 @@
+"""Blocked time over a watch: by pair of tests, by object and mode, by cause. Pure, with no clock of its own.
+
+A session that a poll shows waiting is credited the time since the poll before, but no more than it has
+waited. That time is split evenly over its root blockers, so all three sums are the same. A wait that
+began and ended between two polls isn't seen; what was seen and is gone isn't guessed at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from pgwatch_tests.accepted_findings import Finding
+from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock, DeadlockCatcher
+from pgwatch_tests.locks.contention.deadlock_deltas import CountedDeadlocks, DeadlockDeltas
+from pgwatch_tests.locks.contention.ranking import MOST_ROWS, Ranking, Tallies, Tally
+from pgwatch_tests.locks.contention.timeline import Moment, Timeline
+from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, locked, recorded, side
+from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.findings import DEADLOCK, findings
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait
+
+_MOST_FINDINGS = 2_000
+
+K = TypeVar("K", bound=Hashable)
+_WaitKey = tuple[Party, Wait | None]
+_IN_TOTAL = ("total",)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Who blocked whom: tests, or application names where these name no test. Foreign text as it is."""
+
+    blocker: str
+    waiter: str
+    blocker_database: str = ""
+    """Empty: the watched one, or not known."""
+    waiter_database: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LongestWait:
+    """The longest of all waits, its whole length, even if it began before the watch."""
+
+    wait_s: float
+    waiter: str
+    blockers: tuple[str, ...]
+    object: LockedObject
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """All that a watch saw. `blocked_s` is in session-seconds: two that wait for 3 s are 6 s."""
+
+    since: datetime
+    until: datetime
+    server_version: str
+    database: str
+    polls: int
+    watched_s: float
+    unwatched_s: float
+    """While polling was paused, or the server didn't answer."""
+    blocked_s: float
+    waits: int
+    most_blocked: int
+    longest: LongestWait | None
+    pairs: Ranking[Pair]
+    pair_waits: Mapping[Pair, RecordedWait]
+    """The longest wait of each pair."""
+    objects: Ranking[LockedObject]
+    causes: Ranking[str]
+    """By Diagnosis.cause of the root blocker."""
+    timeline: tuple[Moment, ...]
+    deadlocks_caught: int
+    deadlocks: tuple[CaughtDeadlock, ...]
+    """The last MOST_DEADLOCKS of them."""
+    deadlocks_counted: CountedDeadlocks | None
+    """By the server itself; None: not counted."""
+    findings: Mapping[Finding, float]
+    """What a gate can fail on, each with its longest wait in seconds; a deadlock's is endless."""
+    more_findings_s: float | None
+    """The longest wait of those that there were too many of to keep; None: none."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One session that waits. Only a parallel query has several waits."""
+
+    party: Party
+    longest: EdgeGroup
+    wait_s: float = 0.0
+    waits: dict[Wait | None, None] = field(default_factory=dict)
+    objects: dict[Hashable, LockedObject] = field(default_factory=dict)
+
+
+class ContentionWatch:
+    """Takes one settled snapshot after another."""
+
+    def __init__(self) -> None:
+        self._first: LockSnapshot | None = None
+        self._last: LockSnapshot | None = None
+        self._timeline: Timeline | None = None
+        self._unseen = False
+        self._polls = 0
+        self._watched_s = self._unwatched_s = self._blocked_s = 0.0
+        self._waits = self._most_blocked = 0
+        self._longest: LongestWait | None = None
+        self._pairs: Tallies[Pair] = Tallies()
+        self._objects: Tallies[LockedObject] = Tallies()
+        self._causes: Tallies[str] = Tallies()
+        self._counted: dict[_WaitKey, set[Hashable]] = {}
+        """For each wait that goes on, which sums it has been counted in."""
+        self._pair_waits: dict[Hashable, tuple[Pair, RecordedWait]] = {}
+        self._deadlocks = DeadlockCatcher()
+        self._deltas = DeadlockDeltas()
+        self._findings: dict[Finding, float] = {}
+        self._more_findings_s: float | None = None
+
+    def interrupt(self) -> None:
+        """Says that nobody looks until the next snapshot: polling is paused, or has failed."""
+        self._unseen = True
+
+    def add(self, snapshot: LockSnapshot) -> None:
+        """Takes the next snapshot. The first one is where the watch begins: nothing is credited for it."""
+        last_at = snapshot.sampled_at if self._last is None else self._last.sampled_at
+        elapsed_s = max(0.0, (snapshot.sampled_at - last_at).total_seconds())
+        if self._unseen:
+            self._unwatched_s += elapsed_s
+        else:
+            self._watched_s += elapsed_s
+        picture = LockPicture(snapshot)
+        waiting = _waiting(picture)
+        credits_s = [min(elapsed_s, one.wait_s) for one in waiting]
+        if self._timeline is None:
+            self._first, self._timeline = snapshot, Timeline(snapshot.sampled_at)
+        self._timeline.add(last_at, snapshot.sampled_at, credits_s, not self._unseen)
+        self._deltas.add(snapshot.deadlock_counts)
+        self._last, self._unseen = snapshot, False
+        self._polls += 1
+        self._deadlocks.look_for_victims(snapshot)
+        if self._counted:
+            going_on = _going_on(snapshot)
+            self._counted = {key: sums for key, sums in self._counted.items() if key in going_on}
+        if waiting:
+            self._most_blocked = max(self._most_blocked, len(waiting))
+            self._credit(picture, waiting, credits_s)
+
+    def result(self) -> Contention | None:
+        """What was seen so far; None before the first snapshot."""
+        if self._first is None or self._last is None or self._timeline is None:
+            return None
+        return Contention(
+            since=self._first.sampled_at,
+            until=self._last.sampled_at,
+            server_version=self._last.server_version,
+            database=self._last.database,
+            polls=self._polls,
+            watched_s=self._watched_s,
+            unwatched_s=self._unwatched_s,
+            blocked_s=self._blocked_s,
+            waits=self._waits,
+            most_blocked=self._most_blocked,
+            longest=self._longest,
+            pairs=self._pairs.ranking(),
+            pair_waits=self._longest_by_pair(),
+            objects=self._objects.ranking(),
+            causes=self._causes.ranking(),
+            timeline=self._timeline.moments(),
+            deadlocks_caught=self._deadlocks.caught,
+            deadlocks=self._deadlocks.result(),
+            deadlocks_counted=self._deltas.result(),
+            findings=dict(self._findings),
+            more_findings_s=self._more_findings_s,
+        )
+
+    def _credit(self, picture: LockPicture, waiting: list[_Waiting], credits_s: list[float]) -> None:
+        responsible = _responsible(picture)
+        accused = {blocker for blockers in responsible.values() for blocker in blockers}
+        diagnoses = {blocker: diagnose(picture, blocker) for blocker in accused}
+        sides = {party: side(picture, party) for party in {*accused, *responsible}}
+        for blocker, diagnosis in diagnoses.items():
+            self._find(findings(picture, blocker, diagnosis.cause))
+        for one, credit_s in zip(waiting, credits_s, strict=True):
+            blockers = responsible[one.party]
+            self._blocked_s += credit_s
+            self._waits += self._is_new(one, _IN_TOTAL)
+            for blocker in blockers:
+                share_s = credit_s / len(blockers)
+                key, pair = _pair(picture, blocker, one.party)
+                self._add(self._pairs, one, key, pair, share_s)
+                known = self._pair_waits.get(key)
+                if known is None or one.wait_s >= known[1].wait_s:
+                    wait = recorded(
+                        picture,
+                        one.longest,
+                        sides[one.party],
+                        sides[blocker],
+                        one.wait_s,
+                        diagnoses[blocker],
+                    )
+                    self._pair_waits[key] = pair, wait
+                cause = diagnoses[blocker].cause
+                self._add(self._causes, one, cause, cause, share_s)
+            for key, what in one.objects.items():
+                self._add(self._objects, one, key, what, credit_s / len(one.objects))
+            if self._longest is None or one.wait_s > self._longest.wait_s:
+                self._longest = LongestWait(
+                    one.wait_s,
+                    picture.who(one.party),
+                    tuple(picture.who(blocker) for blocker in blockers),
+                    next(iter(one.objects.values())),
+                    picture.snapshot.sampled_at,
+                )
+        if len(self._pair_waits) > 2 * MOST_ROWS:
+            self._pair_waits = {key: one for key, one in self._pair_waits.items() if key in self._pairs}
+        for cycle in picture.snapshot.deadlocks:
+            self._find(findings(picture, cycle[0], DEADLOCK))
+        self._deadlocks.catch(picture)
+
+    def _find(self, found: Mapping[Finding, float]) -> None:
+        for finding, wait_s in found.items():
+            if finding in self._findings or len(self._findings) < _MOST_FINDINGS:
+                self._findings[finding] = max(wait_s, self._findings.get(finding, 0.0))
+            else:
+                self._more_findings_s = max(wait_s, self._more_findings_s or 0.0)
+
+    def _longest_by_pair(self) -> dict[Pair, RecordedWait]:
+        by_wait = sorted(self._pair_waits.values(), key=lambda one: one[1].wait_s)
+        return dict(by_wait)
+
+    def _add(self, sums: Tallies[K], one: _Waiting, key: Hashable, label: K, share_s: float) -> None:
+        sums.add(key, label, Tally(share_s, self._is_new(one, key), one.wait_s))
+
+    def _is_new(self, one: _Waiting, what: Hashable) -> bool:
+        """Whether this wait wasn't counted in that sum yet; from now on it is."""
+        counted = [self._counted.setdefault((one.party, wait), set()) for wait in one.waits]
+        new = not any(what in sums for sums in counted)
+        for sums in counted:
+            sums.add(what)
+        return new
+
+
+def _waiting(picture: LockPicture) -> list[_Waiting]:
+    """The sessions that surely wait, sorted."""
+    found: dict[Party, _Waiting] = {}
+    for group in picture.snapshot.shown_groups:
+        one = found.setdefault(group.waiter, _Waiting(group.waiter, group))
+        if (group.wait_s or 0.0) > one.wait_s:
+            one.wait_s, one.longest = group.wait_s or 0.0, group
+        one.waits[group.wait] = None
+        one.objects[_object_key(group)] = locked(picture, group)
+    return [found[party] for party in sorted(found)]
+
+
+def _going_on(snapshot: LockSnapshot) -> set[_WaitKey]:
+    """All waits, also those that aren't sure: after a reconnect, those seen before come back as such."""
+    return {(group.waiter, group.wait) for group in snapshot.groups}
+
+
+def _responsible(picture: LockPicture) -> dict[Party, list[Party]]:
+    """The root blockers of each waiter; where there is none, the members of the deadlock it is stuck in."""
+    graph = picture.graph
+    found: dict[Party, list[Party]] = {}
+    for root in graph.roots():
+        for waiter in graph.blocked_by(root):
+            found.setdefault(waiter, []).append(root)
+    if len(found) + len(graph.roots()) == len(graph.nodes):
+        return found
+    stuck: dict[Party, list[Party]] = {}
+    for cycle in graph.cycles():
+        for waiter in graph.blocked_by(cycle[0]) | {cycle[0]}:
+            if waiter not in found:
+                stuck.setdefault(waiter, []).extend(member for member in cycle if member != waiter)
+    return found | stuck
+
+
+def _object_key(edge: EdgeGroup) -> Hashable:
+    """What stays the same when a name becomes known in the middle of a wait."""
+    subject = edge.subject
+    if subject is None or not subject.relations:
+        what = edge.lock.object or edge.lock.target or edge.lock.type
+        return what, edge.lock.mode, subject and subject.database
+    return subject.kind == "unique_key", subject.database, subject.relations, edge.lock.mode
+
+
+def _pair(picture: LockPicture, blocker: Party, waiter: Party) -> tuple[Hashable, Pair]:
+    """A key that stays the same when a database's name becomes known, and what it is shown as."""
+    names = _name(picture, blocker), _name(picture, waiter)
+    databases = picture.other_database(blocker), picture.other_database(waiter)
+    return (names, _database(picture, blocker), _database(picture, waiter)), Pair(*names, *databases)
+
+
+def _database(picture: LockPicture, party: Party) -> int | None:
+    one = picture.sessions.get(party) or picture.prepared.get(party)
+    return one.database_oid if one else None
+
+
+def _name(picture: LockPicture, party: Party) -> str:
+    """The test, whichever worker runs it; the application's name where it names no test."""
+    if not party.pid:
+        return str(party).strip()
+    session = picture.sessions.get(party)
+    if session is None:
+        return "unknown session"
+    identity = session.identity
+    if identity is not None:
+        return identity.label
+    return session.application_name or session.backend_type or "unnamed session"

@@ -1,0 +1,87 @@
+"""One wait as a watch keeps it: who, where, by which statements, for what, and what helps. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.model import Edge, EdgeGroup, Party
+from pgwatch_tests.locks.waits import lock_modes
+
+# A watch keeps hundreds of statements; who needs all of one finds it by its beginning.
+_STATEMENT_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class LockedObject:
+    """What was waited for, and in which mode: `accounts`, `SHARE`. Foreign text as it is."""
+
+    object: str
+    mode: str
+    database: str = ""
+    """Empty: the watched one, none in particular, or not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A session at one end of a wait, or a prepared transaction. Foreign text as it is; None: not known."""
+
+    who: str
+    database: str | None
+    user: str | None
+    client: str
+    statement: str
+    """What it runs, or ran last; empty if hidden, and of a prepared transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedWait:
+    """A wait behind a root blocker, as it was when it had lasted longest."""
+
+    wait_s: float
+    seen_at: datetime
+    waiter: Side
+    blocker: Side
+    target: str
+    object: LockedObject
+    cause: str
+    explanation: str
+    advice: str
+
+
+def side(picture: LockPicture, party: Party) -> Side:
+    """A party as a watch keeps it."""
+    session = picture.sessions.get(party)
+    if session is not None:
+        statement = session.query[:_STATEMENT_CHARACTERS]
+        return Side(picture.who(party), session.database, session.user, session.client, statement)
+    prepared = picture.prepared.get(party)
+    database, user = (prepared.database, prepared.user) if prepared else (None, None)
+    return Side(picture.who(party), database, user, "", "")
+
+
+def locked(picture: LockPicture, edge: Edge | EdgeGroup) -> LockedObject:
+    """What an edge's waiter waits for, with its database if that is another one."""
+    lock = edge.lock
+    of_database = edge.subject is not None and edge.subject.kind != "database" and edge.subject.database
+    database = picture.other_database(edge.waiter) if of_database else ""
+    return LockedObject(lock.object or lock.target or lock.type, lock_modes.in_words(lock.mode), database)
+
+
+def recorded(
+    picture: LockPicture, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, found: Diagnosis
+) -> RecordedWait:
+    """The wait of an edge; `blocker` is the root, `found` its diagnosis."""
+    return RecordedWait(
+        wait_s,
+        picture.snapshot.sampled_at,
+        waiter,
+        blocker,
+        edge.lock.target or edge.lock.type,
+        locked(picture, edge),
+        found.cause,
+        found.explanation,
+        found.advice,
+    )

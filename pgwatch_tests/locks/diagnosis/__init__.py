@@ -1,0 +1,1 @@
+"""Diagnosis: why a root blocker blocks, and what to do. Pure."""

@@ -1,0 +1,190 @@
+"""What a diagnosis rule may look at, in the words that rules speak in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.waits import statement_text
+from pgwatch_tests.text import durations
+
+_OTHERS_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why somebody blocks, in foreign text as it is.
+
+    `cause` is a stable id; `explanation` and `advice` are a sentence each. `practice` is the line of good
+    testing practice that the cause violates; empty where there is none.
+    """
+
+    cause: str
+    explanation: str
+    advice: str
+    practice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A root blocker (or one of a deadlocked group), and those who wait for it."""
+
+    picture: LockPicture
+    root: Party
+    direct: tuple[Edge, ...]
+    """The waits for the root itself, the longest first."""
+
+    @classmethod
+    def of(cls, picture: LockPicture, root: Party) -> Case:
+        """The case of `root`."""
+        waiters = picture.graph.waiters(root)
+        direct = [
+            group.edge(root)
+            for waiter in waiters
+            for group in picture.groups[waiter]
+            if root in group.blockers
+        ]
+        direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
+        return cls(picture, root, tuple(direct))
+
+    @property
+    def session(self) -> Session | None:
+        """The root's session; None for a prepared transaction."""
+        return self.picture.sessions.get(self.root)
+
+    @property
+    def prepared(self) -> PreparedTransaction | None:
+        """The root, if it is a prepared transaction."""
+        return self.picture.prepared.get(self.root)
+
+    @property
+    def who(self) -> str:
+        """The root by its test."""
+        return self.picture.who(self.root)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the root has an open transaction and runs no statement."""
+        return self._state.startswith("idle in transaction")
+
+    @property
+    def is_outside_transaction(self) -> bool:
+        """Whether the root has no transaction open, so that what it holds is its session's."""
+        return self._state == "idle"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the root runs a statement."""
+        return self._state == "active"
+
+    @property
+    def client_event(self) -> Literal["", "ClientRead", "ClientWrite"]:
+        """What the root's statement waits for its client to do: to send the rest, or to read; or empty.
+
+        Then it isn't at work, and no cancel is heard before the client does (ProcessClientReadInterrupt,
+        ProcessClientWriteInterrupt, src/backend/tcop/postgres.c).
+        """
+        event = self.session.wait_event if self.session and self.is_active else None
+        events: tuple[Literal["ClientRead"], Literal["ClientWrite"]] = ("ClientRead", "ClientWrite")
+        return next((one for one in events if one == event), "")
+
+    @property
+    def _state(self) -> str:
+        return (self.session.state if self.session else None) or ""
+
+    def state(self) -> str:
+        """What the root does at the moment, with how long."""
+        if self.session is None or self.session.hidden or not self._state:
+            return "in a state that isn't visible to this role"
+        age = durations.in_words(self.session.query_age_s)
+        if self.client_event:
+            awaited = "read its rows" if self.client_event == "ClientWrite" else "send the rest"
+            return f"waiting for its client to {awaited}, in a statement of {age} ago"
+        if self.is_active:
+            return f"running a statement for {age}"
+        return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
+
+    def whereabouts(self) -> str:
+        """Who the root is to the server, and where: ` as app from 10.0.0.7:5123`; empty if unknown."""
+        if self.session is None:
+            return ""
+        user, client = self.session.user, self.session.client
+        where = "on the server's machine" if client == "local" else f"from {client}"
+        return (f" as {user}" if user else "") + (f" {where}" if client else "")
+
+    def free(self) -> str:
+        """How to get the root out of the way: a cancel does nothing to a session that isn't at work."""
+        if self.is_active and not self.client_event:
+            return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid})){self._and_others()}"
+        return f"end its session (SELECT pg_terminate_backend({self.root.pid})){self._and_others()}"
+
+    def _and_others(self) -> str:
+        """What must happen besides, where others have locked the row too: else the wait goes on."""
+        held_by = {party for edge in self.direct for party in edge.lock.also_held_by}
+        if not held_by:
+            return ""
+        others = "holders end their transactions" if len(held_by) > 1 else "holder end its transaction"
+        return f" and have the other {others}"
+
+    def waiting(self, edges: Sequence[Edge], one: str = "waits", several: str = "wait") -> str:
+        """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`.
+
+        Those that wait for the same as the first of `edges`; `besides` tells of the others.
+        """
+        waiters = _alike(edges)
+        more = len(waiters) - 1
+        return self.picture.who(waiters[0]) + (f" and {more:,} more {several}" if more else f" {one}")
+
+    def besides(self, edges: Sequence[Edge]) -> str:
+        """`; 2 more wait for something else that it holds`: those not among the `waiting`; or empty."""
+        more = len({edge.waiter for edge in self.direct}.difference(_alike(edges)))
+        return (
+            f"; {more:,} more {'wait' if more > 1 else 'waits'} for something else that it holds"
+            if more
+            else ""
+        )
+
+    def also_held(self, edge: Edge) -> str:
+        """`; test_b (gw1, pid 12) has locked it too`: to end the root isn't enough then. Empty if nobody."""
+        others = edge.lock.also_held_by
+        names = ", ".join(map(self.picture.who, others[:_OTHERS_SHOWN]))
+        more = len(others) - _OTHERS_SHOWN
+        verb = "has" if len(others) == 1 else "have"
+        return f"; {names}{f' and {more:,} more' if more > 0 else ''} {verb} locked it too" if others else ""
+
+    def queue(self, edge: Edge) -> int:
+        """How many queue behind the waiter of `edge` for the very lock that it waits for."""
+        tag = edge.wait.tag if edge.wait else None
+        return sum(
+            any(
+                group.kind == "soft"
+                and edge.waiter in group.blockers
+                and group.wait
+                and group.wait.tag == tag
+                for group in self.picture.groups.get(party, ())
+            )
+            for party in self.picture.graph.waiters(edge.waiter)
+        )
+
+    def since(self, edges: Sequence[Edge]) -> str:
+        """How long the first of `edges` has lasted: `4.8 s`."""
+        return durations.in_words(edges[0].wait_s)
+
+    def query_of(self, party: Party) -> str:
+        """What somebody runs, or ran last; empty if hidden."""
+        session = self.picture.sessions.get(party)
+        return session.query if session else ""
+
+    def statement_of(self, party: Party) -> str:
+        """What kind of statement somebody runs: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if hidden."""
+        return statement_text.kind(self.query_of(party))
+
+
+def _alike(edges: Sequence[Edge]) -> list[Party]:
+    """Those who wait for the same thing as the first one, in order."""
+    first = edges[0].lock
+    same = [edge for edge in edges if (edge.lock.type, edge.lock.target) == (first.type, first.target)]
+    return list(dict.fromkeys(edge.waiter for edge in same))

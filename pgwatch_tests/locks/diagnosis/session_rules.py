@@ -1,0 +1,105 @@
+"""The rules about what the blocking session is: left in a transaction, its own waiter, unread. Pure."""
+
+from __future__ import annotations
+
+from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.locks.diagnosis import table_rules
+from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
+from pgwatch_tests.locks.diagnosis.practices import CLEAN_UP, NO_SHARED_STATE
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.text import durations
+
+
+def waits_for_itself(case: Case) -> Diagnosis | None:
+    """Both ends are one test, which the server takes for two sessions: to it that is no deadlock."""
+    waiter = _of_the_same_test(case)
+    if waiter is None:
+        return None
+    edge = case.picture.edge(waiter, case.root)
+    assert edge is not None, "who is behind the root waits"
+    itself, worker = case.who, f"pid {waiter.pid}"
+    through = "" if edge.blocker == case.root else f" behind {case.picture.who(edge.blocker)}"
+    told = (
+        f"{itself} waits for itself: its session {worker} has waited {durations.in_words(edge.wait_s)} for "
+        f"{edge.lock.target}{through}, and its session pid {case.root.pid} holds that up, {case.state()}."
+    )
+    if not (case.is_idle or case.is_outside_transaction or case.client_event):
+        # At work in a thread of its own, or hidden: it may well go on.
+        return Diagnosis(
+            "waits_for_itself",
+            told,
+            f"Use one connection, or end its transaction before another one needs the same. {_now(case)}",
+            NO_SHARED_STATE,
+        )
+    return Diagnosis(
+        "waits_for_itself",
+        told,
+        f"End the transaction of pid {case.root.pid} (commit, roll back or close it) before the other "
+        "connection needs the same, or use one connection. The server sees no deadlock: while the test is "
+        f"inside the waiting call, this never goes on. {_now(case)}",
+        NO_SHARED_STATE,
+    )
+
+
+def _of_the_same_test(case: Case) -> Party | None:
+    """Who of those behind the root belongs to its test; those that wait for the root itself come first."""
+    test = parse(case.session.application_name) if case.session else None
+    if test is None:
+        return None
+    direct = [edge.waiter for edge in case.direct]
+    others = sorted(case.picture.graph.blocked_by(case.root).difference(direct))
+    for waiter in (*direct, *others):
+        session = case.picture.sessions.get(waiter)
+        if session is not None and parse(session.application_name) == test:
+            return waiter
+    return None
+
+
+def idle_in_transaction(case: Case) -> Diagnosis | None:
+    """A test, or its fixture, left a transaction open."""
+    if not case.is_idle or not case.direct:
+        return None
+    table = case.direct[0].lock.foreign_key_of
+    foreign_key = f", which a foreign key of {table} refers to" if table else ""
+    first = case.direct[0]
+    others = f"{case.also_held(first)}{case.besides(case.direct)}{table_rules.queue_in_words(case)}"
+    about = table_rules.about_table_change(case)
+    if first.subject and first.subject.kind == "row_or_key":
+        about += f"{ROWS_AND_KEYS} "
+    return Diagnosis(
+        "idle_in_transaction",
+        f"{case.who} left a transaction open ({case.state()}); {table_rules.longest_wait(case)}{foreign_key}"
+        f"{others}.",
+        f"{COMMIT} {about}To go on now, {case.free()}: cancelling does nothing to an idle session"
+        f"{table_rules.cancelling_is_in_vain(case)}.",
+        CLEAN_UP,
+    )
+
+
+ROWS_AND_KEYS = "Give each test rows of its own, and unique data instead of fixed test data."
+"""What to do where a row or a unique key is waited for, and it can't be told which."""
+COMMIT = "Commit, roll back or close it in the fixture's clean-up."
+"""What to do about a transaction that was left open."""
+
+
+def waits_for_client(case: Case) -> Diagnosis | None:
+    """A statement that is in the middle of something, and its client doesn't go on with it."""
+    if not case.client_event or not case.direct:
+        return None
+    reads = case.client_event == "ClientWrite"
+    return Diagnosis(
+        "waits_for_client",
+        f"{case.who} is {case.state()}; {case.waiting(case.direct)} {case.since(case.direct)} for "
+        f"{case.direct[0].lock.target}{case.besides(case.direct)}.",
+        (
+            "Read all rows of a result, or close it, before the test goes on"
+            if reads
+            else "Send all of it, or give it up (COPY … FROM STDIN, a pipeline), before the test goes on"
+        )
+        + f"; the statement itself isn't slow. {_now(case)}",
+        CLEAN_UP,
+    )
+
+
+def _now(case: Case) -> str:
+    return f"To go on now, {case.free()}."

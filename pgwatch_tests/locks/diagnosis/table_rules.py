@@ -1,0 +1,209 @@
+"""The rules about tables as a whole: queues behind what needs one, clean-ups, changes CONCURRENTLY. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
+from pgwatch_tests.locks.diagnosis.practices import NO_SHARED_STATE, OWN_DATA
+from pgwatch_tests.locks.model import Edge, Party
+from pgwatch_tests.locks.waits import lock_modes, statement_text
+from pgwatch_tests.locks.waits.statement_text import truncated
+from pgwatch_tests.text import durations
+
+_ALONE = "AccessExclusiveLock"
+# Modes that only statements about the table as a whole ask for.
+_OF_TABLES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", _ALONE)
+# What takes rows away with the table. DROP INDEX and the like change the table: DELETE is no substitute.
+_CLEAN_UPS = ("TRUNCATE", "DROP TABLE", "DROP SCHEMA", "DROP OWNED")
+_UPKEEP = ("REINDEX", "CLUSTER", "VACUUM", "REFRESH")
+_CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", *_UPKEEP)
+_LOCK = "LOCK"
+
+
+def queue_behind_table_lock(case: Case) -> Diagnosis | None:
+    """A statement that needs the table waits, and everyone after it waits too."""
+    for edge in case.direct:
+        if edge.lock.mode not in _OF_TABLES or edge.lock.type != "relation":
+            continue
+        queued = case.queue(edge)
+        if not queued:
+            continue
+        kind = case.statement_of(edge.waiter)
+        cleanup = _is_clean_up(kind)
+        if edge.lock.mode == _ALONE:
+            needs = f"needs {edge.lock.target} alone"
+        else:
+            needs = f"needs {edge.lock.target} in {lock_modes.in_words(edge.lock.mode)} mode"
+        return Diagnosis(
+            "truncate_or_cleanup_vs_test"
+            if cleanup
+            else "table_lock"
+            if kind.startswith(_LOCK)
+            else "ddl_queue",
+            f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} {needs} "
+            f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
+            f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
+            f"{_instead_of(kind)} "
+            f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
+            "those that wait only behind it go on at once.",
+            OWN_DATA if cleanup else NO_SHARED_STATE,
+        )
+    return None
+
+
+def _is_clean_up(kind: str) -> bool:
+    return kind.startswith(_CLEAN_UPS)
+
+
+def _instead_of(kind: str) -> str:
+    """What to do rather than a statement that needs a table."""
+    if _is_clean_up(kind):
+        return "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP."
+    if kind.startswith(_LOCK):
+        return "Lock the rows that a test needs (SELECT … FOR UPDATE), not the table."
+    if not kind:
+        return "Change, empty or lock whole tables while no tests run."
+    if kind.startswith(_UPKEEP):
+        return f"Run {kind} while no tests run."
+    return "Change tables before the tests run, not meanwhile."
+
+
+def cleanup_vs_test(case: Case) -> Diagnosis | None:
+    """A clean-up needs a table alone, or has it and doesn't end: tests and it get in each other's way."""
+    for edge in case.direct:
+        if edge.lock.type != "relation":
+            continue
+        if edge.lock.held_mode == _ALONE and _has_taken(case, case.root, edge):
+            kind = case.statement_of(case.root)
+            edges = [one for one in case.direct if one.lock.target == edge.lock.target]
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{case.who} has {edge.lock.target} alone since its {kind} ({case.state()}); "
+                f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+        kind = case.statement_of(edge.waiter)
+        if edge.lock.mode == _ALONE and _is_clean_up(kind):
+            return Diagnosis(
+                "truncate_or_cleanup_vs_test",
+                f"{kind} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
+                f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}{case.besides([edge])}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
+                OWN_DATA,
+            )
+    return None
+
+
+def _one_truncate(case: Case, edge: Edge) -> str:
+    """What to do about two clean-ups that truncate table after table; empty if that isn't what they do."""
+    found = [truncated(case.query_of(party)) for party in (edge.waiter, case.root)]
+    return one_truncate([name for names in found for name in names]) if all(found) else ""
+
+
+def one_truncate(tables: Iterable[str]) -> str:
+    """How to empty several tables without deadlocks among those who do; TRUNCATE locks them as listed."""
+    names = list(dict.fromkeys(tables))
+    listed = ", ".join(names) if len(names) > 1 else "a, b, c"
+    return (
+        f"Empty all tables in one statement that lists them in one order: TRUNCATE {listed}; best by one "
+        "process, while no tests run."
+    )
+
+
+def _has_taken(case: Case, party: Party, edge: Edge) -> bool:
+    """Whether the clean-up that `party` ran last names the table: another statement may have locked it."""
+    query = case.query_of(party)
+    return _is_clean_up(statement_text.kind(query)) and statement_text.names(query, edge.lock.object)
+
+
+def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
+    """CONCURRENTLY waits for all transactions that could use the old state (manual, CREATE INDEX)."""
+    edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
+    if not edges:
+        return None
+    kind, which, advice = _concurrently(case, edges[0])
+    return Diagnosis(
+        "index_build_waits_for_transaction",
+        f"{kind} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
+        f"{case.state()}, to end its transaction, {which}{case.besides(edges)}.",
+        f"{advice} To go on now, {case.free()}.",
+        NO_SHARED_STATE,
+    )
+
+
+def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
+    """What a statement with CONCURRENTLY is called, whom it waits for, and when it is better run."""
+    query = case.query_of(edge.waiter)
+    kind = case.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
+    of_table = "like all that have used the table"
+    if kind.startswith("DROP"):
+        # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
+        return kind, of_table, "Drop indexes before the tests run."
+    if statement_text.has_words(query, "detach"):
+        kind = f"{kind} … DETACH PARTITION CONCURRENTLY"
+        return kind, of_table, "Detach partitions before the tests run."
+    if "INDEX" in kind:
+        # DefineIndex, src/backend/commands/indexcmds.c: for writers, then for snapshots.
+        which = "like all that write to the table or have an older snapshot, whatever that is of"
+        return kind, which, "Build indexes before the tests run."
+    return kind, "like all that may use what it changes", "Change tables before the tests run."
+
+
+def about_table_change(case: Case) -> str:
+    """What to do about a change of a table on either side; empty if there is none, or it isn't known."""
+    for edge in case.direct:
+        if edge.lock.type == "virtualxid":
+            return f"{_concurrently(case, edge)[2]} "
+        modes_of_both = (edge.lock.mode, edge.lock.held_mode)
+        if edge.lock.type != "relation" or not any(mode in _OF_TABLES for mode in modes_of_both):
+            continue
+        both = _one_truncate(case, edge)
+        if both:
+            return f"{both} "
+        for party in (edge.waiter, case.root):
+            kind = case.statement_of(party)
+            if party == case.root and _is_clean_up(kind) and not _has_taken(case, party, edge):
+                continue
+            if kind.startswith((_LOCK, *_CLEAN_UPS, *_CHANGES_OF_TABLES)):
+                return f"{_instead_of(kind)} "
+    return ""
+
+
+def _of_table(edge: Edge) -> bool:
+    return edge.lock.type == "relation" and edge.lock.mode in _OF_TABLES
+
+
+def longest_wait(case: Case) -> str:
+    """`DROP TABLE by test_b (gw1, pid 12) waits 1.5 s for table t`: what has waited longest for the root."""
+    edge = case.direct[0]
+    waiting = f"{case.waiting(case.direct)} {case.since(case.direct)} for"
+    if edge.lock.type == "virtualxid":
+        kind, which, _ = _concurrently(case, edge)
+        return f"{kind} by {waiting} it to end, {which}"
+    kind = case.statement_of(edge.waiter) if _of_table(edge) else ""
+    return f"{f'{kind} by ' if kind else ''}{waiting} {edge.lock.target}"
+
+
+def _most_queued(case: Case) -> tuple[int, Edge | None]:
+    waits = [(case.queue(edge), edge) for edge in case.direct if _of_table(edge)]
+    return max(waits, key=lambda one: one[0], default=(0, None))
+
+
+def queue_in_words(case: Case) -> str:
+    """`, and 2 more queue behind that`; or empty."""
+    queued, _ = _most_queued(case)
+    return f", and {queued:,} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
+
+
+def cancelling_is_in_vain(case: Case) -> str:
+    """What comes of cancelling the waiter that others queue behind; empty where nobody does."""
+    queued, edge = _most_queued(case)
+    if edge is None or not queued:
+        return ""
+    kind = case.statement_of(edge.waiter) or "statement"
+    return (
+        f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees those that queue "
+        "behind it, and the next one hangs on the same session again"
+    )

@@ -1,0 +1,163 @@
+"""A snapshot made readable: who is at the root, how many each blocks, what is shown under whom. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pgwatch_tests.locks.graph.settled_waits import wait_for_graph
+from pgwatch_tests.locks.graph.wait_graph import Branch, WaitForGraph
+from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
+
+
+@dataclass(frozen=True)
+class LockPicture:
+    """The wait-for graph of a snapshot's shown edges, with everything that a reader asks of it."""
+
+    snapshot: LockSnapshot
+
+    @cached_property
+    def graph(self) -> WaitForGraph[Party]:
+        """Waiters and blockers; ghosts left out."""
+        return wait_for_graph(self.snapshot.groups)
+
+    @cached_property
+    def sessions(self) -> Mapping[Party, Session]:
+        """The sessions by party."""
+        return {Party(session.pid): session for session in self.snapshot.sessions}
+
+    @cached_property
+    def prepared(self) -> Mapping[Party, PreparedTransaction]:
+        """The prepared transactions by party."""
+        return {Party(0, one.gid): one for one in self.snapshot.prepared}
+
+    @cached_property
+    def groups(self) -> Mapping[Party, tuple[EdgeGroup, ...]]:
+        """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
+        found: dict[Party, list[EdgeGroup]] = {}
+        for group in sorted(self.snapshot.shown_groups, key=lambda one: (one.kind == "soft", one.blockers)):
+            found.setdefault(group.waiter, []).append(group)
+        return {waiter: tuple(groups) for waiter, groups in found.items()}
+
+    def waits(self, party: Party) -> list[Edge]:
+        """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
+        return [edge for group in self.groups.get(party, ()) for edge in group.edges]
+
+    def blockers(self, waiter: Party) -> set[Party]:
+        """All that one waiter waits for; empty if it doesn't wait."""
+        return {blocker for group in self.groups.get(waiter, ()) for blocker in group.blockers}
+
+    def edge(self, waiter: Party, blocker: Party | None = None) -> Edge | None:
+        """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
+        groups = self.groups.get(waiter, ())
+        for group in groups:
+            if blocker in group.blockers:
+                return group.edge(blocker)
+        return groups[0].edge(groups[0].blockers[0]) if groups else None
+
+    @cached_property
+    def forest(self) -> tuple[Branch[Party], ...]:
+        """The trees to show, those that block most first."""
+        hard = {
+            waiter: [blocker for group in groups if group.kind != "soft" for blocker in group.blockers]
+            for waiter, groups in self.groups.items()
+        }
+        trees = self.graph.forest(hard)
+        return tuple(sorted(trees, key=lambda tree: (-self.blocks(tree.node), tree.node)))
+
+    @cached_property
+    def roots(self) -> tuple[Party, ...]:
+        """Root blockers, those that block most first."""
+        return tuple(sorted(self.graph.roots(), key=lambda root: (-self.blocks(root), root)))
+
+    def root_of(self, party: Party) -> Party | None:
+        """The root blocker that `party` waits behind, that which blocks most if there are several.
+
+        None if it doesn't wait, or if whom it waits for is deadlocked.
+        """
+        return next((root for root in self.roots if party in self.graph.blocked_by(root)), None)
+
+    def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
+        """Those that wait for nobody but `party`: they can go on once it is gone.
+
+        Who is queued for a row's turn (a lock on the tuple) isn't one of them: it waits for the row next.
+        """
+        return tuple(
+            waiter
+            for waiter in sorted(self.graph.waiters(party))
+            if all(
+                set(group.blockers) == {party} and group.lock.type != "tuple" for group in self.groups[waiter]
+            )
+        )
+
+    def blocks(self, party: Party) -> int:
+        """How many wait for `party`, directly or through others."""
+        return self.graph.blocks(party)
+
+    def blocks_directly(self, party: Party) -> int:
+        """How many wait for `party` itself."""
+        return len(self.graph.waiters(party))
+
+    def longest_wait_s(self, party: Party) -> float:
+        """The longest wait behind `party`, in seconds."""
+        behind = self.graph.blocked_by(party)
+        return max((self.wait_s(waiter) or 0.0 for waiter in behind), default=0.0)
+
+    def wait_s(self, party: Party) -> float | None:
+        """How long `party` has waited, in seconds; None if it doesn't wait."""
+        waits = [group.wait_s for group in self.groups.get(party, ()) if group.wait_s is not None]
+        return max(waits, default=None)
+
+    def deadlock_of(self, party: Party) -> tuple[Party, ...]:
+        """The confirmed cycle that `party` is part of; empty if there is none."""
+        return next((cycle for cycle in self.snapshot.deadlocks if party in cycle), ())
+
+    def probable_deadlock_of(self, party: Party) -> tuple[Party, ...]:
+        """The cycle, seen once only, that `party` is part of; empty if there is none."""
+        return next((cycle for cycle in self.snapshot.probable_deadlocks if party in cycle), ())
+
+    def other_database(self, party: Party) -> str:
+        """The database that a party is in if that isn't the watched one; empty if it is, or isn't known."""
+        one = self.sessions.get(party) or self.prepared.get(party)
+        database = one.database if one else None
+        return database if database and database != self.snapshot.database else ""
+
+    def place(self, party: Party) -> str:
+        """Where a party is: `database b`; where no test names it, `database b, user app, from 10.0.0.7:512`.
+
+        Empty if it is in the watched database and runs a test, or if nothing is known. Foreign text as it is.
+        """
+        database = self.other_database(party)
+        parts = [f"database {database}"] if database else []
+        session = self.sessions.get(party)
+        if session is not None and session.identity is None:
+            parts += [f"user {session.user}"] if session.user else []
+            client = session.client
+            parts += [client if client == "local" else f"from {client}"] if client else []
+        return ", ".join(parts)
+
+    def who(self, party: Party) -> str:
+        """`test_booking (gw0, pid 4711)`; the application's name where it names no test.
+
+        With the database if that isn't the watched one: `psql (pid 4711, database b)`.
+        """
+        database = self.other_database(party)
+        if not party.pid:
+            return f"{party} (database {database})" if database else str(party)
+        session = self.sessions.get(party)
+        name = session.application_name if session else ""
+        identity = session.identity if session else None
+        where = f"pid {party.pid}, database {database}" if database else f"pid {party.pid}"
+        if identity is not None:
+            worker = f"{identity.worker_label}, " if identity.worker_label else ""
+            return f"{identity.label.rpartition('::')[2]} ({worker}{where})"
+        if session is not None and session.is_connecting:
+            name = "a session that is connecting"
+        return f"{name or (session.backend_type if session else '') or 'session'} ({where})"
+
+
+def running_test(session: Session) -> str | None:
+    """The test that a session runs, as far as its application_name, or a list of tests, tells."""
+    identity = session.identity
+    return None if identity is None else identity.test

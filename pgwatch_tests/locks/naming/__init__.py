@@ -1,0 +1,1 @@
+"""Names of what is waited for, asked of the catalogs beside the poll."""

@@ -1,0 +1,348 @@
+"""A live source of snapshots: polls with a deadline, reconnects, settles, and puts names in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    NoAnswerError,
+    NotCheckedError,
+    PgwatchError,
+)
+from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.identity.known_tests import KnownTests, read_list
+from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
+from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, Session
+from pgwatch_tests.locks.naming import catalog_lookups
+from pgwatch_tests.locks.naming.object_names import NameCache
+from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
+from pgwatch_tests.locks.snapshot.held_locks import held_locks
+from pgwatch_tests.locks.snapshot.snapshot_query import read
+from pgwatch_tests.locks.waits import wait_target
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.attempts import MAINTENANCE_DATABASE, Opening
+from pgwatch_tests.postgres.connections.connect import lost_connection
+from pgwatch_tests.postgres.connections.deadline import within
+from pgwatch_tests.postgres.connections.disconnection import part
+from pgwatch_tests.postgres.connections.dsn import database_name
+from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
+from pgwatch_tests.settings.load import Settings
+
+POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
+POLL_DEADLINE_S = 3.0
+_NAMES_AT_ONCE_S = 0.1
+_NAMES_IN_TIME_S = 1.0
+# PostgreSQL waits 5 s for others to leave a database that somebody wants for himself.
+_LOOK_EVERY_S = 1.0
+_STAY_AWAY_S = 1.0
+
+T = TypeVar("T")
+
+LookAgain = Callable[[LockSnapshot, LockSnapshot], float | None]
+"""From the first look and the last: in how many seconds to look again, or None if that was enough."""
+
+
+class LockWatch:
+    """Polls one server. Use as an async context manager; `read` may be called again after it raised.
+
+    Raises ConfigurationError if the list of tests in the settings can't be read.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self.opening = Opening(settings)
+        """Where connections come from: whoever else connects to the same server shares its attempts."""
+        self._tests = KnownTests(() if settings.tests is None else read_list(settings.tests))
+        self._names = NameCache(self.opening, clock)
+        self._deadlocks = DeadlockReader(self._names, clock)
+        self._connection: AsyncConnection[Row] | None = None
+        self._database = ""
+        self._server = ""
+        self._previous: LockSnapshot | None = None
+        self._looking_up: set[asyncio.Task[None]] = set()
+        self._admitted = False
+        """Whether the tested database is known to be there, and to let our role in."""
+        self._polling = asyncio.Lock()
+        self._polled_s = 0.0
+        self._guarding: asyncio.Task[None] | None = None
+        self._left = ""
+        """Why the connection was given up, if somebody wanted the database."""
+        self._back_s = float("-inf")
+
+    async def __aenter__(self) -> LockWatch:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def read(self) -> LockSnapshot:
+        """One settled poll; names that aren't known yet are looked up behind it and come with the next.
+
+        Raises CannotConnectError, ConnectionLostError, or NotCheckedError if the server answered with an
+        error. After any of them the next call connects anew.
+        """
+        snapshot = await self._poll()
+        if not self._looking_up:
+            self._begin(self._look_up(snapshot))
+        # Names that can be had at once are worth a moment; none is worth more.
+        await asyncio.wait(set(self._looking_up), timeout=_NAMES_AT_ONCE_S)
+        await self._refuse_a_closed_database()
+        return self._with_names(snapshot)
+
+    async def read_with_counts(self) -> LockSnapshot:
+        """The same, with the server's deadlocks counted at this moment: for a watch's two ends."""
+        snapshot = await self._poll()
+        await self._in_time(self._look_up(snapshot, count_now=True))
+        await self._refuse_a_closed_database()
+        return self._with_names(snapshot)
+
+    async def read_twice(self, look_again: LookAgain = lambda _first, _last: None) -> LockSnapshot:
+        """Two polls 150 ms apart, for those who look only once; waits a little for the names as well.
+
+        After that it polls again as long as `look_again` says. Raises the same as `read`.
+        """
+        first = snapshot = await self._poll()
+        pause_s = SECOND_LOOK_S if first.groups else None
+        while pause_s is not None:
+            await asyncio.sleep(pause_s)
+            snapshot = await self._poll()
+            pause_s = look_again(first, snapshot)
+        await self._in_time(self._names.resolve(snapshot))
+        await self._refuse_a_closed_database()
+        if self._names.lookups.was_refused:
+            # If there is but one free place, the poll needn't keep it any more.
+            await self.part()
+            self._names.lookups.try_again()
+            await self._in_time(self._names.resolve(snapshot))
+        elif self._names.lookups.ask_again():
+            # A busy machine may have taken too long for what the next look at it has at once.
+            await self._in_time(self._names.resolve(snapshot))
+        return self._with_names(snapshot)
+
+    async def part(self) -> None:
+        """Closes all connections, and waits a moment until the server has given their places up.
+
+        The next call connects anew.
+        """
+        connection, self._connection = self._connection, None
+        try:
+            await self._names.lookups.part()
+        finally:
+            if connection is not None:
+                await part(connection)
+
+    @asynccontextmanager
+    async def standing_aside(self) -> AsyncIterator[None]:
+        """While this lasts there are no connections, and no polls: another one needs the place."""
+        async with self._polling:
+            await self.part()
+            yield
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody drops, alters or copies the tested database, as far as the last poll has seen."""
+        wanted = () if self._previous is None else self._previous.wanted_databases
+        return any(self._names.database(oid) == self._database for oid in wanted)
+
+    async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
+        """All locks of a session or prepared transaction; None if they couldn't be read in time."""
+        return await held_locks(self._names, party)
+
+    async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
+        await self._names.resolve(snapshot)
+        await self._deadlocks.read(snapshot, now=count_now)
+
+    async def _in_time(self, looking_up: Coroutine[None, None, None]) -> None:
+        """Waits for it, but not for long; it goes on behind the next polls, if there are any."""
+        await asyncio.wait({self._begin(looking_up)}, timeout=_NAMES_IN_TIME_S)
+
+    def _begin(self, looking_up: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(looking_up)
+        self._looking_up.add(task)
+        task.add_done_callback(self._looking_up.discard)
+        return task
+
+    def close(self) -> None:
+        """Closes everything at once, whatever the server is doing."""
+        self.opening.close()
+        self._names.lookups.close()
+        for task in self._looking_up:
+            task.cancel()
+        if self._guarding is not None:
+            self._guarding.cancel()
+        self._disconnect()
+
+    async def _poll(self) -> LockSnapshot:
+        async with self._polling:
+            connection = self._connection or await self._connect()
+            work = read(connection, self._database, self._server, self._names)
+            snapshot = await self._within_deadline(connection, work)
+        self._polled_s = time.monotonic()
+        if self._previous is not None and self._previous.server_started != snapshot.server_started:
+            self._previous = None
+        self._previous = settle(self._previous, snapshot)
+        if snapshot.own_database in snapshot.wanted_databases:
+            self._give_way()
+        return self._previous
+
+    async def _connect(self) -> AsyncConnection[Row]:
+        """A connection to poll with, preferably to the maintenance database.
+
+        There the poll is in nobody's way, and out of reach of whoever locks the catalogs of the tested one.
+        Raises CannotConnectError.
+        """
+        if time.monotonic() < self._back_s:
+            raise CannotConnectError(self._left)
+        try:
+            self._connection = connection = await self.opening.connect_anywhere(POLL_LIMITS)
+        except NoAnswerError:
+            if self._left:
+                raise CannotConnectError(self._left) from None
+            raise
+        self._left = ""
+        self._polled_s = time.monotonic()
+        self.opening.stay_with(connection)
+        self._names.lookups.stay_with(connection)
+        self._server = f"{connection.info.host}:{connection.info.port}"
+        self._database = database_name(self._settings.dsn) or await self._own_name()
+        if connection.info.dbname != MAINTENANCE_DATABASE:
+            self._admitted = True
+            self._guarding = asyncio.create_task(self._guard(connection))
+        return connection
+
+    async def _own_name(self) -> str:
+        """What the DSN's own database is called, where a service file or the role's name says it."""
+        name = await self.opening.visit(catalog_lookups.LIMITS)
+        self._admitted = True
+        return name
+
+    async def _refuse_a_closed_database(self) -> None:
+        """Raises CannotConnectError if the tested database never let us in: a name that isn't one, say."""
+        if self._admitted or self._connection is None:
+            return
+        closed = self._names.is_closed(self._database)
+        if closed:
+            try:
+                # For the server's own words.
+                await self.opening.visit(catalog_lookups.LIMITS)
+            except NoAnswerError:
+                pass
+            except CannotConnectError:
+                self._disconnect()
+                raise
+        self._admitted = closed is not None
+
+    # Giving way.
+
+    async def _guard(self, connection: AsyncConnection[Row]) -> None:
+        """Looks, while nobody polls, whether somebody wants the database that we are in."""
+        while self._connection is connection:
+            await asyncio.sleep(max(0.0, self._polled_s + _LOOK_EVERY_S - time.monotonic()))
+            if self._connection is not connection or time.monotonic() < self._polled_s + _LOOK_EVERY_S:
+                continue
+            with suppress(PgwatchError):  # the next poll says so
+                wanted = await self._within_deadline(connection, _is_wanted(connection))
+                self._polled_s = time.monotonic()
+                if wanted and self._connection is connection:
+                    self._give_way()
+
+    def _give_way(self) -> None:
+        """Leaves the database to whoever drops, renames, moves or copies it: he waits 5 s for that."""
+        assert self._connection is not None
+        name = self._connection.info.dbname
+        self._left = f"left {name}, which is being dropped, altered or copied; trying again"
+        self._back_s = time.monotonic() + _STAY_AWAY_S
+        self._hang_up()
+
+    async def _within_deadline(self, connection: AsyncConnection[Row], poll: Coroutine[None, None, T]) -> T:
+        def disconnect() -> None:
+            # It may have been left meanwhile, for another one.
+            connection.pgconn.finish()
+            if self._connection in (connection, None):
+                self._disconnect()
+
+        try:
+            with lost_connection(self._settings.dsn):
+                return await within(POLL_DEADLINE_S, poll, disconnect)
+        except psycopg.Error as error:
+            disconnect()
+            raise NotCheckedError(
+                f"the lock table couldn't be read: {' '.join(str(error).split())}"
+            ) from error
+        except ConnectionLostError:
+            disconnect()
+            raise
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+            self._connection = None
+        self._names.lookups.disconnect()
+        self.opening.leave()
+
+    def _disconnect(self) -> None:
+        self._hang_up()
+        self._deadlocks.forget()
+        self._previous = None
+
+    def _known_test(self, application_name: str) -> str:
+        """The whole id of the test that an application's name has only in short; empty if it isn't known."""
+        if self._settings.tests is None or "#" not in application_name:
+            return ""
+        identity = parse(application_name)
+        return (identity and self._tests.whole(identity)) or ""
+
+    def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
+        known = self._names
+
+        def with_target(group: EdgeGroup) -> EdgeGroup:
+            if group.subject is None:
+                return group
+            subject = known.refined(group.subject)
+            group = replace(group, subject=subject)
+            return replace(
+                group,
+                lock=replace(
+                    group.lock,
+                    target=wait_target.in_words(subject, known),
+                    object=wait_target.object_in_words(subject, known),
+                    ancestors=wait_target.ancestors(subject, known),
+                    foreign_key_of=wait_target.foreign_key_of(subject, known),
+                    also_held_by=known.also_held_by(group, snapshot),
+                ),
+            )
+
+        def with_owner(session: Session) -> Session:
+            database, user = known.database(session.database_oid), known.role(session.user_oid)
+            test = self._known_test(session.application_name)
+            if (database, user, test) == (session.database, session.user, session.known_test):
+                return session  # as all but the new ones are: a copy of each costs more than reading it
+            return replace(session, database=database, user=user, known_test=test)
+
+        return replace(
+            snapshot,
+            sessions=tuple(with_owner(session) for session in snapshot.sessions),
+            prepared=tuple(
+                replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
+                for one in snapshot.prepared
+            ),
+            groups=tuple(with_target(group) for group in snapshot.groups),
+            deadlock_counts=self._deadlocks.latest,
+            system_identifier=known.system_identifier,
+        )
+
+
+async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
+    """Whether somebody wants the connected database for himself."""
+    row = await (await connection.execute(queries.load("server/own_database_wanted"))).fetchone()
+    return row is not None and bool(row[0])

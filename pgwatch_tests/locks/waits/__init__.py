@@ -1,0 +1,1 @@
+"""What a wait is about, derived from lock rows and statements. Pure."""

@@ -1,0 +1,1 @@
+"""A PostgreSQL server: connections, sessions, names, leases, and which databases are for tests."""

@@ -1,0 +1,1 @@
+"""Connections: how they are named, opened, limited and ended, also behind a pooler."""

@@ -1,0 +1,139 @@
+"""Connections that can't hang for long and can't do harm: named, autocommit, with timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
+from pgwatch_tests.postgres.connections import full_server, lenient_text
+from pgwatch_tests.postgres.connections.connection import (
+    AsyncOwnConnection,
+    AsyncOwnCursor,
+    OwnConnection,
+    OwnCursor,
+)
+from pgwatch_tests.postgres.connections.dsn import holds_password, normalise, redact
+from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.version import check_supported
+from pgwatch_tests.settings.load import Dsn
+
+_FAILURE = re.compile(
+    r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
+)
+_UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
+# It writes to stderr about cancelled attempts; whatever matters is raised.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+def _adapters() -> AdaptersMap:
+    adapters = AdaptersMap(psycopg.adapters)
+    lenient_text.register(adapters)
+    return adapters
+
+
+def _conninfo(dsn: Dsn, database: str | None, connect_timeout_s: float) -> str:
+    # Repeated for each connection, so a reconnect keeps everything, the password included.
+    parameters = conninfo_to_dict(normalise(dsn)[0])
+    # The name comes with the other settings: a pooler would give this one to a session that it pools.
+    parameters["application_name"] = ""
+    # libpq counts whole seconds and takes less than 2 for 2.
+    parameters.setdefault("connect_timeout", max(2, round(connect_timeout_s)))
+    if database is not None:
+        parameters["dbname"] = database
+    return make_conninfo("", **parameters)
+
+
+async def connect_async(
+    dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
+) -> AsyncOwnConnection:
+    """An autocommit connection with `limits` set, to `database` if given, else to what the DSN says.
+
+    Raises CannotConnectError, or ConfigurationError if the server is too old.
+    """
+    with _cannot_connect(dsn, connect_timeout_s):
+        async with asyncio.timeout(connect_timeout_s):
+            connection = await AsyncOwnConnection.connect(
+                _conninfo(dsn, database, connect_timeout_s),
+                autocommit=True,
+                context=_adapters(),
+                cursor_factory=AsyncOwnCursor,
+            )
+            try:
+                check_supported(connection.info.server_version)
+                await connection.settle_in(limits)
+            except BaseException:
+                connection.pgconn.finish()
+                raise
+            return connection
+
+
+def connect(
+    dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
+) -> OwnConnection:
+    """The same as `connect_async`, for code that waits."""
+    with _cannot_connect(dsn, connect_timeout_s):
+        connection = OwnConnection.connect(
+            _conninfo(dsn, database, connect_timeout_s),
+            autocommit=True,
+            context=_adapters(),
+            cursor_factory=OwnCursor,
+        )
+        try:
+            check_supported(connection.info.server_version)
+            connection.settle_in(limits)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def no_answer(dsn: Dsn, patience_s: float) -> NoAnswerError:
+    """What to raise where a connection couldn't be had in `patience_s`."""
+    return NoAnswerError(f"cannot connect ({dsn.source}): no answer from the server in {patience_s:g} s")
+
+
+@contextmanager
+def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, errors.ConnectionTimeout):
+        raise no_answer(dsn, timeout_s) from None
+    except psycopg.Error as error:
+        # Looked at as it came: a short password is redacted in the middle of words too.
+        what_to_do = full_server.advice(str(error))
+        raise CannotConnectError(
+            f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
+            f"{f': {what_to_do}' if what_to_do else ''}"
+        ) from None
+
+
+def _reason(message: str, dsn: Dsn) -> str:
+    """libpq's message with its point first: it is cut where there is no room for all."""
+    message = message.removeprefix("connection is bad: ")
+    if holds_password(dsn):
+        # Of `user:half@half`, libpq takes the second half for a host.
+        message = _UNKNOWN_HOST.sub(r"\1 (not shown, since it may be part of a password)", message)
+    found = _FAILURE.fullmatch(message)
+    return f"{found['why']} ({found['where']})" if found else message
+
+
+@contextmanager
+def lost_connection(dsn: Dsn) -> Iterator[None]:
+    """Turns the errors of a connection that broke, or was ended by an administrator, into our own."""
+    try:
+        yield
+    except PgwatchError:
+        raise
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+            raise
+        raise ConnectionLostError(f"the connection was lost: {redact(str(error), dsn)}") from None

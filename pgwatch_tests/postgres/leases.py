@@ -1,0 +1,106 @@
+"""Who lives: the owner of a schema, a database or a run holds an advisory lock as long as it does.
+
+A lease is `pg_advisory_lock(LEASE_KEY, hashtext(name))`, held by a session of the owner, of this or any other
+database of the server. It ends with the session: within milliseconds after `kill -9` of its owner. An owner
+that is stopped, or busy, has it still. `hashtext` has 32 bits: once in a while a name is taken for another
+one that lives, and what it stands for stays until that one is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.sessions.session import ScanSession
+
+LEASE_KEY = 0x70677774
+"""`pgwt` in ASCII, 1885828980: the first of a lease's two numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A row of queries/leases/holders.sql."""
+
+    name: str
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A row of queries/leases/numbers.sql."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """The row of queries/leases/take.sql and free.sql."""
+
+    done: bool
+
+
+def run_lease(run: str) -> str:
+    """The name of the lease of the run with this id."""
+    return f"run:{run.lower()}"
+
+
+def holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | None]:
+    """Those of these leases that live, and the backends that hold them (None: a prepared transaction).
+
+    In whatever database of the server; what `session` itself holds doesn't count. Raises what
+    `session.running` does.
+    """
+    if not names:
+        return {}
+    query = queries.load("leases/holders").encode()
+    held = session.fetch(query, _Held, {"lease_key": LEASE_KEY, "names": list(names)})
+    return {one.name: one.pid for one in held}
+
+
+def held_numbers(session: ScanSession) -> frozenset[int]:
+    """`hashtext(name)` of each lease that somebody else holds: for conditions on many rows.
+
+    Raises what `session.running` does.
+    """
+    held = session.fetch(queries.load("leases/numbers").encode(), _Number, {"lease_key": LEASE_KEY})
+    return frozenset(one.number for one in held)
+
+
+def alive(session: ScanSession, names: Collection[str]) -> frozenset[str]:
+    """Those of these leases that somebody else holds. Raises what `session.running` does."""
+    return frozenset(holders(session, names))
+
+
+def alive_runs(session: ScanSession, ids: Iterable[str]) -> frozenset[str]:
+    """Those of these runs, 8 hex digits each, whose lease somebody else holds.
+
+    Raises what `session.running` does.
+    """
+    by_lease = {run_lease(run): run for run in ids}
+    return frozenset(by_lease[name] for name in alive(session, by_lease))
+
+
+@contextmanager
+def taken(session: ScanSession, name: str) -> Iterator[bool]:
+    """Holds a lease on the session that sweeps: whether it is ours, and nobody's in another database either.
+
+    So nobody who asks for it takes what is about to go, and two sweeps don't get into each other's way.
+    Raises what `session.running` does.
+    """
+    parameters = {"lease_key": LEASE_KEY, "name": name}
+    [take] = session.fetch(queries.load("leases/take").encode(), _Done, parameters)
+    if not take.done:
+        yield False
+        return
+    try:
+        # In another database, the same lock is another one.
+        yield not alive(session, [name])
+    finally:
+        # A session that is lost, or told to end, takes it along.
+        with suppress(psycopg.Error, PgwatchError):
+            session.fetch(queries.load("leases/free").encode(), _Done, parameters)

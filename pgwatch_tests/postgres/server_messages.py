@@ -1,0 +1,26 @@
+"""What the server says of an error: one line, without the secrets of whoever it quotes."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from pgwatch_tests.text.secrets import mask_text
+
+# Their detail is the whole row, whatever is in it.
+_DETAIL_IS_ROW = (errors.NotNullViolation, errors.CheckViolation)
+
+
+def said(error: psycopg.Error) -> str:
+    """The message alone."""
+    return _on_one_line(error.diag.message_primary or str(error))
+
+
+def said_in_full(error: psycopg.Error) -> str:
+    """The message and the detail that tells why, unless that is a row of somebody's table."""
+    detail = "" if isinstance(error, _DETAIL_IS_ROW) else error.diag.message_detail or ""
+    return _on_one_line(f"{error.diag.message_primary or error} {detail}")
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(mask_text(text).split())

@@ -1,0 +1,1 @@
+"""Sessions that give way: whoever wants the table or the database gets it."""

@@ -1,0 +1,77 @@
+"""SQL for a count that looks out for others by itself, where no second session can do that for it.
+
+Whoever waits to change what it reads ends it: the look, twice a second, raises an error that names him. It is
+for when a plain count has taken long, since it reads the table to its end by itself: no index, no workers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+DATABASE = "database"
+"""What `wanted_by` says of somebody who drops, alters or copies the database."""
+
+_MARK = "pgwatch-tests:"
+_FOUND = re.compile(rf"{_MARK}(.*?):{_MARK}", re.DOTALL)
+# Only its first fifth, so that most rows cost the look at a clock.
+_PERIOD = b"""
+CASE WHEN pg_catalog.date_part('milliseconds', pg_catalog.clock_timestamp())::int OPERATOR(pg_catalog.%) 500
+        OPERATOR(pg_catalog.>=) 100 THEN true
+    WHEN pg_catalog.current_setting('pgwatch_tests.looked', true) OPERATOR(pg_catalog.=) <now> THEN true
+    ELSE pg_catalog.set_config('pgwatch_tests.looked', <now>, true) IS NOT NULL
+        AND (<look>)::pg_catalog.int4 OPERATOR(pg_catalog.=) 0
+END"""
+_NOW = (
+    b"pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) "
+    b"OPERATOR(pg_catalog.*) 2)::bigint::pg_catalog.text"
+)
+# Who waits is told as in queries/server/reader_waiters.sql and own_database_wanted.sql. But in the select
+# list, for a function in FROM is called once for all rows (ExecReScanFunctionScan, src/backend/executor).
+_LOOK = b"""
+SELECT coalesce(pg_catalog.min(pg_catalog.concat('<mark>', CASE
+        WHEN waiting.locktype OPERATOR(pg_catalog.=) 'object' THEN '<database>'
+        ELSE pg_catalog.concat(waiting.pid, ' ', activity.application_name) END, ':<mark>')), '0')
+FROM (
+    WITH found AS MATERIALIZED (
+        SELECT pg_catalog.pg_lock_status() AS lock
+        WHERE pg_catalog.num_nulls(watched.<column>) OPERATOR(pg_catalog.>=) 0
+    )
+    SELECT (other.lock).locktype, (other.lock).pid
+    FROM found AS own
+    JOIN found AS other
+        ON (other.lock).virtualxid OPERATOR(pg_catalog.=) (own.lock).virtualxid
+            AND NOT (other.lock).granted
+        OR (other.lock).database OPERATOR(pg_catalog.=) (own.lock).database
+            AND (other.lock).relation OPERATOR(pg_catalog.=) (own.lock).relation
+            AND (other.lock).locktype OPERATOR(pg_catalog.=) 'relation'
+            AND (other.lock).mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
+            AND NOT (other.lock).granted
+        OR (other.lock).classid OPERATOR(pg_catalog.=) 1262
+            AND (other.lock).objid OPERATOR(pg_catalog.=) (own.lock).database
+            AND (other.lock).mode OPERATOR(pg_catalog.=) ANY ('{ShareLock,AccessExclusiveLock}')
+            AND (other.lock).locktype OPERATOR(pg_catalog.=) 'object'
+    WHERE (own.lock).pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND (own.lock).granted
+) AS waiting
+LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(waiting.pid) AS activity ON true"""
+
+
+def watched(source: bytes, columns: Sequence[bytes]) -> bytes:
+    """A table (as it stands after FROM) as a subquery with some of its columns, at least one, that ends with
+    an error once somebody waits for the end of the statement's transaction or its locks.
+    """
+    look = _LOOK.replace(b"<mark>", _MARK.encode()).replace(b"<database>", DATABASE.encode())
+    condition = _PERIOD.replace(b"<look>", look.replace(b"<column>", columns[0])).replace(b"<now>", _NOW)
+    return b"(SELECT %b FROM %b AS watched WHERE %b OFFSET 0) AS watched" % (
+        b", ".join(columns),
+        source,
+        condition.strip(),
+    )
+
+
+def wanted_by(message: str) -> str | None:
+    """Who waited, by the message of the error that ended a statement: DATABASE, or a pid and the name of the
+    application; None for any other error.
+    """
+    found = _FOUND.search(message)
+    return None if found is None else found[1]

@@ -1,0 +1,200 @@
+"""A connection for a scan: runs statements and returns their rows, again where it had to give way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import RowFactory, class_row
+
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import Identity, OwnConnection
+from pgwatch_tests.postgres.connections.session_settings import timeouts
+from pgwatch_tests.postgres.identifiers import exact_names
+from pgwatch_tests.postgres.sessions.yielding_session import (
+    OTHERS_WAIT_S,
+    UNWATCHED_S,
+    GaveWayError,
+    ScanCancelledError,
+    UnwatchedError,
+    WaitedForError,
+    YieldingSession,
+)
+
+__all__ = ["OTHERS_WAIT_S", "GaveWayError", "ScanCancelledError", "ScanSession", "WaitedForError"]
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+# To plan a hundred statements as one (UNION ALL) takes a quarter longer.
+_TOGETHER = b";\n"
+_ATTEMPTS = 2
+_PAUSE_S = 0.25
+
+
+class ScanSession(YieldingSession):
+    """Runs one statement, or one message of several, at a time; `cancel` is for any other thread."""
+
+    _may_be_cut_short = False
+
+    def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
+        """From now on, statements may take so long. Raises what `running` does."""
+        self.set(timeouts(statement_timeout_s, lock_timeout_s))
+        self._statement_s = statement_timeout_s
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Makes settings for the statements to come. Raises what `running` does."""
+        self.run(lambda connection: connection.set(settings))
+        self._limits = replace(self._limits, more=(*self._limits.more, *settings.items()))
+
+    def execute(self, statement: bytes) -> None:
+        """Runs a statement that has no result. Raises what `running` does."""
+        self.run(lambda connection: connection.execute(statement))
+
+    def identity(self) -> Identity:
+        """Where the session is, as whom, and when it was opened. Raises what `running` does."""
+        told = self.connection.identity
+        if told is not None:
+            return told
+        [identity] = self.fetch(queries.load("server/database_identity").encode(), Identity)
+        return identity
+
+    def fetch(
+        self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
+        """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
+
+        def fetched(connection: OwnConnection) -> list[R]:
+            with connection.cursor(row_factory=class_row(row)) as cursor:
+                exact_names(cursor)
+                return cursor.execute(statement, parameters).fetchall()
+
+        return self.run(fetched)
+
+    def fetch_each(
+        self, statements: Sequence[bytes], row: type[R], watching: Callable[[], Sequence[bytes]] | None = None
+    ) -> list[R]:
+        """Runs statements, in one message and transaction: the rows of all. If one fails, all do.
+
+        Each may take as long as one statement may. `watching` are the same, but look out for others by
+        themselves: they are run where nothing else does so and the first take long. Raises what `running`
+        does.
+        """
+
+        def fetched(messages: Sequence[bytes]) -> Callable[[OwnConnection], list[R]]:
+            def fetch(connection: OwnConnection) -> list[R]:
+                with connection.cursor(row_factory=class_row(row)) as cursor:
+                    cursor.execute(_TOGETHER.join(messages))
+                    return _rows(cursor, len(messages))
+
+            return fetch
+
+        return self._run_each(statements, fetched, watching)
+
+    def fetch_each_and(
+        self,
+        statements: Sequence[bytes],
+        row: type[R],
+        last: bytes,
+        last_row: type[T],
+        watching: Callable[[], Sequence[bytes]] | None = None,
+    ) -> tuple[list[R], list[T]]:
+        """The same, and at the end of the same message one that has other columns."""
+
+        def fetched(messages: Sequence[bytes]) -> Callable[[OwnConnection], tuple[list[R], list[T]]]:
+            def fetch(connection: OwnConnection) -> tuple[list[R], list[T]]:
+                factory: RowFactory[R | T] = class_row(row)
+                with connection.cursor(row_factory=factory) as cursor:
+                    cursor.execute(_TOGETHER.join((*messages, last)))
+                    rows = _rows(cursor, len(messages))
+                    cursor.row_factory = class_row(last_row)
+                    cursor.nextset()
+                    more = cursor.fetchall()
+                return (
+                    [found for found in rows if isinstance(found, row)],
+                    [found for found in more if isinstance(found, last_row)],
+                )
+
+            return fetch
+
+        return self._run_each(statements, fetched, watching)
+
+    def _run_each(
+        self,
+        statements: Sequence[bytes],
+        fetched: Callable[[Sequence[bytes]], Callable[[OwnConnection], T]],
+        watching: Callable[[], Sequence[bytes]] | None,
+    ) -> T:
+        if watching is None or not self._gives_way:
+            return self.run(fetched(statements), len(statements))
+        try:
+            with self._unwatched():
+                # One of a time limit.
+                plain = [b"\nUNION ALL ".join(statements)] if self._is_pooled else statements
+                return self.run(fetched(plain), len(plain))
+        except UnwatchedError:
+            pass
+        self._watches_itself = True
+        try:
+            return self.run(fetched(watching()), len(statements))
+        finally:
+            self._watches_itself = False
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """For what may be cut short."""
+        if self._is_pooled:
+            self.connection.set(_statement_timeout(UNWATCHED_S))
+        self._may_be_cut_short = True
+        try:
+            yield
+        finally:
+            self._may_be_cut_short = False
+            if self._is_pooled and not self.connection.closed:
+                self.connection.set(_statement_timeout(self._statement_s))
+
+    def run(self, work: Callable[[OwnConnection], T], statements: int = 1) -> T:
+        """What `work` returns over the connection, of so many statements. Raises what `running` does.
+
+        It is done again from its start if the session is read-only and had to give way in the middle, or if
+        others waited for its tables: WaitedForError once they have done so twice.
+        """
+        attempts = 0
+        while True:
+            if self._leaving.is_set() and self._read_only:
+                self._come_back()
+            self._look_if_nobody_else_does()
+            attempts += 1
+            if self.connection.info.transaction_status == TransactionStatus.IDLE:
+                self._reading_since_s = time.monotonic()
+            self._unwatched_since_s = self._reading_since_s if self._may_be_cut_short else None
+            try:
+                with self.running(statements):
+                    return work(self.connection)
+            except GaveWayError:
+                if not self._read_only:
+                    raise
+            except WaitedForError:
+                if attempts == _ATTEMPTS:
+                    raise
+                self.pause(_PAUSE_S)
+            finally:
+                self._reading_since_s = self._unwatched_since_s = None
+
+
+def _statement_timeout(limit_s: float) -> dict[str, str]:
+    return {"statement_timeout": timeouts(limit_s, 0.0)["statement_timeout"]}
+
+
+def _rows(cursor: psycopg.Cursor[R], statements: int) -> list[R]:
+    """The rows of so many results."""
+    rows = cursor.fetchall()
+    for _ in range(statements - 1):
+        cursor.nextset()
+        rows += cursor.fetchall()
+    return rows

@@ -1,0 +1,93 @@
+"""Scans for leaks as CSV: a line a table, a leftover, or what couldn't be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.reports.render import csv_text
+from pgwatch_tests.text.json_time import iso_time
+
+COLUMNS = (
+    *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
+    *("left_by", "detail", "age_s", "hint", "marked", "changed"),
+)
+LEAKED, LEFT_OVER, NOT_CHECKED = "leaked", "left over", "not checked"
+
+
+def document(report: LeakReport) -> str:
+    """A header and the lines; `kind` is `rows` or a leftover's. Times are ISO 8601 UTC, ages float seconds.
+
+    Of the rows, so many are `marked` and so many only `changed`; both empty where only marked rows count.
+
+    Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
+    """
+    return csv_text.document_of_lines(COLUMNS, _lines(report))
+
+
+def document_of_databases(leaks: LeaksOfDatabases) -> str:
+    """The same of several databases; one that wasn't checked at all is a line without a `kind`."""
+    lines = [line for report in leaks.databases for line in _lines(report)]
+    lines += [
+        {"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in leaks.not_checked
+    ]
+    return csv_text.document_of_lines(COLUMNS, lines)
+
+
+def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
+    database = {"database": report.database}
+    for leak in report.tables:
+        yield database | {
+            "kind": "rows",
+            "status": LEAKED,
+            "schema": leak.schema,
+            "name": leak.table,
+            "rows": str(leak.rows),
+            "columns": ", ".join(leak.columns),
+            "oldest": _time(leak.oldest),
+            "newest": _time(leak.newest),
+            "samples": ", ".join(leak.samples),
+            "left_by": leak_words.left_by(leak.attribution),
+            "detail": leak.kind,
+            "marked": _number(leak.marked),
+            "changed": _number(leak.changed),
+        }
+    for one in report.leftovers:
+        age = "" if one.age_s is None else f"{one.age_s:.3f}"
+        yield database | {
+            "kind": one.kind,
+            "status": LEFT_OVER,
+            "name": one.name,
+            "detail": one.detail,
+            "age_s": age,
+            "hint": one.hint,
+        }
+    for skipped in report.skipped:
+        yield database | {
+            "kind": "rows",
+            "status": NOT_CHECKED,
+            "schema": skipped.schema,
+            "name": skipped.table,
+            "detail": skipped.reason,
+            "hint": skipped.hint,
+        }
+    for unchecked in report.unchecked:
+        yield database | {
+            "kind": unchecked.kind,
+            "status": NOT_CHECKED,
+            "detail": unchecked.reason,
+            "hint": unchecked.hint,
+        }
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _time(moment: datetime | None) -> str:
+    if moment is None:
+        return ""
+    return iso_time(moment)

@@ -1,0 +1,96 @@
+"""Scans for leaks as annotations of a GitHub workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pgwatch_tests.leaks.gate import Gate
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import LeakReport, Leftover
+from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.reports.render.github_text import annotation
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import plain
+
+Level = Literal["error", "warning", "notice"]
+
+# GitHub shows ten of a step, so several leftovers of a kind share one.
+_NAMED = 20
+
+
+def document(report: LeakReport, gate: Gate) -> str:
+    """A line a table, a kind of leftover, and what wasn't checked; `::error` for what a gate fails on."""
+    lines = [*_annotations(report, gate, gate.fails_on_rows(report.total))]
+    return _joined([*lines, *_notices(leak_words.unseen(report))], leak_words.summary(report))
+
+
+def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
+    """The same of several databases."""
+    fails = gate.fails_on_rows(leaks.total)
+    lines = [line for report in leaks.databases for line in _annotations(report, gate, fails)]
+    lines += [
+        annotation("error", f"not checked: database {plain(one.database)}", plain(one.reason))
+        for one in leaks.not_checked
+    ]
+    lines += _notices(leak_words.unseen_of_databases(leaks))
+    return _joined(lines, leak_words.summary_of_databases(leaks))
+
+
+def _notices(unseen: Iterable[str]) -> Iterator[str]:
+    for line in unseen:
+        yield annotation("notice", "pgwatch-tests leaks", line)
+
+
+def _joined(lines: Iterable[str], summary: str) -> str:
+    return "\n".join((*lines, summary)) + "\n"
+
+
+def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
+    where = f"database {plain(report.database)}"
+    for leak in report.tables:
+        lines = [f"in {plain(', '.join(leak.columns))}; {where}" if leak.columns else where]
+        if leak.samples:
+            lines.append(f"such as {plain(', '.join(leak.samples))}")
+        if leak.attribution:
+            lines.append(f"left by {plain(leak_words.left_by(leak.attribution))}")
+        title = f"{leak_words.title(report, leak)} in {plain(f'{leak.schema}.{leak.table}')}"
+        yield annotation(_level(fails), title, "\n".join(lines))
+    for kind in dict.fromkeys(one.kind for one in report.leftovers):
+        those = [one for one in report.leftovers if one.kind == kind]
+        title = f"left over in {where}: {leak_words.number_of(kind, len(those))}"
+        yield annotation(_level(kind in gate.fail_on), title, "\n".join(_named(those)))
+    if report.skipped:
+        tables = {(one.schema, one.table) for one in report.skipped}
+        title = f"not checked in {where}: {many(len(tables), 'table')}"
+        lines = [
+            _reason(f"{one.schema}.{one.table}", one.reason, one.hint) for one in report.skipped[:_NAMED]
+        ]
+        yield annotation(_level("rows" in gate.fail_on), title, "\n".join(_with_rest(lines, report.skipped)))
+    if report.unread and "unread" in gate.fail_on:
+        title = f"not read in {where}: {many(len(report.unread), 'column')}"
+        columns = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_NAMED]]
+        lines = _with_rest([plain(one) for one in columns], report.unread)
+        yield annotation("error", title, "\n".join((*lines, leak_words.UNREAD_HINT)))
+    for unchecked in report.unchecked:
+        title = f"not fully checked in {where}: {leak_words.kind(unchecked.kind, 2)}"
+        message = _reason("", unchecked.reason, unchecked.hint)
+        yield annotation(_level(unchecked.kind in gate.fail_on), title, message)
+
+
+def _level(fails: bool) -> Level:
+    return "error" if fails else "warning"
+
+
+def _named(leftovers: list[Leftover]) -> list[str]:
+    return _with_rest([plain(leak_words.named(one)) for one in leftovers[:_NAMED]], leftovers)
+
+
+def _with_rest(lines: list[str], everything: tuple[object, ...] | list[Leftover]) -> list[str]:
+    rest = len(everything) - len(lines)
+    return [*lines, f"… and {rest:,} more"] if rest > 0 else lines
+
+
+def _reason(what: str, reason: str, hint: str) -> str:
+    text = f"{plain(what)}: {plain(reason)}" if what else plain(reason)
+    return f"{text} → {plain(hint)}" if hint else text

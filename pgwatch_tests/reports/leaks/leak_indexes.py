@@ -1,0 +1,120 @@
+"""Indexes for leak counts as text for people: those that are there, what is planned, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex, PlannedIndex
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import plain
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_RESULTS = {
+    "made": "made",
+    "unused": "made, but",
+    "dropped": "dropped",
+    "failed": "not done:",
+}
+
+
+def listing(indexes: Sequence[LeakIndex]) -> str:
+    """The indexes that are there, and whether they serve a scan."""
+    if not indexes:
+        return "no index for leak counts"
+    return _grid(
+        ("Table", "Index", "Size", "State"),
+        [(_name(one.schema, one.table), plain(one.name), size(one.bytes), state(one)) for one in indexes],
+        ("left", "left", "right", "left"),
+    )
+
+
+def state(index: LeakIndex) -> str:
+    """Whether scans use it, and why not."""
+    if not index.valid:
+        return "invalid: left by an interrupted run, serves nothing"
+    return "serves scans" if index.fits else "for other markers or columns, serves no scan of now"
+
+
+def plan_text(plan: IndexPlan) -> str:
+    """What would be made and what it costs; what can't be; what has its index already."""
+    sections = []
+    if plan.planned:
+        sections.append(
+            _grid(
+                ("Table", "Table size", "Index size", "Takes about", "A row written", "Replaces"),
+                [_planned(one) for one in plan.planned],
+                ("left", "right", "right", "right", "right", "left"),
+            )
+        )
+        sections.append(
+            "Each INSERT, and each UPDATE that isn't HOT, checks the row for markers (time and columns\n"
+            "above); an UPDATE that changes one of these columns is no longer HOT. While an index is made,\n"
+            "reads and writes go on, but ALTER TABLE, TRUNCATE, VACUUM and other index builds on its\n"
+            "table wait."
+        )
+    if plan.impossible:
+        sections.append(
+            _grid(
+                ("No index for", "Reason", "What would help"),
+                [
+                    (_name(one.schema, one.table), plain(one.reason), plain(one.hint))
+                    for one in plan.impossible
+                ],
+                ("left", "left", "left"),
+            )
+        )
+    lines = []
+    if plan.present:
+        lines.append(
+            f"has its index already: {', '.join(_name(one.schema, one.table) for one in plan.present)}"
+        )
+    if plan.small:
+        tables = f"{many(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
+        lines.append(
+            f"{tables} smaller than {size(plan.smallest_bytes)}: not worth it, unless --table names it"
+        )
+    if not plan.planned:
+        lines.append(f"nothing to make in {plain(plan.database)}")
+    return "\n\n".join([*sections, *(["\n".join(lines)] if lines else [])])
+
+
+def outcome_line(outcome: IndexOutcome) -> str:
+    """`made public.users: pgwatch_leak_users_0c1f… (1.9 s)`."""
+    line = f"{_name(outcome.schema, outcome.table)}: {plain(outcome.name)} {_RESULTS[outcome.result]}"
+    if outcome.detail:
+        return f"{line} {plain(outcome.detail)}"
+    return f"{line} ({durations.in_words(outcome.duration_s)})"
+
+
+def size(number: float) -> str:
+    """`16 kB`, `1.2 GB`."""
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{number:.1f} {unit}" if number < 9.95 and unit != "bytes" else f"{number:.0f} {unit}"
+
+
+def _planned(one: PlannedIndex) -> tuple[str, ...]:
+    columns = many(one.columns, "column")
+    return (
+        _name(one.schema, one.table),
+        size(one.table_bytes),
+        size(one.index_bytes),
+        durations.in_words(one.build_s),
+        f"+{one.write_s * 1e6:.1f} µs ({columns})",
+        ", ".join(
+            f"{plain(old.name)} ({'other markers' if old.valid else 'invalid'})" for old in one.replaces
+        ),
+    )
+
+
+def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
+    return tabulate(rows, headers, tablefmt="simple", colalign=alignment, disable_numparse=True)
+
+
+def _name(schema: str, name: str) -> str:
+    return plain(f"{schema}.{name}")

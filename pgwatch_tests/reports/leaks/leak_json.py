@@ -1,0 +1,131 @@
+"""Scans for leaks as the JSON document `pgwatch-tests.leaks/1`, or as one of several."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from pgwatch_tests.accepted_findings import Finding
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, Leftover, Skipped, TableLeak
+from pgwatch_tests.reports import giving_way
+from pgwatch_tests.text.json_time import iso_time
+
+
+def document(report: LeakReport) -> str:
+    """The whole report. ASCII only, so that any text in it survives any pipe."""
+    return json.dumps(_report(report), indent=2)
+
+
+def document_of_databases(leaks: LeaksOfDatabases) -> str:
+    """The reports of several databases in one document, `pgwatch-tests.leaks-of-databases/1`."""
+    return json.dumps(
+        {
+            "schema": "pgwatch-tests.leaks-of-databases/1",
+            "checked_at": _time(leaks.checked_at),
+            "total": leaks.total,
+            "complete": leaks.complete,
+            "databases": [_report(report) for report in leaks.databases],
+            "not_checked": [{"database": one.database, "reason": one.reason} for one in leaks.not_checked],
+        },
+        indent=2,
+    )
+
+
+def _report(report: LeakReport) -> dict[str, object]:
+    return {
+        "schema": "pgwatch-tests.leaks/1",
+        "checked_at": _time(report.checked_at),
+        "server_version": report.server_version,
+        "database": report.database,
+        "markers": report.markers,
+        "mode": report.mode,
+        "baseline": report.baseline and _baseline(report.baseline),
+        # What was looked for at all: an empty `leftovers` says nothing about what isn't named here.
+        "checked": ["rows", *report.kinds_checked],
+        "total": report.total,
+        "complete": report.complete,
+        "tables": [_table(leak) for leak in report.tables],
+        "skipped": [_skipped(table) for table in report.skipped],
+        "without_strings": report.without_strings,
+        "unread": [
+            {"schema": one.schema, "table": one.table, "column": one.column, "type": one.type}
+            for one in report.unread
+        ],
+        "leftovers": [_leftover(leftover) for leftover in report.leftovers],
+        "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
+        "accepted": report.accepted and _accepted(report.accepted),
+        "gave_way": giving_way.fields(report.away_s) | {"in_the_way_s": round(report.in_the_way_s, 3)},
+        "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
+    }
+
+
+def _table(leak: TableLeak) -> dict[str, object]:
+    return {
+        "schema": leak.schema,
+        "table": leak.table,
+        "columns": leak.columns,
+        "rows": leak.rows,
+        "marked": leak.marked,
+        "changed": leak.changed,
+        "oldest": _time(leak.oldest),
+        "newest": _time(leak.newest),
+        "samples": leak.samples,
+        "attribution": [
+            {
+                "test": one.test or None,
+                "confidence": one.confidence,
+                "rows": one.rows,
+                "candidates": one.candidates,
+                "detail": one.detail,
+            }
+            for one in leak.attribution
+        ],
+    }
+
+
+def _leftover(leftover: Leftover) -> dict[str, object]:
+    return {
+        "kind": leftover.kind,
+        "name": leftover.name,
+        "detail": leftover.detail,
+        "age_s": leftover.age_s,
+        "test": leftover.test or None,
+        "hint": leftover.hint,
+    }
+
+
+def _baseline(baseline: BaselineUse) -> dict[str, object]:
+    return {
+        "taken_at": _time(baseline.taken_at),
+        "way": baseline.way,
+        "detail": baseline.detail,
+        "tables_untouched": baseline.tables_untouched,
+        "marked_rows_before": baseline.rows_before,
+        "tables_dropped": baseline.dropped,
+        "objects_dropped": baseline.gone,
+        "notes": baseline.notes,
+    }
+
+
+def _accepted(use: AcceptedUse) -> dict[str, object]:
+    return {
+        "rows": use.rows,
+        "leftovers": use.leftovers,
+        "known": [{**_entry(one.entry), "number": one.number} for one in use.known],
+        "gone": [_entry(one) for one in use.gone],
+    }
+
+
+def _entry(entry: Finding) -> dict[str, object]:
+    return {"kind": entry.kind, "place": entry.place, "test": entry.test or None}
+
+
+def _skipped(table: Skipped) -> dict[str, object]:
+    return {"schema": table.schema, "table": table.table, "reason": table.reason, "hint": table.hint}
+
+
+def _time(time: datetime | None) -> str | None:
+    if time is None:
+        return None
+    return iso_time(time)

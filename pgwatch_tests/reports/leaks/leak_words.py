@@ -1,0 +1,263 @@
+"""What all reports of leaks say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pgwatch_tests.accepted_findings import ANY_TEST, Finding
+from pgwatch_tests.leaks.attribution.ladder import CHANGED
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
+from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+from pgwatch_tests.leaks.model import (
+    AcceptedUse,
+    Attribution,
+    Ignored,
+    LeakReport,
+    Leftover,
+    LeftoverKind,
+    TableLeak,
+)
+from pgwatch_tests.reports import giving_way
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+
+UNKNOWN_TEST = "unknown"
+
+# One, several.
+_KINDS: dict[LeftoverKind, tuple[str, str]] = {
+    "schema": ("test schema", "test schemas"),
+    "idle_in_transaction": ("session idle in transaction", "sessions idle in transaction"),
+    "prepared_transaction": ("prepared transaction", "prepared transactions"),
+    "advisory_lock": ("advisory lock of an idle session", "advisory locks of idle sessions"),
+    "database": ("test database", "test databases"),
+    "replication_slot": ("logical replication slot", "logical replication slots"),
+    "temporary_schema": ("temporary schema of a dead session", "temporary schemas of dead sessions"),
+    "large_object": ("owner of large objects", "owners of large objects"),
+    "unlogged_table": ("unlogged table", "unlogged tables"),
+    "setting": ("changed setting", "changed settings"),
+    "disabled_trigger": ("disabled trigger or constraint", "disabled triggers and constraints"),
+    "invalid_index": ("invalid index", "invalid indexes"),
+    "object": ("new object", "new objects"),
+    "sequence": ("moved sequence", "moved sequences"),
+    "lost_rows": ("table with lost or changed rows", "tables with lost or changed rows"),
+}
+
+_MOST_UNREAD = 3
+_MOST_NAMED = 10  # tables; the JSON document names all
+UNREAD_HINT = "--ignore SCHEMA.TABLE.COLUMN leaves out what holds no test data"
+
+
+def kind(name: LeftoverKind, number: int = 1) -> str:
+    """`test schema`, or `test schemas` for another number than 1."""
+    return _KINDS[name][number != 1]
+
+
+def number_of(name: LeftoverKind, number: int) -> str:
+    """`1 test schema`, `12,345 test schemas`."""
+    return many(number, *_KINDS[name])
+
+
+def kinds_found(report: LeakReport) -> list[str]:
+    """`["2 test schemas", "1 prepared transaction"]`: which leftovers there are."""
+    numbers = {name: sum(one.kind == name for one in report.leftovers) for name in ALL_KINDS}
+    return [number_of(name, number) for name, number in numbers.items() if number]
+
+
+def summary(report: LeakReport) -> str:
+    """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`."""
+    if report.tables:
+        line = f"{many(report.total, counted(report))} in {many(len(report.tables), 'table')}"
+    else:
+        line = f"no {counted(report)}s"
+    if report.leftovers:
+        line += f"; left over: {', '.join(kinds_found(report))}"
+    tables = len({(skipped.schema, skipped.table) for skipped in report.skipped})
+    if tables:
+        line += f"; {many(tables, 'table')} not checked"
+    if report.accepted and report.accepted.known:
+        line += f"; accepted: {_accepted_numbers(report.accepted)}"
+    kinds = dict.fromkeys(one.kind for one in report.unchecked)
+    if kinds:
+        line += f"; not fully checked: {', '.join(kind(name, 2) for name in kinds)}"
+    return line
+
+
+def summary_of_databases(leaks: LeaksOfDatabases) -> str:
+    """`9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`."""
+    leftovers = sum(len(report.leftovers) for report in leaks.databases)
+    line = many(leaks.total, "leaked row") if leaks.total else "no leaked rows"
+    if leftovers:
+        line += f", {many(leftovers, 'leftover')}"
+    line += f" in {many(len(leaks.databases), 'database')}"
+    incomplete = sum(not report.complete for report in leaks.databases)
+    if incomplete:
+        line += f"; {incomplete:,} of them not fully checked"
+    if leaks.not_checked:
+        line += f"; {many(len(leaks.not_checked), 'database')} not checked at all"
+    return line
+
+
+def looked_for(report: LeakReport) -> str:
+    """Which leftovers were looked for, and which weren't."""
+    if not report.kinds_checked:
+        return f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
+    line = f"Leftovers looked for: {', '.join(kind(name, 2) for name in report.kinds_checked)}"
+    missing = [kind(name, 2) for name in ALL_KINDS if name not in report.kinds_checked]
+    return f"{line}; not looked for: {', '.join(missing)}" if missing else line
+
+
+def wanted(report: LeakReport, shown: Callable[[str], str]) -> str:
+    """What makes a row a finding: the markers' names, or `any row`; foreign text through `shown`."""
+    return "any row" if report.mode == "any" else ", ".join(map(shown, report.markers))
+
+
+def counted(report: LeakReport) -> str:
+    """What the rows that count are: `leaked row`, or `new or changed row`."""
+    return "new or changed row" if report.mode == "any" else "leaked row"
+
+
+def title(report: LeakReport, leak: TableLeak) -> str:
+    """`7 leaked rows`, or `7 new or changed rows (2 changed)` if any row counts."""
+    changed = f" ({leak.changed:,} changed)" if leak.changed else ""
+    return f"{many(leak.rows, counted(report))}{changed}"
+
+
+def unseen(report: LeakReport) -> list[str]:
+    """What a count of marked rows can't see, where it found nothing."""
+    if report.mode == "any" or report.tables or (report.accepted and report.accepted.rows):
+        return []
+    if report.baseline is not None:
+        return ["Rows without a marker aren't counted; --any counts these too"]
+    return [
+        "Rows without a marker aren't counted. To see these: `pgwatch-tests baseline -o FILE` before the "
+        "suite, `leaks --since FILE --any` after it"
+    ]
+
+
+def unseen_of_databases(leaks: LeaksOfDatabases) -> list[str]:
+    """The same of several databases: once, and only where none of them has anything."""
+    return list(dict.fromkeys(line for one in leaks.databases for line in unseen(one))) * (not leaks.total)
+
+
+def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
+    """What the rows were compared with, and what the settings leave out; foreign text through `shown`."""
+    lines = []
+    used = report.baseline
+    if used is not None:
+        taken = f"Compared with the baseline of {time(used.taken_at)} UTC"
+        if used.way == "statistics":
+            lines.append(
+                f"{taken}: {many(used.tables_untouched, 'table')} untouched by the server's statistics"
+            )
+        else:
+            lines.append(f"{taken}: every table looked at, since {shown(used.detail)}")
+        if used.rows_before:
+            where = " in the other tables" if used.tables_untouched else ""
+            were = "was" if used.rows_before == 1 else "were"
+            lines.append(f"{many(used.rows_before, 'marked row')}{where} {were} there before")
+        if used.dropped or used.gone:
+            lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
+        lines += map(shown, used.notes)
+    lines += giving_way.lines(report.away_s) + giving_way.hindrance(report.in_the_way_s)
+    if report.ignored:
+        lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
+    return lines + accepted(report.accepted, shown)
+
+
+def accepted(use: AcceptedUse | None, shown: Callable[[str], str]) -> list[str]:
+    """Which findings aren't counted since they are accepted, and which entries nothing fits any more."""
+    if use is None:
+        return []
+    lines = []
+    if use.known:
+        entries: dict[Finding, int] = {}
+        for one in use.known:
+            entries[one.entry] = entries.get(one.entry, 0) + one.number
+        named = (f"{number:,} {_entry(entry, shown, number)}" for entry, number in entries.items())
+        lines.append(f"Accepted, not counted: {'; '.join(named)}")
+    if use.gone:
+        named = (_entry(entry, shown) for entry in use.gone)
+        lines.append(f"Accepted, but not found any more: {'; '.join(named)}; remove from the file")
+    return lines
+
+
+def _entry(entry: Finding, shown: Callable[[str], str], number: int = 2) -> str:
+    """`rows of public.users (t.py::test_a)`, `schema test_*`."""
+    what = entry.kind if entry.kind != "rows" else "row of" if number == 1 else "rows of"
+    unknown = " (unknown test)" if entry.kind == "rows" else ""
+    test = {ANY_TEST: "", "": unknown}.get(entry.test, f" ({shown(entry.test)})")
+    return f"{what} {shown(entry.place)}{test}"
+
+
+def _accepted_numbers(use: AcceptedUse) -> str:
+    parts = [many(use.rows, "row")] if use.rows else []
+    return ", ".join([*parts, many(use.leftovers, "leftover")] if use.leftovers else parts)
+
+
+def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
+    """`: public.books.cover (bytea) and 3 more columns`, the end of a sentence; nothing if all was read."""
+    if not report.unread:
+        return ""
+    names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_MOST_UNREAD]]
+    more = len(report.unread) - len(names)
+    rest = f" and {many(more, 'more column')}" if more else ""
+    return f": {shown(', '.join(names))}{rest}"
+
+
+def without_strings(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
+    """`Nothing to look into in 2 tables: public.counters, public.flags`; nothing if there are none."""
+    names = report.without_strings
+    if not names:
+        return []
+    more = len(names) - _MOST_NAMED
+    rest = f" and {more:,} more" if more > 0 else ""
+    where = ", ".join(names[:_MOST_NAMED])
+    return [f"Nothing to look into in {many(len(names), 'table')}: {shown(where)}{rest}"]
+
+
+def _ignored(one: Ignored) -> str:
+    found = f"in {many(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
+    return f"{one.what} ({found}{f': {one.reason}' if one.reason else ''})"
+
+
+def test_name(one: TestLeak | Attribution) -> str:
+    """The test, those that it may have been, or that it isn't known and why."""
+    if one.candidates:
+        return f"one of {', '.join(one.candidates)}"
+    return one.test or (f"{UNKNOWN_TEST} ({one.detail})" if one.detail else UNKNOWN_TEST)
+
+
+def known_by(one: TestLeak | Attribution) -> str:
+    """How that is known: `marker`, `1 of 3`."""
+    known = f"1 of {len(one.candidates):,}" if one.candidates else one.confidence
+    return f"{known}; changed" if one.test and one.detail == CHANGED else known
+
+
+def named(one: Leftover) -> str:
+    """`test_1, 2 h 5 min old: 1 relation, owner ci`; what mends it comes after `→`."""
+    age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
+    hint = f" → {one.hint}" if one.hint else ""
+    return f"{one.name}{age}{f': {one.detail}' if one.detail else ''}{hint}"
+
+
+def rows(leak: TableLeak) -> str:
+    """`7`, or `7 (2 changed)` where rows that were there before are among them."""
+    changed = f" ({leak.changed:,} changed)" if leak.changed else ""
+    return f"{leak.rows:,}{changed}"
+
+
+def left_by(attribution: tuple[Attribution, ...]) -> str:
+    """`t.py::test_a 3 (marker); unknown 2`: who left a table's rows, and how that is known."""
+    return "; ".join(
+        f"{test_name(one)} {one.rows:,}"
+        if one.confidence == "unknown"
+        else f"{test_name(one)} {one.rows:,} ({known_by(one)})"
+        for one in attribution
+    )
+
+
+def time(moment: datetime | None) -> str:
+    """`2026-01-02 03:04:05`, in UTC; empty if unknown."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,1 @@
+"""Reports on locks, contention and actions."""

@@ -1,0 +1,121 @@
+"""An action on a session or prepared transaction in words: what is asked before, and what came of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.plain_text import one_line, plain
+
+_QUERY = 200
+
+
+def question(action: Action) -> str:
+    """`Cancel the statement of pid 4711?`"""
+    if not isinstance(action, SessionAction):
+        return f"Roll back the prepared transaction {plain(action.gid)}?"
+    return (
+        f"{'End the session' if action.how == 'terminate' else 'Cancel the statement'} of pid {action.pid}?"
+    )
+
+
+def doing(action: Action) -> str:
+    """`cancelling the statement of pid 4711`"""
+    if not isinstance(action, SessionAction):
+        return f"rolling back the prepared transaction {plain(action.gid)}"
+    return f"{'ending' if action.how == 'terminate' else 'cancelling the statement of'} pid {action.pid}"
+
+
+def facts(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
+    """Whom it is about, as it was seen in `picture`, and who waits behind it: name and plain text."""
+    found = (
+        _session_facts(picture, action) if isinstance(action, SessionAction) else _prepared(picture, action)
+    )
+    found += [("itself", fact) for fact in lock_facts(picture, action.party)[:1]]
+    found.append(("behind it", _behind(picture, action)))
+    return [(name, words) for name, words in found if words]
+
+
+def advice(picture: LockPicture, action: Action, instead: str, root_instead: str = "") -> list[str]:
+    """What to think of before: a line each.
+
+    `instead` says how to end the session: `press K`; `root_instead` how to ask about its root blocker.
+    """
+    if not isinstance(action, SessionAction):
+        return ["What it did is lost; COMMIT PREPARED in its database keeps it."]
+    session = picture.sessions.get(action.party)
+    lines = _of_waiter(picture, action, root_instead)
+    if session is not None and action.how == "cancel" and is_idle(session.state):
+        lines.append(f"Cancel does nothing to an idle session: {instead}.")
+    if action.backend_start is None:
+        lines.append(
+            "Its start is hidden from this role (needs pg_monitor): it is recognised by its role, database "
+            "and application name."
+        )
+    return lines
+
+
+def _of_waiter(picture: LockPicture, action: SessionAction, root_instead: str) -> list[str]:
+    root = picture.root_of(action.party)
+    if root is None:
+        return []
+    ends = "Ending" if action.how == "terminate" else "Cancelling"
+    freed = len(picture.wait_for_alone(action.party))
+    if freed:
+        frees = f"frees at most the {freed:,} that {'waits' if freed == 1 else 'wait'} for it alone"
+    else:
+        frees = "frees nobody"
+    how = f": {root_instead}" if root_instead else ""
+    return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(picture.who(root))}{how}."]
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """What came of it, as one line of plain text."""
+    return plain(outcome.message)
+
+
+def _session_facts(picture: LockPicture, action: SessionAction) -> list[tuple[str, str]]:
+    session = picture.sessions[action.party]
+    state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
+    if session.state_age_s is not None:
+        state += f", {durations.in_words(session.state_age_s)}"
+    started = ""
+    if session.query_age_s is not None:
+        began = picture.snapshot.sampled_at - timedelta(seconds=session.query_age_s)
+        started = f"{clock(began)}, {durations.in_words(session.query_age_s)} ago"
+    return [
+        (
+            "pid",
+            f"{session.pid}, since {clock(action.backend_start)}"
+            if action.backend_start
+            else str(session.pid),
+        ),
+        ("test", name_of(session)),
+        ("user", plain(session.user or "?")),
+        ("database", plain(session.database or "?")),
+        ("state", state),
+        ("query start", started),
+        ("query", one_line(session.query[:_QUERY])),
+    ]
+
+
+def _prepared(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
+    prepared = picture.prepared[action.party]
+    return [
+        ("gid", plain(prepared.gid)),
+        ("owner", plain(prepared.user or "?")),
+        ("database", plain(prepared.database or "?")),
+        ("prepared", f"{durations.in_words(prepared.age_s)} ago"),
+    ]
+
+
+def _behind(picture: LockPicture, action: Action) -> str:
+    total, directly = picture.blocks(action.party), picture.blocks_directly(action.party)
+    if not total:
+        return "nobody waits for it"
+    verb = "session waits" if total == 1 else "sessions wait"
+    return f"{total:,} {verb} behind it" + (f", {directly:,} directly" if directly < total else "")

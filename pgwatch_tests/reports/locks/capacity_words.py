@@ -1,0 +1,65 @@
+"""How much of a server's connections and lock table is in use, in words. Plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup, by_whom
+from pgwatch_tests.text.plain_text import plain
+
+_GROUPS_SHOWN = 5
+_CLOSE_POOLS = "Close pools and sessions in the fixtures' clean-up, or raise max_connections."
+_LOCK_LESS = (
+    'Soon any statement may fail with "out of shared memory": lock fewer tables in one transaction '
+    "(a schema or a partition at a time), or raise max_locks_per_transaction."
+)
+
+
+def connections(capacity: Capacity) -> str:
+    """`14 of 100 connections`"""
+    return f"{capacity.connections:,} of {capacity.max_connections:,} connections"
+
+
+def lock_table(capacity: Capacity) -> str:
+    """`the lock table holds 5,440 of about 6,400 objects`"""
+    return (
+        f"the lock table holds {capacity.locked_objects:,} of about {capacity.max_locked_objects:,} objects"
+    )
+
+
+def warnings(snapshot: LockSnapshot) -> list[str]:
+    """A line for each of the two that is nearly used up: how much, by whom, and what to do."""
+    capacity = snapshot.capacity
+    found = []
+    if capacity is not None and capacity.connections_nearly_used_up:
+        kept = f", {capacity.reserved:,} of them kept for superusers" if capacity.reserved else ""
+        taken = f"{connections(capacity)} are taken (max_connections{kept})"
+        found.append(f"{taken}: {holders(by_whom(snapshot.sessions))}. {_CLOSE_POOLS}")
+    if capacity is not None and capacity.lock_table_nearly_full:
+        words = lock_table(capacity)
+        found.append(f"{words[0].upper()}{words[1:]}. {_LOCK_LESS}")
+    return found
+
+
+def what_to_do(capacity: Capacity) -> list[str]:
+    """What to do about each of the two that is nearly used up."""
+    found = [_CLOSE_POOLS] if capacity.connections_nearly_used_up else []
+    return [*found, _LOCK_LESS] if capacity.lock_table_nearly_full else found
+
+
+def holders(groups: Sequence[ConnectionGroup]) -> str:
+    """`40 by worker gw0 (user app, database shop, 38 idle), 7 by …, and 3 by others`"""
+    parts = [_group(one) for one in groups[:_GROUPS_SHOWN]]
+    others = sum(one.sessions for one in groups[_GROUPS_SHOWN:])
+    return ", ".join(parts) + (f", and {others:,} by others" if others else "")
+
+
+def _group(one: ConnectionGroup) -> str:
+    about = [
+        f"user {plain(one.user)}" if one.user else "",
+        f"database {plain(one.database)}" if one.database else "",
+        f"{one.idle:,} idle" if one.idle else "",
+    ]
+    name = plain(one.application_name) or "sessions without a name"
+    return f"{one.sessions:,} by {name} ({', '.join(filter(None, about))})".removesuffix(" ()")

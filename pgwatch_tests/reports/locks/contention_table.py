@@ -1,0 +1,255 @@
+"""What a watch saw of contention, as text for people: tables, and a sparkline of blocked sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from typing import Literal, TypeVar
+
+from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock
+from pgwatch_tests.locks.contention.contention import Contention, Pair
+from pgwatch_tests.locks.contention.ranking import Ranking, Tally
+from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
+from pgwatch_tests.locks.gate import AcceptanceUse
+from pgwatch_tests.reports.locks import lock_accepted
+from pgwatch_tests.reports.render.markdown_text import code
+from pgwatch_tests.reports.render.sparkline import sparkline
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
+
+_NAME_WIDTH = 45
+_WIDTH = 100
+_MOST_ROWS = 20
+_MOST_DEADLOCKS = 5
+_STATEMENT_WIDTH = 120
+
+Form = Literal["table", "markdown"]
+Cells = tuple[str, ...]
+K = TypeVar("K", bound=Hashable)
+
+
+def text(seen: Contention, form: Form = "table", accepted: AcceptanceUse | None = None) -> str:
+    """The whole report, times in UTC."""
+    sections = [headline(seen, form), chart(seen, form), "\n".join(totals(seen, form))]
+    if seen.waits:
+        sections += [
+            _section("By test", PAIR_HEADERS, pair_rows(seen), seen.pairs, form),
+            _heading("The longest wait of each", form) + "\n".join(_pair_lines(seen, form)),
+            _section("By object", OBJECT_HEADERS, object_rows(seen), seen.objects, form),
+            _section("By cause", CAUSE_HEADERS, cause_rows(seen), seen.causes, form),
+        ]
+    if seen.deadlocks:
+        sections.append(_heading("Deadlocks", form) + "\n".join(_deadlock_lines(seen, form)))
+    if accepted is not None:
+        sections += lock_accepted.lines(accepted, partial(_foreign, form=form))
+    return "\n\n".join(sections) + "\n"
+
+
+def _foreign(text: str, form: Form) -> str:
+    """Other people's text: in Markdown, nothing in it is markup."""
+    return code(text) if form == "markdown" else plain(text)
+
+
+def headline(seen: Contention, form: Form = "table") -> str:
+    """Where, and how long it was watched."""
+    gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
+    return (
+        f"database {_foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
+        f"watched for {durations.in_words(seen.watched_s)}{gap}, {many(seen.polls, 'poll')}"
+    )
+
+
+def chart(seen: Contention, form: Form = "table") -> str:
+    """The sparkline, with its time span and its highest value."""
+    line = sparkline([moment.blocked for moment in seen.timeline], _WIDTH)
+    span = f"{_clock(seen.since, UTC)} to {_clock(seen.until, UTC)} UTC"
+    if form == "markdown":
+        line = f"`{line}`"
+    return f"Blocked sessions, {span}, at most {seen.most_blocked:,}\n{line}"
+
+
+def totals(seen: Contention, form: Form = "table") -> list[str]:
+    """What it sums up to: blocked time, the longest wait, deadlocks. A line each."""
+    if not seen.waits:
+        lines = ["Nothing was blocked."]
+    else:
+        lines = [
+            f"{durations.in_words(seen.blocked_s)} blocked in {many(seen.waits, 'wait')}, "
+            "summed up over all sessions"
+        ]
+    if seen.longest is not None:
+        behind = " and ".join(_foreign(one, form) for one in seen.longest.blockers[:2])
+        more = " and others" if len(seen.longest.blockers) > 2 else ""
+        lines.append(
+            f"longest wait {durations.in_words(seen.longest.wait_s)}: "
+            f"{_foreign(seen.longest.waiter, form)} for {_foreign(seen.longest.object.object, form)}, "
+            f"behind {behind}{more}"
+        )
+    return [*lines, deadlocks(seen, form)]
+
+
+def deadlocks(seen: Contention, form: Form = "table") -> str:
+    """`deadlocks: 2 seen, 3 counted by the server so far (test_app 3)`; the server counts late."""
+    counted = seen.deadlocks_counted
+    if counted is None:
+        words = "the server's own not counted (no two readings)"
+    else:
+        words = f"{counted.total:,} counted by the server so far"
+        if counted.by_database:
+            some = (f"{_foreign(name, form)} {number:,}" for name, number in counted.by_database[:5])
+            words += f" ({', '.join(some)})"
+    return f"deadlocks: {seen.deadlocks_caught:,} seen, {words}"
+
+
+PAIR_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Blocking test", "Waiting test")
+OBJECT_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Object", "Lock mode")
+CAUSE_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Cause")
+
+
+def pair_rows(seen: Contention) -> list[tuple[Pair, Cells]]:
+    """Cells as in PAIR_HEADERS, plain text in full length."""
+    return [(pair, (*_figures(tally, seen), *pair_names(pair))) for pair, tally in seen.pairs.rows]
+
+
+def pair_names(pair: Pair) -> tuple[str, str]:
+    """Blocker and waiter as plain text, each with its database if that isn't the watched one."""
+    return (
+        _in_database(pair.blocker, pair.blocker_database),
+        _in_database(pair.waiter, pair.waiter_database),
+    )
+
+
+def _in_database(name: str, database: str) -> str:
+    return plain(f"{name} in {database}" if database else name)
+
+
+def object_rows(seen: Contention) -> list[tuple[LockedObject, Cells]]:
+    """Cells as in OBJECT_HEADERS."""
+    return [
+        (
+            locked,
+            (*_figures(tally, seen), _in_database(locked.object, locked.database), plain(locked.mode)),
+        )
+        for locked, tally in seen.objects.rows
+    ]
+
+
+def cause_rows(seen: Contention) -> list[tuple[str, Cells]]:
+    """Cells as in CAUSE_HEADERS."""
+    return [
+        (cause, (*_figures(tally, seen), plain(cause.replace("_", " ")))) for cause, tally in seen.causes.rows
+    ]
+
+
+def _figures(tally: Tally, seen: Contention) -> Cells:
+    share = f"{100 * tally.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
+    return durations.short(tally.blocked_s), share, f"{tally.waits:,}", durations.short(tally.longest_s)
+
+
+def _section(
+    title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: Form
+) -> str:
+    # Only here: the dashboard shows the same rows without it.
+    from tabulate import tabulate
+
+    shown = [
+        (*cells[:4], *(_foreign(_shortened(cell), form) for cell in cells[4:]))
+        for _, cells in rows[:_MOST_ROWS]
+    ]
+    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
+    grid = tabulate(
+        shown,
+        headers,
+        tablefmt="github" if form == "markdown" else "simple",
+        colalign=("right",) * 4 + ("left",) * (len(headers) - 4),
+        disable_numparse=True,
+    )
+    if len(rows) > _MOST_ROWS or ranking.others is not None:
+        rest_s = ranking.blocked_s - sum(tally.blocked_s for _, tally in ranking.rows[:_MOST_ROWS])
+        grid += f"\n\nand others: {durations.in_words(rest_s)}"
+    return _heading(title, form) + grid
+
+
+def _shortened(name: str) -> str:
+    return shortened_left(name, _NAME_WIDTH) if "::" in name else shortened_middle(name, _NAME_WIDTH)
+
+
+def _heading(title: str, form: Form) -> str:
+    return f"## {title}\n\n" if form == "markdown" else f"{title}\n"
+
+
+def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
+    lines = [_deadlock_line(one, form) for one in seen.deadlocks[-_MOST_DEADLOCKS:]]
+    earlier = seen.deadlocks_caught - len(lines)
+    return [f"{earlier:,} before these", *lines] if earlier else lines
+
+
+def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
+    steps = ", ".join(
+        f"{_foreign(member.who, form)} waits for "
+        f"{_foreign(_in_database(member.object.object, member.object.database), form)}"
+        for member in one.sessions
+    )
+    victim = f"victim: {_foreign(one.victim, form)}" if one.victim else "victim not known"
+    bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
+    return "\n".join(
+        (
+            f"{bullet}{_clock(one.seen_at, UTC)} {steps}; {victim}",
+            *(
+                f"{indent}{_foreign(member.who, form)}{_whose(replace(member.side, database=None), form)}: "
+                f"{_statement(member.side, form)}, for {_foreign(member.target, form)}"
+                for member in one.sessions
+            ),
+            f"{indent}→ {_foreign(one.advice, form)}",
+        )
+    )
+
+
+def _pair_lines(seen: Contention, form: Form) -> list[str]:
+    bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
+    lines: list[str] = []
+    for pair, _ in seen.pairs.rows[:_MOST_ROWS]:
+        wait = seen.pair_waits.get(pair)
+        if wait is not None:
+            lines += [
+                f"{bullet}{_pair_line(wait, form)}",
+                f"{indent}waits{_whose(wait.waiter, form)}: {_statement(wait.waiter, form)}",
+                f"{indent}blocks{_whose(wait.blocker, form)}: {_statement(wait.blocker, form)}",
+                f"{indent}→ {_foreign(wait.advice, form)}",
+            ]
+    return lines
+
+
+def _pair_line(wait: RecordedWait, form: Form) -> str:
+    where = f" in {_foreign(wait.object.database, form)}" if wait.object.database else ""
+    return (
+        f"{_foreign(wait.waiter.who, form)} {durations.in_words(wait.wait_s)} for "
+        f"{_foreign(wait.target, form)}{where}, behind {_foreign(wait.blocker.who, form)} "
+        f"({_foreign(wait.cause.replace('_', ' '), form)})"
+    )
+
+
+def _whose(side: Side, form: Form) -> str:
+    """` (database a, user b, from 10.0.0.7:51234)`, as far as it is known."""
+    client = side.client if side.client in ("", "local") else f"from {side.client}"
+    parts = (
+        f"database {side.database}" if side.database else "",
+        f"user {side.user}" if side.user else "",
+        client,
+    )
+    words = ", ".join(filter(None, parts))
+    return f" ({_foreign(words, form)})" if words else ""
+
+
+def _statement(side: Side, form: Form) -> str:
+    if not side.statement:
+        return "statement not known"
+    statement = " ".join(side.statement.split())
+    return _foreign(plain(statement, _STATEMENT_WIDTH), form)
+
+
+def _clock(moment: datetime, zone: tzinfo) -> str:
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,94 @@
+"""The `locks` document of the JSON contract."""
+
+from __future__ import annotations
+
+import json
+
+from pgwatch_tests.identity.application_name import digest
+from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.gate import AcceptanceUse
+from pgwatch_tests.locks.graph.picture import LockPicture, running_test
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
+from pgwatch_tests.locks.snapshot.connection_usage import by_whom
+from pgwatch_tests.reports.locks import capacity_json, lock_accepted
+from pgwatch_tests.text.json_time import iso_time
+
+SCHEMA = "pgwatch-tests.locks/1"
+
+
+def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> str:
+    """The document, indented. `sessions` are those that wait or block; text is as it came, ASCII-escaped."""
+    picture, capacity = LockPicture(snapshot), snapshot.capacity
+    involved = picture.graph.nodes
+    content = {
+        "schema": SCHEMA,
+        "sampled_at": iso_time(snapshot.sampled_at),
+        "server_version": snapshot.server_version,
+        "database": snapshot.database,
+        "pooler": snapshot.pooled,
+        "blocked": snapshot.blocked,
+        "hidden_sessions": snapshot.hidden_sessions,
+        "connections": capacity and capacity_json.connections(capacity, by_whom(snapshot.sessions)),
+        "lock_table": capacity and capacity_json.lock_table(capacity),
+        "sessions": [
+            _session(session, picture) for session in snapshot.sessions if Party(session.pid) in involved
+        ],
+        "edges": [_edge(edge) for edge in snapshot.shown_edges],
+        "roots": [_root(root, picture) for root in picture.roots],
+        "accepted": lock_accepted.for_json(accepted),
+        "deadlocks": [[party.pid for party in cycle] for cycle in snapshot.deadlocks],
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _session(session: Session, picture: LockPicture) -> dict[str, object]:
+    return {
+        "pid": session.pid,
+        "backend_start": session.backend_start and iso_time(session.backend_start),
+        "backend_type": session.backend_type,
+        "database": session.database,
+        "user": session.user,
+        "application_name": session.application_name,
+        "test": running_test(session),
+        "test_hash": session.identity and (session.identity.digest or digest(session.identity.test)),
+        "client": session.client,
+        "state": session.state,
+        "wait_event_type": session.wait_event_type,
+        "wait_event": session.wait_event,
+        "xact_age_s": session.xact_age_s,
+        "state_age_s": session.state_age_s,
+        "wait_s": picture.wait_s(Party(session.pid)),
+        "query": None if session.hidden else session.query,
+    }
+
+
+def _edge(edge: Edge) -> dict[str, object]:
+    return {
+        "waiter_pid": edge.waiter.pid,
+        "blocker_pid": edge.blocker.pid,
+        "blocker_gid": edge.blocker.gid or None,
+        "kind": edge.kind,
+        "lock": {
+            "type": edge.lock.type,
+            "mode": edge.lock.mode,
+            "held_mode": edge.lock.held_mode,
+            "target": edge.lock.target,
+            "also_held_by": [party.pid for party in edge.lock.also_held_by],
+        },
+        "wait_s": edge.wait_s,
+    }
+
+
+def _root(root: Party, picture: LockPicture) -> dict[str, object]:
+    found = diagnose(picture, root)
+    return {
+        "pid": root.pid,
+        "gid": root.gid or None,
+        "blocks": picture.blocks(root),
+        "blocks_directly": picture.blocks_directly(root),
+        "longest_wait_s": picture.longest_wait_s(root),
+        "cause": found.cause,
+        "explanation": found.explanation,
+        "advice": found.advice,
+        "practice": found.practice or None,
+    }

@@ -1,0 +1,268 @@
+"""The lock tree as lines of plain text: for the command line, and row by row for the dashboard."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
+from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.wait_graph import Branch
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
+from pgwatch_tests.locks.waits import lock_modes
+from pgwatch_tests.reports.locks import capacity_words
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import one_line, plain
+
+NOTHING_BLOCKED = "Nothing is blocked."
+_WIDTH = 100
+_BESIDE = "│  "
+_OTHERS_SHOWN = 3
+_QUEUE_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """One line of the tree in its parts, all of them harmless text."""
+
+    key: str
+    """Stays the same from poll to poll for the same session in the same place."""
+    party: Party
+    root: Party
+    """The top of the tree that the row belongs to."""
+    prefix: str
+    who: str
+    test: str
+    database: str
+    """The database if it isn't the watched one."""
+    place: str
+    """That, and what there is instead of a test's name: `database b, user app, from 10.0.0.7:5123`."""
+    state: str
+    age_s: float | None
+    """How long in that state."""
+    waits_for: str
+    beside: str
+    """Who else has locked the same row: `also locked by test_b (gw1, pid 12)`."""
+    verb: str
+    """`waits` behind a holder, `queues` behind somebody who waits as well; empty for a root."""
+    wait_s: float | None
+    blocks: str
+    again: bool
+
+
+def tree_rows(picture: LockPicture) -> list[TreeRow]:
+    """All rows, root first."""
+    rows: list[TreeRow] = []
+    for tree in picture.forest:
+        rows.extend(_rows(picture, tree))
+    return rows
+
+
+def root_row(picture: LockPicture, party: Party) -> TreeRow:
+    """A party by itself, as at the top of a tree."""
+    return _row(picture, Branch(party), party, None, "")
+
+
+def _rows(picture: LockPicture, tree: Branch[Party]) -> Iterator[TreeRow]:
+    todo: list[tuple[Branch[Party], Party | None, str, str]] = [(tree, None, "", "")]
+    while todo:
+        branch, parent, prefix, indent = todo.pop()
+        yield _row(picture, branch, tree.node, parent, prefix)
+        last = len(branch.children) - 1
+        for position, child in reversed(list(enumerate(branch.children))):
+            corner, below = ("└─ ", "   ") if position == last else ("├─ ", "│  ")
+            todo.append((child, branch.node, indent + corner, indent + below))
+
+
+def _row(
+    picture: LockPicture, branch: Branch[Party], root: Party, parent: Party | None, prefix: str
+) -> TreeRow:
+    party = branch.node
+    session = picture.sessions.get(party)
+    prepared = picture.prepared.get(party)
+    edge = picture.edge(party, parent)
+    if session is not None:
+        state = "hidden" if session.hidden else plain(session.state or session.backend_type)
+        age_s = session.state_age_s
+        test = name_of(session)
+    else:
+        state, age_s, test = "prepared", prepared.age_s if prepared else None, plain(party.gid)
+    return TreeRow(
+        key=f"{root}/{parent}/{party}",
+        party=party,
+        root=root,
+        prefix=prefix,
+        who=f"pid {party.pid}" if party.pid else "prepared",
+        test=test,
+        database=plain(picture.other_database(party)),
+        place=plain(picture.place(party)),
+        state=state,
+        age_s=age_s,
+        waits_for="" if edge is None else _waits_for(edge),
+        beside="" if edge is None else _beside(picture, edge),
+        verb="" if edge is None else _verb(edge),
+        wait_s=None if edge is None else edge.wait_s,
+        blocks="" if branch.again else _blocks(picture, party),
+        again=branch.again,
+    )
+
+
+def name_of(session: Session) -> str:
+    """`gw0 tests/test_a.py::test_b`, `vitest:1 a.test.ts`, or the application's name. Plain text."""
+    identity = session.identity
+    if session.is_connecting:
+        return "a session that is connecting"
+    if identity is None:
+        return plain(session.application_name or session.backend_type)
+    return plain(f"{identity.worker_label} {identity.label}".lstrip())
+
+
+def in_database(name: str, database: str) -> str:
+    """`psql in test_gw1`: a name of plain text, and the database where that isn't the watched one."""
+    return f"{name} in {database}" if database else name
+
+
+def _verb(edge: Edge) -> str:
+    return "queues" if edge.kind == "soft" else "waits"
+
+
+def _waits_for(edge: Edge) -> str:
+    alone = " (until nobody else is connected)" if edge.kind == "connected" else ""
+    return plain(f"{edge.lock.target or edge.lock.type}{alone}")
+
+
+def _beside(picture: LockPicture, edge: Edge) -> str:
+    others = [plain(picture.who(party)) for party in edge.lock.also_held_by[:_OTHERS_SHOWN]]
+    more = len(edge.lock.also_held_by) - len(others)
+    return f"also locked by {', '.join(others)}{f' and {more:,} more' if more else ''}" if others else ""
+
+
+def _blocks(picture: LockPicture, party: Party) -> str:
+    total, directly = picture.blocks(party), picture.blocks_directly(party)
+    if not total:
+        return ""
+    return f"{total:,}" if total == directly else f"{total:,} ({directly:,} directly)"
+
+
+def header(snapshot: LockSnapshot) -> str:
+    """One line: where, when, how many."""
+    parts = [
+        f"database {plain(snapshot.database)}",
+        f"PostgreSQL {plain(snapshot.server_version)}",
+        many(len(snapshot.clients), "session"),
+        f"{snapshot.blocked:,} blocked",
+    ]
+    if snapshot.capacity is not None:
+        parts.insert(3, capacity_words.connections(snapshot.capacity))
+    if snapshot.deadlocks:
+        parts.append(f"{len(snapshot.deadlocks):,} deadlocked")
+    if snapshot.hidden_sessions:
+        parts.append(f"{snapshot.hidden_sessions:,} hidden (GRANT pg_monitor shows them)")
+    return " · ".join(parts)
+
+
+def text(snapshot: LockSnapshot) -> str:
+    """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
+    picture = LockPicture(snapshot)
+    lines = [header(snapshot), ""]
+    for warning in capacity_words.warnings(snapshot):
+        lines += [*textwrap.wrap(warning, _WIDTH, break_long_words=False), ""]
+    if not picture.forest:
+        lines.append(NOTHING_BLOCKED)
+    for tree in picture.forest:
+        lines += tree_lines(picture, tree)
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def tree_lines(picture: LockPicture, tree: Branch[Party]) -> list[str]:
+    """One tree of the forest as text: its root with the diagnosis, and those behind it."""
+    rows = list(_rows(picture, tree))
+    found = diagnose(picture, tree.node)
+    return [
+        *_root_lines(picture, rows[0]),
+        *_wrapped(plain(found.explanation)),
+        *_wrapped(advice(found)),
+        *_query(picture, rows[0]),
+        *_waiter_lines(rows[1:]),
+    ]
+
+
+def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
+    total, directly = picture.blocks(row.party), picture.blocks_directly(row.party)
+    since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
+    longest = durations.in_words(picture.longest_wait_s(row.party))
+    return [
+        f"{row.who}  {_placed(row)}  {row.state}{since}",
+        f"{_BESIDE}blocks {total:,} ({directly:,} directly), longest wait {longest}",
+    ]
+
+
+def _waiter_lines(rows: list[TreeRow]) -> Iterator[str]:
+    """A line each; of a long queue only the beginning."""
+    for (depth, waits_for), run in groupby(rows, lambda row: (len(row.prefix), row.waits_for)):
+        queue = list(run)
+        shown = queue if len(queue) <= _QUEUE_SHOWN + 1 else queue[:_QUEUE_SHOWN]
+        yield from map(_waiter_line, shown)
+        rest = queue[len(shown) :]
+        if rest:
+            longest = durations.in_words(max(row.wait_s or 0.0 for row in rest))
+            corner = rest[-1].prefix[: depth - 3] + "└─ "
+            yield f"{corner}… and {len(rest):,} more for {waits_for}, the longest for {longest}"
+
+
+def _waiter_line(row: TreeRow) -> str:
+    if row.again:
+        return f"{row.prefix}{row.who}  (shown above) {row.verb} here too, for {row.waits_for}"
+    behind = f", blocks {row.blocks}" if row.blocks else ""
+    waits = f"{row.verb} {durations.in_words(row.wait_s)} for {row.waits_for}"
+    if row.beside:
+        waits += f" ({row.beside})"
+    return f"{row.prefix}{row.who}  {_placed(row)}  {waits}{behind}"
+
+
+def _placed(row: TreeRow) -> str:
+    return f"{row.test} ({row.place})" if row.place else row.test
+
+
+def _query(picture: LockPicture, row: TreeRow) -> list[str]:
+    session = picture.sessions.get(row.party)
+    if session is None or not session.query:
+        return []
+    words = "last query" if session.state != "active" else "query"
+    return [f"{_BESIDE}{words}: {plain(one_line(session.query), 90)}"]
+
+
+def _wrapped(text: str) -> list[str]:
+    # A statement is for copying: it stays on one line.
+    lines = textwrap.wrap(
+        text.replace("(SELECT pg_", "(SELECT\xa0pg_"),
+        _WIDTH,
+        initial_indent=_BESIDE,
+        subsequent_indent=_BESIDE,
+        break_long_words=False,
+    )
+    return [line.replace("(SELECT\xa0pg_", "(SELECT pg_") for line in lines]
+
+
+def advice(found: Diagnosis) -> str:
+    """`→ Give each test unique data … (Practice: Don't use fixed test data.)`, as plain text."""
+    practice = f" (Practice: {found.practice}.)" if found.practice else ""
+    return f"→ {plain(found.advice)}{practice}"
+
+
+def lock_facts(picture: LockPicture, party: Party) -> list[str]:
+    """What a detail pane says of one party's waits, a line each."""
+    lines = []
+    for edge in picture.waits(party):
+        held = f", held as {lock_modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
+        mode = f" as {lock_modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
+        beside = _beside(picture, edge)
+        lines.append(
+            f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
+            f"behind {plain(picture.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
+        )
+    return lines

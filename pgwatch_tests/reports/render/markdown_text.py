@@ -1,0 +1,60 @@
+"""Other people's text in Markdown: no markup, no links, no way out of the cell or block it is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pgwatch_tests.text.plain_text import plain
+
+_BACKTICKS = re.compile(r"`+")
+# A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
+_MOST_ROWS = 100
+_PIPE = re.compile(r"(\\*)\|")
+
+
+def code(text: str) -> str:
+    """`text` as a code span for a table's cell; empty if there is nothing in it.
+
+    In a code span nothing is markup but the backticks that end it: no link, mention or HTML is made of it
+    (CommonMark 6.1), and a table's pipes are escaped in it all the same (GFM 4.10).
+    """
+    shown = plain(text).strip()
+    if not shown:
+        return ""
+    # A row is split before code spans are read, at pipes with an even number of backslashes before them.
+    shown = _PIPE.sub(lambda match: f"{match[1]}{'' if len(match[1]) % 2 else chr(92)}|", shown)
+    ticks = _longest_run(shown) + 1
+    pad = " " if "`" in shown else ""
+    return f"{'`' * ticks}{pad}{shown}{pad}{'`' * ticks}"
+
+
+def block(text: str) -> str:
+    """`text`, lines that are plain already, as a fenced block that ends where we end it (CommonMark 4.5)."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}text\n{text.rstrip(chr(10))}\n{fence}"
+
+
+def table(
+    headers: Sequence[str],
+    alignment: str,
+    rows: Sequence[Sequence[str]],
+    heading: str = "",
+    most: int = _MOST_ROWS,
+) -> Iterator[str]:
+    """Blocks: the heading, and a table of cells that are Markdown already; nothing if there are no rows.
+
+    `alignment` has an `l` or `r` for each column. Rows beyond `most` are left out, and their number told.
+    """
+    if not rows:
+        return
+    if heading:
+        yield heading
+    rule = ["--:" if side == "r" else ":--" for side in alignment]
+    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:most]))
+    if len(rows) > most:
+        yield f"… and {len(rows) - most:,} more."
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0)

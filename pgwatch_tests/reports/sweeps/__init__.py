@@ -1,0 +1,1 @@
+"""Reports on sweeps and their history."""

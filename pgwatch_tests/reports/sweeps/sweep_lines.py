@@ -1,0 +1,69 @@
+"""A sweep as short lines, for a screen that has no room for its table."""
+
+from __future__ import annotations
+
+from pgwatch_tests.history.model import HistoryEntry
+from pgwatch_tests.reports.sweeps import sweep_causes, sweep_remarks, sweep_words
+from pgwatch_tests.sweep.model import Orphan, SweepReport, TableRows
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.local_time import in_full
+from pgwatch_tests.text.plain_text import plain
+
+_MOST = 100
+
+
+def lines(report: SweepReport) -> list[str]:
+    """All of it: what goes or went, what stays and what to do about it, and what was looked for."""
+    found = [sweep_words.summary(report)]
+    if report.error:
+        found.append(f"Ended early: {plain(report.error)}")
+    gone = sweep_words.gone(report)
+    found += sweep_remarks.notes(report, plain)
+    found += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
+    found += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
+    found += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
+    found += _section("Kept", [sweep_causes.sentence(cause, plain) for cause in report.causes])
+    found += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
+    found += _section("What to do about what is kept", sweep_words.hints(report))
+    found += _section("Not checked", [plain(sentence) for sentence in report.not_checked])
+    return [*found, "", *sweep_words.scope(report, plain)]
+
+
+def removed(tables: tuple[TableRows, ...]) -> list[str]:
+    """`1,201 of 9,000  public.bookings (1 marked, 1,200 dependent)`, those with most rows first."""
+    return [
+        f"{sweep_remarks.rows_of(one):>11}  {plain(sweep_words.table_name(one.schema, one.table))} "
+        f"({one.marked:,} marked, {one.dependent:,} dependent"
+        f"{f', {one.unmarked:,} of them without a marker' if one.unmarked else ''})"
+        for one in sorted(tables, key=lambda one: -one.total)
+    ]
+
+
+def orphan(one: Orphan, dry_run: bool) -> str:
+    """`schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12 tables`."""
+    age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
+    # Of what is too young the detail may be just that.
+    age = "" if age == f", {one.detail}" else age
+    detail = f", {plain(one.detail)}" if one.detail else ""
+    return f"{sweep_words.kind(one.kind)} {plain(one.name)}: {sweep_words.fate(one, dry_run)}{age}{detail}"
+
+
+def entry_lines(entry: HistoryEntry) -> list[str]:
+    """Who did what, when, and what came of it."""
+    facts = [
+        ("began", in_full(entry.started_at)),
+        ("took", durations.in_words(entry.duration_s)),
+        ("what", plain(f"{entry.action}{', dry run' if entry.dry_run else ''}")),
+        ("job", plain(entry.job)),
+        ("asked by", plain(f"{entry.account}, {entry.trigger}, pid {entry.pid}")),
+        ("database", plain(f"{entry.database} on {entry.server}, as {entry.role}")),
+        ("result", plain(f"{entry.result}{f': {entry.reason}' if entry.reason else ''}")),
+    ]
+    return [f"{name:<12} {words}" for name, words in facts if words]
+
+
+def _section(title: str, found: list[str]) -> list[str]:
+    if not found:
+        return []
+    more = [f"and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
+    return ["", f"{title}:", *(f"  {line}" for line in (*found[:_MOST], *more))]

@@ -1,0 +1,178 @@
+"""What is worth knowing of a sweep beside what goes and what stays, a sentence each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from pgwatch_tests.reports.leaks.leak_words import known_by, test_name
+from pgwatch_tests.reports.sweeps.sweep_words import gone, table_name
+from pgwatch_tests.sweep.model import ChangedRows, SideEffects, SweepReport, TableRows
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.numbers import many
+
+Shown = Callable[[str], str]
+"""Makes foreign text harmless in a form."""
+
+_MOST_TABLES = 2
+
+
+def notes(report: SweepReport, shown: Shown) -> list[str]:
+    """What to mind before a sweep is confirmed, and after it: at most a sentence each."""
+    found = (
+        unmarked(report, shown),
+        large_parts(report, shown),
+        in_spite_of_age(report),
+        only_too_young(report),
+    )
+    return [sentence for sentence in found if sentence]
+
+
+def unmarked(report: SweepReport, shown: Shown) -> str:
+    """`of these 66 without a marker, in tables where others bear one: public.note (40), …`, or empty."""
+    tables = sorted((one for one in gone(report) if one.unmarked), key=lambda one: -one.unmarked)
+    if not tables:
+        return ""
+    named = [f"{shown(table_name(one.schema, one.table))} ({one.unmarked:,})" for one in tables]
+    keep = "; --keep-unmarked keeps them" if report.dry_run else ""
+    return (
+        f"of these {sum(one.unmarked for one in tables):,} without a marker, in tables where others bear "
+        f"one: {_some(named, 'table')}{keep}"
+    )
+
+
+def large_parts(report: SweepReport, shown: Shown) -> str:
+    """`half of a table or more would go: 6 of 6 rows of public.users, …`; empty if that isn't so."""
+    tables = sorted((one for one in gone(report) if is_large_part(one)), key=lambda one: -one.total)
+    if not tables:
+        return ""
+    named = [
+        f"{rows_of(one)} {'row' if one.of == 1 else 'rows'} of {shown(table_name(one.schema, one.table))}"
+        for one in tables
+    ]
+    return f"half of a table or more {'would go' if report.dry_run else 'went'}: {_some(named, 'table')}"
+
+
+def in_spite_of_age(report: SweepReport) -> str:
+    """`12 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended`, or empty."""
+    number, runs = report.in_spite_of_age, [f"r{run}" for run in report.ended_runs]
+    if not number:
+        return ""
+    whose = (
+        f"the lease of {'its' if number == 1 else 'their'} run ({runs[0]}) has ended"
+        if len(runs) == 1
+        else f"the leases of {many(len(runs), 'run')} have ended ({_some(runs, 'run')})"
+    )
+    return (
+        f"{number:,} of these {'is' if number == 1 else 'are'} younger than "
+        f"{durations.in_words(report.min_age_s)}: {whose}"
+    )
+
+
+def only_too_young(report: SweepReport) -> str:
+    """Until when what was found is too young, and what takes it now; empty if something else goes.
+
+    A `created_at` without a time zone may be of any: it may keep a row for half a day longer.
+    """
+    until = old_enough_at(report)
+    if until is None:
+        return ""
+    young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
+    return (
+        f"{many(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
+        f"{durations.in_words(report.min_age_s)}: old enough at {clock(until)} at the latest, where times "
+        f"have a zone; --min-age 0 takes {'it' if young == 1 else 'them'} now, --run ID what is of one run"
+    )
+
+
+def old_enough_at(report: SweepReport) -> datetime | None:
+    """By when what was found is old enough; None if something else goes, or nothing is too young."""
+    young = any(kept.reason == "too_young" for kept in report.kept)
+    if not young or report.planned_rows or report.deleted_rows:
+        return None
+    return report.started_at + timedelta(seconds=report.duration_s + report.min_age_s)
+
+
+def is_large_part(table: TableRows) -> bool:
+    """Whether at least half of its rows go. Where the estimate is lower than what goes, that is so too."""
+    return 0 < table.of <= 2 * table.total
+
+
+def rows_of(table: TableRows) -> str:
+    """`6 of 6`; `6` if it isn't known of how many."""
+    return f"{table.total:,} of {max(table.of, table.total):,}" if table.of else f"{table.total:,}"
+
+
+def changed(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
+    """`12 rows of public.book lose author (SET NULL)`, in the past tense if it is done."""
+    rows = f"{many(one.rows, 'row')} of {shown(table_name(one.schema, one.table))}"
+    return f"{rows} {becomes(one, dry_run, shown)}"
+
+
+def becomes(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
+    """`lose author (SET NULL)`, in the past tense if it is done."""
+    columns, single = ", ".join(map(shown, one.columns)), one.rows == 1
+    match one.how:
+        case "set_null":
+            verb = ("loses" if single else "lose") if dry_run else "lost"
+            return f"{verb} {columns} (SET NULL)"
+        case "set_default":
+            verb = ("gets" if single else "get") if dry_run else "got"
+            return f"{verb} the default of {columns} (SET DEFAULT)"
+        case "not_enforced":
+            verb, table = "goes on" if single else "go on", shown(one.table)
+            key = f"{table}.{columns}" if len(one.columns) == 1 else f"{table} ({columns})"
+            return f"{verb} referring to rows that are gone: {key} isn't enforced"
+
+
+def side_effects(one: SideEffects, shown: Shown) -> str:
+    """`triggers besides inserted 40 rows into public.audit, and deleted 2`."""
+    table = shown(table_name(one.schema, one.table))
+    parts = [
+        (one.inserted, "inserted", "into"),
+        (one.updated, "updated", "of"),
+        (one.deleted, "deleted", "of"),
+    ]
+    done = [f"{verb} {many(rows, 'row')} {where} {table}" for rows, verb, where in parts if rows]
+    return f"triggers besides {', '.join(done)}"
+
+
+def beside(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
+    """What is changed, then what triggers did besides: sentences and numbers of rows, most rows first."""
+    by_rows = [(changed(one, report.dry_run, shown), one.rows) for one in report.changed]
+    effects = [
+        (side_effects(one, shown), one.inserted + one.updated + one.deleted) for one in report.side_effects
+    ]
+    return [*sorted(by_rows, key=lambda one: -one[1]), *sorted(effects, key=lambda one: -one[1])]
+
+
+def beside_in_all(report: SweepReport) -> str:
+    """`Besides, 12 rows are changed in 2 tables, and triggers wrote 40 rows in 1 table`."""
+    parts = []
+    if report.changed:
+        rows = many(sum(one.rows for one in report.changed), "row")
+        tables = len({(one.schema, one.table) for one in report.changed})
+        how = "would be left with changed references" if report.dry_run else "have changed references"
+        parts.append(f"{rows} of {many(tables, 'table')} {how}")
+    if report.side_effects:
+        wrote = sum(one.inserted + one.updated + one.deleted for one in report.side_effects)
+        parts.append(f"triggers wrote {many(wrote, 'row')} of {many(len(report.side_effects), 'table')}")
+    return f"Besides, {', and '.join(parts)}"
+
+
+def left_by(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
+    """`tests/a.py::test_b left 40 rows of 3 tables (transaction)`, those who are known first; their rows."""
+    return [
+        (
+            f"{shown(test_name(one))} left {many(one.rows, 'row')} of {many(len(one.tables), 'table')}"
+            f"{'' if one.confidence == 'unknown' else f' ({known_by(one)})'}",
+            one.rows,
+        )
+        for one in report.left_by
+    ]
+
+
+def _some(named: Sequence[str], noun: str) -> str:
+    more = len(named) - _MOST_TABLES
+    return ", ".join([*named[:_MOST_TABLES], *([f"{many(more, f'more {noun}')}"] if more > 0 else [])])

@@ -1,0 +1,198 @@
+"""A sweep as text for people: one screen of it, however many tables there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Section, fitted, wrapped
+from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
+from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import plain, shortened_middle
+
+_NARROWEST_NAME = 21
+
+
+def table(report: SweepReport) -> str:
+    """What went, or would go, most first; why rows stay; what to do; and in one line what it comes to.
+
+    It fits on a screen of 80 columns and 24 lines; the other formats name all.
+    """
+    end = _end(report)
+    sections = _sections(report)
+    room = LINES - len(end)
+    whole = [section.lines(section.items) for section in sections]
+    if sum(len(lines) + 1 for lines in whole) > room:
+        # Where room is short, only a table has an empty line behind it, and so has all that isn't the end.
+        tables = sum(isinstance(section, _Deleted) for section in sections)
+        found = fitted(sections, room - max(1, tables + 1))
+        sentences = [line for lines in found[tables:] for line in lines]
+        whole = [*found[:tables], *([sentences] if sentences else [])]
+    return "\n\n".join("\n".join(block) for block in (*whole, end))
+
+
+def table_of_databases(sweeps: SweepsOfDatabases) -> str:
+    """The same for each database under its name, those that weren't swept, and all of it in one line."""
+    sections = [f"== {plain(report.database)} ==\n\n{table(report)}" for report in sweeps.sweeps]
+    if sweeps.not_swept:
+        not_swept = [(plain(one.database), plain(one.reason)) for one in sweeps.not_swept]
+        sections.append("\n".join(_grid(("Database not swept", "Reason"), "ll", not_swept)))
+    sections.append(summary_of_databases(sweeps))
+    return "\n\n".join(sections)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Sentences, under a head if there is one, wrapped."""
+
+    head: str
+    sentences: Sequence[str]
+    rest: Callable[[int], str]
+    """Says what isn't shown; told how many are."""
+    in_all: str
+    """What stands for all of them; may be empty."""
+    weight: int = 1
+
+    @property
+    def items(self) -> int:
+        return len(self.sentences)
+
+    def lines(self, shown: int) -> list[str]:
+        if not shown:
+            return wrapped(self.in_all, rest="  ") if self.in_all else []
+        indent = "  " if self.head else ""
+        found = [self.head] if self.head else []
+        for sentence in self.sentences[:shown]:
+            found += wrapped(sentence, indent, f"{indent}  ")
+        return found if shown == self.items else [*found, f"{indent}{self.rest(shown)}"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    """The tables that rows go from, most rows first, with a line for the rest and one for all."""
+
+    report: SweepReport
+    tables: Sequence[TableRows]
+    weight: int = 2
+
+    @property
+    def items(self) -> int:
+        return len(self.tables)
+
+    def lines(self, shown: int) -> list[str]:
+        dry_run = self.report.dry_run
+        if not shown:
+            rows = many(sum(one.total for one in self.tables), "row")
+            return [f"{rows} of {many(len(self.tables), 'table')} {sweep_words.ending('rows', dry_run)}"]
+        names = [plain(sweep_words.table_name(one.schema, one.table)) for one in self.tables[:shown]]
+        cells = [_cells((one,), sweep_remarks.rows_of(one)) for one in self.tables[:shown]]
+        for name, some in (
+            (f"{self.items - shown:,} more", self.tables[shown:]),
+            (f"all {self.items:,} tables", self.tables if self.items > 1 else ()),
+        ):
+            if some:
+                names.append(name)
+                cells.append(_cells(some, f"{sum(one.total for one in some):,}"))
+        # Where none goes unmarked, a column of noughts says nothing.
+        columns = 4 if any(one.unmarked for one in self.tables) else 3
+        seeds = "New" if self.report.any_rows else "Marked"
+        heads = ("Rows", seeds, "Dependent", "No marker")[:columns]
+        lines = [heads, *(line[:columns] for line in cells)]
+        room = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*lines, strict=True))
+        return _grid(
+            ("Would be deleted from" if dry_run else "Deleted from", *heads),
+            "l" + "r" * columns,
+            [
+                (shortened_middle(name, max(room, _NARROWEST_NAME)), *line)
+                for name, line in zip(names, lines[1:], strict=True)
+            ],
+        )
+
+
+def _sections(report: SweepReport) -> list[Section]:
+    causes = report.causes
+    hints = sweep_words.hints(report)
+    kept = sum(kept.rows for kept in report.kept)
+    found: list[Section] = []
+    if tables := sorted(sweep_words.gone(report), key=lambda one: (-one.total, one.schema, one.table)):
+        found.append(_Deleted(report, tables))
+    if beside := sweep_remarks.beside(report, plain):
+        rest = [rows for _, rows in beside]
+        found.append(
+            _Listed(
+                "",
+                [sentence for sentence, _ in beside],
+                lambda shown: f"and {len(rest) - shown:,} more such, {many(sum(rest[shown:]), 'row')}",
+                sweep_remarks.beside_in_all(report),
+            )
+        )
+    if left_by := sweep_remarks.left_by(report, plain):
+        tests = [rows for _, rows in left_by]
+        found.append(
+            _Listed(
+                "",
+                [sentence for sentence, _ in left_by],
+                lambda shown: f"and {len(tests) - shown:,} more tests, {many(sum(tests[shown:]), 'row')}",
+                f"{many(len(tests), 'test')} left {many(sum(tests), 'row')}",
+            )
+        )
+    if causes:
+        in_all = f"{many(kept, 'row')} stay, for {many(len(causes), 'cause')}"
+        found.append(
+            _Listed(
+                "",
+                [sweep_causes.sentence(cause, plain) for cause in causes],
+                lambda shown: sweep_causes.more(report, shown),
+                in_all,
+                weight=3,
+            )
+        )
+    if orphans := sorted(report.orphans, key=lambda one: (one.removed, one.may_stay)):
+        lines = [sweep_lines.orphan(one, report.dry_run) for one in orphans]
+        in_all = f"{many(len(lines), 'thing')} left behind beside rows: --format json names them"
+        found.append(_Listed("Left behind beside rows:", lines, _rest_of(len(lines)), in_all))
+    if hints:
+        found.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
+    if unchecked := [plain(sentence) for sentence in report.not_checked]:
+        in_all = f"{many(len(unchecked), 'thing')} not checked: --format json names them"
+        found.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
+    return found
+
+
+def _end(report: SweepReport) -> list[str]:
+    """What is always said: what it comes to, what to mind about it, and what was looked for."""
+    sentences = [outcome(report), *sweep_remarks.notes(report, plain)]
+    if report.error:
+        sentences.insert(0, f"Ended early: {plain(report.error)}")
+    sentences.append(". ".join(sweep_words.scope(report, plain)))
+    return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
+
+
+def _rest_of(items: int) -> Callable[[int], str]:
+    """Says how many of them aren't shown, and where they are."""
+    return lambda shown: f"and {items - shown:,} more; --format json has all"
+
+
+def _cells(tables: Sequence[TableRows], rows: str) -> tuple[str, ...]:
+    return (
+        rows,
+        f"{sum(table.marked for table in tables):,}",
+        f"{sum(table.dependent for table in tables):,}",
+        f"{sum(table.unmarked for table in tables):,}",
+    )
+
+
+def _grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
+    text = tabulate(
+        rows,
+        headers,
+        tablefmt="simple",
+        colalign=["right" if side == "r" else "left" for side in alignment],
+        disable_numparse=True,
+    )
+    return str(text).split("\n")

@@ -1,1 +1,0 @@
-"""Talking to a PostgreSQL server: connection strings, connections, versions, session names."""

@@ -1,0 +1,1 @@
+"""Settings: flags, environment, pyproject.toml, and the jobs of the schedule."""

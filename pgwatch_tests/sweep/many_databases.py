@@ -1,0 +1,152 @@
+"""Sweeps of several databases of one server, one after the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    NotCheckedError,
+    PgwatchError,
+    RefusedError,
+)
+from pgwatch_tests.leaks.many_databases import choose_on_server
+from pgwatch_tests.postgres.connections.dsn import in_database
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import NotSwept, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.run import Progress, Sweep
+
+NOT_REACHED = "the sweep was ended before its turn came"
+
+# What is wrong with one database only: the others are swept all the same.
+_OF_ONE_DATABASE = (RefusedError, CannotConnectError, ConnectionLostError, NotCheckedError)
+
+
+class OneSweep(Protocol):
+    """A sweep of one database: `sweep.run.Sweep`."""
+
+    def run(self) -> SweepReport:
+        """Sweeps."""
+
+    def stop(self) -> None:
+        """Makes it end after its batch."""
+
+    def cancel(self) -> None:
+        """Makes it end at once."""
+
+
+MakeSweep = Callable[[Settings, SweepRequest, Progress | None], OneSweep]
+
+
+class SweepOfDatabases:
+    """`run` it once, in any thread; `stop` and `cancel` it from any other.
+
+    `begin` is told the name of each database before it is swept, in the thread that sweeps.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        patterns: Sequence[str],
+        request: SweepRequest,
+        progress: Progress | None = None,
+        *,
+        begin: Callable[[str], None] | None = None,
+        make_sweep: MakeSweep = Sweep,
+    ) -> None:
+        self._settings = settings
+        self._patterns = patterns
+        self._request = request
+        self._progress = progress
+        self._begin = begin
+        self._make_sweep = make_sweep
+        self._lock = threading.Lock()
+        self._running: OneSweep | None = None
+        self._stopped = self._cancelled = False
+
+    def run(self) -> SweepsOfDatabases:
+        """Sweeps the databases whose names are, or fit, one of the patterns (see `leaks.databases.choose`).
+
+        What keeps one of them from being swept is in the result's `not_swept`; if that's so for all, the
+        first one's error is raised. Databases that were left behind are looked for once. Raises
+        ConfigurationError if none fits, CannotConnectError if not even their list can be had, and
+        ScanCancelledError.
+        """
+        begun, started_at = time.monotonic(), datetime.now(UTC)
+        choice = choose_on_server(self._settings, self._patterns)
+        reports: list[SweepReport] = []
+        not_swept = [NotSwept(one.database, one.reason) for one in choice.not_checked]
+        errors: list[PgwatchError] = []
+        dropped: set[str] = set()
+        request = self._request
+        for name in choice.names:
+            if name in dropped:
+                continue
+            if self._stopped:
+                not_swept.append(NotSwept(name, NOT_REACHED))
+                continue
+            if not request.kinds:
+                break
+            if self._begin is not None:
+                self._begin(name)
+            try:
+                report = self._sweep(name, request)
+            except _OF_ONE_DATABASE as error:
+                errors.append(error)
+                not_swept.append(NotSwept(name, str(error)))
+                continue
+            reports.append(report)
+            # What is left behind of a whole server is swept from one of its databases, not from each.
+            request = replace(request, kinds=tuple(kind for kind in request.kinds if kind != "databases"))
+            dropped |= {one.name for one in report.orphans if one.kind == "databases" and one.removed}
+        if self._cancelled:
+            raise ScanCancelledError("ended before all databases were swept")
+        if errors and not reports and not self._stopped:
+            raise _of_all(errors, not_swept)
+        not_swept.sort(key=lambda one: one.database)
+        return SweepsOfDatabases(started_at, tuple(reports), tuple(not_swept), time.monotonic() - begun)
+
+    def stop(self) -> None:
+        """Makes `run` return what is done after the batch that it is at. Returns at once."""
+        with self._lock:
+            self._stopped = True
+            running = self._running
+        if running is not None:
+            running.stop()
+
+    def cancel(self) -> None:
+        """Makes `run` end with ScanCancelledError within moments. Returns at once."""
+        with self._lock:
+            self._stopped = self._cancelled = True
+            running = self._running
+        if running is not None:
+            running.cancel()
+
+    def _sweep(self, name: str, request: SweepRequest) -> SweepReport:
+        settings = replace(self._settings, dsn=in_database(self._settings.dsn, name))
+        sweep = self._make_sweep(settings, request, self._progress)
+        with self._lock:
+            self._running = sweep
+            if self._cancelled:
+                sweep.cancel()
+            elif self._stopped:
+                sweep.stop()
+        try:
+            return sweep.run()
+        finally:
+            with self._lock:
+                self._running = None
+
+
+def _of_all(errors: Sequence[PgwatchError], not_swept: Sequence[NotSwept]) -> PgwatchError:
+    if len(not_swept) == 1:
+        return errors[0]
+    reasons = "; ".join(f"{one.database}: {one.reason}" for one in not_swept)
+    return type(errors[0])(f"no database was swept: {reasons}")

@@ -1,0 +1,1 @@
+"""Orphans: schemas, databases, sessions and prepared transactions whose test is gone."""

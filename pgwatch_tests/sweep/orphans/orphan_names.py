@@ -1,0 +1,38 @@
+"""What schemas and databases of tests are called, and what the name says of their age. Pure."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+
+from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.text.durations import in_words
+
+CLOCKS_APART_S = 60.0
+"""Two machines' clocks may be so far apart without anybody being wrong: what is stamped so is new."""
+
+NOT_LEASED = "its name isn't test_<milliseconds>_<pid>_<random>"
+"""Why a schema or database of another name stays."""
+
+_ORPHAN = re.compile(r"test_1[0-9]{12}_[0-9]{1,10}_[0-9A-Za-z]{1,32}")
+
+
+def is_orphan_name(name: str) -> bool:
+    """Whether a name is `test_<ms>_<pid>_<random>`: 13 digits, digits, letters and digits; nothing else."""
+    return _ORPHAN.fullmatch(name) is not None
+
+
+def orphan_name() -> str:
+    """`test_1717171717171_4711_5e6f7a8b`: a new name of that form, which nobody else has."""
+    return f"test_{time.time_ns() // 1_000_000}_{os.getpid()}_{secrets.token_hex(4)}"
+
+
+def kept_for_age(age_s: float, min_age_s: float) -> tuple[KeptReason, str] | None:
+    """Why something of that age stays, in a word and in words; None if it needn't. 0 asks for no age."""
+    if age_s < -CLOCKS_APART_S:
+        return "in_future", "its name is stamped in the future: a clock is wrong"
+    if min_age_s > 0 and age_s < min_age_s:
+        return "too_young", f"{in_words(max(0.0, age_s))} old"
+    return None

@@ -1,0 +1,47 @@
+"""Removes what tests left beside rows: sessions, prepared transactions, schemas, databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import psycopg
+
+from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import SweepKind, SweepRequest
+from pgwatch_tests.sweep.orphans.databases import sweep_databases
+from pgwatch_tests.sweep.orphans.outcome import Found, Stopped, together
+from pgwatch_tests.sweep.orphans.prepared_transactions import sweep_prepared
+from pgwatch_tests.sweep.orphans.schemas import sweep_schemas
+from pgwatch_tests.sweep.orphans.sessions import sweep_sessions
+
+_Sweep = Callable[[ScanSession, Settings, SweepRequest, Stopped], Found]
+
+# First those that hold locks on what comes after them.
+_SWEEPS: Mapping[SweepKind, _Sweep] = {
+    "sessions": sweep_sessions,
+    "prepared": sweep_prepared,
+    "schemas": sweep_schemas,
+    "databases": sweep_databases,
+}
+
+
+def sweep_orphans(session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped) -> Found:
+    """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
+
+    Nothing if only the data of a run or of a test is asked for: none of these says whose it is.
+
+    Whether `session` is connected to a database of tests is for the caller to make sure; it must be in no
+    transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
+    kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
+    """
+    founds = []
+    for kind, sweep in _SWEEPS.items():
+        if kind not in request.sought:
+            continue
+        try:
+            founds.append(sweep(session, settings, request, stopped))
+        except psycopg.Error as error:
+            founds.append(Found((), (f"{kind} can't be looked at: {said_in_full(error)}",)))
+    return together(founds)

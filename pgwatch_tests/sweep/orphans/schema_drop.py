@@ -1,0 +1,204 @@
+"""Drops a schema bit by bit, each bit a transaction of its own, and nothing that isn't in it.
+
+DROP … CASCADE waits for locks, and finds what depends on a thing only once it has them: also a view that
+somebody made of it meanwhile. Its own session can't see that any more, but every other one does until the
+COMMIT, so a second one looks for what depends on the schema from outside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import Escaping
+from psycopg.rows import class_row
+
+from pgwatch_tests.errors import CannotConnectError, RefusedError
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.identifiers import exact_names
+from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.sweep.orphans.outcome import Stopped, and_others
+from pgwatch_tests.sweep.orphans.schema_parts import (
+    Part,
+    drop_rest_statement,
+    drop_statement,
+    halves,
+    lock_statement,
+    portions,
+)
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.secrets import mask_name
+
+_PASSES = 3  # somebody may add to a schema while it is dropped, but not for ever
+_LOOKING = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=0.5)
+
+
+class SchemaKeptError(RefusedError):
+    """The schema, or what is left of it, stays: `reason` says why in a word, the message in words."""
+
+    def __init__(self, reason: KeptReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Dependent:
+    """A row of queries/sweep/schema_dependents.sql."""
+
+    description: str
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Locker:
+    """A row of queries/sweep/schema_lockers.sql."""
+
+    relation: str
+    pid: int | None
+    application_name: str
+    others: int
+
+
+def check_droppable(session: ScanSession, schema: str) -> None:
+    """Raises SchemaKeptError if something elsewhere depends on the schema, or a part of it is locked.
+
+    Raises what `session.running` does, too.
+    """
+    check_dependents(session, schema)
+    lockers = session.fetch(queries.load("sweep/schema_lockers").encode(), _Locker, {"schema": schema})
+    for locker in lockers:
+        name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
+        who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
+        raise SchemaKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
+
+
+def check_dependents(session: ScanSession, schema: str) -> None:
+    """Raises SchemaKeptError if something elsewhere depends on the schema; what `session.running` does."""
+    with session.running():
+        _check_dependents(session.connection, schema)
+
+
+@contextmanager
+def second_session(settings: Settings) -> Iterator[OwnConnection]:
+    """A connection for `drop_schema` to look with. Raises SchemaKeptError if none is to be had."""
+    try:
+        connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
+    except CannotConnectError as error:
+        raise SchemaKeptError(
+            "not_checked", f"it takes a second connection to see what a DROP would take along ({error})"
+        ) from None
+    with closing(connection):
+        connection.prepare_threshold = None
+        yield connection
+
+
+def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: OwnConnection) -> None:
+    """Drops it in portions. If interrupted, what is dropped stays so; the next sweep goes on from there.
+
+    `beside` is a second connection to the same database, in no transaction. Before each COMMIT it looks for
+    what depends on the schema from outside: if there is anything, the portion is rolled back. Raises
+    SchemaKeptError if the schema stays, and what `session.running` does, but for the server's errors.
+    """
+    dropped = 0
+    try:
+        for _ in range(_PASSES):
+            waiting = deque(portions(_parts(session, schema)))
+            if not waiting:
+                break
+            while waiting:
+                if stopped():
+                    raise SchemaKeptError("interrupted", "the sweep was told to end")
+                portion = waiting.popleft()
+                try:
+                    _drop(session, schema, portion, beside)
+                except errors.OutOfMemory:
+                    # The lock table is everybody's: others may have taken what there was room for.
+                    if len(portion) == 1:
+                        raise
+                    waiting.extendleft(reversed(tuple(halves(portion))))
+                else:
+                    dropped += len(portion)
+        if stopped():
+            raise SchemaKeptError("interrupted", "the sweep was told to end")
+        _drop(session, schema, (), beside)
+    except psycopg.Error as error:
+        raise _kept(error, dropped) from None
+    except SchemaKeptError as error:
+        raise SchemaKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
+
+
+def _parts(session: ScanSession, schema: str) -> list[Part]:
+    return session.fetch(queries.load("sweep/schema_parts").encode(), Part, {"schema": schema})
+
+
+def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:
+    """Drops a portion, or with none, the schema with all that is left."""
+    connection = session.connection
+    escaping = Escaping(connection.pgconn)
+    with session.running(), connection.transaction():
+        lock = lock_statement(schema, portion, escaping)
+        if lock is not None:
+            connection.execute(lock)
+        # CASCADE would take it along; since the look before, somebody may have made it.
+        _check_dependents(connection, schema)
+        if portion:
+            connection.execute(drop_statement(schema, portion, escaping))
+        else:
+            connection.execute(drop_rest_statement(schema, escaping))
+        _check_meanwhile(beside, schema)
+
+
+def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
+    """Raises SchemaKeptError if what is dropped, but not committed, took something from outside along."""
+    try:
+        _check_dependents(beside, schema)
+    except psycopg.Error as error:
+        raise SchemaKeptError(
+            "not_checked",
+            f"rolled back, since what went with it couldn't be looked at: {said_in_full(error)}",
+        ) from None
+    except SchemaKeptError as error:
+        raise SchemaKeptError(
+            error.reason, f"{error}: made while it was dropped, so that was rolled back"
+        ) from None
+
+
+def _check_dependents(connection: OwnConnection, schema: str) -> None:
+    with connection.cursor(row_factory=class_row(_Dependent)) as cursor:
+        exact_names(cursor)
+        query = queries.load("sweep/schema_dependents").encode()
+        found = cursor.execute(query, {"schema": schema}).fetchone()
+    if found is not None:
+        raise SchemaKeptError(
+            "shared_with_real_data", f"{and_others(found.description, found.others)} would go with it"
+        )
+
+
+def _kept(error: psycopg.Error, dropped: int) -> SchemaKeptError:
+    so_far = _so_far(dropped)
+    if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
+        return SchemaKeptError(
+            "locked", f"{said_in_full(error)}; `pgwatch-tests locks` shows by whom{so_far}"
+        )
+    if isinstance(error, errors.OutOfMemory):
+        hint = "raise max_locks_per_transaction, or try again when there is less to do"
+        return SchemaKeptError("refused", f"{said_in_full(error)}: {hint}{so_far}")
+    return SchemaKeptError("refused", f"{said_in_full(error)}{so_far}")
+
+
+def _so_far(dropped: int) -> str:
+    """What there is to say if a part of it is gone."""
+    if dropped == 0:
+        return ""
+    number = f"{many(dropped, 'part')} {'is' if dropped == 1 else 'are'}"
+    return f" ({number} dropped; the next sweep goes on from there)"

@@ -1,0 +1,148 @@
+"""Ends sessions that sit idle in a transaction and keep its locks: only if that is asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import psycopg
+from psycopg import errors
+
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.leaks import leftovers
+from pgwatch_tests.leaks.catalog.discovery import identity
+from pgwatch_tests.leaks.model import LeftoverKind
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.leases import LEASE_KEY
+from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
+from pgwatch_tests.sweep.orphans.outcome import Found, Stopped
+
+CONFIRM_WITHIN_S = 2.0
+_LOOK_EVERY_S = 0.02
+_KINDS: tuple[LeftoverKind, ...] = ("idle_in_transaction",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A row of queries/sweep/sessions.sql."""
+
+    pid: int
+    backend_start: datetime
+    state_change: datetime
+    user_oid: int
+    state: str
+    application_name: str
+    statement: str
+    age_s: float
+    holds_lease: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Signalled:
+    """A row of queries/sweep/end_session.sql."""
+
+    signalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A row of queries/locks/session_start.sql."""
+
+    backend_start: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    """The row of queries/locks/signal_rights.sql."""
+
+    asking: str
+    owner: str | None
+    owner_is_superuser: bool
+
+
+def sweep_sessions(
+    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+) -> Found:
+    """Ends the sessions of the database that are idle in a transaction for long, or says which it would.
+
+    Long is `request.min_age_s`, and at least what makes them a leftover (`leaks.leftovers`). Neither ours nor
+    those that hold a lease. What our role can't see is in `not_checked`. Raises psycopg.Error if they can't
+    be listed, ConnectionLostError and ScanCancelledError.
+    """
+    role = session.run(identity).role
+    hidden = leftovers.look(session, settings, role, _KINDS).unchecked
+    parameters = {
+        "own_name": OWN_NAME,
+        "at_least_s": max(request.min_age_s, leftovers.IDLE_IN_TRANSACTION_AFTER_S),
+        "lease_key": LEASE_KEY,
+    }
+    found = session.fetch(queries.load("sweep/sessions").encode(), _Session, parameters)
+    return Found(
+        tuple(_sweep(session, request, stopped, one) for one in found),
+        tuple(f"sessions idle in a transaction: {one.reason} ({one.hint})" for one in hidden),
+    )
+
+
+def _sweep(session: ScanSession, request: SweepRequest, stopped: Stopped, one: _Session) -> Orphan:
+    who = leftovers.described(one.application_name, one.state, one.statement)
+    orphan = Orphan("sessions", f"pid {one.pid}", removed=True, detail=who, age_s=one.age_s)
+    kept: tuple[KeptReason, str] | None = None
+    if stopped():
+        kept = "interrupted", "the sweep was told to end"
+    elif one.holds_lease:
+        kept = "run_alive", "it holds a lease"
+    elif not request.dry_run:
+        kept = _end(session, one)
+    if kept is None:
+        return orphan
+    return replace(orphan, removed=False, reason=kept[0], detail=f"{kept[1]}; {who}")
+
+
+def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
+    """Why it is still there; None if it has ended."""
+    parameters = {
+        "pid": one.pid,
+        "backend_start": one.backend_start,
+        "state_change": one.state_change,
+        "own_name": OWN_NAME,
+        "lease_key": LEASE_KEY,
+    }
+    try:
+        told = session.fetch(queries.load("sweep/end_session").encode(), _Signalled, parameters)
+        if told and not told[0].signalled and _is_there(session, one):
+            return "refused", "the server couldn't signal it"
+        until_s = time.monotonic() + CONFIRM_WITHIN_S
+        while _is_there(session, one):
+            if not told:
+                return "changed", "it goes on by itself"
+            if time.monotonic() > until_s:
+                return "refused", f"it was told to end, but is still there after {CONFIRM_WITHIN_S:g} s"
+            session.pause(_LOOK_EVERY_S)
+    except errors.InsufficientPrivilege as error:
+        return "refused", _needed_right(session, one, error)
+    except psycopg.Error as error:
+        return "refused", said_in_full(error)
+    return None
+
+
+def _is_there(session: ScanSession, one: _Session) -> bool:
+    starts = session.fetch(queries.load("locks/session_start").encode(), _Start, {"pid": one.pid})
+    return any(start.backend_start == one.backend_start for start in starts)
+
+
+def _needed_right(session: ScanSession, one: _Session, error: psycopg.Error) -> str:
+    try:
+        statement = queries.load("locks/signal_rights").encode()
+        [rights] = session.fetch(statement, _Rights, {"user_oid": one.user_oid})
+    except psycopg.Error:
+        return said_in_full(error)
+    if rights.owner_is_superuser or rights.owner is None:
+        return f"it belongs to the superuser {rights.owner}: needs a superuser"
+    return (
+        f"needs pg_signal_backend (GRANT pg_signal_backend TO {rights.asking}) or membership in its role "
+        f"(GRANT {rights.owner} TO {rights.asking})"
+    )

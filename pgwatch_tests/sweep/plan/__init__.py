@@ -1,0 +1,1 @@
+"""The plan of a row sweep: which rows go, which stay, and why."""

@@ -1,0 +1,399 @@
+"""Which rows belong together: marked rows, and all that has to go for them to go. Pure, but for `Rows`.
+
+A cluster is all that hangs together by foreign keys that take rows along (NO ACTION, RESTRICT, CASCADE). It
+goes as a whole or stays as a whole: were a row deleted that somebody else's row needs to be kept for, a test
+that runs would lose a part of its data.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.refusals import Refusal, left_dangling, name_of
+from pgwatch_tests.sweep.plan.related_rows import (
+    CatalogChangedError,
+    Loose,
+    Node,
+    Related,
+    Rows,
+    Seed,
+    Settled,
+)
+from pgwatch_tests.sweep.plan.rules import (
+    ALIVE,
+    BLOCKING,
+    BLOCKS,
+    BORN_AT,
+    ENDED,
+    FUTURE,
+    IN_TIME,
+    MARKED,
+    OTHERS,
+    SWEPT,
+    TOO_YOUNG,
+    URGENCY,
+    YOUNG,
+    Rules,
+)
+
+# Two machines' clocks may be so far apart without anybody being wrong.
+_CLOCKS_APART_MS = 60_000
+
+
+class Clusters:
+    """The clusters that some marked rows are in. Nothing keeps them from changing meanwhile.
+
+    With `climbing`, the marked rows further up that would take rows along are looked for: needed unless all
+    marked rows there are grow in the same clusters.
+    """
+
+    def __init__(self, rules: Rules, rows: Rows, *, climbing: bool = True) -> None:
+        self._rules = rules
+        self._rows = rows
+        # What can't be followed downward is found from below.
+        self._climbing = climbing or bool(rules.unseen & rules.reached) or bool(rules.skipped)
+        # Of each node, for whoever goes through a million of them.
+        self.tids = array("Q")
+        self.xmins = array("I")
+        self.flags = array("Q")
+        self.leaves = array("I")
+        self._since = array("Q")
+        """When the marked row was made that a row hangs on; of several, the latest."""
+        self._up: list[int] = []
+        """A forest of rows: those with the same root belong together."""
+        self._known: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self._seeds: set[int] = set()
+        self._blocked: dict[int, Refusal] = {}
+        self._in_time: list[int] = []
+        self._loose: defaultdict[int, dict[Loose, None]] = defaultdict(dict)
+        self.asking: ForeignKey | None = None
+        """The key that is being followed: it tells whose fault an error is."""
+        self.real: set[int] = set()
+        """The leaves with real rows, because of which others stay."""
+        self._kept_for: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        """The real rows that others stay for, by leaf and tid: one of these others."""
+        self._pending: defaultdict[int, list[int]] = defaultdict(list)
+        self._followed: set[int] = set()
+        """Those of which it was asked what refers to them, where more may turn out of what they hang on."""
+        self._simple: dict[int, bool] = {}
+        self._shared: dict[tuple[int, int, bool], Refusal] = {}
+        self._rank = {
+            leaf: rank for rank, together in enumerate(reversed(rules.graph.order)) for leaf in together
+        }
+
+    def grow(self, seeds: Mapping[int, Mapping[int, Seed]]) -> None:
+        """Adds marked rows, by leaf and tid, and all that belongs to them."""
+        for leaf, rows in seeds.items():
+            for tid, seed in rows.items():
+                self._seeds.add(self._add(leaf, tid, seed.xmin, seed.flags))
+        while self._pending:
+            # Parents first: what several of them lead to is asked for together.
+            first = min(map(self._rank.__getitem__, self._pending))
+            for following in [leaf for leaf in self._pending if self._rank[leaf] == first]:
+                self._follow(following, self._pending.pop(following))
+
+    def rows_of(self, leaf: int) -> Iterable[int]:
+        """The tids of all rows of a leaf that are in one of the clusters."""
+        return self._known[leaf].keys() if leaf in self._known else ()
+
+    def node(self, node: int) -> Node:
+        """A row."""
+        return Node(self.leaves[node], self.tids[node], self.xmins[node], self.flags[node])
+
+    def loose(self, node: int) -> Collection[Loose]:
+        """What refers to a row by keys that don't take it along."""
+        return self._loose.get(node, ())
+
+    def find(self, leaf: int, tid: int) -> int | None:
+        """The node of a row, if it is in one of the clusters."""
+        return self._known[leaf].get(tid) if leaf in self._known else None
+
+    def all_loose(self) -> Iterator[Loose]:
+        """All of that."""
+        for rows in self._loose.values():
+            yield from rows
+
+    @property
+    def has_loose(self) -> bool:
+        """Whether there is anything of that."""
+        return bool(self._loose)
+
+    def is_seed(self, node: int) -> bool:
+        """Whether a row is one that the clusters were grown from."""
+        return node in self._seeds
+
+    def settled(self) -> Settled:
+        """Which of them may go."""
+        up = self._up
+        # A row's `up` never comes after it: in this order, it is a root by then.
+        for node, above in enumerate(up):
+            up[node] = up[above]
+        why = self._reasons()
+        going: dict[int, list[int]] = {}
+        kept: defaultdict[tuple[int, Refusal], list[int]] = defaultdict(list)
+        for node, root in enumerate(up):
+            if why and (refusal := why.get(root)) is not None:
+                kept[self.leaves[node], refusal].append(node)
+            elif root == node:
+                going[root] = [node]
+            else:
+                going[root].append(node)
+        return Settled(list(going.values()), kept)
+
+    def _reasons(self) -> dict[int, Refusal]:
+        """Why clusters, by their root, stay."""
+        why: dict[int, Refusal] = {}
+        for node, refusal in self._blocked.items():
+            root = self._root(node)
+            before = why.get(root)
+            if before is None or _urgency(refusal) < _urgency(before):
+                why[root] = refusal
+        if self._in_time:
+            flags = self.flags
+            others = {
+                self._root(node) for node in range(len(flags)) if flags[node] & (MARKED | ENDED) == MARKED
+            }
+            for root in others & set(map(self._root, self._in_time)):
+                why.setdefault(root, TOO_YOUNG)
+        return why
+
+    def _add(self, leaf: int, tid: int, xmin: int, flags: int) -> int:
+        known = self._known[leaf]
+        node = known.get(tid)
+        if node is None:
+            node = known[tid] = len(self._up)
+            self._up.append(node)
+            self.tids.append(tid)
+            self.xmins.append(xmin)
+            self.flags.append(flags)
+            self.leaves.append(leaf)
+            self._since.append(flags // BORN_AT)
+            self._pending[leaf].append(node)
+            self._heed(node, flags)
+        return node
+
+    def _heed(self, node: int, flags: int) -> None:
+        if flags & BLOCKING:
+            self._block(node, next(refusal for bit, refusal in BLOCKS if flags & bit))
+        if flags & IN_TIME and not flags & MARKED:
+            self._in_time.append(node)
+
+    def _root(self, node: int) -> int:
+        up = self._up
+        while up[node] != node:
+            up[node] = node = up[up[node]]
+        return node
+
+    def _join(self, one: int, other: int) -> None:
+        first, second = self._root(one), self._root(other)
+        if first != second:
+            self._up[max(first, second)] = min(first, second)
+
+    def _block(self, node: int, refusal: Refusal) -> None:
+        before = self._blocked.get(node)
+        if before is None or _urgency(refusal) < _urgency(before):
+            self._blocked[node] = refusal
+
+    def _follow(self, leaf: int, nodes: list[int]) -> None:
+        """Adds what refers to rows of a leaf, and what else leads to them."""
+        rules = self._rules
+        refused = rules.refused.get(leaf)
+        if refused is not None:
+            for node in nodes:
+                self._block(node, refused)
+        if leaf in rules.unseen:
+            return
+        tids = [self.tids[node] for node in nodes]
+        if self._climbing or leaf in rules.graph.in_rings:
+            self._followed.update(nodes)
+        for key in rules.graph.referring_to(leaf):
+            if key.oid in rules.skipped:
+                continue
+            self.asking = key
+            if key.takes_along:
+                self._descend(key, leaf, nodes, tids)
+            elif refused is None:
+                self._note(key, leaf, nodes, tids)
+        if not self._climbing:
+            return
+        # A seed is climbed from in any case, also one found on the way up: nobody asked yet what is above.
+        climbing = nodes if leaf in rules.upward else [node for node in nodes if node in self._seeds]
+        if climbing:
+            self._climb(leaf, climbing)
+
+    def _note(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
+        """Takes note of rows that stay, but refer to these: a test that runs doesn't want them changed."""
+        for place, child_leaf, tid, xmin, flags in self._rows.children(key, leaf, tids):
+            self._loose[nodes[place]][Loose(key.oid, child_leaf, tid, xmin)] = None
+            if key.changes and not key.fires:
+                self._block(nodes[place], left_dangling(self._rules.graph, key))
+            elif key.changes:
+                self._heed(nodes[place], flags & (ALIVE | FUTURE | YOUNG | IN_TIME | OTHERS))
+
+    def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
+        # For each of what may be a million rows: no call, as long as nothing is special about one.
+        up, all_tids, all_xmins, all_flags = self._up, self.tids, self.xmins, self.flags
+        leaves, since = self.leaves, self._since
+        stays = key.on_delete != "c" or self._rules.keep_unmarked
+        rows = self._rows.children(key, leaf, tids)
+        if rows and self._are_plain(key, rows, only_marked=stays and key.child in self._rules.bearing):
+            self._add_all(key.child, nodes, rows)
+            return
+        at = -1
+        for place, child_leaf, tid, xmin, flags in rows:
+            if child_leaf != at:
+                if child_leaf not in self._rank:
+                    raise CatalogChangedError
+                at, known, pending = child_leaf, self._known[child_leaf], self._pending[child_leaf]
+                only_marked = stays and child_leaf in self._rules.bearing
+                kept_for = self._kept_for[child_leaf]
+            parent = nodes[place]
+            if not flags & MARKED and (
+                only_marked or (flags >= BORN_AT and flags // BORN_AT < since[parent] - _CLOCKS_APART_MS)
+            ):
+                self._block(parent, self._of_real_data(key, child_leaf, tid, older=not only_marked))
+                if only_marked:
+                    self.real.add(child_leaf)
+                # By another key, or from a row that isn't as young, it may be taken along: then all stay.
+                node = known.get(tid)
+                self._join(parent, kept_for.setdefault(tid, parent) if node is None else node)
+            elif (node := known.get(tid)) is not None:
+                self._join(parent, node)
+                if since[node] < since[parent] and not flags & MARKED:
+                    since[node] = since[parent]
+                    if node in self._followed:
+                        self._followed.discard(node)
+                        pending.append(node)
+            else:
+                node = known[tid] = len(up)
+                up.append(parent)
+                all_tids.append(tid)
+                all_xmins.append(xmin)
+                all_flags.append(flags)
+                leaves.append(child_leaf)
+                since.append(flags // BORN_AT if flags & MARKED else since[parent])
+                pending.append(node)
+                if tid in kept_for:
+                    self._join(node, kept_for[tid])
+                if flags & (BLOCKING | IN_TIME):
+                    self._heed(node, flags)
+        self._forget_empty()
+
+    def _are_plain(self, key: ForeignKey, rows: Related, *, only_marked: bool) -> bool:
+        """Whether rows are of one leaf, say nothing of themselves, and are come upon but once."""
+        child = key.child
+        return (
+            not only_marked
+            and self._is_simple(child)
+            and not self._kept_for.get(child)
+            and not any(rows.flags)
+        )
+
+    def _is_simple(self, leaf: int) -> bool:
+        """Whether each row of a leaf hangs on one other row at most, and that one likewise."""
+        known = self._simple.get(leaf)
+        if known is None:
+            graph, rules = self._rules.graph, self._rules
+            taking = [key for key in graph.of(leaf) if key.takes_along]
+            known = self._simple[leaf] = (
+                leaf in graph.relations
+                and graph.relations[leaf].kind == "r"
+                and leaf not in graph.in_rings
+                and leaf not in rules.upward
+                and len(taking) <= 1
+                and (not taking or leaf not in rules.bearing)
+                and all(self._is_simple(key.parent) for key in taking)
+            )
+        return known
+
+    def _add_all(self, leaf: int, parents: Sequence[int], rows: Related) -> None:
+        """Adds such rows, column by column: a million of them in a tenth of the time."""
+        first, since = len(self._up), self._since
+        above = [parents[one] for one in rows.places]
+        nodes = range(first, first + len(rows))
+        self._up.extend(above)
+        self.tids.extend(rows.tids)
+        self.xmins.extend(rows.xmins)
+        self.flags.extend(rows.flags)
+        self.leaves.extend(array("I", [leaf]) * len(rows))
+        since.extend([since[one] for one in above])
+        self._pending[leaf].extend(nodes)
+        # Who climbs, and whom a key would change, is looked for by tid.
+        if self._climbing or any(key.changes for key in self._rules.graph.of(leaf)):
+            self._known[leaf].update(zip(rows.tids, nodes, strict=True))
+
+    def _forget_empty(self) -> None:
+        for leaf in [leaf for leaf, nodes in self._pending.items() if not nodes]:
+            del self._pending[leaf]
+
+    def _climb(self, leaf: int, nodes: list[int]) -> None:
+        """Adds the marked rows further up that would take these along."""
+        rules = self._rules
+        climbing = [(leaf, nodes, [self.tids[node] for node in nodes], [0] * len(nodes), False)]
+        passed: set[tuple[int, int, int, int]] = set()
+        while climbing:
+            at, origins, here, births, only_cascades = climbing.pop()
+            onward: defaultdict[tuple[int, bool], tuple[list[int], list[int], list[int]]]
+            onward = defaultdict(lambda: ([], [], []))
+            for key in rules.graph.of(at):
+                # Those that can't be followed downward lead upward all the same.
+                if not key.takes_along or (only_cascades and key.on_delete != "c"):
+                    continue
+                above_it = set(rules.graph.leaves(key.parent))
+                if not rules.reached & above_it:
+                    continue
+                if unseen := rules.unseen & above_it:
+                    for origin in origins:
+                        self._block(origin, rules.refused[min(unseen)])
+                    continue
+                self.asking = key
+                for place, above, tid, xmin, flags in self._rows.parents(key, at, here):
+                    if above not in self._rank:
+                        raise CatalogChangedError
+                    origin, born = origins[place], births[place]
+                    known = self._known[above].get(tid) if above in self._known else None
+                    since = flags // BORN_AT if known is None else self._since[known]
+                    if born and (known is not None or flags & MARKED) and born < since - _CLOCKS_APART_MS:
+                        # What leads there was there before.
+                        continue
+                    if known is not None:
+                        self._join(origin, known)
+                    elif flags & SWEPT:
+                        seed = self._add(above, tid, xmin, flags)
+                        self._seeds.add(seed)
+                        self._join(origin, seed)
+                    elif above in rules.reached:
+                        # An unmarked row among marked ones only goes along where it is deleted by CASCADE.
+                        real = above in rules.bearing and not flags & MARKED
+                        if flags & MARKED:
+                            born = 0
+                        elif since:
+                            born = min(born or since, since)
+                        if (above, tid, origin, born) in passed or (real and rules.keep_unmarked):
+                            continue
+                        passed.add((above, tid, origin, born))
+                        for into, one in zip(onward[above, real], (origin, tid, born), strict=True):
+                            into.append(one)
+            climbing.extend((above, *rows, real) for (above, real), rows in onward.items())
+
+    def _of_real_data(self, key: ForeignKey, leaf: int, tid: int, *, older: bool) -> Refusal:
+        refusal = self._shared.get((key.oid, leaf, older))
+        if refusal is None:
+            relations = self._rules.graph.relations
+            subject = name_of(relations[relations[leaf].top])
+            parent = name_of(relations[key.parent])
+            detail = (
+                f"{subject} was there before the marked row of {parent} that it refers to"
+                if older
+                else f"{subject} bears no marker and refers to {parent}"
+            )
+            refusal = Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
+            self._shared[key.oid, leaf, older] = refusal
+        return refusal
+
+
+def _urgency(refusal: Refusal) -> int:
+    return URGENCY[refusal.reason]

@@ -1,0 +1,146 @@
+"""What a sweep was planned on, as the catalogs had it, and what its transactions write to which tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
+
+
+@dataclass(frozen=True, slots=True)
+class Oid:
+    """A row of queries/sweep/locked_tables.sql."""
+
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A row of queries/sweep/catalog.sql."""
+
+    oid: int
+    is_whole: bool
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The row of queries/sweep/transaction.sql."""
+
+    id: int
+    skips_triggers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TupleCounts:
+    """A row of queries/sweep/tuple_counts.sql, or the difference of two."""
+
+    oid: int
+    inserted: int
+    updated: int
+    deleted: int
+
+
+Marks = Mapping[tuple[int, bool], int]
+"""By table, and whether all of it counts."""
+
+
+def read_marks(session: ScanSession, oids: Sequence[int]) -> Marks:
+    """What all tables are like. Raises what ScanSession.running does."""
+    return _marks(session, oids, oids)
+
+
+class Catalog:
+    """Compares with what was read before the sweep's plan was made."""
+
+    def __init__(self, session: ScanSession, graph: ForeignKeys, marks: Marks) -> None:
+        self._session = session
+        self._graph = graph
+        self._marks = marks
+        self._all = [relation.oid for relation in graph.relations.values() if relation.kind == "r"]
+        self._counting = queries.load("sweep/tuple_counts").encode()
+        self._around: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
+
+    def compare(self, leaves: Sequence[int]) -> None:
+        """Raises CatalogChangedError unless all is as it was about rows of these, which are locked."""
+        whole: set[int] = set()
+        referring: set[int] = set()
+        for leaf in leaves:
+            own, others = self._surroundings(leaf)
+            whole |= own
+            referring |= others
+        now = _marks(self._session, sorted(whole), sorted(referring - whole))
+        if any(self._marks.get(which) != mark for which, mark in now.items()) or len(now) < len(
+            whole | referring
+        ):
+            raise CatalogChangedError
+
+    def counts(self, leaves: Collection[int]) -> dict[int, TupleCounts]:
+        """What was written so far, by table, in all tables that a DELETE from these may write to."""
+        oids = {"oids": _literal(self._written_by(leaves))}
+        return {one.oid: one for one in self._session.fetch(self._counting, TupleCounts, oids)}
+
+    def _written_by(self, leaves: Collection[int]) -> Collection[int]:
+        graph = self._graph
+        found = set(leaves)
+        for leaf in leaves:
+            keys = graph.referring_to(leaf)
+            # A trigger, also of an UPDATE, may write anywhere.
+            if graph.writers(leaf) or any(key.changes for key in keys):
+                return self._all
+            for key in keys:
+                if key.on_delete == "c":
+                    found.update(graph.leaves(key.child))
+        return found
+
+    def transaction(self) -> Transaction:
+        """The one that runs, as its rows have it in xmin."""
+        return self._session.fetch(queries.load("sweep/transaction").encode(), Transaction)[0]
+
+    def _surroundings(self, leaf: int) -> tuple[frozenset[int], frozenset[int]]:
+        found = self._around.get(leaf)
+        if found is None:
+            graph = self._graph
+            # What a root gets, each leaf below it gets a copy of.
+            own = frozenset((leaf,))
+            children = {key.child for key in graph.referring_to(leaf)}
+            # Only what has partitions can get another one.
+            below = {
+                oid
+                for child in children
+                if graph.relations[child].kind == "p"
+                for part in graph.leaves(child)
+                for oid in graph.relations[part].ancestors
+            }
+            found = self._around[leaf] = own, frozenset(children | below)
+        return found
+
+
+def _marks(session: ScanSession, whole: Sequence[int], referring: Sequence[int]) -> Marks:
+    asked = {"whole": _literal(whole), "referring": _literal(referring)}
+    found = session.fetch(queries.load("sweep/catalog").encode(), _Mark, asked)
+    return {(one.oid, one.is_whole): one.mark for one in found}
+
+
+def _literal(oids: Collection[int]) -> str:
+    return "{" + ",".join(map(str, oids)) + "}"
+
+
+def written_since(before: Mapping[int, TupleCounts], now: Mapping[int, TupleCounts]) -> list[TupleCounts]:
+    """What was written between two looks, by table."""
+    nothing = TupleCounts(0, 0, 0, 0)
+    differences = (
+        TupleCounts(
+            oid,
+            count.inserted - earlier.inserted,
+            count.updated - earlier.updated,
+            count.deleted - earlier.deleted,
+        )
+        for oid, count in now.items()
+        for earlier in (before.get(oid, nothing),)
+    )
+    return [one for one in differences if one.inserted or one.updated or one.deleted]

@@ -1,0 +1,267 @@
+"""Why no row of a table can be swept: what its users built, or what can't be seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
+from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.sql_names import identifier, identifiers, qualified
+
+# To check one deleted row against a child without an index, the server reads all of it: 0.29 s for a million.
+_S_A_ROW_READ = 0.29e-6
+# What a sweep takes, of those that queries/sweep/relations.sql looks for.
+_PRIVILEGES = ("SELECT", "UPDATE", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why rows stay."""
+
+    reason: KeptReason
+    detail: str
+    unindexed: bool = False
+    """Whether nothing is wrong but that an index is missing."""
+    subject: str = ""
+    """What `detail` begins with, if an example can be named beside it."""
+    example: tuple[int, int] | None = field(default=None, compare=False)
+    """One row (leaf, tid) that is meant by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What can't be swept."""
+
+    tables: Mapping[int, Refusal]
+    """The leaves of which no row may go, and why."""
+    keys: Mapping[int, Refusal]
+    """The foreign keys that can't be followed, by oid: then no row that they refer to may go."""
+    slow: Mapping[int, float]
+    """Those of them that only lack an index, and how long it would take: seconds."""
+
+    @property
+    def unseen(self) -> frozenset[int]:
+        """The leaves that can't even be read."""
+        return frozenset(
+            leaf
+            for leaf, refusal in self.tables.items()
+            if refusal.reason == "not_checked" and not refusal.unindexed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The statements that would give a role what it lacks."""
+
+    role: str
+    together: Mapping[str, Sequence[str]]
+    """The schemas of which all tables are granted by one statement, and the privileges."""
+
+    @staticmethod
+    def of(graph: ForeignKeys, reached: Collection[int], role: str) -> Grants:
+        """For a sweep that may delete rows of the leaves in `reached`, and change what refers to these."""
+        changed = (
+            leaf
+            for parent in reached
+            for key in graph.referring_to(parent)
+            if not key.takes_along
+            for leaf in graph.leaves(key.child)
+        )
+        missing: dict[str, list[Sequence[str]]] = {}
+        for leaf in {*reached, *changed}:
+            relation = graph.relations[leaf]
+            wanted = relation.missing if leaf in reached else [p for p in relation.missing if p != "DELETE"]
+            if wanted:
+                missing.setdefault(relation.schema, []).append(wanted)
+        lacking = (one.schema for one in graph.relations.values() if one.kind == "r" and one.missing)
+        meant = (schema for schema, tables in missing.items() for _ in tables)
+        return Grants(
+            role,
+            {
+                schema: [one for one in _PRIVILEGES if any(one in wanted for wanted in missing[schema])]
+                for schema in whole_schemas(meant, lacking)
+            },
+        )
+
+    def lacking(self, privileges: Sequence[str], relation: Relation) -> str:
+        """What is missing on a table, and the statement that would help."""
+        lacks = f"no {' and no '.join(privileges)} privilege on"
+        if relation.schema in self.together:
+            statement = grant(self.together[relation.schema], relation.schema, None, self.role)
+            return f"{lacks} tables of schema {shown(relation.schema)}: {statement}"
+        return f"{lacks} {name_of(relation)}: {grant(privileges, relation.schema, relation.name, self.role)}"
+
+
+def refusals(
+    graph: ForeignKeys,
+    marked: Mapping[int, int],
+    ignored: Collection[int],
+    unread: Mapping[int, str],
+    patience_s: float,
+    role: str,
+    not_made: Mapping[int, str] = MappingProxyType({}),
+) -> Refusals:
+    """What can't be swept; `marked` are the leaves with marked rows, and how many.
+
+    `ignored` are the leaves that the settings leave out, `unread` those that couldn't be searched for marked
+    rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer
+    than `patience_s` for want of an index. `not_made`: why no temporary one could be made, by key.
+    """
+    tables: dict[int, Refusal] = {}
+    keys: dict[int, Refusal] = {}
+    slow: dict[int, float] = {}
+    through: dict[int, Refusal] = {}
+    expected = _expected(graph, marked)
+    reached = graph.reached_from(marked)
+    grants = Grants.of(graph, reached, role)
+    for leaf in sorted(reached):
+        own = _of_table(graph.relations[leaf], leaf in ignored, grants, unread.get(leaf))
+        top = graph.relations.get(graph.relations[leaf].top)
+        if own is None and top is not None and top.rules:
+            own = _by_rule(top)
+        if own is not None:
+            tables[leaf] = own
+        for key in graph.referring_to(leaf):
+            took_s = _check_s(graph, key, expected.get(leaf, 0.0))
+            refusal = _of_key(graph, key, took_s, patience_s, grants, not_made.get(key.oid))
+            if refusal is not None:
+                keys[key.oid] = refusal
+                through.setdefault(leaf, refusal)
+                if refusal.unindexed:
+                    slow[key.oid] = max(took_s, slow.get(key.oid, 0.0))
+    return Refusals(through | tables, keys, slow)
+
+
+def name_of(relation: Relation) -> str:
+    """`schema.table`, for people."""
+    return f"{shown(relation.schema)}.{shown(relation.name)}"
+
+
+def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
+    """The statement that makes the index which a foreign key lacks."""
+    child = graph.relations[key.child]
+    columns = identifiers(key.child_columns)
+    # On a root, an index can't be made so.
+    how = "CREATE INDEX ON" if child.kind == "p" else "CREATE INDEX CONCURRENTLY ON"
+    return f"{how} {qualified(child.schema, child.name)} ({columns})"
+
+
+def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | None) -> Refusal | None:
+    name = name_of(relation)
+    if relation.kind == "f":
+        return Refusal("not_checked", f"{name} is a foreign table")
+    if ignored:
+        return Refusal("refused", f"the settings ignore {name}")
+    unreadable = _unreadable(relation, grants)
+    if unreadable is not None:
+        return unreadable
+    if unread is not None:
+        # Were there marked rows, the others would be real data.
+        return Refusal("not_checked", f"{name} couldn't be searched for markers: {unread}")
+    missing = [privilege for privilege in relation.missing if privilege != "SELECT"]
+    if missing:
+        return Refusal("refused", grants.lacking(missing, relation))
+    if relation.rules:
+        return _by_rule(relation)
+    if relation.publication is not None:
+        return Refusal(
+            "refused",
+            f"{name} has no replica identity, but {shown(relation.publication)} publishes what is deleted: "
+            f"ALTER TABLE {qualified(relation.schema, relation.name)} REPLICA IDENTITY FULL",
+        )
+    return None
+
+
+def _by_rule(relation: Relation) -> Refusal:
+    detail = f"a rule of {name_of(relation)} does something instead of DELETE: {_list(relation.rules)}"
+    return Refusal("refused", detail)
+
+
+def _of_key(
+    graph: ForeignKeys,
+    key: ForeignKey,
+    took_s: float,
+    patience_s: float,
+    grants: Grants,
+    not_made: str | None,
+) -> Refusal | None:
+    """Why rows that others may refer to by this key can't go."""
+    child = graph.relations[key.child]
+    unreadable = _unreadable(child, grants)
+    if unreadable is not None and key.takes_along:
+        return Refusal("not_checked", f"what refers to it can't be seen: {unreadable.detail}")
+    if not key.takes_along:
+        for relation in (child, *(graph.relations[leaf] for leaf in graph.leaves(key.child))):
+            unreadable = _unreadable(relation, grants)
+            if unreadable is not None:
+                return Refusal("not_checked", f"what it would change can't be seen: {unreadable.detail}")
+            if "UPDATE" in relation.missing:
+                return Refusal("refused", f"it would be changed: {grants.lacking(['UPDATE'], relation)}")
+    if took_s > patience_s:
+        lacks = (
+            f"about {durations.in_words(took_s)}, since {name_of(child)} has no usable index on "
+            f"{', '.join(map(shown, key.child_columns))}"
+        )
+        statement = index_statement(graph, key)
+        if not_made is not None:
+            detail = f"{lacks}, and {not_made}; sweep again, or make it: {statement}"
+            return Refusal("not_checked", detail, unindexed=True)
+        return Refusal("no_index", f"{lacks}: {statement}, or --temp-index", unindexed=True)
+    return None
+
+
+def _unreadable(relation: Relation, grants: Grants) -> Refusal | None:
+    if not relation.schema_usage:
+        usage = grant_usage(relation.schema, grants.role)
+        return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {usage}")
+    if "SELECT" in relation.missing:
+        return Refusal("not_checked", grants.lacking(["SELECT"], relation))
+    if relation.row_security:
+        alter = f"ALTER ROLE {identifier(grants.role)} BYPASSRLS"
+        return Refusal("not_checked", f"row-level security on {name_of(relation)}: {alter}")
+    if relation.unreadable:
+        return Refusal("not_checked", f"{name_of(relation)}: {relation.unreadable}")
+    return None
+
+
+def left_dangling(graph: ForeignKeys, key: ForeignKey) -> Refusal:
+    """Why rows stay that others refer to by a key which changes these, but doesn't fire."""
+    child, parent = name_of(graph.relations[key.child]), name_of(graph.relations[key.parent])
+    does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
+    return Refusal(
+        "refused",
+        f"{child} refers to {parent} ON DELETE {does}, which wouldn't be done: a trigger of {parent} is "
+        f"off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
+    )
+
+
+def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]:
+    """About how many rows of each leaf have to go, if rows are spread evenly."""
+    expected = {leaf: float(rows) for leaf, rows in marked.items()}
+    reached = graph.reached_from(marked)
+    for together in reversed(graph.order):
+        for parent in together & reached:
+            for key in graph.referring_to(parent):
+                if not key.takes_along or together & set(graph.leaves(key.child)):
+                    continue
+                share = min(1.0, expected.get(parent, 0.0) / max(1.0, graph.relations[parent].about_rows))
+                for child in graph.leaves(key.child):
+                    rows = share * graph.relations[child].about_rows
+                    expected[child] = max(expected.get(child, 0.0), rows)
+    return expected
+
+
+def _check_s(graph: ForeignKeys, key: ForeignKey, rows: float) -> float:
+    if key.indexed:
+        return 0.0
+    read = sum(graph.relations[leaf].about_rows for leaf in graph.leaves(key.child))
+    return rows * read * _S_A_ROW_READ
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(map(shown, names))

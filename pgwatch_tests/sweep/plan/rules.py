@@ -1,0 +1,114 @@
+"""What holds for all clusters of a sweep, and what a row says of itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, KeptReason
+from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.refusals import Refusal
+
+# What a row says of itself, as bits.
+MARKED = 1
+SWEPT = 2
+"""It is asked for: marked, and of the run or test that is asked for."""
+ALIVE = 4
+FUTURE = 8
+YOUNG = 16
+AGELESS = 32
+OTHERS = 64
+"""It isn't asked for, and says that it is of another run or test."""
+SEEN = 128
+"""It was there when the baseline was taken."""
+ENDED = 256
+"""It is marked, and of a run whose lease has ended since it was written."""
+IN_TIME = 512
+"""It is young, but was written before the last such end: too young only among rows of other runs."""
+BORN_AT = 1024
+"""What is above these bits says when the row was made: milliseconds since 1970, 0 if nothing tells."""
+
+TOO_YOUNG = Refusal("too_young", "")
+BLOCKS: Sequence[tuple[int, Refusal]] = (
+    (SEEN, Refusal("shared_with_real_data", SEEN_BY_BASELINE)),
+    (OTHERS, Refusal("shared_with_real_data", "rows of another run or test refer to it")),
+    (FUTURE, Refusal("in_future", "its time is yet to come: a clock is wrong")),
+    (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
+    (ALIVE, Refusal("run_alive", "its run's lease is held")),
+    (YOUNG, TOO_YOUNG),
+)
+BLOCKING = SEEN | ALIVE | FUTURE | YOUNG | AGELESS | OTHERS
+"""Any of these keeps it where it is."""
+# Which reason is told where there are several: what doesn't pass by itself, first.
+URGENCY: Mapping[KeptReason, int] = {
+    reason: rank
+    for rank, reason in enumerate[KeptReason](
+        (
+            "shared_with_real_data",
+            "not_checked",
+            "refused",
+            "no_index",
+            "in_future",
+            "age_unknown",
+            "run_alive",
+            "too_young",
+            "changed",
+            "locked",
+            "interrupted",
+        )
+    )
+}
+LOCKED = Refusal("locked", "somebody else works on it")
+CHANGED = Refusal("changed", "somebody changed it meanwhile")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all clusters of a sweep."""
+
+    graph: ForeignKeys
+    bearing: frozenset[int]
+    """The leaves in which there are marked rows: an unmarked one there is real data."""
+    refused: Mapping[int, Refusal]
+    """Leaves of which no row may go."""
+    skipped: frozenset[int]
+    """Foreign keys, by oid, that can't be followed: all that they refer to is refused."""
+    unseen: frozenset[int]
+    """The refused leaves of which nothing can be read."""
+    reached: frozenset[int]
+    """All leaves that rows may have to go from."""
+    upward: frozenset[int]
+    """Those whose rows may hang together with several rows above them."""
+    keep_unmarked: bool = False
+    """Whether an unmarked row of a bearing table isn't taken along by ON DELETE CASCADE either."""
+    remembered: frozenset[int] = frozenset()
+    """The tables, by their tops, that the settings say bear markers."""
+
+    @staticmethod
+    def of(
+        graph: ForeignKeys,
+        bearing: frozenset[int],
+        refused: Mapping[int, Refusal],
+        skipped: Iterable[int] = (),
+        unseen: frozenset[int] = frozenset(),
+        *,
+        keep_unmarked: bool = False,
+        remembered: frozenset[int] = frozenset(),
+    ) -> Rules:
+        """The rules where marked rows are in `bearing`."""
+        bearing |= {leaf for top in remembered for leaf in graph.leaves(top)}
+        reached = graph.reached_from(bearing)
+        taking = {
+            leaf: [
+                key for key in graph.of(leaf) if key.takes_along and reached & set(graph.leaves(key.parent))
+            ]
+            for leaf in reached
+        }
+        upward = frozenset(
+            leaf
+            for leaf, keys in taking.items()
+            if len(keys) > 1 or any(key.overlaps for key in keys) or (keys and leaf in graph.in_rings)
+        )
+        return Rules(
+            graph, bearing, refused, frozenset(skipped), unseen, reached, upward, keep_unmarked, remembered
+        )

@@ -1,0 +1,296 @@
+"""What a sweep reads before it deletes, and between its passes: marked rows, and what refers to what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import pq
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.leaks.attribution.origins import evidence
+from pgwatch_tests.leaks.catalog.discovery import KINDS, Table, discover
+from pgwatch_tests.leaks.catalog.foreign_code import strange_plans
+from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.leftovers import matches
+from pgwatch_tests.leaks.markers.markers import markers
+from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.identifiers import quoted, shown
+from pgwatch_tests.postgres.leases import held_numbers
+from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
+from pgwatch_tests.sweep.plan.planned_catalog import Marks, read_marks
+from pgwatch_tests.sweep.plan.refusals import name_of
+from pgwatch_tests.sweep.plan.row_flags import Flags
+from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
+from pgwatch_tests.sweep.rows.statements import Flagging
+from pgwatch_tests.sweep.rows.tids import literal
+
+_MATERIALIZED = KINDS["m"]
+_NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The row of queries/sweep/server.sql."""
+
+    has_commit_timestamps: bool
+    oldest: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was read."""
+
+    graph: ForeignKeys
+    flagging: Mapping[int, Flagging]
+    """By leaf or root."""
+    marked: Sequence[Table]
+    """The tables in which there are marked rows."""
+    unmarked: Sequence[Table]
+    """Those in which there were none."""
+    seeds: Seeds
+    """The marked rows that are asked for."""
+    counts: Mapping[int, int]
+    """How many marked rows there are, by leaf, also of those that aren't."""
+    ignored: Collection[int]
+    """The leaves that the settings leave out."""
+    not_checked: tuple[Skipped, ...]
+    """What couldn't be searched for marked rows."""
+    marks: Marks = field(default_factory=dict)
+    """What the catalogs were like; empty if nothing is to be deleted."""
+    oldest: int = 0
+    """The oldest transaction that hadn't ended before all this was read, modulo 2^32."""
+    live_runs: frozenset[int] = frozenset()
+    """The numbers of the leases that were held (see `leases`)."""
+    remembered: frozenset[int] = frozenset()
+    """The tables, by their tops, that the settings say bear markers."""
+    since: SinceFindings = field(default_factory=SinceFindings)
+    """What a baseline tells."""
+
+    @property
+    def bearing(self) -> frozenset[int]:
+        """The leaves of tables in which there are marked rows."""
+        tops = {self.graph.relations[leaf].top for leaf in self.counts}
+        return frozenset(leaf for top in tops for leaf in self.graph.leaves(top))
+
+    @property
+    def unread(self) -> dict[int, str]:
+        """The leaves of tables that couldn't be searched, and why."""
+        why = {(one.schema, one.table): one.reason for one in self.not_checked}
+        return {
+            leaf: why[name]
+            for relation in self.graph.relations.values()
+            if (name := (shown(relation.schema), shown(relation.name))) in why
+            for leaf in self.graph.leaves(relation.oid)
+        }
+
+
+class Surveyor:
+    """Reads over the connection of a sweep. Its methods raise what ScanSession.running does."""
+
+    def __init__(self, session: ScanSession, settings: Settings, request: SweepRequest) -> None:
+        """Raises ConfigurationError for markers that aren't any, besides."""
+        self._session = session
+        self._settings = settings
+        self._request = request
+        self._escaping = pq.Escaping(session.connection.pgconn)
+        obstacles = Obstacles(session, settings)
+        usable = obstacles.usable(markers(settings.markers), self._escaping)
+        self._usable = usable
+        self._obstacles = obstacles
+        self._since = (
+            None
+            if request.since is None
+            else SinceBaseline(
+                session, self._escaping, request.since, any_rows=request.any_rows, settle_s=request.settle_s
+            )
+        )
+        self._statements = (
+            Statements(self._escaping, usable) if self._since is None else self._since.statements(usable)
+        )
+        self._reader = SeedReader(session, self._escaping, self._statements, obstacles)
+
+    def survey(self, role: str) -> Survey:
+        """What there is, for `role`."""
+        ignores = Ignores(self._settings.ignore)
+        [server] = self._session.fetch(queries.load("sweep/server").encode(), _Server)
+        discovery = self._session.run(lambda connection: discover(connection, role, ignores))
+        tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
+        skipped = list(discovery.skipped)
+        if self._since is not None:
+            self._since.look_again()
+            tables = self._since.tables(tables, role, ignores, skipped)
+        marked, more = self._reader.marked_tables(tables)
+        skipped += more
+        graph, marks = self._graph()
+        live_runs = held_numbers(self._session)
+        flagging = self._flagging(graph, marked, server, live_runs)
+        # What was made since they were read isn't in the graph.
+        marked = [table for table in marked if table.oid in flagging]
+        seeds, more = self._seeds(marked, flagging)
+        return Survey(
+            graph=graph,
+            flagging=flagging,
+            marked=marked,
+            unmarked=[table for table in tables if table not in marked],
+            seeds=seeds,
+            counts=seeds.counts,
+            ignored=_ignored(graph, ignores),
+            not_checked=(*skipped, *more),
+            marks=marks,
+            oldest=server.oldest,
+            live_runs=live_runs,
+            remembered=frozenset(
+                relation.oid
+                for relation in graph.relations.values()
+                if not relation.ancestors and matches(name_of(relation), self._settings.marked_tables)
+            ),
+            since=self._findings(graph, tables, marked, seeds),
+        )
+
+    def _findings(
+        self, graph: ForeignKeys, tables: Sequence[Table], marked: Sequence[Table], seeds: Seeds
+    ) -> SinceFindings:
+        if self._since is None:
+            return SinceFindings()
+        rows = [
+            (table, number)
+            for table in marked
+            if (number := sum(len(seeds.rows.get(leaf, ())) for leaf in graph.leaves(table.oid)))
+        ]
+        return SinceFindings(
+            self._since.refused(graph),
+            self._since.unproven(tables, self._statements, self._obstacles),
+            self._since.left_by(rows, self._usable, evidence(self._settings), self._obstacles),
+        )
+
+    def again(self, survey: Survey) -> Seeds:
+        """The marked rows that are asked for as they are now, wherever there are any."""
+        more = self._reader.marked_tables(survey.unmarked)[0]
+        marked = [*survey.marked, *(table for table in more if table.oid in survey.graph.relations)]
+        [server] = self._session.fetch(queries.load("sweep/server").encode(), _Server)
+        flagging = self._flagging(survey.graph, marked, server, held_numbers(self._session))
+        return self._seeds(marked, flagging)[0]
+
+    def is_stale(self, survey: Survey, leaf: int, tids: Sequence[int]) -> bool:
+        """Whether what these rows, written since, say of themselves wasn't known when it was surveyed.
+
+        Where no row was marked, flags don't tell a marked one; and leases may be held that weren't.
+        """
+        of_any_age = self._request.ended_leases or not self._request.min_age_s
+        if of_any_age and not held_numbers(self._session) <= survey.live_runs:
+            return True
+        if leaf in survey.bearing:
+            return False
+        top = survey.graph.relations[leaf].top
+        table = next((table for table in survey.unmarked if table.oid == top), None)
+        if table is None:
+            return False
+        relation = survey.graph.relations[leaf]
+        statement = b"SELECT EXISTS (SELECT FROM ONLY %b.%b WHERE ctid OPERATOR(pg_catalog.=) ANY (%b::" % (
+            quoted(relation.schema, self._escaping),
+            quoted(relation.name, self._escaping),
+            self._escaping.escape_literal(literal(tids).encode()),
+        )
+        statement += b"pg_catalog.tid[]) AND (%b)) AS marked" % self._statements.condition(table)
+        return self._session.fetch(statement, _Marked)[0].marked
+
+    def _graph(self) -> tuple[ForeignKeys, Marks]:
+        if self._request.dry_run:
+            return self._read_graph(), {}
+        # What is compared with the catalogs later has to be of one and the same moment.
+        self._session.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            graph = self._read_graph()
+            marks = read_marks(self._session, [*graph.relations])
+            self._session.execute(b"COMMIT")
+        finally:
+            self._roll_back()
+        return graph, marks
+
+    def _roll_back(self) -> None:
+        connection = self._session.connection
+        if not connection.closed and connection.info.transaction_status:
+            with suppress(psycopg.Error, PgwatchError):
+                self._session.execute(b"ROLLBACK")
+
+    def _read_graph(self) -> ForeignKeys:
+        relations = self._session.fetch(queries.load("sweep/relations").encode(), Relation)
+        keys = self._session.fetch(queries.load("sweep/foreign_keys").encode(), ForeignKey)
+        with self._session.running():
+            strange = strange_plans(self._session.connection)
+        reasons = {oid: plan.reason for oid, plan in strange.items()}
+        for key in keys:
+            if key.strange is not None:
+                told = f"not read: to compare by foreign key {key.name} would run {key.strange}"
+                reasons |= {key.child: told, key.parent: told}
+        return ForeignKeys(
+            (replace(relation, unreadable=reasons.get(relation.oid, "")) for relation in relations), keys
+        )
+
+    def _flagging(
+        self, graph: ForeignKeys, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
+    ) -> dict[int, Flagging]:
+        flags = Flags(
+            *(self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs),
+            self._since,
+        )
+        by_top = {table.oid: table for table in marked}
+        found: dict[int, Flagging] = {}
+        # The leaves of a tree have it from their root, mostly.
+        made: dict[tuple[int | None, int], Flagging | None] = {}
+        for relation in graph.relations.values():
+            table = by_top.get(relation.top)
+            which = None if table is None else table.oid, relation.created_at
+            if which not in made:
+                made[which] = (
+                    flags.of_others(relation.created_at)
+                    if table is None
+                    else flags.of_marked(table, relation.created_at)
+                )
+            flagging = made[which]
+            if flagging is not None:
+                found[relation.oid] = flagging
+        return found
+
+    def _seeds(
+        self, marked: Iterable[Table], flagging: Mapping[int, Flagging]
+    ) -> tuple[Seeds, list[Skipped]]:
+        """The marked rows that are asked for, and how many there are in all."""
+        seeds = Seeds()
+        skipped: list[Skipped] = []
+        for table in marked:
+            skipped.extend(self._reader.read(table, flagging[table.oid], seeds))
+        news = (seeds.rows.keys() | seeds.counts.keys()) - flagging.keys()
+        if news:
+            skipped.append(_NEW_PARTITIONS)
+            seeds = seeds.without(news)
+        return seeds, skipped
+
+
+def with_graph(survey: Survey, graph: ForeignKeys) -> Survey:
+    """The same, where something is indexed now."""
+    return replace(survey, graph=graph)
+
+
+def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:
+    return {
+        leaf
+        for relation in graph.relations.values()
+        if not relation.ancestors and ignores.ignored(shown(relation.schema), shown(relation.name), "")
+        for leaf in graph.leaves(relation.oid)
+    }

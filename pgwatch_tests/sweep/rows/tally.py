@@ -1,0 +1,116 @@
+"""What came of all batches of a pass so far. Pure. Rows are counted by leaf."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pgwatch_tests.sweep.plan.planned_catalog import TupleCounts
+from pgwatch_tests.sweep.plan.refusals import Refusal
+from pgwatch_tests.sweep.rows.portions import Portion
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts."""
+
+    bearing: frozenset[int]
+    """The leaves of tables with marked rows."""
+    marked: Counter[int] = field(default_factory=Counter)
+    dependent: Counter[int] = field(default_factory=Counter)
+    unmarked: Counter[int] = field(default_factory=Counter)
+    """Those of the dependent that are of tables which bear markers."""
+    kept: Counter[tuple[int, Refusal]] = field(default_factory=Counter)
+    changed: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Rows that stay but refer to what goes, by leaf and foreign key."""
+    planned: set[tuple[int, int]] = field(default_factory=set)
+    """Rows that are to go, by leaf and tid, where any refer to each other without going together."""
+    effects: dict[int, TupleCounts] = field(default_factory=dict)
+    """What triggers wrote besides."""
+    clusters: int = 0
+    in_spite_of_age: int = 0
+    """How many of the rows that went, or may go, are young, and of a run whose lease has ended."""
+    vanished: int = 0
+    """Seeds that weren't as they were read, or that something unknown came to refer to."""
+    left: dict[int, set[int]] = field(default_factory=dict)
+    """Those, by leaf: left to another pass."""
+    longest_s: float = 0.0
+    real: set[int] = field(default_factory=set)
+    """The leaves with real rows, because of which some stay."""
+    staying: dict[int, set[int]] = field(default_factory=dict)
+    """The rows that stay, as far as they were named."""
+
+    @property
+    def rows(self) -> int:
+        """How many went, or may go."""
+        return self.marked.total() + self.dependent.total()
+
+    @property
+    def leaves(self) -> frozenset[int]:
+        """Those that rows went from."""
+        return frozenset(self.marked) | frozenset(self.dependent)
+
+    def go(self, gone: Portion) -> None:
+        """Counts what went, or may go."""
+        for leaf, rows in gone.rows.items():
+            marked = gone.marked(leaf)
+            others = len(rows) - marked
+            if marked:
+                self.marked[leaf] += marked
+            if others:
+                self.dependent[leaf] += others
+                if leaf in self.bearing:
+                    self.unmarked[leaf] += others
+        self.changed.update(
+            (loose.leaf, loose.key) for _, loose in gone.loose if (loose.leaf, loose.tid) not in self.planned
+        )
+        self.clusters += len(gone)
+        self.in_spite_of_age += gone.in_spite_of_age()
+
+    def add_effects(self, effects: Iterable[TupleCounts]) -> None:
+        """Counts what triggers wrote besides."""
+        for one in effects:
+            before = self.effects.get(one.oid, TupleCounts(one.oid, 0, 0, 0))
+            self.effects[one.oid] = TupleCounts(
+                one.oid,
+                before.inserted + one.inserted,
+                before.updated + one.updated,
+                before.deleted + one.deleted,
+            )
+
+    def leave(self, seeds: Mapping[int, Collection[int]]) -> None:
+        """Counts what is left to another pass: tids, by leaf."""
+        for leaf, tids in seeds.items():
+            self.vanished += len(tids)
+            self.left.setdefault(leaf, set()).update(tids)
+
+    def keep(self, stays: Portion, refusal: Refusal) -> None:
+        """Counts what stays."""
+        for leaf in stays.rows:
+            self.keep_rows(leaf, refusal, stays.tids(leaf))
+
+    def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[int]) -> None:
+        """Counts rows that stay, each once: a cluster that stays may be come upon from several sides."""
+        before = self.staying.setdefault(leaf, set())
+        news = {*tids} - before
+        before |= news
+        if news:
+            self.kept[leaf, refusal] += len(news)
+
+
+def marked_leaves(stays: Portion) -> list[int]:
+    """The leaves of which a marked row is among some clusters."""
+    return [leaf for leaf in stays.rows if stays.marked(leaf)]
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What passes of one sweep tell the next one."""
+
+    referred_to: set[tuple[int, int]] = field(default_factory=set)
+    """Marked rows (leaf, tid) of which it was found that something unknown refers to them."""
+    refused: dict[tuple[int, int], tuple[int, Refusal]] = field(default_factory=dict)
+    """Marked rows that were refused, by leaf and tid: xmin, and why. They aren't tried again."""
+    hopeless: dict[int, Refusal] = field(default_factory=dict)
+    """The leaves that no row was to be had from, however often it was tried."""

@@ -1,0 +1,1 @@
+"""Tabs of the dashboard, and what each of them shows."""

@@ -1,0 +1,147 @@
+"""The Contention tab: blocked sessions over time, and what they add up to by test, object or cause."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from textual.app import ComposeResult
+from textual.events import Resize
+
+from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.reports.locks.contention_table import (
+    cause_rows,
+    deadlocks,
+    object_rows,
+    pair_names,
+    pair_rows,
+)
+from pgwatch_tests.reports.render.sparkline import sparkline
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
+from pgwatch_tests.tui.tabs.tab import View
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.row_filter import RowFilter
+from pgwatch_tests.tui.widgets.still_text import StillText
+
+By = Literal["test", "object", "cause"]
+
+_FIGURES = (
+    Column("Blocked", 7, right=True),
+    Column("Share", 5, right=True),
+    Column("Waits", 5, right=True),
+    Column("Longest", 7, right=True),
+)
+_COLUMNS: dict[By, tuple[Column, ...]] = {
+    "test": (
+        *_FIGURES,
+        Column("Blocking test", share=1, cut=shortened_left),
+        Column("Waiting test", share=1, cut=shortened_left),
+    ),
+    "object": (*_FIGURES, Column("Object", share=2, cut=shortened_middle), Column("Lock mode", share=1)),
+    "cause": (*_FIGURES, Column("Cause", share=1)),
+}
+
+
+class ContentionView(View):
+    """Shows what a watch has seen so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by: By = "test"
+        self._seen: Contention | None = None
+        self._filter = RowFilter()
+
+    def compose(self) -> ComposeResult:
+        yield StillText(id="contention-chart")
+        yield StillText(id="contention-totals")
+        yield LiveTable(_COLUMNS[self._by], id="contention")
+        yield StillText(id="no-contention", classes="empty")
+        yield StillText(id="contention-summary", classes="summary")
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def on_resize(self, _: Resize) -> None:
+        self._show_chart()
+
+    def offers(self, action: str) -> bool:
+        seen = self._seen
+        if seen is None or not (seen.waits or seen.deadlocks_caught):
+            return False
+        return action == "reset" or (action == "sort" and seen.waits > 0)
+
+    def sort_next(self) -> str:
+        """Goes on to sums by something else; returns nothing to tell."""
+        ways = list(_COLUMNS)
+        self._by = ways[(ways.index(self._by) + 1) % len(ways)]
+        self.query_one(LiveTable).use(_COLUMNS[self._by])
+        self._show()
+        return ""
+
+    def show(self, seen: Contention | None, filter_: str) -> None:
+        """Shows the sums that have `filter_` in their line."""
+        self._seen = seen
+        self._filter = RowFilter(filter_)
+        self._show()
+
+    def _show(self) -> None:
+        rows = [row for row in self._rows() if self._filter.fits(row.cells)]
+        table = self.query_one(LiveTable)
+        table.show(rows)
+        table.display = bool(rows)
+        empty = self.query_one("#no-contention", StillText)
+        empty.display = not rows
+        seen = self._seen
+        if seen is None:
+            empty.say("Waiting for the first answer of the server …")
+        elif seen.waits:
+            empty.say(self._filter.no_match("line"))
+        else:
+            words = f"Nothing has been blocked since {clock(seen.since)}."
+            if seen.unwatched_s:
+                words += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
+            empty.say(words)
+        self._show_chart()
+
+    def _rows(self) -> list[LiveRow]:
+        seen = self._seen
+        if seen is None or not seen.waits:
+            return []
+        match self._by:
+            case "test":
+                return [LiveRow("\0".join(pair_names(pair)), cells) for pair, cells in pair_rows(seen)]
+            case "object":
+                return [
+                    LiveRow(f"{one.object}\0{one.mode}\0{one.database}", cells)
+                    for one, cells in object_rows(seen)
+                ]
+            case "cause":
+                return [LiveRow(cause, cells) for cause, cells in cause_rows(seen)]
+
+    def _show_chart(self) -> None:
+        seen = self._seen
+        anything = seen is not None and (seen.waits > 0 or seen.deadlocks_caught > 0)
+        for name in ("#contention-chart", "#contention-totals", "#contention-summary"):
+            self.query_one(name).display = anything
+        if seen is None or not anything:
+            return
+        self.query_one("#contention-chart", StillText).say(
+            sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
+        )
+        longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
+        self.query_one("#contention-totals", StillText).say(
+            f"{durations.in_words(seen.blocked_s)} blocked · {many(seen.waits, 'wait')} · "
+            f"longest {longest} · at most {seen.most_blocked:,} at once\n{deadlocks(seen)}"
+        )
+        others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
+            self._by
+        ]
+        parts = [f"by {self._by}", f"since {clock(seen.since)}"]
+        if seen.unwatched_s:
+            parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
+        if others:
+            parts.append(f"others {durations.in_words(others.blocked_s)}")
+        parts.append("s: other sums, x: from now")
+        self.query_one("#contention-summary", StillText).say(" · ".join(parts))

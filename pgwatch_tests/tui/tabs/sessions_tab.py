@@ -1,0 +1,116 @@
+"""The Sessions tab: what every client session is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+from pgwatch_tests.reports.locks.lock_tree import in_database, name_of
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import one_line, plain, shortened_left
+from pgwatch_tests.tui.tabs.tab import View
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.row_filter import RowFilter
+from pgwatch_tests.tui.widgets.still_text import StillText
+
+_COLUMNS = (
+    Column("PID", 7, right=True),
+    Column("Test", share=10, cut=shortened_left),
+    Column("State", 11),
+    Column("For", 6, right=True),
+    Column("Waits on", 9),
+    Column("Query", share=11),
+)
+_SHORT_STATES = {
+    "idle in transaction": "idle in tx",
+    "idle in transaction (aborted)": "aborted tx",
+    "fastpath function call": "fastpath",
+}
+_ROOM_FOR_QUERY = 300
+
+_SORTS: dict[str, Callable[[Session], tuple[object, ...]]] = {
+    "longest in state": lambda one: (_rank(one), -(one.state_age_s or 0.0), one.pid),
+    "test": lambda one: (name_of(one), one.pid),
+    "pid": lambda one: (one.pid,),
+}
+
+
+class SessionsView(View):
+    """Shows the client sessions of a snapshot, ours left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sort = next(iter(_SORTS))
+        self._snapshot: LockSnapshot | None = None
+        self._filter = RowFilter()
+
+    def compose(self) -> ComposeResult:
+        yield LiveTable(_COLUMNS, id="sessions")
+        yield StillText("No sessions.", id="no-sessions", classes="empty")
+
+    def on_mount(self) -> None:
+        self._show()
+
+    @property
+    def selected(self) -> Party | None:
+        """Whose row the cursor is on."""
+        key = self.query_one(LiveTable).current_key
+        return Party(int(key.partition("/")[0])) if key else None
+
+    def offers(self, action: str) -> bool:
+        key = self.query_one(LiveTable).current_key
+        return key is not None and action in ("act", "copy", "detail", "sort")
+
+    def sort_next(self) -> str:
+        """Goes on to the next order; returns `sorted by …`."""
+        orders = list(_SORTS)
+        self._sort = orders[(orders.index(self._sort) + 1) % len(orders)]
+        self._show()
+        return f"sorted by {self._sort}"
+
+    def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
+        """Shows the sessions of `snapshot` that have `filter_` in their line."""
+        self._snapshot = snapshot
+        self._filter = RowFilter(filter_)
+        self._show()
+
+    def _show(self) -> None:
+        sessions = () if self._snapshot is None else self._snapshot.clients
+        watched = "" if self._snapshot is None else self._snapshot.database
+        rows = [_live_row(one, watched) for one in sorted(sessions, key=_SORTS[self._sort])]
+        rows = [row for row in rows if self._filter.fits(row.cells)]
+        table = self.query_one(LiveTable)
+        table.show(rows)
+        empty = self.query_one("#no-sessions", StillText)
+        empty.display = not rows
+        if self._snapshot is None:
+            empty.say("Waiting for the first answer of the server …")
+        elif self._filter:
+            empty.say(self._filter.no_match("session"))
+        else:
+            empty.say("No other sessions.")
+
+
+def _rank(session: Session) -> int:
+    state = session.state or ""
+    return 0 if state.startswith("idle in transaction") else 1 if state == "active" else 2
+
+
+def _live_row(session: Session, watched: str) -> LiveRow:
+    other = None if session.database == watched else session.database
+    state = "hidden" if session.hidden else session.state or ""
+    waits = session.wait_event if session.wait_event_type not in (None, "Client", "Activity") else ""
+    return LiveRow(
+        f"{session.pid}/{session.backend_start}",
+        (
+            str(session.pid),
+            in_database(name_of(session), plain(other or "")),
+            plain(_SHORT_STATES.get(state, state)),
+            durations.short(session.state_age_s) or "?",
+            plain(waits or ""),
+            one_line(session.query[:_ROOM_FOR_QUERY]),
+        ),
+        "dim" if state == "idle" else "",
+    )

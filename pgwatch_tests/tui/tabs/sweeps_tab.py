@@ -1,0 +1,310 @@
+"""The Sweeps tab: what a sweep would remove, the sweep itself, the schedule's jobs, and what was.
+
+It looks for nothing unasked: a preview reads whole tables.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.history.model import HistoryEntry, JobState
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.reports.sweeps import sweep_lines, sweep_words
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.tui.notifications import tell
+from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.min_age import MinAgeScreen
+from pgwatch_tests.tui.screens.text import TextScreen
+from pgwatch_tests.tui.tabs.job_actions import pause_or_resume, run_now
+from pgwatch_tests.tui.tabs.running_sweep import SweepUnderWay
+from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
+from pgwatch_tests.tui.tabs.sweep_rows import COLUMNS, Section, next_sweep
+from pgwatch_tests.tui.tabs.sweeps_state import SweepsState, capitalised
+from pgwatch_tests.tui.tabs.tab import View
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.row_filter import RowFilter
+from pgwatch_tests.tui.widgets.still_text import StillText
+
+_JOBS_EVERY_S = 5.0
+_PROGRESS_EVERY_S = 0.25
+
+
+class SweepsView(View):
+    """Shows one of its three tables; its keys work while one of them has the focus."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "preview", "Preview", tooltip="Look for what a sweep would remove; changes nothing"),
+        Binding("w", "sweep", "Sweep", tooltip="Remove it, after a question"),
+        Binding("a", "min_age", "Min age", tooltip="How old what is swept must be", show=False),
+        Binding("escape", "end", "End", tooltip="End the sweep after its batch; again: at once"),
+        Binding("s", "next_section", "Next part", tooltip="The plan, the jobs, the history"),
+        Binding("n", "run_job", "Run now", tooltip="Run the selected job now"),
+        Binding("o", "pause_job", "On, off", tooltip="Pause the selected job, or let it go on"),
+        Binding("r", "reload", "Refresh", show=False),
+    ]
+
+    class NextSweep(Message):
+        """When the schedule's next sweep begins; None if none is known."""
+
+        def __init__(self, at: datetime | None) -> None:
+            super().__init__()
+            self.at = at
+
+    def __init__(self, desk: SweepDesk, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._desk = desk
+        self._clock = clock
+        self._state = SweepsState(desk.acts, desk.min_age_s)
+        self._under_way: SweepUnderWay | None = None
+        self._filter = RowFilter()
+        self._asked_for_history = self._reads_jobs = False
+
+    def compose(self) -> ComposeResult:
+        yield StillText(id="sweep-sections", classes="summary")
+        yield StillText(id="sweep-progress")
+        yield LiveTable(COLUMNS[self._state.section], id="sweeps", hides=False)
+        yield StillText(id="no-sweeps", classes="empty")
+        yield StillText(id="sweep-summary", classes="summary")
+
+    def on_mount(self) -> None:
+        self._progress_timer = self.set_interval(_PROGRESS_EVERY_S, self._show_progress, pause=True)
+        if self._desk.jobs is not None:
+            self.set_interval(_JOBS_EVERY_S, self._reload_jobs)
+            self._reload_jobs()
+        self._show()
+
+    # What is shown.
+
+    def show(self, filter_: str) -> None:
+        """Shows the lines that have `filter_` in them. To be called whenever the tab is opened."""
+        self._filter = RowFilter(filter_)
+        if not self._asked_for_history:
+            self._reload_history()
+        self._show()
+
+    @property
+    def report(self) -> SweepReport | None:
+        """The plan, or what came of it."""
+        return self._state.report
+
+    def _show(self) -> None:
+        state = self._state
+        everything = state.rows()
+        rows = [row for row in everything if self._filter.fits(row.cells)]
+        self.query_one(LiveTable).show(rows)
+        empty = self.query_one("#no-sweeps", StillText)
+        empty.display = not rows
+        if everything:
+            empty.say(self._filter.no_match("line"))
+        else:
+            empty.say(state.nothing(self._under_way is not None))
+        self.query_one("#sweep-sections", StillText).say(state.heads())
+        self.query_one("#sweep-summary", StillText).say(state.summary())
+        self._show_progress()
+        self.screen.refresh_bindings()
+
+    def _show_progress(self) -> None:
+        line = self.query_one("#sweep-progress", StillText)
+        line.display = self._under_way is not None
+        if self._under_way is not None:
+            line.say(self._under_way.words())
+
+    # What is done.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does anything now, and is shown."""
+        idle = self._under_way is None
+        match action:
+            case "preview" | "min_age":
+                return idle
+            case "sweep":
+                return self._desk.acts and idle
+            case "end":
+                # While there is a filter, escape ends that.
+                return not idle and not self._filter
+            case "run_job" | "pause_job":
+                return self._desk.acts and self._state.section == "jobs" and bool(self._state.jobs)
+        return super().check_action(action, parameters)
+
+    def action_next_section(self) -> None:
+        """Goes on to the jobs, the history, or back to the plan."""
+        self._open(self._state.next_section)
+
+    def action_preview(self) -> None:
+        """Looks for what a sweep would remove."""
+        self._begin(dry_run=True)
+
+    def action_sweep(self) -> None:
+        """Asks, with what there would be to remove, and has it removed."""
+        if self._state.is_plan:
+            self._ask()
+        else:
+            self._begin(dry_run=True, then=self._ask)
+
+    def action_min_age(self) -> None:
+        """Asks how old what is swept must be, and looks anew."""
+        self.app.push_screen(MinAgeScreen(self._state.min_age_s), self._take_min_age)
+
+    def _take_min_age(self, min_age_s: float | None) -> None:
+        if min_age_s is not None and self._under_way is None:
+            self._state.min_age_s = min_age_s
+            # What was planned for another age is no plan any more.
+            self._begin(dry_run=True)
+
+    def action_end(self) -> None:
+        """Ends the sweep after the batch that it is at; if that was asked for already, at once."""
+        if self._under_way is not None:
+            self._under_way.end()
+            self._show_progress()
+
+    def action_reload(self) -> None:
+        """Reads jobs and history anew; polls and counts too."""
+        self._reload_jobs()
+        self._reload_history()
+        self._refresh_app()
+
+    def action_run_job(self) -> None:
+        """Runs the selected job now, after a question if it removes anything."""
+        if self._desk.jobs is not None and self._selected_job is not None:
+            run_now(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
+
+    def action_pause_job(self) -> None:
+        """Pauses the selected job, or lets it go on."""
+        if self._desk.jobs is not None and self._selected_job is not None:
+            pause_or_resume(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
+
+    @property
+    def _selected_job(self) -> JobState | None:
+        name = self.query_one(LiveTable).current_key
+        return next((one for one in self._state.jobs if one.name == name), None)
+
+    def offers(self, action: str) -> bool:
+        if action != "detail" or self.query_one(LiveTable).current_key is None:
+            return False
+        return self._state.section in ("plan", "history")
+
+    def open_detail(self) -> None:
+        """Shows all about the plan, or about an entry of the history."""
+        key = self.query_one(LiveTable).current_key
+        if self._state.section == "plan" and self._state.report is not None:
+            self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))
+        elif self._state.section == "history" and key is not None:
+            entry = next(one for one in self._state.history or () if str(one.id) == key)
+            self.run_worker(self._show_entry(entry), group="sweep entry", exclusive=True)
+
+    async def _show_entry(self, entry: HistoryEntry) -> None:
+        lines = sweep_lines.entry_lines(entry)
+        try:
+            report = None if entry.id is None else await self._desk.report(entry.id)
+        except PgwatchError as error:
+            lines += ["", plain(str(error))]
+        else:
+            lines += [] if report is None else ["", *sweep_lines.lines(report)]
+        self.app.push_screen(TextScreen("Sweep", lines))
+
+    def _open(self, section: Section) -> None:
+        if section != self._state.section:
+            self._state.section = section
+            self.query_one(LiveTable).use(COLUMNS[section])
+        self._show()
+
+    def _begin(self, *, dry_run: bool, then: Callable[[], None] | None = None) -> None:
+        self._under_way = under_way = SweepUnderWay(self._desk, dry_run, self._state.min_age_s, self._clock)
+        self._state.trouble = ""
+        self._progress_timer.resume()
+        self._open("plan")
+        self.run_worker(self._work(under_way, dry_run, then), group="sweep")
+
+    async def _work(self, under_way: SweepUnderWay, dry_run: bool, then: Callable[[], None] | None) -> None:
+        try:
+            report = await under_way.run()
+        except PgwatchError as error:
+            self._state.trouble = _trouble("preview" if dry_run else "sweep", error)
+            tell(self.app, capitalised(self._state.trouble), failed=True)
+            then = None
+        else:
+            self._state.report, self._state.report_at_s = report, self._clock()
+            if not dry_run:
+                self._refresh_app()  # it counts leaks, which are fewer by now
+                tell(self.app, report.error or sweep_words.summary(report), failed=bool(report.error))
+            if not self._state.is_plan:
+                then = None
+        finally:
+            self._under_way = None
+            self._progress_timer.pause()
+        self._reload_history()
+        self._show()
+        if then is not None:
+            then()
+
+    def _ask(self) -> None:
+        plan = self._state.report
+        assert plan is not None
+        if self.app.screen is not self.screen or not self.query_one(LiveTable).has_focus:
+            # Whoever is elsewhere by now would answer a question that was never seen.
+            tell(self.app, "The plan of the sweep is ready: w in its tab")
+        elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
+            age_s = self._clock() - self._state.report_at_s
+            self.app.push_screen(ConfirmSweepScreen(about_plan(plan, age_s)), self._answered)
+        else:
+            tell(self.app, f"Not swept: {sweep_words.summary(plan)}")
+
+    def _refresh_app(self) -> None:
+        self.app.call_later(self.app.run_action, "refresh")
+
+    def _answered(self, confirmed: bool | None) -> None:
+        if confirmed:
+            self._begin(dry_run=False)
+
+    def _reload_jobs(self) -> None:
+        # One that takes longer than the pause until the next isn't to be asked twice.
+        if self._desk.jobs is not None and not self._reads_jobs:
+            self._reads_jobs = True
+            self.run_worker(self._read_jobs(self._desk.jobs), group="sweep jobs")
+
+    async def _read_jobs(self, jobs: JobDesk) -> None:
+        state = self._state
+        before = state.jobs, state.jobs_trouble
+        try:
+            state.jobs, state.jobs_trouble = await jobs.states(), ""
+        except PgwatchError as error:
+            state.jobs_trouble = str(error)
+        finally:
+            self._reads_jobs = False
+        if (state.jobs, state.jobs_trouble) == before:
+            return
+        self.post_message(self.NextSweep(next_sweep(state.jobs)))
+        if self._asked_for_history:
+            self._reload_history()
+        self._show()
+
+    def _reload_history(self) -> None:
+        self._asked_for_history = True
+        self.run_worker(self._read_history(), group="sweep history")
+
+    async def _read_history(self) -> None:
+        try:
+            self._state.history, self._state.history_trouble = await self._desk.history(), ""
+        except PgwatchError as error:
+            self._state.history_trouble = str(error)
+        self._show()
+
+
+def _trouble(what: str, error: PgwatchError) -> str:
+    """Why there is no report of a preview or a sweep."""
+    match error:
+        case ScanCancelledError():
+            return f"{what} cancelled"
+        case RefusedError():
+            return f"{what} refused: {error}"
+        case _:
+            return f"{what} failed: {error}"

@@ -1,0 +1,57 @@
+"""What a value tells of when, for which test and in which run it was made."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+from pgwatch_tests.identity.value_tokens import RUN_TOKEN, TOKEN, Token, parse
+from pgwatch_tests.settings.load import DEFAULT_MARKERS
+from tests.servers.sessions import Database
+
+MS, TEST, RUN = 1717171717171, "1a2b3c4d", "5e6f7a8b"
+VALUES = [
+    ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x7f3@test.example.com", Token(MS, TEST, RUN)),
+    ("USER-1717171717171-T1A2B3C4D-R5E6F7A8B-X7F3@TEST.EXAMPLE.COM", Token(MS, TEST, RUN)),
+    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3", Token(MS, TEST, RUN)),
+    ("booking_1717171717171_r5e6f7a8b_x7f3", Token(MS, None, RUN)),
+    ("booking_1717171717171_t1a2b3c4d_x7f3", Token(MS, TEST, None)),
+    ("booking_1717171717171_x7f3", Token(MS, None, None)),
+    # Neither what is longer, nor random hex, nor what comes later.
+    ("booking_1717171717171_r5e6f7a8bc_x7f3", Token(MS, None, None)),
+    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8bc", Token(MS, TEST, None)),
+    ("booking_1717171717171_5e6f7a8b_x7f3", Token(MS, None, None)),
+    ("booking_1717171717171_x7f3_r5e6f7a8b", Token(MS, None, None)),
+]
+
+
+@pytest.mark.parametrize(("value", "token"), VALUES)
+def test_what_a_value_tells(value: str, token: Token) -> None:
+    (found,) = (parse(match[1]) for match in re.finditer(RUN_TOKEN, value, re.IGNORECASE))
+    (without_run,) = (parse(match[1]) for match in re.finditer(TOKEN, value, re.IGNORECASE))
+
+    assert found == token
+    assert without_run == Token(token.milliseconds, token.test, None)
+
+
+def test_the_server_reads_it_the_same_way(database: Database) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        for value, token in VALUES:
+            query = "SELECT (regexp_match(%s, %s, 'i'))[1]"
+            (found,) = connection.execute(query, [value, RUN_TOKEN]).fetchall()
+            assert parse(found[0]) == token
+
+
+@pytest.mark.parametrize(
+    "text", ["", "17171717171711", "1717171717171-x", "1717171717171-r5e6f7a8b-t1a2b3c4d"]
+)
+def test_nothing_else_is_a_token(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_values_with_a_run_bear_the_default_markers() -> None:
+    (expression,) = [one.pattern for one in DEFAULT_MARKERS if one.regex]
+
+    assert re.fullmatch(expression, "booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3")

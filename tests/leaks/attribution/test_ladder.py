@@ -1,0 +1,365 @@
+"""The ladder, against made-up histories whose truth is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgwatch_tests.identity.application_name import compose, digest
+from pgwatch_tests.identity.known_tests import KnownTests
+from pgwatch_tests.identity.value_tokens import TOKEN
+from pgwatch_tests.leaks.attribution.ladder import (
+    MOST_NAMED,
+    Ladder,
+    RowOrigin,
+    RunsByTime,
+    Verdict,
+    attribution,
+    full_xid,
+    token,
+)
+from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
+from pgwatch_tests.leaks.attribution.transaction_log import LogFile
+from pgwatch_tests.settings.load import DEFAULT_MARKERS
+
+HERE = DatabaseIdentity("7", 5, "app_test")
+SECOND = 1_000_000
+BEGIN = 1_717_171_717 * SECOND
+USERS, BOOKINGS = 100, 200
+CLOCK = ClockOffset(0, 100)
+
+
+def run(test: str, began_s: float, ended_s: float | None, *transactions: Written) -> TestRun:
+    """A run of a test, in seconds after BEGIN."""
+    end = None if ended_s is None else BEGIN + round(ended_s * SECOND)
+    return TestRun(test, "gw0", BEGIN + round(began_s * SECOND), end, "passed", transactions, CLOCK)
+
+
+def wrote(xid: int, at_s: float, inserted: Sequence[int] = (USERS,), changed: Sequence[int] = ()) -> Written:
+    return Written(xid, BEGIN + round(at_s * SECOND), frozenset(inserted), frozenset(changed))
+
+
+def ladder(*runs: TestRun, **commit_times: int) -> Ladder:
+    known = KnownTests(one.test for one in runs)
+    times = {int(xid[1:]): time for xid, time in commit_times.items()}
+    return Ladder([LogFile("1", HERE, runs)], HERE, known, times)
+
+
+def stamp(at_s: float) -> str:
+    return str((BEGIN + round(at_s * SECOND)) // 1000)
+
+
+A = run("a", 0, 1, wrote(700, 0.5))
+B = run("b", 2, 3, wrote(701, 2.5, (USERS,), (USERS,)), wrote(702, 2.6, (), (USERS,)))
+
+
+def test_the_hash_beats_who_wrote_the_row() -> None:
+    judged = ladder(A, B).judge(RowOrigin(USERS, (f"{stamp(2.5)}-{token('a')}",), xid=701))
+
+    assert judged == Verdict("marker", ("a",))
+
+
+def test_an_unknown_hash_is_shown_and_names_nobody() -> None:
+    judged = ladder(A).judge(RowOrigin(USERS, (f"{stamp(0.5)}_t1a2b3c4d",), xid=700))
+
+    assert judged == Verdict("unknown", (), "#1a2b3c4d: a hash of no known test")
+
+
+def test_two_hashes_in_a_row() -> None:
+    tokens = (f"{stamp(0)}-{token('a')}", f"{stamp(0)}-{token('b')}")
+
+    assert ladder(A, B).judge(RowOrigin(USERS, tokens)) == Verdict("1 of N", ("a", "b"))
+
+
+def test_tests_with_the_same_hash() -> None:
+    # Found by trying: 32 bits collide among some 100,000 names.
+    seen: dict[str, str] = {}
+    for number in range(1_000_000):
+        name = f"test_{number}"
+        other = seen.setdefault(digest(name), name)
+        if other != name:
+            break
+    twins = Ladder([], HERE, KnownTests([name, other]))
+
+    judged = twins.judge(RowOrigin(USERS, (f"{stamp(0)}-{token(name)}",)))
+
+    assert judged == Verdict("1 of N", tuple(sorted((name, other))))
+
+
+def test_hashes_of_sessions_seen() -> None:
+    long = "tests/" + "deep/" * 20 + "test_it.py::test_name"
+    names = [compose("pytest", "gw0", long), "psql", "pytest:gw0 short"]
+
+    known = KnownTests((), names)
+
+    (shortened,) = known.carrying(digest(long))
+    assert shortened.startswith("..")
+    assert shortened.endswith("test_name")
+    assert set(known.carrying(digest("short"))) == {"short"}
+    assert set(KnownTests([long], names).carrying(digest(long))) == {long}
+
+
+def test_what_a_transaction_inserted_is_its_tests() -> None:
+    assert ladder(A, B).judge(RowOrigin(USERS, xid=700)) == Verdict("transaction", ("a",))
+    # Whatever the value says of the time: it may have been made before the test.
+    assert ladder(A, B).judge(RowOrigin(USERS, (stamp(2.5),), xid=700)) == Verdict("transaction", ("a",))
+
+
+def test_who_only_updated_a_row_isnt_accused() -> None:
+    judge = ladder(A, B).judge
+
+    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=702)) == Verdict("1 of N", ("a",))
+    assert judge(RowOrigin(USERS, (stamp(1.5),), xid=702)).confidence == "unknown"
+    assert judge(RowOrigin(USERS, xid=702)).confidence == "unknown"
+
+
+def test_who_may_have_inserted_or_updated_a_row_is_one_of_several() -> None:
+    judge = ladder(A, B).judge
+
+    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=701)) == Verdict("1 of N", ("a", "b"))
+    assert judge(RowOrigin(USERS, (stamp(2.5),), xid=701)) == Verdict("1 of N", ("b",))
+    assert judge(RowOrigin(USERS, (stamp(1.5),), xid=701)).confidence == "unknown"
+    assert judge(RowOrigin(USERS, xid=701)).confidence == "unknown"
+    # An update may have set created_at to the transaction's now().
+    assert judge(RowOrigin(USERS, created_us=BEGIN + 5 * SECOND // 2, xid=701)) == Verdict("1 of N", ("b",))
+
+
+def test_a_transaction_that_never_wrote_into_the_table_is_another_of_that_id() -> None:
+    assert ladder(A).judge(RowOrigin(BOOKINGS, xid=700)).confidence == "unknown"
+
+
+def test_a_transaction_that_began_after_the_row_was_committed_is_another_of_that_id() -> None:
+    row = RowOrigin(USERS, xid=700, committed_us=BEGIN)
+
+    assert ladder(A).judge(row).confidence == "unknown"
+    assert ladder(A).judge(replace(row, committed_us=BEGIN + SECOND)).confidence == "transaction"
+
+
+def test_a_transaction_that_two_tests_shared_is_neithers_for_sure() -> None:
+    both = ladder(run("a", 0, 1, wrote(700, 0.5)), run("b", 0, 1, wrote(700, 0.5)))
+
+    assert both.judge(RowOrigin(USERS, xid=700)).confidence == "unknown"
+    assert both.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == Verdict("1 of N", ("a", "b"))
+
+
+def test_a_subtransaction_is_found_by_the_time_it_was_committed() -> None:
+    committed = BEGIN + 6 * SECOND // 10
+    row = RowOrigin(USERS, xid=705, committed_us=committed)
+
+    assert ladder(A, x700=committed).judge(row) == Verdict("transaction", ("a",))
+    assert ladder(A).judge(row).confidence == "unknown"
+    assert ladder(A, x700=committed + 1).judge(row).confidence == "unknown"
+    # Earlier than the top one, or in a table that it didn't write into: somebody else's, of the same µs.
+    assert ladder(A, x700=committed).judge(replace(row, xid=699)).confidence == "unknown"
+    assert ladder(A, x700=committed).judge(replace(row, table_oid=BOOKINGS)).confidence == "unknown"
+    twice = ladder(A, run("c", 0, 1, wrote(703, 0.5)), x700=committed, x703=committed)
+    assert twice.judge(row).confidence == "unknown"
+
+
+def test_counters_that_were_off_prove_nothing() -> None:
+    off = ladder(run("a", 0, 1, Written(700)))
+
+    assert off.judge(RowOrigin(USERS, xid=700)).confidence == "unknown"
+    assert off.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == Verdict("1 of N", ("a",))
+
+
+def test_a_log_of_another_database_or_server_says_nothing_of_rows() -> None:
+    row = RowOrigin(USERS, (stamp(0.5),), xid=700)
+    for other in (replace(HERE, oid=6), replace(HERE, system_identifier="8")):
+        judged = Ladder([LogFile("1", other, (A,))], HERE, KnownTests(["a"])).judge(row)
+        assert judged == Verdict("unknown", (), "the transaction logs are of other databases")
+    nameless = replace(HERE, system_identifier="")
+    assert Ladder([LogFile("1", nameless, (A,))], nameless, KnownTests()).judge(row).tests == ()
+    assert Ladder([LogFile("1", HERE, (A,))], None, KnownTests()).judge(row).tests == ()
+
+
+@pytest.mark.parametrize("damaged", [LogFile("2", None, (), 1), LogFile("2", HERE, (B,), 1)])
+def test_nobody_is_suspected_by_time_if_tests_may_be_missing(damaged: LogFile) -> None:
+    half = Ladder([LogFile("1", HERE, (A,)), damaged], HERE, KnownTests(["a"]))
+
+    judged = half.judge(RowOrigin(USERS, (stamp(0.5),)))
+    assert (judged.confidence, "damaged" in judged.detail) == ("unknown", True)
+    assert half.judge(RowOrigin(USERS, xid=700)) == Verdict("transaction", ("a",))
+
+
+def test_more_tests_than_can_be_named() -> None:
+    some = [run(f"t{number}", 0, 1) for number in range(MOST_NAMED + 1)]
+    row = RowOrigin(USERS, (stamp(0.5),))
+
+    assert ladder(*some).judge(row).confidence == "unknown"
+    assert len(ladder(*some[1:]).judge(row).tests) == MOST_NAMED
+
+
+def test_the_times_of_a_row_in_their_order() -> None:
+    judge = ladder(run("a", 0, 1), run("b", 2, 3), run("c", 4, 5)).judge
+    row = RowOrigin(USERS, (stamp(0.5),), BEGIN + 5 * SECOND // 2, None, BEGIN + 9 * SECOND // 2, True)
+
+    assert judge(row).tests == ("a",)
+    assert judge(replace(row, tokens=())).tests == ("b",)
+    assert judge(replace(row, tokens=(), created_us=None)).tests == ("c",)
+    # When a row was written last isn't when it came to be, unless nothing was ever updated.
+    assert judge(replace(row, tokens=(), created_us=None, only_inserted=False)).tests == ()
+
+
+def test_clocks_that_are_apart() -> None:
+    ahead = ClockOffset(10 * SECOND, SECOND // 10)
+    runs = RunsByTime(
+        [replace(A, clock=ahead), replace(run("late", 10, 11), clock=ahead), replace(B, clock=None)]
+    )
+
+    assert runs.at_server_time(BEGIN + 21 * SECOND // 2) == {"a"}
+    assert runs.at_server_time(BEGIN + 9_900_000) == {"a"}
+    assert runs.at_server_time(BEGIN + 9_800_000) == set()
+    # Not measured: two seconds either way.
+    assert runs.at_server_time(BEGIN + 2 * SECOND // 10) == {"b"}
+    assert runs.at_client_time(BEGIN, BEGIN) == {"a"}
+
+
+def test_a_test_whose_worker_was_killed_may_have_run_on() -> None:
+    killed = RunsByTime([run("killed", 0, None), run("next", 100, 101)])
+
+    assert killed.at_client_time(BEGIN + 100 * SECOND, BEGIN + 100 * SECOND) == {"killed", "next"}
+    assert killed.at_client_time(BEGIN - 1, BEGIN - 1) == set()
+    assert killed.at_client_time(BEGIN + 90_000 * SECOND, BEGIN + 90_000 * SECOND) == set()
+
+
+windows = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=12)
+
+
+@given(windows, st.integers(0, 55), st.integers(0, 5))
+def test_windows_are_found_as_by_looking_at_all(
+    pairs: list[tuple[int, int]], first: int, length: int
+) -> None:
+    runs = [TestRun(f"t{i}", "w", begin, end) for i, (begin, end) in enumerate(pairs)]
+
+    found = RunsByTime(runs).at_client_time(first, first + length)
+
+    assert found == {
+        one.test
+        for one in runs
+        if one.ended_us is not None
+        and min(one.began_us, one.ended_us) <= first + length
+        and max(one.began_us, one.ended_us) >= first
+    }
+
+
+@given(st.integers(3, 2**63), st.integers(-(2**31) + 1, 2**31 - 1))
+def test_transaction_ids_get_their_epoch_back(near: int, distance: int) -> None:
+    full = near + distance
+    if full >= 3 and full & 0xFFFFFFFF >= 3:
+        assert full_xid(full & 0xFFFFFFFF, near) == full
+
+
+def test_ids_that_stand_for_no_transaction() -> None:
+    assert [full_xid(xmin, 2**33) for xmin in (0, 1, 2)] == [None] * 3
+    assert full_xid(2**32 - 1, 5) is None
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Ladder, list[tuple[str, RowOrigin]]]:
+    """Tests that ran at once, rows that they inserted and that any test may have updated; true creators."""
+    count = draw(st.integers(1, 7))
+    begins = [draw(st.integers(0, 20)) for _ in range(count)]
+    ends = [begin + draw(st.integers(1, 6)) for begin in begins]
+    moments: list[tuple[float, int, list[tuple[int, str]]]] = []
+    for test in range(count):
+        for _ in range(draw(st.integers(0, 3))):
+            at = draw(st.floats(begins[test] + 0.1, ends[test] - 0.1))
+            actions = draw(
+                st.lists(
+                    st.tuples(st.sampled_from([USERS, BOOKINGS]), st.sampled_from(["insert", "update"])),
+                    max_size=4,
+                )
+            )
+            moments.append((at, test, actions))
+    written: dict[int, list[Written]] = {test: [] for test in range(count)}
+    rows: list[tuple[str, RowOrigin]] = []
+    commits: dict[str, int] = {}
+    for number, (at, test, actions) in enumerate(sorted(moments)):
+        xid = 1000 + 10 * number
+        start = BEGIN + round(at * SECOND)
+        commit = start + 1000 + number
+        logged = draw(st.booleans())
+        inserted, changed = set(), set()
+        for table, action in actions:
+            # Inside of a savepoint, or not.
+            writer = xid + draw(st.integers(0, 3))
+            theirs = [i for i, (_, row) in enumerate(rows) if row.table_oid == table]
+            if action == "insert":
+                tokens = draw(st.sampled_from([(), (stamp(at),), (f"{stamp(at)}-{token(f't{test}')}",)]))
+                created = draw(st.sampled_from([None, start]))
+                rows.append((f"t{test}", RowOrigin(table, tokens, created, writer, commit)))
+                inserted.add(table)
+            elif theirs:
+                chosen = draw(st.sampled_from(theirs))
+                owner, row = rows[chosen]
+                rows[chosen] = owner, replace(row, xid=writer, committed_us=commit)
+                changed.add(table)
+        if logged:
+            written[test].append(Written(xid, start, frozenset(inserted), frozenset(changed)))
+            commits[f"x{xid}"] = commit
+    runs = [run(f"t{t}", begins[t], ends[t], *written[t]) for t in range(count)]
+    has_commit_times = draw(st.booleans())
+    if not has_commit_times:
+        rows = [(owner, replace(row, committed_us=None)) for owner, row in rows]
+    return ladder(*runs, **(commits if has_commit_times else {})), rows
+
+
+@settings(deadline=None, max_examples=200)
+@given(histories())
+def test_nobody_is_named_for_what_others_left(history: tuple[Ladder, list[tuple[str, RowOrigin]]]) -> None:
+    judging, rows = history
+    for owner, row in rows:
+        verdict = judging.judge(row)
+        assert not verdict.tests or owner in verdict.tests
+        assert len(verdict.tests) <= MOST_NAMED
+        assert (verdict.confidence == "unknown") == (not verdict.tests) == bool(verdict.detail)
+        assert verdict.confidence == "1 of N" or len(verdict.tests) <= 1
+
+
+@given(
+    st.lists(st.sampled_from([Verdict("marker", ("a",)), Verdict("unknown", (), "why")])), st.integers(0, 9)
+)
+def test_rows_add_up(verdicts: list[Verdict], unseen: int) -> None:
+    total = len(verdicts) + unseen
+
+    found = attribution(verdicts, total, "not looked at")
+
+    assert sum(one.rows for one in found) == total
+    assert all(one.rows > 0 for one in found)
+    assert sum(one.rows for one in found if one.detail == "not looked at") == unseen
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [
+        ("user-1717171717171-t1a2b3c4d-x7f3@test.example.com", ["1717171717171-t1a2b3c4d"]),
+        ("USER-1717171717171-T1A2B3C4D-X7F3@TEST.EXAMPLE.COM", ["1717171717171-T1A2B3C4D"]),
+        ("booking_1717171717171_t1a2b3c4d_x7f3", ["1717171717171_t1a2b3c4d"]),
+        ("user_1717171717171_t1a2b3c4d", ["1717171717171_t1a2b3c4d"]),
+        # What says which run it was doesn't hide which test it was.
+        ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x@test.example.com", ["1717171717171-t1a2b3c4d"]),
+        ("user-1717171717171-r5e6f7a8b-x@test.example.com", ["1717171717171"]),
+        # Random hex and UUIDs aren't hashes, nor is what goes on.
+        ("child_1717171717171_258bc658", ["1717171717171"]),
+        ("user_1717171717171_550e8400-e29b-41d4-a716-446655440000", ["1717171717171"]),
+        ("user_1717171717171_t1a2b3c4d5_x", ["1717171717171"]),
+        ("user_1717171717171_t1a2b3c4_x", ["1717171717171"]),
+        ("user_t1a2b3c4d_1717171717171_x", ["1717171717171"]),
+        ("user_17171717171711_t1a2b3c4d_x", []),
+        ("t1a2b3c4d@test.example.com", []),
+    ],
+)
+def test_what_a_value_carries(value: str, tokens: list[str]) -> None:
+    assert [match[1] for match in re.finditer(TOKEN, value, re.IGNORECASE)] == tokens
+
+
+def test_marked_ids_are_ids_of_the_default_markers() -> None:
+    (expression,) = [one.pattern for one in DEFAULT_MARKERS if one.regex]
+
+    assert re.fullmatch(expression, f"booking_1717171717171_{token('a')}_x7f3")

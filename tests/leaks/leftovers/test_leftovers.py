@@ -1,0 +1,390 @@
+"""What is left beside rows is found, whoever asks; what a role can't see is never taken for nothing."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from psycopg import Connection, errors, sql
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks import leftovers
+from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
+from pgwatch_tests.leaks.leftovers import first_words, matches
+from pgwatch_tests.leaks.model import Leftover, LeftoverKind
+from tests.leaks.leftovers.leftovers_seen import found, looked, only
+from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement, drop_database, unique_name
+from tests.waiting import wait_until
+
+HOSTILE = 'a "b" %s %(x)s \'; -- \x1b[31m \u202e ü界'
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions count as soon as they are idle in a transaction."""
+    monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)
+
+
+def test_an_empty_database_has_none(database: Database) -> None:
+    report = looked(database.dsn, *ALL_KINDS)
+
+    assert [one for one in report.leftovers if one.kind not in ("database", "setting")] == []
+    assert report.unchecked == ()
+    assert set(report.kinds_checked) == set(ALL_KINDS) - set(SINCE_KINDS)
+    assert report.total == 0
+
+
+def test_only_what_was_asked_for_is_looked_for(owner: Connection[TupleRow], database: Database) -> None:
+    owner.execute("CREATE SCHEMA test_1717171717171_1_x")
+
+    assert looked(database.dsn).leftovers == ()
+    assert looked(database.dsn).kinds_checked == ()
+
+
+def test_schemas(owner: Connection[TupleRow], database: Database) -> None:
+    name = unique_name()
+    for schema in (name, "test_plain", "testing", "Test_upper", HOSTILE, f"test_{HOSTILE}"):
+        owner.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    owner.execute(sql.SQL("CREATE TABLE {}.t (i int primary key)").format(sql.Identifier(name)))
+
+    by_name = {one.name: one for one in found(database.dsn, "schema")}
+
+    assert set(by_name) == {name, "test_plain", f"test_{HOSTILE}"}
+    assert by_name[name].detail == "1 relation, owner postgres"
+    age_s = by_name[name].age_s
+    assert age_s is not None
+    assert 0 <= age_s < 60
+    assert by_name["test_plain"] == Leftover("schema", "test_plain", "0 relations, owner postgres", None)
+    ours = looked(database.dsn, "schema", patterns=("Test_[a-z]*", HOSTILE)).leftovers
+    assert {one.name for one in ours} == {"Test_upper", HOSTILE}
+
+
+def test_a_stamp_in_the_future_is_no_age_below_zero(owner: Connection[TupleRow], database: Database) -> None:
+    owner.execute("CREATE SCHEMA test_1999999999999_1_x")
+
+    assert only(database.dsn, "schema").age_s == 0.0
+
+
+def test_a_session_counts_after_five_seconds(database: Database, connect: Connect) -> None:
+    session = connect("pytest:gw0 tests/test_a.py::test_b")
+    session.execute("SELECT 'secret'")
+
+    assert found(database.dsn, "idle_in_transaction") == []
+    (leftover,) = wait_until(lambda: found(database.dsn, "idle_in_transaction"))
+
+    assert leftover.name == f"pid {session.info.backend_pid}"
+    assert leftover.detail == (
+        "test tests/test_a.py::test_b (pytest gw0), idle in transaction, user postgres, last: SELECT …"
+    )
+    assert leftover.age_s is not None
+    assert 5 <= leftover.age_s < 10
+
+
+@pytest.mark.usefixtures("at_once")
+def test_which_sessions_count(
+    owner: Connection[TupleRow], database: Database, connect: Connect, server: EmbeddedServer
+) -> None:
+    aborted, elsewhere, ours = connect("aborted"), connect(database="postgres"), connect("pgwatch-tests")
+    with pytest.raises(errors.DivisionByZero):
+        aborted.execute("SELECT 1/0")
+    elsewhere.execute("SELECT 1")
+    ours.execute("SELECT 1")
+    running = RunningStatement(connect("busy"), "SELECT pg_sleep(60)", ())
+    wait_until(lambda: is_active(owner, running.pid))
+
+    leftover = only(database.dsn, "idle_in_transaction")
+
+    assert leftover.name == f"pid {aborted.info.backend_pid}"
+    assert leftover.detail.startswith("aborted, idle in transaction (aborted), user postgres")
+
+
+def is_active(owner: Connection[TupleRow], pid: int) -> bool:
+    query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+    return owner.execute(query, [pid]).fetchone() is not None
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("kind", ["idle_in_transaction", "advisory_lock"])
+def test_a_plain_role_doesnt_take_hidden_sessions_for_none(
+    kind: LeftoverKind, database: Database, server: EmbeddedServer, connect: Connect, make_role: MakeRole
+) -> None:
+    plain, monitor = make_role(), make_role("IN ROLE pg_monitor")
+    leaking = connect("somebody's")
+    leaking.execute("SELECT pg_advisory_lock(1)")
+
+    hidden = looked(server.dsn(database.name, plain), kind)
+    seen = looked(server.dsn(database.name, monitor), kind)
+
+    (unchecked,) = hidden.unchecked
+    assert hidden.leftovers == ()
+    assert not hidden.complete
+    assert unchecked.kind == kind
+    assert unchecked.reason.endswith("of other roles not visible: needs pg_monitor")
+    assert unchecked.reason.startswith("1 lock" if kind == "advisory_lock" else "1 session")
+    assert unchecked.hint == f'GRANT pg_monitor TO "{plain}"'
+    assert seen.complete
+    assert len(seen.leftovers) == 1
+    # The hint is what helps, as it stands.
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(unchecked.hint.encode())
+    again = looked(server.dsn(database.name, plain), kind)
+    assert again.complete
+    assert [one.name for one in again.leftovers] == [one.name for one in seen.leftovers]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_plain_role_sees_its_own_sessions(
+    database: Database, server: EmbeddedServer, connect: Connect, make_role: MakeRole
+) -> None:
+    plain = make_role()
+    leaking = connect(user=plain)
+    leaking.execute("SELECT 1")
+
+    leftover = only(server.dsn(database.name, plain), "idle_in_transaction")
+
+    assert leftover.name == f"pid {leaking.info.backend_pid}"
+    assert f"user {plain}" in leftover.detail
+
+
+def test_a_session_that_doesnt_say_its_state(database: Database, connect: Connect) -> None:
+    session = connect("untold", autocommit=True)
+    session.execute("SET track_activities = off")
+    assert looked(database.dsn, "idle_in_transaction").complete, "it is in no transaction"
+    session.execute("BEGIN")
+
+    (unchecked,) = looked(database.dsn, "idle_in_transaction").unchecked
+
+    assert unchecked.reason == "1 session without a state: track_activities is off"
+
+
+def test_prepared_transactions_of_this_database_only(
+    owner: Connection[TupleRow], database: Database, server: EmbeddedServer, make_role: MakeRole
+) -> None:
+    gids = [f"{unique_name()} {HOSTILE}", unique_name()]
+    for gid, dsn in zip(gids, (database.dsn, server.dsn()), strict=True):
+        with psycopg.connect(dsn, autocommit=True) as session:
+            session.execute("BEGIN")
+            session.execute("SELECT pg_current_xact_id()")
+            session.execute(sql.SQL("PREPARE TRANSACTION {}").format(sql.Literal(gid)))
+    try:
+        # Everybody may see them.
+        for dsn in (database.dsn, server.dsn(database.name, make_role())):
+            leftover = only(dsn, "prepared_transaction")
+            assert (leftover.name, leftover.detail) == (gids[0], "owner postgres")
+            assert leftover.age_s is not None
+            assert 0 <= leftover.age_s < 60
+    finally:
+        with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+            administrator.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gids[1])))
+
+
+def test_advisory_locks_of_idle_sessions(
+    owner: Connection[TupleRow], database: Database, connect: Connect
+) -> None:
+    idle, busy, elsewhere = connect(autocommit=True), connect(autocommit=True), connect(database="postgres")
+    idle.execute("SELECT pg_advisory_lock(-5), pg_advisory_lock(-1, 7), pg_advisory_lock_shared(9)")
+    elsewhere.execute("SELECT pg_advisory_lock(123456)")
+    busy.execute("SELECT pg_advisory_lock(77)")
+    running = RunningStatement(busy, "SELECT pg_sleep(60)", ())
+    wait_until(lambda: is_active(owner, running.pid))
+
+    locks = found(database.dsn, "advisory_lock")
+
+    assert {one.name for one in locks} == {"-5", "(-1, 7)", "9"}
+    details = {one.name: one.detail for one in locks}
+    assert details["9"].startswith(f"shared, pid {idle.info.backend_pid}, idle, user postgres, last: SELECT")
+    assert details["-5"].startswith("pid ")
+    assert all(one.age_s is not None for one in locks)
+
+
+def test_other_databases_of_tests(
+    owner: Connection[TupleRow], database: Database, server: EmbeddedServer
+) -> None:
+    other = unique_name()
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(other)))
+        try:
+            by_name = {one.name: one for one in found(database.dsn, "database")}
+        finally:
+            drop_database(administrator, other)
+
+    assert by_name[other].detail == "nobody connected, owner postgres"
+    assert by_name[other].age_s is not None
+    assert not {database.name, "postgres", "template1"} & set(by_name)
+
+
+def test_who_is_connected_to_another_database_of_tests(
+    database: Database, server: EmbeddedServer, connect: Connect, make_role: MakeRole
+) -> None:
+    other, plain = unique_name(), make_role()
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(other)))
+        try:
+            worker = connect("background worker", other, autocommit=True)
+            worker.execute("SELECT 1")
+            details = _connected_to(database.dsn, other)
+            assert re.fullmatch(
+                rf"1 session, owner postgres; connected: pid {worker.info.backend_pid}: background worker, "
+                r"user postgres, client (local|127\.0\.0\.1:\d+), idle for .+",
+                details,
+            )
+            hidden = _connected_to(server.dsn(database.name, plain), other)
+            assert hidden.endswith(": background worker, user postgres, state hidden")
+            for number in range(3):
+                connect(f"pytest:gw{number} t.py::test_{number}", other)
+            details = _connected_to(database.dsn, other)
+            assert details.startswith("4 sessions, owner postgres; connected: pid ")
+            assert details.count("; pid ") == 2, "no more than three are named"
+            assert "test t.py::test_0 (pytest gw0)" in details
+        finally:
+            drop_database(administrator, other)
+
+
+def _connected_to(dsn: str, name: str) -> str:
+    return next(one.detail for one in found(dsn, "database") if one.name == name)
+
+
+def test_replication_slots_of_this_database(owner: Connection[TupleRow], database: Database) -> None:
+    slot, other = unique_name("slot"), unique_name("slot")
+    owner.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    owner.execute("SELECT pg_create_physical_replication_slot(%s)", [other])
+    try:
+        leftover = only(database.dsn, "replication_slot")
+    finally:
+        owner.execute(
+            "SELECT pg_drop_replication_slot(name) FROM unnest(%s::text[]) AS name", [[slot, other]]
+        )
+
+    assert (leftover.name, leftover.detail) == (slot, "plugin pgoutput, not in use")
+    assert (leftover.age_s is not None) == (owner.info.server_version >= 170000)
+
+
+def test_large_objects_whoever_owns_them(
+    owner: Connection[TupleRow], database: Database, server: EmbeddedServer, make_role: MakeRole
+) -> None:
+    owner.execute("SELECT lo_create(oid) FROM generate_series(910001, 910007) AS oid")
+
+    for dsn in (database.dsn, server.dsn(database.name, make_role())):
+        leftover = only(dsn, "large_object")
+        assert leftover.name == "of postgres"
+        assert leftover.detail == "7 large objects: 910001, 910002, 910003, 910004, 910005, …"
+
+
+def test_unlogged_tables(owner: Connection[TupleRow], database: Database) -> None:
+    owner.execute(sql.SQL("CREATE UNLOGGED TABLE {} (i int primary key)").format(sql.Identifier(HOSTILE)))
+    owner.execute("CREATE TABLE logged (i int)")
+    owner.execute("CREATE TEMPORARY TABLE temporary (i int)")
+
+    assert found(database.dsn, "unlogged_table") == [
+        Leftover("unlogged_table", f"public.{HOSTILE}", "owner postgres")
+    ]
+
+
+def test_settings_that_were_changed(
+    owner: Connection[TupleRow], database: Database, make_role: MakeRole
+) -> None:
+    role = make_role()
+    name, of_role = sql.Identifier(database.name), sql.Identifier(role)
+    owner.execute(sql.SQL("ALTER DATABASE {} SET work_mem = '5MB'").format(name))
+    owner.execute(sql.SQL("ALTER DATABASE {} SET app.key = 'secret'").format(name))
+    owner.execute(sql.SQL("ALTER ROLE {} SET search_path = 'a=b'").format(of_role))
+    owner.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} SET jit = off").format(of_role, name))
+    owner.execute(sql.SQL("ALTER ROLE {} IN DATABASE postgres SET jit = off").format(of_role))
+
+    details = {
+        one.name: one.detail
+        for one in found(database.dsn, "setting")
+        if database.name in one.name or role in one.name
+    }
+
+    assert details == {
+        f"DATABASE {database.name}: work_mem": "SET work_mem = 5MB",
+        f"DATABASE {database.name}: app.key": "value not shown",
+        f"ROLE {role}: search_path": 'SET search_path = "a=b"',
+        f"ROLE {role} IN DATABASE {database.name}: jit": "SET jit = off",
+    }
+
+
+def test_invalid_indexes(owner: Connection[TupleRow], database: Database) -> None:
+    owner.execute("CREATE TABLE t AS SELECT 1 AS i FROM generate_series(1, 2)")
+    with pytest.raises(errors.UniqueViolation):
+        owner.execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON t (i)")
+    owner.execute("CREATE INDEX fine ON t (i)")
+
+    assert [one.name for one in found(database.dsn, "invalid_index")] == ["public.broken"]
+
+
+def test_an_index_that_is_being_built_isnt_left_over(
+    owner: Connection[TupleRow],
+    database: Database,
+    server: EmbeddedServer,
+    connect: Connect,
+    make_role: MakeRole,
+) -> None:
+    plain = make_role()
+    owner.execute("CREATE TABLE t (i int)")
+    connect().execute("LOCK TABLE t IN ROW EXCLUSIVE MODE")
+    builder = connect(autocommit=True)
+    RunningStatement(builder, "CREATE INDEX CONCURRENTLY building ON t (i)", ())
+    wait_until(lambda: owner.execute("SELECT 1 FROM pg_index WHERE NOT indisvalid").fetchone())
+
+    for dsn in (database.dsn, server.dsn(database.name, plain)):
+        assert found(dsn, "invalid_index") == []
+
+    owner.execute("SELECT pg_terminate_backend(%s)", [builder.info.backend_pid])
+    (leftover,) = wait_until(lambda: found(database.dsn, "invalid_index"))
+    assert (leftover.name, leftover.detail.split(",")[0]) == ("public.building", "on t")
+
+
+@pytest.mark.parametrize(
+    ("catalog", "kind"),
+    [
+        ("pg_trigger", "disabled_trigger"),
+        ("pg_largeobject_metadata", "large_object"),
+    ],
+)
+def test_a_locked_catalog_is_not_checked(
+    database: Database, connect: Connect, catalog: str, kind: LeftoverKind
+) -> None:
+    connect().execute(f"LOCK TABLE {catalog} IN ACCESS EXCLUSIVE MODE".encode())
+
+    report = looked(database.dsn, kind, "schema")
+
+    (unchecked,) = report.unchecked
+    assert (unchecked.kind, unchecked.reason) == (kind, "a catalog is locked")
+
+
+def test_a_function_that_may_not_be_called_is_named(
+    database: Database, server: EmbeddedServer, owner: Connection[TupleRow], make_role: MakeRole
+) -> None:
+    plain = make_role()
+    owner.execute("REVOKE EXECUTE ON FUNCTION pg_prepared_xact() FROM PUBLIC")
+
+    (unchecked,) = looked(server.dsn(database.name, plain), "prepared_transaction").unchecked
+
+    assert unchecked.reason == "can't be read: permission denied for function pg_prepared_xact"
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("  UPDATE  users\n SET n = 1", "UPDATE users SET n = 1"),
+        ("INSERT INTO t VALUES ('secret')", "INSERT INTO t VALUES ( …"),
+        ("SELECT $$secret$$", "SELECT …"),
+        ("SELECT $1, $2", "SELECT $1, $2"),
+        ("ALTER ROLE a PASSWORD 'x'", "ALTER ROLE a PASSWORD …"),
+        ("x" * 100, "x" * 60 + " …"),
+        ("", ""),
+    ],
+)
+def test_first_words(statement: str, words: str) -> None:
+    assert first_words(statement) == words
+
+
+def test_a_name_is_itself_whatever_it_looks_like_as_a_glob() -> None:
+    assert matches("test_[1]", ("test_[1]",))
+    assert matches("test_1", ("test_[1]",))
+    assert not matches("Test_1", ("test_*",))

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from unicodedata import category
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgwatch_tests.leaks.gate import ALL_KINDS
+from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
+from pgwatch_tests.leaks.model import (
+    Attribution,
+    BaselineUse,
+    Ignored,
+    LeakReport,
+    Leftover,
+    Skipped,
+    TableLeak,
+    Unchecked,
+)
+from pgwatch_tests.reports.leaks.leak_table import summary, table, table_of_databases
+from pgwatch_tests.reports.leaks.leak_words import kind
+
+CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def report(
+    tables: tuple[TableLeak, ...] = (),
+    skipped: tuple[Skipped, ...] = (),
+    tables_checked: int = 3,
+    database: str = "app_test",
+) -> LeakReport:
+    return LeakReport(
+        CHECKED_AT, "18.4", database, ("test email", "test id"), tables_checked, tables, skipped, 0.25
+    )
+
+
+USERS = TableLeak(
+    "public",
+    "users",
+    "table",
+    ("email", "name"),
+    7,
+    CHECKED_AT - timedelta(hours=2),
+    CHECKED_AT,
+    ("a…@test.example.com", "b…@test.example.com"),
+)
+SECRET = Skipped("public", "secret", "no SELECT privilege", 'GRANT SELECT ON "public"."secret" TO "ci"')
+
+
+def test_the_whole() -> None:
+    assert table(report((USERS,), (SECRET,))) == (
+        "Table           Rows  Columns      Oldest (UTC)         Newest (UTC)         Samples\n"
+        "------------  ------  -----------  -------------------  -------------------"
+        "  ----------------------------------------\n"
+        "public.users       7  email, name  2026-01-02 01:04:05  2026-01-02 03:04:05"
+        "  a…@test.example.com, b…@test.example.com\n"
+        "\n"
+        "Not checked    Reason               What would help\n"
+        "-------------  -------------------  -----------------------------------------\n"
+        'public.secret  no SELECT privilege  GRANT SELECT ON "public"."secret" TO "ci"\n'
+        "\n"
+        "7 leaked rows in 1 table; 1 table not checked\n"
+        "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
+        "Rows are checked by their strings, also in arrays, composites, ranges, JSON, hstore and ltree;"
+        " not in XML, bytea or tsvector\n"
+        f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
+    )
+
+
+def test_nothing_found_is_said_without_tables() -> None:
+    lines = table(report()).splitlines()
+
+    assert lines[0] == "no leaked rows"
+    assert "Rows without a marker aren't counted" in lines[3]
+    assert len(lines) == 5
+
+
+def many(*counts: int) -> tuple[TableLeak, ...]:
+    return tuple(TableLeak("public", f"t{i}", "table", ("c",), rows) for i, rows in enumerate(counts))
+
+
+@pytest.mark.parametrize(
+    ("leaks", "skipped", "line"),
+    [
+        (many(1), (), "1 leaked row in 1 table"),
+        (many(4, 3), (SECRET,), "7 leaked rows in 2 tables; 1 table not checked"),
+        ((), (SECRET, Skipped("public", "s2", "locked")), "no leaked rows; 2 tables not checked"),
+        # Two reasons, one table.
+        (
+            many(7),
+            (SECRET, Skipped("public", "secret", "locked")),
+            "7 leaked rows in 1 table; 1 table not checked",
+        ),
+    ],
+)
+def test_summary(leaks: tuple[TableLeak, ...], skipped: tuple[Skipped, ...], line: str) -> None:
+    assert summary(report(leaks, skipped)) == line
+
+
+def test_the_last_line_says_what_was_looked_for() -> None:
+    assert table(report()).splitlines()[-1].startswith("Only rows were looked for")
+    some = replace(report(), kinds_checked=("schema", "invalid_index"))
+    assert (
+        table(some)
+        .splitlines()[-1]
+        .startswith("Leftovers looked for: test schemas, invalid indexes; not looked for: sessions idle in")
+    )
+    everything = replace(report(), kinds_checked=ALL_KINDS)
+    assert "not looked for" not in table(everything)
+
+
+def test_leftovers_and_what_was_not_checked_of_them() -> None:
+    text = table(
+        replace(
+            report(),
+            kinds_checked=("schema", "idle_in_transaction"),
+            leftovers=(
+                Leftover("schema", "test_1_2_3", "3 relations, owner ci", 7500.0),
+                Leftover("schema", "test_x"),
+                Leftover("idle_in_transaction", "pid 7", "test t.py::test_a (pytest gw0)", 12.0),
+            ),
+            unchecked=(
+                Unchecked(
+                    "idle_in_transaction",
+                    "2 sessions of other roles not visible: needs pg_monitor",
+                    'GRANT pg_monitor TO "ci"',
+                ),
+            ),
+        )
+    )
+
+    assert text.startswith(
+        "Left over                    Name              Age  Detail\n"
+        "---------------------------  ----------  ---------  ------------------------------\n"
+        "test schema                  test_1_2_3  2 h 5 min  3 relations, owner ci\n"
+        "test schema                  test_x\n"
+        "session idle in transaction  pid 7            12 s  test t.py::test_a (pytest gw0)\n"
+        "\n"
+        "Not checked                   Reason                                                   "
+    )
+    assert (
+        "\nno leaked rows; left over: 2 test schemas, 1 session idle in transaction; "
+        "not fully checked: sessions idle in transaction\n"
+    ) in text
+
+
+def test_very_many_leftovers_are_cut() -> None:
+    leftovers = tuple(Leftover("schema", f"test_{number}") for number in range(203))
+
+    assert "\n… and 3 more\n" in table(replace(report(), leftovers=leftovers))
+
+
+def test_by_test_with_how_it_is_known() -> None:
+    attribution = (Attribution("t.py::test_a", "marker", 5), Attribution("", "unknown", 2))
+
+    text = table(report((replace(USERS, attribution=attribution),)))
+
+    assert (
+        "By test       Known by      Rows  Tables\n"
+        "------------  ----------  ------  ------------\n"
+        "t.py::test_a  marker           5  public.users\n"
+        "              unknown          2  public.users\n"
+    ) in text
+
+
+def test_baseline_and_what_the_settings_leave_out_are_told() -> None:
+    text = table(
+        replace(
+            report(),
+            mode="any",
+            baseline=BaselineUse(CHECKED_AT, "statistics", "nobody else was connected", 9),
+            ignored=(Ignored("public.log", "grows always", 1),),
+        )
+    )
+
+    assert "no new or changed rows" in text
+    assert (
+        "\nCompared with the baseline of 2026-01-02 03:04:05 UTC: 9 tables untouched by the server's "
+        "statistics\nIgnored: public.log (in 1 table: grows always)\n"
+    ) in text
+
+
+def test_several_databases() -> None:
+    first, second = report((USERS,)), report(database="b_test")
+    text = table_of_databases(
+        LeaksOfDatabases(CHECKED_AT, (first, second), (NotChecked("c_test", "no such\x1b database"),), 1.0)
+    )
+
+    assert text.startswith("== app_test ==\n\nTable ")
+    assert "\n\n== b_test ==\n\nno leaked rows\n" in text
+    assert text.endswith(
+        "\n\nDatabase not checked    Reason\n----------------------  -----------------\n"
+        "c_test                  no such␛ database\n\n"
+        "7 leaked rows in 2 databases; 1 database not checked at all"
+    )
+
+
+def test_numbers_stay_names_and_other_zones_become_utc() -> None:
+    leak = TableLeak(
+        "1e5", "007", "table", ("0x10",), 12345678, datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+    )
+
+    row = table(report((leak,))).splitlines()[2]
+
+    assert row.split() == ["1e5.007", "12,345,678", "0x10", "2025-12-31", "22:00:00"]
+
+
+def test_what_isnt_a_plain_table_says_so() -> None:
+    leak = TableLeak("public", "v", "materialized view", ("c",), 1)
+
+    assert "public.v (materialized view)" in table(report((leak,)))
+
+
+def test_wide_characters_keep_the_columns_aligned() -> None:
+    wide = TableLeak("public", "日本語", "table", ("c",), 1)
+    narrow = TableLeak("public", "longer_name", "table", ("c",), 1)
+
+    lines = table(report((wide, narrow))).splitlines()
+
+    # 13 cells for "public.日本語", in 10 characters.
+    assert lines[2].index(" 1  c") == lines[3].index(" 1  c") - 3
+
+
+HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+names = st.text(st.characters(), max_size=12)
+
+
+@settings(deadline=None)
+@given(names, names, names, names)
+def test_foreign_text_can_neither_break_lines_nor_command_a_terminal(
+    schema: str, name: str, column: str, sample: str
+) -> None:
+    leak = TableLeak(schema, name, "table", (column,), 1, samples=(sample,))
+    text = table(report((leak,), (Skipped(schema, name, sample, column),), database=name))
+    lines = text.split("\n")
+
+    assert len(lines) == len(table(report((USERS,), (SECRET,))).split("\n"))
+    left = Leftover("schema", schema, sample, 1.0, hint=column)
+    unchecked = Unchecked("schema", name, column)
+    text = table(replace(report(), leftovers=(left,), unchecked=(unchecked,)))
+    assert len(text.split("\n")) == 13
+    lines += text.split("\n")
+    assert not {character for line in lines for character in line if category(character) in HARMFUL}
+
+
+def test_what_is_ignored_is_one_line() -> None:
+    ignored = (
+        Ignored("audit", "", 3),
+        Ignored("public.users.notes", "real addresses of staff\x1b[2J", 1),
+        Ignored("pubic", "", 0),
+    )
+
+    lines = table(replace(report(), ignored=ignored)).splitlines()
+
+    assert lines[-2] == (
+        "Ignored: audit (in 3 tables); public.users.notes (in 1 table: real addresses of staff␛[2J); "
+        "pubic (matches nothing that would be checked)"
+    )

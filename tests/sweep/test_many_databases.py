@@ -1,0 +1,113 @@
+"""Several databases: one after the other, each with its outcome, and an end to all of them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.errors import CannotConnectError, ConfigurationError, RefusedError
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.settings.load import Dsn, Settings
+from pgwatch_tests.sweep.many_databases import NOT_REACHED, SweepOfDatabases
+from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepRequest, SweepsOfDatabases
+from tests.servers.databases import Databases
+from tests.sweep.plan.fakes import Sweeps
+from tests.sweep.reports import NOTHING
+from tests.waiting import wait_until
+
+
+def of(
+    server: EmbeddedServer, sweeps: Sweeps, *patterns: str, request: SweepRequest | None = None
+) -> SweepOfDatabases:
+    settings = Settings(Dsn(server.dsn(), "the test"))
+    return SweepOfDatabases(settings, patterns, request or SweepRequest(), make_sweep=sweeps.make)
+
+
+def test_each_has_its_outcome(server: EmbeddedServer, databases: Databases) -> None:
+    names = [databases.make(str(number)) for number in range(4)]
+    sweeps = Sweeps(
+        {names[1]: RefusedError("no test database"), names[2]: CannotConnectError("nobody there")}
+    )
+
+    outcome = of(server, sweeps, f"{databases.prefix}*", "nowhere").run()
+
+    assert [report.database for report in outcome.sweeps] == [names[0], names[3]]
+    assert outcome.not_swept == (
+        NotSwept(names[1], "no test database"),
+        NotSwept(names[2], "nobody there"),
+        NotSwept("nowhere", "no such database"),
+    )
+
+
+def test_databases_left_behind_are_looked_for_once(server: EmbeddedServer, databases: Databases) -> None:
+    names = [databases.make(str(number)) for number in range(4)]
+    orphans = (Orphan("databases", names[2], True), Orphan("databases", names[3], False, "run_alive"))
+    sweeps = Sweeps({names[0]: RefusedError("being swept"), names[1]: replace(NOTHING, orphans=orphans)})
+
+    outcome = of(server, sweeps, f"{databases.prefix}*").run()
+
+    # What is dropped isn't swept any more.
+    assert [sweep.database for sweep in sweeps.made] == [names[0], names[1], names[3]]
+    assert ["databases" in request.kinds for request in sweeps.requests] == [True, True, False]
+    assert [report.database for report in outcome.sweeps] == [names[1], names[3]]
+    only = Sweeps()
+    of(server, only, f"{databases.prefix}*", request=SweepRequest(kinds=("databases",))).run()
+    assert [sweep.database for sweep in only.made] == [names[0]]
+
+
+def test_if_none_can_be_swept_that_is_an_error(server: EmbeddedServer, databases: Databases) -> None:
+    first, second = databases.make("1"), databases.make("2")
+    refused = Sweeps(default=RefusedError("a standby"))
+
+    with pytest.raises(
+        RefusedError, match=f"^no database was swept: {first}: a standby; {second}: a standby$"
+    ):
+        of(server, refused, f"{databases.prefix}*").run()
+    with pytest.raises(RefusedError, match=r"^a standby$"):
+        of(server, refused, first).run()
+    with pytest.raises(ConfigurationError, match="no database that could be checked matches"):
+        of(server, refused, "nowhere").run()
+
+
+def test_stop_ends_all_after_the_one_that_runs(server: EmbeddedServer, databases: Databases) -> None:
+    names = [databases.make(str(number)) for number in range(3)]
+    sweeps = Sweeps(waits=True)
+    sweep = of(server, sweeps, f"{databases.prefix}*")
+    outcomes: list[SweepsOfDatabases] = []
+    thread = threading.Thread(target=lambda: outcomes.append(sweep.run()), daemon=True)
+    thread.start()
+    wait_until(lambda: sweeps.made and sweeps.made[0].running.is_set())
+    sweep.stop()
+    thread.join(10)
+
+    (outcome,) = outcomes
+    assert [(report.database, report.interrupted) for report in outcome.sweeps] == [(names[0], True)]
+    assert outcome.not_swept == (NotSwept(names[1], NOT_REACHED), NotSwept(names[2], NOT_REACHED))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_cancel_is_an_error(server: EmbeddedServer, databases: Databases, before: bool) -> None:
+    databases.make("1")
+    sweeps = Sweeps(waits=True)
+    sweep = of(server, sweeps, f"{databases.prefix}*")
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            sweep.run()
+        except ScanCancelledError as error:
+            errors.append(error)
+
+    if before:
+        sweep.cancel()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    if not before:
+        wait_until(lambda: sweeps.made and sweeps.made[0].running.is_set())
+        sweep.cancel()
+    thread.join(10)
+
+    assert len(errors) == 1

@@ -1,0 +1,184 @@
+"""The Contention tab by its keys, fed with snapshots."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.tui.tabs.contention_tab import ContentionView
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from screenshots.pictures import settled
+from tests.locks.snapshots import MOMENT, edge, session, snapshot
+from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.test_dashboard import HOSTILE, SIZES
+
+SINCE = clock(MOMENT)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_sums_by_test_object_and_cause(size: tuple[int, int]) -> None:
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        source.locks = blocked_snapshot(after_s=1)
+        await pilot.press("4", "r")
+        await settled(pilot)
+        assert "2.0 s blocked · 2 waits · longest 1.0 s · at most 2 at once" in screen_text(app)
+        assert text_of(app, "#contention-chart") == "█████"
+        table = app.query_one("#contention", LiveTable)
+        assert table.has_focus
+        assert [cell.plain for cell in table.get_row_at(0)][:4] == ["1.0s", "50 %", "1", "1.0s"]
+        assert "test_root" in screen_text(app)
+        await pilot.press("s")
+        assert [cell.plain for cell in table.get_row_at(0)] == [
+            *("2.0s", "100 %", "2", "1.0s"),
+            "row of accounts (id=42)",
+            "EXCLUSIVE",
+        ]
+        await pilot.press("s")
+        assert [cell.plain for cell in table.get_row_at(0)][4:] == ["idle in transaction"]
+        drawn = screen_text(app)
+        assert f"by cause · since {SINCE}" in drawn
+        assert max(len(line) for line in drawn.splitlines()) <= size[0]
+        await pilot.press("s")
+        assert table.row_count == 2
+
+
+async def test_nothing_blocked_then_from_now_on() -> None:
+    source = Feed(snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await settled(pilot)
+        assert f"Nothing has been blocked since {SINCE}." in screen_text(app)
+        source.locks = blocked_snapshot(after_s=1)
+        await pilot.press("r")
+        await settled(pilot)
+        assert "2.0 s blocked" in screen_text(app)
+        source.locks = snapshot(after_s=2)
+        await pilot.press("r")
+        await settled(pilot)
+        assert "2.0 s blocked" in screen_text(app)
+        await pilot.press("x")
+        await settled(pilot)
+        later = clock(snapshot(after_s=2).sampled_at)
+        assert f"Nothing has been blocked since {later}." in screen_text(app)
+
+
+async def test_x_resets_nothing_from_another_tab() -> None:
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        source.locks = blocked_snapshot(after_s=1)
+        await pilot.press("r")
+        await settled(pilot)
+        await pilot.press("x", "4")
+        await settled(pilot)
+        assert "2.0 s blocked" in screen_text(app)
+
+
+async def test_before_the_first_answer() -> None:
+    source = Feed(ConnectionLostError("connection refused"), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "x", "s", "e")
+        await settled(pilot)
+        assert "Waiting for the first answer" in screen_text(app)
+
+
+@pytest.mark.parametrize("how", ["a lost server", "a pause", "a pause, then x"])
+async def test_what_was_not_watched_is_said(how: str) -> None:
+    source = Feed(snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        await settled(pilot)
+        if how == "a lost server":
+            source.locks = ConnectionLostError("gone")
+            await pilot.press("r")
+            await settled(pilot)
+        else:
+            await pilot.press("space")
+            if how == "a pause, then x":
+                await pilot.press("x")
+        source.locks = snapshot(after_s=30)
+        await pilot.press("r" if how == "a lost server" else "space")
+        await settled(pilot)
+        assert "Not watched for 30 s of that." in screen_text(app)
+
+
+async def test_only_the_visible_tab_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Contention | None] = []
+
+    def show(_: ContentionView, seen: Contention | None, filter_: str) -> None:
+        shown.append(seen)
+
+    monkeypatch.setattr(ContentionView, "show", show)
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("r")
+        await settled(pilot)
+        assert shown == []
+        await pilot.press("4")
+        await settled(pilot)
+        assert shown
+
+
+def exported(folder: Path) -> tuple[str, str]:
+    [path] = folder.iterdir()
+    return path.name.split("-")[2], json.loads(path.read_text())["schema"]
+
+
+async def test_filter_and_export(tmp_path: Path) -> None:
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("4", "slash", *"TEST_3", "enter")
+        await settled(pilot)
+        table = app.query_one("#contention", LiveTable)
+        assert table.row_count == 1
+        await pilot.press("slash", *"zzz", "enter")
+        await settled(pilot)
+        assert "No line matches 'zzz'" in screen_text(app)
+        await pilot.press("escape", "e")
+        await settled(pilot)
+        assert table.row_count == 2
+    assert exported(tmp_path) == ("contention", "pgwatch-tests.contention/1")
+
+
+async def test_help_names_the_keys() -> None:
+    app = Feed(snapshot(), leak_report()).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "Contention" in drawn
+        assert "count contention from now on" in drawn
+
+
+async def test_hostile_text_is_harmless() -> None:
+    root, waiter = session(1, HOSTILE, "idle in transaction"), session(2, HOSTILE)
+    hostile = edge(2, 1, target=HOSTILE)
+    edges = (replace(hostile, lock=replace(hostile.lock, object=HOSTILE)),)
+    app = Feed(settle(None, snapshot(edges, (root, waiter))), leak_report()).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await pilot.press("4")
+        drawn = []
+        for _ in range(3):
+            await settled(pilot)
+            drawn.append(screen_text(app))
+            await pilot.press("s")
+        assert not set("".join(drawn)) & set("\x1b\x07\u202e")
+        assert ["owned" in one for one in drawn] == [True, True, False]

@@ -1,0 +1,105 @@
+"""How old what is swept must be, changed in the dashboard; what there is to mind before it is confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from pgwatch_tests.sweep.model import ChangedRows, Kept, TableRows
+from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.min_age import MinAgeScreen
+from tests.sweep.reports import AT, NOTHING
+from tests.tui.driving import screen_text
+from tests.tui.tabs.sweeping import PLAN, Sweeping, dashboard, line_with, press
+
+SIZES = [(80, 24), (140, 40)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, int]) -> None:
+    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),))
+    sweeping = Sweeping(young)
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "5", "p")
+        assert "kept: too young" in drawn
+        until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
+        assert f"nothing would go yet; 317 kept: too young (317) · old enough by {until}" in drawn
+        drawn = await press(pilot, "a")
+        assert isinstance(app.screen, MinAgeScreen)
+        assert "How old must test data be to be swept?" in drawn
+        assert line_with(drawn, "│ 10m").strip(" │") == "10m"
+        assert "enter previews with it · escape leaves it" in drawn
+        sweeping.outcome = PLAN
+        drawn = await press(pilot, "0", "enter")
+        assert not isinstance(app.screen, MinAgeScreen)
+        assert [(sweep.dry_run, sweep.min_age_s) for sweep in sweeping.begun] == [(True, 600.0), (True, 0.0)]
+        assert "s: next · of any age, a: another age" in drawn
+        await press(pilot, "w")
+        assert isinstance(app.screen, ConfirmSweepScreen)
+        await press(pilot, "y")
+        assert (sweeping.begun[-1].dry_run, sweeping.begun[-1].min_age_s) == (False, 0.0)
+
+
+async def test_what_is_no_age_is_told_and_escape_leaves_it() -> None:
+    sweeping = Sweeping()
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "5", "a", *"soon", "enter")
+        assert isinstance(app.screen, MinAgeScreen)
+        assert "'soon' is no duration such as 500ms, 2s, 1.5 or 2m" in drawn
+        drawn = await press(pilot, "escape")
+        assert "at least 10 min old" in drawn
+        assert sweeping.begun == []
+
+
+async def test_the_age_stays_while_a_sweep_is_under_way() -> None:
+    sweeping = Sweeping(held=True)
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5", "p", "a")
+        assert not isinstance(app.screen, MinAgeScreen)
+        sweeping.begun[0].let_go.set()
+
+
+async def test_help_names_the_key() -> None:
+    _, app = dashboard(Sweeping())
+    async with app.run_test(size=(140, 40)) as pilot:
+        assert "a            how old what is swept must be" in await press(pilot, "question_mark")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_is_to_be_minded_is_asked_about(size: tuple[int, int]) -> None:
+    plan = replace(
+        PLAN,
+        planned=(TableRows("public", "users", 6, 0, 0, 6), TableRows("public", "note", 0, 80, 66, 9000)),
+        changed=(ChangedRows("public", "book", ("author",), "set_null", 12),),
+    )
+    _, app = dashboard(Sweeping(plan))
+    async with app.run_test(size=size) as pilot:
+        await press(pilot, "5", "w")
+        # Left and right of the question, the tab under it is to be seen.
+        boxed = [line.split("│")[1] for line in screen_text(app).splitlines() if line.count("│") == 2]
+        drawn = " ".join(" ".join(boxed).split())
+        for sentence in (
+            "of these 66 without a marker, in tables where others bear one: public.note (66)",
+            "half of a table or more would go: 6 of 6 rows of public.users",
+            "12 rows of public.book lose author (SET NULL)",
+        ):
+            assert sentence in drawn
+        await press(pilot, "n")
+        drawn = screen_text(app)
+        assert line_with(drawn, "public.note").count("66") == 1
+        assert "lose author" in line_with(drawn, "public.book")
+
+
+def test_of_many_changes_the_first_are_asked_about() -> None:
+    changes = tuple(ChangedRows("public", f"t{one}", ("a",), "set_null", one) for one in range(9))
+
+    facts = about_plan(replace(PLAN, changed=changes), 1.0).facts
+
+    assert "8 rows of public.t8 lose a (SET NULL)" in facts
+    assert "and 6 more such" in facts

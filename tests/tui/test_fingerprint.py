@@ -1,0 +1,64 @@
+"""While something waits, polls are frequent; what they draw is news, and times at the slower pace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from textual.pilot import Pilot
+
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.tui.fingerprint import news
+from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.driving import Feed, leak_report, screen_text
+
+PACE_S = 10.0
+
+
+def waiting(wait_s: float, *more: int) -> LockSnapshot:
+    edges = [edge(pid, 1, wait_s=wait_s) for pid in (2, *more)]
+    return settle(None, snapshot(tuple(edges), (session(1, state="idle in transaction"),), wait_s))
+
+
+async def next_poll(pilot: Pilot[int], source: Feed) -> None:
+    """The poll after the present one has been told."""
+    enough = source.polls + 2
+    while source.polls < enough:
+        source.asked.clear()
+        await source.asked.wait()
+    await pilot.pause()
+
+
+def test_only_durations_are_no_news() -> None:
+    assert news(waiting(1.0)) == news(waiting(7.0))
+    assert news(waiting(1.0)) != news(waiting(1.0, 3))
+    before = waiting(1.0)
+    hidden = tuple(replace(one, state="active") for one in before.sessions)
+    assert news(before) != news(replace(before, sessions=hidden))
+
+
+async def test_times_alone_are_drawn_at_the_slower_pace_and_news_at_once() -> None:
+    source = Feed(waiting(1.0), leak_report())
+    app = source.dashboard(refresh_s=PACE_S)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await next_poll(pilot, source)
+        source.locks = waiting(731.0)
+        await next_poll(pilot, source)
+        assert "12 min" not in screen_text(app)
+        source.now_s += PACE_S
+        await next_poll(pilot, source)
+        assert "12 min" in screen_text(app)
+        source.locks = waiting(3700.0, 3)
+        await next_poll(pilot, source)
+        assert "1 h" in screen_text(app)
+
+
+async def test_a_refresh_by_hand_is_drawn() -> None:
+    source = Feed(waiting(1.0), leak_report())
+    app = source.dashboard(refresh_s=PACE_S)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await next_poll(pilot, source)
+        source.locks = waiting(731.0)
+        await pilot.press("r")
+        await next_poll(pilot, source)
+        assert "12 min" in screen_text(app)
