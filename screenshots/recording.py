@@ -9,7 +9,7 @@ from pgwatch_tests.demo.run import running_demo
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.record.recording import Recording
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
@@ -31,9 +31,9 @@ def record() -> Recording:
 async def _best_moment(settings: Settings) -> LockSnapshot:
     best: LockSnapshot | None = None
     until_s = time.monotonic() + _FOR_S
-    async with LockWatch(settings) as watch:
+    async with LiveSource(settings) as source:
         while time.monotonic() < until_s:
-            seen = await watch.read()
+            seen = await source.read()
             if best is None or _told(seen) > _told(best):
                 best = seen
             await asyncio.sleep(0.25)

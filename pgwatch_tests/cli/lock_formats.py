@@ -59,6 +59,6 @@ def _accepted(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | Non
 
 def _use(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance) -> AcceptanceUse:
     from pgwatch_tests.locks.gate import judge, use_of
-    from pgwatch_tests.locks.graph.picture import LockPicture
+    from pgwatch_tests.locks.graph.lock_graph import LockGraph
 
-    return use_of(judge(LockPicture(snapshot), min_wait_s, known))
+    return use_of(judge(LockGraph(snapshot), min_wait_s, known))

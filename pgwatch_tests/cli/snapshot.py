@@ -11,7 +11,7 @@ from pgwatch_tests.cli.options import emit, narrate
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.locks.gate import look_again_in_s
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Settings
 
 Part = Literal["locks", "leaks"]
@@ -25,7 +25,7 @@ _WORTH_TELLING_S = 1.0
 def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnapshot:
     """One settled snapshot; with `min_wait_s` one that tells whether each wait has lasted that long.
 
-    Raises what LockWatch.read_twice raises.
+    Raises what LiveSource.read_twice raises.
     """
     told = False
 
@@ -44,10 +44,10 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
     async def look() -> None:
         # Not as its result: asyncio.run, restoring SIGINT's handler, puts that in words, which for a
         # queue of hundreds takes seconds.
-        async with LockWatch(settings) as watch:
-            found.append(await watch.read_twice(look_again))
+        async with LiveSource(settings) as source:
+            found.append(await source.read_twice(look_again))
             # Whatever connects next may need the place.
-            await watch.part()
+            await source.part()
 
     asyncio.run(look())
     if found[0].pooled:

@@ -10,7 +10,7 @@ from pgwatch_tests.accepted_findings import Acceptance, Finding
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
 from pgwatch_tests.locks.findings import findings, is_ours, longest_wait_s
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s
@@ -50,27 +50,26 @@ class AcceptanceUse:
     """Entries that a watch saw nothing of."""
 
 
-def judge(picture: LockPicture, min_wait_s: float, known: Acceptance | None = None) -> tuple[JudgedRoot, ...]:
+def judge(graph: LockGraph, min_wait_s: float, known: Acceptance | None = None) -> tuple[JudgedRoot, ...]:
     """Everything that blocks, in the order of the tree. A finding lasts `min_wait_s`, or is a deadlock.
 
     What lasts as long and is known to the acceptance, whatever it blocks, is `accepted`.
     """
-    tops = {tree.node: tree for tree in picture.forest}
-    below = [cycle[0] for cycle in picture.snapshot.deadlocks if not tops.keys() & set(cycle)]
+    tops = {tree.node: tree for tree in graph.trees}
+    below = [cycle[0] for cycle in graph.snapshot.deadlocks if not tops.keys() & set(cycle)]
     return tuple(
-        _judged(picture, party, tops.get(party), min_wait_s, known or Acceptance())
-        for party in (*tops, *below)
+        _judged(graph, party, tops.get(party), min_wait_s, known or Acceptance()) for party in (*tops, *below)
     )
 
 
 def has_finding(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> bool:
     """Whether a gate fails: something new was blocked for `min_wait_s`, or a new deadlock was seen."""
-    return any(root.verdict == "finding" for root in judge(LockPicture(snapshot), min_wait_s, known))
+    return any(root.verdict == "finding" for root in judge(LockGraph(snapshot), min_wait_s, known))
 
 
 def new_findings(snapshot: LockSnapshot, min_wait_s: float) -> tuple[Finding, ...]:
     """All that a gate fails on if nothing is accepted, sorted."""
-    return use_of(judge(LockPicture(snapshot), min_wait_s)).new
+    return use_of(judge(LockGraph(snapshot), min_wait_s)).new
 
 
 def use_of(judged: Iterable[JudgedRoot]) -> AcceptanceUse:
@@ -131,25 +130,25 @@ def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) 
 
 
 def _judged(
-    picture: LockPicture, party: Party, tree: Branch[Party] | None, min_wait_s: float, known: Acceptance
+    graph: LockGraph, party: Party, tree: Branch[Party] | None, min_wait_s: float, known: Acceptance
 ) -> JudgedRoot:
-    behind = picture.graph.blocked_by(party) | {party}
-    found = diagnose(picture, party)
-    lasting = _lasting(findings(picture, party, found.cause).items(), min_wait_s)
+    behind = graph.blocked_by(party) | {party}
+    found = diagnose(graph, party)
+    lasting = _lasting(findings(graph, party, found.cause).items(), min_wait_s)
     new, accepted = _sorted_out(lasting, known)
     verdict: Verdict = "finding" if new else "accepted" if accepted else "shorter"
     if (
         not lasting
-        and picture.snapshot.deadlocks
+        and graph.snapshot.deadlocks
         and any(
-            group.waiter in behind and not is_ours(picture, group.waiter)
-            for group in _of_unknown_age(picture.snapshot)
+            group.waiter in behind and not is_ours(graph, group.waiter)
+            for group in _of_unknown_age(graph.snapshot)
             if group.confirmed
         )
     ):
         verdict = "undecided"
-    longest_s = longest_wait_s(picture, behind) or 0.0
-    return JudgedRoot(party, tree, found, picture.blocks(party), longest_s, verdict, new, accepted)
+    longest_s = longest_wait_s(graph, behind) or 0.0
+    return JudgedRoot(party, tree, found, graph.blocks(party), longest_s, verdict, new, accepted)
 
 
 def _of_unknown_age(snapshot: LockSnapshot) -> list[EdgeGroup]:

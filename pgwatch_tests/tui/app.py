@@ -17,7 +17,7 @@ from textual.widgets import Footer, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s
 from pgwatch_tests.tui.export import export
@@ -299,7 +299,7 @@ class Dashboard(AppInTypedOrder):
         if party is None:
             self._view.open_detail()
         elif self._latest.snapshot is not None:
-            self.push_screen(DetailScreen(LockPicture(self._latest.snapshot), party, self._read_held))
+            self.push_screen(DetailScreen(LockGraph(self._latest.snapshot), party, self._read_held))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
@@ -315,7 +315,7 @@ class Dashboard(AppInTypedOrder):
         """Asks whether the selected session's statement is to be cancelled, or the session ended."""
         party = self._view.selected
         if self._act is not None and party is not None and self._latest.snapshot is not None:
-            ask_and_act(self, self._act, LockPicture(self._latest.snapshot), party, how, self.action_refresh)
+            ask_and_act(self, self._act, LockGraph(self._latest.snapshot), party, how, self.action_refresh)
 
     def on_data_table_row_selected(self) -> None:
         # By mouse.
@@ -326,7 +326,7 @@ class Dashboard(AppInTypedOrder):
         party = self._view.selected
         if party is None or self._latest.snapshot is None:
             return
-        session = LockPicture(self._latest.snapshot).sessions.get(party)
+        session = LockGraph(self._latest.snapshot).sessions.get(party)
         if session is not None and session.query:
             self.copy_to_clipboard(session.query)
             self.notify(f"copied the query of pid {party.pid}", timeout=2)

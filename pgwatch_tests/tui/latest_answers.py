@@ -6,7 +6,7 @@ import math
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.server_change import server_change
 from pgwatch_tests.tui.fingerprint import news
@@ -22,7 +22,7 @@ class Latest:
         """Why the last count failed; empty while all is well."""
         self.leak_trend = LeakTrend()
         self._snapshot_at_s = now_s
-        self._contention = ContentionWatch()
+        self._contention = ContentionMeter()
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
 
@@ -57,7 +57,7 @@ class Latest:
     def count_contention_anew(self, *, paused: bool) -> None:
         """Begins the sums with the newest snapshot."""
         if self.snapshot is not None:
-            self._contention = ContentionWatch()
+            self._contention = ContentionMeter()
             self._contention.add(self.snapshot)
             if paused:
                 self._contention.interrupt()

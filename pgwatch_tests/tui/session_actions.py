@@ -9,7 +9,7 @@ from textual.app import App
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.locks.actions.action import Action, How, Outcome, Result, action_on
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.action_text import doing, outcome_line
 from pgwatch_tests.text.plain_text import plain
@@ -27,14 +27,14 @@ _READING_S = 15.0
 def ask_and_act(
     app: App[int],
     act: Callable[[Action], Awaitable[Outcome]],
-    picture: LockPicture,
+    graph: LockGraph,
     party: Party,
     how: How,
     afterwards: Callable[[], None],
 ) -> None:
-    """Opens the question for `party` as it is in `picture`; `act` is called in a worker once confirmed."""
+    """Opens the question for `party` as it is in `graph`; `act` is called in a worker once confirmed."""
     try:
-        action = action_on(picture, party, how)
+        action = action_on(graph, party, how)
     except RefusedError as error:
         app.notify(plain(str(error)), severity="warning", markup=False)
         return
@@ -60,4 +60,4 @@ def ask_and_act(
             app.notify(f"{doing(confirmed)} …", timeout=2, markup=False)
             app.run_worker(work(confirmed), name="act", group="act")
 
-    app.push_screen(ConfirmScreen(picture, action), answered)
+    app.push_screen(ConfirmScreen(graph, action), answered)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s
 from pgwatch_tests.settings.load import Dsn, Settings
 
@@ -15,10 +15,10 @@ POLLED = "polled"
 
 async def _poll(dsn: str) -> None:
     settings = Settings(Dsn(dsn, "benchmark"))
-    async with LockWatch(settings) as watch:
+    async with LiveSource(settings) as source:
         while True:
             began_s = time.monotonic()
-            snapshot = await watch.read()
+            snapshot = await source.read()
             print(POLLED, snapshot.blocked, flush=True)
             await asyncio.sleep(pause_s(snapshot.blocked, time.monotonic() - began_s, settings.refresh_s))
 

@@ -19,7 +19,7 @@ from psycopg.pq.abc import PGconn
 from psycopg.rows import dict_row
 
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.snapshot import snapshot_query as reading
 from pgwatch_tests.postgres import queries
@@ -117,18 +117,18 @@ def _time_client(runner: asyncio.Runner, connection: AsyncConnection[Row], round
     settled = settle(previous, snapshot)
     print(f"  client: {len(snapshot.edges)} edges of {snapshot.blocked} waiters")
 
-    def drawn() -> LockPicture:
-        picture = LockPicture(settled)
-        tree_rows(picture)
-        return picture
+    def drawn() -> LockGraph:
+        graph = LockGraph(settled)
+        tree_rows(graph)
+        return graph
 
-    picture = drawn()
+    graph = drawn()
     samples = interleave(
         {
             "rows to snapshot": timed(lambda: reading.snapshot(rows, "", "", "")),
             "settle": timed(lambda: settle(previous, snapshot)),
-            "picture and tree rows": timed(drawn),
-            "diagnose each root": timed(lambda: [diagnose(picture, root) for root in picture.roots]),
+            "graph and tree rows": timed(drawn),
+            "diagnose each root": timed(lambda: [diagnose(graph, root) for root in graph.root_blockers]),
         },
         rounds,
     )

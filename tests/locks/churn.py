@@ -13,7 +13,7 @@ import psycopg
 
 from pgwatch_tests.locks.graph.wait_graph import WaitForGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import RunningStatement
 
@@ -82,11 +82,11 @@ def churn(dsn: str, workers: int, seconds: float, pauses_s: Sequence[float]) -> 
 
 async def _watch(dsn: str, seconds: float, pauses_s: Sequence[float]) -> list[LockSnapshot]:
     snapshots: list[LockSnapshot] = []
-    async with LockWatch(Settings(dsn=Dsn(dsn, "the churn"))) as watch:
+    async with LiveSource(Settings(dsn=Dsn(dsn, "the churn"))) as source:
         for pause_s in pauses_s:
             end_s = time.monotonic() + seconds / len(pauses_s)
             while time.monotonic() < end_s:
-                snapshots.append(await watch.read())
+                snapshots.append(await source.read())
                 await asyncio.sleep(pause_s)
     return snapshots
 
@@ -110,4 +110,7 @@ def _as_set(cycle: tuple[Party, ...]) -> frozenset[Party]:
 
 
 def _has_cycle(snapshot: LockSnapshot) -> bool:
-    return bool(WaitForGraph((edge.waiter, edge.blocker) for edge in snapshot.edges).cycles())
+    blockers: dict[Party, set[Party]] = {}
+    for group in snapshot.groups:
+        blockers.setdefault(group.waiter, set()).update(group.blockers)
+    return bool(WaitForGraph(blockers).cycles())

@@ -6,25 +6,25 @@ import asyncio
 
 import psycopg
 
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 
 
-def look(dsn: str) -> LockPicture:
-    """A settled picture of the whole server."""
+def look(dsn: str) -> LockGraph:
+    """A settled graph of the whole server."""
 
     async def read() -> LockSnapshot:
-        async with LockWatch(Settings(dsn=Dsn(dsn, "the test"))) as watch:
-            return await watch.read_twice()
+        async with LiveSource(Settings(dsn=Dsn(dsn, "the test"))) as source:
+            return await source.read_twice()
 
-    return LockPicture(asyncio.run(read()))
+    return LockGraph(asyncio.run(read()))
 
 
-def edges_of(picture: LockPicture) -> set[tuple[int, int]]:
+def edges_of(graph: LockGraph) -> set[tuple[int, int]]:
     """(waiter's pid, blocker's pid); 0 stands for prepared transactions."""
-    return {(edge.waiter.pid, edge.blocker.pid) for edge in picture.snapshot.shown_edges}
+    return {(edge.waiter.pid, edge.blocker.pid) for edge in graph.snapshot.shown_edges}
 
 
 def edges_of_server(dsn: str) -> set[tuple[int, int]]:
@@ -42,11 +42,11 @@ def edges_of_server(dsn: str) -> set[tuple[int, int]]:
         return {(waiter, blocker) for waiter, blocker in connection.execute(query) if waiter != blocker}
 
 
-def target_of(picture: LockPicture, waiter: int, blocker: int) -> str:
+def target_of(graph: LockGraph, waiter: int, blocker: int) -> str:
     """What `waiter` waits for behind `blocker`, in words."""
     found = [
         edge.lock.target
-        for edge in picture.snapshot.shown_edges
+        for edge in graph.snapshot.shown_edges
         if (edge.waiter.pid, edge.blocker.pid) == (waiter, blocker)
     ]
     assert len(found) == 1, f"one edge from {waiter} to {blocker}, not {found}"

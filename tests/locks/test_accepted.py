@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgwatch_tests.accepted_findings import ANY_TEST, Acceptance, Finding
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.gate import has_finding, judge, new_findings, use_of, use_of_watch, watch_has_finding
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.reports.locks import lock_github, lock_junit, lock_markdown
@@ -41,7 +41,7 @@ def test_what_is_known_passes_and_what_is_new_fails() -> None:
     shown = settle(None, snapshot((row(2, 1), row(4, 3))))
     assert new_findings(shown, 1.0) == (finding(), finding(test=3))
     some = known(finding(), finding("gone"))
-    judged = judge(LockPicture(shown), 1.0, some)
+    judged = judge(LockGraph(shown), 1.0, some)
     assert {root.party.pid: root.verdict for root in judged} == {1: "accepted", 3: "finding"}
     assert has_finding(shown, 1.0, some)
     use = use_of(judged)
@@ -58,7 +58,7 @@ def test_another_cause_place_or_gate_is_not_what_was_accepted() -> None:
 
 def test_a_root_that_blocks_a_new_thing_too_is_a_finding() -> None:
     shown = settle(None, snapshot((row(2, 1), row(3, 1, "users"))))
-    [root] = judge(LockPicture(shown), 1.0, known(finding()))
+    [root] = judge(LockGraph(shown), 1.0, known(finding()))
     assert (root.verdict, root.new, root.accepted) == ("finding", (finding("users"),), (finding(),))
 
 
@@ -69,7 +69,7 @@ def test_a_thing_that_is_waited_for_too_shortly_needs_no_entry() -> None:
 
 def test_a_wait_further_behind_counts_for_the_thing_that_it_is_behind() -> None:
     shown = settle(None, snapshot((row(2, 1, wait_s=0.2), row(3, 1, "users", 0.2), row(4, 3, wait_s=5.0))))
-    [root] = judge(LockPicture(shown), 1.0)
+    [root] = judge(LockGraph(shown), 1.0)
     assert [one.place for one in root.new] == ["users"]
 
 
@@ -93,10 +93,10 @@ def test_a_deadlock_is_known_whichever_member_comes_first() -> None:
 
 
 def watched(*snapshots: LockSnapshot) -> Contention:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     for one in snapshots:
-        watch.add(one)
-    seen = watch.result()
+        meter.add(one)
+    seen = meter.result()
     assert seen is not None
     return seen
 
@@ -126,7 +126,7 @@ def test_more_than_can_be_kept_is_never_accepted() -> None:
 def test_the_forms_tell_accepted_from_new() -> None:
     shown = settle(None, snapshot((row(2, 1), row(4, 3))))
     some = known(finding())
-    assert Party(1) in {root.party for root in judge(LockPicture(shown), 1.0, some)}
+    assert Party(1) in {root.party for root in judge(LockGraph(shown), 1.0, some)}
     markdown = lock_markdown.document(shown, 1.0, some)
     assert "1 new finding, 1 accepted: `same row`, `t` (`tests/test_app.py::test_3`)" in markdown
     assert "Accepted, not counted: `same row`, `t` (`tests/test_app.py::test_1`)" in markdown

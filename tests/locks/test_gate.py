@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.gate import has_finding, judge, look_again_in_s
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Party, Subject
 from pgwatch_tests.reports.locks import lock_tree
@@ -20,7 +20,7 @@ def told(one: Edge) -> Edge:
 
 
 def verdicts(shown: LockSnapshot, min_wait_s: float = 1.0) -> dict[int, str]:
-    return {root.party.pid: root.verdict for root in judge(LockPicture(shown), min_wait_s)}
+    return {root.party.pid: root.verdict for root in judge(LockGraph(shown), min_wait_s)}
 
 
 def test_a_wait_of_exactly_that_long_is_a_finding_and_one_just_younger_is_not() -> None:
@@ -32,7 +32,7 @@ def test_a_wait_of_exactly_that_long_is_a_finding_and_one_just_younger_is_not() 
 
 def test_the_longest_wait_behind_a_root_counts_wherever_it_is() -> None:
     chain = (told(edge(2, 1, wait_s=0.2)), told(edge(3, 2, wait_s=5.0)))
-    [root] = judge(LockPicture(settle(None, snapshot(chain))), 1.0)
+    [root] = judge(LockGraph(settle(None, snapshot(chain))), 1.0)
     assert (root.party, root.blocks, root.longest_wait_s, root.verdict) == (Party(1), 2, 5.0, "finding")
 
 
@@ -53,7 +53,7 @@ def test_a_session_that_a_locked_catalog_keeps_out_is_no_finding() -> None:
 
 
 def test_nothing_is_blocked() -> None:
-    assert judge(LockPicture(snapshot()), 0.0) == ()
+    assert judge(LockGraph(snapshot()), 0.0) == ()
     assert not has_finding(snapshot(), 0.0)
 
 
@@ -68,7 +68,7 @@ def test_a_deadlock_is_a_finding_once_it_is_confirmed_however_young() -> None:
 def test_a_deadlock_below_a_root_is_a_case_of_its_own() -> None:
     edges = (told(edge(1, 2, wait_s=0.2)), told(edge(2, 1, wait_s=0.2)), told(edge(2, 9, wait_s=0.2)))
     shown = settle(settle(None, snapshot(edges)), snapshot(edges, after_s=0.15))
-    found = judge(LockPicture(shown), 1.0)
+    found = judge(LockGraph(shown), 1.0)
     assert [(root.party.pid, root.diagnosis.cause, root.verdict) for root in found] == [
         (9, found[0].diagnosis.cause, "shorter"),
         (1, "deadlock", "finding"),

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks import lock_json
 from tests.locks.looking import edges_of_server, look
@@ -42,27 +42,27 @@ def server(
 
 def test_scenario(scenario: Scenario, cast: Cast, server: EmbeddedServer) -> None:
     truth = scenario.play(cast)
-    picture = look(cast.dsn)
+    graph = look(cast.dsn)
     accused = {part for link in truth.edges for part in (link.waiter, link.blocker)}
     assert accused | set(truth.innocents) == cast.parts, "each part is in the truth"
     assert not accused & set(truth.innocents)
-    assert edges(picture, cast) == edges_in(truth)
+    assert edges(graph, cast) == edges_in(truth)
     assert server_says(server, cast) == {
         (link.waiter, "a prepared transaction" if cast.party(link.blocker).pid == 0 else link.blocker)
         for link in truth.edges
         if link.kind != "connected"
     }
-    assert roots(picture, cast) == {
+    assert roots(graph, cast) == {
         root: (count, sum(link.blocker == root for link in truth.edges))
         for root, count in truth.roots.items()
     }
-    assert picture.snapshot.blocked == len({link.waiter for link in truth.edges})
-    assert deadlocks(picture, cast) == {in_turn(cycle) for cycle in truth.deadlocks}
-    assert picture.snapshot.probable_deadlocks == ()
-    assert {part: diagnose(picture, cast.party(part)).cause for part in truth.causes} == truth.causes
-    check_document(picture, cast, truth)
-    check_targets(picture, cast, truth)
-    check_words(picture, cast, truth)
+    assert graph.snapshot.blocked == len({link.waiter for link in truth.edges})
+    assert deadlocks(graph, cast) == {in_turn(cycle) for cycle in truth.deadlocks}
+    assert graph.snapshot.probable_deadlocks == ()
+    assert {part: diagnose(graph, cast.party(part)).cause for part in truth.causes} == truth.causes
+    check_document(graph, cast, truth)
+    check_targets(graph, cast, truth)
+    check_words(graph, cast, truth)
 
 
 def test_each_scenario_has_a_name_of_its_own_and_a_reason_to_be_left_out() -> None:
@@ -71,9 +71,9 @@ def test_each_scenario_has_a_name_of_its_own_and_a_reason_to_be_left_out() -> No
     assert all(one.because for one in CATALOGUE if one.since > 13)
 
 
-def edges(picture: LockPicture, cast: Cast) -> set[tuple[str, str, str]]:
+def edges(graph: LockGraph, cast: Cast) -> set[tuple[str, str, str]]:
     return {
-        (cast.part(edge.waiter), cast.part(edge.blocker), edge.kind) for edge in picture.snapshot.shown_edges
+        (cast.part(edge.waiter), cast.part(edge.blocker), edge.kind) for edge in graph.snapshot.shown_edges
     }
 
 
@@ -88,16 +88,18 @@ def server_says(server: EmbeddedServer, cast: Cast) -> set[tuple[str, str]]:
     }
 
 
-def roots(picture: LockPicture, cast: Cast) -> dict[str, tuple[int, int]]:
-    return {cast.part(root): (picture.blocks(root), picture.blocks_directly(root)) for root in picture.roots}
+def roots(graph: LockGraph, cast: Cast) -> dict[str, tuple[int, int]]:
+    return {
+        cast.part(root): (graph.blocks(root), graph.blocks_directly(root)) for root in graph.root_blockers
+    }
 
 
-def deadlocks(picture: LockPicture, cast: Cast) -> set[tuple[str, ...]]:
-    return {in_turn(map(cast.part, cycle)) for cycle in picture.snapshot.deadlocks}
+def deadlocks(graph: LockGraph, cast: Cast) -> set[tuple[str, ...]]:
+    return {in_turn(map(cast.part, cycle)) for cycle in graph.snapshot.deadlocks}
 
 
-def check_document(picture: LockPicture, cast: Cast, truth: Truth) -> None:
-    document = json.loads(lock_json.document(picture.snapshot))
+def check_document(graph: LockGraph, cast: Cast, truth: Truth) -> None:
+    document = json.loads(lock_json.document(graph.snapshot))
     assert {
         (
             cast.part(Party(edge["waiter_pid"])),
@@ -115,10 +117,10 @@ def check_document(picture: LockPicture, cast: Cast, truth: Truth) -> None:
     }
 
 
-def check_targets(picture: LockPicture, cast: Cast, truth: Truth) -> None:
+def check_targets(graph: LockGraph, cast: Cast, truth: Truth) -> None:
     shown = {
         (cast.part(edge.waiter), cast.part(edge.blocker)): edge.lock.target
-        for edge in picture.snapshot.shown_edges
+        for edge in graph.snapshot.shown_edges
     }
     wrong = {
         (link.waiter, link.blocker): (shown[link.waiter, link.blocker], link.target)
@@ -128,14 +130,14 @@ def check_targets(picture: LockPicture, cast: Cast, truth: Truth) -> None:
     assert not wrong, "targets: shown, true"
     beside = {
         (cast.part(edge.waiter), cast.part(edge.blocker)): tuple(map(cast.part, edge.lock.also_held_by))
-        for edge in picture.snapshot.shown_edges
+        for edge in graph.snapshot.shown_edges
     }
     assert beside == {(link.waiter, link.blocker): link.also_held_by for link in truth.edges}
 
 
-def check_words(picture: LockPicture, cast: Cast, truth: Truth) -> None:
+def check_words(graph: LockGraph, cast: Cast, truth: Truth) -> None:
     for part in {*truth.said, *truth.unsaid}:
-        told = diagnose(picture, cast.party(part))
+        told = diagnose(graph, cast.party(part))
         words = f"{told.explanation} {told.advice}"
         assert [one for one in truth.said.get(part, ()) if one not in words] == [], words
         assert [one for one in truth.unsaid.get(part, ()) if one in words] == [], words

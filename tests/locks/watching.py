@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from pgwatch_tests.errors import CannotConnectError
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 
 
@@ -26,33 +26,33 @@ class Watching:
         """Polls once, then every 50 ms (or not, without `polls`) until `suite` has returned in a thread."""
 
         async def scenario() -> None:
-            async with LockWatch(Settings(dsn=Dsn(self._dsn, "the test"))) as watch:
-                self._note_what_is_opened(watch)
-                await self._poll(watch)
+            async with LiveSource(Settings(dsn=Dsn(self._dsn, "the test"))) as source:
+                self._note_what_is_opened(source)
+                await self._poll(source)
                 running = asyncio.create_task(asyncio.to_thread(suite))
                 while not running.done():
                     if polls:
-                        await self._poll(watch)
+                        await self._poll(source)
                     await asyncio.wait({running}, timeout=0.05)
                 await running
 
         asyncio.run(scenario())
 
-    async def _poll(self, watch: LockWatch) -> None:
+    async def _poll(self, source: LiveSource) -> None:
         try:
-            self.latest = await watch.read()
+            self.latest = await source.read()
             self.polls += 1
         except CannotConnectError as error:
             self.errors.append(str(error))
 
-    def _note_what_is_opened(self, watch: LockWatch) -> None:
-        connect: Callable[..., Awaitable[object]] = watch.opening.connect
+    def _note_what_is_opened(self, source: LiveSource) -> None:
+        connect: Callable[..., Awaitable[object]] = source.opening.connect
 
         async def noting(limits: object, database: str | None = None, **more: object) -> object:
             self.opened.append(database)
             return await connect(limits, database, **more)
 
-        watch.opening.connect = noting  # type: ignore[method-assign,assignment]  # the same, and a note
+        source.opening.connect = noting  # type: ignore[method-assign,assignment]  # the same, and a note
 
     def knows(self, target: str) -> bool:
         """Whether the latest poll has a wait for `target`."""

@@ -1,4 +1,4 @@
-"""How well the text in a picture of the screen can be read."""
+"""How well the text in a graph of the screen can be read."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Drawn:
     contrast: float
 
 
-def drawn(picture: str) -> list[Drawn]:
-    """Every piece of text with letters or digits in a picture of `export_screenshot`."""
-    colours = {one["style"]: one["colour"] for one in _STYLE.finditer(picture)}
+def drawn(graph: str) -> list[Drawn]:
+    """Every piece of text with letters or digits in a graph of `export_screenshot`."""
+    colours = {one["style"]: one["colour"] for one in _STYLE.finditer(graph)}
     rects = [
         (float(one["x"]), float(one["y"]), float(one["width"]), float(one["height"]), one["colour"])
-        for one in _RECT.finditer(picture)
+        for one in _RECT.finditer(graph)
     ]
     found = []
-    for one in _TEXT.finditer(picture):
+    for one in _TEXT.finditer(graph):
         text = html.unescape(one["text"]).replace("\xa0", " ")
         if one["style"] not in colours or not any(map(str.isalnum, text)):
             continue

@@ -62,12 +62,12 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
     gc.disable()
     from pgwatch_tests.errors import CannotConnectError, NotCheckedError
     from pgwatch_tests.locks.naming.catalog_lookups import LIMITS
-    from pgwatch_tests.locks.snapshot.live_source import LockWatch
+    from pgwatch_tests.locks.snapshot.live_source import LiveSource
 
     async def run() -> int:
-        async with LockWatch(settings) as watch:
+        async with LiveSource(settings) as source:
             # The server's first answer is under way while Python loads the screen, which takes as long.
-            under_way = [asyncio.create_task(watch.read())]
+            under_way = [asyncio.create_task(source.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
             from pgwatch_tests.cli.commands.dashboard_sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
@@ -78,15 +78,15 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             gc.enable()
 
             def read_locks() -> Awaitable[LockSnapshot]:
-                return under_way.pop() if under_way else watch.read()
+                return under_way.pop() if under_way else source.read()
 
             async def read_leaks() -> LeakReport:
-                if watch.is_wanted:
+                if source.is_wanted:
                     raise NotCheckedError(
                         "the database is being dropped, altered or copied: counted after that"
                     )
                 # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
-                await watch.opening.visit(LIMITS)
+                await source.opening.visit(LIMITS)
                 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
                 from pgwatch_tests.leaks.scan import LeakScan
 
@@ -104,7 +104,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                     return await act(settings, action)
                 except CannotConnectError:
                     # With no place left on the server, the poll's own has to do.
-                    async with watch.standing_aside():
+                    async with source.standing_aside():
                         return await act(settings, action)
 
             loop = asyncio.get_running_loop()
@@ -120,7 +120,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                     read_locks,
                     read_leaks,
                     act=None if settings.read_only else do,
-                    read_held=watch.held,
+                    read_held=source.held_locks,
                     sweeps=sweeps.desk(),
                     refresh_s=settings.refresh_s,
                 )

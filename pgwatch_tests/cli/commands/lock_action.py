@@ -15,7 +15,7 @@ from pgwatch_tests.settings.load import Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.locks.actions.action import Action
-    from pgwatch_tests.locks.graph.picture import LockPicture
+    from pgwatch_tests.locks.graph.lock_graph import LockGraph
 
 EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4, "in_vain": 4}
 
@@ -69,7 +69,7 @@ def run(settings: Settings, asked: Asked) -> int:
     or in vain: those that waited behind it still wait.
 
     Raises RefusedError if it may not be done, isn't confirmed, or there is no such session; else what
-    LockWatch.read_twice and locks.act.act raise.
+    LiveSource.read_twice and locks.act.act raise.
     """
     if asked.given > 1:
         raise click.UsageError("one of --cancel, --terminate and --rollback-prepared at a time")
@@ -81,13 +81,13 @@ def run(settings: Settings, asked: Asked) -> int:
     from pgwatch_tests.cli.snapshot import read_locks
     from pgwatch_tests.locks.actions.action import SessionAction
     from pgwatch_tests.locks.actions.execution import act
-    from pgwatch_tests.locks.graph.picture import LockPicture
+    from pgwatch_tests.locks.graph.lock_graph import LockGraph
     from pgwatch_tests.reports.locks.action_text import outcome_line
 
-    picture = LockPicture(read_locks(settings))
-    action = _action(picture, asked)
+    graph = LockGraph(read_locks(settings))
+    action = _action(graph, asked)
     if not asked.yes:
-        _ask(picture, action)
+        _ask(graph, action)
     elif isinstance(action, SessionAction):
         # Nobody was shown a statement: whatever it runs is meant.
         action = replace(action, query_start=None)
@@ -96,22 +96,22 @@ def run(settings: Settings, asked: Asked) -> int:
     return EXIT_CODES[outcome.result]
 
 
-def _action(picture: LockPicture, asked: Asked) -> Action:
+def _action(graph: LockGraph, asked: Asked) -> Action:
     from pgwatch_tests.locks.actions.action import on_prepared, on_session
 
     if asked.cancel is not None:
-        return on_session(picture, asked.cancel, "cancel")
+        return on_session(graph, asked.cancel, "cancel")
     if asked.terminate is not None:
-        return on_session(picture, asked.terminate, "terminate")
+        return on_session(graph, asked.terminate, "terminate")
     assert asked.rollback_prepared is not None
-    return on_prepared(picture, asked.rollback_prepared)
+    return on_prepared(graph, asked.rollback_prepared)
 
 
-def _ask(picture: LockPicture, action: Action) -> None:
+def _ask(graph: LockGraph, action: Action) -> None:
     from pgwatch_tests.reports.locks.action_text import advice, facts, question
 
-    lines = [f"{name:<12} {words}" for name, words in facts(picture, action)]
-    for line in lines + advice(picture, action, "use --terminate"):
+    lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
+    for line in lines + advice(graph, action, "use --terminate"):
         click.echo(line, err=True)
     if not click.confirm(question(action).removesuffix("?"), err=True):
         raise RefusedError("not confirmed: nothing was done")

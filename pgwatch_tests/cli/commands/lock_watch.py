@@ -17,9 +17,9 @@ from pgwatch_tests.cli import accept_options, options
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.cli.snapshot import POOLED
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.gate import AcceptanceUse, use_of_watch, watch_has_finding
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s, retry_pauses_s
 from pgwatch_tests.settings.load import Settings
 
@@ -110,7 +110,7 @@ class _Watch:
         self._settings = settings
         self._seconds = seconds
         self._progress = progress
-        self._contention = ContentionWatch()
+        self._contention = ContentionMeter()
         self._stop = asyncio.Event()
         self._seen_at_s = 0.0
 
@@ -118,8 +118,8 @@ class _Watch:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._stop.set)
         try:
-            async with LockWatch(self._settings) as watch:
-                trouble = await self._poll_until_over(watch)
+            async with LiveSource(self._settings) as source:
+                trouble = await self._poll_until_over(source)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
         seen = self._contention.result()
@@ -128,7 +128,7 @@ class _Watch:
             seen = replace(seen, unwatched_s=seen.unwatched_s + unseen_s)
         return Watched(seen, self._stop.is_set(), trouble)
 
-    async def _poll_until_over(self, watch: LockWatch) -> PgwatchError | None:
+    async def _poll_until_over(self, source: LiveSource) -> PgwatchError | None:
         """Returns the error of the last poll, if that one failed."""
         began_s = time.monotonic()
         until_s = began_s + self._seconds
@@ -137,7 +137,7 @@ class _Watch:
         while not self._stop.is_set():
             asked_s = time.monotonic()
             is_first, is_last = self._contention.result() is None, asked_s >= until_s
-            read = watch.read_with_counts if is_first or is_last else watch.read
+            read = source.read_with_counts if is_first or is_last else source.read
             try:
                 snapshot = await self._unless_stopped(read())
             except PgwatchError as error:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 
 How = Literal["cancel", "terminate"]
@@ -78,13 +78,13 @@ class Outcome:
     message: str
 
 
-def on_session(picture: LockPicture, pid: int, how: How) -> SessionAction:
+def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:
     """The action on a session as it is seen now.
 
     Raises RefusedError if there is none with that pid, if it is ours, or if nothing identifies it.
     """
     party = Party(pid)
-    session = picture.sessions.get(party)
+    session = graph.sessions.get(party)
     if session is None:
         raise RefusedError(f"there is no session with pid {pid}")
     if session.application_name == OWN_NAME:
@@ -94,40 +94,40 @@ def on_session(picture: LockPicture, pid: int, how: How) -> SessionAction:
     return SessionAction(
         how,
         pid,
-        picture.who(party),
+        graph.who(party),
         session.backend_start,
         session.user_oid,
         session.database_oid,
         session.application_name,
-        _query_start(picture.snapshot, session),
-        _behind(picture, party),
-        picture.snapshot.server_started,
+        _query_start(graph.snapshot, session),
+        _behind(graph, party),
+        graph.snapshot.server_started,
     )
 
 
-def on_prepared(picture: LockPicture, gid: str) -> PreparedRollback:
+def on_prepared(graph: LockGraph, gid: str) -> PreparedRollback:
     """The rollback of a prepared transaction as it is seen now. Raises RefusedError if there is none."""
     party = Party(0, gid)
-    prepared = picture.prepared.get(party)
+    prepared = graph.prepared.get(party)
     if prepared is None or prepared.age_s is None:
         raise RefusedError(f"there is no prepared transaction {gid!r}")
     return PreparedRollback(
         gid,
         prepared.database,
         prepared.database_oid,
-        picture.snapshot.sampled_at - timedelta(seconds=prepared.age_s),
-        _behind(picture, party),
-        picture.snapshot.server_started,
+        graph.snapshot.sampled_at - timedelta(seconds=prepared.age_s),
+        _behind(graph, party),
+        graph.snapshot.server_started,
     )
 
 
-def action_on(picture: LockPicture, party: Party, how: How) -> Action:
+def action_on(graph: LockGraph, party: Party, how: How) -> Action:
     """What `how` means for a session or a prepared transaction. Raises RefusedError if nothing."""
     if party.pid:
-        return on_session(picture, party.pid, how)
+        return on_session(graph, party.pid, how)
     if how == "cancel":
         raise RefusedError("a prepared transaction runs no statement: K rolls it back")
-    return on_prepared(picture, party.gid)
+    return on_prepared(graph, party.gid)
 
 
 def is_idle(state: str | None) -> bool:
@@ -141,11 +141,11 @@ def _query_start(snapshot: LockSnapshot, session: Session) -> datetime | None:
     return snapshot.sampled_at - timedelta(seconds=session.query_age_s)
 
 
-def _behind(picture: LockPicture, party: Party) -> tuple[Party, ...]:
-    return tuple(sorted(picture.graph.blocked_by(party)))
+def _behind(graph: LockGraph, party: Party) -> tuple[Party, ...]:
+    return tuple(sorted(graph.blocked_by(party)))
 
 
-def aftermath(action: Action, after: LockPicture) -> str:
+def aftermath(action: Action, after: LockGraph) -> str:
     """What became of those that waited behind it, as a sentence; empty if nobody did."""
     still = [waiter for waiter in action.waiters if waiter in after.groups]
     before = len(action.waiters)
@@ -163,18 +163,18 @@ def aftermath(action: Action, after: LockPicture) -> str:
     )
 
 
-def still_behind(action: Action, after: LockPicture) -> bool:
+def still_behind(action: Action, after: LockGraph) -> bool:
     """Whether one of those that waited behind it does so still."""
-    return bool(after.graph.blocked_by(action.party).intersection(action.waiters))
+    return bool(after.blocked_by(action.party).intersection(action.waiters))
 
 
-def freed_nobody(action: Action, after: LockPicture) -> bool:
+def freed_nobody(action: Action, after: LockGraph) -> bool:
     """Whether all that waited behind it still wait, for it or for others; false if nobody did."""
     return bool(action.waiters) and all(waiter in after.groups for waiter in action.waiters)
 
 
-def _blockers(action: Action, after: LockPicture, still: list[Party]) -> str:
-    roots = [root for root in after.roots if after.graph.blocked_by(root).intersection(still)]
+def _blockers(action: Action, after: LockGraph, still: list[Party]) -> str:
+    roots = [root for root in after.root_blockers if after.blocked_by(root).intersection(still)]
     # Deadlocked ones have no root: those in front of them stand for it.
     found = roots or sorted({edge.blocker for waiter in still for edge in after.waits(waiter)})
     names = ["it" if one == action.party else after.who(one) for one in found[:_BLOCKERS_NAMED]]

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.postgres import queries
@@ -62,12 +62,12 @@ class BriefConnection:
         """Runs a statement that returns no rows and can't be in a transaction. Raises the same as `rows`."""
         await self._within_deadline(self._connection.execute_alone(statement))
 
-    async def look(self) -> LockPicture:
+    async def look(self) -> LockGraph:
         """The locks, looked at twice. Raises the same as `rows`."""
         first = settle(None, await self._within_deadline(read(self._connection, "", "")))
         await asyncio.sleep(SECOND_LOOK_S)
         second = settle(first, await self._within_deadline(read(self._connection, "", "")))
-        return LockPicture(second)
+        return LockGraph(second)
 
     def close(self) -> None:
         """Closes it at once, whatever the server is doing."""

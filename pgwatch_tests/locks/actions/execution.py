@@ -162,10 +162,10 @@ async def _effect_of_unseen_cancel(line: BriefConnection, action: SessionAction)
     if not action.waiters:
         return Outcome("unconfirmed", said)
     until_s = time.monotonic() + CONFIRM_WITHIN_S
-    while still_behind(action, picture := await line.look()):
+    while still_behind(action, graph := await line.look()):
         if time.monotonic() > until_s:
-            return Outcome("unconfirmed", _joined(said, aftermath(action, picture)))
-    return Outcome("done", _joined(said, aftermath(action, picture)))
+            return Outcome("unconfirmed", _joined(said, aftermath(action, graph)))
+    return Outcome("done", _joined(said, aftermath(action, graph)))
 
 
 async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Outcome:
@@ -293,15 +293,15 @@ async def _with_aftermath(line: BriefConnection, action: Action, outcome: Outcom
     if not action.waiters:
         return outcome
     try:
-        picture = await line.look()
+        graph = await line.look()
     except (psycopg.Error, ConnectionLostError):
         return replace(outcome, message=_joined(outcome.message, _NOT_LOOKED))
     advice = ""
-    if outcome.result == "done" and freed_nobody(action, picture):
+    if outcome.result == "done" and freed_nobody(action, graph):
         outcome = replace(outcome, result="in_vain")
-        if isinstance(action, SessionAction) and action.how == "cancel" and still_behind(action, picture):
+        if isinstance(action, SessionAction) and action.how == "cancel" and still_behind(action, graph):
             advice = "It still holds the lock: end the session."
-    return replace(outcome, message=_joined(outcome.message, aftermath(action, picture), advice))
+    return replace(outcome, message=_joined(outcome.message, aftermath(action, graph), advice))
 
 
 def _joined(*parts: str) -> str:

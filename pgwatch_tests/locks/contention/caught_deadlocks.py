@@ -8,7 +8,7 @@ from datetime import datetime
 from pgwatch_tests.locks.contention.deadlock_victim import Member, member, victim
 from pgwatch_tests.locks.contention.wait_record import LockedObject, Side, locked, side
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Wait
 
 MOST_DEADLOCKS = 100
@@ -69,35 +69,35 @@ class DeadlockCatcher:
             if found is not None or not its.polls_left:
                 del self._open[cycle]
 
-    def catch(self, picture: LockPicture) -> None:
+    def catch(self, graph: LockGraph) -> None:
         """Takes the deadlocks of a snapshot."""
-        for parties in picture.snapshot.deadlocks:
-            self._catch(picture, parties)
+        for parties in graph.snapshot.deadlocks:
+            self._catch(graph, parties)
 
     def result(self) -> tuple[CaughtDeadlock, ...]:
         """The last MOST_DEADLOCKS of them."""
         return tuple(self._described.values())
 
-    def _catch(self, picture: LockPicture, parties: tuple[Party, ...]) -> None:
+    def _catch(self, graph: LockGraph, parties: tuple[Party, ...]) -> None:
         steps = zip(parties, parties[1:] + parties[:1], strict=True)
-        links = [edge for edge in (picture.edge(waiter, blocker) for waiter, blocker in steps) if edge]
+        links = [edge for edge in (graph.edge(waiter, blocker) for waiter, blocker in steps) if edge]
         cycle = frozenset((edge.waiter, edge.wait) for edge in links)
         if cycle not in self._remembered:
             self.caught += 1
-            found = diagnose(picture, parties[0])
+            found = diagnose(graph, parties[0])
             members = tuple(
                 DeadlockedSession(
-                    picture.who(edge.waiter),
-                    locked(picture, edge),
-                    side(picture, edge.waiter),
+                    graph.who(edge.waiter),
+                    locked(graph, edge),
+                    side(graph, edge.waiter),
                     edge.lock.target or edge.lock.type,
                 )
                 for edge in links
             )
             self._described[cycle] = CaughtDeadlock(
-                picture.snapshot.sampled_at, members, found.explanation, found.advice
+                graph.snapshot.sampled_at, members, found.explanation, found.advice
             )
-            self._open[cycle] = _Open(tuple(member(picture, edge.waiter, edge.wait) for edge in links))
+            self._open[cycle] = _Open(tuple(member(graph, edge.waiter, edge.wait) for edge in links))
             if len(self._described) > MOST_DEADLOCKS:
                 first = next(iter(self._described))
                 del self._described[first]

@@ -15,12 +15,12 @@ from typing import TypeVar
 from pgwatch_tests.accepted_findings import Finding
 from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock, DeadlockCatcher
 from pgwatch_tests.locks.contention.deadlock_deltas import CountedDeadlocks, DeadlockDeltas
-from pgwatch_tests.locks.contention.ranking import MOST_ROWS, Ranking, Tallies, Tally
+from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTime, BlockedTimes, Ranking
 from pgwatch_tests.locks.contention.timeline import Moment, Timeline
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, locked, recorded, side
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.findings import DEADLOCK, findings
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait
 
 _MOST_FINDINGS = 2_000
@@ -97,7 +97,7 @@ class _Waiting:
     objects: dict[Hashable, LockedObject] = field(default_factory=dict)
 
 
-class ContentionWatch:
+class ContentionMeter:
     """Takes one settled snapshot after another."""
 
     def __init__(self) -> None:
@@ -109,9 +109,9 @@ class ContentionWatch:
         self._watched_s = self._unwatched_s = self._blocked_s = 0.0
         self._waits = self._most_blocked = 0
         self._longest: LongestWait | None = None
-        self._pairs: Tallies[Pair] = Tallies()
-        self._objects: Tallies[LockedObject] = Tallies()
-        self._causes: Tallies[str] = Tallies()
+        self._pairs: BlockedTimes[Pair] = BlockedTimes()
+        self._objects: BlockedTimes[LockedObject] = BlockedTimes()
+        self._causes: BlockedTimes[str] = BlockedTimes()
         self._counted: dict[_WaitKey, set[Hashable]] = {}
         """For each wait that goes on, which sums it has been counted in."""
         self._pair_waits: dict[Hashable, tuple[Pair, RecordedWait]] = {}
@@ -132,8 +132,8 @@ class ContentionWatch:
             self._unwatched_s += elapsed_s
         else:
             self._watched_s += elapsed_s
-        picture = LockPicture(snapshot)
-        waiting = _waiting(picture)
+        graph = LockGraph(snapshot)
+        waiting = _waiting(graph)
         credits_s = [min(elapsed_s, one.wait_s) for one in waiting]
         if self._timeline is None:
             self._first, self._timeline = snapshot, Timeline(snapshot.sampled_at)
@@ -147,7 +147,7 @@ class ContentionWatch:
             self._counted = {key: sums for key, sums in self._counted.items() if key in going_on}
         if waiting:
             self._most_blocked = max(self._most_blocked, len(waiting))
-            self._credit(picture, waiting, credits_s)
+            self._credit(graph, waiting, credits_s)
 
     def result(self) -> Contention | None:
         """What was seen so far; None before the first snapshot."""
@@ -177,25 +177,25 @@ class ContentionWatch:
             more_findings_s=self._more_findings_s,
         )
 
-    def _credit(self, picture: LockPicture, waiting: list[_Waiting], credits_s: list[float]) -> None:
-        responsible = _responsible(picture)
+    def _credit(self, graph: LockGraph, waiting: list[_Waiting], credits_s: list[float]) -> None:
+        responsible = _responsible(graph)
         accused = {blocker for blockers in responsible.values() for blocker in blockers}
-        diagnoses = {blocker: diagnose(picture, blocker) for blocker in accused}
-        sides = {party: side(picture, party) for party in {*accused, *responsible}}
+        diagnoses = {blocker: diagnose(graph, blocker) for blocker in accused}
+        sides = {party: side(graph, party) for party in {*accused, *responsible}}
         for blocker, diagnosis in diagnoses.items():
-            self._find(findings(picture, blocker, diagnosis.cause))
+            self._find(findings(graph, blocker, diagnosis.cause))
         for one, credit_s in zip(waiting, credits_s, strict=True):
             blockers = responsible[one.party]
             self._blocked_s += credit_s
             self._waits += self._is_new(one, _IN_TOTAL)
             for blocker in blockers:
                 share_s = credit_s / len(blockers)
-                key, pair = _pair(picture, blocker, one.party)
+                key, pair = _pair(graph, blocker, one.party)
                 self._add(self._pairs, one, key, pair, share_s)
                 known = self._pair_waits.get(key)
                 if known is None or one.wait_s >= known[1].wait_s:
                     wait = recorded(
-                        picture,
+                        graph,
                         one.longest,
                         sides[one.party],
                         sides[blocker],
@@ -210,16 +210,16 @@ class ContentionWatch:
             if self._longest is None or one.wait_s > self._longest.wait_s:
                 self._longest = LongestWait(
                     one.wait_s,
-                    picture.who(one.party),
-                    tuple(picture.who(blocker) for blocker in blockers),
+                    graph.who(one.party),
+                    tuple(graph.who(blocker) for blocker in blockers),
                     next(iter(one.objects.values())),
-                    picture.snapshot.sampled_at,
+                    graph.snapshot.sampled_at,
                 )
         if len(self._pair_waits) > 2 * MOST_ROWS:
             self._pair_waits = {key: one for key, one in self._pair_waits.items() if key in self._pairs}
-        for cycle in picture.snapshot.deadlocks:
-            self._find(findings(picture, cycle[0], DEADLOCK))
-        self._deadlocks.catch(picture)
+        for cycle in graph.snapshot.deadlocks:
+            self._find(findings(graph, cycle[0], DEADLOCK))
+        self._deadlocks.catch(graph)
 
     def _find(self, found: Mapping[Finding, float]) -> None:
         for finding, wait_s in found.items():
@@ -232,8 +232,8 @@ class ContentionWatch:
         by_wait = sorted(self._pair_waits.values(), key=lambda one: one[1].wait_s)
         return dict(by_wait)
 
-    def _add(self, sums: Tallies[K], one: _Waiting, key: Hashable, label: K, share_s: float) -> None:
-        sums.add(key, label, Tally(share_s, self._is_new(one, key), one.wait_s))
+    def _add(self, sums: BlockedTimes[K], one: _Waiting, key: Hashable, label: K, share_s: float) -> None:
+        sums.add(key, label, BlockedTime(share_s, self._is_new(one, key), one.wait_s))
 
     def _is_new(self, one: _Waiting, what: Hashable) -> bool:
         """Whether this wait wasn't counted in that sum yet; from now on it is."""
@@ -244,15 +244,15 @@ class ContentionWatch:
         return new
 
 
-def _waiting(picture: LockPicture) -> list[_Waiting]:
+def _waiting(graph: LockGraph) -> list[_Waiting]:
     """The sessions that surely wait, sorted."""
     found: dict[Party, _Waiting] = {}
-    for group in picture.snapshot.shown_groups:
+    for group in graph.snapshot.shown_groups:
         one = found.setdefault(group.waiter, _Waiting(group.waiter, group))
         if (group.wait_s or 0.0) > one.wait_s:
             one.wait_s, one.longest = group.wait_s or 0.0, group
         one.waits[group.wait] = None
-        one.objects[_object_key(group)] = locked(picture, group)
+        one.objects[_object_key(group)] = locked(graph, group)
     return [found[party] for party in sorted(found)]
 
 
@@ -261,9 +261,8 @@ def _going_on(snapshot: LockSnapshot) -> set[_WaitKey]:
     return {(group.waiter, group.wait) for group in snapshot.groups}
 
 
-def _responsible(picture: LockPicture) -> dict[Party, list[Party]]:
+def _responsible(graph: LockGraph) -> dict[Party, list[Party]]:
     """The root blockers of each waiter; where there is none, the members of the deadlock it is stuck in."""
-    graph = picture.graph
     found: dict[Party, list[Party]] = {}
     for root in graph.roots():
         for waiter in graph.blocked_by(root):
@@ -287,23 +286,23 @@ def _object_key(edge: EdgeGroup) -> Hashable:
     return subject.kind == "unique_key", subject.database, subject.relations, edge.lock.mode
 
 
-def _pair(picture: LockPicture, blocker: Party, waiter: Party) -> tuple[Hashable, Pair]:
+def _pair(graph: LockGraph, blocker: Party, waiter: Party) -> tuple[Hashable, Pair]:
     """A key that stays the same when a database's name becomes known, and what it is shown as."""
-    names = _name(picture, blocker), _name(picture, waiter)
-    databases = picture.other_database(blocker), picture.other_database(waiter)
-    return (names, _database(picture, blocker), _database(picture, waiter)), Pair(*names, *databases)
+    names = _name(graph, blocker), _name(graph, waiter)
+    databases = graph.other_database(blocker), graph.other_database(waiter)
+    return (names, _database(graph, blocker), _database(graph, waiter)), Pair(*names, *databases)
 
 
-def _database(picture: LockPicture, party: Party) -> int | None:
-    one = picture.sessions.get(party) or picture.prepared.get(party)
+def _database(graph: LockGraph, party: Party) -> int | None:
+    one = graph.sessions.get(party) or graph.prepared.get(party)
     return one.database_oid if one else None
 
 
-def _name(picture: LockPicture, party: Party) -> str:
+def _name(graph: LockGraph, party: Party) -> str:
     """The test, whichever worker runs it; the application's name where it names no test."""
     if not party.pid:
         return str(party).strip()
-    session = picture.sessions.get(party)
+    session = graph.sessions.get(party)
     if session is None:
         return "unknown session"
     identity = session.identity

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session, Wait
 
 _SAME_MOMENT_S = 0.005
@@ -33,13 +33,13 @@ class Member:
     statement: str
 
 
-def member(picture: LockPicture, party: Party, wait: Wait | None) -> Member:
-    """A member of a cycle in the picture."""
-    session = picture.sessions.get(party)
-    who = picture.who(party)
+def member(graph: LockGraph, party: Party, wait: Wait | None) -> Member:
+    """A member of a cycle in the graph."""
+    session = graph.sessions.get(party)
+    who = graph.who(party)
     if session is None:
         return Member(party, wait, who, None, None, None, "")
-    begun_s, stated_s = _begun_s(picture.snapshot, session)
+    begun_s, stated_s = _begun_s(graph.snapshot, session)
     return Member(party, wait, who, session.backend_start, begun_s, stated_s, session.query)
 
 

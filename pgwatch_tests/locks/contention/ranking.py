@@ -12,16 +12,16 @@ K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class BlockedTime:
     """Session-seconds that were spent blocked, in how many waits, and the longest of these."""
 
     blocked_s: float = 0.0
     waits: int = 0
     longest_s: float = 0.0
 
-    def plus(self, other: Tally) -> Tally:
+    def plus(self, other: BlockedTime) -> BlockedTime:
         """Both together."""
-        return Tally(
+        return BlockedTime(
             self.blocked_s + other.blocked_s,
             self.waits + other.waits,
             max(self.longest_s, other.longest_s),
@@ -32,47 +32,47 @@ class Tally:
 class Ranking(Generic[K]):
     """The largest, at most MOST_ROWS; `others` sums up the rest, None if there is none."""
 
-    rows: tuple[tuple[K, Tally], ...] = ()
-    others: Tally | None = None
+    rows: tuple[tuple[K, BlockedTime], ...] = ()
+    others: BlockedTime | None = None
 
     @property
     def blocked_s(self) -> float:
         """All seconds, those of the others included."""
-        return sum(tally.blocked_s for _, tally in self.rows) + (self.others or Tally()).blocked_s
+        return sum(tally.blocked_s for _, tally in self.rows) + (self.others or BlockedTime()).blocked_s
 
 
-class Tallies(Generic[K]):
+class BlockedTimes(Generic[K]):
     """Adds up. What is among the smallest once there are too many goes to the others for good."""
 
     def __init__(self) -> None:
-        self._found: dict[Hashable, tuple[K, Tally]] = {}
-        self._others: Tally | None = None
+        self._found: dict[Hashable, tuple[K, BlockedTime]] = {}
+        self._others: BlockedTime | None = None
 
     def __contains__(self, key: Hashable) -> bool:
         """Whether it is among the largest, not gone to the others."""
         return key in self._found
 
-    def add(self, key: Hashable, label: K, tally: Tally) -> None:
+    def add(self, key: Hashable, label: K, tally: BlockedTime) -> None:
         """Adds `tally` to what `key` has; `label` is what it's shown as, the last one counts."""
-        _, before = self._found.get(key, (label, Tally()))
+        _, before = self._found.get(key, (label, BlockedTime()))
         self._found[key] = label, before.plus(tally)
         if len(self._found) > 2 * MOST_ROWS:
             kept = sorted(self._found.items(), key=lambda item: _size(item[1][1]))
             self._found = dict(kept[:MOST_ROWS])
             for _, (_, small) in kept[MOST_ROWS:]:
-                self._others = small.plus(self._others or Tally())
+                self._others = small.plus(self._others or BlockedTime())
 
     def ranking(self) -> Ranking[K]:
         """The sums by label."""
-        by_label: dict[K, Tally] = {}
+        by_label: dict[K, BlockedTime] = {}
         for label, tally in self._found.values():
-            by_label[label] = by_label.get(label, Tally()).plus(tally)
+            by_label[label] = by_label.get(label, BlockedTime()).plus(tally)
         rows = sorted(by_label.items(), key=lambda item: (*_size(item[1]), str(item[0])))
         others = self._others
         for _, small in rows[MOST_ROWS:]:
-            others = small.plus(others or Tally())
+            others = small.plus(others or BlockedTime())
         return Ranking(tuple(rows[:MOST_ROWS]), others)
 
 
-def _size(tally: Tally) -> tuple[float, int]:
+def _size(tally: BlockedTime) -> tuple[float, int]:
     return -tally.blocked_s, -tally.waits

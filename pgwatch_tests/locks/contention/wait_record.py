@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, EdgeGroup, Party
 from pgwatch_tests.locks.waits import lock_modes
 
@@ -51,36 +51,36 @@ class RecordedWait:
     advice: str
 
 
-def side(picture: LockPicture, party: Party) -> Side:
+def side(graph: LockGraph, party: Party) -> Side:
     """A party as a watch keeps it."""
-    session = picture.sessions.get(party)
+    session = graph.sessions.get(party)
     if session is not None:
         statement = session.query[:_STATEMENT_CHARACTERS]
-        return Side(picture.who(party), session.database, session.user, session.client, statement)
-    prepared = picture.prepared.get(party)
+        return Side(graph.who(party), session.database, session.user, session.client, statement)
+    prepared = graph.prepared.get(party)
     database, user = (prepared.database, prepared.user) if prepared else (None, None)
-    return Side(picture.who(party), database, user, "", "")
+    return Side(graph.who(party), database, user, "", "")
 
 
-def locked(picture: LockPicture, edge: Edge | EdgeGroup) -> LockedObject:
+def locked(graph: LockGraph, edge: Edge | EdgeGroup) -> LockedObject:
     """What an edge's waiter waits for, with its database if that is another one."""
     lock = edge.lock
     of_database = edge.subject is not None and edge.subject.kind != "database" and edge.subject.database
-    database = picture.other_database(edge.waiter) if of_database else ""
+    database = graph.other_database(edge.waiter) if of_database else ""
     return LockedObject(lock.object or lock.target or lock.type, lock_modes.in_words(lock.mode), database)
 
 
 def recorded(
-    picture: LockPicture, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, found: Diagnosis
+    graph: LockGraph, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, found: Diagnosis
 ) -> RecordedWait:
     """The wait of an edge; `blocker` is the root, `found` its diagnosis."""
     return RecordedWait(
         wait_s,
-        picture.snapshot.sampled_at,
+        graph.snapshot.sampled_at,
         waiter,
         blocker,
         edge.lock.target or edge.lock.type,
-        locked(picture, edge),
+        locked(graph, edge),
         found.cause,
         found.explanation,
         found.advice,

@@ -1,4 +1,4 @@
-"""Says why a root blocker blocks, and what to do. Pure: the same picture gives the same words."""
+"""Says why a root blocker blocks, and what to do. Pure: the same graph gives the same words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pgwatch_tests.locks.diagnosis import lock_origin, rules
 from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 
 # Causes that tell of a lock which the root holds, so that one wonders what has taken it.
@@ -18,9 +18,9 @@ _ABOUT_A_LOCK = (
 __all__ = ["Diagnosis", "diagnose"]
 
 
-def diagnose(picture: LockPicture, root: Party) -> Diagnosis:
+def diagnose(graph: LockGraph, root: Party) -> Diagnosis:
     """Why `root` blocks, and what to do about it: the first rule that applies."""
-    case = Case.of(picture, root)
+    case = Case.of(graph, root)
     for rule in rules.RULES:
         found = rule(case)
         if found is not None:

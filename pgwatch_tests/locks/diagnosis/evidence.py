@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.text import durations
@@ -32,38 +32,35 @@ class Diagnosis:
 class Case:
     """A root blocker (or one of a deadlocked group), and those who wait for it."""
 
-    picture: LockPicture
+    graph: LockGraph
     root: Party
     direct: tuple[Edge, ...]
     """The waits for the root itself, the longest first."""
 
     @classmethod
-    def of(cls, picture: LockPicture, root: Party) -> Case:
+    def of(cls, graph: LockGraph, root: Party) -> Case:
         """The case of `root`."""
-        waiters = picture.graph.waiters(root)
+        waiters = graph.waiters(root)
         direct = [
-            group.edge(root)
-            for waiter in waiters
-            for group in picture.groups[waiter]
-            if root in group.blockers
+            group.edge(root) for waiter in waiters for group in graph.groups[waiter] if root in group.blockers
         ]
         direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
-        return cls(picture, root, tuple(direct))
+        return cls(graph, root, tuple(direct))
 
     @property
     def session(self) -> Session | None:
         """The root's session; None for a prepared transaction."""
-        return self.picture.sessions.get(self.root)
+        return self.graph.sessions.get(self.root)
 
     @property
     def prepared(self) -> PreparedTransaction | None:
         """The root, if it is a prepared transaction."""
-        return self.picture.prepared.get(self.root)
+        return self.graph.prepared.get(self.root)
 
     @property
     def who(self) -> str:
         """The root by its test."""
-        return self.picture.who(self.root)
+        return self.graph.who(self.root)
 
     @property
     def is_idle(self) -> bool:
@@ -136,7 +133,7 @@ class Case:
         """
         waiters = _alike(edges)
         more = len(waiters) - 1
-        return self.picture.who(waiters[0]) + (f" and {more:,} more {several}" if more else f" {one}")
+        return self.graph.who(waiters[0]) + (f" and {more:,} more {several}" if more else f" {one}")
 
     def besides(self, edges: Sequence[Edge]) -> str:
         """`; 2 more wait for something else that it holds`: those not among the `waiting`; or empty."""
@@ -150,7 +147,7 @@ class Case:
     def also_held(self, edge: Edge) -> str:
         """`; test_b (gw1, pid 12) has locked it too`: to end the root isn't enough then. Empty if nobody."""
         others = edge.lock.also_held_by
-        names = ", ".join(map(self.picture.who, others[:_OTHERS_SHOWN]))
+        names = ", ".join(map(self.graph.who, others[:_OTHERS_SHOWN]))
         more = len(others) - _OTHERS_SHOWN
         verb = "has" if len(others) == 1 else "have"
         return f"; {names}{f' and {more:,} more' if more > 0 else ''} {verb} locked it too" if others else ""
@@ -164,9 +161,9 @@ class Case:
                 and edge.waiter in group.blockers
                 and group.wait
                 and group.wait.tag == tag
-                for group in self.picture.groups.get(party, ())
+                for group in self.graph.groups.get(party, ())
             )
-            for party in self.picture.graph.waiters(edge.waiter)
+            for party in self.graph.waiters(edge.waiter)
         )
 
     def since(self, edges: Sequence[Edge]) -> str:
@@ -175,7 +172,7 @@ class Case:
 
     def query_of(self, party: Party) -> str:
         """What somebody runs, or ran last; empty if hidden."""
-        session = self.picture.sessions.get(party)
+        session = self.graph.sessions.get(party)
         return session.query if session else ""
 
     def statement_of(self, party: Party) -> str:

@@ -16,19 +16,19 @@ from pgwatch_tests.text.sql_names import literal
 
 def deadlock(case: Case) -> Diagnosis | None:
     """Sessions that wait for each other in a circle."""
-    cycle = case.picture.deadlock_of(case.root)
-    parties = cycle or case.picture.probable_deadlock_of(case.root)
+    cycle = case.graph.deadlock_of(case.root)
+    parties = cycle or case.graph.probable_deadlock_of(case.root)
     if not parties:
         return None
     steps = []
     edges = []
     for waiter, blocker in zip(parties, parties[1:] + parties[:1], strict=True):
-        edge = case.picture.edge(waiter, blocker)
+        edge = case.graph.edge(waiter, blocker)
         assert edge is not None, "a cycle is made of shown edges"
         edges.append(edge)
         steps.append(
-            f"{case.picture.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
-            f"behind {case.picture.who(blocker)}"
+            f"{case.graph.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
+            f"behind {case.graph.who(blocker)}"
         )
     return Diagnosis(
         "deadlock",
@@ -66,13 +66,13 @@ def connected_to_database(case: Case) -> Diagnosis | None:
         return None
     edge = edges[0]
     kind = case.statement_of(edge.waiter)
-    others = len(case.picture.blockers(edge.waiter)) - 1
+    others = len(case.graph.blockers(edge.waiter)) - 1
     more = f", and {others:,} more {'is' if others == 1 else 'are'}" if others else ""
     waited = durations.in_words(edge.wait_s)
     there = f"is connected to it{case.whereabouts()}, {case.state()}" if case.root.pid else "is in it"
     return Diagnosis(
         "connected_to_database",
-        f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} has waited {waited} until nobody "
+        f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} has waited {waited} until nobody "
         f"else uses {edge.lock.target}: {case.who} {there}{more}. "
         'After 5 s the server gives up: "is being accessed by other users".',
         _leave(case, kind, edge.lock.target),

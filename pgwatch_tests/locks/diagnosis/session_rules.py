@@ -15,10 +15,10 @@ def waits_for_itself(case: Case) -> Diagnosis | None:
     waiter = _of_the_same_test(case)
     if waiter is None:
         return None
-    edge = case.picture.edge(waiter, case.root)
+    edge = case.graph.edge(waiter, case.root)
     assert edge is not None, "who is behind the root waits"
     itself, worker = case.who, f"pid {waiter.pid}"
-    through = "" if edge.blocker == case.root else f" behind {case.picture.who(edge.blocker)}"
+    through = "" if edge.blocker == case.root else f" behind {case.graph.who(edge.blocker)}"
     told = (
         f"{itself} waits for itself: its session {worker} has waited {durations.in_words(edge.wait_s)} for "
         f"{edge.lock.target}{through}, and its session pid {case.root.pid} holds that up, {case.state()}."
@@ -47,9 +47,9 @@ def _of_the_same_test(case: Case) -> Party | None:
     if test is None:
         return None
     direct = [edge.waiter for edge in case.direct]
-    others = sorted(case.picture.graph.blocked_by(case.root).difference(direct))
+    others = sorted(case.graph.blocked_by(case.root).difference(direct))
     for waiter in (*direct, *others):
-        session = case.picture.sessions.get(waiter)
+        session = case.graph.sessions.get(waiter)
         if session is not None and parse(session.application_name) == test:
             return waiter
     return None

@@ -41,7 +41,7 @@ def queue_behind_table_lock(case: Case) -> Diagnosis | None:
             else "table_lock"
             if kind.startswith(_LOCK)
             else "ddl_queue",
-            f"{kind or 'A statement'} by {case.picture.who(edge.waiter)} {needs} "
+            f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} {needs} "
             f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
             f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
             f"{_instead_of(kind)} "
@@ -88,7 +88,7 @@ def cleanup_vs_test(case: Case) -> Diagnosis | None:
         if edge.lock.mode == _ALONE and _is_clean_up(kind):
             return Diagnosis(
                 "truncate_or_cleanup_vs_test",
-                f"{kind} by {case.picture.who(edge.waiter)} needs {edge.lock.target} alone and waits "
+                f"{kind} by {case.graph.who(edge.waiter)} needs {edge.lock.target} alone and waits "
                 f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}{case.besides([edge])}.",
                 f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
                 OWN_DATA,
@@ -126,7 +126,7 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
     kind, which, advice = _concurrently(case, edges[0])
     return Diagnosis(
         "index_build_waits_for_transaction",
-        f"{kind} by {case.picture.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
+        f"{kind} by {case.graph.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
         f"{case.state()}, to end its transaction, {which}{case.besides(edges)}.",
         f"{advice} To go on now, {case.free()}.",
         NO_SHARED_STATE,

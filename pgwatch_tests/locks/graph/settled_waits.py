@@ -1,7 +1,7 @@
-"""Which waits are real: one statement isn't one snapshot, so an edge must last or be seen twice. Pure.
+"""Which waits and deadlocks are real: a wait must last or be seen twice, a deadlock be seen twice. Pure.
 
-The lock table is copied partition by partition and the blockers are asked a moment later; under churn
-a single poll can show an edge, or a whole cycle, that never was.
+The server copies the lock table partition by partition and tells the blockers a moment later. Under churn a
+single poll can show an edge, or a whole cycle, that never was.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot
     groups = tuple(settled for group in current.groups for settled in before.settled(before.recalled(group)))
     certain: list[tuple[Party, ...]] = []
     probable: list[tuple[Party, ...]] = []
-    for cycle in wait_for_graph(groups).cycles():
+    for cycle in WaitForGraph(confirmed_blockers(groups)).cycles():
         links = zip(cycle, cycle[1:] + cycle[:1], strict=True)
         seen_before = all(before.has_seen(groups, waiter, blocker) for waiter, blocker in links)
         (certain if seen_before else probable).append(cycle)
     return replace(current, groups=groups, deadlocks=tuple(certain), probable_deadlocks=tuple(probable))
 
 
-def wait_for_graph(groups: Iterable[EdgeGroup]) -> WaitForGraph[Party]:
-    """Who waits for whom, as far as that is confirmed."""
+def confirmed_blockers(groups: Iterable[EdgeGroup]) -> dict[Party, set[Party]]:
+    """For each waiter whom it waits for, as far as that is confirmed."""
     blockers: dict[Party, set[Party]] = {}
     for group in groups:
         if group.confirmed:
             blockers.setdefault(group.waiter, set()).update(group.blockers)
-    return WaitForGraph.of(blockers)
+    return blockers
 
 
 class _Before:

@@ -1,4 +1,4 @@
-"""The wait-for graph: roots, closures, cycles, and the forest that people read. Pure.
+"""The wait-for graph: root blockers, who is behind whom, cycles, and the trees that people read. Pure.
 
 A node is anything hashable and orderable; an edge goes from a waiter to one of its blockers.
 """
@@ -27,22 +27,12 @@ class Branch(Generic[N]):
 
 
 class WaitForGraph(Generic[N]):
-    """Who waits for whom. Self-edges are dropped: a parallel leader doesn't block its own workers."""
+    """Who waits for whom: each key of `blockers` for each of its values.
 
-    def __init__(self, edges: Iterable[tuple[N, N]]) -> None:
-        blockers: dict[N, set[N]] = {}
-        for waiter, blocker in edges:
-            blockers.setdefault(waiter, set()).add(blocker)
-        self._fill(blockers)
+    Self-edges are dropped: a parallel leader doesn't block its own workers.
+    """
 
-    @classmethod
-    def of(cls, blockers: Mapping[N, Iterable[N]]) -> WaitForGraph[N]:
-        """The graph in which each key waits for each of its values."""
-        graph = cls(())
-        graph._fill(blockers)
-        return graph
-
-    def _fill(self, blockers: Mapping[N, Iterable[N]]) -> None:
+    def __init__(self, blockers: Mapping[N, Iterable[N]]) -> None:
         self._blockers: dict[N, set[N]] = {}
         self._waiters: dict[N, set[N]] = {}
         self._reaches: dict[N, int] | None = None

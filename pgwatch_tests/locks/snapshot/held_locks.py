@@ -13,7 +13,7 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row
 
 
-async def held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:
+async def read_held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:
     """What `party` holds and waits for, the strongest first; None if it couldn't be read in time."""
     found: list[tuple[LockTag, str, bool]] = []
     answered = False

@@ -26,7 +26,7 @@ from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, 
 from pgwatch_tests.locks.naming import catalog_lookups
 from pgwatch_tests.locks.naming.object_names import NameCache
 from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
-from pgwatch_tests.locks.snapshot.held_locks import held_locks
+from pgwatch_tests.locks.snapshot.held_locks import read_held_locks
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.locks.waits import wait_target
 from pgwatch_tests.postgres import queries
@@ -52,7 +52,7 @@ LookAgain = Callable[[LockSnapshot, LockSnapshot], float | None]
 """From the first look and the last: in how many seconds to look again, or None if that was enough."""
 
 
-class LockWatch:
+class LiveSource:
     """Polls one server. Use as an async context manager; `read` may be called again after it raised.
 
     Raises ConfigurationError if the list of tests in the settings can't be read.
@@ -79,7 +79,7 @@ class LockWatch:
         """Why the connection was given up, if somebody wanted the database."""
         self._back_s = float("-inf")
 
-    async def __aenter__(self) -> LockWatch:
+    async def __aenter__(self) -> LiveSource:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,9 +154,9 @@ class LockWatch:
         wanted = () if self._previous is None else self._previous.wanted_databases
         return any(self._names.database(oid) == self._database for oid in wanted)
 
-    async def held(self, party: Party) -> tuple[HeldLock, ...] | None:
+    async def held_locks(self, party: Party) -> tuple[HeldLock, ...] | None:
         """All locks of a session or prepared transaction; None if they couldn't be read in time."""
-        return await held_locks(self._names, party)
+        return await read_held_locks(self._names, party)
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.local_time import clock
@@ -30,25 +30,23 @@ def doing(action: Action) -> str:
     return f"{'ending' if action.how == 'terminate' else 'cancelling the statement of'} pid {action.pid}"
 
 
-def facts(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
-    """Whom it is about, as it was seen in `picture`, and who waits behind it: name and plain text."""
-    found = (
-        _session_facts(picture, action) if isinstance(action, SessionAction) else _prepared(picture, action)
-    )
-    found += [("itself", fact) for fact in lock_facts(picture, action.party)[:1]]
-    found.append(("behind it", _behind(picture, action)))
+def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
+    """Whom it is about, as it was seen in `graph`, and who waits behind it: name and plain text."""
+    found = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
+    found += [("itself", fact) for fact in lock_facts(graph, action.party)[:1]]
+    found.append(("behind it", _behind(graph, action)))
     return [(name, words) for name, words in found if words]
 
 
-def advice(picture: LockPicture, action: Action, instead: str, root_instead: str = "") -> list[str]:
+def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "") -> list[str]:
     """What to think of before: a line each.
 
     `instead` says how to end the session: `press K`; `root_instead` how to ask about its root blocker.
     """
     if not isinstance(action, SessionAction):
         return ["What it did is lost; COMMIT PREPARED in its database keeps it."]
-    session = picture.sessions.get(action.party)
-    lines = _of_waiter(picture, action, root_instead)
+    session = graph.sessions.get(action.party)
+    lines = _of_waiter(graph, action, root_instead)
     if session is not None and action.how == "cancel" and is_idle(session.state):
         lines.append(f"Cancel does nothing to an idle session: {instead}.")
     if action.backend_start is None:
@@ -59,18 +57,18 @@ def advice(picture: LockPicture, action: Action, instead: str, root_instead: str
     return lines
 
 
-def _of_waiter(picture: LockPicture, action: SessionAction, root_instead: str) -> list[str]:
-    root = picture.root_of(action.party)
+def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> list[str]:
+    root = graph.root_of(action.party)
     if root is None:
         return []
     ends = "Ending" if action.how == "terminate" else "Cancelling"
-    freed = len(picture.wait_for_alone(action.party))
+    freed = len(graph.wait_for_alone(action.party))
     if freed:
         frees = f"frees at most the {freed:,} that {'waits' if freed == 1 else 'wait'} for it alone"
     else:
         frees = "frees nobody"
     how = f": {root_instead}" if root_instead else ""
-    return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(picture.who(root))}{how}."]
+    return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(graph.who(root))}{how}."]
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -78,14 +76,14 @@ def outcome_line(outcome: Outcome) -> str:
     return plain(outcome.message)
 
 
-def _session_facts(picture: LockPicture, action: SessionAction) -> list[tuple[str, str]]:
-    session = picture.sessions[action.party]
+def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, str]]:
+    session = graph.sessions[action.party]
     state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
     if session.state_age_s is not None:
         state += f", {durations.in_words(session.state_age_s)}"
     started = ""
     if session.query_age_s is not None:
-        began = picture.snapshot.sampled_at - timedelta(seconds=session.query_age_s)
+        began = graph.snapshot.sampled_at - timedelta(seconds=session.query_age_s)
         started = f"{clock(began)}, {durations.in_words(session.query_age_s)} ago"
     return [
         (
@@ -103,8 +101,8 @@ def _session_facts(picture: LockPicture, action: SessionAction) -> list[tuple[st
     ]
 
 
-def _prepared(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
-    prepared = picture.prepared[action.party]
+def _prepared(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
+    prepared = graph.prepared[action.party]
     return [
         ("gid", plain(prepared.gid)),
         ("owner", plain(prepared.user or "?")),
@@ -113,8 +111,8 @@ def _prepared(picture: LockPicture, action: Action) -> list[tuple[str, str]]:
     ]
 
 
-def _behind(picture: LockPicture, action: Action) -> str:
-    total, directly = picture.blocks(action.party), picture.blocks_directly(action.party)
+def _behind(graph: LockGraph, action: Action) -> str:
+    total, directly = graph.blocks(action.party), graph.blocks_directly(action.party)
     if not total:
         return "nobody waits for it"
     verb = "session waits" if total == 1 else "sessions wait"

@@ -6,7 +6,7 @@ import json
 
 from pgwatch_tests.locks.contention.caught_deadlocks import DeadlockedSession
 from pgwatch_tests.locks.contention.contention import Contention
-from pgwatch_tests.locks.contention.ranking import Tally
+from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks import lock_accepted
@@ -85,7 +85,7 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _tally(tally: Tally) -> dict[str, object]:
+def _tally(tally: BlockedTime) -> dict[str, object]:
     return {"blocked_s": tally.blocked_s, "waits": tally.waits, "longest_s": tally.longest_s}
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock
 from pgwatch_tests.locks.contention.contention import Contention, Pair
-from pgwatch_tests.locks.contention.ranking import Ranking, Tally
+from pgwatch_tests.locks.contention.ranking import BlockedTime, Ranking
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks import lock_accepted
@@ -144,7 +144,7 @@ def cause_rows(seen: Contention) -> list[tuple[str, Cells]]:
     ]
 
 
-def _figures(tally: Tally, seen: Contention) -> Cells:
+def _figures(tally: BlockedTime, seen: Contention) -> Cells:
     share = f"{100 * tally.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
     return durations.short(tally.blocked_s), share, f"{tally.waits:,}", durations.short(tally.longest_s)
 

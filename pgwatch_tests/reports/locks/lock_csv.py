@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.locks.graph.picture import LockPicture, running_test
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.reports.render import csv_text
 from pgwatch_tests.reports.render.csv_text import cell
@@ -21,14 +21,14 @@ def document(snapshot: LockSnapshot) -> str:
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    picture = LockPicture(snapshot)
-    return csv_text.document(COLUMNS, (_line(edge, picture) for edge in snapshot.shown_edges))
+    graph = LockGraph(snapshot)
+    return csv_text.document(COLUMNS, (_line(edge, graph) for edge in snapshot.shown_edges))
 
 
-def _line(edge: Edge, picture: LockPicture) -> tuple[str, ...]:
-    blocker = picture.sessions.get(edge.blocker)
-    waiter_test, waiter_application, waiter_database, waiter_user, waiter_query = _who(edge.waiter, picture)
-    test, application, database, user, query = _who(edge.blocker, picture)
+def _line(edge: Edge, graph: LockGraph) -> tuple[str, ...]:
+    blocker = graph.sessions.get(edge.blocker)
+    waiter_test, waiter_application, waiter_database, waiter_user, waiter_query = _who(edge.waiter, graph)
+    test, application, database, user, query = _who(edge.blocker, graph)
     state = (blocker.state or "") if blocker else "prepared"
     texts = (edge.kind, edge.lock.type, edge.lock.mode, edge.lock.held_mode or "", edge.lock.target)
     return (
@@ -41,11 +41,11 @@ def _line(edge: Edge, picture: LockPicture) -> tuple[str, ...]:
     )
 
 
-def _who(party: Party, picture: LockPicture) -> tuple[str, str, str, str, str]:
+def _who(party: Party, graph: LockGraph) -> tuple[str, str, str, str, str]:
     """Test, application, database, user and query."""
-    session = picture.sessions.get(party)
+    session = graph.sessions.get(party)
     if session is None:
-        prepared = picture.prepared.get(party)
+        prepared = graph.prepared.get(party)
         return "", "", (prepared and prepared.database) or "", (prepared and prepared.user) or "", ""
     return (
         running_test(session) or "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import capacity_words
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
@@ -15,15 +15,15 @@ from pgwatch_tests.text.plain_text import plain
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
     """A line a root blocker: `::error` for what a gate fails on, `::notice` if accepted, else `::warning`."""
-    picture = LockPicture(snapshot)
-    lines = [_annotation(root, picture) for root in judge(picture, min_wait_s, known)] or [NOTHING_BLOCKED]
+    graph = LockGraph(snapshot)
+    lines = [_annotation(root, graph) for root in judge(graph, min_wait_s, known)] or [NOTHING_BLOCKED]
     lines += [annotation("warning", "Nearly used up", one) for one in capacity_words.warnings(snapshot)]
     return "\n".join(lines) + "\n"
 
 
-def _annotation(root: JudgedRoot, picture: LockPicture) -> str:
+def _annotation(root: JudgedRoot, graph: LockGraph) -> str:
     longest = durations.in_words(root.longest_wait_s)
-    title = f"{plain(picture.who(root.party))} blocks {root.blocks:,}, longest wait {longest}"
+    title = f"{plain(graph.who(root.party))} blocks {root.blocks:,}, longest wait {longest}"
     message = f"{plain(root.diagnosis.explanation)}\n→ {plain(root.diagnosis.advice)}"
     if root.verdict == "accepted":
         return annotation("notice", f"accepted: {title}", message)

@@ -7,7 +7,7 @@ import json
 from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.gate import AcceptanceUse
-from pgwatch_tests.locks.graph.picture import LockPicture, running_test
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.connection_usage import by_whom
 from pgwatch_tests.reports.locks import capacity_json, lock_accepted
@@ -18,8 +18,8 @@ SCHEMA = "pgwatch-tests.locks/1"
 
 def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> str:
     """The document, indented. `sessions` are those that wait or block; text is as it came, ASCII-escaped."""
-    picture, capacity = LockPicture(snapshot), snapshot.capacity
-    involved = picture.graph.nodes
+    graph, capacity = LockGraph(snapshot), snapshot.capacity
+    involved = graph.nodes
     content = {
         "schema": SCHEMA,
         "sampled_at": iso_time(snapshot.sampled_at),
@@ -31,17 +31,17 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
         "connections": capacity and capacity_json.connections(capacity, by_whom(snapshot.sessions)),
         "lock_table": capacity and capacity_json.lock_table(capacity),
         "sessions": [
-            _session(session, picture) for session in snapshot.sessions if Party(session.pid) in involved
+            _session(session, graph) for session in snapshot.sessions if Party(session.pid) in involved
         ],
         "edges": [_edge(edge) for edge in snapshot.shown_edges],
-        "roots": [_root(root, picture) for root in picture.roots],
+        "roots": [_root(root, graph) for root in graph.root_blockers],
         "accepted": lock_accepted.for_json(accepted),
         "deadlocks": [[party.pid for party in cycle] for cycle in snapshot.deadlocks],
     }
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _session(session: Session, picture: LockPicture) -> dict[str, object]:
+def _session(session: Session, graph: LockGraph) -> dict[str, object]:
     return {
         "pid": session.pid,
         "backend_start": session.backend_start and iso_time(session.backend_start),
@@ -57,7 +57,7 @@ def _session(session: Session, picture: LockPicture) -> dict[str, object]:
         "wait_event": session.wait_event,
         "xact_age_s": session.xact_age_s,
         "state_age_s": session.state_age_s,
-        "wait_s": picture.wait_s(Party(session.pid)),
+        "wait_s": graph.wait_s(Party(session.pid)),
         "query": None if session.hidden else session.query,
     }
 
@@ -79,14 +79,14 @@ def _edge(edge: Edge) -> dict[str, object]:
     }
 
 
-def _root(root: Party, picture: LockPicture) -> dict[str, object]:
-    found = diagnose(picture, root)
+def _root(root: Party, graph: LockGraph) -> dict[str, object]:
+    found = diagnose(graph, root)
     return {
         "pid": root.pid,
         "gid": root.gid or None,
-        "blocks": picture.blocks(root),
-        "blocks_directly": picture.blocks_directly(root),
-        "longest_wait_s": picture.longest_wait_s(root),
+        "blocks": graph.blocks(root),
+        "blocks_directly": graph.blocks_directly(root),
+        "longest_wait_s": graph.longest_wait_s(root),
         "cause": found.cause,
         "explanation": found.explanation,
         "advice": found.advice,

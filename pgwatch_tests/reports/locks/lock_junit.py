@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import lock_accepted
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED, tree_lines
@@ -26,8 +26,8 @@ def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None
 
     `time` is the longest wait in seconds.
     """
-    picture = LockPicture(snapshot)
-    found = judge(picture, min_wait_s, known)
+    graph = LockGraph(snapshot)
+    found = judge(graph, min_wait_s, known)
     suite = Element(
         "testsuite",
         name="pgwatch-tests locks",
@@ -40,17 +40,17 @@ def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None
         time=seconds(max((root.longest_wait_s for root in found), default=0.0)),
     )
     for root in found:
-        _add(suite, root, picture)
+        _add(suite, root, graph)
     if not found:
         SubElement(suite, "testcase", classname=_CLASS, name=NOTHING_BLOCKED, time=seconds(0.0))
     return junit_xml.document([suite])
 
 
-def _add(suite: Element, root: JudgedRoot, picture: LockPicture) -> None:
-    name = f"{plain(picture.who(root.party))} blocks nobody for long"
+def _add(suite: Element, root: JudgedRoot, graph: LockGraph) -> None:
+    name = f"{plain(graph.who(root.party))} blocks nobody for long"
     test = SubElement(suite, "testcase", classname=_CLASS, name=name, time=seconds(root.longest_wait_s))
     explanation = plain(root.diagnosis.explanation)
-    lines = tree_lines(picture, root.tree) if root.tree else [explanation, plain(root.diagnosis.advice)]
+    lines = tree_lines(graph, root.tree) if root.tree else [explanation, plain(root.diagnosis.advice)]
     if root.verdict == "finding":
         SubElement(test, "failure", type=root.diagnosis.cause, message=explanation).text = "\n".join(lines)
         return

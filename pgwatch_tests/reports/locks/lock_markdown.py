@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge, use_of
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import capacity_words, lock_accepted, lock_tree
 from pgwatch_tests.reports.render.markdown_text import block, code
@@ -19,8 +19,8 @@ _MOST_LINES = 1000
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
     """A heading, a table of root blockers (those a gate fails on in bold), and the tree in a fenced block."""
-    picture = LockPicture(snapshot)
-    found = judge(picture, min_wait_s, known)
+    graph = LockGraph(snapshot)
+    found = judge(graph, min_wait_s, known)
     where = f"database {code(snapshot.database)}"
     warnings = [line for one in capacity_words.warnings(snapshot) for line in ("", f"⚠ {code(one)}")]
     counted = [line for one in _accepted(found, known) for line in ("", one)]
@@ -34,7 +34,7 @@ def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None
         "",
         "| Root blocker | Session | State | Blocks | Longest wait | Cause |",
         "|:--|:--|:--|--:|--:|:--|",
-        *(_row(root, picture) for root in found[:_MOST_ROOTS]),
+        *(_row(root, graph) for root in found[:_MOST_ROOTS]),
     ]
     if len(found) > _MOST_ROOTS:
         lines += ["", f"… and {len(found) - _MOST_ROOTS:,} more root blockers."]
@@ -48,8 +48,8 @@ def _accepted(found: Sequence[JudgedRoot], known: Acceptance | None) -> list[str
     return [] if known is None else lock_accepted.lines(use_of(found), code)
 
 
-def _row(root: JudgedRoot, picture: LockPicture) -> str:
-    row = lock_tree.root_row(picture, root.party)
+def _row(root: JudgedRoot, graph: LockGraph) -> str:
+    row = lock_tree.root_row(graph, root.party)
     since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
     longest = durations.in_words(root.longest_wait_s)
     if root.verdict == "finding":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits import lock_modes
@@ -53,37 +53,35 @@ class TreeRow:
     again: bool
 
 
-def tree_rows(picture: LockPicture) -> list[TreeRow]:
+def tree_rows(graph: LockGraph) -> list[TreeRow]:
     """All rows, root first."""
     rows: list[TreeRow] = []
-    for tree in picture.forest:
-        rows.extend(_rows(picture, tree))
+    for tree in graph.trees:
+        rows.extend(_rows(graph, tree))
     return rows
 
 
-def root_row(picture: LockPicture, party: Party) -> TreeRow:
+def root_row(graph: LockGraph, party: Party) -> TreeRow:
     """A party by itself, as at the top of a tree."""
-    return _row(picture, Branch(party), party, None, "")
+    return _row(graph, Branch(party), party, None, "")
 
 
-def _rows(picture: LockPicture, tree: Branch[Party]) -> Iterator[TreeRow]:
+def _rows(graph: LockGraph, tree: Branch[Party]) -> Iterator[TreeRow]:
     todo: list[tuple[Branch[Party], Party | None, str, str]] = [(tree, None, "", "")]
     while todo:
         branch, parent, prefix, indent = todo.pop()
-        yield _row(picture, branch, tree.node, parent, prefix)
+        yield _row(graph, branch, tree.node, parent, prefix)
         last = len(branch.children) - 1
         for position, child in reversed(list(enumerate(branch.children))):
             corner, below = ("└─ ", "   ") if position == last else ("├─ ", "│  ")
             todo.append((child, branch.node, indent + corner, indent + below))
 
 
-def _row(
-    picture: LockPicture, branch: Branch[Party], root: Party, parent: Party | None, prefix: str
-) -> TreeRow:
+def _row(graph: LockGraph, branch: Branch[Party], root: Party, parent: Party | None, prefix: str) -> TreeRow:
     party = branch.node
-    session = picture.sessions.get(party)
-    prepared = picture.prepared.get(party)
-    edge = picture.edge(party, parent)
+    session = graph.sessions.get(party)
+    prepared = graph.prepared.get(party)
+    edge = graph.edge(party, parent)
     if session is not None:
         state = "hidden" if session.hidden else plain(session.state or session.backend_type)
         age_s = session.state_age_s
@@ -97,15 +95,15 @@ def _row(
         prefix=prefix,
         who=f"pid {party.pid}" if party.pid else "prepared",
         test=test,
-        database=plain(picture.other_database(party)),
-        place=plain(picture.place(party)),
+        database=plain(graph.other_database(party)),
+        place=plain(graph.place(party)),
         state=state,
         age_s=age_s,
         waits_for="" if edge is None else _waits_for(edge),
-        beside="" if edge is None else _beside(picture, edge),
+        beside="" if edge is None else _beside(graph, edge),
         verb="" if edge is None else _verb(edge),
         wait_s=None if edge is None else edge.wait_s,
-        blocks="" if branch.again else _blocks(picture, party),
+        blocks="" if branch.again else _blocks(graph, party),
         again=branch.again,
     )
 
@@ -134,14 +132,14 @@ def _waits_for(edge: Edge) -> str:
     return plain(f"{edge.lock.target or edge.lock.type}{alone}")
 
 
-def _beside(picture: LockPicture, edge: Edge) -> str:
-    others = [plain(picture.who(party)) for party in edge.lock.also_held_by[:_OTHERS_SHOWN]]
+def _beside(graph: LockGraph, edge: Edge) -> str:
+    others = [plain(graph.who(party)) for party in edge.lock.also_held_by[:_OTHERS_SHOWN]]
     more = len(edge.lock.also_held_by) - len(others)
     return f"also locked by {', '.join(others)}{f' and {more:,} more' if more else ''}" if others else ""
 
 
-def _blocks(picture: LockPicture, party: Party) -> str:
-    total, directly = picture.blocks(party), picture.blocks_directly(party)
+def _blocks(graph: LockGraph, party: Party) -> str:
+    total, directly = graph.blocks(party), graph.blocks_directly(party)
     if not total:
         return ""
     return f"{total:,}" if total == directly else f"{total:,} ({directly:,} directly)"
@@ -166,35 +164,35 @@ def header(snapshot: LockSnapshot) -> str:
 
 def text(snapshot: LockSnapshot) -> str:
     """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
-    picture = LockPicture(snapshot)
+    graph = LockGraph(snapshot)
     lines = [header(snapshot), ""]
     for warning in capacity_words.warnings(snapshot):
         lines += [*textwrap.wrap(warning, _WIDTH, break_long_words=False), ""]
-    if not picture.forest:
+    if not graph.trees:
         lines.append(NOTHING_BLOCKED)
-    for tree in picture.forest:
-        lines += tree_lines(picture, tree)
+    for tree in graph.trees:
+        lines += tree_lines(graph, tree)
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def tree_lines(picture: LockPicture, tree: Branch[Party]) -> list[str]:
+def tree_lines(graph: LockGraph, tree: Branch[Party]) -> list[str]:
     """One tree of the forest as text: its root with the diagnosis, and those behind it."""
-    rows = list(_rows(picture, tree))
-    found = diagnose(picture, tree.node)
+    rows = list(_rows(graph, tree))
+    found = diagnose(graph, tree.node)
     return [
-        *_root_lines(picture, rows[0]),
+        *_root_lines(graph, rows[0]),
         *_wrapped(plain(found.explanation)),
         *_wrapped(advice(found)),
-        *_query(picture, rows[0]),
+        *_query(graph, rows[0]),
         *_waiter_lines(rows[1:]),
     ]
 
 
-def _root_lines(picture: LockPicture, row: TreeRow) -> list[str]:
-    total, directly = picture.blocks(row.party), picture.blocks_directly(row.party)
+def _root_lines(graph: LockGraph, row: TreeRow) -> list[str]:
+    total, directly = graph.blocks(row.party), graph.blocks_directly(row.party)
     since = "" if row.age_s is None else f" for {durations.in_words(row.age_s)}"
-    longest = durations.in_words(picture.longest_wait_s(row.party))
+    longest = durations.in_words(graph.longest_wait_s(row.party))
     return [
         f"{row.who}  {_placed(row)}  {row.state}{since}",
         f"{_BESIDE}blocks {total:,} ({directly:,} directly), longest wait {longest}",
@@ -228,8 +226,8 @@ def _placed(row: TreeRow) -> str:
     return f"{row.test} ({row.place})" if row.place else row.test
 
 
-def _query(picture: LockPicture, row: TreeRow) -> list[str]:
-    session = picture.sessions.get(row.party)
+def _query(graph: LockGraph, row: TreeRow) -> list[str]:
+    session = graph.sessions.get(row.party)
     if session is None or not session.query:
         return []
     words = "last query" if session.state != "active" else "query"
@@ -254,15 +252,15 @@ def advice(found: Diagnosis) -> str:
     return f"→ {plain(found.advice)}{practice}"
 
 
-def lock_facts(picture: LockPicture, party: Party) -> list[str]:
+def lock_facts(graph: LockGraph, party: Party) -> list[str]:
     """What a detail pane says of one party's waits, a line each."""
     lines = []
-    for edge in picture.waits(party):
+    for edge in graph.waits(party):
         held = f", held as {lock_modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
         mode = f" as {lock_modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
-        beside = _beside(picture, edge)
+        beside = _beside(graph, edge)
         lines.append(
             f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
-            f"behind {plain(picture.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
+            f"behind {plain(graph.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
         )
     return lines

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.locks.actions.action import Action, SessionAction, action_on
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.action_text import advice, facts, question
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
@@ -25,8 +25,8 @@ class ConfirmScreen(QuestionScreen[Action | None]):
         Binding("b", "root", show=False),
     ]
 
-    def __init__(self, picture: LockPicture, action: Action) -> None:
-        self._picture = picture
+    def __init__(self, graph: LockGraph, action: Action) -> None:
+        self._graph = graph
         self._action = action
         super().__init__(self._about(), yes=action, no=None)
 
@@ -43,11 +43,11 @@ class ConfirmScreen(QuestionScreen[Action | None]):
     @property
     def _about_root(self) -> Action | None:
         """The same for the root blocker that it waits behind; None where nothing can be done about one."""
-        root = self._picture.root_of(self._action.party)
+        root = self._graph.root_of(self._action.party)
         if root is None or not isinstance(self._action, SessionAction):
             return None
         try:
-            return action_on(self._picture, root, self._action.how)
+            return action_on(self._graph, root, self._action.how)
         except RefusedError:
             return None
 
@@ -56,10 +56,10 @@ class ConfirmScreen(QuestionScreen[Action | None]):
         self.ask(self._about(), action)
 
     def _about(self) -> Question:
-        picture, action = self._picture, self._action
+        graph, action = self._graph, self._action
         root_instead = "" if self._about_root is None else "press b to ask about that instead"
         return Question(
             question(action),
-            tuple(f"{name:<12} {words}" for name, words in facts(picture, action)),
-            "\n".join(advice(picture, action, "press K", root_instead)),
+            tuple(f"{name:<12} {words}" for name, words in facts(graph, action)),
+            "\n".join(advice(graph, action, "press K", root_instead)),
         )

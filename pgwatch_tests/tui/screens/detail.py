@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.text import durations
@@ -20,9 +20,9 @@ ReadHeld = Callable[[Party], Awaitable[tuple[HeldLock, ...] | None]]
 class DetailScreen(TextScreen):
     """A session or prepared transaction as it was when this was opened, and its locks once they are read."""
 
-    def __init__(self, picture: LockPicture, party: Party, read_held: ReadHeld | None = None) -> None:
+    def __init__(self, graph: LockGraph, party: Party, read_held: ReadHeld | None = None) -> None:
         super().__init__(str(party) if party.pid else "prepared transaction", [])
-        self._picture = picture
+        self._graph = graph
         self._party = party
         self._read_held = read_held
         self._lines = self._all_lines(["", "reading its locks …"] if read_held else [])
@@ -37,7 +37,7 @@ class DetailScreen(TextScreen):
             self.show(self._all_lines(_held_lines(held)))
 
     def _all_lines(self, held: list[str]) -> list[str]:
-        return [*_lines(self._picture, self._party), *held, *_query(self._picture, self._party)]
+        return [*_lines(self._graph, self._party), *held, *_query(self._graph, self._party)]
 
 
 def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
@@ -51,9 +51,9 @@ def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
     return ["", *(shown or ["holds no locks"]), *more]
 
 
-def _lines(picture: LockPicture, party: Party) -> list[str]:
-    session = picture.sessions.get(party)
-    prepared = picture.prepared.get(party)
+def _lines(graph: LockGraph, party: Party) -> list[str]:
+    session = graph.sessions.get(party)
+    prepared = graph.prepared.get(party)
     lines: list[str] = []
     if session is not None:
         lines += [f"{name:<12} {value}" for name, value in _facts(session)]
@@ -66,16 +66,16 @@ def _lines(picture: LockPicture, party: Party) -> list[str]:
         ]
     else:
         lines.append("This session has ended.")
-    facts = lock_facts(picture, party)
+    facts = lock_facts(graph, party)
     if facts:
         lines += ["", *facts]
-    if picture.blocks(party):
-        lines += ["", f"blocks {picture.blocks(party):,} ({picture.blocks_directly(party):,} directly)"]
+    if graph.blocks(party):
+        lines += ["", f"blocks {graph.blocks(party):,} ({graph.blocks_directly(party):,} directly)"]
     return lines
 
 
-def _query(picture: LockPicture, party: Party) -> list[str]:
-    session = picture.sessions.get(party)
+def _query(graph: LockGraph, party: Party) -> list[str]:
+    session = graph.sessions.get(party)
     if session is None or not session.query:
         return []
     lines = ["", *plain_lines(session.query[:_MOST_CHARACTERS])]

@@ -7,7 +7,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import DataTable
 
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.locks.lock_tree import (
     NOTHING_BLOCKED,
@@ -47,7 +47,7 @@ class LocksView(View):
 
     def __init__(self) -> None:
         super().__init__()
-        self._picture: LockPicture | None = None
+        self._graph: LockGraph | None = None
         self._rows: dict[str, TreeRow] = {}
         self._filter = RowFilter()
 
@@ -62,7 +62,7 @@ class LocksView(View):
 
     def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
         """Shows `snapshot`; of its trees only those with `filter_` in one of their lines."""
-        self._picture = None if snapshot is None else LockPicture(snapshot)
+        self._graph = None if snapshot is None else LockGraph(snapshot)
         self._filter = RowFilter(filter_)
         self._show()
 
@@ -74,9 +74,9 @@ class LocksView(View):
 
     def offers(self, action: str) -> bool:
         party = self.selected
-        if party is None or self._picture is None:
+        if party is None or self._graph is None:
             return False
-        session = self._picture.sessions.get(party)
+        session = self._graph.sessions.get(party)
         return action in ("act", "detail") or (
             action == "copy" and session is not None and bool(session.query)
         )
@@ -85,16 +85,16 @@ class LocksView(View):
         self._show_diagnosis()
 
     def _show(self) -> None:
-        picture = self._picture
-        rows = [] if picture is None else self._filtered(tree_rows(picture))
+        graph = self._graph
+        rows = [] if graph is None else self._filtered(tree_rows(graph))
         self._rows = {row.key: row for row in rows}
         table = self.query_one(LiveTable)
         table.show([_live_row(row) for row in rows])
         empty = self.query_one("#no-locks", StillText)
         empty.display = not rows
-        if picture is None:
+        if graph is None:
             empty.say("Waiting for the first answer of the server …")
-        elif picture.forest:
+        elif graph.trees:
             empty.say(self._filter.no_match("blocked session"))
         else:
             empty.say(NOTHING_BLOCKED)
@@ -114,13 +114,13 @@ class LocksView(View):
         row = self._rows.get(self.query_one(LiveTable).current_key or "")
         pane = self.query_one("#lock-detail", VerticalScroll)
         pane.display = row is not None
-        if row is None or self._picture is None:
+        if row is None or self._graph is None:
             return
-        found = diagnose(self._picture, row.root)
+        found = diagnose(self._graph, row.root)
         lines = [plain(found.explanation), advice(found)]
-        lines += [f"{row.who} {fact}" for fact in lock_facts(self._picture, row.party)[:1]]
+        lines += [f"{row.who} {fact}" for fact in lock_facts(self._graph, row.party)[:1]]
         lines += [f"{row.who}: {row.place}"] if row.place else []
-        session = self._picture.sessions.get(row.party)
+        session = self._graph.sessions.get(row.party)
         if session is not None and session.query:
             words = "runs" if session.state == "active" else "ran last"
             query = plain_lines(session.query) if self.app.size.height > 30 else [one_line(session.query)]

@@ -8,12 +8,12 @@ import pytest
 
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.locks.actions.action import aftermath, on_session, still_behind
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge
 from pgwatch_tests.reports.locks.action_text import facts
 from tests.locks.snapshots import edge, session, snapshot
 
-BEFORE = LockPicture(snapshot((edge(2, 1), edge(3, 1), edge(4, 3))))
+BEFORE = LockGraph(snapshot((edge(2, 1), edge(3, 1), edge(4, 3))))
 
 
 @pytest.mark.parametrize(
@@ -42,19 +42,19 @@ BEFORE = LockPicture(snapshot((edge(2, 1), edge(3, 1), edge(4, 3))))
 )
 def test_what_became_of_those_behind_it(after: tuple[Edge, ...], words: str) -> None:
     action = on_session(BEFORE, 1, "terminate")
-    seen = LockPicture(snapshot(after))
+    seen = LockGraph(snapshot(after))
     assert aftermath(action, seen) == words
     assert still_behind(action, seen) == ("behind it." in words)
 
 
 def test_nothing_is_said_where_nobody_waited() -> None:
     action = on_session(BEFORE, 2, "terminate")
-    assert aftermath(action, LockPicture(snapshot((edge(5, 6),)))) == ""
+    assert aftermath(action, LockGraph(snapshot((edge(5, 6),)))) == ""
     assert dict(facts(BEFORE, action))["behind it"] == "nobody waits for it"
 
 
 def test_an_idle_session_has_no_statement_to_be_recognised_by() -> None:
-    found = LockPicture(snapshot((), (session(1, state="idle in transaction"), session(2))))
+    found = LockGraph(snapshot((), (session(1, state="idle in transaction"), session(2))))
     assert on_session(found, 1, "cancel").query_start is None
     assert on_session(found, 2, "cancel").query_start is not None
 
@@ -62,6 +62,6 @@ def test_an_idle_session_has_no_statement_to_be_recognised_by() -> None:
 def test_what_nothing_identifies_is_refused() -> None:
     nameless = replace(session(1, hidden=True), backend_start=None)
     with pytest.raises(RefusedError, match="nothing that is visible tells pid 1 from a later session"):
-        on_session(LockPicture(snapshot((), (nameless,))), 1, "cancel")
+        on_session(LockGraph(snapshot((), (nameless,))), 1, "cancel")
     known = replace(nameless, user_oid=10)
-    assert on_session(LockPicture(snapshot((), (known,))), 1, "cancel").user_oid == 10
+    assert on_session(LockGraph(snapshot((), (known,))), 1, "cancel").user_oid == 10

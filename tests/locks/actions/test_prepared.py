@@ -68,9 +68,9 @@ def test_a_name_in_another_encoding(encoding: str, database: Database, connect: 
     try:
         with psycopg.connect(make_conninfo(database.dsn, dbname=name, client_encoding="UTF8")) as session:
             session.execute(sql.SQL("PREPARE TRANSACTION {}").format(sql.Literal(gid)))
-        picture = look(database.dsn)
-        [party] = [one for one in picture.prepared if one.gid.startswith(name)]
-        assert do(database.dsn, on_prepared(picture, party.gid)).result == "done"
+        graph = look(database.dsn)
+        [party] = [one for one in graph.prepared if one.gid.startswith(name)]
+        assert do(database.dsn, on_prepared(graph, party.gid)).result == "done"
         assert not is_prepared(database, gid)
     finally:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

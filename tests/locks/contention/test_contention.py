@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch, Pair
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter, Pair
 from pgwatch_tests.locks.contention.ranking import MOST_ROWS
 from pgwatch_tests.locks.contention.wait_record import LockedObject
 from pgwatch_tests.locks.graph.settled_waits import settle
@@ -73,7 +73,7 @@ def watches(draw: st.DrawFn) -> list[LockSnapshot]:
 
 
 def watch(polls: list[LockSnapshot]) -> Contention:
-    collected = ContentionWatch()
+    collected = ContentionMeter()
     for poll in polls:
         collected.add(poll)
     seen = collected.result()
@@ -171,7 +171,7 @@ def test_ghosts_are_not_counted() -> None:
 
 
 def test_a_gap_is_credited_only_to_a_wait_that_lasted_through_it() -> None:
-    collected = ContentionWatch()
+    collected = ContentionMeter()
     before, after = polls_of(
         (0.0, (waiting(2, 1, 5.0), waiting(4, 3, 5.0))),
         (60.0, (waiting(2, 1, 65.0), waiting(4, 3, 0.5, request=1))),
@@ -187,7 +187,7 @@ def test_a_gap_is_credited_only_to_a_wait_that_lasted_through_it() -> None:
 
 
 def test_the_gap_is_blank_in_the_time_line() -> None:
-    collected = ContentionWatch()
+    collected = ContentionMeter()
     for poll, gap in zip(polls_of((0.0, ()), (1.0, ()), (9.0, ()), (10.0, ())), (0, 1, 0, 0), strict=True):
         collected.add(poll)
         if gap:
@@ -244,7 +244,7 @@ def test_a_name_that_becomes_known_later_is_the_same_object() -> None:
 
 
 def test_before_14_a_reconnect_does_not_count_a_wait_twice() -> None:
-    collected = ContentionWatch()
+    collected = ContentionMeter()
     old = waiting(2, 1, None)
     before = polls_of((0.0, (old,)), (1.0, (old,)))
     after = polls_of((9.0, (old,)), (10.0, (old,)))
@@ -256,7 +256,7 @@ def test_before_14_a_reconnect_does_not_count_a_wait_twice() -> None:
 
 
 def test_memory_stays_bounded_and_the_sums_exact() -> None:
-    collected = ContentionWatch()
+    collected = ContentionMeter()
     previous: LockSnapshot | None = None
     polls = 3 * MOST_ROWS
     for number in range(polls):
@@ -275,4 +275,4 @@ def test_memory_stays_bounded_and_the_sums_exact() -> None:
 
 
 def test_nothing_before_the_first_poll() -> None:
-    assert ContentionWatch().result() is None
+    assert ContentionMeter().result() is None

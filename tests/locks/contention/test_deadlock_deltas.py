@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from pgwatch_tests.locks.contention.contention import ContentionWatch
+from pgwatch_tests.locks.contention.contention import ContentionMeter
 from pgwatch_tests.locks.contention.deadlock_deltas import DeadlockDeltas
 from pgwatch_tests.locks.model import DeadlockCount, DeadlockCounts
 from tests.locks.snapshots import MOMENT, snapshot
@@ -61,15 +61,15 @@ def test_a_reset_is_neither_a_jump_nor_negative() -> None:
 
 
 def test_the_watch_takes_them_from_its_snapshots() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     for at_s, counts in (
         (0, None),
         (1, reading(1, (1, 3))),
         (2, reading(1, (1, 3))),
         (6, reading(6, (1, 4))),
     ):
-        watch.add(replace(snapshot(after_s=at_s), deadlock_counts=counts))
-    seen = watch.result()
+        meter.add(replace(snapshot(after_s=at_s), deadlock_counts=counts))
+    seen = meter.result()
     assert seen is not None
     assert seen.deadlocks_counted is not None
     assert seen.deadlocks_counted.total == 1

@@ -8,10 +8,10 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, Session
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.snapshots import edge, session, snapshot
 from tests.servers.sessions import Connect, Database, blocked
@@ -28,16 +28,16 @@ def aged(one: Session, at_s: float) -> Session:
 
 def outcome(*afterwards: Session, size: int = 2, still: tuple[int, ...] = ()) -> str:
     """The victim of a deadlock of sessions 1 to `size`, if these are the sessions afterwards."""
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     cycle = tuple(edge(number, number % size + 1) for number in range(1, size + 1))
     members = tuple(session(number) for number in range(1, size + 1))
     previous: LockSnapshot | None = None
     for at_s in (0.0, 0.25):
         previous = settle(previous, snapshot(cycle, tuple(aged(one, at_s) for one in members), at_s))
-        watch.add(previous)
+        meter.add(previous)
     rest = tuple(one for one in cycle if one.waiter.pid in still)
-    watch.add(settle(previous, snapshot(rest, afterwards, 0.5)))
-    seen = watch.result()
+    meter.add(settle(previous, snapshot(rest, afterwards, 0.5)))
+    seen = meter.result()
     assert seen is not None
     [caught] = seen.deadlocks
     return caught.victim
@@ -96,8 +96,8 @@ def test_the_servers_own_victim(ends: str, connect: Connect, database: Database)
     second = blocked(other, "UPDATE t SET id = id WHERE id = 1 /* second */")
 
     async def watch() -> Contention:
-        seen = ContentionWatch()
-        async with LockWatch(Settings(dsn=Dsn(database.dsn, "the test"))) as locks:
+        seen = ContentionMeter()
+        async with LiveSource(Settings(dsn=Dsn(database.dsn, "the test"))) as locks:
             seen.add(await locks.read())
             first = blocked(one, "UPDATE t SET id = id WHERE id = 2 /* first */")
             while first.thread.is_alive() or (found := seen.result()) is None or not found.deadlocks:

@@ -77,6 +77,6 @@ def test_objects_are_named(database: Database, connect: Connect) -> None:
     connect(autocommit=True).execute("CREATE SCHEMA audit")
     one.execute("CREATE TABLE audit.log ()")
     blocked(other, "DROP SCHEMA audit CASCADE")
-    picture = look(database.dsn)
-    [edge] = picture.snapshot.shown_edges
+    graph = look(database.dsn)
+    [edge] = graph.snapshot.shown_edges
     assert edge.lock.target == "schema audit"

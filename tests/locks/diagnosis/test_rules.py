@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockTag, Party, PreparedTransaction, Session, Subject
 from pgwatch_tests.locks.waits.statement_text import kind
@@ -21,7 +21,7 @@ KEY = Subject("unique_key", 5, (16400,))
 
 
 def found(*edges: Edge, sessions: tuple[Session, ...] = (), root: int = 1) -> Diagnosis:
-    return diagnose(LockPicture(snapshot(edges, sessions)), Party(root))
+    return diagnose(LockGraph(snapshot(edges, sessions)), Party(root))
 
 
 def alone(waiter: int, blocker: int, target: str = "table t") -> Edge:
@@ -205,7 +205,7 @@ def test_who_holds_an_advisory_lock_for_a_transaction_is_not_told_to(
 )
 def test_a_deadlock_s_advice_is_about_what_is_waited_for(types: tuple[str, str], advice: str) -> None:
     shot = snapshot((edge(1, 2, tag=LockTag(types[0])), edge(2, 1, tag=LockTag(types[1]))))
-    told = diagnose(LockPicture(settle(settle(None, shot), shot)), Party(1))
+    told = diagnose(LockGraph(settle(settle(None, shot), shot)), Party(1))
     assert advice in told.advice
     assert ("rows" in told.advice) is ("tuple" in types)
 
@@ -308,7 +308,7 @@ def test_autovacuum(query: str, cause: str, words: str) -> None:
 def test_a_prepared_transaction_with_a_quote_in_its_gid() -> None:
     shot = snapshot((edge(2, 0, gid="it's"),))
     prepared = PreparedTransaction("it's", database="test_app", age_s=9.0)
-    told = diagnose(LockPicture(replace(shot, prepared=(prepared,))), Party(0, "it's"))
+    told = diagnose(LockGraph(replace(shot, prepared=(prepared,))), Party(0, "it's"))
     assert told.cause == "prepared_transaction"
     assert "it's, 9.0 s old" in told.explanation
     assert "In database test_app: ROLLBACK PREPARED 'it''s'" in told.advice
@@ -317,8 +317,8 @@ def test_a_prepared_transaction_with_a_quote_in_its_gid() -> None:
 def test_a_deadlock_names_every_step() -> None:
     first = snapshot((edge(1, 2, target="row of t (id=2)"), edge(2, 1, target="row of t (id=1)")))
     once = settle(None, first)
-    assert diagnose(LockPicture(once), Party(1)).explanation.startswith("Probably a deadlock: ")
-    told = diagnose(LockPicture(settle(once, first)), Party(1))
+    assert diagnose(LockGraph(once), Party(1)).explanation.startswith("Probably a deadlock: ")
+    told = diagnose(LockGraph(settle(once, first)), Party(1))
     assert told.cause == "deadlock"
     assert told.explanation == (
         "Deadlock: test_1 (gw1, pid 1) waits 1.0 s for row of t (id=2) behind test_2 (gw2, pid 2); "
@@ -328,7 +328,7 @@ def test_a_deadlock_names_every_step() -> None:
 
 def test_a_circle_through_a_queue_may_be_mended() -> None:
     shot = snapshot((alone(2, 1), queued(3, 2), edge(1, 3)))
-    told = diagnose(LockPicture(settle(settle(None, shot), shot)), Party(1))
+    told = diagnose(LockGraph(settle(settle(None, shot), shot)), Party(1))
     assert told.cause == "deadlock"
     assert "lets one of them pass in the queue, or ends one" in told.advice
 
@@ -359,7 +359,7 @@ def test_a_hidden_blocker_is_said_to_be_hidden() -> None:
 
 def test_an_unknown_blocker_is_diagnosed_too() -> None:
     shot = snapshot((edge(2, 1, subject=Subject("other"), target="something"),))
-    assert diagnose(LockPicture(replace(shot, sessions=())), Party(1)).cause == "unknown"
+    assert diagnose(LockGraph(replace(shot, sessions=())), Party(1)).cause == "unknown"
 
 
 _SUBJECTS = st.sampled_from(["relation", "row", "unique_key", "transaction", "advisory", "object", "other"])
@@ -386,9 +386,9 @@ def test_every_root_has_a_sentence_and_an_advice(
         session(pid, state=state, query=query, hidden=hidden)
         for pid, (state, query, hidden) in enumerate(about, 1)
     )
-    picture = LockPicture(settle(None, snapshot(tuple(edges.values()), sessions)))
-    for tree in picture.forest:
-        told = diagnose(picture, tree.node)
+    graph = LockGraph(settle(None, snapshot(tuple(edges.values()), sessions)))
+    for tree in graph.trees:
+        told = diagnose(graph, tree.node)
         assert told.explanation.endswith(".")
         assert told.advice.endswith(".")
         assert f"pid {tree.node.pid}" in told.explanation

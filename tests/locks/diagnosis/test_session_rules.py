@@ -8,7 +8,7 @@ import pytest
 
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockTag, Party, Session, Subject
 from tests.locks.snapshots import edge, session, snapshot
@@ -19,7 +19,7 @@ COMMIT = "Commit, roll back or close it in the fixture's clean-up."
 
 
 def found(*edges: Edge, sessions: tuple[Session, ...] = ()) -> Diagnosis:
-    return diagnose(LockPicture(snapshot(edges, sessions)), Party(1))
+    return diagnose(LockGraph(snapshot(edges, sessions)), Party(1))
 
 
 def on_table(waiter: int, blocker: int, held: str = "AccessShareLock", name: str = "tab") -> Edge:
@@ -153,7 +153,7 @@ def test_two_clean_ups_that_empty_table_after_table() -> None:
 def test_two_clean_ups_that_deadlock() -> None:
     edges = on_table(2, 1, "AccessExclusiveLock", "a"), on_table(1, 2, "AccessExclusiveLock", "b")
     shot = snapshot(edges, (session(1, query="TRUNCATE b"), session(2, query="TRUNCATE a")))
-    told = diagnose(LockPicture(settle(settle(None, shot), shot)), Party(1))
+    told = diagnose(LockGraph(settle(settle(None, shot), shot)), Party(1))
     assert told.cause == "deadlock"
     assert "in one order: TRUNCATE b, a;" in told.advice
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,6 +11,13 @@ from pgwatch_tests.locks.graph.wait_graph import Branch, WaitForGraph
 
 Edges = set[tuple[int, int]]
 edge_sets = st.sets(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=30)
+
+
+def graph_of(edges: Iterable[tuple[int, int]]) -> WaitForGraph[int]:
+    blockers: dict[int, set[int]] = {}
+    for waiter, blocker in edges:
+        blockers.setdefault(waiter, set()).add(blocker)
+    return WaitForGraph(blockers)
 
 
 def closure(edges: Edges) -> Edges:
@@ -34,12 +41,12 @@ def test_roots_block_and_are_not_blocked(edges: Edges) -> None:
     real = {(waiter, blocker) for waiter, blocker in edges if waiter != blocker}
     waiters = {waiter for waiter, _ in real}
     blockers = {blocker for _, blocker in real}
-    assert WaitForGraph(edges).roots() == sorted(blockers - waiters)
+    assert graph_of(edges).roots() == sorted(blockers - waiters)
 
 
 @given(edge_sets)
 def test_blocked_by_is_the_closure(edges: Edges) -> None:
-    graph = WaitForGraph(edges)
+    graph = graph_of(edges)
     reach = closure(edges)
     for node in graph.nodes:
         assert graph.blocked_by(node) == {waiter for waiter, blocker in reach if blocker == node} - {node}
@@ -50,7 +57,7 @@ def test_blocked_by_is_the_closure(edges: Edges) -> None:
 @example({(1, 2), (2, 1)})
 @example({(1, 2), (2, 3), (3, 1), (3, 2)})
 def test_cycles_are_real_and_every_deadlocked_group_has_one(edges: Edges) -> None:
-    cycles = WaitForGraph(edges).cycles()
+    cycles = graph_of(edges).cycles()
     reach = closure(edges)
     deadlocked = {node for node, other in reach if node == other}
     groups = {frozenset(b for b in deadlocked if {(a, b), (b, a)} <= reach) for a in deadlocked}
@@ -65,7 +72,7 @@ def test_cycles_are_real_and_every_deadlocked_group_has_one(edges: Edges) -> Non
 
 @given(edge_sets, edge_sets)
 def test_the_forest_shows_each_node_in_full_exactly_once(edges: Edges, hard_edges: Edges) -> None:
-    graph = WaitForGraph(edges)
+    graph = graph_of(edges)
     hard: dict[int, list[int]] = {}
     for waiter, blocker in hard_edges & edges:
         hard.setdefault(waiter, []).append(blocker)
@@ -80,7 +87,7 @@ def test_the_forest_shows_each_node_in_full_exactly_once(edges: Edges, hard_edge
 
 @given(edge_sets)
 def test_every_hard_blocker_is_shown_above_its_waiter(edges: Edges) -> None:
-    graph = WaitForGraph(edges)
+    graph = graph_of(edges)
     hard = {node: graph.blockers(node) for node in graph.nodes}
     shown = {
         (child.node, branch.node)
@@ -92,7 +99,7 @@ def test_every_hard_blocker_is_shown_above_its_waiter(edges: Edges) -> None:
 
 
 def test_a_long_chain_needs_no_recursion() -> None:
-    graph = WaitForGraph((n + 1, n) for n in range(20_000))
+    graph = graph_of((n + 1, n) for n in range(20_000))
     assert graph.roots() == [0]
     assert len(graph.blocked_by(0)) == 20_000
     assert len(graph.forest()) == 1
@@ -102,7 +109,7 @@ def test_a_long_chain_needs_no_recursion() -> None:
 def test_five_hundred_on_one_row_stay_one_flat_tree() -> None:
     waiters = range(2, 502)
     soft = {(later, earlier) for later in waiters for earlier in waiters if earlier < later}
-    graph = WaitForGraph({(waiter, 1) for waiter in waiters} | soft)
+    graph = graph_of({(waiter, 1) for waiter in waiters} | soft)
     [tree] = graph.forest({waiter: [1] for waiter in waiters})
     assert [child.node for child in tree.children] == list(waiters)
     assert not any(child.children for child in tree.children)

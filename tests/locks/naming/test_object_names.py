@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests.locks.naming.locked_rows import Address, LockedRows
 from pgwatch_tests.locks.naming.object_names import NameCache
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -53,9 +53,9 @@ def test_a_row_is_kept_where_the_clusters_identity_is_unknown(
     monkeypatch.setattr(LockedRows, "read", counted)
 
     async def poll() -> None:
-        async with LockWatch(Settings(dsn=Dsn(cast.dsn, "the test"))) as watch:
+        async with LiveSource(Settings(dsn=Dsn(cast.dsn, "the test"))) as source:
             for _ in range(2):
-                snapshot = await watch.read_twice()
+                snapshot = await source.read_twice()
                 assert snapshot.system_identifier is None
 
     asyncio.run(poll())

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 
 from pgwatch_tests.locks.model import HeldLock, Party
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.scenarios import prepared, rows
 from tests.locks.scenarios.cast import Cast
 
 
 def held(dsn: str, party: Party) -> tuple[HeldLock, ...] | None:
-    async def named(watch: LockWatch) -> tuple[HeldLock, ...] | None:
+    async def named(source: LiveSource) -> tuple[HeldLock, ...] | None:
         while True:
-            found = await watch.held(party)
+            found = await source.held_locks(party)
             # A busy machine takes too long for a name, which is asked for again two seconds later.
             if not any("relation " in lock.target for lock in found or ()):
                 return found
             await asyncio.sleep(0.05)
 
     async def read() -> tuple[HeldLock, ...] | None:
-        async with LockWatch(Settings(dsn=Dsn(dsn, "the test"))) as watch:
-            await watch.read()
-            return await asyncio.wait_for(named(watch), 20)
+        async with LiveSource(Settings(dsn=Dsn(dsn, "the test"))) as source:
+            await source.read()
+            return await asyncio.wait_for(named(source), 20)
 
     return asyncio.run(read())
 

@@ -15,7 +15,7 @@ import pytest
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import POLL_DEADLINE_S, LockWatch
+from pgwatch_tests.locks.snapshot.live_source import POLL_DEADLINE_S, LiveSource
 from pgwatch_tests.reports.locks import lock_json, lock_tree
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.looking import look
@@ -34,11 +34,11 @@ def settings(dsn: str, connect_timeout_s: float = 5.0) -> Settings:
     return Settings(dsn=Dsn(dsn, "the test"), connect_timeout_s=connect_timeout_s)
 
 
-async def read_until_it_works(watch: LockWatch) -> LockSnapshot:
+async def read_until_it_works(source: LiveSource) -> LockSnapshot:
     deadline_s = time.monotonic() + 10
     while True:
         try:
-            return await watch.read()
+            return await source.read()
         except (CannotConnectError, ConnectionLostError):
             assert time.monotonic() < deadline_s
             await asyncio.sleep(0.05)
@@ -46,25 +46,25 @@ async def read_until_it_works(watch: LockWatch) -> LockSnapshot:
 
 def test_a_restart_is_survived(own_server: EmbeddedServer) -> None:
     async def scenario() -> None:
-        async with LockWatch(settings(own_server.dsn())) as watch:
-            await watch.read()
+        async with LiveSource(settings(own_server.dsn())) as source:
+            await source.read()
             own_server.restart()
             with pytest.raises(ConnectionLostError) as caught:
-                await watch.read()
+                await source.read()
             assert "\n" not in str(caught.value)
-            assert (await read_until_it_works(watch)).database == "postgres"
+            assert (await read_until_it_works(source)).database == "postgres"
 
     asyncio.run(scenario())
 
 
 def test_a_stopped_server_is_given_up_after_the_deadline(own_server: EmbeddedServer) -> None:
     async def scenario() -> float:
-        async with LockWatch(settings(own_server.dsn())) as watch:
-            await watch.read()
+        async with LiveSource(settings(own_server.dsn())) as source:
+            await source.read()
             stop(own_server.pid)
             began_s = time.monotonic()
             with pytest.raises(ConnectionLostError, match="hasn't answered"):
-                await watch.read()
+                await source.read()
             return time.monotonic() - began_s
 
     took_s = asyncio.run(scenario())
@@ -74,10 +74,10 @@ def test_a_stopped_server_is_given_up_after_the_deadline(own_server: EmbeddedSer
 
 def test_leaving_does_not_wait_for_a_stopped_server(own_server: EmbeddedServer) -> None:
     async def scenario() -> float:
-        async with LockWatch(settings(own_server.dsn())) as watch:
-            await watch.read()
+        async with LiveSource(settings(own_server.dsn())) as source:
+            await source.read()
             stop(own_server.pid)
-            reading = asyncio.create_task(watch.read())
+            reading = asyncio.create_task(source.read())
             await asyncio.sleep(0)
             began_s = time.monotonic()
             reading.cancel()
@@ -102,11 +102,11 @@ def test_a_query_of_invalid_bytes_and_escapes(database: Database, connect: Conne
             wait_until(
                 lambda: admin.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone(), message="waits"
             )
-            picture = look(dsn)
-            [seen] = [one.query for one in picture.snapshot.sessions if "[red]" in one.query]
+            graph = look(dsn)
+            [seen] = [one.query for one in graph.snapshot.sessions if "[red]" in one.query]
             assert seen == "SELECT pg_advisory_lock(1) /* [red]\n\x1b[31m \\xff\\xfe */"
-            assert "\x1b" not in lock_tree.text(picture.snapshot)
-            assert "\x1b" not in lock_json.document(picture.snapshot)
+            assert "\x1b" not in lock_tree.text(graph.snapshot)
+            assert "\x1b" not in lock_json.document(graph.snapshot)
             holder.cancel()
             holder.rollback()
             holder.execute("SELECT pg_advisory_unlock_all()")

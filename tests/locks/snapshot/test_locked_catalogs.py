@@ -18,7 +18,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_d
 from pgwatch_tests.errors import NoAnswerError
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.naming.catalog_lookups import Lookups
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres.connections.attempts import Opening
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -104,12 +104,12 @@ def settings(dsn: str, connect_timeout_s: float = 5.0) -> Settings:
 @pytest.mark.parametrize("catalog", [*PER_DATABASE, *SHARED])
 def test_locked_after_the_start(scene: Scene, catalog: str) -> None:
     async def scenario() -> None:
-        async with LockWatch(settings(scene.server.dsn("app"))) as watch:
-            await watch.read()
+        async with LiveSource(settings(scene.server.dsn("app"))) as source:
+            await source.read()
             running = scene.block()
             scene.lock(catalog)
             for _ in range(8):
-                snapshot = await watch.read()
+                snapshot = await source.read()
                 assert [(edge.waiter, edge.blocker) for edge in snapshot.edges] == [scene.edge]
                 # One look-up at most waits, for as long as its lock_timeout.
                 assert scene.ours_waiting() <= 1
@@ -126,9 +126,9 @@ def test_locked_before_the_start(scene: Scene, catalog: str) -> None:
     async def scenario() -> None:
         scene.block()
         scene.lock(catalog)
-        async with LockWatch(settings(scene.server.dsn("app"))) as watch:
+        async with LiveSource(settings(scene.server.dsn("app"))) as source:
             for _ in range(8):
-                snapshot = await watch.read()
+                snapshot = await source.read()
                 seen = {(edge.waiter, edge.blocker) for edge in snapshot.edges}
                 # Perhaps with our own session that isn't let in, which nobody knows the name of yet.
                 unnamed = {Party(one.pid) for one in snapshot.sessions if not one.application_name}
@@ -150,10 +150,10 @@ def test_sessions_of_ours_do_not_pile_up(scene: Scene, catalog: str) -> None:
         scene.block()
         scene.lock(catalog)
         now_s = 0.0
-        async with LockWatch(settings(scene.server.dsn("app")), lambda: now_s) as watch:
+        async with LiveSource(settings(scene.server.dsn("app")), lambda: now_s) as source:
             counts = []
             for _ in range(5):
-                snapshot = await watch.read_with_counts()
+                snapshot = await source.read_with_counts()
                 counts.append(scene.ours())
                 now_s += 120.0
         assert counts[-1] <= counts[0], counts
@@ -211,12 +211,12 @@ def test_nobody_gets_in_at_all_and_only_two_of_ours_wait(scene: Scene, catalog: 
     async def scenario() -> None:
         scene.block()
         scene.lock(catalog)
-        async with LockWatch(settings(scene.server.dsn("app"), connect_timeout_s=0.3)) as watch:
+        async with LiveSource(settings(scene.server.dsn("app"), connect_timeout_s=0.3)) as source:
             for _ in range(4):
                 with pytest.raises(NoAnswerError, match="no answer from the server"):
-                    await watch.read()
+                    await source.read()
                 assert scene.ours_waiting() <= 2
             scene.holder.rollback()
-            assert (await watch.read()).database == "app"
+            assert (await source.read()).database == "app"
 
     asyncio.run(scenario())

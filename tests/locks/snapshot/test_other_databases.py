@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgwatch_tests.locks.contention.contention import ContentionWatch, Pair
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.contention.contention import ContentionMeter, Pair
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, Party, PreparedTransaction, Session
 from pgwatch_tests.reports.locks import contention_table, lock_markdown, lock_tree
@@ -31,28 +31,28 @@ def test_the_tree_and_the_markdown() -> None:
 
 
 def test_who_is_in_the_watched_database_and_has_a_name_says_no_more() -> None:
-    picture = LockPicture(pictured(session(1), replace(session(2), database=None)))
-    assert [picture.place(Party(pid)) for pid in (1, 2, 3)] == ["", "", ""]
-    assert picture.who(Party(1)) == "test_1 (gw1, pid 1)"
+    graph = LockGraph(pictured(session(1), replace(session(2), database=None)))
+    assert [graph.place(Party(pid)) for pid in (1, 2, 3)] == ["", "", ""]
+    assert graph.who(Party(1)) == "test_1 (gw1, pid 1)"
 
 
 def test_a_prepared_transaction_says_its_database() -> None:
     prepared = replace(snapshot(), prepared=(PreparedTransaction("g", database="b", user="app"),))
-    picture = LockPicture(prepared)
-    assert picture.place(Party(0, "g")) == "database b"
-    assert picture.who(Party(0, "g")) == "prepared transaction g (database b)"
+    graph = LockGraph(prepared)
+    assert graph.place(Party(0, "g")) == "database b"
+    assert graph.who(Party(0, "g")) == "prepared transaction g (database b)"
 
 
 def test_unnamed_workers_are_told_apart_by_their_databases() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     edges = (edge(2, 1), edge(4, 3))
     sessions = tuple(
         replace(elsewhere(pid, database), database_oid=oid, query=f"SELECT {pid}")
         for pid, database, oid in ((1, "gw0", 5), (2, "gw0", 5), (3, "gw1", 6), (4, "gw1", 6))
     )
     for at_s in (0.0, 1.0):
-        watch.add(settle(None, snapshot(edges, sessions, at_s)))
-    seen = watch.result()
+        meter.add(settle(None, snapshot(edges, sessions, at_s)))
+    seen = meter.result()
     assert seen is not None
     pairs = [Pair("psql", "psql", name, name) for name in ("gw0", "gw1")]
     assert sorted(dict(seen.pairs.rows), key=str) == pairs
@@ -63,14 +63,14 @@ def test_unnamed_workers_are_told_apart_by_their_databases() -> None:
 
 
 def test_a_database_whose_name_comes_later_makes_no_second_pair() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     for at_s, name in ((0.0, None), (1.0, None), (2.0, "gw0")):
         sessions = tuple(
             replace(elsewhere(pid, ""), database=name, database_oid=5, application_name="psql")
             for pid in (1, 2)
         )
-        watch.add(settle(None, snapshot((edge(2, 1, wait_s=at_s + 1),), sessions, at_s)))
-    seen = watch.result()
+        meter.add(settle(None, snapshot((edge(2, 1, wait_s=at_s + 1),), sessions, at_s)))
+    seen = meter.result()
     assert seen is not None
     [(pair, tally)] = seen.pairs.rows
     assert (pair, tally.waits, tally.blocked_s) == (Pair("psql", "psql", "gw0", "gw0"), 1, 2.0)

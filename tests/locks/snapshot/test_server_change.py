@@ -17,7 +17,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_d
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.locks.actions.action import PreparedRollback
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.server_change import server_change
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
@@ -54,12 +54,12 @@ def test_the_second_server_answers(two_servers: tuple[EmbeddedServer, EmbeddedSe
             stack.enter_context(psycopg.connect(server.dsn(f"named_{number}")))
 
         async def scenario() -> tuple[LockSnapshot, LockSnapshot]:
-            async with LockWatch(either(*two_servers)) as watch:
-                before = await watch.read_twice()
+            async with LiveSource(either(*two_servers)) as source:
+                before = await source.read_twice()
                 first.stop()
                 with pytest.raises(ConnectionLostError):
-                    await watch.read()
-                return before, await watch.read_twice()
+                    await source.read()
+                return before, await source.read_twice()
 
         before, after = asyncio.run(scenario())
     assert "named_0" in {one.database for one in before.sessions}

@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.cli.running import pgwatch
 from tests.leaks.catalog import traps as laid
@@ -174,7 +174,7 @@ def test_a_table_that_turns_into_a_trap_while_it_is_watched(traps: Traps) -> Non
     first, second = ("UPDATE m.t SET t = 'y' WHERE id = 1", "UPDATE m.t SET t = 'y' WHERE id = 2")
 
     async def watch() -> None:
-        async with LockWatch(Settings(dsn=Dsn(traps.database.dsn, "the test"))) as watching:
+        async with LiveSource(Settings(dsn=Dsn(traps.database.dsn, "the test"))) as watching:
             with waits(traps, [first], [first, first]):
                 targets = [str(edge.lock.target) for edge in (await watching.read_twice()).shown_edges]
                 assert any("id=1" in target for target in targets), targets

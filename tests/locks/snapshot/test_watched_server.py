@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch, Pair
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter, Pair
 from pgwatch_tests.locks.contention.wait_record import LockedObject
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import Connect, Database, blocked
 
@@ -25,14 +25,14 @@ def watch_until(
     """Polls until `is_enough`; `first` is called once the watch has begun."""
 
     async def scenario() -> Contention:
-        watch = ContentionWatch()
+        meter = ContentionMeter()
         until_s = time.monotonic() + _AT_MOST_S
-        async with LockWatch(Settings(dsn=Dsn(dsn, "the test"))) as locks:
-            watch.add(await locks.read_with_counts())
+        async with LiveSource(Settings(dsn=Dsn(dsn, "the test"))) as locks:
+            meter.add(await locks.read_with_counts())
             await asyncio.to_thread(first)
             while True:
-                watch.add(await locks.read_with_counts())
-                seen = watch.result()
+                meter.add(await locks.read_with_counts())
+                seen = meter.result()
                 assert seen is not None
                 if is_enough(seen):
                     return seen

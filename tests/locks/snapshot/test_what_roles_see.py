@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks import lock_csv, lock_json, lock_tree
 from tests.cli.running import pgwatch
@@ -40,8 +40,8 @@ def pids(sessions: Sessions) -> tuple[int, int]:
     return waiter.info.backend_pid, holder.info.backend_pid
 
 
-def hidden_in_header(picture: LockPicture) -> str:
-    return lock_tree.header(picture.snapshot).partition("1 blocked")[2]
+def hidden_in_header(graph: LockGraph) -> str:
+    return lock_tree.header(graph.snapshot).partition("1 blocked")[2]
 
 
 @pytest.mark.parametrize("options", ["superuser", "pg_monitor"])
@@ -49,17 +49,17 @@ def test_who_may_see_everything(
     options: str, server: EmbeddedServer, database: Database, sessions: Sessions, make_role: MakeRole
 ) -> None:
     user = "postgres" if options == "superuser" else make_role("IN ROLE pg_monitor")
-    picture = look(server.dsn(database.name, user))
+    graph = look(server.dsn(database.name, user))
     waiter, holder = pids(sessions)
-    assert edges_of(picture) == {(waiter, holder)}
-    assert picture.snapshot.hidden_sessions == 0
-    assert hidden_in_header(picture) == ""
-    assert len(picture.snapshot.clients) == 3
-    text = lock_tree.text(picture.snapshot)
+    assert edges_of(graph) == {(waiter, holder)}
+    assert graph.snapshot.hidden_sessions == 0
+    assert hidden_in_header(graph) == ""
+    assert len(graph.snapshot.clients) == 3
+    text = lock_tree.text(graph.snapshot)
     assert f"pid {holder}  gw0 t.py::test_holder  idle in transaction for" in text
     assert "last query: UPDATE t SET n = 1 /* holder's */" in text
     # Names of rows are another privilege.
-    assert target_of(picture, waiter, holder) == (
+    assert target_of(graph, waiter, holder) == (
         "row of t (id=42)" if options == "superuser" else "row of t (at 0,1)"
     )
 
@@ -67,21 +67,21 @@ def test_who_may_see_everything(
 def test_a_plain_role(
     server: EmbeddedServer, database: Database, sessions: Sessions, make_role: MakeRole
 ) -> None:
-    picture = look(server.dsn(database.name, make_role()))
+    graph = look(server.dsn(database.name, make_role()))
     waiter, holder = pids(sessions)
     # Who waits for whom is the same, and for how long.
-    assert edges_of(picture) == edges_of_server(database.dsn) == {(waiter, holder)}
-    assert picture.longest_wait_s(Party(holder)) > 0
+    assert edges_of(graph) == edges_of_server(database.dsn) == {(waiter, holder)}
+    assert graph.longest_wait_s(Party(holder)) > 0
     # The server's own processes are neither clients nor hidden sessions.
-    assert len(picture.snapshot.clients) == picture.snapshot.hidden_sessions == 3
-    assert hidden_in_header(picture) == " · 3 hidden (GRANT pg_monitor shows them)"
-    text = lock_tree.text(picture.snapshot)
+    assert len(graph.snapshot.clients) == graph.snapshot.hidden_sessions == 3
+    assert hidden_in_header(graph) == " · 3 hidden (GRANT pg_monitor shows them)"
+    text = lock_tree.text(graph.snapshot)
     assert f"pid {holder}  gw0 t.py::test_holder  hidden\n" in text
     assert f"pid {waiter}  gw1 t.py::test_waiter  waits" in text
     assert "in a state that isn't visible to this role" in " ".join(text.split()).replace("│ ", "")
     assert "query:" not in text
-    assert "insufficient privilege" not in text + lock_csv.document(picture.snapshot)
-    document = json.loads(lock_json.document(picture.snapshot))
+    assert "insufficient privilege" not in text + lock_csv.document(graph.snapshot)
+    document = json.loads(lock_json.document(graph.snapshot))
     assert document["hidden_sessions"] == 3
     assert [(one["state"], one["query"], one["xact_age_s"]) for one in document["sessions"]] == [
         (None, None, None)
@@ -95,10 +95,10 @@ def test_a_plain_role_sees_its_own_sessions(
     role = make_role()
     own = connect("own", user=role)
     own.execute("SELECT 'own'")
-    picture = look(server.dsn(database.name, role))
-    assert picture.snapshot.hidden_sessions == 3
-    assert len(picture.snapshot.clients) == 4
-    assert picture.sessions[Party(own.info.backend_pid)].query == "SELECT 'own'"
+    graph = look(server.dsn(database.name, role))
+    assert graph.snapshot.hidden_sessions == 3
+    assert len(graph.snapshot.clients) == 4
+    assert graph.sessions[Party(own.info.backend_pid)].query == "SELECT 'own'"
     del sessions
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, LockTag, Party, Session, Subject
 from pgwatch_tests.locks.waits.database_wait import is_forced
 from pgwatch_tests.reports.locks import lock_csv, lock_json, lock_tree
@@ -40,7 +40,7 @@ def told(
 ) -> Diagnosis:
     dropping = session(5, "pytest main", query=statement)
     shot = snapshot(edges or (connected(5, 1),), (*sessions, dropping))
-    return diagnose(LockPicture(shot), Party(1))
+    return diagnose(LockGraph(shot), Party(1))
 
 
 def test_who_is_connected_is_told_with_user_client_and_state() -> None:
@@ -109,18 +109,18 @@ def test_a_drop_that_waits_is_in_every_format_and_goes_on_once_the_session_is_en
     inside.execute("SELECT 1")
     dropping = cast.session("dropping", autocommit=True)
     running = cast.needs_alone(dropping, f"DROP DATABASE {name}")
-    picture = look(cast.dsn)
+    graph = look(cast.dsn)
     number = pid(inside)
-    tree = lock_tree.text(picture.snapshot)
+    tree = lock_tree.text(graph.snapshot)
     told = " ".join(tree.replace("│", " ").split())
     assert f"test_inside (gw0, pid {number}" in told
     assert "is connected to it as postgres" in told
     assert f"for database {name} (until nobody else is connected)" in tree
-    [link] = json.loads(lock_json.document(picture.snapshot))["edges"]
+    [link] = json.loads(lock_json.document(graph.snapshot))["edges"]
     assert (link["kind"], link["blocker_pid"]) == ("connected", number)
     assert (link["lock"]["type"], link["lock"]["target"]) == ("object", f"database {name}")
     assert link["wait_s"] > 0
-    assert f"database {name}" in lock_csv.document(picture.snapshot)
+    assert f"database {name}" in lock_csv.document(graph.snapshot)
     outcome = do(cast.dsn, seen(cast.dsn, inside, "terminate"))
     assert outcome.result == "done"
     assert "The session that waited behind it is free." in outcome.message

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LockWatch
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.actions.acting import DsnAs
 from tests.locks.looking import look, target_of
@@ -21,8 +21,8 @@ from tests.waiting import wait_until
 SET_A_KEY = "UPDATE accounts SET balance = 1, email = email WHERE id = 42"
 
 
-def shown(picture: LockPicture, cast: Cast) -> str:
-    return target_of(picture, cast.party("waiter").pid, cast.party("holder").pid)
+def shown(graph: LockGraph, cast: Cast) -> str:
+    return target_of(graph, cast.party("waiter").pid, cast.party("holder").pid)
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_a_collision_as_seen_by_a_plain_role(cast: Cast, plain: str) -> None:
     insert = "INSERT INTO accounts VALUES (100)"
     holder.execute(insert)
     cast.waits(waiter, insert)
-    picture = look(plain)
-    assert shown(picture, cast) == "row or unique key of accounts"
-    told = diagnose(picture, cast.party("holder"))
+    graph = look(plain)
+    assert shown(graph, cast) == "row or unique key of accounts"
+    told = diagnose(graph, cast.party("holder"))
     assert told.cause == "same_row_or_key"
     assert told.explanation.endswith(
         "to commit or roll back: both want the same row or unique key of accounts."
@@ -77,11 +77,11 @@ def test_a_watch_that_has_seen_the_queue_knows_the_row(cast: Cast) -> None:
     first, holder, waiter = cast.sessions("first", "holder", "waiter")
 
     async def play() -> LockSnapshot:
-        async with LockWatch(Settings(dsn=Dsn(cast.dsn, "the test"))) as watch:
+        async with LiveSource(Settings(dsn=Dsn(cast.dsn, "the test"))) as source:
             while True:
                 first.execute(ADD_TO_42)
                 earlier, later = cast.waits(holder, ADD_TO_42), cast.waits(waiter, SET_A_KEY)
-                await watch.read()
+                await source.read()
                 first.commit()
                 await asyncio.to_thread(one_is_done, earlier, later)
                 if not earlier.thread.is_alive():
@@ -90,10 +90,10 @@ def test_a_watch_that_has_seen_the_queue_knows_the_row(cast: Cast) -> None:
                     running.result()
                     session.rollback()
             cast.waits_for_transaction(waiter)
-            await watch.read()
-            return await watch.read_twice()
+            await source.read()
+            return await source.read_twice()
 
-    assert shown(LockPicture(asyncio.run(play())), cast) == "row of accounts (id=42)"
+    assert shown(LockGraph(asyncio.run(play())), cast) == "row of accounts (id=42)"
     # Who comes later can't know, unless the waiter still has the lock of the row.
     assert shown(look(cast.dsn), cast) in ("row or unique key of accounts", "row of accounts (id=42)")
 

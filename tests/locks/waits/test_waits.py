@@ -32,19 +32,19 @@ def test_a_queue_behind_a_statement_is_counted(cast: Cast) -> None:
 
 def test_a_prepared_transaction_has_its_gid_and_its_database(cast: Cast) -> None:
     prepared.prepared_transaction_in_another_database.play(cast)
-    picture, party = look(cast.dsn), cast.party("prepared")
-    database = picture.prepared[party].database
-    assert database == picture.sessions[cast.party("waiter")].database
+    graph, party = look(cast.dsn), cast.party("prepared")
+    database = graph.prepared[party].database
+    assert database == graph.sessions[cast.party("waiter")].database
     assert database not in (None, cast.database)
-    assert "ROLLBACK PREPARED 'it''s" in diagnose(picture, party).advice
+    assert "ROLLBACK PREPARED 'it''s" in diagnose(graph, party).advice
 
 
 def test_a_deadlock_is_told_step_by_step(cast: Cast) -> None:
     deadlocks.deadlock_of_two_with_a_bystander.play(cast)
-    picture = look(cast.dsn)
-    [cycle] = picture.snapshot.deadlocks
-    assert [tree.node for tree in picture.forest] == [cycle[0]]
-    found = diagnose(picture, cycle[0])
+    graph = look(cast.dsn)
+    [cycle] = graph.snapshot.deadlocks
+    assert [tree.node for tree in graph.trees] == [cycle[0]]
+    found = diagnose(graph, cycle[0])
     assert "row of accounts (id=41)" in found.explanation
     assert "row of accounts (id=42)" in found.explanation
 
@@ -58,19 +58,19 @@ def test_sessions_have_the_names_of_their_databases(cast: Cast) -> None:
 
 def test_who_else_has_locked_the_row_is_said(cast: Cast) -> None:
     rows.row_shared_by_two_and_written_by_a_third.play(cast)
-    picture, other = look(cast.dsn), cast.party("other")
+    graph, other = look(cast.dsn), cast.party("other")
     words = f"test_other (gw1, pid {other.pid})"
-    assert f"(also locked by {words})" in lock_tree.text(picture.snapshot)
-    [fact] = lock_tree.lock_facts(picture, cast.party("writer"))
+    assert f"(also locked by {words})" in lock_tree.text(graph.snapshot)
+    [fact] = lock_tree.lock_facts(graph, cast.party("writer"))
     assert fact.endswith(f"also locked by {words}")
 
 
 def test_nothing_blocked(database: Database, connect: Connect) -> None:
     connect().execute("SELECT 1")
-    picture = look(database.dsn)
-    assert picture.snapshot.edges == ()
-    assert picture.snapshot.blocked == 0
-    assert picture.snapshot.database == database.name
+    graph = look(database.dsn)
+    assert graph.snapshot.edges == ()
+    assert graph.snapshot.blocked == 0
+    assert graph.snapshot.database == database.name
 
 
 def test_a_row_without_a_readable_key_is_named_by_its_place(database: Database, connect: Connect) -> None:
@@ -79,8 +79,8 @@ def test_a_row_without_a_readable_key_is_named_by_its_place(database: Database, 
     holder, waiter = connect(), connect()
     holder.execute(b'UPDATE "a""b%s" SET n = 2')
     blocked(waiter, 'UPDATE "a""b%s" SET n = 3')
-    picture = look(database.dsn)
-    assert target_of(picture, pid(waiter), pid(holder)) == 'row of "a""b%s" (at 0,1)'
+    graph = look(database.dsn)
+    assert target_of(graph, pid(waiter), pid(holder)) == 'row of "a""b%s" (at 0,1)'
 
 
 def test_names_beyond_ascii_and_two_key_columns(database: Database, connect: Connect) -> None:
@@ -102,8 +102,8 @@ def test_the_catalog_may_be_locked(database: Database, connect: Connect) -> None
     holder.execute("LOCK TABLE t; LOCK TABLE pg_class")
     # Nobody gets into that database any more, the observer neither.
     blocked(waiter, "SELECT * FROM t", observer=connect(database="postgres", autocommit=True))
-    picture = look(database.dsn)
-    assert (pid(waiter), pid(holder)) in edges_of(picture)
+    graph = look(database.dsn)
+    assert (pid(waiter), pid(holder)) in edges_of(graph)
 
 
 def test_a_plain_role_sees_the_graph_and_is_told_what_is_hidden(
@@ -113,9 +113,9 @@ def test_a_plain_role_sees_the_graph_and_is_told_what_is_hidden(
     holder, waiter = connect("pytest:gw0 t.py::test_holder"), connect()
     holder.execute("SELECT pg_advisory_lock(1)")
     blocked(waiter, "SELECT pg_advisory_lock(1)")
-    picture = look(server.dsn(database.name, role))
-    assert edges_of(picture) == {(pid(waiter), pid(holder))}
-    assert picture.snapshot.hidden_sessions >= 2
-    assert picture.sessions[Party(pid(holder))].hidden
-    assert picture.who(Party(pid(holder))).startswith("test_holder (gw0")
-    assert "isn't visible" in diagnose(picture, Party(pid(holder))).explanation
+    graph = look(server.dsn(database.name, role))
+    assert edges_of(graph) == {(pid(waiter), pid(holder))}
+    assert graph.snapshot.hidden_sessions >= 2
+    assert graph.sessions[Party(pid(holder))].hidden
+    assert graph.who(Party(pid(holder))).startswith("test_holder (gw0")
+    assert "isn't visible" in diagnose(graph, Party(pid(holder))).explanation

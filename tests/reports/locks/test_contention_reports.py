@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.locks.contention.contention import Contention, ContentionWatch
+from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.reports.locks import contention_json, contention_table
 from tests.locks.snapshots import edge, session, snapshot
@@ -19,7 +19,7 @@ HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" | %s \x00'
 
 
 def hostile_watch(hostile: str = HOSTILE) -> Contention:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     cycle = (edge(4, 3, target=hostile, mode=hostile), edge(3, 4))
     edges = tuple(
         replace(one, lock=replace(one.lock, object=hostile))
@@ -28,8 +28,8 @@ def hostile_watch(hostile: str = HOSTILE) -> Contention:
     previous = None
     for at_s in (0.0, 1.0, 2.0):
         previous = settle(previous, snapshot(edges, (session(1, hostile), session(2, hostile)), at_s))
-        watch.add(replace(previous, database=hostile))
-    seen = watch.result()
+        meter.add(replace(previous, database=hostile))
+    seen = meter.result()
     assert seen is not None
     return seen
 
@@ -72,10 +72,10 @@ def session_document(pid: int) -> dict[str, object]:
 
 
 def test_the_document() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     for at_s in (0.0, 1.0):
-        watch.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
-    seen = watch.result()
+        meter.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
+    seen = meter.result()
     assert seen is not None
     row = {"blocked_s": 1.0, "waits": 1, "longest_s": 4.5}
     document = json.loads(contention_json.document(seen))
@@ -131,10 +131,10 @@ def test_the_document() -> None:
 
 
 def test_the_text() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     for at_s in (0.0, 1.0):
-        watch.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
-    seen = watch.result()
+        meter.add(settle(None, snapshot((edge(2, 1, wait_s=4.5),), after_s=at_s)))
+    seen = meter.result()
     assert seen is not None
     assert contention_table.text(seen) == (
         """\
@@ -172,20 +172,20 @@ By cause
 
 
 def test_a_deadlock_says_who_was_its_victim() -> None:
-    watch = ContentionWatch()
+    meter = ContentionMeter()
     cycle = (edge(1, 2), edge(2, 1))
     sessions = tuple(replace(session(pid), database="test_gw1") for pid in (1, 2))
     previous = None
     for at_s in (0.0, 0.25):
         previous = settle(previous, snapshot(cycle, sessions, at_s))
-        watch.add(previous)
-    seen = watch.result()
+        meter.add(previous)
+    seen = meter.result()
     assert seen is not None
     assert "waits for row of t (id=1) in test_gw1; victim not known\n" in contention_table.text(seen)
     # Of the first there is nothing left.
     survivor = replace(sessions[1], state="idle in transaction")
-    watch.add(settle(previous, snapshot((), (survivor,), 0.25)))
-    seen = watch.result()
+    meter.add(settle(previous, snapshot((), (survivor,), 0.25)))
+    seen = meter.result()
     assert seen is not None
     text = contention_table.text(seen)
     assert "; victim: test_1 (gw1, pid 1, database test_gw1)\n" in text

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.locks.graph.picture import LockPicture
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockTag, Subject
 from pgwatch_tests.reports.locks import lock_json, lock_tree
@@ -42,12 +42,12 @@ def test_every_picture_can_be_said(first: tuple[Edge, ...], second: tuple[Edge, 
     for shown in (before, settle(before, snapshot(second, after_s=0.25))):
         text = lock_tree.text(shown)
         document = json.loads(lock_json.document(shown))
-        picture = LockPicture(shown)
-        rows = lock_tree.tree_rows(picture)
+        graph = LockGraph(shown)
+        rows = lock_tree.tree_rows(graph)
         assert len({row.key for row in rows}) == len(rows), "keys of a table are unique"
-        assert {row.party for row in rows} == picture.graph.nodes
+        assert {row.party for row in rows} == graph.nodes
         assert ("Nothing is blocked." in text) == (document["blocked"] == 0)
-        assert {root["pid"] for root in document["roots"]} == {root.pid for root in picture.roots}
+        assert {root["pid"] for root in document["roots"]} == {root.pid for root in graph.root_blockers}
 
 
 HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" %s \x00'

@@ -1,26 +1,21 @@
-"""A snapshot made readable: who is at the root, how many each blocks, what is shown under whom. Pure."""
+"""The lock graph of a snapshot: root blockers, how many each blocks, who waits for what, the trees. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
-from pgwatch_tests.locks.graph.settled_waits import wait_for_graph
+from pgwatch_tests.locks.graph.settled_waits import confirmed_blockers
 from pgwatch_tests.locks.graph.wait_graph import Branch, WaitForGraph
 from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
 
 
-@dataclass(frozen=True)
-class LockPicture:
-    """The wait-for graph of a snapshot's shown edges, with everything that a reader asks of it."""
+class LockGraph(WaitForGraph[Party]):
+    """Who waits for whom by the confirmed edges of `snapshot`, and what each of them is."""
 
-    snapshot: LockSnapshot
-
-    @cached_property
-    def graph(self) -> WaitForGraph[Party]:
-        """Waiters and blockers; ghosts left out."""
-        return wait_for_graph(self.snapshot.groups)
+    def __init__(self, snapshot: LockSnapshot) -> None:
+        super().__init__(confirmed_blockers(snapshot.groups))
+        self.snapshot = snapshot
 
     @cached_property
     def sessions(self) -> Mapping[Party, Session]:
@@ -44,10 +39,6 @@ class LockPicture:
         """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
         return [edge for group in self.groups.get(party, ()) for edge in group.edges]
 
-    def blockers(self, waiter: Party) -> set[Party]:
-        """All that one waiter waits for; empty if it doesn't wait."""
-        return {blocker for group in self.groups.get(waiter, ()) for blocker in group.blockers}
-
     def edge(self, waiter: Party, blocker: Party | None = None) -> Edge | None:
         """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
         groups = self.groups.get(waiter, ())
@@ -57,26 +48,26 @@ class LockPicture:
         return groups[0].edge(groups[0].blockers[0]) if groups else None
 
     @cached_property
-    def forest(self) -> tuple[Branch[Party], ...]:
+    def trees(self) -> tuple[Branch[Party], ...]:
         """The trees to show, those that block most first."""
         hard = {
             waiter: [blocker for group in groups if group.kind != "soft" for blocker in group.blockers]
             for waiter, groups in self.groups.items()
         }
-        trees = self.graph.forest(hard)
+        trees = self.forest(hard)
         return tuple(sorted(trees, key=lambda tree: (-self.blocks(tree.node), tree.node)))
 
     @cached_property
-    def roots(self) -> tuple[Party, ...]:
+    def root_blockers(self) -> tuple[Party, ...]:
         """Root blockers, those that block most first."""
-        return tuple(sorted(self.graph.roots(), key=lambda root: (-self.blocks(root), root)))
+        return tuple(sorted(self.roots(), key=lambda root: (-self.blocks(root), root)))
 
     def root_of(self, party: Party) -> Party | None:
         """The root blocker that `party` waits behind, that which blocks most if there are several.
 
         None if it doesn't wait, or if whom it waits for is deadlocked.
         """
-        return next((root for root in self.roots if party in self.graph.blocked_by(root)), None)
+        return next((root for root in self.root_blockers if party in self.blocked_by(root)), None)
 
     def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
         """Those that wait for nobody but `party`: they can go on once it is gone.
@@ -85,23 +76,19 @@ class LockPicture:
         """
         return tuple(
             waiter
-            for waiter in sorted(self.graph.waiters(party))
+            for waiter in sorted(self.waiters(party))
             if all(
                 set(group.blockers) == {party} and group.lock.type != "tuple" for group in self.groups[waiter]
             )
         )
 
-    def blocks(self, party: Party) -> int:
-        """How many wait for `party`, directly or through others."""
-        return self.graph.blocks(party)
-
     def blocks_directly(self, party: Party) -> int:
         """How many wait for `party` itself."""
-        return len(self.graph.waiters(party))
+        return len(self.waiters(party))
 
     def longest_wait_s(self, party: Party) -> float:
         """The longest wait behind `party`, in seconds."""
-        behind = self.graph.blocked_by(party)
+        behind = self.blocked_by(party)
         return max((self.wait_s(waiter) or 0.0 for waiter in behind), default=0.0)
 
     def wait_s(self, party: Party) -> float | None:
