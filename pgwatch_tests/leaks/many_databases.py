@@ -17,7 +17,6 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 from pgwatch_tests.leaks.scan import LeakScan
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -113,7 +112,7 @@ def _databases(settings: Settings) -> list[_Database]:
     with closing(ScanSession(settings)) as session:
         session.open()
         try:
-            return session.fetch(queries.load("leaks/databases").encode(), _Database)
+            return session.ask("leaks/databases", _Database)
         except psycopg.Error as error:
             raise NotCheckedError(
                 f"the databases can't be listed, so nothing was checked: {said(error)}"

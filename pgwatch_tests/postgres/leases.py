@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import psycopg
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.sessions.session import ScanSession
 
 LEASE_KEY = 0x70677774
@@ -57,8 +56,7 @@ def holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | 
     """
     if not names:
         return {}
-    query = queries.load("leases/holders").encode()
-    held = session.fetch(query, _Held, {"lease_key": LEASE_KEY, "names": list(names)})
+    held = session.ask("leases/holders", _Held, {"lease_key": LEASE_KEY, "names": list(names)})
     return {one.name: one.pid for one in held}
 
 
@@ -67,7 +65,7 @@ def held_numbers(session: ScanSession) -> frozenset[int]:
 
     Raises what `session.running` does.
     """
-    held = session.fetch(queries.load("leases/numbers").encode(), _Number, {"lease_key": LEASE_KEY})
+    held = session.ask("leases/numbers", _Number, {"lease_key": LEASE_KEY})
     return frozenset(one.number for one in held)
 
 
@@ -93,7 +91,7 @@ def taken(session: ScanSession, name: str) -> Iterator[bool]:
     Raises what `session.running` does.
     """
     parameters = {"lease_key": LEASE_KEY, "name": name}
-    [take] = session.fetch(queries.load("leases/take").encode(), _Done, parameters)
+    [take] = session.ask("leases/take", _Done, parameters)
     if not take.done:
         yield False
         return
@@ -103,4 +101,4 @@ def taken(session: ScanSession, name: str) -> Iterator[bool]:
     finally:
         # A session that is lost, or told to end, takes it along.
         with suppress(psycopg.Error, PgwatchError):
-            session.fetch(queries.load("leases/free").encode(), _Done, parameters)
+            session.ask("leases/free", _Done, parameters)

@@ -38,9 +38,9 @@ def be_alone(session: ScanSession) -> None:
     Raises BeingSweptError, which says who sweeps, and what ScanSession.running does.
     """
     bound = {"lock_key": LOCK_KEY}
-    if session.fetch(queries.load("sweep/lock").encode(), _Ours, bound)[0].ours:
+    if session.ask("sweep/lock", _Ours, bound)[0].ours:
         return
-    holders = session.fetch(queries.load("sweep/holder").encode(), _Holder, bound)
+    holders = session.ask("sweep/holder", _Holder, bound)
     raise BeingSweptError(f"another sweep is at it in this database: {_who(holders)}")
 
 

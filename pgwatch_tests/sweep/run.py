@@ -14,7 +14,6 @@ from psycopg import errors
 
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks.markers.markers import markers
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -127,11 +126,11 @@ class Sweep:
 
     def _guarded(self) -> Identity:
         """Where we are, and as whom. Raises RefusedError if nothing may be changed there."""
-        facts = self._session.fetch(queries.load("server/test_database").encode(), DatabaseFacts)[0]
+        facts = self._session.ask("server/test_database", DatabaseFacts)[0]
         reason = refusal(facts, patterns=self._settings.test_databases)
         if reason is not None:
             raise RefusedError(reason)
-        self._started = self._session.fetch(queries.load("server/time").encode(), _Started)[0]
+        self._started = self._session.ask("server/time", _Started)[0]
         if self._request.server_started not in (None, self._started.server_started):
             raise RefusedError(
                 "nothing is swept: another server answers than the one of the preview, or that one was "

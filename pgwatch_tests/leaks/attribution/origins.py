@@ -17,7 +17,6 @@ from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.statements.any_rows import AnyRows
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -165,18 +164,17 @@ class Attributor:
 
     def _application_names(self) -> list[str]:
         try:
-            rows = self._session.fetch(queries.load("leaks/application_names").encode(), _Name)
+            rows = self._session.ask("leaks/application_names", _Name)
         except _REFUSED:
             return []
         return [row.application_name for row in rows]
 
     def _commit_times(self, xids: Sequence[int]) -> dict[int, int]:
         times: dict[int, int] = {}
-        statement = queries.load("leaks/commit_times").encode()
         for start in range(0, len(xids), _XIDS_AT_ONCE):
             try:
-                rows = self._session.fetch(
-                    statement, _Committed, {"xids": list(xids[start : start + _XIDS_AT_ONCE])}
+                rows = self._session.ask(
+                    "leaks/commit_times", _Committed, {"xids": list(xids[start : start + _XIDS_AT_ONCE])}
                 )
             except _REFUSED:
                 continue  # then subtransactions aren't told by it

@@ -13,7 +13,6 @@ from pgwatch_tests.leaks.baseline.baseline import Baseline, Server, ranges, stil
 from pgwatch_tests.leaks.baseline.content_reader import ContentReader, Progress
 from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
 from pgwatch_tests.leaks.catalog import relations
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -78,22 +77,21 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
 
 def read_server(session: ScanSession) -> Server:
     """The session's database and its statistics' state. Raises psycopg's errors."""
-    return session.fetch(queries.load("baseline/server").encode(), Server)[0]
+    return session.ask("baseline/server", Server)[0]
 
 
 def read_system_identifier(session: ScanSession) -> str | None:
     """The cluster's; None if the role may not know. Raises psycopg's other errors."""
     try:
-        return session.fetch(queries.load("baseline/system").encode(), _System)[0].identifier
+        return session.ask("baseline/system", _System)[0].identifier
     except errors.InsufficientPrivilege:
         return None
 
 
 def _snapshot(session: ScanSession) -> tuple[str, tuple[tuple[int, int], ...]]:
     """What is visible, and which transactions still run."""
-    statement = queries.load("baseline/snapshot").encode()
     for _ in range(_ATTEMPTS):
-        seen = session.fetch(statement, _Snapshot)[0]
+        seen = session.ask("baseline/snapshot", _Snapshot)[0]
         if seen.running is None:
             raise NotCheckedError(
                 "a transaction has been open for more than two million others, so there is no baseline: end "

@@ -21,7 +21,6 @@ from pgwatch_tests.leaks.baseline.freshness import Barrier, OtherSession, barrie
 from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, without_strange_plans
 from pgwatch_tests.leaks.model import BaselineUse
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
 
@@ -129,9 +128,8 @@ class Comparison:
     def _settle(self, settle_s: float) -> Barrier:
         """Waits until the statistics can be believed, or for as long as is allowed."""
         deadline = time.monotonic() + settle_s
-        statement = queries.load("baseline/other_sessions").encode()
         while True:
-            seen = barrier(self._session.fetch(statement, OtherSession))
+            seen = barrier(self._session.ask("baseline/other_sessions", OtherSession))
             left_s = deadline - time.monotonic()
             if not seen.reason or left_s <= 0:
                 return seen

@@ -18,7 +18,6 @@ from pgwatch_tests.leaks.catalog.relations import Relations
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -61,7 +60,7 @@ def pinned(session: ScanSession) -> None:
 
 def columns_of_tables(session: ScanSession) -> dict[int, Columns]:
     """The columns of all tables, by oid. Raises what `ScanSession.running` does, and psycopg's errors."""
-    return {row.oid: row for row in session.fetch(queries.load("baseline/content_columns").encode(), Columns)}
+    return {row.oid: row for row in session.ask("baseline/content_columns", Columns)}
 
 
 class ContentReader:

@@ -10,7 +10,6 @@ from psycopg import errors, pq
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.leaks.baseline.objects import DatabaseObject, SequencePosition
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import quoted, shown
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -69,7 +68,7 @@ class _Position:
 
 def read_objects(session: ScanSession) -> list[FoundObject]:
     """All objects. Raises what `ScanSession.running` does, and psycopg's errors."""
-    return session.fetch(queries.load("baseline/objects").encode(), FoundObject)
+    return session.ask("baseline/objects", FoundObject)
 
 
 def read_positions(session: ScanSession, objects: Sequence[FoundObject]) -> Positions:

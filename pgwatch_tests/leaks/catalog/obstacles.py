@@ -14,7 +14,6 @@ from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
@@ -69,7 +68,7 @@ class Obstacles:
     def locked(self) -> frozenset[int]:
         """Tables, by oid, that can't be read just now, because of a lock."""
         try:
-            rows = self._session.fetch(queries.load("leaks/locked_tables").encode(), _Oid)
+            rows = self._session.ask("leaks/locked_tables", _Oid)
         except psycopg.Error:
             return frozenset()  # then the tables are told apart one by one
         return frozenset(row.oid for row in rows)

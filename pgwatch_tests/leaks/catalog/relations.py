@@ -10,7 +10,6 @@ from pgwatch_tests.leaks.baseline.baseline import Fingerprint
 from pgwatch_tests.leaks.catalog.discovery import KINDS, Discovery, Table
 from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -101,7 +100,7 @@ class Relations:
 
 def read(session: ScanSession) -> Relations:
     """The tables of the session's database. Raises what `ScanSession.running` does, and psycopg's errors."""
-    return Relations(session.fetch(queries.load("baseline/relations").encode(), Relation))
+    return Relations(session.ask("baseline/relations", Relation))
 
 
 def no_row_versions(schema: str, table: str, role: str, *, together: bool = False) -> Skipped:

@@ -36,7 +36,6 @@ from pgwatch_tests.leaks.indexes.index_survey import (
 )
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import quoted, shown
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -168,7 +167,7 @@ class LeakIndexes:
 
     def _facts(self) -> DatabaseFacts:
         with _catalogs():
-            return self._session.fetch(queries.load("server/test_database").encode(), DatabaseFacts)[0]
+            return self._session.ask("server/test_database", DatabaseFacts)[0]
 
     def _alone(self) -> None:
         with _catalogs():
@@ -185,14 +184,10 @@ class LeakIndexes:
         """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
         roots = {table.oid: table for table in self._discovered()}
         with _catalogs():
-            rows = self._session.fetch(queries.load("leaks/locked_tables").encode(), _Oid)
+            rows = self._session.ask("leaks/locked_tables", _Oid)
             locked = [row.oid for row in rows]
-            leaves = self._session.fetch(
-                queries.load("leaks/index_leaves").encode(), Leaf, {"roots": list(roots), "locked": locked}
-            )
-            present = self._session.fetch(
-                queries.load("leaks/indexes").encode(), PresentIndex, {"locked": locked}
-            )
+            leaves = self._session.ask("leaks/index_leaves", Leaf, {"roots": list(roots), "locked": locked})
+            present = self._session.ask("leaks/indexes", PresentIndex, {"locked": locked})
         wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
         try:
             indexed = Statements(self._escaping, provable(self._markers))
@@ -309,7 +304,7 @@ class LeakIndexes:
     def _is_there(self, planned: PlannedIndex, *, valid: bool) -> bool:
         """Whether there is an index of that name which is ours: another's may bear it."""
         bound: dict[str, object] = {"locked": []}
-        found = self._session.fetch(queries.load("leaks/indexes").encode(), PresentIndex, bound)
+        found = self._session.ask("leaks/indexes", PresentIndex, bound)
         return any(
             (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid) for one in found
         )

@@ -61,8 +61,12 @@ class ScanSession(YieldingSession):
         told = self.connection.identity
         if told is not None:
             return told
-        [identity] = self.fetch(queries.load("server/database_identity").encode(), Identity)
+        [identity] = self.ask("server/database_identity", Identity)
         return identity
+
+    def ask(self, query: str, row: type[R], parameters: Mapping[str, object] | None = None) -> list[R]:
+        """Runs `queries/<query>.sql`; its columns are the fields of `row`. Raises what `running` does."""
+        return self.fetch(queries.load(query).encode(), row, parameters)
 
     def fetch(
         self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None

@@ -12,7 +12,7 @@ from psycopg.pq import Escaping
 from pgwatch_tests.errors import CannotConnectError, RefusedError
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.leftovers import matches
-from pgwatch_tests.postgres import leases, queries
+from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.identifiers import quoted
 from pgwatch_tests.postgres.server_messages import said_in_full
@@ -96,7 +96,7 @@ def drop_database(session: ScanSession, settings: Settings, name: str) -> None:
 
 
 def _databases(session: ScanSession) -> list[_Database]:
-    return session.fetch(queries.load("sweep/databases").encode(), _Database, {"own_name": OWN_NAME})
+    return session.ask("sweep/databases", _Database, {"own_name": OWN_NAME})
 
 
 def _check(session: ScanSession, database: _Database, request: SweepRequest) -> list[Prepared]:

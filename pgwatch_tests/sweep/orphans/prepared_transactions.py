@@ -9,7 +9,6 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import Escaping
 
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.server_messages import said_in_full
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -52,7 +51,7 @@ def prepared_in(session: ScanSession, database_oid: int | None = None) -> list[P
     Raises what `session.running` does.
     """
     parameters = {"database_oid": database_oid}
-    return session.fetch(queries.load("sweep/prepared").encode(), Prepared, parameters)
+    return session.ask("sweep/prepared", Prepared, parameters)
 
 
 def roll_back(session: ScanSession, one: Prepared) -> tuple[KeptReason, str] | None:

@@ -75,7 +75,7 @@ def check_droppable(session: ScanSession, schema: str) -> None:
     Raises what `session.running` does, too.
     """
     check_dependents(session, schema)
-    lockers = session.fetch(queries.load("sweep/schema_lockers").encode(), _Locker, {"schema": schema})
+    lockers = session.ask("sweep/schema_lockers", _Locker, {"schema": schema})
     for locker in lockers:
         name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
@@ -138,7 +138,7 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: Own
 
 
 def _parts(session: ScanSession, schema: str) -> list[Part]:
-    return session.fetch(queries.load("sweep/schema_parts").encode(), Part, {"schema": schema})
+    return session.ask("sweep/schema_parts", Part, {"schema": schema})
 
 
 def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from pgwatch_tests.leaks.leftovers import matches
-from pgwatch_tests.postgres import leases, queries
+from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import said_in_full
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -42,7 +42,7 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
     """
     schemas = [
         schema
-        for schema in session.fetch(queries.load("sweep/schemas").encode(), _Schema)
+        for schema in session.ask("sweep/schemas", _Schema)
         if matches(schema.name, settings.test_schemas)
     ]
     holders = leases.holders(session, [schema.name for schema in schemas])

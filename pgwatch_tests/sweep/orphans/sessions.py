@@ -13,7 +13,6 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.leaks.catalog.discovery import identity
 from pgwatch_tests.leaks.model import LeftoverKind
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import said_in_full
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -80,7 +79,7 @@ def sweep_sessions(
         "at_least_s": max(request.min_age_s, leftovers.IDLE_IN_TRANSACTION_AFTER_S),
         "lease_key": LEASE_KEY,
     }
-    found = session.fetch(queries.load("sweep/sessions").encode(), _Session, parameters)
+    found = session.ask("sweep/sessions", _Session, parameters)
     return Found(
         tuple(_sweep(session, request, stopped, one) for one in found),
         tuple(f"sessions idle in a transaction: {one.reason} ({one.hint})" for one in hidden),
@@ -112,7 +111,7 @@ def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
         "lease_key": LEASE_KEY,
     }
     try:
-        told = session.fetch(queries.load("sweep/end_session").encode(), _Signalled, parameters)
+        told = session.ask("sweep/end_session", _Signalled, parameters)
         if told and not told[0].signalled and _is_there(session, one):
             return "refused", "the server couldn't signal it"
         until_s = time.monotonic() + CONFIRM_WITHIN_S
@@ -130,14 +129,13 @@ def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
 
 
 def _is_there(session: ScanSession, one: _Session) -> bool:
-    starts = session.fetch(queries.load("locks/session_start").encode(), _Start, {"pid": one.pid})
+    starts = session.ask("locks/session_start", _Start, {"pid": one.pid})
     return any(start.backend_start == one.backend_start for start in starts)
 
 
 def _needed_right(session: ScanSession, one: _Session, error: psycopg.Error) -> str:
     try:
-        statement = queries.load("locks/signal_rights").encode()
-        [rights] = session.fetch(statement, _Rights, {"user_oid": one.user_oid})
+        [rights] = session.ask("locks/signal_rights", _Rights, {"user_oid": one.user_oid})
     except psycopg.Error:
         return said_in_full(error)
     if rights.owner_is_superuser or rights.owner is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
@@ -62,7 +61,6 @@ class Catalog:
         self._graph = graph
         self._marks = marks
         self._all = [relation.oid for relation in graph.relations.values() if relation.kind == "r"]
-        self._counting = queries.load("sweep/tuple_counts").encode()
         self._around: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
 
     def compare(self, leaves: Sequence[int]) -> None:
@@ -82,7 +80,7 @@ class Catalog:
     def counts(self, leaves: Collection[int]) -> dict[int, TupleCounts]:
         """What was written so far, by table, in all tables that a DELETE from these may write to."""
         oids = {"oids": _literal(self._written_by(leaves))}
-        return {one.oid: one for one in self._session.fetch(self._counting, TupleCounts, oids)}
+        return {one.oid: one for one in self._session.ask("sweep/tuple_counts", TupleCounts, oids)}
 
     def _written_by(self, leaves: Collection[int]) -> Collection[int]:
         graph = self._graph
@@ -99,7 +97,7 @@ class Catalog:
 
     def transaction(self) -> Transaction:
         """The one that runs, as its rows have it in xmin."""
-        return self._session.fetch(queries.load("sweep/transaction").encode(), Transaction)[0]
+        return self._session.ask("sweep/transaction", Transaction)[0]
 
     def _surroundings(self, leaf: int) -> tuple[frozenset[int], frozenset[int]]:
         found = self._around.get(leaf)
@@ -122,7 +120,7 @@ class Catalog:
 
 def _marks(session: ScanSession, whole: Sequence[int], referring: Sequence[int]) -> Marks:
     asked = {"whole": _literal(whole), "referring": _literal(referring)}
-    found = session.fetch(queries.load("sweep/catalog").encode(), _Mark, asked)
+    found = session.ask("sweep/catalog", _Mark, asked)
     return {(one.oid, one.is_whole): one.mark for one in found}
 
 

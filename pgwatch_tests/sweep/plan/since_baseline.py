@@ -26,7 +26,6 @@ from pgwatch_tests.leaks.statements.any_rows import CLOCKS_APART_S, AnyRows
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
@@ -101,7 +100,7 @@ class SinceBaseline:
         discovery = without_ignored(self._comparison.discover(role), ignores)
         known = {table.oid for table in with_strings}
         skipped += discovery.skipped
-        relations = self._session.fetch(queries.load("sweep/relations").encode(), Relation)
+        relations = self._session.ask("sweep/relations", Relation)
         dated = {relation.oid for relation in relations if relation.created_at}
         others = [
             replace(table, columns=(), forms=(), has_created_at=table.oid in dated)

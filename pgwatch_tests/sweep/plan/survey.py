@@ -19,7 +19,6 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import quoted, shown
 from pgwatch_tests.postgres.leases import held_numbers
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -127,7 +126,7 @@ class Surveyor:
     def survey(self, role: str) -> Survey:
         """What there is, for `role`."""
         ignores = Ignores(self._settings.ignore)
-        [server] = self._session.fetch(queries.load("sweep/server").encode(), _Server)
+        [server] = self._session.ask("sweep/server", _Server)
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         tables = [table for table in discovery.tables if table.kind != _MATERIALIZED]
         skipped = list(discovery.skipped)
@@ -182,7 +181,7 @@ class Surveyor:
         """The marked rows that are asked for as they are now, wherever there are any."""
         more = self._reader.marked_tables(survey.unmarked)[0]
         marked = [*survey.marked, *(table for table in more if table.oid in survey.graph.relations)]
-        [server] = self._session.fetch(queries.load("sweep/server").encode(), _Server)
+        [server] = self._session.ask("sweep/server", _Server)
         flagging = self._flagging(survey.graph, marked, server, held_numbers(self._session))
         return self._seeds(marked, flagging)[0]
 
@@ -229,8 +228,8 @@ class Surveyor:
                 self._session.execute(b"ROLLBACK")
 
     def _read_graph(self) -> ForeignKeys:
-        relations = self._session.fetch(queries.load("sweep/relations").encode(), Relation)
-        keys = self._session.fetch(queries.load("sweep/foreign_keys").encode(), ForeignKey)
+        relations = self._session.ask("sweep/relations", Relation)
+        keys = self._session.ask("sweep/foreign_keys", ForeignKey)
         with self._session.running():
             strange = strange_plans(self._session.connection)
         reasons = {oid: plan.reason for oid, plan in strange.items()}

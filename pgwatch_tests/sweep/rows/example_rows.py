@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import psycopg
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -56,7 +55,7 @@ class Examples:
         if not leaves:
             return []
         oids = "{" + ",".join(map(str, leaves)) + "}"
-        return self._session.fetch(queries.load("sweep/key_columns").encode(), _KeyColumns, {"oids": oids})
+        return self._session.ask("sweep/key_columns", _KeyColumns, {"oids": oids})
 
     def _values(self, key: _KeyColumns, tids: Sequence[int]) -> list[str]:
         """`id=7` of each of these rows, empty where there is none by now."""

@@ -14,7 +14,6 @@ from dataclasses import replace
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.server_messages import said
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import SweepPhase
@@ -358,7 +357,7 @@ class Execution:
     def _leave_locked_tables(self) -> bool:
         """Refuses what a lock on a table keeps from us just now. Returns whether that is anything new."""
         graph = self._rules.graph
-        locked = {row.oid for row in self._session.fetch(queries.load("sweep/locked_tables").encode(), Oid)}
+        locked = {row.oid for row in self._session.ask("sweep/locked_tables", Oid)}
         refused, skipped = dict(self._rules.refused), set(self._rules.skipped)
         unseen = set(self._rules.unseen)
         for oid in locked & graph.relations.keys():

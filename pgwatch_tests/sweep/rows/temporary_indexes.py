@@ -14,7 +14,6 @@ from psycopg import errors, pq
 
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexWork
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.identifiers import quoted, shown
 from pgwatch_tests.postgres.server_messages import said_in_full
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
@@ -147,7 +146,7 @@ class TemporaryIndexes:
         return ""
 
     def _ours(self) -> list[_Index]:
-        return self._session.fetch(queries.load("sweep/temporary_indexes").encode(), _Index)
+        return self._session.ask("sweep/temporary_indexes", _Index)
 
     def _is_made(self, index: _Index) -> bool:
         return replace(index, is_valid=True) in self._ours()

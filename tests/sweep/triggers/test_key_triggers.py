@@ -9,7 +9,6 @@ from psycopg import Connection, sql
 from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, Relation
 from tests.servers.sessions import Database
 from tests.sweep.orphans.sweeping import sweep_session
@@ -48,7 +47,7 @@ SELF = """CREATE TABLE users (id int PRIMARY KEY, boss int,
 
 def keys(database: Database) -> dict[str, Kept]:
     with sweep_session(database.dsn, read_only=True) as (session, _):
-        found = session.fetch(queries.load("sweep/foreign_keys").encode(), ForeignKey)
+        found = session.ask("sweep/foreign_keys", ForeignKey)
     return {key.name: Kept(key.enforced, key.fires, key.checks) for key in found}
 
 
@@ -156,7 +155,7 @@ def test_what_triggers_call(owner: Connection[TupleRow], database: Database) -> 
         CREATE TRIGGER d AFTER INSERT ON users_low FOR EACH ROW EXECUTE FUNCTION audit();""",
     )
     with sweep_session(database.dsn, read_only=True) as (session, _):
-        found = session.fetch(queries.load("sweep/relations").encode(), Relation)
+        found = session.ask("sweep/relations", Relation)
 
     called = {one.name: (one.triggers, one.trigger_functions) for one in found}
     assert called["users_low"] == (["a", "b", "c"], ["public.audit", "Odd schema.a.b", "public.audit"])
@@ -173,7 +172,7 @@ def test_columns_stand_in_the_order_of_the_key(owner: Connection[TupleRow], data
         CREATE INDEX ON seats (y);""",
     )
     with sweep_session(database.dsn, read_only=True) as (session, _):
-        [key] = session.fetch(queries.load("sweep/foreign_keys").encode(), ForeignKey)
+        [key] = session.ask("sweep/foreign_keys", ForeignKey)
 
     assert (key.child_columns, key.parent_columns) == (["z", "x", "y"], ["c", "b", "a"])
     assert (key.equal_schemas, key.equal_names) == (["pg_catalog"] * 3, ["="] * 3)
