@@ -15,7 +15,7 @@ from pgwatch_tests.doctor.examination import examine
 from pgwatch_tests.doctor.model import Unread
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
-from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from tests.leaks.baseline.baselines import left, taken
 from tests.leaks.leftovers.leftovers_seen import found as leftovers
 from tests.leaks.scanning import rows, scanned, settings

@@ -11,7 +11,7 @@ import click
 from pgwatch_tests import accepted_findings
 from pgwatch_tests.accepted_findings import Acceptance, Finding, Gate
 from pgwatch_tests.cli import options
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -64,5 +64,5 @@ def write(
     updated = before.with_findings_of(gate, {*findings, *(before.of(gate) if keep else ())})
     accepted_findings.save(path, updated)
     entries = len(updated.of(gate))
-    options.narrate(f"{many(entries, 'accepted finding')} of {gate} written to {path}")
+    options.narrate(f"{plural(entries, 'accepted finding')} of {gate} written to {path}")
     return updated

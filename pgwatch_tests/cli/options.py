@@ -16,7 +16,7 @@ from pgwatch_tests.settings import jobs, load
 from pgwatch_tests.settings.jobs import JobSweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -143,7 +143,7 @@ def settings(flags: Flags) -> Settings:
         # Behind `password=`, a name may be a part of one with an `&` in it.
         names = ", ".join(sorted(ignored))
         if "password=" in resolved.dsn.value:
-            names = many(len(ignored), "parameter")
+            names = plural(len(ignored), "parameter")
         narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {names}")
     return resolved
 

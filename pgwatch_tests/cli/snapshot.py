@@ -47,7 +47,7 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
         async with LiveSource(settings) as source:
             found.append(await source.read_twice(look_again))
             # Whatever connects next may need the place.
-            await source.part()
+            await source.close_and_wait()
 
     asyncio.run(look())
     if found[0].pooled:

@@ -21,7 +21,7 @@ import psycopg
 import pgwatch_tests
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 10.0
@@ -51,7 +51,7 @@ class Tally:
         """`120 tests, 9 failed (6 UniqueViolation, 3 DeadlockDetected)`."""
         failed = sum(self.failures.values())
         kinds = ", ".join(f"{count:,} {name}" for name, count in self.failures.items())
-        tests = many(self.tests, "test")
+        tests = plural(self.tests, "test")
         return f"{tests}, {failed:,} failed{f' ({kinds})' if kinds else ''}"
 
 

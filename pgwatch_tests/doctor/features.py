@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pgwatch_tests.doctor.grant_statements import grant_reading, grant_role
 from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import identifier
 
 _NAMED = 3
@@ -35,7 +35,7 @@ def session_details(role: Role | Unread, sessions: Sessions | Unread, server_ver
     now = (
         ""
         if isinstance(sessions, Unread)
-        else f" ({sessions.hidden:,} of {many(sessions.clients, 'session')} now)"
+        else f" ({sessions.hidden:,} of {plural(sessions.clients, 'session')} now)"
     )
     return Feature(
         *ids,
@@ -97,14 +97,14 @@ def count_leaks(role: Role | Unread, tables: Sequence[Table] | Unread) -> Featur
     ours = [table for table in tables if not table.is_foreign]
     unread = [table for table in ours if not (table.schema_usage and table.readable)]
     hidden = [table for table in ours if table.row_security]
-    parts = [f"{len(ours) - len({*unread, *hidden}):,} of {many(len(ours), 'table')} can be read in full"]
+    parts = [f"{len(ours) - len({*unread, *hidden}):,} of {plural(len(ours), 'table')} can be read in full"]
     if unread:
         parts.append(f"no SELECT or no USAGE for {len(unread):,}: {_names(unread)}")
     if hidden:
         parts.append(f"row-level security hides rows of {len(hidden):,}: {_names(hidden)}")
     foreign = len(tables) - len(ours)
     if foreign:
-        parts.append(f"{many(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
+        parts.append(f"{plural(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
     fix = (*grant_reading(unread, role.role), *_bypass(hidden, role))
     return Feature(*ids, "missing" if unread or hidden else "works", "; ".join(parts), fix)
 
@@ -147,7 +147,7 @@ def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
     return Feature(
         *ids,
         "partly",
-        f"rows of {len(unnamed):,} of {many(len(keyed), 'table')} are named by their place (page, number) "
+        f"rows of {len(unnamed):,} of {plural(len(keyed), 'table')} are named by their place (page, number) "
         f"and not by their primary key, which can't be read: {_names(unnamed)}. This is optional",
         (*grant_reading(unnamed, role.role), *_bypass(unnamed, role)),
     )

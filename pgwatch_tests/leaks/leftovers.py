@@ -23,11 +23,11 @@ from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.secrets import mask_name, mask_statement, mask_text
 from pgwatch_tests.text.sql_names import identifier
 
@@ -197,7 +197,7 @@ def unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
     """For a kind whose statement failed."""
     if isinstance(error, errors.LockNotAvailable):
         return Unchecked(kind, "a catalog is locked", "`pgwatch-tests locks` shows by whom")
-    return Unchecked(kind, f"can't be read: {said(error)}")
+    return Unchecked(kind, f"can't be read: {server_message(error)}")
 
 
 def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -> Iterator[Unchecked]:
@@ -210,14 +210,14 @@ def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -
 def _hidden(kind: LeftoverKind, number: int, role: str) -> Unchecked:
     what = "lock" if kind == "advisory_lock" else "session"
     return Unchecked(
-        kind, f"{many(number, what)} of other roles not visible: needs pg_monitor", _grant_monitor(role)
+        kind, f"{plural(number, what)} of other roles not visible: needs pg_monitor", _grant_monitor(role)
     )
 
 
 def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
     return Unchecked(
         kind,
-        f"{many(number, 'session')} without a state: track_activities is off",
+        f"{plural(number, 'session')} without a state: track_activities is off",
         "turn track_activities on",
     )
 
@@ -225,7 +225,7 @@ def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
 def _unnumbered(kind: LeftoverKind, number: int, _: str) -> Unchecked:
     return Unchecked(
         kind,
-        f"before PostgreSQL 16 it can't be told whose {many(number, 'temporary schema')} may be "
+        f"before PostgreSQL 16 it can't be told whose {plural(number, 'temporary schema')} may be "
         "while sessions are connected",
         "check once nobody else is connected to this database",
     )

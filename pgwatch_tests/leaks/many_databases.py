@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecke
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 
@@ -115,7 +115,7 @@ def _databases(settings: Settings) -> list[_Database]:
             return session.ask("leaks/databases", _Database)
         except psycopg.Error as error:
             raise NotCheckedError(
-                f"the databases can't be listed, so nothing was checked: {said(error)}"
+                f"the databases can't be listed, so nothing was checked: {server_message(error)}"
             ) from error
 
 

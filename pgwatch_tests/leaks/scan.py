@@ -28,9 +28,9 @@ from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
-from pgwatch_tests.postgres.identifiers import shown
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
 
@@ -355,7 +355,9 @@ def _catalogs() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise NotCheckedError(f"the catalogs can't be read, so nothing was checked: {said(error)}") from error
+        raise NotCheckedError(
+            f"the catalogs can't be read, so nothing was checked: {server_message(error)}"
+        ) from error
 
 
 def is_empty(snapshot: str) -> bool:

@@ -8,7 +8,7 @@ one that lives, and what it stands for stays until that one is gone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def run_lease(run: str) -> str:
     return f"run:{run.lower()}"
 
 
-def holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | None]:
+def lease_holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | None]:
     """Those of these leases that live, and the backends that hold them (None: a prepared transaction).
 
     In whatever database of the server; what `session` itself holds doesn't count. Raises what
@@ -60,7 +60,7 @@ def holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | 
     return {one.name: one.pid for one in held}
 
 
-def held_numbers(session: ScanSession) -> frozenset[int]:
+def live_lease_numbers(session: ScanSession) -> frozenset[int]:
     """`hashtext(name)` of each lease that somebody else holds: for conditions on many rows.
 
     Raises what `session.running` does.
@@ -69,22 +69,8 @@ def held_numbers(session: ScanSession) -> frozenset[int]:
     return frozenset(one.number for one in held)
 
 
-def alive(session: ScanSession, names: Collection[str]) -> frozenset[str]:
-    """Those of these leases that somebody else holds. Raises what `session.running` does."""
-    return frozenset(holders(session, names))
-
-
-def alive_runs(session: ScanSession, ids: Iterable[str]) -> frozenset[str]:
-    """Those of these runs, 8 hex digits each, whose lease somebody else holds.
-
-    Raises what `session.running` does.
-    """
-    by_lease = {run_lease(run): run for run in ids}
-    return frozenset(by_lease[name] for name in alive(session, by_lease))
-
-
 @contextmanager
-def taken(session: ScanSession, name: str) -> Iterator[bool]:
+def hold_lease(session: ScanSession, name: str) -> Iterator[bool]:
     """Holds a lease on the session that sweeps: whether it is ours, and nobody's in another database either.
 
     So nobody who asks for it takes what is about to go, and two sweeps don't get into each other's way.
@@ -97,7 +83,7 @@ def taken(session: ScanSession, name: str) -> Iterator[bool]:
         return
     try:
         # In another database, the same lock is another one.
-        yield not alive(session, [name])
+        yield not lease_holders(session, [name])
     finally:
         # A session that is lost, or told to end, takes it along.
         with suppress(psycopg.Error, PgwatchError):

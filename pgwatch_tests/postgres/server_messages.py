@@ -11,12 +11,12 @@ from pgwatch_tests.text.secrets import mask_text
 _DETAIL_IS_ROW = (errors.NotNullViolation, errors.CheckViolation)
 
 
-def said(error: psycopg.Error) -> str:
+def server_message(error: psycopg.Error) -> str:
     """The message alone."""
     return _on_one_line(error.diag.message_primary or str(error))
 
 
-def said_in_full(error: psycopg.Error) -> str:
+def full_server_message(error: psycopg.Error) -> str:
     """The message and the detail that tells why, unless that is a row of somebody's table."""
     detail = "" if isinstance(error, _DETAIL_IS_ROW) else error.diag.message_detail or ""
     return _on_one_line(f"{error.diag.message_primary or error} {detail}")

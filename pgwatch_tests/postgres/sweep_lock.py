@@ -32,7 +32,7 @@ class _Holder:
     age_s: float | None
 
 
-def be_alone(session: ScanSession) -> None:
+def take_sweep_lock(session: ScanSession) -> None:
     """Takes the lock for as long as the session lasts; waits for nobody.
 
     Raises BeingSweptError, which says who sweeps, and what ScanSession.running does.
@@ -44,7 +44,7 @@ def be_alone(session: ScanSession) -> None:
     raise BeingSweptError(f"another sweep is at it in this database: {_who(holders)}")
 
 
-def make_way(session: ScanSession) -> None:
+def release_sweep_lock(session: ScanSession) -> None:
     """Frees the lock, if it is ours. Raises nothing: the end of the session frees it as well."""
     with suppress(psycopg.Error, PgwatchError), session.running():
         session.connection.execute(queries.load("sweep/unlock"))

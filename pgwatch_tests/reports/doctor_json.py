@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Role, Unread, Usage
 from pgwatch_tests.reports.locks import capacity_json
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.doctor/1"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pgwatch_tests.history.model import JobState
 from pgwatch_tests.reports.sweeps.history_json import entry_fields
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.schedule/1"
 

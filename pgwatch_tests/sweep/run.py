@@ -15,10 +15,10 @@ from psycopg import errors
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.postgres.connections.connection import Identity
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.sweep_lock import be_alone, make_way
-from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from pgwatch_tests.postgres.sweep_lock import release_sweep_lock, take_sweep_lock
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import ended_leases
@@ -81,12 +81,12 @@ class Sweep:
                 lost = str(error)
             except psycopg.Error as error:
                 raise NotCheckedError(
-                    f"the catalogs can't be read, so nothing was done: {said(error)}"
+                    f"the catalogs can't be read, so nothing was done: {server_message(error)}"
                 ) from error
             finally:
                 # Of a session that isn't ours alone, this would free what a test holds.
                 if not self._request.dry_run:
-                    make_way(session)
+                    release_sweep_lock(session)
         return SweepReport(
             started_at=started_at,
             server_version=version,
@@ -146,7 +146,7 @@ class Sweep:
         if not self._request.dry_run:
             if facts.skips_triggers:
                 self._fire_triggers()
-            be_alone(self._session)
+            take_sweep_lock(self._session)
         return self._session.identity()
 
     def _fire_triggers(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def many(number: int, noun: str, plural: str = "") -> str:
-    """`1 row`, `12,345 rows`; `2 indices` where `plural` isn't the noun with an s."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """`1 row`, `12,345 rows`; `2 indices` where `nouns` isn't the noun with an s."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def at_least(number: int, is_all: bool) -> str:

@@ -18,7 +18,7 @@ from pgwatch_tests.reports.locks import contention_json, contention_table
 from pgwatch_tests.reports.locks.lock_tree import header
 from pgwatch_tests.reports.sweeps import history_table, history_words
 from pgwatch_tests.sweep.model import SweepReport
-from pgwatch_tests.text.numbers import at_least, many
+from pgwatch_tests.text.numbers import at_least, plural
 from tests.locks.snapshots import edge, session, snapshot
 from tests.reports.leaks.test_leak_formats import LEAKING
 from tests.reports.locks.test_contention_reports import hostile_watch
@@ -52,8 +52,8 @@ def enlarged(value: T) -> T:
 
 
 def test_a_number_and_its_noun() -> None:
-    assert [many(number, "row") for number in (0, 1, 12345)] == ["0 rows", "1 row", "12,345 rows"]
-    assert [many(number, "pass", "passes") for number in (1, 2)] == ["1 pass", "2 passes"]
+    assert [plural(number, "row") for number in (0, 1, 12345)] == ["0 rows", "1 row", "12,345 rows"]
+    assert [plural(number, "pass", "passes") for number in (1, 2)] == ["1 pass", "2 passes"]
     assert [at_least(12345, True), at_least(12345, False), at_least(0, False)] == ["12,345", "12,345+", "?"]
 
 

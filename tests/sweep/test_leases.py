@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.postgres.leases import LEASE_KEY, alive, alive_runs, held_numbers, holders, taken
+from pgwatch_tests.postgres.leases import LEASE_KEY, hold_lease, lease_holders, live_lease_numbers, run_lease
 from pgwatch_tests.testing.lease import lease, run, run_id
 from tests.servers.sessions import Connect, Database, unique_name
 from tests.sweep.orphans.processes import owner_of
@@ -24,27 +24,27 @@ def test_which_of_many_live(database: Database) -> None:
         lease(database.dsn, names[7]),
         lease(database.dsn, names[1500]),
     ):
-        assert alive(session, names) == {names[7], names[1500]}
-        assert alive(session, []) == frozenset()
+        assert lease_holders(session, names).keys() == {names[7], names[1500]}
+        assert not lease_holders(session, [])
     with sweep_session(database.dsn) as (session, _):
-        assert alive(session, names) == frozenset()
+        assert not lease_holders(session, names)
 
 
 def test_it_is_seen_from_every_database(server: EmbeddedServer, database: Database) -> None:
     name = unique_name()
 
     with lease(server.dsn(), name), sweep_session(database.dsn) as (session, _):
-        assert alive(session, [name]) == {name}
-        with taken(session, name) as is_ours:
+        assert lease_holders(session, [name]).keys() == {name}
+        with hold_lease(session, name) as is_ours:
             assert not is_ours
     with sweep_session(database.dsn) as (session, _):
-        with taken(session, name) as is_ours:
+        with hold_lease(session, name) as is_ours:
             assert is_ours
-            assert alive(session, [name]) == frozenset(), "our own doesn't count"
+            assert not lease_holders(session, [name]), "our own doesn't count"
             with sweep_session(server.dsn()) as (other, _):
-                assert alive(other, [name]) == {name}
+                assert lease_holders(other, [name]).keys() == {name}
         with sweep_session(database.dsn) as (other, _):
-            assert alive(other, [name]) == frozenset(), "it was given back"
+            assert not lease_holders(other, [name]), "it was given back"
 
 
 def test_the_numbers_are_those_of_hashtext(server: EmbeddedServer, database: Database) -> None:
@@ -55,11 +55,11 @@ def test_the_numbers_are_those_of_hashtext(server: EmbeddedServer, database: Dat
         query = "SELECT hashtext(name) FROM unnest(%s::text[]) AS name"
         numbers = {number for (number,) in session.connection.execute(query, [names])}
 
-        assert held_numbers(session) == numbers
-        with taken(session, unique_name()):
-            assert held_numbers(session) == numbers
+        assert live_lease_numbers(session) == numbers
+        with hold_lease(session, unique_name()):
+            assert live_lease_numbers(session) == numbers
     with sweep_session(database.dsn) as (session, _):
-        assert held_numbers(session) == frozenset()
+        assert live_lease_numbers(session) == frozenset()
 
 
 def test_only_leases_count(database: Database, connect: Connect) -> None:
@@ -72,10 +72,10 @@ def test_only_leases_count(database: Database, connect: Connect) -> None:
     other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [LEASE_KEY + 1, name])
 
     with sweep_session(database.dsn) as (session, _):
-        assert alive(session, [name]) == frozenset()
+        assert not lease_holders(session, [name])
         # Whoever isn't written in Python holds it so.
         other.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [LEASE_KEY, name])
-        assert holders(session, [name]) == {name: other.info.backend_pid}
+        assert lease_holders(session, [name]) == {name: other.info.backend_pid}
 
 
 def test_a_run_lives(database: Database) -> None:
@@ -85,18 +85,20 @@ def test_a_run_lives(database: Database) -> None:
         run(database.dsn, run_id()) as other,
         sweep_session(database.dsn) as (session, _),
     ):
-        assert alive_runs(session, [one, other.upper(), gone]) == {one, other.upper()}
+        leases = [run_lease(one), run_lease(other.upper()), run_lease(gone)]
+        assert lease_holders(session, leases).keys() == set(leases[:2])
     with sweep_session(database.dsn) as (session, _):
-        assert alive_runs(session, [one, other]) == frozenset()
+        assert not lease_holders(session, leases)
 
 
 def test_a_run_that_is_killed_is_over(database: Database) -> None:
     with owner_of("run", database.dsn) as owner, sweep_session(database.dsn) as (session, _):
-        assert alive_runs(session, [owner.name]) == {owner.name}
+        leases = [run_lease(owner.name)]
+        assert lease_holders(session, leases)
         owner.process.send_signal(signal.SIGSTOP)
-        assert alive_runs(session, [owner.name]) == {owner.name}
+        assert lease_holders(session, leases)
         owner.kill()
-        wait_until(lambda: not alive_runs(session, [owner.name]), timeout_s=2.0)
+        wait_until(lambda: not lease_holders(session, leases), timeout_s=2.0)
 
 
 def test_a_lease_outlives_what_ends_idle_sessions(database: Database, connect: Connect) -> None:
@@ -110,7 +112,7 @@ def test_a_lease_outlives_what_ends_idle_sessions(database: Database, connect: C
         wait_until(lambda: is_gone(owner, other.info.backend_pid))
 
         with sweep_session(database.dsn) as (session, _):
-            assert alive(session, [name]) == {name}
+            assert lease_holders(session, [name]).keys() == {name}
 
 
 def is_gone(observer: psycopg.Connection[tuple[object, ...]], pid: int) -> bool:

@@ -15,7 +15,7 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.actions.action import Action, Outcome, PreparedRollback, SessionAction
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, PreparedTransaction
-from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from screenshots.pictures import settled

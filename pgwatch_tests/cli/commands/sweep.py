@@ -15,7 +15,7 @@ from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 FINDINGS = 1
 INCOMPLETE = 4
@@ -145,7 +145,7 @@ def command(
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
             options.narrate(
                 f"with --yes nothing would be done in {plain(report.database)}: "
-                f"{many(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
+                f"{plural(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
             )
         if mind := sweep_remarks.large_parts(report, plain):
             options.narrate(f"warning: {plain(report.database)}: {mind}")

@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.statements.any_rows import AnyRows
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 
@@ -210,7 +210,7 @@ def _row(table: Table, row: _Origin, now: DatabaseNow | None) -> RowOrigin:
 def _rest(leak: TableLeak, error: psycopg.Error | None) -> str:
     """Why rows of a table have no verdict."""
     if error is not None:
-        return f"not looked at: {said(error)}"
+        return f"not looked at: {server_message(error)}"
     if leak.rows > MOST_ROWS:
         return f"not looked at: only {MOST_ROWS:,} rows of a table are"
     return "gone since they were counted"

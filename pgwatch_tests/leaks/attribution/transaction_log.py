@@ -34,6 +34,7 @@ from types import TracebackType
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
+from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.transactions/1"
 _SUFFIX = ".jsonl"
@@ -277,5 +278,4 @@ def _now() -> str:
 
 
 def _iso(epoch_us: int) -> str:
-    time_ = _EPOCH + timedelta(microseconds=epoch_us)
-    return time_.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return iso_time(_EPOCH + timedelta(microseconds=epoch_us), "microseconds")

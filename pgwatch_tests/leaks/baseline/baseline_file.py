@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import struct
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from cattrs.preconf.json import make_converter
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.baseline.baseline import Baseline, still_running
 from pgwatch_tests.leaks.baseline.content import row_hashes
+from pgwatch_tests.text.times import iso_time
 
 _LISTS = ("tables", "objects", "sequences", "content")
 _CHECKSUM = "checksum"
@@ -31,9 +32,7 @@ _DAMAGES = (
 )
 SCHEMA: Final = "pgwatch-tests.baseline/1"
 _CONVERTER = make_converter(forbid_extra_keys=True)
-_CONVERTER.register_unstructure_hook(
-    datetime, lambda time: time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-)
+_CONVERTER.register_unstructure_hook(datetime, lambda time: iso_time(time, "microseconds"))
 
 
 def document(baseline: Baseline) -> str:

@@ -13,7 +13,7 @@ from pgwatch_tests.leaks.baseline.baseline import Baseline, Server, ranges, stil
 from pgwatch_tests.leaks.baseline.content_reader import ContentReader, Progress
 from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
 from pgwatch_tests.leaks.catalog import relations
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 
@@ -70,7 +70,7 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
                 baseline = replace(baseline, content=reader.read(found, role, baseline))
         except psycopg.Error as error:
             raise NotCheckedError(
-                f"the catalogs can't be read, so there is no baseline: {said(error)}"
+                f"the catalogs can't be read, so there is no baseline: {server_message(error)}"
             ) from error
         return replace(baseline, away_s=tuple(session.away_s))
 

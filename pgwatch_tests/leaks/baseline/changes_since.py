@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.leftovers import Leftovers, matches, unreadable
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import identifier, identifiers, qualified
 
 _OLDER = "the baseline doesn't have them"
@@ -122,7 +122,7 @@ def _grants(sequences: Sequence[UnreadSequence], role: str) -> str:
     if len(sequences) <= _MOST_NAMED:
         which = f"SEQUENCE {', '.join(qualified(one.schema, one.name) for one in sequences)}"
     more = len(schemas) - _MOST_NAMED
-    likewise = f"; likewise for {many(more, 'more schema')}" if more > 0 else ""
+    likewise = f"; likewise for {plural(more, 'more schema')}" if more > 0 else ""
     to = identifier(role)
     return f"GRANT USAGE ON SCHEMA {named} TO {to}; GRANT SELECT ON {which} TO {to}{likewise}"
 

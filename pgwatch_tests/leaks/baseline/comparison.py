@@ -21,8 +21,8 @@ from pgwatch_tests.leaks.baseline.freshness import Barrier, OtherSession, barrie
 from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, without_strange_plans
 from pgwatch_tests.leaks.model import BaselineUse
-from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from pgwatch_tests.leaks.catalog.relations import Relations
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
-from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
 
 _PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}

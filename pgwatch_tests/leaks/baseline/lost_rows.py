@@ -24,8 +24,8 @@ from pgwatch_tests.leaks.leftovers import Leftovers, unreadable
 from pgwatch_tests.leaks.model import Leftover, Unchecked
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
-from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
 
 _COLUMNS_CHANGED = "its columns changed, so only rows that are gone can be told"

@@ -10,9 +10,9 @@ from psycopg import errors, pq
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.leaks.baseline.objects import DatabaseObject, SequencePosition
-from pgwatch_tests.postgres.identifiers import quoted, shown
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import quoted, shown
 
 # A lock each is held until the statement ends.
 _SEQUENCES_AT_ONCE = 100
@@ -100,7 +100,7 @@ def read_positions(session: ScanSession, objects: Sequence[FoundObject]) -> Posi
 
 
 def _unread(one: FoundObject, error: psycopg.Error) -> list[UnreadSequence]:
-    obstacle: str | None = said(error)
+    obstacle: str | None = server_message(error)
     if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
         return []  # dropped, or renamed, since the catalogs were read
     if isinstance(error, errors.InsufficientPrivilege):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.leaks.model import Leftover
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, s
             details.append("of the whole server: another suite may have made it")
         if one.kind == "schema" and inside[one.name]:
             number = inside[one.name]
-            details.append(f"{many(number, 'object')} in it")
+            details.append(f"{plural(number, 'object')} in it")
         if now[one]:
             details.append(f"owner {now[one]}")
         found.append(Leftover("object", one.shown, ", ".join(details)))

@@ -14,9 +14,9 @@ from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres.identifiers import shown
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Settings
 
 _EXISTS = (
@@ -75,7 +75,7 @@ class Obstacles:
 
     def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
         """Why a table couldn't be read; nothing if it isn't there any more."""
-        reason, hint = f"can't be read: {said(error)}", ""
+        reason, hint = f"can't be read: {server_message(error)}", ""
         if isinstance(error, WaitedForError):
             reason, hint = str(error), "run it again when no test changes or empties it"
         elif isinstance(error, errors.LockNotAvailable):
@@ -83,7 +83,11 @@ class Obstacles:
             hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
         elif isinstance(error, errors.QueryCanceled):
             timed_out = self._session.last_duration_s >= self._settings.count_timeout_s
-            reason = f"timed out after {self._settings.count_timeout_s:g} s" if timed_out else said(error)
+            reason = (
+                f"timed out after {self._settings.count_timeout_s:g} s"
+                if timed_out
+                else server_message(error)
+            )
             hint = "PGWATCH_COUNT_TIMEOUT gives it longer" if timed_out else "run it again"
         elif not self._exists(table):
             return
@@ -102,7 +106,7 @@ class Obstacles:
                 except errors.InvalidRegularExpression as error:
                     raise ConfigurationError(
                         f"the marker {marker.name!r} isn't a regular expression that PostgreSQL takes: "
-                        f"{said(error)}"
+                        f"{server_message(error)}"
                     ) from error
                 except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):
                     return False  # the database's encoding has no such character

@@ -11,8 +11,8 @@ from pgwatch_tests.leaks.catalog.discovery import KINDS, Discovery, Table
 from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
-from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.text.sql_names import identifier
 
 

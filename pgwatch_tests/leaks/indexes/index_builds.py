@@ -25,8 +25,8 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.identifiers import quoted
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.secrets import mask_name

@@ -36,10 +36,10 @@ from pgwatch_tests.leaks.indexes.index_survey import (
 )
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres.identifiers import quoted, shown
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.test_database import DatabaseFacts, refusal
+from pgwatch_tests.postgres.stored_text import quoted, shown
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import qualified
 
@@ -343,7 +343,9 @@ def _catalogs() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise NotCheckedError(f"the catalogs can't be read, so nothing was done: {said(error)}") from error
+        raise NotCheckedError(
+            f"the catalogs can't be read, so nothing was done: {server_message(error)}"
+        ) from error
 
 
 def _outcome(
@@ -360,5 +362,5 @@ def _why(error: psycopg.Error | GaveWayError) -> tuple[str, str]:
         reason = "locked, or a transaction that began before is still open"
         return reason, "`pgwatch-tests locks` shows sessions; run it again"
     if isinstance(error, errors.InvalidObjectDefinition):
-        return f"a column's type can't be used in an index: {said(error)}", ""
-    return said(error), ""
+        return f"a column's type can't be used in an index: {server_message(error)}", ""
+    return server_message(error), ""

@@ -15,8 +15,8 @@ from pgwatch_tests.leaks.markers.samples import LIMIT, shortened, time_of
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.statements.marked_rows import Origins, Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import printed
-from pgwatch_tests.postgres.identifiers import quoted, shown
 from pgwatch_tests.postgres.sessions import self_watch
+from pgwatch_tests.postgres.stored_text import quoted, shown
 
 CLOCKS_APART_S = 2.0
 """How far the clocks of client and server may be apart, where one is compared with the other."""

@@ -17,8 +17,8 @@ from pgwatch_tests.leaks.catalog.discovery import PARTITIONED, Table
 from pgwatch_tests.leaks.markers.markers import Condition, Marker
 from pgwatch_tests.leaks.markers.value_forms import Form, leaves
 from pgwatch_tests.leaks.statements.nested_strings import is_of, only_strings, printed, strings, text
-from pgwatch_tests.postgres.identifiers import quoted
 from pgwatch_tests.postgres.sessions import self_watch
+from pgwatch_tests.postgres.stored_text import quoted
 
 # Milliseconds since 1970 (2001 to 2033) as the id forms have them: `user_1717171717171_a1b2`.
 _STAMP = rb"'[_-](1[0-9]{12})(?![0-9A-Za-z])'"

@@ -15,7 +15,7 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests.leaks.baseline.content import MOST_ROWS
 from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.statements.marked_rows import source
-from pgwatch_tests.postgres.identifiers import quoted
+from pgwatch_tests.postgres.stored_text import quoted
 
 _TEXT = b"pg_catalog.textin(pg_catalog.record_out(ROW(%b)))"
 _HASH = b'pg_catalog.hashtextextended(%b COLLATE pg_catalog."C", 0::pg_catalog.int8)'

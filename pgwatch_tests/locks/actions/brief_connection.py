@@ -20,7 +20,7 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import Opening
 from pgwatch_tests.postgres.connections.connect import connect_async, lost_connection
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
-from pgwatch_tests.postgres.connections.deadline import within
+from pgwatch_tests.postgres.connections.disconnection import within
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_text

@@ -29,7 +29,7 @@ from pgwatch_tests.locks.actions.brief_connection import (
     connect_to,
     one_line,
 )
-from pgwatch_tests.postgres.connections.lenient_text import decode
+from pgwatch_tests.postgres.stored_text import decode
 from pgwatch_tests.settings.load import Settings
 
 CONFIRM_WITHIN_S = 2.0

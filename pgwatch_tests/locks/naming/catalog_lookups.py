@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests.errors import NoAnswerError, PgwatchError
 from pgwatch_tests.postgres.connections.attempts import Opening
-from pgwatch_tests.postgres.connections.disconnection import part
+from pgwatch_tests.postgres.connections.disconnection import close_and_wait
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 
 LIMITS = SessionLimits(statement_timeout_s=0.25, lock_timeout_s=0.05, any_bytes=True)
@@ -201,12 +201,12 @@ class Lookups:
         if connection is not None:
             connection.pgconn.finish()
 
-    async def part(self) -> None:
+    async def close_and_wait(self) -> None:
         """Does the same as `disconnect`, and waits a moment until the server has given their places up."""
         self._poll, self._home = None, ""
         idle = [name for name, one in self._connections.items() if not one.pgconn.transaction_status]
         for name in idle:
-            await part(self._connections.pop(name))
+            await close_and_wait(self._connections.pop(name))
 
     def disconnect(self) -> None:
         """Closes the connections that aren't waiting for an answer: the poll has lost its own, or left."""

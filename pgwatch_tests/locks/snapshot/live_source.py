@@ -32,8 +32,7 @@ from pgwatch_tests.locks.waits import wait_target
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import MAINTENANCE_DATABASE, Opening
 from pgwatch_tests.postgres.connections.connect import lost_connection
-from pgwatch_tests.postgres.connections.deadline import within
-from pgwatch_tests.postgres.connections.disconnection import part
+from pgwatch_tests.postgres.connections.disconnection import close_and_wait, within
 from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.settings.load import Settings
@@ -121,7 +120,7 @@ class LiveSource:
         await self._refuse_a_closed_database()
         if self._names.lookups.was_refused:
             # If there is but one free place, the poll needn't keep it any more.
-            await self.part()
+            await self.close_and_wait()
             self._names.lookups.try_again()
             await self._in_time(self._names.resolve(snapshot))
         elif self._names.lookups.ask_again():
@@ -129,23 +128,23 @@ class LiveSource:
             await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
 
-    async def part(self) -> None:
+    async def close_and_wait(self) -> None:
         """Closes all connections, and waits a moment until the server has given their places up.
 
         The next call connects anew.
         """
         connection, self._connection = self._connection, None
         try:
-            await self._names.lookups.part()
+            await self._names.lookups.close_and_wait()
         finally:
             if connection is not None:
-                await part(connection)
+                await close_and_wait(connection)
 
     @asynccontextmanager
     async def standing_aside(self) -> AsyncIterator[None]:
         """While this lasts there are no connections, and no polls: another one needs the place."""
         async with self._polling:
-            await self.part()
+            await self.close_and_wait()
             yield
 
     @property

@@ -14,7 +14,6 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
-from pgwatch_tests.postgres.connections import full_server, lenient_text
 from pgwatch_tests.postgres.connections.connection import (
     AsyncOwnConnection,
     AsyncOwnCursor,
@@ -23,6 +22,7 @@ from pgwatch_tests.postgres.connections.connection import (
 )
 from pgwatch_tests.postgres.connections.dsn import holds_password, normalise, redact
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.stored_text import lenient_text
 from pgwatch_tests.postgres.version import check_supported
 from pgwatch_tests.settings.load import Dsn
 
@@ -30,13 +30,38 @@ _FAILURE = re.compile(
     r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
 )
 _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
+# What a server without a connection left says: in InitPostgres and InitProcess
+# (src/backend/utils/init/postinit.c, src/backend/storage/lmgr/proc.c); and what a pooler says. libpq gives no
+# SQLSTATE of a failed attempt. In another language (lc_messages) the server's text stands alone.
+_CLOSE = "close pools and sessions in the fixtures' clean-up"
+_ADVICE = {
+    "too many clients already": (
+        "all of max_connections are taken. Only a role for which slots are kept (a superuser) gets in: "
+        f"`pgwatch-tests doctor` as one shows who has them; {_CLOSE}, or raise max_connections"
+    ),
+    "remaining connection slots are reserved": (
+        "max_connections are taken but for those kept for superusers: `pgwatch-tests doctor` as one shows "
+        f"who has them; {_CLOSE}, or raise max_connections"
+    ),
+    "too many connections for database": (
+        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` shows by whom, in another database or as a "
+        f"superuser; {_CLOSE}, or raise the limit"
+    ),
+    "too many connections for role": (
+        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` as another role shows by what; "
+        f"{_CLOSE}, or raise the limit"
+    ),
+    "no more connections allowed": (
+        f"a pooler's max_client_conn is used up: {_CLOSE}, or give the server's own address"
+    ),
+}
 # It writes to stderr about cancelled attempts; whatever matters is raised.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def _adapters() -> AdaptersMap:
     adapters = AdaptersMap(psycopg.adapters)
-    lenient_text.register(adapters)
+    lenient_text(adapters)
     return adapters
 
 
@@ -109,11 +134,16 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
         raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
         # Looked at as it came: a short password is redacted in the middle of words too.
-        what_to_do = full_server.advice(str(error))
+        what_to_do = _advice(str(error))
         raise CannotConnectError(
             f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
             f"{f': {what_to_do}' if what_to_do else ''}"
         ) from None
+
+
+def _advice(message: str) -> str:
+    """What to do about the reason of a failed attempt to connect; empty if it isn't about connections."""
+    return next((words for text, words in _ADVICE.items() if text in message), "")
 
 
 def _reason(message: str, dsn: Dsn) -> str:

@@ -1,21 +1,29 @@
-"""Ends connections: so that their places are free for the next one, or under whoever waits for them."""
+"""Ends connections: so that their places are free for the next one, under whoever waits, or by a deadline.
+
+The deadline is one on this side: a server that is stopped, or stuck in its lock manager, ignores its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
 
+from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import Row
+
+T = TypeVar("T")
 
 _PATIENCE_S = 0.5
 
 
-async def part(connection: AsyncConnection[Row]) -> None:
+async def close_and_wait(connection: AsyncConnection[Row]) -> None:
     """Closes it, and waits up to 0.5 s until the server has given its place up.
 
     The process frees that before it ends, and only then is the socket closed (ProcKill,
@@ -41,3 +49,27 @@ def hang_up(connection: OwnConnection) -> None:
             same.shutdown(socket.SHUT_RDWR)
     except (OSError, psycopg.Error):
         pass  # closed already
+
+
+async def within(deadline_s: float, work: Coroutine[None, None, T], hang_up: Callable[[], None]) -> T:
+    """The result of `work` over a connection that `hang_up` closes at once.
+
+    Raises ConnectionLostError after `deadline_s` seconds; then, and if the caller is cancelled, the
+    connection is closed.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=deadline_s)
+    except asyncio.CancelledError:
+        _abandon(task, hang_up)
+        raise
+    if not done:
+        _abandon(task, hang_up)
+        raise ConnectionLostError(f"the server hasn't answered for {deadline_s:g} s")
+    return task.result()
+
+
+def _abandon(task: asyncio.Task[T], hang_up: Callable[[], None]) -> None:
+    # Closed first: with the connection still active, psycopg would wait for the server's farewell.
+    hang_up()
+    task.cancel()

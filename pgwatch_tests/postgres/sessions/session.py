@@ -15,7 +15,6 @@ from psycopg.rows import RowFactory, class_row
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity, OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import timeouts
-from pgwatch_tests.postgres.identifiers import exact_names
 from pgwatch_tests.postgres.sessions.yielding_session import (
     OTHERS_WAIT_S,
     UNWATCHED_S,
@@ -25,6 +24,7 @@ from pgwatch_tests.postgres.sessions.yielding_session import (
     WaitedForError,
     YieldingSession,
 )
+from pgwatch_tests.postgres.stored_text import exact_names
 
 __all__ = ["OTHERS_WAIT_S", "GaveWayError", "ScanCancelledError", "ScanSession", "WaitedForError"]
 

@@ -9,7 +9,7 @@ from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render import csv_text
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),

@@ -10,7 +10,7 @@ from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport, Leftover
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.github_text import annotation
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 Level = Literal["error", "warning", "notice"]
@@ -62,13 +62,13 @@ def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
         yield annotation(_level(kind in gate.fail_on), title, "\n".join(_named(those)))
     if report.skipped:
         tables = {(one.schema, one.table) for one in report.skipped}
-        title = f"not checked in {where}: {many(len(tables), 'table')}"
+        title = f"not checked in {where}: {plural(len(tables), 'table')}"
         lines = [
             _reason(f"{one.schema}.{one.table}", one.reason, one.hint) for one in report.skipped[:_NAMED]
         ]
         yield annotation(_level("rows" in gate.fail_on), title, "\n".join(_with_rest(lines, report.skipped)))
     if report.unread and "unread" in gate.fail_on:
-        title = f"not read in {where}: {many(len(report.unread), 'column')}"
+        title = f"not read in {where}: {plural(len(report.unread), 'column')}"
         columns = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_NAMED]]
         lines = _with_rest([plain(one) for one in columns], report.unread)
         yield annotation("error", title, "\n".join((*lines, leak_words.UNREAD_HINT)))

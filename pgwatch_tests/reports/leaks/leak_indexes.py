@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex, PlannedIndex
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -72,7 +72,7 @@ def plan_text(plan: IndexPlan) -> str:
             f"has its index already: {', '.join(_name(one.schema, one.table) for one in plan.present)}"
         )
     if plan.small:
-        tables = f"{many(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
+        tables = f"{plural(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
         lines.append(
             f"{tables} smaller than {size(plan.smallest_bytes)}: not worth it, unless --table names it"
         )
@@ -99,7 +99,7 @@ def size(number: float) -> str:
 
 
 def _planned(one: PlannedIndex) -> tuple[str, ...]:
-    columns = many(one.columns, "column")
+    columns = plural(one.columns, "column")
     return (
         _name(one.schema, one.table),
         size(one.table_bytes),

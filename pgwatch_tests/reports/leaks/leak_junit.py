@@ -15,7 +15,7 @@ from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render import junit_xml
 from pgwatch_tests.reports.render.junit_xml import seconds
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _CLASS = "pgwatch-tests.leaks"
@@ -63,7 +63,7 @@ def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:
     cases += [_leftovers(kind, report, gate) for kind in report.kinds_checked]
     if report.unread and "unread" in gate.fail_on:
         names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread]
-        number = many(len(names), "column")
+        number = plural(len(names), "column")
         lines = (*names, leak_words.UNREAD_HINT)
         cases.append(_Case("all columns are read", "skipped", f"not read: {number}", lines))
     _fill(suite, cases)
@@ -98,7 +98,7 @@ def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
         outcome: Literal["failure", "passed"] = "failure" if fails and rest else "passed"
         message = leak_words.title(report, leak) if rest == leak.rows else _rows(report, rest)
         if by_tests:
-            message += f"; {many(by_tests, 'row')} more in the cases of tests"
+            message += f"; {plural(by_tests, 'row')} more in the cases of tests"
         name = f"no {kind} rows in {leak.schema}.{leak.table}"
         yield _Case(name, outcome, message, (message, *_details(leak)), "rows")
     for skipped in report.skipped:
@@ -112,11 +112,11 @@ def _tables(report: LeakReport, fails: bool) -> Iterator[_Case]:
     clean = report.tables_checked - len(report.tables)
     if clean > 0 or not (report.tables or report.skipped):
         other = "other " if report.tables else ""
-        yield _Case(f"no {kind} rows in {many(max(0, clean), f'{other}table')}", "passed")
+        yield _Case(f"no {kind} rows in {plural(max(0, clean), f'{other}table')}", "passed")
 
 
 def _rows(report: LeakReport, number: int) -> str:
-    return many(number, leak_words.counted(report))
+    return plural(number, leak_words.counted(report))
 
 
 def _details(leak: TableLeak) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.markdown_text import code, table
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
@@ -105,7 +105,7 @@ def _sections(
         f"{level} Not checked",
     )
     scope = [
-        f"Checked {many(report.tables_checked, 'table')} for {leak_words.wanted(report, code)}",
+        f"Checked {plural(report.tables_checked, 'table')} for {leak_words.wanted(report, code)}",
         *([f"Not read{unread}"] if (unread := leak_words.unread(report, code)) else []),
         *leak_words.without_strings(report, code),
         *unseen,

@@ -12,10 +12,10 @@ from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.leaks.leak_by_test import by_test
 from pgwatch_tests.reports.leaks.leak_words import summary, summary_of_databases
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
-__all__ = ["many", "summary", "table", "table_of_databases"]
+__all__ = ["plural", "summary", "table", "table_of_databases"]
 
 _LIST_LIMIT = 60  # characters of a list in a cell
 _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
@@ -72,7 +72,7 @@ def table_of_databases(leaks: LeaksOfDatabases) -> str:
 
 def _scope(report: LeakReport, unseen: Sequence[str]) -> tuple[str, ...]:
     return (
-        f"Checked {many(report.tables_checked, 'table')} of {plain(report.database)} "
+        f"Checked {plural(report.tables_checked, 'table')} of {plain(report.database)} "
         f"(PostgreSQL {plain(report.server_version)}) for: {leak_words.wanted(report, plain)}",
         _looked_into(report),
         *leak_words.without_strings(report, plain),

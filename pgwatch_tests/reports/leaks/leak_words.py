@@ -21,7 +21,7 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 UNKNOWN_TEST = "unknown"
 
@@ -56,7 +56,7 @@ def kind(name: LeftoverKind, number: int = 1) -> str:
 
 def number_of(name: LeftoverKind, number: int) -> str:
     """`1 test schema`, `12,345 test schemas`."""
-    return many(number, *_KINDS[name])
+    return plural(number, *_KINDS[name])
 
 
 def kinds_found(report: LeakReport) -> list[str]:
@@ -68,14 +68,14 @@ def kinds_found(report: LeakReport) -> list[str]:
 def summary(report: LeakReport) -> str:
     """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`."""
     if report.tables:
-        line = f"{many(report.total, counted(report))} in {many(len(report.tables), 'table')}"
+        line = f"{plural(report.total, counted(report))} in {plural(len(report.tables), 'table')}"
     else:
         line = f"no {counted(report)}s"
     if report.leftovers:
         line += f"; left over: {', '.join(kinds_found(report))}"
     tables = len({(skipped.schema, skipped.table) for skipped in report.skipped})
     if tables:
-        line += f"; {many(tables, 'table')} not checked"
+        line += f"; {plural(tables, 'table')} not checked"
     if report.accepted and report.accepted.known:
         line += f"; accepted: {_accepted_numbers(report.accepted)}"
     kinds = dict.fromkeys(one.kind for one in report.unchecked)
@@ -87,15 +87,15 @@ def summary(report: LeakReport) -> str:
 def summary_of_databases(leaks: LeaksOfDatabases) -> str:
     """`9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`."""
     leftovers = sum(len(report.leftovers) for report in leaks.databases)
-    line = many(leaks.total, "leaked row") if leaks.total else "no leaked rows"
+    line = plural(leaks.total, "leaked row") if leaks.total else "no leaked rows"
     if leftovers:
-        line += f", {many(leftovers, 'leftover')}"
-    line += f" in {many(len(leaks.databases), 'database')}"
+        line += f", {plural(leftovers, 'leftover')}"
+    line += f" in {plural(len(leaks.databases), 'database')}"
     incomplete = sum(not report.complete for report in leaks.databases)
     if incomplete:
         line += f"; {incomplete:,} of them not fully checked"
     if leaks.not_checked:
-        line += f"; {many(len(leaks.not_checked), 'database')} not checked at all"
+        line += f"; {plural(len(leaks.not_checked), 'database')} not checked at all"
     return line
 
 
@@ -121,7 +121,7 @@ def counted(report: LeakReport) -> str:
 def title(report: LeakReport, leak: TableLeak) -> str:
     """`7 leaked rows`, or `7 new or changed rows (2 changed)` if any row counts."""
     changed = f" ({leak.changed:,} changed)" if leak.changed else ""
-    return f"{many(leak.rows, counted(report))}{changed}"
+    return f"{plural(leak.rows, counted(report))}{changed}"
 
 
 def unseen(report: LeakReport) -> list[str]:
@@ -149,14 +149,14 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
         taken = f"Compared with the baseline of {time(used.taken_at)} UTC"
         if used.way == "statistics":
             lines.append(
-                f"{taken}: {many(used.tables_untouched, 'table')} untouched by the server's statistics"
+                f"{taken}: {plural(used.tables_untouched, 'table')} untouched by the server's statistics"
             )
         else:
             lines.append(f"{taken}: every table looked at, since {shown(used.detail)}")
         if used.rows_before:
             where = " in the other tables" if used.tables_untouched else ""
             were = "was" if used.rows_before == 1 else "were"
-            lines.append(f"{many(used.rows_before, 'marked row')}{where} {were} there before")
+            lines.append(f"{plural(used.rows_before, 'marked row')}{where} {were} there before")
         if used.dropped or used.gone:
             lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
         lines += map(shown, used.notes)
@@ -192,8 +192,8 @@ def _entry(entry: Finding, shown: Callable[[str], str], number: int = 2) -> str:
 
 
 def _accepted_numbers(use: AcceptedUse) -> str:
-    parts = [many(use.rows, "row")] if use.rows else []
-    return ", ".join([*parts, many(use.leftovers, "leftover")] if use.leftovers else parts)
+    parts = [plural(use.rows, "row")] if use.rows else []
+    return ", ".join([*parts, plural(use.leftovers, "leftover")] if use.leftovers else parts)
 
 
 def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
@@ -202,7 +202,7 @@ def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
         return ""
     names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread[:_MOST_UNREAD]]
     more = len(report.unread) - len(names)
-    rest = f" and {many(more, 'more column')}" if more else ""
+    rest = f" and {plural(more, 'more column')}" if more else ""
     return f": {shown(', '.join(names))}{rest}"
 
 
@@ -214,11 +214,11 @@ def without_strings(report: LeakReport, shown: Callable[[str], str]) -> list[str
     more = len(names) - _MOST_NAMED
     rest = f" and {more:,} more" if more > 0 else ""
     where = ", ".join(names[:_MOST_NAMED])
-    return [f"Nothing to look into in {many(len(names), 'table')}: {shown(where)}{rest}"]
+    return [f"Nothing to look into in {plural(len(names), 'table')}: {shown(where)}{rest}"]
 
 
 def _ignored(one: Ignored) -> str:
-    found = f"in {many(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
+    found = f"in {plural(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
     return f"{one.what} ({found}{f': {one.reason}' if one.reason else ''})"
 
 

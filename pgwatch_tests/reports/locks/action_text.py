@@ -8,8 +8,8 @@ from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, i
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import clock
 from pgwatch_tests.text.plain_text import one_line, plain
+from pgwatch_tests.text.times import clock
 
 _QUERY = 200
 

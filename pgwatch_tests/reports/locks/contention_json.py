@@ -10,7 +10,7 @@ from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks import lock_accepted
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.contention/1"
 

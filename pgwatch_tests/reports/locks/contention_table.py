@@ -17,7 +17,7 @@ from pgwatch_tests.reports.locks import lock_accepted
 from pgwatch_tests.reports.render.markdown_text import code
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
 
 _NAME_WIDTH = 45
@@ -58,7 +58,7 @@ def headline(seen: Contention, form: Form = "table") -> str:
     gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
     return (
         f"database {_foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
-        f"watched for {durations.in_words(seen.watched_s)}{gap}, {many(seen.polls, 'poll')}"
+        f"watched for {durations.in_words(seen.watched_s)}{gap}, {plural(seen.polls, 'poll')}"
     )
 
 
@@ -77,7 +77,7 @@ def totals(seen: Contention, form: Form = "table") -> list[str]:
         lines = ["Nothing was blocked."]
     else:
         lines = [
-            f"{durations.in_words(seen.blocked_s)} blocked in {many(seen.waits, 'wait')}, "
+            f"{durations.in_words(seen.blocked_s)} blocked in {plural(seen.waits, 'wait')}, "
             "summed up over all sessions"
         ]
     if seen.longest is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from pgwatch_tests.accepted_findings import ANY_TEST, Finding
 from pgwatch_tests.locks.gate import AcceptanceUse
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _MOST_NAMED = 20
@@ -14,7 +14,7 @@ _MOST_NAMED = 20
 
 def lines(use: AcceptanceUse, shown: Callable[[str], str] = plain) -> list[str]:
     """How many findings are new and how many accepted, which these are, and what was not seen any more."""
-    counts = f"{many(len(use.new), 'new finding')}, {len(use.accepted):,} accepted"
+    counts = f"{plural(len(use.new), 'new finding')}, {len(use.accepted):,} accepted"
     found = [f"{counts}: {named(use.new, shown)}" if use.new else counts]
     if use.accepted:
         found.append(f"Accepted, not counted: {named(use.accepted, shown)}")

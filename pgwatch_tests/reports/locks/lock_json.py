@@ -11,7 +11,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.connection_usage import by_whom
 from pgwatch_tests.reports.locks import capacity_json, lock_accepted
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.locks/1"
 

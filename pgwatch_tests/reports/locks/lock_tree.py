@@ -14,7 +14,7 @@ from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits import lock_modes
 from pgwatch_tests.reports.locks import capacity_words
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
 
 NOTHING_BLOCKED = "Nothing is blocked."
@@ -150,7 +150,7 @@ def header(snapshot: LockSnapshot) -> str:
     parts = [
         f"database {plain(snapshot.database)}",
         f"PostgreSQL {plain(snapshot.server_version)}",
-        many(len(snapshot.clients), "session"),
+        plural(len(snapshot.clients), "session"),
         f"{snapshot.blocked:,} blocked",
     ]
     if snapshot.capacity is not None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 
 def document(entries: Sequence[HistoryEntry], place: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 
@@ -30,7 +30,7 @@ def outcome(entry: HistoryEntry) -> str:
 
 
 def _leaks(entry: HistoryEntry) -> str:
-    return f"{many(entry.leaked_rows or 0, 'leaked row')}, {many(entry.leftovers or 0, 'other leftover')}"
+    return f"{plural(entry.leaked_rows or 0, 'leaked row')}, {plural(entry.leftovers or 0, 'other leftover')}"
 
 
 def _sweep(entry: HistoryEntry) -> str:
@@ -40,5 +40,5 @@ def _sweep(entry: HistoryEntry) -> str:
         parts.append(f"{entry.kept_rows:,} kept")
     if entry.orphans_removed:
         verb = "to remove" if entry.dry_run else "removed"
-        parts.append(f"{many(entry.orphans_removed, 'other leftover')} {verb}")
+        parts.append(f"{plural(entry.orphans_removed, 'other leftover')} {verb}")
     return ", ".join(parts)

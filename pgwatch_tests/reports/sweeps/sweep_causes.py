@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pgwatch_tests.reports.sweeps.sweep_words import explained, table_name
 from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, Cause, SweepReport
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 
 def sentence(cause: Cause, shown: Callable[[str], str]) -> str:
@@ -15,7 +15,7 @@ def sentence(cause: Cause, shown: Callable[[str], str]) -> str:
 
     Foreign text goes through `shown`.
     """
-    stay = f"{many(cause.rows, 'row')} {'stays' if cause.rows == 1 else 'stay'}"
+    stay = f"{plural(cause.rows, 'row')} {'stays' if cause.rows == 1 else 'stay'}"
     words, detail = explained(cause.reason).words, shown(cause.detail)
     if not detail:
         why = f": {words}"
@@ -41,7 +41,7 @@ def tables(cause: Cause, shown: Callable[[str], str]) -> str:
     parts = [f"{number:,} of {shown(name)}" for name, number in named]
     if more := len(rows) - len(named):
         left = rows.total() - sum(number for _, number in named)
-        parts.append(f"{left:,} of {many(more, 'more table')}")
+        parts.append(f"{left:,} of {plural(more, 'more table')}")
     return ", ".join(parts)
 
 
@@ -49,4 +49,4 @@ def more(report: SweepReport, shown: int) -> str:
     """`and 34 more causes, 5,432 rows`: those behind the first `shown`."""
     rest = report.causes[shown:]
     rows = sum(cause.rows for cause in rest)
-    return f"and {many(len(rest), 'more cause')}, {many(rows, 'row')}"
+    return f"and {plural(len(rest), 'more cause')}, {plural(rows, 'row')}"

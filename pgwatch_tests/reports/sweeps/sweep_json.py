@@ -8,7 +8,7 @@ from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.sweeps.sweep_words import hint
 from pgwatch_tests.sweep.model import Cause, Kept, Orphan, SweepReport, SweepsOfDatabases, TableRows
-from pgwatch_tests.text.json_time import iso_time
+from pgwatch_tests.text.times import iso_time
 
 
 def document(report: SweepReport) -> str:

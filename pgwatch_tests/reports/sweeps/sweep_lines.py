@@ -6,8 +6,8 @@ from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import Orphan, SweepReport, TableRows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import in_full
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import in_full
 
 _MOST = 100
 

@@ -9,8 +9,8 @@ from pgwatch_tests.reports.leaks.leak_words import known_by, test_name
 from pgwatch_tests.reports.sweeps.sweep_words import gone, table_name
 from pgwatch_tests.sweep.model import ChangedRows, SideEffects, SweepReport, TableRows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import clock
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.times import clock
 
 Shown = Callable[[str], str]
 """Makes foreign text harmless in a form."""
@@ -62,7 +62,7 @@ def in_spite_of_age(report: SweepReport) -> str:
     whose = (
         f"the lease of {'its' if number == 1 else 'their'} run ({runs[0]}) has ended"
         if len(runs) == 1
-        else f"the leases of {many(len(runs), 'run')} have ended ({_some(runs, 'run')})"
+        else f"the leases of {plural(len(runs), 'run')} have ended ({_some(runs, 'run')})"
     )
     return (
         f"{number:,} of these {'is' if number == 1 else 'are'} younger than "
@@ -80,7 +80,7 @@ def only_too_young(report: SweepReport) -> str:
         return ""
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
     return (
-        f"{many(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
+        f"{plural(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
         f"{durations.in_words(report.min_age_s)}: old enough at {clock(until)} at the latest, where times "
         f"have a zone; --min-age 0 takes {'it' if young == 1 else 'them'} now, --run ID what is of one run"
     )
@@ -106,7 +106,7 @@ def rows_of(table: TableRows) -> str:
 
 def changed(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
     """`12 rows of public.book lose author (SET NULL)`, in the past tense if it is done."""
-    rows = f"{many(one.rows, 'row')} of {shown(table_name(one.schema, one.table))}"
+    rows = f"{plural(one.rows, 'row')} of {shown(table_name(one.schema, one.table))}"
     return f"{rows} {becomes(one, dry_run, shown)}"
 
 
@@ -134,7 +134,7 @@ def side_effects(one: SideEffects, shown: Shown) -> str:
         (one.updated, "updated", "of"),
         (one.deleted, "deleted", "of"),
     ]
-    done = [f"{verb} {many(rows, 'row')} {where} {table}" for rows, verb, where in parts if rows]
+    done = [f"{verb} {plural(rows, 'row')} {where} {table}" for rows, verb, where in parts if rows]
     return f"triggers besides {', '.join(done)}"
 
 
@@ -151,13 +151,13 @@ def beside_in_all(report: SweepReport) -> str:
     """`Besides, 12 rows are changed in 2 tables, and triggers wrote 40 rows in 1 table`."""
     parts = []
     if report.changed:
-        rows = many(sum(one.rows for one in report.changed), "row")
+        rows = plural(sum(one.rows for one in report.changed), "row")
         tables = len({(one.schema, one.table) for one in report.changed})
         how = "would be left with changed references" if report.dry_run else "have changed references"
-        parts.append(f"{rows} of {many(tables, 'table')} {how}")
+        parts.append(f"{rows} of {plural(tables, 'table')} {how}")
     if report.side_effects:
         wrote = sum(one.inserted + one.updated + one.deleted for one in report.side_effects)
-        parts.append(f"triggers wrote {many(wrote, 'row')} of {many(len(report.side_effects), 'table')}")
+        parts.append(f"triggers wrote {plural(wrote, 'row')} of {plural(len(report.side_effects), 'table')}")
     return f"Besides, {', and '.join(parts)}"
 
 
@@ -165,7 +165,7 @@ def left_by(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
     """`tests/a.py::test_b left 40 rows of 3 tables (transaction)`, those who are known first; their rows."""
     return [
         (
-            f"{shown(test_name(one))} left {many(one.rows, 'row')} of {many(len(one.tables), 'table')}"
+            f"{shown(test_name(one))} left {plural(one.rows, 'row')} of {plural(len(one.tables), 'table')}"
             f"{'' if one.confidence == 'unknown' else f' ({known_by(one)})'}",
             one.rows,
         )
@@ -175,4 +175,4 @@ def left_by(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
 
 def _some(named: Sequence[str], noun: str) -> str:
     more = len(named) - _MOST_TABLES
-    return ", ".join([*named[:_MOST_TABLES], *([f"{many(more, f'more {noun}')}"] if more > 0 else [])])
+    return ", ".join([*named[:_MOST_TABLES], *([f"{plural(more, f'more {noun}')}"] if more > 0 else [])])

@@ -11,7 +11,7 @@ from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Section, fitted
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 
 _NARROWEST_NAME = 21
@@ -86,8 +86,8 @@ class _Deleted:
     def lines(self, shown: int) -> list[str]:
         dry_run = self.report.dry_run
         if not shown:
-            rows = many(sum(one.total for one in self.tables), "row")
-            return [f"{rows} of {many(len(self.tables), 'table')} {sweep_words.ending('rows', dry_run)}"]
+            rows = plural(sum(one.total for one in self.tables), "row")
+            return [f"{rows} of {plural(len(self.tables), 'table')} {sweep_words.ending('rows', dry_run)}"]
         names = [plain(sweep_words.table_name(one.schema, one.table)) for one in self.tables[:shown]]
         cells = [_cells((one,), sweep_remarks.rows_of(one)) for one in self.tables[:shown]]
         for name, some in (
@@ -126,7 +126,7 @@ def _sections(report: SweepReport) -> list[Section]:
             _Listed(
                 "",
                 [sentence for sentence, _ in beside],
-                lambda shown: f"and {len(rest) - shown:,} more such, {many(sum(rest[shown:]), 'row')}",
+                lambda shown: f"and {len(rest) - shown:,} more such, {plural(sum(rest[shown:]), 'row')}",
                 sweep_remarks.beside_in_all(report),
             )
         )
@@ -136,12 +136,12 @@ def _sections(report: SweepReport) -> list[Section]:
             _Listed(
                 "",
                 [sentence for sentence, _ in left_by],
-                lambda shown: f"and {len(tests) - shown:,} more tests, {many(sum(tests[shown:]), 'row')}",
-                f"{many(len(tests), 'test')} left {many(sum(tests), 'row')}",
+                lambda shown: f"and {len(tests) - shown:,} more tests, {plural(sum(tests[shown:]), 'row')}",
+                f"{plural(len(tests), 'test')} left {plural(sum(tests), 'row')}",
             )
         )
     if causes:
-        in_all = f"{many(kept, 'row')} stay, for {many(len(causes), 'cause')}"
+        in_all = f"{plural(kept, 'row')} stay, for {plural(len(causes), 'cause')}"
         found.append(
             _Listed(
                 "",
@@ -153,12 +153,12 @@ def _sections(report: SweepReport) -> list[Section]:
         )
     if orphans := sorted(report.orphans, key=lambda one: (one.removed, one.may_stay)):
         lines = [sweep_lines.orphan(one, report.dry_run) for one in orphans]
-        in_all = f"{many(len(lines), 'thing')} left behind beside rows: --format json names them"
+        in_all = f"{plural(len(lines), 'thing')} left behind beside rows: --format json names them"
         found.append(_Listed("Left behind beside rows:", lines, _rest_of(len(lines)), in_all))
     if hints:
         found.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
     if unchecked := [plain(sentence) for sentence in report.not_checked]:
-        in_all = f"{many(len(unchecked), 'thing')} not checked: --format json names them"
+        in_all = f"{plural(len(unchecked), 'thing')} not checked: --format json names them"
         found.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
     return found
 

@@ -22,8 +22,8 @@ from pgwatch_tests.sweep.model import (
     TableRows,
 )
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import clock
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.times import clock
 
 # One, several.
 _KINDS: dict[SweepKind, tuple[str, str]] = {
@@ -141,7 +141,7 @@ def reasons(kept: Iterable[Kept], orphans: Iterable[Orphan]) -> Counter[KeptReas
 
 def number_of(number: int, kind: SweepKind) -> str:
     """`1 row`, `1,200 rows`."""
-    return many(number, *_KINDS[kind])
+    return plural(number, *_KINDS[kind])
 
 
 def kind(name: SweepKind) -> str:
@@ -170,7 +170,7 @@ def summary(report: SweepReport) -> str:
     """`12 rows of 3 tables would go; 4 kept: too young (3), locked (1)`, and whether it came to an end."""
     line = f"{_gone(report)}{_kept(report)}"
     if report.not_checked:
-        line += f"; {many(len(report.not_checked), 'thing')} not checked"
+        line += f"; {plural(len(report.not_checked), 'thing')} not checked"
     if report.interrupted:
         line += "; interrupted before it was done"
     return line
@@ -224,7 +224,7 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:
         return [*lines, took]
-    passes = many(report.passes, "pass", "passes")
+    passes = plural(report.passes, "pass", "passes")
     # A batch takes milliseconds.
     return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
 
@@ -257,7 +257,7 @@ def _gone(report: SweepReport) -> str:
     rows, tables = sum(table.total for table in gone(report)), len(gone(report))
     parts = []
     if rows:
-        parts.append(f"{number_of(rows, 'rows')} of {many(tables, 'table')}")
+        parts.append(f"{number_of(rows, 'rows')} of {plural(tables, 'table')}")
     parts += _orphans([orphan for orphan in report.orphans if orphan.removed])
     if not parts:
         yet = " yet" if any(kept.reason == "too_young" for kept in report.kept) else ""

@@ -14,9 +14,9 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.connections.dsn import in_database
-from pgwatch_tests.postgres.identifiers import quoted
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_names import NOT_LEASED, is_orphan_name, kept_for_age
@@ -64,7 +64,7 @@ def sweep_databases(
         for one in _databases(session)
         if is_orphan_name(one.name) or matches(one.name, settings.leftover_databases)
     ]
-    holders = leases.holders(session, [database.name for database in databases])
+    holders = leases.lease_holders(session, [database.name for database in databases])
     orphans = []
     for database in databases:
         orphan = Orphan("databases", database.name, removed=True, age_s=database.age_s)
@@ -79,7 +79,7 @@ def sweep_databases(
         except DatabaseKeptError as kept:
             orphan = replace(orphan, removed=False, reason=kept.reason, detail=str(kept))
         except psycopg.Error as error:
-            orphan = replace(orphan, removed=False, reason="refused", detail=said_in_full(error))
+            orphan = replace(orphan, removed=False, reason="refused", detail=full_server_message(error))
         orphans.append(orphan)
     return Found(tuple(orphans))
 
@@ -129,7 +129,7 @@ def _check_unused(database: _Database) -> None:
 
 
 def _drop(session: ScanSession, settings: Settings, database: _Database, inside: list[Prepared]) -> None:
-    with leases.taken(session, database.name) as is_ours:
+    with leases.hold_lease(session, database.name) as is_ours:
         if not is_ours:
             raise DatabaseKeptError("run_alive", "somebody has just taken its lease")
         _roll_back(settings, database.name, inside)

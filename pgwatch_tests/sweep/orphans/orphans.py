@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import psycopg
 
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepKind, SweepRequest
@@ -43,5 +43,5 @@ def sweep_orphans(session: ScanSession, settings: Settings, request: SweepReques
         try:
             founds.append(sweep(session, settings, request, stopped))
         except psycopg.Error as error:
-            founds.append(Found((), (f"{kind} can't be looked at: {said_in_full(error)}",)))
+            founds.append(Found((), (f"{kind} can't be looked at: {full_server_message(error)}",)))
     return together(founds)

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import Escaping
 
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
@@ -67,7 +67,7 @@ def roll_back(session: ScanSession, one: Prepared) -> tuple[KeptReason, str] | N
     except errors.UndefinedObject:
         return "changed", "it has ended by itself"
     except psycopg.Error as error:
-        return "refused", said_in_full(error)
+        return "refused", full_server_message(error)
     return None
 
 

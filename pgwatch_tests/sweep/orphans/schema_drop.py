@@ -22,9 +22,9 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.identifiers import exact_names
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import exact_names
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.sweep.orphans.outcome import Stopped, and_others
@@ -36,7 +36,7 @@ from pgwatch_tests.sweep.orphans.schema_parts import (
     lock_statement,
     portions,
 )
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.secrets import mask_name
 
 _PASSES = 3  # somebody may add to a schema while it is dropped, but not for ever
@@ -165,7 +165,7 @@ def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
     except psycopg.Error as error:
         raise SchemaKeptError(
             "not_checked",
-            f"rolled back, since what went with it couldn't be looked at: {said_in_full(error)}",
+            f"rolled back, since what went with it couldn't be looked at: {full_server_message(error)}",
         ) from None
     except SchemaKeptError as error:
         raise SchemaKeptError(
@@ -188,17 +188,17 @@ def _kept(error: psycopg.Error, dropped: int) -> SchemaKeptError:
     so_far = _so_far(dropped)
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return SchemaKeptError(
-            "locked", f"{said_in_full(error)}; `pgwatch-tests locks` shows by whom{so_far}"
+            "locked", f"{full_server_message(error)}; `pgwatch-tests locks` shows by whom{so_far}"
         )
     if isinstance(error, errors.OutOfMemory):
         hint = "raise max_locks_per_transaction, or try again when there is less to do"
-        return SchemaKeptError("refused", f"{said_in_full(error)}: {hint}{so_far}")
-    return SchemaKeptError("refused", f"{said_in_full(error)}{so_far}")
+        return SchemaKeptError("refused", f"{full_server_message(error)}: {hint}{so_far}")
+    return SchemaKeptError("refused", f"{full_server_message(error)}{so_far}")
 
 
 def _so_far(dropped: int) -> str:
     """What there is to say if a part of it is gone."""
     if dropped == 0:
         return ""
-    number = f"{many(dropped, 'part')} {'is' if dropped == 1 else 'are'}"
+    number = f"{plural(dropped, 'part')} {'is' if dropped == 1 else 'are'}"
     return f" ({number} dropped; the next sweep goes on from there)"

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.postgres.identifiers import quoted
+from pgwatch_tests.postgres.stored_text import quoted
 
 PARTS_AT_ONCE = 50
 LOCKS_AT_ONCE = 1_000

@@ -8,7 +8,7 @@ import psycopg
 
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.postgres import leases
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
@@ -45,7 +45,7 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
         for schema in session.ask("sweep/schemas", _Schema)
         if matches(schema.name, settings.test_schemas)
     ]
-    holders = leases.holders(session, [schema.name for schema in schemas])
+    holders = leases.lease_holders(session, [schema.name for schema in schemas])
     orphans = []
     for schema in schemas:
         orphan = Orphan("schemas", schema.name, removed=True, age_s=schema.age_s)
@@ -61,7 +61,11 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
         except SchemaKeptError as kept:
             orphan = _kept(orphan, kept.reason, str(kept))
         except psycopg.Error as error:
-            orphan = _kept(orphan, "not_checked", f"what depends on it can't be read: {said_in_full(error)}")
+            orphan = _kept(
+                orphan,
+                "not_checked",
+                f"what depends on it can't be read: {full_server_message(error)}",
+            )
         orphans.append(orphan)
     return Found(tuple(orphans))
 
@@ -81,7 +85,7 @@ def _check(schema: _Schema, request: SweepRequest) -> None:
 
 
 def _drop(session: ScanSession, settings: Settings, name: str, stopped: Stopped) -> None:
-    with leases.taken(session, name) as is_ours:
+    with leases.hold_lease(session, name) as is_ours:
         if not is_ours:
             raise SchemaKeptError("run_alive", "somebody has just taken its lease")
         with second_session(settings) as beside:

@@ -14,7 +14,7 @@ from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.leaks.catalog.discovery import identity
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.postgres.leases import LEASE_KEY
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
@@ -124,7 +124,7 @@ def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
     except errors.InsufficientPrivilege as error:
         return "refused", _needed_right(session, one, error)
     except psycopg.Error as error:
-        return "refused", said_in_full(error)
+        return "refused", full_server_message(error)
     return None
 
 
@@ -137,7 +137,7 @@ def _needed_right(session: ScanSession, one: _Session, error: psycopg.Error) -> 
     try:
         [rights] = session.ask("locks/signal_rights", _Rights, {"user_oid": one.user_oid})
     except psycopg.Error:
-        return said_in_full(error)
+        return full_server_message(error)
     if rights.owner_is_superuser or rights.owner is None:
         return f"it belongs to the superuser {rights.owner}: needs a superuser"
     return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
-from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.text import durations

@@ -26,8 +26,8 @@ from pgwatch_tests.leaks.statements.any_rows import CLOCKS_APART_S, AnyRows
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
-from pgwatch_tests.postgres.identifiers import shown
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of

@@ -19,9 +19,9 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
-from pgwatch_tests.postgres.identifiers import quoted, shown
-from pgwatch_tests.postgres.leases import held_numbers
+from pgwatch_tests.postgres.leases import live_lease_numbers
 from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.stored_text import quoted, shown
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
@@ -136,7 +136,7 @@ class Surveyor:
         marked, more = self._reader.marked_tables(tables)
         skipped += more
         graph, marks = self._graph()
-        live_runs = held_numbers(self._session)
+        live_runs = live_lease_numbers(self._session)
         flagging = self._flagging(graph, marked, server, live_runs)
         # What was made since they were read isn't in the graph.
         marked = [table for table in marked if table.oid in flagging]
@@ -182,7 +182,7 @@ class Surveyor:
         more = self._reader.marked_tables(survey.unmarked)[0]
         marked = [*survey.marked, *(table for table in more if table.oid in survey.graph.relations)]
         [server] = self._session.ask("sweep/server", _Server)
-        flagging = self._flagging(survey.graph, marked, server, held_numbers(self._session))
+        flagging = self._flagging(survey.graph, marked, server, live_lease_numbers(self._session))
         return self._seeds(marked, flagging)[0]
 
     def is_stale(self, survey: Survey, leaf: int, tids: Sequence[int]) -> bool:
@@ -191,7 +191,7 @@ class Surveyor:
         Where no row was marked, flags don't tell a marked one; and leases may be held that weren't.
         """
         of_any_age = self._request.ended_leases or not self._request.min_age_s
-        if of_any_age and not held_numbers(self._session) <= survey.live_runs:
+        if of_any_age and not live_lease_numbers(self._session) <= survey.live_runs:
             return True
         if leaf in survey.bearing:
             return False

@@ -14,8 +14,8 @@ from psycopg import pq
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres.identifiers import quoted
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.sweep.model import TableRows
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
 from pgwatch_tests.sweep.rows.table_sums import table_of

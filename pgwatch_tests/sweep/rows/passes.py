@@ -12,9 +12,9 @@ import psycopg
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.postgres.identifiers import shown
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import (
     ChangedRows,
@@ -49,7 +49,7 @@ from pgwatch_tests.sweep.rows.table_sums import (
 )
 from pgwatch_tests.sweep.rows.tally import Remembered, Tally
 from pgwatch_tests.sweep.rows.temporary_indexes import TemporaryIndexes
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 
 # A batch that waits for a lock keeps others waiting for what it has locked.
 _LOCK_TIMEOUT_S = 0.02
@@ -163,7 +163,7 @@ class RowSweep:
                 return self._swept(looked)
             if self._request.max_rows is not None and planned > self._request.max_rows:
                 raise RefusedError(
-                    f"{many(planned, 'row')} would go, and --max-rows allows "
+                    f"{plural(planned, 'row')} would go, and --max-rows allows "
                     f"{self._request.max_rows:,}: nothing was done"
                 )
             survey, refused = looked.survey, self._refused(looked.survey, role)
@@ -180,7 +180,7 @@ class RowSweep:
         except (PgwatchError, psycopg.Error) as failure:
             if not any(tally.rows for tally in passes.tallies):
                 raise
-            passes.error = said(failure) if isinstance(failure, psycopg.Error) else str(failure)
+            passes.error = server_message(failure) if isinstance(failure, psycopg.Error) else str(failure)
         except Exception as failure:
             # A fault of ours. What went has to be told all the same.
             if not any(tally.rows for tally in passes.tallies):

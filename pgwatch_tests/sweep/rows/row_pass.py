@@ -14,7 +14,7 @@ from dataclasses import replace
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.postgres.server_messages import said
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.plan.clusters import Clusters
@@ -200,7 +200,8 @@ class Execution:
                 transient = isinstance(error, _TRANSIENT)
                 if not transient or failures[clusters.asking.oid] >= _ATTEMPTS:
                     self._refuse_key(
-                        clusters.asking, LOCKED if transient else Refusal("not_checked", said(error))
+                        clusters.asking,
+                        LOCKED if transient else Refusal("not_checked", server_message(error)),
                     )
             else:
                 return clusters
@@ -348,11 +349,11 @@ class Execution:
             for trigger, function in zip(relation.triggers, relation.trigger_functions, strict=True):
                 if function in called or function.rpartition(".")[2] in called:
                     why = f"trigger {trigger} of {name_of(relation)} (function {function}) refuses"
-                    return self._said_first.setdefault(why, f"{why}: {said(error)}")
+                    return self._said_first.setdefault(why, f"{why}: {server_message(error)}")
         triggers = [f"{trigger} of {name_of(one)}" for one in relations for trigger in one.triggers]
         if not triggers or error.sqlstate is None or error.sqlstate.startswith("23"):
-            return said(error)
-        return f"{said(error)} (triggers: {', '.join(triggers)})"
+            return server_message(error)
+        return f"{server_message(error)} (triggers: {', '.join(triggers)})"
 
     def _leave_locked_tables(self) -> bool:
         """Refuses what a lock on a table keeps from us just now. Returns whether that is anything new."""

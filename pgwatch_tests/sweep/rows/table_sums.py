@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.postgres.identifiers import shown
+from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.plan.refusals import Refusal

@@ -14,9 +14,9 @@ from psycopg import errors, pq
 
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexWork
-from pgwatch_tests.postgres.identifiers import quoted, shown
-from pgwatch_tests.postgres.server_messages import said_in_full
+from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.stored_text import quoted, shown
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys
 from pgwatch_tests.sweep.plan.refusals import name_of
@@ -135,9 +135,9 @@ class TemporaryIndexes:
         except HeldUpError as error:
             return str(error)
         except errors.LockNotAvailable as error:
-            return self._who_holds(leaf) or said_in_full(error)
+            return self._who_holds(leaf) or full_server_message(error)
         except psycopg.Error as error:
-            return said_in_full(error)
+            return full_server_message(error)
         return ""
 
     def _who_holds(self, leaf: int) -> str:

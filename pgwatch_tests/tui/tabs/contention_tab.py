@@ -17,9 +17,9 @@ from pgwatch_tests.reports.locks.contention_table import (
 )
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import clock
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.tab import View
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.row_filter import RowFilter
@@ -132,7 +132,7 @@ class ContentionView(View):
         )
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
         self.query_one("#contention-totals", StillText).say(
-            f"{durations.in_words(seen.blocked_s)} blocked · {many(seen.waits, 'wait')} · "
+            f"{durations.in_words(seen.blocked_s)} blocked · {plural(seen.waits, 'wait')} · "
             f"longest {longest} · at most {seen.most_blocked:,} at once\n{deadlocks(seen)}"
         )
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[

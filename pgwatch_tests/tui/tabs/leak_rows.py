@@ -10,8 +10,8 @@ from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import in_full
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import in_full
 from pgwatch_tests.tui.widgets.live_table import LiveRow
 
 

@@ -13,9 +13,9 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.sparkline import sparkline
-from pgwatch_tests.text.local_time import clock
-from pgwatch_tests.text.numbers import at_least, many
+from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import View
@@ -126,7 +126,7 @@ class LeaksView(View):
         if report.kinds_checked:
             parts.append(_some(len(report.leftovers), not report.unchecked, "leftover"))
         parts += [
-            f"{many(report.tables_checked, 'table')} checked",
+            f"{plural(report.tables_checked, 'table')} checked",
             f"{len(report.skipped) + len(report.unchecked):,} not checked",
             f"at {clock(report.checked_at)}",
         ]
@@ -148,4 +148,4 @@ class LeaksView(View):
 
 
 def _some(number: int, is_all: bool, noun: str) -> str:
-    return many(number, noun) if is_all else f"{at_least(number, is_all)} {noun}s"
+    return plural(number, noun) if is_all else f"{at_least(number, is_all)} {noun}s"

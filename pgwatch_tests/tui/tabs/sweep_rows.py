@@ -11,9 +11,9 @@ from pgwatch_tests.reports.sweeps.history_words import outcome
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import day_and_minute, day_and_time
-from pgwatch_tests.text.numbers import many
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
+from pgwatch_tests.text.times import day_and_minute, day_and_time
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow
 
 Section = Literal["plan", "jobs", "history"]
@@ -145,7 +145,7 @@ def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
 
 def _cause_row(cause: Cause) -> LiveRow:
     names = {sweep_words.table_name(kept.schema, kept.table) for kept in cause.kept}
-    name = plain(next(iter(names))) if len(names) == 1 else many(len(names), "table")
+    name = plain(next(iter(names))) if len(names) == 1 else plural(len(names), "table")
     why = f"kept: {explained(cause.reason).words}"
     return LiveRow(
         f"kept {cause.reason} {cause.detail}",

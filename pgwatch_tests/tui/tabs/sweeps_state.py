@@ -8,8 +8,8 @@ from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import history_table, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.local_time import clock
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.sweep_rows import Section, history_rows, job_rows, plan_rows
 from pgwatch_tests.tui.widgets.live_table import LiveRow
 

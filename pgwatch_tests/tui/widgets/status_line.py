@@ -12,9 +12,9 @@ from textual.reactive import reactive
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.text.local_time import minute
-from pgwatch_tests.text.numbers import at_least, many
+from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import minute
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 
@@ -102,7 +102,7 @@ class StatusLine(Vertical):
             "blocked": f"{snapshot.blocked:,} blocked",
             "deadlocks": "",
             "leaked": f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked",
-            "connections": many(len(clients), "session"),
+            "connections": plural(len(clients), "session"),
             "lock table": "",
             "idle": f"{at_least(idle, not snapshot.hidden_sessions)} idle in tx",
             "next sweep": "",
@@ -111,7 +111,7 @@ class StatusLine(Vertical):
             "pace": f"every {self.refresh_s:g} s",
         }
         if snapshot.deadlocks:
-            parts["deadlocks"] = many(len(snapshot.deadlocks), "deadlock")
+            parts["deadlocks"] = plural(len(snapshot.deadlocks), "deadlock")
         elif snapshot.probable_deadlocks:
             parts["deadlocks"] = "perhaps 1 deadlock"
         if self.next_sweep is not None:

@@ -21,7 +21,7 @@ from pgwatch_tests.sweep.model import (
     SweepReport,
     TableRows,
 )
-from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.times import clock
 from tests.sweep.reports import AT, NOTHING, of_tables
 
 BESIDE = replace(

@@ -11,7 +11,7 @@ import pytest
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.contention_tab import ContentionView
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled

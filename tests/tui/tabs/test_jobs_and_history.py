@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.errors import HistoryError, RefusedError
-from pgwatch_tests.text.local_time import day_and_minute
+from pgwatch_tests.text.times import day_and_minute
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, Skipped, TableLeak, Unchecked
-from pgwatch_tests.text.local_time import clock, in_full
+from pgwatch_tests.text.times import clock, in_full
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.sweep.model import ChangedRows, Kept, TableRows
-from pgwatch_tests.text.local_time import clock
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from tests.sweep.reports import AT, NOTHING

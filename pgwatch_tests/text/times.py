@@ -1,8 +1,19 @@
-"""Times as a screen shows them: in this machine's time zone, which is named."""
+"""Times as documents have them (ISO 8601, UTC), and as screens do: in this machine's time zone, named."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Literal
+
+
+def iso_time(moment: datetime, timespec: Literal["milliseconds", "microseconds"] = "milliseconds") -> str:
+    """`2026-01-02T03:04:05.000Z`: ISO 8601, UTC."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def utc_second(moment: datetime | None) -> str:
+    """`2026-01-02 03:04:05` in UTC; empty if there is none."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def clock(moment: datetime) -> str:

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow, class_row
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.test_database import OPT_IN, DatabaseFacts, looks_like_tests, refusal
+from pgwatch_tests.postgres.guard import OPT_IN, DatabaseFacts, looks_like_tests, refusal
 from tests.servers.sessions import Connect, Database, drop_database
 
 PLAIN = DatabaseFacts("app_test", None, is_standby=False, is_read_only=False)

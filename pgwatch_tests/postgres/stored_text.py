@@ -1,4 +1,9 @@
-"""Names as the server stores them: read as the same bytes, quoted for a statement, shown to people."""
+"""Text and names as the server stores them, whatever their encoding: read, quoted for a statement, shown.
+
+A poll sees query texts of all databases, in the bytes of *their* encoding: decoding them strictly would lose
+the whole poll to one invalid byte. With `client_encoding = SQL_ASCII` the server converts nothing (PostgreSQL
+manual, Character Set Support), and invalid bytes become visible `\\xNN` here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,16 @@ from psycopg import adapt
 from psycopg.abc import AdaptContext
 from psycopg.pq.abc import Escaping
 
-_NAME_OID = 19  # src/include/catalog/pg_type.dat
+# text, varchar, bpchar, name, unknown, "char" (src/include/catalog/pg_type.dat)
+_TEXT_OIDS = (25, 1043, 1042, 19, 705, 18)
+_NAME_OID = 19
+
+
+class _LenientTextLoader(adapt.Loader):
+    """Text as `str`: UTF-8 where it is valid, `\\xNN` for each byte that isn't."""
+
+    def load(self, data: adapt.Buffer) -> str:
+        return decode(data)
 
 
 class _ExactNameLoader(adapt.Loader):
@@ -14,6 +28,17 @@ class _ExactNameLoader(adapt.Loader):
 
     def load(self, data: adapt.Buffer) -> str:
         return bytes(data).decode("utf-8", errors="surrogateescape")
+
+
+def decode(stored: adapt.Buffer) -> str:
+    """Stored bytes as text: `\\xNN` for each that isn't UTF-8."""
+    return str(stored, "utf-8", "backslashreplace")
+
+
+def lenient_text(context: AdaptContext) -> None:
+    """Makes connections that use `context` read text as `decode` does."""
+    for oid in _TEXT_OIDS:
+        context.adapters.register_loader(oid, _LenientTextLoader)
 
 
 def exact_names(context: AdaptContext) -> None:
