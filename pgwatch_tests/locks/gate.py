@@ -8,7 +8,8 @@ from typing import Literal
 
 from pgwatch_tests.accepted_findings import Acceptance, Finding
 from pgwatch_tests.locks.contention.contention import Contention
-from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.findings import findings, is_ours, longest_wait_s
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch

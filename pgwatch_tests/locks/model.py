@@ -5,7 +5,7 @@ All durations are float seconds, measured by the server's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -93,6 +93,16 @@ class Session:
         """Which test it says it runs, by its whole id if that is known; None if it names none."""
         identity = parse(self.application_name)
         return replace(identity, test=self.known_test) if identity and self.known_test else identity
+
+    @property
+    def is_client(self) -> bool:
+        """Whether it takes one of max_connections, as autovacuum, workers and walsenders don't.
+
+        What a hidden process is isn't told: those of the server itself have no database or no user.
+        """
+        if self.hidden:
+            return self.database_oid is not None and self.user_oid is not None
+        return self.backend_type == "client backend"
 
     @property
     def is_connecting(self) -> bool:
@@ -253,17 +263,6 @@ class EdgeGroup:
         )
 
 
-def grouped(edges: Iterable[Edge]) -> tuple[EdgeGroup, ...]:
-    """Edges as groups, in the order of their first edges."""
-    found: dict[EdgeGroup, list[Party]] = {}
-    for edge in edges:
-        group = EdgeGroup(
-            edge.waiter, (), edge.kind, edge.lock, edge.wait, edge.wait_s, edge.subject, edge.confirmed
-        )
-        found.setdefault(group, []).append(edge.blocker)
-    return tuple(replace(group, blockers=tuple(sorted(blockers))) for group, blockers in found.items())
-
-
 @dataclass(frozen=True, slots=True)
 class DeadlockCount:
     """How many deadlocks the server has counted in a database since `reset_at`; None: since ever."""
@@ -370,13 +369,7 @@ class LockSnapshot:
     @property
     def clients(self) -> tuple[Session, ...]:
         """The sessions of clients, ours left out."""
-        return tuple(
-            session
-            for session in self.sessions
-            if session.application_name != OWN_NAME
-            # What a hidden process is isn't told; the server's own have no database.
-            and (session.backend_type == "client backend" or (session.hidden and session.database_oid))
-        )
+        return tuple(one for one in self.sessions if one.is_client and one.application_name != OWN_NAME)
 
     @property
     def hidden_sessions(self) -> int:

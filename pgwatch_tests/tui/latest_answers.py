@@ -8,7 +8,6 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.server_change import server_change
 from pgwatch_tests.tui.fingerprint import news
 
 
@@ -75,3 +74,22 @@ class Latest:
             return False
         self._drawn, self._drawn_at_s = found, now_s
         return True
+
+
+def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:
+    """A warning if another server answered the second poll, or the same one after a restart.
+
+    Empty if nothing changed, or that can't be told. A standby that takes over bears the system identifier of
+    the server before, but another address.
+    """
+    if before is None or None in (before.server_started, now.server_started):
+        return ""
+    if before.server_started == now.server_started:
+        return ""
+    ids = {before.system_identifier, now.system_identifier} - {None}
+    if len(ids) > 1 or before.server != now.server:
+        return (
+            f"Another server answers now: {now.server} instead of {before.server}. "
+            "What was seen or planned on the old one isn't done here."
+        )
+    return f"{now.server} was restarted. What was seen or planned before isn't done any more."

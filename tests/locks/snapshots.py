@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pgwatch_tests.locks.model import (
     Edge,
+    EdgeGroup,
     EdgeKind,
     LockSnapshot,
     LockTag,
@@ -14,7 +17,6 @@ from pgwatch_tests.locks.model import (
     Subject,
     Wait,
     WaitedLock,
-    grouped,
 )
 
 MOMENT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -27,6 +29,8 @@ def session(
         pid=pid,
         backend_start=MOMENT - timedelta(seconds=60),
         backend_type="client backend",
+        database_oid=5,
+        user_oid=10,
         database="test_app",
         user="app",
         application_name=name or f"pytest:gw{pid} tests/test_app.py::test_{pid}",
@@ -76,3 +80,14 @@ def snapshot(
         (),
         grouped(edges),
     )
+
+
+def grouped(edges: Iterable[Edge]) -> tuple[EdgeGroup, ...]:
+    """Edges as groups, in the order of their first edges."""
+    found: dict[EdgeGroup, list[Party]] = {}
+    for edge in edges:
+        group = EdgeGroup(
+            edge.waiter, (), edge.kind, edge.lock, edge.wait, edge.wait_s, edge.subject, edge.confirmed
+        )
+        found.setdefault(group, []).append(edge.blocker)
+    return tuple(replace(group, blockers=tuple(sorted(blockers))) for group, blockers in found.items())

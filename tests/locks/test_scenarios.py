@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks import lock_json

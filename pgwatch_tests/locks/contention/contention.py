@@ -13,12 +13,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from pgwatch_tests.accepted_findings import Finding
-from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock, DeadlockCatcher
-from pgwatch_tests.locks.contention.deadlock_deltas import CountedDeadlocks, DeadlockDeltas
+from pgwatch_tests.locks.contention.deadlocks import (
+    CaughtDeadlock,
+    CountedDeadlocks,
+    DeadlockCatcher,
+    DeadlockDeltas,
+)
 from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTime, BlockedTimes, Ranking
 from pgwatch_tests.locks.contention.timeline import Moment, Timeline
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, locked, recorded, side
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.findings import DEADLOCK, findings
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait

@@ -11,6 +11,12 @@ from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.text import durations
 
+# Lines of good testing practice, as a diagnosis cites them.
+UNIQUE_DATA = "Don't use fixed test data"
+OWN_DATA = "Isolate test data"
+CLEAN_UP = "Clean up after each test"
+NO_SHARED_STATE = "Don't share state between tests"
+
 _OTHERS_SHOWN = 2
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.locks.diagnosis import session_rules, table_rules
-from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
-from pgwatch_tests.locks.diagnosis.practices import CLEAN_UP, NO_SHARED_STATE, OWN_DATA, UNIQUE_DATA
-from pgwatch_tests.locks.model import Edge
+from pgwatch_tests.locks.diagnosis import lock_origin, session_rules, table_rules
+from pgwatch_tests.locks.diagnosis.evidence import (
+    CLEAN_UP,
+    NO_SHARED_STATE,
+    OWN_DATA,
+    UNIQUE_DATA,
+    Case,
+    Diagnosis,
+)
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Edge, Party
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.sql_names import literal
@@ -309,4 +317,23 @@ RULES: tuple[Callable[[Case], Diagnosis | None], ...] = (
     same_row_or_key,
     long_query,
 )
-"""Most telling first."""
+"""In the order in which they are tried: the first that applies is the diagnosis."""
+
+# Causes that tell of a lock which the root holds, so that one wonders what has taken it.
+_ABOUT_A_LOCK = (
+    *("waits_for_itself", "same_key", "advisory_lock", "foreign_key_share", "idle_in_transaction"),
+    *("waits_for_client", "ddl_queue", "table_lock", "truncate_or_cleanup_vs_test", "same_row", "long_query"),
+)
+
+
+def diagnose(graph: LockGraph, root: Party) -> Diagnosis:
+    """Why `root` blocks, and what to do about it: the first rule that applies."""
+    case = Case.of(graph, root)
+    for rule in RULES:
+        found = rule(case)
+        if found is not None:
+            break
+    else:
+        found = unknown(case)
+    remark = lock_origin.remark(case) if found.cause in _ABOUT_A_LOCK else ""
+    return replace(found, explanation=f"{found.explanation} {remark}") if remark else found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.locks.diagnosis import table_rules
-from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
-from pgwatch_tests.locks.diagnosis.practices import CLEAN_UP, NO_SHARED_STATE
+from pgwatch_tests.locks.diagnosis.evidence import CLEAN_UP, NO_SHARED_STATE, Case, Diagnosis
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.text import durations
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgwatch_tests.locks.diagnosis.evidence import Case, Diagnosis
-from pgwatch_tests.locks.diagnosis.practices import NO_SHARED_STATE, OWN_DATA
+from pgwatch_tests.locks.diagnosis.evidence import NO_SHARED_STATE, OWN_DATA, Case, Diagnosis
 from pgwatch_tests.locks.model import Edge, Party
 from pgwatch_tests.locks.waits import lock_modes, statement_text
 from pgwatch_tests.locks.waits.statement_text import truncated

@@ -1,4 +1,4 @@
-"""Whose the connections of a server are. Pure."""
+"""Connections of a server, counted by application, role and database. Pure."""
 
 from __future__ import annotations
 
@@ -21,21 +21,13 @@ class ConnectionGroup:
     """How many of them run nothing and are in no transaction; hidden ones aren't counted."""
 
 
-def is_client(session: Session) -> bool:
-    """Whether a session takes one of max_connections, as autovacuum, workers and walsenders don't.
-
-    What a hidden process is isn't told: those of the server itself have no database or no user.
-    """
-    if session.hidden:
-        return session.database_oid is not None and session.user_oid is not None
-    return session.backend_type == "client backend"
-
-
-def by_whom(sessions: Iterable[Session]) -> tuple[ConnectionGroup, ...]:
+def connection_groups(sessions: Iterable[Session]) -> tuple[ConnectionGroup, ...]:
     """The clients' sessions in groups, the largest first."""
     numbers: Counter[tuple[str, str | None, str | None]] = Counter()
     idle: Counter[tuple[str, str | None, str | None]] = Counter()
-    for session in filter(is_client, sessions):
+    for session in sessions:
+        if not session.is_client:
+            continue
         key = session.application_name, session.user, session.database
         numbers[key] += 1
         idle[key] += session.state == "idle"

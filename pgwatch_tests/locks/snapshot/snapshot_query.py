@@ -25,8 +25,7 @@ from pgwatch_tests.locks.model import (
     Wait,
     WaitedLock,
 )
-from pgwatch_tests.locks.snapshot import connection_usage
-from pgwatch_tests.locks.waits import creation_wait, database_wait, lock_modes, wait_target
+from pgwatch_tests.locks.waits import database_wait, lock_modes, wait_target
 from pgwatch_tests.locks.waits.statement_text import Effects, effects
 from pgwatch_tests.locks.waits.transaction_wait import FIRST_USER_OID
 from pgwatch_tests.postgres import queries, version
@@ -174,7 +173,7 @@ def snapshot(
         server=server,
         sessions=sessions,
         prepared=prepared,
-        groups=tuple(creation_wait.named(groups, sessions)),
+        groups=tuple(wait_target.with_creations(groups, sessions)),
         spent_s=rows[-1]["spent_s"],
         capacity=_capacity(rows, sessions),
         server_started=datetime.fromtimestamp(rows[0]["server_started"], UTC),
@@ -190,7 +189,7 @@ def _capacity(rows: Sequence[_Process], sessions: Sequence[Session]) -> Capacity
         if row["capacity"] is not None:
             most, reserved, max_locked, locked = row["capacity"]
             return Capacity(
-                sum(map(connection_usage.is_client, sessions)), most, reserved, locked, max_locked
+                sum(session.is_client for session in sessions), most, reserved, locked, max_locked
             )
     return None
 

@@ -8,10 +8,12 @@ transaction_wait tells.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from pgwatch_tests.locks.model import LockTag, Party, Subject
+from pgwatch_tests.locks.model import EdgeGroup, LockTag, Party, Session, Subject
+from pgwatch_tests.locks.waits import statement_text
 
 _CANDIDATES_SHOWN = 3
 PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
@@ -239,3 +241,23 @@ def _other(tag: LockTag) -> str:
     }
     known = ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
     return f"{tag.type} ({known})" if known else tag.type
+
+
+def with_creations(groups: Iterable[EdgeGroup], sessions: Iterable[Session]) -> Iterator[EdgeGroup]:
+    """`groups`, with what is created as the subject of those that wait for another creation to end.
+
+    Who inserts a catalog's row whose key another transaction has inserted, and not committed, waits for that
+    one (_bt_check_unique, src/backend/access/nbtree/nbtinsert.c): IF NOT EXISTS looks for what is committed.
+    Often the other doesn't hold its lock on the catalog any more, so that the lock table doesn't tell of it;
+    CREATE itself writes to nothing but catalogs.
+    """
+    queries = {Party(session.pid): session.query for session in sessions}
+    for group in groups:
+        waits_for_end = group.wait is not None and group.wait.tag.type == "transactionid"
+        # With a row as its subject, it waits for a row that is there already, as OR REPLACE does.
+        if waits_for_end and (group.subject is None or group.subject.kind != "row"):
+            what = statement_text.created(queries.get(group.waiter, ""))
+            if what is not None:
+                yield replace(group, subject=Subject("creation", words=what))
+                continue
+        yield group

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgwatch_tests.locks.model import Capacity, LockSnapshot
-from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup, by_whom
+from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup, connection_groups
 from pgwatch_tests.text.plain_text import plain
 
 _GROUPS_SHOWN = 5
@@ -35,7 +35,7 @@ def warnings(snapshot: LockSnapshot) -> list[str]:
     if capacity is not None and capacity.connections_nearly_used_up:
         kept = f", {capacity.reserved:,} of them kept for superusers" if capacity.reserved else ""
         taken = f"{connections(capacity)} are taken (max_connections{kept})"
-        found.append(f"{taken}: {holders(by_whom(snapshot.sessions))}. {_CLOSE_POOLS}")
+        found.append(f"{taken}: {holders(connection_groups(snapshot.sessions))}. {_CLOSE_POOLS}")
     if capacity is not None and capacity.lock_table_nearly_full:
         words = lock_table(capacity)
         found.append(f"{words[0].upper()}{words[1:]}. {_LOCK_LESS}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from pgwatch_tests.locks.contention.caught_deadlocks import DeadlockedSession
 from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.contention.deadlocks import DeadlockedSession
 from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse

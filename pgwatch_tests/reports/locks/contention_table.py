@@ -8,8 +8,8 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Literal, TypeVar
 
-from pgwatch_tests.locks.contention.caught_deadlocks import CaughtDeadlock
 from pgwatch_tests.locks.contention.contention import Contention, Pair
+from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock
 from pgwatch_tests.locks.contention.ranking import BlockedTime, Ranking
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from pgwatch_tests.identity.application_name import digest
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
-from pgwatch_tests.locks.snapshot.connection_usage import by_whom
+from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
 from pgwatch_tests.reports.locks import capacity_json, lock_accepted
 from pgwatch_tests.text.times import iso_time
 
@@ -28,7 +28,7 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
         "pooler": snapshot.pooled,
         "blocked": snapshot.blocked,
         "hidden_sessions": snapshot.hidden_sessions,
-        "connections": capacity and capacity_json.connections(capacity, by_whom(snapshot.sessions)),
+        "connections": capacity and capacity_json.connections(capacity, connection_groups(snapshot.sessions)),
         "lock_table": capacity and capacity_json.lock_table(capacity),
         "sessions": [
             _session(session, graph) for session in snapshot.sessions if Party(session.pid) in involved

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session

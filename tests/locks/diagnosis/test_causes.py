@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.model import Party
 from tests.locks.looking import look
 from tests.servers.sessions import Connect, Database, blocked

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockTag, Party, PreparedTransaction, Session, Subject

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.locks.diagnosis.diagnosis import Diagnosis, diagnose
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, LockTag, Party, Session, Subject
 from pgwatch_tests.locks.waits.database_wait import is_forced

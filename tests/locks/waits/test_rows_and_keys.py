@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource

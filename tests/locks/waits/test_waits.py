@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.locks.diagnosis.diagnosis import diagnose
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks import lock_tree
 from tests.locks.looking import edges_of, look, target_of
