@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.settings.jobs import JobSetting, did_you_mean, jobs
-from pgwatch_tests.text import durations
+from pgwatch_tests.settings.fields import (
+    Field,
+    Source,
+    check_keys,
+    parse_duration,
+    parse_globs,
+    parse_seconds,
+    parse_switch,
+    path_parser,
+)
+from pgwatch_tests.settings.jobs import JobSetting, parse_jobs
 
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
@@ -124,210 +135,37 @@ class Flags:
     tests: Path | None = None
 
 
-_SECONDS = {
-    "refresh": "refresh_s",
-    "connect_timeout": "connect_timeout_s",
-    "lock_timeout": "lock_timeout_s",
-    "count_timeout": "count_timeout_s",
-}
-_GLOBS = ("test_schemas", "leftover_databases", "test_databases", "marked_tables")
-_WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
-_KEYS = (
-    "dsn",
-    "markers",
-    "ignore",
-    "read_only",
-    *_GLOBS,
-    "min_age",
-    "keep_unmarked",
-    "transactions",
-    "tests",
-    "history",
-    "schedule",
-    *_SECONDS,
-)
-
-
-def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
-    """The settings for a run. Raises ConfigurationError for a value that can't be used.
-
-    `start` is where the search for pyproject.toml begins; it goes upward from there.
-    """
-    environ = os.environ if environ is None else environ
-    path, table = _project_table(start or Path.cwd())
-    seconds: dict[str, float] = {}
-    for key, name in _SECONDS.items():
-        variable = f"PGWATCH_{key.upper()}"
-        if variable in environ:
-            seconds[name] = _positive(environ[variable], variable)
-        elif key in table:
-            seconds[name] = _positive(table[key], f"{key} in {path}")
-    if flags.refresh_s is not None:
-        seconds["refresh_s"] = _positive(flags.refresh_s, "--refresh")
-    return Settings(
-        dsn=_dsn(flags, environ, table, path),
-        markers=_markers(flags, environ, table, path),
-        ignore=_ignore(flags, environ, table, path),
-        read_only=_switch("read_only", flags.read_only, environ, table, path),
-        test_schemas=_globs("test_schemas", DEFAULT_TEST_SCHEMAS, environ, table, path),
-        leftover_databases=_globs("leftover_databases", DEFAULT_LEFTOVER_DATABASES, environ, table, path),
-        test_databases=_globs("test_databases", (), environ, table, path),
-        marked_tables=_globs("marked_tables", (), environ, table, path),
-        min_age_s=_min_age_s(environ, table, path),
-        keep_unmarked=_switch("keep_unmarked", flags.keep_unmarked, environ, table, path),
-        transactions=_path("transactions", "a directory", flags.transactions, environ, table, path),
-        tests=_path("tests", "a file", flags.tests, environ, table, path),
-        history=_history(environ, table, path),
-        schedule=jobs(table.get("schedule", {}), path),
-        **seconds,
-    )
-
-
-def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
-    for folder in (start, *start.parents):
-        path = folder / "pyproject.toml"
-        try:
-            text = path.read_bytes()
-        except OSError:  # not there, or not ours to read: then it isn't our configuration
-            continue
-        try:
-            document = tomllib.loads(text.decode("utf-8"))
-        # Also for numbers of thousands of digits, and for tables nested as deep.
-        except (ValueError, RecursionError) as error:
-            raise ConfigurationError(f"{path} isn't valid TOML: {error}") from error
-        tool = document.get("tool")
-        table = tool.get("pgwatch-tests") if isinstance(tool, dict) else None
-        if table is None:
-            return path, {}
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"tool.pgwatch-tests in {path} must be a table")
-        for key in table:
-            if key not in _KEYS:
-                raise ConfigurationError(
-                    f"unknown setting {key!r} in [tool.pgwatch-tests] of {path}{did_you_mean(key, _KEYS)}"
-                )
-        return path, table
-    return start / "pyproject.toml", {}
-
-
-def _dsn(flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> Dsn:
-    if flags.dsn is not None:
-        return Dsn(flags.dsn, "--dsn")
-    for variable in ("PGWATCH_DSN", "DATABASE_URL"):
-        if environ.get(variable):
-            return Dsn(environ[variable], variable)
-    value = table.get("dsn")
-    if value is None:
-        return Dsn("", "libpq's environment")
+def _parse_dsn(value: object, source: Source) -> Dsn:
     if not isinstance(value, str):
-        raise ConfigurationError(f"dsn in {path} must be a string")
-    return Dsn(value, f"dsn in {path}")
+        raise source.wrong("a string")
+    return Dsn(value, source.name)
 
 
-def _switch(
-    key: str, flag: bool, environ: Mapping[str, str], table: Mapping[str, object], path: Path
-) -> bool:
-    if flag:
-        return True
-    value, where, variable = table.get(key, False), f"{key} in {path}", f"PGWATCH_{key.upper()}"
-    if environ.get(variable):
-        word = environ[variable].strip().lower()
-        value, where = _WORDS.get(word, word), variable
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{where} must be true or false, not {value!r}")
-    return value
+def _parse_markers(value: object, source: Source) -> tuple[MarkerSetting, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise source.wrong("a list with at least one marker")
+    return tuple(_marker(entry, source.name) for entry in value)
 
 
-def _globs(
-    key: str,
-    default: tuple[str, ...],
-    environ: Mapping[str, str],
-    table: Mapping[str, object],
-    path: Path,
-) -> tuple[str, ...]:
-    variable = f"PGWATCH_{key.upper()}"
-    if environ.get(variable):
-        return tuple(environ[variable].split())
-    value = table.get(key, list(default))
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ConfigurationError(f"{key} in {path} must be a list of names or globs such as 'test_*'")
-    return tuple(value)
+def _parse_ignore(value: object, source: Source) -> tuple[IgnoreSetting, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise source.wrong("a list")
+    return tuple(_ignored(entry, source.name) for entry in value)
 
 
-def _min_age_s(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> float:
-    value, where = table.get("min_age", "10m"), f"min_age in {path}"
-    if environ.get("PGWATCH_MIN_AGE"):
-        value, where = environ["PGWATCH_MIN_AGE"], "PGWATCH_MIN_AGE"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfigurationError(f"{where} must be a duration such as '10m', not {value!r}")
-    try:
-        return durations.parse(str(value))
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-
-
-def _path(
-    key: str,
-    what: str,
-    flag: Path | None,
-    environ: Mapping[str, str],
-    table: Mapping[str, object],
-    path: Path,
-) -> Path | None:
-    if flag is not None:
-        return flag
-    if environ.get(f"PGWATCH_{key.upper()}"):
-        return Path(environ[f"PGWATCH_{key.upper()}"])
-    value = table.get(key)
-    if value is None:
-        return None
+def _parse_history(value: object, source: Source) -> Path | Dsn:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigurationError(f"{key} in {path} must be the name of {what}")
-    # From wherever in the project it is run.
-    return path.parent / value
-
-
-def _history(environ: Mapping[str, str], table: Mapping[str, object], path: Path) -> Path | Dsn | None:
-    value, where, folder = table.get("history"), f"history in {path}", path.parent
-    if environ.get("PGWATCH_HISTORY"):
-        value, where, folder = environ["PGWATCH_HISTORY"], "PGWATCH_HISTORY", Path()
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigurationError(f"{where} must be a file, or a postgresql:// URL")
+        raise source.wrong("a file, or a postgresql:// URL")
     scheme, mark, rest = value.partition("://")
     if not mark:
-        return folder / Path(value).expanduser()
+        return source.folder / Path(value).expanduser()
     if scheme.partition("+")[0] in ("postgres", "postgresql"):
-        return Dsn(value, where)
+        return Dsn(value, source.name)
     # As SQLAlchemy writes it: what is behind the third slash is the file's name.
     if scheme.partition("+")[0] == "sqlite" and len(rest) > 1 and rest.startswith("/") and "?" not in rest:
-        return folder / rest[1:]
+        return source.folder / rest[1:]
     # Not quoted: there may be a password in it.
-    raise ConfigurationError(f"{where} must be a file, an sqlite:///FILE or a postgresql:// URL")
-
-
-def _markers(
-    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
-) -> tuple[MarkerSetting, ...]:
-    found = _markers_as_configured(flags, environ, table, path)
-    return tuple(replace(marker, inside=True) for marker in found) if flags.inside else found
-
-
-def _markers_as_configured(
-    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
-) -> tuple[MarkerSetting, ...]:
-    if flags.markers:
-        return tuple(_marker(text, "--marker") for text in flags.markers)
-    lines = [line.strip() for line in environ.get("PGWATCH_MARKERS", "").splitlines()]
-    if any(lines):
-        return tuple(_marker(line, "PGWATCH_MARKERS") for line in lines if line)
-    value = table.get("markers")
-    if value is None:
-        return DEFAULT_MARKERS
-    if not isinstance(value, list) or not value:
-        raise ConfigurationError(f"markers in {path} must be a list with at least one marker")
-    return tuple(_marker(entry, f"markers in {path}") for entry in value)
+    raise source.wrong("a file, an sqlite:///FILE or a postgresql:// URL")
 
 
 def _marker(value: object, where: str) -> MarkerSetting:
@@ -354,21 +192,6 @@ def _marker(value: object, where: str) -> MarkerSetting:
     return marker
 
 
-def _ignore(
-    flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
-) -> tuple[IgnoreSetting, ...]:
-    """Those of all places together: what a project ignores for a reason, a flag doesn't bring back."""
-    value, where = table.get("ignore", []), f"ignore in {path}"
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{where} must be a list")
-    lines = environ.get("PGWATCH_IGNORE", "").splitlines()
-    return (
-        *(_ignored(entry, where) for entry in value),
-        *(_ignored(line.strip(), "PGWATCH_IGNORE") for line in lines if line.strip()),
-        *(_ignored(text, "--ignore") for text in flags.ignore),
-    )
-
-
 def _ignored(value: object, where: str) -> IgnoreSetting:
     if isinstance(value, str):
         return IgnoreSetting(value)
@@ -377,11 +200,123 @@ def _ignored(value: object, where: str) -> IgnoreSetting:
     raise ConfigurationError(f"{where}: it is SCHEMA[.TABLE[.COLUMN]], or a table with what and reason")
 
 
-def _positive(value: object, where: str) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = float("nan")
-    if isinstance(value, bool) or not 0 < number < 1e6:
-        raise ConfigurationError(f"{where} must be a number of seconds above 0, not {value!r}")
-    return number
+def _text(variable: str) -> str | None:
+    return variable or None
+
+
+def _lines(variable: str) -> list[str] | None:
+    return [line.strip() for line in variable.splitlines() if line.strip()] or None
+
+
+def _as_it_is(variable: str) -> str:
+    return variable
+
+
+def _no_variable(_: str) -> None:
+    """Of a setting that is a table of its own."""
+
+
+def _no_flag(_: Flags) -> None:
+    """Of settings that only variables and files set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting(Field):
+    """A field of Settings: also, its variable and its flag. Its default is that of Settings."""
+
+    flag: str = ""
+    said: Callable[[Flags], object] = _no_flag
+    """What the flag says; None if it wasn't given."""
+    read: Callable[[str], object] = _text
+    """What the variable's text says; None if that is nothing."""
+    more_variables: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that set it, first come first."""
+        return (f"PGWATCH_{self.key.upper()}", *self.more_variables)
+
+    def values(
+        self, flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
+    ) -> Iterator[object]:
+        """What it is by each place that says something, the one that counts most first."""
+        said = self.said(flags)
+        if said is not None:
+            yield self.parse(said, Source(self.flag))
+        for variable in self.variables:
+            read = self.read(environ[variable]) if variable in environ else None
+            if read is not None:
+                yield self.parse(read, Source(variable))
+        if self.key in table:
+            yield self.parse(table[self.key], Source(f"{self.key} in {path}", path))
+
+
+# Key in pyproject.toml, parser, attribute of Settings if it is another, flag.
+SETTINGS = (
+    _Setting("dsn", _parse_dsn, "", "--dsn", lambda flags: flags.dsn, more_variables=("DATABASE_URL",)),
+    _Setting("markers", _parse_markers, "", "--marker", lambda flags: flags.markers or None, _lines),
+    _Setting("ignore", _parse_ignore, "", "--ignore", lambda flags: flags.ignore or None, _lines),
+    _Setting("refresh", parse_seconds, "refresh_s", "--refresh", lambda flags: flags.refresh_s, _as_it_is),
+    _Setting("connect_timeout", parse_seconds, "connect_timeout_s", read=_as_it_is),
+    _Setting("lock_timeout", parse_seconds, "lock_timeout_s", read=_as_it_is),
+    _Setting("count_timeout", parse_seconds, "count_timeout_s", read=_as_it_is),
+    _Setting("read_only", parse_switch, "", "--read-only", lambda flags: flags.read_only or None),
+    _Setting("test_schemas", parse_globs),
+    _Setting("leftover_databases", parse_globs),
+    _Setting("test_databases", parse_globs),
+    _Setting("marked_tables", parse_globs),
+    _Setting("min_age", parse_duration, "min_age_s"),
+    _Setting("keep_unmarked", parse_switch, "", "--keep-unmarked", lambda flags: flags.keep_unmarked or None),
+    _Setting(
+        "transactions", path_parser("a directory"), "", "--transactions", lambda flags: flags.transactions
+    ),
+    _Setting("tests", path_parser("a file"), "", "--tests", lambda flags: flags.tests),
+    _Setting("history", _parse_history),
+    _Setting("schedule", parse_jobs, read=_no_variable),
+)
+
+
+def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
+    """The settings for a run. Raises ConfigurationError for a value that can't be used.
+
+    `start` is where the search for pyproject.toml begins; it goes upward from there.
+    """
+    environ = os.environ if environ is None else environ
+    path, table = _project_table(start or Path.cwd())
+    found: dict[str, Any] = {}
+    for setting in SETTINGS:
+        values = setting.values(flags, environ, table, path)
+        if setting.key == "ignore":
+            # Those of all places together: what a project ignores for a reason, a flag doesn't bring back.
+            places = cast(list[tuple[IgnoreSetting, ...]], list(values))
+            found["ignore"] = tuple(chain.from_iterable(reversed(places)))
+        elif (value := next(values, None)) is not None:
+            found[setting.name] = value
+    settings = replace(Settings(Dsn("", "libpq's environment")), **found)
+    if flags.inside:
+        markers = tuple(replace(marker, inside=True) for marker in settings.markers)
+        settings = replace(settings, markers=markers)
+    return settings
+
+
+def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        try:
+            text = path.read_bytes()
+        except OSError:  # not there, or not ours to read: then it isn't our configuration
+            continue
+        try:
+            document = tomllib.loads(text.decode("utf-8"))
+        # Also for numbers of thousands of digits, and for tables nested as deep.
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{path} isn't valid TOML: {error}") from error
+        tool = document.get("tool")
+        table = tool.get("pgwatch-tests") if isinstance(tool, dict) else None
+        if table is None:
+            return path, {}
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"tool.pgwatch-tests in {path} must be a table")
+        check_keys(table, (setting.key for setting in SETTINGS), f"[tool.pgwatch-tests] of {path}")
+        return path, table
+    return start / "pyproject.toml", {}

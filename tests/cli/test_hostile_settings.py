@@ -10,7 +10,7 @@ import click
 import pytest
 
 from pgwatch_tests import cli
-from pgwatch_tests.settings.load import _KEYS
+from pgwatch_tests.settings.load import SETTINGS
 from pgwatch_tests.text.plain_text import plain
 from tests.cli.running import pgwatch
 from tests.servers.sessions import Database
@@ -38,7 +38,10 @@ BESIDES = {
 }
 # For each setting, a command that uses it.
 USING = {"history": ["sweep", "--history"], "min_age": ["sweep"], "tests": ["locks"], "refresh": ["locks"]}
-VARIABLES = ["database_url", *(f"pgwatch_{key}" for key in _KEYS if key != "schedule")]
+VARIABLES = [
+    "database_url",
+    *(f"pgwatch_{key}" for key in [setting.key for setting in SETTINGS] if key != "schedule"),
+]
 # In pyproject.toml's words; a NUL can be in there only.
 TOML = (
     *("nan", "-inf", "-1", "0", "1e400", "[]", "{}", '""', '"\\u0000"', '["\\u0000", "\\u001b[2J"]', "true"),
@@ -69,7 +72,7 @@ def test_every_variable(variable: str, database: Database, home: Path) -> None:
         check(done, variable.upper(), THINGS.get(key, variable.upper()))
 
 
-@pytest.mark.parametrize("key", _KEYS)
+@pytest.mark.parametrize("key", [setting.key for setting in SETTINGS])
 def test_every_setting_of_a_project(key: str, database: Database, home: Path) -> None:
     command = ["schedule", "list"] if key == "schedule" else USING.get(key, ["leaks"])
     for value in TOML:

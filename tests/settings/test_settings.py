@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -9,9 +10,12 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.settings.load import (
     DEFAULT_LEFTOVER_DATABASES,
     DEFAULT_MARKERS,
+    SETTINGS,
+    Dsn,
     Flags,
     IgnoreSetting,
     MarkerSetting,
+    Settings,
     load,
 )
 
@@ -149,3 +153,42 @@ def test_databases_of_pytest_xdist_workers_are_left_over() -> None:
         if any(fnmatchcase(name, glob) for glob in DEFAULT_LEFTOVER_DATABASES)
     ]
     assert fit == ["app_test_gw0", "app_test_gw12"]
+
+
+def test_the_table_of_fields_sets_everything_there_is() -> None:
+    assert sorted(setting.name for setting in SETTINGS) == sorted(field.name for field in fields(Settings))
+
+
+def test_variables_set_what_files_do(tmp_path: Path) -> None:
+    environ = {
+        "PGWATCH_LOCK_TIMEOUT": "0.5",
+        "PGWATCH_CONNECT_TIMEOUT": "2",
+        "PGWATCH_COUNT_TIMEOUT": "9",
+        "PGWATCH_TEST_SCHEMAS": "a_* b",
+        "PGWATCH_LEFTOVER_DATABASES": "c_*",
+        "PGWATCH_TEST_DATABASES": "",
+        "PGWATCH_MARKED_TABLES": "public.users",
+        "PGWATCH_MIN_AGE": "1h",
+        "PGWATCH_KEEP_UNMARKED": "Yes",
+        "PGWATCH_SCHEDULE": "not read",
+    }
+    assert load(Flags(), environ, project(tmp_path, 'test_databases = ["app"]\nmin_age = 3')) == Settings(
+        Dsn("", "libpq's environment"),
+        lock_timeout_s=0.5,
+        connect_timeout_s=2.0,
+        count_timeout_s=9.0,
+        test_schemas=("a_*", "b"),
+        leftover_databases=("c_*",),
+        test_databases=("app",),
+        marked_tables=("public.users",),
+        min_age_s=3600.0,
+        keep_unmarked=True,
+    )
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0"])
+def test_a_wrong_variable_is_named(tmp_path: Path, value: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^PGWATCH_LOCK_TIMEOUT must be a number of seconds above 0"
+    ):
+        load(Flags(), {"PGWATCH_LOCK_TIMEOUT": value}, tmp_path)

@@ -9,7 +9,8 @@ import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError, RefusedError
-from pgwatch_tests.settings.jobs import JobSetting, JobSweepKind, did_you_mean
+from pgwatch_tests.settings.fields import did_you_mean
+from pgwatch_tests.settings.jobs import JobSetting, JobSweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
