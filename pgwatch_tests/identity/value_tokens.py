@@ -6,8 +6,8 @@
     token = separator milliseconds [ separator test ] [ separator run ]
     separator = "-" | "_"
     milliseconds = "1" and 12 digits: since 1970, by the clock of whoever made the value
-    test = "t" and 8 hex digits: the test's hash (`leaks.attribute.token`)
-    run = "r" and 8 hex digits: the run's id (`testing.lease.run`)
+    test = "t" and 8 hex digits: the test's hash (`token`)
+    run = "r" and 8 hex digits: the run's id (`testing.run`)
 
 Letters in any case. Neither a letter nor a digit follows. `t` and `r` keep a hash from being taken for what
 mostly comes next, something random: no random hex and no UUID begins so right after milliseconds.
@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from pgwatch_tests.identity.application_name import digest
 
 TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
 """When, and for which test: a regular expression, PostgreSQL's and Python's. Its first group tells."""
@@ -34,6 +36,11 @@ class Token:
     milliseconds: int
     test: str | None
     run: str | None
+
+
+def token(test: str) -> str:
+    """`t1a2b3c4d`: what a value carries right after its milliseconds, to be known as the test's."""
+    return f"t{digest(test)}"
 
 
 def parse(found: str) -> Token | None:

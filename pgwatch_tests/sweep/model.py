@@ -35,7 +35,7 @@ KeptReason = Literal[
 """Why something stays:
 
 - `too_young`: not as old as asked for; `age_unknown`: nothing tells; `in_future`: so a clock is wrong
-- `unleased_name`: no lease (`sweep.leases`) named it, so nothing tells whether its owner lives
+- `unleased_name`: no lease (`postgres.leases`) named it, so nothing tells whether its owner lives
 - `run_alive`: the run, or the owner, that it belongs to lives; `in_use`: somebody is connected to it
 - `locked`, `changed`: somebody else works on it just now
 - `shared_with_real_data`: rows that bear no marker would have to go too
@@ -70,9 +70,9 @@ class SweepRequest:
     max_rows: int | None = None
     """Nothing is removed if there are more rows to be removed than this."""
     run: str | None = None
-    """Only rows of the run with this id (see `sweep.leases`)."""
+    """Only rows of the run with this id (see `postgres.leases`)."""
     test: str | None = None
-    """Only rows of the test with this id: those whose values carry its hash (see `leaks.attribute.token`)."""
+    """Only rows of the test with this id: those whose values carry its hash (`identity.value_tokens`)."""
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0

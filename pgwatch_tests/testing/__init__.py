@@ -1,1 +1,47 @@
-"""For authors of tests: what keeps their data apart, and alive while they run."""
+"""The public API for authors of tests: unique values, what is a test's own while it lives, transaction logs.
+
+    from pgwatch_tests.testing import TransactionLog, database, lease, run, schema, token
+
+A name is imported with its first use, so that this import costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgwatch_tests.identity.value_tokens import token
+    from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
+    from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
+    from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, run_id, schema
+
+__all__ = [
+    "OwnDatabase",
+    "TransactionLog",
+    "clock_offset",
+    "database",
+    "database_now",
+    "lease",
+    "run",
+    "run_id",
+    "schema",
+    "token",
+    "written",
+]
+
+_MODULES = {
+    "pgwatch_tests.identity.value_tokens": ("token",),
+    "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
+    "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
+    "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "run_id", "schema"),
+}
+
+
+if not TYPE_CHECKING:  # so that a wrong name is an error of type checkers, too
+
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(import_module(module), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

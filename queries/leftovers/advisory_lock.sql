@@ -2,7 +2,7 @@
 --
 -- `age_s` is how long it has done nothing, so the lock is at least that old. `obstacle` says why a holder
 -- can't be judged. Everybody may see who holds which lock, but not what others do. A lease
--- (sweep.leases) is there to be held by a session that does nothing.
+-- (postgres.leases) is there to be held by a session that does nothing.
 -- Parameter: own_name, the application_name of our own sessions.
 SELECT CASE
            -- One bigint, or two ints; as signed numbers, which is how they were given.

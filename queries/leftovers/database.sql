@@ -2,7 +2,7 @@
 --
 -- Templates left out. `age_s`: since the milliseconds in the name, NULL without. Which of them are tests' is
 -- decided by their names. `connected`: the first three sessions, as [pid, application_name, user, client,
--- state, seconds in that state]; NULL without. One whose owner lives, and holds its lease (sweep.leases: an advisory lock of any
+-- state, seconds in that state]; NULL without. One whose owner lives, and holds its lease (postgres.leases: an advisory lock of any
 -- database), isn't left over.
 WITH session AS (
     SELECT datid, pg_catalog.count(*) AS number,

@@ -2,7 +2,7 @@
 --
 -- `age_s`: since the milliseconds in the name (`test_1717171717171_4711_x7f3`), NULL without. Which of them
 -- are tests' is decided by the patterns of the settings. One whose owner lives, and holds its lease
--- (sweep.leases: an advisory lock of any database), isn't left over.
+-- (postgres.leases: an advisory lock of any database), isn't left over.
 WITH content AS (
     SELECT relnamespace, pg_catalog.count(*) AS relations
     FROM pg_catalog.pg_class

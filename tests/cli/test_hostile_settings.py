@@ -38,10 +38,8 @@ BESIDES = {
 }
 # For each setting, a command that uses it.
 USING = {"history": ["sweep", "--history"], "min_age": ["sweep"], "tests": ["locks"], "refresh": ["locks"]}
-VARIABLES = [
-    "database_url",
-    *(f"pgwatch_{key}" for key in [setting.key for setting in SETTINGS] if key != "schedule"),
-]
+KEYS = [setting.key for setting in SETTINGS]
+VARIABLES = ["database_url", *(f"pgwatch_{key}" for key in KEYS if key != "schedule")]
 # In pyproject.toml's words; a NUL can be in there only.
 TOML = (
     *("nan", "-inf", "-1", "0", "1e400", "[]", "{}", '""', '"\\u0000"', '["\\u0000", "\\u001b[2J"]', "true"),
@@ -72,7 +70,7 @@ def test_every_variable(variable: str, database: Database, home: Path) -> None:
         check(done, variable.upper(), THINGS.get(key, variable.upper()))
 
 
-@pytest.mark.parametrize("key", [setting.key for setting in SETTINGS])
+@pytest.mark.parametrize("key", KEYS)
 def test_every_setting_of_a_project(key: str, database: Database, home: Path) -> None:
     command = ["schedule", "list"] if key == "schedule" else USING.get(key, ["leaks"])
     for value in TOML:

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres.leases import LEASE_KEY, hold_lease, lease_holders, live_lease_numbers, run_lease
-from pgwatch_tests.testing.lease import lease, run, run_id
+from pgwatch_tests.testing.leases import lease, run, run_id
 from tests.servers.sessions import Connect, Database, unique_name
 from tests.sweep.orphans.processes import owner_of
 from tests.sweep.orphans.sweeping import sweep_session

@@ -15,7 +15,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import token
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Database, drop_database, unique_name
 from tests.waiting import wait_until

@@ -163,7 +163,7 @@ def _min_age_s(settings: Settings, asked_for: float | None, run: str | None, tes
 
 def _nothing_carries(test: str | None, run: str | None) -> str:
     """What to say where no row is of the test and the run that were asked for."""
-    from pgwatch_tests.leaks.attribution.ladder import token
+    from pgwatch_tests.identity.value_tokens import token
     from pgwatch_tests.text.plain_text import plain
 
     wanted = [f"{token(test)}, the hash of {plain(test)}"] if test else []

@@ -19,7 +19,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.identity.value_tokens import parse as parse_token
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
@@ -61,11 +60,6 @@ class Verdict:
     confidence: Confidence
     tests: tuple[str, ...] = ()
     detail: str = ""
-
-
-def token(test: str) -> str:
-    """`t1a2b3c4d`: what a value carries right after its milliseconds, to be known as the test's."""
-    return f"t{digest(test)}"
 
 
 def full_xid(xmin: int, near: int) -> int | None:

@@ -70,7 +70,7 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
     "unleased_name": Explanation(
         "not named by a lease",
         "once its run is over, drop it yourself (DROP SCHEMA … CASCADE, DROP DATABASE); a sweep takes what "
-        "pgwatch_tests.testing.lease names, since only of that it can tell whether the owner lives",
+        "pgwatch_tests.testing names, since only of that it can tell whether the owner lives",
     ),
     "in_future": Explanation(
         "stamped in the future",

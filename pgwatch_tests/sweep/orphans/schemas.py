@@ -37,8 +37,8 @@ def sweep_schemas(session: ScanSession, settings: Settings, request: SweepReques
     """Drops orphan schemas of the database, or says which it would.
 
     An orphan is called `test_<ms>_<pid>_<random>`, fits `settings.test_schemas`, is old enough by that stamp
-    and the server's clock, and nobody holds its lease (`sweep.leases`). Raises psycopg.Error if not even the
-    list can be had, ConnectionLostError and ScanCancelledError.
+    and the server's clock, and nobody holds its lease (`postgres.leases`). Raises psycopg.Error if not even
+    the list can be had, ConnectionLostError and ScanCancelledError.
     """
     schemas = [
         schema

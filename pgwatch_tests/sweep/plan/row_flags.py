@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.identity.value_tokens import RUN_ID
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import RUN_ID, token
 from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.leaks.statements.nested_strings import is_of

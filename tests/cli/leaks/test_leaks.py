@@ -17,7 +17,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import token
 from tests.cli.running import environment, pgwatch
 from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.servers.sessions import Connect, Database, MakeRole

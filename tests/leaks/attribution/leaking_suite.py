@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
 from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
 

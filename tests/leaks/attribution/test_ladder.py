@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.known_tests import KnownTests
-from pgwatch_tests.identity.value_tokens import TOKEN
+from pgwatch_tests.identity.value_tokens import TOKEN, token
 from pgwatch_tests.leaks.attribution.ladder import (
     MOST_NAMED,
     Ladder,
@@ -21,7 +21,6 @@ from pgwatch_tests.leaks.attribution.ladder import (
     Verdict,
     attribution,
     full_xid,
-    token,
 )
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile

@@ -14,7 +14,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.identity.application_name import compose
-from pgwatch_tests.leaks.attribution.ladder import CHANGED, token
+from pgwatch_tests.identity.value_tokens import token
+from pgwatch_tests.leaks.attribution.ladder import CHANGED
 from pgwatch_tests.leaks.attribution.origins import MOST_ROWS
 from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
 from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog

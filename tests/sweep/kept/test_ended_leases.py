@@ -22,7 +22,7 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, ends_that_matter, note_end, noted_ends
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-from pgwatch_tests.testing.lease import APPLICATION_NAME, lease, run
+from pgwatch_tests.testing.leases import APPLICATION_NAME, lease, run
 from tests.cli.running import pgwatch
 from tests.servers.sessions import Connect, Database
 from tests.sweep.orphans.processes import owner_of

@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import token
 from tests.servers.sessions import Database
 from tests.sweep.rows.row_sweeps import OLD_MS, deleted, ids, kept, mail, swept_thoroughly
 

@@ -8,7 +8,7 @@ import time
 
 import psycopg
 
-from pgwatch_tests.testing.lease import database, run, schema
+from pgwatch_tests.testing.leases import database, run, schema
 from tests.sweep.orphans.sweeping import swept
 
 

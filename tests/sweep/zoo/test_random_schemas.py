@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.attribution.ladder import token
+from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, OnDelete, Relation
 from pgwatch_tests.sweep.plan.rules import MARKED, OTHERS, SWEPT
 from tests.servers.sessions import Database

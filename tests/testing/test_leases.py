@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import psycopg
@@ -18,9 +16,9 @@ from pgwatch_tests.errors import CannotConnectError, ConfigurationError, Refused
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
-from pgwatch_tests.testing import lease as lease_module
-from pgwatch_tests.testing.lease import APPLICATION_NAME, OwnDatabase, lease, run, run_id, schema
-from pgwatch_tests.testing.lease import database as own_database
+from pgwatch_tests.testing import leases as leases_module
+from pgwatch_tests.testing.leases import APPLICATION_NAME, OwnDatabase, lease, run, run_id, schema
+from pgwatch_tests.testing.leases import database as own_database
 from tests.leaks.scanning import settings
 from tests.servers.sessions import Connect, Database, MakeRole, unique_name
 from tests.sweep.orphans.sweeping import exists
@@ -77,7 +75,7 @@ def lock_and_leave(owner: Connection[TupleRow], dsn: str, other: Connection[Tupl
 def test_a_schema_that_is_locked_stays(
     owner: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_module, "_LIMITS", replace(lease_module._LIMITS, lock_timeout_s=0.05))
+    monkeypatch.setattr(leases_module, "_LIMITS", replace(leases_module._LIMITS, lock_timeout_s=0.05))
 
     with pytest.raises(RefusedError, match="`pgwatch-tests locks` shows by whom"):
         lock_and_leave(owner, database.dsn, connect())
@@ -178,13 +176,3 @@ def test_what_is_owned_isnt_left_over(database: Database, server: EmbeddedServer
 
     assert not {name, own.name} & {one.name for one in alive}
     assert name in {one.name for one in dead}
-
-
-def test_it_knows_neither_the_dashboard_nor_the_command_line() -> None:
-    code = (
-        "import sys, pgwatch_tests.testing.lease, pgwatch_tests.sweep.orphans.orphans;"
-        " print(*sorted({'textual', 'click', 'rich', 'sqlalchemy'} & set(sys.modules)))"
-    )
-    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-
-    assert output.stdout.split() == []

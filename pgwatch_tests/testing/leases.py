@@ -1,6 +1,6 @@
 """Schemas, databases and runs of a test's own, which no sweep removes while their owner lives.
 
-    from pgwatch_tests.testing.lease import run, schema
+    from pgwatch_tests.testing import run, schema
 
     with schema("postgresql://localhost/app_test") as name:
         connection.execute(f"CREATE TABLE {name}.users (…)")
