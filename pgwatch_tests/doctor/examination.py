@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Literal, TypeVar, cast
 
@@ -34,7 +34,8 @@ from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.postgres import queries, version
 from pgwatch_tests.postgres.connections.connect import connect_async
 from pgwatch_tests.postgres.connections.connection import is_pooled
-from pgwatch_tests.postgres.connections.dsn import database_name, redact
+from pgwatch_tests.postgres.connections.disconnection import within
+from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name, redact
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.settings.load import Settings
 
@@ -42,7 +43,6 @@ LIMITS = SessionLimits(statement_timeout_s=5.0, lock_timeout_s=0.5, any_bytes=Tr
 # A server that has stopped doesn't look at its own timeouts.
 _DEADLINE_S = 6.0
 _CLOCK_ROUNDS = 5
-_MAINTENANCE_DATABASE = "postgres"
 
 T = TypeVar("T")
 
@@ -71,16 +71,16 @@ async def _reach(settings: Settings) -> tuple[AsyncConnection[Row], Unread | Non
     try:
         own = await _connect(settings)
     except NoAnswerError as error:
-        if database_name(settings.dsn) == _MAINTENANCE_DATABASE:
+        if database_name(settings.dsn) == MAINTENANCE_DATABASE:
             raise
         reason, refusal = str(error), error
     else:
         obstacle = await _Examiner(settings, own, None).locked_catalogs()
-        if obstacle is None or own.info.dbname == _MAINTENANCE_DATABASE:
+        if obstacle is None or own.info.dbname == MAINTENANCE_DATABASE:
             return own, None
         reason = obstacle
     try:
-        connection = await _connect(settings, _MAINTENANCE_DATABASE)
+        connection = await _connect(settings, MAINTENANCE_DATABASE)
     except CannotConnectError:
         if refusal is not None:
             raise refusal from None
@@ -152,16 +152,9 @@ class _Examiner:
             return f"its catalogs couldn't be read: {found.reason}"
         return None
 
-    async def _ask(self, question: Awaitable[T]) -> T | Unread:
-        task = asyncio.ensure_future(question)
-        done, _ = await asyncio.wait({task}, timeout=_DEADLINE_S)
-        if not done:
-            # Closed first: with the connection still active, psycopg would wait for the server's farewell.
-            self._connection.pgconn.finish()
-            task.cancel()
-            raise ConnectionLostError(f"the server hasn't answered for {_DEADLINE_S:g} s")
+    async def _ask(self, question: Coroutine[None, None, T]) -> T | Unread:
         try:
-            return task.result()
+            return await within(_DEADLINE_S, question, self._connection.pgconn.finish)
         except psycopg.Error as error:
             # Without the place in a statement that the reader doesn't see.
             reason = redact(error.diag.message_primary or str(error), self._settings.dsn)
@@ -212,7 +205,7 @@ class _Examiner:
         error: str | None = None
         if self._unreached is None:
             try:
-                connection = await _connect(self._settings, _MAINTENANCE_DATABASE)
+                connection = await _connect(self._settings, MAINTENANCE_DATABASE)
                 connection.pgconn.finish()
             except CannotConnectError as refusal:
                 error = str(refusal)

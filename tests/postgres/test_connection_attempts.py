@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.locks.naming.catalog_lookups import LIMITS, Lookups
-from pgwatch_tests.postgres.connections.attempts import Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import Database
@@ -28,21 +28,24 @@ def ours(owner: Connection[TupleRow]) -> int:
 
 
 @pytest.fixture
-def opening(database: Database) -> Opening:
-    return Opening(Settings(dsn=Dsn(database.dsn, "the test")))
+def opening(database: Database) -> ConnectionAttempts:
+    return ConnectionAttempts(Settings(dsn=Dsn(database.dsn, "the test")))
 
 
 def test_a_visit_leaves_no_session(
-    opening: Opening, database: Database, owner: Connection[TupleRow], recwarn: pytest.WarningsRecorder
+    opening: ConnectionAttempts,
+    database: Database,
+    owner: Connection[TupleRow],
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
-    assert asyncio.run(opening.visit(LIMITS)) == database.name
+    assert asyncio.run(opening.probe(LIMITS)) == database.name
     gc.collect()
     assert not recwarn.list
     wait_until(lambda: ours(owner) == 0, message="the session has ended")
 
 
 def test_two_look_ups_at_once_have_one_session(
-    opening: Opening, database: Database, owner: Connection[TupleRow]
+    opening: ConnectionAttempts, database: Database, owner: Connection[TupleRow]
 ) -> None:
     pids: set[int] = set()
 
@@ -59,7 +62,9 @@ def test_two_look_ups_at_once_have_one_session(
     wait_until(lambda: ours(owner) == 0, message="their session has ended")
 
 
-def test_whoever_waits_when_it_is_closed_gets_none(opening: Opening, owner: Connection[TupleRow]) -> None:
+def test_whoever_waits_when_it_is_closed_gets_none(
+    opening: ConnectionAttempts, owner: Connection[TupleRow]
+) -> None:
     """No attempt is made that nobody gives up any more."""
 
     async def scenario() -> None:

@@ -17,7 +17,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.attempts import Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import connect_async, lost_connection
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
 from pgwatch_tests.postgres.connections.disconnection import within
@@ -100,7 +100,7 @@ async def connect_anywhere(settings: Settings) -> BriefConnection:
 
     Raises CannotConnectError with what is in the way of the DSN's own database.
     """
-    with closing(Opening(settings)) as opening:
+    with closing(ConnectionAttempts(settings)) as opening:
         return BriefConnection(settings, await opening.connect_anywhere(LIMITS))
 
 

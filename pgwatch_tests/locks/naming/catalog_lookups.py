@@ -20,7 +20,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from pgwatch_tests.errors import NoAnswerError, PgwatchError
-from pgwatch_tests.postgres.connections.attempts import Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.disconnection import close_and_wait
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 
@@ -59,7 +59,9 @@ class _Failures:
 class Lookups:
     """Connections that are open while they are needed; failures leave gaps, none is raised."""
 
-    def __init__(self, opening: Opening, clock: Callable[[], float], deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, opening: ConnectionAttempts, clock: Callable[[], float], deadline_s: float = DEADLINE_S
+    ) -> None:
         self._opening = opening
         self._clock = clock
         self._deadline_s = deadline_s

@@ -21,7 +21,7 @@ from pgwatch_tests.locks.naming.relation_facts import Relation, RelationRow
 from pgwatch_tests.locks.waits import transaction_wait
 from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, Table
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.attempts import Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
 
 _MOST_ROWS_AT_ONCE = 20
@@ -34,7 +34,7 @@ _ObjectAddress = tuple[int, tuple[int, int, int]]
 class NameCache:
     """Names of databases, roles, relations and rows; `resolve` fills it, the look-ups never wait."""
 
-    def __init__(self, opening: Opening, clock: Callable[[], float]) -> None:
+    def __init__(self, opening: ConnectionAttempts, clock: Callable[[], float]) -> None:
         self.lookups = Lookups(opening, clock)
         self._clock = clock
         self._databases: dict[int, str] = {}

@@ -30,10 +30,10 @@ from pgwatch_tests.locks.snapshot.held_locks import read_held_locks
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.locks.waits import wait_target
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.attempts import MAINTENANCE_DATABASE, Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
 from pgwatch_tests.postgres.connections.disconnection import close_and_wait, within
-from pgwatch_tests.postgres.connections.dsn import database_name
+from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.settings.load import Settings
 
@@ -59,7 +59,7 @@ class LiveSource:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self.opening = Opening(settings)
+        self.opening = ConnectionAttempts(settings)
         """Where connections come from: whoever else connects to the same server shares its attempts."""
         self._tests = KnownTests(() if settings.tests is None else read_list(settings.tests))
         self._names = NameCache(self.opening, clock)
@@ -221,7 +221,7 @@ class LiveSource:
 
     async def _own_name(self) -> str:
         """What the DSN's own database is called, where a service file or the role's name says it."""
-        name = await self.opening.visit(catalog_lookups.LIMITS)
+        name = await self.opening.probe(catalog_lookups.LIMITS)
         self._admitted = True
         return name
 
@@ -233,7 +233,7 @@ class LiveSource:
         if closed:
             try:
                 # For the server's own words.
-                await self.opening.visit(catalog_lookups.LIMITS)
+                await self.opening.probe(catalog_lookups.LIMITS)
             except NoAnswerError:
                 pass
             except CannotConnectError:

@@ -15,12 +15,9 @@ from collections import Counter
 from pgwatch_tests.errors import ConnectionLostError, NoAnswerError
 from pgwatch_tests.postgres.connections.connect import connect_async, no_answer
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
-from pgwatch_tests.postgres.connections.dsn import at_place, database_name
+from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name, on_server_of
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Settings
-
-MAINTENANCE_DATABASE = "postgres"
-"""The one database in which a session of ours may be idle: no suite drops it, or copies it."""
 
 _HEAD_START_S = 0.5
 
@@ -31,7 +28,7 @@ _Key = tuple[str | None, SessionLimits, Dsn]
 _GIVEN_UP_AFTER_S = 300.0
 
 
-class Opening:
+class ConnectionAttempts:
     """Opens connections, one attempt at a time for each database and purpose."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,8 +41,7 @@ class Opening:
 
     def stay_with(self, connection: AsyncOwnConnection) -> None:
         """From now on connects to the server of `connection`, whichever others the DSN names."""
-        info = connection.info
-        self._dsn = at_place(self._settings.dsn, info.host, info.hostaddr, info.port)
+        self._dsn = on_server_of(connection, self._settings.dsn)
 
     def leave(self) -> None:
         """From now on connects to any server that the DSN names."""
@@ -79,7 +75,7 @@ class Opening:
         # Somebody else waited for it as well, and has it.
         return await self.connect(limits, database, timeout_s=patience_s)
 
-    async def visit(self, limits: SessionLimits) -> str:
+    async def probe(self, limits: SessionLimits) -> str:
         """Connects to the DSN's own database, and leaves it. Returns its name; raises what `connect` does."""
         connection = await self.connect(limits)
         name = connection.info.dbname

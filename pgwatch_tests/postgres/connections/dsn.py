@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
-from psycopg import ProgrammingError, pq
+from psycopg import BaseConnection, ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn
+
+MAINTENANCE_DATABASE = "postgres"
+"""The one database in which a session of ours may be idle: no suite drops it, or copies it."""
 
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SSL_MODES = {"true": "require", "false": "disable", "1": "require", "0": "disable"}
@@ -87,12 +91,13 @@ def in_database(dsn: Dsn, name: str) -> Dsn:
     return Dsn(make_conninfo("", **{**parameters, "dbname": name}), dsn.source)
 
 
-def at_place(dsn: Dsn, host: str, hostaddr: str, port: int) -> Dsn:
-    """The same connection to that server alone, where `dsn` may name several. Raises ConfigurationError."""
-    place: dict[str, str | int] = {"host": host, "port": port}
-    if hostaddr:
+def on_server_of(connection: BaseConnection[Row], dsn: Dsn) -> Dsn:
+    """`dsn` for the server of `connection` alone, where it may name several. Raises ConfigurationError."""
+    info = connection.info
+    place: dict[str, str | int] = {"host": info.host, "port": info.port}
+    if info.hostaddr:
         # A name may stand for several servers as well.
-        place["hostaddr"] = hostaddr
+        place["hostaddr"] = info.hostaddr
     parameters = conninfo_to_dict(normalise(dsn)[0])
     parameters.pop("hostaddr", None)
     return Dsn(make_conninfo("", **{**parameters, **place}), dsn.source)

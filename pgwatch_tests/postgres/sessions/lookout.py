@@ -15,10 +15,9 @@ from psycopg.rows import class_row
 
 from pgwatch_tests.errors import CannotConnectError, NoAnswerError, PgwatchError
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.attempts import MAINTENANCE_DATABASE
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.connections.dsn import at_place
+from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, on_server_of
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.text.secrets import mask_name
@@ -45,9 +44,8 @@ class Lookout:
     """
 
     def __init__(self, dsn: Dsn, beside: OwnConnection, oid: int) -> None:
-        info = beside.info
-        self._dsn = at_place(dsn, info.host, info.hostaddr, info.port)
-        self._database = info.dbname
+        self._dsn = on_server_of(beside, dsn)
+        self._database = beside.info.dbname
         self._oid = oid
         self._connection: OwnConnection | None = None
 

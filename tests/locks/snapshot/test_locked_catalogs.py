@@ -19,7 +19,7 @@ from pgwatch_tests.errors import NoAnswerError
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.naming.catalog_lookups import Lookups
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
-from pgwatch_tests.postgres.connections.attempts import Opening
+from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import RunningStatement, blocked, close_at_once
@@ -174,7 +174,7 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
 
     async def scenario() -> None:
         now_s = 0.0
-        opening = Opening(settings(scene.server.dsn("app")))
+        opening = ConnectionAttempts(settings(scene.server.dsn("app")))
         names = Lookups(opening, lambda: now_s, deadline_s=0.1)
         try:
             with names.visit("app"):
