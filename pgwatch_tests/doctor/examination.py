@@ -17,9 +17,9 @@ from pgwatch_tests.doctor.model import (
     Advice,
     Clock,
     ConnectionLimit,
+    Endpoint,
     Examination,
     Maintenance,
-    Place,
     Prepared,
     Role,
     Sessions,
@@ -231,14 +231,14 @@ class _Examiner:
         assert row is not None
         return Clock(cast(float, row[0]) - (before + after) / 2, abs(after - before) / 2)
 
-    def _place(self, role: Role | Unread, gss: bool) -> Place:
+    def _place(self, role: Role | Unread, gss: bool) -> Endpoint:
         info = self._connection.info
         encryption: Literal["TLS", "GSSAPI", "none"] = "none"
         if self._connection.pgconn.ssl_in_use:
             encryption = "TLS"
         elif gss:
             encryption = "GSSAPI"
-        return Place(
+        return Endpoint(
             host=info.host,
             port=info.port,
             database=database_name(self._settings.dsn) or info.user if self._unreached else info.dbname,

@@ -150,7 +150,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where we are connected. No password is ever in here."""
 
     host: str
@@ -167,7 +167,7 @@ class Examination:
     """Everything that was found out about one server as one role."""
 
     checked_at: datetime
-    place: Place
+    place: Endpoint
     server_version: str
     support: Support
     role: Role | Unread

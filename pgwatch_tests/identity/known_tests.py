@@ -32,20 +32,20 @@ class KnownTests:
             if not known or identity.digest is None:
                 known.add(identity.test)
 
-    def carrying(self, hex_digest: str) -> Collection[str]:
+    def with_digest(self, hex_digest: str) -> Collection[str]:
         """The tests that have this hash: one, as a rule; none if it is unknown."""
         return self._by_digest.get(hex_digest, ())
 
-    def whole(self, identity: TestIdentity) -> str | None:
+    def full_id(self, identity: TestIdentity) -> str | None:
         """The id of a test that is shortened, or only a hash. None if it isn't, or if not one test fits."""
         if identity.digest is None:
             return None
         end = "" if identity.test == f"#{identity.digest}" else identity.test.removeprefix("..")
-        fitting = [test for test in self.carrying(identity.digest) if printable(test).endswith(end)]
+        fitting = [test for test in self.with_digest(identity.digest) if printable(test).endswith(end)]
         return fitting[0] if len(fitting) == 1 else None
 
 
-def read_list(path: Path) -> tuple[str, ...]:
+def read_test_list(path: Path) -> tuple[str, ...]:
     """The test ids of a file: one a line, as `pytest --collect-only -q` prints them, or a JUnit report.
 
     A report doesn't say what a test's id is: of each test case, all that it can be are returned; a hash tells

@@ -30,7 +30,7 @@ _PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?(?:[_-]r([0-9a-f]{8}))?
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ValueToken:
     """What one token says. Hashes and ids are in lower case, None where there is none."""
 
     milliseconds: int
@@ -43,10 +43,10 @@ def token(test: str) -> str:
     return f"t{digest(test)}"
 
 
-def parse(found: str) -> Token | None:
+def parse(found: str) -> ValueToken | None:
     """What the first group of TOKEN or RUN_TOKEN has found; None for anything else."""
     match = _PARTS.fullmatch(found)
     if match is None:
         return None
     test, run = (part and part.lower() for part in (match[2], match[3]))
-    return Token(int(match[1]), test, run)
+    return ValueToken(int(match[1]), test, run)

@@ -30,9 +30,9 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.text.sql_names import shown
 
 # From this size on, reading a table twice costs more than asking for everything at once. (64 MB)
 _LARGE_PAGES = 8192
@@ -289,11 +289,11 @@ class LeakScan:
         def count(part: Sequence[Table]) -> Sequence[_Count]:
             if not chunks.is_last:
                 return self._session.fetch_each(
-                    statements.counts(part), _Count, lambda: statements.watching().counts(part)
+                    statements.counts(part), _Count, lambda: statements.looking_out().counts(part)
                 )
             last = (queries.load("server/database_identity").encode(), Identity)
             found, [now] = self._session.fetch_each_and(
-                statements.counts(part), _Count, *last, lambda: statements.watching().counts(part)
+                statements.counts(part), _Count, *last, lambda: statements.looking_out().counts(part)
             )
             self._seen_last = now.snapshot
             return found
@@ -306,7 +306,7 @@ class LeakScan:
     ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
         chunks = Chunks(
             lambda part: self._session.fetch_each(
-                statements.details(part), _Details, lambda: statements.watching().details(part)
+                statements.details(part), _Details, lambda: statements.looking_out().details(part)
             ),
             self._obstacles.locked,
         )

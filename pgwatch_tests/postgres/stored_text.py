@@ -46,11 +46,6 @@ def exact_names(context: AdaptContext) -> None:
     context.adapters.register_loader(_NAME_OID, _ExactNameLoader)
 
 
-def shown(name: str) -> str:
-    """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
-    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
-
-
 def quoted(name: str, escaping: Escaping) -> bytes:
     """A name as an identifier in a statement.
 

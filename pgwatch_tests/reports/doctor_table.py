@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Place, Status, Unread, Usage
+from pgwatch_tests.doctor.model import Advice, Clock, Endpoint, Examination, Feature, Status, Unread, Usage
 from pgwatch_tests.reports.locks import capacity_words
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -48,7 +48,7 @@ def _superuser(found: Examination) -> str:
     return " (superuser)" if not isinstance(found.role, Unread) and found.role.superuser else ""
 
 
-def _encryption(place: Place) -> str:
+def _encryption(place: Endpoint) -> str:
     if place.encryption != "none":
         return f"encrypted ({place.encryption})"
     return "not encrypted (local socket)" if place.local else "NOT ENCRYPTED"

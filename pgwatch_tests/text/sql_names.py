@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def shown(name: str) -> str:
+    """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
+
+
 def identifier(name: str) -> str:
     """A name as an identifier, always quoted: which words are keywords differs between versions.
 
@@ -12,9 +17,9 @@ def identifier(name: str) -> str:
     aren't UTF-8 (in a SQL_ASCII database) have none: they are shown as `\\xNN`.
     PostgreSQL manual, Lexical Structure, Identifiers and Key Words.
     """
-    shown = name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
-    doubled = shown.replace('"', '""')
-    return f'"{doubled}"' if shown.isprintable() else f'U&"{_escaped(doubled)}"'
+    readable = shown(name)
+    doubled = readable.replace('"', '""')
+    return f'"{doubled}"' if readable.isprintable() else f'U&"{_escaped(doubled)}"'
 
 
 def qualified(schema: str, name: str) -> str:

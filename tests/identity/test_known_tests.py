@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import compose, digest, parse
-from pgwatch_tests.identity.known_tests import KnownTests, read_list
+from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 
 SUITE = """
 import pytest
@@ -55,7 +55,7 @@ def run_pytest(suite: Path, *arguments: str) -> str:
 def test_what_pytest_collects(suite: Path, tmp_path: Path, colour: str) -> None:
     listed = tmp_path / "tests.txt"
     listed.write_text(run_pytest(suite, "--collect-only", "-q", colour))
-    assert read_list(listed) == IDS
+    assert read_test_list(listed) == IDS
     assert "6 tests collected" in listed.read_text()
 
 
@@ -63,8 +63,8 @@ def test_what_pytest_collects(suite: Path, tmp_path: Path, colour: str) -> None:
 def test_a_junit_report_of_pytest(suite: Path, tmp_path: Path, family: str) -> None:
     report = tmp_path / "junit.xml"
     run_pytest(suite, f"--junit-xml={report}", "-o", f"junit_family={family}")
-    known = KnownTests(read_list(report))
-    assert [list(known.carrying(digest(test))) for test in IDS] == [[test] for test in IDS]
+    known = KnownTests(read_test_list(report))
+    assert [list(known.with_digest(digest(test))) for test in IDS] == [[test] for test in IDS]
 
 
 def test_junit_reports_of_other_runners(tmp_path: Path) -> None:
@@ -78,9 +78,9 @@ def test_junit_reports_of_other_runners(tmp_path: Path) -> None:
           <testcase classname="b.spec.ts" name="booking \u203a cancels"><failure>&amp;</failure></testcase>
         </testsuite></testsuites>"""
     )
-    known = KnownTests(read_list(report))
+    known = KnownTests(read_test_list(report))
     for test in ("src/a.test.ts > booking > books <one>", "[chromium] b.spec.ts > booking > cancels"):
-        assert list(known.carrying(digest(test))) == [test]
+        assert list(known.with_digest(digest(test))) == [test]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_is_no_safe_report_is_refused(text: str, tmp_path: Path) -> None:
     report = tmp_path / "junit.xml"
     report.write_text(text)
     with pytest.raises(ConfigurationError, match=r"junit\.xml"):
-        read_list(report)
+        read_test_list(report)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_summary_is_no_test(last: str, tmp_path: Path) -> None:
     listed = tmp_path / "tests.txt"
     odd = "a.py::test_12 tests collected in 1s"
     listed.write_bytes(f"\ufeffa.py::test_a\r\n{odd}\r\n\r\n{last}\r\n".encode())
-    assert read_list(listed) == ("a.py::test_a", odd)
+    assert read_test_list(listed) == ("a.py::test_a", odd)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=40, max_size=120))
@@ -122,15 +122,15 @@ def test_a_shortened_name_is_told_by_its_hash(test: str) -> None:
     assert short is not None
     assert only_hash is not None
     known = KnownTests([test, "another"])
-    assert known.whole(only_hash) == test
-    assert known.whole(short) == (None if short.digest is None else test)
-    assert KnownTests(["another"]).whole(only_hash) is None
+    assert known.full_id(only_hash) == test
+    assert known.full_id(short) == (None if short.digest is None else test)
+    assert KnownTests(["another"]).full_id(only_hash) is None
 
 
 def test_a_hash_that_belongs_to_another_name_tells_nothing() -> None:
     other = parse(f"pytest:gw0 #{digest('t.py::test_a')} ..test_b")
     assert other is not None
-    assert KnownTests(["t.py::test_a"]).whole(other) is None
+    assert KnownTests(["t.py::test_a"]).full_id(other) is None
 
 
 def test_two_tests_with_one_hash_are_not_told_apart() -> None:
@@ -139,5 +139,5 @@ def test_two_tests_with_one_hash_are_not_told_apart() -> None:
     assert digest(one) == digest(other)
     only_hash = parse(f"pytest:gw0 #{digest(one)}")
     assert only_hash is not None
-    assert KnownTests([one]).whole(only_hash) == one
-    assert KnownTests([one, other]).whole(only_hash) is None
+    assert KnownTests([one]).full_id(only_hash) == one
+    assert KnownTests([one, other]).full_id(only_hash) is None

@@ -7,33 +7,33 @@ import re
 import psycopg
 import pytest
 
-from pgwatch_tests.identity.value_tokens import RUN_TOKEN, TOKEN, Token, parse
+from pgwatch_tests.identity.value_tokens import RUN_TOKEN, TOKEN, ValueToken, parse
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from tests.servers.sessions import Database
 
 MS, TEST, RUN = 1717171717171, "1a2b3c4d", "5e6f7a8b"
 VALUES = [
-    ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x7f3@test.example.com", Token(MS, TEST, RUN)),
-    ("USER-1717171717171-T1A2B3C4D-R5E6F7A8B-X7F3@TEST.EXAMPLE.COM", Token(MS, TEST, RUN)),
-    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3", Token(MS, TEST, RUN)),
-    ("booking_1717171717171_r5e6f7a8b_x7f3", Token(MS, None, RUN)),
-    ("booking_1717171717171_t1a2b3c4d_x7f3", Token(MS, TEST, None)),
-    ("booking_1717171717171_x7f3", Token(MS, None, None)),
+    ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x7f3@test.example.com", ValueToken(MS, TEST, RUN)),
+    ("USER-1717171717171-T1A2B3C4D-R5E6F7A8B-X7F3@TEST.EXAMPLE.COM", ValueToken(MS, TEST, RUN)),
+    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3", ValueToken(MS, TEST, RUN)),
+    ("booking_1717171717171_r5e6f7a8b_x7f3", ValueToken(MS, None, RUN)),
+    ("booking_1717171717171_t1a2b3c4d_x7f3", ValueToken(MS, TEST, None)),
+    ("booking_1717171717171_x7f3", ValueToken(MS, None, None)),
     # Neither what is longer, nor random hex, nor what comes later.
-    ("booking_1717171717171_r5e6f7a8bc_x7f3", Token(MS, None, None)),
-    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8bc", Token(MS, TEST, None)),
-    ("booking_1717171717171_5e6f7a8b_x7f3", Token(MS, None, None)),
-    ("booking_1717171717171_x7f3_r5e6f7a8b", Token(MS, None, None)),
+    ("booking_1717171717171_r5e6f7a8bc_x7f3", ValueToken(MS, None, None)),
+    ("booking_1717171717171_t1a2b3c4d_r5e6f7a8bc", ValueToken(MS, TEST, None)),
+    ("booking_1717171717171_5e6f7a8b_x7f3", ValueToken(MS, None, None)),
+    ("booking_1717171717171_x7f3_r5e6f7a8b", ValueToken(MS, None, None)),
 ]
 
 
 @pytest.mark.parametrize(("value", "token"), VALUES)
-def test_what_a_value_tells(value: str, token: Token) -> None:
+def test_what_a_value_tells(value: str, token: ValueToken) -> None:
     (found,) = (parse(match[1]) for match in re.finditer(RUN_TOKEN, value, re.IGNORECASE))
     (without_run,) = (parse(match[1]) for match in re.finditer(TOKEN, value, re.IGNORECASE))
 
     assert found == token
-    assert without_run == Token(token.milliseconds, token.test, None)
+    assert without_run == ValueToken(token.milliseconds, token.test, None)
 
 
 def test_the_server_reads_it_the_same_way(database: Database) -> None:

@@ -10,9 +10,9 @@ from pgwatch_tests.doctor.model import (
     Advice,
     Clock,
     ConnectionLimit,
+    Endpoint,
     Examination,
     Feature,
-    Place,
     Role,
     Unread,
     Usage,
@@ -26,7 +26,7 @@ GRANT = 'GRANT pg_monitor TO "ci";'
 
 FOUND = Examination(
     checked_at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
-    place=Place("db.example", 5432, "test_app", "ci", "TLS", local=False),
+    place=Endpoint("db.example", 5432, "test_app", "ci", "TLS", local=False),
     server_version="18.1",
     support="supported",
     role=Role("ci", superuser=False, inherits=True, reads_all_stats=False, signals_backends=True),

@@ -186,7 +186,7 @@ class Ladder:
         return Verdict("unknown", (), f"{CHANGED}, by no logged transaction")
 
     def _by_marker(self, digests: frozenset[str]) -> Verdict:
-        candidates = [self._known.carrying(one) for one in sorted(digests)]
+        candidates = [self._known.with_digest(one) for one in sorted(digests)]
         unknown = [f"#{one}" for one, tests in zip(sorted(digests), candidates, strict=True) if not tests]
         if unknown:
             return Verdict("unknown", (), f"{' '.join(unknown)}: a hash of no known test")

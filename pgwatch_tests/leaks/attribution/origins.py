@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.identity.known_tests import KnownTests, read_list
+from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.leaks.attribution.ladder import Ladder, RowOrigin, Verdict, attribution, full_xid
 from pgwatch_tests.leaks.attribution.own_transaction import DatabaseNow, database_now
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile, read_logs
@@ -67,7 +67,7 @@ def evidence(settings: Settings) -> Evidence | None:
     if settings.transactions is None and settings.tests is None:
         return None
     logs = () if settings.transactions is None else read_logs(settings.transactions)
-    return Evidence(logs, () if settings.tests is None else read_list(settings.tests))
+    return Evidence(logs, () if settings.tests is None else read_test_list(settings.tests))
 
 
 class Attributor:

@@ -22,7 +22,7 @@ from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, without_strange_plans
 from pgwatch_tests.leaks.model import BaselineUse
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
+from pgwatch_tests.text.sql_names import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.text.sql_names import shown
 
 _PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}
 CHANGED_MEANWHILE = "it was changed while it was read"

@@ -25,8 +25,8 @@ from pgwatch_tests.leaks.model import Leftover, Unchecked
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.text.sql_names import shown
 
 _COLUMNS_CHANGED = "its columns changed, so only rows that are gone can be told"
 _MOST_NAMED = 5

@@ -12,7 +12,8 @@ from psycopg.pq.abc import Escaping
 from pgwatch_tests.leaks.baseline.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import quoted, shown
+from pgwatch_tests.postgres.stored_text import quoted
+from pgwatch_tests.text.sql_names import shown
 
 # A lock each is held until the statement ends.
 _SEQUENCES_AT_ONCE = 100

@@ -20,8 +20,8 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
-from pgwatch_tests.postgres.stored_text import exact_names, shown
-from pgwatch_tests.text.sql_names import identifier, identifiers
+from pgwatch_tests.postgres.stored_text import exact_names
+from pgwatch_tests.text.sql_names import identifier, identifiers, shown
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Settings
+from pgwatch_tests.text.sql_names import shown
 
 _EXISTS = (
     b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class "

@@ -12,8 +12,7 @@ from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
-from pgwatch_tests.text.sql_names import identifier
+from pgwatch_tests.text.sql_names import identifier, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.indexes.index_model import LeakIndex, NoIndex
-from pgwatch_tests.postgres.stored_text import shown
-from pgwatch_tests.text.sql_names import identifier
+from pgwatch_tests.text.sql_names import identifier, shown
 
 
 @dataclass(frozen=True, slots=True)

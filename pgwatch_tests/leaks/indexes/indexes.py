@@ -39,9 +39,9 @@ from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import quoted, shown
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.sql_names import qualified
+from pgwatch_tests.text.sql_names import qualified, shown
 
 _SAMPLE_PAGES = 2000
 _PASSES = 2  # it reads the table once to build, once more for what came meanwhile

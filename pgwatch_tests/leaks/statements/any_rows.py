@@ -15,8 +15,9 @@ from pgwatch_tests.leaks.markers.samples import LIMIT, shortened, time_of
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.leaks.statements.marked_rows import Origins, Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import printed
-from pgwatch_tests.postgres.sessions import self_watch
-from pgwatch_tests.postgres.stored_text import quoted, shown
+from pgwatch_tests.postgres.sessions import self_lookout
+from pgwatch_tests.postgres.stored_text import quoted
+from pgwatch_tests.text.sql_names import shown
 
 CLOCKS_APART_S = 2.0
 """How far the clocks of client and server may be apart, where one is compared with the other."""
@@ -57,7 +58,7 @@ class AnyRows:
         self._unseen = unseen
         self._marked = Statements(escaping, markers)
         self._strings: dict[int, Table] = {}
-        self._is_watching = False
+        self._looks_out = False
 
     def look_into(self, tables: Iterable[Table]) -> None:
         """Tables with the columns that may hold markers, to be looked at for these from now on."""
@@ -68,15 +69,15 @@ class AnyRows:
         found = self._strings.get(table.oid)
         return replace(table, columns=(), forms=()) if found is None else found
 
-    def watching(self) -> AnyRows:
-        """The same, but `counts` end once somebody waits for them: see self_watch."""
+    def looking_out(self) -> AnyRows:
+        """The same, but `counts` end once somebody waits for them: see self_lookout."""
         other = copy(self)
-        other._is_watching = True
+        other._looks_out = True
         return other
 
     def _source(self, table: Table) -> bytes:
         plain = source(table, self._escaping)
-        return self_watch.watched(plain, [b"xmin"]) if self._is_watching else plain
+        return self_lookout.with_lookout(plain, [b"xmin"]) if self._looks_out else plain
 
     def counts(self, tables: Sequence[Table]) -> list[bytes]:
         """A statement a table, of one row: its position in `tables`, and how many of its rows are new or

@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.catalog.discovery import PARTITIONED, Table
 from pgwatch_tests.leaks.markers.markers import Condition, Marker
 from pgwatch_tests.leaks.markers.value_forms import Form, leaves
 from pgwatch_tests.leaks.statements.nested_strings import is_of, only_strings, printed, strings, text
-from pgwatch_tests.postgres.sessions import self_watch
+from pgwatch_tests.postgres.sessions import self_lookout
 from pgwatch_tests.postgres.stored_text import quoted
 
 # Milliseconds since 1970 (2001 to 2033) as the id forms have them: `user_1717171717171_a1b2`.
@@ -64,13 +64,13 @@ class Statements:
         self._of_strings = (b"(%b AND (%b))" % (only_strings(_X), text(_X).join(self._predicate))).split(_X)
         self.compares = unseen is not None
         """Whether rows that were there before are counted apart."""
-        self._is_watching = False
+        self._looks_out = False
         self._traces = [marker.trace for marker in markers]
 
-    def watching(self) -> Statements:
-        """The same, but `counts` and `details` end once somebody waits for them: see self_watch."""
+    def looking_out(self) -> Statements:
+        """The same, but `counts` and `details` end once somebody waits for them: see self_lookout."""
         other = copy(self)
-        other._is_watching = True
+        other._looks_out = True
         return other
 
     def probe(self, condition: Condition) -> bytes:
@@ -217,12 +217,12 @@ class Statements:
 
     def _source(self, table: Table) -> bytes:
         plain = source(table, self._escaping)
-        if not self._is_watching:
+        if not self._looks_out:
             return plain
         columns = [quoted(column, self._escaping) for column in table.columns]
         columns += [b"created_at"] if table.has_created_at else []
         columns += [b"xmin"] if self._unseen is not None or not columns else []
-        return self_watch.watched(plain, columns)
+        return self_lookout.with_lookout(plain, columns)
 
     def _new_ones(self, table: Table) -> bytes:
         """What is true of the rows that bear a marker and weren't there before."""

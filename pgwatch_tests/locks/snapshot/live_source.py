@@ -20,7 +20,7 @@ from pgwatch_tests.errors import (
     PgwatchError,
 )
 from pgwatch_tests.identity.application_name import parse
-from pgwatch_tests.identity.known_tests import KnownTests, read_list
+from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
 from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, Session
 from pgwatch_tests.locks.naming import catalog_lookups
@@ -61,7 +61,7 @@ class LiveSource:
         self._settings = settings
         self.opening = ConnectionAttempts(settings)
         """Where connections come from: whoever else connects to the same server shares its attempts."""
-        self._tests = KnownTests(() if settings.tests is None else read_list(settings.tests))
+        self._tests = KnownTests(() if settings.tests is None else read_test_list(settings.tests))
         self._names = NameCache(self.opening, clock)
         self._deadlocks = DeadlockReader(self._names, clock)
         self._connection: AsyncConnection[Row] | None = None
@@ -299,7 +299,7 @@ class LiveSource:
         if self._settings.tests is None or "#" not in application_name:
             return ""
         identity = parse(application_name)
-        return (identity and self._tests.whole(identity)) or ""
+        return (identity and self._tests.full_id(identity)) or ""
 
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
         known = self._names

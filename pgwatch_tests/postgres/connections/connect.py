@@ -94,7 +94,7 @@ async def connect_async(
             )
             try:
                 check_supported(connection.info.server_version)
-                await connection.settle_in(limits)
+                await connection.apply_settings(limits)
             except BaseException:
                 connection.pgconn.finish()
                 raise
@@ -114,7 +114,7 @@ def connect(
         )
         try:
             check_supported(connection.info.server_version)
-            connection.settle_in(limits)
+            connection.apply_settings(limits)
         except BaseException:
             connection.close()
             raise

@@ -43,7 +43,7 @@ _CANNOT_TELL = (errors.LockNotAvailable, errors.QueryCanceled)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatabaseInstance:
     """A database of a server.
 
     One that is made anew under the same name has another OID; another server, or the same one after a
@@ -67,7 +67,7 @@ class Identity:
 class OwnConnection(psycopg.Connection[Row]):
     """A connection whose settings last as long as its session, or behind a pooler as each transaction."""
 
-    place: Place | None = None
+    place: DatabaseInstance | None = None
     """Which database of which server it is in; None if that couldn't be told."""
     identity: Identity | None = None
     """What it was when it was opened; None if that couldn't be told."""
@@ -77,7 +77,7 @@ class OwnConnection(psycopg.Connection[Row]):
     _settings: Mapping[str, str] | None = None
     """To be made for each transaction; None if they were made for the session."""
 
-    def settle_in(self, limits: SessionLimits) -> None:
+    def apply_settings(self, limits: SessionLimits) -> None:
         """Makes the settings, to be called once before anything else. Raises psycopg's errors."""
         try:
             self._open(_settings(self, limits))
@@ -129,7 +129,7 @@ class OwnConnection(psycopg.Connection[Row]):
             yield transaction
 
     @contextmanager
-    def for_a_statement(self) -> Iterator[None]:
+    def transaction_of_a_statement(self) -> Iterator[None]:
         """The transaction that a statement needs: where it isn't in one, and a pooler is in between."""
         if self._settings is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
             yield
@@ -160,7 +160,7 @@ class OwnConnection(psycopg.Connection[Row]):
             pid, started, path, database, role, snapshot, *_ = cursor.fetchall()[0]
             self.pooled = pid != told_pid
             # A database's directory is called as its OID (PostgreSQL manual, Database File Layout).
-            self.place = Place(int(str(path).split("/")[-2]), str(started))
+            self.place = DatabaseInstance(int(str(path).split("/")[-2]), str(started))
             self.identity = Identity(str(database), str(role), str(snapshot))
         if self.pooled is not False:
             self.prepare_threshold = None
@@ -183,13 +183,13 @@ class OwnCursor(Cursor[R]):
     ) -> Self:
         """See psycopg's."""
         assert isinstance(self.connection, OwnConnection)
-        with self.connection.for_a_statement():
+        with self.connection.transaction_of_a_statement():
             return super().execute(cast("QueryNoTemplate", query), params, prepare=prepare, binary=binary)
 
     def executemany(self, query: Query, params_seq: Iterable[Params], *, returning: bool = False) -> None:
         """See psycopg's."""
         assert isinstance(self.connection, OwnConnection)
-        with self.connection.for_a_statement():
+        with self.connection.transaction_of_a_statement():
             super().executemany(query, params_seq, returning=returning)
 
     def stream(
@@ -197,7 +197,7 @@ class OwnCursor(Cursor[R]):
     ) -> Iterator[R]:
         """See psycopg's. `size` is heeded where libpq can (from 17)."""
         assert isinstance(self.connection, OwnConnection)
-        with self.connection.for_a_statement():
+        with self.connection.transaction_of_a_statement():
             size = size if _CAN_STREAM_CHUNKS else 1
             yield from super().stream(cast("QueryNoTemplate", query), params, binary=binary, size=size)
 
@@ -215,7 +215,7 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
         super().__init__(pgconn, row_factory)
         self._turn = asyncio.Lock()
 
-    async def settle_in(self, limits: SessionLimits) -> None:
+    async def apply_settings(self, limits: SessionLimits) -> None:
         """See OwnConnection."""
         try:
             await self._open(_settings(self, limits))
@@ -246,7 +246,7 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
                 self._is_in_block = False
 
     @asynccontextmanager
-    async def for_a_statement(self) -> AsyncIterator[None]:
+    async def transaction_of_a_statement(self) -> AsyncIterator[None]:
         """See OwnConnection; one at a time, since several tasks may ask."""
         if self._settings is None or self._is_in_block:
             yield
@@ -300,7 +300,7 @@ class AsyncOwnCursor(AsyncCursor[R]):
     ) -> Self:
         """See psycopg's."""
         assert isinstance(self.connection, AsyncOwnConnection)
-        async with self.connection.for_a_statement():
+        async with self.connection.transaction_of_a_statement():
             return await super().execute(
                 cast("QueryNoTemplate", query), params, prepare=prepare, binary=binary
             )

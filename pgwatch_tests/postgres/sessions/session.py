@@ -16,11 +16,11 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity, OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import timeouts
 from pgwatch_tests.postgres.sessions.yielding_session import (
+    CUT_SHORT_AFTER_S,
     OTHERS_WAIT_S,
-    UNWATCHED_S,
+    CutShortError,
     GaveWayError,
     ScanCancelledError,
-    UnwatchedError,
     WaitedForError,
     YieldingSession,
 )
@@ -81,11 +81,14 @@ class ScanSession(YieldingSession):
         return self.run(fetched)
 
     def fetch_each(
-        self, statements: Sequence[bytes], row: type[R], watching: Callable[[], Sequence[bytes]] | None = None
+        self,
+        statements: Sequence[bytes],
+        row: type[R],
+        looking_out: Callable[[], Sequence[bytes]] | None = None,
     ) -> list[R]:
         """Runs statements, in one message and transaction: the rows of all. If one fails, all do.
 
-        Each may take as long as one statement may. `watching` are the same, but look out for others by
+        Each may take as long as one statement may. `looking_out` are the same, but look out for others by
         themselves: they are run where nothing else does so and the first take long. Raises what `running`
         does.
         """
@@ -98,7 +101,7 @@ class ScanSession(YieldingSession):
 
             return fetch
 
-        return self._run_each(statements, fetched, watching)
+        return self._run_each(statements, fetched, looking_out)
 
     def fetch_each_and(
         self,
@@ -106,7 +109,7 @@ class ScanSession(YieldingSession):
         row: type[R],
         last: bytes,
         last_row: type[T],
-        watching: Callable[[], Sequence[bytes]] | None = None,
+        looking_out: Callable[[], Sequence[bytes]] | None = None,
     ) -> tuple[list[R], list[T]]:
         """The same, and at the end of the same message one that has other columns."""
 
@@ -126,34 +129,34 @@ class ScanSession(YieldingSession):
 
             return fetch
 
-        return self._run_each(statements, fetched, watching)
+        return self._run_each(statements, fetched, looking_out)
 
     def _run_each(
         self,
         statements: Sequence[bytes],
         fetched: Callable[[Sequence[bytes]], Callable[[OwnConnection], T]],
-        watching: Callable[[], Sequence[bytes]] | None,
+        looking_out: Callable[[], Sequence[bytes]] | None,
     ) -> T:
-        if watching is None or not self._gives_way:
+        if looking_out is None or not self._gives_way:
             return self.run(fetched(statements), len(statements))
         try:
-            with self._unwatched():
+            with self._cuttable():
                 # One of a time limit.
                 plain = [b"\nUNION ALL ".join(statements)] if self._is_pooled else statements
                 return self.run(fetched(plain), len(plain))
-        except UnwatchedError:
+        except CutShortError:
             pass
-        self._watches_itself = True
+        self._looks_out_itself = True
         try:
-            return self.run(fetched(watching()), len(statements))
+            return self.run(fetched(looking_out()), len(statements))
         finally:
-            self._watches_itself = False
+            self._looks_out_itself = False
 
     @contextmanager
-    def _unwatched(self) -> Iterator[None]:
+    def _cuttable(self) -> Iterator[None]:
         """For what may be cut short."""
         if self._is_pooled:
-            self.connection.set(_statement_timeout(UNWATCHED_S))
+            self.connection.set(_statement_timeout(CUT_SHORT_AFTER_S))
         self._may_be_cut_short = True
         try:
             yield
@@ -176,7 +179,7 @@ class ScanSession(YieldingSession):
             attempts += 1
             if self.connection.info.transaction_status == TransactionStatus.IDLE:
                 self._reading_since_s = time.monotonic()
-            self._unwatched_since_s = self._reading_since_s if self._may_be_cut_short else None
+            self._cuttable_since_s = self._reading_since_s if self._may_be_cut_short else None
             try:
                 with self.running(statements):
                     return work(self.connection)
@@ -188,7 +191,7 @@ class ScanSession(YieldingSession):
                     raise
                 self.pause(_PAUSE_S)
             finally:
-                self._reading_since_s = self._unwatched_since_s = None
+                self._reading_since_s = self._cuttable_since_s = None
 
 
 def _statement_timeout(limit_s: float) -> dict[str, str]:

@@ -26,10 +26,10 @@ from pgwatch_tests.errors import (
     PgwatchError,
 )
 from pgwatch_tests.postgres.connections.connect import connect, lost_connection
-from pgwatch_tests.postgres.connections.connection import OwnConnection, Place
+from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import hang_up
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.sessions import self_watch
+from pgwatch_tests.postgres.sessions import self_lookout
 from pgwatch_tests.postgres.sessions.lookout import Lookout, is_wanted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_name
@@ -51,7 +51,7 @@ _LOOK_EVERY_S = 0.5
 _ASK_EVERY_S = 2.0
 # A busy server may be late with one answer, and what is cut short is counted anew without indexes or workers.
 _BLIND_LOOKS = 2
-UNWATCHED_S = 0.8
+CUT_SHORT_AFTER_S = 0.8
 """How long a statement may run behind a pooler that doesn't watch itself."""
 _LOOK_AGAIN_S = 0.25
 # A statement that is younger is let end: most are about to.
@@ -75,7 +75,7 @@ class WaitedForError(errors.LockNotAvailable):
     """A statement was cancelled each time, for whoever waited for its tables. The message names him."""
 
 
-class UnwatchedError(errors.QueryCanceled):
+class CutShortError(errors.QueryCanceled):
     """A statement was cut short, since nobody else could look out for those who wait for it."""
 
 
@@ -95,7 +95,7 @@ class YieldingSession:
         self._read_only = read_only
         self._gives_way = gives_way
         self._leaving = threading.Event()
-        self._place: Place | None = None
+        self._place: DatabaseInstance | None = None
         """Where it gives way; None if it doesn't."""
         self._lookout: Lookout | None = None
         self._left: list[OwnConnection] = []
@@ -103,11 +103,11 @@ class YieldingSession:
         self._looked_s = 0.0
         self._reading_since_s: float | None = None
         """When the statement began that may be cancelled and run again."""
-        self._unwatched_since_s: float | None = None
+        self._cuttable_since_s: float | None = None
         """When the statement began that is cut short if nothing looks out for others."""
         self._cut_short_s = -math.inf
-        self._watches_itself = False
-        """Whether what runs looks out for others by itself: see self_watch."""
+        self._looks_out_itself = False
+        """Whether what runs looks out for others by itself: see self_lookout."""
         self._let_through = ""
         """For whom a statement was cancelled last, and when."""
         self._let_through_s = -math.inf
@@ -148,7 +148,7 @@ class YieldingSession:
         if self._gives_way and connection.pooled is False:
             self._place = connection.place
         self._looked_s = time.monotonic()
-        threading.Thread(target=self._watch, name="leak scan deadline", daemon=True).start()
+        threading.Thread(target=self._keep_deadline, name="leak scan deadline", daemon=True).start()
         self._stop_if_cancelled()
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class YieldingSession:
             self.last_duration_s = ended - begun
             unseen_s = ended - max(begun, self._looked_s)
             can_be = self._lookout is not None or (self._is_pooled and self._gives_way)
-            if can_be and not self._watches_itself and unseen_s > OTHERS_WAIT_S:
+            if can_be and not self._looks_out_itself and unseen_s > OTHERS_WAIT_S:
                 self.in_the_way_s = max(self.in_the_way_s, unseen_s)
 
     def cancel(self) -> None:
@@ -221,17 +221,17 @@ class YieldingSession:
             raise WaitedForError(f"left to {self._let_through}, who waited to change it") from None
 
     def _stop_if_cut_short(self, error: psycopg.Error) -> None:
-        if not isinstance(error, errors.QueryCanceled) or self._unwatched_since_s is None:
+        if not isinstance(error, errors.QueryCanceled) or self._cuttable_since_s is None:
             return
         now = time.monotonic()
-        cut_short_s = self._unwatched_since_s + UNWATCHED_S if self._is_pooled else self._cut_short_s
+        cut_short_s = self._cuttable_since_s + CUT_SHORT_AFTER_S if self._is_pooled else self._cut_short_s
         if 0 <= now - cut_short_s < _CANCELLED_WITHIN_S:
-            raise UnwatchedError from None
+            raise CutShortError from None
 
     def _stop_if_wanted(self, error: psycopg.Error) -> None:
         """For a statement that watches itself."""
-        who = self_watch.wanted_by(str(error)) if self._watches_itself else None
-        if who == self_watch.DATABASE and self._place is not None:
+        who = self_lookout.wanted_by(str(error)) if self._looks_out_itself else None
+        if who == self_lookout.DATABASE and self._place is not None:
             self._leaving.set()
             hang_up(self.connection)
             self._stop_if_leaving()
@@ -239,7 +239,7 @@ class YieldingSession:
             pid, _, name = who.partition(" ")
             name = mask_name(name)
             told = f"pid {pid} ({name})" if name else f"pid {pid}"
-            if who == self_watch.DATABASE:
+            if who == self_lookout.DATABASE:
                 told = "somebody who drops, alters or copies the database"
             raise WaitedForError(f"left to {told}, who waited to change it") from None
 
@@ -274,7 +274,7 @@ class YieldingSession:
         self._lookout.close()
 
     def _cut_short(self) -> None:
-        since_s, connection = self._unwatched_since_s, self.connection
+        since_s, connection = self._cuttable_since_s, self.connection
         if since_s is not None and time.monotonic() - since_s > _BRIEF_S:
             self._cut_short_s = time.monotonic()
             with suppress(psycopg.Error):
@@ -384,7 +384,7 @@ class YieldingSession:
                 return
         hang_up(self.connection)
 
-    def _watch(self) -> None:
+    def _keep_deadline(self) -> None:
         if self._closed.wait(_FIRST_LOOK_S):
             return
         if self._place is not None:

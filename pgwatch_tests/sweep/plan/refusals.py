@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.sql_names import identifier, identifiers, qualified
+from pgwatch_tests.text.sql_names import identifier, identifiers, qualified, shown
 
 # To check one deleted row against a child without an index, the server reads all of it: 0.29 s for a million.
 _S_A_ROW_READ = 0.29e-6

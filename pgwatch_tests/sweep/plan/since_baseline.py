@@ -27,12 +27,12 @@ from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.rules import SEEN, YOUNG
 from pgwatch_tests.sweep.rows.statements import Flagging
+from pgwatch_tests.text.sql_names import shown
 
 _TIMESTAMPTZ = 1184
 _MATERIALIZED = KINDS["m"]

@@ -21,7 +21,7 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.postgres.leases import live_lease_numbers
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import quoted, shown
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
@@ -32,6 +32,7 @@ from pgwatch_tests.sweep.plan.row_flags import Flags
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
 from pgwatch_tests.sweep.rows.statements import Flagging
 from pgwatch_tests.sweep.rows.tids import literal
+from pgwatch_tests.text.sql_names import shown
 
 _MATERIALIZED = KINDS["m"]
 _NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")

@@ -12,10 +12,10 @@ import psycopg
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.tids import literal
+from pgwatch_tests.text.sql_names import shown
 
 _LONGEST = 40
 

@@ -14,7 +14,6 @@ from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import (
     ChangedRows,
@@ -50,6 +49,7 @@ from pgwatch_tests.sweep.rows.table_sums import (
 from pgwatch_tests.sweep.rows.tally import Remembered, Tally
 from pgwatch_tests.sweep.rows.temporary_indexes import TemporaryIndexes
 from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.sql_names import shown
 
 # A batch that waits for a lock keeps others waiting for what it has locked.
 _LOCK_TIMEOUT_S = 0.02

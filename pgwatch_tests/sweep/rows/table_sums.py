@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.postgres.stored_text import shown
 from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.rows.example_rows import Examples
 from pgwatch_tests.sweep.rows.tally import Tally
+from pgwatch_tests.text.sql_names import shown
 
 _MOST_NAMED = 10
 

@@ -16,11 +16,11 @@ from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, Pgwatc
 from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexWork
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
-from pgwatch_tests.postgres.stored_text import quoted, shown
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys
 from pgwatch_tests.sweep.plan.refusals import name_of
-from pgwatch_tests.text.sql_names import qualified
+from pgwatch_tests.text.sql_names import qualified, shown
 
 _AT_MOST_S = 3600.0
 

@@ -96,11 +96,11 @@ def test_hashes_of_sessions_seen() -> None:
 
     known = KnownTests((), names)
 
-    (shortened,) = known.carrying(digest(long))
+    (shortened,) = known.with_digest(digest(long))
     assert shortened.startswith("..")
     assert shortened.endswith("test_name")
-    assert set(known.carrying(digest("short"))) == {"short"}
-    assert set(KnownTests([long], names).carrying(digest(long))) == {long}
+    assert set(known.with_digest(digest("short"))) == {"short"}
+    assert set(KnownTests([long], names).with_digest(digest(long))) == {long}
 
 
 def test_what_a_transaction_inserted_is_its_tests() -> None:

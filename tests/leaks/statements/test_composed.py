@@ -49,10 +49,10 @@ def test_statements_of_a_scan(escaping: Escaping) -> None:
         statements.count([TABLE]),
         *statements.details([TABLE]),
         statements.origins([TABLE], [5], with_writers=True, with_commit_times=True),
-        *statements.watching().counts([TABLE]),
-        *statements.watching().details([TABLE]),
+        *statements.looking_out().counts([TABLE]),
+        *statements.looking_out().details([TABLE]),
         *any_rows.counts([TABLE]),
-        *any_rows.watching().counts([TABLE]),
+        *any_rows.looking_out().counts([TABLE]),
         *any_rows.samples([TABLE]),
         any_rows.origins([TABLE], [5], with_writers=True, with_commit_times=True),
     ):

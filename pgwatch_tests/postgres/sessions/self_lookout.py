@@ -56,7 +56,7 @@ FROM (
 LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(waiting.pid) AS activity ON true"""
 
 
-def watched(source: bytes, columns: Sequence[bytes]) -> bytes:
+def with_lookout(source: bytes, columns: Sequence[bytes]) -> bytes:
     """A table (as it stands after FROM) as a subquery with some of its columns, at least one, that ends with
     an error once somebody waits for the end of the statement's transaction or its locks.
     """

@@ -14,7 +14,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.statements.any_rows import AnyRows
-from pgwatch_tests.postgres.sessions import self_watch, session, yielding_session
+from pgwatch_tests.postgres.sessions import self_lookout, session, yielding_session
 from tests.leaks.scanning import RunningScan, counting, insert, make_slow_table, rows, settings
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Connect, Database, MakeRole
@@ -77,15 +77,15 @@ def test_any_rows_are_counted_so_too(
     server: EmbeddedServer, database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (session, yielding_session):
-        monkeypatch.setattr(module, "UNWATCHED_S", 0.001)
-    watching: list[AnyRows] = []
-    compose = AnyRows.watching
+        monkeypatch.setattr(module, "CUT_SHORT_AFTER_S", 0.001)
+    composed_anew: list[AnyRows] = []
+    compose = AnyRows.looking_out
 
     def composed(statements: AnyRows) -> AnyRows:
-        watching.append(statements)
+        composed_anew.append(statements)
         return compose(statements)
 
-    monkeypatch.setattr(AnyRows, "watching", composed)
+    monkeypatch.setattr(AnyRows, "looking_out", composed)
     suite = connect(autocommit=True)
     with pooler(server, "transaction") as pooled:
         asked = settings(pooled.dsn(database.name))
@@ -95,22 +95,22 @@ def test_any_rows_are_counted_so_too(
         report = RunningScan(asked, since).result(timeout_s=60)
 
     assert rows(report) == {"public.many": 200_000}
-    assert watching != []
+    assert composed_anew != []
 
 
 def test_what_it_counts_is_what_is_there(suite: Connection[TupleRow]) -> None:
     """With all conditions of a count, and with a name that needs quotes."""
     suite.execute("""CREATE TABLE "A b" ("c D" text, created_at timestamptz)""")
     suite.execute("""INSERT INTO "A b" SELECT i, now() FROM generate_series(1, 100000) AS i""")
-    source = self_watch.watched(b'ONLY "A b"', [b'"c D"', b"created_at", b"xmin"])
+    source = self_lookout.with_lookout(b'ONLY "A b"', [b'"c D"', b"created_at", b"xmin"])
     counted = suite.execute(b"SELECT count(*), count(xmin), max(created_at) > '2000-01-01' FROM " + source)
     assert counted.fetchone() == (100_000, 100_000, True)
 
 
 def test_whom_an_error_names() -> None:
     told = 'invalid input syntax for type integer: "pgwatch-tests:42 pytest:gw1 a "b"\n:pgwatch-tests:"'
-    assert self_watch.wanted_by(told) == '42 pytest:gw1 a "b"\n'
-    assert self_watch.wanted_by('invalid input syntax for type integer: "42"') is None
+    assert self_lookout.wanted_by(told) == '42 pytest:gw1 a "b"\n'
+    assert self_lookout.wanted_by('invalid input syntax for type integer: "42"') is None
 
 
 def statement_of(observer: Connection[TupleRow]) -> str:
