@@ -1,11 +1,21 @@
-"""What can go wrong, each with the exit code that the command line promises.
+"""Exit codes that the command line promises: of verdicts, of signals, and of the errors that end a command.
 
-Every message is one line that says what to do; none carries a password.
+Every error's message is one line that says what to do; none carries a password.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+Verdict = Literal["findings", "incomplete", "clean"]
+"""What a gate says: `incomplete` if something couldn't be checked, and nothing was found."""
+EXIT_CODES: Mapping[Verdict, int] = MappingProxyType({"clean": 0, "findings": 1, "incomplete": 4})
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
+SIGNALLED = 128
+"""And the signal's number: the exit code of what it ended."""
 
 
 class PgwatchError(Exception):

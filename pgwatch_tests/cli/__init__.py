@@ -13,7 +13,7 @@ import click
 
 from pgwatch_tests import __version__
 from pgwatch_tests.cli.streams import open_streams
-from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
 
 # name -> its line in --help; the command itself is `command` in the module of that name.
 COMMANDS = {
@@ -27,8 +27,6 @@ COMMANDS = {
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }
 
-INTERNAL_ERROR = 70
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 _LONGEST_MESSAGE = 2_000  # characters
 

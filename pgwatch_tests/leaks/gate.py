@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 
 Finding = Literal["rows", "unread"] | LeftoverKind
 """`unread`: columns that markers aren't looked for in. They don't fail a gate, but leave it incomplete."""
-Verdict = Literal["findings", "incomplete", "clean"]
 
 ALL_KINDS: tuple[LeftoverKind, ...] = get_args(LeftoverKind)
 DEFAULT_KINDS: tuple[LeftoverKind, ...] = (

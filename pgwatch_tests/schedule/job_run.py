@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pgwatch_tests.errors import NotCheckedError, PgwatchError
+from pgwatch_tests.errors import INTERNAL_ERROR, NotCheckedError, PgwatchError
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import HistoryEntry, Trigger
 from pgwatch_tests.history.recorder import Origin, Recorder, Sweeping, failed, with_report
@@ -24,8 +24,6 @@ from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-
-INTERNAL_ERROR = 70  # as the command line has it
 
 Tell = Callable[[JobEvent], None]
 """Called in the thread that runs the job."""

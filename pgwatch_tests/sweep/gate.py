@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
+from pgwatch_tests.errors import Verdict
 from pgwatch_tests.sweep.model import WAITING, KeptReason, SweepReport
-
-Verdict = Literal["findings", "incomplete", "clean"]
 
 
 def verdict(reports: Iterable[SweepReport], all_reached: bool = True) -> Verdict:

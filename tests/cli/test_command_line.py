@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pgwatch_tests import __version__, cli
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.errors import INTERNAL_ERROR, ConfigurationError
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Connect, Database, blocked
 
@@ -106,7 +106,7 @@ def test_an_error_of_our_own_is_not_taken_for_findings(
         raise ZeroDivisionError("hunter2")
 
     monkeypatch.setattr(cli.group, "main", broken)
-    assert cli.run([]) == cli.INTERNAL_ERROR
+    assert cli.run([]) == INTERNAL_ERROR
     said = capsys.readouterr().err
     assert "ZeroDivisionError in test_command_line.py" in said
     assert "hunter2" not in said

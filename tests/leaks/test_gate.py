@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.gate import (
     ALL_KINDS,
     BESIDE_A_BASELINE,
@@ -13,7 +14,6 @@ from pgwatch_tests.leaks.gate import (
     SINCE_KINDS,
     Finding,
     Gate,
-    Verdict,
     findings_named,
     kinds_named,
     tellable,

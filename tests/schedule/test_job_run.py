@@ -9,10 +9,16 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.errors import BeingSweptError, CannotConnectError, PgwatchError, RefusedError
+from pgwatch_tests.errors import (
+    INTERNAL_ERROR,
+    BeingSweptError,
+    CannotConnectError,
+    PgwatchError,
+    RefusedError,
+)
 from pgwatch_tests.history.history import History
 from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak
-from pgwatch_tests.schedule.job_run import INTERNAL_ERROR, JobOutcome, JobRun, Work
+from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Work
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest

@@ -8,10 +8,8 @@ from typing import Literal
 import click
 
 from pgwatch_tests.cli import options
+from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags
-
-FINDINGS = 1
-INCOMPLETE = 4
 
 
 @click.command("doctor")
@@ -52,4 +50,4 @@ def command(
     found = examine(settings)
     options.emit(doctor_json.document(found) if form == "json" else doctor_table.text(found), output)
     if fail:
-        ctx.exit(FINDINGS if not found.works else 0 if found.complete else INCOMPLETE)
+        ctx.exit(EXIT_CODES["findings" if not found.works else "clean" if found.complete else "incomplete"])

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import EXIT_CODES, RefusedError
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.indexes.index_model import IndexOutcome
     from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
 
-INCOMPLETE = 4
 _MB = 1024 * 1024
 
 
@@ -98,14 +97,14 @@ def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, 
     plan = indexes.plan(tables, smallest_bytes)
     click.echo(plan_text(plan), err=True)
     if not plan.planned:
-        return INCOMPLETE if plan.impossible else 0
+        return EXIT_CODES["incomplete" if plan.impossible else "clean"]
     _confirm(f"Make {len(plan.planned):,} in {plan.database}?", yes)
     try:
         complete = _told(indexes.create(plan))
     finally:
         for statement in indexes.left:
             click.echo(f"half made, and left: {plain(statement)}", err=True)
-    return 0 if complete and not plan.impossible else INCOMPLETE
+    return EXIT_CODES["clean" if complete and not plan.impossible else "incomplete"]
 
 
 def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
@@ -117,7 +116,7 @@ def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
     if not found:
         return 0
     _confirm(f"Drop {len(found):,} in {facts.database}?", yes)
-    return 0 if _told(indexes.drop(found)) else INCOMPLETE
+    return EXIT_CODES["clean" if _told(indexes.drop(found)) else "incomplete"]
 
 
 def _confirm(question: str, yes: bool) -> None:

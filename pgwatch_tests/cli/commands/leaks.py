@@ -14,6 +14,7 @@ from pgwatch_tests.cli import accept_options, leak_formats, options
 from pgwatch_tests.cli.commands import leak_index
 from pgwatch_tests.cli.leak_formats import Format, Output
 from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
 from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
@@ -21,9 +22,6 @@ from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.comparison import Since
-
-FINDINGS = 1
-INCOMPLETE = 4
 
 
 @click.group(
@@ -133,9 +131,7 @@ def command(
     leak_formats.write(leaks, outputs, gate)
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
-        ctx.exit(
-            {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(gate, reports, reached)]
-        )
+        ctx.exit(EXIT_CODES[verdict(gate, reports, reached)])
 
 
 def _by_name(

@@ -16,16 +16,12 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.cli import accept_options, options
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.cli.snapshot import POOLED
-from pgwatch_tests.errors import ConfigurationError, PgwatchError
+from pgwatch_tests.errors import EXIT_CODES, INTERRUPTED, ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.gate import AcceptanceUse, use_of_watch, watch_has_finding
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s, retry_pauses_s
 from pgwatch_tests.settings.load import Settings
-
-FINDINGS = 1
-INCOMPLETE = 4
-INTERRUPTED = 130
 
 T = TypeVar("T")
 
@@ -83,8 +79,8 @@ def run(
     if not fail:
         return 0
     if watch_has_finding(watched.seen, min_wait_s, known):
-        return FINDINGS
-    return INCOMPLETE if watched.seen.unwatched_s else 0
+        return EXIT_CODES["findings"]
+    return EXIT_CODES["incomplete" if watched.seen.unwatched_s else "clean"]
 
 
 def _known(seen: Contention, min_wait_s: float, accepting: Accepting) -> Acceptance:

@@ -9,9 +9,9 @@ import click
 from pgwatch_tests.cli import accept_options, options
 from pgwatch_tests.cli.commands import lock_action
 from pgwatch_tests.cli.lock_formats import FORMATS, WITH_VERDICT, Format, rendered
+from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags
 
-FINDINGS = 1
 _WATCH_FORMATS = ("table", "json", "markdown")
 
 
@@ -125,4 +125,4 @@ def command(
     if fail:
         from pgwatch_tests.locks.gate import has_finding
 
-        ctx.exit(FINDINGS if has_finding(snapshot, min_wait_s, known) else 0)
+        ctx.exit(EXIT_CODES["findings"] if has_finding(snapshot, min_wait_s, known) else 0)

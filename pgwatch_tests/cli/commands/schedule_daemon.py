@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Literal, TextIO
 
+from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import Result
 from pgwatch_tests.postgres.connections.dsn import address, database_name
@@ -22,8 +23,6 @@ from pgwatch_tests.schedule.schedule import Schedule
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.plain_text import plain
-
-SIGNALLED = 128  # and the signal's number: the exit code of what it ended
 
 Level = Literal["info", "warning", "error"]
 _PRIORITIES: Mapping[Level, int] = {"error": 3, "warning": 4, "info": 6}  # sd-daemon(3)

@@ -7,7 +7,8 @@ import threading
 from queue import SimpleQueue
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.commands.schedule_daemon import SIGNALLED, on_signals
+from pgwatch_tests.cli.commands.schedule_daemon import on_signals
+from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
 from pgwatch_tests.reports.sweeps.history_words import came_to
 from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Tell, Work

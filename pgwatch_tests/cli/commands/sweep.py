@@ -11,14 +11,11 @@ from pgwatch_tests.cli import options, sweep_formats
 from pgwatch_tests.cli.commands import sweep_history
 from pgwatch_tests.cli.commands.sweep_since import loaded, since_options
 from pgwatch_tests.cli.sweep_formats import Format
-from pgwatch_tests.errors import ConnectionLostError, RefusedError
+from pgwatch_tests.errors import EXIT_CODES, ConnectionLostError, RefusedError
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.text.numbers import plural
-
-FINDINGS = 1
-INCOMPLETE = 4
 
 # What goes with --history.
 _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
@@ -182,7 +179,7 @@ def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int 
         return signal_code
     if not fail:
         return 0
-    return {"findings": FINDINGS, "incomplete": INCOMPLETE, "clean": 0}[verdict(reports, reached)]
+    return EXIT_CODES[verdict(reports, reached)]
 
 
 def _reports(sweeps: SweepReport | SweepsOfDatabases | None) -> tuple[tuple[SweepReport, ...], bool]:
