@@ -11,9 +11,9 @@ def iso_time(moment: datetime, timespec: Literal["milliseconds", "microseconds"]
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
-def utc_second(moment: datetime | None) -> str:
-    """`2026-01-02 03:04:05` in UTC; empty if there is none."""
-    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+def utc_time(moment: datetime | None, separator: str = " ") -> str:
+    """`2026-01-02 03:04:05`, in UTC; empty if it isn't known."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d{separator}%H:%M:%S}"
 
 
 def clock(moment: datetime) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement
 
@@ -17,6 +16,7 @@ from pgwatch_tests.reports.render import junit_xml
 from pgwatch_tests.reports.render.junit_xml import seconds
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import utc_time
 
 _CLASS = "pgwatch-tests.leaks"
 
@@ -56,7 +56,7 @@ def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:
     suite = Element(
         "testsuite",
         name=plain(f"pgwatch-tests leaks: {report.database}"),
-        timestamp=report.checked_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        timestamp=utc_time(report.checked_at, "T"),
         time=seconds(report.duration_s),
     )
     cases = [*_tables(report, fails), *_tests(report, fails)]
@@ -123,7 +123,7 @@ def _details(leak: TableLeak) -> Iterator[str]:
     if leak.columns:
         yield f"columns: {', '.join(leak.columns)}"
     if leak.oldest or leak.newest:
-        yield f"from {leak_words.time(leak.oldest)} to {leak_words.time(leak.newest)} (UTC)"
+        yield f"from {utc_time(leak.oldest)} to {utc_time(leak.newest)} (UTC)"
     if leak.samples:
         yield f"such as: {', '.join(leak.samples)}"
     if leak.attribution:

@@ -13,6 +13,7 @@ from pgwatch_tests.reports.render.markdown_text import code, table
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import utc_time
 
 _MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 _LIST_LIMIT = 120  # characters of a list in a cell
@@ -55,8 +56,8 @@ def _sections(
                 code(f"{leak.schema}.{leak.table}"),
                 _bold(leak_words.rows(leak), fails),
                 _list(leak.columns),
-                leak_words.time(leak.oldest),
-                leak_words.time(leak.newest),
+                utc_time(leak.oldest),
+                utc_time(leak.newest),
                 _list(leak.samples),
             )
             for leak in report.tables

@@ -14,6 +14,7 @@ from pgwatch_tests.reports.leaks.leak_words import summary, summary_of_databases
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import utc_time
 
 __all__ = ["plural", "summary", "table", "table_of_databases"]
 
@@ -99,8 +100,8 @@ def _row(leak: TableLeak) -> tuple[str, ...]:
         name if leak.kind == "table" else f"{name} ({plain(leak.kind)})",
         leak_words.rows(leak),
         plain(", ".join(leak.columns), _LIST_LIMIT),
-        leak_words.time(leak.oldest),
-        leak_words.time(leak.newest),
+        utc_time(leak.oldest),
+        utc_time(leak.newest),
         plain(", ".join(leak.samples), 2 * _LIST_LIMIT),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from pgwatch_tests.accepted_findings import ANY_TEST, Finding
 from pgwatch_tests.leaks.attribution.ladder import CHANGED
@@ -22,6 +21,7 @@ from pgwatch_tests.leaks.model import (
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.times import utc_time
 
 UNKNOWN_TEST = "unknown"
 
@@ -146,7 +146,7 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
     lines = []
     used = report.baseline
     if used is not None:
-        taken = f"Compared with the baseline of {time(used.taken_at)} UTC"
+        taken = f"Compared with the baseline of {utc_time(used.taken_at)} UTC"
         if used.way == "statistics":
             lines.append(
                 f"{taken}: {plural(used.tables_untouched, 'table')} untouched by the server's statistics"
@@ -256,8 +256,3 @@ def left_by(attribution: tuple[Attribution, ...]) -> str:
         else f"{test_name(one)} {one.rows:,} ({known_by(one)})"
         for one in attribution
     )
-
-
-def time(moment: datetime | None) -> str:
-    """`2026-01-02 03:04:05`, in UTC; empty if unknown."""
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from xml.etree.ElementTree import Element, SubElement
 
 from pgwatch_tests.accepted_findings import Acceptance
@@ -14,6 +13,7 @@ from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED, tree_lines
 from pgwatch_tests.reports.render import junit_xml
 from pgwatch_tests.reports.render.junit_xml import seconds
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import utc_time
 
 _CLASS = "pgwatch-tests.locks"
 _UNDECIDED = "not decided: a deadlock ended the looking before it was known how long this lasts"
@@ -31,7 +31,7 @@ def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None
     suite = Element(
         "testsuite",
         name="pgwatch-tests locks",
-        timestamp=snapshot.sampled_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        timestamp=utc_time(snapshot.sampled_at, "T"),
         hostname=plain(snapshot.server),
         tests=str(len(found) or 1),
         failures=str(sum(root.verdict == "finding" for root in found)),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.reports.sweeps.history_words import outcome
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import utc_time
 
 EMPTY = "No sweep has been recorded yet."
 
@@ -22,7 +22,7 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
     text = tabulate(
         [
             (
-                sweep_words.time(entry.started_at),
+                utc_time(entry.started_at),
                 plain(entry.database),
                 plain(entry.server),
                 action(entry),

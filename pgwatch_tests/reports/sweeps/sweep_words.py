@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.sweep.model import (
@@ -246,11 +245,6 @@ def pace(rows: int, rows_per_s: float | None) -> str:
 def table_name(schema: str, table: str) -> str:
     """`public.users`; what isn't about one table alone has no name, or a schema's."""
     return ".".join(filter(None, (schema, table)))
-
-
-def time(moment: datetime | None) -> str:
-    """`2026-01-02 03:04:05`, in UTC; empty if unknown."""
-    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _gone(report: SweepReport) -> str:
