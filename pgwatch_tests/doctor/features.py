@@ -1,20 +1,22 @@
-"""What works, from facts about a role and a server. Pure.
+"""What works, from facts about a role and a server, and the statements that mend the rest. Pure.
 
-Each function is one feature. The rules of who may signal whom are the server's
+Each public function but `grant_role` is one feature. The rules of who may signal whom are the server's
 (src/backend/storage/ipc/signalfuncs.c), of who may finish a prepared transaction those of
 src/backend/access/transam/twophase.c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from pgwatch_tests.doctor.grant_statements import grant_reading, grant_role
 from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
+from pgwatch_tests.postgres.grants import grant, grant_usage
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.sql_names import identifier
+from pgwatch_tests.text.sql_names import identifier, qualified
 
 _NAMED = 3
+_MOST_TABLES_NAMED = 10
+_INHERIT_IN_GRANT = 160000
 
 
 def lock_tree(sessions: Sessions | Unread) -> Feature:
@@ -105,7 +107,7 @@ def count_leaks(role: Role | Unread, tables: Sequence[Table] | Unread) -> Featur
     foreign = len(tables) - len(ours)
     if foreign:
         parts.append(f"{plural(foreign, 'foreign table')} {'is' if foreign == 1 else 'are'} never counted")
-    fix = (*grant_reading(unread, role.role), *_bypass(hidden, role))
+    fix = (*_grant_reading(unread, role.role), *_bypass(hidden, role))
     return Feature(*ids, "missing" if unread or hidden else "works", "; ".join(parts), fix)
 
 
@@ -149,8 +151,43 @@ def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
         "partly",
         f"rows of {len(unnamed):,} of {plural(len(keyed), 'table')} are named by their place (page, number) "
         f"and not by their primary key, which can't be read: {_names(unnamed)}. This is optional",
-        (*grant_reading(unnamed, role.role), *_bypass(unnamed, role)),
+        (*_grant_reading(unnamed, role.role), *_bypass(unnamed, role)),
     )
+
+
+def grant_role(granted: str, role: Role, server_version: int) -> tuple[str, ...]:
+    """Gives a role the privileges of a predefined one, also if it doesn't inherit those it is a member of.
+
+    `server_version` is the server's `server_version_num`.
+    """
+    to = identifier(role.role)
+    if role.inherits:
+        return (f"GRANT {granted} TO {to};",)
+    if server_version >= _INHERIT_IN_GRANT:
+        return (f"GRANT {granted} TO {to} WITH INHERIT TRUE;",)
+    return f"GRANT {granted} TO {to};", f"ALTER ROLE {to} INHERIT;"
+
+
+def _grant_reading(tables: Iterable[Table], role: str) -> tuple[str, ...]:
+    """Lets a role read these tables: USAGE of their schemas and SELECT, where it lacks them.
+
+    More than ten tables of a schema are granted as all of its tables.
+    """
+    schemas: dict[str, list[Table]] = {}
+    for table in tables:
+        schemas.setdefault(table.schema, []).append(table)
+    to = identifier(role)
+    statements: list[str] = []
+    for schema, members in schemas.items():
+        if not all(table.schema_usage for table in members):
+            statements.append(f"{grant_usage(schema, role)};")
+        unread = [table for table in members if not table.readable]
+        if len(unread) > _MOST_TABLES_NAMED:
+            statements.append(f"{grant(['SELECT'], schema, None, role)};")
+        elif unread:
+            names = ", ".join(f"{qualified(table.schema, table.table)}" for table in unread)
+            statements.append(f"GRANT SELECT ON {names} TO {to};")
+    return tuple(statements)
 
 
 def _bypass(hidden: Sequence[Table], role: Role) -> tuple[str, ...]:

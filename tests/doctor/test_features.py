@@ -11,6 +11,7 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.doctor.examination import examine
+from pgwatch_tests.doctor.features import grant_role
 from pgwatch_tests.doctor.model import Examination, Feature, Role
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -287,3 +288,9 @@ def test_the_maintenance_database(
     assert feature(examined(dsn), "maintenance_database").status == "works"
     psycopg.connect(server.dsn("postgres", role)).close()
     admin.execute(f'REVOKE CONNECT ON DATABASE postgres FROM "{role}"'.encode())
+
+
+def test_grants_take_effect_for_roles_that_dont_inherit() -> None:
+    role = Role("r", superuser=False, inherits=False, reads_all_stats=False, signals_backends=False)
+    assert grant_role("pg_monitor", role, 160000) == ('GRANT pg_monitor TO "r" WITH INHERIT TRUE;',)
+    assert grant_role("pg_monitor", role, 150009) == ('GRANT pg_monitor TO "r";', 'ALTER ROLE "r" INHERIT;')

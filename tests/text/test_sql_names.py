@@ -4,8 +4,6 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.doctor.grant_statements import grant_role
-from pgwatch_tests.doctor.model import Role
 from pgwatch_tests.text.sql_names import identifier, literal
 from tests.servers.sessions import Database
 
@@ -24,9 +22,3 @@ def test_a_quoted_name_is_that_name_to_the_server(database: Database, some: list
             assert cursor.description[0].name == name
             assert literal(name).isprintable()
             assert connection.execute(f"SELECT {literal(name)}".encode()).fetchone() == (name,)
-
-
-def test_grants_take_effect_for_roles_that_dont_inherit() -> None:
-    role = Role("r", superuser=False, inherits=False, reads_all_stats=False, signals_backends=False)
-    assert grant_role("pg_monitor", role, 160000) == ('GRANT pg_monitor TO "r" WITH INHERIT TRUE;',)
-    assert grant_role("pg_monitor", role, 150009) == ('GRANT pg_monitor TO "r";', 'ALTER ROLE "r" INHERIT;')
