@@ -81,7 +81,9 @@ def prepared_transactions(
         return Feature(*ids, "works", "all of them, each from its own database")
     if not prepared.most:
         return Feature(*ids, "works", "there can be none: max_prepared_transactions is 0")
-    now = f" ({prepared.of_others:,} of {prepared.present:,} now are others')" if prepared.present else ""
+    now = (
+        f" ({prepared.of_others:,} of {prepared.present:,} belong to other roles)" if prepared.present else ""
+    )
     return Feature(
         *ids,
         "partly",

@@ -41,16 +41,16 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Seque
     """
     name = facts.database
     if facts.is_standby:
-        return f"nothing is changed in {name!r}: the server is a standby"
+        return f"nothing can be changed in {name!r}: the server is a standby"
     if facts.is_read_only:
-        return f"nothing is changed in {name!r}: it is read-only (default_transaction_read_only is on)"
+        return f"nothing can be changed in {name!r}: it is read-only (default_transaction_read_only is on)"
     if name == "postgres" or name.startswith("template"):
-        return f"nothing is changed in {name!r}: it is the server's own"
+        return f"nothing is changed in {name!r}: it is one of the server's own databases"
     named = any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
     if any_database or named or looks_like_tests(name, facts.comment):
         return None
     return (
-        f"nothing is changed in {name!r}: it isn't known as a test database. If it is one, run "
+        f"{name!r} isn't marked as a test database, so nothing is changed in it. If it is one, run "
         f"COMMENT ON DATABASE {identifier(name)} IS {literal(OPT_IN)}; or "
         f"set test_databases = [{toml_string(name)}] in [tool.pgwatch-tests]; or "
         f"give it a name such as {', '.join(PATTERNS[:4])}"

@@ -1,4 +1,4 @@
-"""One sweep at a time in a database: whoever deletes holds an advisory lock."""
+"""The sweep lock: an advisory lock, so that only one sweep at a time deletes in a database."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def take_sweep_lock(session: ScanSession) -> None:
     if session.ask("sweep/lock", _Ours, bound)[0].ours:
         return
     holders = session.ask("sweep/holder", _Holder, bound)
-    raise BeingSweptError(f"another sweep is at it in this database: {_who(holders)}")
+    raise BeingSweptError(f"another sweep is running in this database: {_who(holders)}")
 
 
 def release_sweep_lock(session: ScanSession) -> None:
@@ -52,7 +52,7 @@ def release_sweep_lock(session: ScanSession) -> None:
 
 def _who(holders: list[_Holder]) -> str:
     if not holders:
-        return "it has just ended, so run this one again"
+        return "it has just ended: run this one again"
     one = holders[0]
     parts = [f"pid {one.pid}", f"role {one.role}" if one.role else "", f"from {one.client}"]
     if one.age_s is not None:

@@ -161,9 +161,9 @@ def _job(name: str, table: Mapping[str, object], file: Path | None) -> JobSettin
     job = replace(JobSetting(name, f"{where} in {file}"), **found)
     for key in table:
         if key not in _KEYS[job.action]:
-            raise wrong(f"does {job.action!r}, which knows no {key}")
+            raise wrong(f"runs {job.action!r}, which has no setting {key}")
     if ("every" in table) == ("cron" in table):
         raise wrong("needs one of every ('15m') and cron ('30 2 * * *')")
     if "timezone" in table and "cron" not in table:
-        raise wrong("has a timezone, which only cron goes by")
+        raise wrong("has a timezone, but only cron uses one")
     return job

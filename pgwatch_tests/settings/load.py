@@ -181,8 +181,8 @@ def _marker(value: object, where: str) -> MarkerSetting:
         marker = MarkerSetting(str(value["name"]), str(value["regex" if regex else "like"]), regex, inside)
     else:
         raise ConfigurationError(
-            f"{where}: a marker is a LIKE pattern, 're:' and a regular expression, "
-            "or a table with name, like or regex, and inside if it is so"
+            f"{where}: a marker is a LIKE pattern, 're:' followed by a regular expression, "
+            "or a table of name, like or regex, and perhaps inside"
         )
     # Of a regular expression, the server says it (see `leaks.obstacles`).
     if not marker.pattern.strip("%" if marker.regex else "%_"):
@@ -197,7 +197,7 @@ def _ignored(value: object, where: str) -> IgnoreSetting:
         return IgnoreSetting(value)
     if isinstance(value, dict) and set(value) in ({"what"}, {"what", "reason"}):
         return IgnoreSetting(str(value["what"]), str(value.get("reason", "")))
-    raise ConfigurationError(f"{where}: it is SCHEMA[.TABLE[.COLUMN]], or a table with what and reason")
+    raise ConfigurationError(f"{where}: an entry is SCHEMA[.TABLE[.COLUMN]], or a table with what and reason")
 
 
 def _text(variable: str) -> str | None:

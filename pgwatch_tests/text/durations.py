@@ -12,7 +12,7 @@ def parse(text: str) -> float:
     """`500ms`, `2s`, `1.5` (seconds), `2m` or `2min`, `1h`, `1d` as seconds. Raises ValueError for others."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no duration such as 500ms, 2s, 1.5 or 2m")
+        raise ValueError(f"{text!r} isn't a duration such as 500ms, 2s, 1.5 or 2m")
     return float(match["number"]) * _UNIT_S[match["unit"]]
 
 

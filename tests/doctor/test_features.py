@@ -242,7 +242,7 @@ def test_prepared_transactions(
         session.commit()
     found = feature(examined(dsn), "prepared_transactions")
     assert found.status == "partly"
-    assert "(1 of 2 now are others')" in found.detail
+    assert "(1 of 2 belong to other roles)" in found.detail
     assert found.fix == ()
 
     def roll_back(dsn: str, which: str) -> None:

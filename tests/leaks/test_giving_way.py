@@ -169,7 +169,7 @@ def test_a_count_of_what_is_gone_is_no_count(
     counting.end()
     assert counting.report is None
     assert isinstance(counting.error, NotCheckedError)
-    assert "not checked: app was dropped or altered in the middle: " in str(counting.error)
+    assert "not checked: app was dropped or altered during the scan: " in str(counting.error)
 
 
 def test_a_database_made_anew_is_another_one(own_server: EmbeddedServer, admin: Connection[TupleRow]) -> None:

@@ -76,8 +76,8 @@ def test_a_table_that_others_want_each_time_isnt_checked(
     changing.join()
     skipped = only_skipped(report)
     assert skipped.table == "slow"
-    assert skipped.reason.startswith("left to pid ")
-    assert skipped.reason.endswith(" (pytest:gw1 changer), who waited to change it")
+    assert skipped.reason.startswith("given up: pid ")
+    assert skipped.reason.endswith(" (pytest:gw1 changer) waited to change it")
     assert rows(report) == {"public.users": 1}
     assert "run it again when no test changes or empties it" in leak_table.table(report)
 

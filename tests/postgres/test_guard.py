@@ -67,7 +67,7 @@ def test_what_no_flag_lifts(facts: DatabaseFacts, words: str) -> None:
 def test_what_a_flag_lifts() -> None:
     shop = DatabaseFacts("shop", None, is_standby=False, is_read_only=False)
 
-    assert "isn't known as a test database" in (refusal(shop) or "")
+    assert "isn't marked as a test database" in (refusal(shop) or "")
     assert refusal(shop, any_database=True) is None
     assert refusal(PLAIN) is None
 

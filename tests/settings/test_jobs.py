@@ -69,7 +69,7 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
         ("every = 'soon'", "a duration such as '15m', not 'soon'"),
         ("every = true", "a duration such as '15m', not True"),
         ("cron = '* * * *'", "minute, hour, day, month and weekday"),
-        ("every = '1m'\ntimezone = 'UTC'", "only cron goes by"),
+        ("every = '1m'\ntimezone = 'UTC'", "only cron uses one"),
         ("cron = '* * * * *'\ntimezone = 'Europe/Berlln'", "a time zone that this machine knows"),
         ("cron = '* * * * *'\ntimezone = '../etc'", "a time zone that this machine knows"),
         ("every = '1m'\naction = 'swep'", "must be one of sweep, leaks, schemas, not 'swep'"),
@@ -78,8 +78,8 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
         ("every = '1m'\nmax_rows = -1", "a number of rows"),
         ("every = '1m'\ndatabases = 'test_*'", "a list of at least one word"),
         ("every = '1m'\ndry_run = 'no'", "must be true or false"),
-        ("every = '1m'\naction = 'leaks'\nmax_rows = 3", "does 'leaks', which knows no max_rows"),
-        ("every = '1m'\naction = 'schemas'\nonly = ['rows']", "does 'schemas', which knows no only"),
+        ("every = '1m'\naction = 'leaks'\nmax_rows = 3", "runs 'leaks', which has no setting max_rows"),
+        ("every = '1m'\naction = 'schemas'\nonly = ['rows']", "runs 'schemas', which has no setting only"),
     ],
 )
 def test_a_wrong_job_is_named(tmp_path: Path, text: str, words: str) -> None:

@@ -117,7 +117,7 @@ def test_no_flag_lifts_the_guard(server: EmbeddedServer, home: Path) -> None:
                 for flags in ((), ("--yes",), ("--yes", "--min-age", "0s", "--only", "rows")):
                     refused = sweep(home, "-d", server.dsn(name), *flags)
                     assert (refused.returncode, refused.stdout) == (2, "")
-                    assert "isn't known as a test database" in refused.stderr
+                    assert "isn't marked as a test database" in refused.stderr
                 refused = sweep(home, "-d", server.dsn(), "--databases", name, "--yes")
                 assert refused.returncode == 2
                 assert counts(owner) == (3, 2)

@@ -43,7 +43,7 @@ def test_while_another_one_sweeps_only_a_dry_one_is_possible(
 
     dry = swept(database.dsn, dry_run=True)
     with pytest.raises(
-        RefusedError, match=f"another sweep is at it in this database: pid {other.info.backend_pid}"
+        RefusedError, match=f"another sweep is running in this database: pid {other.info.backend_pid}"
     ):
         swept(database.dsn)
     other.execute("SELECT pg_advisory_unlock(%s)", [LOCK_KEY])

@@ -36,12 +36,12 @@ _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host 
 _CLOSE = "close pools and sessions in the fixtures' clean-up"
 _ADVICE = {
     "too many clients already": (
-        "all of max_connections are taken. Only a role for which slots are kept (a superuser) gets in: "
+        "all of max_connections are in use. Only a role with reserved slots (a superuser) still gets in: "
         f"`pgwatch-tests doctor` as one shows who has them; {_CLOSE}, or raise max_connections"
     ),
     "remaining connection slots are reserved": (
-        "max_connections are taken but for those kept for superusers: `pgwatch-tests doctor` as one shows "
-        f"who has them; {_CLOSE}, or raise max_connections"
+        "all of max_connections but those reserved for superusers are in use: `pgwatch-tests doctor` as one "
+        f"shows who has them; {_CLOSE}, or raise max_connections"
     ),
     "too many connections for database": (
         "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` shows by whom, in another database or as a "

@@ -218,7 +218,7 @@ class YieldingSession:
     def _stop_if_let_through(self, error: psycopg.Error) -> None:
         cancelled_s = time.monotonic() - self._let_through_s
         if isinstance(error, errors.QueryCanceled) and cancelled_s < _CANCELLED_WITHIN_S:
-            raise WaitedForError(f"left to {self._let_through}, who waited to change it") from None
+            raise WaitedForError(f"given up: {self._let_through} waited to change it") from None
 
     def _stop_if_cut_short(self, error: psycopg.Error) -> None:
         if not isinstance(error, errors.QueryCanceled) or self._cuttable_since_s is None:
@@ -238,10 +238,10 @@ class YieldingSession:
         if who is not None:
             pid, _, name = who.partition(" ")
             name = mask_name(name)
-            told = f"pid {pid} ({name})" if name else f"pid {pid}"
+            waiter = f"pid {pid} ({name})" if name else f"pid {pid}"
             if who == self_lookout.DATABASE:
-                told = "somebody who drops, alters or copies the database"
-            raise WaitedForError(f"left to {told}, who waited to change it") from None
+                waiter = "somebody who drops, alters or copies the database"
+            raise WaitedForError(f"given up: {waiter} waited to change it") from None
 
     # Giving way.
 
@@ -347,12 +347,12 @@ class YieldingSession:
             return False
         except CannotConnectError as error:
             raise NotCheckedError(
-                f"not checked: {name} was dropped or altered in the middle: {error}"
+                f"not checked: {name} was dropped or altered during the scan: {error}"
             ) from None
         self._connection = connection
         with lost_connection(self._settings.dsn):
             if connection.place != self._place:
-                raise NotCheckedError(f"not checked: {name} was made anew in the middle")
+                raise NotCheckedError(f"not checked: {name} was dropped and created anew during the scan")
             if not is_wanted(connection):
                 return True
         hang_up(connection)

@@ -168,7 +168,7 @@ def test_a_database_that_isnt_for_tests(owner: Connection[TupleRow], database: D
         owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     assert refused.returncode == 2
-    assert "isn't known as a test database" in refused.stderr
+    assert "isn't marked as a test database" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert allowed.returncode == 0
     assert f"nothing to make in {name}" in allowed.stderr

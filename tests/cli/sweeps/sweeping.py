@@ -33,7 +33,7 @@ class Sweep:
         begun = datetime.now(UTC)
         with psycopg.connect(self._dsn, autocommit=True, application_name="a sweep") as connection:
             if not connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (True,):
-                raise BeingSweptError("another sweep is at it")
+                raise BeingSweptError("another sweep is running")
             stopped = self._stopped.wait({"short": 0.5, "long": 60.0, "deaf": 60.0}[self.lasts])
             duration_s = (datetime.now(UTC) - begun).total_seconds()
             return replace(

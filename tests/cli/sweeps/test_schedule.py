@@ -276,7 +276,7 @@ def test_now_without_a_server(project: Project) -> None:
         (["run"], "there are no jobs: give --every or --cron"),
         (["run", "--every", "1m", "--cron", "* * * * *"], "don't go together"),
         (["run", "--every", "0.1s"], "at least 1 s"),
-        (["run", "--every", "soon"], "is no duration"),
+        (["run", "--every", "soon"], "isn't a duration"),
         (["run", "--cron", "99 * * * *"], "--cron: '99 * * * *' is no time for a job"),
         (["run", "--every", "1m", "--only", "rowes"], "unknown 'rowes'; known are rows, "),
         (["run", "--dry-run"], "need --every or --cron"),

@@ -165,7 +165,7 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
         (("--run", "xyz"), "isn't 8 hex digits"),
         (("--only", "tables"), "unknown 'tables'; known are rows, schemas, databases, sessions, prepared"),
         (("--only", ","), "names no kind"),
-        (("--min-age", "soon"), "no duration"),
+        (("--min-age", "soon"), "isn't a duration"),
         (("--batch", "0"), "--batch"),
         (("--databases", " , "), "names no database"),
         (("--limit", "5"), "--limit needs --history"),

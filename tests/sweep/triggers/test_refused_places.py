@@ -64,7 +64,7 @@ def shop(server: EmbeddedServer) -> Iterator[str]:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_not_a_test_database(server: EmbeddedServer, shop: str, request_: SweepRequest) -> None:
-    with pytest.raises(RefusedError, match="isn't known as a test database"):
+    with pytest.raises(RefusedError, match="isn't marked as a test database"):
         swept(server.dsn(shop), request_)
 
     assert untouched(server.dsn(shop))
@@ -146,7 +146,7 @@ def test_two_sweeps_at_once(owner: Connection[TupleRow], database: Database) -> 
     first = RunningSweep(settings(database.dsn), replace(REQUEST, clusters_at_once=30), paused)
     paused.wait()
 
-    with pytest.raises(RefusedError, match=r"another sweep is at it in this database: pid \d+") as refused:
+    with pytest.raises(RefusedError, match=r"another sweep is running in this database: pid \d+") as refused:
         swept(database.dsn)
     beside = swept(database.dsn, DRY)
     pid = owner.execute(

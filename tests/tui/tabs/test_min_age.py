@@ -50,7 +50,7 @@ async def test_what_is_no_age_is_told_and_escape_leaves_it() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         drawn = await press(pilot, "5", "a", *"soon", "enter")
         assert isinstance(app.screen, MinAgeScreen)
-        assert "'soon' is no duration such as 500ms, 2s, 1.5 or 2m" in drawn
+        assert "'soon' isn't a duration such as 500ms, 2s, 1.5 or 2m" in drawn
         drawn = await press(pilot, "escape")
         assert "at least 10 min old" in drawn
         assert sweeping.begun == []
