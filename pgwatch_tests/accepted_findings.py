@@ -1,4 +1,4 @@
-"""Findings that a team knows and accepts: a file beside the code, with which a gate fails on new ones only.
+"""Accepted findings: a file of what a team knows, with which a gate fails on new ones only.
 
 The file is the JSON document `pgwatch-tests.accepted/1`; people review and edit it:
 
@@ -40,7 +40,7 @@ _NUMBER = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """What an entry is about. `test` is empty if nobody knows it, `*` if nobody was asked."""
+    """A finding that an entry accepts. `test` is empty if nobody knows it, `*` if nobody was asked."""
 
     gate: Gate
     kind: str
@@ -64,7 +64,7 @@ class Acceptance:
         return sorted(one for one in self.reasons if one.gate == gate)
 
     def with_findings_of(self, gate: Gate, findings: Iterable[Finding]) -> Acceptance:
-        """The same with just these findings of a gate; other gates' entries and all reasons stay."""
+        """A copy with just these findings of a gate; other gates' entries and all reasons stay."""
         kept = [one for one in self.reasons if one.gate != gate]
         return Acceptance({one: self.reasons.get(one, "") for one in sorted({*kept, *findings})})
 

@@ -1,4 +1,4 @@
-"""Examines a server as the role that the connection string names: asks, never changes anything."""
+"""The examination of a server as the role of the connection string. It asks and never changes anything."""
 
 from __future__ import annotations
 

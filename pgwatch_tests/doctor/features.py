@@ -1,6 +1,6 @@
-"""What works, from facts about a role and a server, and the statements that mend the rest. Pure.
+"""Features that work, told from facts about a role and a server, and the GRANTs that mend the rest. Pure.
 
-Each public function but `grant_role` is one feature. The rules of who may signal whom are the server's
+One function per feature. The rules of who may signal whom are the server's
 (src/backend/storage/ipc/signalfuncs.c), of who may finish a prepared transaction those of
 src/backend/access/transam/twophase.c.
 """

@@ -1,4 +1,4 @@
-"""What an examination of a server found: frozen values, no database. Text may be the server's."""
+"""The report of the doctor: frozen values, no database. Text in it may be the server's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_SKEW_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """In place of something that couldn't be read, with the reason."""
+    """A fact that couldn't be read, and the reason."""
 
     reason: str
     denied: bool = False
@@ -28,7 +28,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Who we are on the server, and whose privileges we have. A superuser has all."""
+    """The role that we connect as, and whose privileges it has. A superuser has all."""
 
     role: str
     superuser: bool
@@ -40,7 +40,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """What one look at the lock tree showed of sessions."""
+    """Sessions as one poll of the lock tree showed them."""
 
     clients: int
     hidden: int
@@ -49,7 +49,7 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimit:
-    """What a database's or role's own CONNECTION LIMIT leaves. Superusers aren't held up by it."""
+    """A database's or role's own CONNECTION LIMIT, and how much of it is used. It doesn't bind superusers."""
 
     kind: Literal["database", "role"]
     name: str

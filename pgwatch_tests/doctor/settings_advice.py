@@ -1,6 +1,6 @@
-"""Which settings would help, from how they are. Pure.
+"""Server settings that would help, judged by their present values. Pure.
 
-What each does is in the PostgreSQL manual, Server Configuration.
+The PostgreSQL manual, Server Configuration, says what each does.
 """
 
 from __future__ import annotations

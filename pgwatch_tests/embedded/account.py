@@ -1,4 +1,4 @@
-"""Which account a server runs as: PostgreSQL refuses root, so root hands it to `nobody`."""
+"""The account that a server runs as: PostgreSQL refuses root, so root hands it to `nobody`."""
 
 from __future__ import annotations
 

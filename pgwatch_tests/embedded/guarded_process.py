@@ -1,4 +1,4 @@
-"""The owner's side of the guardian: directories and one server process that can't outlive their owner."""
+"""The guarded process: the owner's side of the guardian. Server and directories can't outlive the owner."""
 
 from __future__ import annotations
 

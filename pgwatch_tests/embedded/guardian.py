@@ -1,4 +1,4 @@
-"""A small process that runs a server for its owner and cleans up when the owner is gone.
+"""The guardian: a small process that runs a server for its owner, and cleans up when the owner is gone.
 
 Its standard input is a pipe to the owner: when that ends, for whatever reason (`kill -9` included),
 it ends the server and removes the directories that it made. Commands come in as lines of JSON,
@@ -24,7 +24,7 @@ STOP_SEQUENCE = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5
 
 
 def end(kill: Callable[[int], None], wait: Callable[[float], bool]) -> bool:
-    """Asks a process to end, less and less politely. `wait` says whether it ended in that many seconds."""
+    """Ends a process by ever stronger signals. `wait` says whether it ended in that many seconds."""
     for number, patience_s in STOP_SEQUENCE:
         with contextlib.suppress(ProcessLookupError):
             kill(number)

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's own programs are, and a copy of them where the server's account can't reach them."""
+"""PostgreSQL's own programs: where they are, and a copy where the server's account can't reach them."""
 
 from __future__ import annotations
 

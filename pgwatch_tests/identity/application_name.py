@@ -1,4 +1,4 @@
-"""Which test a session belongs to: read from, and written into, `application_name`.
+"""The test of a session, as its `application_name` carries it: parsed and composed.
 
 `application_name` is at most 63 bytes of printable ASCII (PostgreSQL manual, Error Reporting and
 Logging); longer test ids are shortened from the left, so that the test's own name survives, and
@@ -21,7 +21,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TestIdentity:
-    """Who a session says it is.
+    """The test, runner and worker that a session names.
 
     `test` begins with `..` if it was shortened, and is `#1a2b3c4d` where nothing but a hash is carried; in
     both cases `digest` is known.

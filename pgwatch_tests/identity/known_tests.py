@@ -1,4 +1,4 @@
-"""Tests by the hash that application names and values carry, and the files that list tests."""
+"""Known tests by the hash that application names and values carry, and the files that list tests."""
 
 from __future__ import annotations
 

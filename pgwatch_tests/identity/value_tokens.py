@@ -1,4 +1,4 @@
-"""What a value of a test tells of itself: when it was made, for which test, in which run. Pure.
+"""The token in a test's value: when the value was made, for which test, in which run. Pure.
 
     user-1717171717171-t1a2b3c4d-r5e6f7a8b-x7f3@test.example.com
     booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3
@@ -21,17 +21,17 @@ from dataclasses import dataclass
 from pgwatch_tests.identity.application_name import digest
 
 TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
-"""When, and for which test: a regular expression, PostgreSQL's and Python's. Its first group tells."""
+"""Milliseconds and test: a regular expression of PostgreSQL and Python. Its first group is both."""
 RUN_TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?([_-]r[0-9a-f]{8})?)(?![0-9A-Za-z])"
-"""The same with the run, and once more the first group tells."""
+"""Milliseconds, test and run: a regular expression. Its first group is all three."""
 RUN_ID = r"[_-]1[0-9]{12}(?:[_-]t[0-9a-f]{8})?[_-]r([0-9a-f]{8})(?![0-9A-Za-z])"
-"""Only one with a run; its first group is the run's id."""
+"""A token that has a run: a regular expression. Its first group is the run's id."""
 _PARTS = re.compile(r"(1[0-9]{12})(?:[_-]t([0-9a-f]{8}))?(?:[_-]r([0-9a-f]{8}))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ValueToken:
-    """What one token says. Hashes and ids are in lower case, None where there is none."""
+    """The parts of one token. Hashes and ids are in lower case, None where there is none."""
 
     milliseconds: int
     test: str | None
@@ -44,7 +44,7 @@ def token(test: str) -> str:
 
 
 def parse(found: str) -> ValueToken | None:
-    """What the first group of TOKEN or RUN_TOKEN has found; None for anything else."""
+    """Parses what the first group of TOKEN or RUN_TOKEN matched; None for anything else."""
     match = _PARTS.fullmatch(found)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Statements that give a role what it lacks on tables: one a schema where that is what is meant. Pure."""
+"""GRANT statements that a role lacks: per table, or one per schema where all its tables are meant. Pure."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def grant(privileges: Sequence[str], schema: str, table: str | None, role: str) 
 
 
 def grant_usage(schema: str, role: str) -> str:
-    """GRANT of what any use of a schema's tables takes."""
+    """GRANT of USAGE on a schema, without which none of its tables can be used."""
     return f"GRANT USAGE ON SCHEMA {identifier(schema)} TO {identifier(role)}"

@@ -1,6 +1,6 @@
-"""Whether a database may be changed at all: it must look like one that is there for tests. Pure.
+"""The guard: a database may be changed only if it looks like one for tests. Pure.
 
-What counts is the server that answers, not a variable that says which one is meant.
+It judges what the connected server says, not a variable that says which one is meant.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OPT_IN = "pgwatch-tests: sweep"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """What a database says about itself: a row of queries/server/test_database.sql."""
+    """The facts that the guard judges a database by: a row of queries/server/test_database.sql."""
 
     database: str
     comment: str | None
@@ -35,7 +35,7 @@ class DatabaseFacts:
 
 
 def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Sequence[str] = ()) -> str | None:
-    """Why nothing may be changed there, in a sentence; None if it may.
+    """The sentence that says why the database may not be changed; None if it may.
 
     `any_database` lets every name pass, `patterns` those that fit; but none of PostgreSQL's own databases.
     """

@@ -1,4 +1,4 @@
-"""Who lives: the owner of a schema, a database or a run holds an advisory lock as long as it does.
+"""Leases: advisory locks that prove that the owner of a schema, a database or a run lives.
 
 A lease is `pg_advisory_lock(LEASE_KEY, hashtext(name))`, held by a session of the owner, of this or any other
 database of the server. It ends with the session: within milliseconds after `kill -9` of its owner. An owner
@@ -49,7 +49,7 @@ def run_lease(run: str) -> str:
 
 
 def lease_holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | None]:
-    """Those of these leases that live, and the backends that hold them (None: a prepared transaction).
+    """The leases among `names` that somebody holds, and the backends that do (None: a prepared transaction).
 
     In whatever database of the server; what `session` itself holds doesn't count. Raises what
     `session.running` does.
@@ -71,7 +71,7 @@ def live_lease_numbers(session: ScanSession) -> frozenset[int]:
 
 @contextmanager
 def hold_lease(session: ScanSession, name: str) -> Iterator[bool]:
-    """Holds a lease on the session that sweeps: whether it is ours, and nobody's in another database either.
+    """Holds a lease on the session that sweeps. Gives whether it is ours, and nobody's in another database.
 
     So nobody who asks for it takes what is about to go, and two sweeps don't get into each other's way.
     Raises what `session.running` does.

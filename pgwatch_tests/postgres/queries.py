@@ -1,4 +1,4 @@
-"""The SQL of `queries/`, found in a checkout and in an installed wheel alike."""
+"""The SQL statements of `queries/`, found in a checkout and in an installed wheel alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server says of an error: one line, without the secrets of whoever it quotes."""
+"""The server's messages of errors: one line, without secrets of the statements that they quote."""
 
 from __future__ import annotations
 

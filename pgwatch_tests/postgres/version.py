@@ -1,4 +1,4 @@
-"""Which servers are supported, and a version number in words."""
+"""Server versions: which are supported, and a version number in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule's jobs as they are declared: `[tool.pgwatch-tests.schedule.NAME]`."""
+"""Jobs of the schedule as they are declared: `[tool.pgwatch-tests.schedule.NAME]`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHORTEST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class JobSetting:
-    """One job: what it does, and when. Either `every_s` or `cron` is set."""
+    """One job: its action, and when it runs. Either `every_s` or `cron` is set."""
 
     name: str
     source: str

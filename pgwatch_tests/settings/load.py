@@ -41,7 +41,7 @@ class MarkerSetting:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreSetting:
-    """What leaks aren't looked for in, `SCHEMA[.TABLE[.COLUMN]]` with `*` for anything, and why."""
+    """A place that isn't searched for leaks, `SCHEMA[.TABLE[.COLUMN]]` with `*` for anything, and why."""
 
     what: str
     reason: str = ""
@@ -86,7 +86,7 @@ class Dsn:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a command needs to know, resolved. Durations are seconds."""
+    """The settings of a command, resolved. Durations are seconds."""
 
     dsn: Dsn
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS
@@ -102,7 +102,7 @@ class Settings:
     leftover_databases: tuple[str, ...] = DEFAULT_LEFTOVER_DATABASES
     """Globs for the databases that tests make: one that is still there after them is a leftover."""
     test_databases: tuple[str, ...] = ()
-    """Globs for databases that may be swept besides those whose name or comment says so (server.guard)."""
+    """Globs for databases that may be swept besides those whose name or comment says so (postgres.guard)."""
     marked_tables: tuple[str, ...] = ()
     """Globs for tables (`schema.table`) that bear markers even while there is no marked row in them: there, a
     sweep takes unmarked rows for real ones."""
@@ -121,7 +121,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What was said on the command line; None where nothing was."""
+    """The flags of the command line that are settings; None where none was given."""
 
     dsn: str | None = None
     markers: tuple[str, ...] = ()

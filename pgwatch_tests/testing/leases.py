@@ -1,4 +1,4 @@
-"""Schemas, databases and runs of a test's own, which no sweep removes while their owner lives.
+"""Leases for tests: schemas, databases and runs of their own, which no sweep removes while their owner lives.
 
     from pgwatch_tests.testing import run, schema
 
@@ -42,7 +42,7 @@ from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.sweep.orphans.schema_drop import check_dependents, drop_schema
 
 APPLICATION_NAME = "pgwatch-tests lease"
-"""What sessions that hold leases are called: unlike those that look and sweep, they count as sessions."""
+"""The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
 
 _LIMITS = SessionLimits(
     statement_timeout_s=60.0,

@@ -1,1 +1,1 @@
-"""Words for people: plain text, numbers, durations, times, names in SQL, and secrets blotted out."""
+"""Words for people: plain text, numbers, durations, times, names in SQL, and masked secrets."""

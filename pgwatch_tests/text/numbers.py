@@ -1,4 +1,4 @@
-"""Numbers of things, as people read them: `12,345 rows`. Pure."""
+"""Numbers and plurals, as people read them: `12,345 rows`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's text made harmless: one line, no terminal escapes, no invisible characters."""
+"""Plain text: other people's text made harmless, without line breaks, escapes or invisible characters."""
 
 from __future__ import annotations
 

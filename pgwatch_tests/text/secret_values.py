@@ -1,4 +1,4 @@
-"""Which strings and numbers of a statement are secrets, by the names that they are given or compared to."""
+"""Secret values: the strings and numbers of a statement that its names tell to be secrets."""
 
 from __future__ import annotations
 

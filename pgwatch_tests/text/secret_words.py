@@ -1,4 +1,4 @@
-"""Names that say of a value that it is a secret: of options, settings, columns, keys and functions."""
+"""Secret names: options, settings, columns, keys and functions whose values are secrets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Secrets in other people's statements, names and messages: found and blotted out. Pure.
+"""Secrets in other people's statements, names and messages: masked. Pure.
 
 Whatever comes from another session passes here where it comes in, so that nothing which shows or keeps it can
-forget to. What is blotted out: passwords of roles, and values of options, settings, columns and keys whose
+forget to. Masked are passwords of roles, and values of options, settings, columns and keys whose
 name says that they are credentials; passwords in connection strings and URLs, wherever these stand. A text
 that was cut off within a secret ends there. Better a harmless value hidden than a password shown.
 """
@@ -64,7 +64,7 @@ def mask_name(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _kept(statement: str) -> str:
-    """A poll sees the same statements as the one before, mostly."""
+    """Masks a statement once: most polls see the statements of the poll before."""
     return _statement(statement, 0)
 
 

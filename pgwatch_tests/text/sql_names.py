@@ -1,4 +1,4 @@
-"""Names and values in statements that people are shown and may paste: each runs as it is printed. Pure."""
+"""Names and literals in SQL that people see and may paste: each runs as it is printed. Pure."""
 
 from __future__ import annotations
 

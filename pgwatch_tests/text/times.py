@@ -1,4 +1,4 @@
-"""Times as documents have them (ISO 8601, UTC), and as screens do: in this machine's time zone, named."""
+"""Times: in documents as ISO 8601 in UTC, on screens in this machine's time zone, which is named."""
 
 from __future__ import annotations
 

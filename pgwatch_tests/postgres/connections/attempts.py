@@ -1,4 +1,4 @@
-"""Connection attempts that outlive whoever asked for them.
+"""Connection attempts, one per database and purpose: they outlive whoever asked for them.
 
 While pg_authid, pg_database or a database's own catalogs are locked, a new session waits for them before it
 can say anything, and the server doesn't notice that its client has gone: every attempt that is given up
@@ -29,22 +29,22 @@ _GIVEN_UP_AFTER_S = 300.0
 
 
 class ConnectionAttempts:
-    """Opens connections, one attempt at a time for each database and purpose."""
+    """Opens connections, one attempt at a time per database and purpose."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._dsn = settings.dsn
         self._attempts: dict[_Key, _Attempt] = {}
         self._waiting: Counter[_Key] = Counter()
-        """How many wait for each attempt."""
+        """How many callers wait for each attempt."""
         self._closed = False
 
     def stay_with(self, connection: AsyncOwnConnection) -> None:
-        """From now on connects to the server of `connection`, whichever others the DSN names."""
+        """Connects only to the server of `connection` from now on, whichever others the DSN names."""
         self._dsn = on_server_of(connection, self._settings.dsn)
 
     def leave(self) -> None:
-        """From now on connects to any server that the DSN names."""
+        """Connects to any server that the DSN names from now on."""
         self._dsn = self._settings.dsn
 
     async def connect(
@@ -76,7 +76,7 @@ class ConnectionAttempts:
         return await self.connect(limits, database, timeout_s=patience_s)
 
     async def probe(self, limits: SessionLimits) -> str:
-        """Connects to the DSN's own database, and leaves it. Returns its name; raises what `connect` does."""
+        """Connects to the DSN's own database, and leaves it. Returns its name. Raises what `connect` does."""
         connection = await self.connect(limits)
         name = connection.info.dbname
         connection.pgconn.finish()
@@ -138,7 +138,7 @@ class ConnectionAttempts:
             _hang_up(attempt)
 
     def close(self) -> None:
-        """Gives all attempts up, and closes connections that nobody took. For good."""
+        """Gives up all attempts for good, and closes connections that nobody took."""
         self._closed = True
         for attempt in self._attempts.values():
             attempt.add_done_callback(_hang_up)

@@ -1,4 +1,4 @@
-"""Connections that can't hang for long and can't do harm: named, autocommit, with timeouts."""
+"""Opens connections that can't hang for long and can't do harm: named, autocommit, with timeouts."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def connect_async(
 def connect(
     dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
 ) -> OwnConnection:
-    """The same as `connect_async`, for code that waits."""
+    """`connect_async` for code that waits."""
     with _cannot_connect(dsn, connect_timeout_s):
         connection = OwnConnection.connect(
             _conninfo(dsn, database, connect_timeout_s),

@@ -1,4 +1,4 @@
-"""Connections that leave no trace behind a pooler: there, each statement is a transaction with own settings.
+"""Connections of our own, which leave no trace behind a pooler: each statement is a transaction there.
 
 A pooler gives one session of the server to one client after another, so whatever outlives a transaction
 meets somebody's test: settings, prepared statements, session locks. It shows itself by the pid: the one that
@@ -78,7 +78,7 @@ class OwnConnection(psycopg.Connection[Row]):
     """To be made for each transaction; None if they were made for the session."""
 
     def apply_settings(self, limits: SessionLimits) -> None:
-        """Makes the settings, to be called once before anything else. Raises psycopg's errors."""
+        """Applies the settings of a new connection, once before anything else. Raises psycopg's errors."""
         try:
             self._open(_settings(self, limits))
         except psycopg.DataError:
@@ -87,14 +87,14 @@ class OwnConnection(psycopg.Connection[Row]):
             self._open(_settings(self, limits, with_optional=False))
 
     def set(self, settings: Mapping[str, str]) -> None:
-        """Makes further settings, between transactions. Raises psycopg's errors."""
+        """Applies further settings, between transactions. Raises psycopg's errors."""
         if self._settings is None:
             self._run(for_session(settings))
         else:
             self._settings = {**self._settings, **settings}
 
     def require_session(self, what: str) -> None:
-        """To be called before `what` is done that needs a session of its own.
+        """Refuses a pooler, before `what` is done that needs a session of its own.
 
         Raises RefusedError if a pooler is in between, NotCheckedError if that couldn't be told.
         """
@@ -107,7 +107,7 @@ class OwnConnection(psycopg.Connection[Row]):
             raise NotCheckedError("catalogs are locked, so it can't be told whether a pooler is in between")
 
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Ends what runs; together with the connection, unless it is known that there is no pooler.
+        """Cancels the running statement; ends the connection as well, unless there surely is no pooler.
 
         A pooler may pass a request to cancel on when the session is somebody else's already, and some have
         ended themselves when whoever asked was gone before the answer.
@@ -130,7 +130,7 @@ class OwnConnection(psycopg.Connection[Row]):
 
     @contextmanager
     def transaction_of_a_statement(self) -> Iterator[None]:
-        """The transaction that a statement needs: where it isn't in one, and a pooler is in between."""
+        """A transaction for one statement, where it isn't in one and a pooler is in between."""
         if self._settings is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
             yield
             return
@@ -171,7 +171,7 @@ class OwnConnection(psycopg.Connection[Row]):
 
 
 class OwnCursor(Cursor[R]):
-    """A cursor of such a connection."""
+    """A cursor whose statements run as the connection's settings ask for."""
 
     def execute(
         self,
@@ -203,7 +203,7 @@ class OwnCursor(Cursor[R]):
 
 
 class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
-    """The same as OwnConnection, for asyncio: always in autocommit mode, and without nested transactions."""
+    """An OwnConnection for asyncio: always in autocommit mode, and without nested transactions."""
 
     pooled: bool | None = None
     """Whether a pooler is in between; None if that couldn't be told, which counts as if."""
@@ -288,7 +288,7 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
 
 
 class AsyncOwnCursor(AsyncCursor[R]):
-    """A cursor of such a connection."""
+    """A cursor whose statements run as the connection's settings ask for."""
 
     async def execute(
         self,

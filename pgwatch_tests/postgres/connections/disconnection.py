@@ -1,6 +1,6 @@
-"""Ends connections: so that their places are free for the next one, under whoever waits, or by a deadline.
+"""Ends connections: at the client's deadline, under a thread that waits, or until the server freed the slot.
 
-The deadline is one on this side: a server that is stopped, or stuck in its lock manager, ignores its own.
+A server that is stopped, or stuck in its lock manager, ignores its own timeouts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PATIENCE_S = 0.5
 
 
 async def close_and_wait(connection: AsyncConnection[Row]) -> None:
-    """Closes it, and waits up to 0.5 s until the server has given its place up.
+    """Closes a connection, and waits up to 0.5 s until the server has freed its slot.
 
     The process frees that before it ends, and only then is the socket closed (ProcKill,
     src/backend/storage/lmgr/proc.c).
@@ -43,7 +43,7 @@ async def close_and_wait(connection: AsyncConnection[Row]) -> None:
 
 
 def hang_up(connection: OwnConnection) -> None:
-    """Ends the connection under whoever waits for it; libpq's own functions aren't for two threads."""
+    """Ends a connection that another thread waits on; libpq's own functions aren't for two threads."""
     try:
         with socket.socket(fileno=os.dup(connection.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)

@@ -86,7 +86,7 @@ def _parameters(dsn: Dsn) -> dict[str, str]:
 
 
 def in_database(dsn: Dsn, name: str) -> Dsn:
-    """The same connection, password and all, to another database. Raises ConfigurationError."""
+    """`dsn` for another database, password and all. Raises ConfigurationError."""
     parameters = conninfo_to_dict(normalise(dsn)[0])
     return Dsn(make_conninfo("", **{**parameters, "dbname": name}), dsn.source)
 

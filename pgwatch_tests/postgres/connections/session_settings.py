@@ -1,4 +1,4 @@
-"""What a session of ours is called, may cost and reads by: settings, and the statements that make them. Pure.
+"""Session settings: our sessions' name, limits and formats, and the statements that apply them. Pure.
 
 Roles and databases may have settings of their own (ALTER ROLE or DATABASE … SET), and DSNs and environments
 too. What our statements mean, and how their answers are read, must not depend on any of them.
@@ -65,7 +65,7 @@ _OF_OTHERS = ("search_path", "DateStyle", "IntervalStyle", "TimeZone", "bytea_ou
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What a session of ours may cost the server. Seconds; a session is read-only unless said.
+    """Limits of a session of ours, in seconds; it is read-only unless said otherwise.
 
     `any_bytes` reads text without conversion, for text that may come from other databases. `own_time_zone`
     keeps the time zone of the role or database, by which timestamps without one were written. `more` are
@@ -107,7 +107,7 @@ def can_refuse_views(server_version: int) -> bool:
 
 
 def timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str]:
-    """The settings that bound a statement."""
+    """The settings that bound a statement's duration and its waits for locks."""
     return {
         "statement_timeout": f"{max(1, round(statement_timeout_s * 1000))}ms",
         "lock_timeout": f"{max(1, round(lock_timeout_s * 1000))}ms",
@@ -115,7 +115,7 @@ def timeouts(statement_timeout_s: float, lock_timeout_s: float) -> dict[str, str
 
 
 def opening(settings: Mapping[str, str], told_pid: int) -> sql.Composed:
-    """Makes `settings`, in one message; of the last result, each row is the pid of the server's process, when
+    """Applies `settings`, in one message. Each row of the last result: the pid of the server's process, when
     the server was started, where it keeps a file of the database, the database, our role, and the snapshot.
 
     If that isn't the `told_pid`, a pooler is in between, and they are gone when the message is done. First
@@ -139,7 +139,7 @@ def opening(settings: Mapping[str, str], told_pid: int) -> sql.Composed:
 
 
 def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.Composed:
-    """Makes `settings` for one transaction only; `begins` it unless it has begun."""
+    """Applies `settings` to one transaction only; `begins` it unless it has begun."""
     statement = _beginning(
         {name: value for name, value in settings.items() if not name.startswith(_OF_TRANSACTIONS)},
         read_only=settings["default_transaction_read_only"] == "on",
@@ -148,13 +148,13 @@ def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.C
 
 
 def for_code_of_others(server_version: int) -> bytes:
-    """Makes the settings that code of the database's own is written for, until the end of the transaction."""
+    """Resets what code of the database's own (triggers …) is written for, until the transaction ends."""
     refused = (REFUSED_RELATIONS,) if can_refuse_views(server_version) else ()
     return "; ".join(f'SET LOCAL "{name}" TO DEFAULT' for name in (*_OF_OTHERS, *refused)).encode()
 
 
 def for_session(settings: Mapping[str, str]) -> sql.Composed:
-    """Makes `settings` for the rest of the session."""
+    """Applies `settings` to the rest of the session."""
     return _each(sql.SQL("SET {} = {}"), settings)
 
 

@@ -1,1 +1,1 @@
-"""Sessions that give way: whoever wants the table or the database gets it."""
+"""Sessions that give way to whoever wants their table or their database."""

@@ -1,9 +1,9 @@
-"""Looks after a database that we are at work in, for whoever wants it for himself.
+"""The lookout: a second session that sees who waits for the database or the tables that a scan reads.
 
 DROP DATABASE, ALTER DATABASE … RENAME, and CREATE DATABASE with it as the template lock the database and
 then wait 5 s for all others to leave (CountOtherDBBackends, src/backend/storage/ipc/procarray.c). A session
-that counts can't look for that lock itself, so another one does. It looks too for those who wait to empty or
-alter the table that is counted.
+that counts can't look for that lock itself, so another one does. It looks as well for those who wait to empty
+or alter the table that is counted.
 """
 
 from __future__ import annotations
@@ -88,10 +88,7 @@ class Lookout:
         except psycopg.Error:
             self.close()
             return ""
-        if not found:
-            return ""
-        name = mask_name(found[0].application_name)
-        return f"pid {found[0].pid} ({name})" if name else f"pid {found[0].pid}"
+        return session_name(found[0].pid, found[0].application_name) if found else ""
 
     def close(self) -> None:
         """Closes its session, if it has one; the next question opens another."""
@@ -112,6 +109,12 @@ class Lookout:
 
     def _connected(self, database: str) -> OwnConnection:
         return connect(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S, database=database)
+
+
+def session_name(pid: int | str, application_name: str) -> str:
+    """`pid 4711 (pytest:gw0 test_a)`; without the brackets where it has no name. Secrets are masked."""
+    name = mask_name(application_name)
+    return f"pid {pid} ({name})" if name else f"pid {pid}"
 
 
 def is_wanted(connection: OwnConnection) -> bool:

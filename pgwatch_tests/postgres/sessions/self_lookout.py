@@ -1,6 +1,6 @@
-"""SQL for a count that looks out for others by itself, where no second session can do that for it.
+"""SQL of a count that looks out for waiters by itself, where no second session can do that for it.
 
-Whoever waits to change what it reads ends it: the look, twice a second, raises an error that names him. It is
+It looks twice a second, and ends with an error that names whoever waits to change what it reads. It is
 for when a plain count has taken long, since it reads the table to its end by itself: no index, no workers.
 """
 

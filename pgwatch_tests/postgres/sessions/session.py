@@ -1,4 +1,4 @@
-"""A connection for a scan: runs statements and returns their rows, again where it had to give way."""
+"""The session of a scan or sweep: runs statements and returns rows; runs reads again after it gave way."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class ScanSession(YieldingSession):
     _may_be_cut_short = False
 
     def limit(self, statement_timeout_s: float, lock_timeout_s: float) -> None:
-        """From now on, statements may take so long. Raises what `running` does."""
+        """Limits how long the statements to come may take. Raises what `running` does."""
         self.set(timeouts(statement_timeout_s, lock_timeout_s))
         self._statement_s = statement_timeout_s
 
     def set(self, settings: Mapping[str, str]) -> None:
-        """Makes settings for the statements to come. Raises what `running` does."""
+        """Applies settings to the statements to come. Raises what `running` does."""
         self.run(lambda connection: connection.set(settings))
         self._limits = replace(self._limits, more=(*self._limits.more, *settings.items()))
 
@@ -57,7 +57,7 @@ class ScanSession(YieldingSession):
         self.run(lambda connection: connection.execute(statement))
 
     def identity(self) -> Identity:
-        """Where the session is, as whom, and when it was opened. Raises what `running` does."""
+        """The database, role and snapshot of the session as it was opened. Raises what `running` does."""
         told = self.connection.identity
         if told is not None:
             return told
@@ -86,10 +86,10 @@ class ScanSession(YieldingSession):
         row: type[R],
         looking_out: Callable[[], Sequence[bytes]] | None = None,
     ) -> list[R]:
-        """Runs statements, in one message and transaction: the rows of all. If one fails, all do.
+        """Runs statements in one message and transaction, and returns the rows of all. If one fails, all do.
 
-        Each may take as long as one statement may. `looking_out` are the same, but look out for others by
-        themselves: they are run where nothing else does so and the first take long. Raises what `running`
+        Each may take as long as one statement may. `looking_out` returns variants that look out for others
+        by themselves: they run where nothing else does so and `statements` take long. Raises what `running`
         does.
         """
 
@@ -111,7 +111,7 @@ class ScanSession(YieldingSession):
         last_row: type[T],
         looking_out: Callable[[], Sequence[bytes]] | None = None,
     ) -> tuple[list[R], list[T]]:
-        """The same, and at the end of the same message one that has other columns."""
+        """Runs `fetch_each`, with one more statement in the message, last, which has other columns."""
 
         def fetched(messages: Sequence[bytes]) -> Callable[[OwnConnection], tuple[list[R], list[T]]]:
             def fetch(connection: OwnConnection) -> tuple[list[R], list[T]]:
@@ -154,7 +154,7 @@ class ScanSession(YieldingSession):
 
     @contextmanager
     def _cuttable(self) -> Iterator[None]:
-        """For what may be cut short."""
+        """Statements within may be cut short, so that none runs long while nobody looks out for others."""
         if self._is_pooled:
             self.connection.set(_statement_timeout(CUT_SHORT_AFTER_S))
         self._may_be_cut_short = True
@@ -166,10 +166,10 @@ class ScanSession(YieldingSession):
                 self.connection.set(_statement_timeout(self._statement_s))
 
     def run(self, work: Callable[[OwnConnection], T], statements: int = 1) -> T:
-        """What `work` returns over the connection, of so many statements. Raises what `running` does.
+        """Returns what `work` of so many statements returns over the connection. Raises what `running` does.
 
-        It is done again from its start if the session is read-only and had to give way in the middle, or if
-        others waited for its tables: WaitedForError once they have done so twice.
+        `work` starts again if the session is read-only and had to give way meanwhile, or if others waited for
+        its tables: WaitedForError once they have done so twice.
         """
         attempts = 0
         while True:
@@ -199,7 +199,7 @@ def _statement_timeout(limit_s: float) -> dict[str, str]:
 
 
 def _rows(cursor: psycopg.Cursor[R], statements: int) -> list[R]:
-    """The rows of so many results."""
+    """The rows of a message's results, one result per statement."""
     rows = cursor.fetchall()
     for _ in range(statements - 1):
         cursor.nextset()

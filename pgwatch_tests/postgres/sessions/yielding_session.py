@@ -1,8 +1,8 @@
-"""A connection whose statements end in time, whoever wants them to end.
+"""Sessions that give way: their statements end in time, and are in nobody's way.
 
-It is in nobody's way. Whoever drops, alters or copies the database waits 5 s for others to leave it, so the
-session leaves meanwhile. Whoever empties or alters a table waits for those that read it, so what reads it is
-cancelled. Either way the session goes on later with the statement that it was at.
+Whoever drops, alters or copies the database waits 5 s for others to leave it, so the session leaves
+meanwhile. Whoever empties or alters a table waits for its readers, so the statement that reads it is
+cancelled. Either way the session runs that statement again later.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnC
 from pgwatch_tests.postgres.connections.disconnection import hang_up
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.sessions import self_lookout
-from pgwatch_tests.postgres.sessions.lookout import Lookout, is_wanted
+from pgwatch_tests.postgres.sessions.lookout import Lookout, is_wanted, session_name
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.secrets import mask_name
 
 # Rows that a policy hides must be an error, not missing. And one table may be read by parallel
 # workers, but starting some to share many small tables takes longer than reading those.
@@ -72,11 +71,11 @@ class GaveWayError(ConnectionLostError):
 
 
 class WaitedForError(errors.LockNotAvailable):
-    """A statement was cancelled each time, for whoever waited for its tables. The message names him."""
+    """A statement was cancelled each time for somebody who waited for its tables, whom the message names."""
 
 
 class CutShortError(errors.QueryCanceled):
-    """A statement was cut short, since nobody else could look out for those who wait for it."""
+    """A statement was cut short, since nothing could look out for those who wait for it."""
 
 
 class YieldingSession:
@@ -160,7 +159,7 @@ class YieldingSession:
 
     @contextmanager
     def running(self, statements: int = 1) -> Iterator[None]:
-        """For statements on the connection, so many in one message.
+        """Runs statements on the connection, so many in one message.
 
         Lets psycopg's error of a statement that failed through. Raises ScanCancelledError once the scan is
         cancelled, GaveWayError if it had to give way, and ConnectionLostError if the connection is gone, or
@@ -203,7 +202,7 @@ class YieldingSession:
             threading.Thread(target=self._interrupt, name="cancel leak scan", daemon=True).start()
 
     def pause(self, duration_s: float) -> None:
-        """Waits, outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
+        """Waits outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
         self._cancelled.wait(duration_s)
         self._stop_if_cancelled()
 
@@ -237,8 +236,7 @@ class YieldingSession:
             self._stop_if_leaving()
         if who is not None:
             pid, _, name = who.partition(" ")
-            name = mask_name(name)
-            waiter = f"pid {pid} ({name})" if name else f"pid {pid}"
+            waiter = session_name(pid, name)
             if who == self_lookout.DATABASE:
                 waiter = "somebody who drops, alters or copies the database"
             raise WaitedForError(f"given up: {waiter} waited to change it") from None
@@ -254,7 +252,7 @@ class YieldingSession:
         return self.connection.info.dbname
 
     def _look_after_others(self) -> None:
-        """Asks every half second whether somebody waits for us; while we are away, that isn't ours to do."""
+        """Asks every half second, unless the session is away, whether somebody waits for it."""
         assert self._lookout is not None
         blind = 0
         while True:
@@ -281,7 +279,7 @@ class YieldingSession:
                 connection.cancel_safe(timeout=1)
 
     def _let_others_through(self, lookout: Lookout) -> None:
-        """Cancels what has run for a while if somebody waits to change what it reads."""
+        """Cancels a statement that has run for a while if somebody waits to change what it reads."""
         since_s, connection = self._reading_since_s, self.connection
         if since_s is None or time.monotonic() - since_s < _BRIEF_S:
             return
@@ -292,7 +290,7 @@ class YieldingSession:
                 connection.cancel_safe(timeout=1)
 
     def _look_if_nobody_else_does(self) -> None:
-        """Where the server grants no second session, this one asks between its statements."""
+        """Asks between statements, where the server grants no second session for the lookout."""
         if self._lookout is None or time.monotonic() - self._looked_s < _ASK_EVERY_S:
             return
         if self.connection.info.transaction_status != TransactionStatus.IDLE:
