@@ -1,6 +1,8 @@
 # What developers run. Python's environment is .venv; `make` alone lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
+# Without compiled modules, each process of tests compiles all of them again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help test fast lint matrix screenshots bench docs
 help: ## list the targets
@@ -14,8 +16,8 @@ help: ## list the targets
 test: .venv ## run all tests, on real servers
 	$(BIN)/pytest
 
-fast: .venv ## run the tests that need neither a server nor a screen
-	$(BIN)/pytest -q --without-server --ignore=tests/tui
+fast: .venv ## run the tests that need neither a server nor the dashboard, with fewer random examples
+	$(BIN)/pytest -q --without-server --ignore=tests/tui --deselect=tests/screenshots/test_fresh.py::test_the_pictures_are_fresh
 
 lint: .venv ## check style, types and layers
 	$(BIN)/ruff check .

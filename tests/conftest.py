@@ -5,43 +5,45 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import LiteralString
 
 import hypothesis
 import psycopg
 import pytest
-from hypothesis import HealthCheck
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
-from tests import without_server
+from tests import examples, without_server
 from tests.servers.databases import Databases
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
-# How fast input is made says more of the machine than of a strategy.
-hypothesis.settings.register_profile(
-    "any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None
-)
-hypothesis.settings.load_profile("any machine")
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Hundreds of processes run the program: one compiles it for the others.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: tests wait for servers, processes and screens for that long."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many again as there are cores: tests wait for servers and screens. Without servers, as many."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
+    return cores if config.getoption(without_server.OPTION) else cores + cores // 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the option `--without-server`."""
     parser.addoption(without_server.OPTION, action="store_true", help="run only tests that need no server")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With that option, tests draw fewer examples."""
+    profile = examples.FEW if config.getoption(without_server.OPTION) else examples.ALL
+    hypothesis.settings.load_profile(profile)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -51,10 +53,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         without_server.forbid_servers(config)
 
 
-def pytest_collection_finish() -> None:
-    """What is there for good (modules, tests) isn't gone through by every collection of garbage."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects tests without a look for garbage: what is made then (modules, tests) is there for good."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 A test needs a server if any of its fixtures comes to `programs`, PostgreSQL's own: nothing is marked by hand.
 One that starts a server without a fixture, in this process or in another, fails then: none is overlooked.
+These tests draw fewer random examples than in the suite (tests/examples.py).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from tests.history.histories import report, settings
 from tests.schedule.working import Events, Held, Worker
 from tests.waiting import wait_until
 
-OFTEN = JobSetting("often", "x", every_s=1.0)
+OFTEN = JobSetting("often", "x", every_s=0.1)
 RARELY = JobSetting("rarely", "x", every_s=3600.0)
 NIGHTLY = JobSetting("nightly", "x", cron="30 2 * * *", timezone="Europe/Berlin")
 
@@ -66,7 +66,7 @@ def start(configured: Settings) -> Iterator[type[Started]]:
 
 
 def test_a_job_runs_again_and_again(configured: Settings, start: type[Started]) -> None:
-    here = start(configured, Worker(), OFTEN)
+    here = start(configured, Worker(), replace(OFTEN, every_s=1.0))
 
     wait_until(lambda: len(here.history.entries()) >= 2)
     here.schedule.stop()

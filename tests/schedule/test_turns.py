@@ -12,6 +12,7 @@ from cronsim import CronSim
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.schedule.turns import CrontabTrigger, trigger, when
 from pgwatch_tests.settings.jobs import JobSetting
+from tests.examples import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -120,11 +121,11 @@ def random_field(draw: random.Random, low: int, high: int) -> str:
 
 @pytest.mark.parametrize("zone", [ZoneInfo(name) for name in ZONES], ids=str)
 def test_times_are_those_of_each_minute_looked_at(zone: ZoneInfo) -> None:
-    """500 random lines a zone, read by cronsim, against all minutes near the zone's changes of clocks."""
+    """Random lines per zone, read by cronsim, against all minutes near the zone's changes of clocks."""
     draw = random.Random(zone.key)
     changes = [minutes_near(zone, time) for time in changes_of_2026(zone)]
     assert changes
-    for _ in range(500):
+    for _ in range(examples(500)):
         line = " ".join(
             random_field(draw, low, high) for low, high in ((0, 59), (0, 23), (1, 28), (1, 12), (0, 6))
         )

@@ -1,4 +1,7 @@
-"""A server that doesn't keep commit times: what a test inserts now, its values can say is old."""
+"""A server that doesn't keep commit times: what a test inserts now, its values can say is old.
+
+Tests elsewhere have the `server` of tests/conftest.py, which keeps the times of commits (the demo's default).
+"""
 
 from __future__ import annotations
 

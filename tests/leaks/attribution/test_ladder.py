@@ -25,6 +25,7 @@ from pgwatch_tests.leaks.attribution.ladder import (
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
+from tests.examples import examples
 
 HERE = DatabaseIdentity("7", 5, "app_test")
 SECOND = 1_000_000
@@ -309,7 +310,7 @@ def histories(draw: st.DrawFn) -> tuple[Ladder, list[tuple[str, RowOrigin]]]:
     return ladder(*runs, **(commits if has_commit_times else {})), rows
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(histories())
 def test_nobody_is_named_for_what_others_left(history: tuple[Ladder, list[tuple[str, RowOrigin]]]) -> None:
     judging, rows = history

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.related_rows import Seed, Settled
 from pgwatch_tests.sweep.plan.rules import Rules
+from tests.examples import examples
 from tests.sweep.plan.worlds import Spot, World, worlds, xmin_of
 from tests.sweep.zoo.oracle import truth
 
@@ -103,7 +104,7 @@ def checked(world: World, clusters: Clusters, settled: Settled) -> None:
         assert {clusters.node(node).leaf for node in kept} == {leaf}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(worlds(), part_sizes)
 def test_what_goes_is_what_the_rules_say(world: World, sizes: list[int] | None) -> None:
     known = truth(world)
@@ -120,7 +121,7 @@ def test_what_goes_is_what_the_rules_say(world: World, sizes: list[int] | None) 
         assert outcome.kept.keys() >= known.staying - known.hidden
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(worlds(), part_sizes)
 def test_a_dry_run_counts_the_same(world: World, sizes: list[int] | None) -> None:
     known = truth(world)
@@ -130,7 +131,7 @@ def test_a_dry_run_counts_the_same(world: World, sizes: list[int] | None) -> Non
     assert outcome.gone == known.going
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(worlds(), part_sizes, part_sizes)
 def test_by_the_same_rules_a_second_sweep_finds_nothing(
     world: World, sizes: list[int] | None, other_sizes: list[int] | None
@@ -145,7 +146,7 @@ def test_by_the_same_rules_a_second_sweep_finds_nothing(
     assert not again.gone
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(worlds())
 def test_a_cluster_is_the_same_from_each_of_its_marked_rows(world: World) -> None:
     known = truth(world)
@@ -159,7 +160,7 @@ def test_a_cluster_is_the_same_from_each_of_its_marked_rows(world: World) -> Non
             assert going == [one for one in known.clusters if (leaf, tid) in one]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(worlds(), part_sizes)
 def test_where_tables_cannot_be_read_no_more_goes_than_if_they_could(
     world: World, sizes: list[int] | None

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from tests.examples import examples
 from tests.sweep.plan.worlds import foreign_key, graphs, relation
 
 
@@ -32,7 +33,7 @@ def closure(starts: set[int], edges: set[tuple[int, int]]) -> set[int]:
     return starts
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(graphs())
 def test_children_come_first(graph: ForeignKeys) -> None:
     leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
@@ -42,7 +43,7 @@ def test_children_come_first(graph: ForeignKeys) -> None:
     assert all(place[child] <= place[parent] for parent, child in leaf_edges(graph))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(graphs(), st.data())
 def test_rows_of_some_tables_go_children_first_and_rings_of_these_together(
     graph: ForeignKeys, data: st.DataObject
@@ -70,7 +71,7 @@ def test_rows_of_some_tables_go_children_first_and_rings_of_these_together(
             assert not any(graph.referring_to(leaf) for leaf in together)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(graphs())
 def test_what_is_reached(graph: ForeignKeys) -> None:
     edges = leaf_edges(graph)
@@ -79,7 +80,7 @@ def test_what_is_reached(graph: ForeignKeys) -> None:
         assert graph.reached_from([]) == frozenset()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(graphs())
 def test_rows_that_may_hang_on_rows_of_their_own_table_are_in_rings(graph: ForeignKeys) -> None:
     tops = {leaf: one.top for leaf, one in graph.relations.items()}
