@@ -37,6 +37,7 @@ from pgwatch_tests.postgres.connections.connection import is_pooled
 from pgwatch_tests.postgres.connections.disconnection import within
 from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name, redact
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Settings
 
 LIMITS = SessionLimits(statement_timeout_s=5.0, lock_timeout_s=0.5, any_bytes=True)
@@ -156,8 +157,7 @@ class _Examiner:
         try:
             return await within(_DEADLINE_S, question, self._connection.pgconn.finish)
         except psycopg.Error as error:
-            # Without the place in a statement that the reader doesn't see.
-            reason = redact(error.diag.message_primary or str(error), self._settings.dsn)
+            reason = redact(server_message(error), self._settings.dsn)
             if self._connection.closed:
                 raise ConnectionLostError(f"the connection was lost: {reason}") from None
             return Unread(

@@ -44,6 +44,7 @@ from pgwatch_tests.errors import (
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.dsn import normalise, redact
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Dsn
 
 SCHEMA = "pgwatch_tests"
@@ -150,8 +151,8 @@ class Store:
         if isinstance(self._place, Path):
             advice = "; move it away" if type(error) is sqlite3.DatabaseError else ""
             return f"{error}{advice}"
-        said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-        return redact(said or str(error), self._place)
+        message = server_message(error) if isinstance(error, psycopg.Error) else str(error)
+        return redact(message, self._place)
 
 
 def _sqlite(path: Path) -> Engine:

@@ -12,7 +12,7 @@ _DETAIL_IS_ROW = (errors.NotNullViolation, errors.CheckViolation)
 
 
 def server_message(error: psycopg.Error) -> str:
-    """The message alone."""
+    """The message alone, without the place in a statement that the reader doesn't see."""
     return _on_one_line(error.diag.message_primary or str(error))
 
 
