@@ -31,6 +31,8 @@ waiter needs for itself."""
 
 
 _NEARLY = 0.8
+SAME_MOMENT_S = 0.005
+"""Two polls that tell when a transaction or a statement began differ by less than this."""
 
 
 class Party(NamedTuple):
@@ -345,6 +347,10 @@ class LockSnapshot:
     """The OIDs of databases that somebody drops, renames, moves or copies, or waits to."""
     shut_databases: frozenset[int] = frozenset()
     """The OIDs of databases that nobody gets into while a catalog is locked; 0: one that all share."""
+
+    def began_s(self, age_s: float | None) -> float | None:
+        """When what was that old at this poll began, in seconds since the epoch; None if that is hidden."""
+        return None if age_s is None else self.sampled_at.timestamp() - age_s
 
     @property
     def edges(self) -> tuple[Edge, ...]:

@@ -16,14 +16,21 @@ from typing import Literal
 from pgwatch_tests.locks.contention.wait_record import LockedObject, Side, locked, side
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import DeadlockCount, DeadlockCounts, LockSnapshot, Party, Session, Wait
+from pgwatch_tests.locks.model import (
+    SAME_MOMENT_S,
+    DeadlockCount,
+    DeadlockCounts,
+    LockSnapshot,
+    Party,
+    Session,
+    Wait,
+)
 
 MOST_DEADLOCKS = 100
 """How many are described; all are counted."""
 _DEADLOCKS_REMEMBERED = 1000
 # From when it is over, sessions soon do other things, which tell nothing of it.
 _POLLS_FOR_VICTIM = 40
-_SAME_MOMENT_S = 0.005
 _MOST_DATABASES = 300
 
 _Fate = Literal["failed", "over", "survived", "unknown"]
@@ -140,8 +147,16 @@ def _member(graph: LockGraph, party: Party, wait: Wait | None) -> _Member:
     who = graph.who(party)
     if session is None:
         return _Member(party, wait, who, None, None, None, "")
-    begun_s, stated_s = _begun_s(graph.snapshot, session)
-    return _Member(party, wait, who, session.backend_start, begun_s, stated_s, session.query)
+    began_s = graph.snapshot.began_s
+    return _Member(
+        party,
+        wait,
+        who,
+        session.backend_start,
+        began_s(session.xact_age_s),
+        began_s(session.query_age_s),
+        session.query,
+    )
 
 
 def _victim(members: Sequence[_Member], now: LockSnapshot) -> _Member | None:
@@ -171,23 +186,17 @@ def _fate(one: _Member, now: LockSnapshot, session: Session | None, waits: bool)
         return "over"
     if session.hidden:
         return "unknown"
-    begun_s, stated_s = _begun_s(now, session)
-    if begun_s is None or abs(begun_s - one.transaction_s) > _SAME_MOMENT_S:
+    transaction_s, statement_s = now.began_s(session.xact_age_s), now.began_s(session.query_age_s)
+    if transaction_s is None or abs(transaction_s - one.transaction_s) > SAME_MOMENT_S:
         return "over"
-    if stated_s is None or session.query != one.statement or abs(stated_s - one.statement_s) > _SAME_MOMENT_S:
+    is_another = statement_s is None or abs(statement_s - one.statement_s) > SAME_MOMENT_S
+    if is_another or session.query != one.statement:
         # It may have been ended, have gone back to a savepoint, and be at work again.
         return "unknown"
     if session.state == "idle in transaction (aborted)":
         return "failed"
     # While it runs, it may be at giving up.
     return "survived" if session.state == "idle in transaction" else "unknown"
-
-
-def _begun_s(snapshot: LockSnapshot, session: Session) -> tuple[float | None, float | None]:
-    """When its transaction and its statement began."""
-    now_s = snapshot.sampled_at.timestamp()
-    transaction_s = None if session.xact_age_s is None else now_s - session.xact_age_s
-    return transaction_s, None if session.query_age_s is None else now_s - session.query_age_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import cached_property
 
 from pgwatch_tests.locks.graph.wait_graph import WaitForGraph
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Subject, Wait
+from pgwatch_tests.locks.model import SAME_MOMENT_S, EdgeGroup, LockSnapshot, Party, Subject, Wait
 
 SURELY_REAL_S = 0.1
 SECOND_LOOK_S = 0.15
 """How long a one-shot reader waits before its second sample."""
-_SAME_MOMENT_S = 0.005
 
 _WaitKey = tuple[Party, Wait | None]
 
@@ -83,7 +82,7 @@ class _Before:
         """Whether waiter and blockers are where they were; not if that isn't visible."""
         before, now = self._transaction_starts
         return all(
-            party in before and party in now and abs(now[party] - before[party]) < _SAME_MOMENT_S
+            party in before and party in now and abs(now[party] - before[party]) < SAME_MOMENT_S
             for party in (group.waiter, *blockers)
         )
 
@@ -135,9 +134,5 @@ def _queued_row(subject: Subject) -> tuple[int, int, int] | None:
 
 def _transaction_starts(snapshot: LockSnapshot) -> dict[Party, float]:
     """When each visible transaction began, in seconds since the epoch."""
-    sampled_s = snapshot.sampled_at.timestamp()
-    return {
-        Party(session.pid): sampled_s - session.xact_age_s
-        for session in snapshot.sessions
-        if session.xact_age_s is not None
-    }
+    starts = ((one.pid, snapshot.began_s(one.xact_age_s)) for one in snapshot.sessions)
+    return {Party(pid): start_s for pid, start_s in starts if start_s is not None}

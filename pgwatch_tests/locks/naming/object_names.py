@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import cast
 
 from psycopg import AsyncConnection
 
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session, Subject
+from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.identity.known_tests import KnownTests
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, PreparedTransaction, Session, Subject
 from pgwatch_tests.locks.naming.catalog_lookups import Lookups
-from pgwatch_tests.locks.naming.changed_rows import ChangedRows, ChangesKey
-from pgwatch_tests.locks.naming.locked_rows import Address, LockedRows, row_address
-from pgwatch_tests.locks.naming.relation_facts import Relation, RelationRow
-from pgwatch_tests.locks.waits import transaction_wait
+from pgwatch_tests.locks.naming.relation_facts import RelationFacts, RelationRow
+from pgwatch_tests.locks.naming.row_lookups import (
+    Address,
+    ChangedRows,
+    ChangesKey,
+    LockedRows,
+    row_address,
+)
+from pgwatch_tests.locks.waits import transaction_wait, wait_target
 from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, Table
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
@@ -34,12 +42,15 @@ _ObjectAddress = tuple[int, tuple[int, int, int]]
 class NameCache:
     """Names of databases, roles, relations and rows; `resolve` fills it, the look-ups never wait."""
 
-    def __init__(self, opening: ConnectionAttempts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, opening: ConnectionAttempts, clock: Callable[[], float], tests: KnownTests | None = None
+    ) -> None:
         self.lookups = Lookups(opening, clock)
+        self._tests = tests
         self._clock = clock
         self._databases: dict[int, str] = {}
         self._roles: dict[int, str] = {}
-        self._relations: dict[tuple[int, int], Relation] = {}
+        self._relations: dict[tuple[int, int], RelationFacts] = {}
         self._relations_read_s: dict[tuple[int, int], float] = {}
         """When each was read, by the clock."""
         self._resolving_since_s = -math.inf
@@ -98,9 +109,49 @@ class NameCache:
         """A row's primary key, `id=42`, or for a catalog's row the object, as it was a moment ago."""
         return self._rows.words((database, oid, page, tuple_))
 
-    def also_held_by(self, group: EdgeGroup, snapshot: LockSnapshot) -> tuple[Party, ...]:
-        """Who else has locked the row of `group` in its way."""
-        return self._rows.also_held_by(group, snapshot)
+    def named(self, snapshot: LockSnapshot) -> LockSnapshot:
+        """`snapshot` with the names that are known: of what is waited for, of databases, roles and tests."""
+        return replace(
+            snapshot,
+            sessions=tuple(map(self._named_session, snapshot.sessions)),
+            prepared=tuple(
+                replace(one, database=self.database(one.database_oid), user=self.role(one.user_oid))
+                for one in snapshot.prepared
+            ),
+            groups=tuple(self._named_group(group, snapshot) for group in snapshot.groups),
+            system_identifier=self.system_identifier,
+        )
+
+    def _named_group(self, group: EdgeGroup, snapshot: LockSnapshot) -> EdgeGroup:
+        if group.subject is None:
+            return group
+        subject = self.refined(group.subject)
+        group = replace(group, subject=subject)
+        return replace(
+            group,
+            lock=replace(
+                group.lock,
+                target=wait_target.in_words(subject, self),
+                object=wait_target.object_in_words(subject, self),
+                ancestors=wait_target.ancestors(subject, self),
+                foreign_key_of=wait_target.foreign_key_of(subject, self),
+                also_held_by=self._rows.also_held_by(group, snapshot),
+            ),
+        )
+
+    def _named_session(self, session: Session) -> Session:
+        database, user = self.database(session.database_oid), self.role(session.user_oid)
+        test = self._known_test(session.application_name)
+        if (database, user, test) == (session.database, session.user, session.known_test):
+            return session  # as all but the new ones are: a copy of each costs more than reading it
+        return replace(session, database=database, user=user, known_test=test)
+
+    def _known_test(self, application_name: str) -> str:
+        """The whole id of the test that an application's name has only in short; empty if it isn't known."""
+        if self._tests is None or "#" not in application_name:
+            return ""
+        identity = parse(application_name)
+        return (identity and self._tests.full_id(identity)) or ""
 
     async def resolve(self, snapshot: LockSnapshot) -> None:
         """Looks up what `snapshot` needs and isn't known. Failures leave gaps; none is raised.
@@ -209,11 +260,11 @@ class NameCache:
         oids = [oid for _, oid in keys]
         cursor = await connection.execute(queries.load("locks/relation_names"), {"oids": oids})
         for row in cast(list[RelationRow], await cursor.fetchall()):
-            self._relations[database, row[0]] = Relation.of(row)
+            self._relations[database, row[0]] = RelationFacts.of(row)
             self._relations_read_s[database, row[0]] = self._clock()
         self.lookups.rest([key for key in keys if key not in self._relations])
 
-    async def _readable(self, key: tuple[int, int], connection: AsyncConnection[Row]) -> Relation | None:
+    async def _readable(self, key: tuple[int, int], connection: AsyncConnection[Row]) -> RelationFacts | None:
         """The relation if its rows may be read; asked anew, since it may have become a trap meanwhile."""
         if self._relations_read_s.get(key, -math.inf) < self._resolving_since_s:
             await self._read_relations(key[0], [key], connection)

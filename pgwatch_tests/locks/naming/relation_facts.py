@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from pgwatch_tests.locks.waits.statement_text import as_written
 from pgwatch_tests.locks.waits.transaction_wait import Table, UniqueIndex
-
-_SIMPLE_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 RelationRow = tuple[
     int,
@@ -28,7 +26,7 @@ RelationRow = tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class RelationFacts:
     """A relation's name for statements and for people, and what is asked of it."""
 
     name: sql.Identifier
@@ -44,7 +42,7 @@ class Relation:
     """The tables that it is a partition or child of, in words."""
 
     @classmethod
-    def of(cls, row: RelationRow) -> Relation:
+    def of(cls, row: RelationRow) -> RelationFacts:
         """The relation that a row describes."""
         oid, schema, name, kind, key_columns, unique_keys, referencing = row[:7]
         is_readable, unique_indexes, names, runs_code = row[7:]
@@ -72,14 +70,9 @@ class Relation:
 
 def _name_in_words(schema: str, name: str) -> str:
     is_plain = schema in ("public", "pg_catalog")
-    return quoted(name) if is_plain else f"{quoted(schema)}.{quoted(name)}"
-
-
-def quoted(name: str) -> str:
-    """A name as it is written in a statement."""
-    return name if _SIMPLE_NAME.fullmatch(name) else '"{}"'.format(name.replace('"', '""'))
+    return as_written(name) if is_plain else f"{as_written(schema)}.{as_written(name)}"
 
 
 def _key_in_words(columns: Sequence[str]) -> str:
-    words = ", ".join(map(quoted, columns))
+    words = ", ".join(map(as_written, columns))
     return words if len(columns) == 1 else f"({words})"

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection
@@ -19,16 +19,14 @@ from pgwatch_tests.errors import (
     NotCheckedError,
     PgwatchError,
 )
-from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
-from pgwatch_tests.locks.model import EdgeGroup, HeldLock, LockSnapshot, Party, Session
+from pgwatch_tests.locks.model import HeldLock, LockSnapshot, LockTag, Party
 from pgwatch_tests.locks.naming import catalog_lookups
 from pgwatch_tests.locks.naming.object_names import NameCache
 from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
-from pgwatch_tests.locks.snapshot.held_locks import read_held_locks
 from pgwatch_tests.locks.snapshot.snapshot_query import read
-from pgwatch_tests.locks.waits import wait_target
+from pgwatch_tests.locks.waits import lock_modes, wait_target
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
@@ -61,8 +59,8 @@ class LiveSource:
         self._settings = settings
         self.opening = ConnectionAttempts(settings)
         """Where connections come from: whoever else connects to the same server shares its attempts."""
-        self._tests = KnownTests(() if settings.tests is None else read_test_list(settings.tests))
-        self._names = NameCache(self.opening, clock)
+        tests = None if settings.tests is None else KnownTests(read_test_list(settings.tests))
+        self._names = NameCache(self.opening, clock, tests)
         self._deadlocks = DeadlockReader(self._names, clock)
         self._connection: AsyncConnection[Row] | None = None
         self._database = ""
@@ -155,7 +153,7 @@ class LiveSource:
 
     async def held_locks(self, party: Party) -> tuple[HeldLock, ...] | None:
         """All locks of a session or prepared transaction; None if they couldn't be read in time."""
-        return await read_held_locks(self._names, party)
+        return await _held_locks(self._names, party)
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)
@@ -294,54 +292,39 @@ class LiveSource:
         self._deadlocks.forget()
         self._previous = None
 
-    def _known_test(self, application_name: str) -> str:
-        """The whole id of the test that an application's name has only in short; empty if it isn't known."""
-        if self._settings.tests is None or "#" not in application_name:
-            return ""
-        identity = parse(application_name)
-        return (identity and self._tests.full_id(identity)) or ""
-
     def _with_names(self, snapshot: LockSnapshot) -> LockSnapshot:
-        known = self._names
-
-        def with_target(group: EdgeGroup) -> EdgeGroup:
-            if group.subject is None:
-                return group
-            subject = known.refined(group.subject)
-            group = replace(group, subject=subject)
-            return replace(
-                group,
-                lock=replace(
-                    group.lock,
-                    target=wait_target.in_words(subject, known),
-                    object=wait_target.object_in_words(subject, known),
-                    ancestors=wait_target.ancestors(subject, known),
-                    foreign_key_of=wait_target.foreign_key_of(subject, known),
-                    also_held_by=known.also_held_by(group, snapshot),
-                ),
-            )
-
-        def with_owner(session: Session) -> Session:
-            database, user = known.database(session.database_oid), known.role(session.user_oid)
-            test = self._known_test(session.application_name)
-            if (database, user, test) == (session.database, session.user, session.known_test):
-                return session  # as all but the new ones are: a copy of each costs more than reading it
-            return replace(session, database=database, user=user, known_test=test)
-
-        return replace(
-            snapshot,
-            sessions=tuple(with_owner(session) for session in snapshot.sessions),
-            prepared=tuple(
-                replace(one, database=known.database(one.database_oid), user=known.role(one.user_oid))
-                for one in snapshot.prepared
-            ),
-            groups=tuple(with_target(group) for group in snapshot.groups),
-            deadlock_counts=self._deadlocks.latest,
-            system_identifier=known.system_identifier,
-        )
+        return replace(self._names.named(snapshot), deadlock_counts=self._deadlocks.latest)
 
 
 async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
     """Whether somebody wants the connected database for himself."""
     row = await (await connection.execute(queries.load("server/own_database_wanted"))).fetchone()
     return row is not None and bool(row[0])
+
+
+async def _held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:
+    """What `party` holds and waits for, the strongest first; None if it couldn't be read in time."""
+    rows: list[tuple[LockTag, str, bool]] = []
+    answered = False
+
+    async def read(connection: AsyncConnection[Row]) -> None:
+        nonlocal answered
+        cursor = await connection.execute(
+            queries.load("locks/held_locks"), {"pid": party.pid, "gid": party.gid}, prepare=True
+        )
+        for *tag, mode, granted in await cursor.fetchall():
+            rows.append((LockTag(*cast(list[str], tag)), str(mode), bool(granted)))  # type: ignore[arg-type]  # in LockTag's order
+        answered = True
+
+    await names.lookups.attempt(None, [("held", party)], read)
+    if not answered:
+        return None
+    subjects = [wait_target.subject(tag, (), party) for tag, _, _ in rows]
+    await names.resolve_subjects(subjects)
+    locks = {
+        HeldLock(
+            wait_target.in_words(subject, names), lock_modes.in_words(mode), granted
+        ): lock_modes.strength(mode)
+        for subject, (_, mode, granted) in zip(subjects, rows, strict=True)
+    }
+    return tuple(sorted(locks, key=lambda lock: (lock.granted, -locks[lock], lock.target)))

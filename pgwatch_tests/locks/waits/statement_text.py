@@ -140,7 +140,7 @@ def created(query: str) -> str | None:
     shown = name[1:] if len(name) > 1 and name[0] == "public" else name
     # CREATE USER and CREATE GROUP are CREATE ROLE.
     kind = "role" if kind in ("user", "group") else kind
-    return f"{kind} {'.'.join(map(_as_written, shown))}"
+    return f"{kind} {'.'.join(map(as_written, shown))}"
 
 
 def _creation_within(query: str) -> tuple[str, ...]:
@@ -161,11 +161,12 @@ def truncated(query: str) -> tuple[str, ...]:
         if statement[0] != "truncate":
             continue
         start = 2 if statement[1:2] == ("table",) else 1
-        found += [".".join(map(_as_written, name)) for name in _names(statement, start)]
+        found += [".".join(map(as_written, name)) for name in _names(statement, start)]
     return tuple(found)
 
 
-def _as_written(part: str) -> str:
+def as_written(part: str) -> str:
+    """One part of a name as it is written in a statement: `users`, `"My Table"`."""
     return part if _SIMPLE.fullmatch(part) else '"{}"'.format(part.replace('"', '""'))
 
 

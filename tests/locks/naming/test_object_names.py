@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from pgwatch_tests.locks.naming.locked_rows import Address, LockedRows
 from pgwatch_tests.locks.naming.object_names import NameCache
+from pgwatch_tests.locks.naming.row_lookups import Address, LockedRows
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row

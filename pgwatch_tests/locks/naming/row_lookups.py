@@ -1,4 +1,4 @@
-"""Rows that are waited for: what they are called, and who has locked them. Read one by one."""
+"""Rows behind a wait, read one by one: what they are called, who locked them, what a transaction changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import cast
 
 from psycopg import AsyncConnection, sql
 
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Subject
-from pgwatch_tests.locks.naming.relation_facts import Relation, quoted
+from pgwatch_tests.locks.model import SAME_MOMENT_S, EdgeGroup, LockSnapshot, Party, Subject
+from pgwatch_tests.locks.naming.relation_facts import RelationFacts
 from pgwatch_tests.locks.waits import lock_modes
+from pgwatch_tests.locks.waits.statement_text import as_written
+from pgwatch_tests.locks.waits.transaction_wait import ChangedRow
 from pgwatch_tests.locks.waits.wait_target import COLUMNS_CATALOG, OBJECT_CATALOGS
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row
@@ -23,7 +25,9 @@ _LOCKERS_LIVE_S = 5.0
 _UNSURE_LIVES_S = 2.0
 _INVISIBLE_LIVES_S = 120.0
 _KEY_CHARACTERS = 40
-_SAME_MOMENT_S = 0.005
+_MOST_BYTES = 8 * 1024**2
+_MOST_CHANGED_ROWS = 4
+_CHANGES_LIVE_S = 5.0
 
 Address = tuple[int, int, int, int]
 """Database, relation, page, tuple."""
@@ -49,7 +53,7 @@ class _LockersSeen:
 
 
 class LockedRows:
-    """What was read a moment ago. `clock` is monotonic, in seconds."""
+    """The rows that are waited for, as they were a moment ago. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -90,7 +94,6 @@ class LockedRows:
         seen = self._lockers.get((address, group.subject.transaction))
         if seen is None or self._clock() - seen.at_s > 2 * _LOCKERS_LIVE_S:
             return ()
-        sampled_s = snapshot.sampled_at.timestamp()
         found = []
         for session in snapshot.sessions:
             party = Party(session.pid)
@@ -99,11 +102,11 @@ class LockedRows:
                 continue
             if not any(lock_modes.row_conflict(group.subject.wanted_mode, mode) for mode in locker.modes):
                 continue
-            began_s, age_s = locker.began_s, session.xact_age_s
+            began_s, begins_s = locker.began_s, snapshot.began_s(session.xact_age_s)
             if (
                 self._clock() - seen.at_s < _UNSURE_LIVES_S
-                if began_s is None or age_s is None
-                else abs(sampled_s - age_s - began_s) < _SAME_MOMENT_S
+                if began_s is None or begins_s is None
+                else abs(begins_s - began_s) < SAME_MOMENT_S
             ):
                 found.append(party)
         return tuple(found)
@@ -112,7 +115,7 @@ class LockedRows:
         self,
         address: Address,
         transactions: Iterable[int],
-        relation: Relation,
+        relation: RelationFacts,
         connection: AsyncConnection[Row],
     ) -> bool:
         """Reads a row, and who has locked it; whether it could be seen. Raises psycopg's errors."""
@@ -162,7 +165,7 @@ def row_address(subject: Subject) -> Address | None:
     return subject.database, subject.relations[0], subject.page, subject.offset
 
 
-def _columns(relation: Relation) -> dict[str, sql.Composable]:
+def _columns(relation: RelationFacts) -> dict[str, sql.Composable]:
     """What names a row, by column; of a catalog's row, the object by an empty name."""
     if relation.table.oid == COLUMNS_CATALOG:
         return {"": sql.SQL("pg_catalog.pg_describe_object(1259, attrelid, attnum)")}
@@ -180,6 +183,80 @@ def _shown(column: str, value: str) -> str:
         # As tables are named: without the schema that goes without saying.
         return value.replace(" public.", " ", 1)
     if is_credential(column):
-        return f"{quoted(column)}={MASK}"
+        return f"{as_written(column)}={MASK}"
     short = value if len(value) <= _KEY_CHARACTERS else f"{value[: _KEY_CHARACTERS - 1]}…"
-    return f"{quoted(column)}={short}"
+    return f"{as_written(column)}={short}"
+
+
+ChangesKey = tuple[int, int, int]
+"""Database, table, transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangesSeen:
+    rows: tuple[ChangedRow, ...] | None
+    """None if the table is too large to be read."""
+    at_s: float
+
+
+class ChangedRows:
+    """The rows of a table that a transaction has changed or locked, as they were a moment ago.
+
+    Each such row bears the transaction's id, or a multixact's, as `xmax`; others see the version from before
+    until it commits. A table is read to its end, so only small ones are. `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[ChangesKey, _ChangesSeen] = {}
+
+    def of(self, key: ChangesKey) -> tuple[ChangedRow, ...] | None:
+        """The rows, at most a few of them; None if they aren't known."""
+        seen = self._seen.get(key)
+        return None if seen is None else seen.rows
+
+    def is_fresh(self, key: ChangesKey) -> bool:
+        """Whether it needn't be read again."""
+        return key in self._seen and self._clock() - self._seen[key].at_s < _CHANGES_LIVE_S
+
+    def forget_old(self) -> None:
+        """Forgets what may have changed since; what is wanted is read again."""
+        due_s = self._clock() - 2 * _CHANGES_LIVE_S
+        self._seen = {key: seen for key, seen in self._seen.items() if seen.at_s > due_s}
+
+    async def read(self, key: ChangesKey, relation: RelationFacts, connection: AsyncConnection[Row]) -> None:
+        """Reads them. Raises psycopg's errors: a timeout, if it takes too long."""
+        _, oid, transaction = key
+        cursor = await connection.execute(queries.load("locks/relation_extent"), {"oid": oid})
+        extent = cast(tuple[int | None, int] | None, await cursor.fetchone())
+        if extent is None or extent[0] is None or extent[0] > _MOST_BYTES:
+            self._seen[key] = _ChangesSeen(None, self._clock())
+            return
+        statement = sql.SQL(
+            "SELECT pg_catalog.split_part(place, ',', 1)::pg_catalog.int8,"
+            " pg_catalog.split_part(place, ',', 2)::pg_catalog.int8, xmax"
+            " FROM (SELECT pg_catalog.btrim(ctid::pg_catalog.text, '()') AS place,"
+            " xmax::pg_catalog.text AS xmax FROM ONLY {table} WHERE CASE"
+            " WHEN xmax OPERATOR(pg_catalog.=) {transaction}::pg_catalog.xid THEN true"
+            " WHEN pg_catalog.mxid_age(xmax) OPERATOR(pg_catalog.>=) 1"
+            " AND pg_catalog.mxid_age(xmax) OPERATOR(pg_catalog.<=) {multixacts}"
+            " THEN EXISTS (SELECT FROM pg_catalog.pg_get_multixact_members(xmax) AS member"
+            " WHERE member.xid OPERATOR(pg_catalog.=) {transaction}::pg_catalog.xid)"
+            " ELSE false END LIMIT {most}) AS changed"
+        ).format(
+            table=relation.name,
+            transaction=sql.Literal(str(transaction)),
+            multixacts=sql.Literal(extent[1]),
+            most=sql.Literal(_MOST_CHANGED_ROWS),
+        )
+        cursor = await connection.execute(statement.as_bytes(None))
+        found = []
+        for page, offset, xmax in cast(list[tuple[int, int, str]], await cursor.fetchall()):
+            pids: frozenset[int] = frozenset()
+            if xmax != str(transaction):
+                cursor = await connection.execute(
+                    queries.load("locks/row_lockers"), {"multixact": xmax, "transaction": str(transaction)}
+                )
+                pids = frozenset(cast(int, pid) for pid, *_ in await cursor.fetchall())
+            found.append(ChangedRow(page, offset, pids))
+        self._seen[key] = _ChangesSeen(tuple(found), self._clock())
