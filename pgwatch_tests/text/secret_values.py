@@ -12,34 +12,9 @@ _INTRODUCING = frozenset(("TO", "LIKE", "ILIKE", "IN", "SIMILAR", "BETWEEN", "NO
 """Words after a name that a value follows."""
 _ENDING = frozenset(
     (
-        *(
-            "AND",
-            "OR",
-            "WHERE",
-            "FROM",
-            "RETURNING",
-            "SET",
-            "VALID",
-            "ORDER",
-            "GROUP",
-            "HAVING",
-            "LIMIT",
-            "OFFSET",
-        ),
-        *(
-            "UNION",
-            "EXCEPT",
-            "INTERSECT",
-            "ON",
-            "USING",
-            "THEN",
-            "WHEN",
-            "ELSE",
-            "END",
-            "AS",
-            "WINDOW",
-            "FETCH",
-        ),
+        *("AND", "OR", "WHERE", "FROM", "RETURNING", "SET", "VALID", "ORDER", "GROUP", "HAVING", "LIMIT"),
+        *("OFFSET", "UNION", "EXCEPT", "INTERSECT", "ON", "USING", "THEN", "WHEN", "ELSE", "END", "AS"),
+        *("WINDOW", "FETCH"),
     )
 )
 """Words that end an expression."""
