@@ -28,40 +28,60 @@ _NOW = (
 )
 # Who waits is told as in queries/server/reader_waiters.sql and own_database_wanted.sql. But in the select
 # list, for a function in FROM is called once for all rows (ExecReScanFunctionScan, src/backend/executor).
-_LOOK = b"""
+# The backend may hold thousands of locks itself: a join of all with all would take seconds.
+_FIRST_WAITER = b"""
 SELECT coalesce(pg_catalog.min(pg_catalog.concat('<mark>', CASE
         WHEN waiting.locktype OPERATOR(pg_catalog.=) 'object' THEN '<database>'
         ELSE pg_catalog.concat(waiting.pid, ' ', activity.application_name) END, ':<mark>')), '0')
 FROM (
-    WITH found AS MATERIALIZED (
-        SELECT pg_catalog.pg_lock_status() AS lock
-        WHERE pg_catalog.num_nulls(watched.<column>) OPERATOR(pg_catalog.>=) 0
+    WITH lock AS MATERIALIZED (
+        SELECT (one.lock).*
+        FROM (
+            SELECT pg_catalog.pg_lock_status() AS lock
+            WHERE pg_catalog.num_nulls(watched.<column>) OPERATOR(pg_catalog.>=) 0
+        ) AS one
+        WHERE NOT (one.lock).granted
+            OR (one.lock).pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
+            OR (one.lock).classid OPERATOR(pg_catalog.=) 1262
+    ), held AS (
+        SELECT database, relation, virtualxid
+        FROM lock
+        WHERE granted AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
     )
-    SELECT (other.lock).locktype, (other.lock).pid
-    FROM found AS own
-    JOIN found AS other
-        ON (other.lock).virtualxid OPERATOR(pg_catalog.=) (own.lock).virtualxid
-            AND NOT (other.lock).granted
-        OR (other.lock).database OPERATOR(pg_catalog.=) (own.lock).database
-            AND (other.lock).relation OPERATOR(pg_catalog.=) (own.lock).relation
-            AND (other.lock).locktype OPERATOR(pg_catalog.=) 'relation'
-            AND (other.lock).mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
-            AND NOT (other.lock).granted
-        OR (other.lock).classid OPERATOR(pg_catalog.=) 1262
-            AND (other.lock).objid OPERATOR(pg_catalog.=) (own.lock).database
-            AND (other.lock).mode OPERATOR(pg_catalog.=) ANY ('{ShareLock,AccessExclusiveLock}')
-            AND (other.lock).locktype OPERATOR(pg_catalog.=) 'object'
-    WHERE (own.lock).pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND (own.lock).granted
+    SELECT locktype, pid
+    FROM lock
+    WHERE NOT granted
+            AND virtualxid OPERATOR(pg_catalog.=) ANY (
+                SELECT virtualxid FROM held WHERE virtualxid IS NOT NULL
+            )
+        OR NOT granted
+            AND locktype OPERATOR(pg_catalog.=) 'relation'
+            AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
+            AND (database, relation) OPERATOR(pg_catalog.=) ANY (
+                SELECT database, relation FROM held WHERE relation IS NOT NULL
+            )
+        OR locktype OPERATOR(pg_catalog.=) 'object'
+            AND classid OPERATOR(pg_catalog.=) 1262
+            AND mode OPERATOR(pg_catalog.=) ANY ('{ShareLock,AccessExclusiveLock}')
+            AND objid OPERATOR(pg_catalog.=) ANY (SELECT database FROM held WHERE database IS NOT NULL)
 ) AS waiting
 LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(waiting.pid) AS activity ON true"""
+
+
+def first_waiter(column: bytes) -> bytes:
+    """A query of one text for a row of a table called `watched`: who waits, as `wanted_by` reads it, or `0`.
+
+    `column` is any of the row's: with it, the locks are read anew for each row that asks.
+    """
+    query = _FIRST_WAITER.replace(b"<mark>", _MARK.encode()).replace(b"<database>", DATABASE.encode())
+    return query.replace(b"<column>", column)
 
 
 def with_lookout(source: bytes, columns: Sequence[bytes]) -> bytes:
     """A table (as it stands after FROM) as a subquery with some of its columns, at least one, that ends with
     an error once somebody waits for the end of the statement's transaction or its locks.
     """
-    look = _LOOK.replace(b"<mark>", _MARK.encode()).replace(b"<database>", DATABASE.encode())
-    condition = _PERIOD.replace(b"<look>", look.replace(b"<column>", columns[0])).replace(b"<now>", _NOW)
+    condition = _PERIOD.replace(b"<look>", first_waiter(columns[0])).replace(b"<now>", _NOW)
     return b"(SELECT %b FROM %b AS watched WHERE %b OFFSET 0) AS watched" % (
         b", ".join(columns),
         source,

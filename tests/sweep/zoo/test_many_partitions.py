@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.sessions import self_lookout
 from tests.servers.sessions import Connect
 
 _LEAVES = 80
@@ -33,8 +34,14 @@ def _touched(
     connection: Connection[TupleRow], query: str, parameters: Mapping[str, object] | None = None
 ) -> int:
     """How many rows the nodes of its plan gave on, or read and left out, all together."""
-    statement = b"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) " + queries.load(query).encode()
-    row = connection.execute(statement, parameters).fetchone()
+    return _touched_by(connection, queries.load(query).encode(), parameters)
+
+
+def _touched_by(
+    connection: Connection[TupleRow], statement: bytes, parameters: Mapping[str, object] | None = None
+) -> int:
+    explained = b"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) " + statement
+    row = connection.execute(explained, parameters).fetchone()
     assert row is not None
     return int(_rows(row[0][0]["Plan"]))
 
@@ -77,4 +84,16 @@ def test_looking_for_waiters_grows_with_locks(owner: Connection[TupleRow], conne
     touched = _touched(owner, "server/reader_waiters", {"pid": reader.info.backend_pid})
 
     # A leaf and its index are locked; other tests hold locks as well.
+    assert 2 * _LEAVES < touched < 20 * _LEAVES
+
+
+def test_a_count_that_looks_for_waiters_itself_grows_with_its_locks(owner: Connection[TupleRow]) -> None:
+    _make_tree(owner, "days")
+    look = b"SELECT (%b) FROM (VALUES (1)) AS watched (id)" % self_lookout.first_waiter(b"id")
+    with owner.transaction():
+        owner.execute("SELECT count(*) FROM days")
+        assert owner.execute(look).fetchall() == [("0",)]
+
+        touched = _touched_by(owner, look)
+
     assert 2 * _LEAVES < touched < 20 * _LEAVES
