@@ -7,37 +7,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from pgwatch_tests.cli import options
+from pgwatch_tests.task import Task
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-class Work(Protocol[T_co]):
-    """What can be ended in two ways, both of which return at once."""
-
-    def run(self) -> T_co:
-        """Does it."""
-
-    def stop(self) -> None:
-        """Makes `run` return once what it is at is done."""
-
-    def cancel(self) -> None:
-        """Makes `run` raise within moments."""
-
-
 class GentleEnd(Generic[T]):
-    """Runs `work` in a thread of its own, so that signals are noticed while the server takes its time.
+    """Runs a task in a thread of its own, so that signals are noticed while the server takes its time.
 
     The first Ctrl-C or SIGTERM stops it, the second cancels it, the third leaves it to itself.
     """
 
-    def __init__(self, work: Work[T]) -> None:
-        self._work = work
+    def __init__(self, task: Task[T]) -> None:
+        self._task = task
         self._signals = 0
         self._results: list[T] = []
         self._errors: list[BaseException] = []
@@ -56,7 +43,7 @@ class GentleEnd(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._results.append(self._work.run())
+            self._results.append(self._task.run())
         except BaseException as error:  # noqa: BLE001  # raised again by who waits
             self._errors.append(error)
 
@@ -77,9 +64,9 @@ class GentleEnd(Generic[T]):
         self._signals += 1
         if self._signals == 1:
             self.exit_code = _EXIT_CODES[signal.Signals(number)]
-            self._work.stop()
+            self._task.stop()
             options.narrate("ends after this batch; once more ends it at once")
         elif self._signals == 2:
-            self._work.cancel()
+            self._task.cancel()
         else:
             raise KeyboardInterrupt

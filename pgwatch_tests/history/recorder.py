@@ -1,4 +1,4 @@
-"""A sweep whose outcome is recorded, whatever it is."""
+"""Sweeps whose outcomes go into the history: recorded whether they end with a report or an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from pgwatch_tests.errors import BeingSweptError, HistoryError, PgwatchError, RefusedError
 from pgwatch_tests.history.history import History
@@ -19,22 +18,7 @@ from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
-
-
-class Sweeping(Protocol):
-    """What `sweep.run.Sweep` is, for who only needs to run it."""
-
-    def run(self) -> SweepReport:
-        """See `sweep.run.Sweep`."""
-        ...
-
-    def stop(self) -> None:
-        """See `sweep.run.Sweep`."""
-        ...
-
-    def cancel(self) -> None:
-        """See `sweep.run.Sweep`."""
-        ...
+from pgwatch_tests.task import CompoundTask, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +31,9 @@ class Origin:
 
 
 class Recorder:
-    """Records what the sweeps of one database come to.
+    """Records the outcomes of sweeps of one database.
 
-    `warn` is told, in a line, what couldn't be recorded: a sweep that worked isn't a failed one for that.
+    `warn` is told, in one line, what couldn't be recorded: that doesn't make a sweep a failed one.
     """
 
     def __init__(
@@ -61,9 +45,9 @@ class Recorder:
         self._warn = warn
 
     def knowing(self, request: SweepRequest) -> SweepRequest:
-        """The request with the leases that have ended, and what the last sweep of this database was refused.
+        """Returns the request with the leases that have ended, and what the last sweep was refused.
 
-        Where that can't be read, it is tried anew; that the history is damaged is told when it is written.
+        If the history can't be read, refused rows are tried again; `add` warns when it can't be written.
         """
         if not request.min_age_is_firm:
             request = replace(request, ended_leases=noted_ends())
@@ -77,19 +61,8 @@ class Recorder:
         refused = {(kept.schema, kept.table, kept.detail) for kept in last.kept if kept.reason == "refused"}
         return replace(request, refused_before=frozenset(refused))
 
-    def run(self, sweep: Sweeping, request: SweepRequest) -> SweepReport:
-        """Runs it and records it. Returns and raises what `sweep.run()` does."""
-        begun, since_s = self.begun(request), time.monotonic()
-        try:
-            report = sweep.run()
-        except BaseException as error:
-            self.add(failed(begun, error, time.monotonic() - since_s))
-            raise
-        self.add(with_report(begun, report), report)
-        return report
-
     def begun(self, request: SweepRequest) -> HistoryEntry:
-        """The entry of something that begins now, with nothing come of it yet."""
+        """Returns the entry of a sweep or a job that begins now, before its outcome is known."""
         dsn = self._settings.dsn
         return HistoryEntry(
             started_at=datetime.now(UTC),
@@ -116,8 +89,29 @@ class Recorder:
             self._warn(f"not recorded: {error}")
 
 
+class RecordedSweep(CompoundTask):
+    """A sweep that `recorder` records when it is run: a `pgwatch_tests.task.Task`."""
+
+    def __init__(self, sweep: Task[SweepReport], request: SweepRequest, recorder: Recorder) -> None:
+        super().__init__()
+        self._sweep = sweep
+        self._request = request
+        self._recorder = recorder
+
+    def run(self) -> SweepReport:
+        """Runs and records the sweep. Returns and raises what the sweep does."""
+        begun, since_s = self._recorder.begun(self._request), time.monotonic()
+        try:
+            report = self.run_task(self._sweep)
+        except BaseException as error:
+            self._recorder.add(failed(begun, error, time.monotonic() - since_s))
+            raise
+        self._recorder.add(with_report(begun, report), report)
+        return report
+
+
 def with_report(begun: HistoryEntry, report: SweepReport) -> HistoryEntry:
-    """The entry of a sweep that has come to a report."""
+    """Returns the entry of a sweep that ended with a report."""
     result: Result = "failed" if report.error else "interrupted" if report.interrupted else "done"
     return replace(
         begun,
@@ -137,7 +131,7 @@ def with_report(begun: HistoryEntry, report: SweepReport) -> HistoryEntry:
 
 
 def failed(begun: HistoryEntry, error: BaseException, duration_s: float) -> HistoryEntry:
-    """The entry of something that ended with an error."""
+    """Returns the entry of a sweep or a job that ended with an error."""
     result, reason = _outcome(error)
     return replace(begun, result=result, reason=reason, duration_s=duration_s)
 

@@ -21,6 +21,7 @@ from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.task import CompoundTask
 
 AT_ONCE = 4
 
@@ -119,20 +120,18 @@ def _databases(settings: Settings) -> list[_Database]:
             ) from error
 
 
-class _Scans:
+class _Scans(CompoundTask):
     """Scans in daemon threads: nobody waits for them when the program is interrupted."""
 
     def __init__(
         self, settings: Settings, kinds: Collection[LeftoverKind], progress: Progress | None
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._kinds = kinds
         self._progress = progress
         self._waiting: SimpleQueue[str] = SimpleQueue()
         self._done: SimpleQueue[LeakReport | NotChecked | BaseException] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._running: set[LeakScan] = set()
-        self._stopped = False
         self._threads: list[threading.Thread] = []
 
     def run(self, names: Sequence[str], at_once: int) -> tuple[list[LeakReport], list[NotChecked]]:
@@ -157,11 +156,11 @@ class _Scans:
                     reports.append(outcome)
                 self._tell(done, len(names))
         finally:
-            self._stop()
+            self._end()
         return reports, failed
 
     def _work(self) -> None:
-        while not self._stopped:
+        while not self.is_stopped:
             try:
                 name = self._waiting.get_nowait()
             except Empty:
@@ -174,24 +173,13 @@ class _Scans:
 
     def _outcome(self, name: str) -> LeakReport | NotChecked:
         settings = replace(self._settings, dsn=in_database(self._settings.dsn, name))
-        scan = LeakScan(settings, kinds=self._kinds)
-        with self._lock:
-            self._running.add(scan)
-            if self._stopped:
-                scan.cancel()
         try:
-            return scan.run()
+            return self.run_task(LeakScan(settings, kinds=self._kinds))
         except _OF_ONE_DATABASE as error:
             return NotChecked(name, str(error))
-        finally:
-            with self._lock:
-                self._running.discard(scan)
 
-    def _stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            for scan in self._running:
-                scan.cancel()
+    def _end(self) -> None:
+        self.cancel()
         deadline = time.monotonic() + _STOPPED_WITHIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -111,7 +111,7 @@ class _Counts:
 
 
 class LeakScan:
-    """One scan of one database: `run` it once, in any thread; `cancel` it from any other.
+    """One scan of one database: a `pgwatch_tests.task.Task`.
 
     `kinds` are the leftovers beside rows that it looks for as well, and `demanded` those that were asked for
     by name; with `since`, only what is new counts.
@@ -141,6 +141,10 @@ class LeakScan:
     def share_done(self) -> float:
         """How much of the counting is done, 0 to 1, by the pages that the tables have. For any thread."""
         return self._work_done / self._work
+
+    def stop(self) -> None:
+        """Cancels it: a scan changes nothing, so there is nothing to finish first."""
+        self.cancel()
 
     def cancel(self) -> None:
         """Makes `run` end with ScanCancelledError within moments, and the server stop. Returns at once."""

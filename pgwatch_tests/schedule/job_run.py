@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from pgwatch_tests.errors import INTERNAL_ERROR, NotCheckedError, PgwatchError
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import HistoryEntry, Trigger
-from pgwatch_tests.history.recorder import Origin, Recorder, Sweeping, failed, with_report
+from pgwatch_tests.history.recorder import Origin, Recorder, failed, with_report
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.many_databases import choose_on_server
 from pgwatch_tests.leaks.many_databases_model import NotChecked
@@ -24,46 +22,35 @@ from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
+from pgwatch_tests.task import CompoundTask, Task
 
 Tell = Callable[[JobEvent], None]
 """Called in the thread that runs the job."""
 
 
-class Scanning(Protocol):
-    """What `leaks.count.LeakScan` is, for who only needs to run it."""
-
-    def run(self) -> LeakReport:
-        """See `leaks.count.LeakScan`."""
-        ...
-
-    def cancel(self) -> None:
-        """See `leaks.count.LeakScan`."""
-        ...
-
-
-def _scan(settings: Settings) -> Scanning:
+def _scan(settings: Settings) -> Task[LeakReport]:
     return LeakScan(settings, kinds=DEFAULT_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is run for a job: the real thing, unless said otherwise."""
+class JobTasks:
+    """Makes the tasks of a job: a sweep or a leak scan of one database."""
 
-    sweep: Callable[[Settings, SweepRequest], Sweeping] = Sweep
-    scan: Callable[[Settings], Scanning] = _scan
+    sweep: Callable[[Settings, SweepRequest], Task[SweepReport]] = Sweep
+    scan: Callable[[Settings], Task[LeakReport]] = _scan
 
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What a run came to, database by database."""
+    """The history's entries of one run of a job: one per database."""
 
     entries: tuple[HistoryEntry, ...]
     exit_code: int
     """That of the first error; 0 if there was none."""
 
 
-class JobRun:
-    """`run` it once, in any thread; `stop` and `cancel` it from any other."""
+class JobRun(CompoundTask):
+    """One run of one job: a `pgwatch_tests.task.Task`."""
 
     def __init__(
         self,
@@ -72,49 +59,34 @@ class JobRun:
         history: History,
         trigger: Trigger,
         tell: Tell,
-        work: Work,
+        tasks: JobTasks,
     ) -> None:
+        super().__init__()
         self._job = job
         self._settings = settings
         self._history = history
         self._origin = Origin(trigger, job.name, job.action)
         self._tell = tell
-        self._work = work
-        self._lock = threading.Lock()
-        self._under_way: _UnderWay | None = None
-        self._stopped = False
+        self._tasks = tasks
         self._entries: list[HistoryEntry] = []
         self._exit_code = 0
         self._not_checked: tuple[NotChecked, ...] = ()
 
     def run(self) -> JobOutcome:
-        """Does what the job says. What goes wrong is in the outcome: it is told and recorded, not raised."""
+        """Runs the job in each of its databases. Errors are told and recorded, not raised."""
         for settings in self._databases():
-            if self._stopped:
+            if self.is_stopped:
                 break
             recorder = self._recorder(settings)
             with self._noting(recorder) as begun:
                 if self._job.action == "leaks":
-                    self._note(recorder, _with_leaks(begun, self._scanned(settings)))
+                    self._note(recorder, _with_leaks(begun, self.run_task(self._tasks.scan(settings))))
                 else:
-                    report = self._swept(settings, recorder.knowing(self._request))
+                    request = recorder.knowing(self._request)
+                    report = self.run_task(self._tasks.sweep(settings, request))
                     self._note(recorder, with_report(begun, report), report)
         self._note_not_checked()
         return JobOutcome(tuple(self._entries), self._exit_code)
-
-    def stop(self) -> None:
-        """Makes `run` return after the batch that it is at. Returns at once."""
-        with self._lock:
-            self._stopped = True
-            if self._under_way is not None:
-                self._under_way.stop()
-
-    def cancel(self) -> None:
-        """Makes `run` return within moments. Returns at once."""
-        with self._lock:
-            self._stopped = True
-            if self._under_way is not None:
-                self._under_way.cancel()
 
     @property
     def _request(self) -> SweepRequest:
@@ -172,35 +144,6 @@ class JobRun:
         recorder.add(entry, report)
         self._entries.append(entry)
         self._tell(JobEvent("came_to", self._job.name, entry))
-
-    def _swept(self, settings: Settings, request: SweepRequest) -> SweepReport:
-        sweep = self._work.sweep(settings, request)
-        with self._stoppable(_UnderWay(sweep.stop, sweep.cancel)):
-            return sweep.run()
-
-    def _scanned(self, settings: Settings) -> LeakReport:
-        scan = self._work.scan(settings)
-        # It has no batches, and changes nothing.
-        with self._stoppable(_UnderWay(scan.cancel, scan.cancel)):
-            return scan.run()
-
-    @contextmanager
-    def _stoppable(self, under_way: _UnderWay) -> Iterator[None]:
-        with self._lock:
-            self._under_way = under_way
-            if self._stopped:
-                under_way.stop()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._under_way = None
-
-
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    stop: Callable[[], None]
-    cancel: Callable[[], None]
 
 
 def _with_leaks(begun: HistoryEntry, report: LeakReport) -> HistoryEntry:

@@ -25,7 +25,7 @@ from pgwatch_tests.errors import HistoryError, RefusedError
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import HistoryEntry, JobState, Trigger
 from pgwatch_tests.schedule.events import JobEvent
-from pgwatch_tests.schedule.job_run import JobRun, Tell, Work
+from pgwatch_tests.schedule.job_run import JobRun, JobTasks, Tell
 from pgwatch_tests.schedule.turns import trigger, when
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
@@ -52,7 +52,7 @@ class Schedule:
         jobs: Sequence[JobSetting],
         history: History,
         tell: Tell,
-        work: Work | None = None,
+        tasks: JobTasks | None = None,
     ) -> None:
         """Raises ConfigurationError for a job whose times are none.
 
@@ -63,7 +63,7 @@ class Schedule:
         self._triggers = {job.name: trigger(job) for job in jobs}
         self._history = history
         self._tell = tell
-        self._work = work or Work()
+        self._tasks = tasks or JobTasks()
         self._lock = threading.Lock()
         self._running: tuple[str, JobRun] | None = None
         self._asked_for: set[str] = set()
@@ -146,7 +146,7 @@ class Schedule:
             (run[1].cancel if cancel else run[1].stop)()
 
     def _run(self, job: JobSetting, by: Trigger) -> None:
-        run = JobRun(job, self._settings, self._history, by, self._tell, self._work)
+        run = JobRun(job, self._settings, self._history, by, self._tell, self._tasks)
         with self._lock:
             self._asked_for.discard(job.name)
             if self._stopping.is_set():

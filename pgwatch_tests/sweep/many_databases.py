@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from pgwatch_tests.errors import (
     CannotConnectError,
@@ -22,6 +20,7 @@ from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import NotSwept, SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.sweep.run import Progress, Sweep
+from pgwatch_tests.task import CompoundTask, Task
 
 NOT_REACHED = "the sweep was ended before its turn came"
 
@@ -29,24 +28,11 @@ NOT_REACHED = "the sweep was ended before its turn came"
 _OF_ONE_DATABASE = (RefusedError, CannotConnectError, ConnectionLostError, NotCheckedError)
 
 
-class OneSweep(Protocol):
-    """A sweep of one database: `sweep.run.Sweep`."""
-
-    def run(self) -> SweepReport:
-        """Sweeps."""
-
-    def stop(self) -> None:
-        """Makes it end after its batch."""
-
-    def cancel(self) -> None:
-        """Makes it end at once."""
+MakeSweep = Callable[[Settings, SweepRequest, Progress | None], Task[SweepReport]]
 
 
-MakeSweep = Callable[[Settings, SweepRequest, Progress | None], OneSweep]
-
-
-class SweepOfDatabases:
-    """`run` it once, in any thread; `stop` and `cancel` it from any other.
+class SweepOfDatabases(CompoundTask):
+    """A sweep of each of several databases: a `pgwatch_tests.task.Task`.
 
     `begin` is told the name of each database before it is swept, in the thread that sweeps.
     """
@@ -61,15 +47,13 @@ class SweepOfDatabases:
         begin: Callable[[str], None] | None = None,
         make_sweep: MakeSweep = Sweep,
     ) -> None:
+        super().__init__()
         self._settings = settings
         self._patterns = patterns
         self._request = request
         self._progress = progress
         self._begin = begin
         self._make_sweep = make_sweep
-        self._lock = threading.Lock()
-        self._running: OneSweep | None = None
-        self._stopped = self._cancelled = False
 
     def run(self) -> SweepsOfDatabases:
         """Sweeps the databases whose names are, or fit, one of the patterns (see `leaks.databases.choose`).
@@ -89,7 +73,7 @@ class SweepOfDatabases:
         for name in choice.names:
             if name in dropped:
                 continue
-            if self._stopped:
+            if self.is_stopped:
                 not_swept.append(NotSwept(name, NOT_REACHED))
                 continue
             if not request.kinds:
@@ -106,43 +90,16 @@ class SweepOfDatabases:
             # What is left behind of a whole server is swept from one of its databases, not from each.
             request = replace(request, kinds=tuple(kind for kind in request.kinds if kind != "databases"))
             dropped |= {one.name for one in report.orphans if one.kind == "databases" and one.removed}
-        if self._cancelled:
+        if self.is_cancelled:
             raise ScanCancelledError("ended before all databases were swept")
-        if errors and not reports and not self._stopped:
+        if errors and not reports and not self.is_stopped:
             raise _of_all(errors, not_swept)
         not_swept.sort(key=lambda one: one.database)
         return SweepsOfDatabases(started_at, tuple(reports), tuple(not_swept), time.monotonic() - begun)
 
-    def stop(self) -> None:
-        """Makes `run` return what is done after the batch that it is at. Returns at once."""
-        with self._lock:
-            self._stopped = True
-            running = self._running
-        if running is not None:
-            running.stop()
-
-    def cancel(self) -> None:
-        """Makes `run` end with ScanCancelledError within moments. Returns at once."""
-        with self._lock:
-            self._stopped = self._cancelled = True
-            running = self._running
-        if running is not None:
-            running.cancel()
-
     def _sweep(self, name: str, request: SweepRequest) -> SweepReport:
         settings = replace(self._settings, dsn=in_database(self._settings.dsn, name))
-        sweep = self._make_sweep(settings, request, self._progress)
-        with self._lock:
-            self._running = sweep
-            if self._cancelled:
-                sweep.cancel()
-            elif self._stopped:
-                sweep.stop()
-        try:
-            return sweep.run()
-        finally:
-            with self._lock:
-                self._running = None
+        return self.run_task(self._make_sweep(settings, request, self._progress))
 
 
 def _of_all(errors: Sequence[PgwatchError], not_swept: Sequence[NotSwept]) -> PgwatchError:

@@ -40,7 +40,7 @@ class _Started:
 
 
 class Sweep:
-    """`run` it once, in any thread; `stop` and `cancel` it from any other."""
+    """A sweep of one database: a `pgwatch_tests.task.Task`."""
 
     def __init__(self, settings: Settings, request: SweepRequest, progress: Progress | None = None) -> None:
         self._settings = settings

@@ -11,7 +11,7 @@ import pytest
 from pgwatch_tests.errors import BeingSweptError, CannotConnectError, RefusedError
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.history.recorder import Origin, Recorder
+from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.settings.load import MarkerSetting
 from pgwatch_tests.sweep.model import Kept, SweepReport, SweepRequest
@@ -44,9 +44,9 @@ def recorded(home: Path, comes_to: SweepReport | BaseException, origin: Origin |
     recorder = Recorder(history, configured, origin or Origin(), pytest.fail)
     if isinstance(comes_to, BaseException):
         with pytest.raises(type(comes_to)):
-            recorder.run(Told(comes_to), REQUEST)
+            RecordedSweep(Told(comes_to), REQUEST, recorder).run()
     else:
-        assert recorder.run(Told(comes_to), REQUEST) is comes_to
+        assert RecordedSweep(Told(comes_to), REQUEST, recorder).run() is comes_to
     (entry,) = history.entries()
     return entry
 
@@ -89,9 +89,9 @@ def test_a_sweep_that_cannot_be_recorded_has_worked_all_the_same(home: Path) -> 
     warnings: list[str] = []
 
     recorder = Recorder(History.open(configured), configured, Origin(), warnings.append)
-    assert recorder.run(Told(report()), REQUEST) == report()
+    assert RecordedSweep(Told(report()), REQUEST, recorder).run() == report()
     with pytest.raises(RefusedError):
-        recorder.run(Told(RefusedError("no")), REQUEST)
+        RecordedSweep(Told(RefusedError("no")), REQUEST, recorder).run()
     assert [warning.partition(": ")[0] for warning in warnings] == ["not recorded"] * 2
 
 
@@ -115,21 +115,20 @@ def test_what_the_last_sweep_was_refused_is_known_to_the_next(home: Path) -> Non
     )
     assert recorder.knowing(REQUEST) == REQUEST
 
-    recorder.run(Told(refused), REQUEST)
+    RecordedSweep(Told(refused), REQUEST, recorder).run()
     known = frozenset({("public", "users", "trigger keep of public.users raises")})
     assert recorder.knowing(REQUEST) == replace(REQUEST, refused_before=known)
     # What tried to delete no row wasn't refused any.
-    recorder.run(Told(replace(report(), dry_run=True)), replace(REQUEST, dry_run=True))
-    recorder.run(Told(report()), replace(REQUEST, kinds=("schemas",)))
-    Recorder(history, configured, Origin("schedule", "x", "schemas"), pytest.fail).run(
-        Told(report()), REQUEST
-    )
+    RecordedSweep(Told(replace(report(), dry_run=True)), replace(REQUEST, dry_run=True), recorder).run()
+    RecordedSweep(Told(report()), replace(REQUEST, kinds=("schemas",)), recorder).run()
+    of_a_job = Recorder(history, configured, Origin("schedule", "x", "schemas"), pytest.fail)
+    RecordedSweep(Told(report()), REQUEST, of_a_job).run()
     elsewhere = settings(home / "history.sqlite3", "postgresql://me@db.example:5433/test_other")
     other = Recorder(history, elsewhere, Origin(), pytest.fail)
-    other.run(Told(report("test_other")), REQUEST)
+    RecordedSweep(Told(report("test_other")), REQUEST, other).run()
     assert recorder.knowing(REQUEST).refused_before == known
     assert other.knowing(REQUEST) == REQUEST
-    recorder.run(Told(report()), REQUEST)
+    RecordedSweep(Told(report()), REQUEST, recorder).run()
     assert recorder.knowing(REQUEST) == REQUEST
 
 

@@ -18,7 +18,7 @@ from pgwatch_tests.errors import (
 )
 from pgwatch_tests.history.history import History
 from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak
-from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Work
+from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
@@ -35,7 +35,7 @@ def configured(home: Path) -> Settings:
     return replace(settings(home / "history.sqlite3"), min_age_s=123.0)
 
 
-def run(job: JobSetting, configured: Settings, work: Work) -> JobOutcome:
+def run(job: JobSetting, configured: Settings, work: JobTasks) -> JobOutcome:
     """What a run comes to; it is in the history as well, and was told."""
     events, history = Events(), History.open(configured)
     outcome = JobRun(job, configured, history, "schedule", events.tell, work).run()
@@ -64,7 +64,7 @@ def run(job: JobSetting, configured: Settings, work: Work) -> JobOutcome:
 )
 def test_what_a_job_asks_for(configured: Settings, job: JobSetting, request_: SweepRequest) -> None:
     worker = Worker()
-    outcome = run(job, configured, worker.work)
+    outcome = run(job, configured, worker.tasks)
 
     assert worker.requests == [request_]
     (entry,) = outcome.entries
@@ -85,7 +85,7 @@ def test_an_error_is_an_outcome(configured: Settings, error: Exception, result: 
     def fail() -> SweepReport:
         raise error
 
-    outcome = run(NIGHTLY, configured, Worker(fail).work)
+    outcome = run(NIGHTLY, configured, Worker(fail).tasks)
 
     assert [entry.result for entry in outcome.entries] == [result]
     assert outcome.exit_code == exit_code
@@ -107,7 +107,7 @@ def test_leaks_are_counted(configured: Settings) -> None:
         kinds_checked=("schema",),
     )
     job = replace(NIGHTLY, action="leaks")
-    (entry,) = run(job, configured, Work(scan=lambda _: Scanner(found))).entries
+    (entry,) = run(job, configured, JobTasks(scan=lambda _: Scanner(found))).entries
 
     assert (entry.leaked_rows, entry.leftovers, entry.result) == (5, 1, "done")
     assert (entry.kinds, entry.dry_run) == (("rows", "schema"), True)
@@ -124,7 +124,7 @@ def test_every_database_that_is_meant(
     job = replace(NIGHTLY, databases=(f"{database.name}_?", "no_such"))
     try:
         worker = Worker()
-        outcome = run(job, here, worker.work)
+        outcome = run(job, here, worker.tasks)
     finally:
         for name in names:
             owner.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
@@ -140,7 +140,7 @@ def test_every_database_that_is_meant(
 
 def test_databases_that_cannot_be_listed(configured: Settings) -> None:
     here = replace(configured, dsn=Dsn("postgresql://u:hunter2@127.0.0.1:1/d", "--dsn"))
-    outcome = run(replace(NIGHTLY, databases=("test_*",)), here, Worker().work)
+    outcome = run(replace(NIGHTLY, databases=("test_*",)), here, Worker().tasks)
 
     assert (outcome.entries[0].result, outcome.exit_code) == ("failed", 3)
     assert "refused" in outcome.entries[0].reason
@@ -152,14 +152,14 @@ def test_real_leaks(configured: Settings, database: Database, owner: Connection[
     owner.execute("INSERT INTO users VALUES ('a@test.example.com'), ('b@test.example.com')")
     here = replace(configured, dsn=Dsn(database.dsn, "--dsn"))
 
-    (entry,) = run(replace(NIGHTLY, action="leaks"), here, Work()).entries
+    (entry,) = run(replace(NIGHTLY, action="leaks"), here, JobTasks()).entries
     assert (entry.leaked_rows, entry.database, entry.server) == (2, database.name, entry.server)
 
 
 @pytest.mark.parametrize(("end", "result"), [("stop", "interrupted"), ("cancel", "interrupted")])
 def test_a_run_is_ended_from_another_thread(configured: Settings, end: str, result: str) -> None:
     held, events = Held(), Events()
-    job_run = JobRun(NIGHTLY, configured, History.open(configured), "dashboard", events.tell, held.work)
+    job_run = JobRun(NIGHTLY, configured, History.open(configured), "dashboard", events.tell, held.tasks)
     thread = threading.Thread(target=job_run.run)
     thread.start()
     assert held.began.acquire(timeout=10)
@@ -173,7 +173,7 @@ def test_a_run_is_ended_from_another_thread(configured: Settings, end: str, resu
 
 def test_a_run_that_was_stopped_before_it_began(configured: Settings) -> None:
     worker, history = Worker(), History.open(configured)
-    job_run = JobRun(NIGHTLY, configured, history, "schedule", Events().tell, worker.work)
+    job_run = JobRun(NIGHTLY, configured, history, "schedule", Events().tell, worker.tasks)
     job_run.stop()
 
     assert job_run.run() == JobOutcome((), 0)
@@ -184,7 +184,7 @@ def test_a_history_that_cannot_be_written_is_told(home: Path) -> None:
     (home / "file").touch()
     configured, events = settings(home / "file" / "history.sqlite3"), Events()
     history = History.open(configured)
-    outcome = JobRun(NIGHTLY, configured, history, "schedule", events.tell, Worker(report).work).run()
+    outcome = JobRun(NIGHTLY, configured, history, "schedule", events.tell, Worker(report).tasks).run()
 
     assert (events.results(), outcome.exit_code) == (["done"], 0)
     assert [event.text.partition(": ")[0] for event in events.of("warning")] == ["not recorded"]

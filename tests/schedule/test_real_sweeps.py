@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.history.history import History
 from pgwatch_tests.postgres.sweep_lock import LOCK_KEY
-from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Work
+from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.history.histories import entry, settings
@@ -23,7 +23,7 @@ JOB = JobSetting("nightly", "x", every_s=60.0, only=("rows",), min_age_s=0.0)
 def run(configured: Settings, job: JobSetting = JOB) -> JobOutcome:
     """What a run comes to."""
     history = History.open(configured)
-    return JobRun(job, configured, history, "schedule", Events().tell, Work()).run()
+    return JobRun(job, configured, history, "schedule", Events().tell, JobTasks()).run()
 
 
 def make_users(owner: Connection[TupleRow]) -> None:

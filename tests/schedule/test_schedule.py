@@ -37,7 +37,7 @@ class Started:
         self.worker = worker
         self.events = Events()
         self.history = History.open(configured)
-        self.schedule = Schedule(configured, jobs, self.history, self.events.tell, worker.work)
+        self.schedule = Schedule(configured, jobs, self.history, self.events.tell, worker.tasks)
         self.schedule.start()
 
     def turn_came(self, name: str, ago_s: float) -> None:

@@ -11,7 +11,7 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.schedule.events import EventKind, JobEvent
-from pgwatch_tests.schedule.job_run import Work
+from pgwatch_tests.schedule.job_run import JobTasks
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from tests.history.histories import report
@@ -39,9 +39,9 @@ class Worker:
         self._at_once = 0
 
     @property
-    def work(self) -> Work:
+    def tasks(self) -> JobTasks:
         """What a schedule is given."""
-        return Work(sweep=lambda settings, request: _Sweep(self, settings, request))
+        return JobTasks(sweep=lambda settings, request: _Sweep(self, settings, request))
 
     def sweep(self, settings: Settings, request: SweepRequest) -> SweepReport:
         with self._lock:
@@ -104,8 +104,10 @@ class Scanner:
     def run(self) -> LeakReport:
         return self._comes_to
 
-    def cancel(self) -> None:
-        raise AssertionError("nobody cancels it")
+    def stop(self) -> None:
+        raise AssertionError("nobody stops it")
+
+    cancel = stop
 
 
 class Events:

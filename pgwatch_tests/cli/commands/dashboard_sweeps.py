@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from pgwatch_tests.cli.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepProgress, SweepRequest
+from pgwatch_tests.task import CompoundTask, Task
 
 if TYPE_CHECKING:
     from pgwatch_tests.history.history import History
     from pgwatch_tests.history.model import HistoryEntry, JobState
-    from pgwatch_tests.history.recorder import Sweeping
     from pgwatch_tests.schedule.events import JobEvent
     from pgwatch_tests.schedule.schedule import Schedule
     from pgwatch_tests.sweep.model import SweepReport
@@ -78,14 +78,13 @@ class DashboardSweeps:
         self._sweeps = [one for one in self._sweeps if not one.over.is_set()] + [sweep]
         return sweep
 
-    def _on_record(self, request: SweepRequest, told: Callable[[SweepProgress], None]) -> Sweeping:
-        from pgwatch_tests.history.on_record import SweepOnRecord
-        from pgwatch_tests.history.recorder import Origin, Recorder
+    def _on_record(self, request: SweepRequest, told: Callable[[SweepProgress], None]) -> Task[SweepReport]:
+        from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
         from pgwatch_tests.sweep.run import Sweep
 
         recorder = Recorder(self._opened(), self._settings, Origin("dashboard"), self._warn)
         known = recorder.knowing(request)
-        return SweepOnRecord(Sweep(self._settings, known, told), known, recorder)
+        return RecordedSweep(Sweep(self._settings, known, told), known, recorder)
 
     def _note(self, report: SweepReport) -> None:
         if report.dry_run:
@@ -138,16 +137,14 @@ class DashboardSweeps:
             self._warn(f"{event.job}: {event.text}")
 
 
-class _SweepInThread:
+class _SweepInThread(CompoundTask):
     """A sweep that is made, and run, in a thread of its own."""
 
-    def __init__(self, make: Callable[[], Sweeping], note: Callable[[SweepReport], None]) -> None:
+    def __init__(self, make: Callable[[], Task[SweepReport]], note: Callable[[SweepReport], None]) -> None:
         """`note` is given the report, in that thread."""
+        super().__init__()
         self._make = make
         self._note = note
-        self._lock = threading.Lock()
-        self._sweep: Sweeping | None = None
-        self._stopped = self._cancelled = False
         self.over = threading.Event()
         """Set once it has ended, whatever came of it."""
 
@@ -159,30 +156,9 @@ class _SweepInThread:
             self.cancel()
             raise
 
-    def stop(self) -> None:
-        """Makes `run` return after the batch that it is at. Returns at once."""
-        with self._lock:
-            self._stopped = True
-            if self._sweep is not None:
-                self._sweep.stop()
-
-    def cancel(self) -> None:
-        """Makes `run` raise within moments. Returns at once."""
-        with self._lock:
-            self._cancelled = True
-            if self._sweep is not None:
-                self._sweep.cancel()
-
     def _run(self) -> SweepReport:
         try:
-            sweep = self._make()
-            with self._lock:
-                self._sweep = sweep
-                if self._cancelled:
-                    sweep.cancel()
-                elif self._stopped:
-                    sweep.stop()
-            report = sweep.run()
+            report = self.run_task(self._make())
             self._note(report)
             return report
         finally:

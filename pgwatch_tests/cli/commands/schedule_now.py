@@ -11,7 +11,7 @@ from pgwatch_tests.cli.commands.schedule_daemon import on_signals
 from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
 from pgwatch_tests.reports.sweeps.history_words import came_to
-from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, Tell, Work
+from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks, Tell
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.plain_text import plain
@@ -19,7 +19,7 @@ from pgwatch_tests.text.plain_text import plain
 
 def run(settings: Settings, job: JobSetting, tell: Tell) -> int:
     """Runs it and prints what it came to, a line a database. Returns the exit code."""
-    job_run = JobRun(job, settings, History.open(settings), "command line", tell, Work())
+    job_run = JobRun(job, settings, History.open(settings), "command line", tell, JobTasks())
     news: SimpleQueue[signal.Signals | JobOutcome | BaseException] = SimpleQueue()
 
     def work() -> None:

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.graceful_shutdown import GentleEnd, Work
+from pgwatch_tests.cli.graceful_shutdown import GentleEnd
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.history.history import History
-from pgwatch_tests.history.on_record import SweepOnRecord
-from pgwatch_tests.history.recorder import Origin, Recorder
+from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError
 from pgwatch_tests.reports.sweeps.sweep_words import pace, phase
 from pgwatch_tests.settings.load import Settings
@@ -19,6 +18,7 @@ from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest, 
 from pgwatch_tests.sweep.run import Progress as Told
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.time_left import SweepPace
+from pgwatch_tests.task import Task
 from pgwatch_tests.text.plain_text import plain
 
 
@@ -31,19 +31,19 @@ def run_sweep(
     """
     history = History.open(settings)
 
-    def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> SweepOnRecord:
+    def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> RecordedSweep:
         recorder = Recorder(history, one, Origin("command line"), _warn)
         known = recorder.knowing(wanted)
-        return SweepOnRecord(Sweep(one, known, told), known, recorder)
+        return RecordedSweep(Sweep(one, known, told), known, recorder)
 
     speed = _Speed(request)
     if databases:
-        work: Work[SweepReport | SweepsOfDatabases] = SweepOfDatabases(
+        task: Task[SweepReport | SweepsOfDatabases] = SweepOfDatabases(
             settings, databases, request, speed.add, begin=speed.begin, make_sweep=on_record
         )
     else:
-        work = on_record(settings, request, speed.add)
-    end = GentleEnd(work)
+        task = on_record(settings, request, speed.add)
+    end = GentleEnd(task)
     try:
         with speed.shown:
             return end.run(), end.exit_code

@@ -8,21 +8,16 @@ from typing import Protocol
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport
+from pgwatch_tests.task import Stoppable
 
 Told = Callable[[SweepProgress], None]
 
 
-class RunningSweep(Protocol):
+class RunningSweep(Stoppable, Protocol):
     """A sweep, dry or not, that hasn't begun yet or is under way. All of it may be called once it's over."""
 
     async def run(self) -> SweepReport:
         """Does it, once, without keeping the screen waiting."""
-
-    def stop(self) -> None:
-        """Makes `run` return its report after the batch that it is at. Returns at once."""
-
-    def cancel(self) -> None:
-        """Makes `run` raise within moments. Returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
