@@ -32,7 +32,7 @@ def opening(database: Database) -> ConnectionAttempts:
     return ConnectionAttempts(Settings(dsn=Dsn(database.dsn, "the test")))
 
 
-def test_a_visit_leaves_no_session(
+def test_a_probe_leaves_no_session(
     opening: ConnectionAttempts,
     database: Database,
     owner: Connection[TupleRow],
