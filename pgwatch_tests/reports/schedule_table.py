@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tabulate import tabulate
-
 from pgwatch_tests.history.model import JobState
+from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.sweeps.history_words import came_to
 from pgwatch_tests.text.plain_text import plain
 
@@ -18,11 +17,10 @@ def table(jobs: Sequence[JobState]) -> str:
     """A line a job: what it does, when, when next, and what it came to last."""
     if not jobs:
         return "no jobs: they are declared in [tool.pgwatch-tests.schedule.NAME] of pyproject.toml"
-    return tabulate(
+    return text_table.table(
+        ("Job", "Action", "When", "Next run", "Last run (UTC)", "Result"),
+        "llllll",
         [_row(job) for job in jobs],
-        headers=("Job", "Does", "When", "Next run", "Last run (UTC)", "Came to"),
-        tablefmt="simple",
-        disable_numparse=True,
     )
 
 

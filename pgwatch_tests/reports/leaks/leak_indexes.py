@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex, PlannedIndex
+from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
@@ -24,10 +23,10 @@ def listing(indexes: Sequence[LeakIndex]) -> str:
     """The indexes that are there, and whether they serve a scan."""
     if not indexes:
         return "no index for leak counts"
-    return _grid(
+    return text_table.table(
         ("Table", "Index", "Size", "State"),
+        "llrl",
         [(_name(one.schema, one.table), plain(one.name), size(one.bytes), state(one)) for one in indexes],
-        ("left", "left", "right", "left"),
     )
 
 
@@ -43,10 +42,10 @@ def plan_text(plan: IndexPlan) -> str:
     sections = []
     if plan.planned:
         sections.append(
-            _grid(
+            text_table.table(
                 ("Table", "Table size", "Index size", "Takes about", "A row written", "Replaces"),
+                "lrrrrl",
                 [_planned(one) for one in plan.planned],
-                ("left", "right", "right", "right", "right", "left"),
             )
         )
         sections.append(
@@ -57,13 +56,13 @@ def plan_text(plan: IndexPlan) -> str:
         )
     if plan.impossible:
         sections.append(
-            _grid(
+            text_table.table(
                 ("No index for", "Reason", "What would help"),
+                "lll",
                 [
                     (_name(one.schema, one.table), plain(one.reason), plain(one.hint))
                     for one in plan.impossible
                 ],
-                ("left", "left", "left"),
             )
         )
     lines = []
@@ -110,10 +109,6 @@ def _planned(one: PlannedIndex) -> tuple[str, ...]:
             f"{plain(old.name)} ({'other markers' if old.valid else 'invalid'})" for old in one.replaces
         ),
     )
-
-
-def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
-    return tabulate(rows, headers, tablefmt="simple", colalign=alignment, disable_numparse=True)
 
 
 def _name(schema: str, name: str) -> str:

@@ -8,12 +8,11 @@ from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.render.markdown_text import code, table
-from pgwatch_tests.text import durations
+from pgwatch_tests.reports.leaks import leak_sections, leak_words
+from pgwatch_tests.reports.leaks.leak_sections import Style
+from pgwatch_tests.reports.render.markdown_text import code, table, written
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import utc_time
 
 _MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 _LIST_LIMIT = 120  # characters of a list in a cell
@@ -48,21 +47,8 @@ def _joined(blocks: Iterable[str]) -> str:
 def _sections(
     report: LeakReport, level: str, fails: bool, gate: Gate, unseen: Sequence[str] = ()
 ) -> Iterator[str]:
-    yield from table(
-        ("Table", "Rows", "Columns", "Oldest (UTC)", "Newest (UTC)", "Samples"),
-        "lrllll",
-        [
-            (
-                code(f"{leak.schema}.{leak.table}"),
-                _bold(leak_words.rows(leak), fails),
-                _list(leak.columns),
-                utc_time(leak.oldest),
-                utc_time(leak.newest),
-                _list(leak.samples),
-            )
-            for leak in report.tables
-        ],
-    )
+    style = Style(code, _LIST_LIMIT, _LIST_LIMIT, _bold)
+    yield from written(leak_sections.leaked_rows(report, style, fails), level)
     yield from table(
         ("Test", "Rows", "Known by", "Tables"),
         "lrll",
@@ -78,33 +64,8 @@ def _sections(
         f"{level} By test",
     )
     hints = any(one.hint for one in report.leftovers)
-    yield from table(
-        ("Kind", "Name", "Age", "Detail", *(["What would help"] if hints else [])),
-        "llrll" if hints else "llrl",
-        [
-            (
-                _bold(leak_words.kind(one.kind), one.kind in gate.fail_on),
-                code(one.name),
-                "" if one.age_s is None else durations.in_words(one.age_s),
-                code(one.detail),
-                *([code(one.hint)] if hints else []),
-            )
-            for one in report.leftovers
-        ],
-        f"{level} Left over",
-    )
-    yield from table(
-        ("What", "Reason", "What would help"),
-        "lll",
-        [
-            *(
-                (code(f"{one.schema}.{one.table}"), code(one.reason), code(one.hint))
-                for one in report.skipped
-            ),
-            *((leak_words.kind(one.kind, 2), code(one.reason), code(one.hint)) for one in report.unchecked),
-        ],
-        f"{level} Not checked",
-    )
+    yield from written(leak_sections.leftovers(report.leftovers, style, gate, hints), level)
+    yield from written(leak_sections.not_checked(report, style), level)
     scope = [
         f"Checked {plural(report.tables_checked, 'table')} for {leak_words.wanted(report, code)}",
         *([f"Not read{unread}"] if (unread := leak_words.unread(report, code)) else []),
@@ -120,5 +81,5 @@ def _list(texts: Sequence[str]) -> str:
     return code(plain(", ".join(texts), _LIST_LIMIT))
 
 
-def _bold(text: str, is_bold: bool) -> str:
-    return f"**{text}**" if is_bold else text
+def _bold(text: str) -> str:
+    return f"**{text}**"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
+from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
 from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
-from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.leaks.leak_by_test import by_test
+from pgwatch_tests.leaks.model import LeakReport, Leftover
+from pgwatch_tests.reports.leaks import leak_sections, leak_words
+from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.leaks.leak_words import summary, summary_of_databases
-from pgwatch_tests.text import durations
+from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import utc_time
 
 __all__ = ["plural", "summary", "table", "table_of_databases"]
 
 _LIST_LIMIT = 60  # characters of a list in a cell
+_STYLE = Style(plain, _LIST_LIMIT, 2 * _LIST_LIMIT)
 _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
 _MOST_LEFTOVERS = 200  # the other formats name all
 
@@ -31,27 +31,12 @@ def table(report: LeakReport) -> str:
 def _text(report: LeakReport, unseen: Sequence[str]) -> str:
     sections = []
     if report.tables:
-        sections.append(
-            _grid(
-                ("Table", "Rows", "Columns", "Oldest (UTC)", "Newest (UTC)", "Samples"),
-                [_row(leak) for leak in report.tables],
-                ("left", "right", "left", "left", "left", "left"),
-            )
-        )
+        sections.append(text_table.written(leak_sections.leaked_rows(report, _STYLE, fails=False)))
     sections.extend(filter(None, [by_test(report)]))
     if report.leftovers:
         sections.append(_leftovers(report.leftovers))
     if report.skipped or report.unchecked:
-        sections.append(
-            _grid(
-                ("Not checked", "Reason", "What would help"),
-                [
-                    *(_skipped_row(skipped) for skipped in report.skipped),
-                    *(_unchecked_row(unchecked) for unchecked in report.unchecked),
-                ],
-                ("left", "left", "left"),
-            )
-        )
+        sections.append(text_table.written(leak_sections.not_checked(report, _STYLE)))
     sections.append("\n".join((summary(report), *_scope(report, unseen))))
     return "\n\n".join(sections)
 
@@ -61,10 +46,10 @@ def table_of_databases(leaks: LeaksOfDatabases) -> str:
     sections = [f"== {plain(report.database)} ==\n\n{_text(report, ())}" for report in leaks.databases]
     if leaks.not_checked:
         sections.append(
-            _grid(
+            text_table.table(
                 ("Database not checked", "Reason"),
+                "ll",
                 [(plain(one.database), plain(one.reason)) for one in leaks.not_checked],
-                ("left", "left"),
             )
         )
     sections.append("\n".join((summary_of_databases(leaks), *leak_words.unseen_of_databases(leaks))))
@@ -94,36 +79,11 @@ def _looked_into(report: LeakReport) -> str:
     return "That rows were deleted can't be seen: take the baseline with --content"
 
 
-def _row(leak: TableLeak) -> tuple[str, ...]:
-    name = _name(leak.schema, leak.table)
-    return (
-        name if leak.kind == "table" else f"{name} ({plain(leak.kind)})",
-        leak_words.rows(leak),
-        plain(", ".join(leak.columns), _LIST_LIMIT),
-        utc_time(leak.oldest),
-        utc_time(leak.newest),
-        plain(", ".join(leak.samples), 2 * _LIST_LIMIT),
-    )
-
-
 def _leftovers(leftovers: Sequence[Leftover]) -> str:
     sequences = [one for one in leftovers if one.kind == "sequence"]
     shown = [one for one in leftovers if one.kind != "sequence"] + sequences[:_MOST_SEQUENCES]
     hints = any(one.hint for one in leftovers)
-    text = _grid(
-        ("Left over", "Name", "Age", "Detail", *(["What would help"] if hints else [])),
-        [
-            (
-                leak_words.kind(one.kind),
-                plain(one.name),
-                "" if one.age_s is None else durations.in_words(one.age_s),
-                plain(one.detail),
-                *([plain(one.hint)] if hints else []),
-            )
-            for one in shown[:_MOST_LEFTOVERS]
-        ],
-        ("left", "left", "right", "left", *(["left"] if hints else [])),
-    )
+    text = text_table.written(leak_sections.leftovers(shown[:_MOST_LEFTOVERS], _STYLE, None, hints))
     hidden = len(sequences) - _MOST_SEQUENCES
     if hidden > 0:
         text += f"\n… and {hidden:,} more {leak_words.kind('sequence', hidden)}"
@@ -131,18 +91,32 @@ def _leftovers(leftovers: Sequence[Leftover]) -> str:
     return f"{text}\n… and {more:,} more" if more > 0 else text
 
 
-def _skipped_row(skipped: Skipped) -> tuple[str, ...]:
-    return _name(skipped.schema, skipped.table), plain(skipped.reason), plain(skipped.hint)
+def by_test(report: LeakReport) -> str:
+    """A row per test, those with the most rows first, then suspects; empty if no row has an attribution."""
+    tests = grouped(report.tables)
+    if not tests:
+        return ""
+    return text_table.table(
+        ("By test", "Known by", "Rows", "Tables"),
+        "llrl",
+        [
+            (
+                _test_name(one),
+                leak_words.known_by(one),
+                f"{one.rows:,}",
+                plain(", ".join(name for name, _ in one.tables), _LIST_LIMIT),
+            )
+            for one in tests
+        ],
+    )
 
 
-def _unchecked_row(unchecked: Unchecked) -> tuple[str, ...]:
-    return leak_words.kind(unchecked.kind, 2), plain(unchecked.reason), plain(unchecked.hint)
-
-
-def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
-    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
-    return tabulate(rows, headers, tablefmt="simple", colalign=alignment, disable_numparse=True)
-
-
-def _name(schema: str, name: str) -> str:
-    return plain(f"{schema}.{name}")
+def _test_name(one: TestLeak) -> str:
+    if one.confidence == "unknown":
+        return f"({plain(one.detail)})" if one.detail else ""
+    if one.candidates:
+        return "\n".join(
+            f"{'one of' if not number else '    or'} {plain(test)}"
+            for number, test in enumerate(one.candidates)
+        )
+    return plain(one.test)

@@ -14,6 +14,7 @@ from pgwatch_tests.locks.contention.ranking import BlockedTime, Ranking
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks import lock_accepted
+from pgwatch_tests.reports.render import markdown_text, text_table
 from pgwatch_tests.reports.render.markdown_text import code
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
@@ -152,21 +153,13 @@ def _figures(tally: BlockedTime, seen: Contention) -> Cells:
 def _section(
     title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: Form
 ) -> str:
-    # Only here: the dashboard shows the same rows without it.
-    from tabulate import tabulate
-
     shown = [
         (*cells[:4], *(_foreign(_shortened(cell), form) for cell in cells[4:]))
         for _, cells in rows[:_MOST_ROWS]
     ]
-    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
-    grid = tabulate(
-        shown,
-        headers,
-        tablefmt="github" if form == "markdown" else "simple",
-        colalign=("right",) * 4 + ("left",) * (len(headers) - 4),
-        disable_numparse=True,
-    )
+    alignment = "rrrr" + "l" * (len(headers) - 4)
+    form_table = markdown_text.grid if form == "markdown" else text_table.table
+    grid = form_table(headers, alignment, shown)
     if len(rows) > _MOST_ROWS or ranking.others is not None:
         rest_s = ranking.blocked_s - sum(tally.blocked_s for _, tally in ranking.rows[:_MOST_ROWS])
         grid += f"\n\nand others: {durations.in_words(rest_s)}"

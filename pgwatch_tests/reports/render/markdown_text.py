@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from pgwatch_tests.reports.sections import Section
 from pgwatch_tests.text.plain_text import plain
 
 _BACKTICKS = re.compile(r"`+")
@@ -50,10 +51,21 @@ def table(
         return
     if heading:
         yield heading
-    rule = ["--:" if side == "r" else ":--" for side in alignment]
-    yield "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows[:most]))
+    yield grid(headers, alignment, rows[:most])
     if len(rows) > most:
         yield f"… and {len(rows) - most:,} more."
+
+
+def grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; `alignment` has an `l` or `r` for each column."""
+    rule = ["--:" if side == "r" else ":--" for side in alignment]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows))
+
+
+def written(section: Section, level: str) -> Iterator[str]:
+    """Blocks of the section, its heading of that `level` (`###`); nothing if it has no rows."""
+    heading = f"{level} {section.heading}" if section.heading else ""
+    yield from table(section.columns, section.alignment, section.rows, heading)
 
 
 def _longest_run(text: str) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from pgwatch_tests.history.model import HistoryEntry
+from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.sweeps.history_words import outcome
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -19,7 +18,9 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
     """The entries, a line each, as they come; and where they are kept."""
     if not entries:
         return f"{EMPTY}\nThe history is in {plain(place)}"
-    text = tabulate(
+    text = text_table.table(
+        ("Began (UTC)", "Database", "Server", "What", "Who", "Result", "Took"),
+        "llllllr",
         [
             (
                 utc_time(entry.started_at),
@@ -32,10 +33,6 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
             )
             for entry in entries
         ],
-        ("Began (UTC)", "Database", "Server", "What", "Who", "Result", "Took"),
-        tablefmt="simple",
-        colalign=("left",) * 6 + ("right",),
-        disable_numparse=True,
     )
     return f"{text}\n\nThe history is in {plain(place)}"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
+from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Section, fitted, wrapped
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
@@ -40,7 +39,7 @@ def table_of_databases(sweeps: SweepsOfDatabases) -> str:
     sections = [f"== {plain(report.database)} ==\n\n{table(report)}" for report in sweeps.sweeps]
     if sweeps.not_swept:
         not_swept = [(plain(one.database), plain(one.reason)) for one in sweeps.not_swept]
-        sections.append("\n".join(_grid(("Database not swept", "Reason"), "ll", not_swept)))
+        sections.append(text_table.table(("Database not swept", "Reason"), "ll", not_swept))
     sections.append(summary_of_databases(sweeps))
     return "\n\n".join(sections)
 
@@ -103,14 +102,14 @@ class _Deleted:
         heads = ("Rows", seeds, "Dependent", "No marker")[:columns]
         lines = [heads, *(line[:columns] for line in cells)]
         room = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*lines, strict=True))
-        return _grid(
+        return text_table.table(
             ("Would be deleted from" if dry_run else "Deleted from", *heads),
             "l" + "r" * columns,
             [
                 (shortened_middle(name, max(room, _NARROWEST_NAME)), *line)
                 for name, line in zip(names, lines[1:], strict=True)
             ],
-        )
+        ).split("\n")
 
 
 def _sections(report: SweepReport) -> list[Section]:
@@ -184,15 +183,3 @@ def _cells(tables: Sequence[TableRows], rows: str) -> tuple[str, ...]:
         f"{sum(table.dependent for table in tables):,}",
         f"{sum(table.unmarked for table in tables):,}",
     )
-
-
-def _grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    # Without `disable_numparse`, a table named "1e5" would become the number 100000.
-    text = tabulate(
-        rows,
-        headers,
-        tablefmt="simple",
-        colalign=["right" if side == "r" else "left" for side in alignment],
-        disable_numparse=True,
-    )
-    return str(text).split("\n")

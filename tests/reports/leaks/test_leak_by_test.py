@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.leaks.model import Attribution, LeakReport, TableLeak
-from pgwatch_tests.reports.leaks.leak_by_test import by_test
-from pgwatch_tests.reports.leaks.leak_table import table
+from pgwatch_tests.reports.leaks.leak_table import by_test, table
 
 A, B = "tests/test_a.py::test_a", "tests/test_b.py::test_b"
 
