@@ -23,8 +23,8 @@ from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import ended_leases
 from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
-from pgwatch_tests.sweep.orphans.outcome import Found
 from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
 
 Progress = Callable[[SweepProgress], None]
@@ -62,7 +62,7 @@ class Sweep:
         names = tuple(marker.name for marker in markers(self._settings.markers))
         if self._settings.read_only and not self._request.dry_run:
             raise RefusedError("nothing is swept: read_only is set")
-        before, rows, after, lost = Found(), SweptRows(), Found(), ""
+        before, rows, after, lost = SweptOrphans(), SweptRows(), SweptOrphans(), ""
         with closing(self._session) as session:
             session.open()
             if not self._request.dry_run:
@@ -166,10 +166,10 @@ class Sweep:
             role
         )
 
-    def _orphans(self, *kinds: SweepKind) -> Found:
+    def _orphans(self, *kinds: SweepKind) -> SweptOrphans:
         asked = tuple(kind for kind in kinds if kind in self._request.kinds)
         if not asked:
-            return Found()
+            return SweptOrphans()
         self._session.limit(self._settings.count_timeout_s, self._settings.lock_timeout_s)
         return sweep_orphans(
             self._session, self._settings, replace(self._request, kinds=asked), self._stopped.is_set

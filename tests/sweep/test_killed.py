@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress
-from pgwatch_tests.sweep.orphans.outcome import Found
+from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Database
 from tests.sweep.rows.bookings import (
@@ -153,7 +153,7 @@ def test_a_connection_lost_while_schemas_are_looked_at(
     make_tables(owner)
     add_users(owner, 1, 3)
 
-    def lost(*_: object) -> Found:
+    def lost(*_: object) -> SweptOrphans:
         raise ConnectionLostError("the connection was lost")
 
     monkeypatch.setattr("pgwatch_tests.sweep.run.sweep_orphans", lost)

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
-import psycopg
 from psycopg import errors
 from psycopg.pq import Escaping
 
-from pgwatch_tests.errors import CannotConnectError, RefusedError
+from pgwatch_tests.errors import CannotConnectError
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.connections.dsn import in_database
-from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
-from pgwatch_tests.sweep.orphans.orphan_names import NOT_LEASED, is_orphan_name, kept_for_age
-from pgwatch_tests.sweep.orphans.outcome import Found, Stopped, and_others
+from pgwatch_tests.sweep.model import Orphan, SweepRequest
+from pgwatch_tests.sweep.orphans.orphan_loop import (
+    Candidate,
+    OrphanKeptError,
+    Stopped,
+    SweptOrphans,
+    and_others,
+    check_named,
+    check_owner,
+    leased,
+    sweep_each,
+)
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.sweep.orphans.prepared_transactions import Prepared, needs_owner, prepared_in, roll_back
 from pgwatch_tests.text.durations import in_words
-
-
-class DatabaseKeptError(RefusedError):
-    """The database stays: `reason` says why in a word, the message in words."""
-
-    def __init__(self, reason: KeptReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class _Database:
 
 def sweep_databases(
     session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
-) -> Found:
+) -> SweptOrphans:
     """Drops orphan databases of the server, or says which it would.
 
     Looked at are those that `settings.leftover_databases` fit, or whose names say that they are orphans; the
@@ -65,29 +66,30 @@ def sweep_databases(
         if is_orphan_name(one.name) or matches(one.name, settings.leftover_databases)
     ]
     holders = leases.lease_holders(session, [database.name for database in databases])
-    orphans = []
-    for database in databases:
-        orphan = Orphan("databases", database.name, removed=True, age_s=database.age_s)
-        try:
-            if stopped():
-                raise DatabaseKeptError("interrupted", "the sweep was told to end")
-            if database.name in holders:
-                raise DatabaseKeptError("run_alive", f"pid {holders[database.name]} holds its lease")
-            inside = _check(session, database, request)
-            if not request.dry_run:
-                _drop(session, settings, database, inside)
-        except DatabaseKeptError as kept:
-            orphan = replace(orphan, removed=False, reason=kept.reason, detail=str(kept))
-        except psycopg.Error as error:
-            orphan = replace(orphan, removed=False, reason="refused", detail=full_server_message(error))
-        orphans.append(orphan)
-    return Found(tuple(orphans))
+    inside: dict[int, list[Prepared]] = {}
+
+    def check(database: _Database) -> None:
+        check_named(database.name, database.age_s, holders, request)
+        inside[database.oid] = _check(session, database, request)
+
+    def drop(database: _Database) -> None:
+        _drop(session, settings, database, inside[database.oid])
+
+    candidates = (
+        Candidate(
+            Orphan("databases", database.name, removed=True, age_s=database.age_s),
+            partial(check, database),
+            partial(drop, database),
+        )
+        for database in databases
+    )
+    return SweptOrphans(sweep_each(candidates, request, stopped))
 
 
 def drop_database(session: ScanSession, settings: Settings, name: str) -> None:
     """Drops a database, whoever is connected to it, with its prepared transactions.
 
-    Raises DatabaseKeptError if a prepared transaction is in the way, and what `session.running` does.
+    Raises OrphanKeptError if a prepared transaction is in the way, and what `session.running` does.
     """
     for database in _databases(session):
         if database.name == name:
@@ -100,38 +102,27 @@ def _databases(session: ScanSession) -> list[_Database]:
 
 
 def _check(session: ScanSession, database: _Database, request: SweepRequest) -> list[Prepared]:
-    """The prepared transactions in it, if it may go. Raises DatabaseKeptError if it may not."""
-    if database.age_s is None or not is_orphan_name(database.name):
-        raise DatabaseKeptError("unleased_name", NOT_LEASED)
-    kept = kept_for_age(database.age_s, request.min_age_of(database.name))
-    if kept is not None:
-        raise DatabaseKeptError(*kept)
+    """The prepared transactions in it, if it may go. Raises OrphanKeptError if it may not."""
     _check_unused(database)
-    if not database.is_ours:
-        raise DatabaseKeptError(
-            "refused",
-            f"needs its owner {database.owner} (GRANT {database.owner} TO {database.asking}) or a superuser",
-        )
+    check_owner(database.owner, database.asking, is_ours=database.is_ours)
     inside = prepared_in(session, database.oid)
     for one in inside:
         if one.age_s < request.min_age_s:
             age = in_words(max(0.0, one.age_s))
-            raise DatabaseKeptError("too_young", f"a transaction prepared in it is {age} old")
+            raise OrphanKeptError("too_young", f"a transaction prepared in it is {age} old")
         if not one.is_ours:
-            raise DatabaseKeptError("refused", f"a transaction prepared in it {needs_owner(one)}")
+            raise OrphanKeptError("refused", f"a transaction prepared in it {needs_owner(one)}")
     return inside
 
 
 def _check_unused(database: _Database) -> None:
     if database.sessions:
         who = and_others(database.example, database.sessions - 1)
-        raise DatabaseKeptError("in_use", f"connected to it: {who}")
+        raise OrphanKeptError("in_use", f"connected to it: {who}")
 
 
 def _drop(session: ScanSession, settings: Settings, database: _Database, inside: list[Prepared]) -> None:
-    with leases.hold_lease(session, database.name) as is_ours:
-        if not is_ours:
-            raise DatabaseKeptError("run_alive", "somebody has just taken its lease")
+    with leased(session, database.name):
         _roll_back(settings, database.name, inside)
         # Whoever has connected by now isn't thrown out, unless it is one of us.
         for now in _databases(session):
@@ -164,9 +155,17 @@ def _roll_back(settings: Settings, name: str, inside: list[Prepared]) -> None:
             spelled = {(one.transaction, one.prepared): one for one in prepared_in(there)}
             for one in inside:
                 now = spelled.get((one.transaction, one.prepared))
-                kept = None if now is None else roll_back(there, now)
-                if kept is not None and kept[0] != "changed":
-                    raise DatabaseKeptError(kept[0], f"a transaction prepared in it stays: {kept[1]}")
+                if now is not None:
+                    _roll_back_one(there, now)
     except CannotConnectError as error:
         detail = f"a transaction prepared in it can't be reached: {error}"
-        raise DatabaseKeptError("refused", detail) from None
+        raise OrphanKeptError("refused", detail) from None
+
+
+def _roll_back_one(there: ScanSession, one: Prepared) -> None:
+    try:
+        roll_back(there, one)
+    except OrphanKeptError as kept:
+        if kept.reason != "changed":
+            detail = f"a transaction prepared in it stays: {kept}"
+            raise OrphanKeptError(kept.reason, detail) from None

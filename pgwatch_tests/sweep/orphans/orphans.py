@@ -11,12 +11,12 @@ from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepKind, SweepRequest
 from pgwatch_tests.sweep.orphans.databases import sweep_databases
-from pgwatch_tests.sweep.orphans.outcome import Found, Stopped, together
+from pgwatch_tests.sweep.orphans.orphan_loop import Stopped, SweptOrphans, merged
 from pgwatch_tests.sweep.orphans.prepared_transactions import sweep_prepared
 from pgwatch_tests.sweep.orphans.schemas import sweep_schemas
 from pgwatch_tests.sweep.orphans.sessions import sweep_sessions
 
-_Sweep = Callable[[ScanSession, Settings, SweepRequest, Stopped], Found]
+_Sweep = Callable[[ScanSession, Settings, SweepRequest, Stopped], SweptOrphans]
 
 # First those that hold locks on what comes after them.
 _SWEEPS: Mapping[SweepKind, _Sweep] = {
@@ -27,7 +27,9 @@ _SWEEPS: Mapping[SweepKind, _Sweep] = {
 }
 
 
-def sweep_orphans(session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped) -> Found:
+def sweep_orphans(
+    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+) -> SweptOrphans:
     """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
 
     Nothing if only the data of a run or of a test is asked for: none of these says whose it is.
@@ -36,12 +38,12 @@ def sweep_orphans(session: ScanSession, settings: Settings, request: SweepReques
     transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
     kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
     """
-    founds = []
+    swept = []
     for kind, sweep in _SWEEPS.items():
         if kind not in request.sought:
             continue
         try:
-            founds.append(sweep(session, settings, request, stopped))
+            swept.append(sweep(session, settings, request, stopped))
         except psycopg.Error as error:
-            founds.append(Found((), (f"{kind} can't be looked at: {full_server_message(error)}",)))
-    return together(founds)
+            swept.append(SweptOrphans((), (f"{kind} can't be looked at: {full_server_message(error)}",)))
+    return merged(swept)

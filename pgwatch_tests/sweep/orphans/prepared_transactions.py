@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import psycopg
 from psycopg import errors
@@ -13,8 +14,16 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
-from pgwatch_tests.sweep.orphans.outcome import Found, Stopped
+from pgwatch_tests.sweep.orphans.orphan_loop import (
+    Candidate,
+    OrphanKeptError,
+    Stopped,
+    SweptOrphans,
+    sweep_each,
+)
 from pgwatch_tests.text.durations import in_words
+
+_ENDED: tuple[KeptReason, str] = "changed", "it has ended by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,28 @@ class Prepared:
 
 def sweep_prepared(
     session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
-) -> Found:
+) -> SweptOrphans:
     """Rolls back the prepared transactions of the database that are old enough, or says which it would.
 
     Raises psycopg.Error if not even the list can be had, ConnectionLostError and ScanCancelledError.
     """
-    return Found(tuple(_sweep(session, request, stopped, one) for one in prepared_in(session)))
+
+    def check(one: Prepared) -> None:
+        age_s = max(0.0, one.age_s)
+        if age_s < request.min_age_s:
+            raise OrphanKeptError("too_young", f"{in_words(age_s)} old")
+        if not one.is_ours:
+            raise OrphanKeptError("refused", needs_owner(one))
+
+    candidates = (
+        Candidate(
+            Orphan("prepared", one.gid, removed=True, age_s=max(0.0, one.age_s)),
+            partial(check, one),
+            partial(roll_back, session, one),
+        )
+        for one in prepared_in(session)
+    )
+    return SweptOrphans(sweep_each(candidates, request, stopped))
 
 
 def prepared_in(session: ScanSession, database_oid: int | None = None) -> list[Prepared]:
@@ -54,38 +79,22 @@ def prepared_in(session: ScanSession, database_oid: int | None = None) -> list[P
     return session.ask("sweep/prepared", Prepared, parameters)
 
 
-def roll_back(session: ScanSession, one: Prepared) -> tuple[KeptReason, str] | None:
-    """Rolls it back if it is still there: why it stays, or None. Raises ConnectionLostError …, not psycopg's.
+def roll_back(session: ScanSession, one: Prepared) -> None:
+    """Rolls back a prepared transaction of the database that `session` is connected to.
 
-    `session` must be connected to its database.
+    Raises OrphanKeptError if it has ended or stays; ConnectionLostError and ScanCancelledError.
     """
     try:
         if one.identity not in {now.identity for now in prepared_in(session)}:
-            return "changed", "it has ended by itself"
+            raise OrphanKeptError(*_ENDED)
         gid = Escaping(session.connection.pgconn).escape_literal(one.gid_bytes)
         session.execute(b"ROLLBACK PREPARED %b" % bytes(gid))
     except errors.UndefinedObject:
-        return "changed", "it has ended by itself"
+        raise OrphanKeptError(*_ENDED) from None
     except psycopg.Error as error:
-        return "refused", full_server_message(error)
-    return None
+        raise OrphanKeptError("refused", full_server_message(error)) from error
 
 
 def needs_owner(one: Prepared) -> str:
     """What it takes to roll back somebody else's."""
     return f"needs the role that prepared it ({one.owner}) or a superuser"
-
-
-def _sweep(session: ScanSession, request: SweepRequest, stopped: Stopped, one: Prepared) -> Orphan:
-    age_s = max(0.0, one.age_s)
-    orphan = Orphan("prepared", one.gid, removed=True, age_s=age_s)
-    kept: tuple[KeptReason, str] | None = None
-    if stopped():
-        kept = "interrupted", "the sweep was told to end"
-    elif age_s < request.min_age_s:
-        kept = "too_young", f"{in_words(age_s)} old"
-    elif not one.is_ours:
-        kept = "refused", needs_owner(one)
-    elif not request.dry_run:
-        kept = roll_back(session, one)
-    return orphan if kept is None else replace(orphan, removed=False, reason=kept[0], detail=kept[1])

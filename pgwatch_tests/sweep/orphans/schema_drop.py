@@ -17,7 +17,7 @@ from psycopg import errors
 from psycopg.pq import Escaping
 from psycopg.rows import class_row
 
-from pgwatch_tests.errors import CannotConnectError, RefusedError
+from pgwatch_tests.errors import CannotConnectError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
@@ -26,8 +26,7 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.postgres.stored_text import exact_names
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import KeptReason
-from pgwatch_tests.sweep.orphans.outcome import Stopped, and_others
+from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, Stopped, and_others
 from pgwatch_tests.sweep.orphans.schema_parts import (
     Part,
     drop_rest_statement,
@@ -41,14 +40,6 @@ from pgwatch_tests.text.secrets import mask_name
 
 _PASSES = 3  # somebody may add to a schema while it is dropped, but not for ever
 _LOOKING = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=0.5)
-
-
-class SchemaKeptError(RefusedError):
-    """The schema, or what is left of it, stays: `reason` says why in a word, the message in words."""
-
-    def __init__(self, reason: KeptReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ class _Locker:
 
 
 def check_droppable(session: ScanSession, schema: str) -> None:
-    """Raises SchemaKeptError if something elsewhere depends on the schema, or a part of it is locked.
+    """Raises OrphanKeptError if something elsewhere depends on the schema, or a part of it is locked.
 
     Raises what `session.running` does, too.
     """
@@ -79,22 +70,22 @@ def check_droppable(session: ScanSession, schema: str) -> None:
     for locker in lockers:
         name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
-        raise SchemaKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
+        raise OrphanKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
 
 
 def check_dependents(session: ScanSession, schema: str) -> None:
-    """Raises SchemaKeptError if something elsewhere depends on the schema; what `session.running` does."""
+    """Raises OrphanKeptError if something elsewhere depends on the schema; what `session.running` does."""
     with session.running():
         _check_dependents(session.connection, schema)
 
 
 @contextmanager
 def second_session(settings: Settings) -> Iterator[OwnConnection]:
-    """A connection for `drop_schema` to look with. Raises SchemaKeptError if none is to be had."""
+    """A connection for `drop_schema` to look with. Raises OrphanKeptError if none is to be had."""
     try:
         connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
     except CannotConnectError as error:
-        raise SchemaKeptError(
+        raise OrphanKeptError(
             "not_checked", f"it takes a second connection to see what a DROP would take along ({error})"
         ) from None
     with closing(connection):
@@ -107,7 +98,7 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: Own
 
     `beside` is a second connection to the same database, in no transaction. Before each COMMIT it looks for
     what depends on the schema from outside: if there is anything, the portion is rolled back. Raises
-    SchemaKeptError if the schema stays, and what `session.running` does, but for the server's errors.
+    OrphanKeptError if the schema stays, and what `session.running` does, but for the server's errors.
     """
     dropped = 0
     try:
@@ -117,7 +108,7 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: Own
                 break
             while waiting:
                 if stopped():
-                    raise SchemaKeptError("interrupted", "the sweep was told to end")
+                    raise OrphanKeptError("interrupted", "the sweep was told to end")
                 portion = waiting.popleft()
                 try:
                     _drop(session, schema, portion, beside)
@@ -129,12 +120,12 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: Own
                 else:
                     dropped += len(portion)
         if stopped():
-            raise SchemaKeptError("interrupted", "the sweep was told to end")
+            raise OrphanKeptError("interrupted", "the sweep was told to end")
         _drop(session, schema, (), beside)
     except psycopg.Error as error:
         raise _kept(error, dropped) from None
-    except SchemaKeptError as error:
-        raise SchemaKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
+    except OrphanKeptError as error:
+        raise OrphanKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
 
 
 def _parts(session: ScanSession, schema: str) -> list[Part]:
@@ -159,16 +150,16 @@ def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...], beside: 
 
 
 def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
-    """Raises SchemaKeptError if what is dropped, but not committed, took something from outside along."""
+    """Raises OrphanKeptError if what is dropped, but not committed, took something from outside along."""
     try:
         _check_dependents(beside, schema)
     except psycopg.Error as error:
-        raise SchemaKeptError(
+        raise OrphanKeptError(
             "not_checked",
             f"rolled back, since what went with it couldn't be looked at: {full_server_message(error)}",
         ) from None
-    except SchemaKeptError as error:
-        raise SchemaKeptError(
+    except OrphanKeptError as error:
+        raise OrphanKeptError(
             error.reason, f"{error}: made while it was dropped, so that was rolled back"
         ) from None
 
@@ -179,21 +170,21 @@ def _check_dependents(connection: OwnConnection, schema: str) -> None:
         query = queries.load("sweep/schema_dependents").encode()
         found = cursor.execute(query, {"schema": schema}).fetchone()
     if found is not None:
-        raise SchemaKeptError(
+        raise OrphanKeptError(
             "shared_with_real_data", f"{and_others(found.description, found.others)} would go with it"
         )
 
 
-def _kept(error: psycopg.Error, dropped: int) -> SchemaKeptError:
+def _kept(error: psycopg.Error, dropped: int) -> OrphanKeptError:
     so_far = _so_far(dropped)
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
-        return SchemaKeptError(
+        return OrphanKeptError(
             "locked", f"{full_server_message(error)}; `pgwatch-tests locks` shows by whom{so_far}"
         )
     if isinstance(error, errors.OutOfMemory):
         hint = "raise max_locks_per_transaction, or try again when there is less to do"
-        return SchemaKeptError("refused", f"{full_server_message(error)}: {hint}{so_far}")
-    return SchemaKeptError("refused", f"{full_server_message(error)}{so_far}")
+        return OrphanKeptError("refused", f"{full_server_message(error)}: {hint}{so_far}")
+    return OrphanKeptError("refused", f"{full_server_message(error)}{so_far}")
 
 
 def _so_far(dropped: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import psycopg
 from psycopg import errors
@@ -18,7 +19,13 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
-from pgwatch_tests.sweep.orphans.outcome import Found, Stopped
+from pgwatch_tests.sweep.orphans.orphan_loop import (
+    Candidate,
+    OrphanKeptError,
+    Stopped,
+    SweptOrphans,
+    sweep_each,
+)
 
 CONFIRM_WITHIN_S = 2.0
 _LOOK_EVERY_S = 0.02
@@ -65,7 +72,7 @@ class _Rights:
 
 def sweep_sessions(
     session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
-) -> Found:
+) -> SweptOrphans:
     """Ends the sessions of the database that are idle in a transaction for long, or says which it would.
 
     Long is `request.min_age_s`, and at least what makes them a leftover (`leaks.leftovers`). Neither ours nor
@@ -79,26 +86,34 @@ def sweep_sessions(
         "at_least_s": max(request.min_age_s, leftovers.IDLE_IN_TRANSACTION_AFTER_S),
         "lease_key": LEASE_KEY,
     }
-    found = session.ask("sweep/sessions", _Session, parameters)
-    return Found(
-        tuple(_sweep(session, request, stopped, one) for one in found),
+
+    def check(one: _Session) -> None:
+        if one.holds_lease:
+            raise OrphanKeptError("run_alive", "it holds a lease")
+
+    def end(one: _Session) -> None:
+        kept = _end(session, one)
+        if kept is not None:
+            raise OrphanKeptError(*kept)
+
+    candidates = (
+        Candidate(
+            Orphan(
+                "sessions",
+                f"pid {one.pid}",
+                removed=True,
+                detail=leftovers.described(one.application_name, one.state, one.statement),
+                age_s=one.age_s,
+            ),
+            partial(check, one),
+            partial(end, one),
+        )
+        for one in session.ask("sweep/sessions", _Session, parameters)
+    )
+    return SweptOrphans(
+        sweep_each(candidates, request, stopped),
         tuple(f"sessions idle in a transaction: {one.reason} ({one.hint})" for one in hidden),
     )
-
-
-def _sweep(session: ScanSession, request: SweepRequest, stopped: Stopped, one: _Session) -> Orphan:
-    who = leftovers.described(one.application_name, one.state, one.statement)
-    orphan = Orphan("sessions", f"pid {one.pid}", removed=True, detail=who, age_s=one.age_s)
-    kept: tuple[KeptReason, str] | None = None
-    if stopped():
-        kept = "interrupted", "the sweep was told to end"
-    elif one.holds_lease:
-        kept = "run_alive", "it holds a lease"
-    elif not request.dry_run:
-        kept = _end(session, one)
-    if kept is None:
-        return orphan
-    return replace(orphan, removed=False, reason=kept[0], detail=f"{kept[1]}; {who}")
 
 
 def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:

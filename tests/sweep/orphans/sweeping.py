@@ -15,8 +15,8 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepKind, SweepRequest
+from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
-from pgwatch_tests.sweep.orphans.outcome import Found
 
 HOSTILE = 'a "b" %s %(x)s \'; --\n\x1b[31m \u202e ü界'
 
@@ -44,14 +44,14 @@ def swept(
     min_age_s: float = 600.0,
     stopped: Callable[[], bool] = lambda: False,
     lock_timeout_s: float = 0.2,
-) -> Found:
+) -> SweptOrphans:
     """What a sweep for those kinds of orphans finds and does."""
     request = SweepRequest(kinds, dry_run=dry_run, min_age_s=min_age_s)
     with sweep_session(dsn, read_only=dry_run, lock_timeout_s=lock_timeout_s) as (session, settings):
         return sweep_orphans(session, settings, request, stopped)
 
 
-def named(found: Found, name: str) -> Orphan:
+def named(found: SweptOrphans, name: str) -> Orphan:
     """The one orphan of that name."""
     (orphan,) = (one for one in found.orphans if one.name == name)
     return orphan
@@ -91,7 +91,7 @@ def tables(connection: Connection[TupleRow], schema: str) -> int:
     return int(row[0])
 
 
-def verdict(found: Found, name: str) -> tuple[bool, KeptReason | None, str]:
+def verdict(found: SweptOrphans, name: str) -> tuple[bool, KeptReason | None, str]:
     """What a sweep says of one schema, but for its age."""
     orphan = named(found, name)
     return orphan.removed, orphan.reason, orphan.detail

@@ -10,8 +10,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
-from pgwatch_tests.sweep.orphans.outcome import Found
 from tests.servers.sessions import Connect, Database, unique_name
 from tests.sweep.orphans.sweeping import exists, make_schema, make_tables, named, sweep_session, swept
 
@@ -43,7 +43,7 @@ def test_a_run_or_a_test_has_none(owner: Connection[TupleRow], database: Databas
 
     with sweep_session(database.dsn) as (session, settings):
         for only in (replace(request, run="5e6f7a8b"), replace(request, test="tests/test_a.py::test_b")):
-            assert sweep_orphans(session, settings, only, lambda: False) == Found()
+            assert sweep_orphans(session, settings, only, lambda: False) == SweptOrphans()
 
     assert exists(owner, name)
 
