@@ -11,7 +11,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.refusals import Refusal, left_dangling, name_of
 from pgwatch_tests.sweep.plan.related_rows import (
     CatalogChangedError,

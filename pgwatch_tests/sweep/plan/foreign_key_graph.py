@@ -60,7 +60,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class TableNode:
     """A row of queries/sweep/relations.sql."""
 
     oid: int
@@ -100,10 +100,10 @@ class Relation:
         return self.ancestors[-1] if self.ancestors else self.oid
 
 
-class ForeignKeys:
+class ForeignKeyGraph:
     """The graph of a database's foreign keys."""
 
-    def __init__(self, relations: Iterable[Relation], keys: Iterable[ForeignKey]) -> None:
+    def __init__(self, relations: Iterable[TableNode], keys: Iterable[ForeignKey]) -> None:
         self.relations = {relation.oid: relation for relation in relations}
         self.keys = tuple(key for key in keys if key.child in self.relations and key.parent in self.relations)
         self._by_parent: defaultdict[int, list[ForeignKey]] = defaultdict(list)
@@ -121,10 +121,10 @@ class ForeignKeys:
                 for oid in (relation.oid, *relation.ancestors):
                     self._leaves[oid].append(relation.oid)
 
-    def with_former(self, former: ForeignKeys) -> ForeignKeys:
+    def with_former(self, former: ForeignKeyGraph) -> ForeignKeyGraph:
         """All of this graph, and what of an earlier one isn't there any more."""
         keys = {key.oid: key for key in (*former.keys, *self.keys)}
-        return ForeignKeys((former.relations | self.relations).values(), keys.values())
+        return ForeignKeyGraph((former.relations | self.relations).values(), keys.values())
 
     def leaves(self, oid: int) -> Sequence[int]:
         """Those that hold the rows of a table."""

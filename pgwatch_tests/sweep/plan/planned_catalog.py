@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 
 
@@ -56,7 +56,7 @@ def read_marks(session: ScanSession, oids: Sequence[int]) -> Marks:
 class Catalog:
     """Compares with what was read before the sweep's plan was made."""
 
-    def __init__(self, session: ScanSession, graph: ForeignKeys, marks: Marks) -> None:
+    def __init__(self, session: ScanSession, graph: ForeignKeyGraph, marks: Marks) -> None:
         self._session = session
         self._graph = graph
         self._marks = marks

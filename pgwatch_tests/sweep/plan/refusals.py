@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.sweep.model import KeptReason
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.sql_names import identifier, identifiers, qualified, shown
 
@@ -62,7 +62,7 @@ class Grants:
     """The schemas of which all tables are granted by one statement, and the privileges."""
 
     @staticmethod
-    def of(graph: ForeignKeys, reached: Collection[int], role: str) -> Grants:
+    def of(graph: ForeignKeyGraph, reached: Collection[int], role: str) -> Grants:
         """For a sweep that may delete rows of the leaves in `reached`, and change what refers to these."""
         changed = (
             leaf
@@ -87,7 +87,7 @@ class Grants:
             },
         )
 
-    def lacking(self, privileges: Sequence[str], relation: Relation) -> str:
+    def lacking(self, privileges: Sequence[str], relation: TableNode) -> str:
         """What is missing on a table, and the statement that would help."""
         lacks = f"no {' and no '.join(privileges)} privilege on"
         if relation.schema in self.together:
@@ -97,7 +97,7 @@ class Grants:
 
 
 def refusals(
-    graph: ForeignKeys,
+    graph: ForeignKeyGraph,
     marked: Mapping[int, int],
     ignored: Collection[int],
     unread: Mapping[int, str],
@@ -136,12 +136,12 @@ def refusals(
     return Refusals(through | tables, keys, slow)
 
 
-def name_of(relation: Relation) -> str:
+def name_of(relation: TableNode) -> str:
     """`schema.table`, for people."""
     return f"{shown(relation.schema)}.{shown(relation.name)}"
 
 
-def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
+def index_statement(graph: ForeignKeyGraph, key: ForeignKey) -> str:
     """The statement that makes the index which a foreign key lacks."""
     child = graph.relations[key.child]
     columns = identifiers(key.child_columns)
@@ -150,7 +150,7 @@ def index_statement(graph: ForeignKeys, key: ForeignKey) -> str:
     return f"{how} {qualified(child.schema, child.name)} ({columns})"
 
 
-def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | None) -> Refusal | None:
+def _of_table(relation: TableNode, ignored: bool, grants: Grants, unread: str | None) -> Refusal | None:
     name = name_of(relation)
     if relation.kind == "f":
         return Refusal("not_checked", f"{name} is a foreign table")
@@ -176,13 +176,13 @@ def _of_table(relation: Relation, ignored: bool, grants: Grants, unread: str | N
     return None
 
 
-def _by_rule(relation: Relation) -> Refusal:
+def _by_rule(relation: TableNode) -> Refusal:
     detail = f"a rule of {name_of(relation)} does something instead of DELETE: {_list(relation.rules)}"
     return Refusal("refused", detail)
 
 
 def _of_key(
-    graph: ForeignKeys,
+    graph: ForeignKeyGraph,
     key: ForeignKey,
     took_s: float,
     patience_s: float,
@@ -214,7 +214,7 @@ def _of_key(
     return None
 
 
-def _unreadable(relation: Relation, grants: Grants) -> Refusal | None:
+def _unreadable(relation: TableNode, grants: Grants) -> Refusal | None:
     if not relation.schema_usage:
         usage = grant_usage(relation.schema, grants.role)
         return Refusal("not_checked", f"no USAGE on schema {shown(relation.schema)}: {usage}")
@@ -228,7 +228,7 @@ def _unreadable(relation: Relation, grants: Grants) -> Refusal | None:
     return None
 
 
-def left_dangling(graph: ForeignKeys, key: ForeignKey) -> Refusal:
+def left_dangling(graph: ForeignKeyGraph, key: ForeignKey) -> Refusal:
     """Why rows stay that others refer to by a key which changes these, but doesn't fire."""
     child, parent = name_of(graph.relations[key.child]), name_of(graph.relations[key.parent])
     does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
@@ -239,7 +239,7 @@ def left_dangling(graph: ForeignKeys, key: ForeignKey) -> Refusal:
     )
 
 
-def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]:
+def _expected(graph: ForeignKeyGraph, marked: Mapping[int, int]) -> dict[int, float]:
     """About how many rows of each leaf have to go, if rows are spread evenly."""
     expected = {leaf: float(rows) for leaf, rows in marked.items()}
     reached = graph.reached_from(marked)
@@ -255,7 +255,7 @@ def _expected(graph: ForeignKeys, marked: Mapping[int, int]) -> dict[int, float]
     return expected
 
 
-def _check_s(graph: ForeignKeys, key: ForeignKey, rows: float) -> float:
+def _check_s(graph: ForeignKeyGraph, key: ForeignKey, rows: float) -> float:
     if key.indexed:
         return 0.0
     read = sum(graph.relations[leaf].about_rows for leaf in graph.leaves(key.child))

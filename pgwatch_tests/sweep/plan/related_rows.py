@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.refusals import Refusal
 
 

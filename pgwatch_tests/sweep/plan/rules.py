@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, KeptReason
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import Refusal
 
 # What a row says of itself, as bits.
@@ -66,7 +66,7 @@ CHANGED = Refusal("changed", "somebody changed it meanwhile")
 class Rules:
     """What holds for all clusters of a sweep."""
 
-    graph: ForeignKeys
+    graph: ForeignKeyGraph
     bearing: frozenset[int]
     """The leaves in which there are marked rows: an unmarked one there is real data."""
     refused: Mapping[int, Refusal]
@@ -86,7 +86,7 @@ class Rules:
 
     @staticmethod
     def of(
-        graph: ForeignKeys,
+        graph: ForeignKeyGraph,
         bearing: frozenset[int],
         refused: Mapping[int, Refusal],
         skipped: Iterable[int] = (),

@@ -28,7 +28,7 @@ from pgwatch_tests.leaks.statements.marked_rows import Statements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.rules import SEEN, YOUNG
 from pgwatch_tests.sweep.rows.statements import Flagging
@@ -100,7 +100,7 @@ class SinceBaseline:
         discovery = without_ignored(self._comparison.discover(role), ignores)
         known = {table.oid for table in with_strings}
         skipped += discovery.skipped
-        relations = self._session.ask("sweep/relations", Relation)
+        relations = self._session.ask("sweep/relations", TableNode)
         dated = {relation.oid for relation in relations if relation.created_at}
         others = [
             replace(table, columns=(), forms=(), has_created_at=table.oid in dated)
@@ -134,7 +134,7 @@ class SinceBaseline:
             proof = b"false"
         return b"(%b AND NOT %b AND %b)" % (self._comparison.unseen, self._comparison.written_later, proof)
 
-    def refused(self, graph: ForeignKeys) -> dict[int, Refusal]:
+    def refused(self, graph: ForeignKeyGraph) -> dict[int, Refusal]:
         """The leaves of tables that were written anew since: which of their rows were there can't be told."""
         found: dict[int, Refusal] = {}
         for relation in graph.relations.values():

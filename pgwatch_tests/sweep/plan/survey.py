@@ -24,7 +24,7 @@ from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Marks, read_marks
 from pgwatch_tests.sweep.plan.refusals import name_of
@@ -55,7 +55,7 @@ class _Marked:
 class Survey:
     """What was read."""
 
-    graph: ForeignKeys
+    graph: ForeignKeyGraph
     flagging: Mapping[int, Flagging]
     """By leaf or root."""
     marked: Sequence[Table]
@@ -163,7 +163,7 @@ class Surveyor:
         )
 
     def _findings(
-        self, graph: ForeignKeys, tables: Sequence[Table], marked: Sequence[Table], seeds: Seeds
+        self, graph: ForeignKeyGraph, tables: Sequence[Table], marked: Sequence[Table], seeds: Seeds
     ) -> SinceFindings:
         if self._since is None:
             return SinceFindings()
@@ -209,7 +209,7 @@ class Surveyor:
         statement += b"pg_catalog.tid[]) AND (%b)) AS marked" % self._statements.condition(table)
         return self._session.fetch(statement, _Marked)[0].marked
 
-    def _graph(self) -> tuple[ForeignKeys, Marks]:
+    def _graph(self) -> tuple[ForeignKeyGraph, Marks]:
         if self._request.dry_run:
             return self._read_graph(), {}
         # What is compared with the catalogs later has to be of one and the same moment.
@@ -228,8 +228,8 @@ class Surveyor:
             with suppress(psycopg.Error, PgwatchError):
                 self._session.execute(b"ROLLBACK")
 
-    def _read_graph(self) -> ForeignKeys:
-        relations = self._session.ask("sweep/relations", Relation)
+    def _read_graph(self) -> ForeignKeyGraph:
+        relations = self._session.ask("sweep/relations", TableNode)
         keys = self._session.ask("sweep/foreign_keys", ForeignKey)
         with self._session.running():
             strange = strange_plans(self._session.connection)
@@ -238,12 +238,12 @@ class Surveyor:
             if key.strange is not None:
                 told = f"not read: to compare by foreign key {key.name} would run {key.strange}"
                 reasons |= {key.child: told, key.parent: told}
-        return ForeignKeys(
+        return ForeignKeyGraph(
             (replace(relation, unreadable=reasons.get(relation.oid, "")) for relation in relations), keys
         )
 
     def _flagging(
-        self, graph: ForeignKeys, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
+        self, graph: ForeignKeyGraph, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
     ) -> dict[int, Flagging]:
         flags = Flags(
             *(self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs),
@@ -282,12 +282,12 @@ class Surveyor:
         return seeds, skipped
 
 
-def with_graph(survey: Survey, graph: ForeignKeys) -> Survey:
+def with_graph(survey: Survey, graph: ForeignKeyGraph) -> Survey:
     """The same, where something is indexed now."""
     return replace(survey, graph=graph)
 
 
-def _ignored(graph: ForeignKeys, ignores: Ignores) -> Collection[int]:
+def _ignored(graph: ForeignKeyGraph, ignores: Ignores) -> Collection[int]:
     return {
         leaf
         for relation in graph.relations.values()

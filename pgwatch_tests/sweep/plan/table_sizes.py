@@ -17,8 +17,8 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.sweep.model import TableRows
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
-from pgwatch_tests.sweep.rows.table_sums import table_of
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
+from pgwatch_tests.sweep.rows.table_totals import table_of
 
 _FEW = 10_000
 _AT_ONCE = 100
@@ -33,7 +33,7 @@ class _Counted:
 class TableSizes:
     """Counts over the connection of a sweep; where that isn't possible, an estimate does."""
 
-    def __init__(self, session: ScanSession, graph: ForeignKeys) -> None:
+    def __init__(self, session: ScanSession, graph: ForeignKeyGraph) -> None:
         self._session = session
         self._graph = graph
 
@@ -62,7 +62,7 @@ class TableSizes:
             counted[name] = None if rows is None or before is None else before + rows
         return tuple(_with_size(one, counted.get((one.schema, one.table)), are_gone) for one in tables)
 
-    def _counted(self, leaves: Sequence[Relation]) -> Mapping[int, int]:
+    def _counted(self, leaves: Sequence[TableNode]) -> Mapping[int, int]:
         escaping = pq.Escaping(self._session.connection.pgconn)
         found: dict[int, int] = {}
         rest = iter(leaves)
@@ -77,7 +77,7 @@ class TableSizes:
         return found
 
 
-def _counting(leaves: Sequence[Relation], escaping: Escaping) -> Iterator[bytes]:
+def _counting(leaves: Sequence[TableNode], escaping: Escaping) -> Iterator[bytes]:
     for leaf in leaves:
         # Its statistics may be old: more than few are of no interest.
         yield b"SELECT %d AS oid, pg_catalog.count(*) AS rows FROM (SELECT FROM ONLY %b.%b LIMIT %d) AS t" % (

@@ -13,7 +13,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import errors
@@ -21,35 +20,19 @@ from psycopg import errors
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.session_settings import for_code_of_others
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
 from pgwatch_tests.sweep.plan.planned_catalog import Catalog, TupleCounts, written_since
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 from pgwatch_tests.sweep.plan.rules import CHANGED, LOCKED
-from pgwatch_tests.sweep.rows.attempt import Attempt
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion
 from pgwatch_tests.sweep.rows.statements import SweepStatements
+from pgwatch_tests.sweep.rows.tally import Attempt, BatchOutcome
 
 # So often a trigger may move a row away from a DELETE, or let another one of the batch stay.
 _ROUNDS = 3
 _ATTEMPTS = 25
-
-
-@dataclass(slots=True)
-class BatchOutcome:
-    """What came of a portion."""
-
-    gone: Portion
-    kept: list[tuple[Refusal, Portion]] = field(default_factory=list)
-    changed: list[Portion] = field(default_factory=list)
-    """What isn't as it was read: to be looked at again."""
-    effects: list[TupleCounts] = field(default_factory=list)
-    """What was written besides, by table."""
-    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Rows changed as they referred loosely, besides those of the plan: by leaf and foreign key."""
-    longest_s: float = 0.0
-    """The longest transaction of it."""
 
 
 class BatchFailedError(Exception):
@@ -85,7 +68,7 @@ class Batches:
         session: ScanSession,
         rows: DatabaseRows,
         statements: SweepStatements,
-        graph: ForeignKeys,
+        graph: ForeignKeyGraph,
         catalog: Catalog,
         estimate: Estimate,
     ) -> None:

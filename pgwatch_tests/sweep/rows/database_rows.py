@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import ScanSession
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids

@@ -1,4 +1,4 @@
-"""The rows' part of a sweep: what of the marked rows, and of what hangs on them, goes."""
+"""Passes over marked rows: survey, plan and delete, again while rows come back, up to a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pgwatch_tests.sweep.model import (
     SweepRequest,
     TableRows,
 )
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.marked_rows import Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Catalog
 from pgwatch_tests.sweep.plan.refusals import Refusals, refusals
@@ -34,11 +34,11 @@ from pgwatch_tests.sweep.plan.survey import Survey, Surveyor, with_graph
 from pgwatch_tests.sweep.plan.table_sizes import TableSizes
 from pgwatch_tests.sweep.rows.batch import Batches
 from pgwatch_tests.sweep.rows.database_rows import DatabaseRows
-from pgwatch_tests.sweep.rows.example_rows import Examples
 from pgwatch_tests.sweep.rows.portions import Estimate
-from pgwatch_tests.sweep.rows.row_pass import Execution
+from pgwatch_tests.sweep.rows.row_pass import RowPass
 from pgwatch_tests.sweep.rows.statements import SweepStatements
-from pgwatch_tests.sweep.rows.table_sums import (
+from pgwatch_tests.sweep.rows.table_totals import (
+    Examples,
     changed_rows,
     kept_by_table,
     rows_by_table,
@@ -46,7 +46,7 @@ from pgwatch_tests.sweep.rows.table_sums import (
     side_effects,
     table_of,
 )
-from pgwatch_tests.sweep.rows.tally import Remembered, Tally
+from pgwatch_tests.sweep.rows.tally import PassTally, Remembered
 from pgwatch_tests.sweep.rows.temporary_indexes import TemporaryIndexes
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import shown
@@ -67,7 +67,7 @@ _PREPARED_AFTER, _PREPARED_AT_MOST = 2, 4000
 
 @dataclass(frozen=True, slots=True)
 class SweptRows:
-    """What came of the rows' part."""
+    """The outcome of a sweep of rows."""
 
     planned: tuple[TableRows, ...] = ()
     deleted: tuple[TableRows, ...] = ()
@@ -85,21 +85,21 @@ class SweptRows:
 
 @dataclass(slots=True)
 class _Passes:
-    """What came of the passes so far."""
+    """The passes so far, and what they left."""
 
     survey: Survey
     """The latest."""
     left_by: tuple[TestLeak, ...]
     """As it was before anything went."""
-    former: ForeignKeys | None = None
+    former: ForeignKeyGraph | None = None
     """The tables and keys of the surveys before, some of which may have been dropped since."""
-    tallies: list[Tally] = field(default_factory=list)
+    tallies: list[PassTally] = field(default_factory=list)
     more_skipped: list[Skipped] = field(default_factory=list)
     new: tuple[Kept, ...] = ()
     error: str = ""
 
     @property
-    def graph(self) -> ForeignKeys:
+    def graph(self) -> ForeignKeyGraph:
         """The tables and keys of all surveys."""
         return self.survey.graph if self.former is None else self.survey.graph.with_former(self.former)
 
@@ -191,10 +191,10 @@ class RowSweep:
     def _all_looks(self, passes: _Passes, refused: Refusals, role: str) -> int:
         """Counts what may go: how many rows."""
         for _ in range(_SURVEYS):
-            execution = self._pass(passes.survey, refused, passes.survey.seeds, deletes=False)
-            passes.tallies = [execution.tally]
+            row_pass = self._pass(passes.survey, refused, passes.survey.seeds, deletes=False)
+            passes.tallies = [row_pass.tally]
             try:
-                execution.run(passes.survey.seeds)
+                row_pass.run(passes.survey.seeds)
             except CatalogChangedError:
                 passes.survey = self._surveyor.survey(role)
                 refused = self._refused(passes.survey, role)
@@ -205,15 +205,15 @@ class RowSweep:
 
     def _all_passes(self, passes: _Passes, refused: Refusals, role: str) -> None:
         """Deletes, and once more what is there again, or was changed while it was looked at."""
-        complete: list[tuple[Survey, Tally]] = []
+        complete: list[tuple[Survey, PassTally]] = []
         for _ in range(_SURVEYS):
             survey = passes.survey
-            execution = self._pass(survey, refused, survey.seeds)
-            passes.tallies.append(execution.tally)
+            row_pass = self._pass(survey, refused, survey.seeds)
+            passes.tallies.append(row_pass.tally)
             is_stale = False
             try:
-                execution.run(survey.seeds)
-                complete.append((survey, execution.tally))
+                row_pass.run(survey.seeds)
+                complete.append((survey, row_pass.tally))
             except CatalogChangedError:
                 is_stale = True
             if self._stopped() or not (is_stale or self._is_another_needed(complete)):
@@ -238,7 +238,7 @@ class RowSweep:
         more = self._all_looks(_Passes(passes.survey, ()), refused, role)
         return sum(tally.rows for tally in passes.tallies) + more > self._request.max_rows
 
-    def _is_another_needed(self, complete: Sequence[tuple[Survey, Tally]]) -> bool:
+    def _is_another_needed(self, complete: Sequence[tuple[Survey, PassTally]]) -> bool:
         survey, last = complete[-1]
         if last.vanished:
             return len(complete) < _PASSES
@@ -247,7 +247,7 @@ class RowSweep:
 
     def _swept(self, passes: _Passes) -> SweptRows:
         graph, tallies = passes.graph, passes.tallies
-        counts: list[Tally] = [tally for tally in tallies if tally.rows] or tallies[-1:]
+        counts: list[PassTally] = [tally for tally in tallies if tally.rows] or tallies[-1:]
         is_dry = self._request.dry_run
         there = TableSizes(self._session, passes.survey.graph).told(
             rows_by_table(graph, counts), are_gone=not is_dry
@@ -273,7 +273,7 @@ class RowSweep:
     def _statements(self, survey: Survey) -> SweepStatements:
         return SweepStatements(survey.graph, survey.flagging)
 
-    def _pass(self, survey: Survey, refused: Refusals, seeds: Seeds, *, deletes: bool = True) -> Execution:
+    def _pass(self, survey: Survey, refused: Refusals, seeds: Seeds, *, deletes: bool = True) -> RowPass:
         total = max(1, seeds.total)
 
         def told(phase: SweepPhase, done: int, rows_done: int) -> None:
@@ -298,7 +298,7 @@ class RowSweep:
             batches = Batches(self._session, rows, statements, graph, catalog, estimate)
         refused_before = {(schema, table) for schema, table, _ in self._request.refused_before}
         before = {leaf for leaf in rules.reached if table_of(graph, leaf) in refused_before}
-        return Execution(
+        return RowPass(
             self._session,
             rows,
             rules,
@@ -325,7 +325,7 @@ class RowSweep:
             if rows
         )
 
-    def _new(self, survey: Survey, last: Tally, tallies: Sequence[Tally]) -> tuple[Kept, ...]:
+    def _new(self, survey: Survey, last: PassTally, tallies: Sequence[PassTally]) -> tuple[Kept, ...]:
         """What there is after the last pass that wasn't there before it: of triggers, or changed since.
 
         What is too young is of tests that run.
@@ -357,7 +357,7 @@ class RowSweep:
         return tuple(found)
 
 
-def _with_triggers(graph: ForeignKeys, tallies: Iterable[Tally]) -> Collection[int]:
+def _with_triggers(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> Collection[int]:
     """The leaves that rows went from, where triggers may have brought some back."""
     return {
         leaf for tally in tallies for leaf in tally.leaves if leaf in graph.relations and graph.writers(leaf)

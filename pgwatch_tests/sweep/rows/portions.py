@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pgwatch_tests.strong_components import strongly_connected
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import Loose, Seed
 from pgwatch_tests.sweep.plan.rules import IN_TIME, MARKED, SWEPT
 
@@ -186,7 +186,7 @@ def _levels(clusters: Clusters, going: Sequence[Cluster]) -> dict[int, tuple[int
 class Estimate:
     """How long a transaction will take, by how long those before have taken: seconds."""
 
-    def __init__(self, graph: ForeignKeys) -> None:
+    def __init__(self, graph: ForeignKeyGraph) -> None:
         self._graph = graph
         self._row_s: dict[int, float] = {}
         self._measured: set[int] = set()

@@ -18,7 +18,7 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.marked_rows import Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Oid
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
@@ -28,7 +28,7 @@ from pgwatch_tests.sweep.plan.witnesses import Witnesses
 from pgwatch_tests.sweep.rows.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion, ordered
-from pgwatch_tests.sweep.rows.tally import Remembered, Tally, marked_leaves
+from pgwatch_tests.sweep.rows.tally import PassTally, Remembered, marked_leaves
 
 Told = Callable[[SweepPhase, int, int], None]
 """Told the phase, how many seeds are done, and how many rows went."""
@@ -47,7 +47,7 @@ _INTERRUPTED = Refusal("interrupted", "")
 _FUNCTION = re.compile(r"function (?P<name>.+?)\([^()]*\) line ")
 
 
-class Execution:
+class RowPass:
     """Deletes with `batches`, or only looks without. Its methods raise what ScanSession.running does.
 
     CatalogChangedError ends it early: `tally` is true all the same, and `left` what wasn't done.
@@ -94,9 +94,9 @@ class Execution:
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
-        self.tally = Tally(rules.bearing)
+        self.tally = PassTally(rules.bearing)
 
-    def run(self, seeds: Seeds) -> Tally:
+    def run(self, seeds: Seeds) -> PassTally:
         """Deletes, or counts, what may go."""
         witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE

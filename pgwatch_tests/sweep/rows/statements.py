@@ -23,7 +23,7 @@ from string import Template
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
 from pgwatch_tests.sweep.rows.tids import BETWEEN_TIDS
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
@@ -44,7 +44,7 @@ class Flagging:
 class SweepStatements:
     """Composes for one graph of foreign keys; `flagging` is by the oid of a leaf or root."""
 
-    def __init__(self, graph: ForeignKeys, flagging: Mapping[int, Flagging]) -> None:
+    def __init__(self, graph: ForeignKeyGraph, flagging: Mapping[int, Flagging]) -> None:
         self._graph = graph
         self._flagging = flagging
         self._composed: dict[tuple[object, ...], bytes] = {}

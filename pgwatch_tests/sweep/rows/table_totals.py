@@ -1,22 +1,88 @@
-"""Sums up, by table, what came of the passes of a sweep. Rows of partitions count for their root."""
+"""Totals per table of the deleted, kept and changed rows of a sweep, for its report.
+
+Rows of partitions count for their root. Where one row is the reason for others to stay, it is named:
+`public.member (id=7)`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
+import psycopg
+
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import Skipped
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import Refusal
-from pgwatch_tests.sweep.rows.example_rows import Examples
-from pgwatch_tests.sweep.rows.tally import Tally
+from pgwatch_tests.sweep.rows.statements import SweepStatements
+from pgwatch_tests.sweep.rows.tally import PassTally
+from pgwatch_tests.sweep.rows.tids import literal
 from pgwatch_tests.text.sql_names import shown
 
 _MOST_NAMED = 10
+_LONGEST = 40
 
 
-def rows_by_table(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[TableRows, ...]:
+@dataclass(frozen=True, slots=True)
+class _KeyColumns:
+    """A row of queries/sweep/key_columns.sql."""
+
+    oid: int
+    columns: list[str]
+
+
+class Examples:
+    """Names the rows that refusals give as examples, by their keys."""
+
+    def __init__(self, session: ScanSession, statements: SweepStatements) -> None:
+        self._session = session
+        self._statements = statements
+
+    def details(self, refusals: Iterable[Refusal]) -> dict[Refusal, str]:
+        """What each says, with the key of its example, if that row can be read. Raises nothing."""
+        several = list(refusals)
+        by_leaf: defaultdict[int, list[int]] = defaultdict(list)
+        for refusal in several:
+            if refusal.example is not None and refusal.subject:
+                by_leaf[refusal.example[0]].append(refusal.example[1])
+        keys: dict[tuple[int, int], str] = {}
+        with suppress(psycopg.Error, PgwatchError):
+            for columns in self._key_columns([*by_leaf]):
+                with suppress(psycopg.Error):
+                    tids = by_leaf[columns.oid]
+                    values = self._values(columns, tids)
+                    keys |= {(columns.oid, tid): key for tid, key in zip(tids, values, strict=True)}
+        return {refusal: _named(refusal, keys) for refusal in several}
+
+    def _key_columns(self, leaves: Sequence[int]) -> list[_KeyColumns]:
+        if not leaves:
+            return []
+        oids = "{" + ",".join(map(str, leaves)) + "}"
+        return self._session.ask("sweep/key_columns", _KeyColumns, {"oids": oids})
+
+    def _values(self, key: _KeyColumns, tids: Sequence[int]) -> list[str]:
+        """`id=7` of each of these rows, empty where there is none by now."""
+        statement = self._statements.values(key.oid, key.columns)
+
+        def read(connection: OwnConnection) -> list[tuple[object, ...]]:
+            return connection.execute(statement, {"tids": literal(tids)}).fetchall()
+
+        found = {}
+        for tid, *values in self._session.run(read):
+            pairs = zip(key.columns, values, strict=True)
+            found[str(tid)] = ", ".join(
+                f"{shown(column)}={_cut(shown(str(value)))}" for column, value in pairs
+            )
+        return [found.get(f"({tid >> 16},{tid & 65535})", "") for tid in tids]
+
+
+def rows_by_table(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[TableRows, ...]:
     """The rows that went, or may go."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for tally in tallies:
@@ -34,7 +100,7 @@ def rows_by_table(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[TableRo
     )
 
 
-def kept_by_table(graph: ForeignKeys, tally: Tally, examples: Examples) -> tuple[Kept, ...]:
+def kept_by_table(graph: ForeignKeyGraph, tally: PassTally, examples: Examples) -> tuple[Kept, ...]:
     """The rows that stay, each with a reason that names a row where one row is the reason."""
     counted: defaultdict[tuple[tuple[str, str], Refusal], int] = defaultdict(int)
     for (leaf, refusal), rows in tally.kept.items():
@@ -44,7 +110,7 @@ def kept_by_table(graph: ForeignKeys, tally: Tally, examples: Examples) -> tuple
     return tuple(Kept(*name, rows, refusal.reason, details[refusal]) for (name, refusal), rows in ordered)
 
 
-def changed_rows(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[ChangedRows, ...]:
+def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[ChangedRows, ...]:
     """The rows that stay but refer to what went, by the columns they do so by."""
     counted: Counter[tuple[str, str, tuple[str, ...], Change]] = Counter()
     for tally in tallies:
@@ -56,7 +122,7 @@ def changed_rows(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[ChangedR
     return tuple(ChangedRows(*which, rows) for which, rows in sorted(counted.items()))
 
 
-def side_effects(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[SideEffects, ...]:
+def side_effects(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[SideEffects, ...]:
     """What triggers wrote besides, by table."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for tally in tallies:
@@ -66,7 +132,7 @@ def side_effects(graph: ForeignKeys, tallies: Iterable[Tally]) -> tuple[SideEffe
     return tuple(SideEffects(*name, *rows) for name, rows in sorted(sums.items()) if any(rows))
 
 
-def table_of(graph: ForeignKeys, leaf: int) -> tuple[str, str]:
+def table_of(graph: ForeignKeyGraph, leaf: int) -> tuple[str, str]:
     """The schema and name of the table that a leaf belongs to."""
     relation = graph.relations[graph.relations[leaf].top]
     return shown(relation.schema), shown(relation.name)
@@ -86,3 +152,14 @@ def sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _named(refusal: Refusal, keys: Mapping[tuple[int, int], str]) -> str:
+    key = keys.get(refusal.example, "") if refusal.example is not None else ""
+    if not key:
+        return refusal.detail
+    return refusal.detail.replace(refusal.subject, f"{refusal.subject} ({key})", 1)
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 1]}…"

@@ -1,4 +1,4 @@
-"""What came of all batches of a pass so far. Pure. Rows are counted by leaf."""
+"""Counts of deleted and kept rows, by leaf: of an attempt, of a batch, and of all batches of a pass. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,52 @@ from pgwatch_tests.sweep.rows.portions import Portion
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts."""
+class Attempt:
+    """One attempt to delete a portion in one transaction: what is left of it, and what is known so far."""
+
+    portion: Portion
+    lock_all: bool
+    ask: frozenset[int]
+    """The leaves of which it is asked whether rows refer to what goes."""
+    stays: dict[int, Refusal] = field(default_factory=dict)
+    """The clusters that were taken out of it."""
+    moved: Counter[int] = field(default_factory=Counter)
+    """Rows that triggers had changed before they were deleted, and those of `more_loose`, by leaf."""
+    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Rows that refer loosely and were changed by batches before this one: by leaf and foreign key."""
+    effects: list[TupleCounts] = field(default_factory=list)
+    statements: int = 2
+    """How many are about its rows: those before and after all DELETEs, and what locks and deletes rows."""
+    rows_done_s: float = 0.0
+    """When the last of these had ended (monotonic)."""
+
+    def leave_out(self, stays: Mapping[int, Refusal]) -> None:
+        """Goes on without some clusters."""
+        stays = {cluster: why for cluster, why in stays.items() if cluster not in self.stays}
+        if stays:
+            self.stays.update(stays)
+            self.portion = self.portion.without(stays)
+
+
+@dataclass(slots=True)
+class BatchOutcome:
+    """The outcome of a portion: which of its clusters went, stay, or are to be read again."""
+
+    gone: Portion
+    kept: list[tuple[Refusal, Portion]] = field(default_factory=list)
+    changed: list[Portion] = field(default_factory=list)
+    """What isn't as it was read: to be looked at again."""
+    effects: list[TupleCounts] = field(default_factory=list)
+    """What was written besides, by table."""
+    more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Rows changed as they referred loosely, besides those of the plan: by leaf and foreign key."""
+    longest_s: float = 0.0
+    """The longest transaction of it."""
+
+
+@dataclass(slots=True)
+class PassTally:
+    """Counts of the rows that went, may go, or stay, over all batches of a pass."""
 
     bearing: frozenset[int]
     """The leaves of tables with marked rows."""

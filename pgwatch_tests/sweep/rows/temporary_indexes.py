@@ -18,7 +18,7 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import name_of
 from pgwatch_tests.text.sql_names import qualified, shown
 
@@ -42,7 +42,7 @@ class TemporaryIndexes:
     """
 
     def __init__(
-        self, session: ScanSession, settings: Settings, graph: ForeignKeys, slow: Collection[int]
+        self, session: ScanSession, settings: Settings, graph: ForeignKeyGraph, slow: Collection[int]
     ) -> None:
         self._session = session
         self._escaping = pq.Escaping(session.connection.pgconn)
@@ -73,7 +73,7 @@ class TemporaryIndexes:
         except BaseException as error:
             self._end(error)
             raise
-        self.graph = ForeignKeys(
+        self.graph = ForeignKeyGraph(
             self._before.relations.values(),
             (replace(key, indexed=key.indexed or key.oid in indexed) for key in self._before.keys),
         )

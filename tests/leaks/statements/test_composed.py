@@ -16,7 +16,7 @@ from pgwatch_tests.leaks.statements.any_rows import AnyRows
 from pgwatch_tests.leaks.statements.marked_rows import Statements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from pgwatch_tests.sweep.model import SweepRequest
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.row_flags import Flags
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from tests.qualified import not_qualified
@@ -65,11 +65,11 @@ def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
     request = SweepRequest(test="tests/a.py::test_b", run="0a1b2c3d", min_age_s=600.0)
     flagging = Flags(escaping, statements, request, True, {1, 2}).of_marked(TABLE, created_at)
     relations = [
-        Relation(oid, "s", f"t{oid}", "r", [], created_at, True, [], False, [], [], None, 0, 0)
+        TableNode(oid, "s", f"t{oid}", "r", [], created_at, True, [], False, [], [], None, 0, 0)
         for oid in (1, 2)
     ]
     key = ForeignKey(9, "k", 2, 1, "a", ["p"], ["i"], ["pg_catalog"], ["="], [None], [None], True)
-    sweep = SweepStatements(ForeignKeys(relations, [key]), {1: flagging, 2: flagging})
+    sweep = SweepStatements(ForeignKeyGraph(relations, [key]), {1: flagging, 2: flagging})
     for statement in (
         sweep.versions(1),
         sweep.children(key, 1),

@@ -8,7 +8,7 @@ import pytest
 
 from pgwatch_tests.sweep.model import WAITING, KeptReason
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Seed
 from pgwatch_tests.sweep.plan.rules import AGELESS, ALIVE, FUTURE, MARKED, OTHERS, SEEN, SWEPT, YOUNG, Rules
@@ -41,7 +41,7 @@ FLAGS: dict[KeptReason, int] = {
 
 def told(refused: dict[int, KeptReason], parent: int = 0, child: int = 0) -> set[KeptReason]:
     """The reasons that are told for a parent and its child, of these tables' and these flags' ones."""
-    graph = ForeignKeys([relation(1), relation(2)], [foreign_key(101, 2, 1, "c")])
+    graph = ForeignKeyGraph([relation(1), relation(2)], [foreign_key(101, 2, 1, "c")])
     seed = MARKED | SWEPT | parent
     world = World(graph, {PARENT: WorldRow(seed, {}), CHILD: WorldRow(child, {101: PARENT})})
     reasons = {leaf: Refusal(reason, "") for leaf, reason in refused.items()}

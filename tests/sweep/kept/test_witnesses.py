@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, OnDelete
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, OnDelete
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.plan.rules import MARKED, SWEPT, Rules
@@ -34,7 +34,9 @@ def users_and_bookings(on_delete: OnDelete = "a", bookings: Sequence[int] = (1, 
         rows[USERS, user] = WorldRow(ASKED, {})
         for place in range(number):
             rows[BOOKINGS, 10 * user + place] = WorldRow(ASKED, {101: (USERS, user)})
-    graph = ForeignKeys([relation(USERS), relation(BOOKINGS)], [foreign_key(101, BOOKINGS, USERS, on_delete)])
+    graph = ForeignKeyGraph(
+        [relation(USERS), relation(BOOKINGS)], [foreign_key(101, BOOKINGS, USERS, on_delete)]
+    )
     return World(graph, rows)
 
 
@@ -150,7 +152,7 @@ def test_not_where_the_settings_remember_it() -> None:
 
 
 def test_one_cluster_may_be_the_last_of_several_tables() -> None:
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1), relation(2), relation(3)], [foreign_key(101, 2, 1), foreign_key(102, 3, 1)]
     )
     rows = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, OnDelete
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, OnDelete
 from pgwatch_tests.sweep.plan.rules import ALIVE, BORN_AT, ENDED, IN_TIME, MARKED, OTHERS, SEEN, SWEPT
 from tests.sweep.plan.test_clusters_property import swept
 from tests.sweep.plan.worlds import MINUTE_MS, Spot, World, WorldRow, foreign_key, relation
@@ -23,7 +23,9 @@ both_ways = pytest.mark.parametrize("sizes", [None, [1], [9]], ids=["at once", "
 
 def world(keys: list[ForeignKey], rows: dict[Spot, WorldRow], *, keep_unmarked: bool = False) -> World:
     """A database of up to four tables."""
-    return World(ForeignKeys([relation(oid) for oid in range(1, 5)], keys), rows, keep_unmarked=keep_unmarked)
+    return World(
+        ForeignKeyGraph([relation(oid) for oid in range(1, 5)], keys), rows, keep_unmarked=keep_unmarked
+    )
 
 
 def going(database: World, sizes: list[int] | None) -> set[frozenset[Spot]]:

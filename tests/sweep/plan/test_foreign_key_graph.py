@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from tests.examples import examples
 from tests.sweep.plan.worlds import foreign_key, graphs, relation
 
 
-def leaf_edges(graph: ForeignKeys, *, loose: bool = False) -> set[tuple[int, int]]:
+def leaf_edges(graph: ForeignKeyGraph, *, loose: bool = False) -> set[tuple[int, int]]:
     """Pairs of leaves: a row of the second may have to go, or be changed if `loose`, before one of the first.
 
     A key that isn't enforced does neither.
@@ -35,7 +35,7 @@ def closure(starts: set[int], edges: set[tuple[int, int]]) -> set[int]:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(graphs())
-def test_children_come_first(graph: ForeignKeys) -> None:
+def test_children_come_first(graph: ForeignKeyGraph) -> None:
     leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
     place = {leaf: at for at, together in enumerate(graph.order) for leaf in together}
 
@@ -46,7 +46,7 @@ def test_children_come_first(graph: ForeignKeys) -> None:
 @settings(max_examples=examples(200), deadline=None)
 @given(graphs(), st.data())
 def test_rows_of_some_tables_go_children_first_and_rings_of_these_together(
-    graph: ForeignKeys, data: st.DataObject
+    graph: ForeignKeyGraph, data: st.DataObject
 ) -> None:
     leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
     some = data.draw(st.sets(st.sampled_from(leaves)))
@@ -73,7 +73,7 @@ def test_rows_of_some_tables_go_children_first_and_rings_of_these_together(
 
 @settings(max_examples=examples(100), deadline=None)
 @given(graphs())
-def test_what_is_reached(graph: ForeignKeys) -> None:
+def test_what_is_reached(graph: ForeignKeyGraph) -> None:
     edges = leaf_edges(graph)
     for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
         assert graph.reached_from([leaf]) == closure({leaf}, edges)
@@ -82,7 +82,7 @@ def test_what_is_reached(graph: ForeignKeys) -> None:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(graphs())
-def test_rows_that_may_hang_on_rows_of_their_own_table_are_in_rings(graph: ForeignKeys) -> None:
+def test_rows_that_may_hang_on_rows_of_their_own_table_are_in_rings(graph: ForeignKeyGraph) -> None:
     tops = {leaf: one.top for leaf, one in graph.relations.items()}
     edges = leaf_edges(graph)
     for leaf in [one.oid for one in graph.relations.values() if one.kind != "p"]:
@@ -98,7 +98,7 @@ def test_a_partition_has_the_keys_of_its_root() -> None:
         relation(3, ancestors=[2, 1]),
         relation(4, ancestors=[1]),
     ]
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [*tree, relation(9)], [foreign_key(101, 9, 1), foreign_key(102, 2, 9), foreign_key(103, 4, 3)]
     )
 
@@ -116,7 +116,7 @@ def test_partitions_whose_rows_concern_nobody_go_in_one_statement() -> None:
     leaves[1] = replace(leaves[1], triggers=["audit"])
     # The server refuses to run such a rule for one of several DELETEs.
     leaves.append(replace(relation(6, ancestors=[1]), also=["audit"]))
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1, "p"), *leaves, relation(8), relation(9)],
         [foreign_key(101, 8, 4), foreign_key(102, 1, 9)],
     )
@@ -126,13 +126,13 @@ def test_partitions_whose_rows_concern_nobody_go_in_one_statement() -> None:
 
 def test_keys_of_tables_that_are_not_there_are_left_out() -> None:
     """Those of temporary tables, and of the server's own."""
-    assert ForeignKeys([relation(1)], [foreign_key(101, 1, 7), foreign_key(102, 7, 1)]).keys == ()
+    assert ForeignKeyGraph([relation(1)], [foreign_key(101, 1, 7), foreign_key(102, 7, 1)]).keys == ()
 
 
 def test_a_key_that_changes_rows_takes_none_along() -> None:
-    relations: list[Relation] = [relation(1), relation(2)]
+    relations: list[TableNode] = [relation(1), relation(2)]
     keys: list[ForeignKey] = [foreign_key(101, 2, 1, "n"), foreign_key(102, 1, 2, "d")]
-    graph = ForeignKeys(relations, keys)
+    graph = ForeignKeyGraph(relations, keys)
 
     assert graph.reached_from([1]) == {1}
     assert graph.order == (frozenset({1}), frozenset({2}))
@@ -143,7 +143,7 @@ def test_a_key_that_changes_rows_takes_none_along() -> None:
 
 def test_a_key_that_is_not_enforced_does_nothing() -> None:
     keys = [foreign_key(101, 2, 1, "c", enforced=False), foreign_key(102, 1, 2, "n", enforced=False)]
-    graph = ForeignKeys([relation(1), relation(2)], keys)
+    graph = ForeignKeyGraph([relation(1), relation(2)], keys)
 
     assert not any(key.takes_along or key.changes for key in graph.keys)
     assert graph.reached_from([1]) == {1}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.sweep.model import KeptReason
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.refusals import index_statement, refusals
 from tests.sweep.plan.worlds import foreign_key, relation
 
@@ -34,8 +34,8 @@ TABLE = relation(1)
         (replace(TABLE, publication="pub"), "refused", 'ALTER TABLE "public"."t1" REPLICA IDENTITY FULL'),
     ],
 )
-def test_of_tables(changed: Relation, reason: KeptReason, told: str) -> None:
-    found = refusals(ForeignKeys([changed], []), {1: 5}, (), {}, 60, "me")
+def test_of_tables(changed: TableNode, reason: KeptReason, told: str) -> None:
+    found = refusals(ForeignKeyGraph([changed], []), {1: 5}, (), {}, 60, "me")
 
     assert found.tables[1].reason == reason
     assert told in found.tables[1].detail
@@ -43,7 +43,7 @@ def test_of_tables(changed: Relation, reason: KeptReason, told: str) -> None:
 
 
 def test_nothing_is_refused_where_nothing_is_wrong() -> None:
-    graph = ForeignKeys([replace(TABLE, triggers=["t"]), relation(2)], [foreign_key(101, 2, 1)])
+    graph = ForeignKeyGraph([replace(TABLE, triggers=["t"]), relation(2)], [foreign_key(101, 2, 1)])
 
     found = refusals(graph, {1: 5}, (), {}, 60, "me")
 
@@ -51,7 +51,7 @@ def test_nothing_is_refused_where_nothing_is_wrong() -> None:
 
 
 def test_only_tables_that_rows_may_go_from_are_judged() -> None:
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [TABLE, replace(relation(2), rules=["soft"])],
         [foreign_key(101, 1, 2), foreign_key(102, 2, 1, "n")],
     )
@@ -60,7 +60,7 @@ def test_only_tables_that_rows_may_go_from_are_judged() -> None:
 
 
 def test_what_an_unreadable_table_may_refer_to_stays() -> None:
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [TABLE, replace(relation(2), missing=["SELECT"]), relation(3)],
         [foreign_key(101, 2, 1), foreign_key(102, 3, 2)],
     )
@@ -73,7 +73,7 @@ def test_what_an_unreadable_table_may_refer_to_stays() -> None:
 
 
 def test_ignored_tables_and_those_that_were_not_searched() -> None:
-    graph = ForeignKeys([TABLE, relation(2)], [foreign_key(101, 2, 1)])
+    graph = ForeignKeyGraph([TABLE, relation(2)], [foreign_key(101, 2, 1)])
 
     found = refusals(graph, {1: 5}, [1], {2: "timed out after 1 s"}, 60, "me")
 
@@ -84,7 +84,7 @@ def test_ignored_tables_and_those_that_were_not_searched() -> None:
 def test_a_missing_index_is_only_minded_where_it_takes_too_long() -> None:
     """0.29 s a row of which the server looks for those that refer to it, for a million."""
     small, large = relation(2, rows=1_000), relation(3, rows=1_000_000)
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1, rows=2_000), small, large],
         [foreign_key(101, 2, 1, indexed=False), foreign_key(102, 3, 1, indexed=False)],
     )
@@ -99,7 +99,7 @@ def test_a_missing_index_is_only_minded_where_it_takes_too_long() -> None:
 
 
 def test_a_temporary_index_that_could_not_be_made_is_not_advised() -> None:
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1, rows=2_000), relation(2, rows=1_000_000)], [foreign_key(101, 2, 1, indexed=False)]
     )
 
@@ -115,7 +115,7 @@ def test_a_temporary_index_that_could_not_be_made_is_not_advised() -> None:
 
 def test_rows_that_depend_on_marked_ones_are_expected_too() -> None:
     """Half of the users are marked, so half of the bookings have to go."""
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1, rows=200), relation(2, rows=1_000), relation(3, rows=1_000_000)],
         [foreign_key(101, 2, 1), foreign_key(102, 3, 2, indexed=False)],
     )
@@ -124,7 +124,7 @@ def test_rows_that_depend_on_marked_ones_are_expected_too() -> None:
 
 
 def test_an_index_on_a_root_cannot_be_made_concurrently() -> None:
-    graph = ForeignKeys(
+    graph = ForeignKeyGraph(
         [relation(1), replace(relation(2, "p"), name='a"b'), relation(3, ancestors=[2])],
         [foreign_key(101, 2, 1)],
     )

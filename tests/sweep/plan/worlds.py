@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, ForeignKeys, OnDelete, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, OnDelete, TableNode
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Related, Seed
 from pgwatch_tests.sweep.plan.rules import (
@@ -57,7 +57,7 @@ class WorldRow:
 class World:
     """A database in memory. As `Rows`, it is what `Clusters` asks."""
 
-    graph: ForeignKeys
+    graph: ForeignKeyGraph
     rows: dict[Spot, WorldRow]
     refused: frozenset[int] = frozenset()
     skipped: frozenset[int] = frozenset()
@@ -145,9 +145,9 @@ def xmin_of(spot: Spot) -> int:
 
 def relation(
     oid: int, kind: Literal["r", "p", "f"] = "r", ancestors: Sequence[int] = (), rows: float = 0.0
-) -> Relation:
+) -> TableNode:
     """A table that nothing is wrong with."""
-    return Relation(
+    return TableNode(
         oid=oid,
         schema="public",
         name=f"t{oid}",
@@ -194,12 +194,12 @@ def foreign_key(
 
 
 @st.composite
-def graphs(draw: st.DrawFn, with_loose_ends: bool = True) -> ForeignKeys:
+def graphs(draw: st.DrawFn, with_loose_ends: bool = True) -> ForeignKeyGraph:
     """Up to five tables, some of them partitioned, and foreign keys between any of all these.
 
     With loose ends, some of the keys are not enforced, or the server doesn't act on them.
     """
-    relations: list[Relation] = []
+    relations: list[TableNode] = []
     for top in range(10, 10 * draw(st.integers(2, 6)), 10):
         if draw(st.integers(0, 4)):
             relations.append(relation(top))
@@ -211,7 +211,7 @@ def graphs(draw: st.DrawFn, with_loose_ends: bool = True) -> ForeignKeys:
     oids = st.sampled_from([one.oid for one in relations])
     works = st.sampled_from([*[True] * 9, not with_loose_ends])
     ends = draw(st.lists(st.tuples(oids, oids, st.sampled_from(_ON_DELETE), works, works), max_size=7))
-    return ForeignKeys(
+    return ForeignKeyGraph(
         relations,
         [
             foreign_key(100 + n, child, parent, on_delete, enforced=enforced, fires=fires)

@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.model import SweepProgress
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.rows.database_rows import DatabaseRows
 from tests.servers.sessions import Connect, Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgwatch_tests.sweep.plan.clusters import Clusters
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKeys
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import Seed
 from pgwatch_tests.sweep.plan.rules import MARKED, SWEPT
 from pgwatch_tests.sweep.rows.portions import Estimate, ordered
@@ -19,7 +19,7 @@ _STATEMENTS, _OF_ROWS = 9, 3
 def _transactions(statement_s: float, row_s: float) -> list[tuple[int, float]]:
     """How many rows go in each, and how long it takes, where a statement and a row take so long."""
     rows = {(1, tid): WorldRow(MARKED | SWEPT, {}) for tid in range(1, _ROWS + 1)}
-    world = World(ForeignKeys([relation(1)], []), rows)
+    world = World(ForeignKeyGraph([relation(1)], []), rows)
     clusters = Clusters(world.rules(), world)
     clusters.grow({1: {tid: Seed(MARKED | SWEPT, 1) for _, tid in rows}})
     estimate = Estimate(world.graph)

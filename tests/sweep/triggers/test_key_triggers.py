@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from psycopg.errors import ForeignKeyViolation
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, TableNode
 from tests.servers.sessions import Database
 from tests.sweep.orphans.sweeping import sweep_session
 from tests.sweep.rows.row_sweeps import make
@@ -155,7 +155,7 @@ def test_what_triggers_call(owner: Connection[TupleRow], database: Database) -> 
         CREATE TRIGGER d AFTER INSERT ON users_low FOR EACH ROW EXECUTE FUNCTION audit();""",
     )
     with sweep_session(database.dsn, read_only=True) as (session, _):
-        found = session.ask("sweep/relations", Relation)
+        found = session.ask("sweep/relations", TableNode)
 
     called = {one.name: (one.triggers, one.trigger_functions) for one in found}
     assert called["users_low"] == (["a", "b", "c"], ["public.audit", "Odd schema.a.b", "public.audit"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.rules import AGELESS, ALIVE, ENDED, FUTURE, IN_TIME, OTHERS, SEEN, SWEPT, YOUNG
 from tests.sweep.plan.worlds import MINUTE_MS, Spot, World, WorldRow
 

@@ -10,7 +10,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.identity.value_tokens import token
-from pgwatch_tests.sweep.plan.foreign_keys import ForeignKey, OnDelete, Relation
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, OnDelete, TableNode
 from pgwatch_tests.sweep.plan.rules import MARKED, OTHERS, SWEPT
 from tests.servers.sessions import Database
 from tests.sweep.plan.worlds import Spot, World, worlds
@@ -45,7 +45,7 @@ def ddl(world: World) -> Iterable[str]:
             )
 
 
-def parts(world: World, relation: Relation) -> list[int]:
+def parts(world: World, relation: TableNode) -> list[int]:
     """What `part` is in the rows below a table: the leaf that they are in."""
     return list(world.graph.leaves(relation.oid))
 
