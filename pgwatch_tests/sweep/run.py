@@ -56,7 +56,7 @@ class Sweep:
         Raises RefusedError (not a test database, a standby, a pooler in between, another sweep is at it, more
         than `max_rows`), CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't
         one), NotCheckedError (not even the catalogs can be read) and ScanCancelledError. Once something is
-        removed, `error` in the report tells of a lost connection.
+        removed, `error` in the report tells of a lost connection, or of catalogs that can't be read.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         names = tuple(marker.name for marker in markers(self._settings.markers))
@@ -75,14 +75,18 @@ class Sweep:
                 rows = self._rows(identity.role)
                 if not rows.error:
                     after = self._orphans("schemas", "databases")
-            except ConnectionLostError as error:
+            except (ConnectionLostError, psycopg.Error) as error:
                 if self._request.dry_run or not (rows.deleted or any(one.removed for one in before.orphans)):
-                    raise
-                lost = str(error)
-            except psycopg.Error as error:
-                raise NotCheckedError(
-                    f"the catalogs can't be read, so nothing was done: {server_message(error)}"
-                ) from error
+                    if isinstance(error, ConnectionLostError):
+                        raise
+                    raise NotCheckedError(
+                        f"the catalogs can't be read, so nothing was done: {server_message(error)}"
+                    ) from error
+                lost = (
+                    str(error)
+                    if isinstance(error, ConnectionLostError)
+                    else f"the catalogs can't be read: {server_message(error)}"
+                )
             finally:
                 # Of a session that isn't ours alone, this would free what a test holds.
                 if not self._request.dry_run:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
-from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.errors import ConnectionLostError, NotCheckedError
+from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
+from pgwatch_tests.sweep.plan.survey import Survey, Surveyor
 from tests.servers.server_places import server_directory
-from tests.servers.sessions import Database
+from tests.servers.sessions import Connect, Database
 from tests.sweep.rows.bookings import (
     REQUEST,
     WHOLE,
@@ -164,3 +166,28 @@ def test_a_connection_lost_while_schemas_are_looked_at(
     assert (report.deleted_rows, report.error) == (3 * WHOLE, "the connection was lost")
     with pytest.raises(ConnectionLostError):
         swept(database.dsn, schemas)
+
+
+def test_an_error_of_the_server_after_sessions_were_ended(
+    owner: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 3)
+    monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)
+    idle = connect()
+    idle.execute("SELECT 1")
+    name = f"pid {idle.info.backend_pid}"
+
+    def refuse(*_: object) -> Survey:
+        raise errors.InsufficientPrivilege("permission denied for table pg_constraint")
+
+    monkeypatch.setattr(Surveyor, "survey", refuse)
+    request = replace(REQUEST, kinds=("rows", "sessions"), min_age_s=0.0)
+
+    report = swept(database.dsn, request)
+
+    assert [one.name for one in report.orphans if one.removed] == [name]
+    assert report.error == "the catalogs can't be read: permission denied for table pg_constraint"
+    assert not report.complete
+    with pytest.raises(NotCheckedError, match="nothing was done"):
+        swept(database.dsn, request)
