@@ -153,12 +153,12 @@ def aftermath(action: Action, after: LockGraph) -> str:
     if not before:
         return ""
     if not still:
-        return f"{_sessions(before)} that waited behind it {_is(before)} free."
+        return f"{_sessions(before)} it blocked can continue."
     if not freed:
         waits = "still waits" if before == 1 else "still wait"
-        return f"{_sessions(before)} that waited behind it {waits}, behind {_blockers(action, after, still)}."
+        return f"{_sessions(before)} it blocked {waits}, behind {_blockers(action, after, still)}."
     return (
-        f"Of {before:,} sessions behind it {freed:,} {_is(freed)} free; {len(still):,} still "
+        f"Of {before:,} sessions it blocked, {freed:,} can continue; {len(still):,} still "
         f"{'waits' if len(still) == 1 else 'wait'}, behind {_blockers(action, after, still)}."
     )
 
@@ -184,7 +184,3 @@ def _blockers(action: Action, after: LockGraph, still: list[Party]) -> str:
 
 def _sessions(count: int) -> str:
     return "The session" if count == 1 else f"The {count:,} sessions"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"

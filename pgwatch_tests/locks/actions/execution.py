@@ -92,7 +92,7 @@ async def _is_elsewhere(line: BriefConnection, action: Action) -> bool:
 
 
 async def _signal(line: BriefConnection, action: SessionAction) -> Outcome:
-    line.told = f"whether pid {action.pid} was told isn't known"
+    line.told = f"whether pid {action.pid} received the signal isn't known"
     try:
         rows = await line.rows(
             "locks/signal_session",
@@ -151,7 +151,8 @@ async def _effect(line: BriefConnection, action: SessionAction, query_start: dat
                 return await _with_aftermath(line, action, Outcome("done", said))
         if time.monotonic() > until_s:
             doing = "there" if action.how == "terminate" else "running its statement"
-            message = f"{action.who} is still {doing} after {CONFIRM_WITHIN_S:g} s; the signal may yet work."
+            after = f"after {CONFIRM_WITHIN_S:g} s; the signal may still take effect."
+            message = f"{action.who} is still {doing} {after}"
             return await _with_aftermath(line, action, Outcome("unconfirmed", message))
         await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -286,7 +287,7 @@ async def _find(line: BriefConnection, action: PreparedRollback) -> tuple[str, d
 
 # What is said afterwards.
 
-_NOT_LOOKED = "Whether those behind it are free wasn't checked."
+_NOT_LOOKED = "Whether the sessions it blocked can continue wasn't checked."
 
 
 async def _with_aftermath(line: BriefConnection, action: Action, outcome: Outcome) -> Outcome:

@@ -105,7 +105,7 @@ class Case:
         age = durations.in_words(self.session.query_age_s)
         if self.client_event:
             awaited = "read its rows" if self.client_event == "ClientWrite" else "send the rest"
-            return f"waiting for its client to {awaited}, in a statement of {age} ago"
+            return f"waiting for its client to {awaited}, in a statement that began {age} ago"
         if self.is_active:
             return f"running a statement for {age}"
         return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
@@ -132,22 +132,21 @@ class Case:
         others = "holders end their transactions" if len(held_by) > 1 else "holder end its transaction"
         return f" and have the other {others}"
 
-    def waiting(self, edges: Sequence[Edge], one: str = "waits", several: str = "wait") -> str:
-        """`test_b (gw1, pid 12) waits`, or with others `test_b (gw1, pid 12) and 2 more wait`.
+    def waiting(self, edges: Sequence[Edge]) -> str:
+        """`test_b (gw1, pid 12) has waited 4.8 s`, or with others `… and 2 more have waited 4.8 s`.
 
         Those that wait for the same as the first of `edges`; `besides` tells of the others.
         """
         waiters = _alike(edges)
         more = len(waiters) - 1
-        return self.graph.who(waiters[0]) + (f" and {more:,} more {several}" if more else f" {one}")
+        who = self.graph.who(waiters[0]) + (f" and {more:,} more have" if more else " has")
+        return f"{who} waited {durations.in_words(edges[0].wait_s)}"
 
     def besides(self, edges: Sequence[Edge]) -> str:
-        """`; 2 more wait for something else that it holds`: those not among the `waiting`; or empty."""
+        """`; 2 more wait for other locks that it holds`: those not among the `waiting`; or empty."""
         more = len({edge.waiter for edge in self.direct}.difference(_alike(edges)))
         return (
-            f"; {more:,} more {'wait' if more > 1 else 'waits'} for something else that it holds"
-            if more
-            else ""
+            f"; {more:,} more {'wait' if more > 1 else 'waits'} for other locks that it holds" if more else ""
         )
 
     def also_held(self, edge: Edge) -> str:
@@ -171,10 +170,6 @@ class Case:
             )
             for party in self.graph.waiters(edge.waiter)
         )
-
-    def since(self, edges: Sequence[Edge]) -> str:
-        """How long the first of `edges` has lasted: `4.8 s`."""
-        return durations.in_words(edges[0].wait_s)
 
     def query_of(self, party: Party) -> str:
         """What somebody runs, or ran last; empty if hidden."""

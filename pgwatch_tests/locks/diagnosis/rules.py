@@ -35,7 +35,7 @@ def deadlock(case: Case) -> Diagnosis | None:
         assert edge is not None, "a cycle is made of shown edges"
         edges.append(edge)
         steps.append(
-            f"{case.graph.who(waiter)} waits {durations.in_words(edge.wait_s)} for {edge.lock.target} "
+            f"{case.graph.who(waiter)} has waited {durations.in_words(edge.wait_s)} for {edge.lock.target} "
             f"behind {case.graph.who(blocker)}"
         )
     return Diagnosis(
@@ -59,12 +59,12 @@ def _in_one_order(case: Case, edges: Sequence[Edge]) -> str:
         return table_rules.one_truncate([edge.lock.object for edge in edges if edge.lock.object])
     types = {edge.lock.type for edge in edges}
     if types <= {"tuple", "transactionid"}:
-        return "Make the tests touch rows in one order, or give each test rows of its own."
+        return "Make the tests lock rows in the same order, or give each test rows of its own."
     if types == {"relation"}:
-        return "Make the tests lock tables in one order, the strongest lock first."
+        return "Make the tests lock tables in the same order, the strongest lock first."
     if types == {"advisory"}:
-        return "Make the tests take advisory locks in one order, or use keys unique to each test."
-    return "Make the tests take these locks in one order."
+        return "Make the tests take advisory locks in the same order, or use keys unique to each test."
+    return "Make the tests take these locks in the same order."
 
 
 def connected_to_database(case: Case) -> Diagnosis | None:
@@ -80,8 +80,8 @@ def connected_to_database(case: Case) -> Diagnosis | None:
     there = f"is connected to it{case.whereabouts()}, {case.state()}" if case.root.pid else "is in it"
     return Diagnosis(
         "connected_to_database",
-        f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} has waited {waited} until nobody "
-        f"else uses {edge.lock.target}: {case.who} {there}{more}. "
+        f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} has waited {waited} for everybody "
+        f"else to leave {edge.lock.target}: {case.who} {there}{more}. "
         'After 5 s the server gives up: "is being accessed by other users".',
         _leave(case, kind, edge.lock.target),
         CLEAN_UP,
@@ -100,7 +100,7 @@ def _leave(case: Case, kind: str, target: str) -> str:
     forced = "; DROP DATABASE … WITH (FORCE) ends all of them" if kind == "DROP DATABASE" else ""
     return (
         f"Close that session, its pool or its thread in the fixture's clean-up, before {before}. "
-        f"To go on now, end its session (SELECT pg_terminate_backend({case.root.pid})){forced}."
+        f"To unblock now, end its session (SELECT pg_terminate_backend({case.root.pid})){forced}."
     )
 
 
@@ -113,7 +113,7 @@ def prepared_transaction(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "prepared_transaction",
         f"The prepared transaction {case.root.gid}, {age} old, still holds its locks; "
-        f"{case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
+        f"{case.waiting(case.direct)} for {case.direct[0].lock.target}"
         f"{case.besides(case.direct)}.",
         f"{database or 'In its database'}: ROLLBACK PREPARED {literal(case.root.gid)} (or COMMIT PREPARED). "
         "No session owns it any more.",
@@ -126,20 +126,17 @@ def autovacuum(case: Case) -> Diagnosis | None:
     if case.session is None or case.session.backend_type != "autovacuum worker" or not case.direct:
         return None
     edge = case.direct[0]
-    about = (
-        f"{case.waiting(case.direct)} {case.since(case.direct)} for {edge.lock.target}"
-        f"{case.besides(case.direct)}"
-    )
+    about = f"{case.waiting(case.direct)} for {edge.lock.target}{case.besides(case.direct)}"
     if "(to prevent wraparound)" in case.session.query:
         return Diagnosis(
             "autovacuum_to_prevent_wraparound",
-            f"Autovacuum (pid {case.root.pid}) works to prevent transaction id wraparound; {about}.",
-            f"Let it finish, since it doesn't give way, and cancel the waiter (SELECT pg_cancel_backend"
+            f"Autovacuum (pid {case.root.pid}) is preventing transaction id wraparound; {about}.",
+            f"Let it finish: it doesn't give way. Cancel the waiter (SELECT pg_cancel_backend"
             f"({edge.waiter.pid})); run VACUUM FREEZE on the table while no tests run.",
         )
     return Diagnosis(
         "autovacuum",
-        f"Autovacuum (pid {case.root.pid}) works on it; {about}.",
+        f"Autovacuum (pid {case.root.pid}) is working on the table; {about}.",
         "Wait: it gives way by itself once deadlock_timeout is over.",
     )
 
@@ -156,11 +153,11 @@ def same_name(case: Case) -> Diagnosis | None:
         both = f"it creates {target}, and that transaction has created, renamed or dropped one of that name"
     return Diagnosis(
         "same_name",
-        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"{case.waiting(edges)} for {case.who}, {case.state()}, to "
         f"commit or roll back: {both}{case.besides(edges)}.",
         "Create it once, before the workers start, or take one pg_advisory_xact_lock around it: IF NOT "
         "EXISTS doesn't see what isn't committed, and once the other commits this one fails with a unique "
-        f"violation.{_left_open(case)} To go on now, {case.free()}.",
+        f"violation.{_left_open(case)} To unblock now, {case.free()}.",
         NO_SHARED_STATE,
     )
 
@@ -172,10 +169,10 @@ def same_key(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_key",
-        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"{case.waiting(edges)} for {case.who}, {case.state()}, to "
         f"commit or roll back: both write {_same_key(case, edges[0])}{case.besides(edges)}.",
         f"Give each test unique data instead of fixed test data.{_left_open(case)} "
-        f"To go on now, {case.free()}.",
+        f"To unblock now, {case.free()}.",
         UNIQUE_DATA,
     )
 
@@ -206,11 +203,11 @@ def foreign_key_share(case: Case) -> Diagnosis | None:
     edge = edges[0]
     return Diagnosis(
         "foreign_key_share",
-        f"{case.waiting(edges)} {case.since(edges)} for the {edge.lock.target}: a foreign key of "
+        f"{case.waiting(edges)} for the {edge.lock.target}: a foreign key of "
         f"{edge.lock.foreign_key_of} refers to it, and {case.who}, {case.state()}, hasn't ended its "
         f"transaction{case.also_held(edge)}{case.besides(edges)}.",
         "Give each test parent rows of its own, or don't delete or change the keys of shared ones."
-        f"{_left_open(case)} To go on now, {case.free()}.",
+        f"{_left_open(case)} To unblock now, {case.free()}.",
         OWN_DATA,
     )
 
@@ -223,7 +220,7 @@ def advisory_lock(case: Case) -> Diagnosis | None:
     return Diagnosis(
         "advisory_lock",
         f"{case.who} holds {edges[0].lock.target} ({case.state()}); "
-        f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
+        f"{case.waiting(edges)} for it{case.besides(edges)}.",
         _better_advisory_lock(case),
         NO_SHARED_STATE,
     )
@@ -238,15 +235,15 @@ def _better_advisory_lock(case: Case) -> str:
     ):
         return (
             "Use pg_advisory_xact_lock, with a key unique to each test, or call pg_advisory_unlock in the "
-            f"fixture's clean-up. To go on now, {end}: the lock is the session's, and stays when a statement "
-            "is cancelled or a transaction ends."
+            f"fixture's clean-up. To unblock now, {end}: the lock belongs to the session, and stays when a "
+            "statement is cancelled or a transaction ends."
         )
     better = f"Use a key unique to each test, and end the transaction soon.{_left_open(case)}"
     if statement_text.has_words(query, "pg_advisory_xact_lock"):
-        return f"{better} To go on now, {case.free()}."
+        return f"{better} To unblock now, {case.free()}."
     return (
-        f"{better} To go on now, {end}: a lock of pg_advisory_lock stays when a statement is cancelled or a "
-        "transaction ends."
+        f"{better} To unblock now, {end}: a lock of pg_advisory_lock stays when a statement is cancelled or "
+        "a transaction ends."
     )
 
 
@@ -257,9 +254,9 @@ def same_row(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_row",
-        f"{case.waiting(edges)} {case.since(edges)} for the {edges[0].lock.target}, which {case.who} has "
+        f"{case.waiting(edges)} for the {edges[0].lock.target}, which {case.who} has "
         f"changed or locked ({case.state()}){case.also_held(edges[0])}{case.besides(edges)}.",
-        f"Give each test rows of its own. To go on now, {case.free()}.",
+        f"Give each test rows of its own. To unblock now, {case.free()}.",
         OWN_DATA,
     )
 
@@ -271,9 +268,9 @@ def same_row_or_key(case: Case) -> Diagnosis | None:
         return None
     return Diagnosis(
         "same_row_or_key",
-        f"{case.waiting(edges, 'has', 'have')} waited {case.since(edges)} for {case.who}, {case.state()}, to "
+        f"{case.waiting(edges)} for {case.who}, {case.state()}, to "
         f"commit or roll back: both want the same {edges[0].lock.target}{case.besides(edges)}.",
-        f"{session_rules.ROWS_AND_KEYS} To go on now, {case.free()}.",
+        f"{session_rules.ROWS_AND_KEYS} To unblock now, {case.free()}.",
         OWN_DATA,
     )
 
@@ -293,7 +290,7 @@ def unknown(case: Case) -> Diagnosis:
 def _doing(case: Case) -> str:
     about = ""
     if case.direct:
-        about = f"; {case.waiting(case.direct)} {case.since(case.direct)} for {case.direct[0].lock.target}"
+        about = f"; {case.waiting(case.direct)} for {case.direct[0].lock.target}"
         about += case.besides(case.direct)
     return f"{case.who} is {case.state()}{about}."
 

@@ -20,7 +20,7 @@ def waits_for_itself(case: Case) -> Diagnosis | None:
     through = "" if edge.blocker == case.root else f" behind {case.graph.who(edge.blocker)}"
     told = (
         f"{itself} waits for itself: its session {worker} has waited {durations.in_words(edge.wait_s)} for "
-        f"{edge.lock.target}{through}, and its session pid {case.root.pid} holds that up, {case.state()}."
+        f"{edge.lock.target}{through}, and its session pid {case.root.pid} blocks it, {case.state()}."
     )
     if not (case.is_idle or case.is_outside_transaction or case.client_event):
         # At work in a thread of its own, or hidden: it may well go on.
@@ -69,7 +69,7 @@ def idle_in_transaction(case: Case) -> Diagnosis | None:
         "idle_in_transaction",
         f"{case.who} left a transaction open ({case.state()}); {table_rules.longest_wait(case)}{foreign_key}"
         f"{others}.",
-        f"{COMMIT} {about}To go on now, {case.free()}: cancelling does nothing to an idle session"
+        f"{COMMIT} {about}To unblock now, {case.free()}: a cancel has no effect on an idle session"
         f"{table_rules.cancelling_is_in_vain(case)}.",
         CLEAN_UP,
     )
@@ -88,7 +88,7 @@ def waits_for_client(case: Case) -> Diagnosis | None:
     reads = case.client_event == "ClientWrite"
     return Diagnosis(
         "waits_for_client",
-        f"{case.who} is {case.state()}; {case.waiting(case.direct)} {case.since(case.direct)} for "
+        f"{case.who} is {case.state()}; {case.waiting(case.direct)} for "
         f"{case.direct[0].lock.target}{case.besides(case.direct)}.",
         (
             "Read all rows of a result, or close it, before the test goes on"
@@ -101,4 +101,4 @@ def waits_for_client(case: Case) -> Diagnosis | None:
 
 
 def _now(case: Case) -> str:
-    return f"To go on now, {case.free()}."
+    return f"To unblock now, {case.free()}."

@@ -31,7 +31,7 @@ def queue_behind_table_lock(case: Case) -> Diagnosis | None:
         kind = case.statement_of(edge.waiter)
         cleanup = _is_clean_up(kind)
         if edge.lock.mode == _ALONE:
-            needs = f"needs {edge.lock.target} alone"
+            needs = f"needs exclusive access to {edge.lock.target}"
         else:
             needs = f"needs {edge.lock.target} in {lock_modes.in_words(edge.lock.mode)} mode"
         return Diagnosis(
@@ -41,11 +41,11 @@ def queue_behind_table_lock(case: Case) -> Diagnosis | None:
             if kind.startswith(_LOCK)
             else "ddl_queue",
             f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} {needs} "
-            f"and waits {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
+            f"and has waited {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
             f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
             f"{_instead_of(kind)} "
-            f"To go on now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
-            "those that wait only behind it go on at once.",
+            f"To unblock now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
+            "sessions that wait only for it continue at once.",
             OWN_DATA if cleanup else NO_SHARED_STATE,
         )
     return None
@@ -78,18 +78,19 @@ def cleanup_vs_test(case: Case) -> Diagnosis | None:
             edges = [one for one in case.direct if one.lock.target == edge.lock.target]
             return Diagnosis(
                 "truncate_or_cleanup_vs_test",
-                f"{case.who} has {edge.lock.target} alone since its {kind} ({case.state()}); "
-                f"{case.waiting(edges)} {case.since(edges)} for it{case.besides(edges)}.",
-                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
+                f"{case.who} has held {edge.lock.target} exclusively since its {kind} ({case.state()}); "
+                f"{case.waiting(edges)} for it{case.besides(edges)}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To unblock now, {case.free()}.",
                 OWN_DATA,
             )
         kind = case.statement_of(edge.waiter)
         if edge.lock.mode == _ALONE and _is_clean_up(kind):
             return Diagnosis(
                 "truncate_or_cleanup_vs_test",
-                f"{kind} by {case.graph.who(edge.waiter)} needs {edge.lock.target} alone and waits "
-                f"{durations.in_words(edge.wait_s)} for {case.who}, {case.state()}{case.besides([edge])}.",
-                f"{_one_truncate(case, edge) or _instead_of(kind)} To go on now, {case.free()}.",
+                f"{kind} by {case.graph.who(edge.waiter)} needs exclusive access to {edge.lock.target} "
+                f"and has waited {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}"
+                f"{case.besides([edge])}.",
+                f"{_one_truncate(case, edge) or _instead_of(kind)} To unblock now, {case.free()}.",
                 OWN_DATA,
             )
     return None
@@ -106,7 +107,7 @@ def one_truncate(tables: Iterable[str]) -> str:
     names = list(dict.fromkeys(tables))
     listed = ", ".join(names) if len(names) > 1 else "a, b, c"
     return (
-        f"Empty all tables in one statement that lists them in one order: TRUNCATE {listed}; best by one "
+        f"Empty all tables in one statement, always in the same order: TRUNCATE {listed}. Best from one "
         "process, while no tests run."
     )
 
@@ -125,9 +126,9 @@ def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
     kind, which, advice = _concurrently(case, edges[0])
     return Diagnosis(
         "index_build_waits_for_transaction",
-        f"{kind} by {case.graph.who(edges[0].waiter)} waits {case.since(edges)} for {case.who}, "
-        f"{case.state()}, to end its transaction, {which}{case.besides(edges)}.",
-        f"{advice} To go on now, {case.free()}.",
+        f"{kind} by {case.graph.who(edges[0].waiter)} has waited {durations.in_words(edges[0].wait_s)} for "
+        f"{case.who}, {case.state()}, to end its transaction: {which}{case.besides(edges)}.",
+        f"{advice} To unblock now, {case.free()}.",
         NO_SHARED_STATE,
     )
 
@@ -136,7 +137,7 @@ def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
     """What a statement with CONCURRENTLY is called, whom it waits for, and when it is better run."""
     query = case.query_of(edge.waiter)
     kind = case.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
-    of_table = "like all that have used the table"
+    of_table = "it waits for every transaction that has used the table"
     if kind.startswith("DROP"):
         # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
         return kind, of_table, "Drop indexes before the tests run."
@@ -145,9 +146,15 @@ def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
         return kind, of_table, "Detach partitions before the tests run."
     if "INDEX" in kind:
         # DefineIndex, src/backend/commands/indexcmds.c: for writers, then for snapshots.
-        which = "like all that write to the table or have an older snapshot, whatever that is of"
+        which = (
+            "it waits for every transaction that writes to the table or has an older snapshot of any table"
+        )
         return kind, which, "Build indexes before the tests run."
-    return kind, "like all that may use what it changes", "Change tables before the tests run."
+    return (
+        kind,
+        "it waits for every transaction that may use what it changes",
+        "Change tables before the tests run.",
+    )
 
 
 def about_table_change(case: Case) -> str:
@@ -175,12 +182,12 @@ def _of_table(edge: Edge) -> bool:
 
 
 def longest_wait(case: Case) -> str:
-    """`DROP TABLE by test_b (gw1, pid 12) waits 1.5 s for table t`: what has waited longest for the root."""
+    """`DROP TABLE by test_b (gw1, pid 12) has waited 1.5 s for table t`: the longest wait for the root."""
     edge = case.direct[0]
-    waiting = f"{case.waiting(case.direct)} {case.since(case.direct)} for"
+    waiting = f"{case.waiting(case.direct)} for"
     if edge.lock.type == "virtualxid":
         kind, which, _ = _concurrently(case, edge)
-        return f"{kind} by {waiting} it to end, {which}"
+        return f"{kind} by {waiting} this transaction to end: {which}"
     kind = case.statement_of(edge.waiter) if _of_table(edge) else ""
     return f"{f'{kind} by ' if kind else ''}{waiting} {edge.lock.target}"
 
@@ -203,6 +210,6 @@ def cancelling_is_in_vain(case: Case) -> str:
         return ""
     kind = case.statement_of(edge.waiter) or "statement"
     return (
-        f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees those that queue "
-        "behind it, and the next one hangs on the same session again"
+        f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees the sessions "
+        "queued behind it, but the next one waits for the same session again"
     )

@@ -19,25 +19,28 @@ BEFORE = LockGraph(snapshot((edge(2, 1), edge(3, 1), edge(4, 3))))
 @pytest.mark.parametrize(
     ("after", "words"),
     [
-        ((), "The 3 sessions that waited behind it are free."),
-        ((edge(4, 3),), "Of 3 sessions behind it 2 are free; 1 still waits, behind test_3 (gw3, pid 3)."),
+        ((), "The 3 sessions it blocked can continue."),
+        (
+            (edge(4, 3),),
+            "Of 3 sessions it blocked, 2 can continue; 1 still waits, behind test_3 (gw3, pid 3).",
+        ),
         (
             (edge(2, 1), edge(3, 1), edge(4, 3)),
-            "The 3 sessions that waited behind it still wait, behind it.",
+            "The 3 sessions it blocked still wait, behind it.",
         ),
         (
             (edge(2, 7), edge(3, 8), edge(4, 9)),
-            "The 3 sessions that waited behind it still wait, behind test_7 (gw7, pid 7) and "
+            "The 3 sessions it blocked still wait, behind test_7 (gw7, pid 7) and "
             "test_8 (gw8, pid 8) and 1 more.",
         ),
         # Deadlocked: nobody is at the root.
         (
             (edge(2, 3), edge(3, 2)),
-            "Of 3 sessions behind it 1 is free; 2 still wait, behind test_2 (gw2, pid 2) and "
+            "Of 3 sessions it blocked, 1 can continue; 2 still wait, behind test_2 (gw2, pid 2) and "
             "test_3 (gw3, pid 3).",
         ),
         # A ghost isn't a wait.
-        ((replace(edge(4, 3), confirmed=False),), "The 3 sessions that waited behind it are free."),
+        ((replace(edge(4, 3), confirmed=False),), "The 3 sessions it blocked can continue."),
     ],
 )
 def test_what_became_of_those_behind_it(after: tuple[Edge, ...], words: str) -> None:

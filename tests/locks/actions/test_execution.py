@@ -46,7 +46,7 @@ def test_a_cancelled_transaction_frees_those_behind_it(database: Database, conne
     outcome = do(database.dsn, seen(database.dsn, holder, "cancel"))
     assert outcome.result == "done"
     assert "idle in transaction (aborted)" in outcome.message
-    assert outcome.message.endswith("The session that waited behind it is free.")
+    assert outcome.message.endswith("The session it blocked can continue.")
     waiting.result()
     with pytest.raises(psycopg.errors.QueryCanceled):
         statement.result()
@@ -60,7 +60,7 @@ def test_a_cancel_that_leaves_the_lock_says_so(database: Database, connect: Conn
     outcome = do(database.dsn, seen(database.dsn, holder, "cancel"))
     assert outcome.result == "in_vain"
     assert outcome.message.endswith(
-        "The session that waited behind it still waits, behind it. It still holds the lock: end the session."
+        "The session it blocked still waits, behind it. It still holds the lock: end the session."
     )
 
 
@@ -83,7 +83,7 @@ def test_a_session_is_ended_and_those_behind_it_are_free(database: Database, con
     waiting = [blocked(waiter, "SELECT pg_advisory_xact_lock_shared(1)") for waiter in waiters]
     outcome = do(database.dsn, seen(database.dsn, holder, "terminate"))
     assert outcome.result == "done"
-    assert outcome.message.endswith("has ended. The 2 sessions that waited behind it are free.")
+    assert outcome.message.endswith("has ended. The 2 sessions it blocked can continue.")
     assert not is_there(database, pid(holder))
     for one in waiting:
         one.result()
@@ -98,7 +98,7 @@ def test_who_blocks_the_rest_is_named(database: Database, connect: Connect) -> N
     outcome = do(database.dsn, seen(database.dsn, holder, "terminate"))
     assert outcome.result == "done"
     assert outcome.message.endswith(
-        f"Of 3 sessions behind it 1 is free; 2 still wait, behind test_first (gw1, pid {pid(first)})."
+        f"Of 3 sessions it blocked, 1 can continue; 2 still wait, behind test_first (gw1, pid {pid(first)})."
     )
 
 

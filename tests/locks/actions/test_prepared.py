@@ -43,7 +43,7 @@ def test_a_rollback_in_another_database_by_the_owner(
     outcome = do(elsewhere, on_prepared(look(elsewhere), gid))
     assert outcome == Outcome(
         "done",
-        f"The prepared transaction {gid} was rolled back. The session that waited behind it is free.",
+        f"The prepared transaction {gid} was rolled back. The session it blocked can continue.",
     )
     assert not is_prepared(database, gid)
     waiting.result()

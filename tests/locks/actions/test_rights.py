@@ -68,7 +68,7 @@ def test_a_hidden_cancel_is_confirmed_by_those_it_frees(connect: Connect, dsn_as
     waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(1)")
     outcome = do(dsn, seen(dsn, holder, "cancel"))
     assert outcome.result == "done"
-    assert "The session that waited behind it is free." in outcome.message
+    assert "The session it blocked can continue." in outcome.message
     waiting.result()
 
 

@@ -43,7 +43,7 @@ def test_an_idle_transaction_is_ended_not_cancelled() -> None:
     assert told.cause == "idle_in_transaction"
     assert told.explanation == (
         "test_1 (gw1, pid 1) left a transaction open (idle in transaction for 2.0 s); "
-        "test_2 (gw2, pid 2) waits 1.0 s for row of t (id=1)."
+        "test_2 (gw2, pid 2) has waited 1.0 s for row of t (id=1)."
     )
     assert "pg_terminate_backend(1)" in told.advice
     assert "pg_cancel_backend" not in told.advice
@@ -61,8 +61,8 @@ def test_the_same_row_and_its_other_holders() -> None:
     told = found(shared, edge(3, 1), sessions=(session(4),))
     assert told.cause == "same_row"
     assert told.explanation == (
-        "test_2 (gw2, pid 2) and 1 more wait 3.0 s for the row of t (id=1), which test_1 (gw1, pid 1) has "
-        "changed or locked (running a statement for 2.5 s); test_4 (gw4, pid 4) has locked it too."
+        "test_2 (gw2, pid 2) and 1 more have waited 3.0 s for the row of t (id=1), which test_1 (gw1, pid 1) "
+        "has changed or locked (running a statement for 2.5 s); test_4 (gw4, pid 4) has locked it too."
     )
     assert told.advice.endswith(
         "(SELECT pg_cancel_backend(1)) and have the other holder end its transaction."
@@ -87,7 +87,10 @@ def test_everyone_queues_behind_who_needs_the_table_alone(statement: str, cause:
     told = found(alone(2, 1), queued(3, 2), sessions=(session(2, query=statement),))
     assert (told.cause, told.practice) == (cause, practice)
     word = kind(statement) or "A statement"
-    assert f"{word} by test_2 (gw2, pid 2) needs table t alone and waits 1.0 s for test_1" in told.explanation
+    assert (
+        f"{word} by test_2 (gw2, pid 2) needs exclusive access to table t and has waited 1.0 s for test_1"
+        in told.explanation
+    )
     assert "1 more queues behind it" in told.explanation
     assert "pg_cancel_backend(2)" in told.advice
     assert ("DELETE" in told.advice) is (cause == "truncate_or_cleanup_vs_test")
@@ -107,7 +110,7 @@ def test_a_chain_is_no_queue() -> None:
     told = found(alone(2, 1), edge(3, 2), edge(4, 3), sessions=(session(2, query="TRUNCATE t"),))
     assert told.cause == "truncate_or_cleanup_vs_test"
     assert "queue" not in told.explanation
-    assert "go on at once" not in told.advice
+    assert "continue at once" not in told.advice
 
 
 def test_an_exclusive_request_that_nobody_queues_behind_is_no_queue() -> None:
@@ -117,12 +120,12 @@ def test_an_exclusive_request_that_nobody_queues_behind_is_no_queue() -> None:
 def test_a_clean_up_alone_with_a_test() -> None:
     waits = found(alone(2, 1), sessions=(session(2, query="TRUNCATE t"),))
     assert waits.cause == "truncate_or_cleanup_vs_test"
-    assert "TRUNCATE by test_2 (gw2, pid 2) needs table t alone" in waits.explanation
+    assert "TRUNCATE by test_2 (gw2, pid 2) needs exclusive access to table t" in waits.explanation
     held = edge(2, 1, target="table t", mode="AccessShareLock", tag=RELATION)
     held = replace(held, lock=replace(held.lock, held_mode="AccessExclusiveLock", object="t"))
     holds = found(held, sessions=(session(1, query="TRUNCATE t"),))
     assert holds.cause == "truncate_or_cleanup_vs_test"
-    assert "test_1 (gw1, pid 1) has table t alone since its TRUNCATE" in holds.explanation
+    assert "test_1 (gw1, pid 1) has held table t exclusively since its TRUNCATE" in holds.explanation
 
 
 @pytest.mark.parametrize("statement", ["TRUNCATE t", "DROP TABLE t", "ALTER TABLE t ADD n int", "LOCK t"])
@@ -130,20 +133,22 @@ def test_a_transaction_left_open_is_the_story_whatever_waits_for_it(statement: s
     told = found(alone(2, 1), queued(3, 2), sessions=(idle(1), session(2, query=statement)))
     assert told.cause == "idle_in_transaction"
     kind = " ".join(statement.split()[: 2 if "TABLE" in statement else 1])
-    assert f"; {kind} by test_2 (gw2, pid 2) waits 1.0 s for table t, and 1 more queues" in told.explanation
+    assert (
+        f"; {kind} by test_2 (gw2, pid 2) has waited 1.0 s for table t, and 1 more queues" in told.explanation
+    )
     assert told.advice.startswith("Commit, roll back or close it in the fixture's clean-up. ")
-    assert "To go on now, end its session (SELECT pg_terminate_backend(1))" in told.advice
+    assert "To unblock now, end its session (SELECT pg_terminate_backend(1))" in told.advice
     # What frees somebody for the moment comes last, and as what it is.
     assert told.advice.endswith(
-        f"Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees those that queue behind it, and the next "
-        "one hangs on the same session again."
+        f"Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees the sessions queued behind it, but the "
+        "next one waits for the same session again."
     )
 
 
 @pytest.mark.parametrize(
     ("statement", "advice"),
     [
-        ("TRUNCATE other", "clean-up. To go on"),
+        ("TRUNCATE other", "clean-up. To unblock"),
         ("DROP INDEX i", "Change tables before the tests run"),
         ("LOCK TABLE t", "Lock the rows that a test needs"),
         ("SELECT 1", ""),
@@ -170,8 +175,8 @@ def test_only_those_are_said_to_wait_for_it_that_do() -> None:
         sessions=(idle(1),),
     )
     assert told.explanation.endswith(
-        "test_2 (gw2, pid 2) and 1 more wait 4.0 s for row of t (id=1); 2 more wait for something else that "
-        "it holds."
+        "test_2 (gw2, pid 2) and 1 more have waited 4.0 s for row of t (id=1); 2 more wait for other locks "
+        "that it holds."
     )
 
 
@@ -197,10 +202,10 @@ def test_who_holds_an_advisory_lock_for_a_transaction_is_not_told_to(
 @pytest.mark.parametrize(
     ("types", "advice"),
     [
-        (("tuple", "transactionid"), "touch rows in one order"),
-        (("relation", "relation"), "lock tables in one order"),
-        (("advisory", "advisory"), "take advisory locks in one order"),
-        (("relation", "advisory"), "take these locks in one order"),
+        (("tuple", "transactionid"), "lock rows in the same order"),
+        (("relation", "relation"), "lock tables in the same order"),
+        (("advisory", "advisory"), "take advisory locks in the same order"),
+        (("relation", "advisory"), "take these locks in the same order"),
     ],
 )
 def test_a_deadlock_s_advice_is_about_what_is_waited_for(types: tuple[str, str], advice: str) -> None:
@@ -272,16 +277,16 @@ def test_an_index_that_is_built_concurrently() -> None:
     told = found(waits, sessions=(build,))
     assert told.cause == "index_build_waits_for_transaction"
     assert told.explanation == (
-        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 (gw1, pid 1), running a "
-        "statement for 2.5 s, to end its transaction, like all that write to the table or have an older "
-        "snapshot, whatever that is of."
+        "CREATE INDEX CONCURRENTLY by test_2 (gw2, pid 2) has waited 1.0 s for test_1 (gw1, pid 1), running "
+        "a statement for 2.5 s, to end its transaction: it waits for every transaction that writes to the "
+        "table or has an older snapshot of any table."
     )
     told = found(waits, sessions=(idle(1), build))
     assert told.cause == "idle_in_transaction"
     assert told.explanation == (
         "test_1 (gw1, pid 1) left a transaction open (idle in transaction for 2.0 s); CREATE INDEX "
-        "CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for it to end, like all that write to the table or "
-        "have an older snapshot, whatever that is of."
+        "CONCURRENTLY by test_2 (gw2, pid 2) has waited 1.0 s for this transaction to end: it waits "
+        "for every transaction that writes to the table or has an older snapshot of any table."
     )
     assert "Build indexes before the tests run." in told.advice
 
@@ -302,7 +307,7 @@ def test_autovacuum(query: str, cause: str, words: str) -> None:
     told = found(alone(2, 1), sessions=(worker,))
     assert told.cause == cause
     assert words in told.advice
-    assert "test_2 (gw2, pid 2) waits 1.0 s for table t" in told.explanation
+    assert "test_2 (gw2, pid 2) has waited 1.0 s for table t" in told.explanation
 
 
 def test_a_prepared_transaction_with_a_quote_in_its_gid() -> None:
@@ -321,8 +326,8 @@ def test_a_deadlock_names_every_step() -> None:
     told = diagnose(LockGraph(settle(once, first)), Party(1))
     assert told.cause == "deadlock"
     assert told.explanation == (
-        "Deadlock: test_1 (gw1, pid 1) waits 1.0 s for row of t (id=2) behind test_2 (gw2, pid 2); "
-        "test_2 (gw2, pid 2) waits 1.0 s for row of t (id=1) behind test_1 (gw1, pid 1)."
+        "Deadlock: test_1 (gw1, pid 1) has waited 1.0 s for row of t (id=2) behind test_2 (gw2, pid 2); "
+        "test_2 (gw2, pid 2) has waited 1.0 s for row of t (id=1) behind test_1 (gw1, pid 1)."
     )
 
 
@@ -338,9 +343,9 @@ def test_what_waits_concurrently_for_all_is_called_by_its_kind() -> None:
     detach = "ALTER TABLE bookings DETACH PARTITION bookings_2030 CONCURRENTLY"
     told = found(waits, sessions=(session(2, query=detach),))
     assert told.explanation == (
-        "ALTER TABLE … DETACH PARTITION CONCURRENTLY by test_2 (gw2, pid 2) waits 1.0 s for test_1 "
-        "(gw1, pid 1), running a statement for 2.5 s, to end its transaction, like all that have used the "
-        "table."
+        "ALTER TABLE … DETACH PARTITION CONCURRENTLY by test_2 (gw2, pid 2) has waited 1.0 s for test_1 "
+        "(gw1, pid 1), running a statement for 2.5 s, to end its transaction: it waits for every "
+        "transaction that has used the table."
     )
     assert told.advice.startswith("Detach partitions before the tests run.")
 
@@ -348,7 +353,9 @@ def test_what_waits_concurrently_for_all_is_called_by_its_kind() -> None:
 def test_who_drops_an_index_concurrently_waits_for_users_of_the_table_only() -> None:
     waits = edge(2, 1, tag=LockTag("virtualxid", virtualxid="3/1"), subject=Subject("other"))
     told = found(waits, sessions=(session(2, query="DROP INDEX CONCURRENTLY i"),))
-    assert told.explanation.endswith("to end its transaction, like all that have used the table.")
+    assert told.explanation.endswith(
+        "to end its transaction: it waits for every transaction that has used the table."
+    )
     assert told.advice.startswith("Drop indexes before the tests run.")
 
 

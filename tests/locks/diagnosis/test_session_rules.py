@@ -44,12 +44,12 @@ def test_a_test_that_waits_for_its_own_other_session() -> None:
     assert told.cause == "waits_for_itself"
     assert told.explanation == (
         "test_copy (gw0, pid 1) waits for itself: its session pid 2 has waited 1.0 s for table tab, and its "
-        "session pid 1 holds that up, idle in transaction for 2.0 s."
+        "session pid 1 blocks it, idle in transaction for 2.0 s."
     )
     assert told.advice == (
         "End the transaction of pid 1 (commit, roll back or close it) before the other connection needs the "
         "same, or use one connection. The server sees no deadlock: while the test is inside the waiting "
-        "call, this never goes on. To go on now, end its session (SELECT pg_terminate_backend(1))."
+        "call, this never goes on. To unblock now, end its session (SELECT pg_terminate_backend(1))."
     )
 
 
@@ -98,7 +98,7 @@ def test_who_waits_for_its_client_runs_no_slow_statement(event: str, words: str,
     reader = replace(session(1, query="SELECT * FROM tab"), wait_event_type="Client", wait_event=event)
     told = found(on_table(2, 1), sessions=(reader,))
     assert told.cause == "waits_for_client"
-    assert f"is {words}, in a statement of 2.5 s ago" in told.explanation
+    assert f"is {words}, in a statement that began 2.5 s ago" in told.explanation
     assert "running a statement" not in told.explanation
     assert told.advice.startswith(advice)
     # It hears no cancel before its client does something.
@@ -143,7 +143,7 @@ def test_two_clean_ups_that_empty_table_after_table() -> None:
     queries = ("TRUNCATE a", "TRUNCATE TABLE b, a")
     at_work = found(waits, sessions=(session(1, query=queries[0]), session(2, query=queries[1])))
     assert at_work.cause == "truncate_or_cleanup_vs_test"
-    assert "in one order: TRUNCATE b, a; best by one process" in at_work.advice
+    assert "in the same order: TRUNCATE b, a. Best from one process" in at_work.advice
     left = found(waits, sessions=(idle(1, queries[0]), session(2, query=queries[0])))
     assert left.cause == "idle_in_transaction"
     assert left.advice.startswith(f"{COMMIT} Empty all tables in one statement")
@@ -155,7 +155,7 @@ def test_two_clean_ups_that_deadlock() -> None:
     shot = snapshot(edges, (session(1, query="TRUNCATE b"), session(2, query="TRUNCATE a")))
     told = diagnose(LockGraph(settle(settle(None, shot), shot)), Party(1))
     assert told.cause == "deadlock"
-    assert "in one order: TRUNCATE b, a;" in told.advice
+    assert "in the same order: TRUNCATE b, a." in told.advice
 
 
 # An advisory lock, of the session or of the transaction.

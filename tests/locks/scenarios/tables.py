@@ -277,5 +277,5 @@ def chain_behind_a_truncate(cast: Cast) -> Truth:
             hard("last", "middle", row(42)),
         ),
         roots={"reader": 3},
-        unsaid={"reader": ("queue", "go on at once")},
+        unsaid={"reader": ("queue", "continue at once")},
     )

@@ -9,7 +9,7 @@ from tests.locks.scenarios.rows import accounts, add, end_of, transaction_id
 from tests.locks.scenarios.truth import Link, Truth, hard, scenario
 from tests.servers.sessions import RunningStatement
 
-USERS_ONLY = {"holder": ("like all that have used the table.",)}
+USERS_ONLY = {"holder": ("waits for every transaction that has used the table.",)}
 
 
 def _end_of_session(session: Session) -> str:
@@ -61,7 +61,7 @@ def index_dropped_concurrently_behind_a_reader(cast: Cast) -> Truth:
     holder.execute("SELECT * FROM accounts")
     cast.session("elsewhere").execute("INSERT INTO unrelated VALUES (1)")
     found = _concurrently(cast, holder, "DROP INDEX CONCURRENTLY balances", innocents=("elsewhere",))
-    return replace(found, said=USERS_ONLY, unsaid={"holder": ("whatever", "Build indexes")})
+    return replace(found, said=USERS_ONLY, unsaid={"holder": ("older snapshot", "Build indexes")})
 
 
 @scenario()
@@ -83,7 +83,7 @@ def partition_detached_concurrently_behind_a_reader(cast: Cast) -> Truth:
     holder.execute("SELECT * FROM bookings")
     statement = "ALTER TABLE bookings DETACH PARTITION bookings_1 CONCURRENTLY"
     found = _concurrently(cast, holder, statement)
-    return replace(found, said=USERS_ONLY, unsaid={"holder": ("whatever",)})
+    return replace(found, said=USERS_ONLY, unsaid={"holder": ("older snapshot",)})
 
 
 @scenario()

@@ -49,12 +49,12 @@ def test_who_is_connected_is_told_with_user_client_and_state() -> None:
     found = told(worker)
     assert found.cause == "connected_to_database"
     assert found.explanation == (
-        "DROP DATABASE by pytest main (pid 5) has waited 1.0 s until nobody else uses database shop: "
+        "DROP DATABASE by pytest main (pid 5) has waited 1.0 s for everybody else to leave database shop: "
         "background worker (pid 1) is connected to it as app from 10.0.0.7:5123, idle for 2.0 s. "
         'After 5 s the server gives up: "is being accessed by other users".'
     )
     assert found.advice == (
-        "Close that session, its pool or its thread in the fixture's clean-up, before this. To go on now, "
+        "Close that session, its pool or its thread in the fixture's clean-up, before this. To unblock now, "
         "end its session (SELECT pg_terminate_backend(1)); DROP DATABASE … WITH (FORCE) ends all of them."
     )
 
@@ -124,7 +124,7 @@ def test_a_drop_that_waits_is_in_every_format_and_goes_on_once_the_session_is_en
     assert f"database {name}" in lock_csv.document(graph.snapshot)
     outcome = do(cast.dsn, seen(cast.dsn, inside, "terminate"))
     assert outcome.result == "done"
-    assert "The session that waited behind it is free." in outcome.message
+    assert "The session it blocked can continue." in outcome.message
     running.result()
 
 

@@ -156,7 +156,7 @@ The longest wait of each
 test_2 (gw2, pid 2) 4.5 s for row of t (id=1), behind test_1 (gw1, pid 1) (same row)
   waits (database test_app, user app): UPDATE t SET n = 1
   blocks (database test_app, user app): UPDATE t SET n = 1
-  → Give each test rows of its own. To go on now, cancel its statement (SELECT pg_cancel_backend(1)).
+  → Give each test rows of its own. To unblock now, cancel its statement (SELECT pg_cancel_backend(1)).
 
 By object
   Blocked    Share    Waits    Longest  Object           Lock mode
