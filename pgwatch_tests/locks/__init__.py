@@ -1,1 +1,1 @@
-"""Who waits for whom, on what: exact, in one round trip, and never in the way."""
+"""Lock diagnostics: who waits for whom, on what, and why. The poll is one exact round trip."""

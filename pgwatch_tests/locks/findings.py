@@ -1,4 +1,4 @@
-"""What blocks, as findings that a file can accept: by cause, by what is waited for, and by test. Pure."""
+"""Findings that a file can accept: what blocks, by cause, by what is waited for, and by test. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate on locks fails on: waits that last, and deadlocks. Pure."""
+"""Gate on locks: fails on waits that last, and on deadlocks that aren't accepted. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one poll of the lock table says: frozen values, no database, no clock.
+"""Model of one poll: sessions, locks, waits and edges as frozen values, no database, no clock.
 
 All durations are float seconds, measured by the server's clock.
 """

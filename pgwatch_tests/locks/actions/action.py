@@ -1,4 +1,4 @@
-"""What can be done about a session or a prepared transaction, to exactly the one that was seen. Pure."""
+"""Actions: cancel a statement, end a session, roll back what is prepared, as it was seen. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection for one errand: each answer is waited for only so long, and leaving is at once."""
+"""Connection for one action: each answer is waited for a few seconds at most, and it closes at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancels statements, ends sessions, rolls prepared transactions back; tells what really came of it."""
+"""Execution of actions: sends the signal or the rollback, waits for its effect, tells what happened."""
 
 from __future__ import annotations
 

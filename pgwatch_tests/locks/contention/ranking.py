@@ -1,4 +1,4 @@
-"""Blocked time by whatever it is summed up by, largest first, in bounded memory. Pure."""
+"""Ranking of blocked time by tests, objects or causes, largest first, in bounded memory. Pure."""
 
 from __future__ import annotations
 

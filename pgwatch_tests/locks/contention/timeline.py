@@ -1,4 +1,4 @@
-"""How many sessions were blocked when: a grid over a watch of any length, in bounded memory. Pure."""
+"""Timeline of blocked sessions over a watch of any length, in bounded memory. Pure."""
 
 from __future__ import annotations
 

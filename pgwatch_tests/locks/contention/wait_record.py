@@ -1,4 +1,4 @@
-"""One wait as a watch keeps it: who, where, by which statements, for what, and what helps. Pure."""
+"""Record of one wait: who, where, by which statements, for what, and what helps. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a diagnosis rule may look at, in the words that rules speak in. Pure."""
+"""Evidence about a blocker and its waiters, in the words that the diagnosis rules use. Pure."""
 
 from __future__ import annotations
 

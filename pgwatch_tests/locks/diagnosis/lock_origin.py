@@ -1,4 +1,4 @@
-"""Whether the statement that is shown of a blocker can be what took the lock. Pure.
+"""Origin of a lock: whether the statement shown of a blocker can have taken it. Pure.
 
 The server tells the last statement of a session only, and a lock stays until its transaction ends.
 """

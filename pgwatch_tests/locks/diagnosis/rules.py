@@ -1,4 +1,4 @@
-"""The rules of diagnosis: each says why a root blocker blocks, or None if that isn't it. Pure."""
+"""Diagnosis rules in order: each says why a root blocker blocks and what to do, or None. Pure."""
 
 from __future__ import annotations
 

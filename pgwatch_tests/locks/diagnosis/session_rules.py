@@ -1,4 +1,4 @@
-"""The rules about what the blocking session is: left in a transaction, its own waiter, unread. Pure."""
+"""Diagnosis rules about the blocking session: idle in transaction, its own waiter, unread rows. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules about tables as a whole: queues behind what needs one, clean-ups, changes CONCURRENTLY. Pure."""
+"""Diagnosis rules about whole tables: queues behind DDL, clean-ups, changes CONCURRENTLY. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the catalogs on behalf of a poll that can't wait: briefly, in the right database.
+"""Catalog look-ups beside a poll that can't wait: brief ones, each in the right database.
 
 The catalogs, and the tables whose rows are read, may be locked by the very session that is being
 diagnosed. So every look-up has a `lock_timeout` of 50 ms, and what couldn't be had rests for a while.

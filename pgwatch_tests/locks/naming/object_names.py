@@ -1,4 +1,4 @@
-"""What is known of names: of databases, roles, relations, rows and other objects.
+"""Name cache: databases, roles, relations, rows and objects that waits are about.
 
 Filled behind the poll, lazily; what couldn't be had stays an OID and is asked again later.
 """

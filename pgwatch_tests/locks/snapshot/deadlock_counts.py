@@ -1,4 +1,4 @@
-"""The server's own count of deadlocks: read apart from the poll, and seldom.
+"""Deadlock counters of the server (pg_stat_database): read apart from the poll, and seldom.
 
 The counters are shared by all databases, so they are read where the poll is.
 Before PostgreSQL 15, reading statistics can make the collector write its file first, so this is no part

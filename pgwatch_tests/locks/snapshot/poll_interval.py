@@ -1,4 +1,4 @@
-"""How often to poll: often while something waits, seldom when that would cost too much. Pure."""
+"""Poll interval: often while something waits, seldom when that would cost too much. Pure."""
 
 from __future__ import annotations
 

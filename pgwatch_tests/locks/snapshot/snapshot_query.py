@@ -1,4 +1,4 @@
-"""Reads one snapshot of the whole server's waits in one round trip."""
+"""Snapshot query: the waits of the whole server, read in one round trip by queries/locks.sql."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lock modes conflict, as the server's own matrix has it (src/backend/storage/lmgr/lock.c)."""
+"""Lock modes: which conflict, as the server's own matrix has it (src/backend/storage/lmgr/lock.c)."""
 
 from __future__ import annotations
 
