@@ -1,4 +1,4 @@
-"""Work that is in the middle of something when a signal comes: it is let finish that, unless told again."""
+"""Graceful shutdown: the first signal finishes the batch, the second cancels, the third aborts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-class GentleEnd(Generic[T]):
+class GracefulShutdown(Generic[T]):
     """Runs a task in a thread of its own, so that signals are noticed while the server takes its time.
 
     The first Ctrl-C or SIGTERM stops it, the second cancels it, the third leaves it to itself.
@@ -65,7 +65,7 @@ class GentleEnd(Generic[T]):
         if self._signals == 1:
             self.exit_code = _EXIT_CODES[signal.Signals(number)]
             self._task.stop()
-            options.narrate("ends after this batch; once more ends it at once")
+            options.narrate("stopping after this batch; once more stops now")
         elif self._signals == 2:
             self._task.cancel()
         else:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pgwatch_tests.history.model import JobState
 from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.sweeps.history_words import came_to
+from pgwatch_tests.reports.sweeps.history_table import result_line
 from pgwatch_tests.text.plain_text import plain
 
 _REASON_LIMIT = 60  # characters; JSON has all
@@ -31,7 +31,7 @@ def _row(job: JobState) -> tuple[str, ...]:
         job.when,
         _next(job),
         "never" if job.last is None else _time(job.last.started_at.astimezone(UTC)),
-        "" if job.last is None else plain(came_to(job.last), _REASON_LIMIT),
+        "" if job.last is None else plain(result_line(job.last), _REASON_LIMIT),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.cli.lock_formats import FORMATS
+from pgwatch_tests.cli.formats import LOCKS
 from tests.cli.running import pgwatch
 from tests.servers.sessions import Connect, Database, MakeRole, blocked
 
@@ -37,7 +37,7 @@ def said(home: Path, dsn: str, *arguments: str) -> str:
 
 
 def test_no_format_of_locks_shows_it(changing: Connection[TupleRow], database: Database, home: Path) -> None:
-    for format_ in FORMATS:
+    for format_ in LOCKS:
         text = said(home, database.dsn, "locks", "--format", format_)
         assert SECRET not in text
         assert "ALTER ROLE" in text or format_ in ("github", "markdown")

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import pytest
 
-from pgwatch_tests.cli import leak_formats, lock_formats, sweep_formats
+from pgwatch_tests.cli.formats import Format, render_leaks, render_locks, render_sweep
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.reports import doctor_table
 from pgwatch_tests.reports.locks import contention_json, contention_table
 from pgwatch_tests.reports.locks.lock_tree import header
-from pgwatch_tests.reports.sweeps import history_table, history_words
+from pgwatch_tests.reports.sweeps import history_table
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text.numbers import at_least, plural
 from tests.locks.snapshots import edge, session, snapshot
@@ -29,7 +29,7 @@ from tests.reports.test_doctor_reports import FOUND
 PLAIN = re.compile(r"(?<![\w,])\d{5,}")
 # Names of a thing, not how many there are.
 NAMES = {"pid", "oid", "id", "port"}
-HUMAN: tuple[leak_formats.Format, ...] = ("table", "markdown", "github")
+HUMAN: tuple[Format, ...] = ("table", "markdown", "github")
 
 
 T = TypeVar("T")
@@ -58,19 +58,19 @@ def test_a_number_and_its_noun() -> None:
 
 
 @pytest.mark.parametrize("form", HUMAN)
-def test_leaks(form: leak_formats.Format) -> None:
-    text = leak_formats.rendered(form, enlarged(LEAKING), Gate())
+def test_leaks(form: Format) -> None:
+    text = render_leaks(form, enlarged(LEAKING), Gate())
 
     assert "12,345" in text
     assert not PLAIN.findall(text)
-    assert '"rows":12345' in leak_formats.rendered("json", enlarged(LEAKING), Gate()).replace(" ", "")
-    assert "12345" in leak_formats.rendered("csv", enlarged(LEAKING), Gate())
+    assert '"rows":12345' in render_leaks("json", enlarged(LEAKING), Gate()).replace(" ", "")
+    assert "12345" in render_leaks("csv", enlarged(LEAKING), Gate())
 
 
 @pytest.mark.parametrize("form", ["table", "markdown"])
 @pytest.mark.parametrize("report", [FULL, ACTED], ids=["dry", "acted"])
-def test_sweeps(form: sweep_formats.Format, report: SweepReport) -> None:
-    text = sweep_formats.rendered(form, enlarged(report))
+def test_sweeps(form: Format, report: SweepReport) -> None:
+    text = render_sweep(form, enlarged(report))
 
     assert "12,345" in text
     assert not PLAIN.findall(text)
@@ -96,7 +96,7 @@ def test_an_examination() -> None:
 def test_the_history() -> None:
     leaks = dataclasses.replace(ENTRY, action="leaks", leaked_rows=1, leftovers=1)
     for entry in (enlarged(ENTRY), enlarged(leaks)):
-        for text in (history_table.table([entry], "place"), history_words.came_to(entry)):
+        for text in (history_table.table([entry], "place"), history_table.result_line(entry)):
             assert "12,345" in text
             assert not PLAIN.findall(text)
 
@@ -106,8 +106,8 @@ def test_many_waiters() -> None:
     seen = settle(None, snapshot(tuple(edge(pid, 7000, wait_s=9.0) for pid in range(7001, 8235)), (root,)))
 
     assert "1,235 sessions" in header(seen)
-    forms: tuple[lock_formats.Format, ...] = ("table", "markdown", "github")
+    forms: tuple[Format, ...] = ("table", "markdown", "github")
     for form in forms:
-        text = lock_formats.rendered(form, seen, 1.0).replace("%2C", ",")
+        text = render_locks(form, seen, 1.0).replace("%2C", ",")
         assert "1,234" in text
         assert not re.findall(r"\b123[3-5]\b", text)

@@ -10,7 +10,7 @@ import pytest
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.schedule_json import document
 from pgwatch_tests.reports.schedule_table import table
-from pgwatch_tests.reports.sweeps.history_words import came_to
+from pgwatch_tests.reports.sweeps.history_table import result_line
 from tests.history.histories import entry
 
 NEXT = datetime(2026, 11, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -48,7 +48,7 @@ JOB = JobState(
     ],
 )
 def test_what_it_came_to(one: HistoryEntry, words: str) -> None:
-    assert came_to(one) == words
+    assert result_line(one) == words
 
 
 def test_the_table() -> None:

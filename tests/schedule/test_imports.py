@@ -11,7 +11,7 @@ def test_schedule_and_history_know_neither_the_dashboard_nor_the_command_line() 
 def test_what_is_remembered_and_shown_needs_no_driver() -> None:
     statement = (
         "import pgwatch_tests.history.model, pgwatch_tests.reports.schedule_table, "
-        "pgwatch_tests.reports.schedule_json, pgwatch_tests.reports.sweeps.history_words"
+        "pgwatch_tests.reports.schedule_json, pgwatch_tests.reports.sweeps.history_table"
     )
     assert loaded_by(statement, "psycopg", "sqlalchemy", "apscheduler", "click", "textual") == set()
 

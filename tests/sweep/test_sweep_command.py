@@ -145,7 +145,7 @@ def test_an_end_in_the_middle(
         stdout, stderr = process.communicate(timeout=20)
 
     assert process.returncode == code
-    assert "ends after this batch" in stderr
+    assert "stopping after this batch" in stderr
     report = json.loads(stdout)
     left = counts(owner)
     assert report["interrupted"] is True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags
 
@@ -19,19 +19,10 @@ from pgwatch_tests.settings.load import Flags
     is_flag=True,
     help="Exit with 1 if something doesn't work, with 4 if something couldn't be checked.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="table: text; json: the document pgwatch-tests.doctor/1.",
-)
+@formats.format_option(formats.TEXT_OR_JSON, "table: text; json: the document pgwatch-tests.doctor/1.")
 @options.output_file
 @click.pass_context
-def command(
-    ctx: click.Context, dsn: str | None, fail: bool, form: Literal["table", "json"], output: Path | None
-) -> None:
+def command(ctx: click.Context, dsn: str | None, fail: bool, form: Format, output: Path | None) -> None:
     """Say what works with this role on this server, and print the GRANTs for the rest.
 
     Reads only. Settings of the server that would help are named with the statement that sets them, and
@@ -45,9 +36,8 @@ def command(
     settings = options.settings(Flags(dsn=dsn))
     # Only here: --help must not load the database driver.
     from pgwatch_tests.doctor.examination import examine
-    from pgwatch_tests.reports import doctor_json, doctor_table
 
     found = examine(settings)
-    options.emit(doctor_json.document(found) if form == "json" else doctor_table.text(found), output)
+    options.emit(formats.render_examination(form, found), output)
     if fail:
         ctx.exit(EXIT_CODES["findings" if not found.works else "clean" if found.complete else "incomplete"])

@@ -10,9 +10,10 @@ import click
 from click.core import ParameterSource
 
 from pgwatch_tests.accepted_findings import Acceptance
-from pgwatch_tests.cli import accept_options, leak_formats, options
+from pgwatch_tests.cli import accept_options, leak_options, options
 from pgwatch_tests.cli.commands import leak_index
-from pgwatch_tests.cli.leak_formats import Format, Output
+from pgwatch_tests.cli.formats import Format
+from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
@@ -62,11 +63,11 @@ if TYPE_CHECKING:
     help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
     "that couldn't be checked.",
 )
-@leak_formats.gate_options
-@leak_formats.databases_options
-@leak_formats.format_option
+@leak_options.gate_options
+@leak_options.databases_options
+@leak_options.format_option
 @options.output_file
-@leak_formats.also_option
+@leak_options.also_option
 @accept_options.accept_options
 @click.pass_context
 def command(
@@ -112,9 +113,9 @@ def command(
     )
     since = None if baseline is None else _since(baseline, any_rows, settle_s)
     before = None if since is None else since.baseline
-    gate = leak_formats.gate_of(fail_on, max_rows, before)
+    gate = leak_options.gate_of(fail_on, max_rows, before)
     demanded = _by_name(kinds, fail_on)
-    kinds = leak_formats.to_look_for(kinds, before)
+    kinds = leak_options.to_look_for(kinds, before)
     outputs = ((form, output), *also)
     for _, file in outputs:
         options.check_output(file)
@@ -128,7 +129,7 @@ def command(
     )
     if known is not None:
         leaks = _without_accepted(leaks, known, accept, write_accept)
-    leak_formats.write(leaks, outputs, gate)
+    leak_options.write(leaks, outputs, gate)
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
         ctx.exit(EXIT_CODES[verdict(gate, reports, reached)])

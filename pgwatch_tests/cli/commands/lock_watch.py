@@ -13,12 +13,13 @@ from typing import TypeVar
 import click
 
 from pgwatch_tests.accepted_findings import Acceptance
-from pgwatch_tests.cli import accept_options, options
+from pgwatch_tests.cli import accept_options, formats, options
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.cli.snapshot import POOLED
 from pgwatch_tests.errors import EXIT_CODES, INTERRUPTED, ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
-from pgwatch_tests.locks.gate import AcceptanceUse, use_of_watch, watch_has_finding
+from pgwatch_tests.locks.gate import use_of_watch, watch_has_finding
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s, retry_pauses_s
 from pgwatch_tests.settings.load import Settings
@@ -47,7 +48,7 @@ class Accepting:
 def run(
     settings: Settings,
     seconds: float,
-    form: str,
+    form: Format,
     output: Path | None,
     min_wait_s: float,
     fail: bool,
@@ -69,7 +70,7 @@ def run(
         raise click.Abort if watched.trouble is None else watched.trouble
     known = None if accepting is None else _known(watched.seen, min_wait_s, accepting)
     use = None if known is None else use_of_watch(watched.seen, min_wait_s, known)
-    options.emit(_report(watched.seen, form, use), output)
+    options.emit(formats.render_contention(form, watched.seen, use), output)
     if watched.interrupted:
         options.narrate(f"interrupted after {watched.seen.watched_s:.0f} s; the report is of these")
         return INTERRUPTED
@@ -91,14 +92,6 @@ def _known(seen: Contention, min_wait_s: float, accepting: Accepting) -> Accepta
     return accept_options.write(
         accepting.write_accept, accepting.known, "locks", found, accepting.accept, keep=True
     )
-
-
-def _report(seen: Contention, form: str, use: AcceptanceUse | None) -> str:
-    from pgwatch_tests.reports.locks import contention_json, contention_table
-
-    if form == "json":
-        return contention_json.document(seen, use)
-    return contention_table.text(seen, "markdown" if form == "markdown" else "table", use)
 
 
 class _Watch:

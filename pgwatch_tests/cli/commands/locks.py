@@ -6,26 +6,20 @@ from pathlib import Path
 
 import click
 
-from pgwatch_tests.cli import accept_options, options
+from pgwatch_tests.cli import accept_options, formats, options
 from pgwatch_tests.cli.commands import lock_action
-from pgwatch_tests.cli.lock_formats import FORMATS, WITH_VERDICT, Format, rendered
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags
-
-_WATCH_FORMATS = ("table", "json", "markdown")
 
 
 @click.command("locks")
 @options.dsn
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="table: the tree as text; json: the document pgwatch-tests.locks/1, with --watch "
-    "pgwatch-tests.contention/1; csv: a line an edge; markdown: for $GITHUB_STEP_SUMMARY; github: workflow "
-    "annotations; junit: a test case a root blocker.",
+@formats.format_option(
+    formats.LOCKS,
+    "table: the tree as text; json: the document pgwatch-tests.locks/1, with --watch "
+    "pgwatch-tests.contention/1; csv: a line per edge; markdown: for $GITHUB_STEP_SUMMARY; github: workflow "
+    "annotations; junit: a test case per root blocker.",
 )
 @click.option(
     "--fail",
@@ -99,8 +93,8 @@ def command(
         raise click.UsageError("an action prints one line: --format, --watch, --fail and -o don't go with it")
     if asked and (accept is not None or write_accept is not None):
         raise click.UsageError("--accept and --write-accept don't go with an action")
-    if watch_s is not None and form not in _WATCH_FORMATS:
-        raise click.UsageError(f"--watch takes the formats {', '.join(_WATCH_FORMATS)}")
+    if watch_s is not None and form not in formats.CONTENTION:
+        raise click.UsageError(f"--watch takes the formats {', '.join(formats.CONTENTION)}")
     settings = options.settings(Flags(dsn=dsn, tests=tests, read_only=read_only))
     if asked:
         ctx.exit(lock_action.run(settings, asked))
@@ -113,7 +107,7 @@ def command(
     from pgwatch_tests.cli.snapshot import read_locks
 
     known = accept_options.check(accept, write_accept)
-    with_verdict = fail or known is not None or form in WITH_VERDICT
+    with_verdict = fail or known is not None or form in formats.WITH_VERDICT
     snapshot = read_locks(settings, min_wait_s if with_verdict else None)
     if known is not None and write_accept is not None:
         from pgwatch_tests.locks.gate import new_findings
@@ -121,7 +115,7 @@ def command(
         # A look that sees nothing of an entry is no evidence that it is gone.
         found = new_findings(snapshot, min_wait_s)
         known = accept_options.write(write_accept, known, "locks", found, accept, keep=True)
-    options.emit(rendered(form, snapshot, min_wait_s, known), output)
+    options.emit(formats.render_locks(form, snapshot, min_wait_s, known), output)
     if fail:
         from pgwatch_tests.locks.gate import has_finding
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.settings.fields import did_you_mean
 from pgwatch_tests.settings.jobs import JobSetting, JobSweepKind
@@ -125,27 +126,19 @@ def run(
 
 @command.command("list")
 @options.dsn
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="table: text; json: the document pgwatch-tests.schedule/1.",
-)
+@formats.format_option(formats.TEXT_OR_JSON, "table: text; json: the document pgwatch-tests.schedule/1.")
 @options.output_file
-def list_jobs(dsn: str | None, form: Literal["table", "json"], output: Path | None) -> None:
+def list_jobs(dsn: str | None, form: Format, output: Path | None) -> None:
     """Say what the jobs are, when they run next, and what they came to last.
 
     A job of an interval runs next so long after `schedule run` began, which can't be seen from here.
     """
     settings = options.settings(Flags(dsn=dsn))
     from pgwatch_tests.history.history import History
-    from pgwatch_tests.reports import schedule_json, schedule_table
     from pgwatch_tests.schedule.schedule import Schedule
 
     jobs = Schedule(settings, settings.schedule, History.open(settings), _narrate_warning).jobs()
-    options.emit(schedule_json.document(jobs) if form == "json" else schedule_table.table(jobs), output)
+    options.emit(formats.render_schedule(form, jobs), output)
 
 
 @command.command("now")
@@ -163,9 +156,9 @@ def now(ctx: click.Context, name: str, dsn: str | None) -> None:
     if job is None:
         known = [job.name for job in settings.schedule]
         raise RefusedError(f"there is no job {name!r}{did_you_mean(name, known) if known else ''}")
-    from pgwatch_tests.cli.commands import schedule_now
+    from pgwatch_tests.cli.commands import schedule_daemon
 
-    ctx.exit(schedule_now.run(settings, job, _narrate_warning))
+    ctx.exit(schedule_daemon.run_once(settings, job, _narrate_warning))
 
 
 def _enabled(settings: Settings) -> tuple[JobSetting, ...]:

@@ -1,4 +1,4 @@
-"""The schedule as a service: a line an event on stderr, and signals that end it."""
+"""The schedule as a service, and one job of it in the foreground; signals end either."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Literal, TextIO
 
+from pgwatch_tests.cli import options
 from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import Result
 from pgwatch_tests.postgres.connections.dsn import address, database_name
-from pgwatch_tests.reports.sweeps.history_words import came_to
+from pgwatch_tests.reports.sweeps.history_table import result_line
 from pgwatch_tests.schedule.events import JobEvent
+from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks, Tell
 from pgwatch_tests.schedule.schedule import Schedule
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
@@ -70,6 +72,32 @@ def on_signals(first: Callable[[signal.Signals], None]) -> None:
         signal.signal(number, handle)
 
 
+def run_once(settings: Settings, job: JobSetting, tell: Tell) -> int:
+    """Runs one job in the foreground and prints its result, a line per database. Returns the exit code."""
+    job_run = JobRun(job, settings, History.open(settings), "command line", tell, JobTasks())
+    arrivals: SimpleQueue[signal.Signals | JobOutcome | BaseException] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            arrivals.put(job_run.run())
+        except BaseException as error:  # noqa: BLE001  # raised by who waits for it
+            arrivals.put(error)
+
+    on_signals(arrivals.put)
+    # Not in the main thread: a signal's handler could interrupt it while it holds the lock that stop() takes.
+    threading.Thread(target=work, name=f"job {job.name}", daemon=True).start()
+    received: signal.Signals | None = None
+    while isinstance(one := arrivals.get(), signal.Signals):
+        received = one
+        options.narrate(f"{received.name}: ending after the batch; once more ends at once")
+        job_run.stop()
+    if isinstance(one, BaseException):
+        raise one
+    lines = [f"{plain(entry.database)}: {result_line(entry)}" for entry in one.entries]
+    options.emit("\n".join(lines or ["nothing was done"]), None)
+    return one.exit_code if received is None else SIGNALLED + received
+
+
 class Log:
     """Lines for a service manager. For any thread.
 
@@ -98,7 +126,7 @@ class Log:
             self.line(f"{job}: {plain(event.text)}", "warning")
         elif entry is not None:
             level = _LEVELS.get(entry.result, "info")
-            self.line(f"{job}: {plain(entry.database)}: {came_to(entry)}", level)
+            self.line(f"{job}: {plain(entry.database)}: {result_line(entry)}", level)
 
     def line(self, text: str, level: Level = "info") -> None:
         """One line. Nothing happens if nobody reads any more: the schedule goes on."""

@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from pgwatch_tests.cli import options, sweep_formats
-from pgwatch_tests.cli.commands import sweep_history
-from pgwatch_tests.cli.commands.sweep_since import loaded, since_options
-from pgwatch_tests.cli.sweep_formats import Format
+from pgwatch_tests.cli import formats, options, sweep_options
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES, ConnectionLostError, RefusedError
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
@@ -26,13 +24,13 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 )
 @options.dsn
 @click.option("--yes", is_flag=True, help="Do it. Without this, nothing is changed.")
-@sweep_formats.what_options
+@sweep_options.what_options
 @options.marker
 @options.inside
 @options.ignore
-@since_options
-@sweep_formats.databases_option
-@sweep_formats.how_options
+@sweep_options.since_options
+@sweep_options.databases_option
+@sweep_options.how_options
 @click.option(
     "--fail",
     is_flag=True,
@@ -49,7 +47,7 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
     help="With --history: how many.",
 )
 @options.read_only
-@sweep_formats.format_option
+@sweep_options.format_option
 @options.output_file
 @click.pass_context
 def command(
@@ -93,7 +91,7 @@ def command(
     if history:
         if given - _OF_HISTORY:
             raise click.UsageError("--history shows what was: it goes with --limit, --format and -o only")
-        options.emit(sweep_history.shown(options.settings(Flags(dsn=dsn)), form, limit), output)
+        options.emit(_history(options.settings(Flags(dsn=dsn)), form, limit), output)
         return
     settings = options.settings(
         Flags(
@@ -120,7 +118,9 @@ def command(
         patience_s=patience_s,
         temp_index=temp_index,
         keep_unmarked=settings.keep_unmarked,
-        since=loaded(baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases),
+        since=sweep_options.load_baseline(
+            baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases
+        ),
         any_rows=any_rows,
         settle_s=settle_s,
     )
@@ -134,7 +134,7 @@ def command(
 
     sweeps, signal_code = run_sweep(settings, request, databases)
     if sweeps is not None:
-        options.emit(sweep_formats.rendered(form, sweeps), output)
+        options.emit(formats.render_sweep(form, sweeps), output)
     reports, reached = _reports(sweeps)
     if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
         options.narrate(_nothing_carries(test, run))
@@ -149,6 +149,17 @@ def command(
         if report.error:
             options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
     ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _history(settings: Settings, form: Format, limit: int) -> str:
+    """The newest entries, newest first. Raises HistoryError, and click's UsageError for another format."""
+    if form not in formats.TEXT_OR_JSON:
+        raise click.UsageError("--history has the formats table and json")
+    # Only here: --help must load neither the database driver nor SQLAlchemy.
+    from pgwatch_tests.history.history import History
+
+    history = History.open(settings)
+    return formats.render_history(form, history.entries(limit), history.name)
 
 
 def _min_age_s(settings: Settings, asked_for: float | None, run: str | None, test: str | None) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.graceful_shutdown import GentleEnd
+from pgwatch_tests.cli.graceful_shutdown import GracefulShutdown
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
@@ -25,7 +25,7 @@ from pgwatch_tests.text.plain_text import plain
 def run_sweep(
     settings: Settings, request: SweepRequest, databases: Sequence[str] = ()
 ) -> tuple[SweepReport | SweepsOfDatabases | None, int | None]:
-    """What came of it, None if it was cancelled; and the exit code that a signal asks for, if one came.
+    """Returns the report (None if cancelled) and the exit code of the signal that ended it.
 
     Sweeps the database of the settings, or those that `databases` name. Raises what `Sweep.run` does.
     """
@@ -43,15 +43,15 @@ def run_sweep(
         )
     else:
         task = on_record(settings, request, speed.add)
-    end = GentleEnd(task)
+    shutdown = GracefulShutdown(task)
     try:
         with speed.shown:
-            return end.run(), end.exit_code
+            return shutdown.run(), shutdown.exit_code
     except ScanCancelledError as error:
-        if end.exit_code is None:
+        if shutdown.exit_code is None:
             raise
         options.narrate(f"interrupted: {plain(str(error))}")
-        return None, end.exit_code
+        return None, shutdown.exit_code
 
 
 class _Speed:

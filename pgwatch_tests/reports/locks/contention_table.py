@@ -69,7 +69,7 @@ def chart(seen: Contention, form: Form = "table") -> str:
     span = f"{_clock(seen.since, UTC)} to {_clock(seen.until, UTC)} UTC"
     if form == "markdown":
         line = f"`{line}`"
-    return f"Blocked sessions, {span}, at most {seen.most_blocked:,}\n{line}"
+    return f"Blocked sessions, {span}, peak {seen.most_blocked:,}\n{line}"
 
 
 def totals(seen: Contention, form: Form = "table") -> list[str]:

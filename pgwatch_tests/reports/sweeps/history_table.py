@@ -1,4 +1,4 @@
-"""The history of sweeps as text for people."""
+"""The history of sweeps as text for people, and the result of each sweep or scheduled job in a line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.sweeps.history_words import outcome
+from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import utc_time
 
@@ -28,7 +29,7 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
                 plain(entry.server),
                 action(entry),
                 plain(f"{entry.account} ({entry.trigger})"),
-                outcome(entry),
+                result_words(entry),
                 durations.in_words(entry.duration_s),
             )
             for entry in entries
@@ -41,3 +42,38 @@ def action(entry: HistoryEntry) -> str:
     """`sweep`, `sweep, dry run`, `leaks (job nightly)`."""
     dry = ", dry run" if entry.dry_run and entry.action != "leaks" else ""
     return f"{entry.action}{dry}{f' (job {plain(entry.job)})' if entry.job else ''}"
+
+
+def result_line(entry: HistoryEntry) -> str:
+    """`done: 12 rows deleted, 3 kept, 2 other leftovers removed (0.4 s)`, `refused: no test database`."""
+    if entry.result in ("refused", "skipped", "failed"):
+        return f"{entry.result}: {plain(entry.reason)}"
+    figures = _leaks(entry) if entry.leaked_rows is not None else _sweep(entry)
+    reason = f"; {plain(entry.reason)}" if entry.reason else ""
+    return f"{entry.result}: {figures} ({durations.in_words(entry.duration_s)}){reason}"
+
+
+def result_words(entry: HistoryEntry) -> str:
+    """The result without its duration; `done` is left out."""
+    if entry.result in ("refused", "skipped", "failed"):
+        return f"{entry.result}: {plain(entry.reason)}"
+    figures = _leaks(entry) if entry.leaked_rows is not None else _sweep(entry)
+    parts = [figures, plain(entry.reason)]
+    if entry.result != "done":
+        parts.insert(0, entry.result)
+    return "; ".join(filter(None, parts))
+
+
+def _leaks(entry: HistoryEntry) -> str:
+    return f"{plural(entry.leaked_rows or 0, 'leaked row')}, {plural(entry.leftovers or 0, 'other leftover')}"
+
+
+def _sweep(entry: HistoryEntry) -> str:
+    rows = entry.planned_rows if entry.dry_run else entry.deleted_rows
+    parts = [f"{sweep_words.number_of(rows, 'rows')} {'to delete' if entry.dry_run else 'deleted'}"]
+    if entry.kept_rows:
+        parts.append(f"{entry.kept_rows:,} kept")
+    if entry.orphans_removed:
+        verb = "to remove" if entry.dry_run else "removed"
+        parts.append(f"{plural(entry.orphans_removed, 'other leftover')} {verb}")
+    return ", ".join(parts)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import history_table, sweep_remarks, sweep_words
-from pgwatch_tests.reports.sweeps.history_words import outcome
+from pgwatch_tests.reports.sweeps.history_table import result_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
 from pgwatch_tests.text import durations
@@ -87,7 +87,7 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
                 day_and_time(entry.started_at),
                 plain(entry.database),
                 history_table.action(entry),
-                outcome(entry),
+                result_words(entry),
                 durations.short(entry.duration_s) or "?",
             ),
             "dim" if entry.dry_run else "",
@@ -121,7 +121,7 @@ def _next_run(job: JobState) -> str:
 def _last_time(job: JobState) -> str:
     if job.last is None:
         return "never ran"
-    return f"{day_and_minute(job.last.started_at)} {outcome(job.last)}"
+    return f"{day_and_minute(job.last.started_at)} {result_words(job.last)}"
 
 
 def _table_row(one: TableRows, dry_run: bool) -> LiveRow:

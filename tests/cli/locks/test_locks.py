@@ -15,7 +15,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.cli.lock_formats import FORMATS
+from pgwatch_tests.cli.formats import LOCKS
 from pgwatch_tests.identity.application_name import compose, digest
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Connect, Database, blocked
@@ -138,7 +138,7 @@ def test_a_deadlock_fails_the_gate_whatever_the_minimum(
 
 
 @pytest.mark.usefixtures("holder")
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LOCKS)
 def test_each_form_into_a_file_and_on_stdout(form: str, database: Database, tmp_path: Path) -> None:
     done = locks(tmp_path, database.dsn, "--format", form, "--min-wait", "0.1", "-o", "out")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -277,7 +277,7 @@ def test_a_signal_ends_it_after_its_batch(
     out, err = capsys.readouterr()
     assert "3 rows of 1 table removed" in out
     assert "interrupted before it was done" in out
-    assert err == "pgwatch-tests: ends after this batch; once more ends it at once\n"
+    assert err == "pgwatch-tests: stopping after this batch; once more stops now\n"
     (entry,) = history(capsys)
     assert (entry["result"], entry["deleted"]) == ("interrupted", 3)
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.cli.leak_formats import FORMATS, Format, rendered
+from pgwatch_tests.cli.formats import LEAKS, Format, render_leaks
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS, Gate
 from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
 from pgwatch_tests.leaks.model import (
@@ -75,7 +75,7 @@ def test_a_statement_that_could_not_give_way_is_told() -> None:
     report = replace(CLEAN, in_the_way_s=7.25)
     forms: tuple[Format, ...] = ("table", "markdown")
     for form in forms:
-        assert "A statement ran for 7.2 s without looking for others" in rendered(form, report, GATE)
+        assert "A statement ran for 7.2 s without looking for others" in render_leaks(form, report, GATE)
     assert json.loads(leak_json.document(report))["gave_way"]["in_the_way_s"] == 7.25
 
 
@@ -107,31 +107,31 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [16] * 5
     assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document_of_databases(both)))] == [16] * 10
     for leaks in (one, both):
-        suites = ElementTree.fromstring(rendered("junit", leaks, GATE).encode())
+        suites = ElementTree.fromstring(render_leaks("junit", leaks, GATE).encode())
         for suite in suites:
             kinds = ("testcase", "testcase/failure", "testcase/skipped")
             counts = [str(len(suite.findall(kind))) for kind in kinds]
             assert counts == [suite.get(name) for name in ("tests", "failures", "skipped")]
-        *annotations, _ = rendered("github", leaks, GATE).splitlines()
+        *annotations, _ = render_leaks("github", leaks, GATE).splitlines()
         assert len(annotations) == (4 if leaks is one else 9)
         for annotation in annotations:
             assert re.fullmatch(r"::(error|warning) title=[^:,\r\n]*::[^\r\n]*", annotation)
-        page = html(rendered("markdown", leaks, GATE))
+        page = html(render_leaks("markdown", leaks, GATE))
         assert set(re.findall(r"<(\w+)", page)) <= {
             *("h2", "h3", "h4", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong")
         }
         assert page.count("<table>") == (4 if leaks is one else 9)
-        for form in FORMATS:
-            document = rendered(form, leaks, GATE)
+        for form in LEAKS:
+            document = render_leaks(form, leaks, GATE)
             assert not set(document) & set("\x00\x1b\r\u202e\ufffe")
             document.encode()
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LEAKS)
 def test_hostile_text_is_harmless_in_every_form(form: Format) -> None:
     one = of_text(HOSTILE)
     for leaks in (one, several(one, not_checked=(NotChecked(HOSTILE, HOSTILE),))):
-        document = rendered(form, leaks, GATE)
+        document = render_leaks(form, leaks, GATE)
         assert not set(document) & set("\x00\x1b\r\u202e\udcff\ufffe")
         assert not any(line.startswith(("::warning::y", "## h")) for line in document.splitlines())
 
@@ -285,14 +285,14 @@ def test_markdown_as_people_read_it() -> None:
     assert "\n… and 3 more.\n" in leak_markdown.document(many, GATE)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LEAKS)
 def test_what_mends_a_leftover_is_told(form: Format) -> None:
     statement = 'ALTER TABLE "public"."a" VALIDATE CONSTRAINT "b"'
     mended = Leftover("disabled_trigger", "public.a: b", "check constraint: NOT VALID", hint=statement)
     kinds = (*DEFAULT_KINDS, "disabled_trigger")
     report = replace(CLEAN, leftovers=(mended, Leftover("schema", "test_1")), kinds_checked=kinds)
 
-    told = rendered(form, report, Gate(frozenset({"disabled_trigger"})))
+    told = render_leaks(form, report, Gate(frozenset({"disabled_trigger"})))
 
     unescaped = told.replace("&quot;", '"').replace('""', '"').replace('\\"', '"')
     assert statement in unescaped

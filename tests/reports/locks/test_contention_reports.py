@@ -140,7 +140,7 @@ def test_the_text() -> None:
         """\
 database test_app · PostgreSQL 18.1 · watched for 1.0 s, 2 polls
 
-Blocked sessions, 2026-03-01 12:00:00 to 2026-03-01 12:00:01 UTC, at most 1
+Blocked sessions, 2026-03-01 12:00:00 to 2026-03-01 12:00:01 UTC, peak 1
 █████
 
 1.0 s blocked in 1 wait, summed up over all sessions

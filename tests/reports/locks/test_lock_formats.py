@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.cli.lock_formats import FORMATS, Format, rendered
+from pgwatch_tests.cli.formats import LOCKS, Format, render_locks
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import lock_csv, lock_github, lock_junit, lock_markdown
@@ -65,8 +65,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     }
     assert page.count("<pre>") == 1
     assert page.rstrip().endswith("</code></pre>")
-    for form in FORMATS:
-        document = rendered(form, shown, 1.0)
+    for form in LOCKS:
+        document = render_locks(form, shown, 1.0)
         assert not set(document) & set("\x00\x1b\r\u202e\ufffe")
         document.encode()
 
@@ -167,8 +167,8 @@ def test_what_a_deadlock_left_undecided_is_skipped_not_passed() -> None:
     assert other.find("skipped") is not None
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", LOCKS)
 def test_hostile_text_is_harmless_in_every_form(form: Format) -> None:
-    document = rendered(form, waiting(HOSTILE), 1.0)
+    document = render_locks(form, waiting(HOSTILE), 1.0)
     assert not set(document) & set("\x00\x1b\r\u202e\udcff\ufffe")
     assert not any(line.startswith(("::warning", "## h")) for line in document.splitlines())

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.reports.sweeps import history_json, history_table
-from pgwatch_tests.reports.sweeps.history_words import outcome
+from pgwatch_tests.reports.sweeps.history_table import result_words
 from tests.reports.sweeps.test_sweep_formats import HOSTILE
 from tests.sweep.reports import AT
 
@@ -53,7 +53,7 @@ ENTRY = HistoryEntry(
     ],
 )
 def test_what_came_of_it(changes: dict[str, object], words: str) -> None:
-    assert outcome(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
+    assert result_words(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
 
 
 def test_the_table() -> None:

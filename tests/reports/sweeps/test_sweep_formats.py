@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.cli.sweep_formats import FORMATS, Format, rendered
+from pgwatch_tests.cli.formats import SWEEPS, Format, render_sweep
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweeps.sweep_words import explained, outcome, summary, summary_of_databases
@@ -98,7 +98,7 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
         2 * lines + 2
     )
     for sweeps in (one, both):
-        page = html(rendered("markdown", sweeps))
+        page = html(render_sweep("markdown", sweeps))
         assert set(re.findall(r"<(\w+)", page)) <= {
             *(
                 "h2",
@@ -120,18 +120,18 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
             )
         }
         assert page.count("<table>") == (3 if sweeps is one else 7)
-        for form in FORMATS:
-            document = rendered(form, sweeps)
+        for form in SWEEPS:
+            document = render_sweep(form, sweeps)
             assert not set(document) & set("\x00\x1b\r\u202e\ufffe")
             document.encode()
-    assert json.loads(rendered("json", one))["planned"]["tables"][0]["table"] == text
+    assert json.loads(render_sweep("json", one))["planned"]["tables"][0]["table"] == text
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", SWEEPS)
 def test_hostile_text_is_harmless_in_every_form(form: Format) -> None:
     one = of_text(HOSTILE)
     for sweeps in (one, several(one, not_swept=(NotSwept(HOSTILE, HOSTILE),))):
-        document = rendered(form, sweeps)
+        document = render_sweep(form, sweeps)
         assert not set(document) & set("\x00\x1b\r\u202e\udcff\ufffe")
         assert not any(line.startswith(("::warning::y", "## h")) for line in document.splitlines())
 

@@ -1,39 +1,32 @@
-"""The forms in which `sweep` can say what it did, and its options for what to sweep."""
+"""Options of `sweep`: its formats, what to sweep, how, and since which baseline."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import formats, options
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepKind
 
 if TYPE_CHECKING:
-    from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
+    from pgwatch_tests.leaks.baseline.baseline import Baseline
 
 F = TypeVar("F", bound=Callable[..., object])
-Format = Literal["table", "json", "csv", "markdown"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 KINDS: tuple[SweepKind, ...] = get_args(SweepKind)
 
 _RUN = re.compile(r"[0-9a-fA-F]{8}")
 
 
-def format_option(function: F) -> F:
-    """`--format`, as `form`."""
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="table: text; json: the document pgwatch-tests.sweep/1, with --databases "
-        "pgwatch-tests.sweeps-of-databases/1, with --history pgwatch-tests.sweep-history/1; csv: a line a "
-        "table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY.",
-    )(function)
+format_option = formats.format_option(
+    formats.SWEEPS,
+    "table: text; json: the document pgwatch-tests.sweep/1, with --databases "
+    "pgwatch-tests.sweeps-of-databases/1, with --history pgwatch-tests.sweep-history/1; csv: a line per "
+    "table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY.",
+)
 
 
 def what_options(function: F) -> F:
@@ -120,36 +113,58 @@ def databases_option(function: F) -> F:
     )(function)
 
 
-def rendered(form: Format, sweeps: SweepReport | SweepsOfDatabases) -> str:
-    """What was done, or would be, in that form."""
-    from pgwatch_tests.sweep.model import SweepReport
+def since_options(function: F) -> F:
+    """What a baseline is asked for: `baseline`, `any_rows`, `settle_s` and `transactions`."""
+    choices = (
+        click.option(
+            "--since",
+            "baseline",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Keep everything that was there at `pgwatch-tests baseline -o FILE`, whatever it bears.",
+        ),
+        click.option(
+            "--any",
+            "any_rows",
+            is_flag=True,
+            help="With --since: remove rows without a marker too, where it is sure that they came since: by "
+            "their created_at, or since no row of their table was updated.",
+        ),
+        click.option(
+            "--settle",
+            "settle_s",
+            default="0s",
+            show_default=True,
+            callback=options.duration,
+            metavar="DURATION",
+            help="With --any: how long to wait for sessions to end or to be idle for 11 s, so that the "
+            "server's statistics prove which tables had no row updated (PostgreSQL 15 or newer).",
+        ),
+        options.transactions,
+    )
+    for choice in reversed(choices):
+        function = choice(function)
+    return function
 
-    match form:
-        case "table":
-            from pgwatch_tests.reports.sweeps import sweep_table
 
-            if isinstance(sweeps, SweepReport):
-                return sweep_table.table(sweeps)
-            return sweep_table.table_of_databases(sweeps)
-        case "json":
-            from pgwatch_tests.reports.sweeps import sweep_json
+def load_baseline(
+    file: Path | None, *, any_rows: bool, one_run: bool, databases: tuple[str, ...]
+) -> Baseline | None:
+    """The baseline. Raises click's UsageError for what doesn't go together, and ConfigurationError."""
+    if file is None:
+        if any_rows:
+            raise click.UsageError("--any needs --since FILE")
+        return None
+    if databases:
+        raise click.UsageError("a baseline is of one database: --since doesn't go with --databases")
+    if any_rows and one_run:
+        raise click.UsageError(
+            "rows without a marker are of no known run or test: --any goes without --run, --test"
+        )
+    # Only here: --help must not load the database driver.
+    from pgwatch_tests.leaks.baseline import baseline_file
 
-            if isinstance(sweeps, SweepReport):
-                return sweep_json.document(sweeps)
-            return sweep_json.document_of_databases(sweeps)
-        case "csv":
-            from pgwatch_tests.reports.sweeps import sweep_csv
-
-            if isinstance(sweeps, SweepReport):
-                return sweep_csv.document(sweeps)
-            return sweep_csv.document_of_databases(sweeps)
-        case "markdown":
-            from pgwatch_tests.reports.sweeps import sweep_markdown
-
-            if isinstance(sweeps, SweepReport):
-                return sweep_markdown.document(sweeps)
-            return sweep_markdown.document_of_databases(sweeps)
-    assert_never(form)
+    return baseline_file.load(file)
 
 
 def _run(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

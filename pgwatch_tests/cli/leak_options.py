@@ -1,15 +1,16 @@
-"""The forms in which `leaks` can say what it found, and its options for leftovers, the gate and databases."""
+"""Options of `leaks`: its formats and where they go, leftovers, the gate and databases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.leaks import gate
 from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS, Finding, Gate
 from pgwatch_tests.leaks.model import LeftoverKind
@@ -20,24 +21,16 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
 
 F = TypeVar("F", bound=Callable[..., object])
-Format = Literal["table", "json", "csv", "markdown", "github", "junit"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 Output = tuple[Format, Path | None]
 """A form, and the file that it goes to; None: stdout."""
 
 
-def format_option(function: F) -> F:
-    """`--format`, as `form`."""
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
-        help="table: text; json: the document pgwatch-tests.leaks/1, with --databases "
-        "pgwatch-tests.leaks-of-databases/1; csv: a line a table and leftover; markdown: for "
-        "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case a table and leftover kind.",
-    )(function)
+format_option = formats.format_option(
+    formats.LEAKS,
+    "table: text; json: the document pgwatch-tests.leaks/1, with --databases "
+    "pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
+    "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind.",
+)
 
 
 def also_option(function: F) -> F:
@@ -128,63 +121,19 @@ def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tup
         raise click.UsageError(str(error)) from None
 
 
-def rendered(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
-    """What was found in that form; `gate` says what of it is an error and what a warning."""
-    from pgwatch_tests.leaks.model import LeakReport
-
-    match form:
-        case "table":
-            from pgwatch_tests.reports.leaks import leak_table
-
-            if isinstance(leaks, LeakReport):
-                return leak_table.table(leaks)
-            return leak_table.table_of_databases(leaks)
-        case "json":
-            from pgwatch_tests.reports.leaks import leak_json
-
-            if isinstance(leaks, LeakReport):
-                return leak_json.document(leaks)
-            return leak_json.document_of_databases(leaks)
-        case "csv":
-            from pgwatch_tests.reports.leaks import leak_csv
-
-            if isinstance(leaks, LeakReport):
-                return leak_csv.document(leaks)
-            return leak_csv.document_of_databases(leaks)
-        case "markdown":
-            from pgwatch_tests.reports.leaks import leak_markdown
-
-            if isinstance(leaks, LeakReport):
-                return leak_markdown.document(leaks, gate)
-            return leak_markdown.document_of_databases(leaks, gate)
-        case "github":
-            from pgwatch_tests.reports.leaks import leak_github
-
-            if isinstance(leaks, LeakReport):
-                return leak_github.document(leaks, gate)
-            return leak_github.document_of_databases(leaks, gate)
-        case "junit":
-            from pgwatch_tests.reports.leaks import leak_junit
-
-            if isinstance(leaks, LeakReport):
-                return leak_junit.document(leaks, gate)
-            return leak_junit.document_of_databases(leaks, gate)
-    assert_never(form)
-
-
 def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate) -> None:
     """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
     for form, output in outputs:
-        options.emit(rendered(form, leaks, gate), output)
+        options.emit(formats.render_leaks(form, leaks, gate), output)
 
 
 def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
     found: list[Output] = []
     for value in values:
         word, equals, file = value.partition("=")
-        form = next((one for one in FORMATS if one == word), None)
+        form = next((one for one in formats.LEAKS if one == word), None)
         if form is None:
-            raise click.BadParameter(f"{word!r} is none of {', '.join(FORMATS)}")
+            raise click.BadParameter(f"{word!r} is none of {', '.join(formats.LEAKS)}")
         if equals and not file:
             raise click.BadParameter(f"{value!r} names no file")
         found.append((form, Path(file) if file else None))

@@ -1,0 +1,172 @@
+"""Formats of every command that has `--format`: which there are, and which report makes each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+
+import click
+
+from pgwatch_tests.accepted_findings import Acceptance
+
+if TYPE_CHECKING:
+    from pgwatch_tests.doctor.model import Examination
+    from pgwatch_tests.history.model import HistoryEntry, JobState
+    from pgwatch_tests.leaks.gate import Gate
+    from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
+    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.locks.contention.contention import Contention
+    from pgwatch_tests.locks.gate import AcceptanceUse
+    from pgwatch_tests.locks.model import LockSnapshot
+    from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
+
+Format = Literal["table", "json", "csv", "markdown", "github", "junit"]
+Makers = Mapping[Format, Callable[[], str]]
+F = TypeVar("F", bound=Callable[..., object])
+
+LEAKS: tuple[Format, ...] = get_args(Format)
+LOCKS: tuple[Format, ...] = LEAKS
+SWEEPS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
+CONTENTION: tuple[Format, ...] = ("table", "json", "markdown")
+TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
+"""Those of `doctor`, `schedule list` and `sweep --history`."""
+WITH_VERDICT: tuple[Format, ...] = ("markdown", "github", "junit")
+"""Those of `locks` that tell findings from shorter waits, with `--fail` or without."""
+
+
+def format_option(formats: Sequence[Format], explanation: str) -> Callable[[F], F]:
+    """`--format`, as `form`."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default="table",
+        show_default=True,
+        help=explanation,
+    )
+
+
+def render_leaks(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
+    """A leak report in that format; `gate` says what of it is an error and what a warning."""
+    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.reports.leaks import (
+        leak_csv,
+        leak_github,
+        leak_json,
+        leak_junit,
+        leak_markdown,
+        leak_table,
+    )
+
+    if isinstance(leaks, LeakReport):
+        makers: Makers = {
+            "table": lambda: leak_table.table(leaks),
+            "json": lambda: leak_json.document(leaks),
+            "csv": lambda: leak_csv.document(leaks),
+            "markdown": lambda: leak_markdown.document(leaks, gate),
+            "github": lambda: leak_github.document(leaks, gate),
+            "junit": lambda: leak_junit.document(leaks, gate),
+        }
+    else:
+        makers = {
+            "table": lambda: leak_table.table_of_databases(leaks),
+            "json": lambda: leak_json.document_of_databases(leaks),
+            "csv": lambda: leak_csv.document_of_databases(leaks),
+            "markdown": lambda: leak_markdown.document_of_databases(leaks, gate),
+            "github": lambda: leak_github.document_of_databases(leaks, gate),
+            "junit": lambda: leak_junit.document_of_databases(leaks, gate),
+        }
+    return makers[form]()
+
+
+def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases) -> str:
+    """A sweep, or what it would do, in that format."""
+    from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
+    from pgwatch_tests.sweep.model import SweepReport
+
+    if isinstance(sweeps, SweepReport):
+        makers: Makers = {
+            "table": lambda: sweep_table.table(sweeps),
+            "json": lambda: sweep_json.document(sweeps),
+            "csv": lambda: sweep_csv.document(sweeps),
+            "markdown": lambda: sweep_markdown.document(sweeps),
+        }
+    else:
+        makers = {
+            "table": lambda: sweep_table.table_of_databases(sweeps),
+            "json": lambda: sweep_json.document_of_databases(sweeps),
+            "csv": lambda: sweep_csv.document_of_databases(sweeps),
+            "markdown": lambda: sweep_markdown.document_of_databases(sweeps),
+        }
+    return makers[form]()
+
+
+def render_locks(
+    form: Format, snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None
+) -> str:
+    """A lock snapshot in that format; a wait of `min_wait_s` seconds or more is a finding, unless `known`.
+
+    None: nobody asked what is accepted.
+    """
+    from pgwatch_tests.locks.gate import judge, use_of
+    from pgwatch_tests.locks.graph.lock_graph import LockGraph
+    from pgwatch_tests.reports.locks import (
+        lock_accepted,
+        lock_csv,
+        lock_github,
+        lock_json,
+        lock_junit,
+        lock_markdown,
+        lock_tree,
+    )
+
+    def accepted() -> AcceptanceUse | None:
+        return None if known is None else use_of(judge(LockGraph(snapshot), min_wait_s, known))
+
+    def table() -> str:
+        use = accepted()
+        lines = [] if use is None else ["", *lock_accepted.lines(use), ""]
+        return lock_tree.text(snapshot) + "\n".join(lines)
+
+    makers: Makers = {
+        "table": table,
+        "json": lambda: lock_json.document(snapshot, accepted()),
+        "csv": lambda: lock_csv.document(snapshot),
+        "markdown": lambda: lock_markdown.document(snapshot, min_wait_s, known),
+        "github": lambda: lock_github.document(snapshot, min_wait_s, known),
+        "junit": lambda: lock_junit.document(snapshot, min_wait_s, known),
+    }
+    return makers[form]()
+
+
+def render_contention(form: Format, seen: Contention, use: AcceptanceUse | None) -> str:
+    """The contention of a watch in that format, and how accepted findings served its gate."""
+    from pgwatch_tests.reports.locks import contention_json, contention_table
+
+    makers: Makers = {
+        "table": lambda: contention_table.text(seen, "table", use),
+        "json": lambda: contention_json.document(seen, use),
+        "markdown": lambda: contention_table.text(seen, "markdown", use),
+    }
+    return makers[form]()
+
+
+def render_examination(form: Format, examination: Examination) -> str:
+    """The doctor's examination in that format."""
+    from pgwatch_tests.reports import doctor_json, doctor_table
+
+    return doctor_json.document(examination) if form == "json" else doctor_table.text(examination)
+
+
+def render_history(form: Format, entries: Sequence[HistoryEntry], place: str) -> str:
+    """The history of sweeps, which is kept in `place`, in that format."""
+    from pgwatch_tests.reports.sweeps import history_json, history_table
+
+    return (history_json.document if form == "json" else history_table.table)(entries, place)
+
+
+def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:
+    """The jobs of the schedule in that format."""
+    from pgwatch_tests.reports import schedule_json, schedule_table
+
+    return (schedule_json.document if form == "json" else schedule_table.table)(jobs)
