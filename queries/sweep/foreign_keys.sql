@@ -3,19 +3,22 @@
 -- One row a foreign key as it was declared: what the server makes of it for each partition is left out.
 -- `equal`: the operators that compare `parent_columns` with `child_columns`. `collations`: of the parent's
 -- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
--- of the key, all of them or at least the first. `strange`: a function that belongs neither to us nor to a
--- superuser, and that comparing would run: the operator's, or of its family, by which the planner may sort.
+-- of the key, all of them or at least the first. `set_columns`: which of `child_columns` SET NULL and SET
+-- DEFAULT change: all, unless they are declared with columns (from 15). `strange`: a function that belongs
+-- neither to us nor to a superuser, and that comparing would run: the operator's, or of its family, by which
+-- the planner may sort.
 -- `enforced`: false for NOT ENFORCED. `fires`: whether each leaf of the parent has the server's own trigger
 -- of the key on DELETE, and a session whose session_replication_role is origin fires it. `checks`: the same
 -- of the child's leaves, and the triggers that look for the parent's row on INSERT and on UPDATE.
-WITH RECURSIVE before_18 AS (
-    -- `conenforced` came with 18: where pg_constraint has none, the name finds this one.
-    SELECT true AS conenforced
+WITH RECURSIVE before AS (
+    -- `confdelsetcols` came with 15, `conenforced` with 18: where pg_constraint has none, the names find these.
+    SELECT NULL::pg_catalog.int2[] AS confdelsetcols, true AS conenforced
 ), declared AS (
     SELECT key.*
-    FROM before_18
+    FROM before
     CROSS JOIN LATERAL (
-        SELECT oid, conname, conrelid, confrelid, confdeltype, conkey, confkey, conpfeqop, conenforced
+        SELECT oid, conname, conrelid, confrelid, confdeltype, conkey, confkey, conpfeqop, confdelsetcols,
+               conenforced
         FROM pg_catalog.pg_constraint
         WHERE contype OPERATOR(pg_catalog.=) 'f' AND conparentid OPERATOR(pg_catalog.=) 0
     ) AS key
@@ -86,6 +89,7 @@ WITH RECURSIVE before_18 AS (
     SELECT key,
            pg_catalog.array_agg(child_column) AS child_columns,
            pg_catalog.array_agg(parent_column) AS parent_columns,
+           pg_catalog.array_agg(child_column) FILTER (WHERE is_set) AS set_columns,
            pg_catalog.array_agg(equal_schema) AS equal_schemas,
            pg_catalog.array_agg(equal_name) AS equal_names,
            pg_catalog.array_agg(collation_schema) AS collation_schemas,
@@ -101,6 +105,7 @@ WITH RECURSIVE before_18 AS (
                collation_home.nspname AS collation_schema,
                collname AS collation_name,
                first_column IS NOT NULL AS is_led,
+               confdelsetcols IS NULL OR child_number OPERATOR(pg_catalog.=) ANY (confdelsetcols) AS is_set,
                CASE WHEN pair.operator OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid THEN (
                    SELECT pg_catalog.format(
                        '%s, a function of %s',
@@ -166,6 +171,7 @@ SELECT declared.oid::bigint AS oid,
        confdeltype::pg_catalog.text AS on_delete,
        part.child_columns,
        part.parent_columns,
+       part.set_columns,
        part.equal_schemas,
        part.equal_names,
        part.collation_schemas,

@@ -42,6 +42,8 @@ class ForeignKey:
     """Whether deleting a parent's row fires the key's own trigger, in whichever leaf the row is."""
     checks: bool = True
     """Whether writing a child's row looks for the parent's, in whichever leaf the row is."""
+    set_columns: list[str] = field(default_factory=list)
+    """The child's columns that SET NULL or SET DEFAULT changes: all, or those declared with it (from 15)."""
 
     @property
     def takes_along(self) -> bool:

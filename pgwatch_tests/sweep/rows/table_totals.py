@@ -118,7 +118,8 @@ def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[
             key = graph.by_oid[oid]
             changes: Change = "set_null" if key.on_delete == "n" else "set_default"
             how: Change = changes if key.enforced else "not_enforced"
-            counted[*table_of(graph, leaf), tuple(map(shown, key.child_columns)), how] += rows
+            columns = tuple(map(shown, key.set_columns if key.changes else key.child_columns))
+            counted[*table_of(graph, leaf), columns, how] += rows
     return tuple(ChangedRows(*which, rows) for which, rows in sorted(counted.items()))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import LiteralString
 
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.model import ChangedRows
+from pgwatch_tests.sweep.model import Change, ChangedRows
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.sessions import Database
 from tests.sweep.rows.bookings import REQUEST, settings
@@ -52,6 +53,34 @@ def test_they_are_told_apart(teams: Connection[TupleRow], database: Database, dr
 
     assert {one.table: one.unmarked for one in report.planned if one.unmarked} == {"member_c": 1}
     assert report.changed == (ChangedRows("public", "book", ("author",), "set_null", 1),)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("action", ["SET NULL", "SET DEFAULT"])
+def test_only_the_columns_that_are_set_are_told(
+    owner: Connection[TupleRow], database: Database, action: LiteralString, dry_run: bool
+) -> None:
+    has_columns = owner.info.server_version >= 150000
+    make(
+        owner,
+        "CREATE TABLE author (tenant int, id int, name text, PRIMARY KEY (tenant, id));"
+        "CREATE TABLE book (id int PRIMARY KEY, tenant int, author int, title text,"
+        " FOREIGN KEY (tenant, author) REFERENCES author"
+        f" ON DELETE {action} {'(author)' if has_columns else ''});",
+    )
+    make(
+        owner,
+        "INSERT INTO author VALUES (7, 1, MARKED); INSERT INTO book VALUES (1, 7, 1, 'A real book')",
+    )
+
+    report = swept(database.dsn, dry_run=dry_run)
+
+    columns = ("author",) if has_columns else ("tenant", "author")
+    how: Change = "set_null" if action == "SET NULL" else "set_default"
+    assert report.changed == (ChangedRows("public", "book", columns, how, 1),)
+    if not dry_run:
+        rows = owner.execute("SELECT tenant, author FROM book").fetchall()
+        assert rows == [(7 if has_columns else None, None)]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
