@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.doctor.model import Examination
     from pgwatch_tests.history.model import HistoryEntry, JobState
     from pgwatch_tests.leaks.gate import Gate
-    from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
     from pgwatch_tests.locks.contention.contention import Contention
     from pgwatch_tests.locks.gate import AcceptanceUse
     from pgwatch_tests.locks.model import LockSnapshot

@@ -12,13 +12,12 @@ import click
 from pgwatch_tests.cli import formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.leaks import gate
-from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, SINCE_KINDS, Finding, Gate
+from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, OTHER_KINDS, SINCE_KINDS, Finding, Gate
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline
-    from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 
 F = TypeVar("F", bound=Callable[..., object])
 Output = tuple[Format, Path | None]
@@ -54,9 +53,10 @@ def gate_options(function: F) -> F:
             default="default",
             metavar="KINDS",
             help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
-            f"{', '.join(DEFAULT_KINDS)}. Beside these there are database, large_object, unlogged_table and "
-            f"setting, which may well be there on purpose; and with --since {', '.join(SINCE_KINDS)} and "
-            "new large objects, which are then looked for too. What --fail fails on is always looked for.",
+            f"{', '.join(DEFAULT_KINDS)}. Beside these there are {', '.join(OTHER_KINDS[:-1])} and "
+            f"{OTHER_KINDS[-1]}, which may well be there on purpose; and with --since "
+            f"{', '.join(SINCE_KINDS)} and new large objects, which are then looked for too. "
+            "What --fail fails on is always looked for.",
         ),
         click.option(
             "--fail-on",

@@ -1,4 +1,4 @@
-"""What is left of a check once the findings that a team accepts are counted apart. Pure."""
+"""Accepted leaks: findings that a team accepts are taken out of a report and counted apart. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate on leaks looks for, and when it fails: rows, and the kinds of leftovers it is told. Pure."""
+"""The gate on leaks: which findings fail it (rows, kinds of leftovers), and the verdict. Pure."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
 """What is looked for unless said otherwise; the other kinds may well be there on purpose."""
 SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence", "lost_rows")
 """What can only be told beside a baseline."""
+OTHER_KINDS = tuple(kind for kind in ALL_KINDS if kind not in DEFAULT_KINDS and kind not in SINCE_KINDS)
+"""What may well be there on purpose: only looked for if asked to."""
 BESIDE_A_BASELINE: tuple[LeftoverKind, ...] = (*DEFAULT_KINDS, *SINCE_KINDS, "large_object")
 """What is looked for unless said otherwise where there is one, which makes more of them telling."""
 DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
@@ -105,7 +107,7 @@ def findings_named(text: str) -> tuple[Finding, ...]:
 def tellable(
     kinds: tuple[LeftoverKind, ...], *, has_baseline: bool, has_content: bool
 ) -> tuple[LeftoverKind, ...]:
-    """Those of `kinds` that can be told with a baseline, or with one that has content, or without.
+    """The kinds of leftovers that can be told with a baseline, or with one that has content, or without.
 
     Where only some are named, none is left out. Raises ValueError if one of these needs a baseline.
     """

@@ -1,6 +1,10 @@
-"""Finds what was left behind beside rows: schemas, sessions, prepared transactions, locks … in one database.
+"""Leftovers other than rows, in one database: schemas, sessions, prepared transactions, locks …
 
-One short statement a kind, on catalogs and functions only, so that no test waits for any of them.
+Each kind is one short statement on catalogs and functions only, so that no test waits for any of them.
+
+A new kind: write `queries/leftovers/<kind>.sql`, which returns columns of `_Candidate` (`name` and `detail`
+at least); name the kind, with its nouns, in `LeftoverKind` and `LEFTOVER_NOUNS` of `leaks/model.py`.
+Options, gates and reports take it from there. `gate.DEFAULT_KINDS` says what is looked for by default.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ from psycopg.rows import class_row
 
 from pgwatch_tests.identity import application_name
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.leaks import mending
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
@@ -29,7 +32,7 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.secrets import mask_name, mask_statement, mask_text
-from pgwatch_tests.text.sql_names import identifier
+from pgwatch_tests.text.sql_names import identifier, qualified
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
 """A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
@@ -38,6 +41,17 @@ _STATEMENT_CHARACTERS = 60
 # Where data may begin: a string, plain or dollar-quoted, but not `$1`.
 _LITERAL = re.compile(r"'|\$(?![0-9])")
 
+_SETTING = "session_replication_role"
+# By the first word of `mend` in queries/leftovers/disabled_trigger.sql; PostgreSQL manual, ALTER TABLE.
+_OF_TABLES = {
+    "enable": "ENABLE TRIGGER {name}",
+    # A constraint's own triggers have names that only the server knows.
+    "enable all": "ENABLE TRIGGER ALL",
+    "validate": "VALIDATE CONSTRAINT {name}",
+    "enforce": "ALTER CONSTRAINT {name} ENFORCED",
+    # Up to 18, ENFORCED is for foreign keys only.
+    "make again": "DROP CONSTRAINT {name}, then add it without NOT ENFORCED",
+}
 
 # Its sessions hold locks for one client after another.
 _POOLED = Unchecked(
@@ -78,7 +92,7 @@ class _Candidate:
     connected: Sequence[_Connected] | None = None
     """Of a database: some of those that keep it from being dropped."""
     mend: Sequence[str | None] | None = None
-    """What would mend it, as `mending.hint` takes it."""
+    """What would mend it, as `_mending` takes it."""
     obstacle: str | None = None
     """Why it can't be judged whether this is a leftover."""
 
@@ -93,8 +107,8 @@ def look(
     """What of these kinds is in the database that `session` is connected to; `role` is who asks.
 
     A schema or database is a test's if a glob of the settings fits its name; a large object counts only if it
-    wasn't there at the baseline. Kinds that need one are for `look_since`. A kind that can't be read is in
-    `unchecked`. Raises ConnectionLostError and ScanCancelledError.
+    wasn't there at the baseline. Kinds that need one are for `find_changes_since`. A kind that can't be read
+    is in `unchecked`. Raises ConnectionLostError and ScanCancelledError.
     """
     wanted = tuple(kind for kind in ALL_KINDS if kind in kinds and kind not in SINCE_KINDS)
     fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
@@ -163,7 +177,7 @@ def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
         detail += f"; connected: {'; '.join(map(_connected, one.connected))}"
     identity = application_name.parse(one.application_name)
     test = identity.test if identity else mask_name(one.application_name)
-    return Leftover(kind, one.name, detail, age_s, test, mending.hint(one.mend) if one.mend else "")
+    return Leftover(kind, one.name, detail, age_s, test, _mending(one.mend) if one.mend else "")
 
 
 def _connected(session: _Connected) -> str:
@@ -240,3 +254,26 @@ _OBSTACLES: Mapping[str, Callable[[LeftoverKind, int, str], Unchecked]] = {
 
 def _grant_monitor(role: str) -> str:
     return f"GRANT pg_monitor TO {identifier(role)}"
+
+
+def _mending(mend: Sequence[str | None]) -> str:
+    """The statement, or else what to do, from what is to be done and the names that it takes.
+
+    These are schema, table and trigger or constraint, or for `reset` role and database, None for all of them.
+    """
+    what, *names = mend
+    if what == "configure":
+        return f"take {_SETTING} out of the server's configuration, and reload it"
+    if what == "reset":
+        return _resetting(*names)
+    schema, table, name = (part or "" for part in names)
+    return f"ALTER TABLE {qualified(schema, table)} {_OF_TABLES[what or ''].format(name=identifier(name))}"
+
+
+def _resetting(role: str | None, database: str | None) -> str:
+    if role is None and database is not None:
+        whose = f"DATABASE {identifier(database)}"
+    else:
+        whose = f"ROLE {'ALL' if role is None else identifier(role)}"
+        whose += "" if database is None else f" IN DATABASE {identifier(database)}"
+    return f"ALTER {whose} RESET {_SETTING}"

@@ -1,4 +1,4 @@
-"""Checks many databases of one server, a few at once."""
+"""Leak scans of many databases of one server, a few at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import psycopg
 
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.leaks.leftovers import matches
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
-from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, NotChecked
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import server_message

@@ -1,9 +1,10 @@
-"""What a scan for leaks found: frozen values, no database."""
+"""Leak reports: what a check of one database, or of several, found. Frozen values. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from pgwatch_tests.accepted_findings import Finding
@@ -26,6 +27,28 @@ LeftoverKind = Literal[
     "sequence",
     "lost_rows",
 ]
+LEFTOVER_NOUNS: Mapping[LeftoverKind, tuple[str, str]] = {
+    "schema": ("test schema", "test schemas"),
+    "idle_in_transaction": ("session idle in transaction", "sessions idle in transaction"),
+    "prepared_transaction": ("prepared transaction", "prepared transactions"),
+    "advisory_lock": ("advisory lock of an idle session", "advisory locks of idle sessions"),
+    "database": ("test database", "test databases"),
+    "replication_slot": ("logical replication slot", "logical replication slots"),
+    "temporary_schema": ("temporary schema of a dead session", "temporary schemas of dead sessions"),
+    "large_object": ("owner of large objects", "owners of large objects"),
+    "unlogged_table": ("unlogged table", "unlogged tables"),
+    "setting": ("changed setting", "changed settings"),
+    "disabled_trigger": ("disabled trigger or constraint", "disabled triggers and constraints"),
+    "invalid_index": ("invalid index", "invalid indexes"),
+    "object": ("new object", "new objects"),
+    "sequence": ("moved sequence", "moved sequences"),
+    "lost_rows": ("table with lost or changed rows", "tables with lost or changed rows"),
+}
+"""Nouns per kind of leftover: for one, and for several."""
+
+SAMPLE_LIMIT = 40
+"""Characters of a sample: even test data may be somebody's."""
+_MOST_OF_A_LOCAL_PART = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +237,49 @@ class LeakReport:
     def complete(self) -> bool:
         """Whether every table, and every kind of leftover that was asked for, was checked."""
         return not self.skipped and not self.unchecked
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """A database that was asked for and couldn't be checked at all, and why."""
+
+    database: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaksOfDatabases:
+    """One report a database, in the order of names. Durations are seconds."""
+
+    checked_at: datetime
+    databases: tuple[LeakReport, ...]
+    not_checked: tuple[NotChecked, ...]
+    duration_s: float
+
+    @property
+    def total(self) -> int:
+        """Leaked rows in all databases."""
+        return sum(report.total for report in self.databases)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for was checked in every database."""
+        return not self.not_checked and all(report.complete for report in self.databases)
+
+
+def shortened_sample(value: str) -> str:
+    """A sample of a value: SAMPLE_LIMIT characters at most; of a local part, only its beginning."""
+    local, at, domain = value.rpartition("@")
+    if at:
+        value = f"{local[: min(_MOST_OF_A_LOCAL_PART, len(local) // 2)]}…@{domain}"
+    return value if len(value) <= SAMPLE_LIMIT else value[: SAMPLE_LIMIT - 1] + "…"
+
+
+def time_from_epoch(epoch_s: float | None) -> datetime | None:
+    """A time in seconds since 1970, as the server has it; None beyond the years that Python has."""
+    if epoch_s is None:
+        return None
+    try:
+        return datetime.fromtimestamp(epoch_s, UTC)
+    except (OverflowError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""Counts the marked rows of a whole database."""
+"""The leak scan of a database: counts and describes its marked rows, then looks for leftovers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from psycopg import errors, pq
 
 from pgwatch_tests.errors import NotCheckedError
 from pgwatch_tests.leaks.attribution.origins import Attributor, evidence
-from pgwatch_tests.leaks.baseline.changes_since import look_since
+from pgwatch_tests.leaks.baseline.changes_since import find_changes_since
 from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
-from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, discover, without_ignored
+from pgwatch_tests.leaks.catalog.discovery import discover, without_ignored
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.tables import Discovery, Table
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers.markers import markers
-from pgwatch_tests.leaks.markers.samples import shortened, time_of
-from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, Skipped, TableLeak
-from pgwatch_tests.leaks.statements.any_rows import AnyRows, Sampled, with_samples
+from pgwatch_tests.leaks.model import (
+    LeakReport,
+    LeftoverKind,
+    Skipped,
+    TableLeak,
+    shortened_sample,
+    time_from_epoch,
+)
+from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements, Sampled, with_samples
 from pgwatch_tests.leaks.statements.chunks import Chunks
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.server_messages import server_message
@@ -87,7 +94,7 @@ class _Details:
 
 @dataclass(slots=True)
 class _Counts:
-    """What was discovered, and what came of counting in it."""
+    """The tables that were discovered, with their counts, or why there is none."""
 
     discovery: Discovery
     untouched: int
@@ -170,14 +177,14 @@ class LeakScan:
                 usable = self._obstacles.usable(wanted, escaping)
                 comparison = None if self._since is None else Comparison(session, self._since)
             unseen = None if comparison is None else comparison.unseen
-            statements: Statements | AnyRows = (
-                AnyRows(escaping, unseen, usable, self._since.baseline.taken_at)
+            statements: MarkedRowStatements | AnyRowStatements = (
+                AnyRowStatements(escaping, unseen, usable, self._since.baseline.taken_at)
                 if unseen is not None and self._since is not None and self._since.any_rows
-                else Statements(escaping, usable, unseen)
+                else MarkedRowStatements(escaping, usable, unseen)
             )
             counts = self._settled(identity, comparison, statements)
             counted = counts.of
-            if isinstance(statements, AnyRows) and any(count.rows for count in counted.values()):
+            if isinstance(statements, AnyRowStatements) and any(count.rows for count in counted.values()):
                 statements.look_into(self._with_strings(identity.role))
             found = dict(self._leaks(counted, statements))
             leaks = list(found.values())
@@ -190,7 +197,7 @@ class LeakScan:
             asking = (session, self._settings, identity.role, self._kinds)
             left = look(*asking, before)
             if before is not None and comparison is not None and baseline is not None:
-                since = look_since(*asking, before, comparison)
+                since = find_changes_since(*asking, before, comparison)
                 left = left.beside(since.leftovers)
                 baseline = replace(baseline, gone=since.gone)
             server_version = in_words(session.connection.info.server_version)
@@ -225,7 +232,10 @@ class LeakScan:
         return self._since is not None and self._since.any_rows
 
     def _settled(
-        self, identity: Identity, comparison: Comparison | None, statements: Statements | AnyRows
+        self,
+        identity: Identity,
+        comparison: Comparison | None,
+        statements: MarkedRowStatements | AnyRowStatements,
     ) -> _Counts:
         """Counts until what was counted is what there is: tables may be changed, or made, meanwhile."""
         moment = identity.snapshot
@@ -263,7 +273,9 @@ class LeakScan:
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
         return (discovery, 0) if comparison is None else comparison.divide(discovery, role)
 
-    def _count(self, tables: Sequence[Table], statements: Statements | AnyRows, counts: _Counts) -> None:
+    def _count(
+        self, tables: Sequence[Table], statements: MarkedRowStatements | AnyRowStatements, counts: _Counts
+    ) -> None:
         self._work = max(1, self._work_done + sum(map(_work, tables)))
         before = len(counts.of) + len(counts.skipped)
         self._tell(before, before + len(tables))
@@ -278,11 +290,11 @@ class LeakScan:
             self._tell(done, before + len(tables))
 
     def _outcomes(
-        self, tables: Sequence[Table], statements: Statements | AnyRows
+        self, tables: Sequence[Table], statements: MarkedRowStatements | AnyRowStatements
     ) -> Iterator[tuple[Table, _Count | _Details | psycopg.Error]]:
         counting = list(tables)
         # Read once, a large table that leaks takes half the time; what was there before is only counted.
-        if isinstance(statements, Statements) and not statements.compares:
+        if isinstance(statements, MarkedRowStatements) and not statements.compares:
             counting = [table for table in tables if table.pages < _LARGE_PAGES]
             for table, outcome in self._details((t for t in tables if t.pages >= _LARGE_PAGES), statements):
                 if isinstance(outcome, _Details | errors.LockNotAvailable | errors.QueryCanceled):
@@ -306,7 +318,7 @@ class LeakScan:
         yield from chunks.run(counting)
 
     def _details(
-        self, tables: Iterable[Table], statements: Statements
+        self, tables: Iterable[Table], statements: MarkedRowStatements
     ) -> Iterator[tuple[Table, _Details | psycopg.Error]]:
         chunks = Chunks(
             lambda part: self._session.fetch_each(
@@ -317,11 +329,11 @@ class LeakScan:
         return chunks.run(tables)
 
     def _leaks(
-        self, counted: Mapping[Table, _Count | _Details], statements: Statements | AnyRows
+        self, counted: Mapping[Table, _Count | _Details], statements: MarkedRowStatements | AnyRowStatements
     ) -> Iterator[tuple[Table, TableLeak]]:
         leaking = [table for table, count in counted.items() if count.rows and isinstance(count, _Count)]
         later: dict[Table, _Details | Sampled | psycopg.Error] = {}
-        if isinstance(statements, AnyRows):
+        if isinstance(statements, AnyRowStatements):
             chunks = Chunks(
                 lambda part: self._session.fetch_each(statements.samples(part), Sampled),
                 self._obstacles.locked,
@@ -336,7 +348,7 @@ class LeakScan:
                 match later.get(table, count):
                     case _Details() as details:
                         leak = _with_details(leak, table, details)
-                    case Sampled() as samples if isinstance(statements, AnyRows):
+                    case Sampled() as samples if isinstance(statements, AnyRowStatements):
                         leak = with_samples(leak, table, statements.strings(table), samples)
                 yield table, leak
 
@@ -381,12 +393,12 @@ def _work(table: Table) -> int:
 def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak:
     matched = zip(table.columns, details.matched, strict=True)
     samples = dict.fromkeys(
-        shortened(value) for value in (details.first_sample, details.last_sample) if value is not None
+        shortened_sample(value) for value in (details.first_sample, details.last_sample) if value is not None
     )
     return replace(
         leak,
         columns=tuple(shown(column) for column, matches in matched if matches),
-        oldest=time_of(details.oldest),
-        newest=time_of(details.newest),
+        oldest=time_from_epoch(details.oldest),
+        newest=time_from_epoch(details.newest),
         samples=tuple(samples),
     )

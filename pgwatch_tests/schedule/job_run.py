@@ -13,8 +13,7 @@ from pgwatch_tests.history.model import HistoryEntry, Trigger
 from pgwatch_tests.history.recorder import Origin, Recorder, failed, with_report
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.many_databases import choose_on_server
-from pgwatch_tests.leaks.many_databases_model import NotChecked
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import LeakReport, NotChecked
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.schedule.events import JobEvent

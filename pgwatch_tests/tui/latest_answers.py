@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.fingerprint import news
+from pgwatch_tests.tui.leak_trend import LeakTrend
 
 
 class Latest:

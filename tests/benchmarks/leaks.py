@@ -23,7 +23,7 @@ from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.leaks.statements.chunks import split
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -146,7 +146,7 @@ class _Bare:
         self._settings = settings
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
             self._tables = discover(connection, identity(connection).role, Ignores(())).tables
-            statements = Statements(pq.Escaping(connection.pgconn), markers(settings.markers))
+            statements = MarkedRowStatements(pq.Escaping(connection.pgconn), markers(settings.markers))
             self._chunks = [b";".join(statements.counts(part)) for part in split(self._tables)]
             self._single = statements.counts(self._tables)
 

@@ -26,7 +26,7 @@ def test_leaks_know_neither_the_dashboard_nor_the_command_line() -> None:
 
 def test_markers_and_reports_know_no_database_driver() -> None:
     statement = (
-        "import pgwatch_tests.leaks.markers.markers, pgwatch_tests.leaks.markers.samples, "
+        "import pgwatch_tests.leaks.markers.markers, pgwatch_tests.leaks.model, "
         "pgwatch_tests.leaks.attribution.ladder, "
         "pgwatch_tests.reports.leaks.leak_table, pgwatch_tests.reports.leaks.leak_json, "
         "pgwatch_tests.reports.leaks.leak_csv, pgwatch_tests.reports.leaks.leak_markdown, "

@@ -11,8 +11,7 @@ from psycopg import sql
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.leaks.many_databases import scan_databases
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
-from pgwatch_tests.leaks.model import LeftoverKind
+from pgwatch_tests.leaks.model import LeaksOfDatabases, LeftoverKind, NotChecked
 from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
 from tests.leaks.scanning import make_slow_table, settings
 from tests.servers.databases import Databases

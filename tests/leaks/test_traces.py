@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.markers.value_forms import Elements, Form, Leaf, Parts
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, MarkerSetting
 from tests.servers.sessions import Connect
 
@@ -129,7 +129,7 @@ def test_the_cheap_condition_never_misses(owner: Connection[TupleRow]) -> None:
         configured = [MarkerSetting("m", pattern, inside=inside) for pattern, inside in given_patterns]
         configured += [*DEFAULT_MARKERS, replace(DEFAULT_MARKERS[1], inside=True)]
         for setting in configured:
-            statements = Statements(escaping, markers([setting]))
+            statements = MarkedRowStatements(escaping, markers([setting]))
             for column, form in FORMS.items():
                 cheap = statements.may_match(column, form)
                 exact = statements.matches(column, form)

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.leaks.baseline.comparison import Since
-from pgwatch_tests.leaks.statements.any_rows import AnyRows
+from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements
 from pgwatch_tests.postgres.sessions import self_lookout, session, yielding_session
 from tests.leaks.scanning import RunningScan, counting, insert, make_slow_table, rows, settings
 from tests.servers.poolers import pooler
@@ -78,14 +78,14 @@ def test_any_rows_are_counted_so_too(
 ) -> None:
     for module in (session, yielding_session):
         monkeypatch.setattr(module, "CUT_SHORT_AFTER_S", 0.001)
-    composed_anew: list[AnyRows] = []
-    compose = AnyRows.looking_out
+    composed_anew: list[AnyRowStatements] = []
+    compose = AnyRowStatements.looking_out
 
-    def composed(statements: AnyRows) -> AnyRows:
+    def composed(statements: AnyRowStatements) -> AnyRowStatements:
         composed_anew.append(statements)
         return compose(statements)
 
-    monkeypatch.setattr(AnyRows, "looking_out", composed)
+    monkeypatch.setattr(AnyRowStatements, "looking_out", composed)
     suite = connect(autocommit=True)
     with pooler(server, "transaction") as pooled:
         asked = settings(pooled.dsn(database.name))

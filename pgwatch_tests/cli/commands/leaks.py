@@ -17,8 +17,7 @@ from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which test left a row: a ladder, from what proves it to what merely suggests it. No database, no clock.
+"""Which test left a row, by steps of confidence: the first step that tells decides. Pure.
 
 1. `marker`: the value carries the test's hash: `user-1717171717171-t1a2b3c4d-x7f3@test.example.com`,
    `booking_1717171717171_t1a2b3c4d_x7f3`. A `t` before the eight hex digits, right after the
@@ -54,7 +54,7 @@ class RowOrigin:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RowVerdict:
     """Whose a row is. `tests` are none, one, or the N of `1 of N`; `detail` says why it is no better."""
 
     confidence: Confidence
@@ -100,7 +100,7 @@ class RunsByTime:
         )
 
 
-class Ladder:
+class AttributionLadder:
     """Judges rows by the logs of transactions, for one database."""
 
     def __init__(
@@ -147,7 +147,7 @@ class Ladder:
             if any(w.inserted is not None and not w.inserted.isdisjoint(table_oids) for _, w in writers)
         ]
 
-    def judge(self, row: RowOrigin) -> Verdict:
+    def judge(self, row: RowOrigin) -> RowVerdict:
         """Whose the row is, by the first step that tells."""
         digests, stamps = _parts(row.tokens)
         if self._was_there(row, stamps):
@@ -157,7 +157,7 @@ class Ladder:
         writers = self._writers_of(row)
         inserters = {run.test for run, written in writers if _is_inserter(written, row.table_oid)}
         if len(inserters) == 1 and len({run.test for run, _ in writers}) == 1:
-            return Verdict("transaction", tuple(inserters))
+            return RowVerdict("transaction", tuple(inserters))
         possible = {
             run.test
             for run, written in writers
@@ -174,7 +174,7 @@ class Ladder:
             return min(stamps) * 1000 < since_us
         return row.created_us is not None and row.created_us < since_us
 
-    def _by_change(self, row: RowOrigin) -> Verdict:
+    def _by_change(self, row: RowOrigin) -> RowVerdict:
         """Who wrote the row's present version: its transaction's id is that of the last change."""
         tests = {
             run.test
@@ -182,17 +182,17 @@ class Ladder:
             if written.changed is not None and row.table_oid in written.changed
         }
         if len(tests) == 1:
-            return Verdict("transaction", tuple(tests), CHANGED)
-        return Verdict("unknown", (), f"{CHANGED}, by no logged transaction")
+            return RowVerdict("transaction", tuple(tests), CHANGED)
+        return RowVerdict("unknown", (), f"{CHANGED}, by no logged transaction")
 
-    def _by_marker(self, digests: frozenset[str]) -> Verdict:
+    def _by_marker(self, digests: frozenset[str]) -> RowVerdict:
         candidates = [self._known.with_digest(one) for one in sorted(digests)]
         unknown = [f"#{one}" for one, tests in zip(sorted(digests), candidates, strict=True) if not tests]
         if unknown:
-            return Verdict("unknown", (), f"{' '.join(unknown)}: a hash of no known test")
+            return RowVerdict("unknown", (), f"{' '.join(unknown)}: a hash of no known test")
         tests = {test for some in candidates for test in some}
         if len(tests) == 1:
-            return Verdict("marker", tuple(tests))
+            return RowVerdict("marker", tuple(tests))
         return _one_of(tests, "carry its hashes")
 
     def _writers_of(self, row: RowOrigin) -> list[tuple[TestRun, Written]]:
@@ -208,9 +208,9 @@ class Ladder:
             ]
         return [(run, written) for run, written in writers if _is_possible(written, row)]
 
-    def _by_time_of(self, row: RowOrigin, stamps: frozenset[int], writers: Collection[str]) -> Verdict:
+    def _by_time_of(self, row: RowOrigin, stamps: frozenset[int], writers: Collection[str]) -> RowVerdict:
         if not stamps and row.created_us is None and (row.committed_us is None or not row.only_inserted):
-            return Verdict(
+            return RowVerdict(
                 "unknown",
                 (),
                 "its last writer may only have updated it, and it doesn't say when it came to be"
@@ -218,7 +218,7 @@ class Ladder:
                 else "it doesn't say when it came to be, and no logged transaction inserted it",
             )
         if self._why_no_times:
-            return Verdict("unknown", (), self._why_no_times)
+            return RowVerdict("unknown", (), self._why_no_times)
         found: set[str] = set()
         if stamps:
             for stamp_ms in stamps:
@@ -235,11 +235,11 @@ class Ladder:
         elif row.committed_us is not None:
             found |= self._by_time.at_server_time(row.committed_us)
         if not found:
-            return Verdict("unknown", (), "no logged test ran when it came to be")
+            return RowVerdict("unknown", (), "no logged test ran when it came to be")
         return _one_of(found.union(writers), "ran when it came to be")
 
 
-def attribution(verdicts: Iterable[Verdict], rows: int, rest: str) -> tuple[Attribution, ...]:
+def attribution(verdicts: Iterable[RowVerdict], rows: int, rest: str) -> tuple[Attribution, ...]:
     """The verdicts on a table's rows, counted: those known best first; they add up to `rows`.
 
     Rows without a verdict are unknown, and `rest` says why.
@@ -247,7 +247,7 @@ def attribution(verdicts: Iterable[Verdict], rows: int, rest: str) -> tuple[Attr
     counts = Counter(verdicts)
     missing = rows - counts.total()
     if missing > 0:
-        counts[Verdict("unknown", (), rest)] += missing
+        counts[RowVerdict("unknown", (), rest)] += missing
     ordered = sorted(
         counts.items(),
         key=lambda one: (_ORDER.index(one[0].confidence), -one[1], one[0].tests, one[0].detail),
@@ -319,10 +319,10 @@ def _is_inserter(written: Written, table_oid: int) -> bool:
     return table_oid in written.inserted and table_oid not in written.changed
 
 
-def _one_of(tests: Collection[str], what: str) -> Verdict:
+def _one_of(tests: Collection[str], what: str) -> RowVerdict:
     if len(tests) > MOST_NAMED:
-        return Verdict("unknown", (), f"more than {MOST_NAMED:,} tests {what}")
-    return Verdict("1 of N", tuple(sorted(tests)))
+        return RowVerdict("unknown", (), f"more than {MOST_NAMED:,} tests {what}")
+    return RowVerdict("1 of N", tuple(sorted(tests)))
 
 
 def _same(one: DatabaseIdentity, other: DatabaseIdentity) -> bool:

@@ -1,4 +1,4 @@
-"""Reads what leaked rows tell of where they come from, and has the ladder judge them."""
+"""OriginStatements of leaked rows: reads what tells which test left each, and has the ladder judge it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ import psycopg
 from psycopg import errors
 
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
-from pgwatch_tests.leaks.attribution.ladder import Ladder, RowOrigin, Verdict, attribution, full_xid
+from pgwatch_tests.leaks.attribution.ladder import (
+    AttributionLadder,
+    RowOrigin,
+    RowVerdict,
+    attribution,
+    full_xid,
+)
 from pgwatch_tests.leaks.attribution.own_transaction import DatabaseNow, database_now
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile, read_logs
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.model import TableLeak
-from pgwatch_tests.leaks.statements.any_rows import AnyRows
+from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements
 from pgwatch_tests.leaks.statements.chunks import Chunks
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.settings.load import Settings
@@ -52,7 +58,7 @@ class _Committed:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """A row of Statements.origins."""
+    """A row of MarkedRowStatements.origins."""
 
     position: int
     tokens: list[str]
@@ -76,7 +82,7 @@ class Attributor:
     def __init__(
         self,
         session: ScanSession,
-        statements: Statements | AnyRows,
+        statements: MarkedRowStatements | AnyRowStatements,
         evidence: Evidence,
         locked: Callable[[], frozenset[int]],
     ) -> None:
@@ -99,9 +105,9 @@ class Attributor:
         self,
         tables: Sequence[Table],
         leaks: Mapping[Table, TableLeak],
-        ladder: Ladder,
+        ladder: AttributionLadder,
         now: DatabaseNow | None,
-    ) -> Iterator[tuple[TableLeak, list[Verdict], str]]:
+    ) -> Iterator[tuple[TableLeak, list[RowVerdict], str]]:
         with_commit_times = now is not None and now.has_commit_timestamps
         rows, failed = self._read(tables, leaks, with_commit_times)
         forbidden = [
@@ -137,14 +143,16 @@ class Attributor:
                 failed[table] = outcome
         return rows, failed
 
-    def _ladder(self, now: DatabaseNow | None, leaks: Mapping[Table, TableLeak]) -> Ladder:
+    def _ladder(self, now: DatabaseNow | None, leaks: Mapping[Table, TableLeak]) -> AttributionLadder:
         logs, database = self._evidence.logs, None if now is None else now.identity
         tests = {run.test for log in logs for run in log.runs}
         known = KnownTests(tests.union(self._evidence.listed), self._application_names())
         since_us = (
-            round(self._statements.since_s * 1_000_000) if isinstance(self._statements, AnyRows) else None
+            round(self._statements.since_s * 1_000_000)
+            if isinstance(self._statements, AnyRowStatements)
+            else None
         )
-        ladder = Ladder(logs, database, known, since_us=since_us)
+        ladder = AttributionLadder(logs, database, known, since_us=since_us)
         if now is None or not now.has_commit_timestamps:
             return ladder
         next_xid = int(now.next_xid)
@@ -154,7 +162,7 @@ class Attributor:
             for xid in ladder.logged_inserts({table.oid for table in leaks})
             if 0 <= next_xid - xid < 1 << 31
         ]
-        return Ladder(logs, database, known, self._commit_times(xids), since_us)
+        return AttributionLadder(logs, database, known, self._commit_times(xids), since_us)
 
     def _database(self) -> DatabaseNow | None:
         try:

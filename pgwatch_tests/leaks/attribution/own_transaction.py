@@ -1,4 +1,4 @@
-"""What a test's own session tells a transaction log: its database, its clock, what it has written."""
+"""A test's own session, as the transaction log records it: database, clock, and what was written."""
 
 from __future__ import annotations
 

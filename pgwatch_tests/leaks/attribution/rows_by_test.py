@@ -1,4 +1,4 @@
-"""Leaked rows by the test that left them. Pure."""
+"""Leaked rows, grouped by the test that left them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of tests that ran: when, and which transactions of theirs wrote. Times: µs since 1970."""
+"""Test runs: when each ran, and which of its transactions wrote. Times are µs since 1970. Pure."""
 
 from __future__ import annotations
 

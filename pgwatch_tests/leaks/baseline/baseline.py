@@ -1,4 +1,4 @@
-"""The state of a database before a suite, and what has changed since, as far as it alone tells. Pure.
+"""A baseline: the state of a database before a suite, and the condition on rows written since. Pure.
 
 A row is new or changed if the transaction that wrote its version (`xmin`) wasn't visible to the baseline's
 snapshot. Freezing, VACUUM FULL and CLUSTER keep `xmin` (since PostgreSQL 9.4, src/include/access/

@@ -1,4 +1,4 @@
-"""Reads the state of a database before a suite: a few statements, on tables only where that is asked for."""
+"""Takes a baseline: a few statements on catalogs, and on tables only where their content is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what a suite did to a database since its baseline: new objects, moved sequences, lost rows."""
+"""Changes since a baseline other than new rows: new objects, moved sequences, lost rows."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class LeftSince:
+class ChangesSince:
     """The leftovers, and which objects are there no more."""
 
     leftovers: Leftovers
     gone: tuple[str, ...] = ()
 
 
-def look_since(
+def find_changes_since(
     session: ScanSession,
     settings: Settings,
     role: str,
     kinds: Collection[LeftoverKind],
     baseline: Baseline,
     comparison: Comparison,
-) -> LeftSince:
+) -> ChangesSince:
     """What of `kinds` can only be told beside a baseline; `role` is who asks.
 
     Raises ConnectionLostError and ScanCancelledError.
@@ -64,14 +64,14 @@ def _objects(
     role: str,
     baseline: Baseline,
     kinds: Collection[LeftoverKind],
-) -> LeftSince:
+) -> ChangesSince:
     wanted = tuple(kind for kind in _OBJECTS if kind in kinds)
     if not wanted:
-        return LeftSince(Leftovers((), (), ()))
+        return ChangesSince(Leftovers((), (), ()))
     try:
         now = read_objects(session)
     except psycopg.Error as error:
-        return LeftSince(Leftovers(wanted, (), tuple(unreadable(kind, error) for kind in wanted)))
+        return ChangesSince(Leftovers(wanted, (), tuple(unreadable(kind, error) for kind in wanted)))
     found: list[Leftover] = []
     unchecked: list[Unchecked] = []
     gone: list[str] = []
@@ -93,7 +93,7 @@ def _objects(
                 [one for one in positions.read if not matches(one.schema, settings.test_schemas)],
             )
             unchecked += _unread(positions.unread, role)
-    return LeftSince(Leftovers(wanted, tuple(found), tuple(unchecked)), tuple(gone))
+    return ChangesSince(Leftovers(wanted, tuple(found), tuple(unchecked)), tuple(gone))
 
 
 def _is_a_tests(settings: Settings, one: DatabaseObject) -> bool:

@@ -1,9 +1,15 @@
-"""Compares a database with its baseline: which tables need no look, and what was noticed beside rows."""
+"""Comparison of a database with its baseline: which tables need no look, and what was noticed beside rows.
+
+A table needs no look if the statistics say that nothing was written to it, and tell all that was committed.
+A backend publishes its counts when it is between transactions, at the latest 10 s after it became idle, and
+when it ends (PostgreSQL 15 and newer: src/backend/utils/activity/pgstat.c, PGSTAT_IDLE_INTERVAL). One that
+committed and began another transaction, even an empty one, publishes nothing until that is over.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_tests.errors import ConfigurationError
@@ -17,17 +23,21 @@ from pgwatch_tests.leaks.baseline.baseline import (
     written_from,
 )
 from pgwatch_tests.leaks.baseline.baseline_reader import read_server, read_system_identifier
-from pgwatch_tests.leaks.baseline.freshness import Barrier, OtherSession, barrier
 from pgwatch_tests.leaks.catalog import relations
-from pgwatch_tests.leaks.catalog.discovery import Discovery, Table, without_strange_plans
+from pgwatch_tests.leaks.catalog.discovery import without_strange_plans
+from pgwatch_tests.leaks.catalog.tables import Discovery, Table
 from pgwatch_tests.leaks.model import BaselineUse
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.text.sql_names import shown
 
+QUIET_S = 11.0
+"""After so long, an idle session has published all that it counted."""
+_SOON_S = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What a scan compares with, and how."""
+    """The baseline that a scan compares with, and how."""
 
     baseline: Baseline
     any_rows: bool = False
@@ -189,3 +199,57 @@ class Comparison:
             if before is not None and before.filenode != relation.filenode:
                 return True
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSession:
+    """A row of queries/baseline/other_sessions.sql; all but the pid is None if it is hidden from our role."""
+
+    pid: int
+    backend_type: str | None
+    state: str | None
+    for_s: float | None
+    """How long it has been in that state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Why the statistics can't be believed yet, in a clause, and how soon they may be."""
+
+    reason: str
+    """Empty if they can be."""
+    wait_s: float = 0.0
+    """How long to wait before it is worth looking again."""
+
+
+def barrier(sessions: Sequence[OtherSession]) -> Barrier:
+    """The barrier that the other sessions of the database are."""
+    unquiet = [session for session in sessions if not _is_quiet(session)]
+    if not unquiet:
+        return Barrier("")
+    reasons = [_reason(session) for session in unquiet]
+    more = f" and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+    waits = [
+        QUIET_S - session.for_s if session.state == "idle" and session.for_s is not None else _SOON_S
+        for session in unquiet
+    ]
+    return Barrier(f"{reasons[0]}{more}", max(_SOON_S, min(waits)))
+
+
+def _is_quiet(session: OtherSession) -> bool:
+    return (
+        session.backend_type == "client backend"
+        and session.state == "idle"
+        and session.for_s is not None
+        and session.for_s >= QUIET_S
+    )
+
+
+def _reason(session: OtherSession) -> str:
+    if session.backend_type is None:
+        return f"what session {session.pid} does is hidden from this role (pg_monitor shows it)"
+    if session.backend_type != "client backend":
+        return f"a {session.backend_type} is at work (pid {session.pid})"
+    if session.state == "idle":
+        return f"session {session.pid} has been idle for less than {QUIET_S:g} s"
+    return f"session {session.pid} is {session.state or 'starting'}"

@@ -1,4 +1,4 @@
-"""What the rows of a table were at a baseline, as hashes, and what a comparison says of them. Pure."""
+"""Content of tables at a baseline: a hash per row, and how many rows were lost or changed since. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TableContent:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What became of the rows of a table: how many are gone, changed, or one of both."""
+    """Rows of a table that are gone, changed, or one of both: how many."""
 
     gone: int = 0
     changed: int | None = 0

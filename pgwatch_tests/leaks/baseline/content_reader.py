@@ -1,4 +1,4 @@
-"""Reads what the rows of a database are, as hashes, in as many short transactions as it is large."""
+"""Reads the content of tables for a baseline: a hash per row, in many short transactions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from psycopg import pq
 
 from pgwatch_tests.leaks.baseline.baseline import Baseline, unseen
 from pgwatch_tests.leaks.baseline.content import MOST_ROWS, TableContent, packed, within_limit
-from pgwatch_tests.leaks.catalog.discovery import Table, without_ignored, without_strange_plans
+from pgwatch_tests.leaks.catalog.discovery import without_ignored, without_strange_plans
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
 from pgwatch_tests.leaks.catalog.relations import Relations
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed

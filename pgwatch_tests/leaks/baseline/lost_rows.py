@@ -1,4 +1,4 @@
-"""Finds the rows of a baseline that are gone or changed: what its tables' content says, compared with now's.
+"""Lost rows: those of a baseline that are gone or changed, by its tables' content then and now.
 
 A table whose rows of the baseline are all there as nobody has written them since has lost none: that takes no
 hash. Only of the others the rows are hashed.
@@ -17,9 +17,9 @@ from psycopg import pq
 from pgwatch_tests.leaks.baseline.comparison import Comparison
 from pgwatch_tests.leaks.baseline.content import Loss, TableContent, lost, row_hashes
 from pgwatch_tests.leaks.baseline.content_reader import CHANGED_MEANWHILE, Columns, columns_of_tables, pinned
-from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.leftovers import Leftovers, unreadable
 from pgwatch_tests.leaks.model import Leftover, Unchecked
 from pgwatch_tests.leaks.statements.chunks import Chunks
@@ -68,7 +68,7 @@ class LostRows:
         self._reasons: defaultdict[str, list[str]] = defaultdict(list)
 
     def find(self, contents: Sequence[TableContent]) -> Leftovers:
-        """A leftover a table of the baseline that lost rows; what couldn't be compared is in `unchecked`."""
+        """A leftover per table that lost rows of the baseline; what wasn't compared is in `unchecked`."""
         try:
             pinned(self._session)
             self._columns = columns_of_tables(self._session)

@@ -1,4 +1,4 @@
-"""Reads what there is beside rows: objects by the catalogs, and how far sequences are."""
+"""Reads the objects of a database from its catalogs, and the positions of its sequences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.text.sql_names import shown
 
-# A lock each is held until the statement ends.
+# Each is locked until the statement ends.
 _SEQUENCES_AT_ONCE = 100
 
 
@@ -34,7 +34,7 @@ class FoundObject:
 
     @property
     def object(self) -> DatabaseObject:
-        """What to compare it by."""
+        """The object without its owner, to compare with a baseline's."""
         return DatabaseObject(self.kind, self.oid, self.schema, self.name, self.part_of)
 
 

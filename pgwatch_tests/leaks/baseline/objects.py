@@ -1,4 +1,4 @@
-"""What a schema consists of beside rows, and what is new, moved or gone since a baseline. Pure."""
+"""Objects of a database (tables, views, functions …): which are new, moved or gone since a baseline. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tables to look at, as the catalogs describe them, and those that can't be read."""
+"""Catalogs: the tables to read, and those that can't be read."""

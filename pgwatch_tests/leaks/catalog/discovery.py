@@ -1,9 +1,9 @@
-"""Which tables to look at, and which can't be looked at: a few statements on the catalogs."""
+"""Discovery of the tables and columns that may hold markers, and of those that can't be read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
@@ -12,8 +12,15 @@ from psycopg.rows import class_row
 
 from pgwatch_tests.leaks.catalog.foreign_code import strange_plans
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
-from pgwatch_tests.leaks.catalog.partition_roots import Partition, below_roots
-from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
+from pgwatch_tests.leaks.catalog.tables import (
+    KINDS,
+    CatalogVersion,
+    Definition,
+    Discovery,
+    Partition,
+    Table,
+    below_roots,
+)
 from pgwatch_tests.leaks.markers.value_forms import Form, Leaf, LeafKind, Place, Step, form, leaves
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.postgres import queries
@@ -37,53 +44,6 @@ _PLAIN_TYPES = [
 ]
 # history/store.py
 HISTORY_SCHEMA, HISTORY_TABLES = "pgwatch_tests", ("sweeps", "layout")
-PARTITIONED = "partitioned table"
-KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table to count in. Names are as the server has them: see `shown` and `quoted`."""
-
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    """`table`, `partitioned table` or `materialized view`."""
-    columns: tuple[str, ...]
-    """The columns that hold strings, and may be read."""
-    has_created_at: bool
-    """Whether it has a timestamp column of that name that may be read."""
-    relations: int
-    """How many relations a read opens: itself and its partitions."""
-    pages: int
-    """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
-    indexes: int = 0
-    """How many indexes a read opens and locks besides: its own and its partitions'."""
-    forms: tuple[tuple[str, Form], ...] = field(default=(), hash=False)
-    """The columns that aren't just strings, and where in them the strings are."""
-    definition: Definition = field(default=Definition(), compare=False)
-    """What the catalogs said of it."""
-
-    def is_still(self, now: Table) -> bool:
-        """Whether what was counted in it is what would be counted now."""
-        return (
-            (self.oid, self.schema, self.name, self.kind) == (now.oid, now.schema, now.name, now.kind)
-            and (self.columns, self.forms) == (now.columns, now.forms)
-            and self.definition.is_still(now.definition)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """The tables to count in, those of which nothing, or not everything, may be read, and the ignores."""
-
-    tables: tuple[Table, ...]
-    skipped: tuple[Skipped, ...]
-    ignored: tuple[Ignored, ...] = ()
-    unread: tuple[UnreadColumn, ...] = ()
-    without_strings: tuple[str, ...] = ()
-    """Tables that have no column in which a marker could be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +86,7 @@ class _Found:
 
 
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
-    """What there is to count in, in the order of names, for `role`. Raises psycopg's errors."""
+    """The tables to count in, in the order of names, for `role`. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
         found = cursor.execute(queries.load("leaks/columns"), {"plain": _PLAIN_TYPES}).fetchall()
@@ -291,7 +251,7 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
         if can_read
     ]
-    version, others = Version(row.oid, row.xmin, row.filenode), row.others
+    version, others = CatalogVersion(row.oid, row.xmin, row.filenode), row.others
     return Table(
         oid=row.oid,
         schema=row.schema,
@@ -305,7 +265,7 @@ def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
         indexes=sum((partition.indexes for partition in row.below), row.indexes),
         forms=tuple((name, form) for name, form in columns if not _is_string(form)),
         definition=Definition(
-            frozenset((version, *(Version(one.oid, one.xmin, one.filenode) for one in row.below))),
+            frozenset((version, *(CatalogVersion(one.oid, one.xmin, one.filenode) for one in row.below))),
             frozenset((others, *(one.others for one in row.below))),
         ),
     )

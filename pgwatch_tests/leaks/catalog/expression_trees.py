@@ -1,4 +1,4 @@
-"""Expressions as the server stores them (pg_node_tree), and what of them it computes when it plans. Pure.
+"""Expression trees as the server stores them (pg_node_tree): which calls it runs when it plans. Pure.
 
 The planner computes a call that has only constants for arguments, and puts the body of a function in SQL in
 its place (src/backend/optimizer/util/clauses.c: simplify_function, evaluate_function, inline_function). The

@@ -1,4 +1,4 @@
-"""Tables that can't be read without running code of another role: planning a statement on them does so."""
+"""Foreign code: tables that can't be read without running another role's function, when a plan is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaks aren't looked for in, by name: `audit`, `public.users.notes`, `*.log_*`. Pure."""
+"""Ignored names of schemas, tables and columns: `audit`, `public.users.notes`, `*.log_*`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a table from being read, and a marker from being looked for."""
+"""Obstacles: why a table couldn't be read (locked, timed out, changed), or a marker can't be looked for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from psycopg import errors
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Settings
@@ -96,7 +96,7 @@ class Obstacles:
         yield Skipped(shown(table.schema), shown(table.name), reason, hint)
 
     def _is_usable(self, marker: Marker, escaping: Escaping) -> bool:
-        probes = Statements(escaping, ())
+        probes = MarkedRowStatements(escaping, ())
         for condition in marker.conditions:
             if condition in PROVEN:
                 continue
@@ -113,7 +113,7 @@ class Obstacles:
         return True
 
     def _is_anything(self, marker: Marker, escaping: Escaping) -> bool:
-        probe = Statements(escaping, [marker]).probe_all(_REAL_VALUES)
+        probe = MarkedRowStatements(escaping, [marker]).probe_all(_REAL_VALUES)
         return self._session.fetch(probe, _Probe)[0].fits
 
     def _exists(self, table: Table) -> bool:

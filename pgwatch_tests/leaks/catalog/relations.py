@@ -1,4 +1,4 @@
-"""All tables of a database with what the statistics say was written to them: one statement."""
+"""All tables of a database, with the writes that the statistics count: one statement."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.leaks.baseline.baseline import Fingerprint
-from pgwatch_tests.leaks.catalog.discovery import KINDS, Discovery, Table
-from pgwatch_tests.leaks.catalog.table_definition import Definition, Version
+from pgwatch_tests.leaks.catalog.tables import KINDS, CatalogVersion, Definition, Discovery, Table
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -122,7 +121,7 @@ def _table(relation: Relation, tree: Sequence[Relation]) -> Table:
         relations=len(tree),
         pages=sum(part.pages for part in tree),
         definition=Definition(
-            frozenset(Version(part.oid, part.xmin, part.filenode) for part in tree),
+            frozenset(CatalogVersion(part.oid, part.xmin, part.filenode) for part in tree),
             frozenset(part.others for part in tree),
         ),
     )

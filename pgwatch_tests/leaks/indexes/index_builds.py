@@ -1,4 +1,4 @@
-"""Indexes made and dropped while tests use their tables: whoever has to wait for that is given way to.
+"""Index builds and drops beside tests that use the table: a build gives way to whoever has to wait for it.
 
 CREATE and DROP INDEX CONCURRENTLY hold a lock on the table while they wait for transactions that are open.
 A test that wants TRUNCATE or ALTER TABLE queues behind that lock, and once they wait for the test in turn, it
@@ -73,7 +73,7 @@ class _Waiter:
     cancelled: bool
 
 
-class IndexWork:
+class IndexBuilds:
     """Makes and drops indexes over `session`, with a second connection beside it, as a context manager.
 
     Raises CannotConnectError where none is free: then nobody would be given way to, so nothing is made.

@@ -1,6 +1,6 @@
-"""Partial indexes that make a count proportional to the leak: what there is to say about them. Pure.
+"""Partial indexes that make a count proportional to the leak: plans, names and outcomes. Pure.
 
-One index a table, of rows that bear a marker in any column; its key says nothing, what matters is its
+One index per table, of rows that bear a marker in any column; its key says nothing, what matters is its
 predicate. The planner takes it for a scan if it can prove that whatever the scan looks for is in it: each
 condition of the predicate must be one of the scan's own, word for word. Those under the collation "C" are
 enough, and never change; what another collation takes may change with the operating system, behind the
@@ -85,7 +85,7 @@ class IndexPlan:
 
 @dataclass(frozen=True, slots=True)
 class IndexOutcome:
-    """What came of making or dropping one. `unused`: it is there, but a scan's plan goes another way."""
+    """The outcome of making or dropping an index. `unused`: it is there, but no scan's plan takes it."""
 
     schema: str
     table: str
@@ -95,15 +95,15 @@ class IndexOutcome:
     detail: str = ""
 
 
-def provable(markers: Iterable[Marker]) -> tuple[Marker, ...]:
+def provable_markers(markers: Iterable[Marker]) -> tuple[Marker, ...]:
     """The markers with only those conditions that an index may have.
 
     Raises RefusedError if one has none: a scan reads all rows for it, whatever the index.
     """
-    return tuple(_provable(marker) for marker in markers)
+    return tuple(_provable_marker(marker) for marker in markers)
 
 
-def _provable(marker: Marker) -> Marker:
+def _provable_marker(marker: Marker) -> Marker:
     conditions = tuple(condition for condition in marker.conditions if condition.collation == "C")
     if not conditions:
         raise RefusedError(

@@ -1,4 +1,4 @@
-"""What there is to index: tables that hold rows, and the indexes of `index_model` on them. Pure."""
+"""A survey of what can be indexed: tables that hold rows, and the indexes of `index_model` on them. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.indexes.index_model import LeakIndex, NoIndex
 from pgwatch_tests.text.sql_names import identifier, shown
 

@@ -13,9 +13,10 @@ import psycopg
 from psycopg import errors, pq
 
 from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
-from pgwatch_tests.leaks.catalog.discovery import Table, discover
+from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
-from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, IndexWork
+from pgwatch_tests.leaks.catalog.tables import Table
+from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, IndexBuilds
 from pgwatch_tests.leaks.indexes.index_model import (
     IndexOutcome,
     IndexPlan,
@@ -24,7 +25,7 @@ from pgwatch_tests.leaks.indexes.index_model import (
     PlannedIndex,
     index_bytes,
     index_name,
-    provable,
+    provable_markers,
 )
 from pgwatch_tests.leaks.indexes.index_survey import (
     IndexSurvey,
@@ -35,7 +36,7 @@ from pgwatch_tests.leaks.indexes.index_survey import (
     wanted_leaves,
 )
 from pgwatch_tests.leaks.markers.markers import markers
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import ScanSession
@@ -107,7 +108,7 @@ class LeakIndexes:
     def plan(self, tables: Sequence[str], smallest_bytes: int) -> IndexPlan:
         """What to make: on some tables (`schema.table`), or on all from a size on. Reads a sample of each."""
         facts = self.guard()
-        indexed = Statements(self._escaping, provable(self._markers))
+        indexed = MarkedRowStatements(self._escaping, provable_markers(self._markers))
         survey = self._survey(tables)
         planned: list[PlannedIndex] = []
         impossible: list[NoIndex] = []
@@ -138,7 +139,7 @@ class LeakIndexes:
         self.guard()
         self._alone()
         roots = {table.oid: table for table in self._discovered()}
-        with IndexWork(self._session, self._settings) as work:
+        with IndexBuilds(self._session, self._settings) as work:
             for planned in plan.planned:
                 root = roots.get(planned.root_oid)
                 if root is None:
@@ -150,7 +151,7 @@ class LeakIndexes:
         """Drops indexes, one after the other. Raises CannotConnectError too: it takes a second connection."""
         self.guard()
         self._alone()
-        with IndexWork(self._session, self._settings) as work:
+        with IndexBuilds(self._session, self._settings) as work:
             for index in indexes:
                 yield self._drop(work, index)
 
@@ -190,7 +191,7 @@ class LeakIndexes:
             present = self._session.ask("leaks/indexes", PresentIndex, {"locked": locked})
         wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
         try:
-            indexed = Statements(self._escaping, provable(self._markers))
+            indexed = MarkedRowStatements(self._escaping, provable_markers(self._markers))
         except RefusedError:
             names = {}
         else:
@@ -200,7 +201,7 @@ class LeakIndexes:
         return IndexSurvey(wanted, tuple(leak_index(row, names.get(row.table_oid)) for row in present))
 
     def _planned(
-        self, leaf: Leaf, root: Table, indexed: Statements, there: tuple[LeakIndex, ...]
+        self, leaf: Leaf, root: Table, indexed: MarkedRowStatements, there: tuple[LeakIndex, ...]
     ) -> PlannedIndex | NoIndex:
         if root.forms:
             columns = ", ".join(shown(name) for name, _ in root.forms)
@@ -240,7 +241,7 @@ class LeakIndexes:
             replaces=there,
         )
 
-    def _create(self, work: IndexWork, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
+    def _create(self, work: IndexBuilds, planned: PlannedIndex, root: Table) -> Iterator[IndexOutcome]:
         # What an interrupted run left of the very same index has its name.
         for remainder in (index for index in planned.replaces if index.name == planned.name):
             dropped = self._drop(work, remainder)
@@ -253,8 +254,8 @@ class LeakIndexes:
             return
         yield from (self._drop(work, index) for index in planned.replaces if index.name != planned.name)
 
-    def _made(self, work: IndexWork, planned: PlannedIndex, root: Table) -> IndexOutcome:
-        condition = Statements(self._escaping, provable(self._markers)).index_predicate(root)
+    def _made(self, work: IndexBuilds, planned: PlannedIndex, root: Table) -> IndexOutcome:
+        condition = MarkedRowStatements(self._escaping, provable_markers(self._markers)).index_predicate(root)
         begun = time.monotonic()
         statement = b"CREATE INDEX CONCURRENTLY %b ON ONLY %b ((true)) WHERE %b" % (
             quoted(planned.name, self._escaping),
@@ -286,7 +287,7 @@ class LeakIndexes:
         told = f"after giving way {gave_way:,} times to sessions that waited for the table"
         return _outcome(planned, "made", duration_s, told if gave_way else "")
 
-    def _removed(self, work: IndexWork, planned: PlannedIndex) -> bool:
+    def _removed(self, work: IndexBuilds, planned: PlannedIndex) -> bool:
         """Whether nothing is left of an index that couldn't be made."""
         try:
             if self._is_there(planned, valid=False):
@@ -295,7 +296,7 @@ class LeakIndexes:
             return False
         return True
 
-    def _is_removed_at_last(self, work: IndexWork, planned: PlannedIndex) -> bool:
+    def _is_removed_at_last(self, work: IndexBuilds, planned: PlannedIndex) -> bool:
         try:
             return self._removed(work, planned)
         except PgwatchError:
@@ -313,14 +314,14 @@ class LeakIndexes:
         return f"DROP INDEX {qualified(planned.schema, planned.name)}"
 
     def _is_used(self, planned: PlannedIndex, root: Table) -> bool:
-        statements = Statements(self._escaping, self._markers)
+        statements = MarkedRowStatements(self._escaping, self._markers)
         explained = b"EXPLAIN (COSTS OFF) " + statements.count([root])
         with suppress(psycopg.Error), self._session.running():
             lines = self._session.connection.execute(explained).fetchall()
             return any(planned.name in str(line) for (line,) in lines)
         return False
 
-    def _drop(self, work: IndexWork, index: LeakIndex) -> IndexOutcome:
+    def _drop(self, work: IndexBuilds, index: LeakIndex) -> IndexOutcome:
         begun = time.monotonic()
         if not index.owned:
             detail = f"only its owner may: {shown(index.owner)}"

@@ -1,4 +1,4 @@
-"""Markers inside of longer text: as regular expressions that end where a word or an address does. Pure."""
+"""Markers inside longer text: regular expressions that end where a word or an address does. Pure."""
 
 from __future__ import annotations
 

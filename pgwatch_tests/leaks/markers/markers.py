@@ -1,4 +1,4 @@
-"""What recognises a marked value: conditions on a string, the cheap ones first. Pure.
+"""Markers: the conditions on a string by which test data is recognised, the cheap ones first. Pure.
 
 A LIKE marker ignores the case of letters. Comparing so is slow (a server with a multi-byte encoding
 folds the whole value first), and so is a regular expression: where it can be told, a plain LIKE that

@@ -1,4 +1,4 @@
-"""Where the strings are inside of a value: in arrays, composites, ranges, JSON. Pure."""
+"""Forms of values: where strings are inside arrays, composites, ranges and JSON. Pure."""
 
 from __future__ import annotations
 

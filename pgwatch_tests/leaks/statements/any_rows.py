@@ -1,4 +1,7 @@
-"""The statements for rows of any kind that are new or changed since a baseline, one for many tables."""
+"""SQL that counts and describes rows that are new or changed since a baseline, marked or not.
+
+Composed here, as in `marked_rows`, whose marks and origins of rows it takes over.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,10 @@ from datetime import datetime
 
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.markers.markers import Marker
-from pgwatch_tests.leaks.markers.samples import LIMIT, shortened, time_of
-from pgwatch_tests.leaks.model import TableLeak
-from pgwatch_tests.leaks.statements.marked_rows import Origins, Statements, source
+from pgwatch_tests.leaks.model import SAMPLE_LIMIT, TableLeak, shortened_sample, time_from_epoch
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, OriginStatements, source
 from pgwatch_tests.leaks.statements.nested_strings import printed
 from pgwatch_tests.postgres.sessions import self_lookout
 from pgwatch_tests.postgres.stored_text import quoted
@@ -42,7 +44,7 @@ class Sampled:
     newest: float | None
 
 
-class AnyRows:
+class AnyRowStatements:
     """Composes statements for a connection, whose way of escaping it uses; `unseen` is the condition.
 
     Markers aren't needed for a row to count, but tell of its test and its age.
@@ -56,7 +58,7 @@ class AnyRows:
         """What says that it is older was there before: seconds since 1970."""
         self._escaping = escaping
         self._unseen = unseen
-        self._marked = Statements(escaping, markers)
+        self._marked = MarkedRowStatements(escaping, markers)
         self._strings: dict[int, Table] = {}
         self._looks_out = False
 
@@ -69,7 +71,7 @@ class AnyRows:
         found = self._strings.get(table.oid)
         return replace(table, columns=(), forms=()) if found is None else found
 
-    def looking_out(self) -> AnyRows:
+    def looking_out(self) -> AnyRowStatements:
         """The same, but `counts` end once somebody waits for them: see self_lookout."""
         other = copy(self)
         other._looks_out = True
@@ -80,7 +82,7 @@ class AnyRows:
         return self_lookout.with_lookout(plain, [b"xmin"]) if self._looks_out else plain
 
     def counts(self, tables: Sequence[Table]) -> list[bytes]:
-        """A statement a table, of one row: its position in `tables`, and how many of its rows are new or
+        """A statement per table, of one row: its position in `tables`, and how many of its rows are new or
         changed.
         """
         return [
@@ -90,7 +92,7 @@ class AnyRows:
         ]
 
     def samples(self, tables: Sequence[Table]) -> list[bytes]:
-        """A statement a table, of one row: its position, which rows it is about, by primary key or else by
+        """A statement per table, of one row: its position, which rows it is about, by primary key or else by
         place, and what markers in them tell.
         """
         return [
@@ -110,9 +112,9 @@ class AnyRows:
     def origins(
         self, tables: Sequence[Table], limits: Sequence[int], with_writers: bool, with_commit_times: bool
     ) -> bytes:
-        """One row a new or changed row, of each table at most so many: its position, and who wrote it."""
+        """One row per new or changed row, of each table at most so many: its position, and who wrote it."""
         return b"\nUNION ALL ".join(
-            Origins(self._escaping, self._marked.values(self.strings(table)), self._unseen).of(
+            OriginStatements(self._escaping, self._marked.values(self.strings(table)), self._unseen).of(
                 position,
                 replace(table, has_created_at=self.strings(table).has_created_at),
                 limit,
@@ -133,7 +135,7 @@ def with_samples(leak: TableLeak, table: Table, strings: Table, found: Sampled) 
     """The leak with what its rows tell; samples are `id=42`, or `ctid=(0,7)` without a primary key."""
     names = [shown(name) for name in table.columns] or ["ctid"]
     samples = (
-        ", ".join(f"{name}={shortened(value)}" for name, value in zip(names, values, strict=True))
+        ", ".join(f"{name}={shortened_sample(value)}" for name, value in zip(names, values, strict=True))
         for values in found.samples or ()
     )
     return replace(
@@ -142,12 +144,12 @@ def with_samples(leak: TableLeak, table: Table, strings: Table, found: Sampled) 
         columns=tuple(
             shown(column) for column, matches in zip(strings.columns, found.matched, strict=True) if matches
         ),
-        oldest=time_of(found.oldest),
-        newest=time_of(found.newest),
+        oldest=time_from_epoch(found.oldest),
+        newest=time_from_epoch(found.newest),
         marked=found.marked,
         changed=found.earlier,
     )
 
 
 def _cut(sample: str) -> str:
-    return sample if len(sample) <= LIMIT else sample[: LIMIT - 1] + "…"
+    return sample if len(sample) <= SAMPLE_LIMIT else sample[: SAMPLE_LIMIT - 1] + "…"

@@ -1,4 +1,4 @@
-"""Runs one statement for many tables, and finds out which of them it failed on."""
+"""Chunks of tables: each is read by one statement, and halved until it is known which table failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 
 # What one statement may open and read. A lock a relation and index is held until it ends; and the
 # smaller it is, the sooner it can be cancelled and the more often progress is shown.

@@ -1,7 +1,9 @@
-"""The statements of a scan, one for many tables: values inlined, every operator the server's own.
+"""SQL that counts and describes marked rows: composed here, for many tables per statement.
 
-Inlined, since a plan made for unknown patterns can't use a partial index; and as bytes, since
-names must reach a SQL_ASCII database as they are.
+`queries/` can't hold it: tables, columns and markers differ per database. Values are inlined, since a plan
+made for unknown patterns can't use a partial index. A statement is bytes, since names must reach a SQL_ASCII
+database as they are. Every operator is the server's own. `any_rows` composes the same for rows without a
+marker; a scan without a second session adds `postgres.sessions.self_lookout` to both.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.identity.value_tokens import TOKEN
-from pgwatch_tests.leaks.catalog.discovery import PARTITIONED, Table
+from pgwatch_tests.leaks.catalog.tables import PARTITIONED, Table
 from pgwatch_tests.leaks.markers.markers import Condition, Marker
 from pgwatch_tests.leaks.markers.value_forms import Form, leaves
 from pgwatch_tests.leaks.statements.nested_strings import is_of, only_strings, printed, strings, text
@@ -53,7 +55,7 @@ _OPERATORS = {
 }
 
 
-class Statements:
+class MarkedRowStatements:
     """Composes statements for a connection, whose way of escaping it uses, and for some markers."""
 
     def __init__(self, escaping: Escaping, markers: Sequence[Marker], unseen: bytes | None = None) -> None:
@@ -67,7 +69,7 @@ class Statements:
         self._looks_out = False
         self._traces = [marker.trace for marker in markers]
 
-    def looking_out(self) -> Statements:
+    def looking_out(self) -> MarkedRowStatements:
         """The same, but `counts` and `details` end once somebody waits for them: see self_lookout."""
         other = copy(self)
         other._looks_out = True
@@ -173,7 +175,7 @@ class Statements:
     def origins(
         self, tables: Sequence[Table], limits: Sequence[int], with_writers: bool, with_commit_times: bool
     ) -> bytes:
-        """One row a marked row, of each table at most so many: its table's position, and where it is from."""
+        """One row per marked row, at most so many per table: its table's position, and its origin."""
         return b"\nUNION ALL ".join(
             self._origins(position, table, limit, with_writers, with_commit_times)
             for position, (table, limit) in enumerate(zip(tables, limits, strict=True))
@@ -245,7 +247,7 @@ class Statements:
     def _origins(
         self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool
     ) -> bytes:
-        return Origins(self._escaping, self.values(table), self._new_ones(table)).of(
+        return OriginStatements(self._escaping, self.values(table), self._new_ones(table)).of(
             position, table, limit, with_writer, with_commit_time
         )
 
@@ -286,7 +288,7 @@ def source(table: Table, escaping: Escaping) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
+class OriginStatements:
     """Composes what tells where rows are from: the rows that `condition` holds for."""
 
     escaping: Escaping
@@ -295,7 +297,7 @@ class Origins:
     condition: bytes
 
     def of(self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool) -> bytes:
-        """One row a row of the table, at most so many; who wrote it only if that may be asked."""
+        """One row per row of the table, at most so many; who wrote it only if that may be asked."""
         with_writer = with_writer and table.kind in _WRITTEN
         commit_time = _MICROSECONDS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
         return (

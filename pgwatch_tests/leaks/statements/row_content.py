@@ -1,8 +1,8 @@
-"""The statements that hash the rows of tables and compare them with those of a baseline.
+"""SQL that hashes the rows of tables and compares them with those of a baseline.
 
 A row's hash is that of its values' text, as the types' output functions print it: those of base types are the
 server's or an extension's, and no cast is looked for, so no code of the database's users runs. The session's
-settings must be the same each time (see `read_content.pinned`).
+settings must be the same each time (see `content_reader.pinned`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.leaks.baseline.content import MOST_ROWS
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.statements.marked_rows import source
 from pgwatch_tests.postgres.stored_text import quoted
 
@@ -39,7 +39,7 @@ class ContentStatements:
         self._unseen = unseen
 
     def contents(self, tables: Sequence[Hashed]) -> bytes:
-        """One row a table: its position, and number, sum and hashes of its rows.
+        """One row per table: its position, and number, sum and hashes of its rows.
 
         Of one that has more than may be kept, one more is read.
         """
@@ -63,7 +63,7 @@ class ContentStatements:
         )
 
     def sums(self, tables: Sequence[Hashed], *, everything: bool) -> bytes:
-        """One row a table: its position, and the number and sum of its rows; of the baseline's, or of all."""
+        """One row per table: its position, number and sum of its rows; of the baseline's, or of all."""
         condition = b"" if everything else b" WHERE NOT (%b)" % self._unseen
         return b"\nUNION ALL ".join(
             b"SELECT %d AS position, pg_catalog.count(*) AS rows, pg_catalog.sum(%b) AS total,"
@@ -73,7 +73,7 @@ class ContentStatements:
         )
 
     def untouched(self, tables: Sequence[Table]) -> bytes:
-        """One row a table: its position, and how many of the baseline's rows nobody has written since."""
+        """One row per table: its position, and how many of the baseline's rows nobody has written since."""
         return b"\nUNION ALL ".join(
             b"SELECT %d AS position, pg_catalog.count(*) AS rows FROM %b WHERE NOT (%b)"
             % (position, source(table, self._escaping), self._unseen)

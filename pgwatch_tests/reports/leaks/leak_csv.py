@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render import csv_text
 from pgwatch_tests.text.times import iso_time

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pgwatch_tests.leaks.gate import Gate
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport, Leftover
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.github_text import annotation
 from pgwatch_tests.text.numbers import plural

@@ -6,8 +6,15 @@ import json
 from datetime import datetime
 
 from pgwatch_tests.accepted_findings import Finding
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, Leftover, Skipped, TableLeak
+from pgwatch_tests.leaks.model import (
+    AcceptedUse,
+    BaselineUse,
+    LeakReport,
+    LeaksOfDatabases,
+    Leftover,
+    Skipped,
+    TableLeak,
+)
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.text.times import iso_time
 

@@ -9,8 +9,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test, is_certain
 from pgwatch_tests.leaks.gate import Gate
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport, LeftoverKind, TableLeak
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render import junit_xml
 from pgwatch_tests.reports.render.junit_xml import seconds

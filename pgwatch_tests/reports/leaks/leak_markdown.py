@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.gate import Gate
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 from pgwatch_tests.reports.leaks import leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.render.markdown_text import code, table, written

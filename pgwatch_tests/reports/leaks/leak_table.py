@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import LeakReport, Leftover
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
 from pgwatch_tests.reports.leaks import leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.leaks.leak_words import summary, summary_of_databases

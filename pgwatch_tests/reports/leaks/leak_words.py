@@ -8,12 +8,13 @@ from pgwatch_tests.accepted_findings import ANY_TEST, Finding
 from pgwatch_tests.leaks.attribution.ladder import CHANGED
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
 from pgwatch_tests.leaks.model import (
+    LEFTOVER_NOUNS,
     AcceptedUse,
     Attribution,
     Ignored,
     LeakReport,
+    LeaksOfDatabases,
     Leftover,
     LeftoverKind,
     TableLeak,
@@ -25,25 +26,6 @@ from pgwatch_tests.text.times import utc_time
 
 UNKNOWN_TEST = "unknown"
 
-# One, several.
-_KINDS: dict[LeftoverKind, tuple[str, str]] = {
-    "schema": ("test schema", "test schemas"),
-    "idle_in_transaction": ("session idle in transaction", "sessions idle in transaction"),
-    "prepared_transaction": ("prepared transaction", "prepared transactions"),
-    "advisory_lock": ("advisory lock of an idle session", "advisory locks of idle sessions"),
-    "database": ("test database", "test databases"),
-    "replication_slot": ("logical replication slot", "logical replication slots"),
-    "temporary_schema": ("temporary schema of a dead session", "temporary schemas of dead sessions"),
-    "large_object": ("owner of large objects", "owners of large objects"),
-    "unlogged_table": ("unlogged table", "unlogged tables"),
-    "setting": ("changed setting", "changed settings"),
-    "disabled_trigger": ("disabled trigger or constraint", "disabled triggers and constraints"),
-    "invalid_index": ("invalid index", "invalid indexes"),
-    "object": ("new object", "new objects"),
-    "sequence": ("moved sequence", "moved sequences"),
-    "lost_rows": ("table with lost or changed rows", "tables with lost or changed rows"),
-}
-
 _MOST_UNREAD = 3
 _MOST_NAMED = 10  # tables; the JSON document names all
 UNREAD_HINT = "--ignore SCHEMA.TABLE.COLUMN leaves out what holds no test data"
@@ -51,12 +33,12 @@ UNREAD_HINT = "--ignore SCHEMA.TABLE.COLUMN leaves out what holds no test data"
 
 def kind(name: LeftoverKind, number: int = 1) -> str:
     """`test schema`, or `test schemas` for another number than 1."""
-    return _KINDS[name][number != 1]
+    return LEFTOVER_NOUNS[name][number != 1]
 
 
 def number_of(name: LeftoverKind, number: int) -> str:
     """`1 test schema`, `12,345 test schemas`."""
-    return plural(number, *_KINDS[name])
+    return plural(number, *LEFTOVER_NOUNS[name])
 
 
 def kinds_found(report: LeakReport) -> list[str]:

@@ -12,11 +12,11 @@ from typing import cast
 import psycopg
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.leaks.catalog.discovery import Table
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.chunks import Chunks
-from pgwatch_tests.leaks.statements.marked_rows import Statements, source
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, source
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.plan.related_rows import Seed
@@ -80,7 +80,7 @@ class SeedReader:
     """Reads over the connection of a sweep. Its methods raise what ScanSession.running does."""
 
     def __init__(
-        self, session: ScanSession, escaping: Escaping, statements: Statements, obstacles: Obstacles
+        self, session: ScanSession, escaping: Escaping, statements: MarkedRowStatements, obstacles: Obstacles
     ) -> None:
         self._session = session
         self._escaping = escaping

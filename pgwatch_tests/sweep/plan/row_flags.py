@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.identity.value_tokens import RUN_ID, token
-from pgwatch_tests.leaks.catalog.discovery import Table
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.catalog.tables import Table
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.rules import (
@@ -55,7 +55,7 @@ class Flags:
     """Composes the flags of rows, for one database and one request."""
 
     escaping: Escaping
-    statements: Statements
+    statements: MarkedRowStatements
     request: SweepRequest
     has_commit_timestamps: bool
     live_runs: Collection[int]

@@ -17,14 +17,15 @@ from pgwatch_tests.leaks.attribution.origins import Attributor, Evidence
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
-from pgwatch_tests.leaks.catalog.discovery import KINDS, Table, without_ignored
+from pgwatch_tests.leaks.catalog.discovery import without_ignored
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.tables import KINDS, Table
 from pgwatch_tests.leaks.markers.markers import Marker
 from pgwatch_tests.leaks.model import Skipped, TableLeak
-from pgwatch_tests.leaks.statements.any_rows import CLOCKS_APART_S, AnyRows
+from pgwatch_tests.leaks.statements.any_rows import CLOCKS_APART_S, AnyRowStatements
 from pgwatch_tests.leaks.statements.chunks import Chunks
-from pgwatch_tests.leaks.statements.marked_rows import Statements, source
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
@@ -85,10 +86,10 @@ class SinceBaseline:
         """Reads which tables there are now: of one that is written anew meanwhile, old rows look new."""
         self._comparison.look_again()
 
-    def statements(self, markers: Sequence[Marker]) -> Statements:
+    def statements(self, markers: Sequence[Marker]) -> MarkedRowStatements:
         """The statements that look for the rows that a sweep starts from."""
         if not self.any_rows:
-            return Statements(self._escaping, markers)
+            return MarkedRowStatements(self._escaping, markers)
         return _MarkedOrNew(self._escaping, markers, self.is_new)
 
     def tables(
@@ -144,7 +145,7 @@ class SinceBaseline:
         return found
 
     def unproven(
-        self, tables: Sequence[Table], statements: Statements, obstacles: Obstacles
+        self, tables: Sequence[Table], statements: MarkedRowStatements, obstacles: Obstacles
     ) -> tuple[Kept, ...]:
         """The rows without a marker that are new or changed, where nothing tells which."""
         if not self.any_rows:
@@ -170,9 +171,13 @@ class SinceBaseline:
         """Which tests left the rows that came since; nothing if nothing is known of tests."""
         if known is None or not rows:
             return ()
-        statements: Statements | AnyRows = Statements(self._escaping, markers, self._comparison.unseen)
+        statements: MarkedRowStatements | AnyRowStatements = MarkedRowStatements(
+            self._escaping, markers, self._comparison.unseen
+        )
         if self.any_rows:
-            statements = AnyRows(self._escaping, self._comparison.unseen, markers, self._baseline.taken_at)
+            statements = AnyRowStatements(
+                self._escaping, self._comparison.unseen, markers, self._baseline.taken_at
+            )
             statements.look_into(table for table, _ in rows if table.columns)
         leaks = {
             table: TableLeak(shown(table.schema), shown(table.name), table.kind, (), number)
@@ -181,7 +186,7 @@ class SinceBaseline:
         attributed = Attributor(self._session, statements, known, obstacles.locked).attributed(leaks)
         return by_test(attributed)
 
-    def _count_unproven(self, tables: Sequence[Table], statements: Statements) -> bytes:
+    def _count_unproven(self, tables: Sequence[Table], statements: MarkedRowStatements) -> bytes:
         return b"\nUNION ALL ".join(
             b"SELECT %d AS position, pg_catalog.count(*) AS rows FROM %b WHERE %b AND NOT (%b) AND NOT (%b)"
             % (
@@ -211,7 +216,7 @@ class SinceBaseline:
         return b"coalesce(CASE WHEN %b THEN %b END, false)" % (is_of(b"created_at", _TIMESTAMPTZ), compared)
 
 
-class _MarkedOrNew(Statements):
+class _MarkedOrNew(MarkedRowStatements):
     """Statements for which a row also counts if it is new."""
 
     def __init__(

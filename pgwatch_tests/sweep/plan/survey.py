@@ -11,14 +11,15 @@ from psycopg import pq
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.attribution.origins import evidence
-from pgwatch_tests.leaks.catalog.discovery import KINDS, Table, discover
+from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.foreign_code import strange_plans
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.tables import KINDS, Table
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import Skipped
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.leases import live_lease_numbers
 from pgwatch_tests.postgres.sessions.session import ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
@@ -120,7 +121,9 @@ class Surveyor:
             )
         )
         self._statements = (
-            Statements(self._escaping, usable) if self._since is None else self._since.statements(usable)
+            MarkedRowStatements(self._escaping, usable)
+            if self._since is None
+            else self._since.statements(usable)
         )
         self._reader = SeedReader(session, self._escaping, self._statements, obstacles)
 

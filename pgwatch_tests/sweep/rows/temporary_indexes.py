@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors, pq
 
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
-from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexWork
+from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexBuilds
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
 from pgwatch_tests.postgres.stored_text import quoted
@@ -48,7 +48,7 @@ class TemporaryIndexes:
         self._escaping = pq.Escaping(session.connection.pgconn)
         self._before = graph
         self._slow = slow
-        self._work = IndexWork(session, settings)
+        self._work = IndexBuilds(session, settings)
         self._can_work = False
         self._made: list[_Index] = []
         self.graph = graph

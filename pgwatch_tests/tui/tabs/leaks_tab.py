@@ -10,12 +10,12 @@ from textual.events import Resize
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.trend import LeakTrend
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
+from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import View

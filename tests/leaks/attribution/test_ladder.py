@@ -15,10 +15,10 @@ from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.identity.value_tokens import TOKEN, token
 from pgwatch_tests.leaks.attribution.ladder import (
     MOST_NAMED,
-    Ladder,
+    AttributionLadder,
     RowOrigin,
+    RowVerdict,
     RunsByTime,
-    Verdict,
     attribution,
     full_xid,
 )
@@ -44,10 +44,10 @@ def wrote(xid: int, at_s: float, inserted: Sequence[int] = (USERS,), changed: Se
     return Written(xid, BEGIN + round(at_s * SECOND), frozenset(inserted), frozenset(changed))
 
 
-def ladder(*runs: TestRun, **commit_times: int) -> Ladder:
+def ladder(*runs: TestRun, **commit_times: int) -> AttributionLadder:
     known = KnownTests(one.test for one in runs)
     times = {int(xid[1:]): time for xid, time in commit_times.items()}
-    return Ladder([LogFile("1", HERE, runs)], HERE, known, times)
+    return AttributionLadder([LogFile("1", HERE, runs)], HERE, known, times)
 
 
 def stamp(at_s: float) -> str:
@@ -61,19 +61,19 @@ B = run("b", 2, 3, wrote(701, 2.5, (USERS,), (USERS,)), wrote(702, 2.6, (), (USE
 def test_the_hash_beats_who_wrote_the_row() -> None:
     judged = ladder(A, B).judge(RowOrigin(USERS, (f"{stamp(2.5)}-{token('a')}",), xid=701))
 
-    assert judged == Verdict("marker", ("a",))
+    assert judged == RowVerdict("marker", ("a",))
 
 
 def test_an_unknown_hash_is_shown_and_names_nobody() -> None:
     judged = ladder(A).judge(RowOrigin(USERS, (f"{stamp(0.5)}_t1a2b3c4d",), xid=700))
 
-    assert judged == Verdict("unknown", (), "#1a2b3c4d: a hash of no known test")
+    assert judged == RowVerdict("unknown", (), "#1a2b3c4d: a hash of no known test")
 
 
 def test_two_hashes_in_a_row() -> None:
     tokens = (f"{stamp(0)}-{token('a')}", f"{stamp(0)}-{token('b')}")
 
-    assert ladder(A, B).judge(RowOrigin(USERS, tokens)) == Verdict("1 of N", ("a", "b"))
+    assert ladder(A, B).judge(RowOrigin(USERS, tokens)) == RowVerdict("1 of N", ("a", "b"))
 
 
 def test_tests_with_the_same_hash() -> None:
@@ -84,11 +84,11 @@ def test_tests_with_the_same_hash() -> None:
         other = seen.setdefault(digest(name), name)
         if other != name:
             break
-    twins = Ladder([], HERE, KnownTests([name, other]))
+    twins = AttributionLadder([], HERE, KnownTests([name, other]))
 
     judged = twins.judge(RowOrigin(USERS, (f"{stamp(0)}-{token(name)}",)))
 
-    assert judged == Verdict("1 of N", tuple(sorted((name, other))))
+    assert judged == RowVerdict("1 of N", tuple(sorted((name, other))))
 
 
 def test_hashes_of_sessions_seen() -> None:
@@ -105,15 +105,15 @@ def test_hashes_of_sessions_seen() -> None:
 
 
 def test_what_a_transaction_inserted_is_its_tests() -> None:
-    assert ladder(A, B).judge(RowOrigin(USERS, xid=700)) == Verdict("transaction", ("a",))
+    assert ladder(A, B).judge(RowOrigin(USERS, xid=700)) == RowVerdict("transaction", ("a",))
     # Whatever the value says of the time: it may have been made before the test.
-    assert ladder(A, B).judge(RowOrigin(USERS, (stamp(2.5),), xid=700)) == Verdict("transaction", ("a",))
+    assert ladder(A, B).judge(RowOrigin(USERS, (stamp(2.5),), xid=700)) == RowVerdict("transaction", ("a",))
 
 
 def test_who_only_updated_a_row_isnt_accused() -> None:
     judge = ladder(A, B).judge
 
-    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=702)) == Verdict("1 of N", ("a",))
+    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=702)) == RowVerdict("1 of N", ("a",))
     assert judge(RowOrigin(USERS, (stamp(1.5),), xid=702)).confidence == "unknown"
     assert judge(RowOrigin(USERS, xid=702)).confidence == "unknown"
 
@@ -121,12 +121,14 @@ def test_who_only_updated_a_row_isnt_accused() -> None:
 def test_who_may_have_inserted_or_updated_a_row_is_one_of_several() -> None:
     judge = ladder(A, B).judge
 
-    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=701)) == Verdict("1 of N", ("a", "b"))
-    assert judge(RowOrigin(USERS, (stamp(2.5),), xid=701)) == Verdict("1 of N", ("b",))
+    assert judge(RowOrigin(USERS, (stamp(0.5),), xid=701)) == RowVerdict("1 of N", ("a", "b"))
+    assert judge(RowOrigin(USERS, (stamp(2.5),), xid=701)) == RowVerdict("1 of N", ("b",))
     assert judge(RowOrigin(USERS, (stamp(1.5),), xid=701)).confidence == "unknown"
     assert judge(RowOrigin(USERS, xid=701)).confidence == "unknown"
     # An update may have set created_at to the transaction's now().
-    assert judge(RowOrigin(USERS, created_us=BEGIN + 5 * SECOND // 2, xid=701)) == Verdict("1 of N", ("b",))
+    assert judge(RowOrigin(USERS, created_us=BEGIN + 5 * SECOND // 2, xid=701)) == RowVerdict(
+        "1 of N", ("b",)
+    )
 
 
 def test_a_transaction_that_never_wrote_into_the_table_is_another_of_that_id() -> None:
@@ -144,14 +146,14 @@ def test_a_transaction_that_two_tests_shared_is_neithers_for_sure() -> None:
     both = ladder(run("a", 0, 1, wrote(700, 0.5)), run("b", 0, 1, wrote(700, 0.5)))
 
     assert both.judge(RowOrigin(USERS, xid=700)).confidence == "unknown"
-    assert both.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == Verdict("1 of N", ("a", "b"))
+    assert both.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == RowVerdict("1 of N", ("a", "b"))
 
 
 def test_a_subtransaction_is_found_by_the_time_it_was_committed() -> None:
     committed = BEGIN + 6 * SECOND // 10
     row = RowOrigin(USERS, xid=705, committed_us=committed)
 
-    assert ladder(A, x700=committed).judge(row) == Verdict("transaction", ("a",))
+    assert ladder(A, x700=committed).judge(row) == RowVerdict("transaction", ("a",))
     assert ladder(A).judge(row).confidence == "unknown"
     assert ladder(A, x700=committed + 1).judge(row).confidence == "unknown"
     # Earlier than the top one, or in a table that it didn't write into: somebody else's, of the same µs.
@@ -165,26 +167,26 @@ def test_counters_that_were_off_prove_nothing() -> None:
     off = ladder(run("a", 0, 1, Written(700)))
 
     assert off.judge(RowOrigin(USERS, xid=700)).confidence == "unknown"
-    assert off.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == Verdict("1 of N", ("a",))
+    assert off.judge(RowOrigin(USERS, (stamp(0.5),), xid=700)) == RowVerdict("1 of N", ("a",))
 
 
 def test_a_log_of_another_database_or_server_says_nothing_of_rows() -> None:
     row = RowOrigin(USERS, (stamp(0.5),), xid=700)
     for other in (replace(HERE, oid=6), replace(HERE, system_identifier="8")):
-        judged = Ladder([LogFile("1", other, (A,))], HERE, KnownTests(["a"])).judge(row)
-        assert judged == Verdict("unknown", (), "the transaction logs are of other databases")
+        judged = AttributionLadder([LogFile("1", other, (A,))], HERE, KnownTests(["a"])).judge(row)
+        assert judged == RowVerdict("unknown", (), "the transaction logs are of other databases")
     nameless = replace(HERE, system_identifier="")
-    assert Ladder([LogFile("1", nameless, (A,))], nameless, KnownTests()).judge(row).tests == ()
-    assert Ladder([LogFile("1", HERE, (A,))], None, KnownTests()).judge(row).tests == ()
+    assert AttributionLadder([LogFile("1", nameless, (A,))], nameless, KnownTests()).judge(row).tests == ()
+    assert AttributionLadder([LogFile("1", HERE, (A,))], None, KnownTests()).judge(row).tests == ()
 
 
 @pytest.mark.parametrize("damaged", [LogFile("2", None, (), 1), LogFile("2", HERE, (B,), 1)])
 def test_nobody_is_suspected_by_time_if_tests_may_be_missing(damaged: LogFile) -> None:
-    half = Ladder([LogFile("1", HERE, (A,)), damaged], HERE, KnownTests(["a"]))
+    half = AttributionLadder([LogFile("1", HERE, (A,)), damaged], HERE, KnownTests(["a"]))
 
     judged = half.judge(RowOrigin(USERS, (stamp(0.5),)))
     assert (judged.confidence, "damaged" in judged.detail) == ("unknown", True)
-    assert half.judge(RowOrigin(USERS, xid=700)) == Verdict("transaction", ("a",))
+    assert half.judge(RowOrigin(USERS, xid=700)) == RowVerdict("transaction", ("a",))
 
 
 def test_more_tests_than_can_be_named() -> None:
@@ -261,7 +263,7 @@ def test_ids_that_stand_for_no_transaction() -> None:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Ladder, list[tuple[str, RowOrigin]]]:
+def histories(draw: st.DrawFn) -> tuple[AttributionLadder, list[tuple[str, RowOrigin]]]:
     """Tests that ran at once, rows that they inserted and that any test may have updated; true creators."""
     count = draw(st.integers(1, 7))
     begins = [draw(st.integers(0, 20)) for _ in range(count)]
@@ -312,7 +314,9 @@ def histories(draw: st.DrawFn) -> tuple[Ladder, list[tuple[str, RowOrigin]]]:
 
 @settings(deadline=None, max_examples=examples(200))
 @given(histories())
-def test_nobody_is_named_for_what_others_left(history: tuple[Ladder, list[tuple[str, RowOrigin]]]) -> None:
+def test_nobody_is_named_for_what_others_left(
+    history: tuple[AttributionLadder, list[tuple[str, RowOrigin]]],
+) -> None:
     judging, rows = history
     for owner, row in rows:
         verdict = judging.judge(row)
@@ -323,9 +327,10 @@ def test_nobody_is_named_for_what_others_left(history: tuple[Ladder, list[tuple[
 
 
 @given(
-    st.lists(st.sampled_from([Verdict("marker", ("a",)), Verdict("unknown", (), "why")])), st.integers(0, 9)
+    st.lists(st.sampled_from([RowVerdict("marker", ("a",)), RowVerdict("unknown", (), "why")])),
+    st.integers(0, 9),
 )
-def test_rows_add_up(verdicts: list[Verdict], unseen: int) -> None:
+def test_rows_add_up(verdicts: list[RowVerdict], unseen: int) -> None:
     total = len(verdicts) + unseen
 
     found = attribution(verdicts, total, "not looked at")

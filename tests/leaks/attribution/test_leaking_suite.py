@@ -15,7 +15,13 @@ from psycopg.rows import class_row
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.identity.value_tokens import TOKEN
-from pgwatch_tests.leaks.attribution.ladder import Ladder, RowOrigin, Verdict, attribution, full_xid
+from pgwatch_tests.leaks.attribution.ladder import (
+    AttributionLadder,
+    RowOrigin,
+    RowVerdict,
+    attribution,
+    full_xid,
+)
 from pgwatch_tests.leaks.attribution.own_transaction import database_now
 from pgwatch_tests.leaks.attribution.transaction_log import read_logs
 from pgwatch_tests.leaks.scan import scan
@@ -91,7 +97,7 @@ def test_no_row_is_said_to_be_anybody_elses(
     assert sum(one.rows for one in users.attribution) == users.rows
 
 
-def what_was_left(dsn: str, directory: Path) -> tuple[list[tuple[Left, RowOrigin]], Ladder]:
+def what_was_left(dsn: str, directory: Path) -> tuple[list[tuple[Left, RowOrigin]], AttributionLadder]:
     """All rows, marked or not, as a source of rows would give them; and the ladder to judge them."""
     logs = read_logs(directory)
     assert len(logs) == WORKERS
@@ -107,11 +113,11 @@ def what_was_left(dsn: str, directory: Path) -> tuple[list[tuple[Left, RowOrigin
         if now.has_commit_timestamps:
             # As the command asks: of two commits in the same microsecond, one may be of another table.
             marked = {row.table_oid for row in left if row.way != "unmarked"}
-            logged = Ladder(logs, now.identity, known, {}).logged_inserts(marked)
+            logged = AttributionLadder(logs, now.identity, known, {}).logged_inserts(marked)
             xids = {"xids": [*logged, *(row.xmin for row in left)]}
             statement = queries.load("leaks/commit_times").encode()
             times = {row[0]: row[1] for row in connection.execute(statement, xids)}
-    ladder = Ladder(logs, now.identity, known, {xid: times[xid] for xid in logged if xid in times})
+    ladder = AttributionLadder(logs, now.identity, known, {xid: times[xid] for xid in logged if xid in times})
     return [(row, origin(row, int(now.next_xid), times.get(row.xmin))) for row in left], ladder
 
 
@@ -120,12 +126,12 @@ def origin(row: Left, next_xid: int, committed_us: int | None) -> RowOrigin:
     return RowOrigin(row.table_oid, tokens, None, full_xid(row.xmin, next_xid), committed_us)
 
 
-def is_wrong(row: Left, verdict: Verdict) -> bool:
+def is_wrong(row: Left, verdict: RowVerdict) -> bool:
     """Whether tests are named, and not the one that left the row."""
     return bool(verdict.tests) and row.owner not in verdict.tests
 
 
-def shares(server: EmbeddedServer, judged: list[tuple[Left, Verdict]]) -> str:
+def shares(server: EmbeddedServer, judged: list[tuple[Left, RowVerdict]]) -> str:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         version = connection.info.parameter_status("server_version")
         shown = connection.execute("SHOW track_commit_timestamp").fetchall()[0][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgwatch_tests.leaks.baseline.freshness import QUIET_S, OtherSession, barrier
+from pgwatch_tests.leaks.baseline.comparison import QUIET_S, OtherSession, barrier
 
 
 @pytest.mark.parametrize(

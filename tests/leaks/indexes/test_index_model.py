@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.leaks.indexes.index_model import NAME_PREFIX, index_name, provable
+from pgwatch_tests.leaks.indexes.index_model import NAME_PREFIX, index_name, provable_markers
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, MarkerSetting
 
 
 def test_only_conditions_under_a_collation_that_never_changes() -> None:
-    email, test_id = provable(markers(DEFAULT_MARKERS))
+    email, test_id = provable_markers(markers(DEFAULT_MARKERS))
 
     assert [condition.operator for condition in email.conditions] == ["LIKE", "ILIKE"]
     assert [condition.operator for condition in test_id.conditions] == ["LIKE"]
@@ -31,10 +31,10 @@ def test_only_conditions_under_a_collation_that_never_changes() -> None:
 )
 def test_markers_that_an_index_can_serve(setting: MarkerSetting, possible: bool) -> None:
     if possible:
-        assert provable(markers([setting]))[0].conditions
+        assert provable_markers(markers([setting]))[0].conditions
     else:
         with pytest.raises(RefusedError, match=f"no index can serve the marker '{setting.name}'"):
-            provable(markers([setting]))
+            provable_markers(markers([setting]))
 
 
 @given(st.text(min_size=1, max_size=63), st.binary(max_size=40))

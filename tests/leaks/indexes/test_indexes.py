@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.indexes import index_builds
 from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex
 from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers.markers import markers
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, MarkerSetting, Settings
 from tests.leaks.scanning import insert, rows, scanned, settings
 from tests.servers.sessions import Connect, Database, MakeRole
@@ -64,7 +64,7 @@ def make_users(owner: Connection[TupleRow], table: str = "users", number: int = 
 
 def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], details: bool) -> str:
     """How the server runs a scan's own statement, as JSON."""
-    statements = Statements(pq.Escaping(owner.pgconn), markers(given))
+    statements = MarkedRowStatements(pq.Escaping(owner.pgconn), markers(given))
     tables = discover(owner, identity(owner).role, Ignores(())).tables
     [statement] = statements.details(tables) if details else statements.counts(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()

@@ -9,11 +9,11 @@ from psycopg import Connection, pq
 from psycopg.pq.abc import Escaping
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.catalog.discovery import Table
+from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.markers.value_forms import Elements, Form, Leaf, Parts
-from pgwatch_tests.leaks.statements.any_rows import AnyRows
-from pgwatch_tests.leaks.statements.marked_rows import Statements
+from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements
+from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
@@ -42,8 +42,8 @@ def escaping(connect: Connect) -> Escaping:
 
 def test_statements_of_a_scan(escaping: Escaping) -> None:
     unseen = b"(xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 5)"
-    statements = Statements(escaping, markers(DEFAULT_MARKERS), unseen)
-    any_rows = AnyRows(escaping, unseen, markers(DEFAULT_MARKERS), datetime.now(UTC))
+    statements = MarkedRowStatements(escaping, markers(DEFAULT_MARKERS), unseen)
+    any_rows = AnyRowStatements(escaping, unseen, markers(DEFAULT_MARKERS), datetime.now(UTC))
     any_rows.look_into([TABLE])
     for statement in (
         statements.count([TABLE]),
@@ -61,7 +61,7 @@ def test_statements_of_a_scan(escaping: Escaping) -> None:
 
 @pytest.mark.parametrize("created_at", [0, 1114, 1184])
 def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
-    statements = Statements(escaping, markers(DEFAULT_MARKERS))
+    statements = MarkedRowStatements(escaping, markers(DEFAULT_MARKERS))
     request = SweepRequest(test="tests/a.py::test_b", run="0a1b2c3d", min_age_s=600.0)
     flagging = Flags(escaping, statements, request, True, {1, 2}).of_marked(TABLE, created_at)
     relations = [

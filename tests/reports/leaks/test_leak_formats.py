@@ -18,13 +18,14 @@ from markdown_it import MarkdownIt
 
 from pgwatch_tests.cli.formats import LEAKS, Format, render_leaks
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS, Gate
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
 from pgwatch_tests.leaks.model import (
     Attribution,
     BaselineUse,
     Ignored,
     LeakReport,
+    LeaksOfDatabases,
     Leftover,
+    NotChecked,
     Skipped,
     TableLeak,
     Unchecked,

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.leaks.gate import ALL_KINDS
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases, NotChecked
 from pgwatch_tests.leaks.model import (
     Attribution,
     BaselineUse,
     Ignored,
     LeakReport,
+    LeaksOfDatabases,
     Leftover,
+    NotChecked,
     Skipped,
     TableLeak,
     Unchecked,

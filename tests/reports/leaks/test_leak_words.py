@@ -10,8 +10,15 @@ import pytest
 
 from pgwatch_tests.accepted_findings import ANY_TEST, Finding
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS, Gate
-from pgwatch_tests.leaks.many_databases_model import LeaksOfDatabases
-from pgwatch_tests.leaks.model import Accepted, AcceptedUse, BaselineUse, LeakReport, TableLeak, UnreadColumn
+from pgwatch_tests.leaks.model import (
+    Accepted,
+    AcceptedUse,
+    BaselineUse,
+    LeakReport,
+    LeaksOfDatabases,
+    TableLeak,
+    UnreadColumn,
+)
 from pgwatch_tests.reports.leaks import leak_github, leak_junit, leak_markdown, leak_table, leak_words
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

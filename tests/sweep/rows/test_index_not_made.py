@@ -10,7 +10,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.leaks.indexes.index_builds import IndexWork
+from pgwatch_tests.leaks.indexes.index_builds import IndexBuilds
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.sweep.rows.bookings import marked_users, swept
 from tests.sweep.rows.unindexed import (
@@ -79,10 +79,10 @@ def test_short_transactions_are_waited_for(
 ) -> None:
     writer = connect()
     writer.execute("INSERT INTO bookings VALUES (1, 'x')")
-    look = IndexWork._obstacles
+    look = IndexBuilds._obstacles
     looks = 0
 
-    def then_end(work: IndexWork, table: int) -> list[object]:
+    def then_end(work: IndexBuilds, table: int) -> list[object]:
         nonlocal looks
         looks += 1
         found: list[object] = list(look(work, table))
@@ -90,7 +90,7 @@ def test_short_transactions_are_waited_for(
             writer.rollback()
         return found
 
-    monkeypatch.setattr(IndexWork, "_obstacles", then_end)
+    monkeypatch.setattr(IndexBuilds, "_obstacles", then_end)
 
     assert swept(database.dsn, WITH_INDEXES).deleted_rows == 2 * USERS
     assert looks >= 4
@@ -102,9 +102,9 @@ def test_writers_who_come_and_go_are_not_waited_for(
     monkeypatch.setattr("pgwatch_tests.leaks.indexes.index_builds.PATIENCE_S", 60.0)
     first, second = connect(), connect()
     first.execute("INSERT INTO bookings VALUES (1, 'x')")
-    look = IndexWork._obstacles
+    look = IndexBuilds._obstacles
 
-    def take_turns(work: IndexWork, table: int) -> list[object]:
+    def take_turns(work: IndexBuilds, table: int) -> list[object]:
         nonlocal first, second
         found: list[object] = list(look(work, table))
         assert found, "there is always one"
@@ -113,14 +113,14 @@ def test_writers_who_come_and_go_are_not_waited_for(
         first, second = second, first
         return found
 
-    run = IndexWork._run
+    run = IndexBuilds._run
 
-    def end_and_run(work: IndexWork, statement: bytes) -> None:
+    def end_and_run(work: IndexBuilds, statement: bytes) -> None:
         first.rollback()
         run(work, statement)
 
-    monkeypatch.setattr(IndexWork, "_obstacles", take_turns)
-    monkeypatch.setattr(IndexWork, "_run", end_and_run)
+    monkeypatch.setattr(IndexBuilds, "_obstacles", take_turns)
+    monkeypatch.setattr(IndexBuilds, "_run", end_and_run)
 
     assert swept(database.dsn, WITH_INDEXES).deleted_rows == 2 * USERS
 
@@ -128,15 +128,15 @@ def test_writers_who_come_and_go_are_not_waited_for(
 def test_an_index_that_comes_out_invalid(
     users: Connection[TupleRow], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = IndexWork._run
+    run = IndexBuilds._run
 
-    def spoil(work: IndexWork, statement: bytes) -> None:
+    def spoil(work: IndexBuilds, statement: bytes) -> None:
         run(work, statement)
         if statement.startswith(b"CREATE"):
             spoilt = "UPDATE pg_index SET indisvalid = false WHERE indrelid = 'bookings'::regclass"
             users.execute(spoilt)
 
-    monkeypatch.setattr(IndexWork, "_run", spoil)
+    monkeypatch.setattr(IndexBuilds, "_run", spoil)
 
     assert not_made(swept(database.dsn, WITH_INDEXES)) == "it came out invalid"
     assert indexes(users) == []

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.leaks.indexes.index_builds import IndexWork
+from pgwatch_tests.leaks.indexes.index_builds import IndexBuilds
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepReport
 from tests.sweep.rows.bookings import REQUEST, details, kept
@@ -43,15 +43,15 @@ def write_before_it_is_made(
     monkeypatch: pytest.MonkeyPatch, writer: Connection[TupleRow], times: int = 1
 ) -> None:
     """Opens a transaction between the look for open ones and the start of the index."""
-    run = IndexWork._run
+    run = IndexBuilds._run
     left = [writer] * times
 
-    def then_run(work: IndexWork, statement: bytes) -> None:
+    def then_run(work: IndexBuilds, statement: bytes) -> None:
         if statement.startswith(b"CREATE") and left:
             left.pop().execute("INSERT INTO bookings VALUES (1, 'x')")
         run(work, statement)
 
-    monkeypatch.setattr(IndexWork, "_run", then_run)
+    monkeypatch.setattr(IndexBuilds, "_run", then_run)
 
 
 def not_made(report: SweepReport) -> str:

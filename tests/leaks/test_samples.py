@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.leaks.markers.samples import LIMIT, shortened
+from pgwatch_tests.leaks.model import SAMPLE_LIMIT, shortened_sample
 
 
 @pytest.mark.parametrize(
@@ -21,13 +21,13 @@ from pgwatch_tests.leaks.markers.samples import LIMIT, shortened
     ],
 )
 def test_samples_are_short_and_tell_no_address(value: str, shown: str) -> None:
-    assert shortened(value) == shown
+    assert shortened_sample(value) == shown
 
 
 @settings(deadline=None)
 @given(st.text(), st.text(st.characters(exclude_characters="@")))
 def test_at_most_half_of_a_local_part_is_shown(local: str, domain: str) -> None:
-    sample = shortened(f"{local}@{domain}")
+    sample = shortened_sample(f"{local}@{domain}")
 
-    assert len(sample) <= LIMIT
+    assert len(sample) <= SAMPLE_LIMIT
     assert sample.partition("…")[0] == local[: min(6, len(local) // 2)]
