@@ -14,7 +14,7 @@ _REASON_LIMIT = 60  # characters; JSON has all
 
 
 def table(jobs: Sequence[JobState]) -> str:
-    """A line a job: what it does, when, when next, and what it came to last."""
+    """A line per job: its action, when it runs, when next, and its last result."""
     if not jobs:
         return "no jobs: they are declared in [tool.pgwatch-tests.schedule.NAME] of pyproject.toml"
     return text_table.table(

@@ -1,4 +1,4 @@
-"""Scans for leaks as CSV: a line a table, a leftover, or what couldn't be checked."""
+"""Scans for leaks as CSV: a line per table, leftover, and thing that couldn't be checked."""
 
 from __future__ import annotations
 

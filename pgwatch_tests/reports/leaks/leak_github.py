@@ -19,7 +19,7 @@ _NAMED = 20
 
 
 def document(report: LeakReport, gate: Gate) -> str:
-    """A line a table, a kind of leftover, and what wasn't checked; `::error` for what a gate fails on."""
+    """A line per table, kind of leftover, and thing not checked; `::error` for what a gate fails on."""
     lines = [*_annotations(report, gate, gate.fails_on_rows(report.total))]
     return _joined([*lines, *_notices(leak_words.unseen(report))], leak_words.summary(report))
 

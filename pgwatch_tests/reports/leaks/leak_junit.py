@@ -31,9 +31,9 @@ class _Case:
 
 
 def document(report: LeakReport, gate: Gate) -> str:
-    """A test case a test that is known to have left rows (failed if a gate fails on them), one a table with
-    rows that nobody is known for, or that wasn't checked (skipped), one for all others, one a kind of
-    leftover.
+    """A test case per test that is known to have left rows (failed if a gate fails on them), one per
+    table with rows that nobody is known for, or that wasn't checked (skipped), one for all others,
+    one per kind of leftover.
 
     Each row is in one case, so that failures add up. `time` is how long the check took, in seconds.
     """

@@ -1,4 +1,4 @@
-"""An action on a session or prepared transaction in words: what is asked before, and what came of it."""
+"""An action on a session or prepared transaction in words: its question, the facts, and its outcome."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> li
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """What came of it, as one line of plain text."""
+    """The outcome as one line of plain text."""
     return plain(outcome.message)
 
 

@@ -1,4 +1,4 @@
-"""The wait-for graph as CSV, one line an edge."""
+"""The wait-for graph as CSV, one line per edge."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (
 
 
 def document(snapshot: LockSnapshot) -> str:
-    """A header and one line an edge; empty cells for what is hidden or unknown. Waits are float seconds.
+    """A header and one line per edge; empty cells for what is hidden or unknown. Waits are float seconds.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """

@@ -14,7 +14,7 @@ from pgwatch_tests.text.plain_text import plain
 
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
-    """A line a root blocker: `::error` for what a gate fails on, `::notice` if accepted, else `::warning`."""
+    """A line per root blocker: `::error` where a gate fails, `::notice` if accepted, else `::warning`."""
     graph = LockGraph(snapshot)
     lines = [_annotation(root, graph) for root in judge(graph, min_wait_s, known)] or [NOTHING_BLOCKED]
     lines += [annotation("warning", "Nearly used up", one) for one in capacity_words.warnings(snapshot)]

@@ -20,7 +20,7 @@ _UNDECIDED = "not decided: a deadlock ended the looking before it was known how 
 
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
-    """One test case a root blocker, failed if a gate fails on it; one that passed if nothing is blocked.
+    """One test case per root blocker, failed if a gate fails on it; one that passed if nothing is blocked.
 
     An accepted one passes, with a note.
 

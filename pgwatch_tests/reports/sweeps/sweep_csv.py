@@ -1,4 +1,4 @@
-"""Sweeps as CSV: a line a table, a reason to keep rows of it, an orphan, what else happens."""
+"""Sweeps as CSV: a line per table, per reason to keep its rows, per orphan and side effect."""
 
 from __future__ import annotations
 
