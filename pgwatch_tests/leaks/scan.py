@@ -14,6 +14,7 @@ from psycopg import errors, pq
 
 from pgwatch_tests.errors import NotCheckedError
 from pgwatch_tests.leaks.attribution.origins import Attributor, evidence
+from pgwatch_tests.leaks.baseline.baseline import is_empty
 from pgwatch_tests.leaks.baseline.changes_since import find_changes_since
 from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
 from pgwatch_tests.leaks.catalog.discovery import discover, without_ignored
@@ -374,16 +375,6 @@ def _catalogs() -> Iterator[None]:
         raise NotCheckedError(
             f"the catalogs can't be read, so nothing was checked: {server_message(error)}"
         ) from error
-
-
-def is_empty(snapshot: str) -> bool:
-    """Whether no transaction was under way that anything had been written in.
-
-    Of one that was, or was begun later, a commit makes the next snapshot another one (GetSnapshotData,
-    src/backend/storage/ipc/procarray.c).
-    """
-    xmin, xmax, under_way = snapshot.split(":")
-    return xmin == xmax and not under_way
 
 
 def _work(table: Table) -> int:

@@ -93,6 +93,16 @@ def still_running(snapshot: str) -> frozenset[int]:
     return frozenset(map(int, listed.split(","))) if listed else frozenset()
 
 
+def is_empty(snapshot: str) -> bool:
+    """Whether no transaction was under way that anything had been written in.
+
+    Of one that was, or was begun later, a commit makes the next snapshot another one (GetSnapshotData,
+    src/backend/storage/ipc/procarray.c).
+    """
+    xmin, xmax, under_way = snapshot.split(":")
+    return xmin == xmax and not under_way
+
+
 def ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """`(3, 5), (8, 8)` for 3, 4, 5, 8 in any order."""
     found: list[tuple[int, int]] = []

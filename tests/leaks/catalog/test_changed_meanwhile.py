@@ -11,10 +11,11 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.leaks.baseline.baseline import is_empty
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.leaks.scan import is_empty, scan
+from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.postgres.sessions.yielding_session import YieldingSession
 from tests.leaks.baseline.table_changes import changing
 from tests.leaks.scanning import RunningScan, rows, settings
