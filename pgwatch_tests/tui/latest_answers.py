@@ -1,4 +1,4 @@
-"""The newest answers of both pollers, and what is summed up of all of them."""
+"""The latest answers of both pollers, their running sums, and when the screen needs a redraw."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import math
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.tui.fingerprint import news
 from pgwatch_tests.tui.leak_trend import LeakTrend
 
 
-class Latest:
-    """What the tabs show. Times are those of the dashboard's monotonic clock, in seconds."""
+class LatestAnswers:
+    """What the tabs show. Times are by the dashboard's monotonic clock, in seconds."""
 
     def __init__(self, now_s: float) -> None:
         self.snapshot: LockSnapshot | None = None
@@ -26,7 +25,7 @@ class Latest:
         self._drawn_at_s = -math.inf
 
     def take_locks(self, snapshot: LockSnapshot, now_s: float, *, paused: bool) -> str:
-        """Takes a poll in. Returns what is to be told where another server has answered, else nothing."""
+        """Records a poll. Returns a warning if another server answered, else an empty string."""
         changed = server_change(self.snapshot, snapshot)
         self.snapshot, self._snapshot_at_s = snapshot, now_s
         self._contention.add(snapshot)
@@ -34,53 +33,53 @@ class Latest:
             self._contention.interrupt()
         return changed
 
-    def lose_sight(self) -> None:
-        """Says that nobody looks until the next poll: it has failed, or polling is paused."""
+    def interrupt(self) -> None:
+        """Marks the time until the next poll as unobserved: a poll failed, or polling is paused."""
         self._contention.interrupt()
-        self.draw_anew()
+        self.force_redraw()
 
     def take_leaks(self, report: LeakReport) -> None:
-        """Takes a count in."""
+        """Records a leak count."""
         self.leaks, self.leaks_trouble = report, ""
         self.leak_trend.add(report)
 
     def age_s(self, now_s: float) -> int:
-        """How old the snapshot is, in whole seconds."""
+        """The age of the snapshot in whole seconds."""
         return math.floor(now_s - self._snapshot_at_s)
 
     @property
     def contention(self) -> Contention | None:
-        """The sums since the dashboard, or `count_contention_anew`, began; None before the first poll."""
+        """The sums since the dashboard started or was last reset; None before the first poll."""
         return self._contention.result()
 
-    def count_contention_anew(self, *, paused: bool) -> None:
-        """Begins the sums with the newest snapshot."""
+    def reset_contention(self, *, paused: bool) -> None:
+        """Restarts the sums with the latest snapshot."""
         if self.snapshot is not None:
             self._contention = ContentionMeter()
             self._contention.add(self.snapshot)
             if paused:
                 self._contention.interrupt()
 
-    def draw_anew(self) -> None:
-        """Has the next poll drawn whatever it says."""
+    def force_redraw(self) -> None:
+        """Makes the next poll redraw even if nothing changed."""
         self._drawn = ()
 
-    def is_to_be_drawn(self, now_s: float, at_least_every_s: float) -> bool:
-        """Whether the newest snapshot is news. Times that grow are news at the slower pace only."""
+    def needs_redraw(self, now_s: float, at_least_every_s: float) -> bool:
+        """Whether the latest snapshot differs from the drawn one, or that is `at_least_every_s` old."""
         if self.snapshot is None:
             return False
-        found = news(self.snapshot)
-        if found == self._drawn and now_s - self._drawn_at_s < at_least_every_s:
+        seen = fingerprint(self.snapshot)
+        if seen == self._drawn and now_s - self._drawn_at_s < at_least_every_s:
             return False
-        self._drawn, self._drawn_at_s = found, now_s
+        self._drawn, self._drawn_at_s = seen, now_s
         return True
 
 
 def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:
-    """A warning if another server answered the second poll, or the same one after a restart.
+    """Returns a warning if another server answered the second poll, or the same one restarted.
 
-    Empty if nothing changed, or that can't be told. A standby that takes over bears the system identifier of
-    the server before, but another address.
+    Empty if nothing changed, or if the start times aren't known. A promoted standby has its primary's system
+    identifier, but another address.
     """
     if before is None or None in (before.server_started, now.server_started):
         return ""
@@ -90,6 +89,20 @@ def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:
     if len(ids) > 1 or before.server != now.server:
         return (
             f"Another server answers now: {now.server} instead of {before.server}. "
-            "What was seen or planned on the old one isn't done here."
+            "Actions and previews of the old one no longer apply."
         )
-    return f"{now.server} was restarted. What was seen or planned before isn't done any more."
+    return f"{now.server} was restarted. Earlier actions and previews no longer apply."
+
+
+def fingerprint(snapshot: LockSnapshot) -> tuple[object, ...]:
+    """A fingerprint of a snapshot without its durations: equal fingerprints need no redraw."""
+    return (
+        [(group.waiter, group.blockers, group.kind, group.lock) for group in snapshot.shown_groups],
+        [
+            (one.pid, one.backend_start, one.application_name, one.state, one.wait_event, one.query)
+            for one in snapshot.sessions
+        ],
+        [one.gid for one in snapshot.prepared],
+        snapshot.deadlocks,
+        snapshot.probable_deadlocks,
+    )

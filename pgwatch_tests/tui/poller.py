@@ -1,4 +1,4 @@
-"""Polls in a loop of its own: poll, tell, sleep. Never a timer, which a slow server would starve."""
+"""The poll loop: poll, tell, sleep. Not a timer, whose polls would pile up on a slow server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Polled(Generic[T]):
-    """A poll that worked, and how long it took."""
+    """A successful poll and its duration in seconds."""
 
     value: T
     took_s: float
@@ -23,7 +23,7 @@ class Polled(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """A poll that didn't: what is on the screen goes on getting older until one works again."""
+    """A failed poll: the data on the screen grows stale until one succeeds."""
 
     reason: str
     retry_in_s: float
@@ -32,8 +32,8 @@ class PollFailed:
 class Poller(Generic[T]):
     """Calls `read` until it is cancelled, and `tell` after each call.
 
-    `pause_s` says how long to sleep after a poll that worked (its value and duration in seconds given);
-    failures are retried with a growing pause. `clock` is monotonic, in seconds.
+    `pause_s` returns the sleep in seconds after a successful poll, from its value and duration in seconds;
+    failures are retried after growing pauses. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Poller(Generic[T]):
         return not self._running.is_set()
 
     def toggle(self) -> None:
-        """Pauses, or goes on."""
+        """Pauses or resumes polling."""
         if self.paused:
             self._running.set()
         else:
@@ -66,7 +66,7 @@ class Poller(Generic[T]):
         self._now.set()
 
     def poll_now(self) -> None:
-        """Ends the present sleep, or polls once while paused; does nothing while a poll is under way."""
+        """Ends the present sleep, or polls once while paused; does nothing during a poll."""
         self._once.set()
         self._now.set()
 
@@ -77,7 +77,7 @@ class Poller(Generic[T]):
             self._now.clear()
 
     async def run(self) -> None:
-        """Polls for ever; to be cancelled."""
+        """Polls until cancelled."""
         retries_s = retry_pauses_s()
         while True:
             await self._allowed()

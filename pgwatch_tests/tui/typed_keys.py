@@ -1,4 +1,4 @@
-"""Keys in the order in which they were typed: each has had its effect before the next one is looked at."""
+"""Typed keys in order: each key has its effect before the next one is dispatched."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pgwatch_tests.tui.screens.question import QuestionScreen
 class AppInTypedOrder(App[int]):
     """An app in which a burst of keys does what the same keys do one by one.
 
-    Textual hands a key to the widget that has the focus, and acts once it comes back from there. Of `/Kate`
-    in one go all five have gone to the table by then: the first opens the filter, the others act.
+    Textual dispatches a key to the focused widget, and acts once it bubbles up. Of a burst `/Kate` all five
+    keys are with the table by then: the first opens the filter, but `K` ends a session.
     """
 
     async def on_event(self, event: events.Event) -> None:

@@ -13,7 +13,7 @@ from pgwatch_tests.leaks.model import Skipped, TableLeak
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.tabs.locks_tab import LocksView
+from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
@@ -60,7 +60,7 @@ async def test_nothing_blocked_and_nothing_leaked() -> None:
         assert "No other sessions." in screen_text(app)
         await pilot.press("3")
         await settled(pilot)
-        assert "No test rows were left behind." in screen_text(app)
+        assert "No leaked rows." in screen_text(app)
 
 
 async def test_leaks_and_what_was_not_checked() -> None:
@@ -86,7 +86,7 @@ async def test_the_cursor_stays_with_its_session() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("down", "down", "j")
-        selected = app.query_one(LocksView).selected
+        selected = app.query_one(LocksTab).selected
         assert selected is not None
         assert selected.pid == 4
         before = source.locks
@@ -94,7 +94,7 @@ async def test_the_cursor_stays_with_its_session() -> None:
         source.locks = replace(before, groups=before.groups[1:])
         await pilot.press("r")
         await settled(pilot)
-        assert app.query_one(LocksView).selected == selected
+        assert app.query_one(LocksTab).selected == selected
         assert app.query_one("#lock-tree", LiveTable).cursor_row == 2
 
 
@@ -287,7 +287,7 @@ async def test_the_detail_shows_what_a_session_holds() -> None:
         assert "holds ROW EXCLUSIVE            table [b]accounts␛" in screen_text(app)
         await pilot.press("escape", "down", "enter")
         await settled(pilot)
-        assert "its locks couldn't be read in time" in screen_text(app)
+        assert "Locks not read in time." in screen_text(app)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -174,7 +174,7 @@ async def test_another_server_closes_the_question_and_is_told() -> None:
         await until_drawn(pilot, "y yes")
         source.locks = replace(started, server="other:5432", server_started=MOMENT + timedelta(days=1))
         app.action_refresh()
-        drawn = await until_drawn(pilot, "The question was closed.")
+        drawn = await until_drawn(pilot, "The open question was closed.")
         assert "Another server answers now: other:5432 instead of" in " ".join(drawn.split())
         assert len(app.screen_stack) == 1
         await pilot.press("y")
@@ -192,7 +192,7 @@ async def test_a_restart_is_told_once() -> None:
             app.action_refresh()
             await until_drawn(pilot, "was restarted.")
         [told] = [one.message for one in app._notifications]
-        assert told.endswith("What was seen or planned before isn't done any more.")
+        assert told.endswith("Earlier actions and previews no longer apply.")
 
 
 async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
@@ -343,7 +343,7 @@ async def test_a_waiter_s_question_offers_its_root(rows: int, pid: int, frees: s
         await until_drawn(pilot, f"End the session of pid {pid}?")
         asked = dialog_text(app)
         assert f"It is blocked itself. Ending it frees {frees}." in asked
-        assert "The root blocker is test_root (gw0, pid 1): press b to ask about that instead." in asked
+        assert "The root blocker is test_root (gw0, pid 1): press b to select it instead." in asked
         await pilot.press("b")
         drawn = await until_drawn(pilot, "End the session of pid 1?")
         assert "It is blocked itself" not in drawn

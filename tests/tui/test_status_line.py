@@ -32,7 +32,7 @@ async def test_stale_data_stays_with_a_banner_until_it_is_live_again() -> None:
         source.now_s = 12.0
         await pilot.press("r")
         await settled(pilot)
-        assert text_of(app, "#banner").startswith("stale, 12 s: the connection was lost")
+        assert text_of(app, "#banner").startswith("Stale, data 12 s old: the connection was lost")
         assert "idle in tx" in screen_text(app)
         source.locks = good
         await pilot.press("r")
@@ -47,7 +47,7 @@ async def test_without_any_answer_the_reason_is_shown() -> None:
     app = source.dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert "no data yet: connection refused" in screen_text(app)
+        assert "No data yet: connection refused" in screen_text(app)
 
 
 async def test_pause_and_go_on() -> None:

@@ -10,8 +10,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.screens.confirm import ConfirmScreen
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen
+from pgwatch_tests.tui.screens.confirm import ConfirmScreen, ConfirmSweepScreen
 from pgwatch_tests.tui.screens.question import QUIET_S
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from screenshots.pictures import settled

@@ -1,4 +1,4 @@
-"""Everything about one session: what `enter` opens."""
+"""Session detail, which `enter` opens: state, locks and query in full."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ReadHeld = Callable[[Party], Awaitable[tuple[HeldLock, ...] | None]]
 
 
 class DetailScreen(TextScreen):
-    """A session or prepared transaction as it was when this was opened, and its locks once they are read."""
+    """A session or prepared transaction as it was when opened, and its locks once they are read."""
 
     def __init__(self, graph: LockGraph, party: Party, read_held: ReadHeld | None = None) -> None:
         super().__init__(str(party) if party.pid else "prepared transaction", [])
         self._graph = graph
         self._party = party
         self._read_held = read_held
-        self._lines = self._all_lines(["", "reading its locks …"] if read_held else [])
+        self._lines = self._all_lines(["", "Reading its locks …"] if read_held else [])
 
     def on_mount(self) -> None:
         if self._read_held is not None:
@@ -42,13 +42,13 @@ class DetailScreen(TextScreen):
 
 def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
     if held is None:
-        return ["", "its locks couldn't be read in time"]
+        return ["", "Locks not read in time."]
     shown = [
         f"{'holds' if lock.granted else 'wants'} {lock.mode:<24} {plain(lock.target)}"
         for lock in held[:_MOST_LOCKS]
     ]
     more = [f"and {len(held) - _MOST_LOCKS:,} more locks"] if len(held) > _MOST_LOCKS else []
-    return ["", *(shown or ["holds no locks"]), *more]
+    return ["", *(shown or ["Holds no locks."]), *more]
 
 
 def _lines(graph: LockGraph, party: Party) -> list[str]:
@@ -80,7 +80,7 @@ def _query(graph: LockGraph, party: Party) -> list[str]:
         return []
     lines = ["", *plain_lines(session.query[:_MOST_CHARACTERS])]
     if len(session.query) > _MOST_CHARACTERS:
-        lines.append(f"… cut: {len(session.query):,} characters in all (y copies them)")
+        lines.append(f"… cut: {len(session.query):,} characters in all (y copies all)")
     return lines
 
 

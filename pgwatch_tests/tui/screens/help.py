@@ -1,4 +1,4 @@
-"""The keys, in words."""
+"""Help: the keys and columns in words."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from pgwatch_tests.tui.screens.text import TextScreen
 _KEYS = (
     ("1 2 3 4", "Locks, Sessions, Leaks, Contention"),
     ("up down j k", "move"),
-    ("enter", "everything about the selected session"),
-    ("y", "copy its query to the clipboard"),
-    ("C", "cancel the selected session's statement, after a question"),
-    ("K", "end the selected session, or roll a prepared transaction back, after a question"),
-    ("/", "show only what contains a text; escape ends it"),
-    ("s", "sort the sessions another way; sum contention or leaks up by something else"),
-    ("x", "count contention from now on"),
-    ("space", "pause and go on"),
+    ("enter", "the selected row in full"),
+    ("y", "copy the selected session's query"),
+    ("C", "cancel the selected session's statement (asks first)"),
+    ("K", "end the selected session, or roll back a prepared transaction (asks first)"),
+    ("/", "show only rows that contain a text; escape clears it"),
+    ("s", "sort sessions by another column; group leaks or contention by another"),
+    ("x", "restart the count of contention"),
+    ("space", "pause or resume polling"),
     ("+ -", "poll more often, less often"),
     ("r", "poll now, and count leaks now"),
-    ("e", "write what is shown to a JSON file"),
+    ("e", "export the open tab to a JSON file"),
     ("ctrl+p", "commands, themes"),
     ("q", "quit"),
 )
 _SWEEPS_KEYS = (
     ("5", "Sweeps"),
-    ("s", "there: the plan, the jobs, the history"),
-    ("p", "look for what a sweep would remove; changes nothing"),
-    ("w", "sweep, after a question"),
-    ("a", "how old what is swept must be, and preview anew"),
-    ("escape", "end the sweep after its batch; again: at once"),
-    ("n", "run the selected job now, after a question"),
-    ("o", "pause the selected job, or let it go on"),
+    ("s", "switch between plan, jobs and history"),
+    ("p", "preview what a sweep would delete (changes nothing)"),
+    ("w", "preview, confirm, then sweep"),
+    ("a", "change the minimum age, and preview with it"),
+    ("escape", "stop the sweep after its batch; again: now"),
+    ("n", "run the selected job now (asks first if it deletes)"),
+    ("o", "pause or resume the selected job"),
 )
 _ACTING = ("C", "K", "w", "n", "o")
 _READING = (
     "",
-    "Locks: a root blocker in bold, its waiters under it. For: how long a root has been "
-    "in its state, or a waiter has waited. Blocks: all who wait behind a session, in "
-    "brackets those directly behind it.",
+    "Locks: root blockers are bold, their waiters below them. For: how long a root blocker has been "
+    "in its state, or a waiter has waited. Blocks: all sessions blocked, in brackets those blocked "
+    "directly.",
     "",
-    "Contention: session-seconds spent waiting since the dashboard's start, as far as polls saw them.",
+    "Contention: session-seconds spent waiting since the dashboard started or x, as seen by polls.",
 )
 
 
 def help_screen(acting: bool, sweeps: bool) -> TextScreen:
-    """The screen that `?` opens; with keys that change something if `acting`, with the Sweeps tab's too."""
+    """The screen that `?` opens: with keys that change something if `acting`, and those of Sweeps."""
     keys = [*_KEYS, ("", ""), *_SWEEPS_KEYS] if sweeps else _KEYS
     lines = [f"{key:<12} {words}" for key, words in keys if acting or key not in _ACTING]
     return TextScreen("Keys", [*lines, *_READING])

@@ -1,4 +1,4 @@
-"""Asks how old test data must be for a sweep to remove it."""
+"""Minimum age of what is swept: the dialog that asks for it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from textual.widgets import Input, Static
 
 from pgwatch_tests.text import durations
 
-_HINT = "0 takes what is there whatever its age, but nothing of a run that lives."
+_HINT = "0 sweeps data of any age, except that of live runs."
 
 
 class MinAgeScreen(ModalScreen[float | None]):
-    """Returns the age in seconds, or None if it is to stay as it is."""
+    """Returns the age in seconds, or None to keep it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave it")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
 
     def __init__(self, min_age_s: float) -> None:
         super().__init__()
@@ -27,8 +27,8 @@ class MinAgeScreen(ModalScreen[float | None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box") as box:
             box.border_title = "Minimum age"
-            box.border_subtitle = "enter previews with it · escape leaves it"
-            yield Static("How old must test data be to be swept? 0, 90s, 10m, 2h, 1d …", markup=False)
+            box.border_subtitle = "enter previews · escape cancels"
+            yield Static("Minimum age of test data to sweep, such as 0, 90s, 10m, 2h, 1d:", markup=False)
             yield _AgeLine(durations.as_written(self._min_age_s))
             yield Static(_HINT, id="hint", markup=False)
 
@@ -38,7 +38,7 @@ class MinAgeScreen(ModalScreen[float | None]):
         line.select_all()
 
     def action_accept(self) -> None:
-        """Returns what was typed, or says why that is no age."""
+        """Returns the typed age, or says why it isn't one."""
         try:
             self.dismiss(durations.parse(self.query_one(_AgeLine).value))
         except ValueError as error:
@@ -51,7 +51,7 @@ class MinAgeScreen(ModalScreen[float | None]):
 
 class _AgeLine(Input):
     BINDINGS: ClassVar[list[BindingType]] = [
-        # At once: an Input's own message comes after keys that were typed in one go with it.
+        # A binding, since an Input's own message arrives after keys typed in the same burst.
         Binding("enter", "screen.accept", show=False),
     ]
 

@@ -1,4 +1,4 @@
-"""Asks before something is changed that can't be undone."""
+"""Question screens, which confirm what can't be undone: `y` counts only after 0.3 s without a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUIET_TICKS = round(QUIET_S / _TICK_S)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and what there is to know for an answer, as lines of plain text."""
+    """A question with the facts and the advice for its answer, as lines of plain text."""
 
     words: str
     facts: tuple[str, ...]
@@ -30,9 +30,9 @@ class Question:
 
 
 class QuestionScreen(ModalScreen[T]):
-    """Returns `yes` or `no`. `y` means yes once the question was drawn, and no key typed, for 0.3 s.
+    """Returns `yes` or `no`. `y` means yes once the question has been drawn, without any key, for 0.3 s.
 
-    What was typed before, or in one go with other keys, was meant for something else. Enter means nothing.
+    Keys typed ahead, or in a burst with others, were meant for something else. Enter means nothing.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,7 +67,7 @@ class QuestionScreen(ModalScreen[T]):
         self._wait_until_read()
 
     def takes(self, key: events.Key) -> bool:
-        """Whether `key` means anything. To be called for each key, before it has its effect."""
+        """Whether `key` may have its effect. To be called for every key, before its effect."""
         was_quiet = self._was_quiet_at(key.time)
         if self._quiet_since_s < key.time:
             self._quiet_since_s = key.time
@@ -76,7 +76,7 @@ class QuestionScreen(ModalScreen[T]):
         return was_quiet or key.key != "y"
 
     def ask(self, question: Question, yes: T) -> None:
-        """Asks something else instead."""
+        """Replaces the question."""
         self._question, self._yes = question, yes
         self._show()
         self._wait_until_read()

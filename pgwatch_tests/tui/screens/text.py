@@ -1,4 +1,4 @@
-"""Text over the dashboard: what help and detail are made of."""
+"""A screen of plain text over the dashboard: the base of help and detail."""
 
 from __future__ import annotations
 

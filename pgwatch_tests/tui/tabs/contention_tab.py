@@ -1,13 +1,13 @@
-"""The Contention tab: blocked sessions over time, and what they add up to by test, object or cause."""
+"""The Contention tab: blocked sessions over time, and their waits summed by test, object or cause."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from textual.app import ComposeResult
-from textual.events import Resize
 
 from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.locks.contention_table import (
     cause_rows,
     deadlocks,
@@ -20,10 +20,9 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.tabs.tab import View
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
-from pgwatch_tests.tui.widgets.row_filter import RowFilter
-from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 By = Literal["test", "object", "cause"]
 
@@ -44,14 +43,15 @@ _COLUMNS: dict[By, tuple[Column, ...]] = {
 }
 
 
-class ContentionView(View):
-    """Shows what a watch has seen so far."""
+class ContentionTab(DashboardTab):
+    """Shows the waits seen since the dashboard started, or since `x`."""
+
+    TITLE = "Contention"
 
     def __init__(self) -> None:
         super().__init__()
         self._by: By = "test"
         self._seen: Contention | None = None
-        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield StillText(id="contention-chart")
@@ -60,10 +60,7 @@ class ContentionView(View):
         yield StillText(id="no-contention", classes="empty")
         yield StillText(id="contention-summary", classes="summary")
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def on_resize(self, _: Resize) -> None:
+    def on_resize(self) -> None:
         self._show_chart()
 
     def offers(self, action: str) -> bool:
@@ -73,36 +70,31 @@ class ContentionView(View):
         return action == "reset" or (action == "sort" and seen.waits > 0)
 
     def sort_next(self) -> str:
-        """Goes on to sums by something else; returns nothing to tell."""
+        """Switches to sums by test, object or cause; returns an empty string."""
         ways = list(_COLUMNS)
         self._by = ways[(ways.index(self._by) + 1) % len(ways)]
-        self.query_one(LiveTable).use(_COLUMNS[self._by])
-        self._show()
+        self.table.use(_COLUMNS[self._by])
+        self.redraw()
         return ""
 
-    def show(self, seen: Contention | None, filter_: str) -> None:
-        """Shows the sums that have `filter_` in their line."""
-        self._seen = seen
-        self._filter = RowFilter(filter_)
-        self._show()
+    @property
+    def document(self) -> tuple[str, str] | None:
+        return None if self._seen is None else ("contention", contention_json.document(self._seen))
 
-    def _show(self) -> None:
-        rows = [row for row in self._rows() if self._filter.fits(row.cells)]
-        table = self.query_one(LiveTable)
-        table.show(rows)
-        table.display = bool(rows)
-        empty = self.query_one("#no-contention", StillText)
-        empty.display = not rows
+    def take(self, answers: LatestAnswers) -> None:
+        self._seen = answers.contention
+
+    def redraw(self) -> None:
         seen = self._seen
         if seen is None:
-            empty.say("Waiting for the first answer of the server …")
+            empty = CONNECTING
         elif seen.waits:
-            empty.say(self._filter.no_match("line"))
+            empty = self.row_filter.no_match("line")
         else:
-            words = f"Nothing has been blocked since {clock(seen.since)}."
+            empty = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:
-                words += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
-            empty.say(words)
+                empty += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
+        self.show_rows([row for row in self._rows() if self.row_filter.fits(row.cells)], empty)
         self._show_chart()
 
     def _rows(self) -> list[LiveRow]:
@@ -133,7 +125,7 @@ class ContentionView(View):
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
         self.query_one("#contention-totals", StillText).say(
             f"{durations.in_words(seen.blocked_s)} blocked · {plural(seen.waits, 'wait')} · "
-            f"longest {longest} · at most {seen.most_blocked:,} at once\n{deadlocks(seen)}"
+            f"longest {longest} · peak {seen.most_blocked:,}\n{deadlocks(seen)}"
         )
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
             self._by
@@ -143,5 +135,5 @@ class ContentionView(View):
             parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
         if others:
             parts.append(f"others {durations.in_words(others.blocked_s)}")
-        parts.append("s: other sums, x: from now")
+        parts.append("s: group by another, x: restart")
         self.query_one("#contention-summary", StillText).say(" · ".join(parts))

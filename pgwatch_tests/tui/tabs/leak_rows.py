@@ -1,4 +1,4 @@
-"""The lines of the Leaks tab, and all that there is to know of each. Pure."""
+"""Leak rows of the Leaks tab, and the detail of each. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pgwatch_tests.tui.widgets.live_table import LiveRow
 
 @dataclass(frozen=True, slots=True)
 class LeakRow:
-    """A line of the table, and what `enter` shows of it: plain text."""
+    """A row of the table, and its detail as lines of plain text."""
 
     row: LiveRow
     title: str
@@ -25,7 +25,7 @@ class LeakRow:
 
 
 def leak_rows(report: LeakReport) -> list[LeakRow]:
-    """What leaked, those with most rows first; what else is left; what wasn't checked."""
+    """A row per leaked table (most rows first), leftover, and thing not checked."""
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
     rows = [
         *(_table_row(table, report.checked_at) for table in leaked),
@@ -44,7 +44,7 @@ def leak_rows(report: LeakReport) -> list[LeakRow]:
 
 
 def test_rows(tests: tuple[TestLeak, ...]) -> list[LeakRow]:
-    """A line a test, in their order."""
+    """A row per test, in their order."""
     return [_test_row(one) for one in tests]
 
 
@@ -77,7 +77,7 @@ def _leftover_row(one: Leftover) -> LeakRow:
     name, kind, detail = plain(one.name), leak_words.kind(one.kind), plain(one.detail)
     row = LiveRow(f"left {one.kind} {one.name}", (name, "", durations.short(one.age_s) or "?", kind, detail))
     age = durations.in_words(one.age_s)
-    facts = (("kind", kind), ("age", age), ("what", detail), ("what helps", plain(one.hint)))
+    facts = (("kind", kind), ("age", age), ("what", detail), ("fix", plain(one.hint)))
     return LeakRow(row, name, _facts(facts))
 
 
@@ -122,13 +122,13 @@ def _test_row(one: TestLeak) -> LeakRow:
 
 
 def _not_checked(reason: str, hint: str) -> tuple[str, ...]:
-    return _facts((("not checked", plain(reason)), ("what helps", plain(hint))))
+    return _facts((("not checked", plain(reason)), ("fix", plain(hint))))
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"{name:<12} {words}" for name, words in facts if words)
 
 
-def _section(title: str, found: Iterable[str]) -> list[str]:
-    lines = [f"  {line}" for line in found]
+def _section(title: str, entries: Iterable[str]) -> list[str]:
+    lines = [f"  {line}" for line in entries]
     return ["", f"{title}:", *lines] if lines else []

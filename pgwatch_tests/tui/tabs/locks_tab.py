@@ -1,14 +1,16 @@
-"""The Locks tab: the tree, and under it the diagnosis and the query of the selected session."""
+"""The Locks tab: the lock tree, and below it the diagnosis and query of the selected session."""
 
 from __future__ import annotations
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import DataTable
 
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.locks import lock_json
 from pgwatch_tests.reports.locks.lock_tree import (
     NOTHING_BLOCKED,
     TreeRow,
@@ -19,14 +21,13 @@ from pgwatch_tests.reports.locks.lock_tree import (
 )
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, plain_lines, shortened_left, shortened_middle
-from pgwatch_tests.tui.tabs.tab import View
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
-from pgwatch_tests.tui.widgets.row_filter import RowFilter
-from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 
 def _with_pid(branch: str, width: int) -> str:
-    """A branch of the tree in at most `width` characters: of deep ones the depth instead of their lines."""
+    """Returns a branch of the tree in at most `width` characters; a deep one shows its depth as a number."""
     if len(branch) <= width:
         return branch
     lines, _, pid = branch.rpartition(" ")
@@ -40,36 +41,33 @@ _COLUMNS = (
     Column("For", 6, right=True),
     Column("Blocks", 6, right=True),
 )
+_ROOT_BLOCKER_STYLE = "bold"
+_SHOWN_ABOVE_STYLE = "dim"
 
 
-class LocksView(View):
-    """Shows one snapshot after another."""
+class LocksTab(DashboardTab):
+    """Shows the latest snapshot as trees: root blockers with their waiters below them."""
+
+    TITLE = "Locks"
 
     def __init__(self) -> None:
         super().__init__()
         self._graph: LockGraph | None = None
         self._rows: dict[str, TreeRow] = {}
-        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="lock-tree")
-        yield StillText(NOTHING_BLOCKED, id="no-locks", classes="empty")
+        yield StillText(id="no-locks", classes="empty")
         with VerticalScroll(id="lock-detail", can_focus=False):
             yield StillText(id="diagnosis")
 
-    def on_mount(self) -> None:
-        self._show()
-
-    def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
-        """Shows `snapshot`; of its trees only those with `filter_` in one of their lines."""
-        self._graph = None if snapshot is None else LockGraph(snapshot)
-        self._filter = RowFilter(filter_)
-        self._show()
+    def take(self, answers: LatestAnswers) -> None:
+        self._graph = None if answers.snapshot is None else LockGraph(answers.snapshot)
 
     @property
     def selected(self) -> Party | None:
-        """Whose row the cursor is on."""
-        row = self._rows.get(self.query_one(LiveTable).current_key or "")
+        """The session or prepared transaction under the cursor."""
+        row = self._rows.get(self.table.current_key or "")
         return None if row is None else row.party
 
     def offers(self, action: str) -> bool:
@@ -81,43 +79,43 @@ class LocksView(View):
             action == "copy" and session is not None and bool(session.query)
         )
 
-    def on_data_table_row_highlighted(self, _: DataTable.RowHighlighted) -> None:
-        self._show_diagnosis()
+    @property
+    def document(self) -> tuple[str, str] | None:
+        return None if self._graph is None else ("locks", lock_json.document(self._graph.snapshot))
 
-    def _show(self) -> None:
+    def redraw(self) -> None:
         graph = self._graph
         rows = [] if graph is None else self._filtered(tree_rows(graph))
         self._rows = {row.key: row for row in rows}
-        table = self.query_one(LiveTable)
-        table.show([_live_row(row) for row in rows])
-        empty = self.query_one("#no-locks", StillText)
-        empty.display = not rows
         if graph is None:
-            empty.say("Waiting for the first answer of the server …")
+            empty = CONNECTING
         elif graph.trees:
-            empty.say(self._filter.no_match("blocked session"))
+            empty = self.row_filter.no_match("blocked session")
         else:
-            empty.say(NOTHING_BLOCKED)
+            empty = NOTHING_BLOCKED
+        self.show_rows([_live_row(row) for row in rows], empty)
         self._show_diagnosis()
 
     def _filtered(self, rows: list[TreeRow]) -> list[TreeRow]:
-        if not self._filter:
+        # A tree is kept whole if one of its lines matches.
+        if not self.row_filter:
             return rows
         roots = {
             row.root
             for row in rows
-            if self._filter.fits((row.who, row.test, row.place, row.state, row.waits_for))
+            if self.row_filter.fits((row.who, row.test, row.place, row.state, row.waits_for))
         }
         return [row for row in rows if row.root in roots]
 
+    @on(DataTable.RowHighlighted)
     def _show_diagnosis(self) -> None:
-        row = self._rows.get(self.query_one(LiveTable).current_key or "")
+        row = self._rows.get(self.table.current_key or "")
         pane = self.query_one("#lock-detail", VerticalScroll)
         pane.display = row is not None
         if row is None or self._graph is None:
             return
-        found = diagnose(self._graph, row.root)
-        lines = [plain(found.explanation), advice(found)]
+        diagnosis = diagnose(self._graph, row.root)
+        lines = [plain(diagnosis.explanation), advice(diagnosis)]
         lines += [f"{row.who} {fact}" for fact in lock_facts(self._graph, row.party)[:1]]
         lines += [f"{row.who}: {row.place}"] if row.place else []
         session = self._graph.sessions.get(row.party)
@@ -132,7 +130,7 @@ def _live_row(row: TreeRow) -> LiveRow:
     prefix = row.prefix.replace("├─ ", "├ ").replace("└─ ", "└ ").replace("│  ", "│ ").replace("   ", "  ")
     is_root = not row.prefix
     doing = row.waits_for if row.waits_for else row.state
-    style = "bold" if is_root else "dim" if row.again else ""
+    style = _ROOT_BLOCKER_STYLE if is_root else _SHOWN_ABOVE_STYLE if row.again else ""
     return LiveRow(
         row.key,
         (

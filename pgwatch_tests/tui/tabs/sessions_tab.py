@@ -1,4 +1,4 @@
-"""The Sessions tab: what every client session is doing."""
+"""The Sessions tab: every client session with its state, wait and query."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+from pgwatch_tests.reports.locks import lock_json
 from pgwatch_tests.reports.locks.lock_tree import in_database, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_left
-from pgwatch_tests.tui.tabs.tab import View
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable
-from pgwatch_tests.tui.widgets.row_filter import RowFilter
-from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 _COLUMNS = (
     Column("PID", 7, right=True),
@@ -37,60 +37,54 @@ _SORTS: dict[str, Callable[[Session], tuple[object, ...]]] = {
 }
 
 
-class SessionsView(View):
-    """Shows the client sessions of a snapshot, ours left out."""
+class SessionsTab(DashboardTab):
+    """Shows the client sessions of a snapshot without the dashboard's own."""
+
+    TITLE = "Sessions"
 
     def __init__(self) -> None:
         super().__init__()
         self._sort = next(iter(_SORTS))
         self._snapshot: LockSnapshot | None = None
-        self._filter = RowFilter()
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="sessions")
-        yield StillText("No sessions.", id="no-sessions", classes="empty")
-
-    def on_mount(self) -> None:
-        self._show()
+        yield StillText(id="no-sessions", classes="empty")
 
     @property
     def selected(self) -> Party | None:
-        """Whose row the cursor is on."""
-        key = self.query_one(LiveTable).current_key
+        """The session under the cursor."""
+        key = self.table.current_key
         return Party(int(key.partition("/")[0])) if key else None
 
     def offers(self, action: str) -> bool:
-        key = self.query_one(LiveTable).current_key
-        return key is not None and action in ("act", "copy", "detail", "sort")
+        return self.table.current_key is not None and action in ("act", "copy", "detail", "sort")
 
     def sort_next(self) -> str:
-        """Goes on to the next order; returns `sorted by …`."""
+        """Switches to the next sort order; returns `sorted by …`."""
         orders = list(_SORTS)
         self._sort = orders[(orders.index(self._sort) + 1) % len(orders)]
-        self._show()
+        self.redraw()
         return f"sorted by {self._sort}"
 
-    def show(self, snapshot: LockSnapshot | None, filter_: str) -> None:
-        """Shows the sessions of `snapshot` that have `filter_` in their line."""
-        self._snapshot = snapshot
-        self._filter = RowFilter(filter_)
-        self._show()
+    @property
+    def document(self) -> tuple[str, str] | None:
+        return None if self._snapshot is None else ("locks", lock_json.document(self._snapshot))
 
-    def _show(self) -> None:
+    def take(self, answers: LatestAnswers) -> None:
+        self._snapshot = answers.snapshot
+
+    def redraw(self) -> None:
         sessions = () if self._snapshot is None else self._snapshot.clients
         watched = "" if self._snapshot is None else self._snapshot.database
         rows = [_live_row(one, watched) for one in sorted(sessions, key=_SORTS[self._sort])]
-        rows = [row for row in rows if self._filter.fits(row.cells)]
-        table = self.query_one(LiveTable)
-        table.show(rows)
-        empty = self.query_one("#no-sessions", StillText)
-        empty.display = not rows
         if self._snapshot is None:
-            empty.say("Waiting for the first answer of the server …")
-        elif self._filter:
-            empty.say(self._filter.no_match("session"))
+            empty = CONNECTING
+        elif self.row_filter:
+            empty = self.row_filter.no_match("session")
         else:
-            empty.say("No other sessions.")
+            empty = "No other sessions."
+        self.show_rows([row for row in rows if self.row_filter.fits(row.cells)], empty)
 
 
 def _rank(session: Session) -> int:

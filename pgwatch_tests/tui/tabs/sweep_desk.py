@@ -1,4 +1,4 @@
-"""What the Sweeps tab reads and has done, given to the dashboard by whoever opens it."""
+"""The Sweeps tab's access to sweeps, history and jobs, and the progress of a sweep that runs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport
+from pgwatch_tests.reports.sweeps import sweep_words
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress, SweepReport
+from pgwatch_tests.sweep.time_left import SweepPace
 from pgwatch_tests.task import Stoppable
+from pgwatch_tests.text import durations
+
+_BAR = 12
 
 Told = Callable[[SweepProgress], None]
 
 
 class RunningSweep(Stoppable, Protocol):
-    """A sweep, dry or not, that hasn't begun yet or is under way. All of it may be called once it's over."""
+    """A sweep or preview, not started or running. Every method may be called after it ended, too."""
 
     async def run(self) -> SweepReport:
-        """Does it, once, without keeping the screen waiting."""
+        """Runs it, once, off the event loop; returns its report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +31,9 @@ class JobDesk:
 
     states: Callable[[], Awaitable[tuple[JobState, ...]]]
     run_now: Callable[[str], Awaitable[None]]
-    """Begins the job of that name; returns before it is done."""
+    """Starts the job of that name; returns before it ends."""
     pause: Callable[[str, bool], Awaitable[None]]
-    """Pauses the job of that name, or lets it go on."""
+    """Pauses (True) or resumes the job of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +41,52 @@ class SweepDesk:
     """Sweeps of one database, and their history. All of it may raise PgwatchError."""
 
     begin: Callable[[bool, float, Told], RunningSweep]
-    """Makes a sweep: dry or not, of what is at least so many seconds old; the last argument is told how far
-    it is, in any thread.
-    """
+    """Makes a sweep from: dry run or not, minimum age in seconds, a callback for progress in any thread."""
     history: Callable[[], Awaitable[tuple[HistoryEntry, ...]]]
     """The newest entries, newest first."""
     report: Callable[[int], Awaitable[SweepReport | None]]
-    """The report of the entry with that id; None if it came to none."""
+    """The report of the entry with that id; None if it has none."""
     jobs: JobDesk | None = None
     """None if no jobs are declared."""
     min_age_s: float = 600.0
-    """How old it must be unless said otherwise: seconds."""
+    """The default minimum age, in seconds."""
     acts: bool = True
-    """Whether anything may be changed; if not, there are previews only."""
+    """Whether sweeps are allowed; if not, previews only."""
+
+
+class SweepUnderWay:
+    """A running sweep or preview with its progress. `clock` is monotonic, in seconds."""
+
+    def __init__(self, desk: SweepDesk, dry_run: bool, min_age_s: float, clock: Callable[[], float]) -> None:
+        self._pace = SweepPace(clock)
+        self._sweep = desk.begin(dry_run, min_age_s, self._pace.add)
+        self._ends = 0
+
+    async def run(self) -> SweepReport:
+        """Returns the report; raises what the sweep raises."""
+        return await self._sweep.run()
+
+    def end(self) -> None:
+        """Stops it after its batch; called again, cancels it."""
+        self._ends += 1
+        if self._ends == 1:
+            self._sweep.stop()
+        else:
+            self._sweep.cancel()
+
+    def progress(self) -> str:
+        """`Deleting ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape stops`."""
+        done = self._pace.last.share_done
+        full = round(_BAR * done)
+        parts = [
+            f"{'█' * full}{'░' * (_BAR - full)} {100 * done:.0f} %",
+            sweep_words.pace(self._pace.last.rows, self._pace.rows_per_s),
+        ]
+        if self._pace.left_s is not None:
+            parts.append(f"about {durations.in_words(self._pace.left_s)} left")
+        figures = ", ".join(parts)
+        if self._ends:
+            hint = "Stopping after this batch; escape again stops now" if self._ends == 1 else "Stopping now"
+            return f"{hint} · {figures}"
+        phase = sweep_words.phase(self._pace.last, DEFAULT_SWEEP_KINDS)
+        return f"{phase[0].upper()}{phase[1:]} {figures} · escape stops"

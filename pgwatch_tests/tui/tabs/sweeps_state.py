@@ -1,17 +1,23 @@
-"""What the Sweeps tab knows, and the words and lines that it makes of it."""
+"""State of the Sweeps tab: its three tables (plan or last sweep, jobs, history), and their texts. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import history_table, sweep_remarks, sweep_words
-from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.reports.sweeps.history_table import result_words
+from pgwatch_tests.reports.sweeps.sweep_words import explained
+from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.tabs.sweep_rows import Section, history_rows, job_rows, plan_rows
-from pgwatch_tests.tui.widgets.live_table import LiveRow
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain, shortened_middle
+from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow
+
+Section = Literal["plan", "jobs", "history"]
 
 SECTIONS: tuple[Section, ...] = ("plan", "jobs", "history")
 _NO_JOBS = """No jobs are declared. In pyproject.toml:
@@ -19,18 +25,42 @@ _NO_JOBS = """No jobs are declared. In pyproject.toml:
 [tool.pgwatch-tests.schedule.nightly]
 cron = "30 2 * * *"   # or every = "15m\""""
 
+COLUMNS: dict[Section, tuple[Column, ...]] = {
+    "plan": (
+        Column("Object", share=9, cut=shortened_middle),
+        Column("Rows", 9, right=True),
+        Column("Marked", 7, right=True),
+        Column("Dependent", 9, right=True),
+        Column("Result", share=12),
+    ),
+    "jobs": (
+        Column("Job", share=3),
+        Column("Action", 15),
+        Column("Schedule", share=3),
+        Column("Next run", 17),
+        Column("Last run", share=6),
+    ),
+    "history": (
+        Column("Started", 20),
+        Column("Database", share=3, cut=shortened_middle),
+        Column("Action", share=3),
+        Column("Result", share=6),
+        Column("Took", 6, right=True),
+    ),
+}
+
 
 @dataclass(slots=True)
 class SweepsState:
-    """Changes as the tab learns more. A `trouble` says why something newer isn't known; else it is empty."""
+    """What the tab last read. A `trouble` says why the last read failed; empty if it didn't."""
 
     acts: bool
-    """Whether sweeps are allowed, or only looks."""
+    """Whether sweeps are allowed, or only previews."""
     min_age_s: float
-    """How old what is swept must be: seconds."""
+    """The minimum age of what is swept, in seconds."""
     section: Section = "plan"
     report: SweepReport | None = None
-    """The last look, or what the last sweep did."""
+    """The last preview or sweep."""
     report_at_s: float = 0.0
     """By the dashboard's clock."""
     trouble: str = ""
@@ -41,23 +71,23 @@ class SweepsState:
 
     @property
     def next_section(self) -> Section:
-        """What is shown after the present section."""
+        """The section that `s` opens."""
         return SECTIONS[(SECTIONS.index(self.section) + 1) % len(SECTIONS)]
 
     @property
     def is_plan(self) -> bool:
-        """Whether there is a whole plan that a sweep could go by."""
+        """Whether there is a complete plan to sweep by."""
         report = self.report
         return report is not None and report.dry_run and not report.interrupted and not report.error
 
     @property
     def was_ended(self) -> bool:
-        """Whether the last look was ended before it had seen all: what it found is no plan."""
+        """Whether the last preview ended early: it is no plan."""
         report = self.report
         return report is not None and report.dry_run and (report.interrupted or bool(report.error))
 
     def rows(self) -> list[LiveRow]:
-        """The lines of the present section."""
+        """The rows of the open section."""
         match self.section:
             case "plan":
                 return [] if self.report is None else plan_rows(self.report)
@@ -67,7 +97,7 @@ class SweepsState:
                 return history_rows(self.history or ())
 
     def heads(self) -> str:
-        """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: another age`."""
+        """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: change`."""
         names: dict[Section, str] = {
             "plan": self._plan_head(),
             "jobs": f"Jobs {'?' if self.jobs_trouble and not self.jobs else len(self.jobs)}",
@@ -75,33 +105,33 @@ class SweepsState:
         }
         heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
         age = f"at least {durations.in_words(self.min_age_s)} old" if self.min_age_s else "of any age"
-        return f"{' '.join(heads)}  s: next · {age}, a: another age"
+        return f"{' '.join(heads)}  s: next · {age}, a: change"
 
-    def nothing(self, is_running: bool) -> str:
-        """What there is to say where there are no lines."""
+    def empty(self, is_running: bool) -> str:
+        """What the open section says without rows."""
         match self.section:
             case "plan":
                 return "" if is_running else self._no_plan()
             case "jobs":
-                return f"Not known: {plain(self.jobs_trouble)}" if self.jobs_trouble else _NO_JOBS
+                return f"Jobs not read: {plain(self.jobs_trouble)}" if self.jobs_trouble else _NO_JOBS
             case "history":
                 if self.history_trouble:
-                    return f"Not known: {plain(self.history_trouble)}"
+                    return f"History not read: {plain(self.history_trouble)}"
                 return history_table.EMPTY if self.history is not None else "Reading the history …"
 
     def summary(self) -> str:
-        """The plan, or the last sweep, in a line; why what is shown may be old."""
+        """The plan or last sweep in one line, and why what is shown is stale."""
         match self.section:
             case "jobs":
-                return self._old(self.jobs_trouble if self.jobs else "")
+                return _stale(self.jobs_trouble if self.jobs else "")
             case "history":
-                return self._old(self.history_trouble if self.history else "")
+                return _stale(self.history_trouble if self.history else "")
             case "plan" if self.report is not None:
                 parts = [sweep_words.summary(self.report), f"at {clock(self.report.started_at)}"]
                 if until := sweep_remarks.old_enough_at(self.report):
                     parts.insert(1, f"old enough by {clock(until)}")
                 if self.was_ended:
-                    parts.insert(0, "preview ended early, no plan")
+                    parts.insert(0, "preview ended early: not a plan")
                 if self.report.error:
                     parts.append(f"ended early: {plain(self.report.error)}")
                 if self.trouble:
@@ -113,9 +143,6 @@ class SweepsState:
         if self.report is None or self.is_plan:
             return "Plan"
         return "No plan" if self.report.dry_run else "Last sweep"
-
-    def _old(self, trouble: str) -> str:
-        return f"stale: {plain(trouble)}" if trouble else ""
 
     def _no_plan(self) -> str:
         if self.trouble:
@@ -129,5 +156,146 @@ class SweepsState:
 
 
 def capitalised(sentence: str) -> str:
-    """With a capital at its beginning; names in it stay as they are."""
+    """Returns `sentence` with its first letter in upper case."""
     return sentence[:1].upper() + sentence[1:]
+
+
+def _stale(trouble: str) -> str:
+    return f"stale: {plain(trouble)}" if trouble else ""
+
+
+def plan_rows(report: SweepReport) -> list[LiveRow]:
+    """A row per table deleted from, cause of keeping, change, side effect, orphan, and thing not checked."""
+    rows = [
+        *(_table_row(one, report.dry_run) for one in sweep_words.gone(report)),
+        *(_cause_row(cause) for cause in report.causes),
+        *(_changed_row(one, report.dry_run) for one in report.changed),
+        *(_side_effects_row(one) for one in report.side_effects),
+        *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
+        *(
+            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "dim")
+            for sentence in report.not_checked
+        ),
+    ]
+    # Two of them may have the same key.
+    return [LiveRow(f"{number} {row.key}", row.cells, row.style) for number, row in enumerate(rows)]
+
+
+def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
+    """A row per job."""
+    return [
+        LiveRow(
+            job.name,
+            (
+                plain(job.name),
+                f"{job.action}, dry run" if job.dry_run and job.action != "leaks" else job.action,
+                plain(job.when),
+                _next_run(job),
+                _last_time(job),
+            ),
+            "dim" if job.paused or not job.enabled else "",
+        )
+        for job in jobs
+    ]
+
+
+def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
+    """A row per entry, in their order."""
+    return [
+        LiveRow(
+            str(entry.id),
+            (
+                day_and_time(entry.started_at),
+                plain(entry.database),
+                history_table.action(entry),
+                result_words(entry),
+                durations.short(entry.duration_s) or "?",
+            ),
+            "dim" if entry.dry_run else "",
+        )
+        for entry in entries
+    ]
+
+
+def next_sweep(jobs: tuple[JobState, ...]) -> datetime | None:
+    """Returns when the next job that deletes anything starts; None if none is known."""
+    return min(
+        (
+            job.next_run
+            for job in jobs
+            if job.next_run is not None and job.action != "leaks" and job.enabled and not job.paused
+        ),
+        default=None,
+    )
+
+
+def _next_run(job: JobState) -> str:
+    if not job.enabled:
+        return "off"
+    if job.running:
+        return "running"
+    if job.paused:
+        return "paused"
+    return "unknown" if job.next_run is None else day_and_minute(job.next_run)
+
+
+def _last_time(job: JobState) -> str:
+    if job.last is None:
+        return "never ran"
+    return f"{day_and_minute(job.last.started_at)} {result_words(job.last)}"
+
+
+def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
+    name = sweep_words.table_name(one.schema, one.table)
+    result = [sweep_words.ending("rows", dry_run)]
+    if one.unmarked:
+        result.append(f"{one.unmarked:,} without a marker")
+    if sweep_remarks.is_large_part(one):
+        result.append(f"of {max(one.of, one.total):,}")
+    return LiveRow(
+        f"rows {name}",
+        (
+            plain(name),
+            f"{one.total:,}",
+            f"{one.marked:,}",
+            f"{one.dependent:,}",
+            ", ".join(result),
+        ),
+    )
+
+
+def _cause_row(cause: Cause) -> LiveRow:
+    names = {sweep_words.table_name(kept.schema, kept.table) for kept in cause.kept}
+    name = plain(next(iter(names))) if len(names) == 1 else plural(len(names), "table")
+    why = f"kept: {explained(cause.reason).words}"
+    return LiveRow(
+        f"kept {cause.reason} {cause.detail}",
+        (name, f"{cause.rows:,}", "", "", f"{why}, {plain(cause.detail)}" if cause.detail else why),
+        "dim",
+    )
+
+
+def _changed_row(one: ChangedRows, dry_run: bool) -> LiveRow:
+    name = plain(sweep_words.table_name(one.schema, one.table))
+    becomes = sweep_remarks.becomes(one, dry_run, plain)
+    return LiveRow(f"changed {name} {one.columns} {one.how}", (name, f"{one.rows:,}", "", "", becomes))
+
+
+def _side_effects_row(one: SideEffects) -> LiveRow:
+    name = plain(sweep_words.table_name(one.schema, one.table))
+    rows = one.inserted + one.updated + one.deleted
+    words = sweep_remarks.side_effects(one, plain)
+    return LiveRow(f"besides {name}", (name, f"{rows:,}", "", "", words))
+
+
+def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
+    parts = [sweep_words.fate(orphan, dry_run), sweep_words.kind(orphan.kind)]
+    if orphan.age_s is not None:
+        parts.append(f"{durations.short(orphan.age_s)} old")
+    if orphan.detail:
+        parts.append(plain(orphan.detail))
+    return LiveRow(
+        f"orphan {orphan.kind} {orphan.name}",
+        (plain(orphan.name), "", "", "", ", ".join(parts)),
+        "" if orphan.removed else "dim",
+    )

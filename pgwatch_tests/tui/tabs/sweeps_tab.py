@@ -1,6 +1,6 @@
-"""The Sweeps tab: what a sweep would remove, the sweep itself, the schedule's jobs, and what was.
+"""The Sweeps tab: preview, sweep, the schedule's jobs, and the history of sweeps.
 
-It looks for nothing unasked: a preview reads whole tables.
+A preview runs only when asked for: it reads whole tables.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,43 +17,40 @@ from textual.message import Message
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import ScanCancelledError
-from pgwatch_tests.reports.sweeps import sweep_lines, sweep_words
-from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.tui.notifications import tell
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
+from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
-from pgwatch_tests.tui.tabs.job_actions import pause_or_resume, run_now
-from pgwatch_tests.tui.tabs.running_sweep import SweepUnderWay
-from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
-from pgwatch_tests.tui.tabs.sweep_rows import COLUMNS, Section, next_sweep
-from pgwatch_tests.tui.tabs.sweeps_state import SweepsState, capitalised
-from pgwatch_tests.tui.tabs.tab import View
-from pgwatch_tests.tui.widgets.live_table import LiveTable
-from pgwatch_tests.tui.widgets.row_filter import RowFilter
-from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
+from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, Section, SweepsState, capitalised, next_sweep
+from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.widgets.live_table import LiveTable, StillText
 
 _JOBS_EVERY_S = 5.0
 _PROGRESS_EVERY_S = 0.25
 
 
-class SweepsView(View):
-    """Shows one of its three tables; its keys work while one of them has the focus."""
+class SweepsTab(DashboardTab):
+    """Shows one of three tables: the plan or last sweep, the jobs, the history."""
+
+    TITLE = "Sweeps"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "preview", "Preview", tooltip="Look for what a sweep would remove; changes nothing"),
-        Binding("w", "sweep", "Sweep", tooltip="Remove it, after a question"),
-        Binding("a", "min_age", "Min age", tooltip="How old what is swept must be", show=False),
-        Binding("escape", "end", "End", tooltip="End the sweep after its batch; again: at once"),
-        Binding("s", "next_section", "Next part", tooltip="The plan, the jobs, the history"),
+        Binding("p", "preview", "Preview", tooltip="Preview what a sweep would delete; changes nothing"),
+        Binding("w", "sweep", "Sweep", tooltip="Preview, confirm, then sweep"),
+        Binding("a", "min_age", "Min age", tooltip="Change the minimum age of what is swept", show=False),
+        Binding("escape", "end", "End", tooltip="Stop the sweep after its batch; again: now"),
+        Binding("s", "next_section", "Next", tooltip="Switch between plan, jobs and history"),
         Binding("n", "run_job", "Run now", tooltip="Run the selected job now"),
-        Binding("o", "pause_job", "On, off", tooltip="Pause the selected job, or let it go on"),
+        Binding("o", "pause_job", "Pause job", tooltip="Pause or resume the selected job"),
         Binding("r", "reload", "Refresh", show=False),
     ]
 
     class NextSweep(Message):
-        """When the schedule's next sweep begins; None if none is known."""
+        """Says when the schedule's next sweep starts; None if none is known."""
 
         def __init__(self, at: datetime | None) -> None:
             super().__init__()
@@ -65,7 +62,6 @@ class SweepsView(View):
         self._clock = clock
         self._state = SweepsState(desk.acts, desk.min_age_s)
         self._under_way: SweepUnderWay | None = None
-        self._filter = RowFilter()
         self._asked_for_history = self._reads_jobs = False
 
     def compose(self) -> ComposeResult:
@@ -80,33 +76,23 @@ class SweepsView(View):
         if self._desk.jobs is not None:
             self.set_interval(_JOBS_EVERY_S, self._reload_jobs)
             self._reload_jobs()
-        self._show()
 
     # What is shown.
 
-    def show(self, filter_: str) -> None:
-        """Shows the lines that have `filter_` in them. To be called whenever the tab is opened."""
-        self._filter = RowFilter(filter_)
+    def take(self, _: LatestAnswers) -> None:
         if not self._asked_for_history:
             self._reload_history()
-        self._show()
 
     @property
-    def report(self) -> SweepReport | None:
-        """The plan, or what came of it."""
-        return self._state.report
+    def document(self) -> tuple[str, str] | None:
+        report = self._state.report
+        return None if report is None else ("sweep", sweep_json.document(report))
 
-    def _show(self) -> None:
+    def redraw(self) -> None:
         state = self._state
-        everything = state.rows()
-        rows = [row for row in everything if self._filter.fits(row.cells)]
-        self.query_one(LiveTable).show(rows)
-        empty = self.query_one("#no-sweeps", StillText)
-        empty.display = not rows
-        if everything:
-            empty.say(self._filter.no_match("line"))
-        else:
-            empty.say(state.nothing(self._under_way is not None))
+        rows = state.rows()
+        empty = self.row_filter.no_match("line") if rows else state.empty(self._under_way is not None)
+        self.show_rows([row for row in rows if self.row_filter.fits(row.cells)], empty)
         self.query_one("#sweep-sections", StillText).say(state.heads())
         self.query_one("#sweep-summary", StillText).say(state.summary())
         self._show_progress()
@@ -116,9 +102,9 @@ class SweepsView(View):
         line = self.query_one("#sweep-progress", StillText)
         line.display = self._under_way is not None
         if self._under_way is not None:
-            line.say(self._under_way.words())
+            line.say(self._under_way.progress())
 
-    # What is done.
+    # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is shown."""
@@ -129,72 +115,72 @@ class SweepsView(View):
             case "sweep":
                 return self._desk.acts and idle
             case "end":
-                # While there is a filter, escape ends that.
-                return not idle and not self._filter
+                # While there is a filter, escape clears that.
+                return not idle and not self.row_filter
             case "run_job" | "pause_job":
                 return self._desk.acts and self._state.section == "jobs" and bool(self._state.jobs)
         return super().check_action(action, parameters)
 
     def action_next_section(self) -> None:
-        """Goes on to the jobs, the history, or back to the plan."""
+        """Switches to the next table."""
         self._open(self._state.next_section)
 
     def action_preview(self) -> None:
-        """Looks for what a sweep would remove."""
+        """Previews what a sweep would delete."""
         self._begin(dry_run=True)
 
     def action_sweep(self) -> None:
-        """Asks, with what there would be to remove, and has it removed."""
+        """Asks whether to sweep as previewed; previews first if need be."""
         if self._state.is_plan:
             self._ask()
         else:
             self._begin(dry_run=True, then=self._ask)
 
     def action_min_age(self) -> None:
-        """Asks how old what is swept must be, and looks anew."""
+        """Asks for the minimum age of what is swept, and previews with it."""
         self.app.push_screen(MinAgeScreen(self._state.min_age_s), self._take_min_age)
 
     def _take_min_age(self, min_age_s: float | None) -> None:
         if min_age_s is not None and self._under_way is None:
             self._state.min_age_s = min_age_s
-            # What was planned for another age is no plan any more.
+            # A plan for another age doesn't hold.
             self._begin(dry_run=True)
 
     def action_end(self) -> None:
-        """Ends the sweep after the batch that it is at; if that was asked for already, at once."""
+        """Stops the sweep after its batch; pressed again, now."""
         if self._under_way is not None:
             self._under_way.end()
             self._show_progress()
 
     def action_reload(self) -> None:
-        """Reads jobs and history anew; polls and counts too."""
+        """Reloads jobs and history; polls and counts leaks too."""
         self._reload_jobs()
         self._reload_history()
         self._refresh_app()
 
     def action_run_job(self) -> None:
-        """Runs the selected job now, after a question if it removes anything."""
+        """Runs the selected job now; asks first if it deletes anything."""
         if self._desk.jobs is not None and self._selected_job is not None:
             run_now(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
 
     def action_pause_job(self) -> None:
-        """Pauses the selected job, or lets it go on."""
+        """Pauses or resumes the selected job."""
         if self._desk.jobs is not None and self._selected_job is not None:
             pause_or_resume(self.app, self._desk.jobs, self._selected_job, self._reload_jobs)
 
     @property
     def _selected_job(self) -> JobState | None:
-        name = self.query_one(LiveTable).current_key
+        name = self.table.current_key
         return next((one for one in self._state.jobs if one.name == name), None)
 
     def offers(self, action: str) -> bool:
-        if action != "detail" or self.query_one(LiveTable).current_key is None:
+        if action != "detail" or self.table.current_key is None:
             return False
         return self._state.section in ("plan", "history")
 
     def open_detail(self) -> None:
-        """Shows all about the plan, or about an entry of the history."""
-        key = self.query_one(LiveTable).current_key
+        """Opens the plan or an entry of the history in full."""
+        key = self.table.current_key
         if self._state.section == "plan" and self._state.report is not None:
             self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))
         elif self._state.section == "history" and key is not None:
@@ -214,8 +200,8 @@ class SweepsView(View):
     def _open(self, section: Section) -> None:
         if section != self._state.section:
             self._state.section = section
-            self.query_one(LiveTable).use(COLUMNS[section])
-        self._show()
+            self.table.use(COLUMNS[section])
+        self.redraw()
 
     def _begin(self, *, dry_run: bool, then: Callable[[], None] | None = None) -> None:
         self._under_way = under_way = SweepUnderWay(self._desk, dry_run, self._state.min_age_s, self._clock)
@@ -228,7 +214,7 @@ class SweepsView(View):
         try:
             report = await under_way.run()
         except PgwatchError as error:
-            self._state.trouble = _trouble("preview" if dry_run else "sweep", error)
+            self._state.trouble = _failure("preview" if dry_run else "sweep", error)
             tell(self.app, capitalised(self._state.trouble), failed=True)
             then = None
         else:
@@ -242,16 +228,16 @@ class SweepsView(View):
             self._under_way = None
             self._progress_timer.pause()
         self._reload_history()
-        self._show()
+        self.redraw()
         if then is not None:
             then()
 
     def _ask(self) -> None:
         plan = self._state.report
         assert plan is not None
-        if self.app.screen is not self.screen or not self.query_one(LiveTable).has_focus:
-            # Whoever is elsewhere by now would answer a question that was never seen.
-            tell(self.app, "The plan of the sweep is ready: w in its tab")
+        if self.app.screen is not self.screen or not self.table.has_focus:
+            # A question over another screen would be answered unread.
+            tell(self.app, "Sweep preview ready: press w in the Sweeps tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
             self.app.push_screen(ConfirmSweepScreen(about_plan(plan, age_s)), self._answered)
@@ -266,7 +252,7 @@ class SweepsView(View):
             self._begin(dry_run=False)
 
     def _reload_jobs(self) -> None:
-        # One that takes longer than the pause until the next isn't to be asked twice.
+        # A read that takes longer than the interval isn't started twice.
         if self._desk.jobs is not None and not self._reads_jobs:
             self._reads_jobs = True
             self.run_worker(self._read_jobs(self._desk.jobs), group="sweep jobs")
@@ -285,7 +271,7 @@ class SweepsView(View):
         self.post_message(self.NextSweep(next_sweep(state.jobs)))
         if self._asked_for_history:
             self._reload_history()
-        self._show()
+        self.redraw()
 
     def _reload_history(self) -> None:
         self._asked_for_history = True
@@ -296,11 +282,11 @@ class SweepsView(View):
             self._state.history, self._state.history_trouble = await self._desk.history(), ""
         except PgwatchError as error:
             self._state.history_trouble = str(error)
-        self._show()
+        self.redraw()
 
 
-def _trouble(what: str, error: PgwatchError) -> str:
-    """Why there is no report of a preview or a sweep."""
+def _failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:
+    """Returns why a preview or a sweep has no report."""
     match error:
         case ScanCancelledError():
             return f"{what} cancelled"

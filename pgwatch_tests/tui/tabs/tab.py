@@ -1,30 +1,88 @@
-"""What a tab of the dashboard is made of."""
+"""The base of the five tabs: what each shows, its filter, selected session, sort order, keys and export."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.containers import Vertical
 
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.widgets.filter_line import RowFilter
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable, StillText
 
-OFFERED_BY_VIEWS = ("act", "copy", "detail", "reset", "sort")
-"""Actions of the dashboard that only some tabs have, and only for some rows."""
+TAB_ACTIONS = ("act", "copy", "detail", "reset", "sort")
+"""Actions bound by the dashboard that a tab offers for some rows only."""
+
+CONNECTING = "Waiting for the server's first answer …"
 
 
-class View(Vertical):
-    """The content of one tab."""
+class DashboardTab(Vertical):
+    """One tab: a LiveTable, and a StillText of class `empty` in its place while it has no rows.
+
+    The dashboard calls `show` with every answer while the tab is open. A tab draws itself in `redraw`.
+    """
+
+    TITLE: ClassVar[str]
+    """The tab's head; its lower case with `-tab` is the id of its pane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row_filter = RowFilter()
+
+    def on_mount(self) -> None:
+        self.redraw()
+
+    @classmethod
+    def pane_id(cls) -> str:
+        """The id of the pane that holds this tab: `locks-tab`."""
+        return f"{cls.TITLE.lower()}-tab"
+
+    @property
+    def table(self) -> LiveTable:
+        """The tab's table, which has the focus while the tab is open."""
+        return self.query_one(LiveTable)
+
+    def show(self, answers: LatestAnswers, filter_: str) -> None:
+        """Shows what the tab needs of `answers`: the rows that contain `filter_`."""
+        self.row_filter = RowFilter(filter_)
+        self.take(answers)
+        self.redraw()
+
+    def take(self, answers: LatestAnswers) -> None:
+        """Keeps what the tab shows of `answers`."""
+
+    def redraw(self) -> None:
+        """Draws what was last taken."""
+        raise NotImplementedError
+
+    def show_rows(self, rows: Sequence[LiveRow], empty: str) -> None:
+        """Fills the table with `rows`; without any, the tab says `empty` instead."""
+        self.table.show(rows)
+        line = self.query_one(".empty", StillText)
+        line.display = not rows
+        line.say(empty)
+
+    # Keys, and what they are about.
+
+    def offers(self, action: str) -> bool:
+        """Whether one of TAB_ACTIONS would do anything now."""
+        return False
 
     @property
     def selected(self) -> Party | None:
-        """The session or prepared transaction under the cursor, where the tab has such."""
+        """The session or prepared transaction under the cursor; None in tabs that show neither."""
         return None
 
-    def offers(self, action: str) -> bool:
-        """Whether one of OFFERED_BY_VIEWS would do anything now."""
-        return False
-
     def sort_next(self) -> str:
-        """Goes on to another order, or to sums by something else; returns what to tell of it, if anything."""
+        """Switches to the next sort order or grouping; returns a notification, or an empty string."""
         return ""
 
     def open_detail(self) -> None:
-        """Shows all about the row under the cursor, where that isn't a session."""
+        """Opens the detail of the row under the cursor, in tabs whose rows aren't sessions."""
+
+    @property
+    def document(self) -> tuple[str, str] | None:
+        """What `e` exports: the kind in the file's name, and the JSON text; None if nothing is shown yet."""
+        return None

@@ -1,4 +1,4 @@
-"""A table whose content changes under the reader: the cursor stays on its row, the scroll where it was."""
+"""A table and a text line that are updated in place: the cursor stays on its row, the scroll where it was."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
-from textual.widgets import DataTable, Input
+from textual.widgets import DataTable, Input, Static
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`width` is in characters; a column with a `share` gets that share of what the others leave."""
+    """A column: `width` in characters, and its `share` of the width that all columns leave free."""
 
     label: str
     width: int = 0
@@ -36,13 +36,13 @@ class LiveRow:
 
 
 class LiveTable(DataTable[Text]):
-    """Shows rows by key. Cells are plain text: nothing in them is markup.
+    """A table of rows by key. Cells are plain text, never markup.
 
-    With `hides`, it is out of the way as long as there are no rows; else it keeps its head, and the focus.
+    With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # At once: a table's own message comes after keys that were typed in one go with it.
+        # A binding, since a table's own message arrives after keys typed in the same burst.
         Binding("enter", "app.detail", show=False),
     ]
 
@@ -70,9 +70,9 @@ class LiveTable(DataTable[Text]):
         return None
 
     def show(self, rows: Sequence[LiveRow]) -> None:
-        """Replaces the content; the cursor follows its row's key, or stays at its place if that is gone.
+        """Replaces the rows; the cursor follows its row's key, or keeps its position if that row is gone.
 
-        Cursor and focus of a table that was out of the way come back with the next rows.
+        A hidden table gets its cursor and focus back with the next rows.
         """
         if tuple(rows) != self._rows_shown:
             self._fill(tuple(rows))
@@ -127,7 +127,7 @@ class LiveTable(DataTable[Text]):
         return cells
 
     def _lay_out(self) -> None:
-        """Gives the columns their widths for the present size, so that nothing is off to the right."""
+        """Fits the columns to the present width, so that nothing is cut off at the right."""
         widths = self._fitting_widths()
         if widths == self._widths:
             return
@@ -152,3 +152,15 @@ class LiveTable(DataTable[Text]):
         return tuple(
             column.width + (free * column.share // shares if shares else 0) for column in self._specification
         )
+
+
+class StillText(Static):
+    """Text without markup, updated only if it changed: an update lays out the whole screen."""
+
+    def __init__(self, content: str = "", *, id: str, classes: str | None = None) -> None:
+        super().__init__(content, id=id, classes=classes, markup=False)
+
+    def say(self, text: str) -> None:
+        """Shows `text`."""
+        if text != self.content:
+            self.update(text)

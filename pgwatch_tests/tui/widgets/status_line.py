@@ -1,4 +1,4 @@
-"""The header line, and the banner under it that says when what is shown is old."""
+"""The status line at the top, and the banner below it while data is stale or polling is paused."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import minute
-from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.live_table import StillText
 
 
 class StatusLine(Vertical):
-    """One line of figures; a second one only while the data is stale or polling is paused."""
+    """One line of figures, and a banner while the data is stale or polling is paused."""
 
     snapshot: reactive[LockSnapshot | None] = reactive(None, repaint=False)
     leaks: reactive[LeakReport | None] = reactive(None, repaint=False)
     next_sweep: reactive[datetime | None] = reactive(None, repaint=False)
-    """When the schedule's next sweep begins; None if none is known."""
+    """When the schedule's next sweep starts; None if none is known."""
     refresh_s: reactive[float] = reactive(1.0, repaint=False)
     paused: reactive[bool] = reactive(False, repaint=False)
     trouble: reactive[str] = reactive("", repaint=False)
-    """Why the last poll failed; empty while all is well."""
+    """Why the last poll failed; empty if it succeeded."""
     age_s: reactive[int] = reactive(0, repaint=False)
     """How old the data is, in whole seconds."""
 
@@ -73,9 +73,9 @@ class StatusLine(Vertical):
             return
         banner = self.query_one("#banner", StillText)
         if self.trouble and self.snapshot is not None:
-            text = f"stale, {self.age_s} s: {plain(self.trouble)}"
+            text = f"Stale, data {self.age_s} s old: {plain(self.trouble)}"
         elif self.trouble:
-            text = f"no data yet: {plain(self.trouble)}"
+            text = f"No data yet: {plain(self.trouble)}"
         elif self.paused:
             text = f"Paused, data {self.age_s} s old. space resumes, r refreshes once."
         else:
@@ -87,12 +87,12 @@ class StatusLine(Vertical):
     def _figures(self) -> str:
         snapshot = self.snapshot
         if snapshot is None:
-            return "connecting …" if not self.trouble else "not connected"
+            return "Connecting …" if not self.trouble else "Not connected"
         width = self.content_size.width if self.size.width else None
         return _fitted(*self._parts(snapshot), width)
 
     def _parts(self, snapshot: LockSnapshot) -> tuple[dict[str, str], Sequence[tuple[str, str]]]:
-        """The line's parts by name, and what becomes of them, one after the other, where room is short."""
+        """The parts by name, and shorter forms in the order in which they are tried where room is short."""
         clients = snapshot.clients
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
         through = " via pooler" if snapshot.pooled else ""
@@ -113,7 +113,7 @@ class StatusLine(Vertical):
         if snapshot.deadlocks:
             parts["deadlocks"] = plural(len(snapshot.deadlocks), "deadlock")
         elif snapshot.probable_deadlocks:
-            parts["deadlocks"] = "perhaps 1 deadlock"
+            parts["deadlocks"] = "1 probable deadlock"
         if self.next_sweep is not None:
             parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
         shorter = [
@@ -139,7 +139,7 @@ class StatusLine(Vertical):
 
 
 def _fitted(parts: dict[str, str], shorter: Sequence[tuple[str, str]], width: int | None) -> str:
-    """The parts in one line of at most `width` cells, if that can be had; None is any width."""
+    """Joins the parts in one line of at most `width` cells if possible; None is any width."""
     parts = dict(parts)
     for name, text in (("", ""), *shorter):
         parts |= {name: text}

@@ -12,7 +12,7 @@ from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.tabs.contention_tab import ContentionView
+from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
@@ -31,7 +31,7 @@ async def test_sums_by_test_object_and_cause(size: tuple[int, int]) -> None:
         source.locks = blocked_snapshot(after_s=1)
         await pilot.press("4", "r")
         await settled(pilot)
-        assert "2.0 s blocked · 2 waits · longest 1.0 s · at most 2 at once" in screen_text(app)
+        assert "2.0 s blocked · 2 waits · longest 1.0 s · peak 2" in screen_text(app)
         assert text_of(app, "#contention-chart") == "█████"
         table = app.query_one("#contention", LiveTable)
         assert table.has_focus
@@ -92,7 +92,7 @@ async def test_before_the_first_answer() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4", "x", "s", "e")
         await settled(pilot)
-        assert "Waiting for the first answer" in screen_text(app)
+        assert "Waiting for the server" in screen_text(app)
 
 
 @pytest.mark.parametrize("how", ["a lost server", "a pause", "a pause, then x"])
@@ -119,10 +119,10 @@ async def test_what_was_not_watched_is_said(how: str) -> None:
 async def test_only_the_visible_tab_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Contention | None] = []
 
-    def show(_: ContentionView, seen: Contention | None, filter_: str) -> None:
+    def show(_: ContentionTab, seen: Contention | None, filter_: str) -> None:
         shown.append(seen)
 
-    monkeypatch.setattr(ContentionView, "show", show)
+    monkeypatch.setattr(ContentionTab, "show", show)
     source = Feed(blocked_snapshot(), leak_report())
     app = source.dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -165,7 +165,7 @@ async def test_help_names_the_keys() -> None:
         await settled(pilot)
         drawn = screen_text(app)
         assert "Contention" in drawn
-        assert "count contention from now on" in drawn
+        assert "restart the count of contention" in drawn
 
 
 async def test_hostile_text_is_harmless() -> None:

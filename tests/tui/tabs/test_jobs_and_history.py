@@ -44,7 +44,7 @@ async def test_jobs(size: tuple[int, int]) -> None:
         await press(pilot, "o")
         assert sweeping.asked[2:] == [("resume", "nightly")]
         # One that removes something isn't begun by a slip of the finger.
-        assert "Run the job nightly now?" in await press(pilot, "n")
+        assert "Run job nightly now?" in await press(pilot, "n")
         assert "Runs its action (sweep) now instead of at its next time: 30 2 * * *" in dialog_text(app)
         assert "It deletes without showing a preview first." in dialog_text(app)
         await press(pilot, "n")
@@ -106,4 +106,4 @@ async def test_no_history() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         assert "No sweep has been recorded yet." in await press(pilot, "5", "s", "s")
         sweeping.history = HistoryError("the history can't be read")
-        assert "Not known: the history can't be read" in await press(pilot, "r")
+        assert "History not read: the history can't be read" in await press(pilot, "r")

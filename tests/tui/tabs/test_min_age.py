@@ -9,7 +9,7 @@ import pytest
 
 from pgwatch_tests.sweep.model import ChangedRows, Kept, TableRows
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from tests.sweep.reports import AT, NOTHING
 from tests.tui.driving import screen_text
@@ -30,14 +30,14 @@ async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, 
         assert f"nothing would go yet; 317 kept: too young (317) · old enough by {until}" in drawn
         drawn = await press(pilot, "a")
         assert isinstance(app.screen, MinAgeScreen)
-        assert "How old must test data be to be swept?" in drawn
+        assert "Minimum age of test data to sweep" in drawn
         assert line_with(drawn, "│ 10m").strip(" │") == "10m"
-        assert "enter previews with it · escape leaves it" in drawn
+        assert "enter previews · escape cancels" in drawn
         sweeping.outcome = PLAN
         drawn = await press(pilot, "0", "enter")
         assert not isinstance(app.screen, MinAgeScreen)
         assert [(sweep.dry_run, sweep.min_age_s) for sweep in sweeping.begun] == [(True, 600.0), (True, 0.0)]
-        assert "s: next · of any age, a: another age" in drawn
+        assert "s: next · of any age, a: change" in drawn
         await press(pilot, "w")
         assert isinstance(app.screen, ConfirmSweepScreen)
         await press(pilot, "y")
@@ -68,7 +68,7 @@ async def test_the_age_stays_while_a_sweep_is_under_way() -> None:
 async def test_help_names_the_key() -> None:
     _, app = dashboard(Sweeping())
     async with app.run_test(size=(140, 40)) as pilot:
-        assert "a            how old what is swept must be" in await press(pilot, "question_mark")
+        assert "a            change the minimum age" in await press(pilot, "question_mark")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -10,7 +10,7 @@ from textual.widgets import TabbedContent
 
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
-from pgwatch_tests.tui.screens.confirm_sweep import ConfirmSweepScreen
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
@@ -36,7 +36,7 @@ async def test_nothing_is_looked_for_unasked(size: tuple[int, int]) -> None:
         assert "p: preview what a sweep would delete (changes nothing)" in drawn
         assert "w: preview, confirm, then sweep" in drawn
         assert line_with(drawn, "[Plan]").strip() == (
-            "[Plan]  Jobs 0   History   s: next · at least 10 min old, a: another age"
+            "[Plan]  Jobs 0   History   s: next · at least 10 min old, a: change"
         )
         assert "p Preview" in drawn
         # Sessions aren't cancelled and ended from here.
@@ -98,11 +98,11 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         sweeping.begun[1].is_at(0.0, 0)
         source.now_s = 135.0
         sweeping.begun[1].is_at(0.25, 4000)
-        app.query_one("SweepsView")._show_progress()  # type: ignore[attr-defined]
+        app.query_one("SweepsTab")._show_progress()  # type: ignore[attr-defined]
         await settled(pilot)
         progress = text_of(app, "#sweep-progress")
         assert progress == (
-            "Deleting ███░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape ends it"
+            "Deleting ███░░░░░░░░░ 25 %, 4,000 rows, 400 rows/s, about 30 s left · escape stops"
         )
         assert "Preview" not in screen_text(app)
         # The plan is still there to be read, and locks are still polled.
@@ -142,7 +142,7 @@ async def test_nobody_is_asked_elsewhere() -> None:
         sweeping.begun[0].let_go.set()
         await settled(pilot)
         assert not isinstance(app.screen, ConfirmSweepScreen)
-        assert told(app) == ["The plan of the sweep is ready: w in its tab"]
+        assert told(app) == ["Sweep preview ready: press w in the Sweeps tab"]
         await press(pilot, "5", "w")
         assert isinstance(app.screen, ConfirmSweepScreen)
 
@@ -280,7 +280,7 @@ async def test_a_preview_that_was_ended_is_no_plan() -> None:
         sweeping.begun[0].let_go.set()
         await settled(pilot)
         assert "[No plan]" in screen_text(app)
-        assert text_of(app, "#sweep-summary").startswith("preview ended early, no plan")
+        assert text_of(app, "#sweep-summary").startswith("preview ended early: not a plan")
         sweeping.held = False
         await press(pilot, "w")
         assert [sweep.dry_run for sweep in sweeping.begun] == [True, True]

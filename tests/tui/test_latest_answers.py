@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.tui.fingerprint import news
+from pgwatch_tests.tui.latest_answers import fingerprint
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
 
@@ -30,11 +30,11 @@ async def next_poll(pilot: Pilot[int], source: Feed) -> None:
 
 
 def test_only_durations_are_no_news() -> None:
-    assert news(waiting(1.0)) == news(waiting(7.0))
-    assert news(waiting(1.0)) != news(waiting(1.0, 3))
+    assert fingerprint(waiting(1.0)) == fingerprint(waiting(7.0))
+    assert fingerprint(waiting(1.0)) != fingerprint(waiting(1.0, 3))
     before = waiting(1.0)
     hidden = tuple(replace(one, state="active") for one in before.sessions)
-    assert news(before) != news(replace(before, sessions=hidden))
+    assert fingerprint(before) != fingerprint(replace(before, sessions=hidden))
 
 
 async def test_times_alone_are_drawn_at_the_slower_pace_and_news_at_once() -> None:

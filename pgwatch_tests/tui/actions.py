@@ -1,0 +1,129 @@
+"""Actions of the dashboard: ask and act on a session or a job, write an export, notify of the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from textual.app import App
+
+from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.history.model import JobState
+from pgwatch_tests.locks.actions.action import Action, How, Outcome, Result, action_on
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.locks.action_text import doing, outcome_line
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.tui.screens.confirm import ConfirmScreen, ConfirmSweepScreen, about_job
+from pgwatch_tests.tui.screens.question import QuestionScreen
+from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
+
+T = TypeVar("T")
+Severity = Literal["information", "warning", "error"]
+
+_SEVERITIES: dict[Result, Severity] = {
+    "done": "information",
+    "refused": "error",
+    "unconfirmed": "warning",
+    "in_vain": "warning",
+}
+_READING_S = 5.0
+_READING_TROUBLE_S = 15.0
+
+
+def tell(app: App[T], text: str, *, failed: bool = False) -> None:
+    """Notifies of `text`, which may be foreign; of a failure for longer."""
+    severity: Severity = "error" if failed else "information"
+    timeout = _READING_TROUBLE_S if failed else _READING_S
+    app.notify(plain(text), severity=severity, timeout=timeout, markup=False)
+
+
+def tell_server_change(app: App[int], change: str) -> None:
+    """Warns that another server answers; an open question, about the old one, is closed with no."""
+    question = app.screen
+    if isinstance(question, QuestionScreen):
+        question.action_leave()
+        change = f"{change} The open question was closed."
+    app.notify(plain(change), severity="warning", timeout=_READING_TROUBLE_S, markup=False)
+
+
+def ask_and_act(
+    app: App[int],
+    act: Callable[[Action], Awaitable[Outcome]],
+    graph: LockGraph,
+    party: Party,
+    how: How,
+    afterwards: Callable[[], None],
+) -> None:
+    """Asks whether to cancel or end `party`; once confirmed, a worker calls `act` and then `afterwards`."""
+    try:
+        action = action_on(graph, party, how)
+    except RefusedError as error:
+        app.notify(plain(str(error)), severity="warning", markup=False)
+        return
+
+    async def work(confirmed: Action) -> None:
+        try:
+            outcome = await act(confirmed)
+        except PgwatchError as error:
+            tell(app, f"{doing(confirmed)}: {error}", failed=True)
+        else:
+            app.notify(
+                outcome_line(outcome),
+                severity=_SEVERITIES[outcome.result],
+                timeout=_READING_TROUBLE_S,
+                markup=False,
+            )
+        afterwards()
+
+    def answered(confirmed: Action | None) -> None:
+        if confirmed is not None:
+            app.notify(f"{doing(confirmed)} …", timeout=2, markup=False)
+            app.run_worker(work(confirmed), name="act", group="act")
+
+    app.push_screen(ConfirmScreen(graph, action), answered)
+
+
+def run_now(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
+    """Runs `job` now; asks first if it deletes anything."""
+
+    def answered(confirmed: bool | None) -> None:
+        if confirmed:
+            _change(app, jobs.run_now(job.name), f"Job {job.name} started", afterwards)
+
+    if job.dry_run or job.action == "leaks":
+        answered(True)
+    else:
+        app.push_screen(ConfirmSweepScreen(about_job(job)), answered)
+
+
+def pause_or_resume(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
+    """Pauses `job`, or resumes it if it is paused."""
+    words = f"Job {job.name} {'resumed' if job.paused else 'paused'}"
+    _change(app, jobs.pause(job.name, not job.paused), words, afterwards)
+
+
+def _change(app: App[object], change: Awaitable[None], words: str, afterwards: Callable[[], None]) -> None:
+    async def work() -> None:
+        try:
+            await change
+        except PgwatchError as error:
+            tell(app, str(error), failed=True)
+        else:
+            tell(app, words)
+        afterwards()
+
+    app.run_worker(work(), name="job", group="job")
+
+
+def write_export(app: App[int], folder: Path, kind: str, document: str) -> None:
+    """Writes `document` to a new JSON file in `folder`; notifies of its path, or of the error."""
+    path = folder / f"pgwatch-tests-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    try:
+        path.write_text(document, encoding="utf-8")
+    except OSError as error:
+        app.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
+    else:
+        app.notify(f"wrote {path}", markup=False)
