@@ -94,7 +94,7 @@ def test_what_a_dry_run_says_goes(owner: Connection[TupleRow], database: Databas
     )
     assert dry.stderr == f"pgwatch-tests: warning: {database.name}: {warning}\n"
     told = " ".join(dry.stdout.split())
-    assert "30 rows of 2 tables would go; 1 kept: too young (1); nothing was changed: add --yes" in told
+    assert "30 rows of 2 tables to remove; 1 kept: too young (1); nothing was changed: add --yes" in told
     acted = json.loads(sweep(home, "-d", database.dsn, "--yes", "--fail", "--format", "json").stdout)
     assert counts(owner) == (2, 0)
     assert acted["deleted"] == acted["planned"]

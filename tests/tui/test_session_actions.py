@@ -84,7 +84,7 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
             "database     test_app",
             "idle in transaction, 2.0 s",
             f"query start  {clock(MOMENT - timedelta(seconds=2.5))}, 2.5 s ago",
-            "2 sessions wait behind it, 1 directly",
+            "blocks       2 sessions, 1 directly",
             "y yes",
         ):
             assert words in drawn
@@ -206,7 +206,7 @@ async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
         await until_drawn(pilot, "K rolls it back")
         await pilot.press("K")
         await until_drawn(pilot, "Roll back the prepared transaction it's 100%?")
-        await until_drawn(pilot, "1 session waits behind it")
+        await until_drawn(pilot, "blocks       1 session")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked

@@ -66,7 +66,7 @@ def action_options(function: F) -> F:
 
 def run(settings: Settings, asked: Asked) -> int:
     """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked,
-    or in vain: those that waited behind it still wait.
+    or in vain: the sessions it blocked still wait.
 
     Raises RefusedError if it may not be done, isn't confirmed, or there is no such session; else what
     LiveSource.read_twice and locks.act.act raise.

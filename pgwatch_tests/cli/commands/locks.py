@@ -76,7 +76,7 @@ def command(
 
     Only the very session that was seen is ever signalled, not a later one with the same pid. Exit codes of
     an action: 0 done, 2 refused or no such session, 3 no connection, 4 told but not seen to have worked, or
-    those that waited behind it still wait.
+    the sessions it blocked still wait.
 
     \b
     Examples:

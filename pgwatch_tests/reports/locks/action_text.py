@@ -8,6 +8,7 @@ from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, i
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.text.times import clock
 
@@ -31,10 +32,10 @@ def doing(action: Action) -> str:
 
 
 def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
-    """Whom it is about, as it was seen in `graph`, and who waits behind it: name and plain text."""
+    """Whom it is about, as it was seen in `graph`, and what it blocks: name and plain text."""
     found = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
-    found += [("itself", fact) for fact in lock_facts(graph, action.party)[:1]]
-    found.append(("behind it", _behind(graph, action)))
+    found += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
+    found.append(("blocks", _blocks(graph, action)))
     return [(name, words) for name, words in found if words]
 
 
@@ -111,9 +112,8 @@ def _prepared(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     ]
 
 
-def _behind(graph: LockGraph, action: Action) -> str:
+def _blocks(graph: LockGraph, action: Action) -> str:
     total, directly = graph.blocks(action.party), graph.blocks_directly(action.party)
     if not total:
-        return "nobody waits for it"
-    verb = "session waits" if total == 1 else "sessions wait"
-    return f"{total:,} {verb} behind it" + (f", {directly:,} directly" if directly < total else "")
+        return "nobody"
+    return plural(total, "session") + (f", {directly:,} directly" if directly < total else "")

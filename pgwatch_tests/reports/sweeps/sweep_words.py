@@ -166,10 +166,10 @@ def gone(report: SweepReport) -> tuple[TableRows, ...]:
 
 
 def summary(report: SweepReport) -> str:
-    """`12 rows of 3 tables would go; 4 kept: too young (3), locked (1)`, and whether it came to an end."""
+    """`12 rows of 3 tables to remove; 4 kept: too young (3), locked (1)`, and whether it came to an end."""
     line = f"{_gone(report)}{_kept(report)}"
     if report.not_checked:
-        line += f"; {plural(len(report.not_checked), 'thing')} not checked"
+        line += f"; {len(report.not_checked):,} not checked"
     if report.interrupted:
         line += "; interrupted before it was done"
     return line
@@ -185,12 +185,12 @@ def outcome(report: SweepReport) -> str:
 
 
 def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """`24 rows would go in 2 databases; 1 kept: locked (1); 1 database not swept`."""
+    """`24 rows to remove in 2 databases; 1 kept: locked (1); 1 database not swept`."""
     reports = sweeps.sweeps
     dry = bool(reports) and reports[0].dry_run
     rows = sum(table.total for report in reports for table in gone(report))
     where = number_of(len(reports), "databases")
-    line = f"{number_of(rows, 'rows')} {'would go' if dry else 'deleted'} in {where}"
+    line = f"{number_of(rows, 'rows')} {'to remove' if dry else 'deleted'} in {where}"
     removed = [orphan for report in reports for orphan in report.orphans if orphan.removed]
     if removed:
         line += f", besides {', '.join(_orphans(removed))}"
@@ -255,8 +255,8 @@ def _gone(report: SweepReport) -> str:
     parts += _orphans([orphan for orphan in report.orphans if orphan.removed])
     if not parts:
         yet = " yet" if any(kept.reason == "too_young" for kept in report.kept) else ""
-        return f"nothing would go{yet}" if report.dry_run else "nothing removed"
-    return f"{', '.join(parts)} {'would go' if report.dry_run else 'removed'}"
+        return f"nothing to remove{yet}" if report.dry_run else "nothing removed"
+    return f"{', '.join(parts)} {'to remove' if report.dry_run else 'removed'}"
 
 
 def _orphans(orphans: list[Orphan]) -> list[str]:

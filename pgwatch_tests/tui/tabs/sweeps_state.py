@@ -247,7 +247,7 @@ def _last_time(job: JobState) -> str:
 
 def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
     name = sweep_words.table_name(one.schema, one.table)
-    result = [sweep_words.ending("rows", dry_run)]
+    result = ["to delete" if dry_run else sweep_words.ending("rows", dry_run)]
     if one.unmarked:
         result.append(f"{one.unmarked:,} without a marker")
     if sweep_remarks.is_large_part(one):

@@ -376,7 +376,7 @@ def test_a_history_that_cant_be_written_is_a_warning(
 
     assert sweep() == 0
     out, err = capsys.readouterr()
-    assert "nothing would go" in out
+    assert "nothing to remove" in out
     assert len(err.splitlines()) == 1
     assert "not recorded" in err
 
@@ -384,4 +384,4 @@ def test_a_history_that_cant_be_written_is_a_warning(
 def test_the_report_goes_to_a_file(sweeps: Sweeps, capsys: pytest.CaptureFixture[str], home: Path) -> None:
     assert sweep("--format", "markdown", "-o", str(home / "summary.md")) == 0
     assert capsys.readouterr().out == ""
-    assert (home / "summary.md").read_text().startswith("## Sweep (dry run): nothing would go")
+    assert (home / "summary.md").read_text().startswith("## Sweep (dry run): nothing to remove")

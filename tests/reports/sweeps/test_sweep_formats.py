@@ -155,18 +155,18 @@ def test_each_reason_has_its_own_words_and_a_hint(reason: KeptReason) -> None:
 
 def test_what_it_comes_to() -> None:
     assert summary(FULL) == (
-        "1,204 rows of 2 tables, 1 schema, 1 prepared transaction would go; "
+        "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove; "
         "5 kept: too young (3), locked (1), of a run that lives (1)"
     )
     assert outcome(FULL).endswith("; nothing was changed: add --yes")
     assert summary(ACTED).startswith("3 rows of 1 table, 1 schema, 1 prepared transaction removed; 5 kept:")
     assert outcome(ACTED) == summary(ACTED)
-    assert outcome(NOTHING) == "nothing would go; nothing was changed"
+    assert outcome(NOTHING) == "nothing to remove; nothing was changed"
     young = replace(NOTHING, kept=(Kept("public", "users", 3, "too_young"),))
-    assert outcome(young) == "nothing would go yet; 3 kept: too young (3); nothing was changed"
+    assert outcome(young) == "nothing to remove yet; 3 kept: too young (3); nothing was changed"
     assert summary(replace(NOTHING, dry_run=False)) == "nothing removed"
     one = replace(NOTHING, planned=(TableRows("public", "users", 1, 0),), not_checked=("a", "b"))
-    assert summary(one) == "1 row of 1 table would go; 2 things not checked"
+    assert summary(one) == "1 row of 1 table to remove; 2 not checked"
     assert summary(replace(one, interrupted=True)).endswith("; interrupted before it was done")
 
 
@@ -174,7 +174,7 @@ def test_what_several_come_to() -> None:
     both = several(FULL, FULL, not_swept=(NotSwept("app", "not a test database"),))
 
     assert summary_of_databases(both) == (
-        "2,408 rows would go in 2 databases, besides 2 schemas, 2 prepared transactions; "
+        "2,408 rows to remove in 2 databases, besides 2 schemas, 2 prepared transactions; "
         "10 kept: too young (6), locked (2), of a run that lives (2); 1 database not swept"
     )
     assert summary_of_databases(several(ACTED)).startswith("3 rows deleted in 1 database, besides 1 schema")

@@ -236,7 +236,7 @@ def test_the_command_says_so(database: Database, shop: Connection[TupleRow], hom
     dry = pgwatch(home, *arguments)
     done = pgwatch(home, *arguments, "--yes", "--format", "json")
 
-    assert "nothing would go yet" in firm.stdout
+    assert "nothing to remove yet" in firm.stdout
     assert f"the lease of their run (r{run_id}) has ended" in " ".join(dry.stdout.split())
     assert json.loads(done.stdout)["in_spite_of_age"] == {"rows": 6, "runs": [run_id]}
     assert ids(shop, "users") == []

@@ -27,7 +27,7 @@ async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, 
         drawn = await press(pilot, "5", "p")
         assert "kept: too young" in drawn
         until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
-        assert f"nothing would go yet; 317 kept: too young (317) · old enough by {until}" in drawn
+        assert f"nothing to remove yet; 317 kept: too young (317) · old enough by {until}" in drawn
         drawn = await press(pilot, "a")
         assert isinstance(app.screen, MinAgeScreen)
         assert "Minimum age of test data to sweep" in drawn

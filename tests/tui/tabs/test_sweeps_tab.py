@@ -51,12 +51,12 @@ async def test_the_plan(size: tuple[int, int]) -> None:
         drawn = await press(pilot, "5", "p")
         assert [sweep.dry_run for sweep in sweeping.begun] == [True]
         bookings = line_with(drawn, "public.bookings").split()
-        assert bookings[:6] == ["public.bookings", "1,201", "1", "1,200", "would", "be"]
+        assert bookings[:6] == ["public.bookings", "1,201", "1", "1,200", "to", "delete"]
         assert "kept: too young" in drawn
         assert "would be dropped" in drawn
         assert "kept: of a run that" in drawn
         assert "not checked: public.sec" in drawn
-        assert "1,204 rows of 2 tables, 1 schema, 1 prepared transaction would go" in drawn
+        assert "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove" in drawn
         assert max(map(len, drawn.splitlines())) <= size[0]
         detail = await press(pilot, "enter")
         for words in (
@@ -84,7 +84,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         drawn = screen_text(app)
         for words in (
             "Sweep test_app?",
-            "1,204 rows of 2 tables, 1 schema, 1 prepared transaction would go",
+            "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove",
             "1,201  public.bookings (1 marked, 1,200 dependent)",
             "schema test_1717171717171_4711_x7f3",
             "prepared transaction gid-1",
@@ -108,7 +108,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         # The plan is still there to be read, and locks are still polled.
         polls = source.polls
         drawn = await press(pilot, "r")
-        assert "would be deleted" in drawn
+        assert "to delete" in drawn
         assert source.polls > polls
         sweeping.begun[1].let_go.set()
         await settled(pilot)
@@ -153,8 +153,8 @@ async def test_nobody_is_asked_about_nothing() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         drawn = await press(pilot, "5", "w")
         assert not isinstance(app.screen, ConfirmSweepScreen)
-        assert told(app) == ["Not swept: nothing would go"]
-        assert "Nothing would go; nothing was changed." in drawn
+        assert told(app) == ["Not swept: nothing to remove"]
+        assert "Nothing to remove; nothing was changed." in drawn
 
 
 async def test_the_end_of_a_sweep_in_two_steps() -> None:
