@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.leaks.scan import LeakScan, scan
+from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions import yielding_session
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.lookout import Lookout
+from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
 from tests.servers.poolers import pooler
@@ -169,3 +172,25 @@ def test_the_session_is_bounded_and_can_change_nothing(
     ).fetchone()
 
     assert row == ("pgwatch-tests", True)
+
+
+def test_a_session_that_is_lost_before_the_first_look_needs_none(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    def look(dsn: Dsn, beside: OwnConnection, oid: int) -> Lookout:
+        looked.set()
+        return Lookout(dsn, beside, oid)
+
+    monkeypatch.setattr(yielding_session, "Lookout", look)
+    session = ScanSession(settings(database.dsn))
+    session.open()
+    # An exception of its thread fails the test.
+    [keeper] = [one for one in threading.enumerate() if one.name == "leak scan deadline"]
+    session.connection.close()
+
+    assert looked.wait(10)
+    session.close()
+    keeper.join(10)
+    assert not keeper.is_alive()

@@ -386,8 +386,9 @@ class YieldingSession:
         if self._closed.wait(_FIRST_LOOK_S):
             return
         if self._place is not None:
-            self._lookout = Lookout(self._settings.dsn, self.connection, self._place.oid)
-            threading.Thread(target=self._look_after_others, name="leak scan lookout", daemon=True).start()
+            with suppress(psycopg.Error):  # it was closed meanwhile
+                self._lookout = Lookout(self._settings.dsn, self.connection, self._place.oid)
+                threading.Thread(target=self._look_after_others, name="lookout", daemon=True).start()
         wait_s = 0.0
         while not self._closed.wait(wait_s):
             deadline, now = self._deadline, time.monotonic()
