@@ -53,7 +53,7 @@ def test_what_became_of_those_behind_it(after: tuple[Edge, ...], words: str) -> 
 def test_nothing_is_said_where_nobody_waited() -> None:
     action = on_session(BEFORE, 2, "terminate")
     assert aftermath(action, LockGraph(snapshot((edge(5, 6),)))) == ""
-    assert dict(facts(BEFORE, action))["behind it"] == "nobody waits for it"
+    assert dict(facts(BEFORE, action))["blocks"] == "nobody"
 
 
 def test_an_idle_session_has_no_statement_to_be_recognised_by() -> None:
