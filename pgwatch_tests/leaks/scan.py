@@ -243,9 +243,9 @@ class LeakScan:
         counts = _Counts(*self._discover(identity.role, comparison))
         changed = list(counts.discovery.tables)
         for _ in range(_ROUNDS):
-            if not changed:
-                return counts  # of what there was when it was looked for
-            self._count(changed, statements, counts)
+            # With nothing to count, what was discovered may still be of catalogs that changed meanwhile.
+            if changed:
+                self._count(changed, statements, counts)
             if self._seen_last == moment and is_empty(moment):
                 return counts
             with _catalogs():

@@ -1,4 +1,4 @@
-"""OriginStatements of leaked rows: reads what tells which test left each, and has the ladder judge it."""
+"""Origins of leaked rows: reads what tells which test left each, and has the ladder judge it."""
 
 from __future__ import annotations
 
