@@ -18,7 +18,7 @@ from tests.tui.tabs.sweeping import JOBS, Sweeping
 from tests.tui.tabs.test_leaks_tab import messy
 from tests.tui.test_session_actions import Doing, locked
 
-CLOCK = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b(?!:|/| IST)")
+CLOCK = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b(?!:|/|\s+IST)")
 
 
 @pytest.fixture
