@@ -14,7 +14,7 @@ from pgwatch_tests.errors import BeingSweptError, HistoryError, PgwatchError, Re
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import Action, HistoryEntry, Result, Trigger
 from pgwatch_tests.postgres.connections.dsn import address, database_name, role
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
@@ -141,7 +141,7 @@ def _outcome(error: BaseException) -> tuple[Result, str]:
         return "skipped", str(error)
     if isinstance(error, RefusedError):
         return "refused", str(error)
-    if isinstance(error, ScanCancelledError | KeyboardInterrupt | SystemExit):
+    if isinstance(error, WorkCancelledError | KeyboardInterrupt | SystemExit):
         return "interrupted", "it was cancelled"
     # The messages of errors that aren't ours may hold anything, at worst a password.
     return "failed", str(error) if isinstance(error, PgwatchError) else type(error).__name__

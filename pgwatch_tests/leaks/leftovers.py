@@ -27,7 +27,7 @@ from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -98,7 +98,7 @@ class _Candidate:
 
 
 def look(
-    session: ScanSession,
+    session: DatabaseSession,
     settings: Settings,
     role: str,
     kinds: Collection[LeftoverKind],
@@ -108,7 +108,7 @@ def look(
 
     A schema or database is a test's if a glob of the settings fits its name; a large object counts only if it
     wasn't there at the baseline. Kinds that need one are for `find_changes_since`. A kind that can't be read
-    is in `unchecked`. Raises ConnectionLostError and ScanCancelledError.
+    is in `unchecked`. Raises ConnectionLostError and WorkCancelledError.
     """
     wanted = tuple(kind for kind in ALL_KINDS if kind in kinds and kind not in SINCE_KINDS)
     fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
@@ -136,7 +136,7 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _candidates(session: ScanSession, kind: LeftoverKind, baseline: Baseline | None) -> list[_Candidate]:
+def _candidates(session: DatabaseSession, kind: LeftoverKind, baseline: Baseline | None) -> list[_Candidate]:
     parameters: Mapping[str, object] | None = None
     if kind in ("idle_in_transaction", "advisory_lock"):
         parameters = {"own_name": OWN_NAME, "at_least_s": IDLE_IN_TRANSACTION_AFTER_S}

@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.task import CompoundTask
 
@@ -109,7 +109,7 @@ def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
 
 
 def _databases(settings: Settings) -> list[_Database]:
-    with closing(ScanSession(settings)) as session:
+    with closing(DatabaseSession(settings)) as session:
         session.open()
         try:
             return session.ask("leaks/databases", _Database)

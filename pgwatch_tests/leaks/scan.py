@@ -37,7 +37,7 @@ from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import shown
@@ -138,7 +138,7 @@ class LeakScan:
         self._progress = progress
         self._kinds = kinds
         self._since = since
-        self._session = ScanSession(settings)
+        self._session = DatabaseSession(settings)
         self._obstacles = Obstacles(self._session, settings)
         self._seen_last = ""
         """The snapshot right after the last count."""
@@ -155,7 +155,7 @@ class LeakScan:
         self.cancel()
 
     def cancel(self) -> None:
-        """Makes `run` end with ScanCancelledError within moments, and the server stop. Returns at once."""
+        """Makes `run` end with WorkCancelledError within moments, and the server stop. Returns at once."""
         self._session.cancel()
 
     def run(self) -> LeakReport:
@@ -163,7 +163,7 @@ class LeakScan:
 
         What can't be read is in the report's `skipped`. Raises CannotConnectError, ConnectionLostError,
         ConfigurationError (a marker or an ignore that isn't one, a log that can't be read, another database's
-        baseline), NotCheckedError (not even the catalogs can be read) and ScanCancelledError.
+        baseline), NotCheckedError (not even the catalogs can be read) and WorkCancelledError.
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = markers(self._settings.markers)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 
 LEASE_KEY = 0x70677774
 """`pgwt` in ASCII, 1885828980: the first of a lease's two numbers."""
@@ -48,7 +48,7 @@ def run_lease(run: str) -> str:
     return f"run:{run.lower()}"
 
 
-def lease_holders(session: ScanSession, names: Collection[str]) -> Mapping[str, int | None]:
+def lease_holders(session: DatabaseSession, names: Collection[str]) -> Mapping[str, int | None]:
     """The leases among `names` that somebody holds, and the backends that do (None: a prepared transaction).
 
     In whatever database of the server; what `session` itself holds doesn't count. Raises what
@@ -60,7 +60,7 @@ def lease_holders(session: ScanSession, names: Collection[str]) -> Mapping[str, 
     return {one.name: one.pid for one in held}
 
 
-def live_lease_numbers(session: ScanSession) -> frozenset[int]:
+def live_lease_numbers(session: DatabaseSession) -> frozenset[int]:
     """`hashtext(name)` of each lease that somebody else holds: for conditions on many rows.
 
     Raises what `session.running` does.
@@ -70,7 +70,7 @@ def live_lease_numbers(session: ScanSession) -> frozenset[int]:
 
 
 @contextmanager
-def hold_lease(session: ScanSession, name: str) -> Iterator[bool]:
+def hold_lease(session: DatabaseSession, name: str) -> Iterator[bool]:
     """Holds a lease on the session that sweeps. Gives whether it is ours, and nobody's in another database.
 
     So nobody who asks for it takes what is about to go, and two sweeps don't get into each other's way.

@@ -9,7 +9,7 @@ import psycopg
 
 from pgwatch_tests.errors import BeingSweptError, PgwatchError
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.text import durations
 
 LOCK_KEY = 0x70677773_77656570
@@ -32,10 +32,10 @@ class _Holder:
     age_s: float | None
 
 
-def take_sweep_lock(session: ScanSession) -> None:
+def take_sweep_lock(session: DatabaseSession) -> None:
     """Takes the lock for as long as the session lasts; waits for nobody.
 
-    Raises BeingSweptError, which says who sweeps, and what ScanSession.running does.
+    Raises BeingSweptError, which says who sweeps, and what `session.running` does.
     """
     bound = {"lock_key": LOCK_KEY}
     if session.ask("sweep/lock", _Ours, bound)[0].ours:
@@ -44,7 +44,7 @@ def take_sweep_lock(session: ScanSession) -> None:
     raise BeingSweptError(f"another sweep is running in this database: {_who(holders)}")
 
 
-def release_sweep_lock(session: ScanSession) -> None:
+def release_sweep_lock(session: DatabaseSession) -> None:
     """Frees the lock, if it is ours. Raises nothing: the end of the session frees it as well."""
     with suppress(psycopg.Error, PgwatchError), session.running():
         session.connection.execute(queries.load("sweep/unlock"))

@@ -16,7 +16,7 @@ from pgwatch_tests.errors import (
 )
 from pgwatch_tests.leaks.many_databases import choose_on_server
 from pgwatch_tests.postgres.connections.dsn import in_database
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import NotSwept, SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.sweep.run import Progress, Sweep
@@ -61,7 +61,7 @@ class SweepOfDatabases(CompoundTask):
         What keeps one of them from being swept is in the result's `not_swept`; if that's so for all, the
         first one's error is raised. Databases that were left behind are looked for once. Raises
         ConfigurationError if none fits, CannotConnectError if not even their list can be had, and
-        ScanCancelledError.
+        WorkCancelledError.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         choice = choose_on_server(self._settings, self._patterns)
@@ -91,7 +91,7 @@ class SweepOfDatabases(CompoundTask):
             request = replace(request, kinds=tuple(kind for kind in request.kinds if kind != "databases"))
             dropped |= {one.name for one in report.orphans if one.kind == "databases" and one.removed}
         if self.is_cancelled:
-            raise ScanCancelledError("ended before all databases were swept")
+            raise WorkCancelledError("ended before all databases were swept")
         if errors and not reports and not self.is_stopped:
             raise _of_all(errors, not_swept)
         not_swept.sort(key=lambda one: one.database)

@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.sweep_lock import release_sweep_lock, take_sweep_lock
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
@@ -47,7 +47,7 @@ class Sweep:
         self._request = request
         self._progress = progress
         self._stopped = threading.Event()
-        self._session = ScanSession(settings, read_only=request.dry_run)
+        self._session = DatabaseSession(settings, read_only=request.dry_run)
         self._started: _Started | None = None
 
     def run(self) -> SweepReport:
@@ -55,7 +55,7 @@ class Sweep:
 
         Raises RefusedError (not a test database, a standby, a pooler in between, another sweep is at it, more
         than `max_rows`), CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't
-        one), NotCheckedError (not even the catalogs can be read) and ScanCancelledError. Once something is
+        one), NotCheckedError (not even the catalogs can be read) and WorkCancelledError. Once something is
         removed, `error` in the report tells of a lost connection, or of catalogs that can't be read.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
@@ -125,7 +125,7 @@ class Sweep:
         self._stopped.set()
 
     def cancel(self) -> None:
-        """Makes `run` end with ScanCancelledError within moments. Returns at once."""
+        """Makes `run` end with WorkCancelledError within moments. Returns at once."""
         self._session.cancel()
 
     def _guarded(self) -> Identity:

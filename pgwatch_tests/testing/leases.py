@@ -34,7 +34,7 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import LEASE_KEY, run_lease
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
 from pgwatch_tests.sweep.orphans.databases import drop_database
@@ -174,7 +174,7 @@ def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
 
 
 def _drop_schema(dsn: str, name: str, beside: OwnConnection) -> None:
-    with closing(ScanSession(_settings(dsn), read_only=False)) as session:
+    with closing(DatabaseSession(_settings(dsn), read_only=False)) as session:
         session.open()
         check_dependents(session, name)
         drop_schema(session, name, stopped=lambda: False, beside=beside)
@@ -182,7 +182,7 @@ def _drop_schema(dsn: str, name: str, beside: OwnConnection) -> None:
 
 def _drop_database(dsn: str, name: str) -> None:
     settings = _settings(dsn)
-    with closing(ScanSession(settings, read_only=False)) as session:
+    with closing(DatabaseSession(settings, read_only=False)) as session:
         session.open()
         drop_database(session, settings, name)
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import pq, sql
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
-from pgwatch_tests.leaks.catalog.discovery import discover, identity
+from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
 from pgwatch_tests.leaks.markers.markers import markers
@@ -145,7 +145,7 @@ class _Bare:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with psycopg.connect(settings.dsn.value, autocommit=True) as connection:
-            self._tables = discover(connection, identity(connection).role, Ignores(())).tables
+            self._tables = discover(connection, connection.info.user, Ignores(())).tables
             statements = MarkedRowStatements(pq.Escaping(connection.pgconn), markers(settings.markers))
             self._chunks = [b";".join(statements.counts(part)) for part in split(self._tables)]
             self._single = statements.counts(self._tables)

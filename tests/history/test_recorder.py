@@ -12,7 +12,7 @@ from pgwatch_tests.errors import BeingSweptError, CannotConnectError, RefusedErr
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import MarkerSetting
 from pgwatch_tests.sweep.model import Kept, SweepReport, SweepRequest
 from tests.history.histories import BEGIN, report, settings
@@ -71,7 +71,7 @@ def test_a_sweep_that_went_through(home: Path) -> None:
         (RefusedError("no test database"), "refused", "no test database"),
         (BeingSweptError("pid 3 is at it"), "skipped", "pid 3 is at it"),
         (CannotConnectError("refused"), "failed", "refused"),
-        (ScanCancelledError("cancelled"), "interrupted", "it was cancelled"),
+        (WorkCancelledError("cancelled"), "interrupted", "it was cancelled"),
         (KeyboardInterrupt(), "interrupted", "it was cancelled"),
         (ZeroDivisionError("hunter2"), "failed", "ZeroDivisionError"),
     ],

@@ -26,7 +26,7 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.sessions.lookout import LIMITS, Lookout
-from pgwatch_tests.postgres.sessions.session import OTHERS_WAIT_S, GaveWayError, ScanSession
+from pgwatch_tests.postgres.sessions.session import OTHERS_WAIT_S, DatabaseSession, GaveWayError
 from pgwatch_tests.reports.leaks import leak_json, leak_table
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_table
 from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
@@ -186,7 +186,7 @@ def test_a_database_made_anew_is_another_one(own_server: EmbeddedServer, admin: 
 def test_a_session_that_is_idle_between_statements_leaves_too(
     own_server: EmbeddedServer, admin: Connection[TupleRow]
 ) -> None:
-    session = ScanSession(settings(own_server, "postgres"), read_only=False)
+    session = DatabaseSession(settings(own_server, "postgres"), read_only=False)
     try:
         session.open()
         session.execute(b"SELECT 1")
@@ -214,7 +214,7 @@ def test_with_a_single_connection_it_looks_between_statements(
     own_server: EmbeddedServer, admin: Connection[TupleRow]
 ) -> None:
     admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
-    session = ScanSession(settings(own_server, "plain"))
+    session = DatabaseSession(settings(own_server, "plain"))
     statements = _counted(session)
     try:
         session.open()
@@ -249,7 +249,7 @@ def test_a_long_statement_of_a_single_connection_is_told(
     statement = f"SELECT pg_catalog.pg_sleep({OTHERS_WAIT_S + 0.5})".encode()
     sessions = []
     for user in ("plain", "postgres"):
-        sessions.append(ScanSession(settings(own_server, user)))
+        sessions.append(DatabaseSession(settings(own_server, user)))
         admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
         sessions[-1].open()
     try:
@@ -263,7 +263,7 @@ def test_a_long_statement_of_a_single_connection_is_told(
             session.close()
 
 
-def _counted(session: ScanSession) -> Callable[[], None]:
+def _counted(session: DatabaseSession) -> Callable[[], None]:
     """Runs short statements until the session has been away."""
 
     def run() -> None:

@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.reports.leaks import leak_table
 from tests.leaks.scanning import RunningScan, counting, insert, make_slow_table, only_skipped, rows, settings
 from tests.servers.sessions import Connect, Database
@@ -86,7 +86,7 @@ def test_a_statement_in_a_transaction_runs_on(
     database: Database, connect: Connect, suite: Connection[TupleRow]
 ) -> None:
     suite.execute("CREATE TABLE held (id int)")
-    session = ScanSession(settings(database.dsn), read_only=False)
+    session = DatabaseSession(settings(database.dsn), read_only=False)
     try:
         session.open()
         session.execute(b"BEGIN")

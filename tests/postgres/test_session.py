@@ -20,7 +20,7 @@ from pgwatch_tests.leaks.scan import LeakScan, scan
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions import yielding_session
 from pgwatch_tests.postgres.sessions.lookout import Lookout
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
 from tests.servers.poolers import pooler
@@ -58,7 +58,7 @@ def test_cancel_ends_the_scan_and_the_statement(running: RunningScan, observer: 
 
     running.scan.cancel()
     cancelled_s = time.monotonic() - begun
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         running.result()
 
     assert cancelled_s < 0.1
@@ -75,7 +75,7 @@ def test_cancel_through_a_pooler_asks_nobody_to_cancel(
         wait_until(lambda: counting(observer))
         cancelled_before = pooled.cancelled()
         running.scan.cancel()
-        with pytest.raises(ScanCancelledError):
+        with pytest.raises(WorkCancelledError):
             running.result()
         with psycopg.connect(pooled.dsn(database.name), autocommit=True) as another:
             assert another.execute("SELECT 1").fetchone() == (1,)
@@ -88,7 +88,7 @@ def test_cancel_before_it_runs(database: Database) -> None:
     cancelled = LeakScan(settings(database.dsn))
     cancelled.cancel()
 
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         cancelled.run()
 
 
@@ -100,7 +100,7 @@ def test_cancel_between_two_statements(database: Database, observer: Connection[
 
     cancelled = LeakScan(settings(database.dsn), progress=cancel)
 
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         cancelled.run()
 
 
@@ -152,7 +152,7 @@ def test_cancel_when_the_server_says_nothing_any_more(programs: ServerPrograms, 
         os.kill(backend, signal.SIGSTOP)
         try:
             running.scan.cancel()
-            with pytest.raises(ScanCancelledError):
+            with pytest.raises(WorkCancelledError):
                 running.result(timeout_s=5)
         finally:
             os.kill(backend, signal.SIGCONT)
@@ -184,10 +184,10 @@ def test_a_session_that_is_lost_before_the_first_look_needs_none(
         return Lookout(dsn, beside, oid)
 
     monkeypatch.setattr(yielding_session, "Lookout", look)
-    session = ScanSession(settings(database.dsn))
+    session = DatabaseSession(settings(database.dsn))
     session.open()
     # An exception of its thread fails the test.
-    [keeper] = [one for one in threading.enumerate() if one.name == "leak scan deadline"]
+    [keeper] = [one for one in threading.enumerate() if one.name == "session deadline"]
     session.connection.close()
 
     assert looked.wait(10)

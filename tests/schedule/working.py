@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.postgres.connections.dsn import database_name
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.schedule.events import EventKind, JobEvent
 from pgwatch_tests.schedule.job_run import JobTasks
 from pgwatch_tests.settings.load import Settings
@@ -71,7 +71,7 @@ class Held(Worker):
     def _held(self) -> SweepReport:
         assert self.let_go.wait(20), "nobody let it go"
         if self.cancelled.is_set():
-            raise ScanCancelledError("cancelled")
+            raise WorkCancelledError("cancelled")
         return report(interrupted=self.stopped.is_set())
 
 

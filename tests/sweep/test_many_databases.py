@@ -9,7 +9,7 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError, RefusedError
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.many_databases import NOT_REACHED, SweepOfDatabases
 from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepRequest, SweepsOfDatabases
@@ -98,7 +98,7 @@ def test_cancel_is_an_error(server: EmbeddedServer, databases: Databases, before
     def run() -> None:
         try:
             sweep.run()
-        except ScanCancelledError as error:
+        except WorkCancelledError as error:
             errors.append(error)
 
     if before:

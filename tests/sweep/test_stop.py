@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.sweep.model import SweepProgress
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.sessions import Connect, Database
@@ -105,7 +105,7 @@ def test_cancelled_in_the_middle_of_a_statement(
     begun = time.monotonic()
 
     running.sweep.cancel()
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         running.result()
 
     assert time.monotonic() - begun < 3
@@ -121,7 +121,7 @@ def test_cancelled_between_two_batches(users: Connection[TupleRow], database: Da
     running.sweep.cancel()
     paused.release()
 
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         running.result()
 
     assert len(marked_users(users)) == 90

@@ -7,7 +7,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.sweep_lock import LOCK_KEY
 from tests.servers.sessions import Connect, Database
 from tests.sweep.rows.row_sweeps import deleted, make, swept
@@ -17,9 +17,9 @@ def test_the_next_sweep_need_not_wait_for_the_server_to_notice_the_end_of_the_la
     database: Database, owner: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[int] = []
-    close = ScanSession.close
+    close = DatabaseSession.close
 
-    def looking(session: ScanSession) -> None:
+    def looking(session: DatabaseSession) -> None:
         query = (
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -27,7 +27,7 @@ def test_the_next_sweep_need_not_wait_for_the_server_to_notice_the_end_of_the_la
         held.append(owner.execute(query).fetchall()[0][0])
         close(session)
 
-    monkeypatch.setattr(ScanSession, "close", looking)
+    monkeypatch.setattr(DatabaseSession, "close", looking)
 
     swept(database.dsn)
 

@@ -10,7 +10,7 @@ from pgwatch_tests.cli.graceful_shutdown import GracefulShutdown
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.sweeps.sweep_words import pace, phase
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.many_databases import SweepOfDatabases
@@ -47,7 +47,7 @@ def run_sweep(
     try:
         with speed.shown:
             return shutdown.run(), shutdown.exit_code
-    except ScanCancelledError as error:
+    except WorkCancelledError as error:
         if shutdown.exit_code is None:
             raise
         options.narrate(f"interrupted: {plain(str(error))}")

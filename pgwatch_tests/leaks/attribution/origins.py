@@ -24,7 +24,7 @@ from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 
 MOST_ROWS = 2000
@@ -81,7 +81,7 @@ class Attributor:
 
     def __init__(
         self,
-        session: ScanSession,
+        session: DatabaseSession,
         statements: MarkedRowStatements | AnyRowStatements,
         evidence: Evidence,
         locked: Callable[[], frozenset[int]],
@@ -92,7 +92,7 @@ class Attributor:
         self._locked = locked
 
     def attributed(self, leaks: Mapping[Table, TableLeak]) -> list[TableLeak]:
-        """The leaks with their attribution. Raises what ScanSession.running does for a lost connection."""
+        """The leaks with their attribution. Raises what `session.running` does for a lost connection."""
         now = self._database()
         ladder = self._ladder(now, leaks)
         return [

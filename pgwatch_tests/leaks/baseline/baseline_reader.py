@@ -14,7 +14,7 @@ from pgwatch_tests.leaks.baseline.content_reader import ContentReader, Progress
 from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
 from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 
 _ATTEMPTS = 50
@@ -41,7 +41,7 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
     Raises CannotConnectError, ConnectionLostError, ConfigurationError (a standby) and NotCheckedError (the
     catalogs are locked, or it can't be told which transactions still run).
     """
-    with closing(ScanSession(settings)) as session:
+    with closing(DatabaseSession(settings)) as session:
         session.open()
         try:
             # In this order, each statement with statistics read anew: what is reset or committed between two
@@ -75,12 +75,12 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
         return replace(baseline, away_s=tuple(session.away_s))
 
 
-def read_server(session: ScanSession) -> Server:
+def read_server(session: DatabaseSession) -> Server:
     """The session's database and its statistics' state. Raises psycopg's errors."""
     return session.ask("baseline/server", Server)[0]
 
 
-def read_system_identifier(session: ScanSession) -> str | None:
+def read_system_identifier(session: DatabaseSession) -> str | None:
     """The cluster's; None if the role may not know. Raises psycopg's other errors."""
     try:
         return session.ask("baseline/system", _System)[0].identifier
@@ -88,7 +88,7 @@ def read_system_identifier(session: ScanSession) -> str | None:
         return None
 
 
-def _snapshot(session: ScanSession) -> tuple[str, tuple[tuple[int, int], ...]]:
+def _snapshot(session: DatabaseSession) -> tuple[str, tuple[tuple[int, int], ...]]:
     """What is visible, and which transactions still run."""
     for _ in range(_ATTEMPTS):
         seen = session.ask("baseline/snapshot", _Snapshot)[0]

@@ -15,7 +15,7 @@ from pgwatch_tests.leaks.baseline.object_reader import UnreadSequence, read_obje
 from pgwatch_tests.leaks.baseline.objects import DatabaseObject
 from pgwatch_tests.leaks.leftovers import Leftovers, matches, unreadable
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import identifier, identifiers, qualified
@@ -36,7 +36,7 @@ class ChangesSince:
 
 
 def find_changes_since(
-    session: ScanSession,
+    session: DatabaseSession,
     settings: Settings,
     role: str,
     kinds: Collection[LeftoverKind],
@@ -45,7 +45,7 @@ def find_changes_since(
 ) -> ChangesSince:
     """What of `kinds` can only be told beside a baseline; `role` is who asks.
 
-    Raises ConnectionLostError and ScanCancelledError.
+    Raises ConnectionLostError and WorkCancelledError.
     """
     left = _objects(session, settings, role, baseline, kinds)
     if "lost_rows" not in kinds:
@@ -59,7 +59,7 @@ def find_changes_since(
 
 
 def _objects(
-    session: ScanSession,
+    session: DatabaseSession,
     settings: Settings,
     role: str,
     baseline: Baseline,

@@ -27,7 +27,7 @@ from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.catalog.discovery import without_strange_plans
 from pgwatch_tests.leaks.catalog.tables import Discovery, Table
 from pgwatch_tests.leaks.model import BaselineUse
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.text.sql_names import shown
 
 QUIET_S = 11.0
@@ -47,9 +47,9 @@ class Since:
 
 
 class Comparison:
-    """The comparison of one scan. Raises what `ScanSession.running` does, and psycopg's errors."""
+    """The comparison of one scan. Raises what `session.running` does, and psycopg's errors."""
 
-    def __init__(self, session: ScanSession, since: Since) -> None:
+    def __init__(self, session: DatabaseSession, since: Since) -> None:
         self._since = since
         self._baseline = since.baseline
         self._session = session

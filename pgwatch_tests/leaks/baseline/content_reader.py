@@ -19,7 +19,7 @@ from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import shown
 
@@ -54,20 +54,22 @@ class _Content:
     hashes: bytes | None
 
 
-def pinned(session: ScanSession) -> None:
+def pinned(session: DatabaseSession) -> None:
     """Pins what values' texts depend on, beside what each session of ours pins."""
     session.set(_PINNED)
 
 
-def columns_of_tables(session: ScanSession) -> dict[int, Columns]:
-    """The columns of all tables, by oid. Raises what `ScanSession.running` does, and psycopg's errors."""
+def columns_of_tables(session: DatabaseSession) -> dict[int, Columns]:
+    """The columns of all tables, by oid. Raises what `session.running` does, and psycopg's errors."""
     return {row.oid: row for row in session.ask("baseline/content_columns", Columns)}
 
 
 class ContentReader:
     """Reads the content of a database's tables once: `read`."""
 
-    def __init__(self, session: ScanSession, settings: Settings, progress: Progress | None = None) -> None:
+    def __init__(
+        self, session: DatabaseSession, settings: Settings, progress: Progress | None = None
+    ) -> None:
         self._session = session
         self._ignores = Ignores(settings.ignore)
         self._test_schemas = settings.test_schemas
@@ -77,7 +79,7 @@ class ContentReader:
     def read(self, relations: Relations, role: str, baseline: Baseline) -> tuple[TableContent, ...]:
         """What the baseline's snapshot sees of each table that isn't ignored, or why that couldn't be read.
 
-        Raises what `ScanSession.running` does, and psycopg's errors if not even the catalogs can be read.
+        Raises what `session.running` does, and psycopg's errors if not even the catalogs can be read.
         """
         pinned(self._session)
         columns = columns_of_tables(self._session)

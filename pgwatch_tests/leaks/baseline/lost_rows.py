@@ -24,7 +24,7 @@ from pgwatch_tests.leaks.leftovers import Leftovers, unreadable
 from pgwatch_tests.leaks.model import Leftover, Unchecked
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import shown
 
@@ -55,9 +55,11 @@ class _Compared:
 
 
 class LostRows:
-    """The comparison of one scan: `find`. Raises what `ScanSession.running` does."""
+    """The comparison of one scan: `find`. Raises what `session.running` does."""
 
-    def __init__(self, session: ScanSession, settings: Settings, comparison: Comparison, role: str) -> None:
+    def __init__(
+        self, session: DatabaseSession, settings: Settings, comparison: Comparison, role: str
+    ) -> None:
         self._session = session
         self._comparison = comparison
         self._role = role

@@ -11,7 +11,7 @@ from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.leaks.baseline.objects import DatabaseObject, SequencePosition
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.text.sql_names import shown
 
@@ -67,13 +67,13 @@ class _Position:
     last: int | None
 
 
-def read_objects(session: ScanSession) -> list[FoundObject]:
-    """All objects. Raises what `ScanSession.running` does, and psycopg's errors."""
+def read_objects(session: DatabaseSession) -> list[FoundObject]:
+    """All objects. Raises what `session.running` does, and psycopg's errors."""
     return session.ask("baseline/objects", FoundObject)
 
 
-def read_positions(session: ScanSession, objects: Sequence[FoundObject]) -> Positions:
-    """How far those of `objects` are that are sequences. Raises what `ScanSession.running` does."""
+def read_positions(session: DatabaseSession, objects: Sequence[FoundObject]) -> Positions:
+    """How far those of `objects` are that are sequences. Raises what `session.running` does."""
     sequences = [one for one in objects if one.kind == "sequence"]
     by_oid = {one.oid: one for one in sequences}
     escaping = pq.Escaping(session.connection.pgconn)

@@ -24,7 +24,6 @@ from pgwatch_tests.leaks.catalog.tables import (
 from pgwatch_tests.leaks.markers.value_forms import Form, Leaf, LeafKind, Place, Step, form, leaves
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
 from pgwatch_tests.postgres.stored_text import exact_names
@@ -188,14 +187,6 @@ def _place(row: _FoundPlace) -> Place:
         shown(row.name) if row.leaf == "unread" else "",
     )
     return Place(tuple(row.steps), tuple(row.fields), tuple(row.types), leaf)
-
-
-def identity(connection: Connection[Row]) -> Identity:
-    """Where a connection is, and as whom. Raises psycopg's errors."""
-    with connection.cursor(row_factory=class_row(Identity)) as cursor:
-        found = cursor.execute(queries.load("server/database_identity")).fetchone()
-    assert found is not None
-    return found
 
 
 def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> Discovery:

@@ -15,7 +15,7 @@ from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession, WaitedForError
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WaitedForError
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Settings
 from pgwatch_tests.text.sql_names import shown
 
@@ -48,9 +48,9 @@ class _Exists:
 
 
 class Obstacles:
-    """Asks over the connection of a scan. Its methods raise what ScanSession.running does."""
+    """Asks over the connection of a scan. Its methods raise what `session.running` does."""
 
-    def __init__(self, session: ScanSession, settings: Settings) -> None:
+    def __init__(self, session: DatabaseSession, settings: Settings) -> None:
         self._session = session
         self._settings = settings
 

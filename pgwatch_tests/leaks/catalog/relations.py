@@ -10,7 +10,7 @@ from pgwatch_tests.leaks.baseline.baseline import Fingerprint
 from pgwatch_tests.leaks.catalog.tables import KINDS, CatalogVersion, Definition, Discovery, Table
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.grants import grant, grant_usage, whole_schemas
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.text.sql_names import identifier, shown
 
 
@@ -96,8 +96,8 @@ class Relations:
         return Discovery(tuple(tables), tuple(skipped))
 
 
-def read(session: ScanSession) -> Relations:
-    """The tables of the session's database. Raises what `ScanSession.running` does, and psycopg's errors."""
+def read(session: DatabaseSession) -> Relations:
+    """The tables of the session's database. Raises what `session.running` does, and psycopg's errors."""
     return Relations(session.ask("baseline/relations", Relation))
 
 

@@ -25,7 +25,7 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text import durations
@@ -79,7 +79,7 @@ class IndexBuilds:
     Raises CannotConnectError where none is free: then nobody would be given way to, so nothing is made.
     """
 
-    def __init__(self, session: ScanSession, settings: Settings) -> None:
+    def __init__(self, session: DatabaseSession, settings: Settings) -> None:
         self._session = session
         self._settings = settings
         self._looking: OwnConnection | None = None
@@ -117,7 +117,7 @@ class IndexBuilds:
 
         After an attempt that was cancelled, `is_made` says whether it was done by then, and `drop_remains`
         whether nothing is left of it. Raises GaveWayError once it won't be tried again, and what
-        `ScanSession.running` does.
+        `session.running` does.
         """
         pause_s = _FIRST_PAUSE_S
         for attempt in range(_ATTEMPTS):
@@ -144,7 +144,7 @@ class IndexBuilds:
         """Returns once those have ended that are open now and keep an index of `table` (oid) from being made.
 
         An index begun beside them couldn't be finished, nor its rest be dropped before they end. Raises
-        HeldUpError if one is still open after PATIENCE_S, psycopg.Error, and what `ScanSession.running` does.
+        HeldUpError if one is still open after PATIENCE_S, psycopg.Error, and what `session.running` does.
         """
         until_s = time.monotonic() + PATIENCE_S
         awaited: set[str] | None = None
@@ -174,7 +174,7 @@ class IndexBuilds:
     def drop(self, schema: str, name: str) -> None:
         """Drops an index, if it is there, as soon as nobody has to wait for that.
 
-        Raises GaveWayError or psycopg.Error if there was no such moment, and what `ScanSession.running` does.
+        Raises GaveWayError or psycopg.Error if there was no such moment, and what `session.running` does.
         """
         index = self._name(schema, name)
         until_s = time.monotonic() + PATIENCE_S
@@ -231,7 +231,7 @@ class IndexBuilds:
 class _Look:
     """A thread that looks for who waits for a session, and cancels what that runs, until it is ended."""
 
-    def __init__(self, looking: OwnConnection | None, session: ScanSession) -> None:
+    def __init__(self, looking: OwnConnection | None, session: DatabaseSession) -> None:
         assert looking is not None
         self._looking = looking
         self._session = session

@@ -39,7 +39,7 @@ from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import qualified, shown
@@ -69,7 +69,7 @@ class _Sample:
 
 
 class LeakIndexes:
-    """A session in one database, as a context manager; its methods raise what ScanSession.running does.
+    """A session in one database, as a context manager; its methods raise what `session.running` does.
 
     Besides: NotCheckedError if the catalogs can't be read, ConfigurationError for markers that aren't any
     or tables that aren't there, and RefusedError where the guard (with `any_database`, whatever the name),
@@ -80,7 +80,7 @@ class LeakIndexes:
         self._settings = settings
         self._any_database = any_database
         self._markers = markers(settings.markers)
-        self._session = ScanSession(settings, read_only=False, gives_way=False)
+        self._session = DatabaseSession(settings, read_only=False, gives_way=False)
         self._role = ""
         self.left: tuple[str, ...] = ()
         """What was half made and couldn't be dropped: the statements that drop it."""

@@ -1,4 +1,4 @@
-"""The session of a scan or sweep: runs statements and returns rows; runs reads again after it gave way."""
+"""Database session: runs statements and returns rows; runs reads again after it gave way."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pgwatch_tests.postgres.sessions.yielding_session import (
     OTHERS_WAIT_S,
     CutShortError,
     GaveWayError,
-    ScanCancelledError,
     WaitedForError,
+    WorkCancelledError,
     YieldingSession,
 )
 from pgwatch_tests.postgres.stored_text import exact_names
 
-__all__ = ["OTHERS_WAIT_S", "GaveWayError", "ScanCancelledError", "ScanSession", "WaitedForError"]
+__all__ = ["OTHERS_WAIT_S", "DatabaseSession", "GaveWayError", "WaitedForError", "WorkCancelledError"]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _ATTEMPTS = 2
 _PAUSE_S = 0.25
 
 
-class ScanSession(YieldingSession):
+class DatabaseSession(YieldingSession):
     """Runs one statement, or one message of several, at a time; `cancel` is for any other thread."""
 
     _may_be_cut_short = False

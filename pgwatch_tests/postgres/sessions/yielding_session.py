@@ -60,8 +60,8 @@ _CANCELLED_WITHIN_S = 2.0
 _QUIET_S = 1.0
 
 
-class ScanCancelledError(PgwatchError):
-    """The scan was told to end before it was done: exit 130."""
+class WorkCancelledError(PgwatchError):
+    """A scan or sweep was told to end before it was done: exit 130."""
 
     exit_code: ClassVar[int] = 130
 
@@ -140,14 +140,14 @@ class YieldingSession:
         return self._connection
 
     def open(self) -> None:
-        """Connects. Raises CannotConnectError, ConfigurationError or ScanCancelledError."""
+        """Connects. Raises CannotConnectError, ConfigurationError or WorkCancelledError."""
         self._stop_if_cancelled()
         self._connection = connection = self._connected()
         # A pooler keeps the session in the database, whether we leave or not.
         if self._gives_way and connection.pooled is False:
             self._place = connection.place
         self._looked_s = time.monotonic()
-        threading.Thread(target=self._keep_deadline, name="leak scan deadline", daemon=True).start()
+        threading.Thread(target=self._keep_deadline, name="session deadline", daemon=True).start()
         self._stop_if_cancelled()
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class YieldingSession:
     def running(self, statements: int = 1) -> Iterator[None]:
         """Runs statements on the connection, so many in one message.
 
-        Lets psycopg's error of a statement that failed through. Raises ScanCancelledError once the scan is
+        Lets psycopg's error of a statement that failed through. Raises WorkCancelledError once it is
         cancelled, GaveWayError if it had to give way, and ConnectionLostError if the connection is gone, or
         the server says nothing at all for longer than statement_timeout.
         """
@@ -196,19 +196,19 @@ class YieldingSession:
                 self.in_the_way_s = max(self.in_the_way_s, unseen_s)
 
     def cancel(self) -> None:
-        """Makes what is running end with ScanCancelledError within moments. Returns at once."""
+        """Makes what is running end with WorkCancelledError within moments. Returns at once."""
         self._cancelled.set()
         if self._connection is not None:
-            threading.Thread(target=self._interrupt, name="cancel leak scan", daemon=True).start()
+            threading.Thread(target=self._interrupt, name="cancel session", daemon=True).start()
 
     def pause(self, duration_s: float) -> None:
-        """Waits outside of any statement. Raises ScanCancelledError as soon as the scan is cancelled."""
+        """Waits outside of any statement. Raises WorkCancelledError as soon as it is cancelled."""
         self._cancelled.wait(duration_s)
         self._stop_if_cancelled()
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise ScanCancelledError("the scan was cancelled")
+            raise WorkCancelledError("the scan was cancelled")
 
     def _stop_if_leaving(self) -> None:
         if self._leaving.is_set():

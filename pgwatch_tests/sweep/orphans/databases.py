@@ -14,7 +14,7 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.connections.dsn import in_database
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import Orphan, SweepRequest
@@ -50,7 +50,7 @@ class _Database:
 
 
 def sweep_databases(
-    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+    session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Drops orphan databases of the server, or says which it would.
 
@@ -58,7 +58,7 @@ def sweep_databases(
     connected one isn't. An orphan is called `test_<ms>_<pid>_<random>`, is old enough by that stamp and the
     server's clock, nobody holds its lease in whatever database, and nobody but sessions of ours is connected
     to it. Prepared transactions in it that are old enough are rolled back first. Raises psycopg.Error if not
-    even the list can be had, ConnectionLostError and ScanCancelledError.
+    even the list can be had, ConnectionLostError and WorkCancelledError.
     """
     databases = [
         one
@@ -86,7 +86,7 @@ def sweep_databases(
     return SweptOrphans(sweep_each(candidates, request, stopped))
 
 
-def drop_database(session: ScanSession, settings: Settings, name: str) -> None:
+def drop_database(session: DatabaseSession, settings: Settings, name: str) -> None:
     """Drops a database, whoever is connected to it, with its prepared transactions.
 
     Raises OrphanKeptError if a prepared transaction is in the way, and what `session.running` does.
@@ -97,11 +97,11 @@ def drop_database(session: ScanSession, settings: Settings, name: str) -> None:
             _execute_drop(session, name, force=True)
 
 
-def _databases(session: ScanSession) -> list[_Database]:
+def _databases(session: DatabaseSession) -> list[_Database]:
     return session.ask("sweep/databases", _Database, {"own_name": OWN_NAME})
 
 
-def _check(session: ScanSession, database: _Database, request: SweepRequest) -> list[Prepared]:
+def _check(session: DatabaseSession, database: _Database, request: SweepRequest) -> list[Prepared]:
     """The prepared transactions in it, if it may go. Raises OrphanKeptError if it may not."""
     _check_unused(database)
     check_owner(database.owner, database.asking, is_ours=database.is_ours)
@@ -121,7 +121,7 @@ def _check_unused(database: _Database) -> None:
         raise OrphanKeptError("in_use", f"connected to it: {who}")
 
 
-def _drop(session: ScanSession, settings: Settings, database: _Database, inside: list[Prepared]) -> None:
+def _drop(session: DatabaseSession, settings: Settings, database: _Database, inside: list[Prepared]) -> None:
     with leased(session, database.name):
         _roll_back(settings, database.name, inside)
         # Whoever has connected by now isn't thrown out, unless it is one of us.
@@ -138,7 +138,7 @@ def _drop(session: ScanSession, settings: Settings, database: _Database, inside:
             raise
 
 
-def _execute_drop(session: ScanSession, name: str, *, force: bool) -> None:
+def _execute_drop(session: DatabaseSession, name: str, *, force: bool) -> None:
     identifier = quoted(name, Escaping(session.connection.pgconn))
     session.execute(b"DROP DATABASE IF EXISTS %b%b" % (identifier, b" WITH (FORCE)" if force else b""))
 
@@ -147,7 +147,7 @@ def _roll_back(settings: Settings, name: str, inside: list[Prepared]) -> None:
     """Rolls back what is prepared in it, which is only possible from there."""
     if not inside:
         return
-    there = ScanSession(replace(settings, dsn=in_database(settings.dsn, name)), read_only=False)
+    there = DatabaseSession(replace(settings, dsn=in_database(settings.dsn, name)), read_only=False)
     try:
         with closing(there):
             there.open()
@@ -162,7 +162,7 @@ def _roll_back(settings: Settings, name: str, inside: list[Prepared]) -> None:
         raise OrphanKeptError("refused", detail) from None
 
 
-def _roll_back_one(there: ScanSession, one: Prepared) -> None:
+def _roll_back_one(there: DatabaseSession, one: Prepared) -> None:
     try:
         roll_back(there, one)
     except OrphanKeptError as kept:

@@ -11,7 +11,7 @@ import psycopg
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_names import NOT_LEASED, is_orphan_name, kept_for_age
 
@@ -86,7 +86,7 @@ def check_owner(owner: str, asking: str, *, is_ours: bool) -> None:
 
 
 @contextmanager
-def leased(session: ScanSession, name: str) -> Iterator[None]:
+def leased(session: DatabaseSession, name: str) -> Iterator[None]:
     """Holds the lease of a schema or database. Raises OrphanKeptError if somebody else has taken it."""
     with leases.hold_lease(session, name) as is_ours:
         if not is_ours:

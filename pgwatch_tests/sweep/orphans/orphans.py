@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import psycopg
 
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepKind, SweepRequest
 from pgwatch_tests.sweep.orphans.databases import sweep_databases
@@ -16,7 +16,7 @@ from pgwatch_tests.sweep.orphans.prepared_transactions import sweep_prepared
 from pgwatch_tests.sweep.orphans.schemas import sweep_schemas
 from pgwatch_tests.sweep.orphans.sessions import sweep_sessions
 
-_Sweep = Callable[[ScanSession, Settings, SweepRequest, Stopped], SweptOrphans]
+_Sweep = Callable[[DatabaseSession, Settings, SweepRequest, Stopped], SweptOrphans]
 
 # First those that hold locks on what comes after them.
 _SWEEPS: Mapping[SweepKind, _Sweep] = {
@@ -28,7 +28,7 @@ _SWEEPS: Mapping[SweepKind, _Sweep] = {
 
 
 def sweep_orphans(
-    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+    session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
 
@@ -36,7 +36,7 @@ def sweep_orphans(
 
     Whether `session` is connected to a database of tests is for the caller to make sure; it must be in no
     transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
-    kind that can't be listed is in `not_checked`. Raises ConnectionLostError and ScanCancelledError.
+    kind that can't be listed is in `not_checked`. Raises ConnectionLostError and WorkCancelledError.
     """
     swept = []
     for kind, sweep in _SWEEPS.items():

@@ -11,7 +11,7 @@ from psycopg import errors
 from psycopg.pq import Escaping
 
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import (
@@ -45,11 +45,11 @@ class Prepared:
 
 
 def sweep_prepared(
-    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+    session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Rolls back the prepared transactions of the database that are old enough, or says which it would.
 
-    Raises psycopg.Error if not even the list can be had, ConnectionLostError and ScanCancelledError.
+    Raises psycopg.Error if not even the list can be had, ConnectionLostError and WorkCancelledError.
     """
 
     def check(one: Prepared) -> None:
@@ -70,7 +70,7 @@ def sweep_prepared(
     return SweptOrphans(sweep_each(candidates, request, stopped))
 
 
-def prepared_in(session: ScanSession, database_oid: int | None = None) -> list[Prepared]:
+def prepared_in(session: DatabaseSession, database_oid: int | None = None) -> list[Prepared]:
     """The prepared transactions of a database of the server; None: the connected one.
 
     Raises what `session.running` does.
@@ -79,10 +79,10 @@ def prepared_in(session: ScanSession, database_oid: int | None = None) -> list[P
     return session.ask("sweep/prepared", Prepared, parameters)
 
 
-def roll_back(session: ScanSession, one: Prepared) -> None:
+def roll_back(session: DatabaseSession, one: Prepared) -> None:
     """Rolls back a prepared transaction of the database that `session` is connected to.
 
-    Raises OrphanKeptError if it has ended or stays; ConnectionLostError and ScanCancelledError.
+    Raises OrphanKeptError if it has ended or stays; ConnectionLostError and WorkCancelledError.
     """
     try:
         if one.identity not in {now.identity for now in prepared_in(session)}:

@@ -23,7 +23,7 @@ from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import exact_names
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, Stopped, and_others
@@ -60,7 +60,7 @@ class _Locker:
     others: int
 
 
-def check_droppable(session: ScanSession, schema: str) -> None:
+def check_droppable(session: DatabaseSession, schema: str) -> None:
     """Raises OrphanKeptError if something elsewhere depends on the schema, or a part of it is locked.
 
     Raises what `session.running` does, too.
@@ -73,7 +73,7 @@ def check_droppable(session: ScanSession, schema: str) -> None:
         raise OrphanKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
 
 
-def check_dependents(session: ScanSession, schema: str) -> None:
+def check_dependents(session: DatabaseSession, schema: str) -> None:
     """Raises OrphanKeptError if something elsewhere depends on the schema; what `session.running` does."""
     with session.running():
         _check_dependents(session.connection, schema)
@@ -93,7 +93,7 @@ def second_session(settings: Settings) -> Iterator[OwnConnection]:
         yield connection
 
 
-def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: OwnConnection) -> None:
+def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside: OwnConnection) -> None:
     """Drops it in portions. If interrupted, what is dropped stays so; the next sweep goes on from there.
 
     `beside` is a second connection to the same database, in no transaction. Before each COMMIT it looks for
@@ -128,11 +128,11 @@ def drop_schema(session: ScanSession, schema: str, stopped: Stopped, beside: Own
         raise OrphanKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
 
 
-def _parts(session: ScanSession, schema: str) -> list[Part]:
+def _parts(session: DatabaseSession, schema: str) -> list[Part]:
     return session.ask("sweep/schema_parts", Part, {"schema": schema})
 
 
-def _drop(session: ScanSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:
+def _drop(session: DatabaseSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:
     """Drops a portion, or with none, the schema with all that is left."""
     connection = session.connection
     escaping = Escaping(connection.pgconn)

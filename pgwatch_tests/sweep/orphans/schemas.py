@@ -12,7 +12,7 @@ import psycopg
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import (
@@ -44,13 +44,13 @@ class _Schema:
 
 
 def sweep_schemas(
-    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+    session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Drops orphan schemas of the database, or says which it would.
 
     An orphan is called `test_<ms>_<pid>_<random>`, fits `settings.test_schemas`, is old enough by that stamp
     and the server's clock, and nobody holds its lease (`postgres.leases`). Raises psycopg.Error if not even
-    the list can be had, ConnectionLostError and ScanCancelledError.
+    the list can be had, ConnectionLostError and WorkCancelledError.
     """
     schemas = [
         schema

@@ -12,11 +12,10 @@ from psycopg import errors
 
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks import leftovers
-from pgwatch_tests.leaks.catalog.discovery import identity
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import (
@@ -71,15 +70,15 @@ class _Rights:
 
 
 def sweep_sessions(
-    session: ScanSession, settings: Settings, request: SweepRequest, stopped: Stopped
+    session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Ends the sessions of the database that are idle in a transaction for long, or says which it would.
 
     Long is `request.min_age_s`, and at least what makes them a leftover (`leaks.leftovers`). Neither ours nor
     those that hold a lease. What our role can't see is in `not_checked`. Raises psycopg.Error if they can't
-    be listed, ConnectionLostError and ScanCancelledError.
+    be listed, ConnectionLostError and WorkCancelledError.
     """
-    role = session.run(identity).role
+    role = session.identity().role
     hidden = leftovers.look(session, settings, role, _KINDS).unchecked
     parameters = {
         "own_name": OWN_NAME,
@@ -116,7 +115,7 @@ def sweep_sessions(
     )
 
 
-def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
+def _end(session: DatabaseSession, one: _Session) -> tuple[KeptReason, str] | None:
     """Why it is still there; None if it has ended."""
     parameters = {
         "pid": one.pid,
@@ -143,12 +142,12 @@ def _end(session: ScanSession, one: _Session) -> tuple[KeptReason, str] | None:
     return None
 
 
-def _is_there(session: ScanSession, one: _Session) -> bool:
+def _is_there(session: DatabaseSession, one: _Session) -> bool:
     starts = session.ask("locks/session_start", _Start, {"pid": one.pid})
     return any(start.backend_start == one.backend_start for start in starts)
 
 
-def _needed_right(session: ScanSession, one: _Session, error: psycopg.Error) -> str:
+def _needed_right(session: DatabaseSession, one: _Session, error: psycopg.Error) -> str:
     try:
         [rights] = session.ask("locks/signal_rights", _Rights, {"user_oid": one.user_oid})
     except psycopg.Error:

@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, source
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.related_rows import Seed
 from pgwatch_tests.sweep.plan.rules import SWEPT
 from pgwatch_tests.sweep.rows.statements import Flagging
@@ -77,10 +77,14 @@ class Seeds:
 
 
 class SeedReader:
-    """Reads over the connection of a sweep. Its methods raise what ScanSession.running does."""
+    """Reads over the connection of a sweep. Its methods raise what `session.running` does."""
 
     def __init__(
-        self, session: ScanSession, escaping: Escaping, statements: MarkedRowStatements, obstacles: Obstacles
+        self,
+        session: DatabaseSession,
+        escaping: Escaping,
+        statements: MarkedRowStatements,
+        obstacles: Obstacles,
     ) -> None:
         self._session = session
         self._escaping = escaping

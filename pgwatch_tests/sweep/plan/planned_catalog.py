@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 
@@ -48,15 +48,15 @@ Marks = Mapping[tuple[int, bool], int]
 """By table, and whether all of it counts."""
 
 
-def read_marks(session: ScanSession, oids: Sequence[int]) -> Marks:
-    """What all tables are like. Raises what ScanSession.running does."""
+def read_marks(session: DatabaseSession, oids: Sequence[int]) -> Marks:
+    """What all tables are like. Raises what `session.running` does."""
     return _marks(session, oids, oids)
 
 
 class Catalog:
     """Compares with what was read before the sweep's plan was made."""
 
-    def __init__(self, session: ScanSession, graph: ForeignKeyGraph, marks: Marks) -> None:
+    def __init__(self, session: DatabaseSession, graph: ForeignKeyGraph, marks: Marks) -> None:
         self._session = session
         self._graph = graph
         self._marks = marks
@@ -118,7 +118,7 @@ class Catalog:
         return found
 
 
-def _marks(session: ScanSession, whole: Sequence[int], referring: Sequence[int]) -> Marks:
+def _marks(session: DatabaseSession, whole: Sequence[int], referring: Sequence[int]) -> Marks:
     asked = {"whole": _literal(whole), "referring": _literal(referring)}
     found = session.ask("sweep/catalog", _Mark, asked)
     return {(one.oid, one.is_whole): one.mark for one in found}

@@ -27,7 +27,7 @@ from pgwatch_tests.leaks.statements.any_rows import CLOCKS_APART_S, AnyRowStatem
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, source
 from pgwatch_tests.leaks.statements.nested_strings import is_of
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
@@ -56,11 +56,11 @@ class SinceFindings:
 
 
 class SinceBaseline:
-    """The baseline of one sweep. Its methods raise what ScanSession.running does, and psycopg's errors."""
+    """The baseline of one sweep. Its methods raise what `session.running` does, and psycopg's errors."""
 
     def __init__(
         self,
-        session: ScanSession,
+        session: DatabaseSession,
         escaping: Escaping,
         baseline: Baseline,
         *,

@@ -21,7 +21,7 @@ from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres.leases import live_lease_numbers
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
@@ -101,9 +101,9 @@ class Survey:
 
 
 class Surveyor:
-    """Reads over the connection of a sweep. Its methods raise what ScanSession.running does."""
+    """Reads over the connection of a sweep. Its methods raise what `session.running` does."""
 
-    def __init__(self, session: ScanSession, settings: Settings, request: SweepRequest) -> None:
+    def __init__(self, session: DatabaseSession, settings: Settings, request: SweepRequest) -> None:
         """Raises ConfigurationError for markers that aren't any, besides."""
         self._session = session
         self._settings = settings

@@ -14,7 +14,7 @@ from psycopg import pq
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.sweep.model import TableRows
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
@@ -33,14 +33,14 @@ class _Counted:
 class TableSizes:
     """Counts over the connection of a sweep; where that isn't possible, an estimate does."""
 
-    def __init__(self, session: ScanSession, graph: ForeignKeyGraph) -> None:
+    def __init__(self, session: DatabaseSession, graph: ForeignKeyGraph) -> None:
         self._session = session
         self._graph = graph
 
     def told(self, tables: Sequence[TableRows], *, are_gone: bool) -> tuple[TableRows, ...]:
         """The same, with how many rows each table has, or had if those of `tables` are gone.
 
-        Raises ScanCancelledError, but not where there is something to be told that was done.
+        Raises WorkCancelledError, but not where there is something to be told that was done.
         """
         names = {(one.schema, one.table) for one in tables}
         leaves = [
@@ -50,7 +50,7 @@ class TableSizes:
         ]
         try:
             sizes = self._counted([leaf for leaf in leaves if leaf.about_rows <= _FEW])
-        except ScanCancelledError:
+        except WorkCancelledError:
             if not are_gone:
                 raise
             sizes = {}
@@ -70,7 +70,7 @@ class TableSizes:
             while part := list(islice(rest, _AT_ONCE)):
                 rows = self._session.fetch(b"\nUNION ALL ".join(_counting(part, escaping)), _Counted)
                 found |= {one.oid: one.rows for one in rows if one.rows <= _FEW}
-        except ScanCancelledError:
+        except WorkCancelledError:
             raise
         except (psycopg.Error, PgwatchError):
             return {}

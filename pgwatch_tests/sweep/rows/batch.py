@@ -19,7 +19,7 @@ from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.session_settings import for_code_of_others
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
 from pgwatch_tests.sweep.plan.planned_catalog import Catalog, TupleCounts, written_since
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
@@ -61,11 +61,11 @@ class _AgainError(Exception):
 
 
 class Batches:
-    """Deletes portions. Methods raise what ScanSession.running does, and CatalogChangedError."""
+    """Deletes portions. Methods raise what `session.running` does, and CatalogChangedError."""
 
     def __init__(
         self,
-        session: ScanSession,
+        session: DatabaseSession,
         rows: DatabaseRows,
         statements: SweepStatements,
         graph: ForeignKeyGraph,

@@ -8,7 +8,7 @@ from psycopg import errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.rows.statements import SweepStatements
@@ -19,9 +19,9 @@ GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction,
 
 
 class DatabaseRows:
-    """Its methods raise what ScanSession.running does."""
+    """Its methods raise what `session.running` does."""
 
-    def __init__(self, session: ScanSession, statements: SweepStatements) -> None:
+    def __init__(self, session: DatabaseSession, statements: SweepStatements) -> None:
         self._session = session
         self._statements = statements
 

@@ -13,7 +13,7 @@ from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import (
     ChangedRows,
@@ -109,11 +109,11 @@ class _Passes:
 
 
 class RowSweep:
-    """Sweeps the rows of one database. Its methods raise what ScanSession.running does."""
+    """Sweeps the rows of one database. Its methods raise what `session.running` does."""
 
     def __init__(
         self,
-        session: ScanSession,
+        session: DatabaseSession,
         settings: Settings,
         request: SweepRequest,
         stopped: Callable[[], bool],
@@ -175,7 +175,7 @@ class RowSweep:
         passes = _Passes(survey, survey.since.left_by)
         try:
             self._all_passes(passes, refused, role)
-        except ScanCancelledError:
+        except WorkCancelledError:
             raise
         except (PgwatchError, psycopg.Error) as failure:
             if not any(tally.rows for tally in passes.tallies):

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors
 
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import SweepPhase
 from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
@@ -48,14 +48,14 @@ _FUNCTION = re.compile(r"function (?P<name>.+?)\([^()]*\) line ")
 
 
 class RowPass:
-    """Deletes with `batches`, or only looks without. Its methods raise what ScanSession.running does.
+    """Deletes with `batches`, or only looks without. Its methods raise what `session.running` does.
 
     CatalogChangedError ends it early: `tally` is true all the same, and `left` what wasn't done.
     """
 
     def __init__(
         self,
-        session: ScanSession,
+        session: DatabaseSession,
         rows: DatabaseRows,
         rules: Rules,
         batches: Batches | None,

@@ -16,7 +16,7 @@ import psycopg
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import Refusal
@@ -40,7 +40,7 @@ class _KeyColumns:
 class Examples:
     """Names the rows that refusals give as examples, by their keys."""
 
-    def __init__(self, session: ScanSession, statements: SweepStatements) -> None:
+    def __init__(self, session: DatabaseSession, statements: SweepStatements) -> None:
         self._session = session
         self._statements = statements
 

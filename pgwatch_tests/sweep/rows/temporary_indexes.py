@@ -15,7 +15,7 @@ from psycopg import errors, pq
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexBuilds
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError, ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
@@ -38,11 +38,11 @@ class TemporaryIndexes:
     """Makes them where it begins and drops them where it ends, as a context manager.
 
     Those that a killed sweep left serve as well, and are dropped with them. Whoever has to wait for any of
-    that is given way to. Raises what ScanSession.running does; what can't be made is in `not_made`.
+    that is given way to. Raises what `session.running` does; what can't be made is in `not_made`.
     """
 
     def __init__(
-        self, session: ScanSession, settings: Settings, graph: ForeignKeyGraph, slow: Collection[int]
+        self, session: DatabaseSession, settings: Settings, graph: ForeignKeyGraph, slow: Collection[int]
     ) -> None:
         self._session = session
         self._escaping = pq.Escaping(session.connection.pgconn)
@@ -96,7 +96,7 @@ class TemporaryIndexes:
                     self.left += (f"{name}: a temporary index that isn't dropped yet: {how}",)
         finally:
             self._work.__exit__(None, None, None)
-        if self.left and isinstance(error, ScanCancelledError | ConnectionLostError):
+        if self.left and isinstance(error, WorkCancelledError | ConnectionLostError):
             raise type(error)(f"{error}; {'; '.join(self.left)}") from None
 
     def _make(self, key: ForeignKey) -> bool:

@@ -16,7 +16,7 @@ from textual.message import Message
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
@@ -288,7 +288,7 @@ class SweepsTab(DashboardTab):
 def _failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:
     """Returns why a preview or a sweep has no report."""
     match error:
-        case ScanCancelledError():
+        case WorkCancelledError():
             return f"{what} cancelled"
         case RefusedError():
             return f"{what} refused: {error}"

@@ -12,7 +12,7 @@ import pytest
 from pgwatch_tests.cli.commands.dashboard_sweeps import DashboardSweeps
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.history.history import History
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep import run
@@ -84,7 +84,7 @@ async def test_stop_and_cancel(sweeps: Sweeps, settings: Settings) -> None:
     running = asyncio.create_task(cancelled.run())
     await soon(lambda: len(sweeps.made) == 2 and sweeps.made[1].running.is_set())
     cancelled.cancel()
-    with pytest.raises(ScanCancelledError):
+    with pytest.raises(WorkCancelledError):
         await running
     assert [entry.result for entry in await desk.history()] == ["interrupted", "interrupted"]
 

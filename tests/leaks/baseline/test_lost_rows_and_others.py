@@ -14,7 +14,7 @@ from pgwatch_tests.leaks.baseline import content_reader, lost_rows
 from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.leaks.scan import scan
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from tests.leaks.baseline.baseline_content import COUNTRIES, alone, compared, kept, lost
 from tests.leaks.baseline.baselines import run
 from tests.leaks.scanning import settings
@@ -36,7 +36,7 @@ def test_a_table_that_is_changed_while_it_is_read(
     run(database, "UPDATE countries SET name = 'Changed'")
     read = content_reader.columns_of_tables
 
-    def change_then(session: ScanSession) -> dict[int, content_reader.Columns]:
+    def change_then(session: DatabaseSession) -> dict[int, content_reader.Columns]:
         found = read(session)
         alone(database, change)
         monkeypatch.setattr(lost_rows, "columns_of_tables", read)
@@ -238,7 +238,7 @@ def test_one_that_commits_between_the_snapshot_and_the_content(
     writer.execute("INSERT INTO countries VALUES ('late')")
     pin = content_reader.pinned
 
-    def commit_then(session: ScanSession) -> None:
+    def commit_then(session: DatabaseSession) -> None:
         writer.commit()
         pin(session)
 
@@ -257,7 +257,7 @@ def test_what_values_are_printed_by_is_the_same_after_giving_way(
     copy = f"{database.name}_copy"
     outside = Database("postgres", server.dsn())
     alone(outside, f"ALTER DATABASE {database.name} SET TimeZone = 'Asia/Kolkata'")
-    with closing(ScanSession(settings(database.dsn))) as session:
+    with closing(DatabaseSession(settings(database.dsn))) as session:
         session.open()
         content_reader.pinned(session)
 

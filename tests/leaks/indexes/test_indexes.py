@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError, RefusedError
-from pgwatch_tests.leaks.catalog.discovery import discover, identity
+from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.indexes import index_builds
 from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex
@@ -65,7 +65,7 @@ def make_users(owner: Connection[TupleRow], table: str = "users", number: int = 
 def explained(owner: Connection[TupleRow], given: Sequence[MarkerSetting], details: bool) -> str:
     """How the server runs a scan's own statement, as JSON."""
     statements = MarkedRowStatements(pq.Escaping(owner.pgconn), markers(given))
-    tables = discover(owner, identity(owner).role, Ignores(())).tables
+    tables = discover(owner, owner.info.user, Ignores(())).tables
     [statement] = statements.details(tables) if details else statements.counts(tables)
     row = owner.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement).fetchone()
     assert row is not None

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.postgres.sessions.session import ScanSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepKind, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
@@ -29,10 +29,10 @@ def aged_name(age_s: float = 3600.0) -> str:
 @contextmanager
 def sweep_session(
     dsn: str, *, read_only: bool = False, lock_timeout_s: float = 0.2
-) -> Iterator[tuple[ScanSession, Settings]]:
+) -> Iterator[tuple[DatabaseSession, Settings]]:
     """A session for a sweep, and its settings."""
     settings = Settings(Dsn(dsn, "the test"), count_timeout_s=30.0, lock_timeout_s=lock_timeout_s)
-    with closing(ScanSession(settings, read_only=read_only)) as session:
+    with closing(DatabaseSession(settings, read_only=read_only)) as session:
         session.open()
         yield session, settings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.dsn import database_name
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Progress
@@ -71,7 +71,7 @@ class FakeSweep:
         if self._sweeps.waits:
             wait_until(lambda: self.stopped.is_set() or self.cancelled.is_set())
         if self.cancelled.is_set():
-            raise ScanCancelledError("the sweep was cancelled")
+            raise WorkCancelledError("the sweep was cancelled")
         outcome = self._sweeps.outcomes.get(self.database, self._sweeps.default)
         if isinstance(outcome, PgwatchError):
             raise outcome

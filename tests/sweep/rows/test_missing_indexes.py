@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.indexes import index_builds
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepProgress
 from pgwatch_tests.sweep.run import Sweep
@@ -195,7 +195,7 @@ def test_what_a_cancelled_sweep_leaves_is_named(
         sweeping = pool.submit(sweep.run)
         wait_until(lambda: index_waits(users))
         sweep.cancel()
-        with pytest.raises(ScanCancelledError) as caught:
+        with pytest.raises(WorkCancelledError) as caught:
             sweeping.result(timeout=30)
 
     earlier.rollback()

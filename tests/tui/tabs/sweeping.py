@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.postgres.sessions.session import ScanCancelledError
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.sweep.model import SweepProgress, SweepReport
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, Told
@@ -114,7 +114,7 @@ class HeldSweep:
         if self._sweeping.held:
             await self.let_go.wait()
         if "cancel" in self.ends:
-            raise ScanCancelledError("the sweep was cancelled")
+            raise WorkCancelledError("the sweep was cancelled")
         outcome = self._sweeping.outcome
         if isinstance(outcome, PgwatchError):
             raise outcome
