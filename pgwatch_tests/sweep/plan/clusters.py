@@ -79,6 +79,7 @@ class Clusters:
         self._followed: set[int] = set()
         """Those of which it was asked what refers to them, where more may turn out of what they hang on."""
         self._simple: dict[int, bool] = {}
+        self._upward: dict[int, frozenset[int] | None] = {}
         self._shared: dict[tuple[int, int, bool], Refusal] = {}
         self._rank = {
             leaf: rank for rank, together in enumerate(reversed(rules.graph.order)) for leaf in together
@@ -149,7 +150,7 @@ class Clusters:
         for node, refusal in self._blocked.items():
             root = self._root(node)
             before = why.get(root)
-            if before is None or _urgency(refusal) < _urgency(before):
+            if before is None or URGENCY[refusal.reason] < URGENCY[before.reason]:
                 why[root] = refusal
         if self._in_time:
             flags = self.flags
@@ -194,7 +195,7 @@ class Clusters:
 
     def _block(self, node: int, refusal: Refusal) -> None:
         before = self._blocked.get(node)
-        if before is None or _urgency(refusal) < _urgency(before):
+        if before is None or URGENCY[refusal.reason] < URGENCY[before.reason]:
             self._blocked[node] = refusal
 
     def _follow(self, leaf: int, nodes: list[int]) -> None:
@@ -242,11 +243,12 @@ class Clusters:
         if rows and self._are_plain(key, rows, only_marked=stays and key.child in self._rules.bearing):
             self._add_all(key.child, nodes, rows)
             return
-        at = -1
+        at, touched = -1, set[int]()
         for place, child_leaf, tid, xmin, flags in rows:
             if child_leaf != at:
                 if child_leaf not in self._rank:
                     raise CatalogChangedError
+                touched.add(child_leaf)
                 at, known, pending = child_leaf, self._known[child_leaf], self._pending[child_leaf]
                 only_marked = stays and child_leaf in self._rules.bearing
                 kept_for = self._kept_for[child_leaf]
@@ -280,7 +282,9 @@ class Clusters:
                     self._join(node, kept_for[tid])
                 if flags & (BLOCKING | IN_TIME):
                     self._heed(node, flags)
-        self._forget_empty()
+        for child_leaf in touched:
+            if not self._pending[child_leaf]:
+                del self._pending[child_leaf]
 
     def _are_plain(self, key: ForeignKey, rows: Related, *, only_marked: bool) -> bool:
         """Whether rows are of one leaf, say nothing of themselves, and are come upon but once."""
@@ -325,10 +329,6 @@ class Clusters:
         if self._climbing or any(key.changes for key in self._rules.graph.of(leaf)):
             self._known[leaf].update(zip(rows.tids, nodes, strict=True))
 
-    def _forget_empty(self) -> None:
-        for leaf in [leaf for leaf, nodes in self._pending.items() if not nodes]:
-            del self._pending[leaf]
-
     def _climb(self, leaf: int, nodes: list[int]) -> None:
         """Adds the marked rows further up that would take these along."""
         rules = self._rules
@@ -342,12 +342,10 @@ class Clusters:
                 # Those that can't be followed downward lead upward all the same.
                 if not key.takes_along or (only_cascades and key.on_delete != "c"):
                     continue
-                above_it = set(rules.graph.leaves(key.parent))
-                if not rules.reached & above_it:
-                    continue
-                if unseen := rules.unseen & above_it:
-                    for origin in origins:
-                        self._block(origin, rules.refused[min(unseen)])
+                unseen = self._leads_up(key)
+                for origin in origins if unseen else ():
+                    self._block(origin, rules.refused[min(unseen or ())])
+                if unseen is None or unseen:
                     continue
                 self.asking = key
                 for place, above, tid, xmin, flags in self._rows.parents(key, at, here):
@@ -379,6 +377,13 @@ class Clusters:
                             into.append(one)
             climbing.extend((above, *rows, real) for (above, real), rows in onward.items())
 
+    def _leads_up(self, key: ForeignKey) -> frozenset[int] | None:
+        """The leaves above that can't be read; None if no row has to go from any of those above."""
+        if key.oid not in self._upward:
+            above = frozenset(self._rules.graph.leaves(key.parent))
+            self._upward[key.oid] = above & self._rules.unseen if above & self._rules.reached else None
+        return self._upward[key.oid]
+
     def _of_real_data(self, key: ForeignKey, leaf: int, tid: int, *, older: bool) -> Refusal:
         refusal = self._shared.get((key.oid, leaf, older))
         if refusal is None:
@@ -393,7 +398,3 @@ class Clusters:
             refusal = Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
             self._shared[key.oid, leaf, older] = refusal
         return refusal
-
-
-def _urgency(refusal: Refusal) -> int:
-    return URGENCY[refusal.reason]

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from pgwatch_tests.strong_components import strongly_connected
+from pgwatch_tests.text.sql_names import shown
 
 OnDelete = Literal["a", "r", "c", "n", "d"]
 """NO ACTION, RESTRICT, CASCADE, SET NULL, SET DEFAULT: pg_constraint.confdeltype."""
@@ -260,3 +261,9 @@ class ForeignKeyGraph:
 
     def _lineage(self, leaf: int) -> tuple[int, ...]:
         return (leaf, *self.relations[leaf].ancestors)
+
+
+def table_of(graph: ForeignKeyGraph, leaf: int) -> tuple[str, str]:
+    """The schema and name of the table that a leaf belongs to."""
+    relation = graph.relations[graph.relations[leaf].top]
+    return shown(relation.schema), shown(relation.name)

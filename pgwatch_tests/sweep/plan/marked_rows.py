@@ -20,9 +20,8 @@ from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements, sour
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.related_rows import Seed
-from pgwatch_tests.sweep.plan.rules import SWEPT
-from pgwatch_tests.sweep.rows.statements import Flagging
-from pgwatch_tests.sweep.rows.tids import read_and_write_tids
+from pgwatch_tests.sweep.plan.rules import SWEPT, Flagging
+from pgwatch_tests.sweep.tids import read_and_write_tids
 
 # So many rows are on their way at once.
 _ROWS_AT_ONCE = 1000

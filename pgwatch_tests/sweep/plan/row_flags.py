@@ -30,9 +30,9 @@ from pgwatch_tests.sweep.plan.rules import (
     OTHERS,
     SWEPT,
     YOUNG,
+    Flagging,
 )
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline
-from pgwatch_tests.sweep.rows.statements import Flagging
 
 _STAMP = "[_-]1[0-9]{12}(?![0-9A-Za-z])"
 _MAY_BE_TWO = f"%_1{'_' * 12}%_1{'_' * 12}%"  # for LIKE, which costs a twentieth

@@ -63,6 +63,16 @@ CHANGED = Refusal("changed", "somebody changed it meanwhile")
 
 
 @dataclass(frozen=True, slots=True)
+class Flagging:
+    """SQL for the flags of a row, of one table."""
+
+    columns: tuple[str, ...]
+    """Those that it needs; `ctid`, `xmin` and the like among them."""
+    expression: str
+    """Over these columns, not qualified."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """What holds for all clusters of a sweep."""
 

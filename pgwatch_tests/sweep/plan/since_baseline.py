@@ -31,8 +31,7 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import MAY_BE_CHANGED, Kept
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
-from pgwatch_tests.sweep.plan.rules import SEEN, YOUNG
-from pgwatch_tests.sweep.rows.statements import Flagging
+from pgwatch_tests.sweep.plan.rules import SEEN, YOUNG, Flagging
 from pgwatch_tests.text.sql_names import shown
 
 _TIMESTAMPTZ = 1184

@@ -30,9 +30,9 @@ from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Marks, read_marks
 from pgwatch_tests.sweep.plan.refusals import name_of
 from pgwatch_tests.sweep.plan.row_flags import Flags
+from pgwatch_tests.sweep.plan.rules import Flagging
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
-from pgwatch_tests.sweep.rows.statements import Flagging
-from pgwatch_tests.sweep.rows.tids import literal
+from pgwatch_tests.sweep.tids import literal
 from pgwatch_tests.text.sql_names import shown
 
 _MATERIALIZED = KINDS["m"]

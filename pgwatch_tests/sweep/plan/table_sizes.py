@@ -17,8 +17,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.sweep.model import TableRows
-from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode
-from pgwatch_tests.sweep.rows.table_totals import table_of
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, TableNode, table_of
 
 _FEW = 10_000
 _AT_ONCE = 100

@@ -12,7 +12,7 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.rows.statements import SweepStatements
-from pgwatch_tests.sweep.rows.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids
+from pgwatch_tests.sweep.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids
 
 GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
 """What a statement of ours fails with if what was planned on isn't there any more, or is another thing."""

@@ -24,7 +24,7 @@ from pgwatch_tests.sweep.model import (
     SweepRequest,
     TableRows,
 )
-from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
 from pgwatch_tests.sweep.plan.marked_rows import Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Catalog
 from pgwatch_tests.sweep.plan.refusals import Refusals, refusals
@@ -44,7 +44,6 @@ from pgwatch_tests.sweep.rows.table_totals import (
     rows_by_table,
     sentences,
     side_effects,
-    table_of,
 )
 from pgwatch_tests.sweep.rows.tally import PassTally, Remembered
 from pgwatch_tests.sweep.rows.temporary_indexes import TemporaryIndexes

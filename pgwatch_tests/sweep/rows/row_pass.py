@@ -24,11 +24,11 @@ from pgwatch_tests.sweep.plan.planned_catalog import Oid
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.plan.rules import LOCKED, MARKED, Rules
-from pgwatch_tests.sweep.plan.witnesses import Witnesses
 from pgwatch_tests.sweep.rows.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion, ordered
 from pgwatch_tests.sweep.rows.tally import PassTally, Remembered, marked_leaves
+from pgwatch_tests.sweep.rows.witnesses import Witnesses
 
 Told = Callable[[SweepPhase, int, int], None]
 """Told the phase, how many seeds are done, and how many rows went."""

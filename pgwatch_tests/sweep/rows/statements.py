@@ -16,7 +16,6 @@ server took to plan and run it. Names are quoted by SQLAlchemy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from string import Template
 
@@ -24,21 +23,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph
-from pgwatch_tests.sweep.rows.tids import BETWEEN_TIDS
+from pgwatch_tests.sweep.plan.rules import Flagging
+from pgwatch_tests.sweep.tids import BETWEEN_TIDS
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 _LOCK = "FOR UPDATE SKIP LOCKED"
 _LOCK_FOR_CHANGE = "FOR NO KEY UPDATE SKIP LOCKED"
-
-
-@dataclass(frozen=True, slots=True)
-class Flagging:
-    """SQL for the flags of a row (see `rules`), for rows of one table."""
-
-    columns: tuple[str, ...]
-    """Those that it needs; `ctid`, `xmin` and the like among them."""
-    expression: str
-    """Over these columns, not qualified."""
 
 
 class SweepStatements:

@@ -18,11 +18,11 @@ from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
-from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
+from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.tally import PassTally
-from pgwatch_tests.sweep.rows.tids import literal
+from pgwatch_tests.sweep.tids import literal
 from pgwatch_tests.text.sql_names import shown
 
 _MOST_NAMED = 10
@@ -131,12 +131,6 @@ def side_effects(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[
             for place, rows in enumerate((one.inserted, one.updated, one.deleted)):
                 sums[table_of(graph, oid)][place] += rows
     return tuple(SideEffects(*name, *rows) for name, rows in sorted(sums.items()) if any(rows))
-
-
-def table_of(graph: ForeignKeyGraph, leaf: int) -> tuple[str, str]:
-    """The schema and name of the table that a leaf belongs to."""
-    relation = graph.relations[graph.relations[leaf].top]
-    return shown(relation.schema), shown(relation.name)
 
 
 def sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:

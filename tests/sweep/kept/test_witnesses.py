@@ -15,9 +15,9 @@ from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGra
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.plan.rules import MARKED, SWEPT, Rules
-from pgwatch_tests.sweep.plan.witnesses import Witnesses
 from pgwatch_tests.sweep.rows.database_rows import DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Portion
+from pgwatch_tests.sweep.rows.witnesses import Witnesses
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.sessions import Database
 from tests.sweep.plan.worlds import Spot, World, WorldRow, foreign_key, relation

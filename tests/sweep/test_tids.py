@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.rows.tids import (
+from pgwatch_tests.sweep.tids import (
     BETWEEN_TIDS,
     Tids,
     literal,
