@@ -242,24 +242,29 @@ class LeakScan:
         moment = identity.snapshot
         counts = _Counts(*self._discover(identity.role, comparison))
         changed = list(counts.discovery.tables)
-        for _ in range(_ROUNDS):
-            # With nothing to count, what was discovered may still be of catalogs that changed meanwhile.
-            if changed:
+        for rounds_left in range(_ROUNDS, -1, -1):
+            # What was seen before the tables were discovered says nothing of what was changed meanwhile.
+            self._seen_last = ""
+            if rounds_left and changed:
                 self._count(changed, statements, counts)
             if self._seen_last == moment and is_empty(moment):
                 return counts
             with _catalogs():
                 oldest = {"xmin": moment.partition(":")[0]}
                 [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, oldest)
-            if not catalogs.changed:
+            if not (catalogs.changed or (changed and not rounds_left)):
                 return counts
-            moment = catalogs.snapshot
-            with _catalogs():
-                if comparison is not None:
-                    comparison.look_again()
-            changed = counts.replace(*self._discover(identity.role, comparison))
+            if rounds_left:
+                moment = catalogs.snapshot
+                with _catalogs():
+                    if comparison is not None:
+                        comparison.look_again()
+                changed = counts.replace(*self._discover(identity.role, comparison))
         for table in changed:
             counts.skipped[table] = [Skipped(shown(table.schema), shown(table.name), *_CHANGES)]
+        if not changed:
+            unknown = Skipped("*", "*", *_CHANGES)
+            counts.discovery = replace(counts.discovery, skipped=(*counts.discovery.skipped, unknown))
         return counts
 
     def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
@@ -280,7 +285,6 @@ class LeakScan:
         self._work = max(1, self._work_done + sum(map(_work, tables)))
         before = len(counts.of) + len(counts.skipped)
         self._tell(before, before + len(tables))
-        self._seen_last = ""
         outcomes = self._outcomes(tables, statements)
         for done, (table, outcome) in enumerate(outcomes, start=before + 1):
             if isinstance(outcome, psycopg.Error):

@@ -1,6 +1,6 @@
 -- Which types of columns hold strings, and where inside of them?
 --
--- One row a type that any column has, and a place in it. `steps` leads there from the outside, through
+-- One row a type of those `used` (by oid), and a place in it. `steps` leads there from the outside, through
 -- domains, which take no step: 'element' of an array or a multirange, 'field' of a composite (in `fields`, which
 -- of those that aren't dropped: 1 is the first), 'lower' and 'upper' bound of a range. `types` are the types (by
 -- oid) as an expression has them, before each step and at the end. `leaf` is what is there: 'string', 'cast'
@@ -52,10 +52,10 @@ WITH RECURSIVE before_14 AS (
         AND (typcategory OPERATOR(pg_catalog.=) 'S' OR extname IS NOT NULL
             OR pg_type.oid OPERATOR(pg_catalog.=) ANY ('{17,114,142,1790,3614,3615,3802,4072}'))
 ), part AS (
-    SELECT DISTINCT atttypid AS type, atttypid AS oid, '{}'::pg_catalog.text[] AS steps,
-           '{}'::int[] AS fields, '{}'::int[] AS places, ARRAY[atttypid] AS types
-    FROM pg_catalog.pg_attribute
-    WHERE attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped
+    -- As they were read: by now, no column may be of such a type any more.
+    SELECT one AS type, one AS oid, '{}'::pg_catalog.text[] AS steps,
+           '{}'::int[] AS fields, '{}'::int[] AS places, ARRAY[one] AS types
+    FROM pg_catalog.unnest(%(used)s::pg_catalog.oid[]) AS used (one)
     UNION ALL
     SELECT part.type, inner_part.oid, part.steps OPERATOR(pg_catalog.||) inner_part.steps,
            part.fields OPERATOR(pg_catalog.||) inner_part.fields,

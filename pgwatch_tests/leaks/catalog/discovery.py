@@ -176,7 +176,7 @@ def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Fo
         }
     with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
         exact_names(cursor)
-        places = cursor.execute(queries.load("leaks/types")).fetchall()
+        places = cursor.execute(queries.load("leaks/types"), {"used": sorted(used)}).fetchall()
     return {type_: form(map(_place, rows)) for type_, rows in groupby(places, key=lambda row: row.type)}
 
 

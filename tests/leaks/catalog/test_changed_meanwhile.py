@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import count, cycle
 from pathlib import Path
 
 import psycopg
@@ -14,8 +15,11 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.leaks.baseline.baseline import is_empty
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.leaks.baseline.comparison import Since
+from pgwatch_tests.leaks.catalog import discovery
+from pgwatch_tests.leaks.markers.value_forms import Form
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.postgres.sessions.yielding_session import YieldingSession
 from tests.leaks.baseline.table_changes import changing
 from tests.leaks.scanning import RunningScan, rows, settings
@@ -147,6 +151,49 @@ def test_random_changes_never_make_a_clean_report(database: Database, seed: int)
             report = scan(settings(database.dsn, lock_timeout_s=5))
 
             assert report.total or not report.complete, changes.made
+
+
+def test_a_type_that_changes_each_time_the_tables_are_looked_for(
+    connect: Connect, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the reads of columns and of types: then no column is of that type any more."""
+    owner = connect(autocommit=True)
+    run(owner, ["CREATE TABLE u (a text)", "CREATE TABLE t (a json)"])
+    run(owner, ["""INSERT INTO t VALUES ('["a@test.example.com"]')"""])
+    forms, types = discovery._forms, cycle(["jsonb", "json"])
+
+    def changing_forms(connection: Connection[Row], found: Sequence[discovery._Found]) -> dict[int, Form]:
+        changed_to = next(types)
+        run(owner, [f"ALTER TABLE t ALTER a TYPE {changed_to} USING a::{changed_to}"])
+        return forms(connection, found)
+
+    monkeypatch.setattr(discovery, "_forms", changing_forms)
+
+    report = scan(settings(database.dsn))
+
+    assert report.total or not report.complete
+
+
+@pytest.mark.parametrize(("times", "complete"), [(1, True), (3, True), (9, False)])
+def test_tables_that_are_made_each_time_the_tables_are_looked_for(
+    connect: Connect, database: Database, monkeypatch: pytest.MonkeyPatch, times: int, complete: bool
+) -> None:
+    """Though they hold no strings themselves: what else was changed meanwhile isn't known either."""
+    owner = connect(autocommit=True)
+    run(owner, ["CREATE TABLE t (a text)"])
+    forms, number = discovery._forms, count()
+
+    def making_tables(connection: Connection[Row], found: Sequence[discovery._Found]) -> dict[int, Form]:
+        if (made := next(number)) < times:
+            run(owner, [f"CREATE TABLE made_{made} (i int)"])
+        return forms(connection, found)
+
+    monkeypatch.setattr(discovery, "_forms", making_tables)
+
+    report = scan(settings(database.dsn))
+
+    assert report.complete == complete
+    assert [one.table for one in report.skipped] == ([] if complete else ["*"])
 
 
 @pytest.mark.parametrize(
