@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
@@ -161,7 +162,8 @@ class Number(click.FloatRange):
 
 def narrate(line: str) -> None:
     """One line for the person at the terminal: stderr, since stdout is data."""
-    click.echo(f"pgwatch-tests: {plain(line)}", err=True)
+    # Not click's echo: it writes past the bar that is drawn, which has to be moved below the line.
+    print(f"pgwatch-tests: {plain(line)}", file=sys.stderr)
 
 
 def check_output(output: Path | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -11,19 +10,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
-
 from pgwatch_tests.cli import options
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import plain
 
 if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
+    from rich.console import RenderableType
+    from rich.live import Live
 
 _QUIET_S = 1.0
 _LINE_EVERY_S = 5.0
 _TICK_S = 1.0
-_BAR = "%(label)s  [%(bar)s]  %(info)s"
-_WIDEST, _NARROWEST = 36, 6
+_REDRAWN_EVERY_S = 0.1
+_WIDEST, _NARROWEST, _GAP = 36, 6, 2  # columns: of a bar, and beside it
 
 
 class Progress:
@@ -55,11 +54,9 @@ class Progress:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._done = self._total = 0
-        self._bar: ProgressBar[int] | None = None
-        self._beside = ""
+        self._live: Live | None = None
         self._drawn_phase = ""
-        self._has_words = False
-        self._last_line = float("-inf")
+        self._drawn_at = float("-inf")
         self._entered = self._began = clock()
 
     def __enter__(self) -> Self:
@@ -72,12 +69,12 @@ class Progress:
     ) -> None:
         with self._lock:
             self._over.set()
-            self._finish()
+            if self._live is not None:
+                self._live.stop()
 
     def begin(self, label: str) -> None:
         """Something else begins, with a bar and a time of its own."""
         with self._lock:
-            self._finish()
             self._label = label
             self._done = self._total = 0
             self._began = self._clock()
@@ -98,82 +95,68 @@ class Progress:
             self.tick()
 
     def _draw(self) -> None:
+        now_s = self._clock()
         # The thread may come once more after the end.
-        if self._over.is_set() or self._clock() - self._entered < _QUIET_S:
+        if self._over.is_set() or now_s - self._entered < _QUIET_S:
             return
-        phase = "" if self._phase is None else self._phase()
+        phase = "" if self._phase is None else plain(self._phase())
         if phase != self._drawn_phase:
-            if self._bar is None or self._bar.length != self._total or self._bar.pos > self._done:
-                self._finish()
-            self._drawn_phase, self._began = phase, self._clock() if self._drawn_phase else self._began
-        if not (self._total or phase):
+            # The first has been under way since this was entered.
+            self._began = now_s if self._drawn_phase else self._began
+            self._drawn_phase = phase
+        has_bar = self._live is not None or _can_redraw()
+        pause_s = _REDRAWN_EVERY_S if has_bar else _LINE_EVERY_S - _TICK_S / 2
+        if not (self._total or phase) or now_s - self._drawn_at < pause_s:
             return
-        if sys.stderr.isatty():
-            if self._total:
-                self._draw_bar(phase or self._label)
-            else:
-                self._draw_words(f"{phase}, {self._so_far()}")
-        elif self._clock() - self._last_line >= _LINE_EVERY_S - _TICK_S / 2:
-            self._last_line = self._clock()
+        self._drawn_at = now_s
+        if has_bar:
+            self._redraw(phase)
+        else:
             options.narrate(self._in_words(phase))
 
     def _in_words(self, phase: str) -> str:
         """`planning: 3 of 40 clusters of rows, 1,200 rows, about 12 s left`, as much as is known."""
         if not self._total:
-            return f"{phase}, {self._so_far()}"
+            return f"{phase}, {durations.in_words(self._clock() - self._began)} so far"
         line, words = self._line(self._done, self._total), self._words()
         return f"{f'{phase}: ' if phase else ''}{line}{f', {words}' if words else ''}"
 
-    def _so_far(self) -> str:
-        return f"{durations.in_words(self._clock() - self._began)} so far"
+    def _redraw(self, phase: str) -> None:
+        # Only here: rich takes a tenth of a second to load, and most work is done before there's a bar.
+        from rich.console import Console
+        from rich.live import Live
 
-    def _draw_bar(self, label: str) -> None:
-        self._clear_words()
-        if self._bar is None:
-            self._bar = click.progressbar(
-                length=self._total,
-                label=label,
-                show_eta=False,
-                show_percent=self._note is not None,
-                item_show_func=lambda _: self._beside,
-                file=sys.stderr,
-                bar_template=_BAR,
+        if self._live is None:
+            # stdout is data, also where it is the same terminal.
+            self._live = Live(
+                console=Console(file=sys.stderr, force_terminal=True),
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
             )
-        self._bar.label = label
-        self._fit(self._bar, label)
-        self._bar.update(self._done - self._bar.pos)
-        self._bar.render_progress()
-
-    def _draw_words(self, words: str) -> None:
-        # As with a bar, the line is written anew each time.
-        width = _columns() - 1
-        click.echo(f"\r{words[:width]:<{width}}", err=True, nl=False)
-        self._has_words = True
-
-    def _clear_words(self) -> None:
-        if self._has_words:
-            click.echo(f"\r{'':<{_columns() - 1}}\r", err=True, nl=False)
-            self._has_words = False
-
-    def _finish(self) -> None:
-        self._clear_words()
-        if self._bar is not None:
-            self._bar.render_finish()
-            self._bar = None
-
-    def _fit(self, bar: ProgressBar[int], label: str) -> None:
-        """Gives the bar what the words leave of the line: what wraps isn't overwritten by what comes next."""
-        share = "" if self._note is None else "100%"
-        beside = _BAR % {"label": label, "bar": "", "info": f"{share}  "}
-        # click's own position has no separators in its numbers.
-        position = f"{self._done:,}/{self._total:,}" if self._note is None else ""
-        self._beside = "  ".join(filter(None, (position, self._words())))
+            self._live.start()
         # Without the last column: some terminals wrap once that is written.
-        room = _columns() - 1 - len(beside) - len(self._beside)
-        bar.width = max(_NARROWEST, min(_WIDEST, room))
-        if room < _NARROWEST:
-            kept = max(len(self._beside) - (_NARROWEST - room) - 1, 0)
-            self._beside = f"{self._beside[:kept]}…"
+        self._live.update(self._bar(phase, self._live.console.width - 1), refresh=True)
+
+    def _bar(self, phase: str, columns: int) -> RenderableType:
+        """One line: label, bar and words; words that don't fit are cut, since what wraps isn't erased."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self._total:
+            line = Text(self._in_words(phase))
+            line.truncate(columns, overflow="ellipsis")
+            return line
+        share = f"{100 * self._done // self._total}%" if self._note else f"{self._done:,}/{self._total:,}"
+        label, words = Text(phase or self._label), Text("  ".join(filter(None, (share, self._words()))))
+        label.truncate(columns // 2, overflow="ellipsis")
+        room = columns - label.cell_len - 2 * _GAP
+        words.truncate(room - _NARROWEST, overflow="ellipsis")
+        width = max(_NARROWEST, min(_WIDEST, room - words.cell_len))
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        grid.add_row(label, ProgressBar(self._total, self._done, width), words)
+        return grid
 
     def _words(self) -> str:
         """`1,200 rows, 400 rows/s, about 12 s left`: what there is of it."""
@@ -189,9 +172,6 @@ class Progress:
         return (self._clock() - self._began) * (1 - share) / share if 0 < share < 1 else None
 
 
-def _columns() -> int:
-    """The width of the terminal that stderr is, also where stdout is none."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return shutil.get_terminal_size().columns
+def _can_redraw() -> bool:
+    """Whether stderr is a terminal, and one that can move its cursor back."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
