@@ -32,6 +32,10 @@ class RefusedError(PgwatchError):
     """What was asked for isn't done: a guard forbids it, or what it was about isn't there: exit 2."""
 
 
+class LeaseTakenError(RefusedError):
+    """Somebody else holds the lease that was asked for: exit 2."""
+
+
 class BeingSweptError(RefusedError):
     """Another sweep is at work in the database, so this one does nothing: exit 2."""
 

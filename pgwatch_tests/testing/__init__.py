@@ -1,6 +1,6 @@
 """The public API for authors of tests: unique values, what is a test's own while it lives, transaction logs.
 
-    from pgwatch_tests.testing import TransactionLog, database, lease, run, schema, token
+    from pgwatch_tests.testing import database, lease, run, schema, unique_email, unique_id
 
 A name is imported with its first use, so that this import costs next to nothing.
 """
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from pgwatch_tests.identity.value_tokens import token
     from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
     from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
-    from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, run_id, schema
+    from pgwatch_tests.testing.current_test import Owner, current
+    from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
+    from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
 
 __all__ = [
     "OwnDatabase",
+    "Owner",
     "TransactionLog",
     "clock_offset",
+    "current",
     "database",
     "database_now",
     "lease",
@@ -27,6 +31,8 @@ __all__ = [
     "run_id",
     "schema",
     "token",
+    "unique_email",
+    "unique_id",
     "written",
 ]
 
@@ -34,7 +40,9 @@ _MODULES = {
     "pgwatch_tests.identity.value_tokens": ("token",),
     "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
     "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
-    "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "run_id", "schema"),
+    "pgwatch_tests.testing.current_test": ("Owner", "current"),
+    "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
+    "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }
 
 

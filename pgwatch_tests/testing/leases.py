@@ -18,16 +18,15 @@ A connection string is anything that `--dsn` takes; an empty one leaves it to li
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
 from psycopg import sql
 
-from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.errors import LeaseTakenError, PgwatchError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
@@ -40,6 +39,7 @@ from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
 from pgwatch_tests.sweep.orphans.databases import drop_database
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.sweep.orphans.schema_drop import check_dependents, drop_schema
+from pgwatch_tests.testing.identifiers import entered_run
 
 APPLICATION_NAME = "pgwatch-tests lease"
 """The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
@@ -128,20 +128,21 @@ def database(dsn: str) -> Iterator[OwnDatabase]:
         _drop_database(dsn, name)
 
 
-def run_id() -> str:
-    """A new id of a run: 8 hex digits."""
-    return secrets.token_hex(4)
-
-
 @contextmanager
 def run(dsn: str, id_: str | None = None) -> Iterator[str]:
-    """Holds the lease of a run, in the database that `dsn` names: rows that carry its id stay meanwhile.
+    """Makes this process work for a run, whose lease it holds in the database that `dsn` names.
 
-    Gives the id: a new one, or `id_`. One process holds it, its workers are told. Raises what `lease` does.
+    Rows that carry the run's id stay meanwhile. Gives the id, which `run_id()` returns until the end: `id_`,
+    else that of `PGWATCH_RUN`, whose lease may be held by whoever has set the variable, else a new one. One
+    process holds the lease; its workers are told the id. Raises what `lease` does.
     """
-    id_ = id_ or run_id()
-    with lease(dsn, run_lease(id_)):
-        yield id_
+    with entered_run(id_) as entered, ExitStack() as held:
+        try:
+            held.enter_context(lease(dsn, run_lease(entered)))
+        except LeaseTakenError:
+            if id_ is not None:
+                raise
+        yield entered
 
 
 @contextmanager
@@ -151,7 +152,7 @@ def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
         parameters = {"lease_key": LEASE_KEY, "name": name}
         taken = connection.execute(queries.load("leases/take"), parameters).fetchone()
         if taken != (True,):
-            raise RefusedError(f"somebody else holds the lease of {name!r}")
+            raise LeaseTakenError(f"somebody else holds the lease of {name!r}")
         try:
             yield connection
         finally:

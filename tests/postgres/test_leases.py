@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 from contextlib import ExitStack
 
@@ -10,7 +11,7 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres.leases import LEASE_KEY, hold_lease, lease_holders, live_lease_numbers, run_lease
-from pgwatch_tests.testing.leases import lease, run, run_id
+from pgwatch_tests.testing.leases import lease, run
 from tests.servers.sessions import Connect, Database, unique_name
 from tests.sweep.orphans.processes import owner_of
 from tests.sweep.orphans.sweeping import sweep_session
@@ -79,10 +80,10 @@ def test_only_leases_count(database: Database, connect: Connect) -> None:
 
 
 def test_a_run_lives(database: Database) -> None:
-    gone = run_id()
+    gone = secrets.token_hex(4)
     with (
         run(database.dsn) as one,
-        run(database.dsn, run_id()) as other,
+        run(database.dsn, secrets.token_hex(4)) as other,
         sweep_session(database.dsn) as (session, _),
     ):
         leases = [run_lease(one), run_lease(other.upper()), run_lease(gone)]

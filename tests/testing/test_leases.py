@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import replace
 
 import psycopg
@@ -17,7 +18,7 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.testing import leases as leases_module
-from pgwatch_tests.testing.leases import APPLICATION_NAME, OwnDatabase, lease, run, run_id, schema
+from pgwatch_tests.testing.leases import APPLICATION_NAME, OwnDatabase, lease, run, schema
 from pgwatch_tests.testing.leases import database as own_database
 from tests.leaks.scanning import settings
 from tests.servers.sessions import Connect, Database, MakeRole, unique_name
@@ -121,7 +122,7 @@ def test_a_lease_has_one_holder(database: Database) -> None:
 
 
 def test_a_run_has_an_id(database: Database) -> None:
-    given = run_id()
+    given = secrets.token_hex(4)
     with run(database.dsn, given) as id_, run(database.dsn) as other:
         assert id_ == given
         assert re.fullmatch("[0-9a-f]{8}", other)

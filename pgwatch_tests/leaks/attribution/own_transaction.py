@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, Written
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row
@@ -57,9 +57,9 @@ def clock_offset(connection: Connection[Row]) -> ClockOffset:
     offsets = []
     with connection.cursor(row_factory=class_row(_Clock)) as cursor:
         for _ in range(_CLOCK_READINGS):
-            before_us = time.time_ns() // 1000
+            before_us = real_time_ns() // 1000
             server_us = round(cursor.execute(statement).fetchall()[0].epoch_s * 1e6)
-            after_us = time.time_ns() // 1000
+            after_us = real_time_ns() // 1000
             offsets.append(
                 ClockOffset(server_us - (before_us + after_us) // 2, abs(after_us - before_us) // 2 + 1)
             )

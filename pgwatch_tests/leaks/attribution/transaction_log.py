@@ -25,7 +25,6 @@ import json
 import os
 import secrets
 import stat
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +32,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.real_clock import real_time_ms, real_time_ns
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.text.times import iso_time
 
@@ -56,7 +56,7 @@ class TransactionLog:
         self._numbers = itertools.count(1)
         self._torn = False
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{os.getpid()}-{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}{_SUFFIX}"
+        name = f"{os.getpid()}-{real_time_ms()}-{secrets.token_hex(4)}{_SUFFIX}"
         self.path = directory / name
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -274,7 +274,7 @@ def _time(record: Mapping[str, object], key: str) -> int:
 
 
 def _now() -> str:
-    return _iso(time.time_ns() // 1000)
+    return _iso(real_time_ns() // 1000)
 
 
 def _iso(epoch_us: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import time
 
+from pgwatch_tests.identity.real_clock import real_time_ms
 from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.text.durations import in_words
 
@@ -26,7 +26,7 @@ def is_orphan_name(name: str) -> bool:
 
 def orphan_name() -> str:
     """`test_1717171717171_4711_5e6f7a8b`: a new name of that form, which nobody else has."""
-    return f"test_{time.time_ns() // 1_000_000}_{os.getpid()}_{secrets.token_hex(4)}"
+    return f"test_{real_time_ms()}_{os.getpid()}_{secrets.token_hex(4)}"
 
 
 def kept_for_age(age_s: float, min_age_s: float) -> tuple[KeptReason, str] | None:

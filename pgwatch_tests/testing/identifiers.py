@@ -1,0 +1,112 @@
+"""Unique values for tests: email addresses and ids that tell when, by which test and in which run.
+
+    unique_email("parent")   parent-1717171717171-t1a2b3c4d-r5e6f7a8b-k3v9x0q2m1zc@test.example.com
+    unique_id("clerk")       clerk_1717171717171_t1a2b3c4d_r5e6f7a8b_k3v9x0q2m1zc
+
+The default markers match them, so a sweep finds what is left of them. `pgwatch_tests.identity.value_tokens`
+has the grammar. Outside of a test the part with its hash is missing. The random part comes from the operating
+system: pytest-randomly seeds `random` alike in every worker and every test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.real_clock import real_time_ms
+from pgwatch_tests.identity.value_tokens import token
+from pgwatch_tests.testing.current_test import current
+
+RUN_VARIABLE = "PGWATCH_RUN"
+"""The environment variable that hands the id of a run to its workers and to the programs they start."""
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}")
+_EMAIL_PREFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.+_-]{0,38}[A-Za-z0-9])?")
+_ID_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:_[A-Za-z0-9-]+)*")
+_LONGEST_PREFIX = 40
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_RANDOM_DIGITS = 12
+"""36^12 are 4.7e18: a million values of one millisecond have one in ten million chances to collide."""
+
+_runs: list[str] = []
+"""The runs that this process has begun and not ended, the latest last; before any, one of its own."""
+_runs_lock = threading.Lock()
+
+
+def run_id() -> str:
+    """Returns the id of the run that this process works for: 8 hex digits, the same for all of its workers.
+
+    It is that of the `run` that was entered last, else that of `PGWATCH_RUN`, which the plugin's controller
+    and `pgwatch-tests run` set, else a new one, the same as long as the process lives. A forked worker has
+    its parent's. Raises ConfigurationError if the variable holds no such id.
+    """
+    with _runs_lock:
+        if not _runs:
+            _runs.append(_given_run() or secrets.token_hex(4))
+        return _runs[-1]
+
+
+def _given_run() -> str | None:
+    """Returns the id in the environment, None if there is none."""
+    given = os.environ.get(RUN_VARIABLE)
+    if given and not _RUN_ID.fullmatch(given.lower()):
+        raise ConfigurationError(f"{RUN_VARIABLE} must be 8 hex digits, as `openssl rand -hex 4` prints")
+    return given.lower() if given else None
+
+
+@contextmanager
+def entered_run(id_: str | None) -> Iterator[str]:
+    """Makes `id_` the run of this process, without one that of `PGWATCH_RUN`, without that a new one."""
+    id_ = id_ or _given_run() or secrets.token_hex(4)
+    with _runs_lock:
+        _runs.append(id_)
+    try:
+        yield id_
+    finally:
+        with _runs_lock:
+            _runs.remove(id_)
+
+
+def unique_email(prefix: str, domain: str = "test.example.com") -> str:
+    """Returns an email address that nobody else has: at most 64 characters before the `@` for 20 of prefix.
+
+    Raises ValueError for a prefix that isn't 1 to 40 letters, digits, `.`, `+`, `_` and `-`, with a letter or
+    digit at both ends.
+    """
+    if not _EMAIL_PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"the prefix of an email address is 1 to {_LONGEST_PREFIX} letters, digits, '.', '+', '_' and "
+            f"'-', with a letter or digit at both ends: not {prefix!r}"
+        )
+    return f"{prefix}-{_unique_part('-')}@{domain}"
+
+
+def unique_id(prefix: str) -> str:
+    """Returns an id that nobody else has.
+
+    Raises ValueError for a prefix that isn't 1 to 40 letters, digits, `-` and single `_`, a letter first: the
+    marker of test ids wouldn't match it.
+    """
+    if len(prefix) > _LONGEST_PREFIX or not _ID_PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"the prefix of an id is 1 to {_LONGEST_PREFIX} letters, digits, '-' and single '_', a letter "
+            f"first: not {prefix!r}"
+        )
+    return f"{prefix}_{_unique_part('_')}"
+
+
+def _unique_part(separator: str) -> str:
+    owner = current()
+    parts = [
+        str(real_time_ms()),
+        f"r{run_id()}",
+        "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_DIGITS)),
+    ]
+    if owner is not None and owner.kind == "test":
+        parts.insert(1, token(owner.name))
+    return separator.join(parts)
