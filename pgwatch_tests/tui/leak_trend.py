@@ -1,4 +1,4 @@
-"""How many rows were leaked over a while, from successive counts. Pure."""
+"""The trend of leaked rows, from successive counts. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LeakTrend:
         self._counts: list[tuple[datetime, int]] = []
 
     def add(self, report: LeakReport) -> None:
-        """Takes one more count in. Of very many, two neighbours become one, the larger."""
+        """Adds a count. Once there are very many, two neighbours become one: the larger."""
         self._counts.append((report.checked_at, report.total))
         if len(self._counts) > _MOST_COUNTS:
             *before, last = self._counts
@@ -27,7 +27,7 @@ class LeakTrend:
 
     @property
     def since(self) -> datetime | None:
-        """When it was first counted."""
+        """The time of the first count."""
         return self._counts[0][0] if self._counts else None
 
     @property

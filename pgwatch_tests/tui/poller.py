@@ -1,4 +1,4 @@
-"""The poll loop: poll, tell, sleep. Not a timer, whose polls would pile up on a slow server."""
+"""The poll loop: poll, tell, sleep. A timer's polls would pile up on a slow server."""
 
 from __future__ import annotations
 

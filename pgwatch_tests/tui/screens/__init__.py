@@ -1,1 +1,1 @@
-"""Screens that open over the dashboard."""
+"""Screens over the dashboard: confirmations, the detail of a session, help, the minimum age."""

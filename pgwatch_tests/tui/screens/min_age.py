@@ -1,4 +1,4 @@
-"""Minimum age of what is swept: the dialog that asks for it."""
+"""Minimum age of swept test data: the dialog that asks for it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class QuestionScreen(ModalScreen[T]):
         self._yes = yes
         self._no = no
         self._quiet_since_s = math.inf
-        """By the clock of `events.Key.time`; infinite until the question is drawn."""
+        """No key came since, by the clock of `events.Key.time`; infinite until the question is drawn."""
         self._quiet_ticks = 0
 
     def compose(self) -> ComposeResult:
@@ -67,7 +67,7 @@ class QuestionScreen(ModalScreen[T]):
         self._wait_until_read()
 
     def takes(self, key: events.Key) -> bool:
-        """Whether `key` may have its effect. To be called for every key, before its effect."""
+        """Whether `key` may have its effect; called for every key, before that effect."""
         was_quiet = self._was_quiet_at(key.time)
         if self._quiet_since_s < key.time:
             self._quiet_since_s = key.time
@@ -94,7 +94,7 @@ class QuestionScreen(ModalScreen[T]):
         self.query_one("#box").scroll_relative(y=lines, animate=False)
 
     def _was_quiet_at(self, time_s: float) -> bool:
-        # Ticks, for a process that was stopped: keys that it finds then are as old as they like.
+        # Ticks: a process that was stopped can't tell how old the keys are that it then finds.
         return self._quiet_ticks >= _QUIET_TICKS and time_s - self._quiet_since_s >= QUIET_S
 
     def _wait_until_read(self) -> None:
@@ -125,5 +125,5 @@ class QuestionScreen(ModalScreen[T]):
 
 
 def _now_s() -> float:
-    """By the clock of `events.Key.time`, which differs from system to system."""
+    """Returns the time by the clock of `events.Key.time`, which differs between systems."""
     return events.Event().time

@@ -1,1 +1,1 @@
-"""Tabs of the dashboard, and what each of them shows."""
+"""Tabs of the dashboard: locks, sessions, leaks, contention and sweeps, with the state of each."""

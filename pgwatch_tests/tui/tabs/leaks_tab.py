@@ -83,7 +83,7 @@ class LeaksTab(DashboardTab):
             self.app.push_screen(TextScreen(row.title, row.lines))
 
     def sort_next(self) -> str:
-        """Switches between tables and tests; returns the new grouping, or why there is no other."""
+        """Groups by table or by test; returns a notification: the new grouping, or why there is no other."""
         if self._wanted == "table" and not (self._report and by_test(self._report.tables)):
             return "Can't group by test: no test is known for these rows."
         self._wanted = "test" if self._wanted == "table" else "table"

@@ -108,7 +108,7 @@ class SweepsState:
         return f"{' '.join(heads)}  s: next · {age}, a: change"
 
     def empty(self, is_running: bool) -> str:
-        """What the open section says without rows."""
+        """The text of the open section while it has no rows."""
         match self.section:
             case "plan":
                 return "" if is_running else self._no_plan()
@@ -131,7 +131,7 @@ class SweepsState:
                 if until := sweep_remarks.old_enough_at(self.report):
                     parts.insert(1, f"old enough by {clock(until)}")
                 if self.was_ended:
-                    parts.insert(0, "preview ended early: not a plan")
+                    parts.insert(0, "preview incomplete: press p again before sweeping")
                 if self.report.error:
                     parts.append(f"ended early: {plain(self.report.error)}")
                 if self.trouble:

@@ -286,7 +286,7 @@ class SweepsTab(DashboardTab):
 
 
 def _failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:
-    """Returns why a preview or a sweep has no report."""
+    """Returns the sentence that says why a preview or a sweep has no report."""
     match error:
         case WorkCancelledError():
             return f"{what} cancelled"

@@ -64,7 +64,7 @@ class DashboardTab(Vertical):
         line.display = not rows
         line.say(empty)
 
-    # Keys, and what they are about.
+    # Keys, and the session or row that they act on.
 
     def offers(self, action: str) -> bool:
         """Whether one of TAB_ACTIONS would do anything now."""

@@ -1,1 +1,1 @@
-"""What the dashboard's tabs are made of."""
+"""Widgets of the dashboard: the live table, the filter line, the status line and its banner."""

@@ -1,4 +1,4 @@
-"""A table and a text line that are updated in place: the cursor stays on its row, the scroll where it was."""
+"""A live table and a text line, updated in place: the cursor stays on its row, the scroll where it was."""
 
 from __future__ import annotations
 

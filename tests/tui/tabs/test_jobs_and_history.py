@@ -49,10 +49,10 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert "It deletes without showing a preview first." in dialog_text(app)
         await press(pilot, "n")
         assert len(sweeping.asked) == 3
-        sweeping.outcome = RefusedError("'nightly' is running already")
+        sweeping.outcome = RefusedError("job 'nightly' is already running")
         await press(pilot, "n", "y")
         assert sweeping.asked[3:] == [("run", "nightly")]
-        assert told(app)[-1] == "'nightly' is running already"
+        assert told(app)[-1] == "job 'nightly' is already running"
         sweeping.jobs = HistoryError("the history can't be read")
         assert "stale: the history can't be read" in await press(pilot, "r")
 

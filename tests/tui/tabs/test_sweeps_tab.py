@@ -280,7 +280,7 @@ async def test_a_preview_that_was_ended_is_no_plan() -> None:
         sweeping.begun[0].let_go.set()
         await settled(pilot)
         assert "[No plan]" in screen_text(app)
-        assert text_of(app, "#sweep-summary").startswith("preview ended early: not a plan")
+        assert text_of(app, "#sweep-summary").startswith("preview incomplete: press p again before sweeping")
         sweeping.held = False
         await press(pilot, "w")
         assert [sweep.dry_run for sweep in sweeping.begun] == [True, True]
