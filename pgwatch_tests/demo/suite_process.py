@@ -1,4 +1,4 @@
-"""The flaky suite as a process of ours, which ends when we close it and when we are gone."""
+"""The flaky suite's process, which ends when it is closed or its owner is gone."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class FlakySuite:
                 if self._process.poll() is not None:
                     raise self._failure("ended")
                 time.sleep(_POLL_S)
-        raise self._failure(f"blocked nobody within {timeout_s:g} s")
+        raise self._failure(f"had no blocked session within {timeout_s:g} s")
 
     def close(self) -> Tally:
         """Ends the suite and says what it did."""
@@ -148,7 +148,7 @@ class FlakySuite:
         return Tally(said["tests"], said["failures"]) if "tests" in said else Tally()
 
     def _next_line(self, limit_s: float) -> dict[str, Any]:
-        """What the conductor says next; nothing if it ended or took too long."""
+        """Returns the conductor's next line; empty if it ended or took too long."""
         assert self._process.stdout is not None
         poller = select.poll()
         poller.register(self._process.stdout, select.POLLIN)

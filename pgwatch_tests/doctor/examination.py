@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 def examine(settings: Settings, now: Callable[[], float] = time.time) -> Examination:
-    """What works there; `now` is this machine's clock, in seconds since 1970.
+    """Returns what works there; `now` is this machine's clock, in seconds since 1970.
 
     Raises CannotConnectError, ConfigurationError if the server is too old, or ConnectionLostError. What
     can't be read apart from that is in the result, as Unread or as an `unknown` feature.
@@ -176,7 +176,7 @@ class _Examiner:
         return found
 
     async def _server(self) -> tuple[bool, bool]:
-        """Whether it is a standby, and whether it sees us encrypted by GSSAPI."""
+        """Reads whether the server is a standby, and sees our connection encrypted by GSSAPI."""
         cursor = await self._connection.execute(queries.load("doctor/server"))
         return cast(tuple[bool, bool], await cursor.fetchone())
 
@@ -219,7 +219,7 @@ class _Examiner:
         return advise(await self._all("doctor/settings", Setting), self._connection.info.dbname)
 
     async def _clock(self, now: Callable[[], float]) -> Clock:
-        """The best of a few rounds: the shorter the round trip, the nearer to the truth."""
+        """Returns the best of a few rounds: the shorter the round trip, the more exact."""
         rounds = [await self._clock_round(now) for _ in range(_CLOCK_ROUNDS)]
         return min(rounds, key=lambda one: one.uncertainty_s)
 

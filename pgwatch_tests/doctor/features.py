@@ -76,18 +76,19 @@ def prepared_transactions(
     assert isinstance(role, Role)
     assert isinstance(prepared, Prepared)
     if standby:
-        return Feature(*ids, "partly", "not on a standby: on its primary")
+        return Feature(*ids, "partly", "not on a standby; connect to its primary")
     if role.superuser:
         return Feature(*ids, "works", "all of them, each from its own database")
     if not prepared.most:
-        return Feature(*ids, "works", "there can be none: max_prepared_transactions is 0")
+        return Feature(*ids, "works", "none are possible: max_prepared_transactions is 0")
     now = (
         f" ({prepared.of_others:,} of {prepared.present:,} belong to other roles)" if prepared.present else ""
     )
     return Feature(
         *ids,
         "partly",
-        f"only those that its own role prepared{now}. Others need their owner or a superuser; no GRANT helps",
+        f"only those that its own role prepared{now}. The others need their owner or a superuser: "
+        "no GRANT helps",
     )
 
 

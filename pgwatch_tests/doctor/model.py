@@ -137,7 +137,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far the server's clock is ahead of this machine's, in seconds; negative if behind."""
+    """Offset of the server's clock from this machine's, in seconds: positive if it is ahead."""
 
     skew_s: float
     uncertainty_s: float

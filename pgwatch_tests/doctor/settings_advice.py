@@ -37,13 +37,13 @@ class Setting:
 
 
 def advise(settings: Sequence[Setting], database: str) -> tuple[Advice, ...]:
-    """What to say about each of the settings that are known here, in our order."""
+    """Returns the advice on each setting that is known here, in a fixed order."""
     by_name = {setting.name: setting for setting in settings}
     return tuple(rule(by_name[name], database) for name, rule in _RULES.items() if name in by_name)
 
 
 def _track_commit_timestamp(setting: Setting, _: str) -> Advice:
-    why = "tells when a leaked row without a time of its own was written"
+    why = "tells when leaked rows were written that hold no time themselves"
     if setting.value == "on":
         return Advice(setting.name, setting.shown, None, why)
     # It may be set already, and wait for the restart.
@@ -52,7 +52,7 @@ def _track_commit_timestamp(setting: Setting, _: str) -> Advice:
 
 
 def _log_lock_waits(setting: Setting, _: str) -> Advice:
-    why = "the server's log then tells of waits longer than deadlock_timeout, when nobody watched"
+    why = "logs lock waits longer than deadlock_timeout, also while nothing polls"
     if setting.value == "on":
         return Advice(setting.name, setting.shown, None, why)
     return Advice(setting.name, setting.shown, "on", why, ("ALTER SYSTEM SET log_lock_waits = on;", _RELOAD))

@@ -1,4 +1,4 @@
-"""The history of sweeps and of the schedule's jobs: who did what, when, and what came of it.
+"""The history of sweeps and of the schedule's jobs: who did what, when, and the outcome.
 
 It is kept where the setting `history` says: an SQLite file, or a PostgreSQL's schema `pgwatch_tests`.
 """
@@ -43,7 +43,7 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepReport
 
 KEPT_ENTRIES = 10_000
-"""So many entries are kept, the newest."""
+"""The number of entries that are kept: the newest."""
 
 
 class _UtcTime(TypeDecorator[datetime]):
@@ -148,12 +148,12 @@ class History:
 
     @classmethod
     def open(cls, settings: Settings, kept: int = KEPT_ENTRIES) -> Self:
-        """The history that the settings name. It is connected to, and made, when it is first asked."""
+        """Returns the history that the settings name. It is connected to, and created, on its first use."""
         return cls(Store(settings.history or default_file(), _METADATA, _LAYOUT), kept)
 
     @property
     def name(self) -> str:
-        """Where it is, for messages; without a password."""
+        """The place of the history, for messages; without a password."""
         return self._store.name
 
     def add(self, entry: HistoryEntry, report: SweepReport | None = None) -> HistoryEntry:
@@ -174,7 +174,7 @@ class History:
         return replace(entry, id=number)
 
     def entries(self, limit: int = 50, database: str | None = None) -> tuple[HistoryEntry, ...]:
-        """The newest, newest first, of all databases or of one."""
+        """Returns the newest entries, newest first, of all databases or of one."""
         query = select(*_ENTRY_COLUMNS).order_by(_SWEEPS.c.id.desc()).limit(limit)
         if database is not None:
             query = query.where(_SWEEPS.c.database == database)
@@ -182,14 +182,14 @@ class History:
             return self._entries(connection, query)
 
     def last(self, job: str) -> HistoryEntry | None:
-        """The newest of one job of the schedule, whoever ran it; None if it never ran."""
+        """Returns the newest entry of one job, whoever ran it; None if it never ran."""
         query = select(*_ENTRY_COLUMNS).where(_SWEEPS.c.job == job).order_by(_SWEEPS.c.id.desc()).limit(1)
         with self._store.reading() as connection:
             found = self._entries(connection, query)
         return found[0] if found else None
 
     def last_sweep(self, server: str, database: str) -> SweepReport | None:
-        """The report of the newest sweep of rows there that deleted, or tried to; None if there is none."""
+        """Returns the report of the newest sweep there that deleted rows, or tried to; None without one."""
         query = (
             select(_SWEEPS.c.id)
             .where(
@@ -218,13 +218,13 @@ class History:
                     _entry(connection.execute(one).mappings().one())
                 except (ValueError, TypeError, OverflowError):
                     raise HistoryError(
-                        f"entry {number} of the history in {self.name} is damaged: remove that row of its "
+                        f"entry {number} of the history in {self.name} is damaged: delete that row of its "
                         "table sweeps"
                     ) from None
             raise
 
     def report(self, entry_id: int) -> SweepReport | None:
-        """The whole report of an entry; None if there is no such entry, or it came to no report."""
+        """Returns the whole report of an entry; None if there is no such entry, or it has no report."""
         query = select(_SWEEPS.c.report).where(_SWEEPS.c.id == entry_id)
         with self._store.reading() as connection:
             text = connection.execute(query).scalars().first()
@@ -234,12 +234,12 @@ class History:
             return _converter().loads(text, SweepReport)
         except (ValueError, BaseValidationError):
             raise HistoryError(
-                f"the report of entry {entry_id} in {self.name} isn't one that this version can read"
+                f"this version of pgwatch-tests can't read the report of entry {entry_id} in {self.name}"
             ) from None
 
 
 def _entry(row: RowMapping) -> HistoryEntry:
-    """Raises TypeError or ValueError if it holds what was never written."""
+    """Returns the entry of a database row. Raises TypeError or ValueError if no version wrote such a row."""
     for column in _ENTRY_COLUMNS:
         value = row[column.name]
         if value is None and column.nullable:

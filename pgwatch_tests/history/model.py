@@ -1,4 +1,4 @@
-"""What is remembered of sweeps and of the schedule's jobs: frozen values, no database."""
+"""Entries of the history: sweeps and runs of the schedule's jobs. Frozen values, no database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 Action = Literal["sweep", "leaks", "schemas"]
 Trigger = Literal["command line", "schedule", "dashboard"]
 Result = Literal["done", "interrupted", "refused", "skipped", "failed"]
-"""What came of it:
+"""The outcome:
 
 - `done`: it went through; what stayed, and why, is in its report
 - `interrupted`: somebody ended it; what it says is true as far as it got
@@ -43,21 +43,21 @@ class HistoryEntry:
     min_age_s: float
     result: Result
     reason: str = ""
-    """Why it isn't `done`, or what it couldn't look at, in a sentence."""
+    """A sentence: why it isn't `done`, or what wasn't checked."""
     planned_rows: int = 0
     deleted_rows: int = 0
     kept_rows: int = 0
     orphans_removed: int = 0
     """Schemas, databases, sessions and prepared transactions; in a dry run, what would be."""
     leaked_rows: int | None = None
-    """What a job that looks for leaks counted; None for a sweep."""
+    """The leaked rows that a job with the action leaks counted; None for a sweep."""
     leftovers: int | None = None
-    """What such a job found beside rows; None for a sweep."""
+    """The other leftovers that such a job found; None for a sweep."""
     passes: int = 0
     duration_s: float = 0.0
     longest_transaction_s: float = 0.0
     id: int | None = None
-    """Larger for what was recorded later; None until it is recorded."""
+    """The number of the entry, which grows with each; None until it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class JobState:
     """Whether somebody paused it, until it is resumed."""
     running: bool
     next_run: datetime | None
-    """In the job's time zone; None if there is none, or if nothing can tell: an interval begins with the
-    process that runs the schedule."""
+    """The next run, in the job's time zone; None if there is none, or if it isn't known: an interval begins
+    with the process that runs the schedule."""
     last: HistoryEntry | None
-    """What it came to last, wherever it ran; None if it never did."""
+    """The entry of its last run, wherever that was; None if it never ran."""

@@ -1,4 +1,4 @@
-"""Sweeps whose outcomes go into the history: recorded whether they end with a report or an error."""
+"""Recorded sweeps: their outcomes go into the history, whether they end with a report or an error."""
 
 from __future__ import annotations
 

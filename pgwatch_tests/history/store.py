@@ -1,7 +1,7 @@
 """Tables of our own, in an SQLite file or any PostgreSQL: made when first needed, and safe to share.
 
 Several processes may write at once. Each use opens a connection and closes it again: what is kept here is
-written now and then, and a server that was restarted meanwhile is none that anybody notices.
+written now and then, and a server may have been restarted in between.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Dsn
 
 SCHEMA = "pgwatch_tests"
-"""Of our tables in a PostgreSQL. No scan looks into it and no sweep touches it."""
+"""The schema of our tables in a PostgreSQL. No scan reads it and no sweep touches it."""
 
 _PATIENCE_S = 5.0
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
 _CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': whoever makes the tables holds this advisory lock
-# One row: by which version of their layout the tables were made.
+# One row: the version of the layout that the tables were created with.
 _LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 _WRITES = "pgwatch_tests_writes"
 
 
 def default_file() -> Path:
-    """Where the history of this account is kept unless something else is said."""
+    """Returns the file of this account's history, where no setting names another."""
     return platformdirs.user_state_path("pgwatch-tests") / "history.sqlite3"
 
 
@@ -117,13 +117,13 @@ class Store:
             connection.execute(insert(_LAYOUT).values(version=self._version))
         elif found != self._version:
             raise HistoryError(
-                f"the history in {self.name} has the layout {found}, and {self._version} is known here: "
-                "another version of it is needed, or another place in the setting history"
+                f"the history in {self.name} has the layout {found}, and this version of pgwatch-tests needs "
+                f"layout {self._version}: use another version, or set history to another place"
             )
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:
-        """Turns what can go wrong into one line, without a statement, its values, or a password."""
+        """Turns any error into a HistoryError of one line, without a statement, its values, or a password."""
         try:
             yield
         except HistoryError:
@@ -133,7 +133,7 @@ class Store:
         except PgwatchError as error:
             raise HistoryError(f"the history can't be {verb}: {error}") from None
         except DBAPIError as error:
-            # Whatever it was, what is there may not be what was there.
+            # The server or file may have been replaced since: the next use looks afresh.
             self._engine = None
             unreachable = error.connection_invalidated and isinstance(self._place, Dsn)
             kind = HistoryUnreachableError if unreachable else HistoryError
@@ -149,7 +149,7 @@ class Store:
 
     def _reason(self, error: BaseException | None) -> str:
         if isinstance(self._place, Path):
-            advice = "; move it away" if type(error) is sqlite3.DatabaseError else ""
+            advice = "; move the file away to start a new one" if type(error) is sqlite3.DatabaseError else ""
             return f"{error}{advice}"
         message = server_message(error) if isinstance(error, psycopg.Error) else str(error)
         return redact(message, self._place)
@@ -173,7 +173,7 @@ def _sqlite(path: Path) -> Engine:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # so that it is us who begin transactions
+    connection.isolation_level = None  # transactions are begun here, not by the driver
     if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         # Readers don't wait for writers then. Of two that set it at once, one is told that it's busy,
         # without having waited: the other has done it.

@@ -1,1 +1,1 @@
-"""Runs sweeps, and checks for leaks, by the clock."""
+"""The schedule: sweeps and leak counts that run by the clock."""

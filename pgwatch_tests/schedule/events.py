@@ -1,4 +1,4 @@
-"""What a schedule tells while it runs: frozen values, for a log or a screen."""
+"""Events of a running schedule: frozen values, for a log or a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of one job, in one database or several, with what came of it recorded."""
+"""One run of a job, in one database or several, and its entries in the history."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class JobOutcome:
 
     entries: tuple[HistoryEntry, ...]
     exit_code: int
-    """That of the first error; 0 if there was none."""
+    """The exit code of the first error; 0 if there was none."""
 
 
 class JobRun(CompoundTask):
@@ -106,7 +106,7 @@ class JobRun(CompoundTask):
         return Recorder(self._history, settings, self._origin, warn)
 
     def _databases(self) -> Sequence[Settings]:
-        """The settings for each database that is meant."""
+        """Returns the settings for each database of the job."""
         if not self._job.databases:
             return (self._settings,)
         recorder = self._recorder(self._settings)
@@ -118,7 +118,7 @@ class JobRun(CompoundTask):
         return ()
 
     def _note_not_checked(self) -> None:
-        """Last, so that it is what `schedule list` shows of the run."""
+        """Records what was not checked. It is recorded last, so that `schedule list` shows it."""
         recorder = self._recorder(self._settings)
         for one in self._not_checked:
             begun = recorder.begun(self._request)
@@ -127,7 +127,7 @@ class JobRun(CompoundTask):
 
     @contextmanager
     def _noting(self, recorder: Recorder) -> Iterator[HistoryEntry]:
-        """Takes note of an error in it, which ends there. Gives the entry of what begins now."""
+        """Yields the entry of what begins now. An error inside is recorded and goes no further."""
         begun, since_s = recorder.begun(self._request), time.monotonic()
         try:
             yield begun

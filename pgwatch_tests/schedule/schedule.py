@@ -35,7 +35,7 @@ LATE_S = 300
 
 # Some clocks stand still while the machine sleeps, and people set others.
 _LOOK_AT_THE_CLOCK_S = 30.0
-# What it would write is told as events.
+# APScheduler's own log messages are told as events instead.
 logging.getLogger("apscheduler").addHandler(logging.NullHandler())
 
 
@@ -54,7 +54,7 @@ class Schedule:
         tell: Tell,
         tasks: JobTasks | None = None,
     ) -> None:
-        """Raises ConfigurationError for a job whose times are none.
+        """Raises ConfigurationError for a job whose `cron` isn't valid.
 
         `tell` is called in several threads; it must not wait for one that stops this.
         """
@@ -78,7 +78,7 @@ class Schedule:
         self._scheduler.add_listener(self._left_out, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
 
     def start(self) -> None:
-        """Lets the clock begin to count. Returns at once."""
+        """Starts the clock. Returns at once."""
         for job in self._jobs.values():
             if job.enabled:
                 self._scheduler.add_job(
@@ -92,7 +92,7 @@ class Schedule:
             self._tell_next(name)
 
     def jobs(self) -> tuple[JobState, ...]:
-        """All jobs, as they are now; asks the history what each came to last."""
+        """All jobs and their present state; reads the last outcome of each from the history."""
         return tuple(self._state(job) for job in self._jobs.values())
 
     def run_now(self, name: str, by: Trigger = "dashboard") -> None:
@@ -103,14 +103,17 @@ class Schedule:
         job = self._job(name)
         with self._lock:
             if self._stopping.is_set():
-                raise RefusedError("the schedule is ending")
+                raise RefusedError("the schedule is stopping")
             if name in self._asked_for or (self._running is not None and self._running[0] == name):
-                raise RefusedError(f"{name!r} is running already")
+                raise RefusedError(f"job {name!r} is already running")
             self._asked_for.add(name)
         self._scheduler.add_job(self._run, args=[job, by], name=name, misfire_grace_time=None)
 
     def pause(self, name: str) -> None:
-        """Lets no further turn of a job come, until it is resumed. Raises RefusedError if there's none."""
+        """Pauses a job: no further turn of it comes until it is resumed.
+
+        Raises RefusedError for an unknown name.
+        """
         self._job(name)
         with self._lock:
             self._paused.add(name)
@@ -118,7 +121,7 @@ class Schedule:
             self._scheduler.pause_job(name)
 
     def resume(self, name: str) -> None:
-        """Lets a paused job's turns come again; none is made up for. Raises RefusedError if there's none."""
+        """Resumes a paused job; missed turns aren't made up for. Raises RefusedError for an unknown name."""
         self._job(name)
         with self._lock:
             self._paused.discard(name)
@@ -127,13 +130,13 @@ class Schedule:
             self._tell_next(name)
 
     def stop(self) -> None:
-        """Ends it: a running sweep after the batch that it is at. Returns when it has ended."""
+        """Stops the schedule: a running sweep after its batch. Returns when it has ended."""
         self._end(cancel=False)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
     def cancel(self) -> None:
-        """Ends it, and a running job within moments. Returns at once."""
+        """Cancels the schedule, and a running job within moments. Returns at once."""
         self._end(cancel=True)
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
@@ -168,7 +171,7 @@ class Schedule:
             told_already = not missed and event.job_id in self._overlaps
             if not missed:
                 self._overlaps.add(event.job_id)
-        if told_already:  # of one run, once is enough
+        if told_already:  # once per run is enough
             return
         at = event.scheduled_run_time if missed else event.scheduled_run_times[-1]
         self._tell(JobEvent("missed" if missed else "overlapped", event.job_id, at=at))
@@ -181,7 +184,7 @@ class Schedule:
     def _job(self, name: str) -> JobSetting:
         job = self._jobs.get(name)
         if job is None:
-            raise RefusedError(f"there is no job {name!r}; known are {', '.join(self._jobs) or 'none'}")
+            raise RefusedError(f"there is no job {name!r}; known jobs: {', '.join(self._jobs) or 'none'}")
         return job
 
     def _tell_next(self, name: str) -> None:
@@ -220,5 +223,5 @@ class Schedule:
         try:
             return self._history.last(name)
         except HistoryError as error:
-            self._tell(JobEvent("warning", name, text=f"not known what it came to last: {error}"))
+            self._tell(JobEvent("warning", name, text=f"its last run could not be read: {error}"))
             return None

@@ -22,7 +22,7 @@ from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.text import durations
 
 _MOMENT = timedelta(microseconds=1)
-# The largest there was: an island that went to the other side of the date line.
+# The largest change of clocks: Samoa crossed the date line in 2011, and skipped a day.
 _HOURS_OF_A_CHANGE = 25
 _FIELDS = ("minute", "hour", "day", "month", "day_of_week")
 _NUMBERS = re.compile(r"[0-9*/,-]+")
@@ -32,13 +32,13 @@ _WEEKDAY_ITEM = re.compile(r"(?P<all>\*)|(?P<first>[0-7]|[a-z]{3})(-(?P<last>[0-
 
 
 def trigger(job: JobSetting) -> BaseTrigger:
-    """What APScheduler asks for the job's next time. Raises ConfigurationError for a `cron` that is none."""
+    """The trigger for the job's times. Raises ConfigurationError if `cron` isn't valid."""
     if job.cron is None:
         return IntervalTrigger(seconds=job.every_s, timezone=UTC)
     try:
         return CrontabTrigger(job.cron, None if job.timezone is None else ZoneInfo(job.timezone))
-    except (ValueError, KeyError) as error:  # KeyError: what this machine calls its time zone is none
-        raise ConfigurationError(f"{job.source}: {job.cron!r} is no time for a job: {error}") from None
+    except (ValueError, KeyError) as error:  # KeyError: this machine's time zone has no known name
+        raise ConfigurationError(f"{job.source}: {job.cron!r} isn't a valid cron line: {error}") from None
 
 
 def when(job: JobSetting) -> str:
@@ -49,17 +49,17 @@ def when(job: JobSetting) -> str:
 
 
 class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """The times of a crontab line in a time zone; None: this machine's. Raises ValueError if it has none."""
+    """The times of a crontab line in a time zone (None: this machine's). Raises ValueError."""
 
     def __init__(self, line: str, timezone: ZoneInfo | None = None) -> None:
         words = line.lower().split()
         if len(words) != len(_FIELDS):
-            raise ValueError("it needs minute, hour, day, month and weekday")
+            raise ValueError("five fields are needed: minute, hour, day, month and weekday")
         fields = dict(zip(_FIELDS, words, strict=True))
         for name, field in fields.items():
             allowed = _NUMBERS_OR_NAMES if name in ("month", "day_of_week") else _NUMBERS
             if not allowed.fullmatch(field):
-                raise ValueError(f"{field!r} is no {name.replace('_', ' ')}")
+                raise ValueError(f"{field!r} isn't a valid {name.replace('_', ' ')}")
         self._goes_by_real_time = fields["minute"].startswith("*") or fields["hour"].startswith("*")
         either_day = not (fields["day"].startswith("*") or fields["day_of_week"].startswith("*"))
         fields["day_of_week"] = _weekdays(fields["day_of_week"])
@@ -68,10 +68,10 @@ class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no t
         self._parts = [CronTrigger(**one, timezone=UTC) for one in lines]
         self._zone: tzinfo = timezone or CronTrigger().timezone
         if self.get_next_fire_time(None, datetime.now(UTC)) is None:
-            raise ValueError("there is no such day")
+            raise ValueError("no year has such a day")
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The first time after the previous one, or from `now` on. What APScheduler asks a trigger."""
+        """Returns the first time after the previous one, or from `now` on; APScheduler calls this."""
         start = now.astimezone(UTC)
         if previous_fire_time is not None:
             # Somebody may have set the clock back: then the times since are still to come.
@@ -136,7 +136,7 @@ def _weekdays(field: str) -> str:
         text, slash, step = item.partition("/")
         match = _WEEKDAY_ITEM.fullmatch(text)
         if match is None or (slash and not (step.isdecimal() and int(step))):
-            raise ValueError(f"{item!r} is no weekday")
+            raise ValueError(f"{item!r} isn't a weekday")
         first, last = (0, 6) if match["all"] else _range(match["first"], match["last"] or match["first"])
         if slash and not match["all"] and match["last"] is None:
             last = 6
@@ -155,5 +155,5 @@ def _weekday(text: str) -> int:
     if text.isdecimal():
         return int(text)
     if text not in _WEEKDAYS:
-        raise ValueError(f"{text!r} is no weekday")
+        raise ValueError(f"{text!r} isn't a weekday")
     return _WEEKDAYS.index(text)

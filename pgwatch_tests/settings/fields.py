@@ -26,11 +26,11 @@ class Source:
 
     @property
     def folder(self) -> Path:
-        """The directory that names of files start from: that of pyproject.toml, from wherever it is run."""
+        """The directory that relative paths start from: that of pyproject.toml, wherever the command runs."""
         return Path() if self.file is None else self.file.parent
 
     def wrong(self, what: str) -> ConfigurationError:
-        """The error of a value that isn't as it must be."""
+        """Returns the error `<setting> must be <what>`."""
         return ConfigurationError(f"{self.name} must be {what}")
 
 
@@ -60,9 +60,9 @@ def check_keys(table: Mapping[str, object], known: Iterable[str], where: str) ->
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """`; did you mean 'x'?`, or which words are known, to end a message with."""
+    """Returns the end of a message: `; did you mean 'x'?`, or all known words."""
     near = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known names: {', '.join(known)}"
 
 
 def parse_switch(value: object, source: Source) -> bool:

@@ -13,9 +13,9 @@ from pgwatch_tests.settings.fields import Field, Source, check_keys, parse_durat
 
 JobAction = Literal["sweep", "leaks", "schemas"]
 JobSweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
-"""What a sweep can be told to remove: `sweep.model.SweepKind`, which is known only above the settings."""
+"""The kinds that a sweep can remove: `sweep.model.SweepKind`, which the settings may not import."""
 
-# What people write for them, the words of `leaks --kinds` among it.
+# Other spellings of the kinds, among them those of `leaks --kinds`.
 _SWEEP_WORDS: Mapping[str, JobSweepKind] = {
     **{spelling: kind for kind in get_args(JobSweepKind) for spelling in (kind, kind.removesuffix("s"))},
     **dict.fromkeys(("idle_in_transaction", "idle_in_transactions"), "sessions"),
@@ -62,7 +62,7 @@ def sweep_kinds(words: Iterable[str]) -> tuple[JobSweepKind, ...]:
     for word in words:
         plain = word.strip().lower().replace("-", "_")
         if plain not in _SWEEP_WORDS:
-            raise ValueError(f"unknown {word.strip()!r}; known are {', '.join(known)}")
+            raise ValueError(f"unknown {word.strip()!r}; known kinds: {', '.join(known)}")
         named.add(_SWEEP_WORDS[plain])
     return tuple(kind for kind in known if kind in named)
 
@@ -92,7 +92,7 @@ def _parse_timezone(value: object, source: Source) -> str:
     try:
         if isinstance(value, str) and value:
             return ZoneInfo(value).key
-    except (OSError, ValueError, KeyError):  # not there, a directory, no name at all
+    except (OSError, ValueError, KeyError):  # no such file, a directory, or not a name
         pass
     raise source.wrong(f"a time zone that this machine knows, such as 'Europe/Berlin', not {value!r}")
 
@@ -135,7 +135,7 @@ _KEYS: Mapping[JobAction, tuple[str, ...]] = {
     "schemas": (*_ALWAYS, "min_age", "dry_run"),
     "leaks": _ALWAYS,
 }
-"""What can be said of a job that does this."""
+"""The keys that a job with this action may have."""
 
 
 def parse_jobs(value: object, source: Source) -> tuple[JobSetting, ...]:
@@ -161,9 +161,9 @@ def _job(name: str, table: Mapping[str, object], file: Path | None) -> JobSettin
     job = replace(JobSetting(name, f"{where} in {file}"), **found)
     for key in table:
         if key not in _KEYS[job.action]:
-            raise wrong(f"runs {job.action!r}, which has no setting {key}")
+            raise wrong(f"has the action {job.action!r}, which takes no setting {key}")
     if ("every" in table) == ("cron" in table):
-        raise wrong("needs one of every ('15m') and cron ('30 2 * * *')")
+        raise wrong("needs either every ('15m') or cron ('30 2 * * *')")
     if "timezone" in table and "cron" not in table:
         raise wrong("has a timezone, but only cron uses one")
     return job

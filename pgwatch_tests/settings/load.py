@@ -30,7 +30,7 @@ DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 class MarkerSetting:
     """One marker as it was configured: a LIKE pattern, or a regular expression if `regex`.
 
-    `inside`: not only what is the whole of a string bears it, but also what is a word or an address in it.
+    `inside`: words and addresses inside longer strings are compared with it, too.
     """
 
     name: str
@@ -41,7 +41,8 @@ class MarkerSetting:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreSetting:
-    """A place that isn't searched for leaks, `SCHEMA[.TABLE[.COLUMN]]` with `*` for anything, and why."""
+    """A place that isn't searched for leaks: `SCHEMA[.TABLE[.COLUMN]]` with `*` for anything, and the
+    reason."""
 
     what: str
     reason: str = ""
@@ -96,7 +97,7 @@ class Settings:
     lock_timeout_s: float = 0.2
     count_timeout_s: float = 300.0
     read_only: bool = False
-    """Only look: no session is cancelled or ended, nothing is rolled back."""
+    """Read only: no session is cancelled or ended, nothing is rolled back."""
     test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
     """Globs for the schemas that tests make: one that is still there after them is a leftover."""
     leftover_databases: tuple[str, ...] = DEFAULT_LEFTOVER_DATABASES
@@ -113,9 +114,10 @@ class Settings:
     transactions: Path | None = None
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
-    """A file of test ids, one a line, or a JUnit report: whose hashes values and application names carry."""
+    """A file of test ids, one per line, or a JUnit report; values and application names carry their
+    hashes."""
     history: Path | Dsn | None = None
-    """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `record.store.default_file()`."""
+    """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `history.store.default_file()`."""
     schedule: tuple[JobSetting, ...] = ()
 
 
@@ -181,10 +183,10 @@ def _marker(value: object, where: str) -> MarkerSetting:
         marker = MarkerSetting(str(value["name"]), str(value["regex" if regex else "like"]), regex, inside)
     else:
         raise ConfigurationError(
-            f"{where}: a marker is a LIKE pattern, 're:' followed by a regular expression, "
-            "or a table of name, like or regex, and perhaps inside"
+            f"{where}: a marker is a LIKE pattern, 're:' and a regular expression, "
+            "or a table with name, like or regex, and optionally inside"
         )
-    # Of a regular expression, the server says it (see `leaks.obstacles`).
+    # The server checks regular expressions (leaks.catalog.obstacles).
     if not marker.pattern.strip("%" if marker.regex else "%_"):
         raise ConfigurationError(f"{where}: the marker {marker.name!r} would match every row")
     if "\0" in marker.pattern:
@@ -213,33 +215,33 @@ def _as_it_is(variable: str) -> str:
 
 
 def _no_variable(_: str) -> None:
-    """Of a setting that is a table of its own."""
+    """Reads nothing: for a setting that is a table in TOML."""
 
 
 def _no_flag(_: Flags) -> None:
-    """Of settings that only variables and files set."""
+    """Reads nothing: for settings without a flag."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting(Field):
-    """A field of Settings: also, its variable and its flag. Its default is that of Settings."""
+    """A field of Settings with its variable and its flag; the default is in Settings."""
 
     flag: str = ""
     said: Callable[[Flags], object] = _no_flag
-    """What the flag says; None if it wasn't given."""
+    """The value of the flag; None if it wasn't given."""
     read: Callable[[str], object] = _text
-    """What the variable's text says; None if that is nothing."""
+    """The value of the variable's text; None if it is empty."""
     more_variables: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The environment variables that set it, first come first."""
+        """The environment variables that set it; the first one found counts."""
         return (f"PGWATCH_{self.key.upper()}", *self.more_variables)
 
     def values(
         self, flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
     ) -> Iterator[object]:
-        """What it is by each place that says something, the one that counts most first."""
+        """Yields its value from each place that sets it, the strongest place first."""
         said = self.said(flags)
         if said is not None:
             yield self.parse(said, Source(self.flag))
@@ -277,7 +279,7 @@ SETTINGS = (
 
 
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
-    """The settings for a run. Raises ConfigurationError for a value that can't be used.
+    """Returns the settings for a run. Raises ConfigurationError for a value that can't be used.
 
     `start` is where the search for pyproject.toml begins; it goes upward from there.
     """
@@ -287,7 +289,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
     for setting in SETTINGS:
         values = setting.values(flags, environ, table, path)
         if setting.key == "ignore":
-            # Those of all places together: what a project ignores for a reason, a flag doesn't bring back.
+            # Ignored names of all places together: a flag doesn't bring back what a project ignores.
             places = cast(list[tuple[IgnoreSetting, ...]], list(values))
             found["ignore"] = tuple(chain.from_iterable(reversed(places)))
         elif (value := next(values, None)) is not None:

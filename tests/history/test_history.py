@@ -178,7 +178,7 @@ def test_a_file_that_is_none_of_ours(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "history.sqlite3"
     path.write_bytes(content)
 
-    with pytest.raises(HistoryError, match=r"history\.sqlite3 can't be read: .*; move it away"):
+    with pytest.raises(HistoryError, match=r"history\.sqlite3 can't be read: .*; move the file away"):
         History.open(settings(path)).entries()
     assert path.read_bytes() == content
 
@@ -206,7 +206,7 @@ def test_a_later_layout_is_left_alone(tmp_path: Path) -> None:
         later.execute("UPDATE layout SET version = 2")
     later.close()
 
-    with pytest.raises(HistoryError, match="has the layout 2, and 1 is known here"):
+    with pytest.raises(HistoryError, match="has the layout 2, and this version"):
         History.open(settings(path)).add(entry())
 
 

@@ -138,9 +138,9 @@ def test_a_person_runs_a_job_out_of_turn(configured: Settings, start: type[Start
     here.schedule.run_now("rarely")
     assert here.worker.began.acquire(timeout=10)
 
-    with pytest.raises(RefusedError, match="'rarely' is running already"):
+    with pytest.raises(RefusedError, match="job 'rarely' is already running"):
         here.schedule.run_now("rarely")
-    with pytest.raises(RefusedError, match="no job 'nigthly'; known are rarely, nightly"):
+    with pytest.raises(RefusedError, match="no job 'nigthly'; known jobs: rarely, nightly"):
         here.schedule.run_now("nigthly")
     assert isinstance(here.worker, Held)
     here.worker.let_go.set()
@@ -191,7 +191,7 @@ def test_stop_ends_a_sweep_after_its_batch_and_waits(configured: Settings, start
     assert here.events.results() == ["interrupted"]
     assert isinstance(here.worker, Held)
     assert not here.worker.cancelled.is_set()
-    with pytest.raises(RefusedError, match="ending"):
+    with pytest.raises(RefusedError, match="stopping"):
         here.schedule.run_now("often")
 
 
@@ -210,7 +210,7 @@ def test_a_history_that_is_gone_is_told(home: Path, start: type[Started]) -> Non
     here = start(settings(home / "file" / "h"), Worker(), RARELY)
 
     assert here.schedule.jobs()[0].last is None
-    assert "not known what it came to last" in here.events.of("warning")[0].text
+    assert "its last run could not be read" in here.events.of("warning")[0].text
 
 
 def test_a_time_that_is_none(configured: Settings) -> None:

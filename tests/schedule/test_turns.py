@@ -223,18 +223,18 @@ def test_days_as_cron_has_them(line: str, days: list[str]) -> None:
     [
         ("60 * * * *", "higher than the maximum"),
         ("* * 0 * *", "lower than the minimum"),
-        ("x * * * *", "'x' is no minute"),
-        ("* * last * *", "'last' is no day"),
-        ("* * * * 8", "'8' is no weekday"),
+        ("x * * * *", "'x' isn't a valid minute"),
+        ("* * last * *", "'last' isn't a valid day"),
+        ("* * * * 8", "'8' isn't a weekday"),
         ("* * * * fri-mon", "ends before it begins"),
-        ("* * * * mun", "is no weekday"),
-        ("* * * * 1/0", "is no weekday"),
+        ("* * * * mun", "isn't a weekday"),
+        ("* * * * 1/0", "isn't a weekday"),
         ("*/0 * * * *", "Increment must be higher than 0"),
-        ("0 0 30 2 *", "there is no such day"),
+        ("0 0 30 2 *", "no year has such a day"),
     ],
 )
 def test_what_is_no_time(line: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"schedule\.x in f: .* is no time for a job: ") as caught:
+    with pytest.raises(ConfigurationError, match=r"schedule\.x in f: .* isn't a valid cron line: ") as caught:
         trigger(JobSetting("x", "schedule.x in f", cron=line, timezone="UTC"))
     assert words in str(caught.value)
 

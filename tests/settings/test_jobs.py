@@ -62,8 +62,8 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "needs one of every"),
-        ("every = '1m'\ncron = '* * * * *'", "needs one of every"),
+        ("", "needs either every"),
+        ("every = '1m'\ncron = '* * * * *'", "needs either every"),
         ("evry = '1m'", "did you mean 'every'?"),
         ("every = '0.5s'", "schedule.x.every in"),
         ("every = 'soon'", "a duration such as '15m', not 'soon'"),
@@ -73,13 +73,19 @@ def test_jobs_in_their_order(tmp_path: Path) -> None:
         ("cron = '* * * * *'\ntimezone = 'Europe/Berlln'", "a time zone that this machine knows"),
         ("cron = '* * * * *'\ntimezone = '../etc'", "a time zone that this machine knows"),
         ("every = '1m'\naction = 'swep'", "must be one of sweep, leaks, schemas, not 'swep'"),
-        ("every = '1m'\nonly = ['rowes']", "unknown 'rowes'; known are rows, "),
+        ("every = '1m'\nonly = ['rowes']", "unknown 'rowes'; known kinds: rows, "),
         ("every = '1m'\nonly = []", "a list of at least one word"),
         ("every = '1m'\nmax_rows = -1", "a number of rows"),
         ("every = '1m'\ndatabases = 'test_*'", "a list of at least one word"),
         ("every = '1m'\ndry_run = 'no'", "must be true or false"),
-        ("every = '1m'\naction = 'leaks'\nmax_rows = 3", "runs 'leaks', which has no setting max_rows"),
-        ("every = '1m'\naction = 'schemas'\nonly = ['rows']", "runs 'schemas', which has no setting only"),
+        (
+            "every = '1m'\naction = 'leaks'\nmax_rows = 3",
+            "has the action 'leaks', which takes no setting max_rows",
+        ),
+        (
+            "every = '1m'\naction = 'schemas'\nonly = ['rows']",
+            "has the action 'schemas', which takes no setting only",
+        ),
     ],
 )
 def test_a_wrong_job_is_named(tmp_path: Path, text: str, words: str) -> None:

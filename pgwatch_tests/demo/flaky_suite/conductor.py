@@ -1,4 +1,4 @@
-"""Lets the workers play scenarios, so that nearly always somebody waits for somebody."""
+"""The conductor: lets the workers play scenarios, so that some test nearly always waits for another."""
 
 from __future__ import annotations
 

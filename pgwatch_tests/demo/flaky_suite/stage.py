@@ -1,4 +1,4 @@
-"""What a test of the flaky suite has at hand, and what it tells the conductor about itself."""
+"""The stage of a test of the flaky suite: its session and messages to the conductor."""
 
 from __future__ import annotations
 

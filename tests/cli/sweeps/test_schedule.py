@@ -277,8 +277,8 @@ def test_now_without_a_server(project: Project) -> None:
         (["run", "--every", "1m", "--cron", "* * * * *"], "don't go together"),
         (["run", "--every", "0.1s"], "at least 1 s"),
         (["run", "--every", "soon"], "isn't a duration"),
-        (["run", "--cron", "99 * * * *"], "--cron: '99 * * * *' is no time for a job"),
-        (["run", "--every", "1m", "--only", "rowes"], "unknown 'rowes'; known are rows, "),
+        (["run", "--cron", "99 * * * *"], "--cron: '99 * * * *' isn't a valid cron line"),
+        (["run", "--every", "1m", "--only", "rowes"], "unknown 'rowes'; known kinds: rows, "),
         (["run", "--dry-run"], "need --every or --cron"),
         (["now", "nightly"], "there is no job 'nightly'"),
     ],
@@ -294,7 +294,7 @@ def test_a_machine_whose_time_zone_is_none(project: Project) -> None:
     with project.started("run", "--cron", "* * * * *", TZ="Nowhere/Never") as process:
         exit_code, lines = ended(process)
     assert exit_code == 2
-    assert "--cron: '* * * * *' is no time for a job: " in lines[-1]
+    assert "--cron: '* * * * *' isn't a valid cron line: " in lines[-1]
     assert "Nowhere/Never" in lines[-1]
 
 

@@ -163,7 +163,7 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
     ("arguments", "words"),
     [
         (("--run", "xyz"), "isn't 8 hex digits"),
-        (("--only", "tables"), "unknown 'tables'; known are rows, schemas, databases, sessions, prepared"),
+        (("--only", "tables"), "unknown 'tables'; known kinds: rows, schemas, databases, sessions, prepared"),
         (("--only", ","), "names no kind"),
         (("--min-age", "soon"), "isn't a duration"),
         (("--batch", "0"), "--batch"),
