@@ -1,1 +1,1 @@
-"""Finds the rows that tests left behind."""
+"""Leak checks: count the rows that tests left behind, find other leftovers, change nothing."""

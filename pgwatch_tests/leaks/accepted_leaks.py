@@ -15,7 +15,7 @@ _NUMBERED = ("schema", "database", "prepared_transaction", "temporary_schema")
 
 
 def findings(reports: Iterable[LeakReport]) -> set[Finding]:
-    """Everything that was found, as entries of a file of accepted findings."""
+    """Returns all findings, as entries of a file of accepted findings."""
     found: set[Finding] = set()
     for report in reports:
         for leak in report.tables:
@@ -53,7 +53,10 @@ def without_accepted(reports: Sequence[LeakReport], acceptance: Acceptance) -> l
 
 
 def _new_rows(leak: TableLeak, acceptance: Acceptance, known: list[Accepted]) -> TableLeak | None:
-    """The rows of a table that nobody accepts; None if there are none. The others are added to `known`."""
+    """Returns the rows of a table that no entry accepts; None without any.
+
+    The others are added to `known`.
+    """
     if not leak.attribution:
         entry = acceptance.entry_for(_of_rows(leak, None))
         if entry is None:

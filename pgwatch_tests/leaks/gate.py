@@ -23,16 +23,16 @@ DEFAULT_KINDS: tuple[LeftoverKind, ...] = (
     "invalid_index",
     "disabled_trigger",
 )
-"""What is looked for unless said otherwise; the other kinds may well be there on purpose."""
+"""The default kinds; the other ones may well be there on purpose."""
 SINCE_KINDS: tuple[LeftoverKind, ...] = ("object", "sequence", "lost_rows")
-"""What can only be told beside a baseline."""
+"""The kinds that need a baseline."""
 OTHER_KINDS = tuple(kind for kind in ALL_KINDS if kind not in DEFAULT_KINDS and kind not in SINCE_KINDS)
-"""What may well be there on purpose: only looked for if asked to."""
+"""The kinds that may well be there on purpose: only looked for on demand."""
 BESIDE_A_BASELINE: tuple[LeftoverKind, ...] = (*DEFAULT_KINDS, *SINCE_KINDS, "large_object")
-"""What is looked for unless said otherwise where there is one, which makes more of them telling."""
+"""The default kinds with a baseline, which makes more kinds tell something."""
 DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
-# What people write for them.
+# Other spellings of the kinds.
 _NAMES: dict[str, Finding] = {
     **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
     **dict.fromkeys(("row", "rows"), "rows"),
@@ -98,7 +98,9 @@ def findings_named(text: str) -> tuple[Finding, ...]:
         elif name in _NAMES:
             found.append(_NAMES[name])
         else:
-            raise ValueError(f"{word!r} is none of all, default, rows, unread, {', '.join(ALL_KINDS)}")
+            raise ValueError(
+                f"unknown kind {word!r}; known are all, default, rows, unread, {', '.join(ALL_KINDS)}"
+            )
     if not found:
         raise ValueError("names no kind")
     return tuple(dict.fromkeys(found))
@@ -116,7 +118,7 @@ def tellable(
         return tuple(kind for kind in kinds if kind not in untold)
     for kind in () if has_baseline else kinds:
         if kind in SINCE_KINDS:
-            raise ValueError(f"{kind} can only be told since a baseline: it needs --since FILE")
+            raise ValueError(f"{kind} needs a baseline: add --since FILE")
     return kinds
 
 

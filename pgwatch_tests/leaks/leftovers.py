@@ -56,21 +56,21 @@ _OF_TABLES = {
 # Its sessions hold locks for one client after another.
 _POOLED = Unchecked(
     "advisory_lock",
-    "behind a connection pooler it can't be told whose they are",
-    "give the address of the server itself",
+    "behind a connection pooler, their owners are unknown",
+    "connect to the server directly",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What was found of the kinds that were looked for, and which of those couldn't be checked fully."""
+    """The leftovers that were found, and the kinds that couldn't be checked fully."""
 
     kinds: tuple[LeftoverKind, ...]
     found: tuple[Leftover, ...]
     unchecked: tuple[Unchecked, ...]
 
     def beside(self, more: Leftovers) -> Leftovers:
-        """Both together."""
+        """Returns both together."""
         return Leftovers(
             (*self.kinds, *more.kinds), (*self.found, *more.found), (*self.unchecked, *more.unchecked)
         )
@@ -82,7 +82,7 @@ _Connected = tuple[int, str | None, str | None, str | None, str | None, float | 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A row of one of queries/leftover_*.sql."""
+    """A row of one of queries/leftovers/."""
 
     name: str
     detail: str
@@ -104,7 +104,7 @@ def look(
     kinds: Collection[LeftoverKind],
     baseline: Baseline | None = None,
 ) -> Leftovers:
-    """What of these kinds is in the database that `session` is connected to; `role` is who asks.
+    """Returns the leftovers of `kinds` in the session's database; `role` is the connected one.
 
     A schema or database is a test's if a glob of the settings fits its name; a large object counts only if it
     wasn't there at the baseline. Kinds that need one are for `find_changes_since`. A kind that can't be read
@@ -215,7 +215,7 @@ def unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
 
 
 def _unjudged(kind: LeftoverKind, candidates: Sequence[_Candidate], role: str) -> Iterator[Unchecked]:
-    """One for each obstacle that was met."""
+    """Returns an entry for each obstacle that was met."""
     for obstacle, number in Counter(one.obstacle for one in candidates).items():
         if obstacle is not None:
             yield _OBSTACLES[obstacle](kind, number, role)
@@ -239,8 +239,8 @@ def _untracked(kind: LeftoverKind, number: int, _: str) -> Unchecked:
 def _unnumbered(kind: LeftoverKind, number: int, _: str) -> Unchecked:
     return Unchecked(
         kind,
-        f"before PostgreSQL 16 it can't be told whose {plural(number, 'temporary schema')} may be "
-        "while sessions are connected",
+        f"before PostgreSQL 16, the owner of {plural(number, 'temporary schema')} is unknown while "
+        "sessions are connected",
         "check once nobody else is connected to this database",
     )
 

@@ -74,7 +74,7 @@ def scan_databases(
 
 
 def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
-    """Which of the server's databases are meant, see `choose`.
+    """Returns the databases of the server that patterns choose, see `choose`.
 
     Raises ConfigurationError, CannotConnectError, and NotCheckedError if their list can't be had.
     """
@@ -82,7 +82,7 @@ def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
 
 
 def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
-    """Which of the server's databases are meant. Templates never are: whatever is in them is on purpose.
+    """Returns the databases that the patterns choose. Templates never are: whatever is in them is on purpose.
 
     Raises ConfigurationError if there is none to check.
     """
@@ -115,7 +115,7 @@ def _databases(settings: Settings) -> list[_Database]:
             return session.ask("leaks/databases", _Database)
         except psycopg.Error as error:
             raise NotCheckedError(
-                f"the databases can't be listed, so nothing was checked: {server_message(error)}"
+                f"nothing was checked: the databases can't be listed: {server_message(error)}"
             ) from error
 
 

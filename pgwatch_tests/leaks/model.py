@@ -1,4 +1,4 @@
-"""Leak reports: what a check of one database, or of several, found. Frozen values. Pure."""
+"""Leak reports: the outcome of a check of one database, or of several. Frozen values. Pure."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class BaselineUse:
     dropped: tuple[str, ...] = ()
     """Tables that are gone since."""
     notes: tuple[str, ...] = ()
-    """What to know before believing a number."""
+    """Warnings about numbers that may be wrong."""
     gone: tuple[str, ...] = ()
     """Other objects that are gone since, such as `view public.v`."""
 
@@ -182,7 +182,8 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedUse:
-    """What a file of accepted findings did to a check: what isn't counted, and what is there no more."""
+    """The use of a file of accepted findings: what isn't counted, and which entries match nothing any
+    more."""
 
     known: tuple[Accepted, ...]
     gone: tuple[Finding, ...] = ()
@@ -218,15 +219,15 @@ class LeakReport:
     """Which kinds of leftovers were looked for at all."""
     ignored: tuple[Ignored, ...] = ()
     accepted: AcceptedUse | None = None
-    """What isn't counted because it is accepted; None if nobody asked for that."""
+    """The accepted findings, which aren't counted; None without a file of these."""
     unread: tuple[UnreadColumn, ...] = ()
-    """What of the tables that were checked wasn't read; empty if any row counts."""
+    """The columns of checked tables that weren't read; empty if any row counts."""
     without_strings: tuple[str, ...] = ()
     """Tables, as `schema.table`, that have no column in which a marker could be: none of those checked."""
     away_s: tuple[float, ...] = ()
-    """How long each time that the scan left the database to somebody who dropped, altered or copied it."""
+    """Seconds of each interruption that left the database to somebody who dropped, altered or copied it."""
     in_the_way_s: float = 0.0
-    """How long a statement ran that couldn't give way, if longer than others wait; else 0."""
+    """Seconds that a statement ran which couldn't give way, if longer than others wait; else 0."""
 
     @property
     def total(self) -> int:
@@ -249,7 +250,7 @@ class NotChecked:
 
 @dataclass(frozen=True, slots=True)
 class LeaksOfDatabases:
-    """One report a database, in the order of names. Durations are seconds."""
+    """One report per database, in the order of names. Durations are seconds."""
 
     checked_at: datetime
     databases: tuple[LeakReport, ...]

@@ -50,7 +50,7 @@ _PAGES_A_TABLE = 3
 _ROUNDS = 4
 """How often tables are counted that somebody changes meanwhile."""
 _CATALOG_CHANGES = queries.load("leaks/catalog_changes").encode()
-_CHANGES = ("changed while it was checked, each time anew", "run it again when nobody changes tables")
+_CHANGES = ("changed during every attempt to check it", "run it again when nobody changes tables")
 
 Progress = Callable[[int, int], None]
 """Told how many tables are done, of how many; in the thread that scans."""
@@ -238,7 +238,8 @@ class LeakScan:
         comparison: Comparison | None,
         statements: MarkedRowStatements | AnyRowStatements,
     ) -> _Counts:
-        """Counts until what was counted is what there is: tables may be changed, or made, meanwhile."""
+        """Counts until the counted tables are the present ones: tables may be created or changed
+        meanwhile."""
         moment = identity.snapshot
         counts = _Counts(*self._discover(identity.role, comparison))
         changed = list(counts.discovery.tables)
@@ -268,7 +269,7 @@ class LeakScan:
         return counts
 
     def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
-        """What to count in, and how many tables need no look. Raises NotCheckedError."""
+        """Returns the tables to count in, and how many tables need no look. Raises NotCheckedError."""
         with _catalogs():
             return self._discovered(role, comparison)
 
@@ -377,7 +378,7 @@ def _catalogs() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise NotCheckedError(
-            f"the catalogs can't be read, so nothing was checked: {server_message(error)}"
+            f"nothing was checked: the catalogs can't be read: {server_message(error)}"
         ) from error
 
 

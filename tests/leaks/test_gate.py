@@ -58,7 +58,7 @@ def test_what_a_baseline_makes_telling() -> None:
         assert tellable(named, has_baseline=False, has_content=False) == named
     for kind in SINCE_KINDS:
         assert tellable((kind,), has_baseline=True, has_content=False) == (kind,)
-        with pytest.raises(ValueError, match=f"{kind} can only be told since a baseline"):
+        with pytest.raises(ValueError, match=f"{kind} needs a baseline"):
             tellable(("schema", kind), has_baseline=False, has_content=False)
 
 
@@ -132,5 +132,5 @@ def test_lists_of_kinds() -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "rows,everything", "schema;rows"])
 def test_what_names_no_kind(text: str) -> None:
-    with pytest.raises(ValueError, match=r"names no kind|is none of all, default, rows, unread, schema"):
+    with pytest.raises(ValueError, match=r"names no kind|known are all, default, rows, unread, schema"):
         findings_named(text)

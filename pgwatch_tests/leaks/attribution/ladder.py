@@ -1,4 +1,4 @@
-"""Which test left a row, by steps of confidence: the first step that tells decides. Pure.
+"""The ladder of attribution: which test left a row, by the first step of confidence that tells. Pure.
 
 1. `marker`: the value carries the test's hash: `user-1717171717171-t1a2b3c4d-x7f3@test.example.com`,
    `booking_1717171717171_t1a2b3c4d_x7f3`. A `t` before the eight hex digits, right after the
@@ -32,14 +32,14 @@ CHANGED = "changed a row that was there before"
 _STAMP_SLACK_US = 1_000
 _SERVER_SLACK_US = 50_000
 _UNMEASURED = ClockOffset(0, 2_000_000)
-# What a worker that was killed was running: it didn't run for longer.
+# A test whose worker was killed has no end: it counts as running for at most this long.
 _LONGEST_RUN_US = 24 * 3600 * 1_000_000
 _ORDER: Sequence[Confidence] = ("marker", "transaction", "1 of N", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
 class RowOrigin:
-    """What a row itself tells of where it comes from. Times are µs since 1970."""
+    """The origin of a row, as the row itself tells it. Times are µs since 1970."""
 
     table_oid: int
     tokens: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class RowOrigin:
 
 @dataclass(frozen=True, slots=True)
 class RowVerdict:
-    """Whose a row is. `tests` are none, one, or the N of `1 of N`; `detail` says why it is no better."""
+    """The verdict on a row. `tests` are none, one, or the N of `1 of N`; `detail` says why it isn't surer."""
 
     confidence: Confidence
     tests: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def full_xid(xmin: int, near: int) -> int | None:
 
 
 class RunsByTime:
-    """Which runs there were at a time, by clocks that may be apart."""
+    """Test runs by time, for clocks that may differ."""
 
     def __init__(self, runs: Iterable[TestRun]) -> None:
         by_clock: defaultdict[ClockOffset | None, list[TestRun]] = defaultdict(list)
@@ -148,7 +148,7 @@ class AttributionLadder:
         ]
 
     def judge(self, row: RowOrigin) -> RowVerdict:
-        """Whose the row is, by the first step that tells."""
+        """Returns the verdict on a row, by the first step that tells."""
         digests, stamps = _parts(row.tokens)
         if self._was_there(row, stamps):
             return self._by_change(row)
@@ -175,7 +175,8 @@ class AttributionLadder:
         return row.created_us is not None and row.created_us < since_us
 
     def _by_change(self, row: RowOrigin) -> RowVerdict:
-        """Who wrote the row's present version: its transaction's id is that of the last change."""
+        """Judges by the writer of the row's present version: its transaction id is that of the last
+        change."""
         tests = {
             run.test
             for run, written in self._writers_of(row)
@@ -213,9 +214,9 @@ class AttributionLadder:
             return RowVerdict(
                 "unknown",
                 (),
-                "its last writer may only have updated it, and it doesn't say when it came to be"
+                "its last writer may only have updated it, and the row has no time of creation"
                 if writers
-                else "it doesn't say when it came to be, and no logged transaction inserted it",
+                else "the row has no time of creation, and no logged transaction inserted it",
             )
         if self._why_no_times:
             return RowVerdict("unknown", (), self._why_no_times)
@@ -235,8 +236,8 @@ class AttributionLadder:
         elif row.committed_us is not None:
             found |= self._by_time.at_server_time(row.committed_us)
         if not found:
-            return RowVerdict("unknown", (), "no logged test ran when it came to be")
-        return _one_of(found.union(writers), "ran when it came to be")
+            return RowVerdict("unknown", (), "no logged test ran when it was created")
+        return _one_of(found.union(writers), "ran when it was created")
 
 
 def attribution(verdicts: Iterable[RowVerdict], rows: int, rest: str) -> tuple[Attribution, ...]:
@@ -268,7 +269,7 @@ class _Windows:
     """Runs by one clock, ordered so that those at a time are found without looking at all of them."""
 
     def __init__(self, runs: Iterable[TestRun]) -> None:
-        # Of a clock that was set back meanwhile, both readings count.
+        # If the clock was set back during the test, both readings count.
         windows = sorted((*_window(run), run.test) for run in runs)
         self._begins = [begin for begin, _, _ in windows]
         self._ends = [end for _, end, _ in windows]
@@ -334,11 +335,11 @@ def _same(one: DatabaseIdentity, other: DatabaseIdentity) -> bool:
 
 
 def _why_no_times(logs: Sequence[LogFile], database: DatabaseIdentity | None, here: Sequence[TestRun]) -> str:
-    """Why it can't be told which tests ran at a time; empty if it can."""
+    """Returns why times can't be matched with tests; empty if they can."""
     if not logs:
         return "there is no transaction log"
     if database is None:
-        return "it can't be told whether the transaction logs are of this database"
+        return "the transaction logs may belong to another database"
     if any(log.damaged and (log.database is None or _same(log.database, database)) for log in logs):
-        return "a transaction log is damaged: tests that ran may be missing in it"
-    return "" if here else "the transaction logs are of other databases"
+        return "a transaction log is damaged and may lack tests"
+    return "" if here else "the transaction logs belong to other databases"

@@ -1,4 +1,4 @@
-"""Origins of leaked rows: reads what tells which test left each, and has the ladder judge it."""
+"""Origins of leaked rows: reads the evidence for each, and has the ladder judge it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 
 MOST_ROWS = 2000
-"""So many rows of a table are looked at; each takes the reader some memory, and the server a look."""
+"""The rows examined per table: each takes memory here, and reads on the server."""
 
-# What a server says to a statement that is right, but may not or can't be run just now.
+# Errors of a correct statement that may not or can't run just now.
 _REFUSED = (psycopg.OperationalError, errors.InsufficientPrivilege)
 _ROWS_AT_ONCE = 20_000
 _XIDS_AT_ONCE = 20_000
@@ -38,7 +38,7 @@ _XIDS_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known beside the database itself."""
+    """The evidence from outside the database: transaction logs and known tests."""
 
     logs: tuple[LogFile, ...] = ()
     listed: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class _Origin:
 
 
 def evidence(settings: Settings) -> Evidence | None:
-    """What the settings' files say; None if they name none. Raises ConfigurationError."""
+    """Returns the evidence in the settings' files; None if they name none. Raises ConfigurationError."""
     if settings.transactions is None and settings.tests is None:
         return None
     logs = () if settings.transactions is None else read_logs(settings.transactions)
@@ -77,7 +77,7 @@ def evidence(settings: Settings) -> Evidence | None:
 
 
 class Attributor:
-    """Says whose the rows of leaking tables are; at most MOST_ROWS of each are looked at."""
+    """Attributes the rows of leaking tables to tests; examines at most MOST_ROWS per table."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Attributor:
                     "leaks/commit_times", _Committed, {"xids": list(xids[start : start + _XIDS_AT_ONCE])}
                 )
             except _REFUSED:
-                continue  # then subtransactions aren't told by it
+                continue  # so subtransactions can't be matched by it
             times |= {row.xid: row.committed_us for row in rows if row.committed_us is not None}
         return times
 
@@ -216,9 +216,9 @@ def _row(table: Table, row: _Origin, now: DatabaseNow | None) -> RowOrigin:
 
 
 def _rest(leak: TableLeak, error: psycopg.Error | None) -> str:
-    """Why rows of a table have no verdict."""
+    """Returns why rows of a table have no verdict."""
     if error is not None:
-        return f"not looked at: {server_message(error)}"
+        return f"not examined: {server_message(error)}"
     if leak.rows > MOST_ROWS:
-        return f"not looked at: only {MOST_ROWS:,} rows of a table are"
-    return "gone since they were counted"
+        return f"not examined: the limit is {MOST_ROWS:,} rows per table"
+    return "deleted or changed after they were counted"

@@ -46,13 +46,16 @@ class _Written:
 
 
 def database_now(connection: Connection[Row]) -> DatabaseNow:
-    """Which database the connection is to. Raises psycopg's errors."""
+    """Returns the identity of the connected database. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(DatabaseNow)) as cursor:
         return cursor.execute(queries.load("leaks/transaction_database").encode()).fetchall()[0]
 
 
 def clock_offset(connection: Connection[Row]) -> ClockOffset:
-    """How far the server's clock is ahead: the reading with the shortest way. Raises psycopg's errors."""
+    """Returns how far the server's clock is ahead, from the fastest of a few readings.
+
+    Raises psycopg's errors.
+    """
     statement = queries.load("doctor/clock").encode()
     offsets = []
     with connection.cursor(row_factory=class_row(_Clock)) as cursor:
@@ -67,7 +70,7 @@ def clock_offset(connection: Connection[Row]) -> ClockOffset:
 
 
 def written(connection: Connection[Row]) -> Written | None:
-    """What the open transaction has written; None if nothing. To be asked right before its COMMIT.
+    """Returns what the open transaction has written; None if nothing. Call it right before the COMMIT.
 
     What a deferred trigger does at COMMIT isn't in it. Raises psycopg's errors.
     """

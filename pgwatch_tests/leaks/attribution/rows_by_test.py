@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pgwatch_tests.leaks.model import Attribution, Confidence, TableLeak
 
 CERTAIN: tuple[Confidence, ...] = ("marker", "transaction")
-"""How a test is known to have left a row; the others are guesses, or not even that."""
+"""The confidences that name a test; the other ones are guesses or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestLeak:
-    """What one test left, as far as that is known with this confidence; `test` is empty if unknown."""
+    """The rows that one test left, known with this confidence; `test` is empty if unknown."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -32,7 +32,7 @@ def is_certain(one: TestLeak | Attribution) -> bool:
 
 
 def by_test(tables: Iterable[TableLeak]) -> tuple[TestLeak, ...]:
-    """Most rows first, then what is only suspected, then what nobody is known for.
+    """Returns tests with the most rows first, then suspected ones, then unknown ones.
 
     Empty if it wasn't asked who left them.
     """

@@ -41,7 +41,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What changes when a table's rows do: its file, and how many row versions were ever written."""
+    """A fingerprint of a table's rows, which changes with them: its file, and the number of row versions
+    ever written."""
 
     oid: int
     schema: str
@@ -56,7 +57,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a database looked like before a suite."""
+    """The state of a database before a suite."""
 
     taken_at: datetime
     server: Server
@@ -68,13 +69,13 @@ class Baseline:
     """Ranges of the transactions, subtransactions included, that weren't over and are below `xmax`."""
     tables: tuple[Fingerprint, ...]
     objects: tuple[DatabaseObject, ...] | None = None
-    """What there was beside rows; None in baselines from before that was kept."""
+    """The objects beside rows; None in older baselines, which don't hold them."""
     sequences: tuple[SequencePosition, ...] | None = None
-    """How far the sequences were, of those that may be read; None likewise."""
+    """The positions of the sequences that may be read; None in older baselines."""
     content: tuple[TableContent, ...] | None = None
-    """What the tables' rows were; None if that wasn't asked for."""
+    """The content of the tables; None if that wasn't asked for."""
     away_s: tuple[float, ...] = ()
-    """How long, each time that the database was left to somebody who dropped, altered or copied it."""
+    """Seconds of each interruption that left the database to somebody who dropped, altered or copied it."""
 
     @property
     def xmin(self) -> int:
@@ -115,7 +116,7 @@ def ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 
 def refusal(baseline: Baseline, server: Server, system_identifier: str | None) -> str | None:
-    """Why a database can't be compared with a baseline, in a clause; None if it can."""
+    """Returns a clause that says why a database can't be compared with a baseline; None if it can."""
     before = baseline.server
     if before.version // 10000 != server.version // 10000:
         return f"was taken on PostgreSQL {in_words(before.version)}, and this is {in_words(server.version)}"
@@ -126,20 +127,20 @@ def refusal(baseline: Baseline, server: Server, system_identifier: str | None) -
     if before.oid != server.oid:
         if before.database == server.database:
             return (
-                f"is of a database {server.database!r} that was dropped and made anew, or of another server"
+                f"is of a database {server.database!r} that was dropped and recreated, or of another server"
             )
         return f"is of the database {before.database!r}, and this is {server.database!r}"
     if server.in_recovery:
         return "can't be compared with a standby: connect to the primary"
     if baseline.xmax > server.next_transaction:
-        return "is from this server's future: was it restored from a backup?"
+        return "is newer than this server's state: was the server restored from a backup?"
     if server.next_transaction - baseline.xmin >= _HALF_THE_CIRCLE:
         return "is more than two billion transactions old"
     return None
 
 
 def statistics_gap(baseline: Baseline, server: Server) -> str | None:
-    """Why the statistics may have missed something since the baseline; None if they counted everything."""
+    """Returns why the statistics may have missed writes since the baseline; None if they counted all."""
     before = baseline.server
     if server.version < 150000:
         # They were sent by UDP, which may lose them, and an idle session kept its last ones to itself.

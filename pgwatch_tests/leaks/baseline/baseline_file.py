@@ -36,7 +36,7 @@ _CONVERTER.register_unstructure_hook(datetime, lambda time: iso_time(time, "micr
 
 
 def document(baseline: Baseline) -> str:
-    """The whole baseline, a table, object or sequence a line. ASCII only."""
+    """Returns the whole baseline as JSON, one table, object or sequence per line. ASCII only."""
     fields = {"schema": SCHEMA, **_CONVERTER.unstructure(baseline)}
     lists = {name: fields.pop(name) for name in _LISTS}
     text = json.dumps(fields, indent=1).removesuffix("\n}")
@@ -48,7 +48,7 @@ def document(baseline: Baseline) -> str:
 
 
 def save(baseline: Baseline, path: Path) -> None:
-    """Writes a file that is there wholly or not at all. Raises ConfigurationError if it can't be written."""
+    """Writes the file wholly or not at all. Raises ConfigurationError if it can't be written."""
     text = document(baseline)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -68,7 +68,7 @@ def save(baseline: Baseline, path: Path) -> None:
 
 
 def load(path: Path) -> Baseline:
-    """The baseline in a file. Raises ConfigurationError if there is none in it."""
+    """Returns the baseline in a file. Raises ConfigurationError if the file holds none."""
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)

@@ -1,4 +1,4 @@
-"""Takes a baseline: a few statements on catalogs, and on tables only where their content is asked for."""
+"""The reader of a baseline: a few statements on catalogs, and on tables only if their content is wanted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
             # of them makes a difference later, and never the other way round.
             server = read_server(session)
             if server.in_recovery:
-                raise ConfigurationError("a standby has no baseline of its own: connect to the primary")
+                raise ConfigurationError("no baseline can be taken on a standby: connect to the primary")
             found = relations.read(session)
             snapshot, running = _snapshot(session)
             identifier = read_system_identifier(session)
@@ -70,18 +70,21 @@ def take(settings: Settings, *, content: bool = False, progress: Progress | None
                 baseline = replace(baseline, content=reader.read(found, role, baseline))
         except psycopg.Error as error:
             raise NotCheckedError(
-                f"the catalogs can't be read, so there is no baseline: {server_message(error)}"
+                f"no baseline taken: the catalogs can't be read: {server_message(error)}"
             ) from error
         return replace(baseline, away_s=tuple(session.away_s))
 
 
 def read_server(session: DatabaseSession) -> Server:
-    """The session's database and its statistics' state. Raises psycopg's errors."""
+    """Returns the session's database and the state of its statistics. Raises psycopg's errors."""
     return session.ask("baseline/server", Server)[0]
 
 
 def read_system_identifier(session: DatabaseSession) -> str | None:
-    """The cluster's; None if the role may not know. Raises psycopg's other errors."""
+    """Returns the cluster's system identifier; None if the role may not read it.
+
+    Raises psycopg's other errors.
+    """
     try:
         return session.ask("baseline/system", _System)[0].identifier
     except errors.InsufficientPrivilege:
@@ -94,20 +97,20 @@ def _snapshot(session: DatabaseSession) -> tuple[str, tuple[tuple[int, int], ...
         seen = session.ask("baseline/snapshot", _Snapshot)[0]
         if seen.running is None:
             raise NotCheckedError(
-                "a transaction has been open for more than two million others, so there is no baseline: end "
-                "it (`pgwatch-tests locks` and pg_stat_activity show sessions that are idle in transaction)"
+                "no baseline taken: a transaction has been open for more than two million others. "
+                "End it: `pgwatch-tests locks` and pg_stat_activity show sessions idle in transaction"
             )
         # One that ended meanwhile may have had subtransactions that nothing shows any more.
         if still_running(seen.snapshot) <= set(seen.running):
             return seen.snapshot, _few(ranges(seen.running))
         session.pause(_PAUSE_S)
-    raise NotCheckedError("too many transactions end at this moment, so there is no baseline: run it again")
+    raise NotCheckedError("no baseline taken: too many transactions are ending. Run it again")
 
 
 def _few(running: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
     if len(running) > _MOST_RANGES:
         raise NotCheckedError(
-            "too many transactions and savepoints are open at this moment, so there is no baseline: take it "
-            "while the suite doesn't run"
+            "no baseline taken: too many transactions and savepoints are open. Take it while the suite "
+            "doesn't run"
         )
     return running

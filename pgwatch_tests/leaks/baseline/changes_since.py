@@ -20,16 +20,16 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import identifier, identifiers, qualified
 
-_OLDER = "the baseline doesn't have them"
+_OLDER = "this baseline doesn't hold them"
 _ANEW = "`pgwatch-tests baseline` takes a new one"
-_NO_CONTENT = "the baseline has no content of tables"
+_NO_CONTENT = "this baseline doesn't hold the content of tables"
 _OBJECTS: tuple[LeftoverKind, ...] = ("object", "sequence")
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesSince:
-    """The leftovers, and which objects are there no more."""
+    """The leftovers, and the objects that are gone."""
 
     leftovers: Leftovers
     gone: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ def find_changes_since(
     baseline: Baseline,
     comparison: Comparison,
 ) -> ChangesSince:
-    """What of `kinds` can only be told beside a baseline; `role` is who asks.
+    """Returns the leftovers of `kinds` that need a baseline; `role` is the connected one.
 
     Raises ConnectionLostError and WorkCancelledError.
     """
@@ -97,7 +97,8 @@ def _objects(
 
 
 def _is_a_tests(settings: Settings, one: DatabaseObject) -> bool:
-    """Whether it is, or is in, a schema of tests: a leftover by itself, or of a test that lives."""
+    """Whether an object is a test schema, or in one: such a schema is reported as a whole, or its test
+    lives."""
     return matches(one.name if one.kind == "schema" else one.schema, settings.test_schemas)
 
 

@@ -37,7 +37,7 @@ _SOON_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The baseline that a scan compares with, and how."""
+    """The baseline that a scan compares with, and what the scan counts."""
 
     baseline: Baseline
     any_rows: bool = False
@@ -84,7 +84,7 @@ class Comparison:
         return self._session.run(lambda connection: without_strange_plans(connection, discovery))
 
     def divide(self, discovery: Discovery, role: str) -> tuple[Discovery, int]:
-        """What is to be counted in, without tables that are untouched, and how many those are."""
+        """Returns the tables to count in, without untouched ones, and the number of these."""
         tables, skipped, untouched = [], list(discovery.skipped), 0
         for table in discovery.tables:
             relation = self._relations.get(table.oid)
@@ -107,7 +107,7 @@ class Comparison:
         return BaselineUse(
             taken_at=self._baseline.taken_at,
             way="snapshot" if self._reason else "statistics",
-            detail=self._reason or "no session has anything to publish",
+            detail=self._reason or "all sessions have published their statistics",
             tables_untouched=untouched,
             rows_before=rows_before,
             dropped=tuple(
@@ -176,19 +176,19 @@ class Comparison:
         ]
         if rewritten:
             notes.append(
-                f"{', '.join(rewritten)}: truncated or written anew since; if ALTER TABLE or REFRESH did so, "
+                f"{', '.join(rewritten)}: truncated or rewritten since; after ALTER TABLE or REFRESH, "
                 "old rows count as changed"
             )
         if self._baseline.server.server_reset != self._server.server_reset:
             # Transactions of which nothing was on disk yet are forgotten, and their numbers given again.
             notes.append(
-                "the server lost its statistics since, as after a crash: what was written right after it may "
+                "the server lost its statistics since, as after a crash: rows written right after it may "
                 "look old"
             )
         if may_mistake_old_rows(self._server):
             notes.append(
-                "this server has had more than four billion transactions: a row may look new that was "
-                "written exactly that many earlier"
+                "this server has had more than four billion transactions, so ids are reused: a row written "
+                "exactly that many transactions earlier may look new"
             )
         return notes
 
@@ -214,7 +214,7 @@ class OtherSession:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Why the statistics can't be believed yet, in a clause, and how soon they may be."""
+    """A barrier: why the statistics can't be believed yet, in a clause, and how soon they may be."""
 
     reason: str
     """Empty if they can be."""
@@ -247,7 +247,7 @@ def _is_quiet(session: OtherSession) -> bool:
 
 def _reason(session: OtherSession) -> str:
     if session.backend_type is None:
-        return f"what session {session.pid} does is hidden from this role (pg_monitor shows it)"
+        return f"the state of session {session.pid} is hidden from this role (pg_monitor shows it)"
     if session.backend_type != "client backend":
         return f"a {session.backend_type} is at work (pid {session.pid})"
     if session.state == "idle":

@@ -1,4 +1,4 @@
-"""Reads the content of tables for a baseline: a hash per row, in many short transactions."""
+"""The reader of tables' content for a baseline: a hash per row, in many short transactions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ContentReader:
         discovered = without_ignored(relations.discovery(role), self._ignores)
         discovery = self._session.run(lambda connection: without_strange_plans(connection, discovered))
         hashed: dict[Table, Hashed] = {}
-        # Not of materialised views, which are made from rows that are looked at, nor of what is tests' own.
+        # Materialised views are left out, since their source tables are read; so are tests' own schemas.
         contents = [
             TableContent(0, one.schema, one.table, unread=one.reason)
             for one in discovery.skipped

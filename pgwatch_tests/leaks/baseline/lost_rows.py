@@ -28,7 +28,7 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.sql_names import shown
 
-_COLUMNS_CHANGED = "its columns changed, so only rows that are gone can be told"
+_COLUMNS_CHANGED = "its columns changed, so lost rows can be counted but not changed ones"
 _MOST_NAMED = 5
 
 
@@ -100,7 +100,7 @@ class LostRows:
             elif (content.schema, content.table) in forbidden:
                 self._reasons[forbidden[content.schema, content.table]].append(content.name)
             elif self._comparison.is_part(content.oid):
-                self._reasons["a partition of another table by now"].append(content.name)
+                self._reasons["now a partition of another table"].append(content.name)
             elif content.rows:
                 self._tell(content, f"{lost(content, Loss(content.rows))}: the table was dropped")
         written = [
@@ -112,7 +112,7 @@ class LostRows:
         self._compare_hashes(there, self._rewritten_rows(written, there))
 
     def _forget_changed(self) -> None:
-        """Of a table that was changed while it was compared, nothing is told but that."""
+        """Drops the result of a table that was changed during the comparison, and says so."""
         after = columns_of_tables(self._session)
         for oid, name in self._compared.items():
             if after.get(oid) != self._columns.get(oid):
@@ -124,7 +124,7 @@ class LostRows:
         return discovery.tables, {(one.schema, one.table): one.reason for one in discovery.skipped}
 
     def _rewritten_rows(self, tables: Sequence[Table], there: dict[Table, TableContent]) -> dict[Table, int]:
-        """Of each table that has not all rows as they were written before: how many it still has."""
+        """Returns how many of its old rows each rewritten table still has."""
 
         def count(part: Sequence[Table]) -> Iterable[_Untouched]:
             return self._session.fetch(self._statements.untouched(part), _Untouched)
@@ -177,7 +177,7 @@ class LostRows:
                 self._tell(content, lost(content, loss))
 
     def _way(self, table: Table, content: TableContent) -> Callable[[Table, TableContent], bytes] | None:
-        """The statement that compares row by row; None if that can't be."""
+        """Returns the statement that compares row by row; None if none can."""
         if content.hashes is None:
             return None
         if content.key and self._same_key(table, content):
@@ -217,7 +217,7 @@ class LostRows:
         elif rows is not None and rows < content.rows:
             self._tell(content, f"at least {lost(content, Loss(content.rows - rows))}")
         else:
-            self._reasons["written anew since, and its rows can't be told apart"].append(content.name)
+            self._reasons["rewritten since, and its rows can't be told apart"].append(content.name)
 
     def _hashed(self, table: Table, content: TableContent) -> Hashed:
         """The table with the columns of the baseline, as the server spells them."""

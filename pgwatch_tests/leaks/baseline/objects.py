@@ -45,7 +45,7 @@ class SequencePosition:
 
 
 def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, str]) -> list[Leftover]:
-    """What is there that neither had its name nor its oid before; `now` has the owner of each.
+    """Returns the objects whose name and oid are both new; `now` has the owner of each.
 
     A new table's indexes, constraints, triggers and sequences go without saying, as does what is in a new
     schema. What has another name than before is named with the old one.
@@ -65,7 +65,7 @@ def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, s
         if renamed is not None:
             details.append(f"was {renamed.shown}")
         if one.kind == "role":
-            details.append("of the whole server: another suite may have made it")
+            details.append("shared by the whole server: another suite may have created it")
         if one.kind == "schema" and inside[one.name]:
             number = inside[one.name]
             details.append(f"{plural(number, 'object')} in it")
@@ -76,7 +76,7 @@ def new_objects(before: Sequence[DatabaseObject], now: Mapping[DatabaseObject, s
 
 
 def gone_objects(before: Iterable[DatabaseObject], now: Iterable[DatabaseObject]) -> list[str]:
-    """What is there no more, neither by name nor by oid, but tables, which are told elsewhere.
+    """Returns the objects whose name and oid are both gone, without tables, which are reported apart.
 
     With a table, its indexes, triggers and sequences went; with a schema, what was in it.
     """
@@ -98,7 +98,7 @@ def gone_objects(before: Iterable[DatabaseObject], now: Iterable[DatabaseObject]
 
 
 def moved_sequences(before: Iterable[SequencePosition], now: Iterable[SequencePosition]) -> list[Leftover]:
-    """The sequences that stand elsewhere than before; those that are new are told as objects."""
+    """Returns the sequences that have moved; new ones are reported as objects."""
     by_oid = {one.oid: one for one in before}
     found = []
     for one in now:

@@ -157,7 +157,7 @@ def _holds_strings(form: Form) -> bool:
 
 
 def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list[_Found]:
-    """With what is read through roots of partition trees as a part of these."""
+    """Returns the discovery with partitions as parts of the roots that they are read through."""
     with connection.cursor(row_factory=class_row(Partition)) as cursor:
         partitions = cursor.execute(queries.load("leaks/partitions")).fetchall()
     below = below_roots(partitions, frozenset(row.oid for row in found))
@@ -190,7 +190,10 @@ def _place(row: _FoundPlace) -> Place:
 
 
 def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> Discovery:
-    """Without those tables, which it names as skipped. Raises psycopg's errors."""
+    """Returns the discovery without tables whose plans may run foreign code; these are skipped.
+
+    Raises psycopg's errors.
+    """
     strange = strange_plans(connection)
     skipped = tuple(
         Skipped(
@@ -210,7 +213,7 @@ def without_strange_plans(connection: Connection[Row], discovery: Discovery) -> 
 
 
 def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
-    """Without the tables that are ignored as a whole; says what was ignored."""
+    """Returns the discovery without wholly ignored tables, and lists what was ignored."""
     tables = tuple(
         table for table in discovery.tables if not ignores.ignored(shown(table.schema), shown(table.name), "")
     )

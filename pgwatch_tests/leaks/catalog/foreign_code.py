@@ -35,19 +35,19 @@ class StrangePlan:
     @property
     def reason(self) -> str:
         """Why the table isn't read, in a clause."""
-        return f"not read: to plan that may run {self.function}, a function of {self.owner}"
+        return f"not read: planning a query on it may run {self.function}, a function of {self.owner}"
 
     @property
     def help(self) -> str:
-        """What makes it readable."""
-        told = f"check as {self.owner}, or give the function to a superuser"
+        """Advice that makes the table readable."""
+        told = f"check as {self.owner}, or make a superuser the function's owner"
         if self.in_plans:
-            told += "; with ALTER FUNCTION … SET search_path, and no defaults, its body is no part of plans"
+            told += "; or ALTER FUNCTION … SET search_path, and no defaults, keep its body out of plans"
         return told
 
 
 def strange_plans(connection: Connection[Row]) -> dict[int, StrangePlan]:
-    """Those tables, by oid. Raises psycopg's errors."""
+    """Returns the tables whose plans may run foreign code, by oid. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(StrangePlan)) as cursor:
         if connection.execute(queries.load("leaks/foreign_functions")).fetchone() == (False,):
             return {}

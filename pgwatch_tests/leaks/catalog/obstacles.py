@@ -23,7 +23,7 @@ _EXISTS = (
     b"SELECT EXISTS (SELECT FROM pg_catalog.pg_class "
     b"WHERE oid OPERATOR(pg_catalog.=) %d::pg_catalog.oid) AS there"
 )
-# What a name that isn't there any more, or not the same, leads to.
+# Errors of a name that is gone, or names something else.
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
 
 
@@ -66,7 +66,7 @@ class Obstacles:
         return usable
 
     def locked(self) -> frozenset[int]:
-        """Tables, by oid, that can't be read just now, because of a lock."""
+        """Returns the tables, by oid, that a lock makes unreadable just now."""
         try:
             rows = self._session.ask("leaks/locked_tables", _Oid)
         except psycopg.Error:
@@ -74,13 +74,13 @@ class Obstacles:
         return frozenset(row.oid for row in rows)
 
     def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
-        """Why a table couldn't be read; nothing if it isn't there any more."""
+        """Returns why a table couldn't be read; None if it no longer exists."""
         reason, hint = f"can't be read: {server_message(error)}", ""
         if isinstance(error, WaitedForError):
             reason, hint = str(error), "run it again when no test changes or empties it"
         elif isinstance(error, errors.LockNotAvailable):
             reason = "locked"
-            hint = "`pgwatch-tests locks` shows by whom; PGWATCH_LOCK_TIMEOUT waits longer"
+            hint = "`pgwatch-tests locks` shows by whom; a higher PGWATCH_LOCK_TIMEOUT waits longer"
         elif isinstance(error, errors.QueryCanceled):
             timed_out = self._session.last_duration_s >= self._settings.count_timeout_s
             reason = (
@@ -88,7 +88,7 @@ class Obstacles:
                 if timed_out
                 else server_message(error)
             )
-            hint = "PGWATCH_COUNT_TIMEOUT gives it longer" if timed_out else "run it again"
+            hint = "raise PGWATCH_COUNT_TIMEOUT" if timed_out else "run it again"
         elif not self._exists(table):
             return
         elif isinstance(error, _CHANGED):
@@ -105,7 +105,7 @@ class Obstacles:
                     self._session.fetch(probes.probe(condition), _Probe)
                 except errors.InvalidRegularExpression as error:
                     raise ConfigurationError(
-                        f"the marker {marker.name!r} isn't a regular expression that PostgreSQL takes: "
+                        f"PostgreSQL rejects the regular expression of the marker {marker.name!r}: "
                         f"{server_message(error)}"
                     ) from error
                 except (errors.UntranslatableCharacter, errors.CharacterNotInRepertoire):

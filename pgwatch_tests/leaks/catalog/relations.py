@@ -1,4 +1,4 @@
-"""All tables of a database, with the writes that the statistics count: one statement."""
+"""Relations: all tables of a database, with the writes that the statistics count: one statement."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Relation:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What to compare it by; its names as people see them."""
+        """Returns the fingerprint to compare it by, with names as people see them."""
         return Fingerprint(
             self.oid,
             shown(self.schema),
@@ -64,11 +64,11 @@ class Relations:
         return iter(self._by_oid.values())
 
     def get(self, oid: int) -> Relation | None:
-        """The one with that oid; None if there is none."""
+        """Returns the relation with that oid; None if there is none."""
         return self._by_oid.get(oid)
 
     def tree(self, oid: int) -> list[Relation]:
-        """It and all its partitions, at whatever depth; nothing if it isn't there."""
+        """Returns the table and its partitions at every depth; empty if it doesn't exist."""
         relation = self._by_oid.get(oid)
         found = [] if relation is None else [relation]
         for each in found:

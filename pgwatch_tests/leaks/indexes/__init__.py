@@ -1,1 +1,1 @@
-"""Partial indexes that make a count as cheap as the leak is small."""
+"""Leak indexes: partial indexes that make a count as cheap as the leak is small."""

@@ -47,11 +47,11 @@ _BE_THE_VICTIM = b"SET deadlock_timeout = '10ms'"
 
 
 class GaveWayError(Exception):
-    """Others had to wait for an index being made or dropped, so that was given up. The message says who."""
+    """An index build or drop was given up, since others had to wait for it. The message names them."""
 
 
 class HeldUpError(errors.LockNotAvailable):
-    """An index couldn't be made, since a transaction has been open for too long. The message says whose."""
+    """An index couldn't be created, since a transaction has been open for too long. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class IndexBuilds:
             )
         except CannotConnectError as error:
             raise CannotConnectError(
-                f"no index is made or dropped: it takes a second connection to see who waits for it ({error})"
+                f"no index created or dropped: it takes a second connection to see who waits for it ({error})"
             ) from None
         self._looking.prepare_threshold = None
         with suppress(errors.InsufficientPrivilege):
@@ -222,7 +222,7 @@ class IndexBuilds:
             if look.reason:
                 raise GaveWayError(look.reason) from None
             if isinstance(error, errors.DeadlockDetected):
-                raise GaveWayError("sessions that it would have waited for in turn") from None
+                raise GaveWayError("a session that it would have waited for in turn") from None
             raise
         finally:
             look.end()
@@ -237,12 +237,12 @@ class _Look:
         self._session = session
         self._ended = threading.Event()
         self.reason = ""
-        """Why what the session ran was cancelled."""
+        """The reason why the session's statement was cancelled."""
         self._thread = threading.Thread(target=self._look, name="who waits for an index", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """Returns once it doesn't look any more."""
+        """Ends the thread; returns once it has ended."""
         self._ended.set()
         self._thread.join()
 
@@ -256,7 +256,7 @@ class _Look:
                     if waiters and not self.reason:
                         self.reason = _in_words(waiters)
         except psycopg.Error:
-            self.reason = "nobody who could be seen: the connection that looks for them was lost"
+            self.reason = "an unknown session: the connection that looks for waiters was lost"
             while not self._ended.is_set():
                 with suppress(psycopg.Error):
                     self._session.connection.cancel_safe(timeout=1)

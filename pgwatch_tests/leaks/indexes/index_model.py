@@ -43,7 +43,8 @@ class LeakIndex:
 
 @dataclass(frozen=True, slots=True)
 class PlannedIndex:
-    """An index to be made, on a table or on a leaf of a partitioned one; sizes are bytes, times seconds."""
+    """An index to be created, on a table or on a leaf of a partitioned one; sizes are bytes, times
+    seconds."""
 
     root_oid: int
     table_oid: int
@@ -107,8 +108,8 @@ def _provable_marker(marker: Marker) -> Marker:
     conditions = tuple(condition for condition in marker.conditions if condition.collation == "C")
     if not conditions:
         raise RefusedError(
-            f"no index can serve the marker {marker.name!r}: what it takes depends on the database's "
-            "collation, and it doesn't begin with plain text; a scan for it reads every row anyway"
+            f"no index can serve the marker {marker.name!r}: it depends on the database's collation, and "
+            "doesn't begin with plain text. A scan for it reads every row anyway"
         )
     return Marker(marker.name, conditions)
 

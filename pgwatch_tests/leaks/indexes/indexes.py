@@ -1,4 +1,4 @@
-"""Makes, drops and lists the partial indexes of `index_model`, never in the way of who uses the tables."""
+"""Leak indexes: creates, drops and lists them, never in the way of sessions that use the tables."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LeakIndexes:
         self._session = DatabaseSession(settings, read_only=False, gives_way=False)
         self._role = ""
         self.left: tuple[str, ...] = ()
-        """What was half made and couldn't be dropped: the statements that drop it."""
+        """The statements that drop half-built indexes which couldn't be dropped."""
 
     def __enter__(self) -> Self:
         try:
@@ -106,7 +106,10 @@ class LeakIndexes:
         return tuple(index for index in survey.present if not tables or index.table_oid in named)
 
     def plan(self, tables: Sequence[str], smallest_bytes: int) -> IndexPlan:
-        """What to make: on some tables (`schema.table`), or on all from a size on. Reads a sample of each."""
+        """Returns the indexes to create: on some tables (`schema.table`), or on all from a size on.
+
+        Reads a sample of each.
+        """
         facts = self.guard()
         indexed = MarkedRowStatements(self._escaping, provable_markers(self._markers))
         survey = self._survey(tables)
@@ -156,10 +159,10 @@ class LeakIndexes:
                 yield self._drop(work, index)
 
     def guard(self) -> DatabaseFacts:
-        """What the database says about itself. Raises RefusedError if nothing may be changed in it."""
+        """Returns the facts about the database. Raises RefusedError if nothing may be changed in it."""
         if self._settings.read_only:
-            raise RefusedError("no index is made or dropped: read_only is set")
-        self._session.connection.require_session("making or dropping an index")
+            raise RefusedError("no index created or dropped: read_only is set")
+        self._session.connection.require_session("creating or dropping an index")
         facts = self._facts()
         reason = refusal(facts, any_database=self._any_database)
         if reason is not None:
@@ -173,7 +176,7 @@ class LeakIndexes:
     def _alone(self) -> None:
         with _catalogs():
             if not self._session.fetch(_ONE_AT_A_TIME, _Ours)[0].ours:
-                raise RefusedError("another pgwatch-tests makes or drops indexes in this database just now")
+                raise RefusedError("another pgwatch-tests is creating or dropping indexes in this database")
 
     def _discovered(self) -> Sequence[Table]:
         with _catalogs():
@@ -208,7 +211,7 @@ class LeakIndexes:
             return NoIndex(
                 shown(leaf.schema),
                 shown(leaf.table),
-                f"{columns}: what is inside has to be read, and no index predicate can do that",
+                f"{columns}: nested values have to be taken apart, which no index predicate can do",
                 "--ignore these columns, if no test writes there",
             )
         condition = indexed.index_predicate(root)
@@ -272,7 +275,11 @@ class LeakIndexes:
             )
         except (psycopg.Error, GaveWayError) as error:
             reason, hint = _why(error)
-            remains = "" if self._removed(work, planned) else f"left invalid: {self._drop_words(planned)}"
+            remains = (
+                ""
+                if self._removed(work, planned)
+                else f"it left an invalid index: {self._drop_words(planned)}"
+            )
             detail = "; ".join(filter(None, (reason, hint, remains)))
             return _outcome(planned, "failed", time.monotonic() - begun, detail)
         except BaseException:
@@ -345,7 +352,7 @@ def _catalogs() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise NotCheckedError(
-            f"the catalogs can't be read, so nothing was done: {server_message(error)}"
+            f"nothing was done: the catalogs can't be read: {server_message(error)}"
         ) from error
 
 
@@ -356,9 +363,9 @@ def _outcome(
 
 
 def _why(error: psycopg.Error | GaveWayError) -> tuple[str, str]:
-    """Why something failed, and what would help."""
+    """Returns why a build or drop failed, and what would help."""
     if isinstance(error, GaveWayError):
-        return f"gave way each time: the table is wanted by {error}", "run it again when no test changes it"
+        return f"gave way each time: {error} waited for the table", "run it again when no test changes it"
     if isinstance(error, errors.LockNotAvailable):
         reason = "locked, or a transaction that began before is still open"
         return reason, "`pgwatch-tests locks` shows sessions; run it again"

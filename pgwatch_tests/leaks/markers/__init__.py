@@ -1,1 +1,1 @@
-"""Markers: how a value is recognised as test data. Pure."""
+"""Markers: the patterns by which a value is recognised as test data. Pure."""

@@ -1,1 +1,1 @@
-"""Statements of a scan: composed for many tables, run in chunks."""
+"""Statements of a leak scan: composed for many tables, run in chunks."""

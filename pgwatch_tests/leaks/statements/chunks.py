@@ -65,7 +65,7 @@ class Chunks(Generic[R]):
         return not (self._pending or self._put_off)
 
     def run(self, tables: Iterable[Table]) -> Iterator[tuple[Table, R | psycopg.Error]]:
-        """Each table with its row, or with the error that it ran into alone; in no particular order."""
+        """Yields each table with its row, or with the error that it alone raised; in no particular order."""
         self._pending.extend(map(_Part, self._split(tables)))
         while part := self._next():
             try:

@@ -32,7 +32,7 @@ _CREATED_AT = (
     b"THEN created_at::pg_catalog.timestamptz END)::float END"
 ) % (is_of(b"created_at", 1114), is_of(b"created_at", 1184))
 _MICROSECONDS = b"pg_catalog.round(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000000)::bigint"
-# Without a time zone, it is anybody's guess when it was.
+# Without a time zone, the moment is unknown.
 _CREATED_US = (
     b"CASE WHEN %b THEN CASE WHEN created_at OPERATOR(pg_catalog.>=) '1970-01-02'::pg_catalog.timestamptz "
     b"AND created_at OPERATOR(pg_catalog.<=) '2200-01-01'::pg_catalog.timestamptz THEN %b END END"
@@ -92,8 +92,8 @@ class MarkedRowStatements:
         return b"\nUNION ALL ".join(self.counts(tables))
 
     def counts(self, tables: Sequence[Table]) -> list[bytes]:
-        """A statement a table, of one row: its position in `tables`, how many of its rows bear a marker, and
-        how many do so but were there before.
+        """One statement per table, of one row: its position in `tables`, how many of its rows bear a marker,
+        and how many do so but were there before.
         """
         return [self._count(*numbered) for numbered in enumerate(tables)]
 
@@ -102,7 +102,7 @@ class MarkedRowStatements:
         return [self._details(*numbered) for numbered in enumerate(tables)]
 
     def condition(self, table: Table) -> bytes:
-        """What is true of the rows that bear a marker."""
+        """Returns the condition that rows with a marker fulfil."""
         forms = dict(table.forms)
         return b" OR ".join(self.matches(column, forms.get(column)) for column in table.columns)
 
@@ -293,7 +293,7 @@ class OriginStatements:
 
     escaping: Escaping
     values: bytes
-    """Those in which a test's token may be, one a column; empty if there are none."""
+    """The strings that may hold a test's token, one per column; empty without any."""
     condition: bytes
 
     def of(self, position: int, table: Table, limit: int, with_writer: bool, with_commit_time: bool) -> bytes:

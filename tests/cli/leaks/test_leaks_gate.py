@@ -91,8 +91,11 @@ def test_a_role_that_cant_see_makes_it_incomplete(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--fail-on", "everything"], "'everything' is none of all, default, rows, unread, schema"),
-        (["--kinds", "rowz"], "'rowz' is none of all, default, rows, unread, schema"),
+        (
+            ["--fail-on", "everything"],
+            "unknown kind 'everything'; known are all, default, rows, unread, schema",
+        ),
+        (["--kinds", "rowz"], "unknown kind 'rowz'; known are all, default, rows, unread, schema"),
         (["--max", "-1"], "--max"),
         (["--jobs", "0"], "--jobs"),
         (["--databases", ","], "names no database"),

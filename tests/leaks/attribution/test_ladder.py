@@ -174,7 +174,7 @@ def test_a_log_of_another_database_or_server_says_nothing_of_rows() -> None:
     row = RowOrigin(USERS, (stamp(0.5),), xid=700)
     for other in (replace(HERE, oid=6), replace(HERE, system_identifier="8")):
         judged = AttributionLadder([LogFile("1", other, (A,))], HERE, KnownTests(["a"])).judge(row)
-        assert judged == RowVerdict("unknown", (), "the transaction logs are of other databases")
+        assert judged == RowVerdict("unknown", (), "the transaction logs belong to other databases")
     nameless = replace(HERE, system_identifier="")
     assert AttributionLadder([LogFile("1", nameless, (A,))], nameless, KnownTests()).judge(row).tests == ()
     assert AttributionLadder([LogFile("1", HERE, (A,))], None, KnownTests()).judge(row).tests == ()

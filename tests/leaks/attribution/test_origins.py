@@ -250,7 +250,7 @@ def test_rows_beyond_the_limit_are_said_not_to_be_looked_at(
 
     assert whose(database.dsn, logs)["users"] == (
         Attribution(NAME, "transaction", MOST_ROWS),
-        Attribution("", "unknown", 7, (), f"not looked at: only {MOST_ROWS:,} rows of a table are"),
+        Attribution("", "unknown", 7, (), f"not examined: the limit is {MOST_ROWS:,} rows per table"),
     )
 
 
@@ -337,7 +337,7 @@ def test_a_table_that_is_locked_after_it_was_counted(
     assert found["others"] == by_transaction(1)
     (unseen,) = found["users"]
     assert (unseen.confidence, unseen.rows) == ("unknown", 1)
-    assert unseen.detail.startswith("not looked at: canceling statement due to lock timeout")
+    assert unseen.detail.startswith("not examined: canceling statement due to lock timeout")
 
 
 def test_rows_that_go_meanwhile(
@@ -354,7 +354,7 @@ def test_rows_that_go_meanwhile(
 
     assert report.tables[0].attribution == (
         *by_transaction(1),
-        Attribution("", "unknown", 1, (), "gone since they were counted"),
+        Attribution("", "unknown", 1, (), "deleted or changed after they were counted"),
     )
 
 

@@ -16,7 +16,7 @@ from pgwatch_tests.leaks.baseline.comparison import QUIET_S, OtherSession, barri
         (OtherSession(7, "client backend", "active", 999.0), "session 7 is active"),
         (OtherSession(7, "client backend", "disabled", None), "session 7 is disabled"),
         (OtherSession(7, "client backend", None, None), "session 7 is starting"),
-        (OtherSession(7, None, None, None), "what session 7 does is hidden from this role"),
+        (OtherSession(7, None, None, None), "the state of session 7 is hidden from this role"),
         (OtherSession(7, "parallel worker", "active", 1.0), "a parallel worker is at work (pid 7)"),
         (
             OtherSession(7, "logical replication worker", "idle", 99.0),

@@ -74,7 +74,7 @@ def test_roles_are_the_whole_servers(database: Database, make_role: MakeRole) ->
     role = make_role()
 
     assert details(left(database, baseline, "object")) == {
-        f"role {role}": "of the whole server: another suite may have made it"
+        f"role {role}": "shared by the whole server: another suite may have created it"
     }
 
 

@@ -111,7 +111,7 @@ def test_a_table_too_large_to_know_its_rows(database: Database) -> None:
     assert lost(database, baseline) == {"public.countries": "at least 249 of 250 rows are gone"}
     run(database, COUNTRIES[1])
     (unchecked,) = compared(database, baseline).unchecked
-    assert unchecked.reason == "public.countries: written anew since, and its rows can't be told apart"
+    assert unchecked.reason == "public.countries: rewritten since, and its rows can't be told apart"
     run(database, "DELETE FROM countries WHERE code = 'new'")
     assert lost(database, baseline) == {}
 
@@ -132,7 +132,10 @@ def test_columns_that_came_went_or_changed(database: Database) -> None:
 
     assert [one.detail for one in report.leftovers] == ["1 of 250 rows is gone"]
     (unchecked,) = report.unchecked
-    assert unchecked.reason == "public.countries: its columns changed, so only rows that are gone can be told"
+    assert (
+        unchecked.reason
+        == "public.countries: its columns changed, so lost rows can be counted but not changed ones"
+    )
 
 
 def test_tables_that_are_gone_renamed_or_made_anew(database: Database) -> None:
@@ -262,7 +265,7 @@ def test_a_baseline_without_content_says_so(database: Database) -> None:
     (unchecked,) = compared(database, baseline).unchecked
 
     assert (unchecked.reason, unchecked.hint) == (
-        "the baseline has no content of tables",
+        "this baseline doesn't hold the content of tables",
         "`pgwatch-tests baseline --content` keeps it",
     )
 

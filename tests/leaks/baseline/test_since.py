@@ -140,7 +140,7 @@ def test_truncated_rewritten_and_refreshed(database: Database, owner: Connection
 
     assert rows(report) == {"public.refilled": 1, "public.view": 3}
     [note] = use(report).notes
-    assert note.startswith("public.refilled, public.view: truncated or written anew since")
+    assert note.startswith("public.refilled, public.view: truncated or rewritten since")
 
 
 def test_a_table_that_alter_writes_anew_counts_wholly_and_says_so(
@@ -281,7 +281,7 @@ def test_other_servers_databases_and_times_are_refused(
     assert "another server" in refused(replace(baseline, system_identifier="1"))
     elsewhere = replace(server, database="elsewhere", oid=server.oid + 1)
     assert "of the database 'elsewhere'" in refused(replace(baseline, server=elsewhere))
-    assert "made anew" in refused(replace(baseline, server=replace(server, oid=server.oid + 1)))
+    assert "recreated" in refused(replace(baseline, server=replace(server, oid=server.oid + 1)))
     assert "was taken on PostgreSQL 12.7" in refused(
         replace(baseline, server=replace(server, version=120007), system_identifier="1")
     )
@@ -295,7 +295,7 @@ def test_a_database_made_anew_under_the_same_name(database: Database, connect: C
     drop_database(administrator, database.name)
     administrator.execute(f'CREATE DATABASE "{database.name}"'.encode())
 
-    with pytest.raises(ConfigurationError, match="made anew"):
+    with pytest.raises(ConfigurationError, match="recreated"):
         compared(database, baseline)
 
 

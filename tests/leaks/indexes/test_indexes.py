@@ -224,7 +224,7 @@ def test_what_an_interrupted_run_left_is_made_again(
 
     assert failed.result == "failed"
     assert "a transaction that began before is still open" in failed.detail
-    assert f'left invalid: DROP INDEX "public"."{remainder.name}"' in failed.detail
+    assert f'it left an invalid index: DROP INDEX "public"."{remainder.name}"' in failed.detail
     assert (remainder.valid, remainder.fits) == (False, False)
     assert plan.planned[0].replaces == (remainder,)
     assert [(one.result, one.name) for one in outcomes] == [

@@ -14,7 +14,7 @@ TAKEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SINCE = BaselineUse(
     TAKEN_AT,
     "statistics",
-    "no session has anything to publish",
+    "all sessions have published their statistics",
     1998,
     None,
     ("public.gone", "x.\x1b[31m"),
@@ -80,7 +80,7 @@ def test_the_document() -> None:
     assert found["baseline"] == {
         "taken_at": "2026-01-02T03:04:05.000Z",
         "way": "statistics",
-        "detail": "no session has anything to publish",
+        "detail": "all sessions have published their statistics",
         "tables_untouched": 1998,
         "marked_rows_before": None,
         "tables_dropped": ["public.gone", "x.\x1b[31m"],
