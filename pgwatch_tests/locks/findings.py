@@ -1,4 +1,4 @@
-"""Findings that a file can accept: what blocks, by cause, by what is waited for, and by test. Pure."""
+"""Findings that a file can accept: root blockers by cause, waited-for object, and test. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEADLOCK = "deadlock"
 
 
 def findings(graph: LockGraph, party: Party, cause: str) -> Mapping[Finding, float]:
-    """What a root blocker, or a deadlock, is found for, each with the longest wait behind it in seconds.
+    """Returns the findings on a root blocker or a deadlock, each with the longest wait behind it in seconds.
 
     One for each thing that is waited for; of a deadlock one for each member, whichever comes first in it, and
     endless (inf). Waits of pgwatch-tests itself don't count. `cause` is Diagnosis.cause.

@@ -35,18 +35,18 @@ class JudgedRoot:
     verdict: Verdict
     """`undecided`: a deadlock ended the looking before it was known how long others had waited."""
     new: tuple[Finding, ...] = ()
-    """What a gate fails on, sorted."""
+    """The new findings, which fail a gate; sorted."""
     accepted: tuple[Finding, ...] = ()
     """The entries that let the rest pass, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptanceUse:
-    """What a file of accepted findings was good for. All sorted."""
+    """The use of a file of accepted findings. All sorted."""
 
     new: tuple[Finding, ...]
     accepted: tuple[Finding, ...]
-    """Entries that something fitted."""
+    """Entries that a finding fitted."""
     gone: tuple[Finding, ...] = ()
     """Entries that a watch saw nothing of."""
 
@@ -74,7 +74,10 @@ def new_findings(snapshot: LockSnapshot, min_wait_s: float) -> tuple[Finding, ..
 
 
 def use_of(judged: Iterable[JudgedRoot]) -> AcceptanceUse:
-    """What of one look is new, and which entries let the rest pass. No look proves that an entry is gone."""
+    """Returns the new findings of one look, and the entries that let the rest pass.
+
+    No look proves that an entry is gone.
+    """
     roots = list(judged)
     return AcceptanceUse(
         tuple(sorted({finding for root in roots for finding in root.new})),
@@ -83,14 +86,14 @@ def use_of(judged: Iterable[JudgedRoot]) -> AcceptanceUse:
 
 
 def use_of_watch(seen: Contention, min_wait_s: float, known: Acceptance) -> AcceptanceUse:
-    """The same of all that a watch saw, with the entries that it saw nothing of, however short."""
+    """Returns the use over a watch, with the entries that it saw nothing of, however short it was."""
     entries = {known.entry_for(finding) for finding in seen.findings}
     new, accepted = _sorted_out(_lasting(seen.findings.items(), min_wait_s), known)
     return AcceptanceUse(new, accepted, tuple(entry for entry in known.of("locks") if entry not in entries))
 
 
 def watch_has_finding(seen: Contention, min_wait_s: float, known: Acceptance | None = None) -> bool:
-    """The same of all that a watch saw, the deadlocks that only the server counted included."""
+    """Whether a gate fails on a watch; deadlocks that only the server counted are included."""
     counted = seen.deadlocks_counted.total if seen.deadlocks_counted else 0
     if use_of_watch(seen, min_wait_s, known or Acceptance()).new or counted > seen.deadlocks_caught:
         return True
@@ -104,7 +107,7 @@ def _lasting(found: Iterable[tuple[Finding, float]], min_wait_s: float) -> list[
 def _sorted_out(
     found: Iterable[Finding], known: Acceptance
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """What is new, and the entries for what isn't."""
+    """Returns the new findings, and the entries that fit the other ones."""
     entries = {finding: known.entry_for(finding) for finding in found}
     new = sorted(finding for finding, entry in entries.items() if entry is None)
     return tuple(new), tuple(sorted({entry for entry in entries.values() if entry is not None}))

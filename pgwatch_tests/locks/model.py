@@ -139,7 +139,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class TransactionWait:
-    """What is known of both sides of a wait for a transaction's end. Relations are tables and indexes."""
+    """Both sides of a wait for a transaction's end. Relations are tables and indexes."""
 
     pid: int
     """The waiter."""
@@ -160,7 +160,7 @@ class TransactionWait:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a wait is about, before names are known. `relations` are candidates if there are several."""
+    """The target of a wait, before names are known. `relations` are candidates if there are several."""
 
     kind: SubjectKind
     database: int | None = None
@@ -285,7 +285,7 @@ class DeadlockCounts:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a server has a fixed number of, and how much of that is taken."""
+    """The server's fixed limits (connections, lock table), and how much of each is taken."""
 
     connections: int
     """Clients' sessions, ours included; before PostgreSQL 18 those that are still connecting don't show."""
@@ -364,7 +364,7 @@ class LockSnapshot:
 
     @property
     def shown_edges(self) -> tuple[Edge, ...]:
-        """The same one by one, which may be very many."""
+        """The shown edges one by one, which may be very many."""
         return tuple(edge for group in self.shown_groups for edge in group.edges)
 
     @property

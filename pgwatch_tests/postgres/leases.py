@@ -49,7 +49,7 @@ def run_lease(run: str) -> str:
 
 
 def lease_holders(session: DatabaseSession, names: Collection[str]) -> Mapping[str, int | None]:
-    """The leases among `names` that somebody holds, and the backends that do (None: a prepared transaction).
+    """Returns the held leases among `names`, each with its backend (None: a prepared transaction).
 
     In whatever database of the server; what `session` itself holds doesn't count. Raises what
     `session.running` does.
@@ -71,7 +71,7 @@ def live_lease_numbers(session: DatabaseSession) -> frozenset[int]:
 
 @contextmanager
 def hold_lease(session: DatabaseSession, name: str) -> Iterator[bool]:
-    """Holds a lease on the session that sweeps. Gives whether it is ours, and nobody's in another database.
+    """Takes a lease on the session that sweeps. Returns whether it is ours, and nobody's in another database.
 
     So nobody who asks for it takes what is about to go, and two sweeps don't get into each other's way.
     Raises what `session.running` does.

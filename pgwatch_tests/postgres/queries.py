@@ -15,12 +15,13 @@ def directory() -> Path:
 
 
 def names() -> list[str]:
-    """All statements, by their paths below `queries/`, sorted; without the templates of composed ones."""
+    """Returns the paths of all statements below `queries/`, sorted; without the templates of composed
+    ones."""
     paths = (path.relative_to(directory()).with_suffix("") for path in directory().rglob("*.sql"))
     return sorted(path.as_posix() for path in paths if "composed" not in path.parts)
 
 
 @cache
 def load(name: str) -> str:
-    """The text of `queries/<name>.sql`. Raises FileNotFoundError for a name that isn't there."""
+    """Returns the text of `queries/<name>.sql`. Raises FileNotFoundError."""
     return (directory() / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Secret values: the strings and numbers of a statement that its names tell to be secrets."""
+"""Secret values of a statement: the strings and numbers that names mark as secrets."""
 
 from __future__ import annotations
 

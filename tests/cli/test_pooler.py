@@ -101,7 +101,7 @@ def test_what_needs_a_session_is_refused(
     capsys.readouterr()
     assert cli.run([*asked, "--dsn", dsn]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "a connection pooler is in between: give the address of the server itself" in line
+    assert "a connection pooler is in between: connect to the server directly" in line
     assert owner.execute("SELECT count(*) FROM account WHERE email = %s", [MARKED]).fetchone() == (1,)
     assert settings_of(dsn) == before
 

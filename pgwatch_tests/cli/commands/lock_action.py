@@ -74,7 +74,7 @@ def run(settings: Settings, asked: Asked) -> int:
     if asked.given > 1:
         raise click.UsageError("one of --cancel, --terminate and --rollback-prepared at a time")
     if settings.read_only:
-        raise RefusedError("nothing is done to sessions and transactions: read_only is set")
+        raise RefusedError("sessions and transactions are left alone: read_only is set")
     may_ask = sys.stdin.isatty() and sys.stderr.isatty()
     if not asked.yes and not may_ask:
         raise RefusedError("there is no terminal to ask on: add --yes")

@@ -1,4 +1,4 @@
-"""Actions: cancel a statement, end a session, roll back what is prepared, as it was seen. Pure."""
+"""Actions: cancel a statement, end a session, roll back a prepared transaction, as it was seen. Pure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ Action = SessionAction | PreparedRollback
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an action. `message` is one sentence or two, foreign text as it is.
+    """The outcome of an action. `message` is one sentence or two, foreign text as it is.
 
     `refused`: nothing was done. `unconfirmed`: the server was told, and it isn't known to have worked.
     `in_vain`: it worked, and all that waited behind it still wait.
@@ -90,7 +90,9 @@ def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:
     if session.application_name == OWN_NAME:
         raise RefusedError(f"pid {pid} is a session of pgwatch-tests itself")
     if session.backend_start is None and not (session.hidden and session.user_oid):
-        raise RefusedError(f"nothing that is visible tells pid {pid} from a later session with the same pid")
+        raise RefusedError(
+            f"can't identify pid {pid}: nothing visible tells it from a later session with the same pid"
+        )
     return SessionAction(
         how,
         pid,
@@ -122,7 +124,10 @@ def on_prepared(graph: LockGraph, gid: str) -> PreparedRollback:
 
 
 def action_on(graph: LockGraph, party: Party, how: How) -> Action:
-    """What `how` means for a session or a prepared transaction. Raises RefusedError if nothing."""
+    """Returns the action for `how` on a session or prepared transaction.
+
+    Raises RefusedError if there is none.
+    """
     if party.pid:
         return on_session(graph, party.pid, how)
     if how == "cancel":
@@ -146,7 +151,7 @@ def _behind(graph: LockGraph, party: Party) -> tuple[Party, ...]:
 
 
 def aftermath(action: Action, after: LockGraph) -> str:
-    """What became of those that waited behind it, as a sentence; empty if nobody did."""
+    """Returns a sentence on the sessions that waited behind it; empty if none did."""
     still = [waiter for waiter in action.waiters if waiter in after.groups]
     before = len(action.waiters)
     freed = before - len(still)
@@ -164,7 +169,7 @@ def aftermath(action: Action, after: LockGraph) -> str:
 
 
 def still_behind(action: Action, after: LockGraph) -> bool:
-    """Whether one of those that waited behind it does so still."""
+    """Whether a session that waited behind it still does."""
     return bool(after.blocked_by(action.party).intersection(action.waiters))
 
 

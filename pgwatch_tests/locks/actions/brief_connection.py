@@ -1,4 +1,4 @@
-"""Connection for one action: each answer is waited for a few seconds at most, and it closes at once."""
+"""A brief connection for one action: answers are awaited for a few seconds, and it closes at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BriefConnection:
         self._settings = settings
         self._connection = connection
         self.told = "nothing was done"
-        """What to say of the action if the server doesn't answer any more."""
+        """The sentence on the action if the server stops answering."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,7 +63,7 @@ class BriefConnection:
         await self._within_deadline(self._connection.execute_alone(statement))
 
     async def look(self) -> LockGraph:
-        """The locks, looked at twice. Raises the same as `rows`."""
+        """Reads the locks twice. Raises the same as `rows`."""
         first = settle(None, await self._within_deadline(read(self._connection, "", "")))
         await asyncio.sleep(SECOND_LOOK_S)
         second = settle(first, await self._within_deadline(read(self._connection, "", "")))

@@ -69,7 +69,7 @@ async def act(settings: Settings, action: Action) -> Outcome:
     say whether it was told by then.
     """
     if settings.read_only:
-        raise RefusedError("nothing is done to sessions and transactions: read_only is set")
+        raise RefusedError("sessions and transactions are left alone: read_only is set")
     if isinstance(action, PreparedRollback):
         return await _roll_back(settings, action)
     async with await connect_anywhere(settings) as line:
@@ -115,7 +115,7 @@ async def _signal(line: BriefConnection, action: SessionAction) -> Outcome:
     if not rows:
         return await _why_not_signalled(line, action)
     if not rows[0]["signalled"]:
-        return Outcome("refused", f"{action.who} is no process that can be signalled, or has just ended.")
+        return Outcome("refused", f"{action.who} can't be signalled, or has just ended.")
     line.told = f"pid {action.pid} was told to {'end' if action.how == 'terminate' else 'stop its statement'}"
     hidden = "" if action.backend_start else _RECOGNISED.format(action.application_name)
     outcome = await _effect(line, action, cast("datetime | None", rows[0]["query_start"]))
@@ -158,7 +158,7 @@ async def _effect(line: BriefConnection, action: SessionAction, query_start: dat
 
 
 async def _effect_of_unseen_cancel(line: BriefConnection, action: SessionAction) -> Outcome:
-    """Whether somebody waits behind it still is all that can be seen of a session that is hidden."""
+    """Judges the cancel of a hidden session by its waiters: nothing else of it is visible."""
     said = f"{action.who} was told to stop its statement; whether it did isn't visible."
     if not action.waiters:
         return Outcome("unconfirmed", said)
@@ -180,9 +180,9 @@ async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Ou
         said = f"pid {pid} is a session of pgwatch-tests itself: left alone."
     elif not now.is_target(action):
         if action.backend_start is not None and now.backend_start is None:
-            said = f"Whether pid {pid} is still the same session isn't visible any more: left alone."
+            said = f"Left alone: it is no longer visible whether pid {pid} is still the same session."
         elif action.backend_start is None:
-            said = f"pid {pid} isn't recognised: its role, database or application name is another one now."
+            said = f"pid {pid} isn't recognised: its role, database or application name has changed."
         else:
             said = f"{action.who} had ended already; pid {pid} belongs to another session now, left alone."
     elif is_idle(now.state):
@@ -244,7 +244,7 @@ async def _database_name(settings: Settings, action: PreparedRollback) -> str:
     for row in rows:
         if row["oid"] == action.database_oid:
             return str(row["datname"])
-    raise RefusedError("the database of the prepared transaction isn't there any more")
+    raise RefusedError("the database of the prepared transaction no longer exists")
 
 
 async def _roll_back_there(line: BriefConnection, action: PreparedRollback) -> Outcome:
@@ -274,7 +274,7 @@ async def _roll_back_there(line: BriefConnection, action: PreparedRollback) -> O
         return Outcome("refused", f"The server refused to roll back the {name}: {one_line(error)}.")
     line.told = "it was rolled back"
     if await _find(line, action) is not None:
-        return Outcome("unconfirmed", f"The {name} is still there, though the server took the rollback.")
+        return Outcome("unconfirmed", f"The {name} is still there, though the server accepted the rollback.")
     return Outcome("done", f"The {name} was rolled back.")
 
 

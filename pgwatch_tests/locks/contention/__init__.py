@@ -1,1 +1,1 @@
-"""Contention: what the waits of a whole watch add up to. Pure."""
+"""Contention: blocked time summed over a watch, and its deadlocks. Pure."""

@@ -58,7 +58,7 @@ class LongestWait:
 
 @dataclass(frozen=True, slots=True)
 class Contention:
-    """All that a watch saw. `blocked_s` is in session-seconds: two that wait for 3 s are 6 s."""
+    """The sums of a watch. `blocked_s` is in session-seconds: two that wait for 3 s are 6 s."""
 
     since: datetime
     until: datetime
@@ -85,9 +85,10 @@ class Contention:
     deadlocks_counted: CountedDeadlocks | None
     """By the server itself; None: not counted."""
     findings: Mapping[Finding, float]
-    """What a gate can fail on, each with its longest wait in seconds; a deadlock's is endless."""
+    """The findings that a gate can fail on, each with its longest wait in seconds; a deadlock's is
+    endless."""
     more_findings_s: float | None
-    """The longest wait of those that there were too many of to keep; None: none."""
+    """The longest wait of the findings beyond the number that is kept; None without any."""
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class ContentionMeter:
         self._unseen = True
 
     def add(self, snapshot: LockSnapshot) -> None:
-        """Takes the next snapshot. The first one is where the watch begins: nothing is credited for it."""
+        """Adds the next snapshot. The first one begins the watch: nothing is credited for it."""
         last_at = snapshot.sampled_at if self._last is None else self._last.sampled_at
         elapsed_s = max(0.0, (snapshot.sampled_at - last_at).total_seconds())
         if self._unseen:
@@ -154,7 +155,7 @@ class ContentionMeter:
             self._credit(graph, waiting, credits_s)
 
     def result(self) -> Contention | None:
-        """What was seen so far; None before the first snapshot."""
+        """Returns the sums so far; None before the first snapshot."""
         if self._first is None or self._last is None or self._timeline is None:
             return None
         return Contention(
@@ -282,7 +283,7 @@ def _responsible(graph: LockGraph) -> dict[Party, list[Party]]:
 
 
 def _object_key(edge: EdgeGroup) -> Hashable:
-    """What stays the same when a name becomes known in the middle of a wait."""
+    """A key of the object that stays the same when its name becomes known during a wait."""
     subject = edge.subject
     if subject is None or not subject.relations:
         what = edge.lock.object or edge.lock.target or edge.lock.type

@@ -29,7 +29,7 @@ from pgwatch_tests.locks.model import (
 MOST_DEADLOCKS = 100
 """How many are described; all are counted."""
 _DEADLOCKS_REMEMBERED = 1000
-# From when it is over, sessions soon do other things, which tell nothing of it.
+# Once it is over, sessions soon do other things, which tell nothing of it.
 _POLLS_FOR_VICTIM = 40
 _MOST_DATABASES = 300
 
@@ -56,7 +56,7 @@ class CaughtDeadlock:
     explanation: str
     advice: str
     victim: str = ""
-    """Who of them was ended for it; empty: not known."""
+    """The victims among them; empty if not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class DeadlockCatcher:
         self._open: dict[_Cycle, _Open] = {}
 
     def look_for_victims(self, snapshot: LockSnapshot) -> None:
-        """Takes from the next snapshot how the deadlocks before it went on."""
+        """Looks in the next snapshot for the victims of earlier deadlocks."""
         for cycle, its in list(self._open.items()):
             found = _victim(its.members, snapshot)
             its.polls_left -= 1
@@ -201,7 +201,7 @@ def _fate(one: _Member, now: LockSnapshot, session: Session | None, waits: bool)
 
 @dataclass(frozen=True, slots=True)
 class CountedDeadlocks:
-    """What the server's counters grew by, and when they were read last. `by_database`: those above 0."""
+    """The growth of the server's counters, and when they were read last. `by_database`: those above 0."""
 
     total: int
     read_at: datetime

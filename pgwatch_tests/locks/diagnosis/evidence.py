@@ -119,7 +119,7 @@ class Case:
         return (f" as {user}" if user else "") + (f" {where}" if client else "")
 
     def free(self) -> str:
-        """How to get the root out of the way: a cancel does nothing to a session that isn't at work."""
+        """Advice that unblocks the root's waiters: a cancel does nothing to a session that isn't at work."""
         if self.is_active and not self.client_event:
             return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid})){self._and_others()}"
         return f"end its session (SELECT pg_terminate_backend({self.root.pid})){self._and_others()}"
@@ -182,7 +182,7 @@ class Case:
 
 
 def _alike(edges: Sequence[Edge]) -> list[Party]:
-    """Those who wait for the same thing as the first one, in order."""
+    """The edges that wait for the same object as the first one, in order."""
     first = edges[0].lock
     same = [edge for edge in edges if (edge.lock.type, edge.lock.target) == (first.type, first.target)]
     return list(dict.fromkeys(edge.waiter for edge in same))

@@ -142,7 +142,7 @@ def autovacuum(case: Case) -> Diagnosis | None:
 
 
 def same_name(case: Case) -> Diagnosis | None:
-    """Two create what has one name; IF NOT EXISTS looks only for what is committed."""
+    """Two sessions create objects of one name; IF NOT EXISTS sees only committed ones."""
     edges = [edge for edge in case.direct if edge.subject and edge.subject.kind == "creation"]
     if not edges:
         return None
@@ -156,8 +156,8 @@ def same_name(case: Case) -> Diagnosis | None:
         f"{case.waiting(edges)} for {case.who}, {case.state()}, to "
         f"commit or roll back: {both}{case.besides(edges)}.",
         "Create it once, before the workers start, or take one pg_advisory_xact_lock around it: IF NOT "
-        "EXISTS doesn't see what isn't committed, and once the other commits this one fails with a unique "
-        f"violation.{_left_open(case)} To unblock now, {case.free()}.",
+        "EXISTS doesn't see uncommitted objects, so this one fails with a unique violation once the other "
+        f"commits.{_left_open(case)} To unblock now, {case.free()}.",
         NO_SHARED_STATE,
     )
 

@@ -10,7 +10,7 @@ from pgwatch_tests.text import durations
 
 
 def waits_for_itself(case: Case) -> Diagnosis | None:
-    """Both ends are one test, which the server takes for two sessions: to it that is no deadlock."""
+    """Waiter and blocker are sessions of one test: to the server, that is no deadlock."""
     waiter = _of_the_same_test(case)
     if waiter is None:
         return None
@@ -27,14 +27,14 @@ def waits_for_itself(case: Case) -> Diagnosis | None:
         return Diagnosis(
             "waits_for_itself",
             told,
-            f"Use one connection, or end its transaction before another one needs the same. {_now(case)}",
+            f"Use one connection, or end its transaction before another one needs that lock. {_now(case)}",
             NO_SHARED_STATE,
         )
     return Diagnosis(
         "waits_for_itself",
         told,
         f"End the transaction of pid {case.root.pid} (commit, roll back or close it) before the other "
-        "connection needs the same, or use one connection. The server sees no deadlock: while the test is "
+        "connection needs that lock, or use one connection. The server sees no deadlock: while the test is "
         f"inside the waiting call, this never goes on. {_now(case)}",
         NO_SHARED_STATE,
     )
@@ -82,7 +82,7 @@ COMMIT = "Commit, roll back or close it in the fixture's clean-up."
 
 
 def waits_for_client(case: Case) -> Diagnosis | None:
-    """A statement that is in the middle of something, and its client doesn't go on with it."""
+    """A statement waits for its client, which neither reads on nor sends the rest."""
     if not case.client_event or not case.direct:
         return None
     reads = case.client_event == "ClientWrite"
@@ -93,7 +93,7 @@ def waits_for_client(case: Case) -> Diagnosis | None:
         (
             "Read all rows of a result, or close it, before the test goes on"
             if reads
-            else "Send all of it, or give it up (COPY … FROM STDIN, a pipeline), before the test goes on"
+            else "Send all of it, or abort it (COPY … FROM STDIN, a pipeline), before the test goes on"
         )
         + f"; the statement itself isn't slow. {_now(case)}",
         CLEAN_UP,

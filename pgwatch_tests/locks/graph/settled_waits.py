@@ -1,4 +1,4 @@
-"""Which waits and deadlocks are real: a wait must last or be seen twice, a deadlock be seen twice. Pure.
+"""Settled waits and deadlocks: a wait must last or be seen twice, a deadlock be seen twice. Pure.
 
 The server copies the lock table partition by partition and tells the blockers a moment later. Under churn a
 single poll can show an edge, or a whole cycle, that never was.
@@ -47,7 +47,7 @@ def confirmed_blockers(groups: Iterable[EdgeGroup]) -> dict[Party, set[Party]]:
 
 
 class _Before:
-    """The poll before: who waited behind whom, and for how long."""
+    """The poll before: its waits, and how long each had lasted."""
 
     def __init__(self, previous: LockSnapshot | None, current: LockSnapshot) -> None:
         self._groups: dict[_WaitKey, list[EdgeGroup]] = {}

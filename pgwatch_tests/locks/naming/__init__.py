@@ -1,1 +1,1 @@
-"""Names of what is waited for, asked of the catalogs beside the poll."""
+"""Names of waited-for rows, tables and objects, asked of the catalogs beside the poll."""

@@ -37,7 +37,7 @@ K = TypeVar("K")
 
 @dataclass(slots=True)
 class _Failures:
-    """What couldn't be had, until when it rests, and for how long: twice as long each time."""
+    """Failed look-ups: until when each rests, and for how long, which doubles each time."""
 
     resting: dict[object, tuple[float, float]] = field(default_factory=dict)
 
@@ -97,11 +97,11 @@ class Lookups:
         return self._failed.due(keys, self._clock())
 
     def rest(self, keys: Iterable[object]) -> None:
-        """Says that `keys` couldn't be had: they aren't due for a while."""
+        """Records that looking up `keys` failed: they aren't due for a while."""
         self._failed.note(keys, self._clock())
 
     def try_again(self) -> None:
-        """Says that what couldn't be had may be asked for at once."""
+        """Makes all failed look-ups due at once."""
         self._failed, self._unreachable, self.was_refused = _Failures(), _Failures(), False
 
     def ask_again(self) -> bool:

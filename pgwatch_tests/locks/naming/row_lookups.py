@@ -1,4 +1,4 @@
-"""Rows behind a wait, read one by one: what they are called, who locked them, what a transaction changed."""
+"""Row look-ups behind a wait, one by one: keys, lockers, and the rows that a transaction changed."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def row_address(subject: Subject) -> Address | None:
 
 
 def _columns(relation: RelationFacts) -> dict[str, sql.Composable]:
-    """What names a row, by column; of a catalog's row, the object by an empty name."""
+    """The values that name a row, by column; of a catalog's row, the object by an empty name."""
     if relation.table.oid == COLUMNS_CATALOG:
         return {"": sql.SQL("pg_catalog.pg_describe_object(1259, attrelid, attnum)")}
     if relation.table.oid in OBJECT_CATALOGS:

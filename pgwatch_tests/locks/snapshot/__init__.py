@@ -1,1 +1,1 @@
-"""Snapshots of a server's locks: polled, with a deadline, and what else a poll reads."""
+"""Snapshots of a server's locks: polled with a deadline; connection usage and deadlock counters."""

@@ -58,7 +58,7 @@ class LiveSource:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self.opening = ConnectionAttempts(settings)
-        """Where connections come from: whoever else connects to the same server shares its attempts."""
+        """The source of connections; others that connect to the same server share its attempts."""
         tests = None if settings.tests is None else KnownTests(read_test_list(settings.tests))
         self._names = NameCache(self.opening, clock, tests)
         self._deadlocks = DeadlockReader(self._names, clock)
@@ -97,7 +97,7 @@ class LiveSource:
         return self._with_names(snapshot)
 
     async def read_with_counts(self) -> LockSnapshot:
-        """The same, with the server's deadlocks counted at this moment: for a watch's two ends."""
+        """Returns what `read` does, with the server's deadlocks counted now: for a watch's two ends."""
         snapshot = await self._poll()
         await self._in_time(self._look_up(snapshot, count_now=True))
         await self._refuse_a_closed_database()
@@ -140,7 +140,7 @@ class LiveSource:
 
     @asynccontextmanager
     async def standing_aside(self) -> AsyncIterator[None]:
-        """While this lasts there are no connections, and no polls: another one needs the place."""
+        """Closes the connections and stops polls meanwhile: another connection needs the slot."""
         async with self._polling:
             await self.close_and_wait()
             yield

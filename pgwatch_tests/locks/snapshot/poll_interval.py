@@ -11,7 +11,7 @@ MANY_WAITERS = 200
 MANY_WAITERS_S = 1.0
 LARGEST_SHARE = 0.05
 FIRST_RETRY_S = 0.5
-# Whoever looks away for longer than this watches no more.
+# With longer pauses, a watch would miss too much.
 LONGEST_PAUSE_S = 5.0
 
 

@@ -1,1 +1,1 @@
-"""What a wait is about, derived from lock rows and statements. Pure."""
+"""Waited-for objects of waits, derived from lock rows and statements. Pure."""

@@ -68,7 +68,7 @@ class Effects:
 
 
 def kind(query: str) -> str:
-    """What kind of statement it is: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if there's no text."""
+    """Returns the kind of statement: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if there's no text."""
     statements = _statements(query)
     telling = [one for one in statements if one[0] not in _PREPARATIONS] or list(statements)
     if not telling or not telling[0][0].isalpha():
@@ -115,7 +115,8 @@ def mentions(query: str, table: str) -> bool:
 
 
 def created(query: str) -> str | None:
-    """What it creates: `extension hstore`, `table audit.log`; None if it isn't one CREATE of a named object.
+    """Returns the object that it creates: `extension hstore`, `table audit.log`; None if it isn't one CREATE
+    of a named object.
 
     CREATE TABLE … AS and the like read tables as well, so that what they wait for may be one of these.
     """
@@ -177,7 +178,7 @@ def _same(name: Name, table: Name) -> bool:
 
 @lru_cache(maxsize=256)
 def effects(query: str) -> Effects | None:
-    """What it writes and locks by its own words; None if that can't be told, or isn't visible."""
+    """Returns what the statement writes and locks by its own words; None if that isn't certain or visible."""
     statements = [one for one in _statements(query) if one[0] not in _PREPARATIONS]
     if not statements or any(one[0] not in _ANALYSED for one in statements):
         return None

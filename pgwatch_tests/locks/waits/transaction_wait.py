@@ -1,4 +1,4 @@
-"""What a wait for a transaction's end is about, where no tuple lock tells: a row, or a unique key. Pure.
+"""Waits for a transaction's end: which row or unique key each is about, where no tuple lock tells. Pure.
 
 Who meets an uncommitted entry with its own key in a unique index waits so (_bt_check_unique, nbtinsert.c).
 But so does who waits for a *later version* of a row: third in line once the first has committed

@@ -1,4 +1,4 @@
-"""What a wait is about: derived from lock rows, and said in words. Pure.
+"""The target of a wait: derived from lock rows, and put in words. Pure.
 
 The rules are the server's (src/backend/access/heap/README.tuplock): who waits for a row that another
 transaction changed holds the row's tuple lock and waits for that transaction's id; those behind it wait
@@ -197,7 +197,8 @@ def ancestors(subject: Subject, names: Names) -> tuple[str, ...]:
 
 
 def object_in_words(subject: Subject, names: Names) -> str:
-    """The same for all waits on one table, advisory lock or database: `accounts`, `advisory lock 7`."""
+    """Returns the words that all waits on one table, advisory lock or database share: `accounts`, `advisory
+    lock 7`."""
     database = subject.database or 0
     match subject.kind:
         case "row" if subject.words and _catalog_object(subject, names):

@@ -50,7 +50,8 @@ class ConnectionAttempts:
     async def connect(
         self, limits: SessionLimits, database: str | None = None, *, timeout_s: float | None = None
     ) -> AsyncOwnConnection:
-        """A connection to `database` (None: the DSN's), within `timeout_s` or the settings' connect_timeout.
+        """Returns a connection to `database` (None: the DSN's), within `timeout_s` or the settings'
+        connect_timeout.
 
         Whoever gets it has it alone, and closes it. Raises NoAnswerError, after which the attempt goes on for
         whoever asks next; CannotConnectError or ConfigurationError if the server said no; ConnectionLostError
@@ -85,7 +86,8 @@ class ConnectionAttempts:
     async def connect_anywhere(
         self, limits: SessionLimits, *, timeout_s: float | None = None
     ) -> AsyncOwnConnection:
-        """A connection to the maintenance database, or to the DSN's own where that is refused or slow.
+        """Returns a connection to the maintenance database, or to the DSN's own where that is refused or
+        slow.
 
         The second attempt begins when the first was refused, or after half a second: either database may be
         locked. Raises what `connect` raises, for the DSN's own database.

@@ -1,4 +1,4 @@
-"""Opens connections that can't hang for long and can't do harm: named, autocommit, with timeouts."""
+"""Opening of connections, which can't hang for long or do harm: named, autocommit, with timeouts."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host 
 # What a server without a connection left says: in InitPostgres and InitProcess
 # (src/backend/utils/init/postinit.c, src/backend/storage/lmgr/proc.c); and what a pooler says. libpq gives no
 # SQLSTATE of a failed attempt. In another language (lc_messages) the server's text stands alone.
-_CLOSE = "close pools and sessions in the fixtures' clean-up"
+_CLOSE = "Close pools and sessions in the fixtures' clean-up"
 _ADVICE = {
     "too many clients already": (
-        "all of max_connections are in use. Only a role with reserved slots (a superuser) still gets in: "
-        f"`pgwatch-tests doctor` as one shows who has them; {_CLOSE}, or raise max_connections"
+        "max_connections is used up. Only a role with reserved slots (a superuser) still gets in: as one, "
+        f"`pgwatch-tests doctor` shows who has them. {_CLOSE}, or raise max_connections"
     ),
     "remaining connection slots are reserved": (
-        "all of max_connections but those reserved for superusers are in use: `pgwatch-tests doctor` as one "
-        f"shows who has them; {_CLOSE}, or raise max_connections"
+        "max_connections is used up, but for slots reserved for superusers: as one, `pgwatch-tests doctor` "
+        f"shows who has them. {_CLOSE}, or raise max_connections"
     ),
     "too many connections for database": (
-        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` shows by whom, in another database or as a "
-        f"superuser; {_CLOSE}, or raise the limit"
+        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor`, in another database or as a superuser, "
+        f"shows by whom. {_CLOSE}, or raise the limit"
     ),
     "too many connections for role": (
-        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` as another role shows by what; "
+        "its CONNECTION LIMIT is used up: `pgwatch-tests doctor` as another role shows by what. "
         f"{_CLOSE}, or raise the limit"
     ),
     "no more connections allowed": (
-        f"a pooler's max_client_conn is used up: {_CLOSE}, or give the server's own address"
+        f"a pooler's max_client_conn is used up. {_CLOSE}, or connect to the server directly"
     ),
 }
 # It writes to stderr about cancelled attempts; whatever matters is raised.
@@ -122,7 +122,7 @@ def connect(
 
 
 def no_answer(dsn: Dsn, patience_s: float) -> NoAnswerError:
-    """What to raise where a connection couldn't be had in `patience_s`."""
+    """Returns the error of a connection that couldn't be opened within `patience_s`."""
     return NoAnswerError(f"cannot connect ({dsn.source}): no answer from the server in {patience_s:g} s")
 
 
@@ -142,12 +142,12 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
 
 
 def _advice(message: str) -> str:
-    """What to do about the reason of a failed attempt to connect; empty if it isn't about connections."""
+    """Returns advice on a failed attempt to connect; empty if no limit of connections was its reason."""
     return next((words for text, words in _ADVICE.items() if text in message), "")
 
 
 def _reason(message: str, dsn: Dsn) -> str:
-    """libpq's message with its point first: it is cut where there is no room for all."""
+    """Returns libpq's message with the reason first, since its end may be cut for want of room."""
     message = message.removeprefix("connection is bad: ")
     if holds_password(dsn):
         # Of `user:half@half`, libpq takes the second half for a host.

@@ -68,14 +68,14 @@ class OwnConnection(psycopg.Connection[Row]):
     """A connection whose settings last as long as its session, or behind a pooler as each transaction."""
 
     place: DatabaseInstance | None = None
-    """Which database of which server it is in; None if that couldn't be told."""
+    """The database and server that it is connected to; None if not known."""
     identity: Identity | None = None
-    """What it was when it was opened; None if that couldn't be told."""
+    """The identity when it was opened; None if not known."""
 
     pooled: bool | None = None
     """Whether a pooler is in between; None if that couldn't be told, which counts as if."""
     _settings: Mapping[str, str] | None = None
-    """To be made for each transaction; None if they were made for the session."""
+    """The settings to apply per transaction; None if they hold for the session."""
 
     def apply_settings(self, limits: SessionLimits) -> None:
         """Applies the settings of a new connection, once before anything else. Raises psycopg's errors."""
@@ -100,11 +100,11 @@ class OwnConnection(psycopg.Connection[Row]):
         """
         if self.pooled:
             raise RefusedError(
-                f"{what} needs a session of its own, and a connection pooler is in between: give the address "
-                "of the server itself"
+                f"{what} needs a session of its own, but a connection pooler is in between: connect to the "
+                "server directly"
             )
         if self.pooled is None:
-            raise NotCheckedError("catalogs are locked, so it can't be told whether a pooler is in between")
+            raise NotCheckedError("catalogs are locked, so a pooler may be in between")
 
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
         """Cancels the running statement; ends the connection as well, unless there surely is no pooler.
@@ -307,7 +307,7 @@ class AsyncOwnCursor(AsyncCursor[R]):
 
 
 def is_pooled(connection: psycopg.BaseConnection[Row]) -> bool:
-    """Whether it is known that a pooler is in between."""
+    """Whether a pooler is known to be in between."""
     return isinstance(connection, OwnConnection | AsyncOwnConnection) and bool(connection.pooled)
 
 

@@ -1,4 +1,4 @@
-"""Ends connections: at the client's deadline, under a thread that waits, or until the server freed the slot.
+"""Disconnection: at the client's deadline, under a thread that waits, or until the server freed the slot.
 
 A server that is stopped, or stuck in its lock manager, ignores its own timeouts.
 """
@@ -52,7 +52,7 @@ def hang_up(connection: OwnConnection) -> None:
 
 
 async def within(deadline_s: float, work: Coroutine[None, None, T], hang_up: Callable[[], None]) -> T:
-    """The result of `work` over a connection that `hang_up` closes at once.
+    """Returns the result of `work` over a connection that `hang_up` closes at once.
 
     Raises ConnectionLostError after `deadline_s` seconds; then, and if the caller is cancelled, the
     connection is closed.

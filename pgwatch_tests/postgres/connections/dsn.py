@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def normalise(dsn: Dsn) -> tuple[str, list[str]]:
-    """The libpq form of a connection string, and the parameters that libpq doesn't know (left out).
+    """Returns the libpq form of a connection string, and the left-out parameters that libpq doesn't know.
 
     Takes SQLAlchemy's form (`postgresql+psycopg://`), `postgres://`, `postgresql://` and `key=value`.
     Frameworks add parameters of their own to DATABASE_URL (`?schema=public`), which libpq refuses.
@@ -75,7 +75,7 @@ def role(dsn: Dsn) -> str:
 
 
 def _parameters(dsn: Dsn) -> dict[str, str]:
-    """What libpq would use, as far as it is set."""
+    """Returns the parameters that libpq would use, as far as they are set."""
     defaults = {
         option.keyword.decode(): option.val.decode(errors="replace")
         for option in pq.Conninfo.get_defaults()

@@ -83,7 +83,7 @@ class SessionLimits:
     def settings(
         self, server_version: int, server_encoding: str, *, with_optional: bool = True
     ) -> dict[str, str]:
-        """All of them by name, for a server of this version (`server_version_num`) and encoding."""
+        """Returns all settings by name, for a server of this version (`server_version_num`) and encoding."""
         settings = {
             **timeouts(self.statement_timeout_s, self.lock_timeout_s),
             "default_transaction_read_only": "on" if self.read_only else "off",

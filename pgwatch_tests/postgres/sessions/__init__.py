@@ -1,1 +1,1 @@
-"""Sessions that give way to whoever wants their table or their database."""
+"""Sessions that give way to others who want their table or their database."""

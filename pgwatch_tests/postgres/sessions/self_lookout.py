@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 DATABASE = "database"
-"""What `wanted_by` says of somebody who drops, alters or copies the database."""
+"""The result of `wanted_by` for somebody who drops, alters or copies the database."""
 
 _MARK = "pgwatch-tests:"
 _FOUND = re.compile(rf"{_MARK}(.*?):{_MARK}", re.DOTALL)

@@ -95,7 +95,7 @@ class YieldingSession:
         self._gives_way = gives_way
         self._leaving = threading.Event()
         self._place: DatabaseInstance | None = None
-        """Where it gives way; None if it doesn't."""
+        """The database that it gives way in; None if it doesn't."""
         self._lookout: Lookout | None = None
         self._left: list[OwnConnection] = []
         """The connections of before: what was composed with their way of escaping still uses it."""
@@ -111,7 +111,7 @@ class YieldingSession:
         """For whom a statement was cancelled last, and when."""
         self._let_through_s = -math.inf
         self.away_s: list[float] = []
-        """How long it was away each time that it gave way."""
+        """Seconds of each time that it was away to give way."""
         self.in_the_way_s = 0.0
         """How long a statement ran that couldn't give way, since no second session was to be had to look for
         others, or a pooler is in between; 0 if that was never longer than they wait."""

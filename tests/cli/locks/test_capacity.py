@@ -62,8 +62,8 @@ def test_a_server_without_a_free_connection(small: EmbeddedServer, tmp_path: Pat
         refused = on(f"{small.dsn('postgres', 'app')}&password=m", tmp_path, "locks")
         assert (refused.returncode, refused.stdout) == (3, "")
         assert len(refused.stderr.splitlines()) == 1
-        assert "all of max_connections but those reserved for superusers are in use" in refused.stderr
-        assert "`pgwatch-tests doctor` as one shows who has them" in refused.stderr
+        assert "max_connections is used up, but for slots reserved for superusers" in refused.stderr
+        assert "as one, `pgwatch-tests doctor` shows who has them" in refused.stderr
         words = f"{number} by pool of gw0 (user app, database postgres"
         locks = on(small.dsn(), tmp_path, "locks")
         assert "of 12 connections are taken (max_connections, 3 of them kept for superusers)" in _joined(

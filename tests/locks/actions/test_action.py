@@ -64,7 +64,7 @@ def test_an_idle_session_has_no_statement_to_be_recognised_by() -> None:
 
 def test_what_nothing_identifies_is_refused() -> None:
     nameless = replace(session(1, hidden=True), backend_start=None, user_oid=None)
-    with pytest.raises(RefusedError, match="nothing that is visible tells pid 1 from a later session"):
+    with pytest.raises(RefusedError, match="nothing visible tells it from a later session"):
         on_session(LockGraph(snapshot((), (nameless,))), 1, "cancel")
     known = replace(nameless, user_oid=10)
     assert on_session(LockGraph(snapshot((), (known,))), 1, "cancel").user_oid == 10

@@ -48,7 +48,7 @@ def test_a_test_that_waits_for_its_own_other_session() -> None:
     )
     assert told.advice == (
         "End the transaction of pid 1 (commit, roll back or close it) before the other connection needs the "
-        "same, or use one connection. The server sees no deadlock: while the test is inside the waiting "
+        "lock, or use one connection. The server sees no deadlock: while the test is inside the waiting "
         "call, this never goes on. To unblock now, end its session (SELECT pg_terminate_backend(1))."
     )
 
@@ -91,7 +91,7 @@ def test_an_application_of_one_name_or_another_worker_is_not_the_same_test(one: 
     ("event", "words", "advice"),
     [
         ("ClientWrite", "waiting for its client to read its rows", "Read all rows of a result, or close it"),
-        ("ClientRead", "waiting for its client to send the rest", "Send all of it, or give it up (COPY"),
+        ("ClientRead", "waiting for its client to send the rest", "Send all of it, or abort it (COPY"),
     ],
 )
 def test_who_waits_for_its_client_runs_no_slow_statement(event: str, words: str, advice: str) -> None:
