@@ -133,7 +133,7 @@ def refusal(baseline: Baseline, server: Server, system_identifier: str | None) -
     if server.in_recovery:
         return "can't be compared with a standby: connect to the primary"
     if baseline.xmax > server.next_transaction:
-        return "is newer than this server's state: was the server restored from a backup?"
+        return "is newer than this server's state, as after a restore from a backup"
     if server.next_transaction - baseline.xmin >= _HALF_THE_CIRCLE:
         return "is more than two billion transactions old"
     return None

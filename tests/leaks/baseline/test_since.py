@@ -285,7 +285,7 @@ def test_other_servers_databases_and_times_are_refused(
     assert "was taken on PostgreSQL 12.7" in refused(
         replace(baseline, server=replace(server, version=120007), system_identifier="1")
     )
-    assert "future" in refused(replace(baseline, snapshot=f"{baseline.xmax}:{baseline.xmax + 10**6}:"))
+    assert "newer than" in refused(replace(baseline, snapshot=f"{baseline.xmax}:{baseline.xmax + 10**6}:"))
     compared(database, replace(baseline, system_identifier=None))
 
 

@@ -47,7 +47,7 @@ def test_a_test_that_waits_for_its_own_other_session() -> None:
         "session pid 1 blocks it, idle in transaction for 2.0 s."
     )
     assert told.advice == (
-        "End the transaction of pid 1 (commit, roll back or close it) before the other connection needs the "
+        "End the transaction of pid 1 (commit, roll back or close it) before the other connection needs that "
         "lock, or use one connection. The server sees no deadlock: while the test is inside the waiting "
         "call, this never goes on. To unblock now, end its session (SELECT pg_terminate_backend(1))."
     )
