@@ -23,7 +23,7 @@ from typing import Literal, get_args
 
 from pgwatch_tests.errors import ConfigurationError
 
-Gate = Literal["leaks", "locks"]
+GateName = Literal["leaks", "locks"]
 
 SCHEMA = "pgwatch-tests.accepted/1"
 ANY_TEST = "*"
@@ -42,7 +42,7 @@ _NUMBER = re.compile(r"[0-9]+")
 class Finding:
     """A finding that an entry accepts. `test` is empty if nobody knows it, `*` if nobody was asked."""
 
-    gate: Gate
+    gate: GateName
     kind: str
     place: str
     test: str
@@ -59,11 +59,11 @@ class Acceptance:
         of_any = Finding(finding.gate, finding.kind, finding.place, ANY_TEST)
         return next((one for one in (finding, of_any) if one in self.reasons), None)
 
-    def of(self, gate: Gate) -> list[Finding]:
+    def of(self, gate: GateName) -> list[Finding]:
         """A gate's entries, sorted."""
         return sorted(one for one in self.reasons if one.gate == gate)
 
-    def with_findings_of(self, gate: Gate, findings: Iterable[Finding]) -> Acceptance:
+    def with_findings_of(self, gate: GateName, findings: Iterable[Finding]) -> Acceptance:
         """A copy with just these findings of a gate; other gates' entries and all reasons stay."""
         kept = [one for one in self.reasons if one.gate != gate]
         return Acceptance({one: self.reasons.get(one, "") for one in sorted({*kept, *findings})})
@@ -163,8 +163,8 @@ def _entry(entry: object) -> tuple[Finding, str]:
     return Finding(gate, kind, place, test or ""), reason or ""
 
 
-def _gates() -> Sequence[Gate]:
-    return get_args(Gate)
+def _gates() -> Sequence[GateName]:
+    return get_args(GateName)
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol, Self, TypeVar
 
 
-class Node(Protocol):
+class Orderable(Protocol):
     """What can be hashed and put in order."""
 
     def __lt__(self, other: Self, /) -> bool: ...
@@ -14,7 +14,7 @@ class Node(Protocol):
     def __hash__(self) -> int: ...
 
 
-N = TypeVar("N", bound=Node)
+N = TypeVar("N", bound=Orderable)
 
 
 def strongly_connected(successors: Mapping[N, Collection[N]]) -> list[set[N]]:

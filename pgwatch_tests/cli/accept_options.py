@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from pgwatch_tests import accepted_findings
-from pgwatch_tests.accepted_findings import Acceptance, Finding, Gate
+from pgwatch_tests.accepted_findings import Acceptance, Finding, GateName
 from pgwatch_tests.cli import options
 from pgwatch_tests.text.numbers import plural
 
@@ -50,7 +50,7 @@ def check(accept: Path | None, write_accept: Path | None) -> Acceptance | None:
 def write(
     path: Path,
     known: Acceptance,
-    gate: Gate,
+    gate: GateName,
     findings: Iterable[Finding],
     accept: Path | None,
     keep: bool = False,

@@ -12,7 +12,14 @@ import click
 from pgwatch_tests.cli import formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.leaks import gate
-from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON, DEFAULT_KINDS, OTHER_KINDS, SINCE_KINDS, Finding, Gate
+from pgwatch_tests.leaks.gate import (
+    DEFAULT_FAIL_ON,
+    DEFAULT_KINDS,
+    OTHER_KINDS,
+    SINCE_KINDS,
+    FindingKind,
+    Gate,
+)
 from pgwatch_tests.leaks.model import LeftoverKind
 
 if TYPE_CHECKING:
@@ -99,7 +106,7 @@ def databases_options(function: F) -> F:
     )(function)
 
 
-def gate_of(fail_on: tuple[Finding, ...] | None, max_rows: int | None, baseline: Baseline | None) -> Gate:
+def gate_of(fail_on: tuple[FindingKind, ...] | None, max_rows: int | None, baseline: Baseline | None) -> Gate:
     """The gate that the options describe. Raises click.UsageError for a kind that needs a baseline."""
     named = Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
     kinds = _tellable(tuple(named.kinds), baseline)
@@ -147,7 +154,9 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[Le
         raise click.BadParameter(str(error)) from None
 
 
-def _fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[Finding, ...] | None:
+def _fail_on(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[FindingKind, ...] | None:
     try:
         return None if value is None else gate.findings_named(value)
     except ValueError as error:

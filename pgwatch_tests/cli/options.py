@@ -14,7 +14,7 @@ import click
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.settings import jobs, load
-from pgwatch_tests.settings.jobs import JobSweepKind
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -193,7 +193,7 @@ def emit(text: str, output: Path | None) -> None:
         raise ConfigurationError(f"cannot write {output or 'to stdout'}: {error.strerror}") from error
 
 
-def sweep_kinds(value: str) -> tuple[JobSweepKind, ...]:
+def sweep_kinds(value: str) -> tuple[SweepKind, ...]:
     """The kinds in a comma list of words. Raises click.BadParameter."""
     try:
         found = jobs.sweep_kinds(filter(str.strip, value.split(",")))

@@ -14,7 +14,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Settings
 
-Part = Literal["locks", "leaks"]
+SnapshotPart = Literal["locks", "leaks"]
 
 POOLED = "a connection pooler is in between: shown are the server's sessions, not the pooler's clients"
 """What is said of a snapshot that came through one."""
@@ -56,7 +56,7 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
 
 
 def print_snapshot(
-    settings: Settings, what: Collection[Part] = ("locks", "leaks"), output: Path | None = None
+    settings: Settings, what: Collection[SnapshotPart] = ("locks", "leaks"), output: Path | None = None
 ) -> None:
     """Prints the lock tree, the leak table, or both."""
     from pgwatch_tests.leaks.scan import scan

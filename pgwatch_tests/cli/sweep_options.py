@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import click
 
 from pgwatch_tests.cli import formats, options
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepKind
+from pgwatch_tests.settings.jobs import SweepKind
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline

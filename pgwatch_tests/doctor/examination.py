@@ -20,10 +20,10 @@ from pgwatch_tests.doctor.model import (
     Endpoint,
     Examination,
     Maintenance,
-    Prepared,
+    PreparedTransactions,
     Role,
     Sessions,
-    Table,
+    TableAccess,
     Unread,
     Usage,
 )
@@ -113,15 +113,15 @@ class _Examiner:
         server = await self._ask(self._server())
         standby = server if isinstance(server, Unread) else server[0]
         sessions = await self._ask(self._sessions())
-        tables: list[Table] | Unread
+        tables: list[TableAccess] | Unread
         advice: tuple[Advice, ...] | Unread
         if self._unreached is not None:
             # Tables are the database's own, and it may have settings of its own.
             tables = advice = self._unreached
         else:
-            tables = await self._ask(self._all("doctor/tables", Table))
+            tables = await self._ask(self._all("doctor/tables", TableAccess))
             advice = await self._ask(self._advice())
-        prepared = await self._ask(self._one("doctor/prepared", Prepared))
+        prepared = await self._ask(self._one("doctor/prepared", PreparedTransactions))
         maintenance = await self._maintenance()
         return Examination(
             checked_at=datetime.now(UTC),

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pgwatch_tests.doctor.model import Feature, Maintenance, Prepared, Role, Sessions, Table, Unread
+from pgwatch_tests.doctor.model import (
+    Feature,
+    Maintenance,
+    PreparedTransactions,
+    Role,
+    Sessions,
+    TableAccess,
+    Unread,
+)
 from pgwatch_tests.postgres.grants import grant, grant_usage
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.sql_names import identifier, qualified
@@ -66,7 +74,7 @@ def act_on_sessions(role: Role | Unread, server_version: int) -> Feature:
 
 
 def prepared_transactions(
-    role: Role | Unread, prepared: Prepared | Unread, standby: bool | Unread
+    role: Role | Unread, prepared: PreparedTransactions | Unread, standby: bool | Unread
 ) -> Feature:
     """Rolling back prepared transactions that were left behind."""
     ids = ("prepared_transactions", "roll back prepared transactions")
@@ -74,7 +82,7 @@ def prepared_transactions(
         if isinstance(fact, Unread):
             return Feature(*ids, "unknown", fact.reason)
     assert isinstance(role, Role)
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, PreparedTransactions)
     if standby:
         return Feature(*ids, "partly", "not on a standby; connect to its primary")
     if role.superuser:
@@ -92,7 +100,7 @@ def prepared_transactions(
     )
 
 
-def count_leaks(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
+def count_leaks(role: Role | Unread, tables: Sequence[TableAccess] | Unread) -> Feature:
     """Counting marked rows in all tables."""
     ids = ("count_leaks", "count leaks")
     if isinstance(role, Unread):
@@ -136,7 +144,7 @@ def maintenance_database(role: Role | Unread, found: Maintenance | Unread) -> Fe
     )
 
 
-def row_keys(role: Role | Unread, tables: Sequence[Table] | Unread) -> Feature:
+def row_keys(role: Role | Unread, tables: Sequence[TableAccess] | Unread) -> Feature:
     """The primary key of the row that is waited for; optional."""
     ids = ("row_keys", "names of rows")
     if isinstance(role, Unread):
@@ -171,12 +179,12 @@ def grant_role(granted: str, role: Role, server_version: int) -> tuple[str, ...]
     return f"GRANT {granted} TO {to};", f"ALTER ROLE {to} INHERIT;"
 
 
-def _grant_reading(tables: Iterable[Table], role: str) -> tuple[str, ...]:
+def _grant_reading(tables: Iterable[TableAccess], role: str) -> tuple[str, ...]:
     """Lets a role read these tables: USAGE of their schemas and SELECT, where it lacks them.
 
     More than ten tables of a schema are granted as all of its tables.
     """
-    schemas: dict[str, list[Table]] = {}
+    schemas: dict[str, list[TableAccess]] = {}
     for table in tables:
         schemas.setdefault(table.schema, []).append(table)
     to = identifier(role)
@@ -193,11 +201,11 @@ def _grant_reading(tables: Iterable[Table], role: str) -> tuple[str, ...]:
     return tuple(statements)
 
 
-def _bypass(hidden: Sequence[Table], role: Role) -> tuple[str, ...]:
+def _bypass(hidden: Sequence[TableAccess], role: Role) -> tuple[str, ...]:
     policies = any(table.row_security for table in hidden)
     return (f"ALTER ROLE {identifier(role.role)} BYPASSRLS;",) if policies else ()
 
 
-def _names(tables: Sequence[Table]) -> str:
+def _names(tables: Sequence[TableAccess]) -> str:
     names = ", ".join(f"{table.schema}.{table.table}" for table in tables[:_NAMED])
     return f"{names} and {len(tables) - _NAMED:,} more" if len(tables) > _NAMED else names

@@ -73,7 +73,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableAccess:
     """A table of the database and what the role may read of it."""
 
     schema: str
@@ -89,7 +89,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTransactions:
     """The server's prepared transactions."""
 
     most: int

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Action = Literal["sweep", "leaks", "schemas"]
+from pgwatch_tests.settings.jobs import JobAction
+
 Trigger = Literal["command line", "schedule", "dashboard"]
-Result = Literal["done", "interrupted", "refused", "skipped", "failed"]
+RunResult = Literal["done", "interrupted", "refused", "skipped", "failed"]
 """The outcome:
 
 - `done`: it went through; what stayed, and why, is in its report
@@ -24,7 +25,7 @@ class HistoryEntry:
     """One sweep of one database, dry or not, or one run of another job. Durations are seconds."""
 
     started_at: datetime
-    action: Action
+    action: JobAction
     trigger: Trigger
     """Who asked for it: a person, in a terminal or in the dashboard, or the clock."""
     job: str
@@ -41,7 +42,7 @@ class HistoryEntry:
     kinds: tuple[str, ...]
     markers: tuple[str, ...]
     min_age_s: float
-    result: Result
+    result: RunResult
     reason: str = ""
     """A sentence: why it isn't `done`, or what wasn't checked."""
     planned_rows: int = 0
@@ -65,7 +66,7 @@ class JobState:
     """One job of the schedule, as it is now."""
 
     name: str
-    action: Action
+    action: JobAction
     when: str
     """In words: `every 15 min`, `30 2 * * * (Europe/Berlin)`."""
     dry_run: bool

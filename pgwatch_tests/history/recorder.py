@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from pgwatch_tests.errors import BeingSweptError, HistoryError, PgwatchError, RefusedError
 from pgwatch_tests.history.history import History
-from pgwatch_tests.history.model import Action, HistoryEntry, Result, Trigger
+from pgwatch_tests.history.model import HistoryEntry, RunResult, Trigger
 from pgwatch_tests.postgres.connections.dsn import address, database_name, role
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
+from pgwatch_tests.settings.jobs import JobAction
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
@@ -27,7 +28,7 @@ class Origin:
 
     trigger: Trigger = "command line"
     job: str = ""
-    action: Action = "sweep"
+    action: JobAction = "sweep"
 
 
 class Recorder:
@@ -112,7 +113,7 @@ class RecordedSweep(CompoundTask):
 
 def with_report(begun: HistoryEntry, report: SweepReport) -> HistoryEntry:
     """Returns the entry of a sweep that ended with a report."""
-    result: Result = "failed" if report.error else "interrupted" if report.interrupted else "done"
+    result: RunResult = "failed" if report.error else "interrupted" if report.interrupted else "done"
     return replace(
         begun,
         started_at=report.started_at,
@@ -136,7 +137,7 @@ def failed(begun: HistoryEntry, error: BaseException, duration_s: float) -> Hist
     return replace(begun, result=result, reason=reason, duration_s=duration_s)
 
 
-def _outcome(error: BaseException) -> tuple[Result, str]:
+def _outcome(error: BaseException) -> tuple[RunResult, str]:
     if isinstance(error, BeingSweptError):
         return "skipped", str(error)
     if isinstance(error, RefusedError):

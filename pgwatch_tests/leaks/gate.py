@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.model import LeakReport, LeftoverKind
 
-Finding = Literal["rows", "unread"] | LeftoverKind
+FindingKind = Literal["rows", "unread"] | LeftoverKind
 """`unread`: columns that markers aren't looked for in. They don't fail a gate, but leave it incomplete."""
 
 ALL_KINDS: tuple[LeftoverKind, ...] = get_args(LeftoverKind)
@@ -30,24 +30,27 @@ OTHER_KINDS = tuple(kind for kind in ALL_KINDS if kind not in DEFAULT_KINDS and 
 """The kinds that may well be there on purpose: only looked for on demand."""
 BESIDE_A_BASELINE: tuple[LeftoverKind, ...] = (*DEFAULT_KINDS, *SINCE_KINDS, "large_object")
 """The default kinds with a baseline, which makes more kinds tell something."""
-DEFAULT_FAIL_ON: tuple[Finding, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
+DEFAULT_FAIL_ON: tuple[FindingKind, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
 # Other spellings of the kinds.
-_NAMES: dict[str, Finding] = {
+_NAMES: dict[str, FindingKind] = {
     **{spelling: kind for kind in ALL_KINDS for spelling in (kind, f"{kind}s")},
     **dict.fromkeys(("row", "rows"), "rows"),
     "unread": "unread",
     "lost_row": "lost_rows",
     **dict.fromkeys(("invalid_indexes", "invalid_indices"), "invalid_index"),
 }
-_SEVERAL: dict[str, tuple[Finding, ...]] = {"all": ("rows", "unread", *ALL_KINDS), "default": DEFAULT_FAIL_ON}
+_SEVERAL: dict[str, tuple[FindingKind, ...]] = {
+    "all": ("rows", "unread", *ALL_KINDS),
+    "default": DEFAULT_FAIL_ON,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """Fails on more than `max_rows` leaked rows if "rows" is in `fail_on`, and on any leftover in there."""
 
-    fail_on: frozenset[Finding] = frozenset(DEFAULT_FAIL_ON)
+    fail_on: frozenset[FindingKind] = frozenset(DEFAULT_FAIL_ON)
     max_rows: int = 0
 
     @property
@@ -85,12 +88,12 @@ def _is_incomplete(gate: Gate, report: LeakReport) -> bool:
     )
 
 
-def findings_named(text: str) -> tuple[Finding, ...]:
+def findings_named(text: str) -> tuple[FindingKind, ...]:
     """The kinds in `rows,schemas,idle_in_transaction`; plurals and hyphens will do. Raises ValueError.
 
     `all` is every kind, `default` what the gate fails on anyway.
     """
-    found: list[Finding] = []
+    found: list[FindingKind] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         name = word.lower().replace("-", "_")
         if name in _SEVERAL:

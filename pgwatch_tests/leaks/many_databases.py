@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import psycopg
 
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError, ConnectionLostError, NotCheckedError
 from pgwatch_tests.leaks.leftovers import matches
-from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, NotChecked
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, NotChecked, ProgressCallback
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import server_message
@@ -28,9 +28,6 @@ _STOPPED_WITHIN_S = 2.0  # so that the server is told before the program is gone
 
 # What is wrong with one database only: the others are checked all the same.
 _OF_ONE_DATABASE = (CannotConnectError, ConnectionLostError, NotCheckedError)
-
-Progress = Callable[[int, int], None]
-"""Told how many databases are done, of how many; in the thread that waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def scan_databases(
     patterns: Sequence[str],
     kinds: Collection[LeftoverKind] = (),
     at_once: int = AT_ONCE,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> LeaksOfDatabases:
     """Checks the databases whose names are, or fit, one of `patterns`; over at most `at_once` connections.
 
@@ -123,7 +120,7 @@ class _Scans(CompoundTask):
     """Scans in daemon threads: nobody waits for them when the program is interrupted."""
 
     def __init__(
-        self, settings: Settings, kinds: Collection[LeftoverKind], progress: Progress | None
+        self, settings: Settings, kinds: Collection[LeftoverKind], progress: ProgressCallback | None
     ) -> None:
         super().__init__()
         self._settings = settings

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from pgwatch_tests.accepted_findings import Finding
 
+ProgressCallback = Callable[[int, int], None]
+"""Told how many tables, or databases, are done, of how many; in the thread at work."""
 Confidence = Literal["marker", "transaction", "1 of N", "unknown"]
 LeftoverKind = Literal[
     "schema",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import (
     LeakReport,
     LeftoverKind,
+    ProgressCallback,
     Skipped,
     TableLeak,
     shortened_sample,
@@ -52,13 +53,10 @@ _ROUNDS = 4
 _CATALOG_CHANGES = queries.load("leaks/catalog_changes").encode()
 _CHANGES = ("changed during every attempt to check it", "run it again when nobody changes tables")
 
-Progress = Callable[[int, int], None]
-"""Told how many tables are done, of how many; in the thread that scans."""
-
 
 def scan(
     settings: Settings,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     kinds: Collection[LeftoverKind] = (),
     since: Since | None = None,
 ) -> LeakReport:
@@ -128,7 +126,7 @@ class LeakScan:
     def __init__(
         self,
         settings: Settings,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         kinds: Collection[LeftoverKind] = (),
         since: Since | None = None,
         demanded: Collection[LeftoverKind] = (),

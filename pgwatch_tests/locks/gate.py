@@ -16,7 +16,7 @@ from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.poll_interval import pause_s
 
-Verdict = Literal["finding", "accepted", "shorter", "undecided"]
+RootVerdict = Literal["finding", "accepted", "shorter", "undecided"]
 
 _SHORTEST_PAUSE_S = 0.01
 
@@ -32,7 +32,7 @@ class JudgedRoot:
     blocks: int
     longest_wait_s: float
     """Of the sessions behind it; waits of pgwatch-tests itself don't count."""
-    verdict: Verdict
+    verdict: RootVerdict
     """`undecided`: a deadlock ended the looking before it was known how long others had waited."""
     new: tuple[Finding, ...] = ()
     """The new findings, which fail a gate; sorted."""
@@ -121,11 +121,11 @@ def look_again_in_s(first: LockSnapshot, last: LockSnapshot, min_wait_s: float) 
     """
     if last.deadlocks:
         return None
-    there_at_first = {(group.waiter, group.wait) for group in first.groups}
+    there_at_first = {group.wait_key for group in first.groups}
     open_s = [
         group.wait_s or 0.0
         for group in _of_unknown_age(last)
-        if (group.waiter, group.wait) in there_at_first and (group.wait_s or 0.0) < min_wait_s
+        if group.wait_key in there_at_first and (group.wait_s or 0.0) < min_wait_s
     ]
     if not open_s:
         return None
@@ -140,7 +140,7 @@ def _judged(
     found = diagnose(graph, party)
     lasting = _lasting(findings(graph, party, found.cause).items(), min_wait_s)
     new, accepted = _sorted_out(lasting, known)
-    verdict: Verdict = "finding" if new else "accepted" if accepted else "shorter"
+    verdict: RootVerdict = "finding" if new else "accepted" if accepted else "shorter"
     if (
         not lasting
         and graph.snapshot.deadlocks

@@ -228,6 +228,10 @@ class HeldLock:
     granted: bool
 
 
+WaitKey = tuple[Party, Wait | None]
+"""Who waits, and which of its waits that is: the same from poll to poll."""
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeGroup:
     """The edges of one waiter that differ in their blocker only.
@@ -244,6 +248,11 @@ class EdgeGroup:
     wait_s: float | None
     subject: Subject | None = None
     confirmed: bool = True
+
+    @property
+    def wait_key(self) -> WaitKey:
+        """The wait that all of them are of."""
+        return self.waiter, self.wait
 
     @property
     def edges(self) -> Iterator[Edge]:

@@ -12,12 +12,12 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.settings.fields import Field, Source, check_keys, parse_duration, parse_switch
 
 JobAction = Literal["sweep", "leaks", "schemas"]
-JobSweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
-"""The kinds that a sweep can remove: `sweep.model.SweepKind`, which the settings may not import."""
+SweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
+"""The kinds that a sweep can remove."""
 
 # Other spellings of the kinds, among them those of `leaks --kinds`.
-_SWEEP_WORDS: Mapping[str, JobSweepKind] = {
-    **{spelling: kind for kind in get_args(JobSweepKind) for spelling in (kind, kind.removesuffix("s"))},
+_SWEEP_WORDS: Mapping[str, SweepKind] = {
+    **{spelling: kind for kind in get_args(SweepKind) for spelling in (kind, kind.removesuffix("s"))},
     **dict.fromkeys(("idle_in_transaction", "idle_in_transactions"), "sessions"),
     **dict.fromkeys(("prepared_transaction", "prepared_transactions"), "prepared"),
 }
@@ -41,7 +41,7 @@ class JobSetting:
     """An IANA name, which `cron` goes by; None: this machine's."""
     min_age_s: float | None = None
     """None: that of the settings."""
-    only: tuple[JobSweepKind, ...] = ()
+    only: tuple[SweepKind, ...] = ()
     """What is removed; empty: what a sweep removes unless said otherwise."""
     max_rows: int | None = None
     keep_unmarked: bool | None = None
@@ -52,12 +52,12 @@ class JobSetting:
     enabled: bool = True
 
 
-def sweep_kinds(words: Iterable[str]) -> tuple[JobSweepKind, ...]:
+def sweep_kinds(words: Iterable[str]) -> tuple[SweepKind, ...]:
     """The kinds that `words` name, as in `--only` and in a job's `only`; in their own order.
 
     Singulars, hyphens, capitals and the words of `leaks --kinds` will do. Raises ValueError.
     """
-    known: tuple[JobSweepKind, ...] = get_args(JobSweepKind)
+    known: tuple[SweepKind, ...] = get_args(SweepKind)
     named = set()
     for word in words:
         plain = word.strip().lower().replace("-", "_")
@@ -103,7 +103,7 @@ def _parse_words(value: object, source: Source) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _parse_kinds(value: object, source: Source) -> tuple[JobSweepKind, ...]:
+def _parse_kinds(value: object, source: Source) -> tuple[SweepKind, ...]:
     try:
         return sweep_kinds(_parse_words(value, source))
     except ValueError as error:

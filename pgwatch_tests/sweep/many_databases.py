@@ -18,8 +18,14 @@ from pgwatch_tests.leaks.many_databases import choose_on_server
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import NotSwept, SweepReport, SweepRequest, SweepsOfDatabases
-from pgwatch_tests.sweep.run import Progress, Sweep
+from pgwatch_tests.sweep.model import (
+    NotSwept,
+    SweepProgressCallback,
+    SweepReport,
+    SweepRequest,
+    SweepsOfDatabases,
+)
+from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.task import CompoundTask, Task
 
 NOT_REACHED = "the sweep was ended before its turn came"
@@ -28,7 +34,7 @@ NOT_REACHED = "the sweep was ended before its turn came"
 _OF_ONE_DATABASE = (RefusedError, CannotConnectError, ConnectionLostError, NotCheckedError)
 
 
-MakeSweep = Callable[[Settings, SweepRequest, Progress | None], Task[SweepReport]]
+MakeSweep = Callable[[Settings, SweepRequest, SweepProgressCallback | None], Task[SweepReport]]
 
 
 class SweepOfDatabases(CompoundTask):
@@ -42,7 +48,7 @@ class SweepOfDatabases(CompoundTask):
         settings: Settings,
         patterns: Sequence[str],
         request: SweepRequest,
-        progress: Progress | None = None,
+        progress: SweepProgressCallback | None = None,
         *,
         begin: Callable[[str], None] | None = None,
         make_sweep: MakeSweep = Sweep,

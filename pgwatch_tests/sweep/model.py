@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.ended_leases import EndedLease
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline
 
-SweepKind = Literal["rows", "schemas", "databases", "sessions", "prepared"]
 DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "prepared")
 """What is swept unless said otherwise: a session is only ended if that is asked for."""
 
@@ -306,6 +307,9 @@ class SweepProgress:
     """Deleted so far, or counted in a dry run."""
     share_done: float
     phase: SweepPhase = "delete"
+
+
+SweepProgressCallback = Callable[[SweepProgress], None]
 
 
 def _most_first(kept: Kept) -> tuple[int, str, str]:

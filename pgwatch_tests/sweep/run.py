@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,15 +19,13 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.sweep_lock import release_sweep_lock, take_sweep_lock
 from pgwatch_tests.postgres.version import in_words
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import ended_leases
-from pgwatch_tests.sweep.model import SweepKind, SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
 from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
-
-Progress = Callable[[SweepProgress], None]
-"""Called in the thread that sweeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,9 @@ class _Started:
 class Sweep:
     """A sweep of one database: a `pgwatch_tests.task.Task`."""
 
-    def __init__(self, settings: Settings, request: SweepRequest, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, request: SweepRequest, progress: SweepProgressCallback | None = None
+    ) -> None:
         self._settings = settings
         self._request = request
         self._progress = progress

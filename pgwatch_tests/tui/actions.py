@@ -11,7 +11,7 @@ from textual.app import App
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import JobState
-from pgwatch_tests.locks.actions.action import Action, How, Outcome, Result, action_on
+from pgwatch_tests.locks.actions.action import Action, ActionResult, How, Outcome, action_on
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.action_text import doing, outcome_line
@@ -23,7 +23,7 @@ from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
 T = TypeVar("T")
 Severity = Literal["information", "warning", "error"]
 
-_SEVERITIES: dict[Result, Severity] = {
+_SEVERITIES: dict[ActionResult, Severity] = {
     "done": "information",
     "refused": "error",
     "unconfirmed": "warning",

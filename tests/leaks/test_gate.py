@@ -12,7 +12,7 @@ from pgwatch_tests.leaks.gate import (
     DEFAULT_FAIL_ON,
     DEFAULT_KINDS,
     SINCE_KINDS,
-    Finding,
+    FindingKind,
     Gate,
     findings_named,
     kinds_named,
@@ -96,7 +96,7 @@ def test_verdict_of_the_default_gate(report: LeakReport, expected: Verdict) -> N
     ],
 )
 def test_it_fails_on_nothing_else(
-    fail_on: tuple[Finding, ...], report: LeakReport, expected: Verdict
+    fail_on: tuple[FindingKind, ...], report: LeakReport, expected: Verdict
 ) -> None:
     assert verdict(Gate(frozenset(fail_on)), [report]) == expected
 
@@ -117,7 +117,7 @@ def test_a_database_that_wasnt_reached() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rows", *ALL_KINDS])
-def test_every_kind_can_be_named(kind: Finding) -> None:
+def test_every_kind_can_be_named(kind: FindingKind) -> None:
     assert findings_named(kind) == (kind,)
     assert findings_named(f" {kind.upper().replace('_', '-')} ,") == (kind,)
     assert kinds_named(kind) == (() if kind == "rows" else (kind,))

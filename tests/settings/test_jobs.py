@@ -6,10 +6,8 @@ from typing import get_args
 import pytest
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.history.model import Action
-from pgwatch_tests.settings.jobs import JobAction, JobSetting, JobSweepKind, sweep_kinds
+from pgwatch_tests.settings.jobs import JobSetting, SweepKind, sweep_kinds
 from pgwatch_tests.settings.load import Dsn, Flags, load
-from pgwatch_tests.sweep.model import SweepKind
 
 
 def project(folder: Path, text: str) -> Path:
@@ -101,11 +99,6 @@ def test_jobs_are_tables(tmp_path: Path, text: str) -> None:
         load(Flags(), {}, project(tmp_path, f"[tool.pgwatch-tests]\n{text}"))
 
 
-def test_the_same_words_in_all_layers() -> None:
-    assert get_args(JobSweepKind) == get_args(SweepKind)
-    assert get_args(JobAction) == get_args(Action)
-
-
 def test_where_the_history_is_kept(tmp_path: Path) -> None:
     start = project(tmp_path, "[tool.pgwatch-tests]\nhistory = 'state/sweeps.sqlite3'")
     url = "postgresql+psycopg://me:hunter2@db.example/history"
@@ -139,5 +132,5 @@ def test_kinds_of_a_sweep_go_by_the_words_of_leaks_too() -> None:
         "sessions",
         "prepared",
     )
-    for kind in get_args(JobSweepKind):
+    for kind in get_args(SweepKind):
         assert sweep_kinds([kind]) == (kind,)

@@ -16,7 +16,7 @@ from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES
-from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, Finding, verdict
+from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, FindingKind, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind
 from pgwatch_tests.settings.load import Flags, Settings
 
@@ -82,7 +82,7 @@ def command(
     settle_s: float,
     fail: bool,
     kinds: tuple[LeftoverKind, ...],
-    fail_on: tuple[Finding, ...] | None,
+    fail_on: tuple[FindingKind, ...] | None,
     max_rows: int | None,
     databases: tuple[str, ...],
     jobs: int,
@@ -135,7 +135,7 @@ def command(
 
 
 def _by_name(
-    kinds: tuple[LeftoverKind, ...], fail_on: tuple[Finding, ...] | None
+    kinds: tuple[LeftoverKind, ...], fail_on: tuple[FindingKind, ...] | None
 ) -> tuple[LeftoverKind, ...]:
     """The leftovers that were asked for by their names, not by `all` or by default."""
     named = () if kinds in (ALL_KINDS, DEFAULT_KINDS) else kinds

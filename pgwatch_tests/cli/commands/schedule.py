@@ -11,14 +11,14 @@ from pgwatch_tests.cli import formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.settings.fields import did_you_mean
-from pgwatch_tests.settings.jobs import JobSetting, JobSweepKind
+from pgwatch_tests.settings.jobs import JobSetting, SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.schedule.events import JobEvent
 
 _SHORTEST_S = 1.0
-_KINDS: tuple[JobSweepKind, ...] = get_args(JobSweepKind)
+_KINDS: tuple[SweepKind, ...] = get_args(SweepKind)
 
 
 @click.group("schedule")
@@ -37,7 +37,7 @@ def _every(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
     return seconds
 
 
-def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[JobSweepKind, ...]:
+def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[SweepKind, ...]:
     return () if value is None else options.sweep_kinds(value)
 
 
@@ -80,7 +80,7 @@ def run(
     dsn: str | None,
     every_s: float | None,
     cron: str | None,
-    only: tuple[JobSweepKind, ...],
+    only: tuple[SweepKind, ...],
     min_age_s: float | None,
     databases: tuple[str, ...],
     dry_run: bool,

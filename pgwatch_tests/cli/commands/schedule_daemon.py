@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
-from pgwatch_tests.history.model import Result
+from pgwatch_tests.history.model import RunResult
 from pgwatch_tests.postgres.connections.dsn import address, database_name
 from pgwatch_tests.reports.sweeps.history_table import result_line
 from pgwatch_tests.schedule.events import JobEvent
@@ -26,9 +26,9 @@ from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.plain_text import plain
 
-Level = Literal["info", "warning", "error"]
-_PRIORITIES: Mapping[Level, int] = {"error": 3, "warning": 4, "info": 6}  # sd-daemon(3)
-_LEVELS: Mapping[Result, Level] = {"failed": "error", "refused": "warning"}
+LogLevel = Literal["info", "warning", "error"]
+_PRIORITIES: Mapping[LogLevel, int] = {"error": 3, "warning": 4, "info": 6}  # sd-daemon(3)
+_LEVELS: Mapping[RunResult, LogLevel] = {"failed": "error", "refused": "warning"}
 
 
 def run(settings: Settings, jobs: Sequence[JobSetting]) -> int:
@@ -128,7 +128,7 @@ class Log:
             level = _LEVELS.get(entry.result, "info")
             self.line(f"{job}: {plain(entry.database)}: {result_line(entry)}", level)
 
-    def line(self, text: str, level: Level = "info") -> None:
+    def line(self, text: str, level: LogLevel = "info") -> None:
         """One line. Nothing happens if nobody reads any more: the schedule goes on."""
         start = f"<{_PRIORITIES[level]}>" if self._in_journal else f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} "
         with self._lock, suppress(OSError):

@@ -10,9 +10,10 @@ from click.core import ParameterSource
 from pgwatch_tests.cli import formats, options, sweep_options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES, ConnectionLostError, RefusedError
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
-from pgwatch_tests.sweep.model import SweepKind, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.model import SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.text.numbers import plural
 
 # What goes with --history.

@@ -14,8 +14,13 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.sweeps.sweep_words import pace, phase
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.many_databases import SweepOfDatabases
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest, SweepsOfDatabases
-from pgwatch_tests.sweep.run import Progress as Told
+from pgwatch_tests.sweep.model import (
+    SweepProgress,
+    SweepProgressCallback,
+    SweepReport,
+    SweepRequest,
+    SweepsOfDatabases,
+)
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.time_left import SweepPace
 from pgwatch_tests.task import Task
@@ -31,7 +36,7 @@ def run_sweep(
     """
     history = History.open(settings)
 
-    def on_record(one: Settings, wanted: SweepRequest, told: Told | None) -> RecordedSweep:
+    def on_record(one: Settings, wanted: SweepRequest, told: SweepProgressCallback | None) -> RecordedSweep:
         recorder = Recorder(history, one, Origin("command line"), _warn)
         known = recorder.knowing(wanted)
         return RecordedSweep(Sweep(one, known, told), known, recorder)

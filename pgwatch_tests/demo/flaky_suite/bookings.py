@@ -19,7 +19,7 @@ from pgwatch_tests.demo.booking import (
     User,
     email_of,
 )
-from pgwatch_tests.demo.flaky_suite.stage import Part, Scenario, Stage
+from pgwatch_tests.demo.flaky_suite.stage import Scenario, ScenarioTest, Stage
 
 
 def _user_id(session: Session, name: str) -> int:
@@ -129,32 +129,38 @@ SCENARIOS = (
     Scenario(
         "last_slot",
         (
-            Part("tests/test_booking.py::test_books_the_last_slot", book_slot_first),
-            Part("tests/test_booking.py::test_second_parent_refused", book_slot_too),
-            Part("tests/test_waiting_list.py::test_slot_offered_once", book_slot_too),
+            ScenarioTest("tests/test_booking.py::test_books_the_last_slot", book_slot_first),
+            ScenarioTest("tests/test_booking.py::test_second_parent_refused", book_slot_too),
+            ScenarioTest("tests/test_waiting_list.py::test_slot_offered_once", book_slot_too),
         ),
     ),
     Scenario(
         "same_row",
         (
-            Part("tests/test_rates.py::test_raise_applies_at_once", partial(change_rate, hold=True)),
-            Part("tests/test_rates.py::test_rate_is_rounded", partial(change_rate, hold=False)),
-            Part("tests/test_invoices.py::test_new_rate_on_invoice", partial(change_rate, hold=False)),
+            ScenarioTest("tests/test_rates.py::test_raise_applies_at_once", partial(change_rate, hold=True)),
+            ScenarioTest("tests/test_rates.py::test_rate_is_rounded", partial(change_rate, hold=False)),
+            ScenarioTest(
+                "tests/test_invoices.py::test_new_rate_on_invoice", partial(change_rate, hold=False)
+            ),
         ),
     ),
     Scenario(
         "open_transaction",
         (
-            Part("tests/test_calendar.py::test_sync_with_calendar", leave_transaction_open),
-            Part("tests/test_instructors.py::test_rename_instructor", rename_instructor),
-            Part("tests/test_booking.py::test_books_with_instructor", book_held_instructor),
+            ScenarioTest("tests/test_calendar.py::test_sync_with_calendar", leave_transaction_open),
+            ScenarioTest("tests/test_instructors.py::test_rename_instructor", rename_instructor),
+            ScenarioTest("tests/test_booking.py::test_books_with_instructor", book_held_instructor),
         ),
     ),
     Scenario(
         "deadlock",
         (
-            Part("tests/test_families.py::test_merge_families", partial(touch_parents, names=PARENTS[:2])),
-            Part("tests/test_families.py::test_split_family", partial(touch_parents, names=PARENTS[1::-1])),
+            ScenarioTest(
+                "tests/test_families.py::test_merge_families", partial(touch_parents, names=PARENTS[:2])
+            ),
+            ScenarioTest(
+                "tests/test_families.py::test_split_family", partial(touch_parents, names=PARENTS[1::-1])
+            ),
         ),
     ),
 )

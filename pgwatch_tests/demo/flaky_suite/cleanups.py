@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from pgwatch_tests.demo.booking import PARENTS, Booking, Child, Notification, User, email_of
-from pgwatch_tests.demo.flaky_suite.stage import Part, Scenario, Stage
+from pgwatch_tests.demo.flaky_suite.stage import Scenario, ScenarioTest, Stage
 
 ADVISORY_KEY = 4711
 _KEPT = 15
@@ -126,31 +126,31 @@ def begin_run(stage: Stage) -> None:
         session.commit()
 
 
-BEGIN_RUN = Scenario("begin_run", (Part("tests/conftest.py::new_run", begin_run),))
+BEGIN_RUN = Scenario("begin_run", (ScenarioTest("tests/conftest.py::new_run", begin_run),))
 SCENARIOS = (
     Scenario(
         "truncate",
         (
-            Part("tests/test_mails.py::test_reads_notifications", read_notifications),
-            Part("tests/conftest.py::clean_notifications", truncate_notifications),
-            Part("tests/test_mails.py::test_counts_notifications", count_notifications),
-            Part("tests/test_mails.py::test_reminder_is_sent", send_notification),
+            ScenarioTest("tests/test_mails.py::test_reads_notifications", read_notifications),
+            ScenarioTest("tests/conftest.py::clean_notifications", truncate_notifications),
+            ScenarioTest("tests/test_mails.py::test_counts_notifications", count_notifications),
+            ScenarioTest("tests/test_mails.py::test_reminder_is_sent", send_notification),
         ),
     ),
     Scenario(
         "advisory_lock",
         (
-            Part("tests/test_calendar.py::test_import", import_calendar),
-            Part("tests/test_calendar.py::test_export", export_calendar),
-            Part("tests/test_calendar.py::test_export_in_time", export_calendar_in_time),
+            ScenarioTest("tests/test_calendar.py::test_import", import_calendar),
+            ScenarioTest("tests/test_calendar.py::test_export", export_calendar),
+            ScenarioTest("tests/test_calendar.py::test_export_in_time", export_calendar_in_time),
         ),
     ),
     Scenario(
         "prepared_transaction",
         (
-            Part("tests/test_payments.py::test_two_phase_payment", prepare_payment),
-            Part("tests/test_payments.py::test_pay_at_once", pay),
+            ScenarioTest("tests/test_payments.py::test_two_phase_payment", prepare_payment),
+            ScenarioTest("tests/test_payments.py::test_pay_at_once", pay),
         ),
     ),
-    Scenario("forgotten_schema", (Part("tests/test_migrations.py::test_upgrade", forget_schema),)),
+    Scenario("forgotten_schema", (ScenarioTest("tests/test_migrations.py::test_upgrade", forget_schema),)),
 )

@@ -13,7 +13,7 @@ from random import Random
 import psycopg
 
 from pgwatch_tests.demo.flaky_suite.repertoire import SCENARIOS
-from pgwatch_tests.demo.flaky_suite.stage import Finished, InPlace, Opened, Scenario, Told
+from pgwatch_tests.demo.flaky_suite.stage import Finished, InPlace, Opened, Scenario, StageMessage
 from pgwatch_tests.demo.flaky_suite.worker import Cue, Play, work
 
 _POLL_S = 0.03
@@ -25,7 +25,7 @@ _DIED = "worker died"
 class _Worker:
     name: str
     process: BaseProcess
-    pipe: connection.Connection[Play | Cue, Told]
+    pipe: connection.Connection[Play | Cue, StageMessage]
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +157,7 @@ class Conductor:
                 self._note(performance, performance.cast.index(worker), told)
                 return
 
-    def _note(self, performance: _Performance, part: int, told: Told) -> None:
+    def _note(self, performance: _Performance, part: int, told: StageMessage) -> None:
         match told:
             case Opened(pid):
                 performance.pids[part] = pid
@@ -203,8 +203,8 @@ def _be_worker(
     dsn: str,
     name: str,
     pace: float,
-    conductor: connection.Connection[Told, Play | Cue],
-    inherited: list[connection.Connection[Play | Cue, Told]],
+    conductor: connection.Connection[StageMessage, Play | Cue],
+    inherited: list[connection.Connection[Play | Cue, StageMessage]],
 ) -> None:
     # Whoever holds a copy of a pipe's other end keeps its reader from seeing the end.
     for pipe in inherited:

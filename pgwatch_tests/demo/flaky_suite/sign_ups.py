@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import delete, select
 
 from pgwatch_tests.demo.booking import FIRST_LESSON, INSTRUCTORS, Booking, Child, User, email_of
-from pgwatch_tests.demo.flaky_suite.stage import Part, Scenario, Stage
+from pgwatch_tests.demo.flaky_suite.stage import Scenario, ScenarioTest, Stage
 
 STATIC_EMAIL = "parent@test.example.com"
 
@@ -94,17 +94,21 @@ def _child(stage: Stage, parent: User) -> Child:
 
 
 FORGOTTEN_FAMILY = Scenario(
-    "forgotten_family", (Part("tests/test_children.py::test_add_children", forget_family),)
+    "forgotten_family", (ScenarioTest("tests/test_children.py::test_add_children", forget_family),)
 )
 SCENARIOS = (
     Scenario(
         "static_email",
         (
-            Part("tests/test_sign_up.py::test_parent_signs_up", sign_up_first),
-            Part("tests/test_welcome.py::test_new_parent_gets_a_mail", sign_up_second),
+            ScenarioTest("tests/test_sign_up.py::test_parent_signs_up", sign_up_first),
+            ScenarioTest("tests/test_welcome.py::test_new_parent_gets_a_mail", sign_up_second),
         ),
     ),
     FORGOTTEN_FAMILY,
-    Scenario("forgotten_parent", (Part("tests/test_sign_up.py::test_email_is_stored", forget_parent),)),
-    Scenario("forgotten_booking", (Part("tests/test_booking.py::test_books_a_lesson", forget_booking),)),
+    Scenario(
+        "forgotten_parent", (ScenarioTest("tests/test_sign_up.py::test_email_is_stored", forget_parent),)
+    ),
+    Scenario(
+        "forgotten_booking", (ScenarioTest("tests/test_booking.py::test_books_a_lesson", forget_booking),)
+    ),
 )

@@ -37,11 +37,11 @@ class Finished:
     error: str | None
 
 
-Told = Opened | InPlace | Finished
+StageMessage = Opened | InPlace | Finished
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScenarioTest:
     """One test of a scenario: its id, and what it does."""
 
     test: str
@@ -53,7 +53,7 @@ class Scenario:
     """Tests that get in each other's way. Each starts when the one before holds, waits or is over."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[ScenarioTest, ...]
 
 
 class Stage:
@@ -66,7 +66,7 @@ class Stage:
         test: str,
         seed: int,
         pace: float,
-        tell: Callable[[Told], None],
+        tell: Callable[[StageMessage], None],
         wait_for_cue: Callable[[], object],
     ) -> None:
         self.seed = seed

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pgwatch_tests.demo.flaky_suite.repertoire import SCENARIOS
-from pgwatch_tests.demo.flaky_suite.stage import Finished, Stage, Told
+from pgwatch_tests.demo.flaky_suite.stage import Finished, Stage, StageMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Cue:
     """The conductor says: all tests of your scenario are in place."""
 
 
-def work(dsn: str, name: str, pace: float, conductor: Connection[Told, Play | Cue]) -> None:
+def work(dsn: str, name: str, pace: float, conductor: Connection[StageMessage, Play | Cue]) -> None:
     """Plays until the conductor is gone."""
     plays: queue.SimpleQueue[Play] = queue.SimpleQueue()
     cues: queue.SimpleQueue[Cue] = queue.SimpleQueue()
@@ -51,7 +51,7 @@ def _failure_of(test: Callable[[Stage], None], stage: Stage) -> str | None:
 
 
 def _listen(
-    conductor: Connection[Told, Play | Cue],
+    conductor: Connection[StageMessage, Play | Cue],
     plays: queue.SimpleQueue[Play],
     cues: queue.SimpleQueue[Cue],
 ) -> None:

@@ -10,9 +10,10 @@ from psycopg import errors
 
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks.baseline.baseline import Baseline, Server, ranges, still_running
-from pgwatch_tests.leaks.baseline.content_reader import ContentReader, Progress
+from pgwatch_tests.leaks.baseline.content_reader import ContentReader
 from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
 from pgwatch_tests.leaks.catalog import relations
+from pgwatch_tests.leaks.model import ProgressCallback
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
@@ -34,7 +35,7 @@ class _Snapshot:
     running: list[int] | None
 
 
-def take(settings: Settings, *, content: bool = False, progress: Progress | None = None) -> Baseline:
+def take(settings: Settings, *, content: bool = False, progress: ProgressCallback | None = None) -> Baseline:
     """The state of the database that `settings.dsn` names; with the `content` of its tables, if asked for.
 
     `progress` is told how many tables were read. What of them can't be read is said in the content itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.catalog.obstacles import Obstacles
 from pgwatch_tests.leaks.catalog.relations import Relations
 from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.leftovers import matches
+from pgwatch_tests.leaks.model import ProgressCallback
 from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.row_content import ContentStatements, Hashed
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
@@ -28,9 +29,6 @@ CHANGED_MEANWHILE = "it was changed while it was read"
 """Of a table that isn't any more what its rows were read as."""
 _NO_COLUMNS = "it has no columns"
 _UNREADABLE = "no SELECT privilege on some of its columns"
-
-Progress = Callable[[int, int], None]
-"""Told how many tables are done, of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class ContentReader:
     """Reads the content of a database's tables once: `read`."""
 
     def __init__(
-        self, session: DatabaseSession, settings: Settings, progress: Progress | None = None
+        self, session: DatabaseSession, settings: Settings, progress: ProgressCallback | None = None
     ) -> None:
         self._session = session
         self._ignores = Ignores(settings.ignore)

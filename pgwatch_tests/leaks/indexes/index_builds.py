@@ -46,7 +46,7 @@ _LOOKING = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=
 _BE_THE_VICTIM = b"SET deadlock_timeout = '10ms'"
 
 
-class GaveWayError(Exception):
+class IndexGivenUpError(Exception):
     """An index build or drop was given up, since others had to wait for it. The message names them."""
 
 
@@ -116,7 +116,7 @@ class IndexBuilds:
         """Runs CREATE INDEX CONCURRENTLY, again if it gave way; returns how often it did.
 
         After an attempt that was cancelled, `is_made` says whether it was done by then, and `drop_remains`
-        whether nothing is left of it. Raises GaveWayError once it won't be tried again, and what
+        whether nothing is left of it. Raises IndexGivenUpError once it won't be tried again, and what
         `session.running` does.
         """
         pause_s = _FIRST_PAUSE_S
@@ -128,7 +128,7 @@ class IndexBuilds:
                 if attempt and is_made():
                     return attempt
                 raise
-            except GaveWayError:
+            except IndexGivenUpError:
                 # Whoever was given way to may have completed it: TRUNCATE builds all indexes anew.
                 if is_made():
                     return attempt + 1
@@ -174,7 +174,7 @@ class IndexBuilds:
     def drop(self, schema: str, name: str) -> None:
         """Drops an index, if it is there, as soon as nobody has to wait for that.
 
-        Raises GaveWayError or psycopg.Error if there was no such moment, and what `session.running` does.
+        Raises IndexGivenUpError or psycopg.Error if there was no such moment; what `session.running` does.
         """
         index = self._name(schema, name)
         until_s = time.monotonic() + PATIENCE_S
@@ -188,7 +188,7 @@ class IndexBuilds:
             try:
                 self._run(b"DROP INDEX CONCURRENTLY IF EXISTS " + index)
                 return
-            except (GaveWayError, errors.LockNotAvailable):
+            except (IndexGivenUpError, errors.LockNotAvailable):
                 if time.monotonic() > until_s:
                     raise
             self._session.pause(_DROP_PAUSE_S)
@@ -213,16 +213,16 @@ class IndexBuilds:
         return quoted(schema, escaping) + b"." + quoted(name, escaping)
 
     def _run(self, statement: bytes) -> None:
-        """Runs it unless somebody waits for it. Raises GaveWayError."""
+        """Runs it unless somebody waits for it. Raises IndexGivenUpError."""
         look = _Look(self._looking, self._session)
         try:
             self._session.execute(statement)
         except (errors.QueryCanceled, errors.DeadlockDetected) as error:
             look.end()
             if look.reason:
-                raise GaveWayError(look.reason) from None
+                raise IndexGivenUpError(look.reason) from None
             if isinstance(error, errors.DeadlockDetected):
-                raise GaveWayError("a session that it would have waited for in turn") from None
+                raise IndexGivenUpError("a session that it would have waited for in turn") from None
             raise
         finally:
             look.end()

@@ -12,7 +12,7 @@ from pgwatch_tests.text.sql_names import identifier, shown
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class LeafTable:
     """A row of queries/leaks/index_leaves.sql."""
 
     root: int
@@ -44,13 +44,13 @@ class PresentIndex:
 class IndexSurvey:
     """What is there: tables that hold rows, each with the one that it is counted through, and indexes."""
 
-    leaves: tuple[tuple[Leaf, Table], ...]
+    leaves: tuple[tuple[LeafTable, Table], ...]
     present: tuple[LeakIndex, ...]
 
 
 def wanted_leaves(
-    leaves: Iterable[tuple[Leaf, Table]], tables: Sequence[str]
-) -> tuple[tuple[Leaf, Table], ...]:
+    leaves: Iterable[tuple[LeafTable, Table]], tables: Sequence[str]
+) -> tuple[tuple[LeafTable, Table], ...]:
     """The leaves that `tables` (all, if empty) name, or whose roots they name. Raises ConfigurationError."""
     found = []
     missing = set(tables)
@@ -64,7 +64,7 @@ def wanted_leaves(
     return tuple(found)
 
 
-def forbidden(leaf: Leaf, role: str) -> NoIndex | None:
+def forbidden(leaf: LeafTable, role: str) -> NoIndex | None:
     """Why the role can't make an index on it, and what would help; None if one can."""
     if not leaf.owned:
         owner = shown(leaf.owner)

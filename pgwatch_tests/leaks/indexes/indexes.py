@@ -16,7 +16,7 @@ from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.tables import Table
-from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, IndexBuilds
+from pgwatch_tests.leaks.indexes.index_builds import IndexBuilds, IndexGivenUpError
 from pgwatch_tests.leaks.indexes.index_model import (
     IndexOutcome,
     IndexPlan,
@@ -29,7 +29,7 @@ from pgwatch_tests.leaks.indexes.index_model import (
 )
 from pgwatch_tests.leaks.indexes.index_survey import (
     IndexSurvey,
-    Leaf,
+    LeafTable,
     PresentIndex,
     forbidden,
     leak_index,
@@ -190,7 +190,9 @@ class LeakIndexes:
         with _catalogs():
             rows = self._session.ask("leaks/locked_tables", _Oid)
             locked = [row.oid for row in rows]
-            leaves = self._session.ask("leaks/index_leaves", Leaf, {"roots": list(roots), "locked": locked})
+            leaves = self._session.ask(
+                "leaks/index_leaves", LeafTable, {"roots": list(roots), "locked": locked}
+            )
             present = self._session.ask("leaks/indexes", PresentIndex, {"locked": locked})
         wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
         try:
@@ -204,7 +206,7 @@ class LeakIndexes:
         return IndexSurvey(wanted, tuple(leak_index(row, names.get(row.table_oid)) for row in present))
 
     def _planned(
-        self, leaf: Leaf, root: Table, indexed: MarkedRowStatements, there: tuple[LeakIndex, ...]
+        self, leaf: LeafTable, root: Table, indexed: MarkedRowStatements, there: tuple[LeakIndex, ...]
     ) -> PlannedIndex | NoIndex:
         if root.forms:
             columns = ", ".join(shown(name) for name, _ in root.forms)
@@ -273,7 +275,7 @@ class LeakIndexes:
                 lambda: self._is_there(planned, valid=True),
                 lambda: self._removed(work, planned),
             )
-        except (psycopg.Error, GaveWayError) as error:
+        except (psycopg.Error, IndexGivenUpError) as error:
             reason, hint = _why(error)
             remains = (
                 ""
@@ -299,7 +301,7 @@ class LeakIndexes:
         try:
             if self._is_there(planned, valid=False):
                 work.drop(planned.schema, planned.name)
-        except (psycopg.Error, GaveWayError):
+        except (psycopg.Error, IndexGivenUpError):
             return False
         return True
 
@@ -335,7 +337,7 @@ class LeakIndexes:
             return IndexOutcome(index.schema, index.table, index.name, "failed", 0.0, detail)
         try:
             work.drop(index.schema, index.name)
-        except (psycopg.Error, GaveWayError) as error:
+        except (psycopg.Error, IndexGivenUpError) as error:
             detail = "; ".join(filter(None, _why(error)))
             return IndexOutcome(
                 index.schema, index.table, index.name, "failed", time.monotonic() - begun, detail
@@ -362,9 +364,9 @@ def _outcome(
     return IndexOutcome(planned.schema, planned.table, planned.name, result, duration_s, detail)
 
 
-def _why(error: psycopg.Error | GaveWayError) -> tuple[str, str]:
+def _why(error: psycopg.Error | IndexGivenUpError) -> tuple[str, str]:
     """Returns why a build or drop failed, and what would help."""
-    if isinstance(error, GaveWayError):
+    if isinstance(error, IndexGivenUpError):
         return f"gave way each time: {error} waited for the table", "run it again when no test changes it"
     if isinstance(error, errors.LockNotAvailable):
         reason = "locked, or a transaction that began before is still open"

@@ -12,7 +12,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 
 How = Literal["cancel", "terminate"]
-Result = Literal["done", "refused", "unconfirmed", "in_vain"]
+ActionResult = Literal["done", "refused", "unconfirmed", "in_vain"]
 
 _BLOCKERS_NAMED = 2
 
@@ -74,7 +74,7 @@ class Outcome:
     `in_vain`: it worked, and all that waited behind it still wait.
     """
 
-    result: Result
+    result: ActionResult
     message: str
 
 

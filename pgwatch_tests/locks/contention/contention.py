@@ -25,12 +25,11 @@ from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWai
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.findings import DEADLOCK, findings
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait, WaitKey
 
 _MOST_FINDINGS = 2_000
 
 K = TypeVar("K", bound=Hashable)
-_WaitKey = tuple[Party, Wait | None]
 _IN_TOTAL = ("total",)
 
 
@@ -117,7 +116,7 @@ class ContentionMeter:
         self._pairs: BlockedTimes[Pair] = BlockedTimes()
         self._objects: BlockedTimes[LockedObject] = BlockedTimes()
         self._causes: BlockedTimes[str] = BlockedTimes()
-        self._counted: dict[_WaitKey, set[Hashable]] = {}
+        self._counted: dict[WaitKey, set[Hashable]] = {}
         """For each wait that goes on, which sums it has been counted in."""
         self._pair_waits: dict[Hashable, tuple[Pair, RecordedWait]] = {}
         self._deadlocks = DeadlockCatcher()
@@ -261,9 +260,9 @@ def _waiting(graph: LockGraph) -> list[_Waiting]:
     return [found[party] for party in sorted(found)]
 
 
-def _going_on(snapshot: LockSnapshot) -> set[_WaitKey]:
+def _going_on(snapshot: LockSnapshot) -> set[WaitKey]:
     """All waits, also those that aren't sure: after a reconnect, those seen before come back as such."""
-    return {(group.waiter, group.wait) for group in snapshot.groups}
+    return {group.wait_key for group in snapshot.groups}
 
 
 def _responsible(graph: LockGraph) -> dict[Party, list[Party]]:

@@ -24,6 +24,7 @@ from pgwatch_tests.locks.model import (
     Party,
     Session,
     Wait,
+    WaitKey,
 )
 
 MOST_DEADLOCKS = 100
@@ -34,7 +35,7 @@ _POLLS_FOR_VICTIM = 40
 _MOST_DATABASES = 300
 
 _Fate = Literal["failed", "over", "survived", "unknown"]
-_Cycle = frozenset[tuple[Party, Wait | None]]
+_Cycle = frozenset[WaitKey]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _member(graph: LockGraph, party: Party, wait: Wait | None) -> _Member:
 def _victim(members: Sequence[_Member], now: LockSnapshot) -> _Member | None:
     """The member that was ended, by a later snapshot; None if that can't be told from it."""
     sessions = {Party(session.pid): session for session in now.sessions}
-    waits = {(group.waiter, group.wait) for group in now.groups}
+    waits = {group.wait_key for group in now.groups}
     fates = [_fate(one, now, sessions.get(one.party), (one.party, one.wait) in waits) for one in members]
     failed = _those(members, fates, "failed")
     if failed:

@@ -35,38 +35,41 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RootBlocker:
     """A root blocker (or one of a deadlocked group), and those who wait for it."""
 
     graph: LockGraph
-    root: Party
+    party: Party
     direct: tuple[Edge, ...]
     """The waits for the root itself, the longest first."""
 
     @classmethod
-    def of(cls, graph: LockGraph, root: Party) -> Case:
-        """The case of `root`."""
-        waiters = graph.waiters(root)
+    def of(cls, graph: LockGraph, party: Party) -> RootBlocker:
+        """`party`, with the waits for it."""
+        waiters = graph.waiters(party)
         direct = [
-            group.edge(root) for waiter in waiters for group in graph.groups[waiter] if root in group.blockers
+            group.edge(party)
+            for waiter in waiters
+            for group in graph.groups[waiter]
+            if party in group.blockers
         ]
         direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
-        return cls(graph, root, tuple(direct))
+        return cls(graph, party, tuple(direct))
 
     @property
     def session(self) -> Session | None:
         """The root's session; None for a prepared transaction."""
-        return self.graph.sessions.get(self.root)
+        return self.graph.sessions.get(self.party)
 
     @property
     def prepared(self) -> PreparedTransaction | None:
         """The root, if it is a prepared transaction."""
-        return self.graph.prepared.get(self.root)
+        return self.graph.prepared.get(self.party)
 
     @property
     def who(self) -> str:
         """The root by its test."""
-        return self.graph.who(self.root)
+        return self.graph.who(self.party)
 
     @property
     def is_idle(self) -> bool:
@@ -121,8 +124,8 @@ class Case:
     def free(self) -> str:
         """Advice that unblocks the root's waiters: a cancel does nothing to a session that isn't at work."""
         if self.is_active and not self.client_event:
-            return f"cancel its statement (SELECT pg_cancel_backend({self.root.pid})){self._and_others()}"
-        return f"end its session (SELECT pg_terminate_backend({self.root.pid})){self._and_others()}"
+            return f"cancel its statement (SELECT pg_cancel_backend({self.party.pid})){self._and_others()}"
+        return f"end its session (SELECT pg_terminate_backend({self.party.pid})){self._and_others()}"
 
     def _and_others(self) -> str:
         """What must happen besides, where others have locked the row too: else the wait goes on."""

@@ -5,7 +5,7 @@ The server tells the last statement of a session only, and a lock stays until it
 
 from __future__ import annotations
 
-from pgwatch_tests.locks.diagnosis.evidence import Case
+from pgwatch_tests.locks.diagnosis.evidence import RootBlocker
 from pgwatch_tests.locks.model import Edge, WaitedLock
 from pgwatch_tests.locks.waits import statement_text
 
@@ -19,11 +19,11 @@ _PARTS_OF_TABLES = ("index ", "partitioned index ", "sequence ", "TOAST table ")
 _UNKNOWN = "What took that lock isn't known: the statement shown"
 
 
-def remark(case: Case) -> str:
+def remark(root: RootBlocker) -> str:
     """A sentence that says so if it can't have been the one shown, or may not; else empty."""
-    edge = next((one for one in case.direct if one.kind == "hard"), None)
-    query = case.query_of(case.root)
-    if edge is None or not query.strip() or case.session is None or case.session.hidden:
+    edge = next((one for one in root.direct if one.kind == "hard"), None)
+    query = root.query_of(root.party)
+    if edge is None or not query.strip() or root.session is None or root.session.hidden:
         return ""
     why = _why_not(query, edge)
     return f"{_UNKNOWN} {why}." if why else ""

@@ -4,73 +4,73 @@ from __future__ import annotations
 
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.locks.diagnosis import table_rules
-from pgwatch_tests.locks.diagnosis.evidence import CLEAN_UP, NO_SHARED_STATE, Case, Diagnosis
+from pgwatch_tests.locks.diagnosis.evidence import CLEAN_UP, NO_SHARED_STATE, Diagnosis, RootBlocker
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.text import durations
 
 
-def waits_for_itself(case: Case) -> Diagnosis | None:
+def waits_for_itself(root: RootBlocker) -> Diagnosis | None:
     """Waiter and blocker are sessions of one test: to the server, that is no deadlock."""
-    waiter = _of_the_same_test(case)
+    waiter = _of_the_same_test(root)
     if waiter is None:
         return None
-    edge = case.graph.edge(waiter, case.root)
+    edge = root.graph.edge(waiter, root.party)
     assert edge is not None, "who is behind the root waits"
-    itself, worker = case.who, f"pid {waiter.pid}"
-    through = "" if edge.blocker == case.root else f" behind {case.graph.who(edge.blocker)}"
+    itself, worker = root.who, f"pid {waiter.pid}"
+    through = "" if edge.blocker == root.party else f" behind {root.graph.who(edge.blocker)}"
     told = (
         f"{itself} waits for itself: its session {worker} has waited {durations.in_words(edge.wait_s)} for "
-        f"{edge.lock.target}{through}, and its session pid {case.root.pid} blocks it, {case.state()}."
+        f"{edge.lock.target}{through}, and its session pid {root.party.pid} blocks it, {root.state()}."
     )
-    if not (case.is_idle or case.is_outside_transaction or case.client_event):
+    if not (root.is_idle or root.is_outside_transaction or root.client_event):
         # At work in a thread of its own, or hidden: it may well go on.
         return Diagnosis(
             "waits_for_itself",
             told,
-            f"Use one connection, or end its transaction before another one needs that lock. {_now(case)}",
+            f"Use one connection, or end its transaction before another one needs that lock. {_now(root)}",
             NO_SHARED_STATE,
         )
     return Diagnosis(
         "waits_for_itself",
         told,
-        f"End the transaction of pid {case.root.pid} (commit, roll back or close it) before the other "
+        f"End the transaction of pid {root.party.pid} (commit, roll back or close it) before the other "
         "connection needs that lock, or use one connection. The server sees no deadlock: while the test is "
-        f"inside the waiting call, this never goes on. {_now(case)}",
+        f"inside the waiting call, this never goes on. {_now(root)}",
         NO_SHARED_STATE,
     )
 
 
-def _of_the_same_test(case: Case) -> Party | None:
+def _of_the_same_test(root: RootBlocker) -> Party | None:
     """Who of those behind the root belongs to its test; those that wait for the root itself come first."""
-    test = parse(case.session.application_name) if case.session else None
+    test = parse(root.session.application_name) if root.session else None
     if test is None:
         return None
-    direct = [edge.waiter for edge in case.direct]
-    others = sorted(case.graph.blocked_by(case.root).difference(direct))
+    direct = [edge.waiter for edge in root.direct]
+    others = sorted(root.graph.blocked_by(root.party).difference(direct))
     for waiter in (*direct, *others):
-        session = case.graph.sessions.get(waiter)
+        session = root.graph.sessions.get(waiter)
         if session is not None and parse(session.application_name) == test:
             return waiter
     return None
 
 
-def idle_in_transaction(case: Case) -> Diagnosis | None:
+def idle_in_transaction(root: RootBlocker) -> Diagnosis | None:
     """A test, or its fixture, left a transaction open."""
-    if not case.is_idle or not case.direct:
+    if not root.is_idle or not root.direct:
         return None
-    table = case.direct[0].lock.foreign_key_of
+    table = root.direct[0].lock.foreign_key_of
     foreign_key = f", which a foreign key of {table} refers to" if table else ""
-    first = case.direct[0]
-    others = f"{case.also_held(first)}{case.besides(case.direct)}{table_rules.queue_in_words(case)}"
-    about = table_rules.about_table_change(case)
+    first = root.direct[0]
+    others = f"{root.also_held(first)}{root.besides(root.direct)}{table_rules.queue_in_words(root)}"
+    about = table_rules.about_table_change(root)
     if first.subject and first.subject.kind == "row_or_key":
         about += f"{ROWS_AND_KEYS} "
     return Diagnosis(
         "idle_in_transaction",
-        f"{case.who} left a transaction open ({case.state()}); {table_rules.longest_wait(case)}{foreign_key}"
+        f"{root.who} left a transaction open ({root.state()}); {table_rules.longest_wait(root)}{foreign_key}"
         f"{others}.",
-        f"{COMMIT} {about}To unblock now, {case.free()}: a cancel has no effect on an idle session"
-        f"{table_rules.cancelling_is_in_vain(case)}.",
+        f"{COMMIT} {about}To unblock now, {root.free()}: a cancel has no effect on an idle session"
+        f"{table_rules.cancelling_is_in_vain(root)}.",
         CLEAN_UP,
     )
 
@@ -81,24 +81,24 @@ COMMIT = "Commit, roll back or close it in the fixture's clean-up."
 """What to do about a transaction that was left open."""
 
 
-def waits_for_client(case: Case) -> Diagnosis | None:
+def waits_for_client(root: RootBlocker) -> Diagnosis | None:
     """A statement waits for its client, which neither reads on nor sends the rest."""
-    if not case.client_event or not case.direct:
+    if not root.client_event or not root.direct:
         return None
-    reads = case.client_event == "ClientWrite"
+    reads = root.client_event == "ClientWrite"
     return Diagnosis(
         "waits_for_client",
-        f"{case.who} is {case.state()}; {case.waiting(case.direct)} for "
-        f"{case.direct[0].lock.target}{case.besides(case.direct)}.",
+        f"{root.who} is {root.state()}; {root.waiting(root.direct)} for "
+        f"{root.direct[0].lock.target}{root.besides(root.direct)}.",
         (
             "Read all rows of a result, or close it, before the test goes on"
             if reads
             else "Send all of it, or abort it (COPY … FROM STDIN, a pipeline), before the test goes on"
         )
-        + f"; the statement itself isn't slow. {_now(case)}",
+        + f"; the statement itself isn't slow. {_now(root)}",
         CLEAN_UP,
     )
 
 
-def _now(case: Case) -> str:
-    return f"To unblock now, {case.free()}."
+def _now(root: RootBlocker) -> str:
+    return f"To unblock now, {root.free()}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pgwatch_tests.locks.diagnosis.evidence import NO_SHARED_STATE, OWN_DATA, Case, Diagnosis
+from pgwatch_tests.locks.diagnosis.evidence import NO_SHARED_STATE, OWN_DATA, Diagnosis, RootBlocker
 from pgwatch_tests.locks.model import Edge, Party
 from pgwatch_tests.locks.waits import lock_modes, statement_text
 from pgwatch_tests.locks.waits.statement_text import truncated
@@ -20,15 +20,15 @@ _CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", *_UPKEEP)
 _LOCK = "LOCK"
 
 
-def queue_behind_table_lock(case: Case) -> Diagnosis | None:
+def queue_behind_table_lock(root: RootBlocker) -> Diagnosis | None:
     """A statement that needs the table waits, and everyone after it waits too."""
-    for edge in case.direct:
+    for edge in root.direct:
         if edge.lock.mode not in _OF_TABLES or edge.lock.type != "relation":
             continue
-        queued = case.queue(edge)
+        queued = root.queue(edge)
         if not queued:
             continue
-        kind = case.statement_of(edge.waiter)
+        kind = root.statement_of(edge.waiter)
         cleanup = _is_clean_up(kind)
         if edge.lock.mode == _ALONE:
             needs = f"needs exclusive access to {edge.lock.target}"
@@ -40,8 +40,8 @@ def queue_behind_table_lock(case: Case) -> Diagnosis | None:
             else "table_lock"
             if kind.startswith(_LOCK)
             else "ddl_queue",
-            f"{kind or 'A statement'} by {case.graph.who(edge.waiter)} {needs} "
-            f"and has waited {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}; "
+            f"{kind or 'A statement'} by {root.graph.who(edge.waiter)} {needs} "
+            f"and has waited {durations.in_words(edge.wait_s)} for {root.who}, {root.state()}; "
             f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
             f"{_instead_of(kind)} "
             f"To unblock now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
@@ -68,37 +68,37 @@ def _instead_of(kind: str) -> str:
     return "Change tables before the tests run, not meanwhile."
 
 
-def cleanup_vs_test(case: Case) -> Diagnosis | None:
+def cleanup_vs_test(root: RootBlocker) -> Diagnosis | None:
     """A clean-up needs a table alone, or has it and doesn't end: tests and it get in each other's way."""
-    for edge in case.direct:
+    for edge in root.direct:
         if edge.lock.type != "relation":
             continue
-        if edge.lock.held_mode == _ALONE and _has_taken(case, case.root, edge):
-            kind = case.statement_of(case.root)
-            edges = [one for one in case.direct if one.lock.target == edge.lock.target]
+        if edge.lock.held_mode == _ALONE and _has_taken(root, root.party, edge):
+            kind = root.statement_of(root.party)
+            edges = [one for one in root.direct if one.lock.target == edge.lock.target]
             return Diagnosis(
                 "truncate_or_cleanup_vs_test",
-                f"{case.who} has held {edge.lock.target} exclusively since its {kind} ({case.state()}); "
-                f"{case.waiting(edges)} for it{case.besides(edges)}.",
-                f"{_one_truncate(case, edge) or _instead_of(kind)} To unblock now, {case.free()}.",
+                f"{root.who} has held {edge.lock.target} exclusively since its {kind} ({root.state()}); "
+                f"{root.waiting(edges)} for it{root.besides(edges)}.",
+                f"{_one_truncate(root, edge) or _instead_of(kind)} To unblock now, {root.free()}.",
                 OWN_DATA,
             )
-        kind = case.statement_of(edge.waiter)
+        kind = root.statement_of(edge.waiter)
         if edge.lock.mode == _ALONE and _is_clean_up(kind):
             return Diagnosis(
                 "truncate_or_cleanup_vs_test",
-                f"{kind} by {case.graph.who(edge.waiter)} needs exclusive access to {edge.lock.target} "
-                f"and has waited {durations.in_words(edge.wait_s)} for {case.who}, {case.state()}"
-                f"{case.besides([edge])}.",
-                f"{_one_truncate(case, edge) or _instead_of(kind)} To unblock now, {case.free()}.",
+                f"{kind} by {root.graph.who(edge.waiter)} needs exclusive access to {edge.lock.target} "
+                f"and has waited {durations.in_words(edge.wait_s)} for {root.who}, {root.state()}"
+                f"{root.besides([edge])}.",
+                f"{_one_truncate(root, edge) or _instead_of(kind)} To unblock now, {root.free()}.",
                 OWN_DATA,
             )
     return None
 
 
-def _one_truncate(case: Case, edge: Edge) -> str:
+def _one_truncate(root: RootBlocker, edge: Edge) -> str:
     """What to do about two clean-ups that truncate table after table; empty if that isn't what they do."""
-    found = [truncated(case.query_of(party)) for party in (edge.waiter, case.root)]
+    found = [truncated(root.query_of(party)) for party in (edge.waiter, root.party)]
     return one_truncate([name for names in found for name in names]) if all(found) else ""
 
 
@@ -112,31 +112,31 @@ def one_truncate(tables: Iterable[str]) -> str:
     )
 
 
-def _has_taken(case: Case, party: Party, edge: Edge) -> bool:
+def _has_taken(root: RootBlocker, party: Party, edge: Edge) -> bool:
     """Whether the clean-up that `party` ran last names the table: another statement may have locked it."""
-    query = case.query_of(party)
+    query = root.query_of(party)
     return _is_clean_up(statement_text.kind(query)) and statement_text.names(query, edge.lock.object)
 
 
-def index_build_waits_for_transaction(case: Case) -> Diagnosis | None:
+def index_build_waits_for_transaction(root: RootBlocker) -> Diagnosis | None:
     """CONCURRENTLY waits for all transactions that could use the old state (manual, CREATE INDEX)."""
-    edges = [edge for edge in case.direct if edge.lock.type == "virtualxid"]
+    edges = [edge for edge in root.direct if edge.lock.type == "virtualxid"]
     if not edges:
         return None
-    kind, which, advice = _concurrently(case, edges[0])
+    kind, which, advice = _concurrently(root, edges[0])
     return Diagnosis(
         "index_build_waits_for_transaction",
-        f"{kind} by {case.graph.who(edges[0].waiter)} has waited {durations.in_words(edges[0].wait_s)} for "
-        f"{case.who}, {case.state()}, to end its transaction: {which}{case.besides(edges)}.",
-        f"{advice} To unblock now, {case.free()}.",
+        f"{kind} by {root.graph.who(edges[0].waiter)} has waited {durations.in_words(edges[0].wait_s)} for "
+        f"{root.who}, {root.state()}, to end its transaction: {which}{root.besides(edges)}.",
+        f"{advice} To unblock now, {root.free()}.",
         NO_SHARED_STATE,
     )
 
 
-def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
+def _concurrently(root: RootBlocker, edge: Edge) -> tuple[str, str, str]:
     """What a statement with CONCURRENTLY is called, whom it waits for, and when it is better run."""
-    query = case.query_of(edge.waiter)
-    kind = case.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
+    query = root.query_of(edge.waiter)
+    kind = root.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
     of_table = "it waits for every transaction that has used the table"
     if kind.startswith("DROP"):
         # index_drop, src/backend/catalog/index.c: WaitForLockers, and for no snapshots.
@@ -157,20 +157,20 @@ def _concurrently(case: Case, edge: Edge) -> tuple[str, str, str]:
     )
 
 
-def about_table_change(case: Case) -> str:
+def about_table_change(root: RootBlocker) -> str:
     """What to do about a change of a table on either side; empty if there is none, or it isn't known."""
-    for edge in case.direct:
+    for edge in root.direct:
         if edge.lock.type == "virtualxid":
-            return f"{_concurrently(case, edge)[2]} "
+            return f"{_concurrently(root, edge)[2]} "
         modes_of_both = (edge.lock.mode, edge.lock.held_mode)
         if edge.lock.type != "relation" or not any(mode in _OF_TABLES for mode in modes_of_both):
             continue
-        both = _one_truncate(case, edge)
+        both = _one_truncate(root, edge)
         if both:
             return f"{both} "
-        for party in (edge.waiter, case.root):
-            kind = case.statement_of(party)
-            if party == case.root and _is_clean_up(kind) and not _has_taken(case, party, edge):
+        for party in (edge.waiter, root.party):
+            kind = root.statement_of(party)
+            if party == root.party and _is_clean_up(kind) and not _has_taken(root, party, edge):
                 continue
             if kind.startswith((_LOCK, *_CLEAN_UPS, *_CHANGES_OF_TABLES)):
                 return f"{_instead_of(kind)} "
@@ -181,34 +181,34 @@ def _of_table(edge: Edge) -> bool:
     return edge.lock.type == "relation" and edge.lock.mode in _OF_TABLES
 
 
-def longest_wait(case: Case) -> str:
+def longest_wait(root: RootBlocker) -> str:
     """`DROP TABLE by test_b (gw1, pid 12) has waited 1.5 s for table t`: the longest wait for the root."""
-    edge = case.direct[0]
-    waiting = f"{case.waiting(case.direct)} for"
+    edge = root.direct[0]
+    waiting = f"{root.waiting(root.direct)} for"
     if edge.lock.type == "virtualxid":
-        kind, which, _ = _concurrently(case, edge)
+        kind, which, _ = _concurrently(root, edge)
         return f"{kind} by {waiting} this transaction to end: {which}"
-    kind = case.statement_of(edge.waiter) if _of_table(edge) else ""
+    kind = root.statement_of(edge.waiter) if _of_table(edge) else ""
     return f"{f'{kind} by ' if kind else ''}{waiting} {edge.lock.target}"
 
 
-def _most_queued(case: Case) -> tuple[int, Edge | None]:
-    waits = [(case.queue(edge), edge) for edge in case.direct if _of_table(edge)]
+def _most_queued(root: RootBlocker) -> tuple[int, Edge | None]:
+    waits = [(root.queue(edge), edge) for edge in root.direct if _of_table(edge)]
     return max(waits, key=lambda one: one[0], default=(0, None))
 
 
-def queue_in_words(case: Case) -> str:
+def queue_in_words(root: RootBlocker) -> str:
     """`, and 2 more queue behind that`; or empty."""
-    queued, _ = _most_queued(case)
+    queued, _ = _most_queued(root)
     return f", and {queued:,} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
 
 
-def cancelling_is_in_vain(case: Case) -> str:
+def cancelling_is_in_vain(root: RootBlocker) -> str:
     """What comes of cancelling the waiter that others queue behind; empty where nobody does."""
-    queued, edge = _most_queued(case)
+    queued, edge = _most_queued(root)
     if edge is None or not queued:
         return ""
-    kind = case.statement_of(edge.waiter) or "statement"
+    kind = root.statement_of(edge.waiter) or "statement"
     return (
         f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees the sessions "
         "queued behind it, but the next one waits for the same session again"

@@ -11,13 +11,11 @@ from dataclasses import replace
 from functools import cached_property
 
 from pgwatch_tests.locks.graph.wait_graph import WaitForGraph
-from pgwatch_tests.locks.model import SAME_MOMENT_S, EdgeGroup, LockSnapshot, Party, Subject, Wait
+from pgwatch_tests.locks.model import SAME_MOMENT_S, EdgeGroup, LockSnapshot, Party, Subject, WaitKey
 
 SURELY_REAL_S = 0.1
 SECOND_LOOK_S = 0.15
 """How long a one-shot reader waits before its second sample."""
-
-_WaitKey = tuple[Party, Wait | None]
 
 
 def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot:
@@ -50,14 +48,14 @@ class _Before:
     """The poll before: its waits, and how long each had lasted."""
 
     def __init__(self, previous: LockSnapshot | None, current: LockSnapshot) -> None:
-        self._groups: dict[_WaitKey, list[EdgeGroup]] = {}
+        self._groups: dict[WaitKey, list[EdgeGroup]] = {}
         self._by_waiter: dict[Party, list[EdgeGroup]] = {}
         self._elapsed_s = 0.0
         self._snapshots = previous, current
         if previous is not None:
             self._elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
             for group in previous.groups:
-                self._groups.setdefault(_key(group), []).append(group)
+                self._groups.setdefault(group.wait_key, []).append(group)
                 self._by_waiter.setdefault(group.waiter, []).append(group)
 
     def recalled(self, group: EdgeGroup) -> EdgeGroup:
@@ -88,7 +86,7 @@ class _Before:
 
     def settled(self, group: EdgeGroup) -> Iterable[EdgeGroup]:
         """The group with its wait's age, in two if only some of its edges are surely real."""
-        before = self._groups.get(_key(group), [])
+        before = self._groups.get(group.wait_key, [])
         wait_s = group.wait_s
         if wait_s is None:
             wait_s = (before[0].wait_s or 0.0) + self._elapsed_s if before else 0.0
@@ -115,12 +113,8 @@ class _Before:
             blocker in one.blockers
             for group in groups
             if group.waiter == waiter and blocker in group.blockers and group.confirmed
-            for one in self._groups.get(_key(group), ())
+            for one in self._groups.get(group.wait_key, ())
         )
-
-
-def _key(group: EdgeGroup) -> _WaitKey:
-    return group.waiter, group.wait
 
 
 def _queued_row(subject: Subject) -> tuple[int, int, int] | None:

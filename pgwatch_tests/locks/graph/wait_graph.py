@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pgwatch_tests.strong_components import Node, strongly_connected
+from pgwatch_tests.strong_components import Orderable, strongly_connected
 
-N = TypeVar("N", bound=Node)
+N = TypeVar("N", bound=Orderable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from pgwatch_tests.locks.naming.catalog_lookups import Lookups
 from pgwatch_tests.locks.naming.relation_facts import RelationFacts, RelationRow
 from pgwatch_tests.locks.naming.row_lookups import (
     Address,
-    ChangedRows,
     ChangesKey,
     LockedRows,
+    TransactionRows,
     row_address,
 )
 from pgwatch_tests.locks.waits import transaction_wait, wait_target
-from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, Table
+from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, LockedTable
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
@@ -62,7 +62,7 @@ class NameCache:
         """Of the cluster that is polled; None while it isn't known."""
         self._avoided: frozenset[int] = frozenset()
         """The databases that no session is opened in; 0: any."""
-        self._changes = ChangedRows(clock)
+        self._changes = TransactionRows(clock)
 
     def is_closed(self, database: str) -> bool | None:
         """Whether that database isn't there, or lets our role not in; None while that isn't known."""
@@ -198,7 +198,7 @@ class NameCache:
             self._closed_to_us,
         ):
             known.clear()
-        self._rows, self._changes = LockedRows(self._clock), ChangedRows(self._clock)
+        self._rows, self._changes = LockedRows(self._clock), TransactionRows(self._clock)
         self.system_identifier = None
 
     async def _resolve_system(self) -> None:
@@ -320,7 +320,7 @@ class NameCache:
         found = transaction_wait.candidates(subject.sides, self._tables(subject)) if subject.sides else None
         return found.rows[:_MOST_TABLES_AT_ONCE] if found else ()
 
-    def _tables(self, subject: Subject) -> dict[int, Table]:
+    def _tables(self, subject: Subject) -> dict[int, LockedTable]:
         database = subject.database or 0
         known = ((oid, self._relations.get((database, oid))) for oid in _of_both_sides(subject))
         return {oid: relation.table for oid, relation in known if relation}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from pgwatch_tests.locks.waits.statement_text import as_written
-from pgwatch_tests.locks.waits.transaction_wait import Table, UniqueIndex
+from pgwatch_tests.locks.waits.transaction_wait import LockedTable, UniqueIndex
 
 RelationRow = tuple[
     int,
@@ -37,7 +37,7 @@ class RelationFacts:
     unique_keys: tuple[str, ...]
     """The columns of each in words: `email`, `(day, room)`."""
     is_readable: bool
-    table: Table
+    table: LockedTable
     ancestors: tuple[str, ...] = ()
     """The tables that it is a partition or child of, in words."""
 
@@ -53,7 +53,7 @@ class RelationFacts:
             tuple(key_columns),
             tuple(map(_key_in_words, unique_keys)),
             is_readable,
-            Table(
+            LockedTable(
                 oid,
                 frozenset((one, other) for one, other in names),
                 kind,

@@ -199,7 +199,7 @@ class _ChangesSeen:
     at_s: float
 
 
-class ChangedRows:
+class TransactionRows:
     """The rows of a table that a transaction has changed or locked, as they were a moment ago.
 
     Each such row bears the transaction's id, or a multixact's, as `xmax`; others see the version from before

@@ -36,7 +36,7 @@ class UniqueIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LockedTable:
     """What the catalogs say of a relation that a session has locked."""
 
     oid: int
@@ -79,7 +79,7 @@ Changes = Callable[[int], Sequence[ChangedRow] | None]
 """The rows of a table that the blocker has changed or locked; None if that isn't known."""
 
 
-def candidates(sides: TransactionWait, tables: Mapping[int, Table]) -> Candidates | None:
+def candidates(sides: TransactionWait, tables: Mapping[int, LockedTable]) -> Candidates | None:
     """What it can be about; None if a table that matters isn't known."""
     own, others = {*sides.written, *sides.locked}, {*sides.blocker_written, *sides.blocker_locked}
     if any(oid not in tables for oid in own & others):
@@ -105,7 +105,7 @@ def candidates(sides: TransactionWait, tables: Mapping[int, Table]) -> Candidate
     return Candidates(tuple(rows), frozenset(shared), tuple(keys))
 
 
-def _checks_keys(table: Table, sides: TransactionWait) -> bool:
+def _checks_keys(table: LockedTable, sides: TransactionWait) -> bool:
     """Whether the waiter can be at a check of the table's unique indexes.
 
     A statement that writes keys has all of them open as long as it runs (ExecOpenIndices, execIndexing.c); a
@@ -125,7 +125,7 @@ class _Reach:
     """Which tables the waiter's statement can lock rows of, or write keys of."""
 
     sides: TransactionWait
-    tables: Mapping[int, Table]
+    tables: Mapping[int, LockedTable]
     """Those that the waiter has locked."""
     _may_do_anything: bool = False
     _changed: set[int] = field(default_factory=set)
@@ -211,7 +211,7 @@ class _Reach:
             self._keys.difference_update(targets)
 
 
-def _may_write_key(write: Write, table: Table) -> bool:
+def _may_write_key(write: Write, table: LockedTable) -> bool:
     if write.verb == "DELETE":
         return False
     columns = write.columns
@@ -220,7 +220,7 @@ def _may_write_key(write: Write, table: Table) -> bool:
     )
 
 
-def refined(subject: Subject, tables: Mapping[int, Table], changes: Changes) -> Subject:
+def refined(subject: Subject, tables: Mapping[int, LockedTable], changes: Changes) -> Subject:
     """`subject`, a wait for a transaction, as the row or key that it is about; as it is if nothing tells."""
     sides = subject.sides
     if sides is None or subject.kind != "transaction":
@@ -269,7 +269,7 @@ def visible(subject: Subject, changes: Changes) -> Subject:
     return replace(subject, page=rows[0].page, offset=rows[0].offset) if len(rows) == 1 else subject
 
 
-def _with_foreign_key(subject: Subject, sides: TransactionWait, table: Table) -> Subject:
+def _with_foreign_key(subject: Subject, sides: TransactionWait, table: LockedTable) -> Subject:
     """Which side may have locked the row for a foreign key's check, and how the waiter wants to lock it."""
     effects = sides.effects
     if table.oid not in sides.written and not (effects and effects.locks_rows):
@@ -281,9 +281,9 @@ def _with_foreign_key(subject: Subject, sides: TransactionWait, table: Table) ->
     return replace(subject, wanted_mode=mode)
 
 
-def _verbs(writes: Iterable[Write], table: Table) -> set[str]:
+def _verbs(writes: Iterable[Write], table: LockedTable) -> set[str]:
     return {write.verb for write in writes if write.updates and _is_target(write, table)}
 
 
-def _is_target(write: Write, table: Table) -> bool:
+def _is_target(write: Write, table: LockedTable) -> bool:
     return any(name[-len(write.table) :] == write.table[-2:] for name in table.names)

@@ -12,7 +12,7 @@ from pgwatch_tests.reports.render.github_text import annotation
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
-Level = Literal["error", "warning", "notice"]
+AnnotationLevel = Literal["error", "warning", "notice"]
 
 # GitHub shows ten of a step, so several leftovers of a kind share one.
 _NAMED = 20
@@ -77,7 +77,7 @@ def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:
         yield annotation(_level(unchecked.kind in gate.fail_on), title, message)
 
 
-def _level(fails: bool) -> Level:
+def _level(fails: bool) -> AnnotationLevel:
     return "error" if fails else "warning"
 
 

@@ -27,12 +27,12 @@ _MOST_ROWS = 20
 _MOST_DEADLOCKS = 5
 _STATEMENT_WIDTH = 120
 
-Form = Literal["table", "markdown"]
+TableFormat = Literal["table", "markdown"]
 Cells = tuple[str, ...]
 K = TypeVar("K", bound=Hashable)
 
 
-def text(seen: Contention, form: Form = "table", accepted: AcceptanceUse | None = None) -> str:
+def text(seen: Contention, form: TableFormat = "table", accepted: AcceptanceUse | None = None) -> str:
     """The whole report, times in UTC."""
     sections = [headline(seen, form), chart(seen, form), "\n".join(totals(seen, form))]
     if seen.waits:
@@ -49,12 +49,12 @@ def text(seen: Contention, form: Form = "table", accepted: AcceptanceUse | None 
     return "\n\n".join(sections) + "\n"
 
 
-def _foreign(text: str, form: Form) -> str:
+def _foreign(text: str, form: TableFormat) -> str:
     """Other people's text: in Markdown, nothing in it is markup."""
     return code(text) if form == "markdown" else plain(text)
 
 
-def headline(seen: Contention, form: Form = "table") -> str:
+def headline(seen: Contention, form: TableFormat = "table") -> str:
     """Where, and how long it was watched."""
     gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
     return (
@@ -63,7 +63,7 @@ def headline(seen: Contention, form: Form = "table") -> str:
     )
 
 
-def chart(seen: Contention, form: Form = "table") -> str:
+def chart(seen: Contention, form: TableFormat = "table") -> str:
     """The sparkline, with its time span and its highest value."""
     line = sparkline([moment.blocked for moment in seen.timeline], _WIDTH)
     span = f"{_clock(seen.since, UTC)} to {_clock(seen.until, UTC)} UTC"
@@ -72,7 +72,7 @@ def chart(seen: Contention, form: Form = "table") -> str:
     return f"Blocked sessions, {span}, peak {seen.most_blocked:,}\n{line}"
 
 
-def totals(seen: Contention, form: Form = "table") -> list[str]:
+def totals(seen: Contention, form: TableFormat = "table") -> list[str]:
     """What it sums up to: blocked time, the longest wait, deadlocks. A line each."""
     if not seen.waits:
         lines = ["Nothing was blocked."]
@@ -92,7 +92,7 @@ def totals(seen: Contention, form: Form = "table") -> list[str]:
     return [*lines, deadlocks(seen, form)]
 
 
-def deadlocks(seen: Contention, form: Form = "table") -> str:
+def deadlocks(seen: Contention, form: TableFormat = "table") -> str:
     """`deadlocks: 2 seen, 3 counted by the server so far (test_app 3)`; the server counts late."""
     counted = seen.deadlocks_counted
     if counted is None:
@@ -151,7 +151,7 @@ def _figures(tally: BlockedTime, seen: Contention) -> Cells:
 
 
 def _section(
-    title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: Form
+    title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: TableFormat
 ) -> str:
     shown = [
         (*cells[:4], *(_foreign(_shortened(cell), form) for cell in cells[4:]))
@@ -170,17 +170,17 @@ def _shortened(name: str) -> str:
     return shortened_left(name, _NAME_WIDTH) if "::" in name else shortened_middle(name, _NAME_WIDTH)
 
 
-def _heading(title: str, form: Form) -> str:
+def _heading(title: str, form: TableFormat) -> str:
     return f"## {title}\n\n" if form == "markdown" else f"{title}\n"
 
 
-def _deadlock_lines(seen: Contention, form: Form) -> list[str]:
+def _deadlock_lines(seen: Contention, form: TableFormat) -> list[str]:
     lines = [_deadlock_line(one, form) for one in seen.deadlocks[-_MOST_DEADLOCKS:]]
     earlier = seen.deadlocks_caught - len(lines)
     return [f"{earlier:,} before these", *lines] if earlier else lines
 
 
-def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
+def _deadlock_line(one: CaughtDeadlock, form: TableFormat) -> str:
     steps = ", ".join(
         f"{_foreign(member.who, form)} waits for "
         f"{_foreign(_in_database(member.object.object, member.object.database), form)}"
@@ -201,7 +201,7 @@ def _deadlock_line(one: CaughtDeadlock, form: Form) -> str:
     )
 
 
-def _pair_lines(seen: Contention, form: Form) -> list[str]:
+def _pair_lines(seen: Contention, form: TableFormat) -> list[str]:
     bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
     lines: list[str] = []
     for pair, _ in seen.pairs.rows[:_MOST_ROWS]:
@@ -216,7 +216,7 @@ def _pair_lines(seen: Contention, form: Form) -> list[str]:
     return lines
 
 
-def _pair_line(wait: RecordedWait, form: Form) -> str:
+def _pair_line(wait: RecordedWait, form: TableFormat) -> str:
     where = f" in {_foreign(wait.object.database, form)}" if wait.object.database else ""
     return (
         f"{_foreign(wait.waiter.who, form)} {durations.in_words(wait.wait_s)} for "
@@ -225,7 +225,7 @@ def _pair_line(wait: RecordedWait, form: Form) -> str:
     )
 
 
-def _whose(side: Side, form: Form) -> str:
+def _whose(side: Side, form: TableFormat) -> str:
     """` (database a, user b, from 10.0.0.7:51234)`, as far as it is known."""
     client = side.client if side.client in ("", "local") else f"from {side.client}"
     parts = (
@@ -237,7 +237,7 @@ def _whose(side: Side, form: Form) -> str:
     return f" ({_foreign(words, form)})" if words else ""
 
 
-def _statement(side: Side, form: Form) -> str:
+def _statement(side: Side, form: TableFormat) -> str:
     if not side.statement:
         return "statement not known"
     statement = " ".join(side.statement.split())

@@ -14,7 +14,7 @@ LINES = 23
 _WORD = re.compile(r'(?:"[^"\n]*"|\S)+')
 
 
-class Section(Protocol):
+class ScreenSection(Protocol):
     """A part of a report that can show any number of its items."""
 
     @property
@@ -32,7 +32,7 @@ class Section(Protocol):
         """
 
 
-def fitted(sections: Sequence[Section], room: int) -> list[list[str]]:
+def fitted(sections: Sequence[ScreenSection], room: int) -> list[list[str]]:
     """The lines of each section, together at most `room` if that can be.
 
     Room is shared out by weight: the section that shows fewest items for its own gets the next one.
@@ -53,7 +53,7 @@ def fitted(sections: Sequence[Section], room: int) -> list[list[str]]:
     return found
 
 
-def _turn(section: Section, shown: int) -> tuple[bool, float]:
+def _turn(section: ScreenSection, shown: int) -> tuple[bool, float]:
     return (False, shown / section.weight) if section.weight else (True, shown)
 
 

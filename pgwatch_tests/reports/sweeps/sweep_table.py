@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Section, fitted, wrapped
+from pgwatch_tests.reports.render.screenful import LINES, WIDTH, ScreenSection, fitted, wrapped
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
@@ -112,11 +112,11 @@ class _Deleted:
         ).split("\n")
 
 
-def _sections(report: SweepReport) -> list[Section]:
+def _sections(report: SweepReport) -> list[ScreenSection]:
     causes = report.causes
     hints = sweep_words.hints(report)
     kept = sum(kept.rows for kept in report.kept)
-    found: list[Section] = []
+    found: list[ScreenSection] = []
     if tables := sorted(sweep_words.gone(report), key=lambda one: (-one.total, one.schema, one.table)):
         found.append(_Deleted(report, tables))
     if beside := sweep_remarks.beside(report, plain):

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from pgwatch_tests.reports import giving_way
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.model import (
     MAY_BE_CHANGED,
     SEEN_BY_BASELINE,
     Kept,
     KeptReason,
     Orphan,
-    SweepKind,
     SweepPhase,
     SweepProgress,
     SweepReport,

@@ -30,7 +30,12 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     sweep_each,
 )
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
-from pgwatch_tests.sweep.orphans.prepared_transactions import Prepared, needs_owner, prepared_in, roll_back
+from pgwatch_tests.sweep.orphans.prepared_transactions import (
+    PreparedOrphan,
+    needs_owner,
+    prepared_in,
+    roll_back,
+)
 from pgwatch_tests.text.durations import in_words
 
 
@@ -66,7 +71,7 @@ def sweep_databases(
         if is_orphan_name(one.name) or matches(one.name, settings.leftover_databases)
     ]
     holders = leases.lease_holders(session, [database.name for database in databases])
-    inside: dict[int, list[Prepared]] = {}
+    inside: dict[int, list[PreparedOrphan]] = {}
 
     def check(database: _Database) -> None:
         check_named(database.name, database.age_s, holders, request)
@@ -101,7 +106,7 @@ def _databases(session: DatabaseSession) -> list[_Database]:
     return session.ask("sweep/databases", _Database, {"own_name": OWN_NAME})
 
 
-def _check(session: DatabaseSession, database: _Database, request: SweepRequest) -> list[Prepared]:
+def _check(session: DatabaseSession, database: _Database, request: SweepRequest) -> list[PreparedOrphan]:
     """The prepared transactions in it, if it may go. Raises OrphanKeptError if it may not."""
     _check_unused(database)
     check_owner(database.owner, database.asking, is_ours=database.is_ours)
@@ -121,7 +126,9 @@ def _check_unused(database: _Database) -> None:
         raise OrphanKeptError("in_use", f"connected to it: {who}")
 
 
-def _drop(session: DatabaseSession, settings: Settings, database: _Database, inside: list[Prepared]) -> None:
+def _drop(
+    session: DatabaseSession, settings: Settings, database: _Database, inside: list[PreparedOrphan]
+) -> None:
     with leased(session, database.name):
         _roll_back(settings, database.name, inside)
         # Whoever has connected by now isn't thrown out, unless it is one of us.
@@ -143,7 +150,7 @@ def _execute_drop(session: DatabaseSession, name: str, *, force: bool) -> None:
     session.execute(b"DROP DATABASE IF EXISTS %b%b" % (identifier, b" WITH (FORCE)" if force else b""))
 
 
-def _roll_back(settings: Settings, name: str, inside: list[Prepared]) -> None:
+def _roll_back(settings: Settings, name: str, inside: list[PreparedOrphan]) -> None:
     """Rolls back what is prepared in it, which is only possible from there."""
     if not inside:
         return
@@ -162,7 +169,7 @@ def _roll_back(settings: Settings, name: str, inside: list[Prepared]) -> None:
         raise OrphanKeptError("refused", detail) from None
 
 
-def _roll_back_one(there: DatabaseSession, one: Prepared) -> None:
+def _roll_back_one(there: DatabaseSession, one: PreparedOrphan) -> None:
     try:
         roll_back(there, one)
     except OrphanKeptError as kept:

@@ -8,8 +8,9 @@ import psycopg
 
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepKind, SweepRequest
+from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.orphans.databases import sweep_databases
 from pgwatch_tests.sweep.orphans.orphan_loop import Stopped, SweptOrphans, merged
 from pgwatch_tests.sweep.orphans.prepared_transactions import sweep_prepared

@@ -27,7 +27,7 @@ _ENDED: tuple[KeptReason, str] = "changed", "it has ended by itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedOrphan:
     """A row of queries/sweep/prepared.sql."""
 
     gid: str
@@ -52,7 +52,7 @@ def sweep_prepared(
     Raises psycopg.Error if not even the list can be had, ConnectionLostError and WorkCancelledError.
     """
 
-    def check(one: Prepared) -> None:
+    def check(one: PreparedOrphan) -> None:
         age_s = max(0.0, one.age_s)
         if age_s < request.min_age_s:
             raise OrphanKeptError("too_young", f"{in_words(age_s)} old")
@@ -70,16 +70,16 @@ def sweep_prepared(
     return SweptOrphans(sweep_each(candidates, request, stopped))
 
 
-def prepared_in(session: DatabaseSession, database_oid: int | None = None) -> list[Prepared]:
+def prepared_in(session: DatabaseSession, database_oid: int | None = None) -> list[PreparedOrphan]:
     """The prepared transactions of a database of the server; None: the connected one.
 
     Raises what `session.running` does.
     """
     parameters = {"database_oid": database_oid}
-    return session.ask("sweep/prepared", Prepared, parameters)
+    return session.ask("sweep/prepared", PreparedOrphan, parameters)
 
 
-def roll_back(session: DatabaseSession, one: Prepared) -> None:
+def roll_back(session: DatabaseSession, one: PreparedOrphan) -> None:
     """Rolls back a prepared transaction of the database that `session` is connected to.
 
     Raises OrphanKeptError if it has ended or stays; ConnectionLostError and WorkCancelledError.
@@ -95,6 +95,6 @@ def roll_back(session: DatabaseSession, one: Prepared) -> None:
         raise OrphanKeptError("refused", full_server_message(error)) from error
 
 
-def needs_owner(one: Prepared) -> str:
+def needs_owner(one: PreparedOrphan) -> str:
     """What it takes to roll back somebody else's."""
     return f"needs the role that prepared it ({one.owner}) or a superuser"

@@ -28,7 +28,7 @@ from pgwatch_tests.postgres.stored_text import exact_names
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, Stopped, and_others
 from pgwatch_tests.sweep.orphans.schema_parts import (
-    Part,
+    SchemaPart,
     drop_rest_statement,
     drop_statement,
     halves,
@@ -128,11 +128,13 @@ def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside:
         raise OrphanKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
 
 
-def _parts(session: DatabaseSession, schema: str) -> list[Part]:
-    return session.ask("sweep/schema_parts", Part, {"schema": schema})
+def _parts(session: DatabaseSession, schema: str) -> list[SchemaPart]:
+    return session.ask("sweep/schema_parts", SchemaPart, {"schema": schema})
 
 
-def _drop(session: DatabaseSession, schema: str, portion: tuple[Part, ...], beside: OwnConnection) -> None:
+def _drop(
+    session: DatabaseSession, schema: str, portion: tuple[SchemaPart, ...], beside: OwnConnection
+) -> None:
     """Drops a portion, or with none, the schema with all that is left."""
     connection = session.connection
     escaping = Escaping(connection.pgconn)

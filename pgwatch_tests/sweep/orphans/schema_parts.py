@@ -20,7 +20,7 @@ LOCKS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SchemaPart:
     """A row of queries/sweep/schema_parts.sql: what is dropped by itself."""
 
     kind: str
@@ -34,10 +34,10 @@ class Part:
     """Whether it can be locked beforehand."""
 
 
-def portions(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
+def portions(parts: Iterable[SchemaPart]) -> Iterator[tuple[SchemaPart, ...]]:
     """Some at a time, of one kind and in the order given: at most 50, and 1,000 locks, but always one."""
     for _, same in groupby(parts, key=lambda part: part.kind):
-        portion: list[Part] = []
+        portion: list[SchemaPart] = []
         locks = 0
         for part in same:
             if portion and (len(portion) >= PARTS_AT_ONCE or locks + part.locks > LOCKS_AT_ONCE):
@@ -48,14 +48,14 @@ def portions(parts: Iterable[Part]) -> Iterator[tuple[Part, ...]]:
         yield tuple(portion)
 
 
-def halves(portion: Sequence[Part]) -> Iterator[tuple[Part, ...]]:
+def halves(portion: Sequence[SchemaPart]) -> Iterator[tuple[SchemaPart, ...]]:
     """A portion that proved too large, as two."""
     middle = len(portion) // 2
     yield tuple(portion[:middle])
     yield tuple(portion[middle:])
 
 
-def lock_statement(schema: str, portion: Sequence[Part], escaping: Escaping) -> bytes | None:
+def lock_statement(schema: str, portion: Sequence[SchemaPart], escaping: Escaping) -> bytes | None:
     """Locks what of a portion can be: from then on nobody makes anything that depends on it."""
     names = [_qualified(schema, part.name, escaping) for part in portion if part.can_lock]
     if not names:
@@ -64,7 +64,7 @@ def lock_statement(schema: str, portion: Sequence[Part], escaping: Escaping) -> 
     return b"LOCK TABLE ONLY %b IN ACCESS EXCLUSIVE MODE" % b", ONLY ".join(names)
 
 
-def drop_statement(schema: str, portion: Sequence[Part], escaping: Escaping) -> bytes:
+def drop_statement(schema: str, portion: Sequence[SchemaPart], escaping: Escaping) -> bytes:
     """Drops a portion, and what of the schema depends on it; parts that are gone by now are no error."""
     names = [_qualified(schema, part.name, escaping) + _arguments(part, escaping) for part in portion]
     return b"DROP %b IF EXISTS %b CASCADE" % (portion[0].kind.encode(), b", ".join(names))
@@ -79,7 +79,7 @@ def _qualified(schema: str, name: str, escaping: Escaping) -> bytes:
     return b"%b.%b" % (quoted(schema, escaping), quoted(name, escaping))
 
 
-def _arguments(part: Part, escaping: Escaping) -> bytes:
+def _arguments(part: SchemaPart, escaping: Escaping) -> bytes:
     if part.kind != "ROUTINE":
         return b""
     pairs = zip(part.argument_schemas, part.argument_types, strict=True)

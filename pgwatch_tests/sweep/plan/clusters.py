@@ -15,8 +15,8 @@ from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.refusals import Refusal, left_dangling, name_of
 from pgwatch_tests.sweep.plan.related_rows import (
     CatalogChangedError,
+    ClusterRow,
     Loose,
-    Node,
     Related,
     Rows,
     Seed,
@@ -100,9 +100,9 @@ class Clusters:
         """The tids of all rows of a leaf that are in one of the clusters."""
         return self._known[leaf].keys() if leaf in self._known else ()
 
-    def node(self, node: int) -> Node:
+    def node(self, node: int) -> ClusterRow:
         """A row."""
-        return Node(self.leaves[node], self.tids[node], self.xmins[node], self.flags[node])
+        return ClusterRow(self.leaves[node], self.tids[node], self.xmins[node], self.flags[node])
 
     def loose(self, node: int) -> Collection[Loose]:
         """What refers to a row by keys that don't take it along."""

@@ -77,7 +77,7 @@ class Settled:
     """Those that stay: nodes, by leaf and why."""
 
 
-class Node(NamedTuple):
+class ClusterRow(NamedTuple):
     """A row of a cluster."""
 
     leaf: int

@@ -51,7 +51,7 @@ _AHEAD_MS, _BEHIND_MS = 14 * 3_600_000, 12 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Flags:
+class RowFlags:
     """Composes the flags of rows, for one database and one request."""
 
     escaping: Escaping

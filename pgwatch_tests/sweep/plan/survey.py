@@ -29,7 +29,7 @@ from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGra
 from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
 from pgwatch_tests.sweep.plan.planned_catalog import Marks, read_marks
 from pgwatch_tests.sweep.plan.refusals import name_of
-from pgwatch_tests.sweep.plan.row_flags import Flags
+from pgwatch_tests.sweep.plan.row_flags import RowFlags
 from pgwatch_tests.sweep.plan.rules import Flagging
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
 from pgwatch_tests.sweep.tids import literal
@@ -248,7 +248,7 @@ class Surveyor:
     def _flagging(
         self, graph: ForeignKeyGraph, marked: Iterable[Table], server: _Server, live_runs: frozenset[int]
     ) -> dict[int, Flagging]:
-        flags = Flags(
+        flags = RowFlags(
             *(self._escaping, self._statements, self._request, server.has_commit_timestamps, live_runs),
             self._since,
         )

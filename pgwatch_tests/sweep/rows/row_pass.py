@@ -30,9 +30,9 @@ from pgwatch_tests.sweep.rows.portions import Estimate, Portion, ordered
 from pgwatch_tests.sweep.rows.tally import PassTally, Remembered, marked_leaves
 from pgwatch_tests.sweep.rows.witnesses import Witnesses
 
-Told = Callable[[SweepPhase, int, int], None]
+PassProgressCallback = Callable[[SweepPhase, int, int], None]
 """Told the phase, how many seeds are done, and how many rows went."""
-Part = Mapping[int, Mapping[int, Seed]]
+SeedsByLeaf = Mapping[int, Mapping[int, Seed]]
 """Marked rows, by leaf and tid."""
 
 # All that belongs to so many marked rows is held in memory at once: about 300 bytes a row.
@@ -62,7 +62,7 @@ class RowPass:
         estimate: Estimate,
         clusters_at_once: int,
         stopped: Callable[[], bool],
-        told: Told,
+        told: PassProgressCallback,
         is_stale: Callable[[int, Sequence[int]], bool],
         oldest: int,
         remembered: Remembered,
@@ -138,7 +138,7 @@ class RowPass:
         if part:
             yield part
 
-    def _plan_and_do(self, part: Part, witnesses: Witnesses, *, climbing: bool) -> None:
+    def _plan_and_do(self, part: SeedsByLeaf, witnesses: Witnesses, *, climbing: bool) -> None:
         self._told("plan", self._done, self.tally.rows)
         clusters = self._planned(part, climbing=climbing)
         settled = clusters.settled()
@@ -182,7 +182,7 @@ class RowPass:
         if any(self._is_stale(leaf, tids) for leaf, tids in news.items()):
             raise CatalogChangedError
 
-    def _planned(self, part: Part, *, climbing: bool) -> Clusters:
+    def _planned(self, part: SeedsByLeaf, *, climbing: bool) -> Clusters:
         """What hangs together with some marked rows. What can't be followed is refused."""
         failures: Counter[int] = Counter()
         while True:

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import errors, pq
 
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, PgwatchError
-from pgwatch_tests.leaks.indexes.index_builds import GaveWayError, HeldUpError, IndexBuilds
+from pgwatch_tests.leaks.indexes.index_builds import HeldUpError, IndexBuilds, IndexGivenUpError
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.stored_text import quoted
@@ -130,7 +130,7 @@ class TemporaryIndexes:
         except errors.DuplicateTable:
             self._made.remove(index)  # somebody else's, or one of ours that couldn't be dropped
             return f"there is something called {shown(index.name)} that doesn't serve"
-        except GaveWayError as error:
+        except IndexGivenUpError as error:
             return f"it is wanted by {error}"
         except HeldUpError as error:
             return str(error)
@@ -154,7 +154,7 @@ class TemporaryIndexes:
     def _dropped(self, index: _Index) -> bool:
         try:
             self._work.drop(index.schema, index.name)
-        except (psycopg.Error, GaveWayError):
+        except (psycopg.Error, IndexGivenUpError):
             return False
         return True
 

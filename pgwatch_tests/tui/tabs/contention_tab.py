@@ -24,7 +24,7 @@ from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
-By = Literal["test", "object", "cause"]
+ContentionGrouping = Literal["test", "object", "cause"]
 
 _FIGURES = (
     Column("Blocked", 7, right=True),
@@ -32,7 +32,7 @@ _FIGURES = (
     Column("Waits", 5, right=True),
     Column("Longest", 7, right=True),
 )
-_COLUMNS: dict[By, tuple[Column, ...]] = {
+_COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
     "test": (
         *_FIGURES,
         Column("Blocking test", share=1, cut=shortened_left),
@@ -50,7 +50,7 @@ class ContentionTab(DashboardTab):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by: By = "test"
+        self._by: ContentionGrouping = "test"
         self._seen: Contention | None = None
 
     def compose(self) -> ComposeResult:

@@ -21,9 +21,9 @@ from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.widgets.live_table import Column, LiveTable, StillText
 
-By = Literal["table", "test"]
+LeakGrouping = Literal["table", "test"]
 
-_COLUMNS: dict[By, tuple[Column, ...]] = {
+_COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
     "table": (
         Column("Object", share=9, cut=shortened_middle),
         Column("Rows", 6, right=True),
@@ -50,8 +50,8 @@ class LeaksTab(DashboardTab):
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
-        self._wanted: By = "table"
-        self._by: By = "table"
+        self._wanted: LeakGrouping = "table"
+        self._by: LeakGrouping = "table"
         self._rows: dict[str, LeakRow] = {}
 
     def compose(self) -> ComposeResult:
@@ -94,7 +94,7 @@ class LeaksTab(DashboardTab):
         report = self._report
         tests = by_test(report.tables) if report else ()
         # Rows without a known test can only be grouped by table.
-        by: By = self._wanted if tests else "table"
+        by: LeakGrouping = self._wanted if tests else "table"
         if by != self._by:
             self._by = by
             self.table.use(_COLUMNS[by])

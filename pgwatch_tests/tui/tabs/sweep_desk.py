@@ -8,14 +8,12 @@ from typing import Protocol
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import sweep_words
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress, SweepReport
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgressCallback, SweepReport
 from pgwatch_tests.sweep.time_left import SweepPace
 from pgwatch_tests.task import Stoppable
 from pgwatch_tests.text import durations
 
 _BAR = 12
-
-Told = Callable[[SweepProgress], None]
 
 
 class RunningSweep(Stoppable, Protocol):
@@ -40,7 +38,7 @@ class JobDesk:
 class SweepDesk:
     """Sweeps of one database, and their history. All of it may raise PgwatchError."""
 
-    begin: Callable[[bool, float, Told], RunningSweep]
+    begin: Callable[[bool, float, SweepProgressCallback], RunningSweep]
     """Makes a sweep from: dry run or not, minimum age in seconds, a callback for progress in any thread."""
     history: Callable[[], Awaitable[tuple[HistoryEntry, ...]]]
     """The newest entries, newest first."""

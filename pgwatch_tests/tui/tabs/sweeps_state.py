@@ -17,15 +17,15 @@ from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow
 
-Section = Literal["plan", "jobs", "history"]
+SweepsSection = Literal["plan", "jobs", "history"]
 
-SECTIONS: tuple[Section, ...] = ("plan", "jobs", "history")
+SECTIONS: tuple[SweepsSection, ...] = ("plan", "jobs", "history")
 _NO_JOBS = """No jobs are declared. In pyproject.toml:
 
 [tool.pgwatch-tests.schedule.nightly]
 cron = "30 2 * * *"   # or every = "15m\""""
 
-COLUMNS: dict[Section, tuple[Column, ...]] = {
+COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     "plan": (
         Column("Object", share=9, cut=shortened_middle),
         Column("Rows", 9, right=True),
@@ -58,7 +58,7 @@ class SweepsState:
     """Whether sweeps are allowed, or only previews."""
     min_age_s: float
     """The minimum age of what is swept, in seconds."""
-    section: Section = "plan"
+    section: SweepsSection = "plan"
     report: SweepReport | None = None
     """The last preview or sweep."""
     report_at_s: float = 0.0
@@ -70,7 +70,7 @@ class SweepsState:
     history_trouble: str = ""
 
     @property
-    def next_section(self) -> Section:
+    def next_section(self) -> SweepsSection:
         """The section that `s` opens."""
         return SECTIONS[(SECTIONS.index(self.section) + 1) % len(SECTIONS)]
 
@@ -98,7 +98,7 @@ class SweepsState:
 
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: change`."""
-        names: dict[Section, str] = {
+        names: dict[SweepsSection, str] = {
             "plan": self._plan_head(),
             "jobs": f"Jobs {'?' if self.jobs_trouble and not self.jobs else len(self.jobs)}",
             "history": "History",

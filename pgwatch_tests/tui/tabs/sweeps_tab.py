@@ -25,7 +25,7 @@ from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
-from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, Section, SweepsState, capitalised, next_sweep
+from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable, StillText
 
@@ -197,7 +197,7 @@ class SweepsTab(DashboardTab):
             lines += [] if report is None else ["", *sweep_lines.lines(report)]
         self.app.push_screen(TextScreen("Sweep", lines))
 
-    def _open(self, section: Section) -> None:
+    def _open(self, section: SweepsSection) -> None:
         if section != self._state.section:
             self._state.section = section
             self.table.use(COLUMNS[section])

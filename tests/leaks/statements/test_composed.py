@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
-from pgwatch_tests.sweep.plan.row_flags import Flags
+from pgwatch_tests.sweep.plan.row_flags import RowFlags
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from tests.qualified import not_qualified
 from tests.servers.sessions import Connect
@@ -63,7 +63,7 @@ def test_statements_of_a_scan(escaping: Escaping) -> None:
 def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
     statements = MarkedRowStatements(escaping, markers(DEFAULT_MARKERS))
     request = SweepRequest(test="tests/a.py::test_b", run="0a1b2c3d", min_age_s=600.0)
-    flagging = Flags(escaping, statements, request, True, {1, 2}).of_marked(TABLE, created_at)
+    flagging = RowFlags(escaping, statements, request, True, {1, 2}).of_marked(TABLE, created_at)
     relations = [
         TableNode(oid, "s", f"t{oid}", "r", [], created_at, True, [], False, [], [], None, 0, 0)
         for oid in (1, 2)

@@ -9,12 +9,12 @@ import pytest
 
 from pgwatch_tests.locks.model import Subject, TransactionWait
 from pgwatch_tests.locks.waits.statement_text import effects
-from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, Table, UniqueIndex, refined, visible
+from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, LockedTable, UniqueIndex, refined, visible
 
 # Tables are 20000 and so on, the unique indexes of 20000 are 20001 and 20002.
 PARENTS, CHILDREN, EVENTS, LEAF, LATE = 20000, 20010, 20020, 20030, 20040
 TABLES = {
-    PARENTS: Table(
+    PARENTS: LockedTable(
         PARENTS,
         frozenset({("public", "parents")}),
         "table",
@@ -24,20 +24,20 @@ TABLES = {
         ),
         frozenset({CHILDREN}),
     ),
-    CHILDREN: Table(
+    CHILDREN: LockedTable(
         CHILDREN,
         frozenset({("app", "children")}),
         "table",
         (UniqueIndex(CHILDREN + 1, frozenset({"id"})),),
     ),
-    EVENTS: Table(EVENTS, frozenset({("public", "events")}), "partitioned table"),
-    LEAF: Table(
+    EVENTS: LockedTable(EVENTS, frozenset({("public", "events")}), "partitioned table"),
+    LEAF: LockedTable(
         LEAF,
         frozenset({("public", "events"), ("public", "events_1")}),
         "table",
         (UniqueIndex(LEAF + 1, frozenset({"id"})),),
     ),
-    LATE: Table(
+    LATE: LockedTable(
         LATE,
         frozenset({("public", "late")}),
         "table",
@@ -45,7 +45,7 @@ TABLES = {
     ),
 }
 TABLES |= {
-    oid: Table(oid, frozenset({("public", f"index_{oid}")}), "index")
+    oid: LockedTable(oid, frozenset({("public", f"index_{oid}")}), "index")
     for table in TABLES.values()
     for oid in (index.oid for index in table.unique_indexes)
 }
@@ -71,7 +71,9 @@ def waits(
 
 
 def told(
-    subject: Subject, rows: dict[int, Sequence[ChangedRow]] | None = None, tables: dict[int, Table] = TABLES
+    subject: Subject,
+    rows: dict[int, Sequence[ChangedRow]] | None = None,
+    tables: dict[int, LockedTable] = TABLES,
 ) -> Found:
     """Kind, candidates for a row, candidates for a key. Without `rows`, no table can be read."""
     found = refined(subject, tables, lambda oid: None if rows is None else rows.get(oid, ()))
@@ -261,7 +263,7 @@ def test_nothing_is_said_before_the_tables_are_known() -> None:
 
 
 def test_catalogs_have_keys_only() -> None:
-    catalog = Table(1247, frozenset({("pg_catalog", "pg_type")}), "table", (UniqueIndex(2703, None),))
+    catalog = LockedTable(1247, frozenset({("pg_catalog", "pg_type")}), "table", (UniqueIndex(2703, None),))
     subject = waits("CREATE TABLE a ()", (1247, 2703), (), (1247,))
     assert told(subject, tables={1247: catalog, 2703: TABLES[PARENTS + 1]}) == key(1247)
 

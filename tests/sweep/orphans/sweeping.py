@@ -13,8 +13,9 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepKind, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
 

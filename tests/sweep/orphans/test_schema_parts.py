@@ -7,11 +7,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.sweep.orphans.schema_parts import LOCKS_AT_ONCE, PARTS_AT_ONCE, Part, halves, portions
+from pgwatch_tests.sweep.orphans.schema_parts import (
+    LOCKS_AT_ONCE,
+    PARTS_AT_ONCE,
+    SchemaPart,
+    halves,
+    portions,
+)
 
 PARTS = st.lists(
     st.builds(
-        Part,
+        SchemaPart,
         st.sampled_from(["VIEW", "TABLE", "TYPE"]),
         st.uuids().map(str),
         st.just([]),
@@ -24,7 +30,7 @@ PARTS = st.lists(
 
 
 @given(PARTS)
-def test_all_go_in_their_order_and_none_too_many_at_once(parts: list[Part]) -> None:
+def test_all_go_in_their_order_and_none_too_many_at_once(parts: list[SchemaPart]) -> None:
     found = list(portions(parts))
 
     assert [part for portion in found for part in portion] == parts
@@ -36,7 +42,7 @@ def test_all_go_in_their_order_and_none_too_many_at_once(parts: list[Part]) -> N
 
 
 def test_as_many_as_may_go_at_once() -> None:
-    part = Part("TABLE", "t", [], [], LOCKS_AT_ONCE // PARTS_AT_ONCE, True)
+    part = SchemaPart("TABLE", "t", [], [], LOCKS_AT_ONCE // PARTS_AT_ONCE, True)
 
     assert [len(portion) for portion in portions([part] * 120)] == [50, 50, 20]
     assert [len(portion) for portion in portions([replace(part, locks=LOCKS_AT_ONCE // 4)] * 9)] == [4, 4, 1]

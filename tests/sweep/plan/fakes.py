@@ -10,8 +10,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest
-from pgwatch_tests.sweep.run import Progress
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
 from tests.sweep.reports import NOTHING
 from tests.waiting import wait_until
 
@@ -32,7 +31,9 @@ class Sweeps:
     progress: tuple[SweepProgress, ...] = ()
     made: list[FakeSweep] = field(default_factory=list)
 
-    def make(self, settings: Settings, request: SweepRequest, told: Progress | None = None) -> FakeSweep:
+    def make(
+        self, settings: Settings, request: SweepRequest, told: SweepProgressCallback | None = None
+    ) -> FakeSweep:
         sweep = FakeSweep(self, database_name(settings.dsn) or "", request, told)
         self.made.append(sweep)
         return sweep

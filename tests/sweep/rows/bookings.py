@@ -10,8 +10,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepReport, SweepRequest
-from pgwatch_tests.sweep.run import Progress, Sweep
+from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
+from pgwatch_tests.sweep.run import Sweep
 
 REQUEST = SweepRequest(kinds=("rows",), dry_run=False)
 BOOKINGS, ITEMS = 2, 4
@@ -26,7 +26,9 @@ def settings(dsn: str) -> Settings:
     return Settings(Dsn(dsn, "the test"), lock_timeout_s=0.05)
 
 
-def swept(dsn: str, request: SweepRequest = REQUEST, progress: Progress | None = None) -> SweepReport:
+def swept(
+    dsn: str, request: SweepRequest = REQUEST, progress: SweepProgressCallback | None = None
+) -> SweepReport:
     """The report of a sweep."""
     return Sweep(settings(dsn), request, progress).run()
 
@@ -121,7 +123,10 @@ class RunningSweep:
     """A sweep in a thread of its own."""
 
     def __init__(
-        self, settings: Settings, request: SweepRequest = REQUEST, progress: Progress | None = None
+        self,
+        settings: Settings,
+        request: SweepRequest = REQUEST,
+        progress: SweepProgressCallback | None = None,
     ) -> None:
         self.sweep = Sweep(settings, request, progress)
         self._outcome: SweepReport | BaseException | None = None

@@ -22,8 +22,7 @@ from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport, SweepRequest
-from pgwatch_tests.sweep.run import Progress
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
 from tests.servers.sessions import Database, is_waiting
 from tests.sweep.rows.bookings import RunningSweep, now_ms
 from tests.sweep.rows.gates import Gate
@@ -210,7 +209,7 @@ def test_beside_changes_that_wait_for_a_batch(
         event(f"{change}: {'in the middle' if is_there else 'afterwards'}")
 
 
-def _small_batches(database: Database, progress: Progress | None = None) -> RunningSweep:
+def _small_batches(database: Database, progress: SweepProgressCallback | None = None) -> RunningSweep:
     request = SweepRequest(("rows",), dry_run=False, clusters_at_once=1)
     return RunningSweep(Settings(Dsn(database.dsn, "the test")), request, progress)
 

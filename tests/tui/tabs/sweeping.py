@@ -12,9 +12,9 @@ from textual.pilot import Pilot
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
-from pgwatch_tests.sweep.model import SweepProgress, SweepReport
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, Told
+from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
@@ -66,7 +66,7 @@ class Sweeping:
         jobs = None if self.jobs is None else JobDesk(self._states, self._run_now, self._pause)
         return SweepDesk(self._begin, self._history, self._report, jobs, acts=self.acts)
 
-    def _begin(self, dry_run: bool, min_age_s: float, told: Told) -> HeldSweep:
+    def _begin(self, dry_run: bool, min_age_s: float, told: SweepProgressCallback) -> HeldSweep:
         self.begun.append(HeldSweep(self, dry_run, min_age_s, told))
         return self.begun[-1]
 
@@ -98,7 +98,9 @@ class Sweeping:
 class HeldSweep:
     """One sweep."""
 
-    def __init__(self, sweeping: Sweeping, dry_run: bool, min_age_s: float, told: Told) -> None:
+    def __init__(
+        self, sweeping: Sweeping, dry_run: bool, min_age_s: float, told: SweepProgressCallback
+    ) -> None:
         self._sweeping = sweeping
         self.dry_run = dry_run
         self.min_age_s = min_age_s
