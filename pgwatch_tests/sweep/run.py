@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,12 +13,12 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
+from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import server_message
-from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.sweep_lock import release_sweep_lock, take_sweep_lock
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.jobs import SweepKind
@@ -26,6 +28,14 @@ from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, Swee
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
 from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
+from pgwatch_tests.text.numbers import plural
+
+_NOUNS: Mapping[SweepKind, str] = {
+    "sessions": "session",
+    "prepared": "prepared transaction",
+    "schemas": "schema",
+    "databases": "database",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +65,14 @@ class Sweep:
         Raises RefusedError (not a test database, a standby, a pooler in between, another sweep is at it, more
         than `max_rows`), CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't
         one), NotCheckedError (not even the catalogs can be read) and WorkCancelledError. Once something is
-        removed, `error` in the report tells of a lost connection, or of catalogs that can't be read.
+        removed, `error` in the report tells of all others, and of what was removed by then.
         """
         begun, started_at = time.monotonic(), datetime.now(UTC)
         names = tuple(marker.name for marker in markers(self._settings.markers))
         if self._settings.read_only and not self._request.dry_run:
             raise RefusedError("nothing is swept: read_only is set")
-        before, rows, after, lost = SweptOrphans(), SweptRows(), SweptOrphans(), ""
+        before, rows, after = SweptOrphans(), SweptRows(), SweptOrphans()
+        failure: Exception | None = None
         with closing(self._session) as session:
             session.open()
             if not self._request.dry_run:
@@ -71,25 +82,22 @@ class Sweep:
                 identity = self._guarded()
                 # First those that hold locks on rows, or on what is in schemas and databases.
                 before = self._orphans("sessions", "prepared")
-                rows = self._rows(identity.role)
-                if not rows.error:
+                if before.error is None:
+                    rows = self._rows(identity.role)
+                if before.error is None and not rows.error:
                     after = self._orphans("schemas", "databases")
-            except (ConnectionLostError, psycopg.Error) as error:
-                if self._request.dry_run or not (rows.deleted or any(one.removed for one in before.orphans)):
-                    if isinstance(error, ConnectionLostError):
-                        raise
-                    raise NotCheckedError(
-                        f"the catalogs can't be read, so nothing was done: {server_message(error)}"
-                    ) from error
-                lost = (
-                    str(error)
-                    if isinstance(error, ConnectionLostError)
-                    else f"the catalogs can't be read: {server_message(error)}"
-                )
+                failure = before.error or after.error
+            except WorkCancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 (what is done has to be told, whatever fails)
+                failure = error
             finally:
                 # Of a session that isn't ours alone, this would free what a test holds.
                 if not self._request.dry_run:
                     release_sweep_lock(session)
+        removed = _removed(rows, before, after)
+        if failure is not None and (self._request.dry_run or not removed):
+            raise _of_nothing_done(failure)
         return SweepReport(
             started_at=started_at,
             server_version=version,
@@ -107,7 +115,7 @@ class Sweep:
             duration_s=time.monotonic() - begun,
             longest_transaction_s=rows.longest_transaction_s,
             interrupted=self._stopped.is_set(),
-            error=rows.error or lost,
+            error=rows.error or ("" if failure is None else f"{_why(failure)} (removed by then: {removed})"),
             server_started=None if self._started is None else self._started.server_started,
             away_s=tuple(session.away_s),
             changed=rows.changed,
@@ -181,3 +189,26 @@ class Sweep:
     def _tell(self, progress: SweepProgress) -> None:
         if self._progress is not None:
             self._progress(progress)
+
+
+def _removed(rows: SweptRows, *orphans: SweptOrphans) -> str:
+    """`2 sessions, 40 rows`; empty if nothing is removed."""
+    kinds = Counter(one.kind for part in orphans for one in part.orphans if one.removed)
+    parts = [plural(number, _NOUNS[kind]) for kind, number in kinds.items()]
+    if deleted := sum(table.total for table in rows.deleted):
+        parts.append(plural(deleted, "row"))
+    return ", ".join(parts)
+
+
+def _of_nothing_done(failure: Exception) -> Exception:
+    if not isinstance(failure, psycopg.Error):
+        return failure
+    error = NotCheckedError(f"{_why(failure)}, so nothing was done")
+    error.__cause__ = failure
+    return error
+
+
+def _why(failure: Exception) -> str:
+    if isinstance(failure, psycopg.Error):
+        return f"the catalogs can't be read: {server_message(failure)}"
+    return str(failure) if isinstance(failure, PgwatchError) else f"internal error: {failure!r}"

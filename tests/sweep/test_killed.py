@@ -16,9 +16,11 @@ from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
-from pgwatch_tests.errors import ConnectionLostError, NotCheckedError
+from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks import leftovers
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgress
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, KeptReason, SweepProgress
+from pgwatch_tests.sweep.orphans import sessions
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.plan.survey import Survey, Surveyor
 from tests.servers.server_places import server_directory
@@ -163,7 +165,8 @@ def test_a_connection_lost_while_schemas_are_looked_at(
 
     report = swept(database.dsn, schemas)
 
-    assert (report.deleted_rows, report.error) == (3 * WHOLE, "the connection was lost")
+    assert report.deleted_rows == 3 * WHOLE
+    assert report.error == f"the connection was lost (removed by then: {3 * WHOLE} rows)"
     with pytest.raises(ConnectionLostError):
         swept(database.dsn, schemas)
 
@@ -187,7 +190,59 @@ def test_an_error_of_the_server_after_sessions_were_ended(
     report = swept(database.dsn, request)
 
     assert [one.name for one in report.orphans if one.removed] == [name]
-    assert report.error == "the catalogs can't be read: permission denied for table pg_constraint"
+    assert report.error == (
+        "the catalogs can't be read: permission denied for table pg_constraint (removed by then: 1 session)"
+    )
     assert not report.complete
     with pytest.raises(NotCheckedError, match="nothing was done"):
         swept(database.dsn, request)
+
+
+def test_more_rows_than_allowed_after_sessions_were_ended(
+    owner: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 3)
+    monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)
+    idle = connect()
+    idle.execute("SELECT 1")
+    request = replace(REQUEST, kinds=("rows", "sessions"), min_age_s=0.0, max_rows=2)
+
+    report = swept(database.dsn, request)
+
+    assert [one.kind for one in report.orphans if one.removed] == ["sessions"]
+    assert report.error == (
+        f"{3 * WHOLE} rows would go, and --max-rows allows 2: no row was deleted (removed by then: 1 session)"
+    )
+    assert len(marked_users(owner)) == 3
+    with pytest.raises(RefusedError, match=r"no row was deleted$"):
+        swept(database.dsn, request)
+
+
+def test_a_connection_lost_between_two_sessions(
+    owner: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tables(owner)
+    add_users(owner, 1, 3)
+    monkeypatch.setattr(leftovers, "IDLE_IN_TRANSACTION_AFTER_S", 0.0)
+    for _ in range(2):
+        connect().execute("SELECT 1")
+    end, ended = sessions._end, 0
+
+    def lose_second(session: DatabaseSession, one: sessions._Session) -> tuple[KeptReason, str] | None:
+        nonlocal ended
+        ended += 1
+        if ended == 2:
+            raise ConnectionLostError("the connection was lost")
+        return end(session, one)
+
+    monkeypatch.setattr(sessions, "_end", lose_second)
+    request = replace(REQUEST, kinds=("rows", "sessions"), min_age_s=0.0)
+
+    report = swept(database.dsn, request)
+
+    assert [(one.removed, one.reason) for one in report.orphans] == [(True, None), (False, "not_checked")]
+    assert report.orphans[1].detail.startswith("the connection was lost: nothing tells whether it is removed")
+    assert report.error == "the connection was lost (removed by then: 1 session)"
+    assert len(marked_users(owner)) == 3
+    assert not report.complete

@@ -88,7 +88,7 @@ def sweep_databases(
         )
         for database in databases
     )
-    return SweptOrphans(sweep_each(candidates, request, stopped))
+    return sweep_each(candidates, request, stopped)
 
 
 def drop_database(session: DatabaseSession, settings: Settings, name: str) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_names import NOT_LEASED, is_orphan_name, kept_for_age
 
@@ -33,6 +33,8 @@ class SweptOrphans:
 
     orphans: tuple[Orphan, ...] = ()
     not_checked: tuple[str, ...] = ()
+    error: PgwatchError | None = None
+    """What ended it early: then more orphans may be there than those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,21 @@ class Candidate:
     remove: Callable[[], None]
 
 
-def sweep_each(
-    candidates: Iterable[Candidate], request: SweepRequest, stopped: Stopped
-) -> tuple[Orphan, ...]:
-    """Removes each that may go, or says in a dry run that it would.
+def sweep_each(candidates: Iterable[Candidate], request: SweepRequest, stopped: Stopped) -> SweptOrphans:
+    """Removes each that may go, or says in a dry run that it would, up to an error that ends it.
 
-    Doesn't raise psycopg.Error: such an orphan is kept as `refused`.
+    Doesn't raise psycopg.Error: such an orphan is kept as `refused`. Raises WorkCancelledError.
     """
-    return tuple(_swept(one, request, stopped) for one in candidates)
+    swept: list[Orphan] = []
+    for one in candidates:
+        try:
+            swept.append(_swept(one, request, stopped))
+        except WorkCancelledError:
+            raise
+        except PgwatchError as error:
+            unknown = f"{error}: nothing tells whether it is removed"
+            return SweptOrphans((*swept, _kept(one.orphan, "not_checked", unknown)), error=error)
+    return SweptOrphans(tuple(swept))
 
 
 def merged(parts: Iterable[SweptOrphans]) -> SweptOrphans:
@@ -61,6 +70,7 @@ def merged(parts: Iterable[SweptOrphans]) -> SweptOrphans:
     return SweptOrphans(
         tuple(orphan for part in several for orphan in part.orphans),
         tuple(sentence for part in several for sentence in part.not_checked),
+        next((part.error for part in several if part.error is not None), None),
     )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 import psycopg
 
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.server_messages import full_server_message
-from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
@@ -37,14 +38,21 @@ def sweep_orphans(
 
     Whether `session` is connected to a database of tests is for the caller to make sure; it must be in no
     transaction. `stopped` is asked between things: what its turn doesn't come to is kept as `interrupted`. A
-    kind that can't be listed is in `not_checked`. Raises ConnectionLostError and WorkCancelledError.
+    kind that can't be listed is in `not_checked`. An error that ends it is in `error`, so that what was
+    removed until then isn't lost. Raises WorkCancelledError.
     """
-    swept = []
+    swept: list[SweptOrphans] = []
     for kind, sweep in _SWEEPS.items():
         if kind not in request.sought:
             continue
+        if swept and swept[-1].error is not None:
+            break
         try:
             swept.append(sweep(session, settings, request, stopped))
+        except WorkCancelledError:
+            raise
+        except PgwatchError as error:
+            swept.append(SweptOrphans(error=error))
         except psycopg.Error as error:
             swept.append(SweptOrphans((), (f"{kind} can't be looked at: {full_server_message(error)}",)))
     return merged(swept)

@@ -67,7 +67,7 @@ def sweep_prepared(
         )
         for one in prepared_in(session)
     )
-    return SweptOrphans(sweep_each(candidates, request, stopped))
+    return sweep_each(candidates, request, stopped)
 
 
 def prepared_in(session: DatabaseSession, database_oid: int | None = None) -> list[PreparedOrphan]:

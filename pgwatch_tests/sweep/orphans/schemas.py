@@ -77,7 +77,7 @@ def sweep_schemas(
         )
         for schema in schemas
     )
-    return SweptOrphans(sweep_each(candidates, request, stopped))
+    return sweep_each(candidates, request, stopped)
 
 
 @contextmanager

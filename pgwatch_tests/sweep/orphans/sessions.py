@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -109,9 +109,9 @@ def sweep_sessions(
         )
         for one in session.ask("sweep/sessions", _Session, parameters)
     )
-    return SweptOrphans(
+    return replace(
         sweep_each(candidates, request, stopped),
-        tuple(f"sessions idle in a transaction: {one.reason} ({one.hint})" for one in hidden),
+        not_checked=tuple(f"sessions idle in a transaction: {one.reason} ({one.hint})" for one in hidden),
     )
 
 

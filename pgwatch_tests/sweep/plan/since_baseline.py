@@ -77,7 +77,7 @@ class SinceBaseline:
         self._comparison = Comparison(session, Since(baseline, any_rows, settle_s))
         if self._comparison.may_mistake_old_rows:
             raise RefusedError(
-                "nothing is swept since a baseline: this server has had more than four billion transactions, "
+                "no row is swept since a baseline: this server has had more than four billion transactions, "
                 "so a row may look new that was there"
             )
 

@@ -163,7 +163,7 @@ class RowSweep:
             if self._request.max_rows is not None and planned > self._request.max_rows:
                 raise RefusedError(
                     f"{plural(planned, 'row')} would go, and --max-rows allows "
-                    f"{self._request.max_rows:,}: nothing was done"
+                    f"{self._request.max_rows:,}: no row was deleted"
                 )
             survey, refused = looked.survey, self._refused(looked.survey, role)
         # Nor shall a trigger that takes its time keep them.
