@@ -58,9 +58,9 @@ def running_demo(progress: Callable[[str], None]) -> Iterator[Demo]:
 
 
 def _close(suite: FlakySuite, progress: Callable[[str], None]) -> None:
-    tally = suite.close()
-    if tally.tests:
-        progress(f"the suite ran {tally.in_words()}")
+    counts = suite.close()
+    if counts.tests:
+        progress(f"the suite ran {counts.in_words()}")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ _STATE = """
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SuiteCounts:
     """What a suite did: tests that ended, and how many failed, by the database's error."""
 
     tests: int = 0
@@ -129,12 +129,12 @@ class FlakySuite:
                 time.sleep(_POLL_S)
         raise self._failure(f"had no blocked session within {timeout_s:g} s")
 
-    def close(self) -> Tally:
+    def close(self) -> SuiteCounts:
         """Ends the suite and says what it did."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if self._log.closed:
-            return Tally()
+            return SuiteCounts()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         said = self._next_line(_END_LIMIT_S)
@@ -145,7 +145,7 @@ class FlakySuite:
             self._process.wait()
         self._process.stdout.close()
         self._log.close()
-        return Tally(said["tests"], said["failures"]) if "tests" in said else Tally()
+        return SuiteCounts(said["tests"], said["failures"]) if "tests" in said else SuiteCounts()
 
     def _next_line(self, limit_s: float) -> dict[str, Any]:
         """Returns the conductor's next line; empty if it ended or took too long."""

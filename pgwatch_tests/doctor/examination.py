@@ -28,14 +28,18 @@ from pgwatch_tests.doctor.model import (
     Usage,
 )
 from pgwatch_tests.doctor.settings_advice import Setting, advise
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError
+from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.postgres import queries, version
 from pgwatch_tests.postgres.connections.connect import connect_async
 from pgwatch_tests.postgres.connections.connection import is_pooled
 from pgwatch_tests.postgres.connections.disconnection import within
-from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name, redact
+from pgwatch_tests.postgres.connections.dsn import database_name, redact
+from pgwatch_tests.postgres.connections.maintenance_database import (
+    MAINTENANCE_DATABASE,
+    connect_inside_async,
+)
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Settings
@@ -58,44 +62,14 @@ def examine(settings: Settings, now: Callable[[], float] = time.time) -> Examina
 
 
 async def _examine(settings: Settings, now: Callable[[], float]) -> Examination:
-    connection, unreached = await _reach(settings)
+    connection, reason = await connect_inside_async(
+        settings, LIMITS, lambda own: _Examiner(settings, own, None).locked_catalogs()
+    )
     try:
-        return await _Examiner(settings, connection, unreached).examination(now)
+        examiner = _Examiner(settings, connection, None if reason is None else Unread(reason))
+        return await examiner.examination(now)
     finally:
         connection.pgconn.finish()
-
-
-async def _reach(settings: Settings) -> tuple[AsyncConnection[Row], Unread | None]:
-    """The database itself; or the maintenance database, and why: a locked catalog blocks one only."""
-    own: AsyncConnection[Row] | None = None
-    refusal: NoAnswerError | None = None
-    try:
-        own = await _connect(settings)
-    except NoAnswerError as error:
-        if database_name(settings.dsn) == MAINTENANCE_DATABASE:
-            raise
-        reason, refusal = str(error), error
-    else:
-        obstacle = await _Examiner(settings, own, None).locked_catalogs()
-        if obstacle is None or own.info.dbname == MAINTENANCE_DATABASE:
-            return own, None
-        reason = obstacle
-    try:
-        connection = await _connect(settings, MAINTENANCE_DATABASE)
-    except CannotConnectError:
-        if refusal is not None:
-            raise refusal from None
-        assert own is not None
-        return own, None
-    if own is not None:
-        own.pgconn.finish()
-    return connection, Unread(reason)
-
-
-async def _connect(settings: Settings, database: str | None = None) -> AsyncConnection[Row]:
-    return await connect_async(
-        settings.dsn, LIMITS, connect_timeout_s=settings.connect_timeout_s, database=database
-    )
 
 
 class _Examiner:
@@ -205,7 +179,12 @@ class _Examiner:
         error: str | None = None
         if self._unreached is None:
             try:
-                connection = await _connect(self._settings, MAINTENANCE_DATABASE)
+                connection = await connect_async(
+                    self._settings.dsn,
+                    LIMITS,
+                    connect_timeout_s=self._settings.connect_timeout_s,
+                    database=MAINTENANCE_DATABASE,
+                )
                 connection.pgconn.finish()
             except CannotConnectError as refusal:
                 error = str(refusal)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pgwatch_tests.sweep.model import SweepProgress
 
 _TELLING_S = 0.5  # what is told of less than that is chance
-# The pace of so long ago says little of what is left: clusters differ, and so do tables.
+# The rate of so long ago says little of what is left: clusters differ, and so do tables.
 _WINDOW_S = 10.0
 
 
@@ -21,7 +21,7 @@ class _Reading(NamedTuple):
     share: float
 
 
-class SweepPace:
+class SweepMeter:
     """Told each progress of one sweep, in any one thread. `clock` is monotonic, in seconds.
 
     Rates are those of the last 10 s, not of what was counted from another beginning.

@@ -46,13 +46,13 @@ class Watching:
             self.errors.append(str(error))
 
     def _note_what_is_opened(self, source: LiveSource) -> None:
-        connect: Callable[..., Awaitable[object]] = source.opening.connect
+        connect: Callable[..., Awaitable[object]] = source.attempts.connect
 
         async def noting(limits: object, database: str | None = None, **more: object) -> object:
             self.opened.append(database)
             return await connect(limits, database, **more)
 
-        source.opening.connect = noting  # type: ignore[method-assign,assignment]  # the same, and a note
+        source.attempts.connect = noting  # type: ignore[method-assign,assignment]  # the same, and a note
 
     def knows(self, target: str) -> bool:
         """Whether the latest poll has a wait for `target`."""

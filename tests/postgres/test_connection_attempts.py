@@ -28,24 +28,24 @@ def ours(owner: Connection[TupleRow]) -> int:
 
 
 @pytest.fixture
-def opening(database: Database) -> ConnectionAttempts:
+def attempts(database: Database) -> ConnectionAttempts:
     return ConnectionAttempts(Settings(dsn=Dsn(database.dsn, "the test")))
 
 
 def test_a_probe_leaves_no_session(
-    opening: ConnectionAttempts,
+    attempts: ConnectionAttempts,
     database: Database,
     owner: Connection[TupleRow],
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    assert asyncio.run(opening.probe(LIMITS)) == database.name
+    assert asyncio.run(attempts.probe(LIMITS)) == database.name
     gc.collect()
     assert not recwarn.list
     wait_until(lambda: ours(owner) == 0, message="the session has ended")
 
 
 def test_two_look_ups_at_once_have_one_session(
-    opening: ConnectionAttempts, database: Database, owner: Connection[TupleRow]
+    attempts: ConnectionAttempts, database: Database, owner: Connection[TupleRow]
 ) -> None:
     pids: set[int] = set()
 
@@ -54,7 +54,7 @@ def test_two_look_ups_at_once_have_one_session(
         await connection.execute("SELECT pg_catalog.pg_sleep(0.05)")
 
     async def scenario() -> None:
-        lookups = Lookups(opening, time.monotonic)
+        lookups = Lookups(attempts, time.monotonic)
         await asyncio.gather(*(lookups.attempt(database.name, [number], read) for number in range(3)))
 
     asyncio.run(scenario())
@@ -63,14 +63,14 @@ def test_two_look_ups_at_once_have_one_session(
 
 
 def test_whoever_waits_when_it_is_closed_gets_none(
-    opening: ConnectionAttempts, owner: Connection[TupleRow]
+    attempts: ConnectionAttempts, owner: Connection[TupleRow]
 ) -> None:
     """No attempt is made that nobody gives up any more."""
 
     async def scenario() -> None:
-        waiting = asyncio.create_task(opening.connect(LIMITS))
+        waiting = asyncio.create_task(attempts.connect(LIMITS))
         await asyncio.sleep(0)
-        opening.close()
+        attempts.close()
         with pytest.raises(ConnectionLostError):
             await waiting
 

@@ -86,7 +86,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                         "the database is being dropped, altered or copied: counted after that"
                     )
                 # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
-                await source.opening.probe(LIMITS)
+                await source.attempts.probe(LIMITS)
                 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
                 from pgwatch_tests.leaks.scan import LeakScan
 

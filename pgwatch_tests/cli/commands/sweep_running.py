@@ -11,7 +11,7 @@ from pgwatch_tests.cli.progress import Progress
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
-from pgwatch_tests.reports.sweeps.sweep_words import pace, phase
+from pgwatch_tests.reports.sweeps.sweep_words import phase, rate
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.many_databases import SweepOfDatabases
 from pgwatch_tests.sweep.model import (
@@ -22,7 +22,7 @@ from pgwatch_tests.sweep.model import (
     SweepsOfDatabases,
 )
 from pgwatch_tests.sweep.run import Sweep
-from pgwatch_tests.sweep.time_left import SweepPace
+from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Task
 from pgwatch_tests.text.plain_text import plain
 
@@ -65,13 +65,13 @@ class _Speed:
     def __init__(self, request: SweepRequest, clock: Callable[[], float] = time.monotonic) -> None:
         self._request = request
         self._clock = clock
-        self._pace = SweepPace(clock)
+        self._meter = SweepMeter(clock)
         self._where = ""
         self.shown = Progress(
             "sweeping",
             self._line,
             note=self._note,
-            left_s=lambda: self._pace.left_s,
+            left_s=lambda: self._meter.left_s,
             phase=self._phase,
             clock=clock,
         )
@@ -80,22 +80,22 @@ class _Speed:
     def begin(self, database: str) -> None:
         """Another database begins."""
         self._where = f" in {plain(database)}"
-        self._pace = SweepPace(self._clock)
+        self._meter = SweepMeter(self._clock)
         self.shown.begin("sweeping")
 
     def add(self, progress: SweepProgress) -> None:
         """Records the progress and shows it."""
-        self._pace.add(progress)
+        self._meter.add(progress)
         self.shown.show(progress.clusters_done, progress.clusters)
 
     def _phase(self) -> str:
-        return f"{phase(self._pace.last, self._request.sought)}{self._where}"
+        return f"{phase(self._meter.last, self._request.sought)}{self._where}"
 
     def _line(self, done: int, total: int) -> str:
         return f"{done:,} of {total:,} clusters of rows"
 
     def _note(self) -> str:
-        return pace(self._pace.last.rows, self._pace.rows_per_s)
+        return rate(self._meter.last.rows, self._meter.rows_per_s)
 
 
 def _warn(line: str) -> None:

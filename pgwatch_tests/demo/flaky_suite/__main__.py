@@ -1,4 +1,4 @@
-"""The conductor's process: one line of JSON in, one out when it plays, one out with the tally at the end."""
+"""The conductor's process: one line of JSON in, one out when it plays, one out with the counts at the end."""
 
 from __future__ import annotations
 

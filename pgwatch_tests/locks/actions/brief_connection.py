@@ -21,6 +21,7 @@ from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import connect_async, lost_connection
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
 from pgwatch_tests.postgres.connections.disconnection import within
+from pgwatch_tests.postgres.connections.maintenance_database import connect_outside_async
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_text
@@ -100,8 +101,8 @@ async def connect_anywhere(settings: Settings) -> BriefConnection:
 
     Raises CannotConnectError with what is in the way of the DSN's own database.
     """
-    with closing(ConnectionAttempts(settings)) as opening:
-        return BriefConnection(settings, await opening.connect_anywhere(LIMITS))
+    with closing(ConnectionAttempts(settings)) as attempts:
+        return BriefConnection(settings, await connect_outside_async(attempts, LIMITS))
 
 
 def one_line(error: psycopg.Error) -> str:

@@ -38,7 +38,7 @@ class Ranking(Generic[K]):
     @property
     def blocked_s(self) -> float:
         """All seconds, those of the others included."""
-        return sum(tally.blocked_s for _, tally in self.rows) + (self.others or BlockedTime()).blocked_s
+        return sum(blocked.blocked_s for _, blocked in self.rows) + (self.others or BlockedTime()).blocked_s
 
 
 class BlockedTimes(Generic[K]):
@@ -52,10 +52,10 @@ class BlockedTimes(Generic[K]):
         """Whether it is among the largest, not gone to the others."""
         return key in self._found
 
-    def add(self, key: Hashable, label: K, tally: BlockedTime) -> None:
-        """Adds `tally` to what `key` has; `label` is what it's shown as, the last one counts."""
+    def add(self, key: Hashable, label: K, blocked: BlockedTime) -> None:
+        """Adds `blocked` to what `key` has; `label` is what it's shown as, the last one counts."""
         _, before = self._found.get(key, (label, BlockedTime()))
-        self._found[key] = label, before.plus(tally)
+        self._found[key] = label, before.plus(blocked)
         if len(self._found) > 2 * MOST_ROWS:
             kept = sorted(self._found.items(), key=lambda item: _size(item[1][1]))
             self._found = dict(kept[:MOST_ROWS])
@@ -65,8 +65,8 @@ class BlockedTimes(Generic[K]):
     def ranking(self) -> Ranking[K]:
         """The sums by label."""
         by_label: dict[K, BlockedTime] = {}
-        for label, tally in self._found.values():
-            by_label[label] = by_label.get(label, BlockedTime()).plus(tally)
+        for label, blocked in self._found.values():
+            by_label[label] = by_label.get(label, BlockedTime()).plus(blocked)
         rows = sorted(by_label.items(), key=lambda item: (*_size(item[1]), str(item[0])))
         others = self._others
         for _, small in rows[MOST_ROWS:]:
@@ -74,5 +74,5 @@ class BlockedTimes(Generic[K]):
         return Ranking(tuple(rows[:MOST_ROWS]), others)
 
 
-def _size(tally: BlockedTime) -> tuple[float, int]:
-    return -tally.blocked_s, -tally.waits
+def _size(blocked: BlockedTime) -> tuple[float, int]:
+    return -blocked.blocked_s, -blocked.waits

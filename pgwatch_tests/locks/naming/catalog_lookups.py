@@ -60,9 +60,9 @@ class Lookups:
     """Connections that are open while they are needed; failures leave gaps, none is raised."""
 
     def __init__(
-        self, opening: ConnectionAttempts, clock: Callable[[], float], deadline_s: float = DEADLINE_S
+        self, attempts: ConnectionAttempts, clock: Callable[[], float], deadline_s: float = DEADLINE_S
     ) -> None:
-        self._opening = opening
+        self._attempts = attempts
         self._clock = clock
         self._deadline_s = deadline_s
         self._failed = _Failures()
@@ -175,7 +175,7 @@ class Lookups:
             return connection
         if self._unreachable.due([name], self._clock()):
             try:
-                connection = await self._opening.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
+                connection = await self._attempts.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
             except (psycopg.Error, PgwatchError) as error:
                 self.was_refused = not isinstance(error, NoAnswerError)
                 # Without an answer, the same attempt goes on: asking again costs nothing.

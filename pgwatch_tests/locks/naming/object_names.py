@@ -43,9 +43,9 @@ class NameCache:
     """Names of databases, roles, relations and rows; `resolve` fills it, the look-ups never wait."""
 
     def __init__(
-        self, opening: ConnectionAttempts, clock: Callable[[], float], tests: KnownTests | None = None
+        self, attempts: ConnectionAttempts, clock: Callable[[], float], tests: KnownTests | None = None
     ) -> None:
-        self.lookups = Lookups(opening, clock)
+        self.lookups = Lookups(attempts, clock)
         self._tests = tests
         self._clock = clock
         self._databases: dict[int, str] = {}

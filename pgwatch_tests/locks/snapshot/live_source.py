@@ -31,7 +31,11 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
 from pgwatch_tests.postgres.connections.disconnection import close_and_wait, within
-from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name
+from pgwatch_tests.postgres.connections.dsn import database_name
+from pgwatch_tests.postgres.connections.maintenance_database import (
+    MAINTENANCE_DATABASE,
+    connect_outside_async,
+)
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.settings.load import Settings
 
@@ -57,10 +61,10 @@ class LiveSource:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
-        self.opening = ConnectionAttempts(settings)
+        self.attempts = ConnectionAttempts(settings)
         """The source of connections; others that connect to the same server share its attempts."""
         tests = None if settings.tests is None else KnownTests(read_test_list(settings.tests))
-        self._names = NameCache(self.opening, clock, tests)
+        self._names = NameCache(self.attempts, clock, tests)
         self._deadlocks = DeadlockReader(self._names, clock)
         self._connection: AsyncConnection[Row] | None = None
         self._database = ""
@@ -171,7 +175,7 @@ class LiveSource:
 
     def close(self) -> None:
         """Closes everything at once, whatever the server is doing."""
-        self.opening.close()
+        self.attempts.close()
         self._names.lookups.close()
         for task in self._looking_up:
             task.cancel()
@@ -201,14 +205,14 @@ class LiveSource:
         if time.monotonic() < self._back_s:
             raise CannotConnectError(self._left)
         try:
-            self._connection = connection = await self.opening.connect_anywhere(POLL_LIMITS)
+            self._connection = connection = await connect_outside_async(self.attempts, POLL_LIMITS)
         except NoAnswerError:
             if self._left:
                 raise CannotConnectError(self._left) from None
             raise
         self._left = ""
         self._polled_s = time.monotonic()
-        self.opening.stay_with(connection)
+        self.attempts.stay_with(connection)
         self._names.lookups.stay_with(connection)
         self._server = f"{connection.info.host}:{connection.info.port}"
         self._database = database_name(self._settings.dsn) or await self._own_name()
@@ -219,7 +223,7 @@ class LiveSource:
 
     async def _own_name(self) -> str:
         """What the DSN's own database is called, where a service file or the role's name says it."""
-        name = await self.opening.probe(catalog_lookups.LIMITS)
+        name = await self.attempts.probe(catalog_lookups.LIMITS)
         self._admitted = True
         return name
 
@@ -231,7 +235,7 @@ class LiveSource:
         if closed:
             try:
                 # For the server's own words.
-                await self.opening.probe(catalog_lookups.LIMITS)
+                await self.attempts.probe(catalog_lookups.LIMITS)
             except NoAnswerError:
                 pass
             except CannotConnectError:
@@ -285,7 +289,7 @@ class LiveSource:
             self._connection.pgconn.finish()
             self._connection = None
         self._names.lookups.disconnect()
-        self.opening.leave()
+        self.attempts.leave()
 
     def _disconnect(self) -> None:
         self._hang_up()

@@ -9,17 +9,14 @@ nobody waits for it when it is let in, it is closed: an idle session would be in
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 
-from pgwatch_tests.errors import ConnectionLostError, NoAnswerError
+from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.postgres.connections.connect import connect_async, no_answer
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
-from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, database_name, on_server_of
+from pgwatch_tests.postgres.connections.dsn import database_name, on_server_of
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Settings
-
-_HEAD_START_S = 0.5
 
 _Attempt = asyncio.Task[AsyncOwnConnection]
 _Key = tuple[str | None, SessionLimits, Dsn]
@@ -32,7 +29,7 @@ class ConnectionAttempts:
     """Opens connections, one attempt at a time per database and purpose."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._dsn = settings.dsn
         self._attempts: dict[_Key, _Attempt] = {}
         self._waiting: Counter[_Key] = Counter()
@@ -41,11 +38,11 @@ class ConnectionAttempts:
 
     def stay_with(self, connection: AsyncOwnConnection) -> None:
         """Connects only to the server of `connection` from now on, whichever others the DSN names."""
-        self._dsn = on_server_of(connection, self._settings.dsn)
+        self._dsn = on_server_of(connection, self.settings.dsn)
 
     def leave(self) -> None:
         """Connects to any server that the DSN names from now on."""
-        self._dsn = self._settings.dsn
+        self._dsn = self.settings.dsn
 
     async def connect(
         self, limits: SessionLimits, database: str | None = None, *, timeout_s: float | None = None
@@ -59,14 +56,14 @@ class ConnectionAttempts:
         """
         if self._closed:
             raise ConnectionLostError("no connection is opened any more")
-        patience_s = self._settings.connect_timeout_s if timeout_s is None else timeout_s
-        key = database or database_name(self._settings.dsn), limits, self._dsn
+        patience_s = self.settings.connect_timeout_s if timeout_s is None else timeout_s
+        key = database or database_name(self.settings.dsn), limits, self._dsn
         attempt = self._attempt(key)
         self._waiting[key] += 1
         try:
             done, _ = await asyncio.wait({attempt}, timeout=patience_s)
             if not done:
-                raise no_answer(self._settings.dsn, patience_s)
+                raise no_answer(self.settings.dsn, patience_s)
             if self._attempts.get(key) is attempt:
                 return self._attempts.pop(key).result()
         finally:
@@ -82,46 +79,6 @@ class ConnectionAttempts:
         name = connection.info.dbname
         connection.pgconn.finish()
         return name
-
-    async def connect_anywhere(
-        self, limits: SessionLimits, *, timeout_s: float | None = None
-    ) -> AsyncOwnConnection:
-        """Returns a connection to the maintenance database, or to the DSN's own where that is refused or
-        slow.
-
-        The second attempt begins when the first was refused, or after half a second: either database may be
-        locked. Raises what `connect` raises, for the DSN's own database.
-        """
-        patience_s = self._settings.connect_timeout_s if timeout_s is None else timeout_s
-        until_s = time.monotonic() + patience_s
-
-        def attempt(database: str | None) -> _Attempt:
-            left_s = max(0.0, until_s - time.monotonic())
-            return asyncio.create_task(self.connect(limits, database, timeout_s=left_s))
-
-        def close_unless_used(task: _Attempt) -> None:
-            if _worked(task) and task.result() is not connection:
-                task.result().pgconn.finish()
-
-        connection: AsyncOwnConnection | None = None
-        attempts = [attempt(MAINTENANCE_DATABASE)]
-        try:
-            await asyncio.wait(attempts, timeout=min(_HEAD_START_S, patience_s))
-            if not _worked(attempts[0]) and database_name(self._settings.dsn) != MAINTENANCE_DATABASE:
-                attempts.append(attempt(None))
-            while not any(map(_worked, attempts)):
-                under_way = [task for task in attempts if not task.done()]
-                if not under_way:
-                    break
-                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            connection = next(filter(_worked, attempts), attempts[-1]).result()
-            return connection
-        except NoAnswerError:
-            raise no_answer(self._settings.dsn, patience_s) from None
-        finally:
-            for task in attempts:
-                task.add_done_callback(close_unless_used)
-                task.cancel()
 
     def _attempt(self, key: _Key) -> _Attempt:
         """The attempt that is under way, or a new one."""
@@ -148,10 +105,11 @@ class ConnectionAttempts:
         self._attempts.clear()
 
 
-def _worked(task: _Attempt) -> bool:
+def has_connected(task: _Attempt) -> bool:
+    """Whether an attempt has ended with a connection."""
     return task.done() and not task.cancelled() and task.exception() is None
 
 
 def _hang_up(attempt: _Attempt) -> None:
-    if _worked(attempt):
+    if has_connected(attempt):
         attempt.result().pgconn.finish()

@@ -11,9 +11,6 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn
 
-MAINTENANCE_DATABASE = "postgres"
-"""The one database in which a session of ours may be idle: no suite drops it, or copies it."""
-
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SSL_MODES = {"true": "require", "false": "disable", "1": "require", "0": "disable"}
 _SCHEME = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
-from pgwatch_tests.errors import CannotConnectError, NoAnswerError, PgwatchError
+from pgwatch_tests.errors import NoAnswerError, PgwatchError
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.connections.dsn import MAINTENANCE_DATABASE, on_server_of
+from pgwatch_tests.postgres.connections.dsn import in_database, on_server_of
+from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.text.secrets import mask_name
@@ -44,8 +44,8 @@ class Lookout:
     """
 
     def __init__(self, dsn: Dsn, beside: OwnConnection, oid: int) -> None:
-        self._dsn = on_server_of(beside, dsn)
         self._database = beside.info.dbname
+        self._dsn = in_database(on_server_of(beside, dsn), self._database)
         self._oid = oid
         self._connection: OwnConnection | None = None
 
@@ -63,7 +63,7 @@ class Lookout:
         """
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = self._opened()
+                self._connection = connect_outside(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S)
         except NoAnswerError:
             return True
         except PgwatchError:
@@ -95,20 +95,6 @@ class Lookout:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def _opened(self) -> OwnConnection:
-        try:
-            return self._connected(MAINTENANCE_DATABASE)
-        except NoAnswerError:
-            try:
-                return self._connected(self._database)
-            except NoAnswerError as error:
-                raise CannotConnectError(str(error)) from None  # that isn't about one database
-        except CannotConnectError:
-            return self._connected(self._database)
-
-    def _connected(self, database: str) -> OwnConnection:
-        return connect(self._dsn, LIMITS, connect_timeout_s=_CONNECT_IN_S, database=database)
 
 
 def session_name(pid: int | str, application_name: str) -> str:

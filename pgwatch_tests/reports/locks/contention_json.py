@@ -43,15 +43,15 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
             {
                 "blocker": pair.blocker,
                 "waiter": pair.waiter,
-                **_tally(tally),
+                **_figures(blocked),
                 "longest_wait": _wait(seen.pair_waits.get(pair)),
             }
-            for pair, tally in seen.pairs.rows
+            for pair, blocked in seen.pairs.rows
         ],
-        "objects": [{**_object(locked), **_tally(tally)} for locked, tally in seen.objects.rows],
-        "causes": [{"cause": cause, **_tally(tally)} for cause, tally in seen.causes.rows],
+        "objects": [{**_object(locked), **_figures(blocked)} for locked, blocked in seen.objects.rows],
+        "causes": [{"cause": cause, **_figures(blocked)} for cause, blocked in seen.causes.rows],
         "others": {
-            name: None if others is None else _tally(others)
+            name: None if others is None else _figures(others)
             for name, others in (
                 ("pairs", seen.pairs.others),
                 ("objects", seen.objects.others),
@@ -85,8 +85,8 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _tally(tally: BlockedTime) -> dict[str, object]:
-    return {"blocked_s": tally.blocked_s, "waits": tally.waits, "longest_s": tally.longest_s}
+def _figures(blocked: BlockedTime) -> dict[str, object]:
+    return {"blocked_s": blocked.blocked_s, "waits": blocked.waits, "longest_s": blocked.longest_s}
 
 
 def _object(locked: LockedObject) -> dict[str, object]:

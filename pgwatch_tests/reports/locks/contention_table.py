@@ -112,7 +112,7 @@ CAUSE_HEADERS = ("Blocked", "Share", "Waits", "Longest", "Cause")
 
 def pair_rows(seen: Contention) -> list[tuple[Pair, Cells]]:
     """Cells as in PAIR_HEADERS, plain text in full length."""
-    return [(pair, (*_figures(tally, seen), *pair_names(pair))) for pair, tally in seen.pairs.rows]
+    return [(pair, (*_figures(blocked, seen), *pair_names(pair))) for pair, blocked in seen.pairs.rows]
 
 
 def pair_names(pair: Pair) -> tuple[str, str]:
@@ -132,22 +132,23 @@ def object_rows(seen: Contention) -> list[tuple[LockedObject, Cells]]:
     return [
         (
             locked,
-            (*_figures(tally, seen), _in_database(locked.object, locked.database), plain(locked.mode)),
+            (*_figures(blocked, seen), _in_database(locked.object, locked.database), plain(locked.mode)),
         )
-        for locked, tally in seen.objects.rows
+        for locked, blocked in seen.objects.rows
     ]
 
 
 def cause_rows(seen: Contention) -> list[tuple[str, Cells]]:
     """Cells as in CAUSE_HEADERS."""
     return [
-        (cause, (*_figures(tally, seen), plain(cause.replace("_", " ")))) for cause, tally in seen.causes.rows
+        (cause, (*_figures(blocked, seen), plain(cause.replace("_", " "))))
+        for cause, blocked in seen.causes.rows
     ]
 
 
-def _figures(tally: BlockedTime, seen: Contention) -> Cells:
-    share = f"{100 * tally.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
-    return durations.short(tally.blocked_s), share, f"{tally.waits:,}", durations.short(tally.longest_s)
+def _figures(blocked: BlockedTime, seen: Contention) -> Cells:
+    share = f"{100 * blocked.blocked_s / seen.blocked_s:.0f} %" if seen.blocked_s else ""
+    return durations.short(blocked.blocked_s), share, f"{blocked.waits:,}", durations.short(blocked.longest_s)
 
 
 def _section(
@@ -161,7 +162,7 @@ def _section(
     form_table = markdown_text.grid if form == "markdown" else text_table.table
     grid = form_table(headers, alignment, shown)
     if len(rows) > _MOST_ROWS or ranking.others is not None:
-        rest_s = ranking.blocked_s - sum(tally.blocked_s for _, tally in ranking.rows[:_MOST_ROWS])
+        rest_s = ranking.blocked_s - sum(blocked.blocked_s for _, blocked in ranking.rows[:_MOST_ROWS])
         grid += f"\n\nand others: {durations.in_words(rest_s)}"
     return _heading(title, form) + grid
 

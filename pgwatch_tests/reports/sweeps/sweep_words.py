@@ -235,7 +235,7 @@ def phase(progress: SweepProgress, kinds: Collection[SweepKind]) -> str:
     return _PHASES[progress.phase]
 
 
-def pace(rows: int, rows_per_s: float | None) -> str:
+def rate(rows: int, rows_per_s: float | None) -> str:
     """`1,200 rows, 400 rows/s`."""
     if not rows_per_s:
         return number_of(rows, "rows")

@@ -9,7 +9,7 @@ from typing import Protocol
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgressCallback, SweepReport
-from pgwatch_tests.sweep.time_left import SweepPace
+from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Stoppable
 from pgwatch_tests.text import durations
 
@@ -56,8 +56,8 @@ class SweepUnderWay:
     """A running sweep or preview with its progress. `clock` is monotonic, in seconds."""
 
     def __init__(self, desk: SweepDesk, dry_run: bool, min_age_s: float, clock: Callable[[], float]) -> None:
-        self._pace = SweepPace(clock)
-        self._sweep = desk.begin(dry_run, min_age_s, self._pace.add)
+        self._meter = SweepMeter(clock)
+        self._sweep = desk.begin(dry_run, min_age_s, self._meter.add)
         self._ends = 0
 
     async def run(self) -> SweepReport:
@@ -74,17 +74,17 @@ class SweepUnderWay:
 
     def progress(self) -> str:
         """`Deleting ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape stops`."""
-        done = self._pace.last.share_done
+        done = self._meter.last.share_done
         full = round(_BAR * done)
         parts = [
             f"{'█' * full}{'░' * (_BAR - full)} {100 * done:.0f} %",
-            sweep_words.pace(self._pace.last.rows, self._pace.rows_per_s),
+            sweep_words.rate(self._meter.last.rows, self._meter.rows_per_s),
         ]
-        if self._pace.left_s is not None:
-            parts.append(f"about {durations.in_words(self._pace.left_s)} left")
+        if self._meter.left_s is not None:
+            parts.append(f"about {durations.in_words(self._meter.left_s)} left")
         figures = ", ".join(parts)
         if self._ends:
             hint = "Stopping after this batch; escape again stops now" if self._ends == 1 else "Stopping now"
             return f"{hint} · {figures}"
-        phase = sweep_words.phase(self._pace.last, DEFAULT_SWEEP_KINDS)
+        phase = sweep_words.phase(self._meter.last, DEFAULT_SWEEP_KINDS)
         return f"{phase[0].upper()}{phase[1:]} {figures} · escape stops"

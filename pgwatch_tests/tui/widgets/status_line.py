@@ -108,7 +108,7 @@ class StatusLine(Vertical):
             "next sweep": "",
             "hidden": f"{snapshot.hidden_sessions:,} hidden" if snapshot.hidden_sessions else "",
             "version": f"PG {plain(snapshot.server_version)}",
-            "pace": f"every {self.refresh_s:g} s",
+            "interval": f"every {self.refresh_s:g} s",
         }
         if snapshot.deadlocks:
             parts["deadlocks"] = plural(len(snapshot.deadlocks), "deadlock")
@@ -117,9 +117,9 @@ class StatusLine(Vertical):
         if self.next_sweep is not None:
             parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
         shorter = [
-            ("pace", f"{self.refresh_s:g} s"),
+            ("interval", f"{self.refresh_s:g} s"),
             ("version", ""),
-            ("pace", ""),
+            ("interval", ""),
             ("next sweep", parts["next sweep"].removeprefix("next ")),
             ("database", plain(snapshot.database, 12) + through),
             ("next sweep", ""),

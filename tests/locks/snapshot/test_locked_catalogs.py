@@ -174,8 +174,8 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
 
     async def scenario() -> None:
         now_s = 0.0
-        opening = ConnectionAttempts(settings(scene.server.dsn("app")))
-        names = Lookups(opening, lambda: now_s, deadline_s=0.1)
+        attempts = ConnectionAttempts(settings(scene.server.dsn("app")))
+        names = Lookups(attempts, lambda: now_s, deadline_s=0.1)
         try:
             with names.visit("app"):
                 await names.attempt("app", ["first"], read)
@@ -199,7 +199,7 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
         assert asked[:2] == [asked[0]] * 2
         assert len(asked) == 3, "once it has answered, it is asked again"
         names.close()
-        opening.close()
+        attempts.close()
 
     asyncio.run(scenario())
 
