@@ -1,1 +1,1 @@
-"""Removes what tests left behind, and nothing else: rows, schemas, databases, prepared transactions …."""
+"""Sweeps: delete the rows, schemas, databases and prepared transactions that tests left, nothing else."""

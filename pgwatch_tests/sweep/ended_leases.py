@@ -1,4 +1,4 @@
-"""Leases that their owners gave back: what a sweep needn't wait for, young as it may be.
+"""Ended leases, which owners gave back: a sweep deletes their data even if it is young.
 
 That a lease isn't held doesn't tell that its owner is done: a connection may be lost while the suite goes on,
 and workers outlive a controller that is killed. So only the owner's word counts, given as it frees the lease,

@@ -1,4 +1,4 @@
-"""When a gate on sweeps fails: if something stays that no later sweep removes by itself. Pure."""
+"""The gate on sweeps: fails if something stays that no later sweep removes by itself. Pure."""
 
 from __future__ import annotations
 

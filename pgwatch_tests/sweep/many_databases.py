@@ -28,7 +28,7 @@ from pgwatch_tests.sweep.model import (
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.task import CompoundTask, Task
 
-NOT_REACHED = "the sweep was ended before its turn came"
+NOT_REACHED = "the sweep was stopped before its turn"
 
 # What is wrong with one database only: the others are swept all the same.
 _OF_ONE_DATABASE = (RefusedError, CannotConnectError, ConnectionLostError, NotCheckedError)
@@ -97,7 +97,7 @@ class SweepOfDatabases(CompoundTask):
             request = replace(request, kinds=tuple(kind for kind in request.kinds if kind != "databases"))
             dropped |= {one.name for one in report.orphans if one.kind == "databases" and one.removed}
         if self.is_cancelled:
-            raise WorkCancelledError("ended before all databases were swept")
+            raise WorkCancelledError("stopped before all databases were swept")
         if errors and not reports and not self.is_stopped:
             raise _of_all(errors, not_swept)
         not_swept.sort(key=lambda one: one.database)

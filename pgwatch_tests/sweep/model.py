@@ -1,4 +1,4 @@
-"""What a sweep is asked for, what it would do, and what it did: frozen values, no database."""
+"""Sweep requests, plans and reports: frozen values, no database."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ KeptReason = Literal[
 """
 SEEN_BY_BASELINE = "there when the baseline was taken"
 """The detail of what stays for that."""
-MAY_BE_CHANGED = "nothing tells whether it came since the baseline, or was there and was changed"
+MAY_BE_CHANGED = "nothing tells whether it was created or only changed since the baseline"
 """Likewise."""
 WAITING: frozenset[KeptReason] = frozenset(
     {"too_young", "run_alive", "locked", "changed", "in_use", "interrupted"}

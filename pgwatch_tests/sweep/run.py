@@ -1,4 +1,4 @@
-"""One sweep of one database, from the guard to the report."""
+"""The run of one sweep of one database, from the guard to the report."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Sweep:
         if self._request.server_started not in (None, self._started.server_started):
             raise RefusedError(
                 "nothing is swept: another server answers than the one of the preview, or that one was "
-                "restarted; preview again"
+                "restarted. Preview again"
             )
         ends = ended_leases.ends_that_matter(
             self._request.ended_leases,
@@ -166,8 +166,8 @@ class Sweep:
             self._session.set({"session_replication_role": "origin"})
         except errors.InsufficientPrivilege:
             raise RefusedError(
-                "nothing is swept: session_replication_role is replica for this role or database, so no "
-                "trigger would fire and no foreign key would be kept"
+                "nothing is swept: session_replication_role is replica for this role or database, so "
+                "triggers and foreign keys would be off"
             ) from None
 
     def _rows(self, role: str) -> SweptRows:

@@ -1,4 +1,4 @@
-"""Places of rows as numbers: block number and offset (ItemPointerData), as the wire has them.
+"""Tids, places of rows, as numbers: block number and offset (ItemPointerData), as the wire has them.
 
 A sweep has millions of them, so they are read and written as binary values, column by column, without a
 step of Python for each.

@@ -1,4 +1,4 @@
-"""How fast a sweep is, and how long what it is at will still take."""
+"""The time left of a sweep, from its pace: rows per second, and seconds until its end."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def share_and_leave(owner: Connection[TupleRow], dsn: str, error: Exception | No
 
 
 def test_a_schema_that_real_data_depends_on_stays(owner: Connection[TupleRow], database: Database) -> None:
-    with pytest.raises(RefusedError, match=r"view public\.v would go with it"):
+    with pytest.raises(RefusedError, match=r"view public\.v would be dropped with it"):
         share_and_leave(owner, database.dsn)
 
     assert owner.execute("SELECT 1 FROM pg_views WHERE viewname = 'v'").fetchone()

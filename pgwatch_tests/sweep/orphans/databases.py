@@ -1,4 +1,4 @@
-"""Drops databases that tests made and left behind: old enough, nobody's any more, and nobody connected."""
+"""Orphan databases: drops those of tests that are old enough, not leased, and have no connections."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def leased(session: DatabaseSession, name: str) -> Iterator[None]:
     """Holds the lease of a schema or database. Raises OrphanKeptError if somebody else has taken it."""
     with leases.hold_lease(session, name) as is_ours:
         if not is_ours:
-            raise OrphanKeptError("run_alive", "somebody has just taken its lease")
+            raise OrphanKeptError("run_alive", "another session has just taken its lease")
         yield
 
 
@@ -114,7 +114,7 @@ def and_others(first: str, others: int) -> str:
 def _swept(one: Candidate, request: SweepRequest, stopped: Stopped) -> Orphan:
     try:
         if stopped():
-            raise OrphanKeptError("interrupted", "the sweep was told to end")
+            raise OrphanKeptError("interrupted", "the sweep was stopped")
         one.check()
         if not request.dry_run:
             one.remove()

@@ -1,4 +1,4 @@
-"""What schemas and databases of tests are called, and what the name says of their age. Pure."""
+"""Orphan names of schemas and databases: their form, and the age that they tell. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def orphan_name() -> str:
 def kept_for_age(age_s: float, min_age_s: float) -> tuple[KeptReason, str] | None:
     """Why something of that age stays, in a word and in words; None if it needn't. 0 asks for no age."""
     if age_s < -CLOCKS_APART_S:
-        return "in_future", "its name is stamped in the future: a clock is wrong"
+        return "in_future", "its name has a time in the future: a clock is wrong"
     if min_age_s > 0 and age_s < min_age_s:
         return "too_young", f"{in_words(max(0.0, age_s))} old"
     return None

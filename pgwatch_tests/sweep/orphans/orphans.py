@@ -1,4 +1,4 @@
-"""Removes what tests left beside rows: sessions, prepared transactions, schemas, databases."""
+"""The sweep of orphans: sessions, prepared transactions, schemas, databases."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def sweep_orphans(
         except PgwatchError as error:
             swept.append(SweptOrphans(error=error))
         except psycopg.Error as error:
-            swept.append(SweptOrphans((), (f"{kind} can't be looked at: {full_server_message(error)}",)))
+            swept.append(SweptOrphans((), (f"{kind} not checked: {full_server_message(error)}",)))
     return merged(swept)

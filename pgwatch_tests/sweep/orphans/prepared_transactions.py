@@ -1,4 +1,4 @@
-"""Rolls back transactions that were prepared long ago and left so: they hold their locks over restarts."""
+"""Orphan prepared transactions: rolls back old ones, which hold their locks over restarts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
 )
 from pgwatch_tests.text.durations import in_words
 
-_ENDED: tuple[KeptReason, str] = "changed", "it has ended by itself"
+_ENDED: tuple[KeptReason, str] = "changed", "it had already ended"
 
 
 @dataclass(frozen=True, slots=True)

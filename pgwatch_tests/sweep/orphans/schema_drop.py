@@ -1,4 +1,4 @@
-"""Drops a schema bit by bit, each bit a transaction of its own, and nothing that isn't in it.
+"""The drop of a schema in portions, each a transaction, and of nothing outside of it.
 
 DROP … CASCADE waits for locks, and finds what depends on a thing only once it has them: also a view that
 somebody made of it meanwhile. Its own session can't see that any more, but every other one does until the
@@ -86,7 +86,7 @@ def second_session(settings: Settings) -> Iterator[OwnConnection]:
         connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
     except CannotConnectError as error:
         raise OrphanKeptError(
-            "not_checked", f"it takes a second connection to see what a DROP would take along ({error})"
+            "not_checked", f"it takes a second connection to see what else DROP would drop ({error})"
         ) from None
     with closing(connection):
         connection.prepare_threshold = None
@@ -94,7 +94,7 @@ def second_session(settings: Settings) -> Iterator[OwnConnection]:
 
 
 def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside: OwnConnection) -> None:
-    """Drops it in portions. If interrupted, what is dropped stays so; the next sweep goes on from there.
+    """Drops the schema in portions. If interrupted, dropped portions stay dropped; the next sweep continues.
 
     `beside` is a second connection to the same database, in no transaction. Before each COMMIT it looks for
     what depends on the schema from outside: if there is anything, the portion is rolled back. Raises
@@ -108,7 +108,7 @@ def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside:
                 break
             while waiting:
                 if stopped():
-                    raise OrphanKeptError("interrupted", "the sweep was told to end")
+                    raise OrphanKeptError("interrupted", "the sweep was stopped")
                 portion = waiting.popleft()
                 try:
                     _drop(session, schema, portion, beside)
@@ -120,7 +120,7 @@ def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside:
                 else:
                     dropped += len(portion)
         if stopped():
-            raise OrphanKeptError("interrupted", "the sweep was told to end")
+            raise OrphanKeptError("interrupted", "the sweep was stopped")
         _drop(session, schema, (), beside)
     except psycopg.Error as error:
         raise _kept(error, dropped) from None
@@ -158,11 +158,11 @@ def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
     except psycopg.Error as error:
         raise OrphanKeptError(
             "not_checked",
-            f"rolled back, since what went with it couldn't be looked at: {full_server_message(error)}",
+            f"rolled back, since it couldn't be checked what went with it: {full_server_message(error)}",
         ) from None
     except OrphanKeptError as error:
         raise OrphanKeptError(
-            error.reason, f"{error}: made while it was dropped, so that was rolled back"
+            error.reason, f"{error}: created during the drop, which was rolled back"
         ) from None
 
 
@@ -173,7 +173,7 @@ def _check_dependents(connection: OwnConnection, schema: str) -> None:
         found = cursor.execute(query, {"schema": schema}).fetchone()
     if found is not None:
         raise OrphanKeptError(
-            "shared_with_real_data", f"{and_others(found.description, found.others)} would go with it"
+            "shared_with_real_data", f"{and_others(found.description, found.others)} would be dropped with it"
         )
 
 
@@ -184,14 +184,14 @@ def _kept(error: psycopg.Error, dropped: int) -> OrphanKeptError:
             "locked", f"{full_server_message(error)}; `pgwatch-tests locks` shows by whom{so_far}"
         )
     if isinstance(error, errors.OutOfMemory):
-        hint = "raise max_locks_per_transaction, or try again when there is less to do"
+        hint = "raise max_locks_per_transaction, or try again when the server is less busy"
         return OrphanKeptError("refused", f"{full_server_message(error)}: {hint}{so_far}")
     return OrphanKeptError("refused", f"{full_server_message(error)}{so_far}")
 
 
 def _so_far(dropped: int) -> str:
-    """What there is to say if a part of it is gone."""
+    """Returns the end of a sentence that tells how many parts are gone; empty without any."""
     if dropped == 0:
         return ""
     number = f"{plural(dropped, 'part')} {'is' if dropped == 1 else 'are'}"
-    return f" ({number} dropped; the next sweep goes on from there)"
+    return f" ({number} dropped; the next sweep continues)"

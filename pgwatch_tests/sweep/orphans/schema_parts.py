@@ -1,4 +1,4 @@
-"""What a schema consists of, and in which portions it goes: statements for people's servers. Pure.
+"""Parts of a schema, and the statements that drop them in portions. Pure.
 
 One DROP SCHEMA … CASCADE holds a lock for everything in it until it ends: with 3,000 tables the server's lock
 table, which all sessions share, is full ("out of shared memory").

@@ -1,4 +1,4 @@
-"""Drops schemas that tests made and left behind: old enough, nobody's any more, and used by nothing else."""
+"""Orphan schemas: drops those of tests that are old enough, not leased, and used by nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends sessions that sit idle in a transaction and keep its locks: only if that is asked for."""
+"""Orphan sessions, idle in a transaction whose locks they keep: ended only on demand."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _end(session: DatabaseSession, one: _Session) -> tuple[KeptReason, str] | No
         until_s = time.monotonic() + CONFIRM_WITHIN_S
         while _is_there(session, one):
             if not told:
-                return "changed", "it goes on by itself"
+                return "changed", "it is active again"
             if time.monotonic() > until_s:
                 return "refused", f"it was told to end, but is still there after {CONFIRM_WITHIN_S:g} s"
             session.pause(_LOOK_EVERY_S)

@@ -1,4 +1,4 @@
-"""Which rows belong together: marked rows, and all that has to go for them to go. Pure, but for `Rows`.
+"""Clusters: marked rows, with all rows that must be deleted along with them. Pure, but for `Rows`.
 
 A cluster is all that hangs together by foreign keys that take rows along (NO ACTION, RESTRICT, CASCADE). It
 goes as a whole or stays as a whole: were a row deleted that somebody else's row needs to be kept for, a test
@@ -391,7 +391,7 @@ class Clusters:
             subject = name_of(relations[relations[leaf].top])
             parent = name_of(relations[key.parent])
             detail = (
-                f"{subject} was there before the marked row of {parent} that it refers to"
+                f"{subject} is older than the marked row of {parent} that it refers to"
                 if older
                 else f"{subject} bears no marker and refers to {parent}"
             )

@@ -1,4 +1,4 @@
-"""Which tables depend on which, by foreign keys: what must go before what, and what it takes along. Pure.
+"""The foreign key graph: tables, leaves, and the order in which their rows are deleted. Pure.
 
 Rows are in leaves: ordinary tables and the leaves of partition trees. A foreign key is declared on one of
 these or on a root above them, and holds for all leaves below it.

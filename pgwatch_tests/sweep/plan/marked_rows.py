@@ -1,4 +1,4 @@
-"""Reads which rows bear a marker: what a sweep starts from."""
+"""Marked rows: reads the rows that bear a marker, from which a sweep starts."""
 
 from __future__ import annotations
 

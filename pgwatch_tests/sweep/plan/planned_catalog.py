@@ -1,4 +1,4 @@
-"""What a sweep was planned on, as the catalogs had it, and what its transactions write to which tables."""
+"""The catalog that a sweep was planned on, and the counts of rows that its transactions write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why no row of a table can be swept: what its users built, or what can't be seen. Pure."""
+"""Refusals: why no row of a table can be deleted (triggers, rules, privileges, missing indexes). Pure."""
 
 from __future__ import annotations
 
@@ -170,14 +170,14 @@ def _of_table(relation: TableNode, ignored: bool, grants: Grants, unread: str | 
     if relation.publication is not None:
         return Refusal(
             "refused",
-            f"{name} has no replica identity, but {shown(relation.publication)} publishes what is deleted: "
-            f"ALTER TABLE {qualified(relation.schema, relation.name)} REPLICA IDENTITY FULL",
+            f"{name} has no replica identity, but publication {shown(relation.publication)} publishes its "
+            f"deletes: ALTER TABLE {qualified(relation.schema, relation.name)} REPLICA IDENTITY FULL",
         )
     return None
 
 
 def _by_rule(relation: TableNode) -> Refusal:
-    detail = f"a rule of {name_of(relation)} does something instead of DELETE: {_list(relation.rules)}"
+    detail = f"a rule of {name_of(relation)} replaces DELETE: {_list(relation.rules)}"
     return Refusal("refused", detail)
 
 
@@ -193,14 +193,16 @@ def _of_key(
     child = graph.relations[key.child]
     unreadable = _unreadable(child, grants)
     if unreadable is not None and key.takes_along:
-        return Refusal("not_checked", f"what refers to it can't be seen: {unreadable.detail}")
+        return Refusal("not_checked", f"rows that refer to it can't be read: {unreadable.detail}")
     if not key.takes_along:
         for relation in (child, *(graph.relations[leaf] for leaf in graph.leaves(key.child))):
             unreadable = _unreadable(relation, grants)
             if unreadable is not None:
-                return Refusal("not_checked", f"what it would change can't be seen: {unreadable.detail}")
+                return Refusal("not_checked", f"rows that it would change can't be read: {unreadable.detail}")
             if "UPDATE" in relation.missing:
-                return Refusal("refused", f"it would be changed: {grants.lacking(['UPDATE'], relation)}")
+                return Refusal(
+                    "refused", f"rows that it would change: {grants.lacking(['UPDATE'], relation)}"
+                )
     if took_s > patience_s:
         lacks = (
             f"about {durations.in_words(took_s)}, since {name_of(child)} has no usable index on "
@@ -208,7 +210,7 @@ def _of_key(
         )
         statement = index_statement(graph, key)
         if not_made is not None:
-            detail = f"{lacks}, and {not_made}; sweep again, or make it: {statement}"
+            detail = f"{lacks}, and {not_made}; sweep again, or create it: {statement}"
             return Refusal("not_checked", detail, unindexed=True)
         return Refusal("no_index", f"{lacks}: {statement}, or --temp-index", unindexed=True)
     return None
@@ -234,8 +236,8 @@ def left_dangling(graph: ForeignKeyGraph, key: ForeignKey) -> Refusal:
     does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
     return Refusal(
         "refused",
-        f"{child} refers to {parent} ON DELETE {does}, which wouldn't be done: a trigger of {parent} is "
-        f"off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
+        f"{child} refers to {parent} ON DELETE {does}, which the server wouldn't do: a trigger of "
+        f"{parent} is off (ALTER TABLE {parent} ENABLE TRIGGER ALL)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows that clusters are made of, and what is asked of a database about them. Pure."""
+"""Related rows: the rows of clusters, and the questions that a database answers about them. Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Loose(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of some clusters."""
+    """The verdict on some clusters."""
 
     going: Sequence[Sequence[int]]
     """The clusters that may go, each as its nodes (see `Clusters.node`)."""

@@ -1,4 +1,4 @@
-"""SQL that says of a row whether it is marked, whether it is asked for, and how old it is.
+"""Row flags in SQL: whether a row is marked, whether it is asked for, and how old it is.
 
 How old: by the latest evidence there is: all stamps in its marked values (milliseconds, by the clock of the
 machine that the test ran on), `created_at`, and when it was last committed (track_commit_timestamp). A stamp

@@ -1,4 +1,4 @@
-"""What holds for all clusters of a sweep, and what a row says of itself. Pure."""
+"""Rules on which rows a sweep may delete: flags of a row, refused tables, reasons to keep rows. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOO_YOUNG = Refusal("too_young", "")
 BLOCKS: Sequence[tuple[int, Refusal]] = (
     (SEEN, Refusal("shared_with_real_data", SEEN_BY_BASELINE)),
     (OTHERS, Refusal("shared_with_real_data", "rows of another run or test refer to it")),
-    (FUTURE, Refusal("in_future", "its time is yet to come: a clock is wrong")),
+    (FUTURE, Refusal("in_future", "its time is in the future: a clock is wrong")),
     (AGELESS, Refusal("age_unknown", "no stamp in the value, no created_at, no commit timestamp")),
     (ALIVE, Refusal("run_alive", "its run's lease is held")),
     (YOUNG, TOO_YOUNG),
@@ -58,8 +58,8 @@ URGENCY: Mapping[KeptReason, int] = {
         )
     )
 }
-LOCKED = Refusal("locked", "somebody else works on it")
-CHANGED = Refusal("changed", "somebody changed it meanwhile")
+LOCKED = Refusal("locked", "another session has locked it")
+CHANGED = Refusal("changed", "another session changed it during the sweep")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a baseline adds to a sweep: nothing goes that was there, and of the rest, if asked for, what is new.
+"""Sweeps since a baseline: rows that were there stay; if asked for, new rows without a marker go too.
 
 A row was there if its version is visible to the baseline's snapshot, or if its `created_at` is earlier: then
 it was changed since. That a row without a marker came since takes a proof: a `created_at` from after the
@@ -78,7 +78,7 @@ class SinceBaseline:
         if self._comparison.may_mistake_old_rows:
             raise RefusedError(
                 "no row is swept since a baseline: this server has had more than four billion transactions, "
-                "so a row may look new that was there"
+                "so old rows may look new"
             )
 
     def look_again(self) -> None:
@@ -139,7 +139,7 @@ class SinceBaseline:
         found: dict[int, Refusal] = {}
         for relation in graph.relations.values():
             if not relation.ancestors and self._comparison.is_rewritten(relation.oid):
-                detail = f"{name_of(relation)} was written anew since the baseline, so its old rows look new"
+                detail = f"{name_of(relation)} was rewritten since the baseline, so its old rows look new"
                 found |= dict.fromkeys(graph.leaves(relation.oid), Refusal("shared_with_real_data", detail))
         return found
 

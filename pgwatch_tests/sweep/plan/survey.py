@@ -1,4 +1,4 @@
-"""What a sweep reads before it deletes, and between its passes: marked rows, and what refers to what."""
+"""The survey that a sweep reads before it deletes, and between passes: marked rows and foreign keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pgwatch_tests.sweep.tids import literal
 from pgwatch_tests.text.sql_names import shown
 
 _MATERIALIZED = KINDS["m"]
-_NEW_PARTITIONS = Skipped("", "", "partitions that were made meanwhile", "run it again")
+_NEW_PARTITIONS = Skipped("", "", "partitions created meanwhile", "run it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class Surveyor:
         reasons = {oid: plan.reason for oid, plan in strange.items()}
         for key in keys:
             if key.strange is not None:
-                told = f"not read: to compare by foreign key {key.name} would run {key.strange}"
+                told = f"not read: comparing by foreign key {key.name} would run {key.strange}"
                 reasons |= {key.child: told, key.parent: told}
         return ForeignKeyGraph(
             (replace(relation, unreadable=reasons.get(relation.oid, "")) for relation in relations), keys

@@ -1,4 +1,4 @@
-"""How many rows tables have, to say `6 of 6 rows`: counted where they are few, else the server's estimate.
+"""Table sizes in rows, to say `6 of 6 rows`: counted where they are few, else the server's estimate.
 
 Statistics lag, and of a table that was never analysed the server only knows the size of its file.
 """

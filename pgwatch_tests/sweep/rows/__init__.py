@@ -1,1 +1,1 @@
-"""The deed of a row sweep: portions of clusters, deleted in short transactions."""
+"""The deletion of rows: portions of clusters, deleted in short transactions."""

@@ -1,4 +1,4 @@
-"""One transaction of a sweep: the rows of some clusters are locked, compared and deleted, or nothing is done.
+"""Batches: one transaction that locks, compares and deletes the rows of some clusters, or does nothing.
 
 The plan was made without locks. So before anything goes, the tables are locked against whoever would change
 keys, triggers, rules or partitions, and compared with the catalogs that the plan was made on; and each row
@@ -269,7 +269,7 @@ class Batches:
             missing = there
         relation = self._graph.relations[leaf]
         triggers = f" (triggers: {', '.join(relation.triggers)})" if relation.triggers else ""
-        refusal = Refusal("refused", f"a DELETE on {name_of(relation)} doesn't delete it{triggers}")
+        refusal = Refusal("refused", f"DELETE on {name_of(relation)} doesn't delete it{triggers}")
         raise _AgainError({owners[tid]: refusal for tid in missing})
 
     # Afterwards.
@@ -282,7 +282,7 @@ class Batches:
             state.rows_done_s = time.monotonic()
             transaction = self._catalog.transaction()
             if transaction.skips_triggers:
-                raise errors.RaiseException("a trigger turns all triggers off, and so foreign keys")
+                raise errors.RaiseException("a trigger disables all triggers, and with them foreign keys")
         self._compare_changed(state)
         written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
         rows = state.portion.rows

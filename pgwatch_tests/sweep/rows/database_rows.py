@@ -1,4 +1,4 @@
-"""What a sweep asks of a database about rows, over its connection. Rows are named by leaf and tid."""
+"""Database rows: reads, locks and deletes rows over a sweep's connection, named by leaf and tid."""
 
 from __future__ import annotations
 

@@ -58,8 +58,10 @@ _BY_INDEX = {"random_page_cost": "1.0"}
 _SURVEYS = 8
 # What others change all the time is left to them.
 _PASSES = 4
-_TOO_MANY = Skipped("", "", "more came meanwhile than --max-rows allows", "run it again")
-_ALTERED = Skipped("", "", "tables, keys, triggers or partitions were changed while it swept", "run it again")
+_TOO_MANY = Skipped("", "", "more rows came meanwhile than --max-rows allows", "run it again")
+_ALTERED = Skipped(
+    "", "", "tables, keys, triggers or partitions were changed during the sweep", "run it again"
+)
 # A statement is prepared once it was run so often; a batch has two for each table.
 _PREPARED_AFTER, _PREPARED_AT_MOST = 2, 4000
 
@@ -162,7 +164,7 @@ class RowSweep:
                 return self._swept(looked)
             if self._request.max_rows is not None and planned > self._request.max_rows:
                 raise RefusedError(
-                    f"{plural(planned, 'row')} would go, and --max-rows allows "
+                    f"{plural(planned, 'row')} would go, but --max-rows allows "
                     f"{self._request.max_rows:,}: no row was deleted"
                 )
             survey, refused = looked.survey, self._refused(looked.survey, role)
@@ -319,7 +321,7 @@ class RowSweep:
             for leaf, rows in self._surveyor.again(survey).rows.items()
         }
         return tuple(
-            Kept(*table_of(survey.graph, leaf), rows, "changed", "tables were changed all the time")
+            Kept(*table_of(survey.graph, leaf), rows, "changed", "tables kept changing")
             for leaf, rows in sorted(left.items())
             if rows
         )
@@ -349,10 +351,14 @@ class RowSweep:
                 triggers = ", ".join(map(shown, graph.writers(leaf)))
                 found.append(Kept(*table_of(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
             elif rows and touched and not was_there:
-                detail = "written meanwhile: run it again"
+                detail = "written during the sweep: run it again"
                 found.append(Kept(*table_of(graph, leaf), rows, "recreated", detail))
             elif rows and last.vanished:
-                found.append(Kept(*table_of(graph, leaf), rows, "changed", "somebody changed it meanwhile"))
+                found.append(
+                    Kept(
+                        *table_of(graph, leaf), rows, "changed", "another session changed it during the sweep"
+                    )
+                )
         return tuple(found)
 
 

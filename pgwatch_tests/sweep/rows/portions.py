@@ -1,4 +1,4 @@
-"""Clusters that go in one transaction, and how many these are. Pure."""
+"""Portions: the clusters that one transaction deletes, and how many these are. Pure."""
 
 from __future__ import annotations
 

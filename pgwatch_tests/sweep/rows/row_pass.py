@@ -364,13 +364,13 @@ class RowPass:
         for oid in locked & graph.relations.keys():
             name = name_of(graph.relations[oid])
             for leaf in graph.leaves(oid):
-                refused.setdefault(leaf, Refusal("locked", f"{name} is locked as a whole"))
+                refused.setdefault(leaf, Refusal("locked", f"table {name} is locked"))
                 unseen.add(leaf)
                 for key in graph.of(leaf):
                     skipped.add(key.oid)
                     for parent in graph.leaves(key.parent):
                         refused.setdefault(
-                            parent, Refusal("locked", f"{name}, which refers to it, is locked")
+                            parent, Refusal("locked", f"table {name}, which refers to it, is locked")
                         )
         news = refused.keys() - self._rules.refused.keys()
         self._rules = replace(

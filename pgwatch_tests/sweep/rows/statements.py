@@ -1,7 +1,7 @@
-"""The statements of a sweep, composed from queries/sweep/composed: rows are named by leaf and ctid.
+"""Statements that read, lock and delete rows, composed from queries/sweep/composed.
 
-They also run under the search_path of the role or database, for the sake of triggers: every operator,
-function and type in them is the server's own by name.
+Rows are named by leaf and ctid. The statements also run under the search_path of the role or database, for
+the sake of triggers: every operator, function and type in them is the server's own by name.
 
 A ctid names one version of a row: whoever changes the row meanwhile makes another, which these don't touch.
 Whether it still is the version that was read, xmin tells: no transaction writes anything any more once a row

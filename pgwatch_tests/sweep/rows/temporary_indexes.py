@@ -1,4 +1,4 @@
-"""Indexes on foreign keys that lack one, for as long as a sweep takes."""
+"""Temporary indexes on foreign keys that lack one, for as long as a sweep takes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TemporaryIndexes:
         try:
             self._work.__enter__()
         except CannotConnectError as error:
-            self.not_made = dict.fromkeys(self._slow, f"no temporary one could be made: {error}")
+            self.not_made = dict.fromkeys(self._slow, f"no temporary one could be created: {error}")
             return self
         self._can_work = True
         try:
@@ -93,7 +93,7 @@ class TemporaryIndexes:
                 if not self._dropped_at_last(index):
                     name = f"{shown(index.schema)}.{shown(index.name)}"
                     how = f"DROP INDEX {qualified(index.schema, index.name)}"
-                    self.left += (f"{name}: a temporary index that isn't dropped yet: {how}",)
+                    self.left += (f"{name}: temporary index not dropped yet: {how}",)
         finally:
             self._work.__exit__(None, None, None)
         if self.left and isinstance(error, WorkCancelledError | ConnectionLostError):
@@ -105,7 +105,7 @@ class TemporaryIndexes:
             why = self._made_on(leaf, key)
             if why:
                 on = "" if leaf == key.child else f" on {name_of(self._before.relations[leaf])}"
-                self.not_made[key.oid] = f"no temporary one could be made{on}: {why}"
+                self.not_made[key.oid] = f"no temporary one could be created{on}: {why}"
                 return False
         return True
 
@@ -126,12 +126,12 @@ class TemporaryIndexes:
                 statement, _AT_MOST_S, partial(self._is_made, index), partial(self._dropped, index)
             )
             if not self._is_made(index):
-                return "it came out invalid"
+                return "the index is invalid"
         except errors.DuplicateTable:
             self._made.remove(index)  # somebody else's, or one of ours that couldn't be dropped
-            return f"there is something called {shown(index.name)} that doesn't serve"
+            return f"something else is called {shown(index.name)}"
         except IndexGivenUpError as error:
-            return f"it is wanted by {error}"
+            return f"{error} waited for the table"
         except HeldUpError as error:
             return str(error)
         except errors.LockNotAvailable as error:

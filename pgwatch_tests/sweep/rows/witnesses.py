@@ -1,4 +1,4 @@
-"""Which marked rows stay so that real rows can still be told from test data the next time. Pure.
+"""Witnesses: marked rows that stay, so that the next sweep still tells real rows from test data. Pure.
 
 An unmarked row is real data where there are marked rows beside it: then marked rows that it refers to stay.
 If the last marked row of its table went, the next sweep would take it for test data, and delete it. So one
@@ -105,7 +105,7 @@ class Witnesses:
                     Refusal(
                         "shared_with_real_data",
                         f"the last marked row of {name}: without it, real rows there would pass for test "
-                        f'data; marked_tables = ["{name}"] in the settings lets it go',
+                        f'data. To delete it too, set marked_tables = ["{name}"]',
                     ),
                 )
         self._held = {}

@@ -92,7 +92,7 @@ def test_a_dry_run_says_that_max_rows_forbids_it(sweeps: Sweeps, capsys: pytest.
     assert sweep("--max-rows", str(rows)) == 0
     assert "--max-rows" not in capsys.readouterr().err
     assert sweep("--max-rows", str(rows - 1)) == 0
-    assert f"{rows:,} rows would go, and --max-rows allows {rows - 1:,}" in capsys.readouterr().err
+    assert f"{rows:,} rows would go, but --max-rows allows {rows - 1:,}" in capsys.readouterr().err
 
 
 def test_what_is_asked_for(sweeps: Sweeps) -> None:

@@ -198,7 +198,7 @@ def test_a_publication_of_a_table_without_identity(
 
     assert nothing_happened(users)
     assert details(report) == {
-        "public.items has no replica identity, but news publishes what is deleted:"
+        "public.items has no replica identity, but publication news publishes its deletes:"
         ' ALTER TABLE "public"."items" REPLICA IDENTITY FULL'
     }
     users.execute("ALTER TABLE items REPLICA IDENTITY FULL")

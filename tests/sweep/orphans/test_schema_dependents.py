@@ -69,7 +69,7 @@ def test_what_is_outside_never_goes_along(what: str, owner: Connection[TupleRow]
     assert dry == (kept.removed, kept.reason, kept.detail)
     assert (kept.removed, kept.reason) == (False, "shared_with_real_data")
     assert what in kept.detail
-    assert kept.detail.endswith("would go with it")
+    assert kept.detail.endswith("would be dropped with it")
     assert contents(owner) == whole
 
 

@@ -56,7 +56,7 @@ def test_a_lock_that_comes_later_ends_it_in_order(
     kept = named(swept(database.dsn, "schemas", stopped=at_third_question(meanwhile)), name)
 
     assert (kept.removed, kept.reason) == (False, "locked")
-    assert "parts are dropped; the next sweep goes on from there" in kept.detail
+    assert "parts are dropped; the next sweep continues" in kept.detail
     assert tables(owner, name) == 20
     worker.rollback()
     assert named(swept(database.dsn, "schemas"), name).removed

@@ -211,7 +211,7 @@ def test_what_is_made_while_a_drop_waits(
     why = (
         "requires it"
         if made.refused
-        else "would go with it: made while it was dropped, so that was rolled back"
+        else "would be dropped with it: created during the drop, which was rolled back"
     )
     assert why in kept.detail
     assert owner.execute(schema.with_names(made.there)).fetchone() is not None
@@ -273,7 +273,7 @@ def test_each_portion_of_tables_has_that_moment(
 
     assert kept.reason == "shared_with_real_data"
     assert "function public.f(" in kept.detail
-    assert "(50 parts are dropped; the next sweep goes on from there)" in kept.detail
+    assert "(50 parts are dropped; the next sweep continues)" in kept.detail
     call = "SELECT public.f(NULL::{}.t68)"
     assert owner.execute(sql.SQL(call).format(own)).fetchone() == (1,)
 
@@ -290,6 +290,6 @@ def test_without_a_second_session_it_stays(
 
     kept = named(found, name)
     assert kept.reason == "not_checked"
-    assert kept.detail.startswith("it takes a second connection to see what a DROP would take along (")
+    assert kept.detail.startswith("it takes a second connection to see what else DROP would drop (")
     assert "too many connections for role" in kept.detail
     assert exists(owner, name)

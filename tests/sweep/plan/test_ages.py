@@ -233,7 +233,7 @@ def test_what_was_there_before_a_marked_row_is_real(
     assert deleted(report) == {"users": (gone, 0), "bookings": (0, gone)}
     assert kept(report) == ({("users", "shared_with_real_data"): 1} if is_real else {})
     assert {one.detail for one in report.kept} == (
-        {"public.bookings (id=7) was there before the marked row of public.users that it refers to"}
+        {"public.bookings (id=7) is older than the marked row of public.users that it refers to"}
         if is_real
         else set()
     )

@@ -30,7 +30,7 @@ TABLE = relation(1)
             "refused",
             'no UPDATE and no DELETE privilege on public.t1: GRANT UPDATE, DELETE ON "public"."t1" TO "me"',
         ),
-        (replace(TABLE, rules=["soft", "b"]), "refused", "a rule of public.t1 does something instead"),
+        (replace(TABLE, rules=["soft", "b"]), "refused", "a rule of public.t1 replaces DELETE"),
         (replace(TABLE, publication="pub"), "refused", 'ALTER TABLE "public"."t1" REPLICA IDENTITY FULL'),
     ],
 )
@@ -109,7 +109,9 @@ def test_a_temporary_index_that_could_not_be_made_is_not_advised() -> None:
     assert advised.tables[1].detail.endswith(", or --temp-index")
     assert (tried.tables[1].reason, set(tried.slow)) == ("not_checked", {101})
     assert tried.unseen == frozenset(), "its rows can be read"
-    assert "on parent, and the disk is full; sweep again, or make it: CREATE INDEX" in tried.tables[1].detail
+    assert (
+        "on parent, and the disk is full; sweep again, or create it: CREATE INDEX" in tried.tables[1].detail
+    )
     assert "--temp-index" not in tried.tables[1].detail
 
 

@@ -205,7 +205,7 @@ def test_a_table_that_was_written_anew_stays_as_it_is(
     assert report.deleted == ()
     assert ids(owner, "users") == [1, 2]
     assert {one.detail for one in report.kept} == {
-        "public.users was written anew since the baseline, so its old rows look new"
+        "public.users was rewritten since the baseline, so its old rows look new"
     }
 
 
@@ -228,7 +228,7 @@ def test_a_table_that_is_written_anew_before_it_is_read_stays_as_it_is(database:
     assert report.deleted == ()
     assert there(database, "users") == [1]
     assert {one.detail for one in report.kept} == {
-        "public.users was written anew since the baseline, so its old rows look new"
+        "public.users was rewritten since the baseline, so its old rows look new"
     }
 
 

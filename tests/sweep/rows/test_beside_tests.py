@@ -81,7 +81,7 @@ def test_one_cluster_that_a_test_works_on(
     report = swept(database.dsn)
     assert marked_users(owner) == [7]
     assert half_users(owner) == []
-    assert details(report) == {"somebody else works on it"}
+    assert details(report) == {"another session has locked it"}
     test.commit()
 
     assert report.complete

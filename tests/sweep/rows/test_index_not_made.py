@@ -138,7 +138,7 @@ def test_an_index_that_comes_out_invalid(
 
     monkeypatch.setattr(IndexBuilds, "_run", spoil)
 
-    assert not_made(swept(database.dsn, WITH_INDEXES)) == "it came out invalid"
+    assert not_made(swept(database.dsn, WITH_INDEXES)) == "the index is invalid"
     assert indexes(users) == []
 
 
@@ -153,7 +153,7 @@ def test_a_writer_who_comes_after_the_look(
     report = swept(database.dsn, WITH_INDEXES)
 
     assert f"pid {writer.info.backend_pid}" in not_made(report)
-    assert "isn't dropped yet" in report.not_checked[0]
+    assert "temporary index not dropped yet" in report.not_checked[0]
     assert len(marked_users(users)) == USERS
     writer.rollback()
     monkeypatch.undo()

@@ -78,7 +78,7 @@ def test_locked_in_the_middle(users: Connection[TupleRow], database: Database, c
     left = len(marked_users(users))
     assert 0 < left < 100
     assert kept(report)["users", "locked"] == left
-    assert "public.items, which refers to it, is locked" in details(report)
+    assert "table public.items, which refers to it, is locked" in details(report)
     assert count(users, "bookings") == 2 * left
     assert report.complete  # it passes by itself
 

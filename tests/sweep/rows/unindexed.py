@@ -60,8 +60,8 @@ def not_made(report: SweepReport) -> str:
     assert {reason for _, reason in kept(report)} == {"not_checked"}
     assert verdict([report]) == "incomplete"
     assert "--temp-index" not in detail
-    lacks, _, why = detail.partition(", and no temporary one could be made: ")
+    lacks, _, why = detail.partition(", and no temporary one could be created: ")
     assert "since public.bookings has no usable index on user_id" in lacks
-    why, _, statement = why.partition("; sweep again, or make it: ")
+    why, _, statement = why.partition("; sweep again, or create it: ")
     assert statement == 'CREATE INDEX CONCURRENTLY ON "public"."bookings" ("user_id")'
     return why

@@ -202,6 +202,4 @@ def test_a_rule_of_a_root_that_does_something_instead(
     report = swept_thoroughly(database.dsn)
 
     assert ids(owner, "users") == [1]
-    assert [one.detail for one in report.kept] == [
-        "a rule of public.users does something instead of DELETE: soft"
-    ]
+    assert [one.detail for one in report.kept] == ["a rule of public.users replaces DELETE: soft"]

@@ -63,7 +63,7 @@ def test_a_trigger_that_suppresses_all(
     assert nothing_happened(users)
     assert report.deleted_rows == 0
     assert kept(report)["users", "refused"] == 100
-    assert details(report) == {f"a DELETE on public.{table} doesn't delete it (triggers: hung)"}
+    assert details(report) == {f"DELETE on public.{table} doesn't delete it (triggers: hung)"}
     assert not report.complete
 
 
@@ -268,7 +268,7 @@ def test_a_soft_delete(users: Connection[TupleRow], database: Database, action: 
     report = swept(database.dsn)
 
     assert nothing_happened(users)
-    assert details(report) == {"a rule of public.users does something instead of DELETE: soft"}
+    assert details(report) == {"a rule of public.users replaces DELETE: soft"}
 
 
 def test_a_conditional_rule(users: Connection[TupleRow], database: Database) -> None:
