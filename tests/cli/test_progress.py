@@ -8,8 +8,8 @@ import click
 import pytest
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli import progress as progress_module
-from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.cli.runs import progress as progress_module
+from pgwatch_tests.cli.runs.progress import Progress
 from tests.waiting import wait_until
 
 HIDE_CURSOR, SHOW_CURSOR, ERASE_LINE = "\x1b[?25l", "\x1b[?25h", "\x1b[2K"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.cli.runs.progress import Progress
 from pgwatch_tests.settings.load import Flags
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.daemon_thread import in_daemon_thread
+from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(
     """
     settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, tests=tests, read_only=read_only))
     if once or not is_interactive():
-        from pgwatch_tests.cli.snapshot import print_snapshot
+        from pgwatch_tests.cli.runs.snapshot import print_snapshot
 
         print_snapshot(settings)
         return
@@ -69,7 +69,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(source.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
-            from pgwatch_tests.cli.commands.dashboard_sweeps import DashboardSweeps
+            from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
             from pgwatch_tests.tui.graceful_exit import run_until_left

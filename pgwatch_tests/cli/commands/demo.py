@@ -30,7 +30,7 @@ def command(once: bool, seconds: float | None) -> int:
     until then.
     """
     from pgwatch_tests.cli.commands.dashboard import is_interactive, run_dashboard
-    from pgwatch_tests.cli.snapshot import print_snapshot
+    from pgwatch_tests.cli.runs.snapshot import print_snapshot
     from pgwatch_tests.demo.run import running_demo
     from pgwatch_tests.settings.load import Dsn, Settings
 

@@ -14,7 +14,7 @@ from pgwatch_tests.cli import accept_options, leak_options, options
 from pgwatch_tests.cli.commands import leak_index
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.leak_options import Output
-from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.cli.runs.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, FindingKind, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import accept_options, formats, options
-from pgwatch_tests.cli.commands import lock_action
 from pgwatch_tests.cli.formats import Format
+from pgwatch_tests.cli.runs import lock_action
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags
 
@@ -99,12 +99,12 @@ def command(
     if asked:
         ctx.exit(lock_action.run(settings, asked))
     if watch_s is not None:
-        from pgwatch_tests.cli.commands import lock_watch
+        from pgwatch_tests.cli.runs import lock_watch
 
         known = accept_options.check(accept, write_accept)
         acceptance = None if known is None else lock_watch.Accepting(known, accept, write_accept)
         ctx.exit(lock_watch.run(settings, watch_s, form, output, min_wait_s, fail, acceptance))
-    from pgwatch_tests.cli.snapshot import read_locks
+    from pgwatch_tests.cli.runs.snapshot import read_locks
 
     known = accept_options.check(accept, write_accept)
     with_verdict = fail or known is not None or form in formats.WITH_VERDICT

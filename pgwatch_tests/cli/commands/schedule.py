@@ -119,7 +119,7 @@ def run(
         )
     else:
         jobs = _enabled(settings)
-    from pgwatch_tests.cli.commands import schedule_daemon
+    from pgwatch_tests.cli.runs import schedule_daemon
 
     ctx.exit(schedule_daemon.run(settings, jobs))
 
@@ -156,7 +156,7 @@ def now(ctx: click.Context, name: str, dsn: str | None) -> None:
     if job is None:
         known = [job.name for job in settings.schedule]
         raise RefusedError(f"there is no job {name!r}{did_you_mean(name, known) if known else ''}")
-    from pgwatch_tests.cli.commands import schedule_daemon
+    from pgwatch_tests.cli.runs import schedule_daemon
 
     ctx.exit(schedule_daemon.run_once(settings, job, _narrate_warning))
 

@@ -129,7 +129,7 @@ def command(
         raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
     options.check_output(output)
     # Only here: --help must not load the database driver.
-    from pgwatch_tests.cli.commands.sweep_running import run_sweep
+    from pgwatch_tests.cli.runs.sweep_run import run_sweep
     from pgwatch_tests.reports.sweeps import sweep_remarks
     from pgwatch_tests.text.plain_text import plain
 

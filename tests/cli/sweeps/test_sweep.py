@@ -14,8 +14,8 @@ import pytest
 
 from pgwatch_tests import cli
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli import progress as progress_module
-from pgwatch_tests.cli.commands import sweep_running
+from pgwatch_tests.cli.runs import progress as progress_module
+from pgwatch_tests.cli.runs import sweep_run
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks.many_databases import Choice
 from pgwatch_tests.settings.load import Settings
@@ -32,7 +32,7 @@ DSN = ("--dsn", "postgresql://app@localhost/test_app")
 def sweeps(monkeypatch: pytest.MonkeyPatch, home: Path) -> Sweeps:
     """What is run in place of sweeps; the history is in the test's own directory."""
     made = Sweeps()
-    monkeypatch.setattr(sweep_running, "Sweep", made.make)
+    monkeypatch.setattr(sweep_run, "Sweep", made.make)
     monkeypatch.chdir(home)
     for name in ("PGWATCH_MIN_AGE", "PGWATCH_READ_ONLY", "PGWATCH_DSN", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)

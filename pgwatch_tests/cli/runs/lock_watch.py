@@ -15,8 +15,8 @@ import click
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.cli import accept_options, formats, options
 from pgwatch_tests.cli.formats import Format
-from pgwatch_tests.cli.progress import Progress
-from pgwatch_tests.cli.snapshot import POOLED
+from pgwatch_tests.cli.runs.progress import Progress
+from pgwatch_tests.cli.runs.snapshot import POOLED
 from pgwatch_tests.errors import EXIT_CODES, INTERRUPTED, ConfigurationError, PgwatchError
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.gate import use_of_watch, watch_has_finding

@@ -78,7 +78,7 @@ def run(settings: Settings, asked: Asked) -> int:
     may_ask = sys.stdin.isatty() and sys.stderr.isatty()
     if not asked.yes and not may_ask:
         raise RefusedError("there is no terminal to ask on: add --yes")
-    from pgwatch_tests.cli.snapshot import read_locks
+    from pgwatch_tests.cli.runs.snapshot import read_locks
     from pgwatch_tests.locks.actions.action import SessionAction
     from pgwatch_tests.locks.actions.execution import act
     from pgwatch_tests.locks.graph.lock_graph import LockGraph

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.graceful_shutdown import GracefulShutdown
-from pgwatch_tests.cli.progress import Progress
+from pgwatch_tests.cli.runs.graceful_shutdown import GracefulShutdown
+from pgwatch_tests.cli.runs.progress import Progress
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pgwatch_tests.cli.daemon_thread import in_daemon_thread
+from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepProgress, SweepRequest
 from pgwatch_tests.task import CompoundTask, Task
