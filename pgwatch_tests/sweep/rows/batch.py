@@ -26,6 +26,7 @@ from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 from pgwatch_tests.sweep.plan.rules import CHANGED, LOCKED
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
+from pgwatch_tests.sweep.rows.effects import side_effects
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.tally import Attempt, BatchOutcome
@@ -108,7 +109,8 @@ class Batches:
                 lock_all = True
             else:
                 self._sort_out(outcome, portion, state.stays)
-                outcome.gone = state.portion
+                outcome.gone = state.portion.without_rows(state.elsewhere)
+                outcome.elsewhere = state.elsewhere
                 outcome.effects = state.effects
                 outcome.more_loose = state.more_loose
                 portion = portion.without(portion.clusters)
@@ -258,6 +260,7 @@ class Batches:
         for _ in range(_ROUNDS):
             now = self._rows.current(leaf, list(missing.values()))
             there = {tid: place for tid, last in missing.items() if (place := now.get(last)) is not None}
+            state.note_unfound(leaf, missing.keys() - there.keys())
             if any(place == missing[tid] for tid, place in there.items()):
                 missing = there
                 break
@@ -265,8 +268,10 @@ class Batches:
                 return
             state.moved[leaf] += len(there)
             with _failing([leaf]):
-                self._rows.delete({leaf: list(there.values())})
-            missing = there
+                went = self._rows.delete({leaf: list(there.values())})[leaf]
+            missing = {tid: place for tid, place in there.items() if place not in went}
+            if not missing:
+                return
         relation = self._graph.relations[leaf]
         triggers = f" (triggers: {', '.join(relation.triggers)})" if relation.triggers else ""
         refusal = Refusal("refused", f"DELETE on {name_of(relation)} doesn't delete it{triggers}")
@@ -293,16 +298,9 @@ class Batches:
                 raise _AgainError(ask=self._asked_always)
             return
         loose = Counter(one.leaf for _, one in state.portion.loose if self._key(one.key).changes)
-        more = [
-            TupleCounts(
-                oid,
-                one.inserted,
-                max(0, one.updated - loose[oid] - state.moved[oid]),
-                one.deleted - (len(rows[oid]) if oid in rows else 0),
-            )
-            for oid, one in written.items()
-        ]
-        state.effects = [one for one in more if one.inserted or one.updated or one.deleted]
+        state.effects, state.elsewhere = side_effects(
+            self._graph, written, {leaf: len(rows[leaf]) for leaf in rows}, loose + state.moved, state.unfound
+        )
         suspects = self._may_be_of_keys(state) - state.ask if state.effects else None
         if suspects:
             self._asked_always |= suspects

@@ -118,6 +118,16 @@ class Portion:
         left = [nodes for nodes in self._some if nodes[0] in clusters]
         return Portion(self._clusters, left, self._gone_before)
 
+    def without_rows(self, rows: Mapping[int, Collection[int]]) -> Portion:
+        """The same but for some rows (tids, by leaf), which stay though their clusters go."""
+        if not rows:
+            return self
+        leaves, tids = self._clusters.leaves, self._clusters.tids
+        some = [
+            [node for node in nodes if tids[node] not in rows.get(leaves[node], ())] for nodes in self._some
+        ]
+        return Portion(self._clusters, [nodes for nodes in some if nodes], self._gone_before)
+
     def forgetting(self, gone: Iterable[tuple[int, int]]) -> Portion:
         """The same, but for rows (leaf, tid) that referred loosely, and are gone by now."""
         return Portion(self._clusters, self._some, self._gone_before.union(gone))

@@ -253,6 +253,7 @@ class RowPass:
                     del self._failures[leaves]
             for refusal, stays in outcome.kept:
                 self._refuse(stays, refusal, witnesses)
+            self.tally.leave(outcome.elsewhere)
             for changed in outcome.changed:
                 self._leave(changed)
 

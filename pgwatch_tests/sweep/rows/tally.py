@@ -25,11 +25,20 @@ class Attempt:
     """Rows that triggers had changed before they were deleted, and those of `more_loose`, by leaf."""
     more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Rows that refer loosely and were changed by batches before this one: by leaf and foreign key."""
+    unfound: dict[int, set[int]] = field(default_factory=dict)
+    """Rows that were gone before their DELETE: triggers deleted them, or moved them to another partition."""
+    elsewhere: dict[int, set[int]] = field(default_factory=dict)
+    """Those of them that are in another partition."""
     effects: list[TupleCounts] = field(default_factory=list)
     statements: int = 2
     """How many are about its rows: those before and after all DELETEs, and what locks and deletes rows."""
     rows_done_s: float = 0.0
     """When the last of these had ended (monotonic)."""
+
+    def note_unfound(self, leaf: int, tids: Collection[int]) -> None:
+        """Takes note of rows that were gone before their DELETE."""
+        if tids:
+            self.unfound.setdefault(leaf, set()).update(tids)
 
     def leave_out(self, stays: Mapping[int, Refusal]) -> None:
         """Goes on without some clusters."""
@@ -47,6 +56,8 @@ class BatchOutcome:
     kept: list[tuple[Refusal, Portion]] = field(default_factory=list)
     changed: list[Portion] = field(default_factory=list)
     """What isn't as it was read: to be looked at again."""
+    elsewhere: dict[int, set[int]] = field(default_factory=dict)
+    """Rows that triggers moved to another partition: they are still there."""
     effects: list[TupleCounts] = field(default_factory=list)
     """What was written besides, by table."""
     more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
