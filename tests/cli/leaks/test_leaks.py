@@ -125,7 +125,7 @@ def test_who_left_what(owner: Connection[TupleRow], database: Database, home: Pa
     )
 
     assert re.search(rf"^{name} +marker +1  public.users$", run.stdout, re.MULTILINE)
-    assert re.search(r"^\(it doesn't say .*\) +unknown +1  public.users$", run.stdout, re.MULTILINE)
+    assert re.search(r"^\(the row has no .*\) +unknown +1  public.users$", run.stdout, re.MULTILINE)
     (table,) = json.loads(logged.stdout)["tables"]
     assert [(one["test"], one["confidence"], one["rows"]) for one in table["attribution"]] == [
         (None, "unknown", 1),
@@ -155,7 +155,7 @@ def test_no_server_is_one_line_without_the_password(home: Path) -> None:
     ("arguments", "message"),
     [
         (["--marker", "%"], "would match every row"),
-        (["--marker", "re:^("], "isn't a regular expression"),
+        (["--marker", "re:^("], "rejects the regular expression"),
         (["--marker", "a\\"], "ends in a backslash"),
     ],
 )
