@@ -1,4 +1,5 @@
-"""Exit codes that the command line promises: of verdicts, of signals, and of the errors that end a command.
+"""Errors and exit codes that the command line promises: of verdicts, of signals, and of the errors that end
+a command.
 
 Every error's message is one line that says what to do; none carries a password.
 """

@@ -42,7 +42,7 @@ _STATE = """
 
 @dataclass(frozen=True, slots=True)
 class SuiteCounts:
-    """What a suite did: tests that ended, and how many failed, by the database's error."""
+    """Counts of a suite: tests that ended, and how many failed, by the database's error."""
 
     tests: int = 0
     failures: dict[str, int] = field(default_factory=dict)

@@ -121,7 +121,7 @@ class _Examiner:
         )
 
     async def locked_catalogs(self) -> str | None:
-        """Why the database's catalogs can't be read; None if they can. Raises ConnectionLostError."""
+        """Returns why the database's catalogs can't be read; None if they can. Raises ConnectionLostError."""
         found = await self._ask(self._connection.execute(queries.load("doctor/catalogs")))
         if isinstance(found, Unread) and found.timed_out:
             return f"its catalogs couldn't be read: {found.reason}"

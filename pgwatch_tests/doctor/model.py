@@ -64,7 +64,7 @@ class ConnectionLimit:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of the server's connections and lock table is in use, and by whom."""
+    """The use of the server's connections and lock table, and by whom."""
 
     capacity: Capacity
     groups: tuple[ConnectionGroup, ...]

@@ -24,7 +24,7 @@ from pgwatch_tests.task import CompoundTask, Task
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asks for a sweep: a person, or the clock; and for which job of the schedule, if for one."""
+    """The origin of a sweep: a person or the clock, and the job of the schedule if there is one."""
 
     trigger: Trigger = "command line"
     job: str = ""

@@ -1,4 +1,4 @@
-"""Tables of our own, in an SQLite file or any PostgreSQL: made when first needed, and safe to share.
+"""The store of the history: tables in an SQLite file or any PostgreSQL, created on first use, safe to share.
 
 Several processes may write at once. Each use opens a connection and closes it again: what is kept here is
 written now and then, and a server may have been restarted in between.
@@ -75,7 +75,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What it is called in messages: the file, or where the connection string was read."""
+        """The name in messages: the file, or where the connection string was read."""
         return str(self._place) if isinstance(self._place, Path) else f"database of {self._place.source}"
 
     @contextmanager

@@ -164,7 +164,7 @@ def _seen_by(baseline: Baseline | None) -> dict[str, object]:
 
 
 def described(name: str, detail: str, statement: str | None) -> str:
-    """Who it is by an application's name, the detail, and how the last statement begins; on one line."""
+    """Returns the test or application, the detail, and the beginning of the last statement, on one line."""
     last = f"last: {first_words(statement)}" if statement else ""
     return ", ".join(part for part in (_who(name), mask_text(detail), last) if part)
 
@@ -200,7 +200,8 @@ def _who(name: str) -> str:
 
 
 def first_words(statement: str) -> str:
-    """How a statement begins, on one line: at most 60 characters, and nothing from its first literal on."""
+    """Returns the beginning of a statement, on one line: at most 60 characters, and nothing from its first
+    literal on."""
     line = " ".join(mask_statement(statement).split())
     literal = _LITERAL.search(line)
     end = min(_STATEMENT_CHARACTERS, literal.start() if literal else len(line))
@@ -208,7 +209,7 @@ def first_words(statement: str) -> str:
 
 
 def unreadable(kind: LeftoverKind, error: psycopg.Error) -> Unchecked:
-    """For a kind whose statement failed."""
+    """Returns the entry of a kind whose statement failed."""
     if isinstance(error, errors.LockNotAvailable):
         return Unchecked(kind, "a catalog is locked", "`pgwatch-tests locks` shows by whom")
     return Unchecked(kind, f"can't be read: {server_message(error)}")

@@ -69,7 +69,7 @@ def has_finding(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | N
 
 
 def new_findings(snapshot: LockSnapshot, min_wait_s: float) -> tuple[Finding, ...]:
-    """All that a gate fails on if nothing is accepted, sorted."""
+    """Returns all findings that fail a gate without accepted ones, sorted."""
     return use_of(judge(LockGraph(snapshot), min_wait_s)).new
 
 

@@ -47,7 +47,7 @@ class Party(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LockTag:
-    """What a lock is on: the identifying columns of pg_locks (PostgreSQL manual, pg_locks)."""
+    """The object of a lock: the identifying columns of pg_locks (PostgreSQL manual, pg_locks)."""
 
     type: str
     database: int | None = None
@@ -92,7 +92,7 @@ class Session:
 
     @property
     def identity(self) -> TestIdentity | None:
-        """Which test it says it runs, by its whole id if that is known; None if it names none."""
+        """The test that it says it runs, by its whole id if that is known; None if it names none."""
         identity = parse(self.application_name)
         return replace(identity, test=self.known_test) if identity and self.known_test else identity
 
@@ -256,7 +256,7 @@ class EdgeGroup:
 
     @property
     def edges(self) -> Iterator[Edge]:
-        """The same one by one."""
+        """Returns the group's edges one by one."""
         for blocker in self.blockers:
             yield self.edge(blocker)
 
@@ -276,7 +276,7 @@ class EdgeGroup:
 
 @dataclass(frozen=True, slots=True)
 class DeadlockCount:
-    """How many deadlocks the server has counted in a database since `reset_at`; None: since ever."""
+    """The deadlocks that the server has counted in a database since `reset_at` (None: ever)."""
 
     database_oid: int
     database: str | None
@@ -307,7 +307,7 @@ class Capacity:
 
     @property
     def for_all(self) -> int:
-        """How many connections a role without privileges may have a part of."""
+        """The number of connections that roles without privileges share."""
         return max(0, self.max_connections - self.reserved)
 
     @property
@@ -378,7 +378,7 @@ class LockSnapshot:
 
     @property
     def blocked(self) -> int:
-        """How many sessions wait for another."""
+        """The number of sessions that wait for another."""
         return len({group.waiter for group in self.groups if group.confirmed})
 
     @property
@@ -388,5 +388,5 @@ class LockSnapshot:
 
     @property
     def hidden_sessions(self) -> int:
-        """How many clients' sessions our role can't look into."""
+        """The number of clients' sessions whose state our role may not see."""
         return sum(session.hidden for session in self.clients)

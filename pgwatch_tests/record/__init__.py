@@ -1,1 +1,1 @@
-"""Snapshots kept: what was seen, to be shown again."""
+"""Recordings of lock snapshots, leak and sweep reports, to be shown again."""

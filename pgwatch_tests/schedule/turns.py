@@ -110,12 +110,12 @@ class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no t
 
 
 def _wall(time: datetime, zone: tzinfo) -> datetime:
-    """What the clocks show at a time in UTC."""
+    """Returns the wall time at a time in UTC."""
     return time.astimezone(zone).replace(tzinfo=None)
 
 
 def _change(time: datetime, zone: tzinfo) -> timedelta:
-    """How much a change of clocks can put times near `time` out of order: mostly not at all."""
+    """Returns how much a change of clocks can put times near `time` out of order: mostly 0."""
     hours = range(-_HOURS_OF_A_CHANGE, _HOURS_OF_A_CHANGE + 1)
     offsets = [_offset(time + timedelta(hours=hour), zone) for hour in hours]
     change = max(offsets) - min(offsets)

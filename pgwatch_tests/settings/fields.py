@@ -19,7 +19,7 @@ _WORDS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value was read: what messages call it, and in which file, if in one."""
+    """The source of a value: its name in messages, and its file if there is one."""
 
     name: str
     file: Path | None = None
@@ -66,7 +66,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 
 def parse_switch(value: object, source: Source) -> bool:
-    """True or false; of a variable, `on`, `yes`, `1` and the like as well."""
+    """Parses true or false; of a variable, `on`, `yes`, `1` and the like as well."""
     if source.file is None and isinstance(value, str):
         word = value.strip().lower()
         value = _WORDS.get(word, word)
@@ -76,7 +76,7 @@ def parse_switch(value: object, source: Source) -> bool:
 
 
 def parse_seconds(value: object, source: Source) -> float:
-    """A number of seconds above 0."""
+    """Parses a number of seconds above 0."""
     try:
         number = float(str(value))
     except ValueError:
@@ -87,7 +87,7 @@ def parse_seconds(value: object, source: Source) -> float:
 
 
 def parse_duration(value: object, source: Source) -> float:
-    """A duration such as `15m`: seconds."""
+    """Parses a duration such as `15m`; returns seconds."""
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return durations.parse(str(value))
@@ -97,7 +97,7 @@ def parse_duration(value: object, source: Source) -> float:
 
 
 def parse_globs(value: object, source: Source) -> tuple[str, ...]:
-    """A list of names or globs; in a variable, with spaces between them."""
+    """Parses a list of names or globs; in a variable, with spaces between them."""
     if source.file is None and isinstance(value, str):
         return tuple(value.split())
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
@@ -106,7 +106,7 @@ def parse_globs(value: object, source: Source) -> tuple[str, ...]:
 
 
 def path_parser(what: str) -> Callable[[object, Source], Path]:
-    """A parser of the name of `what`, a file or a directory."""
+    """Returns a parser of the name of `what`, a file or a directory."""
 
     def parse_path(value: object, source: Source) -> Path:
         if isinstance(value, Path):

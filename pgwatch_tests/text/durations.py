@@ -35,7 +35,7 @@ def in_words(value_s: float | None) -> str:
 
 
 def short(value_s: float | None) -> str:
-    """In at most six characters, for narrow columns: `0.2s`, `12s`, `3m20s`, `2h05m`, `12d03h`."""
+    """Returns at most six characters, for narrow columns: `0.2s`, `12s`, `3m20s`, `2h05m`, `12d03h`."""
     if value_s is None:
         return ""
     if value_s < 9.95:

@@ -33,7 +33,7 @@ def _shown(character: str) -> str:
 
 
 def one_line(query: str) -> str:
-    """A query with its white space folded, as `plain` text: for a table's cell."""
+    """Returns a query with its white space folded, as `plain` text: for a table's cell."""
     return plain(" ".join(query.split()))
 
 

@@ -202,7 +202,7 @@ class _Search:
             at = self._closer[at] + 2
 
     def _places(self, at: int) -> Iterator[range]:
-        """What is between the commas of a bracket."""
+        """Returns the tokens between the commas of a bracket."""
         end = self._closer.get(at, len(self._code))
         begin = number = at + 1
         while number < end:

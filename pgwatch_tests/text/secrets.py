@@ -46,17 +46,20 @@ _KEY = re.compile(r"\((?P<names>[^()\n]{0,1000})\)=\((?P<values>[^\n]{0,4000})\)
 
 
 def mask_statement(statement: str) -> str:
-    """An SQL text, perhaps cut off by the server, without the secrets in it."""
+    """Returns an SQL text, perhaps cut off by the server, without its secrets."""
     return _kept(statement) if len(statement) <= _KEPT_LONGEST else _statement(_scanned(statement), 0)
 
 
 def mask_text(text: str) -> str:
-    """A message or a value, in which statements and connection strings may be quoted, without the secrets."""
+    """Returns a message or value, which may quote statements and connection strings, without secrets."""
     return _text(_scanned(text), 0, cut=False)
 
 
 def mask_name(name: str) -> str:
-    """An application's name without secrets. A test's name stays as it is, but for passwords in URLs."""
+    """Returns an application's name without secrets.
+
+    A test's name stays as it is, but for passwords in URLs.
+    """
     if not _may_hold_secret(name):
         return name
     return _URL.sub(_without_password, name) if parse(name) else mask_text(name)
@@ -96,7 +99,7 @@ def _statement(text: str, depth: int) -> str:
 
 
 def _spans(read: list[Token], depth: int) -> list[tuple[int, int, str]]:
-    """What to put in place of which characters."""
+    """Returns the spans of secret characters, and their replacements."""
     code = [token for token in read if token.kind != "comment"]
     secret = secret_tokens(code)
     spans: list[tuple[int, int, str]] = []

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 def shown(name: str) -> str:
-    """A name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
+    """Returns a name as people see it: each byte that isn't UTF-8 (in a SQL_ASCII database) as `\\xNN`."""
     return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
 
 
 def identifier(name: str) -> str:
-    """A name as an identifier, always quoted: which words are keywords differs between versions.
+    """Returns a name as an identifier, always quoted: which words are keywords differs between versions.
 
     Characters that can't be seen are in their escape (U&"…"), so that the statement can be pasted. Bytes that
     aren't UTF-8 (in a SQL_ASCII database) have none: they are shown as `\\xNN`.
@@ -23,17 +23,17 @@ def identifier(name: str) -> str:
 
 
 def qualified(schema: str, name: str) -> str:
-    """A relation, or another thing of a schema, by both names."""
+    """Returns `schema.name` as quoted identifiers."""
     return f"{identifier(schema)}.{identifier(name)}"
 
 
 def identifiers(names: Iterable[str]) -> str:
-    """Several, as in a list of columns."""
+    """Returns quoted identifiers separated by commas."""
     return ", ".join(map(identifier, names))
 
 
 def literal(text: str) -> str:
-    """A string; with escapes (U&'…') where a character can't be seen."""
+    """Returns a string literal; with escapes (U&'…') where a character can't be seen."""
     doubled = text.replace("'", "''")
     return f"'{doubled}'" if text.isprintable() else f"U&'{_escaped(doubled)}'"
 

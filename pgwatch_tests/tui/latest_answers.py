@@ -11,7 +11,7 @@ from pgwatch_tests.tui.leak_trend import LeakTrend
 
 
 class LatestAnswers:
-    """What the tabs show. Times are by the dashboard's monotonic clock, in seconds."""
+    """The data that the tabs show. Times are by the dashboard's monotonic clock, in seconds."""
 
     def __init__(self, now_s: float) -> None:
         self.snapshot: LockSnapshot | None = None

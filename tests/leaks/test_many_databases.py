@@ -90,7 +90,7 @@ def test_a_marker_that_isnt_one_is_no_matter_of_a_database(
     name = databases.make("a")
     wrong = settings(server.dsn(), (MarkerSetting("bad", "^(", regex=True),))
 
-    with pytest.raises(ConfigurationError, match="isn't a regular expression"):
+    with pytest.raises(ConfigurationError, match="rejects the regular expression"):
         scan_databases(wrong, [name])
 
 

@@ -216,5 +216,5 @@ def _be_worker(
 
 
 def most_parts() -> int:
-    """How many workers the largest scenario needs."""
+    """Returns the number of workers that the largest scenario needs."""
     return max(len(scenario.parts) for scenario in SCENARIOS.values())

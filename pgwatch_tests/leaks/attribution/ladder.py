@@ -63,7 +63,7 @@ class RowVerdict:
 
 
 def full_xid(xmin: int, near: int) -> int | None:
-    """All 64 bits of a 32-bit transaction id; `near` is one of the same age, give or take 2^31.
+    """Returns all 64 bits of a 32-bit transaction id; `near` is one of the same age, give or take 2^31.
 
     None for the ids that stand for no transaction (src/include/access/transam.h). Of a row that was frozen
     2^31 transactions ago, nothing says which epoch it is of.

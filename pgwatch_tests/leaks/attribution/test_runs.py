@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIdentity:
-    """Which database transaction ids belong to: the server's `system_identifier`, and the database's oid.
+    """The database that transaction ids belong to: the server's `system_identifier`, and the database's oid.
 
     A name isn't enough: a database that was dropped and made anew has the same.
     """
@@ -19,7 +19,7 @@ class DatabaseIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """How far the server's clock is ahead of the client's, and how wrong that may be."""
+    """Offset of the server's clock from the client's (positive: ahead), and how wrong it may be."""
 
     ahead_us: int
     error_us: int

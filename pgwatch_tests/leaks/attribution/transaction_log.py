@@ -86,13 +86,13 @@ class TransactionLog:
         self.close()
 
     def began(self, test: str) -> int:
-        """A test begins, before anything of it runs. Returns its number in this log."""
+        """Logs that a test begins; call it before anything of it runs. Returns its number in this log."""
         number = next(self._numbers)
         self._append({"began": number, "at": _now(), "test": test})
         return number
 
     def wrote(self, number: int, transaction: Written) -> None:
-        """A transaction of the test is about to be committed, and writes nothing more before it is."""
+        """Logs a transaction of the test; call it right before the COMMIT, after its last write."""
         self._append(
             {
                 "wrote": number,
@@ -104,7 +104,7 @@ class TransactionLog:
         )
 
     def ended(self, number: int, outcome: str) -> None:
-        """The test is over, its fixtures too."""
+        """Logs that the test is over, its fixtures included."""
         self._append({"ended": number, "at": _now(), "outcome": outcome})
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class LogFile:
 
 
 def read_logs(directory: Path) -> tuple[LogFile, ...]:
-    """All logs in a directory, by name; symbolic links aren't followed. Raises ConfigurationError."""
+    """Returns all logs in a directory, by name; symbolic links aren't followed. Raises ConfigurationError."""
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

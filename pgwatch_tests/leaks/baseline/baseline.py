@@ -157,7 +157,7 @@ def statistics_gap(baseline: Baseline, server: Server) -> str | None:
 
 
 def unseen(baseline: Baseline) -> bytes:
-    """A condition on a row: whether its version was written by a transaction unseen by the baseline.
+    """Returns a condition on a row: its version was written by a transaction unseen by the baseline.
 
     Pure arithmetic on the distance from the snapshot's xmin, so that parallel workers can do it; age()
     can't be run by them.
@@ -184,7 +184,7 @@ def unseen(baseline: Baseline) -> bytes:
 
 
 def written_from(baseline: Baseline, transaction: int) -> bytes:
-    """A condition on a row that is `unseen`: whether it is of that transaction, or of a later one."""
+    """Returns a condition on an `unseen` row: its version is of that transaction, or of a later one."""
     return b"%b OPERATOR(pg_catalog.>=) %d" % (_distance(baseline), transaction - baseline.xmin)
 
 

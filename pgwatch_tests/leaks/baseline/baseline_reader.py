@@ -36,7 +36,8 @@ class _Snapshot:
 
 
 def take(settings: Settings, *, content: bool = False, progress: ProgressCallback | None = None) -> Baseline:
-    """The state of the database that `settings.dsn` names; with the `content` of its tables, if asked for.
+    """Returns the state of the database that `settings.dsn` names; with the `content` of its tables, if
+    asked for.
 
     `progress` is told how many tables were read. What of them can't be read is said in the content itself.
     Raises CannotConnectError, ConnectionLostError, ConfigurationError (a standby) and NotCheckedError (the
@@ -93,7 +94,7 @@ def read_system_identifier(session: DatabaseSession) -> str | None:
 
 
 def _snapshot(session: DatabaseSession) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """What is visible, and which transactions still run."""
+    """Returns the visible snapshot, and the transactions that still run."""
     for _ in range(_ATTEMPTS):
         seen = session.ask("baseline/snapshot", _Snapshot)[0]
         if seen.running is None:

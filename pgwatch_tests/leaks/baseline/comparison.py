@@ -79,7 +79,7 @@ class Comparison:
         self._known_untouched = frozenset(self._untouched)
 
     def discover(self, role: str) -> Discovery:
-        """All tables, those without string columns too: see `Relations.discovery`."""
+        """Returns all tables, also those without string columns: see `Relations.discovery`."""
         discovery = self._relations.discovery(role)
         return self._session.run(lambda connection: without_strange_plans(connection, discovery))
 
@@ -98,12 +98,12 @@ class Comparison:
         return replace(discovery, tables=tuple(tables), skipped=tuple(skipped)), untouched
 
     def is_part(self, oid: int) -> bool:
-        """Whether it is there, and is read through another table."""
+        """Whether the table exists, and is read through another one."""
         relation = self._relations.get(oid)
         return relation is not None and relation.parent is not None
 
     def use(self, counts: Mapping[Table, int], untouched: int, rows_before: int | None) -> BaselineUse:
-        """What to report, given the new rows of each table that was counted in."""
+        """Returns the use of the baseline, given the new rows of each counted table."""
         return BaselineUse(
             taken_at=self._baseline.taken_at,
             way="snapshot" if self._reason else "statistics",

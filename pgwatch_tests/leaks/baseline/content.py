@@ -57,7 +57,10 @@ class Loss:
 
 
 def row_hashes(content: TableContent) -> list[tuple[int, int]]:
-    """Of each row its key's hash (its own without a key) and its own. Raises ValueError if damaged."""
+    """Returns the hash of each row's key (the row's without a key) and of the row.
+
+    Raises ValueError if damaged.
+    """
     raw = base64.b64decode(content.hashes or "", validate=True)
     numbers = [number for (number,) in struct.iter_unpack(">q", raw)]
     found = list(zip(numbers[::2], numbers[1::2], strict=True)) if content.key else [(n, n) for n in numbers]
@@ -74,7 +77,7 @@ def packed(hashes: bytes, with_keys: bool) -> str:
 
 
 def within_limit(contents: Iterable[TableContent]) -> tuple[TableContent, ...]:
-    """The same, without the hashes of the largest tables if there would be too many."""
+    """Returns the contents without the hashes of the largest tables, if there would be too many."""
     contents = tuple(contents)
     kept, left = set(), MOST_ROWS_OF_ALL
     for one in sorted(contents, key=lambda one: one.rows):

@@ -75,7 +75,8 @@ class ContentReader:
         self._progress = progress
 
     def read(self, relations: Relations, role: str, baseline: Baseline) -> tuple[TableContent, ...]:
-        """What the baseline's snapshot sees of each table that isn't ignored, or why that couldn't be read.
+        """Returns the content of each table that isn't ignored, by the baseline's snapshot, or why it wasn't
+        read.
 
         Raises what `session.running` does, and psycopg's errors if not even the catalogs can be read.
         """

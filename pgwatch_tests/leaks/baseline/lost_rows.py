@@ -70,7 +70,7 @@ class LostRows:
         self._reasons: defaultdict[str, list[str]] = defaultdict(list)
 
     def find(self, contents: Sequence[TableContent]) -> Leftovers:
-        """A leftover per table that lost rows of the baseline; what wasn't compared is in `unchecked`."""
+        """Returns a leftover per table that lost rows of the baseline; `unchecked` has those not compared."""
         try:
             pinned(self._session)
             self._columns = columns_of_tables(self._session)
@@ -195,7 +195,7 @@ class LostRows:
     def _compare_sums(
         self, tables: Sequence[Table], there: dict[Table, TableContent], untouched: dict[Table, int]
     ) -> None:
-        """For tables of which no single rows are known: by the number of rows that nobody has written."""
+        """Compares tables without known rows, by the number of rows that nobody has written since."""
 
         def add_up(part: Sequence[Table]) -> Iterable[_Sums]:
             hashed = [self._hashed(table, there[table]) for table in part]

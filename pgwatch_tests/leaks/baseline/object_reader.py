@@ -1,4 +1,4 @@
-"""Reads the objects of a database from its catalogs, and the positions of its sequences."""
+"""The reader of a database's objects, from its catalogs, and of the positions of its sequences."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class UnreadSequence:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """How far sequences are, and those that can't be read."""
+    """Positions of sequences, and those that can't be read."""
 
     read: tuple[SequencePosition, ...]
     unread: tuple[UnreadSequence, ...]
@@ -68,12 +68,12 @@ class _Position:
 
 
 def read_objects(session: DatabaseSession) -> list[FoundObject]:
-    """All objects. Raises what `session.running` does, and psycopg's errors."""
+    """Returns all objects. Raises what `session.running` does, and psycopg's errors."""
     return session.ask("baseline/objects", FoundObject)
 
 
 def read_positions(session: DatabaseSession, objects: Sequence[FoundObject]) -> Positions:
-    """How far those of `objects` are that are sequences. Raises what `session.running` does."""
+    """Returns the positions of the sequences among `objects`. Raises what `session.running` does."""
     sequences = [one for one in objects if one.kind == "sequence"]
     by_oid = {one.oid: one for one in sequences}
     escaping = pq.Escaping(session.connection.pgconn)

@@ -31,7 +31,7 @@ class DatabaseObject:
 
 @dataclass(frozen=True, slots=True)
 class SequencePosition:
-    """How far a sequence is. `last` is None where it hasn't given a number yet."""
+    """The position of a sequence. `last` is None before its first number."""
 
     oid: int
     schema: str

@@ -85,7 +85,7 @@ class _Found:
 
 
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
-    """The tables to count in, in the order of names, for `role`. Raises psycopg's errors."""
+    """Returns the tables to count in, in the order of names, for `role`. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
         found = cursor.execute(queries.load("leaks/columns"), {"plain": _PLAIN_TYPES}).fetchall()
@@ -133,7 +133,7 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
 
 
 def _without_history(found: list[_Found]) -> tuple[list[_Found], int]:
-    """Without the tables of our own history of sweeps, which holds markers, and how many those are."""
+    """Returns the tables without our own history of sweeps, which holds markers, and the number left out."""
     ours = {row.table: row for row in found if row.schema == HISTORY_SCHEMA and row.kind == "r"}
     if "layout" not in ours:
         return found, 0
@@ -166,7 +166,7 @@ def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list
 
 
 def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Form]:
-    """The types of columns, by oid, that hold strings."""
+    """Returns the types of columns, by oid, that hold strings."""
     used = {type_ for row in found for type_ in row.types}
     if used <= _STRING_TYPES | _UNREAD_TYPES.keys():
         # As in most databases; to take the types apart would be half of a scan that an index serves.
@@ -221,7 +221,7 @@ def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
 
 
 def _kept(found: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list[_Found]:
-    """With the columns, by their place, that are wanted; without the tables that have none."""
+    """Returns the tables with the wanted columns only, by place; without tables that have none."""
     kept = []
     for row in found:
         places = [place for place in range(len(row.columns)) if wanted(row, place)]
@@ -270,7 +270,7 @@ def _is_string(form: Form) -> bool:
 
 
 def _forbidden(row: _Found, role: str, together: bool) -> Skipped | None:
-    """Why nothing at all may be read of a table, and what would help; None if something may.
+    """Returns why nothing of a table may be read, and what would help; None if something may.
 
     `together`: whether the tables of its schema are granted by one statement.
     """

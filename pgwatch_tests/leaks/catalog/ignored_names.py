@@ -38,7 +38,8 @@ class Ignores:
         return found
 
     def report(self) -> tuple[Ignored, ...]:
-        """All of them, in their order, each with the number of tables that it left out or a part of."""
+        """Returns all ignores in their order, each with the number of tables that it left out, wholly or in
+        part."""
         return tuple(
             Ignored(setting.what, setting.reason, len(self._met[setting])) for setting in self._settings
         )

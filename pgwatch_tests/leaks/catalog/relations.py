@@ -102,7 +102,7 @@ def read(session: DatabaseSession) -> Relations:
 
 
 def no_row_versions(schema: str, table: str, role: str, *, together: bool = False) -> Skipped:
-    """For a table of which single columns may be read, but not what tells when a row was written.
+    """Returns why a table is skipped whose columns may be read, but not the xmin of its rows.
 
     `together`: whether the tables of its schema are granted by one statement.
     """

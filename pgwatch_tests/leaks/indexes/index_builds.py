@@ -159,7 +159,8 @@ class IndexBuilds:
             self._session.pause(_LOOK_AGAIN_S)
 
     def held_up(self, table: int) -> str:
-        """Which transactions keep an index of `table` (oid) from being made just now; empty if there is none.
+        """Returns the transactions that keep an index of `table` (oid) from being built now; empty without
+        any.
 
         Raises psycopg.Error.
         """

@@ -27,7 +27,7 @@ _BYTES_A_ROW = 8  # rows with the same key share one entry, in which each has 6
 
 @dataclass(frozen=True, slots=True)
 class LeakIndex:
-    """An index that is there. `fits`: it is valid, and a scan for the markers of now can use it."""
+    """An existing index. `fits`: it is valid, and a scan for the markers of now can use it."""
 
     oid: int
     table_oid: int
@@ -73,7 +73,7 @@ class NoIndex:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """What `create` would do. `small` tables would gain too little, `present` have theirs."""
+    """The plan of `create`. `small` tables would gain too little, `present` have theirs."""
 
     database: str
     planned: tuple[PlannedIndex, ...]

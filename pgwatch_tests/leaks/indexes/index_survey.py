@@ -42,7 +42,7 @@ class PresentIndex:
 
 @dataclass(frozen=True, slots=True)
 class IndexSurvey:
-    """What is there: tables that hold rows, each with the one that it is counted through, and indexes."""
+    """The tables that hold rows, each with the one that it is counted through, and their indexes."""
 
     leaves: tuple[tuple[LeafTable, Table], ...]
     present: tuple[LeakIndex, ...]
@@ -65,7 +65,7 @@ def wanted_leaves(
 
 
 def forbidden(leaf: LeafTable, role: str) -> NoIndex | None:
-    """Why the role can't make an index on it, and what would help; None if one can."""
+    """Returns why the role can't create an index on it, and what would help; None if it can."""
     if not leaf.owned:
         owner = shown(leaf.owner)
         return NoIndex(

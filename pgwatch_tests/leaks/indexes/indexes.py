@@ -185,7 +185,7 @@ class LeakIndexes:
                 return discover(self._session.connection, self._role, Ignores(self._settings.ignore)).tables
 
     def _survey(self, tables: Sequence[str]) -> IndexSurvey:
-        """All indexes, but only the leaves of `tables`, if there are any: roots or leaves themselves."""
+        """Returns all indexes, and the leaves of `tables` (roots or leaves; all leaves if empty)."""
         roots = {table.oid: table for table in self._discovered()}
         with _catalogs():
             rows = self._session.ask("leaks/locked_tables", _Oid)

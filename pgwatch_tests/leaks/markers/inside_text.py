@@ -17,7 +17,7 @@ _OPTIONS = re.compile(r"(?:\(\?[cimnpstw]+\))?")
 
 
 def like_inside(tokens: Sequence[str]) -> str | None:
-    """A regular expression for a LIKE pattern, as characters and escaped ones, in the midst of a text.
+    """Returns a regular expression that finds a LIKE pattern (as characters and escaped ones) inside text.
 
     None if the pattern finds it there by itself: `%@test.example.com%`.
     """
@@ -36,7 +36,7 @@ def like_inside(tokens: Sequence[str]) -> str | None:
 
 
 def expression_inside(expression: str, name: str) -> str:
-    """A regular expression as one for the midst of a text: anchors at its very ends become ends of words.
+    """Returns a regular expression for use inside text: anchors at its very ends become ends of words.
 
     Raises ConfigurationError for one that begins with options which make it another kind of expression.
     """

@@ -58,12 +58,12 @@ class Place:
 
 
 def form(places: Iterable[Place]) -> Form:
-    """What all the places of one type, in the order of the query, make together."""
+    """Returns the form that all places of one type make, in the order of the query."""
     return _form(tuple(places), 0)
 
 
 def leaves(of: Form) -> Iterable[Leaf]:
-    """All that a form ends in."""
+    """Returns the leaves that a form ends in."""
     if isinstance(of, Leaf):
         yield of
     elif isinstance(of, Elements):

@@ -67,12 +67,12 @@ class AnyRowStatements:
         self._strings = {table.oid: table for table in tables}
 
     def strings(self, table: Table) -> Table:
-        """The same table with the columns that may hold markers; without any, if none may."""
+        """Returns the table with the columns that may hold markers; without columns, if none may."""
         found = self._strings.get(table.oid)
         return replace(table, columns=(), forms=()) if found is None else found
 
     def looking_out(self) -> AnyRowStatements:
-        """The same, but `counts` end once somebody waits for them: see self_lookout."""
+        """Returns a variant whose `counts` end once somebody waits for them: see self_lookout."""
         other = copy(self)
         other._looks_out = True
         return other

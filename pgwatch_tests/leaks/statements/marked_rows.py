@@ -70,7 +70,8 @@ class MarkedRowStatements:
         self._traces = [marker.trace for marker in markers]
 
     def looking_out(self) -> MarkedRowStatements:
-        """The same, but `counts` and `details` end once somebody waits for them: see self_lookout."""
+        """Returns a variant whose `counts` and `details` end once somebody waits for them: see
+        self_lookout."""
         other = copy(self)
         other._looks_out = True
         return other
@@ -88,7 +89,7 @@ class MarkedRowStatements:
         )
 
     def count(self, tables: Sequence[Table]) -> bytes:
-        """All that `counts` asks, as one statement."""
+        """Returns all that `counts` asks, as one statement."""
         return b"\nUNION ALL ".join(self.counts(tables))
 
     def counts(self, tables: Sequence[Table]) -> list[bytes]:
@@ -98,7 +99,8 @@ class MarkedRowStatements:
         return [self._count(*numbered) for numbered in enumerate(tables)]
 
     def details(self, tables: Sequence[Table]) -> list[bytes]:
-        """The same, and which columns match, the oldest and the newest (epoch, s), and two samples."""
+        """Asks what `counts` does, and the matching columns, oldest and newest (epoch, s), and two
+        samples."""
         return [self._details(*numbered) for numbered in enumerate(tables)]
 
     def condition(self, table: Table) -> bytes:
@@ -107,7 +109,7 @@ class MarkedRowStatements:
         return b" OR ".join(self.matches(column, forms.get(column)) for column in table.columns)
 
     def index_predicate(self, table: Table) -> bytes:
-        """The same for a table of which all columns are strings, as an index can have it."""
+        """Returns `condition` as an index can have it, for a table of which all columns are strings."""
         return b" OR ".join(self._matches(text(quoted(column, self._escaping))) for column in table.columns)
 
     def marks(self, table: Table, condition: bytes, since_s: float) -> bytes:
@@ -227,7 +229,7 @@ class MarkedRowStatements:
         return self_lookout.with_lookout(plain, columns)
 
     def _new_ones(self, table: Table) -> bytes:
-        """What is true of the rows that bear a marker and weren't there before."""
+        """Returns the condition on rows that bear a marker and weren't there before."""
         condition = self.condition(table)
         return condition if self._unseen is None else b"(%b) AND %b" % (condition, self._unseen)
 

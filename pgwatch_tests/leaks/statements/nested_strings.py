@@ -59,7 +59,7 @@ def only_strings(value: bytes) -> bytes:
 
 
 def printed(value: bytes) -> bytes:
-    """What a value of any type looks like; empty if it is NULL."""
+    """Returns SQL for the printed form of a value of any type; empty if it is NULL."""
     return b"pg_catalog.concat(" + value + b")"
 
 

@@ -81,8 +81,9 @@ class ContentStatements:
         )
 
     def by_key(self, one: Hashed, before: Sequence[tuple[int, int]], *, compares: bool) -> bytes:
-        """How many keys of `before` are gone, how many have another row (0 unless it `compares`), and one of
-        these. `before` has the hash of each row's key and its own.
+        """Asks how many keys of `before` are gone, how many have another row, and one of these.
+
+        Other rows are 0 unless it `compares`. `before` has the hash of each row's key and of the row.
         """
         same = b"pg_catalog.bool_or(now.hash OPERATOR(pg_catalog.=) before.hash)" if compares else b"true"
         return (
@@ -104,7 +105,7 @@ class ContentStatements:
         )
 
     def by_row(self, one: Hashed, before: Sequence[tuple[int, int]]) -> bytes:
-        """How many rows of `before` aren't there any more as they were; of equal ones, each counts."""
+        """Asks how many rows of `before` are gone or changed; of equal ones, each counts."""
         return (
             b"SELECT pg_catalog.sum(missing)::pg_catalog.int8 AS gone, 0::pg_catalog.int8 AS changed,"
             b" NULL::pg_catalog.text AS example"

@@ -52,11 +52,11 @@ class BriefConnection:
 
     @property
     def server_version(self) -> int:
-        """As in server_version_num."""
+        """The server's version, as in server_version_num."""
         return self._connection.info.server_version
 
     async def rows(self, query: str, parameters: _Fields | None = None) -> list[dict[str, object]]:
-        """All rows of a statement of ours. Raises ConnectionLostError, or psycopg's other errors."""
+        """Returns all rows of a statement. Raises ConnectionLostError, or psycopg's other errors."""
         return await self._within_deadline(self._fetch(queries.load(query), parameters))
 
     async def run(self, statement: sql.Composed) -> None:
@@ -88,7 +88,7 @@ class BriefConnection:
 
 
 async def connect_to(settings: Settings, database: str) -> BriefConnection:
-    """To that database, which converts its texts to UTF-8 and back. Raises CannotConnectError."""
+    """Connects to that database, which converts its texts to UTF-8 and back. Raises CannotConnectError."""
     limits = replace(LIMITS, any_bytes=False)
     connection = await connect_async(
         settings.dsn, limits, connect_timeout_s=settings.connect_timeout_s, database=database
@@ -106,5 +106,5 @@ async def connect_anywhere(settings: Settings) -> BriefConnection:
 
 
 def one_line(error: psycopg.Error) -> str:
-    """What the server says, as the middle of a sentence."""
+    """Returns the server's message as the middle of a sentence."""
     return " ".join(mask_text(str(error)).split()).rstrip(".")

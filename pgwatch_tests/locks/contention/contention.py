@@ -35,7 +35,10 @@ _IN_TOTAL = ("total",)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Who blocked whom: tests, or application names where these name no test. Foreign text as it is."""
+    """A blocker and its waiter: tests, or application names where these name no test.
+
+    Foreign text as it is.
+    """
 
     blocker: str
     waiter: str

@@ -29,7 +29,8 @@ class Timeline:
         self._blocked: list[int | None] = []
 
     def add(self, start: datetime, end: datetime, waits_s: Sequence[float], watched: bool) -> None:
-        """From `start` to `end`; `waits_s` says for how long before `end` each waiter had waited.
+        """Adds the time from `start` to `end`; `waits_s` says for how long before `end` each waiter had
+        waited.
 
         With `watched` false nobody looked in between: only waits that lasted are known of.
         """

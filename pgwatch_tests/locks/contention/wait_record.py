@@ -16,7 +16,7 @@ _STATEMENT_CHARACTERS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class LockedObject:
-    """What was waited for, and in which mode: `accounts`, `SHARE`. Foreign text as it is."""
+    """The object that was waited for, and the mode: `accounts`, `SHARE`. Foreign text as it is."""
 
     object: str
     mode: str
@@ -52,7 +52,7 @@ class RecordedWait:
 
 
 def side(graph: LockGraph, party: Party) -> Side:
-    """A party as a watch keeps it."""
+    """Returns a party as a watch keeps it."""
     session = graph.sessions.get(party)
     if session is not None:
         statement = session.query[:_STATEMENT_CHARACTERS]
@@ -63,7 +63,7 @@ def side(graph: LockGraph, party: Party) -> Side:
 
 
 def locked(graph: LockGraph, edge: Edge | EdgeGroup) -> LockedObject:
-    """What an edge's waiter waits for, with its database if that is another one."""
+    """Returns the object of an edge's wait, with its database if that is another one."""
     lock = edge.lock
     of_database = edge.subject is not None and edge.subject.kind != "database" and edge.subject.database
     database = graph.other_database(edge.waiter) if of_database else ""

@@ -22,7 +22,7 @@ _OTHERS_SHOWN = 2
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why somebody blocks, in foreign text as it is.
+    """The diagnosis of a root blocker; foreign text as it is.
 
     `cause` is a stable id; `explanation` and `advice` are a sentence each. `practice` is the line of good
     testing practice that the cause violates; empty where there is none.
@@ -88,7 +88,7 @@ class RootBlocker:
 
     @property
     def client_event(self) -> Literal["", "ClientRead", "ClientWrite"]:
-        """What the root's statement waits for its client to do: to send the rest, or to read; or empty.
+        """The action that the root's statement awaits of its client: send the rest, or read; or empty.
 
         Then it isn't at work, and no cancel is heard before the client does (ProcessClientReadInterrupt,
         ProcessClientWriteInterrupt, src/backend/tcop/postgres.c).
@@ -102,7 +102,7 @@ class RootBlocker:
         return (self.session.state if self.session else None) or ""
 
     def state(self) -> str:
-        """What the root does at the moment, with how long."""
+        """Returns the root's state, and since how long."""
         if self.session is None or self.session.hidden or not self._state:
             return "in a state that isn't visible to this role"
         age = durations.in_words(self.session.query_age_s)
@@ -114,7 +114,7 @@ class RootBlocker:
         return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
 
     def whereabouts(self) -> str:
-        """Who the root is to the server, and where: ` as app from 10.0.0.7:5123`; empty if unknown."""
+        """Returns the root's role and address: ` as app from 10.0.0.7:5123`; empty if unknown."""
         if self.session is None:
             return ""
         user, client = self.session.user, self.session.client
@@ -128,7 +128,7 @@ class RootBlocker:
         return f"end its session (SELECT pg_terminate_backend({self.party.pid})){self._and_others()}"
 
     def _and_others(self) -> str:
-        """What must happen besides, where others have locked the row too: else the wait goes on."""
+        """Returns what must happen too if others have locked the row: else the wait continues."""
         held_by = {party for edge in self.direct for party in edge.lock.also_held_by}
         if not held_by:
             return ""
@@ -161,7 +161,7 @@ class RootBlocker:
         return f"; {names}{f' and {more:,} more' if more > 0 else ''} {verb} locked it too" if others else ""
 
     def queue(self, edge: Edge) -> int:
-        """How many queue behind the waiter of `edge` for the very lock that it waits for."""
+        """Returns how many sessions queue behind the waiter of `edge` for the same lock."""
         tag = edge.wait.tag if edge.wait else None
         return sum(
             any(
@@ -175,12 +175,13 @@ class RootBlocker:
         )
 
     def query_of(self, party: Party) -> str:
-        """What somebody runs, or ran last; empty if hidden."""
+        """Returns the present or last statement of a party; empty if hidden."""
         session = self.graph.sessions.get(party)
         return session.query if session else ""
 
     def statement_of(self, party: Party) -> str:
-        """What kind of statement somebody runs: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if hidden."""
+        """Returns the kind of a party's statement: `CREATE INDEX CONCURRENTLY`, `TRUNCATE`; empty if
+        hidden."""
         return statement_text.kind(self.query_of(party))
 
 

@@ -20,7 +20,7 @@ _UNKNOWN = "What took that lock isn't known: the statement shown"
 
 
 def remark(root: RootBlocker) -> str:
-    """A sentence that says so if it can't have been the one shown, or may not; else empty."""
+    """Returns a sentence if the shown statement can't, or may not, have taken the lock; else empty."""
     edge = next((one for one in root.direct if one.kind == "hard"), None)
     query = root.query_of(root.party)
     if edge is None or not query.strip() or root.session is None or root.session.hidden:
@@ -51,7 +51,7 @@ def _why_not(query: str, edge: Edge) -> str:
 
 
 def _by_other_ways(query: str) -> str:
-    """How it may have locked a table that it doesn't name; empty if it surely hasn't."""
+    """Returns how it may have locked a table that it doesn't name; empty if it surely hasn't."""
     kind = statement_text.kind(query)
     if kind.startswith(_REACHING_NOTHING):
         return ""

@@ -53,7 +53,7 @@ def deadlock(root: RootBlocker) -> Diagnosis | None:
 
 
 def _in_one_order(root: RootBlocker, edges: Sequence[Edge]) -> str:
-    """What keeps such a deadlock from coming back, by what is waited for."""
+    """Returns advice that prevents such a deadlock, by the waited-for locks."""
     emptied = [statement_text.truncated(root.query_of(edge.waiter)) for edge in edges]
     if all(emptied):
         return table_rules.one_truncate([edge.lock.object for edge in edges if edge.lock.object])
@@ -68,7 +68,7 @@ def _in_one_order(root: RootBlocker, edges: Sequence[Edge]) -> str:
 
 
 def connected_to_database(root: RootBlocker) -> Diagnosis | None:
-    """Whoever is connected to a database keeps it from being dropped, renamed, moved or copied."""
+    """A connected session keeps its database from being dropped, renamed, moved or copied."""
     edges = [edge for edge in root.direct if edge.kind == "connected"]
     if not edges:
         return None
@@ -178,7 +178,7 @@ def same_key(root: RootBlocker) -> Diagnosis | None:
 
 
 def _same_key(root: RootBlocker, edge: Edge) -> str:
-    """What both write. Who inserts a key waits for whoever has changed or deleted its row, too."""
+    """Returns the key that both write. An insert also waits for who has changed or deleted the key's row."""
     effects = statement_text.effects(root.query_of(root.party))
     verbs = {write.verb for write in effects.writes} if effects else set()
     if verbs and verbs <= {"UPDATE", "DELETE"}:
@@ -227,7 +227,8 @@ def advisory_lock(root: RootBlocker) -> Diagnosis | None:
 
 
 def _better_advisory_lock(root: RootBlocker) -> str:
-    """By whose the lock is: the session's, or the transaction's. The lock table doesn't say which."""
+    """Returns advice for a lock of the session or of the transaction; the lock table doesn't say which it
+    is."""
     query = root.query_of(root.party)
     end = f"end its session (SELECT pg_terminate_backend({root.party.pid}))"
     if root.is_outside_transaction or any(
@@ -276,14 +277,14 @@ def same_row_or_key(root: RootBlocker) -> Diagnosis | None:
 
 
 def long_query(root: RootBlocker) -> Diagnosis | None:
-    """A statement that takes its time."""
+    """A long query blocks others."""
     if not root.is_active:
         return None
     return Diagnosis("long_query", _doing(root), f"If it's in the way, {root.free()}.")
 
 
 def unknown(root: RootBlocker) -> Diagnosis:
-    """Whatever none of the rules tells."""
+    """No other rule applies."""
     return Diagnosis("unknown", _doing(root), f"If it's in the way, {root.free()}.")
 
 
@@ -324,7 +325,7 @@ _ABOUT_A_LOCK = (
 
 
 def diagnose(graph: LockGraph, party: Party) -> Diagnosis:
-    """Why the root blocker `party` blocks, and what to do about it: the first rule that applies."""
+    """Returns the diagnosis of the root blocker `party`, by the first rule that applies."""
     root = RootBlocker.of(graph, party)
     for rule in RULES:
         diagnosis = rule(root)

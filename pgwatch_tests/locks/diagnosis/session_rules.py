@@ -41,7 +41,7 @@ def waits_for_itself(root: RootBlocker) -> Diagnosis | None:
 
 
 def _of_the_same_test(root: RootBlocker) -> Party | None:
-    """Who of those behind the root belongs to its test; those that wait for the root itself come first."""
+    """Returns the waiters behind the root that belong to its test; direct waiters come first."""
     test = parse(root.session.application_name) if root.session else None
     if test is None:
         return None

@@ -56,7 +56,7 @@ def _is_clean_up(kind: str) -> bool:
 
 
 def _instead_of(kind: str) -> str:
-    """What to do rather than a statement that needs a table."""
+    """Returns advice to replace a statement that needs the whole table."""
     if _is_clean_up(kind):
         return "Clean up with DELETE of the test's own rows, not TRUNCATE or DROP."
     if kind.startswith(_LOCK):
@@ -97,13 +97,13 @@ def cleanup_vs_test(root: RootBlocker) -> Diagnosis | None:
 
 
 def _one_truncate(root: RootBlocker, edge: Edge) -> str:
-    """What to do about two clean-ups that truncate table after table; empty if that isn't what they do."""
+    """Returns advice for two clean-ups that truncate table after table; empty if they don't."""
     found = [truncated(root.query_of(party)) for party in (edge.waiter, root.party)]
     return one_truncate([name for names in found for name in names]) if all(found) else ""
 
 
 def one_truncate(tables: Iterable[str]) -> str:
-    """How to empty several tables without deadlocks among those who do; TRUNCATE locks them as listed."""
+    """Returns advice to empty several tables without deadlocks: TRUNCATE locks them in the listed order."""
     names = list(dict.fromkeys(tables))
     listed = ", ".join(names) if len(names) > 1 else "a, b, c"
     return (
@@ -134,7 +134,7 @@ def index_build_waits_for_transaction(root: RootBlocker) -> Diagnosis | None:
 
 
 def _concurrently(root: RootBlocker, edge: Edge) -> tuple[str, str, str]:
-    """What a statement with CONCURRENTLY is called, whom it waits for, and when it is better run."""
+    """Returns the name of a statement with CONCURRENTLY, whom it waits for, and when to run it."""
     query = root.query_of(edge.waiter)
     kind = root.statement_of(edge.waiter) or "A statement with CONCURRENTLY"
     of_table = "it waits for every transaction that has used the table"
@@ -158,7 +158,7 @@ def _concurrently(root: RootBlocker, edge: Edge) -> tuple[str, str, str]:
 
 
 def about_table_change(root: RootBlocker) -> str:
-    """What to do about a change of a table on either side; empty if there is none, or it isn't known."""
+    """Returns advice on a change of a table on either side; empty if there is none, or it isn't known."""
     for edge in root.direct:
         if edge.lock.type == "virtualxid":
             return f"{_concurrently(root, edge)[2]} "
@@ -204,7 +204,7 @@ def queue_in_words(root: RootBlocker) -> str:
 
 
 def cancelling_is_in_vain(root: RootBlocker) -> str:
-    """What comes of cancelling the waiter that others queue behind; empty where nobody does."""
+    """Returns the effect of cancelling the waiter that others queue behind; empty if none do."""
     queued, edge = _most_queued(root)
     if edge is None or not queued:
         return ""

@@ -11,7 +11,7 @@ from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, Prep
 
 
 class LockGraph(WaitForGraph[Party]):
-    """Who waits for whom by the confirmed edges of `snapshot`, and what each of them is."""
+    """The lock graph: the confirmed edges of `snapshot`, and its sessions and prepared transactions."""
 
     def __init__(self, snapshot: LockSnapshot) -> None:
         super().__init__(confirmed_blockers(snapshot.groups))
@@ -70,7 +70,7 @@ class LockGraph(WaitForGraph[Party]):
         return next((root for root in self.root_blockers if party in self.blocked_by(root)), None)
 
     def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
-        """Those that wait for nobody but `party`: they can go on once it is gone.
+        """Returns the waiters of `party` alone: they can continue once it is gone.
 
         Who is queued for a row's turn (a lock on the tuple) isn't one of them: it waits for the row next.
         """
@@ -83,7 +83,7 @@ class LockGraph(WaitForGraph[Party]):
         )
 
     def blocks_directly(self, party: Party) -> int:
-        """How many wait for `party` itself."""
+        """Returns how many sessions wait for `party` itself."""
         return len(self.waiters(party))
 
     def longest_wait_s(self, party: Party) -> float:
@@ -92,7 +92,7 @@ class LockGraph(WaitForGraph[Party]):
         return max((self.wait_s(waiter) or 0.0 for waiter in behind), default=0.0)
 
     def wait_s(self, party: Party) -> float | None:
-        """How long `party` has waited, in seconds; None if it doesn't wait."""
+        """Returns how long `party` has waited, in seconds; None if it doesn't wait."""
         waits = [group.wait_s for group in self.groups.get(party, ()) if group.wait_s is not None]
         return max(waits, default=None)
 
@@ -111,7 +111,8 @@ class LockGraph(WaitForGraph[Party]):
         return database if database and database != self.snapshot.database else ""
 
     def place(self, party: Party) -> str:
-        """Where a party is: `database b`; where no test names it, `database b, user app, from 10.0.0.7:512`.
+        """Returns the place of a party: `database b`; where no test names it, `database b, user app, from
+        10.0.0.7:512`.
 
         Empty if it is in the watched database and runs a test, or if nothing is known. Foreign text as it is.
         """

@@ -36,7 +36,7 @@ def settle(previous: LockSnapshot | None, current: LockSnapshot) -> LockSnapshot
 
 
 def confirmed_blockers(groups: Iterable[EdgeGroup]) -> dict[Party, set[Party]]:
-    """For each waiter whom it waits for, as far as that is confirmed."""
+    """Returns the confirmed blockers of each waiter."""
     blockers: dict[Party, set[Party]] = {}
     for group in groups:
         if group.confirmed:

@@ -27,7 +27,7 @@ class Branch(Generic[N]):
 
 
 class WaitForGraph(Generic[N]):
-    """Who waits for whom: each key of `blockers` for each of its values.
+    """A wait-for graph: each key of `blockers` waits for each of its values.
 
     Self-edges are dropped: a parallel leader doesn't block its own workers.
     """
@@ -52,11 +52,11 @@ class WaitForGraph(Generic[N]):
         return {*self._blockers, *self._waiters}
 
     def blockers(self, node: N) -> set[N]:
-        """Whom `node` waits for, directly."""
+        """Returns the direct blockers of `node`."""
         return set(self._blockers.get(node, ()))
 
     def waiters(self, node: N) -> set[N]:
-        """Who waits for `node`, directly."""
+        """Returns the direct waiters of `node`."""
         return set(self._waiters.get(node, ()))
 
     def roots(self) -> list[N]:
@@ -64,11 +64,11 @@ class WaitForGraph(Generic[N]):
         return sorted(node for node in self._waiters if node not in self._blockers)
 
     def blocked_by(self, node: N) -> set[N]:
-        """All who wait for `node`, directly or through others; without `node` itself."""
+        """Returns all waiters of `node`, direct or through others; without `node` itself."""
         return self._reach([node], self._waiters) - {node}
 
     def blocks(self, node: N) -> int:
-        """How many wait for `node`, directly or through others: the number of `blocked_by`."""
+        """Returns the number of `blocked_by`: waiters of `node`, direct or through others."""
         if self._reaches is None:
             self._reaches = self._count_all()
         found = self._reaches.get(node)
@@ -97,7 +97,8 @@ class WaitForGraph(Generic[N]):
         return order
 
     def cycles(self) -> list[tuple[N, ...]]:
-        """One shortest cycle of every deadlocked group, each node waiting for the next one, smallest first.
+        """Returns one shortest cycle of every deadlocked group, each node waiting for the next one, smallest
+        first.
 
         The groups are the graph's strongly connected components of more than one node. Sorted.
         """

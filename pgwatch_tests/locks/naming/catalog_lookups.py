@@ -93,7 +93,7 @@ class Lookups:
         return database is None or database == self._home
 
     def due(self, keys: Iterable[K]) -> list[K]:
-        """Those of `keys` that may be asked for now."""
+        """Returns the `keys` that may be looked up now."""
         return self._failed.due(keys, self._clock())
 
     def rest(self, keys: Iterable[object]) -> None:

@@ -374,6 +374,6 @@ class NameCache:
 
 
 def _of_both_sides(subject: Subject) -> tuple[int, ...]:
-    """What the waiter has locked: what the blocker has locked alone isn't waited for."""
+    """Returns the tables that the waiter has locked: it doesn't wait for those of the blocker alone."""
     sides = subject.sides
     return (*sides.written, *sides.locked) if sides else ()

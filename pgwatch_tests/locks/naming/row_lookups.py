@@ -87,7 +87,8 @@ class LockedRows:
         }
 
     def also_held_by(self, group: EdgeGroup, snapshot: LockSnapshot) -> tuple[Party, ...]:
-        """Who else has locked the row of `group` in its way, still in the transaction that was looked up."""
+        """Returns the other holders of a conflicting lock on the row of `group`, if still in that
+        transaction."""
         address = None if group.subject is None else row_address(group.subject)
         if address is None or group.subject is None or group.subject.transaction is None:
             return ()
@@ -157,7 +158,7 @@ class LockedRows:
 
 
 def row_address(subject: Subject) -> Address | None:
-    """Where the row is that a wait is about; None if that isn't known, or if it's about something else."""
+    """Returns the address of the waited-for row; None if not known, or if the wait isn't for a row."""
     if subject.kind not in ("row", "row_or_key") or subject.database is None:
         return None
     if subject.page is None or subject.offset is None:

@@ -39,7 +39,7 @@ class DeadlockReader:
         """The last reading; None if it failed, or if there was none yet."""
 
     def forget(self) -> None:
-        """To be called when the server may be another one: nothing is known until the next reading."""
+        """Forgets the readings, when the server may be another one."""
         self.latest = None
         self._due_s = float("-inf")
 

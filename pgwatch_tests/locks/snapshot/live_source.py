@@ -87,7 +87,8 @@ class LiveSource:
         self.close()
 
     async def read(self) -> LockSnapshot:
-        """One settled poll; names that aren't known yet are looked up behind it and come with the next.
+        """Returns one settled poll; names that aren't known yet are looked up behind it and come with the
+        next.
 
         Raises CannotConnectError, ConnectionLostError, or NotCheckedError if the server answered with an
         error. After any of them the next call connects anew.
@@ -156,7 +157,7 @@ class LiveSource:
         return any(self._names.database(oid) == self._database for oid in wanted)
 
     async def held_locks(self, party: Party) -> tuple[HeldLock, ...] | None:
-        """All locks of a session or prepared transaction; None if they couldn't be read in time."""
+        """Returns all locks of a session or prepared transaction; None if they couldn't be read in time."""
         return await _held_locks(self._names, party)
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
@@ -222,7 +223,7 @@ class LiveSource:
         return connection
 
     async def _own_name(self) -> str:
-        """What the DSN's own database is called, where a service file or the role's name says it."""
+        """Returns the name of the DSN's own database, where a service file or the role's name says it."""
         name = await self.attempts.probe(catalog_lookups.LIMITS)
         self._admitted = True
         return name
@@ -307,7 +308,7 @@ async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
 
 
 async def _held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:
-    """What `party` holds and waits for, the strongest first; None if it couldn't be read in time."""
+    """Returns the locks that `party` holds and waits for, strongest first; None if not read in time."""
     rows: list[tuple[LockTag, str, bool]] = []
     answered = False
 

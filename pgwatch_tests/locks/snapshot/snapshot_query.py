@@ -120,7 +120,7 @@ async def read(
     server: str,
     names: OwnerNames | None = None,
 ) -> LockSnapshot:
-    """One poll, nothing confirmed. `database` and `server` are its labels.
+    """Returns one poll, nothing confirmed. `database` and `server` are its labels.
 
     Of all names, only those of the sessions' databases and roles are there, where `names` has them.
     Raises psycopg's errors; bounded by the connection's statement_timeout and by the caller's deadline.
@@ -184,7 +184,7 @@ def snapshot(
 
 
 def _capacity(rows: Sequence[_Process], sessions: Sequence[Session]) -> Capacity | None:
-    """From the row of the statement's own session, which tells the settings."""
+    """Returns the capacity, from the row of the statement's own session, which has the settings."""
     for row in rows:
         if row["capacity"] is not None:
             most, reserved, max_locked, locked = row["capacity"]
@@ -197,7 +197,7 @@ def _capacity(rows: Sequence[_Process], sessions: Sequence[Session]) -> Capacity
 def _database_holders(
     rows: Sequence[_Process], sessions: Sequence[Session], table: _LockTable
 ) -> Iterator[tuple[Session, LockTag, str]]:
-    """Who has a database for itself, and waits for no lock; a look-up of ours never has."""
+    """Yields the sessions that have a database for themselves, and wait for no lock; never our look-ups."""
     waiting = {row["pid"] for row in rows if row["blockers"]}
     for session in sessions:
         for lock in table.of.get(Party(session.pid), ()):
@@ -246,7 +246,7 @@ class _LockTable:
 
     @property
     def wanted_databases(self) -> frozenset[int]:
-        """What somebody has, or waits to have, for himself."""
+        """Returns the databases that a session has, or wants, for itself."""
         return frozenset(
             tag.objid or 0
             for tag, rows in self._on.items()
@@ -254,7 +254,8 @@ class _LockTable:
         )
 
     def conflicting(self, request: _LockRow) -> tuple[dict[Party, str], set[Party]]:
-        """Who holds what a request conflicts with, and in which mode; and who merely asks for such a lock."""
+        """Returns the holders of locks that conflict with a request, with modes, and those who merely want
+        one."""
         key = (request.tag, request.mode)
         if key not in self._conflicting:
             holding: dict[Party, str] = {}

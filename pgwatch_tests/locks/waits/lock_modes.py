@@ -57,7 +57,7 @@ def conflict(one: str, other: str) -> bool:
 
 
 def strength(mode: str) -> int:
-    """How many modes a mode conflicts with: 1 for ACCESS SHARE, 8 for ACCESS EXCLUSIVE."""
+    """Returns the number of modes that a mode conflicts with: 1 for ACCESS SHARE, 8 for ACCESS EXCLUSIVE."""
     return len(_CONFLICTS.get(mode, ()))
 
 

@@ -60,7 +60,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a statement writes and locks by its own words; triggers and functions may do more."""
+    """The effects of a statement by its own words: writes and locks; triggers and functions may do more."""
 
     writes: tuple[Write, ...]
     locks_rows: bool

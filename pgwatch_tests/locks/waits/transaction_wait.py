@@ -37,7 +37,7 @@ class UniqueIndex:
 
 @dataclass(frozen=True, slots=True)
 class LockedTable:
-    """What the catalogs say of a relation that a session has locked."""
+    """A relation that a session has locked, by the catalogs."""
 
     oid: int
     names: frozenset[Name]
@@ -80,7 +80,7 @@ Changes = Callable[[int], Sequence[ChangedRow] | None]
 
 
 def candidates(sides: TransactionWait, tables: Mapping[int, LockedTable]) -> Candidates | None:
-    """What it can be about; None if a table that matters isn't known."""
+    """Returns what the wait can be about; None if a table that matters isn't known."""
     own, others = {*sides.written, *sides.locked}, {*sides.blocker_written, *sides.blocker_locked}
     if any(oid not in tables for oid in own & others):
         return None
@@ -122,7 +122,7 @@ def _checks_keys(table: LockedTable, sides: TransactionWait) -> bool:
 
 @dataclass
 class _Reach:
-    """Which tables the waiter's statement can lock rows of, or write keys of."""
+    """The tables whose rows the waiter's statement can lock, or whose keys it can write."""
 
     sides: TransactionWait
     tables: Mapping[int, LockedTable]
@@ -270,7 +270,7 @@ def visible(subject: Subject, changes: Changes) -> Subject:
 
 
 def _with_foreign_key(subject: Subject, sides: TransactionWait, table: LockedTable) -> Subject:
-    """Which side may have locked the row for a foreign key's check, and how the waiter wants to lock it."""
+    """Adds the side that may have locked the row for a foreign key's check, and the waiter's lock mode."""
     effects = sides.effects
     if table.oid not in sides.written and not (effects and effects.locks_rows):
         return replace(subject, referencing=sides.written, checking="waiter", wanted_mode=_FOR_KEY_SHARE)

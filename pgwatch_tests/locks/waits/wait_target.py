@@ -41,7 +41,7 @@ PRIVILEGES, DEFINITION = "privileges of", "definition of"
 
 
 class Names(Protocol):
-    """What is known of names at the moment; None, or nothing, where nothing is (yet)."""
+    """The names known at the moment; None, or nothing, where a name isn't known (yet)."""
 
     def database(self, oid: int | None) -> str | None:
         """A database's name."""
@@ -69,7 +69,7 @@ class Names(Protocol):
 
 
 def subject(tag: LockTag, tuples_held: Collection[LockTag], blocker: Party) -> Subject:
-    """What a wait for `tag` is about. `tuples_held` are the tuple locks that the waiter holds."""
+    """Returns the subject of a wait for `tag`. `tuples_held` are the tuple locks that the waiter holds."""
     match tag.type:
         case "relation" | "extend" if tag.relation is not None:
             words = "extension of " if tag.type == "extend" else ""

@@ -80,7 +80,7 @@ def _conninfo(dsn: Dsn, database: str | None, connect_timeout_s: float) -> str:
 async def connect_async(
     dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
 ) -> AsyncOwnConnection:
-    """An autocommit connection with `limits` set, to `database` if given, else to what the DSN says.
+    """Returns an autocommit connection with `limits` set, to `database` if given, else to what the DSN says.
 
     Raises CannotConnectError, or ConfigurationError if the server is too old.
     """
@@ -104,7 +104,7 @@ async def connect_async(
 def connect(
     dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float, database: str | None = None
 ) -> OwnConnection:
-    """`connect_async` for code that waits."""
+    """Returns what `connect_async` does, for synchronous code."""
     with _cannot_connect(dsn, connect_timeout_s):
         connection = OwnConnection.connect(
             _conninfo(dsn, database, connect_timeout_s),

@@ -26,7 +26,7 @@ _HEAD_START_S = 0.5
 
 
 async def connect_outside_async(attempts: ConnectionAttempts, limits: SessionLimits) -> AsyncOwnConnection:
-    """A connection to the maintenance database, or to the DSN's own where that is refused or slow.
+    """Returns a connection to the maintenance database, or to the DSN's own where that is refused or slow.
 
     The second attempt begins when the first was refused, or after half a second: either database may be
     locked. Raises what `attempts.connect` raises, for the DSN's own database.
@@ -88,7 +88,7 @@ async def connect_inside_async(
     limits: SessionLimits,
     obstacle: Callable[[AsyncOwnConnection], Awaitable[str | None]],
 ) -> tuple[AsyncOwnConnection, str | None]:
-    """A connection to the DSN's own database, and None; or to the maintenance database, and why.
+    """Returns a connection to the DSN's own database, and None; or to the maintenance database, and why.
 
     `obstacle` tells what is in the way in the database itself, such as a locked catalog; None if nothing is.
     Raises CannotConnectError for the DSN's own database, and what `obstacle` raises.

@@ -79,7 +79,8 @@ class Lookout:
         return wanted
 
     def waiter(self, pid: int) -> str:
-        """Who waits for what the session `pid` of ours reads; empty if nobody does, or it can't be told."""
+        """Returns who waits for the tables that our session `pid` reads; empty if nobody does, or not
+        known."""
         if self._connection is None or self._connection.closed:
             return ""
         try:

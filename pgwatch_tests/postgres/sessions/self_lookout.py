@@ -90,8 +90,8 @@ def with_lookout(source: bytes, columns: Sequence[bytes]) -> bytes:
 
 
 def wanted_by(message: str) -> str | None:
-    """Who waited, by the message of the error that ended a statement: DATABASE, or a pid and the name of the
-    application; None for any other error.
+    """Returns who waited, by the message of the error that ended a statement: DATABASE, or a pid and the
+    name of the application; None for any other error.
     """
     found = _FOUND.search(message)
     return None if found is None else found[1]

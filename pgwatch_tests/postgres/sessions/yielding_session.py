@@ -228,7 +228,7 @@ class YieldingSession:
             raise CutShortError from None
 
     def _stop_if_wanted(self, error: psycopg.Error) -> None:
-        """For a statement that watches itself."""
+        """Raises WaitedForError if `error` says that a statement which watches itself made somebody wait."""
         who = self_lookout.wanted_by(str(error)) if self._looks_out_itself else None
         if who == self_lookout.DATABASE and self._place is not None:
             self._leaving.set()

@@ -50,7 +50,7 @@ class ConfirmScreen(QuestionScreen[Action | None]):
 
     @property
     def _about_root(self) -> Action | None:
-        """The same action on the root blocker; None if there is none or it can't be acted on."""
+        """Returns the same action on the root blocker; None if there is none or it can't be acted on."""
         root = self._graph.root_of(self._action.party)
         if root is None or not isinstance(self._action, SessionAction):
             return None

@@ -52,7 +52,7 @@ COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
 
 @dataclass(slots=True)
 class SweepsState:
-    """What the tab last read. A `trouble` says why the last read failed; empty if it didn't."""
+    """The data that the tab last read. A `trouble` says why the last read failed; empty if it didn't."""
 
     acts: bool
     """Whether sweeps are allowed, or only previews."""

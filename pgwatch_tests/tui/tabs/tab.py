@@ -84,5 +84,6 @@ class DashboardTab(Vertical):
 
     @property
     def document(self) -> tuple[str, str] | None:
-        """What `e` exports: the kind in the file's name, and the JSON text; None if nothing is shown yet."""
+        """Returns the export of `e`: the kind in the file's name, and the JSON text; None if nothing is
+        shown yet."""
         return None
