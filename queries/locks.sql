@@ -1,6 +1,6 @@
 -- Which sessions are there, which of them wait, for whom, and on which locks?
 --
--- One row a process or prepared transaction (pid 0). Functions, not views: pg_locks is fine, but
+-- One row per process or prepared transaction (pid 0). Functions, not views: pg_locks is fine, but
 -- pg_stat_activity joins pg_database and pg_authid and hangs while a session has those locked.
 -- The blockers are the server's own word (pg_blocking_pids), asked only for those that wait; the
 -- lock rows beside them are what names the lock and tells a holder from one queued ahead.

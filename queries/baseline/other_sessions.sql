@@ -1,6 +1,6 @@
 -- Who else is in this database, and could have written what its statistics don't tell yet?
 --
--- One row a session or process; all but the pid is NULL if it is hidden from our role. Autovacuum writes
+-- One row per session or process; all but the pid is NULL if it is hidden from our role. Autovacuum writes
 -- no rows.
 SELECT pid,
        backend_type,

@@ -1,6 +1,6 @@
 -- Which tables are there, what do the statistics say was written to them, and may their rows be looked at?
 --
--- One row a table, partition, partition root, materialised view or foreign table, in all schemas but the
+-- One row per table, partition, partition root, materialised view or foreign table, in all schemas but the
 -- server's own. `parent` is the root, or the level below it, that a partition is read through. `keys` are
 -- the columns of the primary key that may be read.
 WITH before_14 AS (

@@ -1,6 +1,6 @@
 -- Who has the server's connections?
 --
--- One row an application, role and database, the largest first. Only clients' sessions: autovacuum, workers and
+-- One row per application, role and database, the largest first. Only clients' sessions: autovacuum, workers and
 -- walsenders take none of max_connections. Of a session that is hidden from our role, all but the state shows.
 SELECT coalesce(activity.application_name, '') AS application_name,
        pg_catalog.pg_get_userbyid(activity.usesysid)::pg_catalog.text AS "user",

@@ -1,6 +1,6 @@
 -- Which tables of this database could be counted in, and what may our role read of each?
 --
--- One row a table with rows of its own to read: no partitions (their root stands for them), no
+-- One row per table with rows of its own to read: no partitions (their root stands for them), no
 -- temporary tables, none of the server's own schemas.
 SELECT nspname AS schema,
        relname AS table,

@@ -1,6 +1,6 @@
 -- Which tables can hold markers, in which of their columns, and what forbids reading them?
 --
--- One row a table, with its columns of types (by oid) that aren't `plain`, if it has any: ordinary tables,
+-- One row per table, with its columns of types (by oid) that aren't `plain`, if it has any: ordinary tables,
 -- partitions and their roots, populated materialised views and foreign tables, in all schemas but the server's
 -- own. `has_functions` is whether any function is another role's than that which the server was made by.
 -- Catalogs and functions that use nothing else: no lock on any of these tables is needed.

@@ -1,6 +1,6 @@
 -- Which transactions would have to end before an index on this table can be made concurrently?
 --
--- One row a transaction, the oldest first, but for our own sessions': those that have locked the table for more
+-- One row per transaction, the oldest first, but for our own sessions': those that have locked the table for more
 -- than reading, and those that still read, anywhere in this database, by an older snapshot. `pid` is NULL for a
 -- prepared transaction, `age_s` where the role may not see it.
 -- Parameters: relation (oid), pid, of our other session.

@@ -1,6 +1,6 @@
--- Cancel what a session of ours that makes or drops an index runs, if anybody waits for it; name who waits.
+-- Cancel our build or drop of an index if anybody waits for it, and name who waits.
 --
--- One row a process that waits, directly or behind what our session waits for.
+-- One row per process that waits, directly or behind what our session waits for.
 -- Parameter: pid, of our session.
 SELECT waiting.pid,
        coalesce(activity.application_name, '') AS application_name,

@@ -1,6 +1,6 @@
 -- Which partial indexes for leak counts are there, on what, valid, how large, and may they be dropped?
 --
--- One row an index that `leaks index --create` has made: its name begins so, and its only key is the constant
+-- One row per index that `leaks index --create` has made: its name begins so, and its only key is the constant
 -- true, for some rows. Others may have given theirs such a name. %(locked)s: oids of relations that are locked
 -- just now, whose size can't be asked for without waiting.
 SELECT pg_index.indexrelid::bigint AS oid,

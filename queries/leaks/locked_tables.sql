@@ -1,6 +1,6 @@
 -- Which tables of this database can't even be read now, because of an ACCESS EXCLUSIVE lock?
 --
--- One row a table that somebody else has locked so, or queues for so (a reader then queues behind
+-- One row per table that somebody else has locked so, or queues for so (a reader then queues behind
 -- them): the table itself, or a partition or an index that reading it would open.
 WITH RECURSIVE held AS (
     SELECT DISTINCT relation AS oid

@@ -1,6 +1,6 @@
 -- Which tables are read through the root of a partition tree, and how large are they?
 --
--- One row a partition, at any level, with the table right above it.
+-- One row per partition, at any level, with the table right above it.
 WITH before_14 AS (
     -- `inhdetachpending` came with 14: where pg_inherits has none, the name finds this one.
     SELECT false AS inhdetachpending

@@ -1,6 +1,6 @@
 -- Which types of columns hold strings, and where inside of them?
 --
--- One row a type of those `used` (by oid), and a place in it. `steps` leads there from the outside, through
+-- One row per type of those `used` (by oid), and a place in it. `steps` leads there from the outside, through
 -- domains, which take no step: 'element' of an array or a multirange, 'field' of a composite (in `fields`, which
 -- of those that aren't dropped: 1 is the first), 'lower' and 'upper' bound of a range. `types` are the types (by
 -- oid) as an expression has them, before each step and at the end. `leaf` is what is there: 'string', 'cast'

@@ -1,6 +1,6 @@
 -- How many large objects are there in this database that weren't there at the baseline, and whose?
 --
--- One row an owner. Only their contents are private, not that they are there. Those of before are told by who wrote
+-- One row per owner. Only their contents are private, not that they are there. Those of before are told by who wrote
 -- their row of the catalog, as rows of tables are (leaks.baseline.unseen); one that got another owner or
 -- privileges since counts as new.
 -- Parameters, NULL without a baseline: oldest, the first transaction that wasn't visible to it; span, how many later

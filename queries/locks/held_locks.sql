@@ -1,6 +1,6 @@
 -- Which locks does a session, or a prepared transaction, hold or wait for?
 --
--- Parameters: pid (0 for a prepared transaction), gid. One row a lock and mode. What every transaction holds
+-- Parameters: pid (0 for a prepared transaction), gid. One row per lock and mode. What every transaction holds
 -- on itself, and predicate locks, which block nobody, are left out.
 SELECT lock.locktype,
        lock.database::bigint AS database,

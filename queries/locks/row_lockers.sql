@@ -1,7 +1,7 @@
 -- Which sessions have locked a row that several have locked at once?
 --
 -- Parameters: multixact, the row's xmax as text; transaction, the id that a waiter for the row waits for.
--- One row a member of the multixact that a session is in: its pid, how it has locked the row, and when its
+-- One row per member of the multixact that a session is in: its pid, how it has locked the row, and when its
 -- transaction began (epoch, s; NULL if hidden). No row if the waited-for transaction isn't a member: then
 -- xmax is something else.
 WITH member AS MATERIALIZED (

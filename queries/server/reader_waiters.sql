@@ -1,6 +1,6 @@
 -- Who waits for the end of what a session of ours reads?
 --
--- One row a process.
+-- One row per process.
 -- Of all modes only ACCESS EXCLUSIVE conflicts with a reader's (PostgreSQL manual, Explicit Locking). CREATE
 -- INDEX CONCURRENTLY and its like wait for the transaction itself, by its virtual id.
 -- Parameter: pid, of our session. It may hold thousands of locks: a join of all with all would take seconds.

@@ -1,6 +1,6 @@
 -- Which databases does somebody drop, rename, move or copy, or wait to?
 --
--- One row a session that does.
+-- One row per session that does.
 -- In these modes a lock on a database keeps new sessions out of it, and its holder waits 5 s for the others
 -- to leave (CountOtherDBBackends, src/backend/storage/ipc/procarray.c). 1262 is pg_database
 -- (src/include/catalog/pg_database.h).

@@ -1,7 +1,7 @@
--- What are tables like that rows go from, and those that may refer to them?
+-- How are the tables defined that rows are deleted from, and those that may refer to them?
 --
 -- Anything else there later is new.
--- One row a table. `whole`: of which triggers (foreign keys have some), rules, partitions, file and row-level
+-- One row per table. `whole`: of which triggers (foreign keys have some), rules, partitions, file and row-level
 -- security count; `referring`: of which only the last three do.
 WITH asked AS (
     SELECT whole.oid::pg_catalog.oid AS oid, true AS is_whole

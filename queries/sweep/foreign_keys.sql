@@ -1,6 +1,6 @@
 -- Which foreign keys are there, between which columns, compared how, and is there an index to find rows by?
 --
--- One row a foreign key as it was declared: what the server makes of it for each partition is left out.
+-- One row per foreign key as it was declared: what the server makes of it for each partition is left out.
 -- `equal`: the operators that compare `parent_columns` with `child_columns`. `collations`: of the parent's
 -- columns, where the child's have other ones. `indexed`: whether some index on the child begins with columns
 -- of the key, all of them or at least the first. `set_columns`: which of `child_columns` SET NULL and SET

@@ -1,6 +1,6 @@
 -- In which tables can't rows be locked and deleted now, because somebody has or wants the table itself?
 --
--- One row a table: modes that conflict with ROW EXCLUSIVE, held, or asked for (whoever comes then queues
+-- One row per table: modes that conflict with ROW EXCLUSIVE, held, or asked for (whoever comes then queues
 -- behind them).
 SELECT DISTINCT lock.relation::bigint AS oid
 FROM pg_catalog.pg_lock_status() AS lock

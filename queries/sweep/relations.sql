@@ -1,6 +1,6 @@
 -- Which tables are there, what is above them, and what would keep rows of them from being deleted?
 --
--- One row an ordinary table, partition, root of partitions or foreign table, in all schemas but the
+-- One row per ordinary table, partition, root of partitions or foreign table, in all schemas but the
 -- server's own, no temporary ones. `ancestors`: what it is a partition of, the nearest first. `created_at`:
 -- that column's type (timestamp, timestamptz), 0 if there is none that may be read. `rules`: on DELETE,
 -- INSTEAD; `also`: the others. `triggers`: of users, on DELETE. `trigger_functions`: what each of these calls.

@@ -328,7 +328,7 @@ def test_markers_of_ones_own(database: Database, owner: Connection[TupleRow]) ->
 
 
 def test_a_regular_expression_that_is_none(database: Database) -> None:
-    with pytest.raises(ConfigurationError, match=r"rejects the regular expression of the marker 'broken': .*\("):
+    with pytest.raises(ConfigurationError, match=r"expression of the marker 'broken': .*\("):
         scanned(database.dsn, (MarkerSetting("broken", "^(", regex=True),))
 
 

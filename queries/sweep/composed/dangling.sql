@@ -1,4 +1,4 @@
--- Which rows of a leaf refer by a foreign key to no row?
+-- Which rows of a leaf refer to no row, by a foreign key?
 --
 -- Of some that this transaction may have changed, by the place that they had before; the place in that list.
 SELECT named.n OPERATOR(pg_catalog.-) 1

@@ -1,4 +1,4 @@
--- Delete rows of a leaf, which is number $number among several.
+-- Delete these rows of a leaf, which is number $number among several.
 --
 -- What went: that number, tid, xmin.
 DELETE FROM $named AS c

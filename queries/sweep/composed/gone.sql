@@ -1,2 +1,2 @@
--- What has one of several DELETEs in a statement returned?
+-- Which rows has one of several DELETEs in a statement deleted?
 SELECT n, tid, version FROM $gone

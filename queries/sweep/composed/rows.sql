@@ -1,4 +1,4 @@
--- Which of some rows of a leaf are there?
+-- Which of these rows of a leaf exist, and what is in some of their columns?
 --
 -- $columns of each.
 SELECT $columns

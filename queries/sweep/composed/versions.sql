@@ -1,4 +1,4 @@
--- Which of some rows of a leaf are there?
+-- Which of these rows of a leaf exist, and in which version?
 --
 -- All tids as one value, and the xmin of each as another.
 SELECT pg_catalog.string_agg(pg_catalog.tidsend(tid), $between),
