@@ -150,6 +150,8 @@ class SideEffects:
     inserted: int
     updated: int
     deleted: int
+    emptied: bool = False
+    """Whether the table, or a part of it, was emptied by TRUNCATE, or dropped: its rows aren't counted."""
 
 
 @dataclass(frozen=True, slots=True)

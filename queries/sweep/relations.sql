@@ -142,6 +142,7 @@ SELECT pg_class.oid::bigint AS oid,
                )
            THEN published.pubname
        END AS publication,
+       relfilenode::bigint AS file,
        greatest(reltuples, 0)::pg_catalog.float8 AS rows,
        CASE
            WHEN relkind OPERATOR(pg_catalog.=) 'r'

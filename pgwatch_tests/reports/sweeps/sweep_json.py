@@ -65,6 +65,7 @@ def _report(report: SweepReport) -> dict[str, object]:
                 "inserted": one.inserted,
                 "updated": one.updated,
                 "deleted": one.deleted,
+                "emptied": one.emptied,
             }
             for one in report.side_effects
         ],

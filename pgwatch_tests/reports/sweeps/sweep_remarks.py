@@ -135,6 +135,8 @@ def side_effects(one: SideEffects, shown: Shown) -> str:
         (one.deleted, "deleted", "of"),
     ]
     done = [f"{verb} {plural(rows, 'row')} {where} {table}" for rows, verb, where in parts if rows]
+    if one.emptied:
+        done.insert(0, f"emptied {table} (TRUNCATE, or DROP TABLE)")
     return f"triggers besides {', '.join(done)}"
 
 
@@ -157,7 +159,11 @@ def beside_in_all(report: SweepReport) -> str:
         parts.append(f"{rows} of {plural(tables, 'table')} {how}")
     if report.side_effects:
         wrote = sum(one.inserted + one.updated + one.deleted for one in report.side_effects)
-        parts.append(f"triggers wrote {plural(wrote, 'row')} of {plural(len(report.side_effects), 'table')}")
+        emptied = sum(one.emptied for one in report.side_effects)
+        parts.append(
+            f"triggers wrote {plural(wrote, 'row')} of {plural(len(report.side_effects), 'table')}"
+            f"{f' and emptied {emptied:,} of these' if emptied else ''}"
+        )
     return f"Besides, {', and '.join(parts)}"
 
 

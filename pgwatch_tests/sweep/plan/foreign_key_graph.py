@@ -88,6 +88,8 @@ class TableNode:
     """Those of `triggers` that a statement on this very table fires, once."""
     also: list[str] = field(default_factory=list)
     """The rules on DELETE that do something besides."""
+    file: int = 0
+    """Its pg_class.relfilenode."""
     stops_delete: bool = False
     stops_update: bool = False
     """Whether a trigger or rule may let a row stay as it is, also where the server acts for a key."""

@@ -32,6 +32,17 @@ class Transaction:
 
     id: int
     skips_triggers: bool
+    has_exclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _ExclusiveTable:
+    """A row of queries/sweep/exclusive_tables.sql."""
+
+    oid: int
+    is_gone: bool
+    file: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,8 @@ class TupleCounts:
     inserted: int
     updated: int
     deleted: int
+    emptied: bool = False
+    """Whether it was emptied as a whole, or dropped: of that, the server counts no rows."""
 
 
 Marks = Mapping[tuple[int, bool], int]
@@ -95,9 +108,24 @@ class Catalog:
                     found.update(graph.leaves(key.child))
         return found
 
-    def transaction(self) -> Transaction:
-        """The one that runs, as its rows have it in xmin."""
-        return self._session.ask("sweep/transaction", Transaction)[0]
+    def transaction(self, *, of_triggers: bool) -> Transaction:
+        """The one that runs, as its rows have it in xmin; whether triggers wrote in it has to be known."""
+        return self._session.ask("sweep/transaction", Transaction, {"of_triggers": of_triggers})[0]
+
+    def emptied(self, written: Mapping[int, TupleCounts]) -> frozenset[int]:
+        """The leaves that the transaction that runs has emptied as a whole, or dropped.
+
+        They have another file than before. If that isn't empty, rows were inserted into it since (`written`),
+        or else it was copied by ALTER TABLE.
+        """
+        files = {one.oid: one.file for one in self._graph.relations.values() if one.kind == "r"}
+        filled = {oid for oid, one in written.items() if one.inserted}
+        return frozenset(
+            one.oid
+            for one in self._session.ask("sweep/exclusive_tables", _ExclusiveTable)
+            if one.oid in files
+            and (one.is_gone or (one.file != files[one.oid] and (not one.bytes or one.oid in filled)))
+        )
 
     def _surroundings(self, leaf: int) -> tuple[frozenset[int], frozenset[int]]:
         found = self._around.get(leaf)

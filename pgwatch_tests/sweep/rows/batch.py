@@ -285,22 +285,28 @@ class Batches:
         with _failing(self._with_triggers(state)):
             self._session.execute(b"SET CONSTRAINTS ALL IMMEDIATE")
             state.rows_done_s = time.monotonic()
-            transaction = self._catalog.transaction()
+            of_triggers = any(map(self._graph.writers, leaves))
+            transaction = self._catalog.transaction(of_triggers=of_triggers)
             if transaction.skips_triggers:
                 raise errors.RaiseException("a trigger disables all triggers, and with them foreign keys")
         self._compare_changed(state)
         written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
         rows = state.portion.rows
-        if any(leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows):
+        emptied = self._catalog.emptied(written) if transaction.has_exclusive else frozenset()
+        state.effects = [TupleCounts(oid, 0, 0, 0, emptied=True) for oid in emptied]
+        if any(
+            leaf not in written or written[leaf].deleted < len(rows[leaf]) for leaf in rows.keys() - emptied
+        ):
             # Not even our own rows are counted.
             self._asked_always = frozenset(self._graph.relations)
             if state.ask != self._asked_always:
                 raise _AgainError(ask=self._asked_always)
             return
         loose = Counter(one.leaf for _, one in state.portion.loose if self._key(one.key).changes)
-        state.effects, state.elsewhere = side_effects(
+        besides, state.elsewhere = side_effects(
             self._graph, written, {leaf: len(rows[leaf]) for leaf in rows}, loose + state.moved, state.unfound
         )
+        state.effects += besides
         suspects = self._may_be_of_keys(state) - state.ask if state.effects else None
         if suspects:
             self._asked_always |= suspects

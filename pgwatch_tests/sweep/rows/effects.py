@@ -47,7 +47,7 @@ def side_effects(
         for leaf, tid in rows[len(rows) - moved :]:
             there.setdefault(leaf, set()).add(tid)
     besides = [
-        TupleCounts(oid, inserts[oid], max(0, one.updated - updated.get(oid, 0)), deletes[oid])
+        TupleCounts(oid, inserts[oid], max(0, one.updated - updated.get(oid, 0)), max(0, deletes[oid]))
         for oid, one in written.items()
     ]
     return [one for one in besides if one.inserted or one.updated or one.deleted], there

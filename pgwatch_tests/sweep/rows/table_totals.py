@@ -126,11 +126,19 @@ def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[
 def side_effects(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[SideEffects, ...]:
     """What triggers wrote besides, by table."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    emptied: set[tuple[str, str]] = set()
     for tally in tallies:
         for oid, one in tally.effects.items():
+            name = table_of(graph, oid)
             for place, rows in enumerate((one.inserted, one.updated, one.deleted)):
-                sums[table_of(graph, oid)][place] += rows
-    return tuple(SideEffects(*name, *rows) for name, rows in sorted(sums.items()) if any(rows))
+                sums[name][place] += rows
+            if one.emptied:
+                emptied.add(name)
+    return tuple(
+        SideEffects(*name, inserted, updated, deleted, name in emptied)
+        for name, (inserted, updated, deleted) in sorted(sums.items())
+        if inserted or updated or deleted or name in emptied
+    )
 
 
 def sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:

@@ -132,6 +132,7 @@ class PassTally:
                 before.inserted + one.inserted,
                 before.updated + one.updated,
                 before.deleted + one.deleted,
+                before.emptied or one.emptied,
             )
 
     def leave(self, seeds: Mapping[int, Collection[int]]) -> None:

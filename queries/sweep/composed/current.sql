@@ -1,8 +1,10 @@
 -- Where are rows of a leaf that this transaction may have changed or deleted?
 --
 -- Place, tid now or NULL.
--- By the chain that an UPDATE makes from each version to the next (currtid2, in tid.c).
+-- By the chain that an UPDATE makes from each version to the next (currtid2, in tid.c, which fails for what is
+-- beyond the end of the file: after a TRUNCATE).
 SELECT named.n OPERATOR(pg_catalog.-) 1, c.ctid
 FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
 LEFT JOIN ONLY $leaf AS c ON c.ctid OPERATOR(pg_catalog.=)
-    pg_catalog.currtid2($oid::pg_catalog.regclass::pg_catalog.text, named.tid)
+    CASE WHEN pg_catalog.pg_relation_size($oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0
+        THEN pg_catalog.currtid2($oid::pg_catalog.regclass::pg_catalog.text, named.tid) END

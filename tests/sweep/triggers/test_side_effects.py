@@ -62,6 +62,74 @@ def test_deleted(database: Database, owner: Connection[TupleRow]) -> None:
     assert report.side_effects == (SideEffects("public", "files", 0, 0, 2),)
 
 
+def test_emptied(database: Database, owner: Connection[TupleRow]) -> None:
+    """Of TRUNCATE the server counts no rows; its partitions are emptied with a root."""
+    make(owner, _USERS)
+    make(
+        owner,
+        "CREATE TABLE files (owner int); INSERT INTO files VALUES (3);"
+        "CREATE TABLE days (day int) PARTITION BY LIST (day); CREATE TABLE monday PARTITION OF days DEFAULT;"
+        "INSERT INTO days VALUES (1); CREATE TABLE locked (i int); INSERT INTO locked VALUES (1)",
+    )
+    hang(owner, "TRUNCATE public.files, public.days; LOCK TABLE public.locked IN ACCESS EXCLUSIVE MODE;")
+
+    report = swept(database.dsn)
+
+    assert deleted(report) == {"users": (2, 0)}
+    assert report.side_effects == (
+        SideEffects("public", "days", 0, 0, 0, emptied=True),
+        SideEffects("public", "files", 0, 0, 0, emptied=True),
+    )
+
+
+def test_emptied_and_filled_again(database: Database, owner: Connection[TupleRow]) -> None:
+    make(owner, _USERS)
+    make(owner, "CREATE TABLE totals (users bigint); INSERT INTO totals VALUES (3), (7)")
+    hang(owner, "TRUNCATE public.totals; INSERT INTO public.totals SELECT count(*) FROM public.users;")
+
+    report = swept(database.dsn)
+
+    assert ids(owner, "totals") == [1]
+    assert report.side_effects == (SideEffects("public", "totals", 1, 0, 0, emptied=True),)
+
+
+def test_dropped(database: Database, owner: Connection[TupleRow]) -> None:
+    make(owner, _USERS)
+    make(owner, "CREATE TABLE files (owner int); INSERT INTO files VALUES (3)")
+    hang(owner, "DROP TABLE IF EXISTS public.files;")
+
+    report = swept(database.dsn)
+
+    assert deleted(report) == {"users": (2, 0)}
+    assert report.side_effects == (SideEffects("public", "files", 0, 0, 0, emptied=True),)
+
+
+@pytest.mark.parametrize(("trigger_of", "emptied"), [("notes", "files"), ("files", "notes")])
+def test_emptied_though_rows_of_it_were_to_go(
+    database: Database, owner: Connection[TupleRow], trigger_of: LiteralString, emptied: LiteralString
+) -> None:
+    """After their own DELETE or before it: that they are gone is what was wanted; a real one is told."""
+    make(owner, _USERS)
+    make(
+        owner,
+        "CREATE TABLE files (id int, owner int REFERENCES users);"
+        "CREATE TABLE notes (id int, owner int REFERENCES users);"
+        "INSERT INTO files VALUES (1, 1), (2, 3); INSERT INTO notes VALUES (1, 1), (2, 3)",
+    )
+    owner.execute(
+        "CREATE FUNCTION besides() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN TRUNCATE public.{emptied}; RETURN OLD; END $$;"
+        f"CREATE TRIGGER besides AFTER DELETE ON {trigger_of} FOR EACH ROW EXECUTE FUNCTION besides()"
+    )
+
+    report = swept(database.dsn)
+
+    assert deleted(report) == {"users": (2, 0), "files": (0, 1), "notes": (0, 1)}
+    assert ids(owner, trigger_of) == [2]
+    assert ids(owner, emptied) == []
+    assert report.side_effects == (SideEffects("public", emptied, 0, 0, 0, emptied=True),)
+
+
 def test_deleted_from_the_same_table(database: Database, owner: Connection[TupleRow]) -> None:
     make(owner, _USERS)
     hang(owner, "DELETE FROM public.users WHERE id = 3;")
