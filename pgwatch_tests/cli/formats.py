@@ -47,7 +47,6 @@ def format_option(formats: Sequence[Format], explanation: str) -> Callable[[F], 
 
 def render_leaks(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
     """A leak report in that format; `gate` says what of it is an error and what a warning."""
-    from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.reports.leaks import (
         leak_csv,
         leak_github,
@@ -57,46 +56,27 @@ def render_leaks(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate)
         leak_table,
     )
 
-    if isinstance(leaks, LeakReport):
-        makers: Makers = {
-            "table": lambda: leak_table.table(leaks),
-            "json": lambda: leak_json.document(leaks),
-            "csv": lambda: leak_csv.document(leaks),
-            "markdown": lambda: leak_markdown.document(leaks, gate),
-            "github": lambda: leak_github.document(leaks, gate),
-            "junit": lambda: leak_junit.document(leaks, gate),
-        }
-    else:
-        makers = {
-            "table": lambda: leak_table.table_of_databases(leaks),
-            "json": lambda: leak_json.document_of_databases(leaks),
-            "csv": lambda: leak_csv.document_of_databases(leaks),
-            "markdown": lambda: leak_markdown.document_of_databases(leaks, gate),
-            "github": lambda: leak_github.document_of_databases(leaks, gate),
-            "junit": lambda: leak_junit.document_of_databases(leaks, gate),
-        }
+    makers: Makers = {
+        "table": lambda: leak_table.table(leaks),
+        "json": lambda: leak_json.document(leaks),
+        "csv": lambda: leak_csv.document(leaks),
+        "markdown": lambda: leak_markdown.document(leaks, gate),
+        "github": lambda: leak_github.document(leaks, gate),
+        "junit": lambda: leak_junit.document(leaks, gate),
+    }
     return makers[form]()
 
 
 def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases) -> str:
     """A sweep, or what it would do, in that format."""
     from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
-    from pgwatch_tests.sweep.model import SweepReport
 
-    if isinstance(sweeps, SweepReport):
-        makers: Makers = {
-            "table": lambda: sweep_table.table(sweeps),
-            "json": lambda: sweep_json.document(sweeps),
-            "csv": lambda: sweep_csv.document(sweeps),
-            "markdown": lambda: sweep_markdown.document(sweeps),
-        }
-    else:
-        makers = {
-            "table": lambda: sweep_table.table_of_databases(sweeps),
-            "json": lambda: sweep_json.document_of_databases(sweeps),
-            "csv": lambda: sweep_csv.document_of_databases(sweeps),
-            "markdown": lambda: sweep_markdown.document_of_databases(sweeps),
-        }
+    makers: Makers = {
+        "table": lambda: sweep_table.table(sweeps),
+        "json": lambda: sweep_json.document(sweeps),
+        "csv": lambda: sweep_csv.document(sweeps),
+        "markdown": lambda: sweep_markdown.document(sweeps),
+    }
     return makers[form]()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from pgwatch_tests.doctor.model import Advice, Clock, Examination, Feature, Role, Unread, Usage
-from pgwatch_tests.reports.locks import capacity_json
+from pgwatch_tests.doctor.model import Advice, Examination, Role, Unread, Usage
+from pgwatch_tests.reports.locks import capacity_use
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.doctor/1"
@@ -16,6 +16,7 @@ def document(found: Examination) -> str:
     """The document, indented, ASCII only. What couldn't be determined is null, with its reason beside it."""
     place = found.place
     usage = None if isinstance(found.usage, Unread) else found.usage
+    clock = None if isinstance(found.clock, Unread) else found.clock
     content = {
         "schema": SCHEMA,
         "checked_at": iso_time(found.checked_at),
@@ -36,11 +37,11 @@ def document(found: Examination) -> str:
         },
         "works": found.works,
         "complete": found.complete,
-        "features": [_feature(feature) for feature in found.features],
+        "features": [asdict(feature) for feature in found.features],
         "settings": None if isinstance(found.advice, Unread) else [_setting(one) for one in found.advice],
         "connections": None if usage is None else _connections(usage),
-        "lock_table": None if usage is None else capacity_json.lock_table(usage.capacity),
-        "clock": None if isinstance(found.clock, Unread) else _clock(found.clock),
+        "lock_table": None if usage is None else capacity_use.lock_table_fields(usage.capacity),
+        "clock": clock and asdict(clock) | {"off": clock.is_off},
         "not_checked": [
             {"what": what, "reason": fact.reason}
             for what, fact in (
@@ -57,16 +58,6 @@ def document(found: Examination) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _feature(feature: Feature) -> dict[str, object]:
-    return {
-        "id": feature.id,
-        "name": feature.name,
-        "status": feature.status,
-        "detail": feature.detail,
-        "fix": feature.fix,
-    }
-
-
 def _setting(advice: Advice) -> dict[str, object]:
     return {
         "name": advice.setting,
@@ -80,8 +71,4 @@ def _setting(advice: Advice) -> dict[str, object]:
 
 def _connections(usage: Usage) -> dict[str, object]:
     limits = [{**asdict(one), "nearly_used_up": one.nearly_used_up} for one in usage.limits]
-    return {**capacity_json.connections(usage.capacity, usage.groups), "limits": limits}
-
-
-def _clock(clock: Clock) -> dict[str, object]:
-    return {"skew_s": clock.skew_s, "uncertainty_s": clock.uncertainty_s, "off": clock.is_off}
+    return {**capacity_use.connection_fields(usage.capacity, usage.groups), "limits": limits}

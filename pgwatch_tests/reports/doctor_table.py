@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from pgwatch_tests.doctor.model import Advice, Clock, Endpoint, Examination, Feature, Status, Unread, Usage
-from pgwatch_tests.reports.locks import capacity_words
+from pgwatch_tests.reports.locks import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 
@@ -85,14 +85,14 @@ def _usage(usage: Usage | Unread) -> list[str]:
         return [f"Connections and locks: not checked: {plain(usage.reason)}"]
     capacity = usage.capacity
     kept = f", {capacity.reserved:,} kept for superusers" if capacity.reserved else ""
-    taken = f"{capacity_words.connections(capacity)} taken{kept}"
-    lines = _wrapped(f"Use: {taken}: {capacity_words.holders(usage.groups)}")
+    taken = f"{capacity_use.connections(capacity)} taken{kept}"
+    lines = _wrapped(f"Use: {taken}: {capacity_use.holders(usage.groups)}")
     for limit in usage.limits:
         nearly = ", nearly all" if limit.nearly_used_up else ""
         use = f"{limit.used:,} of its {limit.most:,} connections taken{nearly}"
         lines.append(f"  {limit.kind} {plain(limit.name)}: {use}")
-    lines.append(f"  {capacity_words.lock_table(capacity)}")
-    lines += [line for one in capacity_words.what_to_do(capacity) for line in _wrapped(one)]
+    lines.append(f"  {capacity_use.lock_table(capacity)}")
+    lines += [line for one in capacity_use.what_to_do(capacity) for line in _wrapped(one)]
     return lines
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,20 @@ class Section:
     rows: Sequence[Sequence[str]]
     heading: str = ""
     """Stands above a Markdown table, and in text in place of the first column's name."""
+
+
+class LeftOut(Protocol):
+    """A database of several that could be neither checked nor swept."""
+
+    @property
+    def database(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+def left_out(heading: str, databases: Iterable[LeftOut], shown: Callable[[str], str]) -> Section:
+    """The databases that a report of several doesn't have, with the reasons; foreign text through `shown`."""
+    return Section((heading, "Reason"), "ll", [(shown(one.database), shown(one.reason)) for one in databases])

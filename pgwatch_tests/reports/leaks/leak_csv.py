@@ -17,23 +17,18 @@ COLUMNS = (
 LEAKED, LEFT_OVER, NOT_CHECKED = "leaked", "left over", "not checked"
 
 
-def document(report: LeakReport) -> str:
+def document(leaks: LeakReport | LeaksOfDatabases) -> str:
     """A header and the lines; `kind` is `rows` or a leftover's. Times are ISO 8601 UTC, ages float seconds.
 
-    Of the rows, so many are `marked` and so many only `changed`; both empty where only marked rows count.
+    Of the rows, so many are `marked` and so many only `changed`; both empty where only marked rows count. A
+    database that wasn't checked at all is a line without a `kind`.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    return csv_text.document_of_lines(COLUMNS, _lines(report))
-
-
-def document_of_databases(leaks: LeaksOfDatabases) -> str:
-    """The same of several databases; one that wasn't checked at all is a line without a `kind`."""
-    lines = [line for report in leaks.databases for line in _lines(report)]
-    lines += [
-        {"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in leaks.not_checked
-    ]
-    return csv_text.document_of_lines(COLUMNS, lines)
+    reports, not_checked = leak_words.by_database(leaks)
+    lines = [line for report in reports for line in _lines(report)]
+    lines += [{"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in not_checked]
+    return csv_text.document(COLUMNS, lines)
 
 
 def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
@@ -55,13 +50,12 @@ def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
             "changed": _number(leak.changed),
         }
     for one in report.leftovers:
-        age = "" if one.age_s is None else f"{one.age_s:.3f}"
         yield database | {
             "kind": one.kind,
             "status": LEFT_OVER,
             "name": one.name,
             "detail": one.detail,
-            "age_s": age,
+            "age_s": csv_text.seconds(one.age_s),
             "hint": one.hint,
         }
     for skipped in report.skipped:
@@ -87,6 +81,4 @@ def _number(number: int | None) -> str:
 
 
 def _time(moment: datetime | None) -> str:
-    if moment is None:
-        return ""
-    return iso_time(moment)
+    return "" if moment is None else iso_time(moment)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
 from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.render.github_text import annotation
+from pgwatch_tests.reports.render.ci_text import annotation
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
@@ -18,31 +18,17 @@ AnnotationLevel = Literal["error", "warning", "notice"]
 _NAMED = 20
 
 
-def document(report: LeakReport, gate: Gate) -> str:
+def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
     """A line per table, kind of leftover, and thing not checked; `::error` for what a gate fails on."""
-    lines = [*_annotations(report, gate, gate.fails_on_rows(report.total))]
-    return _joined([*lines, *_notices(leak_words.unseen(report))], leak_words.summary(report))
-
-
-def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
-    """The same of several databases."""
+    reports, not_checked = leak_words.by_database(leaks)
     fails = gate.fails_on_rows(leaks.total)
-    lines = [line for report in leaks.databases for line in _annotations(report, gate, fails)]
+    lines = [line for report in reports for line in _annotations(report, gate, fails)]
     lines += [
         annotation("error", f"not checked: database {plain(one.database)}", plain(one.reason))
-        for one in leaks.not_checked
+        for one in not_checked
     ]
-    lines += _notices(leak_words.unseen_of_databases(leaks))
-    return _joined(lines, leak_words.summary_of_databases(leaks))
-
-
-def _notices(unseen: Iterable[str]) -> Iterator[str]:
-    for line in unseen:
-        yield annotation("notice", "pgwatch-tests leaks", line)
-
-
-def _joined(lines: Iterable[str], summary: str) -> str:
-    return "\n".join((*lines, summary)) + "\n"
+    lines += [annotation("notice", "pgwatch-tests leaks", line) for line in leak_words.unseen(leaks)]
+    return "\n".join((*lines, leak_words.summary(leaks))) + "\n"
 
 
 def _annotations(report: LeakReport, gate: Gate, fails: bool) -> Iterator[str]:

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 
 from pgwatch_tests.accepted_findings import Finding
-from pgwatch_tests.leaks.model import (
-    AcceptedUse,
-    BaselineUse,
-    LeakReport,
-    LeaksOfDatabases,
-    Leftover,
-    Skipped,
-    TableLeak,
-)
+from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, LeaksOfDatabases, TableLeak
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.text.times import iso_time
 
 
-def document(report: LeakReport) -> str:
-    """The whole report. ASCII only, so that any text in it survives any pipe."""
-    return json.dumps(_report(report), indent=2)
+def document(leaks: LeakReport | LeaksOfDatabases) -> str:
+    """The whole report. ASCII only, so that any text in it survives any pipe.
+
+    What is the same in the model and in the document goes there as it is: `asdict`.
+    """
+    return json.dumps(_report(leaks) if isinstance(leaks, LeakReport) else _databases(leaks), indent=2)
 
 
-def document_of_databases(leaks: LeaksOfDatabases) -> str:
-    """The reports of several databases in one document, `pgwatch-tests.leaks-of-databases/1`."""
-    return json.dumps(
-        {
-            "schema": "pgwatch-tests.leaks-of-databases/1",
-            "checked_at": _time(leaks.checked_at),
-            "total": leaks.total,
-            "complete": leaks.complete,
-            "databases": [_report(report) for report in leaks.databases],
-            "not_checked": [{"database": one.database, "reason": one.reason} for one in leaks.not_checked],
-        },
-        indent=2,
-    )
+def _databases(leaks: LeaksOfDatabases) -> dict[str, object]:
+    return {
+        "schema": "pgwatch-tests.leaks-of-databases/1",
+        "checked_at": iso_time(leaks.checked_at),
+        "total": leaks.total,
+        "complete": leaks.complete,
+        "databases": [_report(report) for report in leaks.databases],
+        "not_checked": [asdict(one) for one in leaks.not_checked],
+    }
 
 
 def _report(report: LeakReport) -> dict[str, object]:
     return {
         "schema": "pgwatch-tests.leaks/1",
-        "checked_at": _time(report.checked_at),
+        "checked_at": iso_time(report.checked_at),
         "server_version": report.server_version,
         "database": report.database,
         "markers": report.markers,
@@ -53,17 +45,14 @@ def _report(report: LeakReport) -> dict[str, object]:
         "total": report.total,
         "complete": report.complete,
         "tables": [_table(leak) for leak in report.tables],
-        "skipped": [_skipped(table) for table in report.skipped],
+        "skipped": [asdict(table) for table in report.skipped],
         "without_strings": report.without_strings,
-        "unread": [
-            {"schema": one.schema, "table": one.table, "column": one.column, "type": one.type}
-            for one in report.unread
-        ],
-        "leftovers": [_leftover(leftover) for leftover in report.leftovers],
-        "unchecked": [{"kind": one.kind, "reason": one.reason, "hint": one.hint} for one in report.unchecked],
+        "unread": [asdict(column) for column in report.unread],
+        "leftovers": [asdict(one) | {"test": one.test or None} for one in report.leftovers],
+        "unchecked": [asdict(one) for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),
         "gave_way": giving_way.fields(report.away_s) | {"in_the_way_s": round(report.in_the_way_s, 3)},
-        "ignored": [{"what": one.what, "reason": one.reason, "tables": one.tables} for one in report.ignored],
+        "ignored": [asdict(one) for one in report.ignored],
     }
 
 
@@ -78,33 +67,13 @@ def _table(leak: TableLeak) -> dict[str, object]:
         "oldest": _time(leak.oldest),
         "newest": _time(leak.newest),
         "samples": leak.samples,
-        "attribution": [
-            {
-                "test": one.test or None,
-                "confidence": one.confidence,
-                "rows": one.rows,
-                "candidates": one.candidates,
-                "detail": one.detail,
-            }
-            for one in leak.attribution
-        ],
-    }
-
-
-def _leftover(leftover: Leftover) -> dict[str, object]:
-    return {
-        "kind": leftover.kind,
-        "name": leftover.name,
-        "detail": leftover.detail,
-        "age_s": leftover.age_s,
-        "test": leftover.test or None,
-        "hint": leftover.hint,
+        "attribution": [asdict(one) | {"test": one.test or None} for one in leak.attribution],
     }
 
 
 def _baseline(baseline: BaselineUse) -> dict[str, object]:
     return {
-        "taken_at": _time(baseline.taken_at),
+        "taken_at": iso_time(baseline.taken_at),
         "way": baseline.way,
         "detail": baseline.detail,
         "tables_untouched": baseline.tables_untouched,
@@ -119,7 +88,7 @@ def _accepted(use: AcceptedUse) -> dict[str, object]:
     return {
         "rows": use.rows,
         "leftovers": use.leftovers,
-        "known": [{**_entry(one.entry), "number": one.number} for one in use.known],
+        "known": [_entry(one.entry) | {"number": one.number} for one in use.known],
         "gone": [_entry(one) for one in use.gone],
     }
 
@@ -128,11 +97,5 @@ def _entry(entry: Finding) -> dict[str, object]:
     return {"kind": entry.kind, "place": entry.place, "test": entry.test or None}
 
 
-def _skipped(table: Skipped) -> dict[str, object]:
-    return {"schema": table.schema, "table": table.table, "reason": table.reason, "hint": table.hint}
-
-
 def _time(time: datetime | None) -> str | None:
-    if time is None:
-        return None
-    return iso_time(time)
+    return None if time is None else iso_time(time)

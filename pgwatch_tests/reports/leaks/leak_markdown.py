@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 from pgwatch_tests.reports.leaks import leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
+from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import code, table, written
+from pgwatch_tests.reports.sections import left_out
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
-_MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 _LIST_LIMIT = 120  # characters of a list in a cell
 
 
-def document(report: LeakReport, gate: Gate) -> str:
-    """A heading, tables, and what was looked for; what a gate fails on is in bold."""
-    title = f"## Leaks: {leak_words.summary(report)} (database {code(report.database)})"
-    unseen = leak_words.unseen(report)
-    return _joined([title, *_sections(report, "###", gate.fails_on_rows(report.total), gate, unseen)])
+def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
+    """A heading, tables, and what was looked for; what a gate fails on is in bold.
 
-
-def document_of_databases(leaks: LeaksOfDatabases, gate: Gate) -> str:
-    """The same for each database, below what they add up to; those with most leaked rows first."""
-    fails = gate.fails_on_rows(leaks.total)
-    blocks = [f"## Leaks: {leak_words.summary_of_databases(leaks)}"]
-    not_checked = [(code(one.database), code(one.reason)) for one in leaks.not_checked]
-    blocks += table(("Database not checked", "Reason"), "ll", not_checked)
+    Of several databases: that for each, below what they add up to; those with most leaked rows first.
+    """
+    fails, unseen = gate.fails_on_rows(leaks.total), leak_words.unseen(leaks)
+    title = f"## Leaks: {leak_words.summary(leaks)}"
+    if isinstance(leaks, LeakReport):
+        title += f" (database {code(leaks.database)})"
+        return markdown_text.document([title, *_sections(leaks, "###", fails, gate, unseen)])
     shown = sorted(leaks.databases, key=lambda one: (-one.total, -len(one.leftovers), one.complete))
-    for report in shown[:_MOST_DATABASES]:
-        blocks.append(f"### {code(report.database)}: {leak_words.summary(report)}")
-        blocks += _sections(report, "####", fails, gate)
-    if len(shown) > _MOST_DATABASES:
-        blocks.append(f"… and {len(shown) - _MOST_DATABASES:,} more databases, with fewer leaks.")
-    return _joined([*blocks, *(f"{line}." for line in leak_words.unseen_of_databases(leaks))])
-
-
-def _joined(blocks: Iterable[str]) -> str:
-    return "\n\n".join(blocks) + "\n"
+    reports = [
+        (f"{code(one.database)}: {leak_words.summary(one)}", _sections(one, "####", fails, gate))
+        for one in shown
+    ]
+    missing = left_out("Database not checked", leaks.not_checked, code)
+    blocks = markdown_text.by_database(title, missing, reports, "leaks")
+    return markdown_text.document([*blocks, *(f"{line}." for line in unseen)])
 
 
 def _sections(

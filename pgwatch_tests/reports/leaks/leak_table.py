@@ -9,12 +9,11 @@ from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
 from pgwatch_tests.reports.leaks import leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
-from pgwatch_tests.reports.leaks.leak_words import summary, summary_of_databases
+from pgwatch_tests.reports.leaks.leak_words import summary
 from pgwatch_tests.reports.render import text_table
+from pgwatch_tests.reports.sections import left_out
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
-
-__all__ = ["plural", "summary", "table", "table_of_databases"]
 
 _LIST_LIMIT = 60  # characters of a list in a cell
 _STYLE = Style(plain, _LIST_LIMIT, 2 * _LIST_LIMIT)
@@ -22,36 +21,31 @@ _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
 _MOST_LEFTOVERS = 200  # the other formats name all
 
 
-def table(report: LeakReport) -> str:
-    """What leaked and what is left over, what wasn't checked and why, and what was looked for at all."""
-    return _text(report, leak_words.unseen(report))
+def table(leaks: LeakReport | LeaksOfDatabases) -> str:
+    """What leaked and what is left over, what wasn't checked and why, and what was looked for at all.
+
+    Of several databases: that for each under its name, those that weren't checked, and all of it in one line.
+    """
+    if isinstance(leaks, LeakReport):
+        return _text(leaks, leak_words.unseen(leaks))
+    return text_table.by_database(
+        [(report.database, _text(report, ())) for report in leaks.databases],
+        left_out("Database not checked", leaks.not_checked, plain),
+        "\n".join((summary(leaks), *leak_words.unseen(leaks))),
+    )
 
 
 def _text(report: LeakReport, unseen: Sequence[str]) -> str:
     sections = []
     if report.tables:
         sections.append(text_table.written(leak_sections.leaked_rows(report, _STYLE, fails=False)))
-    sections.extend(filter(None, [by_test(report)]))
+    if tests := by_test(report):
+        sections.append(tests)
     if report.leftovers:
         sections.append(_leftovers(report.leftovers))
     if report.skipped or report.unchecked:
         sections.append(text_table.written(leak_sections.not_checked(report, _STYLE)))
     sections.append("\n".join((summary(report), *_scope(report, unseen))))
-    return "\n\n".join(sections)
-
-
-def table_of_databases(leaks: LeaksOfDatabases) -> str:
-    """The same for each database under its name, those that weren't checked, and all of it in one line."""
-    sections = [f"== {plain(report.database)} ==\n\n{_text(report, ())}" for report in leaks.databases]
-    if leaks.not_checked:
-        sections.append(
-            text_table.table(
-                ("Database not checked", "Reason"),
-                "ll",
-                [(plain(one.database), plain(one.reason)) for one in leaks.not_checked],
-            )
-        )
-    sections.append("\n".join((summary_of_databases(leaks), *leak_words.unseen_of_databases(leaks))))
     return "\n\n".join(sections)
 
 

@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.model import (
     LeaksOfDatabases,
     Leftover,
     LeftoverKind,
+    NotChecked,
     TableLeak,
 )
 from pgwatch_tests.reports import giving_way
@@ -47,8 +48,21 @@ def kinds_found(report: LeakReport) -> list[str]:
     return [number_of(name, number) for name, number in numbers.items() if number]
 
 
-def summary(report: LeakReport) -> str:
-    """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`."""
+def by_database(
+    leaks: LeakReport | LeaksOfDatabases,
+) -> tuple[tuple[LeakReport, ...], tuple[NotChecked, ...]]:
+    """The report of each database, and the databases that weren't checked at all."""
+    return ((leaks,), ()) if isinstance(leaks, LeakReport) else (leaks.databases, leaks.not_checked)
+
+
+def summary(leaks: LeakReport | LeaksOfDatabases) -> str:
+    """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`; of several databases
+    `9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`.
+    """
+    return _summary(leaks) if isinstance(leaks, LeakReport) else _summary_of_databases(leaks)
+
+
+def _summary(report: LeakReport) -> str:
     if report.tables:
         line = f"{plural(report.total, counted(report))} in {plural(len(report.tables), 'table')}"
     else:
@@ -66,8 +80,7 @@ def summary(report: LeakReport) -> str:
     return line
 
 
-def summary_of_databases(leaks: LeaksOfDatabases) -> str:
-    """`9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`."""
+def _summary_of_databases(leaks: LeaksOfDatabases) -> str:
     leftovers = sum(len(report.leftovers) for report in leaks.databases)
     line = plural(leaks.total, "leaked row") if leaks.total else "no leaked rows"
     if leftovers:
@@ -106,8 +119,15 @@ def title(report: LeakReport, leak: TableLeak) -> str:
     return f"{plural(leak.rows, counted(report))}{changed}"
 
 
-def unseen(report: LeakReport) -> list[str]:
-    """What a count of marked rows can't see, where it found nothing."""
+def unseen(leaks: LeakReport | LeaksOfDatabases) -> list[str]:
+    """What a count of marked rows can't see, once, where it found nothing in any database."""
+    if leaks.total:
+        return []
+    reports, _ = by_database(leaks)
+    return list(dict.fromkeys(line for one in reports for line in _unseen(one)))
+
+
+def _unseen(report: LeakReport) -> list[str]:
     if report.mode == "any" or report.tables or (report.accepted and report.accepted.rows):
         return []
     if report.baseline is not None:
@@ -116,11 +136,6 @@ def unseen(report: LeakReport) -> list[str]:
         "Rows without a marker aren't counted. To see these: `pgwatch-tests baseline -o FILE` before the "
         "suite, `leaks --since FILE --any` after it"
     ]
-
-
-def unseen_of_databases(leaks: LeaksOfDatabases) -> list[str]:
-    """The same of several databases: once, and only where none of them has anything."""
-    return list(dict.fromkeys(line for one in leaks.databases for line in unseen(one))) * (not leaks.total)
 
 
 def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:

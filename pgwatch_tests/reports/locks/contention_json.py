@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.deadlocks import DeadlockedSession
-from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks import lock_accepted
@@ -43,15 +43,15 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
             {
                 "blocker": pair.blocker,
                 "waiter": pair.waiter,
-                **_figures(blocked),
+                **asdict(blocked),
                 "longest_wait": _wait(seen.pair_waits.get(pair)),
             }
             for pair, blocked in seen.pairs.rows
         ],
-        "objects": [{**_object(locked), **_figures(blocked)} for locked, blocked in seen.objects.rows],
-        "causes": [{"cause": cause, **_figures(blocked)} for cause, blocked in seen.causes.rows],
+        "objects": [{**_object(locked), **asdict(blocked)} for locked, blocked in seen.objects.rows],
+        "causes": [{"cause": cause, **asdict(blocked)} for cause, blocked in seen.causes.rows],
         "others": {
-            name: None if others is None else _figures(others)
+            name: None if others is None else asdict(others)
             for name, others in (
                 ("pairs", seen.pairs.others),
                 ("objects", seen.objects.others),
@@ -85,13 +85,9 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _figures(blocked: BlockedTime) -> dict[str, object]:
-    return {"blocked_s": blocked.blocked_s, "waits": blocked.waits, "longest_s": blocked.longest_s}
-
-
 def _object(locked: LockedObject) -> dict[str, object]:
     """`database` is null for the watched one, and for what belongs to none."""
-    return {"object": locked.object, "mode": locked.mode, "database": locked.database or None}
+    return asdict(locked) | {"database": locked.database or None}
 
 
 def _wait(wait: RecordedWait | None) -> dict[str, object] | None:
@@ -120,10 +116,4 @@ def _deadlocked(member: DeadlockedSession) -> dict[str, object]:
 
 
 def _side(side: Side) -> dict[str, object]:
-    return {
-        "who": side.who,
-        "database": side.database,
-        "user": side.user,
-        "client": side.client or None,
-        "statement": side.statement or None,
-    }
+    return asdict(side) | {"client": side.client or None, "statement": side.statement or None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.reports.render import csv_text
-from pgwatch_tests.reports.render.csv_text import cell
 from pgwatch_tests.text.plain_text import one_line
 
 COLUMNS = (
@@ -25,32 +24,30 @@ def document(snapshot: LockSnapshot) -> str:
     return csv_text.document(COLUMNS, (_line(edge, graph) for edge in snapshot.shown_edges))
 
 
-def _line(edge: Edge, graph: LockGraph) -> tuple[str, ...]:
+def _line(edge: Edge, graph: LockGraph) -> dict[str, str]:
     blocker = graph.sessions.get(edge.blocker)
-    waiter_test, waiter_application, waiter_database, waiter_user, waiter_query = _who(edge.waiter, graph)
-    test, application, database, user, query = _who(edge.blocker, graph)
-    state = (blocker.state or "") if blocker else "prepared"
-    texts = (edge.kind, edge.lock.type, edge.lock.mode, edge.lock.held_mode or "", edge.lock.target)
-    return (
-        str(edge.waiter.pid),
-        *map(cell, (waiter_test, waiter_application, waiter_database, waiter_user, waiter_query)),
-        str(edge.blocker.pid),
-        *map(cell, (edge.blocker.gid, test, application, database, user, state, query)),
-        *map(cell, texts),
-        "" if edge.wait_s is None else f"{edge.wait_s:.3f}",
-    )
+    return {
+        **_party("waiter", edge.waiter, graph),
+        **_party("blocker", edge.blocker, graph),
+        "blocker_gid": edge.blocker.gid,
+        "blocker_state": (blocker.state or "") if blocker else "prepared",
+        "kind": edge.kind,
+        "lock_type": edge.lock.type,
+        "mode": edge.lock.mode,
+        "held_mode": edge.lock.held_mode or "",
+        "target": edge.lock.target,
+        "wait_s": csv_text.seconds(edge.wait_s),
+    }
 
 
-def _who(party: Party, graph: LockGraph) -> tuple[str, str, str, str, str]:
-    """Test, application, database, user and query."""
-    session = graph.sessions.get(party)
-    if session is None:
-        prepared = graph.prepared.get(party)
-        return "", "", (prepared and prepared.database) or "", (prepared and prepared.user) or "", ""
-    return (
-        running_test(session) or "",
-        session.application_name,
-        session.database or "",
-        session.user or "",
-        one_line(session.query),
-    )
+def _party(role: str, party: Party, graph: LockGraph) -> dict[str, str]:
+    session, prepared = graph.sessions.get(party), graph.prepared.get(party)
+    owner = session or prepared
+    return {
+        f"{role}_pid": str(party.pid),
+        f"{role}_test": (session and running_test(session)) or "",
+        f"{role}_application": session.application_name if session else "",
+        f"{role}_database": (owner and owner.database) or "",
+        f"{role}_user": (owner and owner.user) or "",
+        f"{role}_query": one_line(session.query) if session else "",
+    }

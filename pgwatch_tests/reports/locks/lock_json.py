@@ -10,7 +10,7 @@ from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
-from pgwatch_tests.reports.locks import capacity_json, lock_accepted
+from pgwatch_tests.reports.locks import capacity_use, lock_accepted
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.locks/1"
@@ -19,6 +19,7 @@ SCHEMA = "pgwatch-tests.locks/1"
 def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> str:
     """The document, indented. `sessions` are those that wait or block; text is as it came, ASCII-escaped."""
     graph, capacity = LockGraph(snapshot), snapshot.capacity
+    groups = connection_groups(snapshot.sessions)
     involved = graph.nodes
     content = {
         "schema": SCHEMA,
@@ -28,8 +29,8 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
         "pooler": snapshot.pooled,
         "blocked": snapshot.blocked,
         "hidden_sessions": snapshot.hidden_sessions,
-        "connections": capacity and capacity_json.connections(capacity, connection_groups(snapshot.sessions)),
-        "lock_table": capacity and capacity_json.lock_table(capacity),
+        "connections": capacity and capacity_use.connection_fields(capacity, groups),
+        "lock_table": capacity and capacity_use.lock_table_fields(capacity),
         "sessions": [
             _session(session, graph) for session in snapshot.sessions if Party(session.pid) in involved
         ],

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from xml.etree.ElementTree import Element, SubElement
-
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import lock_accepted
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED, tree_lines
-from pgwatch_tests.reports.render import junit_xml
-from pgwatch_tests.reports.render.junit_xml import seconds
-from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.reports.render import ci_text
+from pgwatch_tests.reports.render.ci_text import Case, seconds
 from pgwatch_tests.text.times import utc_time
 
 _CLASS = "pgwatch-tests.locks"
@@ -27,35 +24,27 @@ def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None
     `time` is the longest wait in seconds.
     """
     graph = LockGraph(snapshot)
-    found = judge(graph, min_wait_s, known)
-    suite = Element(
-        "testsuite",
+    judged = judge(graph, min_wait_s, known)
+    cases = [_case(root, graph) for root in judged] or [Case(NOTHING_BLOCKED, "passed")]
+    suite = ci_text.suite(
+        _CLASS,
+        cases,
         name="pgwatch-tests locks",
         timestamp=utc_time(snapshot.sampled_at, "T"),
-        hostname=plain(snapshot.server),
-        tests=str(len(found) or 1),
-        failures=str(sum(root.verdict == "finding" for root in found)),
-        errors="0",
-        skipped=str(sum(root.verdict == "undecided" for root in found)),
-        time=seconds(max((root.longest_wait_s for root in found), default=0.0)),
+        hostname=snapshot.server,
     )
-    for root in found:
-        _add(suite, root, graph)
-    if not found:
-        SubElement(suite, "testcase", classname=_CLASS, name=NOTHING_BLOCKED, time=seconds(0.0))
-    return junit_xml.document([suite])
+    suite.set("time", seconds(max((root.longest_wait_s for root in judged), default=0.0)))
+    return ci_text.junit([suite])
 
 
-def _add(suite: Element, root: JudgedRoot, graph: LockGraph) -> None:
-    name = f"{plain(graph.who(root.party))} blocks nobody for long"
-    test = SubElement(suite, "testcase", classname=_CLASS, name=name, time=seconds(root.longest_wait_s))
-    explanation = plain(root.diagnosis.explanation)
-    lines = tree_lines(graph, root.tree) if root.tree else [explanation, plain(root.diagnosis.advice)]
+def _case(root: JudgedRoot, graph: LockGraph) -> Case:
+    name = f"{graph.who(root.party)} blocks nobody for long"
+    explanation, wait_s = root.diagnosis.explanation, root.longest_wait_s
+    lines = tree_lines(graph, root.tree) if root.tree else [explanation, root.diagnosis.advice]
     if root.verdict == "finding":
-        SubElement(test, "failure", type=root.diagnosis.cause, message=explanation).text = "\n".join(lines)
-        return
+        return Case(name, "failure", explanation, lines, root.diagnosis.cause, time_s=wait_s)
     if root.verdict == "undecided":
-        SubElement(test, "skipped", message=_UNDECIDED)
+        return Case(name, "skipped", _UNDECIDED, lines, time_s=wait_s)
     if root.verdict == "accepted":
         lines.insert(0, f"accepted: {lock_accepted.named(root.accepted)}")
-    SubElement(test, "system-out").text = "\n".join(lines)
+    return Case(name, "passed", "", lines, time_s=wait_s)

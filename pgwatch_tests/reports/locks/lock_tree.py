@@ -13,7 +13,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits import lock_modes
-from pgwatch_tests.reports.locks import capacity_words
+from pgwatch_tests.reports.locks import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
@@ -155,7 +155,7 @@ def header(snapshot: LockSnapshot) -> str:
         f"{snapshot.blocked:,} blocked",
     ]
     if snapshot.capacity is not None:
-        parts.insert(3, capacity_words.connections(snapshot.capacity))
+        parts.insert(3, capacity_use.connections(snapshot.capacity))
     if snapshot.deadlocks:
         parts.append(f"{len(snapshot.deadlocks):,} deadlocked")
     if snapshot.hidden_sessions:
@@ -167,7 +167,7 @@ def text(snapshot: LockSnapshot) -> str:
     """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
     graph = LockGraph(snapshot)
     lines = [header(snapshot), ""]
-    for warning in capacity_words.warnings(snapshot):
+    for warning in capacity_use.warnings(snapshot):
         lines += [*textwrap.wrap(warning, _WIDTH, break_long_words=False), ""]
     if not graph.trees:
         lines.append(NOTHING_BLOCKED)

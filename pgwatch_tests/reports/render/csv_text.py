@@ -18,15 +18,15 @@ def cell(text: str) -> str:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
-def document(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A header and lines of cells as CSV."""
+def seconds(value_s: float | None) -> str:
+    """`1.250`; empty if it isn't known."""
+    return "" if value_s is None else f"{value_s:.3f}"
+
+
+def document(columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:
+    """A header, and lines by column; what a line doesn't have is an empty cell. Each goes through `cell`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerow(columns)
+    writer.writerows([cell(line.get(column, "")) for column in columns] for line in lines)
     return out.getvalue()
-
-
-def document_of_lines(columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:
-    """The same of lines by column; what a line doesn't have is an empty cell. Each goes through `cell`."""
-    return document(columns, ([cell(line.get(column, "")) for column in columns] for line in lines))

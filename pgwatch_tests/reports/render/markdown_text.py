@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pgwatch_tests.reports.sections import Section
 from pgwatch_tests.text.plain_text import plain
@@ -11,6 +11,7 @@ from pgwatch_tests.text.plain_text import plain
 _BACKTICKS = re.compile(r"`+")
 # A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
 _MOST_ROWS = 100
+_MOST_DATABASES = 30
 _PIPE = re.compile(r"(\\*)\|")
 
 
@@ -42,10 +43,12 @@ def table(
     rows: Sequence[Sequence[str]],
     heading: str = "",
     most: int = _MOST_ROWS,
+    noun: str = "",
 ) -> Iterator[str]:
     """Blocks: the heading, and a table of cells that are Markdown already; nothing if there are no rows.
 
-    `alignment` has an `l` or `r` for each column. Rows beyond `most` are left out, and their number told.
+    `alignment` has an `l` or `r` for each column. Rows beyond `most` are left out, and their number told
+    with what they are, `noun`.
     """
     if not rows:
         return
@@ -53,7 +56,7 @@ def table(
         yield heading
     yield grid(headers, alignment, rows[:most])
     if len(rows) > most:
-        yield f"… and {len(rows) - most:,} more."
+        yield f"… and {len(rows) - most:,} more{f' {noun}' if noun else ''}."
 
 
 def grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> str:
@@ -62,10 +65,31 @@ def grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) 
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows))
 
 
-def written(section: Section, level: str) -> Iterator[str]:
+def written(section: Section, level: str, noun: str = "") -> Iterator[str]:
     """Blocks of the section, its heading of that `level` (`###`); nothing if it has no rows."""
     heading = f"{level} {section.heading}" if section.heading else ""
-    yield from table(section.columns, section.alignment, section.rows, heading)
+    yield from table(section.columns, section.alignment, section.rows, heading, noun=noun)
+
+
+def by_database(
+    title: str, left_out: Section, reports: Sequence[tuple[str, Iterable[str]]], fewer: str
+) -> Iterator[str]:
+    """Blocks of a report on several databases: a heading and blocks for each of the first reports.
+
+    `fewer` says what the databases behind these have fewer of.
+    """
+    yield title
+    yield from written(left_out, "###")
+    for heading, blocks in reports[:_MOST_DATABASES]:
+        yield f"### {heading}"
+        yield from blocks
+    if len(reports) > _MOST_DATABASES:
+        yield f"… and {len(reports) - _MOST_DATABASES:,} more databases, with fewer {fewer}."
+
+
+def document(blocks: Iterable[str]) -> str:
+    """The blocks, with an empty line between them."""
+    return "\n\n".join(blocks) + "\n"
 
 
 def _longest_run(text: str) -> int:

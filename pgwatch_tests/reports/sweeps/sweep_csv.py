@@ -17,21 +17,15 @@ KEPT, NOT_CHECKED, NOT_SWEPT, ENDED_EARLY = "kept", "not checked", "not swept", 
 CHANGED, BY_TRIGGERS = "changed", "written by triggers"
 
 
-def document(report: SweepReport) -> str:
-    """A header and the lines; ages are float seconds.
+def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
+    """A header and the lines; ages are float seconds. A database that wasn't swept has no `kind`.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    return csv_text.document_of_lines(COLUMNS, _lines(report))
-
-
-def document_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """The same of several databases; one that wasn't swept at all is a line without a `kind`."""
-    lines = [line for report in sweeps.sweeps for line in _lines(report)]
-    lines += [
-        {"database": one.database, "status": NOT_SWEPT, "detail": one.reason} for one in sweeps.not_swept
-    ]
-    return csv_text.document_of_lines(COLUMNS, lines)
+    reports, not_swept = sweep_words.by_database(sweeps)
+    lines = [line for report in reports for line in _lines(report)]
+    lines += [{"database": one.database, "status": NOT_SWEPT, "detail": one.reason} for one in not_swept]
+    return csv_text.document(COLUMNS, lines)
 
 
 def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
@@ -83,7 +77,7 @@ def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
             "kind": orphan.kind,
             "status": sweep_words.ending(orphan.kind, report.dry_run) if orphan.removed else KEPT,
             "name": orphan.name,
-            "age_s": "" if orphan.age_s is None else f"{orphan.age_s:.3f}",
+            "age_s": csv_text.seconds(orphan.age_s),
             "reason": orphan.reason or "",
             "detail": orphan.detail,
             "hint": hint(orphan.reason, orphan.detail) if orphan.reason else "",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import code, table
+from pgwatch_tests.reports.sections import left_out
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
@@ -13,39 +15,23 @@ from pgwatch_tests.text import durations
 _MOST_LINES = 100
 _MOST_UNFOLDED = 20
 _MOST_FOLDED = 1000
-_MOST_DATABASES = 30  # what fits into a step's summary, as with a table's rows
 
 
-def document(report: SweepReport) -> str:
-    """A heading, tables of what went and what stays, and what was swept."""
-    title = f"## {_what(report.dry_run)}: {sweep_words.outcome(report)} (database {code(report.database)})"
-    return _joined([title, *_sections(report, "###")])
+def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
+    """A heading, tables of what went and what stays, and what was swept.
 
-
-def document_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """The same for each database, below what they add up to; those with most rows first."""
-    dry_run = any(report.dry_run for report in sweeps.sweeps)
-    blocks = [f"## {_what(dry_run)}: {sweep_words.summary_of_databases(sweeps)}"]
-    blocks += table(
-        ("Database not swept", "Reason"),
-        "ll",
-        [(code(one.database), code(one.reason)) for one in sweeps.not_swept],
-    )
+    Of several databases: that for each, below what they add up to; those with most rows first.
+    """
+    dry_run = any(report.dry_run for report in sweep_words.by_database(sweeps)[0])
+    title = "## Sweep (dry run):" if dry_run else "## Sweep:"
+    if isinstance(sweeps, SweepReport):
+        title += f" {sweep_words.outcome(sweeps)} (database {code(sweeps.database)})"
+        return markdown_text.document([title, *_sections(sweeps, "###")])
     shown = sorted(sweeps.sweeps, key=lambda one: (-one.planned_rows, one.complete))
-    for report in shown[:_MOST_DATABASES]:
-        blocks.append(f"### {code(report.database)}: {sweep_words.outcome(report)}")
-        blocks += _sections(report, "####")
-    if len(shown) > _MOST_DATABASES:
-        blocks.append(f"… and {len(shown) - _MOST_DATABASES:,} more databases, with fewer rows.")
-    return _joined(blocks)
-
-
-def _what(dry_run: bool) -> str:
-    return "Sweep (dry run)" if dry_run else "Sweep"
-
-
-def _joined(blocks: Iterable[str]) -> str:
-    return "\n\n".join(blocks) + "\n"
+    reports = [(f"{code(one.database)}: {sweep_words.outcome(one)}", _sections(one, "####")) for one in shown]
+    title += f" {sweep_words.summary_of_databases(sweeps)}"
+    missing = left_out("Database not swept", sweeps.not_swept, code)
+    return markdown_text.document(markdown_text.by_database(title, missing, reports, "rows"))
 
 
 def _sections(report: SweepReport, level: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, ScreenSection, fitted, wrapped
+from pgwatch_tests.reports.sections import left_out
 from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
@@ -16,11 +17,22 @@ from pgwatch_tests.text.plain_text import plain, shortened_middle
 _NARROWEST_NAME = 21
 
 
-def table(report: SweepReport) -> str:
+def table(sweeps: SweepReport | SweepsOfDatabases) -> str:
     """What went, or would go, most first; why rows stay; what to do; and in one line what it comes to.
 
-    It fits on a screen of 80 columns and 24 lines; the other formats name all.
+    It fits on a screen of 80 columns and 24 lines; the other formats name all. Of several databases: that for
+    each under its name, those that weren't swept, and all of it in one line.
     """
+    if isinstance(sweeps, SweepReport):
+        return _text(sweeps)
+    return text_table.by_database(
+        [(report.database, _text(report)) for report in sweeps.sweeps],
+        left_out("Database not swept", sweeps.not_swept, plain),
+        summary_of_databases(sweeps),
+    )
+
+
+def _text(report: SweepReport) -> str:
     end = _end(report)
     sections = _sections(report)
     room = LINES - len(end)
@@ -32,16 +44,6 @@ def table(report: SweepReport) -> str:
         sentences = [line for lines in found[tables:] for line in lines]
         whole = [*found[:tables], *([sentences] if sentences else [])]
     return "\n\n".join("\n".join(block) for block in (*whole, end))
-
-
-def table_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """The same for each database under its name, those that weren't swept, and all of it in one line."""
-    sections = [f"== {plain(report.database)} ==\n\n{table(report)}" for report in sweeps.sweeps]
-    if sweeps.not_swept:
-        not_swept = [(plain(one.database), plain(one.reason)) for one in sweeps.not_swept]
-        sections.append(text_table.table(("Database not swept", "Reason"), "ll", not_swept))
-    sections.append(summary_of_databases(sweeps))
-    return "\n\n".join(sections)
 
 
 @dataclass(frozen=True, slots=True)

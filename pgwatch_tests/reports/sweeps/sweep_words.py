@@ -13,6 +13,7 @@ from pgwatch_tests.sweep.model import (
     SEEN_BY_BASELINE,
     Kept,
     KeptReason,
+    NotSwept,
     Orphan,
     SweepPhase,
     SweepProgress,
@@ -163,6 +164,13 @@ def fate(orphan: Orphan, dry_run: bool) -> str:
 def gone(report: SweepReport) -> tuple[TableRows, ...]:
     """The rows by table that were deleted; in a dry run those that would be."""
     return report.planned if report.dry_run else report.deleted
+
+
+def by_database(
+    sweeps: SweepReport | SweepsOfDatabases,
+) -> tuple[tuple[SweepReport, ...], tuple[NotSwept, ...]]:
+    """The report of each database, and the databases that weren't swept at all."""
+    return ((sweeps,), ()) if isinstance(sweeps, SweepReport) else (sweeps.sweeps, sweeps.not_swept)
 
 
 def summary(report: SweepReport) -> str:

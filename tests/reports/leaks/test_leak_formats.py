@@ -106,7 +106,7 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     both = several(one, one, not_checked=(NotChecked(text, text),))
 
     assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [16] * 5
-    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document_of_databases(both)))] == [16] * 10
+    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(both)))] == [16] * 10
     for leaks in (one, both):
         suites = ElementTree.fromstring(render_leaks("junit", leaks, GATE).encode())
         for suite in suites:
@@ -179,7 +179,7 @@ def test_csv_has_a_line_for_everything() -> None:
     )
     assert (unchecked["kind"], unchecked["status"]) == ("idle_in_transaction", "not checked")
     nothing = several(CLEAN, not_checked=(NotChecked("b", "no such database"),))
-    (line,) = lines_of(leak_csv.document_of_databases(nothing))
+    (line,) = lines_of(leak_csv.document(nothing))
     assert (line["database"], line["status"], line["detail"]) == ("b", "not checked", "no such database")
 
 
@@ -229,7 +229,7 @@ def test_junit_of_nothing_found_passes() -> None:
 def test_junit_has_a_suite_a_database() -> None:
     leaks = several(LEAKING, replace(CLEAN, database="b"), not_checked=(NotChecked("c", "gone"),))
 
-    suites = ElementTree.fromstring(leak_junit.document_of_databases(leaks, Gate(max_rows=7)).encode())
+    suites = ElementTree.fromstring(leak_junit.document(leaks, Gate(max_rows=7)).encode())
 
     assert [suite.get("name") for suite in suites] == [
         "pgwatch-tests leaks: app",
@@ -302,7 +302,7 @@ def test_what_mends_a_leftover_is_told(form: Format) -> None:
 def test_markdown_of_very_many_databases_is_cut() -> None:
     reports = [replace(CLEAN, database=f"d{number}") for number in range(40)] + [LEAKING]
 
-    document = leak_markdown.document_of_databases(several(*reports), GATE)
+    document = leak_markdown.document(several(*reports), GATE)
 
     assert document.count("\n### `") == 30
     assert document.index("### `app`") < document.index("### `d0`")
@@ -312,7 +312,7 @@ def test_markdown_of_very_many_databases_is_cut() -> None:
 def test_json_of_several_databases() -> None:
     leaks = several(LEAKING, CLEAN, not_checked=(NotChecked("c", "gone"),))
 
-    found = json.loads(leak_json.document_of_databases(leaks))
+    found = json.loads(leak_json.document(leaks))
 
     assert found == {
         "schema": "pgwatch-tests.leaks-of-databases/1",
@@ -322,7 +322,7 @@ def test_json_of_several_databases() -> None:
         "databases": [json.loads(leak_json.document(LEAKING)), json.loads(leak_json.document(CLEAN))],
         "not_checked": [{"database": "c", "reason": "gone"}],
     }
-    assert json.loads(leak_json.document_of_databases(several(CLEAN)))["complete"] is True
+    assert json.loads(leak_json.document(several(CLEAN)))["complete"] is True
     assert found["databases"][0]["leftovers"][0] == {
         "kind": "schema",
         "name": "test_1",

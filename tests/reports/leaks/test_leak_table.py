@@ -21,8 +21,8 @@ from pgwatch_tests.leaks.model import (
     TableLeak,
     Unchecked,
 )
-from pgwatch_tests.reports.leaks.leak_table import summary, table, table_of_databases
-from pgwatch_tests.reports.leaks.leak_words import kind
+from pgwatch_tests.reports.leaks.leak_table import table
+from pgwatch_tests.reports.leaks.leak_words import kind, summary
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -186,7 +186,7 @@ def test_baseline_and_what_the_settings_leave_out_are_told() -> None:
 
 def test_several_databases() -> None:
     first, second = report((USERS,)), report(database="b_test")
-    text = table_of_databases(
+    text = table(
         LeaksOfDatabases(CHECKED_AT, (first, second), (NotChecked("c_test", "no such\x1b database"),), 1.0)
     )
 

@@ -33,14 +33,14 @@ ANY = replace(
 )
 UNSEEN = "Rows without a marker aren't counted"
 FORMATS: dict[str, tuple[Callable[[LeakReport], str], Callable[[LeaksOfDatabases], str]]] = {
-    "table": (leak_table.table, leak_table.table_of_databases),
+    "table": (leak_table.table, leak_table.table),
     "markdown": (
         lambda report: leak_markdown.document(report, GATE),
-        lambda leaks: leak_markdown.document_of_databases(leaks, GATE),
+        lambda leaks: leak_markdown.document(leaks, GATE),
     ),
     "github": (
         lambda report: leak_github.document(report, GATE),
-        lambda leaks: leak_github.document_of_databases(leaks, GATE),
+        lambda leaks: leak_github.document(leaks, GATE),
     ),
 }
 

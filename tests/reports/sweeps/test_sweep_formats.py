@@ -94,9 +94,7 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
 
     lines = 7 + bool(text)  # who gives no reason didn't end early
     assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(one)))] == [14] * (lines + 1)
-    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document_of_databases(both)))] == [14] * (
-        2 * lines + 2
-    )
+    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(both)))] == [14] * (2 * lines + 2)
     for sweeps in (one, both):
         page = html(render_sweep("markdown", sweeps))
         assert set(re.findall(r"<(\w+)", page)) <= {
@@ -209,7 +207,7 @@ def test_the_table_as_people_read_it() -> None:
 
 
 def test_the_table_of_several_databases() -> None:
-    text = sweep_table.table_of_databases(several(FULL, not_swept=(NotSwept("b", "a standby"),)))
+    text = sweep_table.table(several(FULL, not_swept=(NotSwept("b", "a standby"),)))
 
     assert text.startswith("== test_app ==\n\n")
     assert re.search(r"Database not swept +Reason\n-.*\nb +a standby", text)
@@ -318,7 +316,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
 def test_json_of_several_databases() -> None:
     both = several(FULL, ACTED, not_swept=(NotSwept("c", "gone"),))
 
-    assert json.loads(sweep_json.document_of_databases(both)) == {
+    assert json.loads(sweep_json.document(both)) == {
         "schema": "pgwatch-tests.sweeps-of-databases/1",
         "started_at": "2026-01-02T03:04:05.000Z",
         "duration_s": 1.0,
@@ -328,7 +326,7 @@ def test_json_of_several_databases() -> None:
         "databases": [json.loads(sweep_json.document(FULL)), json.loads(sweep_json.document(ACTED))],
         "not_swept": [{"database": "c", "reason": "gone"}],
     }
-    assert json.loads(sweep_json.document_of_databases(several(FULL)))["complete"] is True
+    assert json.loads(sweep_json.document(several(FULL)))["complete"] is True
 
 
 def test_csv_has_a_line_for_everything() -> None:
@@ -381,7 +379,7 @@ def test_markdown_as_people_read_it() -> None:
 def test_markdown_of_very_many_databases_is_cut() -> None:
     reports = [replace(NOTHING, database=f"d{number}") for number in range(40)] + [FULL]
 
-    document = sweep_markdown.document_of_databases(several(*reports))
+    document = sweep_markdown.document(several(*reports))
 
     assert document.count("\n### `") == 30
     assert document.index("### `test_app`") < document.index("### `d0`")

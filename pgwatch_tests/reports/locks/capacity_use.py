@@ -1,8 +1,9 @@
-"""How much of a server's connections and lock table is in use, in words. Plain text."""
+"""How much of a server's connections and lock table is in use: in words, and for JSON documents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from pgwatch_tests.locks.model import Capacity, LockSnapshot
 from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup, connection_groups
@@ -53,6 +54,26 @@ def holders(groups: Sequence[ConnectionGroup]) -> str:
     parts = [_group(one) for one in groups[:_GROUPS_SHOWN]]
     others = sum(one.sessions for one in groups[_GROUPS_SHOWN:])
     return ", ".join(parts) + (f", and {others:,} by others" if others else "")
+
+
+def connection_fields(capacity: Capacity, groups: Iterable[ConnectionGroup]) -> dict[str, object]:
+    """`{used, max, reserved, nearly_used_up, by: [{application_name, user, database, sessions, idle}]}`"""
+    return {
+        "used": capacity.connections,
+        "max": capacity.max_connections,
+        "reserved": capacity.reserved,
+        "nearly_used_up": capacity.connections_nearly_used_up,
+        "by": [asdict(group) for group in groups],
+    }
+
+
+def lock_table_fields(capacity: Capacity) -> dict[str, object]:
+    """`{used, max, nearly_full}`, in locked objects."""
+    return {
+        "used": capacity.locked_objects,
+        "max": capacity.max_locked_objects,
+        "nearly_full": capacity.lock_table_nearly_full,
+    }
 
 
 def _group(one: ConnectionGroup) -> str:
