@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline
 
 DEFAULT_SWEEP_KINDS: tuple[SweepKind, ...] = ("rows", "schemas", "databases", "prepared")
-"""What is swept unless said otherwise: a session is only ended if that is asked for."""
+"""The default kinds of a sweep: sessions are only ended on demand."""
 
 KeptReason = Literal[
     "too_young",
@@ -33,7 +33,7 @@ KeptReason = Literal[
     "in_use",
     "interrupted",
 ]
-"""Why something stays:
+"""The reasons why something stays:
 
 - `too_young`: not as old as asked for; `age_unknown`: nothing tells; `in_future`: so a clock is wrong
 - `unleased_name`: no lease (`postgres.leases`) named it, so nothing tells whether its owner lives
@@ -47,9 +47,9 @@ KeptReason = Literal[
 - `interrupted`: the sweep was told to end before its turn came
 """
 SEEN_BY_BASELINE = "there when the baseline was taken"
-"""The detail of what stays for that."""
+"""The detail of a row that stays since it was there at the baseline."""
 MAY_BE_CHANGED = "nothing tells whether it was created or only changed since the baseline"
-"""Likewise."""
+"""The detail of a row that stays since it may have been there at the baseline."""
 WAITING: frozenset[KeptReason] = frozenset(
     {"too_young", "run_alive", "locked", "changed", "in_use", "interrupted"}
 )
@@ -63,11 +63,11 @@ class SweepRequest:
     kinds: tuple[SweepKind, ...] = DEFAULT_SWEEP_KINDS
     dry_run: bool = True
     min_age_s: float = 600.0
-    """With 0, no age is asked for; but what is stamped in the future stays all the same."""
+    """The minimum age; 0 for any age, though what is stamped in the future stays all the same."""
     ended_leases: tuple[EndedLease, ...] = ()
-    """What is of these, and was written before they ended, needn't be that old; on any server."""
+    """Ended leases, of any server: data of these, written before the end, needn't be that old."""
     min_age_is_firm: bool = False
-    """Whether somebody asked for just that age: then no end of a lease is heeded."""
+    """Whether that age was asked for explicitly: then ended leases are ignored."""
     max_rows: int | None = None
     """Nothing is removed if there are more rows to be removed than this."""
     run: str | None = None
@@ -77,7 +77,7 @@ class SweepRequest:
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0
-    """Tables for which it would take longer, for want of an index, are left alone."""
+    """Tables that would take longer than this, for want of an index, are left alone."""
     temp_index: bool = False
     """Make such indexes, and drop them at the end."""
     server_started: datetime | None = None
@@ -85,21 +85,21 @@ class SweepRequest:
     keep_unmarked: bool = False
     """Keep clusters in which rows without a marker would go from tables that bear markers."""
     since: Baseline | None = None
-    """Nothing goes that was there when this was taken, whatever it bears."""
+    """The baseline: rows that were there stay, marked or not."""
     any_rows: bool = False
-    """With `since`: rows without a marker that came since go too."""
+    """With `since`: new rows without a marker are deleted too."""
     settle_s: float = 0.0
     """With `any_rows`: how long to wait for others to be quiet, so that statistics can be believed."""
     refused_before: frozenset[tuple[str, str, str]] = frozenset()
     """Schema, table and detail of what the last sweep was refused: tried once only, unless that changes."""
 
     def min_age_of(self, leased: str) -> float:
-        """How old a schema or database must be: of no age where the lease that it is named by has ended."""
+        """Returns the minimum age of a schema or database: 0 where the lease of its name has ended."""
         return 0.0 if any(one.name == leased for one in self.ended_leases) else self.min_age_s
 
     @property
     def sought(self) -> tuple[SweepKind, ...]:
-        """Those of `kinds` that are looked for: of a run or a test only rows, since nothing else tells."""
+        """Returns the `kinds` that are looked for: of a run or a test only rows, since nothing else tells."""
         if self.run is None and self.test is None:
             return self.kinds
         return tuple(kind for kind in self.kinds if kind == "rows")
@@ -114,13 +114,13 @@ class TableRows:
     marked: int
     dependent: int
     unmarked: int = 0
-    """Of the dependent: those of a table that bears markers, which ON DELETE CASCADE takes along."""
+    """The dependent rows of tables that bear markers, which ON DELETE CASCADE deletes."""
     of: int = 0
     """About how many rows the table had; 0 if that isn't known."""
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """All rows."""
         return self.marked + self.dependent
 
 
@@ -187,7 +187,7 @@ class Orphan:
     name: str
     removed: bool
     reason: KeptReason | None = None
-    """Why it stays; None if it doesn't."""
+    """The reason why it stays; None if it doesn't."""
     detail: str = ""
     age_s: float | None = None
 
@@ -211,28 +211,28 @@ class SweepReport:
     markers: tuple[str, ...]
     min_age_s: float
     planned: tuple[TableRows, ...]
-    """What may go, by table; when it isn't a dry run, what was about to be deleted."""
+    """The rows that may be deleted, by table; of a real sweep, those that it was about to delete."""
     deleted: tuple[TableRows, ...]
     """Empty in a dry run."""
     kept: tuple[Kept, ...]
     orphans: tuple[Orphan, ...]
     not_checked: tuple[str, ...]
-    """What couldn't be looked at, a sentence each, with what would help."""
+    """A sentence for each thing that wasn't checked, with what would help."""
     passes: int
     duration_s: float
     longest_transaction_s: float
     interrupted: bool = False
     """Whether it was told to end before it was done."""
     error: str = ""
-    """Why it ended early, if something went wrong; what is above is true all the same."""
+    """The error that ended it early; the fields above are true all the same."""
     server_started: datetime | None = None
-    """When the server was started that it was on."""
+    """The start time of its server."""
     away_s: tuple[float, ...] = ()
-    """How long each time that a dry run left the database to somebody who dropped, altered or copied it."""
+    """Seconds of each interruption that left the database to somebody who dropped, altered or copied it."""
     changed: tuple[ChangedRows, ...] = ()
-    """What stays but is changed, or would be."""
+    """The rows that stay but are changed, or would be."""
     side_effects: tuple[SideEffects, ...] = ()
-    """What triggers did besides; a dry run can't tell."""
+    """The rows that triggers wrote besides; a dry run can't tell."""
     since: datetime | None = None
     """When the baseline was taken; None if there is none."""
     any_rows: bool = False
@@ -246,7 +246,7 @@ class SweepReport:
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Why rows stay, the cause of most rows first."""
+        """Returns the causes of keeping rows, that of most rows first."""
         by_cause: dict[tuple[KeptReason, str], list[Kept]] = {}
         for kept in self.kept:
             by_cause.setdefault((kept.reason, kept.detail), []).append(kept)
@@ -296,12 +296,12 @@ class SweepsOfDatabases:
 
 
 SweepPhase = Literal["survey", "plan", "delete", "second_look"]
-"""Reads what is marked; closes over foreign keys; deletes; looks for what came back meanwhile."""
+"""The phases: reads marked rows, follows foreign keys, deletes, looks for rows that came back."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepProgress:
-    """How far a sweep is. `share_done`, 0 to 1, is of the rows' part."""
+    """The progress of a sweep. `share_done`, 0 to 1, is of the rows' part."""
 
     clusters_done: int
     clusters: int

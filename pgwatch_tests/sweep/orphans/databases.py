@@ -107,7 +107,7 @@ def _databases(session: DatabaseSession) -> list[_Database]:
 
 
 def _check(session: DatabaseSession, database: _Database, request: SweepRequest) -> list[PreparedOrphan]:
-    """The prepared transactions in it, if it may go. Raises OrphanKeptError if it may not."""
+    """Returns the prepared transactions in the database. Raises OrphanKeptError if it may not be dropped."""
     _check_unused(database)
     check_owner(database.owner, database.asking, is_ours=database.is_ours)
     inside = prepared_in(session, database.oid)
@@ -151,7 +151,7 @@ def _execute_drop(session: DatabaseSession, name: str, *, force: bool) -> None:
 
 
 def _roll_back(settings: Settings, name: str, inside: list[PreparedOrphan]) -> None:
-    """Rolls back what is prepared in it, which is only possible from there."""
+    """Rolls back the transactions prepared in it, from a connection to it: no other can."""
     if not inside:
         return
     there = DatabaseSession(replace(settings, dsn=in_database(settings.dsn, name)), read_only=False)

@@ -42,7 +42,7 @@ class Candidate:
     """Something that may be an orphan. `check` and `remove` raise OrphanKeptError if it stays."""
 
     orphan: Orphan
-    """As it is reported if it goes. If it stays, its `detail` follows the reason."""
+    """The orphan as reported if it is removed. If it stays, its `detail` follows the reason."""
     check: Callable[[], None]
     remove: Callable[[], None]
 
@@ -65,7 +65,7 @@ def sweep_each(candidates: Iterable[Candidate], request: SweepRequest, stopped: 
 
 
 def merged(parts: Iterable[SweptOrphans]) -> SweptOrphans:
-    """The orphans of several kinds, in their order."""
+    """Returns the orphans of several kinds, in their order."""
     several = tuple(parts)
     return SweptOrphans(
         tuple(orphan for part in several for orphan in part.orphans),

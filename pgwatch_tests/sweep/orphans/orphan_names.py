@@ -11,10 +11,10 @@ from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.text.durations import in_words
 
 CLOCKS_APART_S = 60.0
-"""Two machines' clocks may be so far apart without anybody being wrong: what is stamped so is new."""
+"""The tolerated difference of two clocks, in seconds: a time that is later by less counts as now."""
 
 NOT_LEASED = "its name isn't test_<milliseconds>_<pid>_<random>"
-"""Why a schema or database of another name stays."""
+"""The detail of a schema or database that stays for its name."""
 
 _ORPHAN = re.compile(r"test_1[0-9]{12}_[0-9]{1,10}_[0-9A-Za-z]{1,32}")
 
@@ -30,7 +30,10 @@ def orphan_name() -> str:
 
 
 def kept_for_age(age_s: float, min_age_s: float) -> tuple[KeptReason, str] | None:
-    """Why something of that age stays, in a word and in words; None if it needn't. 0 asks for no age."""
+    """Returns why something of that age stays (reason, detail); None if it may go.
+
+    A minimum of 0 is any age.
+    """
     if age_s < -CLOCKS_APART_S:
         return "in_future", "its name has a time in the future: a clock is wrong"
     if min_age_s > 0 and age_s < min_age_s:

@@ -40,7 +40,7 @@ class PreparedOrphan:
 
     @property
     def identity(self) -> tuple[bytes, str, datetime]:
-        """What no other one has, not even one that is given the same name afterwards."""
+        """An identity that no other one shares, not even a later one of the same name."""
         return self.gid_bytes, self.transaction, self.prepared
 
 
@@ -96,5 +96,5 @@ def roll_back(session: DatabaseSession, one: PreparedOrphan) -> None:
 
 
 def needs_owner(one: PreparedOrphan) -> str:
-    """What it takes to roll back somebody else's."""
+    """Returns what it takes to roll back another role's."""
     return f"needs the role that prepared it ({one.owner}) or a superuser"

@@ -81,7 +81,7 @@ def check_dependents(session: DatabaseSession, schema: str) -> None:
 
 @contextmanager
 def second_session(settings: Settings) -> Iterator[OwnConnection]:
-    """A connection for `drop_schema` to look with. Raises OrphanKeptError if none is to be had."""
+    """Returns a connection for `drop_schema` to look with. Raises OrphanKeptError if none can be opened."""
     try:
         connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
     except CannotConnectError as error:
@@ -135,7 +135,7 @@ def _parts(session: DatabaseSession, schema: str) -> list[SchemaPart]:
 def _drop(
     session: DatabaseSession, schema: str, portion: tuple[SchemaPart, ...], beside: OwnConnection
 ) -> None:
-    """Drops a portion, or with none, the schema with all that is left."""
+    """Drops a portion, or without one, the schema with all that is left."""
     connection = session.connection
     escaping = Escaping(connection.pgconn)
     with session.running(), connection.transaction():

@@ -35,7 +35,7 @@ class SchemaPart:
 
 
 def portions(parts: Iterable[SchemaPart]) -> Iterator[tuple[SchemaPart, ...]]:
-    """Some at a time, of one kind and in the order given: at most 50, and 1,000 locks, but always one."""
+    """Yields portions of one kind, in the given order: at most 50, and 1,000 locks, but always one."""
     for _, same in groupby(parts, key=lambda part: part.kind):
         portion: list[SchemaPart] = []
         locks = 0
@@ -49,14 +49,15 @@ def portions(parts: Iterable[SchemaPart]) -> Iterator[tuple[SchemaPart, ...]]:
 
 
 def halves(portion: Sequence[SchemaPart]) -> Iterator[tuple[SchemaPart, ...]]:
-    """A portion that proved too large, as two."""
+    """Returns the two halves of a portion that proved too large."""
     middle = len(portion) // 2
     yield tuple(portion[:middle])
     yield tuple(portion[middle:])
 
 
 def lock_statement(schema: str, portion: Sequence[SchemaPart], escaping: Escaping) -> bytes | None:
-    """Locks what of a portion can be: from then on nobody makes anything that depends on it."""
+    """Returns the statement that locks the lockable parts of a portion: from then on nobody makes anything
+    that depends on it."""
     names = [_qualified(schema, part.name, escaping) for part in portion if part.can_lock]
     if not names:
         return None
@@ -65,13 +66,14 @@ def lock_statement(schema: str, portion: Sequence[SchemaPart], escaping: Escapin
 
 
 def drop_statement(schema: str, portion: Sequence[SchemaPart], escaping: Escaping) -> bytes:
-    """Drops a portion, and what of the schema depends on it; parts that are gone by now are no error."""
+    """Returns the statement that drops a portion, and what of the schema depends on it; parts that are gone
+    by now are no error."""
     names = [_qualified(schema, part.name, escaping) + _arguments(part, escaping) for part in portion]
     return b"DROP %b IF EXISTS %b CASCADE" % (portion[0].kind.encode(), b", ".join(names))
 
 
 def drop_rest_statement(schema: str, escaping: Escaping) -> bytes:
-    """Drops the schema with what is still in it."""
+    """Returns the statement that drops the schema with what is still in it."""
     return b"DROP SCHEMA IF EXISTS %b CASCADE" % quoted(schema, escaping)
 
 

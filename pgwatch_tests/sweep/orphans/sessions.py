@@ -116,7 +116,7 @@ def sweep_sessions(
 
 
 def _end(session: DatabaseSession, one: _Session) -> tuple[KeptReason, str] | None:
-    """Why it is still there; None if it has ended."""
+    """Ends the session. Returns why it is still there; None if it has ended."""
     parameters = {
         "pid": one.pid,
         "backend_start": one.backend_start,

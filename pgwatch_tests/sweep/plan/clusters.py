@@ -105,7 +105,7 @@ class Clusters:
         return ClusterRow(self.leaves[node], self.tids[node], self.xmins[node], self.flags[node])
 
     def loose(self, node: int) -> Collection[Loose]:
-        """What refers to a row by keys that don't take it along."""
+        """Returns the loose references to a row: by keys that don't delete the referring row."""
         return self._loose.get(node, ())
 
     def find(self, leaf: int, tid: int) -> int | None:
@@ -113,13 +113,13 @@ class Clusters:
         return self._known[leaf].get(tid) if leaf in self._known else None
 
     def all_loose(self) -> Iterator[Loose]:
-        """All of that."""
+        """All loose references."""
         for rows in self._loose.values():
             yield from rows
 
     @property
     def has_loose(self) -> bool:
-        """Whether there is anything of that."""
+        """Whether there are loose references."""
         return bool(self._loose)
 
     def is_seed(self, node: int) -> bool:
@@ -127,7 +127,7 @@ class Clusters:
         return node in self._seeds
 
     def settled(self) -> Settled:
-        """Which of them may go."""
+        """Returns which clusters may go, and why the other ones stay."""
         up = self._up
         # A row's `up` never comes after it: in this order, it is a root by then.
         for node, above in enumerate(up):
@@ -145,7 +145,7 @@ class Clusters:
         return Settled(list(going.values()), kept)
 
     def _reasons(self) -> dict[int, Refusal]:
-        """Why clusters, by their root, stay."""
+        """Returns the reasons of clusters that stay, by root."""
         why: dict[int, Refusal] = {}
         for node, refusal in self._blocked.items():
             root = self._root(node)

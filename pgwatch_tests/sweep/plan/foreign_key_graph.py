@@ -127,12 +127,12 @@ class ForeignKeyGraph:
                     self._leaves[oid].append(relation.oid)
 
     def with_former(self, former: ForeignKeyGraph) -> ForeignKeyGraph:
-        """All of this graph, and what of an earlier one isn't there any more."""
+        """Returns this graph with the dropped tables and keys of an earlier one."""
         keys = {key.oid: key for key in (*former.keys, *self.keys)}
         return ForeignKeyGraph((former.relations | self.relations).values(), keys.values())
 
     def leaves(self, oid: int) -> Sequence[int]:
-        """Those that hold the rows of a table."""
+        """Returns the leaves that hold the rows of a table."""
         return self._leaves[oid]
 
     def deleted_from(self, leaf: int) -> int:
@@ -197,7 +197,7 @@ class ForeignKeyGraph:
         return self._ordered(key for key in self.keys if key.takes_along)
 
     def deletion_groups(self, leaves: Collection[int]) -> Sequence[Sequence[int]]:
-        """In which order rows of some leaves are deleted: children first, by all keys.
+        """Returns the groups of leaves in the order of deletion: children first, by all keys.
 
         SET NULL and SET DEFAULT change rows, which then have another ctid. Together are those that refer to
         each other in a ring, as far as it is of these leaves, and partitions of one table whose rows concern
@@ -227,7 +227,7 @@ class ForeignKeyGraph:
 
     @cached_property
     def _below(self) -> Mapping[int, set[int]]:
-        """By table (its top), those that refer to it by keys that the server keeps."""
+        """Returns by table (its top) those that refer to it by enforced keys."""
         below: dict[int, set[int]] = {relation.top: set() for relation in self.relations.values()}
         for key in self.keys:
             if key.enforced:
@@ -236,7 +236,7 @@ class ForeignKeyGraph:
 
     @cached_property
     def by_oid(self) -> dict[int, ForeignKey]:
-        """The keys."""
+        """Returns the keys by oid."""
         return {key.oid: key for key in self.keys}
 
     @cached_property

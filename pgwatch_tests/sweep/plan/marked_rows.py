@@ -51,7 +51,7 @@ class LeafSeeds:
             yield self.tids[place], Seed(self.flags[place], self.xmins[place])
 
     def items(self) -> Iterator[tuple[int, Seed]]:
-        """All of them."""
+        """Yields all rows."""
         return self.between(0, len(self))
 
 
@@ -64,11 +64,11 @@ class Seeds:
 
     @property
     def total(self) -> int:
-        """How many are asked for."""
+        """The number of rows that are asked for."""
         return sum(map(len, self.rows.values()))
 
     def without(self, leaves: Collection[int]) -> Seeds:
-        """The same, but for some leaves."""
+        """Returns the seeds without some leaves."""
         return Seeds(
             {leaf: rows for leaf, rows in self.rows.items() if leaf not in leaves},
             Counter({leaf: rows for leaf, rows in self.counts.items() if leaf not in leaves}),
@@ -121,7 +121,7 @@ class SeedReader:
 
 
 def _read(connection: OwnConnection, statement: bytes) -> Seeds:
-    """What it finds; from the start, should it be run again."""
+    """Reads from the start each time that it is run."""
     found = Seeds()
     with connection.cursor(binary=True) as cursor:
         read_and_write_tids(cursor)

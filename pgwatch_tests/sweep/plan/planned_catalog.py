@@ -62,7 +62,7 @@ Marks = Mapping[tuple[int, bool], int]
 
 
 def read_marks(session: DatabaseSession, oids: Sequence[int]) -> Marks:
-    """What all tables are like. Raises what `session.running` does."""
+    """Returns a mark per table that tells changes. Raises what `session.running` does."""
     return _marks(session, oids, oids)
 
 
@@ -91,7 +91,7 @@ class Catalog:
             raise CatalogChangedError
 
     def counts(self, leaves: Collection[int]) -> dict[int, TupleCounts]:
-        """What was written so far, by table, in all tables that a DELETE from these may write to."""
+        """Returns the rows written so far, in all tables that a DELETE from these may write to."""
         oids = {"oids": _literal(self._written_by(leaves))}
         return {one.oid: one for one in self._session.ask("sweep/tuple_counts", TupleCounts, oids)}
 
@@ -157,7 +157,7 @@ def _literal(oids: Collection[int]) -> str:
 
 
 def written_since(before: Mapping[int, TupleCounts], now: Mapping[int, TupleCounts]) -> list[TupleCounts]:
-    """What was written between two looks, by table."""
+    """Returns the rows written between two looks, by table."""
     nothing = TupleCounts(0, 0, 0, 0)
     differences = (
         TupleCounts(

@@ -20,7 +20,7 @@ _PRIVILEGES = ("SELECT", "UPDATE", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why rows stay."""
+    """A refusal: why rows stay."""
 
     reason: KeptReason
     detail: str
@@ -34,7 +34,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What can't be swept."""
+    """The tables and foreign keys that can't be swept."""
 
     tables: Mapping[int, Refusal]
     """The leaves of which no row may go, and why."""
@@ -88,7 +88,7 @@ class Grants:
         )
 
     def lacking(self, privileges: Sequence[str], relation: TableNode) -> str:
-        """What is missing on a table, and the statement that would help."""
+        """Returns the missing privileges on a table, and the GRANT that would help."""
         lacks = f"no {' and no '.join(privileges)} privilege on"
         if relation.schema in self.together:
             statement = grant(self.together[relation.schema], relation.schema, None, self.role)
@@ -105,7 +105,7 @@ def refusals(
     role: str,
     not_made: Mapping[int, str] = MappingProxyType({}),
 ) -> Refusals:
-    """What can't be swept; `marked` are the leaves with marked rows, and how many.
+    """Returns the refusals; `marked` are the leaves with marked rows, and how many.
 
     `ignored` are the leaves that the settings leave out, `unread` those that couldn't be searched for marked
     rows, and why: which of their rows are real data can't be told. A sweep of a table isn't to take longer
@@ -142,7 +142,7 @@ def name_of(relation: TableNode) -> str:
 
 
 def index_statement(graph: ForeignKeyGraph, key: ForeignKey) -> str:
-    """The statement that makes the index which a foreign key lacks."""
+    """Returns the CREATE INDEX statement for a foreign key that lacks an index."""
     child = graph.relations[key.child]
     columns = identifiers(key.child_columns)
     # On a root, an index can't be made so.
@@ -189,7 +189,7 @@ def _of_key(
     grants: Grants,
     not_made: str | None,
 ) -> Refusal | None:
-    """Why rows that others may refer to by this key can't go."""
+    """Returns why rows that others may refer to by this key can't be deleted; None if they can."""
     child = graph.relations[key.child]
     unreadable = _unreadable(child, grants)
     if unreadable is not None and key.takes_along:
@@ -231,7 +231,7 @@ def _unreadable(relation: TableNode, grants: Grants) -> Refusal | None:
 
 
 def left_dangling(graph: ForeignKeyGraph, key: ForeignKey) -> Refusal:
-    """Why rows stay that others refer to by a key which changes these, but doesn't fire."""
+    """Returns why rows stay: a disabled SET NULL or SET DEFAULT would leave references to them."""
     child, parent = name_of(graph.relations[key.child]), name_of(graph.relations[key.parent])
     does = "SET NULL" if key.on_delete == "n" else "SET DEFAULT"
     return Refusal(

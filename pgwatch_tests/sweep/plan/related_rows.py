@@ -20,7 +20,7 @@ RelatedRow = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """Such rows, column by column: there may be a million."""
+    """Related rows, column by column: there may be a million."""
 
     places: Sequence[int] = ()
     leaves: Sequence[int] = ()
@@ -42,7 +42,7 @@ class Related:
 
 
 class Rows(Protocol):
-    """What is asked of a database; `tids` are of rows of one leaf."""
+    """Questions to a database about rows; `tids` are of rows of one leaf."""
 
     def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """The rows that refer to these by the key; the place is that of the one referred to."""

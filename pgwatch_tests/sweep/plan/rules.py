@@ -38,7 +38,7 @@ BLOCKS: Sequence[tuple[int, Refusal]] = (
     (YOUNG, TOO_YOUNG),
 )
 BLOCKING = SEEN | ALIVE | FUTURE | YOUNG | AGELESS | OTHERS
-"""Any of these keeps it where it is."""
+"""Flags of which each keeps a row."""
 # Which reason is told where there are several: what doesn't pass by itself, first.
 URGENCY: Mapping[KeptReason, int] = {
     reason: rank
@@ -74,7 +74,7 @@ class Flagging:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all clusters of a sweep."""
+    """The rules for all clusters of a sweep."""
 
     graph: ForeignKeyGraph
     bearing: frozenset[int]

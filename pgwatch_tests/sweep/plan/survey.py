@@ -54,7 +54,7 @@ class _Marked:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was read."""
+    """The survey of a database."""
 
     graph: ForeignKeyGraph
     flagging: Mapping[int, Flagging]
@@ -62,7 +62,7 @@ class Survey:
     marked: Sequence[Table]
     """The tables in which there are marked rows."""
     unmarked: Sequence[Table]
-    """Those in which there were none."""
+    """The tables without marked rows."""
     seeds: Seeds
     """The marked rows that are asked for."""
     counts: Mapping[int, int]
@@ -70,9 +70,9 @@ class Survey:
     ignored: Collection[int]
     """The leaves that the settings leave out."""
     not_checked: tuple[Skipped, ...]
-    """What couldn't be searched for marked rows."""
+    """The tables that couldn't be searched for marked rows."""
     marks: Marks = field(default_factory=dict)
-    """What the catalogs were like; empty if nothing is to be deleted."""
+    """The catalogs' marks of all tables; empty if nothing is to be deleted."""
     oldest: int = 0
     """The oldest transaction that hadn't ended before all this was read, modulo 2^32."""
     live_runs: frozenset[int] = frozenset()
@@ -80,7 +80,7 @@ class Survey:
     remembered: frozenset[int] = frozenset()
     """The tables, by their tops, that the settings say bear markers."""
     since: SinceFindings = field(default_factory=SinceFindings)
-    """What a baseline tells."""
+    """The findings since a baseline."""
 
     @property
     def bearing(self) -> frozenset[int]:
@@ -128,7 +128,7 @@ class Surveyor:
         self._reader = SeedReader(session, self._escaping, self._statements, obstacles)
 
     def survey(self, role: str) -> Survey:
-        """What there is, for `role`."""
+        """Returns the survey of the database, for `role`."""
         ignores = Ignores(self._settings.ignore)
         [server] = self._session.ask("sweep/server", _Server)
         discovery = self._session.run(lambda connection: discover(connection, role, ignores))
@@ -286,7 +286,7 @@ class Surveyor:
 
 
 def with_graph(survey: Survey, graph: ForeignKeyGraph) -> Survey:
-    """The same, where something is indexed now."""
+    """Returns the survey with a graph in which more keys have an index."""
     return replace(survey, graph=graph)
 
 

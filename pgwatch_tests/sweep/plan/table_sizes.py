@@ -37,7 +37,7 @@ class TableSizes:
         self._graph = graph
 
     def told(self, tables: Sequence[TableRows], *, are_gone: bool) -> tuple[TableRows, ...]:
-        """The same, with how many rows each table has, or had if those of `tables` are gone.
+        """Returns the tables with their numbers of rows, those just deleted included.
 
         Raises WorkCancelledError, but not where there is something to be told that was done.
         """
