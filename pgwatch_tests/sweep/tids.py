@@ -87,7 +87,7 @@ def _swap(numbers: array[int]) -> None:
 
 
 def literal(tids: Sequence[int]) -> str:
-    """The same as text, for a statement that has no parameters."""
+    """Returns tids as text, for a statement without parameters."""
     return "{" + ",".join([f'"({tid >> 16},{tid & 65535})"' for tid in tids]) + "}"
 
 

@@ -33,7 +33,7 @@ class SweepMeter:
         self._readings: deque[_Reading] = deque()
 
     def add(self, progress: SweepProgress) -> None:
-        """Takes note of how far it is."""
+        """Adds the present progress."""
         reading = _Reading(self._clock(), progress.rows, progress.share_done)
         if self._readings and self._is_another_way(reading, progress):
             self._readings.clear()
@@ -45,7 +45,7 @@ class SweepMeter:
 
     @property
     def last(self) -> SweepProgress:
-        """How far it was when last told; before that, at the beginning of its survey."""
+        """The last progress; before any, the beginning of the survey."""
         return self._last
 
     @property

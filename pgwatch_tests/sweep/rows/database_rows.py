@@ -15,7 +15,7 @@ from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids
 
 GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
-"""What a statement of ours fails with if what was planned on isn't there any more, or is another thing."""
+"""Errors of a statement whose planned tables or columns are gone, or are others by now."""
 
 
 class DatabaseRows:
@@ -26,29 +26,29 @@ class DatabaseRows:
         self._statements = statements
 
     def versions(self, leaf: int, tids: Sequence[int]) -> dict[int, int]:
-        """Those of some rows that are there, each with its xmin: a tid may be another row's by now."""
+        """Returns the existing ones of these rows, each with its xmin: a tid may be another row's by now."""
         return self._versions(self._statements.versions(leaf), tids)
 
     def lock(self, leaf: int, tids: Sequence[int]) -> dict[int, int]:
-        """The same, of those that could be locked at once, to be deleted."""
+        """Locks rows for deletion, without waiting; returns the locked ones, each with its xmin."""
         return self._versions(self._statements.lock(leaf), tids)
 
     def lock_for_change(self, leaf: int, tids: Sequence[int]) -> dict[int, int]:
-        """The same, to be changed."""
+        """Locks rows for a change, without waiting; returns the locked ones, each with its xmin."""
         return self._versions(self._statements.lock_for_change(leaf), tids)
 
     def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
-        """The rows that refer to these: place of the one referred to, leaf, tid, xmin, flags."""
+        """Returns the rows that refer to these: place of the one referred to, leaf, tid, xmin, flags."""
         return self._related(self._statements.children(key, leaf), tids)
 
     def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
-        """The rows that these refer to: place of the one that refers, leaf, tid, xmin, flags."""
+        """Returns the rows that these refer to: place of the one that refers, leaf, tid, xmin, flags."""
         return self._related(self._statements.parents(key, leaf), tids)
 
     def referring(
         self, key: ForeignKey, leaf: int, tids: Sequence[int]
     ) -> Iterator[tuple[int, int, int, int]]:
-        """As `children`: place, leaf, tid, xmin."""
+        """Returns what `children` does, without flags: place, leaf, tid, xmin."""
         [found] = self._fetch(self._statements.referring(key, leaf), {"tids": Tids(tids)})
         places, leaves, referring, xmins = found
         return zip(
@@ -68,12 +68,13 @@ class DatabaseRows:
         return gone
 
     def current(self, leaf: int, tids: Sequence[int]) -> dict[int, int | None]:
-        """Where rows are that this transaction may have changed: by tid as it was; None if they are gone."""
+        """Returns the present tids of rows that this transaction may have changed, by former tid; None if
+        gone."""
         found = self._fetch(self._statements.current(leaf), {"tids": Tids(tids)})
         return {tids[place]: None if tid is None else int.from_bytes(tid) for place, tid in found}
 
     def dangling(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[int]:
-        """Those of rows of a leaf, that this transaction may have changed, which refer to nothing."""
+        """Returns the rows of a leaf, possibly changed by this transaction, that refer to no row."""
         return [
             tids[place]
             for (place,) in self._fetch(self._statements.dangling(key, leaf), {"tids": Tids(tids)})

@@ -89,9 +89,9 @@ class _Passes:
     """The passes so far, and what they left."""
 
     survey: Survey
-    """The latest."""
+    """The latest survey."""
     left_by: tuple[TestLeak, ...]
-    """As it was before anything went."""
+    """The survey before anything was deleted."""
     former: ForeignKeyGraph | None = None
     """The tables and keys of the surveys before, some of which may have been dropped since."""
     tallies: list[PassTally] = field(default_factory=list)
@@ -315,7 +315,7 @@ class RowSweep:
         )
 
     def _left(self, survey: Survey) -> tuple[Kept, ...]:
-        """What is still there of what wasn't come to, as tables were changed all the time."""
+        """Returns the rows left over, as tables kept changing."""
         left = {
             leaf: sum(not seed.flags & BLOCKING for _, seed in rows.items())
             for leaf, rows in self._surveyor.again(survey).rows.items()
@@ -327,7 +327,7 @@ class RowSweep:
         )
 
     def _new(self, survey: Survey, last: PassTally, tallies: Sequence[PassTally]) -> tuple[Kept, ...]:
-        """What there is after the last pass that wasn't there before it: of triggers, or changed since.
+        """Returns the rows that appeared since the last pass began: of triggers, or changed since.
 
         What is too young is of tests that run.
         """

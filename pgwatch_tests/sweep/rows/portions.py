@@ -56,32 +56,32 @@ class Portion:
 
     @property
     def count(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return sum(map(len, self._some))
 
     @property
     def seeds_count(self) -> int:
-        """How many rows are asked for."""
+        """The number of rows that are asked for."""
         flags = self._clusters.flags
         return sum([flags[node] & SWEPT for nodes in self._some for node in nodes]) // SWEPT
 
     def tids(self, leaf: int) -> list[int]:
-        """The rows of a leaf."""
+        """Returns the tids of a leaf's rows."""
         tids = self._clusters.tids
         return [tids[node] for node in self.rows[leaf]]
 
     def versions(self, leaf: int) -> dict[int, int]:
-        """The rows of a leaf, each with its xmin."""
+        """Returns the tids of a leaf's rows, each with its xmin."""
         tids, xmins = self._clusters.tids, self._clusters.xmins
         return {tids[node]: xmins[node] for node in self.rows[leaf]}
 
     def marked(self, leaf: int) -> int:
-        """How many rows of a leaf bear a marker."""
+        """Returns the number of a leaf's rows that bear a marker."""
         flags = self._clusters.flags
         return sum([flags[node] & MARKED for node in self.rows[leaf]])
 
     def in_spite_of_age(self) -> int:
-        """How many rows go though they are young."""
+        """The number of rows deleted in spite of their age."""
         flags = self._clusters.flags
         return sum([flags[node] & IN_TIME for nodes in self._some for node in nodes]) // IN_TIME
 
@@ -100,7 +100,7 @@ class Portion:
 
     @property
     def loose(self) -> Iterator[tuple[int, Loose]]:
-        """What refers to rows by keys that don't take it along: cluster and row."""
+        """Returns the loose references to rows: cluster and row."""
         if self._clusters.has_loose:
             for nodes in self._some:
                 for node in nodes:
@@ -109,12 +109,12 @@ class Portion:
                             yield nodes[0], one
 
     def without(self, clusters: Collection[int]) -> Portion:
-        """The same but for some clusters."""
+        """Returns the portion without some clusters."""
         left = [nodes for nodes in self._some if nodes[0] not in clusters]
         return Portion(self._clusters, left, self._gone_before)
 
     def only(self, clusters: Collection[int]) -> Portion:
-        """Some of them."""
+        """Returns the portion with only these clusters."""
         left = [nodes for nodes in self._some if nodes[0] in clusters]
         return Portion(self._clusters, left, self._gone_before)
 
@@ -129,7 +129,7 @@ class Portion:
         return Portion(self._clusters, [nodes for nodes in some if nodes], self._gone_before)
 
     def forgetting(self, gone: Iterable[tuple[int, int]]) -> Portion:
-        """The same, but for rows (leaf, tid) that referred loosely, and are gone by now."""
+        """Returns the portion without loose references from rows (leaf, tid) that are gone."""
         return Portion(self._clusters, self._some, self._gone_before.union(gone))
 
     def seeds(self) -> dict[int, dict[int, Seed]]:
@@ -174,7 +174,7 @@ def ordered(clusters: Clusters, going: Sequence[Cluster]) -> list[list[Cluster]]
 
 
 def _levels(clusters: Clusters, going: Sequence[Cluster]) -> dict[int, tuple[int, int]]:
-    """How many others have to go before a cluster, one after the other, and in which ring it is, or 0."""
+    """Returns how many clusters must go before each, one after the other, and its ring (0: none)."""
     if not clusters.has_loose:
         return {}
     owner = {node: nodes[0] for nodes in going for node in nodes}
@@ -238,7 +238,7 @@ class Estimate:
             yield one
 
     def learn_rows(self, leaf: int, rows: int, duration_s: float, tables: int = 1) -> None:
-        """Takes note of how long a DELETE took, of so many rows in so many tables, one of which this is."""
+        """Learns how long a DELETE took, of so many rows in so many tables, one of which this is."""
         for_rows_s = duration_s - _TABLE_S * tables - self._statement_s
         each_s = max(_ROW_S, for_rows_s / max(1, rows))
         before = self._row_s.get(leaf)
@@ -246,7 +246,7 @@ class Estimate:
         self._measured.add(leaf)
 
     def learn(self, part: Portion, rows_s: float, statements: int, besides_s: float) -> None:
-        """Takes note of how long a transaction took: so many statements about its rows, and the others."""
+        """Learns how long a transaction took: so many statements about its rows, and the others."""
         self._statement_s = (self._statement_s + besides_s / _STATEMENTS) / 2
         nothing_s = statements * self._statement_s
         self._besides_s = (self._besides_s + besides_s + min(rows_s, nothing_s)) / 2

@@ -183,7 +183,7 @@ class RowPass:
             raise CatalogChangedError
 
     def _planned(self, part: SeedsByLeaf, *, climbing: bool) -> Clusters:
-        """What hangs together with some marked rows. What can't be followed is refused."""
+        """Returns the clusters of some marked rows. Refuses foreign keys that can't be followed."""
         failures: Counter[int] = Counter()
         while True:
             clusters = Clusters(self._rules, self._rows, climbing=climbing)
@@ -258,7 +258,7 @@ class RowPass:
                 self._leave(changed)
 
     def _as_far_as_allowed(self, part: Portion, witnesses: Witnesses | None) -> Portion:
-        """Without what was refused since it was planned."""
+        """Returns the portion without clusters that were refused since it was planned."""
         for leaf in part.rows.keys() & self._rules.refused.keys():
             stays = part.owners_in([leaf])
             if stays:
@@ -285,7 +285,7 @@ class RowPass:
                     self._remembered.refused[leaf, tid] = seed.xmin, refusal
 
     def _as_not_refused(self, part: Portion, witnesses: Witnesses | None) -> Portion:
-        """Without what a pass before this one was refused: that isn't tried again."""
+        """Returns the portion without clusters that an earlier pass was refused: these aren't tried again."""
         known = self._remembered.refused
         by_reason: dict[Refusal, set[int]] = {}
         for leaf in part.rows if known else ():
@@ -307,7 +307,7 @@ class RowPass:
     def _after(
         self, part: Portion, failure: BatchFailedError, witnesses: Witnesses | None
     ) -> Sequence[Portion]:
-        """What to try again after nothing was done; what is hopeless is counted as kept."""
+        """Returns the portions to try again after nothing was done; counts hopeless ones as kept."""
         error, leaves = failure.error, failure.leaves
         if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
             return [part]
@@ -338,7 +338,7 @@ class RowPass:
         return news
 
     def _why(self, error: psycopg.Error, leaves: Collection[int]) -> str:
-        """What the server says, and whose trigger it was as far as that can be told.
+        """Returns the server's message, and the trigger that raised it, as far as that can be told.
 
         Of what one trigger says of each row, the first stands for all: it is one cause.
         """

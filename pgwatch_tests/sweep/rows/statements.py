@@ -48,7 +48,7 @@ class SweepStatements:
         return self._versions(leaf, _LOCK)
 
     def lock_for_change(self, leaf: int) -> bytes:
-        """The same for rows that are to be changed."""
+        """Locks rows that are to be changed, as far as they can be at once."""
         return self._versions(leaf, _LOCK_FOR_CHANGE)
 
     def values(self, leaf: int, columns: Sequence[str]) -> bytes:
@@ -62,7 +62,7 @@ class SweepStatements:
         return self._related("children", key, leaf, self._all_flags(key.child, "c"))
 
     def referring(self, key: ForeignKey, leaf: int) -> bytes:
-        """The same as `children`, without flags."""
+        """Rows that refer to those of a leaf: as `children`, without flags."""
         return self._related("children", key, leaf, "")
 
     def parents(self, key: ForeignKey, leaf: int) -> bytes:

@@ -45,7 +45,10 @@ class Examples:
         self._statements = statements
 
     def details(self, refusals: Iterable[Refusal]) -> dict[Refusal, str]:
-        """What each says, with the key of its example, if that row can be read. Raises nothing."""
+        """Returns the detail of each refusal, with the key of its example if that can be read.
+
+        Raises nothing.
+        """
         several = list(refusals)
         by_leaf: defaultdict[int, list[int]] = defaultdict(list)
         for refusal in several:
@@ -83,7 +86,7 @@ class Examples:
 
 
 def rows_by_table(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[TableRows, ...]:
-    """The rows that went, or may go."""
+    """Returns the rows that were deleted, or may be, by table."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for tally in tallies:
         for place, counts in enumerate((tally.marked, tally.dependent, tally.unmarked)):
@@ -124,7 +127,7 @@ def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[
 
 
 def side_effects(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[SideEffects, ...]:
-    """What triggers wrote besides, by table."""
+    """Returns the rows that triggers wrote besides, by table."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     emptied: set[tuple[str, str]] = set()
     for tally in tallies:
@@ -142,7 +145,7 @@ def side_effects(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[
 
 
 def sentences(skipped: Iterable[Skipped]) -> tuple[str, ...]:
-    """What couldn't be looked at, and what would help: one for all tables that the same would help."""
+    """Returns sentences on unchecked tables and what would help: one for all tables with the same help."""
     tables: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in skipped:
         tables[one.reason, one.hint].append(f"{one.schema}.{one.table}" if one.table else "")

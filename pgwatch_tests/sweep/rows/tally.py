@@ -55,11 +55,11 @@ class BatchOutcome:
     gone: Portion
     kept: list[tuple[Refusal, Portion]] = field(default_factory=list)
     changed: list[Portion] = field(default_factory=list)
-    """What isn't as it was read: to be looked at again."""
+    """The rows that changed since they were read: to be read again."""
     elsewhere: dict[int, set[int]] = field(default_factory=dict)
     """Rows that triggers moved to another partition: they are still there."""
     effects: list[TupleCounts] = field(default_factory=list)
-    """What was written besides, by table."""
+    """The rows that triggers wrote besides, by table."""
     more_loose: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Rows changed as they referred loosely, besides those of the plan: by leaf and foreign key."""
     longest_s: float = 0.0
@@ -82,7 +82,7 @@ class PassTally:
     planned: set[tuple[int, int]] = field(default_factory=set)
     """Rows that are to go, by leaf and tid, where any refer to each other without going together."""
     effects: dict[int, TupleCounts] = field(default_factory=dict)
-    """What triggers wrote besides."""
+    """The rows that triggers wrote besides."""
     clusters: int = 0
     in_spite_of_age: int = 0
     """How many of the rows that went, or may go, are young, and of a run whose lease has ended."""
@@ -98,7 +98,7 @@ class PassTally:
 
     @property
     def rows(self) -> int:
-        """How many went, or may go."""
+        """The number of rows that were deleted, or may be."""
         return self.marked.total() + self.dependent.total()
 
     @property
@@ -162,7 +162,7 @@ def marked_leaves(stays: Portion) -> list[int]:
 
 @dataclass(slots=True)
 class Remembered:
-    """What passes of one sweep tell the next one."""
+    """The memory that passes of one sweep leave to the next pass."""
 
     referred_to: set[tuple[int, int]] = field(default_factory=set)
     """Marked rows (leaf, tid) of which it was found that something unknown refers to them."""

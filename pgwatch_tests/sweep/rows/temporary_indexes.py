@@ -52,7 +52,7 @@ class TemporaryIndexes:
         self._can_work = False
         self._made: list[_Index] = []
         self.graph = graph
-        """The same foreign keys, with what is indexed now."""
+        """The graph of the foreign keys, with the new indexes."""
         self.not_made: dict[int, str] = {}
         """Why a key has none, in a clause, by the key's oid."""
         self.left: tuple[str, ...] = ()
@@ -110,7 +110,7 @@ class TemporaryIndexes:
         return True
 
     def _made_on(self, leaf: int, key: ForeignKey) -> str:
-        """Makes one. Returns why it couldn't, or nothing; what is left of it then goes at the end."""
+        """Creates an index. Returns why it failed (empty if not); its remains are dropped at the end."""
         relation = self._before.relations[leaf]
         index = _Index(relation.schema, f"pgwatch_sweep_{leaf}_{key.oid}", is_valid=False)
         statement = b"CREATE INDEX CONCURRENTLY %b ON %b.%b (%b)" % (

@@ -47,7 +47,7 @@ class Witnesses:
         }
 
     def note_staying(self, leaf: int) -> None:
-        """A marked row of a leaf stays."""
+        """Records that a marked row of a leaf stays."""
         self._staying.add(self._rules.graph.relations[leaf].top)
 
     def hold_back(
