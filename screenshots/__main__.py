@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from pgwatch_tests.record.recording import load, save
 from screenshots import query_list, readme
 from screenshots.pictures import FOLDER, LARGE_SWEEP, RECORDING, draw
+from screenshots.recording import load, save
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     if options.queries:
         return
     if options.record:
-        from screenshots.recording import record
+        from screenshots.demo_recording import record
 
         save(record(), RECORDING)
     if options.record_large:

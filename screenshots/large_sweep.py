@@ -5,10 +5,10 @@ from __future__ import annotations
 import psycopg
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
-from pgwatch_tests.record.recording import Recording
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
+from screenshots.recording import Recording
 from tests.benchmarks.generated_schema import create, generated
 from tests.servers.server_places import server_directory
 

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.record.recording import Recording
 from pgwatch_tests.tui.app import Dashboard
+from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
 FOLDER = Path(__file__).parent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pgwatch_tests.record.recording import Recording
 from pgwatch_tests.reports.leaks import leak_table
 from pgwatch_tests.reports.locks import lock_tree
 from pgwatch_tests.reports.sweeps import sweep_table
+from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
 PATH = Path(__file__).parent.parent / "README.md"

@@ -1,48 +1,49 @@
-"""Records the demo: the moment in which most is blocked."""
+"""A recording as one JSON file: successive lock snapshots and reports, exactly as they were read."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from pgwatch_tests.demo.run import running_demo
-from pgwatch_tests.leaks.gate import DEFAULT_KINDS
-from pgwatch_tests.leaks.scan import scan
-from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.live_source import LiveSource
-from pgwatch_tests.record.recording import Recording
-from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
-from pgwatch_tests.sweep.run import Sweep
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import JsonConverter, make_converter
 
-_FOR_S = 30.0
-_MIN_AGE_S = 10.0
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.sweep.model import SweepReport
 
 
-def record() -> Recording:
-    """The most telling snapshot of half a minute of the demo, with the leaks and a dry sweep at its end."""
-    with running_demo(print) as demo:
-        settings = Settings(dsn=Dsn(demo.dsn, "the demo"))
-        best = asyncio.run(_best_moment(settings))
-        leaks = scan(settings, kinds=DEFAULT_KINDS)
-        return Recording((best,), leaks, Sweep(settings, SweepRequest(min_age_s=_MIN_AGE_S)).run())
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What one server looked like for a while."""
+
+    locks: tuple[LockSnapshot, ...]
+    leaks: LeakReport | None = None
+    sweep: SweepReport | None = None
+    zone: str = "UTC"
+    """Name of the time zone that its times are to be shown in (`Europe/Berlin`)."""
 
 
-async def _best_moment(settings: Settings) -> LockSnapshot:
-    best: LockSnapshot | None = None
-    until_s = time.monotonic() + _FOR_S
-    async with LiveSource(settings) as source:
-        while time.monotonic() < until_s:
-            seen = await source.read()
-            if best is None or _told(seen) > _told(best):
-                best = seen
-            await asyncio.sleep(0.25)
-    assert best is not None
-    return best
+def save(recording: Recording, path: Path) -> None:
+    """Writes `recording` to a file. Raises OSError."""
+    path.write_text(_converter().dumps(recording, indent=1) + "\n", encoding="utf-8")
 
 
-def _told(snapshot: LockSnapshot) -> int:
-    edges = snapshot.shown_edges
-    roots = {edge.blocker for edge in edges} - {edge.waiter for edge in edges}
-    # Each root is another story, each waiter a part of one.
-    return len(roots) + snapshot.blocked
+def load(path: Path) -> Recording:
+    """The recording in a file. Raises ConfigurationError if there is none in it."""
+    try:
+        return _converter().loads(path.read_text(encoding="utf-8"), Recording)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, BaseValidationError) as error:
+        raise ConfigurationError(f"{path} isn't a recording of pgwatch-tests") from error
+
+
+@cache
+def _converter() -> JsonConverter:
+    converter = make_converter()
+    # As a pair; its annotations are strings, which cattrs doesn't resolve in a NamedTuple.
+    converter.register_structure_hook(Party, lambda value, _: Party(int(value[0]), str(value[1])))
+    return converter

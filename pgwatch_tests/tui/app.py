@@ -99,15 +99,16 @@ class Dashboard(AppInTypedOrder):
         self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._latest = LatestAnswers(clock())
         self._offered: tuple[bool, ...] = ()
+        tabs: list[DashboardTab] = [LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()]
+        if sweeps is not None:
+            tabs.append(SweepsTab(sweeps, clock))
+        self._tabs = {tab.pane_id(): tab for tab in tabs}
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
-        tabs: list[DashboardTab] = [LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()]
-        if self._sweeps is not None:
-            tabs.append(SweepsTab(self._sweeps, self._clock))
         with TabbedContent(initial=LocksTab.pane_id()):
-            for tab in tabs:
-                with TabPane(tab.TITLE, id=tab.pane_id()):
+            for pane_id, tab in self._tabs.items():
+                with TabPane(tab.TITLE, id=pane_id):
                     yield tab
         yield FilterLine()
         yield Footer(show_command_palette=False, compact=True)
@@ -186,7 +187,7 @@ class Dashboard(AppInTypedOrder):
     @property
     def _tab(self) -> DashboardTab:
         """The open tab."""
-        return self._base.query_one(f"#{self._active}", TabPane).query_one(DashboardTab)
+        return self._tabs[self._active]
 
     def _show_tab(self) -> None:
         """Draws the open tab only; the others catch up when they are opened."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.record.recording import load
 from screenshots import pictures, query_list, readme
+from screenshots.recording import load
 from screenshots.zone import local_zone
 
 HOW = "stale: run `python -m screenshots`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -53,9 +54,10 @@ class DashboardTab(Vertical):
     def take(self, answers: LatestAnswers) -> None:
         """Keeps what the tab shows of `answers`."""
 
+    # Not an ABC: its metaclass can't be a widget's. The type checker sees to it that each tab has its own.
+    @abstractmethod
     def redraw(self) -> None:
         """Draws what was last taken."""
-        raise NotImplementedError
 
     def show_rows(self, rows: Sequence[LiveRow], empty: str) -> None:
         """Fills the table with `rows`; without any, the tab says `empty` instead."""

@@ -7,7 +7,7 @@ import pytest
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockTag, Subject
-from pgwatch_tests.record.recording import Recording, load, save
+from screenshots.recording import Recording, load, save
 from tests.locks.snapshots import edge, session, snapshot
 
 

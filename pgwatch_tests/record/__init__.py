@@ -1,1 +1,0 @@
-"""Recordings of lock snapshots, leak and sweep reports, to be shown again."""
