@@ -139,12 +139,20 @@ class ForeignKeyGraph:
         """The table to name to delete rows of a leaf: itself, or a root that has triggers for statements.
 
         Whoever names a partition doesn't fire these (PostgreSQL manual, Overview of Trigger Behavior). Where
-        a part is another server's, that would be asked too.
+        a part is another server's, that would be asked too: see `foreign_beside`.
         """
+        return leaf if self.foreign_beside(leaf) is not None else self._firing(leaf)
+
+    def foreign_beside(self, leaf: int) -> TableNode | None:
+        """A part that is another server's, for which a DELETE from a leaf can't fire all triggers."""
+        top = self._firing(leaf)
+        parts = (self.relations[part] for part in (self.leaves(top) if top != leaf else ()))
+        return next((part for part in parts if part.kind == "f"), None)
+
+    def _firing(self, leaf: int) -> int:
+        """The table to name so that all triggers fire."""
         top = self.relations[leaf].top
-        if top == leaf or top not in self.relations or not self.relations[top].statement_triggers:
-            return leaf
-        return leaf if any(self.relations[part].kind == "f" for part in self.leaves(top)) else top
+        return top if top in self.relations and self.relations[top].statement_triggers else leaf
 
     def writers(self, leaf: int) -> list[str]:
         """The names of what may write besides as rows of a leaf are deleted: triggers, rules."""

@@ -123,6 +123,8 @@ def refusals(
         top = graph.relations.get(graph.relations[leaf].top)
         if own is None and top is not None and top.rules:
             own = _by_rule(top)
+        if own is None and top is not None and (far := graph.foreign_beside(leaf)) is not None:
+            own = _for_triggers(top, far)
         if own is not None:
             tables[leaf] = own
         for key in graph.referring_to(leaf):
@@ -179,6 +181,16 @@ def _of_table(relation: TableNode, ignored: bool, grants: Grants, unread: str | 
 def _by_rule(relation: TableNode) -> Refusal:
     detail = f"a rule of {name_of(relation)} replaces DELETE: {_list(relation.rules)}"
     return Refusal("refused", detail)
+
+
+def _for_triggers(root: TableNode, far: TableNode) -> Refusal:
+    single = len(root.statement_triggers) == 1
+    triggers = f"{'trigger' if single else 'triggers'} {_list(root.statement_triggers)} of {name_of(root)}"
+    return Refusal(
+        "refused",
+        f"{triggers}, FOR EACH STATEMENT, {'fires' if single else 'fire'} only for a DELETE that names "
+        f"{name_of(root)}, and that would ask another server for {name_of(far)}",
+    )
 
 
 def _of_key(

@@ -230,6 +230,40 @@ def test_a_trigger_of_a_root_of_partitions(
     assert report.side_effects == (SideEffects("public", "totals", 0, 3, 0),)
 
 
+@pytest.mark.parametrize("level", ["STATEMENT", "ROW"])
+def test_a_trigger_of_a_root_with_a_part_on_another_server(
+    database: Database, owner: Connection[TupleRow], level: LiteralString
+) -> None:
+    """A DELETE from the partition fires none that are for statements; one from the root asks that server."""
+    make(
+        owner,
+        "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;"
+        "CREATE TABLE users (id int PRIMARY KEY, email text); INSERT INTO users VALUES (1, MARKED);"
+        "CREATE TABLE visits (day int, user_id int) PARTITION BY LIST (day);"
+        "CREATE TABLE monday PARTITION OF visits FOR VALUES IN (1);"
+        "CREATE FOREIGN TABLE elsewhere PARTITION OF visits FOR VALUES IN (2) SERVER far;"
+        "ALTER TABLE monday ADD FOREIGN KEY (user_id) REFERENCES users;"
+        "INSERT INTO monday VALUES (1, 1), (1, NULL); CREATE TABLE log (day int);"
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO public.log VALUES (1); RETURN OLD; END $$",
+    )
+    # A root with foreign partitions can have no trigger for rows.
+    on = "visits" if level == "STATEMENT" else "monday"
+    owner.execute(f"CREATE TRIGGER note AFTER DELETE ON {on} FOR EACH {level} EXECUTE FUNCTION note()")
+
+    report = swept_thoroughly(database.dsn)
+
+    if level == "ROW":
+        assert deleted(report) == {"users": (1, 0), "visits": (0, 1)}
+        assert report.side_effects == (SideEffects("public", "log", 1, 0, 0),)
+        return
+    assert deleted(report) == {}
+    assert {one.detail for one in report.kept} == {
+        "trigger note of public.visits, FOR EACH STATEMENT, fires only for a DELETE that names "
+        "public.visits, and that would ask another server for public.elsewhere"
+    }
+
+
 def test_a_trigger_of_a_root_that_refuses(database: Database, owner: Connection[TupleRow]) -> None:
     make(
         owner,
