@@ -212,7 +212,7 @@ def test_more_rows_than_allowed_after_sessions_were_ended(
 
     assert [one.kind for one in report.orphans if one.removed] == ["sessions"]
     assert report.error == (
-        f"{3 * WHOLE} rows would go, and --max-rows allows 2: no row was deleted (removed by then: 1 session)"
+        f"{3 * WHOLE} rows would go, but --max-rows allows 2: no row was deleted (removed by then: 1 session)"
     )
     assert len(marked_users(owner)) == 3
     with pytest.raises(RefusedError, match=r"no row was deleted$"):

@@ -143,7 +143,7 @@ def command(
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
             options.narrate(
                 f"with --yes nothing would be done in {plain(report.database)}: "
-                f"{plural(report.planned_rows, 'row')} would go, and --max-rows allows {max_rows:,}"
+                f"{plural(report.planned_rows, 'row')} would go, but --max-rows allows {max_rows:,}"
             )
         if mind := sweep_remarks.large_parts(report, plain):
             options.narrate(f"warning: {plain(report.database)}: {mind}")

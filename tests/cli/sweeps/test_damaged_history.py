@@ -125,7 +125,9 @@ def check(done: subprocess.CompletedProcess[str], file: Path) -> None:
     else:
         assert done.returncode == 0
         assert done.stdout
-        assert line.startswith(("pgwatch-tests: not recorded: ", "pgwatch-tests: nightly: not known "))
+        assert line.startswith(
+            ("pgwatch-tests: not recorded: ", "pgwatch-tests: nightly: its last run could not be read: ")
+        )
     assert "File exists" not in done.stderr
     assert "\x1b" not in done.stderr
 
