@@ -16,8 +16,8 @@ help: ## list the targets
 test: .venv ## run all tests, on real servers
 	$(BIN)/pytest
 
-fast: .venv ## run the tests that need neither a server nor the dashboard, with fewer random examples
-	$(BIN)/pytest -q --without-server --ignore=tests/tui --deselect=tests/screenshots/test_fresh.py::test_the_pictures_are_fresh
+fast: .venv ## run the tests that need no server, no process and no dashboard, with fewer random examples
+	$(BIN)/pytest -q --without-processes --ignore=tests/tui --deselect=tests/screenshots/test_fresh.py::test_the_pictures_are_fresh
 
 lint: .venv ## check style, types and layers
 	$(BIN)/ruff check .

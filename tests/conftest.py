@@ -32,23 +32,23 @@ sys.dont_write_bytecode = False
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Half as many again as there are cores: tests wait for servers and screens. Without servers, as many."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if config.getoption(without_server.OPTION) else cores + cores // 2
+    return cores if without_server.asked_for(config) else cores + cores // 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option `--without-server`."""
-    parser.addoption(without_server.OPTION, action="store_true", help="run only tests that need no server")
+    """Adds the options `--without-server` and `--without-processes`."""
+    without_server.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With that option, tests draw fewer examples."""
-    profile = examples.FEW if config.getoption(without_server.OPTION) else examples.ALL
+    """With one of these options, tests draw fewer examples."""
+    profile = examples.FEW if without_server.asked_for(config) else examples.ALL
     hypothesis.settings.load_profile(profile)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With that option: leaves out tests that need a server, and lets no other start one."""
-    if config.getoption(without_server.OPTION):
+    """With one of them: leaves out tests that need a server or a process, and lets no other start one."""
+    if without_server.asked_for(config):
         without_server.keep(config, items)
         without_server.forbid_servers(config)
 
@@ -63,6 +63,12 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """The interpreter. A test takes it to start a process, whichever it is: see tests/without_server.py."""
+    return sys.executable
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""How many random examples tests draw: fewer under `pytest --without-server`, which runs after each edit."""
+"""How many random examples tests draw: fewer in the runs after each edit (tests/without_server.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hypothesis
 from hypothesis import HealthCheck
 
 ALL, FEW = "all examples", "few examples"
-"""Hypothesis' profiles: the suite's, and that of `--without-server`."""
+"""Hypothesis' profiles: the suite's, and that of `--without-server` and `--without-processes`."""
 _OF_THE_SUITE = 100
 
 # How fast input is made says more of the machine than of a strategy.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,17 @@ def steps(heading: str) -> list[Step]:
     return [Step(int(number), file, name) for number, file, name in _STEP.findall(section(heading))]
 
 
-def imported(file: str) -> Iterator[str]:
+@cache
+def nodes(file: str) -> tuple[ast.AST, ...]:
+    """All of a module's syntax."""
+    return tuple(ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))))
+
+
+@cache
+def imported(file: str) -> frozenset[str]:
     """Modules of the package, as paths, that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+    found = set()
+    for node in nodes(file):
         names: Sequence[str] = ()
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -48,7 +57,8 @@ def imported(file: str) -> Iterator[str]:
             names = [node.value]  # import_module
         for name in names:
             if name.startswith("pgwatch_tests."):
-                yield name.removeprefix("pgwatch_tests.").replace(".", "/") + ".py"
+                found.add(name.removeprefix("pgwatch_tests.").replace(".", "/") + ".py")
+    return frozenset(found)
 
 
 WALKS = ["A poll, from the server to the screen", "A marked row, from its discovery to its DELETE"]
@@ -72,8 +82,7 @@ def test_a_walk_is_short_and_each_step_leads_to_the_next(walk: str) -> None:
 
 def defined(file: str) -> set[str]:
     """Functions and methods of a module."""
-    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
-    return {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return {one.name for one in nodes(file) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_all_files_that_are_named_are_there() -> None:

@@ -1,10 +1,9 @@
-"""`pytest --without-server`: what it runs, and that no server is started unseen."""
+"""`--without-server` and `--without-processes`: what they run, and that nothing is started unseen."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests import without_server
@@ -27,22 +26,52 @@ def test_by_itself():
     with EmbeddedServer(PROGRAMS, free_directory()): ...
 def test_by_a_late_fixture(request):
     request.getfixturevalue("server")
+def test_a_process_by_a_fixture(python):
+    subprocess.run([python, "-c", ""], check=True)
 def test_by_a_process():
     subprocess.run([sys.executable, "-m", "pgwatch_tests", "demo", "--once"], check=True)
 """
+
+
+def test_what_starts_a_server_by_no_fixture_fails(python: str, tmp_path: Path) -> None:
+    outcomes, said = _run(python, tmp_path, without_server.OPTION)
+
+    assert outcomes == {
+        "test_without": "PASSED",
+        "test_a_process_by_a_fixture": "PASSED",
+        "test_by_itself": "FAILED",
+        "test_by_a_late_fixture": "FAILED",
+        "test_by_a_process": "FAILED",
+    }, said
+    assert "3 deselected" in said
+    assert said.count("none of its fixtures does") >= 1
+
+
+def test_what_starts_a_process_by_no_fixture_fails(python: str, tmp_path: Path) -> None:
+    outcomes, said = _run(python, tmp_path, without_server.PROCESSES_OPTION)
+
+    assert outcomes == {
+        "test_without": "PASSED",
+        "test_by_itself": "FAILED",
+        "test_by_a_late_fixture": "FAILED",
+        "test_by_a_process": "FAILED",
+    }, said
+    assert "4 deselected" in said
+    assert "a test starts a process, and none of its fixtures does: use `python`" in said
 
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PGWATCH_PG_BIN"}
 
 
-def test_what_starts_a_server_by_no_fixture_fails(tmp_path: Path) -> None:
+def _run(python: str, tmp_path: Path, *arguments: str) -> tuple[dict[str, str], str]:
+    """The outcome per test of `TESTS`, and what pytest prints."""
     (tmp_path / "test_some.py").write_text(TESTS, encoding="utf-8")
     root = Path(without_server.__file__).parents[1]
     ran = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-v", "-p", "tests.conftest", "-p", "no:cacheprovider"),
-            *("-c", os.devnull, "--rootdir", str(tmp_path), without_server.OPTION, str(tmp_path)),
+            *(python, "-m", "pytest", "-v", "-p", "tests.conftest", "-p", "no:cacheprovider"),
+            *("-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path), *arguments),
         ],
         # Where this test runs without a server itself, the child has to find the programs first.
         env={**_environment(), "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -57,11 +86,4 @@ def test_what_starts_a_server_by_no_fixture_fails(tmp_path: Path) -> None:
         for line in ran.stdout.splitlines()
         if "::test_" in line and not line.startswith(("FAILED", "ERROR"))
     }
-    assert outcomes == {
-        "test_without": "PASSED",
-        "test_by_itself": "FAILED",
-        "test_by_a_late_fixture": "FAILED",
-        "test_by_a_process": "FAILED",
-    }, ran.stdout
-    assert "3 deselected" in ran.stdout
-    assert ran.stdout.count("none of its fixtures does") >= 1
+    return outcomes, ran.stdout

@@ -73,6 +73,7 @@ def test_a_reader_that_is_gone(database: Database, home: Path, command: str) -> 
     assert run.stdout.strip() == "141"
 
 
+@pytest.mark.usefixtures("python")
 def test_a_dsn_that_is_no_text(home: Path) -> None:
     run = shell(home, f"PGWATCH_DSN=$'\\xff' {COMMAND} locks")
 

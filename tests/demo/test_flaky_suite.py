@@ -179,6 +179,7 @@ def test_goes_on_when_sessions_and_workers_are_killed(
     assert whole_suite.close().failures["worker died"] == 1
 
 
+@pytest.mark.usefixtures("python")
 def test_a_suite_that_cannot_start_says_why() -> None:
     with FlakySuite() as suite, pytest.raises(ConfigurationError, match="didn't start"):
         suite.begin("postgresql://postgres@/none?host=/nonexistent")

@@ -7,7 +7,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,7 +196,7 @@ def test_programs_come_from_the_environment_first(programs: ServerPrograms, tmp_
         find_programs({"PGWATCH_PG_BIN": str(tmp_path)})
 
 
-def test_missing_programs_are_told_with_what_to_install() -> None:
+def test_missing_programs_are_told_with_what_to_install(python: str) -> None:
     source = str(Path(pgwatch_tests.__file__).parents[1])
     program = (
         "import sys; sys.path.append(sys.argv[1])\n"
@@ -207,6 +206,6 @@ def test_missing_programs_are_told_with_what_to_install() -> None:
         "except ConfigurationError as error: print(error)"
     )
     answer = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, source], capture_output=True, text=True, check=True
+        [python, "-I", "-S", "-c", program, source], capture_output=True, text=True, check=True
     )
     assert "pip install 'pgwatch-tests[demo]'" in answer.stdout

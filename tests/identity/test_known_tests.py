@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -42,27 +41,27 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_pytest(suite: Path, *arguments: str) -> str:
+def run_pytest(python: str, suite: Path, *arguments: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=suite, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 @pytest.mark.parametrize("colour", ["--color=no", "--color=yes"])
-def test_what_pytest_collects(suite: Path, tmp_path: Path, colour: str) -> None:
+def test_what_pytest_collects(python: str, suite: Path, tmp_path: Path, colour: str) -> None:
     listed = tmp_path / "tests.txt"
-    listed.write_text(run_pytest(suite, "--collect-only", "-q", colour))
+    listed.write_text(run_pytest(python, suite, "--collect-only", "-q", colour))
     assert read_test_list(listed) == IDS
     assert "6 tests collected" in listed.read_text()
 
 
 @pytest.mark.parametrize("family", ["xunit1", "xunit2"])
-def test_a_junit_report_of_pytest(suite: Path, tmp_path: Path, family: str) -> None:
+def test_a_junit_report_of_pytest(python: str, suite: Path, tmp_path: Path, family: str) -> None:
     report = tmp_path / "junit.xml"
-    run_pytest(suite, f"--junit-xml={report}", "-o", f"junit_family={family}")
+    run_pytest(python, suite, f"--junit-xml={report}", "-o", f"junit_family={family}")
     known = KnownTests(read_test_list(report))
     assert [list(known.with_digest(digest(test))) for test in IDS] == [[test] for test in IDS]
 

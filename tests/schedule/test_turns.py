@@ -123,14 +123,14 @@ def random_field(draw: random.Random, low: int, high: int) -> str:
 def test_times_are_those_of_each_minute_looked_at(zone: ZoneInfo) -> None:
     """Random lines per zone, read by cronsim, against all minutes near the zone's changes of clocks."""
     draw = random.Random(zone.key)
-    changes = [minutes_near(zone, time) for time in changes_of_2026(zone)]
-    assert changes
+    around = [minutes_near(zone, time) for time in changes_of_2026(zone)]
+    assert around
     for _ in range(examples(500)):
         line = " ".join(
             random_field(draw, low, high) for low, high in ((0, 59), (0, 23), (1, 28), (1, 12), (0, 6))
         )
         # By when it comes: a time that the clocks skip comes late, so this isn't the order of the clocks.
-        minutes = draw.choice(changes)
+        minutes = draw.choice(around)
         since = draw.randrange(len(minutes) // 2)
         read = CronSim(line, minutes[since][0])
         expected = (time for time, shown, seen in minutes[since:] if is_time(read, shown, seen))
@@ -145,12 +145,19 @@ def test_times_are_those_of_each_minute_looked_at(zone: ZoneInfo) -> None:
 
 def changes_of_2026(zone: ZoneInfo) -> list[datetime]:
     """The hours, in UTC, before which the offset of a zone was another."""
-    hours = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(365 * 24)]
+    days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
     return [
-        after
-        for before, after in itertools.pairwise(hours)
-        if before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset()
+        hour
+        for day, _ in changes(zone, days)
+        for _, hour in changes(zone, [day + timedelta(hours=hour) for hour in range(25)])
     ]
+
+
+def changes(zone: ZoneInfo, times: list[datetime]) -> list[tuple[datetime, datetime]]:
+    """The pairs of successive times between which the offset of a zone changes."""
+    offsets = [time.astimezone(zone).utcoffset() for time in times]
+    pairs = zip(itertools.pairwise(times), itertools.pairwise(offsets), strict=True)
+    return [pair for pair, (before, after) in pairs if before != after]
 
 
 Minute = tuple[datetime, datetime, Literal["once", "again", "skipped"]]

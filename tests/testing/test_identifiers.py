@@ -6,7 +6,6 @@ import random
 import re
 import secrets
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -79,8 +78,8 @@ def test_they_are_unique_whatever_is_seeded() -> None:
     assert len(set(made)) == len(made)
 
 
-def test_the_run_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = [sys.executable, "-c", "from pgwatch_tests.testing import run_id; print(run_id(), run_id())"]
+def test_the_run_is_that_of_the_environment(python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = [python, "-c", "from pgwatch_tests.testing import run_id; print(run_id(), run_id())"]
     monkeypatch.setenv(RUN_VARIABLE, "5E6F7A8B")
     assert subprocess.check_output(ask, text=True).split() == ["5e6f7a8b", "5e6f7a8b"]
     monkeypatch.delenv(RUN_VARIABLE)

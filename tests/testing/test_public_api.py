@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 
@@ -15,10 +14,10 @@ from pgwatch_tests.testing.leases import lease
 HEAVY = "{'textual', 'click', 'rich', 'sqlalchemy', 'psycopg'}"
 
 
-def loaded(code: str) -> list[str]:
+def loaded(python: str, code: str) -> list[str]:
     """Which heavy packages some code has imported."""
     code = f"import sys\n{code}\nprint(*sorted({HEAVY} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.split()
 
 
@@ -42,11 +41,11 @@ def test_an_unknown_name_is_an_error_as_of_any_module() -> None:
         getattr(testing, name)
 
 
-def test_the_import_costs_nothing() -> None:
-    assert loaded("import pgwatch_tests.testing") == []
-    assert loaded("from pgwatch_tests.testing import TransactionLog, token") == []
+def test_the_import_costs_nothing(python: str) -> None:
+    assert loaded(python, "import pgwatch_tests.testing") == []
+    assert loaded(python, "from pgwatch_tests.testing import TransactionLog, token") == []
 
 
-def test_it_knows_neither_the_dashboard_nor_the_command_line() -> None:
+def test_it_knows_neither_the_dashboard_nor_the_command_line(python: str) -> None:
     code = "from pgwatch_tests.testing import *\nimport pgwatch_tests.sweep.orphans.orphans"
-    assert loaded(code) == ["psycopg"]
+    assert loaded(python, code) == ["psycopg"]

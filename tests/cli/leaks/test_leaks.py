@@ -268,13 +268,13 @@ def drained(terminal: int) -> str:
     return b"".join(pieces).decode()
 
 
-def test_help_shows_an_example_and_loads_no_database_driver() -> None:
+def test_help_shows_an_example_and_loads_no_database_driver(python: str) -> None:
     code = (
         "import sys; from pgwatch_tests.cli.commands.leaks import command; import click;"
         "print(command.get_help(click.Context(command)));"
         "print('LOADED', *({'psycopg', 'sqlalchemy', 'textual', 'tabulate'} & set(sys.modules)))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
+    run = subprocess.run([python, "-c", code], capture_output=True, text=True, env=environment())
 
     assert "Example: pgwatch-tests leaks --fail" in run.stdout
     assert run.stdout.splitlines()[-1] == "LOADED"

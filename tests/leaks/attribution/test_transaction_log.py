@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -201,11 +200,10 @@ while True:
 """
 
 
-def test_workers_that_are_killed_while_they_write(tmp_path: Path) -> None:
+def test_workers_that_are_killed_while_they_write(python: str, tmp_path: Path) -> None:
     directory = tmp_path / "logs"
     workers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, str(directory), f"gw{number}"])
-        for number in range(3)
+        subprocess.Popen([python, "-c", _WRITER, str(directory), f"gw{number}"]) for number in range(3)
     ]
     try:
         wait_until(
@@ -231,7 +229,7 @@ def test_workers_that_are_killed_while_they_write(tmp_path: Path) -> None:
         assert xids == list(range(1001, 1001 + len(xids)))
 
 
-def test_processes_that_a_worker_forks_write_whole_lines_too(tmp_path: Path) -> None:
+def test_processes_that_a_worker_forks_write_whole_lines_too(python: str, tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
@@ -248,7 +246,7 @@ with TransactionLog(Path(sys.argv[1]), DatabaseIdentity("1", 2, "d"), "gw0") as 
         os.wait()
     log.ended(number, "passed")
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=30)
+    subprocess.run([python, "-c", code, str(tmp_path)], check=True, timeout=30)
 
     (run,) = only(tmp_path).runs
 

@@ -52,6 +52,6 @@ def grown_s(parts: int) -> float:
 
 def test_the_work_grows_with_the_partitions() -> None:
     """Eight times as many take about eight times as long; were each asked about all others, 64 times."""
-    few_s = max(0.01, min(grown_s(750) for _ in range(3)))
+    few_s = max(0.01, min(grown_s(400) for _ in range(3)))
 
-    assert min(grown_s(6000) for _ in range(3)) < 20 * few_s
+    assert any(grown_s(3200) < 20 * few_s for _ in range(3))
