@@ -45,7 +45,7 @@ def running_demo(progress: Callable[[str], None]) -> Iterator[Demo]:
         stack.callback(server.close)
         suite = FlakySuite()
         stack.callback(_close, suite, progress)
-        # The first to be undone: nothing interrupts the rest.
+        # Undone first: nothing may interrupt the rest.
         stack.callback(_ignore_sigterm)
         server.start(progress)
         begun = time.monotonic()
@@ -72,7 +72,7 @@ def _sigterm_exits() -> Iterator[None]:
     try:
         yield
     finally:
-        # None: it wasn't set by Python, and can't be set back.
+        # None: the handler wasn't set by Python, and can't be restored.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 

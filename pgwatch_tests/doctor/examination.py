@@ -79,7 +79,8 @@ class _Examiner:
         self._settings = settings
         self._connection = connection
         self._unreached = unreached
-        """Set if `connection` is to the maintenance database, for want of one to the database itself."""
+        """The reason why `connection` is to the maintenance database; None if it is to the database
+        itself."""
 
     async def examination(self, now: Callable[[], float]) -> Examination:
         server_version = self._connection.info.server_version

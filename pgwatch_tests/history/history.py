@@ -211,7 +211,7 @@ class History:
         try:
             return tuple(_entry(row) for row in connection.execute(query).mappings().all())
         except (ValueError, TypeError, OverflowError):
-            # SQLite keeps whatever is written; which of the entries it is, each one tells.
+            # SQLite keeps values of any type: the message names the entry.
             for number in connection.execute(query.with_only_columns(_SWEEPS.c.id)).scalars().all():
                 one = select(*_ENTRY_COLUMNS).where(_SWEEPS.c.id == number)
                 try:

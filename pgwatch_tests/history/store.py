@@ -52,7 +52,7 @@ SCHEMA = "pgwatch_tests"
 
 _PATIENCE_S = 5.0
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
-_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': whoever makes the tables holds this advisory lock
+_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': the advisory lock of the session that creates the tables
 # One row: the version of the layout that the tables were created with.
 _LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 _WRITES = "pgwatch_tests_writes"
@@ -94,7 +94,7 @@ class Store:
 
     def _ready(self) -> Engine:
         with self._lock:
-            # A file that somebody has moved away is made anew.
+            # A file that somebody has moved away is created again.
             if self._engine is None or (isinstance(self._place, Path) and not self._place.exists()):
                 engine = _sqlite(self._place) if isinstance(self._place, Path) else _postgresql(self._place)
                 with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
@@ -143,7 +143,7 @@ class Store:
                 f"the history in {self.name} can't be {verb}: {error.strerror or type(error).__name__}"
             ) from None
         except SQLAlchemyError as error:
-            # Only what it begins with: behind it are the statement and its values.
+            # Only the beginning: the statement and its values follow.
             why = " ".join(str(error.args[0]).split()) if error.args else type(error).__name__
             raise HistoryError(f"the history in {self.name} can't be {verb}: {why}") from None
 
@@ -156,7 +156,7 @@ class Store:
 
 
 def _sqlite(path: Path) -> Engine:
-    # Whoever keeps a history may see the names of tests and tables in it; others on the machine may not.
+    # The history has names of tests and tables: only its owner may read it.
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:

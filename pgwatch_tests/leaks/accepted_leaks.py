@@ -10,7 +10,7 @@ from pgwatch_tests.leaks.attribution.rows_by_test import is_certain
 from pgwatch_tests.leaks.model import Accepted, AcceptedUse, Attribution, LeakReport, Leftover, TableLeak
 
 ROWS = "rows"
-# Their names are made by the program that leaves them, mostly with a number in it.
+# Kinds whose names a program generates, mostly with a number in it.
 _NUMBERED = ("schema", "database", "prepared_transaction", "temporary_schema")
 
 

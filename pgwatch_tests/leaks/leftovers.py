@@ -35,7 +35,7 @@ from pgwatch_tests.text.secrets import mask_name, mask_statement, mask_text
 from pgwatch_tests.text.sql_names import identifier, qualified
 
 IDLE_IN_TRANSACTION_AFTER_S = 5.0
-"""A session counts once it has been idle in its transaction for so long: a test that runs is so at times."""
+"""Seconds idle in a transaction that make a session a leftover: running tests are idle at times."""
 
 _STATEMENT_CHARACTERS = 60
 # Where data may begin: a string, plain or dollar-quoted, but not `$1`.
@@ -90,11 +90,11 @@ class _Candidate:
     application_name: str = ""
     statement: str | None = None
     connected: Sequence[_Connected] | None = None
-    """Of a database: some of those that keep it from being dropped."""
+    """Some of the sessions that keep a database from being dropped."""
     mend: Sequence[str | None] | None = None
-    """What would mend it, as `_mending` takes it."""
+    """The repair and its names, as `_mending` takes them."""
     obstacle: str | None = None
-    """Why it can't be judged whether this is a leftover."""
+    """Why it isn't known whether this is a leftover."""
 
 
 def look(

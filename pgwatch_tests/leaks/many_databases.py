@@ -26,7 +26,7 @@ AT_ONCE = 4
 
 _STOPPED_WITHIN_S = 2.0  # so that the server is told before the program is gone
 
-# What is wrong with one database only: the others are checked all the same.
+# Errors of one database alone: the other ones are checked all the same.
 _OF_ONE_DATABASE = (CannotConnectError, ConnectionLostError, NotCheckedError)
 
 

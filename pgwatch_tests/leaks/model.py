@@ -114,7 +114,7 @@ class UnreadColumn:
     table: str
     column: str
     type: str
-    """The one that isn't read: the column's own, or one inside of it."""
+    """The type that isn't read: the column's own, or one inside of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Leftover:
     detail: str = ""
     age_s: float | None = None
     test: str = ""
-    """The test, or else the application, that a session says it is."""
+    """The test that a session names, else its application."""
     hint: str = ""
     """The statement that mends it, or what else would."""
 

@@ -45,11 +45,11 @@ from pgwatch_tests.text.sql_names import shown
 
 # From this size on, reading a table twice costs more than asking for everything at once. (64 MB)
 _LARGE_PAGES = 8192
-# What a table costs that has no rows, in pages of one that has some.
+# The cost of an empty table, in pages of a table with rows.
 _PAGES_A_TABLE = 3
 
 _ROUNDS = 4
-"""How often tables are counted that somebody changes meanwhile."""
+"""The attempts to count tables that somebody changes meanwhile."""
 _CATALOG_CHANGES = queries.load("leaks/catalog_changes").encode()
 _CHANGES = ("changed during every attempt to check it", "run it again when nobody changes tables")
 

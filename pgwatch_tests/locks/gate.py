@@ -33,7 +33,7 @@ class JudgedRoot:
     longest_wait_s: float
     """Of the sessions behind it; waits of pgwatch-tests itself don't count."""
     verdict: RootVerdict
-    """`undecided`: a deadlock ended the looking before it was known how long others had waited."""
+    """`undecided`: a deadlock ended the look before it was known how long others had waited."""
     new: tuple[Finding, ...] = ()
     """The new findings, which fail a gate; sorted."""
     accepted: tuple[Finding, ...] = ()
@@ -48,7 +48,7 @@ class AcceptanceUse:
     accepted: tuple[Finding, ...]
     """Entries that a finding fitted."""
     gone: tuple[Finding, ...] = ()
-    """Entries that a watch saw nothing of."""
+    """Entries that no finding of the watch fitted."""
 
 
 def judge(graph: LockGraph, min_wait_s: float, known: Acceptance | None = None) -> tuple[JudgedRoot, ...]:

@@ -151,7 +151,7 @@ class TransactionWait:
     blocker_written: tuple[int, ...] = ()
     blocker_locked: tuple[int, ...] = ()
     effects: Effects | None = None
-    """What the waiter's statement does; None if it may do anything, or isn't visible."""
+    """The effects of the waiter's statement; None if it may do anything, or isn't visible."""
     is_first_statement: bool = False
     """Whether the waiter's transaction surely has run no other statement before."""
     queued_row: tuple[int, int, int] | None = None
@@ -172,13 +172,13 @@ class Subject:
     address: tuple[int, int, int] | None = None
     """Of an object: catalog, OID and sub-id, as pg_describe_object takes them."""
     transaction: int | None = None
-    """Whose end a waiter for a row waits for; None for those queued behind it."""
+    """The transaction whose end a waiter for a row waits for; None for those queued behind it."""
     wanted_mode: str = ""
     """The mode of the tuple lock which that waiter holds: how it wants to lock the row."""
     referencing: tuple[int, ...] = ()
     """Tables that are written to by the side which may lock the row for a foreign key's check."""
     checking: Literal["", "waiter", "blocker"] = ""
-    """Which side that is."""
+    """The side that may lock the row for a foreign key's check."""
     keys: tuple[int, ...] = ()
     """Of `row_or_key`: the tables whose unique key it may be; `relations` are those whose row it may be."""
     sides: TransactionWait | None = None
@@ -353,7 +353,7 @@ class LockSnapshot:
     own_database: int | None = None
     """The OID of the database that was polled from."""
     wanted_databases: frozenset[int] = frozenset()
-    """The OIDs of databases that somebody drops, renames, moves or copies, or waits to."""
+    """The OIDs of databases that a session drops, renames, moves or copies, or waits to."""
     shut_databases: frozenset[int] = frozenset()
     """The OIDs of databases that nobody gets into while a catalog is locked; 0: one that all share."""
 

@@ -42,7 +42,7 @@ class JobSetting:
     min_age_s: float | None = None
     """None: that of the settings."""
     only: tuple[SweepKind, ...] = ()
-    """What is removed; empty: what a sweep removes unless said otherwise."""
+    """The kinds to remove; empty: the default kinds."""
     max_rows: int | None = None
     keep_unmarked: bool | None = None
     """None: that of the settings."""

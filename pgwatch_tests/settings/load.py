@@ -110,7 +110,7 @@ class Settings:
     min_age_s: float = 600.0
     """How old test data must be for a sweep to remove it."""
     keep_unmarked: bool = False
-    """Whether sweeps keep what would take rows without a marker along, from tables that bear markers."""
+    """Whether sweeps keep rows whose deletion would also delete unmarked rows of tables that bear markers."""
     transactions: Path | None = None
     """A directory of transaction logs, by which leaked rows are attributed to tests."""
     tests: Path | None = None
@@ -306,7 +306,7 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
         path = folder / "pyproject.toml"
         try:
             text = path.read_bytes()
-        except OSError:  # not there, or not ours to read: then it isn't our configuration
+        except OSError:  # missing or unreadable: then it isn't our configuration
             continue
         try:
             document = tomllib.loads(text.decode("utf-8"))

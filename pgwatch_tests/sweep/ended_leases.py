@@ -22,7 +22,7 @@ from pathlib import Path
 _KEPT_DAYS = 7
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\.jsonl")
 _RUN = re.compile(r"run:([0-9a-f]{8})")
-_MOST = 500  # of one sweep: its statements name each
+_MOST = 500  # per sweep: its statements name each
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from pgwatch_tests.task import CompoundTask, Task
 
 NOT_REACHED = "the sweep was stopped before its turn"
 
-# What is wrong with one database only: the others are swept all the same.
+# Errors of one database alone: the other ones are swept all the same.
 _OF_ONE_DATABASE = (RefusedError, CannotConnectError, ConnectionLostError, NotCheckedError)
 
 
@@ -93,7 +93,7 @@ class SweepOfDatabases(CompoundTask):
                 not_swept.append(NotSwept(name, str(error)))
                 continue
             reports.append(report)
-            # What is left behind of a whole server is swept from one of its databases, not from each.
+            # Orphans of the whole server are swept from one of its databases, not from each.
             request = replace(request, kinds=tuple(kind for kind in request.kinds if kind != "databases"))
             dropped |= {one.name for one in report.orphans if one.kind == "databases" and one.removed}
         if self.is_cancelled:

@@ -26,7 +26,7 @@ _ELEMENT = len(_BEFORE_EACH) + _LENGTH
 # What makes a number of 8 bytes of each tid: see `read_tids`.
 _UNUSED = 8 - _LENGTH
 BETWEEN_TIDS = "pg_catalog.decode('%s', 'hex')" % ("00" * _UNUSED)
-"""What to put between tids that are put together to one value, as SQL."""
+"""The separator of tids that are put together to one value, as SQL."""
 
 
 class Tids:

@@ -21,7 +21,8 @@ _ENDING = frozenset(
 _ARROWS = ("->", "->>", "#>", "#>>")
 _LONGEST_NAME = 12  # tokens of a qualified name, with an alias
 _FAR = 100
-# What builds a statement from parts: `'ALTER ROLE a PASSWORD ' || …`, `format('… PASSWORD %L', …)`.
+# Expressions that build a statement from parts: `'ALTER ROLE a PASSWORD ' || …`, `format('… PASSWORD %L',
+# …)`.
 _ASKS_FOR_VALUE = re.compile(
     r"(?<![\w.])(?P<name>[\w.]{1,100}+)(?:\s*[=:]\s*['\"]?|\s+['\"]?)(?:%[\d$-]*[LIs]|\Z)"
 )
@@ -40,7 +41,7 @@ class _Search:
         """From a closing bracket to its opening one."""
         self._closer: dict[int, int] = {}
         self._marked = range(0)
-        """What was marked last: what is within is done."""
+        """The expression that was marked last: tokens within are done."""
         self._begins: list[str] = []
         """The first word of the statement that each token is in."""
         self._look_around()

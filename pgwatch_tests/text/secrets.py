@@ -92,7 +92,7 @@ def _statement(text: str, depth: int) -> str:
             return MASK
         spans += _spans(list(tokens(text, backslashes=True)), depth)
         if spans:
-            # Where a secret ends depends on a setting that isn't known, or was mistaken by the author.
+            # The end of a secret depends on a setting that isn't known.
             first, _, _ = min(spans)
             return f"{text[:first]}'{MASK}'"
     return _replaced(text, spans)
@@ -125,7 +125,7 @@ def _replaced(text: str, spans: list[tuple[int, int, str]]) -> str:
     for start, end, instead in sorted(spans):
         between = text[at:start]
         at = end
-        # How many words a secret has is nobody's business either.
+        # The number of a secret's words isn't shown either.
         if not (instead == MASK and parts and parts[-1] == MASK and not between.strip()):
             parts += [between, instead]
     return "".join([*parts, text[at:]])

@@ -49,4 +49,4 @@ def _watch(descriptor: int) -> None:
         except (OSError, termios.error):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGHUP)
             time.sleep(_LOOK_EVERY_S)
-            os._exit(128 + signal.SIGHUP)  # whoever ignores SIGHUP has nothing left to show either
+            os._exit(128 + signal.SIGHUP)  # if SIGHUP is ignored, there is still nothing left to show

@@ -48,7 +48,7 @@ class LeakTrend:
         in_slot: dict[int, list[int]] = {}
         for at, total in counts:
             slot = int((at - begin).total_seconds() / span_s)
-            # A clock that was set back, and the very last moment.
+            # Also for a clock that was set back, and for the very last moment.
             in_slot.setdefault(min(slots - 1, max(0, slot)), []).append(total)
         values, held = [], 0
         for number in range(slots):

@@ -69,7 +69,7 @@ class Conductor:
         for number in range(workers):
             self._workers.append(self._new_worker(f"gw{number}", pace))
         self._free = list(self._workers)
-        # Only now: what is open at a fork is open twice.
+        # Only now: a connection that is open at a fork is open twice.
         self._observer = self._connect()
 
     def play_until_readable(self, descriptor: int) -> None:
@@ -206,7 +206,7 @@ def _be_worker(
     conductor: connection.Connection[StageMessage, Play | Cue],
     inherited: list[connection.Connection[Play | Cue, StageMessage]],
 ) -> None:
-    # Whoever holds a copy of a pipe's other end keeps its reader from seeing the end.
+    # A copy of a pipe's other end would keep its reader from seeing the end.
     for pipe in inherited:
         pipe.close()
     nowhere = os.open(os.devnull, os.O_RDWR)

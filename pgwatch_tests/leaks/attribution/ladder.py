@@ -43,11 +43,11 @@ class RowOrigin:
 
     table_oid: int
     tokens: tuple[str, ...] = ()
-    """What TOKEN finds in its marked values: milliseconds, perhaps with a hash."""
+    """The tokens in its marked values: milliseconds, perhaps with a hash."""
     created_us: int | None = None
     """`created_at`, if that is a point in time (without a time zone it isn't)."""
     xid: int | None = None
-    """All 64 bits of its xmin; None if that says nothing of who wrote it (in a materialised view)."""
+    """All 64 bits of its xmin; None if that doesn't tell the writer (in a materialised view)."""
     committed_us: int | None = None
     only_inserted: bool = False
     """Whether it is known that no row of its table was ever written anew."""

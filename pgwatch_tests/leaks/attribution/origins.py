@@ -114,7 +114,7 @@ class Attributor:
             table for table, error in failed.items() if isinstance(error, errors.InsufficientPrivilege)
         ]
         if forbidden:
-            # Who may read some columns only may not read a row's xmin.
+            # With privileges on some columns only, xmin can't be read.
             more, still = self._read(forbidden, leaks, with_commit_times, with_writers=False)
             rows |= more
             failed = {table: still.get(table, error) for table, error in failed.items() if table not in more}
@@ -156,7 +156,7 @@ class Attributor:
         if now is None or not now.has_commit_timestamps:
             return ladder
         next_xid = int(now.next_xid)
-        # Older ids mean something else by now.
+        # Older ids have been reused by now.
         xids = [
             xid
             for xid in ladder.logged_inserts({table.oid for table in leaks})

@@ -36,7 +36,7 @@ class Written:
     xid: int
     """All 64 bits."""
     started_us: int | None = None
-    """What now() is in it, by the server's clock."""
+    """Its now(), by the server's clock."""
     inserted: frozenset[int] | None = None
     """Tables (roots, of partitions) that it may have inserted rows into, by oid."""
     changed: frozenset[int] | None = None

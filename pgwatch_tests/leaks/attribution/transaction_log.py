@@ -117,7 +117,7 @@ class TransactionLog:
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         if self._torn:
             line = b"\n" + line
-        # Until it is all there, what is there may be half a line.
+        # Until the write is complete, the file may end in half a line.
         self._torn = True
         while line:
             line = line[os.write(self._file, line) :]
@@ -130,10 +130,10 @@ class LogFile:
 
     name: str
     database: DatabaseIdentity | None
-    """None: the file doesn't even say what it is."""
+    """None if the file lacks its first line."""
     runs: tuple[TestRun, ...] = ()
     damaged: int = 0
-    """Lines in it that say nothing; not counting a last one that was torn off."""
+    """Lines that make no sense, without a torn last one."""
 
 
 def read_logs(directory: Path) -> tuple[LogFile, ...]:

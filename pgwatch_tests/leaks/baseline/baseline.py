@@ -62,7 +62,7 @@ class Baseline:
     taken_at: datetime
     server: Server
     system_identifier: str | None
-    """The cluster's; None if the role may not know."""
+    """The system identifier of the cluster; None if the role may not read it."""
     snapshot: str
     """Of pg_current_snapshot(): `xmin:xmax:running`."""
     running: tuple[tuple[int, int], ...]
@@ -143,7 +143,7 @@ def statistics_gap(baseline: Baseline, server: Server) -> str | None:
     """Returns why the statistics may have missed writes since the baseline; None if they counted all."""
     before = baseline.server
     if server.version < 150000:
-        # They were sent by UDP, which may lose them, and an idle session kept its last ones to itself.
+        # Before 15, statistics were sent by UDP, which may lose them, and an idle session kept its last ones.
         return "before PostgreSQL 15, statistics may get lost"
     if not (before.counting and server.counting):
         return "track_counts is, or was, off"

@@ -80,7 +80,7 @@ def load(path: Path) -> Baseline:
     if schema != SCHEMA:
         known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
         raise _no_baseline(path, f": it is a {schema!r} document, not {SCHEMA!r}" if known else "")
-    # Baselines from before there was one have none.
+    # Older baselines have no checksum.
     written, end, _ = text.rpartition(f',\n "{_CHECKSUM}"')
     if content.pop(_CHECKSUM, None) != (_checksum(written) if end else None):
         raise _no_baseline(path, " any more: it was damaged or changed")

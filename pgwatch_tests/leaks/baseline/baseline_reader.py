@@ -20,7 +20,7 @@ from pgwatch_tests.settings.load import Settings
 
 _ATTEMPTS = 50
 _PAUSE_S = 0.02
-# Each is in the statements of a comparison, once a table.
+# Each range is in the statements of a comparison, once per table.
 _MOST_RANGES = 500
 
 

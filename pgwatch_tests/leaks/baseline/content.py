@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 MOST_ROWS = 100_000
-"""Of a table with more rows, only their number and one hash are kept."""
+"""The rows per table whose hashes are kept; of larger tables, the number and one hash of all rows."""
 MOST_ROWS_OF_ALL = 1_000_000
-"""So many rows' hashes are kept in all: about 20 MB of a file."""
+"""The rows whose hashes are kept in all: about 20 MB of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TableContent:
     None if there are too many.
     """
     unread: str = ""
-    """Why nothing is known of its rows; empty if something is."""
+    """Why its rows weren't read; empty if they were."""
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ from pgwatch_tests.text.sql_names import shown
 
 _PINNED = {"TimeZone": "UTC", "lc_monetary": "C"}
 CHANGED_MEANWHILE = "it was changed while it was read"
-"""Of a table that isn't any more what its rows were read as."""
+"""The reason for a table that was changed while its rows were read."""
 _NO_COLUMNS = "it has no columns"
 _UNREADABLE = "no SELECT privilege on some of its columns"
 

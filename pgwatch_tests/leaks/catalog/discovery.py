@@ -41,7 +41,7 @@ _PLAIN_TYPES = [
     *(16, 18, 20, 21, 23, 26, 27, 28, 29, 700, 701),
     *(1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950),
 ]
-# history/store.py
+# The tables of the history (history/store.py).
 HISTORY_SCHEMA, HISTORY_TABLES = "pgwatch_tests", ("sweeps", "layout")
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 # As src/backend/nodes/outfuncs.c writes them. Bytes of a constant are in brackets.
 _TOKEN = re.compile(r"\[[^\]]*\]|[{}()]|(?:\\.|[^\s{}()\\])+")
 _CALLS = {"funcid": "FUNCEXPR", "opno": "OPEXPR"}
-# These are there as long as what they are made of is.
+# Nodes that stay in a plan as long as their arguments do.
 _AROUND = ("RELABELTYPE", "COLLATEEXPR", "COERCEVIAIO")
 _FIRST_OF_USERS = 16384
 

@@ -27,7 +27,7 @@ _EXISTS = (
 _CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.WrongObjectType)
 
 
-# They have hardly a character in common: a pattern that takes all of them takes anything.
+# Values with hardly a character in common: a pattern that matches all of them matches anything.
 _REAL_VALUES = ("Ada Lovelace", "1815-12-10", "x", "7", "#", "real@company.org", "-", "C:\\TEMP")
 _DEFAULTS = frozenset(markers(DEFAULT_MARKERS))
 
@@ -70,7 +70,7 @@ class Obstacles:
         try:
             rows = self._session.ask("leaks/locked_tables", _Oid)
         except psycopg.Error:
-            return frozenset()  # then the tables are told apart one by one
+            return frozenset()  # then the tables are tried one by one
         return frozenset(row.oid for row in rows)
 
     def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:

@@ -30,7 +30,7 @@ class Definition:
     """
 
     versions: frozenset[CatalogVersion] = frozenset()
-    """Of itself and of its partitions."""
+    """The rows of pg_class of the table and of its partitions."""
     others: frozenset[str] = frozenset()
     """Its schema, its columns, and what makes its partitions those."""
 
@@ -72,7 +72,7 @@ class Table:
     forms: tuple[tuple[str, Form], ...] = field(default=(), hash=False)
     """The columns that aren't just strings, and where in them the strings are."""
     definition: Definition = field(default=Definition(), compare=False)
-    """What the catalogs said of it."""
+    """Its definition in the catalogs."""
 
     def is_still(self, now: Table) -> bool:
         """Whether what was counted in it is what would be counted now."""

@@ -32,7 +32,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.secrets import mask_name
 
 PATIENCE_S = 5.0
-"""How long a statement may wait for open transactions, and how long an index is tried to be dropped."""
+"""Seconds that a build waits for open transactions, and that a drop is retried."""
 
 _LOOK_EVERY_S = 0.04
 _ATTEMPTS = 5
@@ -42,7 +42,7 @@ _LOOK_AGAIN_S = 0.05
 # For a plain DROP INDEX, which everybody queues behind: taken at once, or not.
 _AT_ONCE_S = 0.03
 _LOOKING = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
-# Whose wait ends in a deadlock first is its victim: for those who may say so, that is us.
+# The session whose deadlock_timeout ends first is the victim: roles that may set it choose us.
 _BE_THE_VICTIM = b"SET deadlock_timeout = '10ms'"
 
 
@@ -129,7 +129,7 @@ class IndexBuilds:
                     return attempt
                 raise
             except IndexGivenUpError:
-                # Whoever was given way to may have completed it: TRUNCATE builds all indexes anew.
+                # The session that was let through may have completed it: TRUNCATE rebuilds all indexes.
                 if is_made():
                     return attempt + 1
                 if not drop_remains() or attempt == _ATTEMPTS - 1:

@@ -56,9 +56,9 @@ class PlannedIndex:
     build_s: float
     index_bytes: int
     write_s: float
-    """What each row that is written pays: finding out whether it bears a marker."""
+    """The cost per written row: finding out whether it bears a marker."""
     replaces: tuple[LeakIndex, ...]
-    """What is dropped: before, if an interrupted run left it; after, if it is for other markers."""
+    """Indexes to drop: before, if an interrupted run left them; after, if they are for other markers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class IndexPlan:
     impossible: tuple[NoIndex, ...]
     small: int
     smallest_bytes: int
-    """From what size on a table isn't small."""
+    """The size from which on a table isn't small."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,8 +285,11 @@ class LeakIndexes:
             detail = "; ".join(filter(None, (reason, hint, remains)))
             return _outcome(planned, "failed", time.monotonic() - begun, detail)
         except BaseException:
-            # Interrupted or cancelled: nobody shall pay for an index that serves no scan.
-            before, self.left = self.left, (*self.left, self._drop_words(planned))  # if told once more
+            # Interrupted or cancelled: writers shall not pay for an index that serves no scan.
+            before, self.left = (
+                self.left,
+                (*self.left, self._drop_words(planned)),
+            )  # in case of a second interrupt
             if self._is_removed_at_last(work, planned):
                 self.left = before
             raise

@@ -10,9 +10,9 @@ from pgwatch_tests.errors import ConfigurationError
 # Words of ASCII, whatever the locale: text in other letters may follow without a space.
 _STARTS = "(?<![A-Za-z0-9_-])"
 _ENDS = "(?![A-Za-z0-9_])"
-# Nor may a domain go on: `test.example.com.evil.org`, `test.example.com-evil.org`. But a sentence may end.
+# A domain may not continue: `test.example.com.evil.org`, `test.example.com-evil.org`. But a sentence may end.
 _ADDRESS_ENDS = "(?!-*[.@]?[A-Za-z0-9_])"
-# Those that leave the expression an advanced one, in which a bracket can be put around it.
+# Options with which the expression stays an advanced one, which a bracket can enclose.
 _OPTIONS = re.compile(r"(?:\(\?[cimnpstw]+\))?")
 
 

@@ -40,10 +40,10 @@ class Marker:
     bears the marker, and JSON doesn't write that with escapes by code point. None if none is known."""
 
 
-# What every match of a regular expression contains, where its text alone doesn't tell: digits, here.
 PROVEN = frozenset({Condition("~", DEFAULT_MARKERS[1].pattern, "default")})
 """Conditions that every server takes, in every database."""
 
+# LIKE patterns that every match of these regular expressions passes: digits, whose text doesn't tell.
 _KNOWN_PREFILTERS = {DEFAULT_MARKERS[1].pattern: r"%\_1____________\_%"}
 
 
@@ -138,7 +138,7 @@ def _trace(tokens: Sequence[str]) -> str | None:
 
 def _trace_of(token: str) -> str:
     character = token[-1]
-    # What is written with an escape, or may be: quotes, backslashes, control characters.
+    # Characters that are, or may be, escaped: quotes, backslashes, control characters.
     if not character.isascii() or not character.isprintable() or character in '"\\/':
         return "%"
     return "_%" if token == "_" else token  # any character, so an escaped one too
@@ -149,6 +149,6 @@ def _required_prefix(expression: str) -> str | None:
     found = re.match(r"\^([A-Za-z0-9_@ -]+)([*?{]?)", expression)
     if found is None or "|" in expression:
         return None
-    # What `*`, `?` or `{0}` follows need not be there.
+    # A character before `*`, `?` or `{0}` is optional.
     prefix = found[1][:-1] if found[2] else found[1]
     return prefix.replace("_", r"\_") + "%" if prefix else None

@@ -24,7 +24,7 @@ class Leaf:
     type: int = 0
     """By oid, as an expression has it: 0 for a kind that doesn't depend on it."""
     name: str = ""
-    """The type's, if it is unread."""
+    """The name of the type, if it is unread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from psycopg import errors
 
 from pgwatch_tests.leaks.catalog.tables import Table
 
-# What one statement may open and read. A lock a relation and index is held until it ends; and the
+# Limits of one statement. It holds a lock per relation and index until it ends; and the
 # smaller it is, the sooner it can be cancelled and the more often progress is shown.
 MOST_RELATIONS = 100
 _MOST_LOCKS = 400
@@ -35,7 +35,7 @@ R = TypeVar("R", bound=Positioned)
 class _Part:
     tables: tuple[Table, ...]
     again: bool = False
-    """Whether all of them had their chance before, and were locked."""
+    """Whether all of these tables were tried before, and were locked."""
 
 
 class Chunks(Generic[R]):

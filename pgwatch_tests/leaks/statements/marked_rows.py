@@ -46,7 +46,7 @@ _ONLY_INSERTED = (
 )
 _SEARCHED_CHARACTERS = 4000
 _X = b"\0"  # stands for a value, and is in no statement
-# What a materialised view holds, whoever refreshed it wrote.
+# The rows of a materialised view are written by who refreshes it.
 _WRITTEN = ("table", PARTITIONED)
 _OPERATORS = {
     "LIKE": b"OPERATOR(pg_catalog.~~)",

@@ -35,7 +35,7 @@ class SessionAction:
     waiters: tuple[Party, ...] = ()
     """Who waited behind it, directly or through others."""
     server_started: datetime | None = None
-    """Of the server that it was seen on: on no other is anything done."""
+    """The start time of the server that showed it: no other server is touched."""
 
     @property
     def party(self) -> Party:
@@ -55,7 +55,7 @@ class PreparedRollback:
     """To the millisecond."""
     waiters: tuple[Party, ...] = ()
     server_started: datetime | None = None
-    """Of the server that it was seen on: on no other is anything done."""
+    """The start time of the server that showed it: no other server is touched."""
 
     @property
     def party(self) -> Party:

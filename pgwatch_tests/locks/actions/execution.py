@@ -285,7 +285,7 @@ async def _find(line: BriefConnection, action: PreparedRollback) -> tuple[str, d
     return None
 
 
-# What is said afterwards.
+# The sentences afterwards.
 
 _NOT_LOOKED = "Whether the sessions it blocked can continue wasn't checked."
 

@@ -85,7 +85,7 @@ class Contention:
     deadlocks: tuple[CaughtDeadlock, ...]
     """The last MOST_DEADLOCKS of them."""
     deadlocks_counted: CountedDeadlocks | None
-    """By the server itself; None: not counted."""
+    """The deadlocks that the server counted; None if not read."""
     findings: Mapping[Finding, float]
     """The findings that a gate can fail on, each with its longest wait in seconds; a deadlock's is
     endless."""
@@ -120,7 +120,7 @@ class ContentionMeter:
         self._objects: BlockedTimes[LockedObject] = BlockedTimes()
         self._causes: BlockedTimes[str] = BlockedTimes()
         self._counted: dict[WaitKey, set[Hashable]] = {}
-        """For each wait that goes on, which sums it has been counted in."""
+        """The sums that each present wait has been counted in."""
         self._pair_waits: dict[Hashable, tuple[Pair, RecordedWait]] = {}
         self._deadlocks = DeadlockCatcher()
         self._deltas = DeadlockDeltas()

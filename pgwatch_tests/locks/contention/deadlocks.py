@@ -28,7 +28,7 @@ from pgwatch_tests.locks.model import (
 )
 
 MOST_DEADLOCKS = 100
-"""How many are described; all are counted."""
+"""The number of deadlocks that are described; all are counted."""
 _DEADLOCKS_REMEMBERED = 1000
 # Once it is over, sessions soon do other things, which tell nothing of it.
 _POLLS_FOR_VICTIM = 40
@@ -196,7 +196,7 @@ def _fate(one: _Member, now: LockSnapshot, session: Session | None, waits: bool)
         return "unknown"
     if session.state == "idle in transaction (aborted)":
         return "failed"
-    # While it runs, it may be at giving up.
+    # While it runs, it may just be rolling back.
     return "survived" if session.state == "idle in transaction" else "unknown"
 
 

@@ -33,7 +33,7 @@ class Side:
     user: str | None
     client: str
     statement: str
-    """What it runs, or ran last; empty if hidden, and of a prepared transaction."""
+    """Its present or last statement; empty if hidden, and of a prepared transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ def _left_open(root: RootBlocker) -> str:
 def foreign_key_share(root: RootBlocker) -> Diagnosis | None:
     """A foreign key's check locks the row that is referred to (manual, Explicit Locking: FOR KEY SHARE)."""
     edges = [edge for edge in root.direct if edge.lock.foreign_key_of]
-    # Where the waiter checks its key, a transaction that is left open is the better part of the story.
+    # If the waiter checks its key, a transaction left open is the better explanation.
     if root.is_idle:
         edges = [edge for edge in edges if edge.subject and edge.subject.checking == "blocker"]
     if not edges:
@@ -315,9 +315,9 @@ RULES: tuple[Callable[[RootBlocker], Diagnosis | None], ...] = (
     same_row_or_key,
     long_query,
 )
-"""In the order in which they are tried: the first that applies is the diagnosis."""
+"""The rules in order: the first one that applies is the diagnosis."""
 
-# Causes that tell of a lock which the root holds, so that one wonders what has taken it.
+# Causes that name a lock of the root, for which the statement that took it is of interest.
 _ABOUT_A_LOCK = (
     *("waits_for_itself", "same_key", "advisory_lock", "foreign_key_share", "idle_in_transaction"),
     *("waits_for_client", "ddl_queue", "table_lock", "truncate_or_cleanup_vs_test", "same_row", "long_query"),

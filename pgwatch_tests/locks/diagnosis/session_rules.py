@@ -23,7 +23,7 @@ def waits_for_itself(root: RootBlocker) -> Diagnosis | None:
         f"{edge.lock.target}{through}, and its session pid {root.party.pid} blocks it, {root.state()}."
     )
     if not (root.is_idle or root.is_outside_transaction or root.client_event):
-        # At work in a thread of its own, or hidden: it may well go on.
+        # At work in a thread of its own, or hidden: it may well continue.
         return Diagnosis(
             "waits_for_itself",
             told,
@@ -76,9 +76,9 @@ def idle_in_transaction(root: RootBlocker) -> Diagnosis | None:
 
 
 ROWS_AND_KEYS = "Give each test rows of its own, and unique data instead of fixed test data."
-"""What to do where a row or a unique key is waited for, and it can't be told which."""
+"""Advice if either a row or a unique key is waited for."""
 COMMIT = "Commit, roll back or close it in the fixture's clean-up."
-"""What to do about a transaction that was left open."""
+"""Advice on a transaction that was left open."""
 
 
 def waits_for_client(root: RootBlocker) -> Diagnosis | None:

@@ -13,7 +13,8 @@ from pgwatch_tests.text import durations
 _ALONE = "AccessExclusiveLock"
 # Modes that only statements about the table as a whole ask for.
 _OF_TABLES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", _ALONE)
-# What takes rows away with the table. DROP INDEX and the like change the table: DELETE is no substitute.
+# Statements that remove rows with the table. DROP INDEX and the like change the table: DELETE is no
+# substitute.
 _CLEAN_UPS = ("TRUNCATE", "DROP TABLE", "DROP SCHEMA", "DROP OWNED")
 _UPKEEP = ("REINDEX", "CLUSTER", "VACUUM", "REFRESH")
 _CHANGES_OF_TABLES = ("ALTER", "CREATE", "DROP", *_UPKEEP)

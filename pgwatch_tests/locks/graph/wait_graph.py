@@ -121,7 +121,7 @@ class WaitForGraph(Generic[N]):
         # A deadlocked group has no root: its smallest member stands for it, if nothing above leads there.
         tops = self.roots() + [cycle[0] for cycle in self.cycles()]
         forest = [_grow(top, children, shown) for top in tops if top not in shown]
-        # Whatever only a cycle among the *shown* parents could hide.
+        # Nodes that only a cycle among the *shown* parents could hide.
         forest += [_grow(node, children, shown) for node in sorted(self.nodes) if node not in shown]
         return forest
 

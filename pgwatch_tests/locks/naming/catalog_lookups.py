@@ -69,14 +69,14 @@ class Lookups:
         self._unreachable = _Failures()
         self._connections: dict[str, AsyncConnection[Row]] = {}
         self._visits: Counter[str] = Counter()
-        """By database, how many are at it to look something up."""
+        """The number of running look-ups, by database."""
         self._asking: set[asyncio.Task[bool]] = set()
         self._silent: dict[str, asyncio.Task[bool]] = {}
-        """By database, the look-up that got no answer in time and is still waited for."""
+        """The look-up, by database, that got no answer in time and is still awaited."""
         self._home = ""
         self._poll: AsyncConnection[Row] | None = None
         self.was_refused = False
-        """Whether a connection was refused: for want of a free place, perhaps."""
+        """Whether a connection was refused, perhaps for want of a free slot."""
 
     def stay_with(self, poll: AsyncConnection[Row]) -> None:
         """Says where the poll is: there, databases and roles are looked up.

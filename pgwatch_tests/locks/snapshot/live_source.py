@@ -43,7 +43,7 @@ POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_byt
 POLL_DEADLINE_S = 3.0
 _NAMES_AT_ONCE_S = 0.1
 _NAMES_IN_TIME_S = 1.0
-# PostgreSQL waits 5 s for others to leave a database that somebody wants for himself.
+# PostgreSQL waits 5 s for others to leave a database that a session wants for itself.
 _LOOK_EVERY_S = 1.0
 _STAY_AWAY_S = 1.0
 
@@ -122,12 +122,12 @@ class LiveSource:
         await self._in_time(self._names.resolve(snapshot))
         await self._refuse_a_closed_database()
         if self._names.lookups.was_refused:
-            # If there is but one free place, the poll needn't keep it any more.
+            # If only one slot is free, the poll needn't keep it any more.
             await self.close_and_wait()
             self._names.lookups.try_again()
             await self._in_time(self._names.resolve(snapshot))
         elif self._names.lookups.ask_again():
-            # A busy machine may have taken too long for what the next look at it has at once.
+            # A busy machine may have been late with names that are there at the next look.
             await self._in_time(self._names.resolve(snapshot))
         return self._with_names(snapshot)
 

@@ -23,7 +23,7 @@ def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
     """
     pace_s = idle_s
     if blocked:
-        # Whoever wants fewer polls gets fewer of these too, as far as deadlocks are still seen twice.
+        # A longer interval makes these polls rarer too, as far as deadlocks are still seen twice.
         few_s = min(max(WHILE_BLOCKED_S, idle_s / 4), WHILE_BLOCKED_AT_MOST_S)
         pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))

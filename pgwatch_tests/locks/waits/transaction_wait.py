@@ -97,7 +97,7 @@ def candidates(sides: TransactionWait, tables: Mapping[int, LockedTable]) -> Can
             if not reach.changes(oid):
                 shared.add(oid)
         elif oid in sides.written or reach.locks_for_more_than_a_key:
-            # What the blocker has merely locked is waited for so by those only that have locked it too.
+            # For rows that the blocker has merely locked, only other lockers of them wait like this.
             rows.append(oid)
             shared.add(oid)
     both_write = sorted({*sides.written} & {*sides.blocker_written})

@@ -17,7 +17,7 @@ from pgwatch_tests.locks.waits import statement_text
 
 _CANDIDATES_SHOWN = 3
 PG_DATABASE = 1262  # DatabaseRelationId, src/include/catalog/pg_database.h
-# What is said of an object while its name isn't known; OIDs of the catalogs, src/include/catalog/.
+# Words for an object while its name isn't known; OIDs of the catalogs, src/include/catalog/.
 _CATALOGS = {
     1213: "tablespace",
     1247: "type",

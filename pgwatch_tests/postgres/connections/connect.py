@@ -30,8 +30,8 @@ _FAILURE = re.compile(
     r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
 )
 _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
-# What a server without a connection left says: in InitPostgres and InitProcess
-# (src/backend/utils/init/postinit.c, src/backend/storage/lmgr/proc.c); and what a pooler says. libpq gives no
+# Messages of a server without free connections: in InitPostgres and InitProcess
+# (src/backend/utils/init/postinit.c, src/backend/storage/lmgr/proc.c); and of a pooler. libpq gives no
 # SQLSTATE of a failed attempt. In another language (lc_messages) the server's text stands alone.
 _CLOSE = "Close pools and sessions in the fixtures' clean-up"
 _ADVICE = {

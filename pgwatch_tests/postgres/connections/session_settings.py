@@ -16,8 +16,8 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 
 Row = tuple[object, ...]
 
-# What our statements are written for, and their answers are read by (PostgreSQL manual, Client Connection
-# Defaults; Version and Platform Compatibility).
+# Settings that our statements, and the reading of their answers, rely on (PostgreSQL manual, Client
+# Connection Defaults; Version and Platform Compatibility).
 _MEANING = {
     # Without an order of day and month: that one is the database's, and no text of ours depends on it.
     "DateStyle": "ISO",
@@ -44,8 +44,8 @@ _MANNERS = {
     "default_transaction_deferrable": "off",
     "jit": "off",
 }
-# Code of the database's own: policies, which hide rows (an error instead); the constants in checks, which the
-# planner would compute (src/backend/optimizer/util/plancat.c).
+# Settings against a database's own code: policies, which hide rows (an error instead); the constants in
+# checks, which the planner would compute (src/backend/optimizer/util/plancat.c).
 _NO_CODE_OF_OTHERS = {"row_security": "off", "constraint_exclusion": "off"}
 REFUSED_RELATIONS = "restrict_nonsystem_relation_kind"
 """The setting that keeps a session from reading a view which somebody puts in the place of a table."""
@@ -59,7 +59,7 @@ _FIRST_WITH = {
 _UNLIMITED = {"idle_session_timeout": "0", "transaction_timeout": "0"}
 _OF_TRANSACTIONS = "default_transaction_"
 
-# What code of the database's own, such as a trigger, is written for: search paths, and how texts are read.
+# Settings that a database's own code, such as a trigger, relies on: search paths, how texts are read.
 _OF_OTHERS = ("search_path", "DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
 
 

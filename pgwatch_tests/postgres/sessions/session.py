@@ -31,7 +31,7 @@ __all__ = ["OTHERS_WAIT_S", "DatabaseSession", "GaveWayError", "WaitedForError",
 R = TypeVar("R")
 T = TypeVar("T")
 
-# To plan a hundred statements as one (UNION ALL) takes a quarter longer.
+# Planning a hundred statements as one (UNION ALL) takes a quarter longer.
 _TOGETHER = b";\n"
 _ATTEMPTS = 2
 _PAUSE_S = 0.25

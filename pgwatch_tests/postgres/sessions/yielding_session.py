@@ -39,7 +39,7 @@ _SETTINGS = (("row_security", "off"), ("enable_parallel_append", "off"))
 # If we are killed, the server shall not go on until it has counted everything (since 14, on most platforms).
 _NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)
 
-_GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its word
+_GRACE_S = 5.0  # how much later than the server's own timeout we stop waiting for its answer
 _CANCEL_ATTEMPTS = 5
 _CANCEL_PAUSE_S = 0.2
 # For all sessions to leave a database (CountOtherDBBackends, src/backend/storage/ipc/procarray.c).
@@ -106,9 +106,9 @@ class YieldingSession:
         """When the statement began that is cut short if nothing looks out for others."""
         self._cut_short_s = -math.inf
         self._looks_out_itself = False
-        """Whether what runs looks out for others by itself: see self_lookout."""
+        """Whether the running statement looks out for others by itself: see self_lookout."""
         self._let_through = ""
-        """For whom a statement was cancelled last, and when."""
+        """The session that a statement was last cancelled for, and when."""
         self._let_through_s = -math.inf
         self.away_s: list[float] = []
         """Seconds of each time that it was away to give way."""
@@ -128,7 +128,7 @@ class YieldingSession:
         )
         self._statement_s = settings.count_timeout_s
         self._deadline: float | None = None
-        """When to stop waiting for the statement that runs, by the monotonic clock."""
+        """The deadline of the running statement, by the monotonic clock."""
         self._gave_up = False
         self.last_duration_s = 0.0
         """How long the last statement took."""
@@ -396,5 +396,5 @@ class YieldingSession:
                 self._gave_up = True
                 hang_up(self.connection)
                 return
-            # Whatever begins meanwhile may take longer than this.
+            # A statement that begins meanwhile may take longer than this.
             wait_s = self._statement_s if deadline is None else deadline - now

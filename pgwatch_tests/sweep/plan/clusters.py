@@ -39,7 +39,7 @@ from pgwatch_tests.sweep.plan.rules import (
     Rules,
 )
 
-# Two machines' clocks may be so far apart without anybody being wrong.
+# The tolerated difference of two machines' clocks.
 _CLOCKS_APART_MS = 60_000
 
 

@@ -43,7 +43,7 @@ _BORN = (
 ) % BORN_AT
 _MS = b"(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000)::float"
 _NOW_MS = _MS % b"pg_catalog.statement_timestamp()"
-# Two machines' clocks may be so far apart without anybody being wrong.
+# The tolerated difference of two machines' clocks.
 _CLOCKS_APART_MS = 60_000
 _TIMESTAMPTZ = 1184
 # A timestamp without a time zone may be of any: the earliest is 14 hours ahead of UTC, the latest 12 behind.

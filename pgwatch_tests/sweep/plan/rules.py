@@ -9,7 +9,7 @@ from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, KeptReason
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.refusals import Refusal
 
-# What a row says of itself, as bits.
+# Flags of a row, as bits.
 MARKED = 1
 SWEPT = 2
 """It is asked for: marked, and of the run or test that is asked for."""
@@ -26,7 +26,7 @@ ENDED = 256
 IN_TIME = 512
 """It is young, but was written before the last such end: too young only among rows of other runs."""
 BORN_AT = 1024
-"""What is above these bits says when the row was made: milliseconds since 1970, 0 if nothing tells."""
+"""The bits above are the time of creation: milliseconds since 1970, 0 if nothing tells."""
 
 TOO_YOUNG = Refusal("too_young", "")
 BLOCKS: Sequence[tuple[int, Refusal]] = (
@@ -39,7 +39,7 @@ BLOCKS: Sequence[tuple[int, Refusal]] = (
 )
 BLOCKING = SEEN | ALIVE | FUTURE | YOUNG | AGELESS | OTHERS
 """Flags of which each keeps a row."""
-# Which reason is told where there are several: what doesn't pass by itself, first.
+# The order of reasons where a row has several: those that don't pass by themselves first.
 URGENCY: Mapping[KeptReason, int] = {
     reason: rank
     for rank, reason in enumerate[KeptReason](
