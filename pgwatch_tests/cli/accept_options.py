@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
@@ -13,25 +12,23 @@ from pgwatch_tests.accepted_findings import Acceptance, Finding, GateName
 from pgwatch_tests.cli import options
 from pgwatch_tests.text.numbers import plural
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def accept_options(function: F) -> F:
-    """`--accept` as `accept`, `--write-accept` as `write_accept`."""
-    function = click.option(
-        "--write-accept",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Write what is found now as accepted findings, and let it pass. What the file says of other "
-        "gates, and its reasons, stay.",
-    )(function)
-    return click.option(
+# `--accept` as `accept`, `--write-accept` as `write_accept`.
+accept_options = options.all_of(
+    click.option(
         "--accept",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
         help="Let findings pass that this file knows by kind, place and test, and count them apart; new ones "
         "fail. Entries that nothing fits any more are told.",
-    )(function)
+    ),
+    click.option(
+        "--write-accept",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write what is found now as accepted findings, and let it pass. What the file says of other "
+        "gates, and its reasons, stay.",
+    ),
+)
 
 
 def check(accept: Path | None, write_accept: Path | None) -> Acceptance | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,112 +26,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline
     from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 
-F = TypeVar("F", bound=Callable[..., object])
 Output = tuple[Format, Path | None]
 """A form, and the file that it goes to; None: stdout."""
-
-
-format_option = formats.format_option(
-    formats.LEAKS,
-    "table: text; json: the document pgwatch-tests.leaks/1, with --databases "
-    "pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
-    "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind.",
-)
-
-
-def also_option(function: F) -> F:
-    """`--also`, as `also`: forms and where they go."""
-    return click.option(
-        "--also",
-        multiple=True,
-        callback=_also,
-        metavar="FORMAT[=FILE]",
-        help="A further form of the same count, into a file or to stdout: --also junit=leaks.xml. May be "
-        "repeated.",
-    )(function)
-
-
-def gate_options(function: F) -> F:
-    """`--kinds` as `kinds`, `--fail-on` as `fail_on` and `--max` as `max_rows`."""
-    choices = (
-        click.option(
-            "--kinds",
-            callback=_kinds,
-            default="default",
-            metavar="KINDS",
-            help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
-            f"{', '.join(DEFAULT_KINDS)}. Beside these there are {', '.join(OTHER_KINDS[:-1])} and "
-            f"{OTHER_KINDS[-1]}, which may well be there on purpose; and with --since "
-            f"{', '.join(SINCE_KINDS)} and new large objects, which are then looked for too. "
-            "What --fail fails on is always looked for.",
-        ),
-        click.option(
-            "--fail-on",
-            "fail_on",
-            callback=_fail_on,
-            metavar="KINDS",
-            help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
-            "With 'unread', exit code 4 if there are columns that no marker is looked for in (XML …). "
-            f"Default: {', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
-        ),
-        click.option(
-            "--max",
-            "max_rows",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="So many leaked rows are tolerated, in all databases together. Default: 0. Means --fail.",
-        ),
-    )
-    for choice in reversed(choices):
-        function = choice(function)
-    return function
-
-
-def databases_options(function: F) -> F:
-    """`--databases` as `databases` and `--jobs` as `jobs`."""
-    function = click.option(
-        "--jobs",
-        type=click.IntRange(1, 64),
-        default=4,
-        show_default=True,
-        metavar="N",
-        help="How many of --databases to check at once, each over a connection of its own.",
-    )(function)
-    return click.option(
-        "--databases",
-        callback=options.names,
-        metavar="NAMES",
-        help="Check all databases of the server that have one of these names, instead of the one of --dsn: a "
-        "comma list of names or globs such as 'test_*'. Templates are never checked.",
-    )(function)
-
-
-def gate_of(fail_on: tuple[FindingKind, ...] | None, max_rows: int | None, baseline: Baseline | None) -> Gate:
-    """The gate that the options describe. Raises click.UsageError for a kind that needs a baseline."""
-    named = Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
-    kinds = _tellable(tuple(named.kinds), baseline)
-    return replace(named, fail_on=named.fail_on - named.kinds | set(kinds))
-
-
-def to_look_for(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
-    """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
-    if baseline is not None and kinds == DEFAULT_KINDS:
-        kinds = gate.BESIDE_A_BASELINE
-    return _tellable(kinds, baseline)
-
-
-def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
-    has_content = baseline is not None and baseline.content is not None
-    try:
-        return gate.tellable(kinds, has_baseline=baseline is not None, has_content=has_content)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate) -> None:
-    """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
-    for form, output in outputs:
-        options.emit(formats.render_leaks(form, leaks, gate), output)
 
 
 def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
@@ -161,3 +57,102 @@ def _fail_on(
         return None if value is None else gate.findings_named(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+format_option = formats.format_option(
+    formats.LEAKS,
+    "table: text; json: the document pgwatch-tests.leaks/1, with --databases "
+    "pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
+    "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind.",
+)
+
+
+# `--also`, as `also`: forms and where they go.
+also_option = click.option(
+    "--also",
+    multiple=True,
+    callback=_also,
+    metavar="FORMAT[=FILE]",
+    help="A further form of the same count, into a file or to stdout: --also junit=leaks.xml. May be "
+    "repeated.",
+)
+
+
+# `--kinds` as `kinds`, `--fail-on` as `fail_on` and `--max` as `max_rows`.
+gate_options = options.all_of(
+    click.option(
+        "--kinds",
+        callback=_kinds,
+        default="default",
+        metavar="KINDS",
+        help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
+        f"{', '.join(DEFAULT_KINDS)}. Beside these there are {', '.join(OTHER_KINDS[:-1])} and "
+        f"{OTHER_KINDS[-1]}, which may well be there on purpose; and with --since "
+        f"{', '.join(SINCE_KINDS)} and new large objects, which are then looked for too. "
+        "What --fail fails on is always looked for.",
+    ),
+    click.option(
+        "--fail-on",
+        "fail_on",
+        callback=_fail_on,
+        metavar="KINDS",
+        help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
+        "With 'unread', exit code 4 if there are columns that no marker is looked for in (XML …). "
+        f"Default: {', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
+    ),
+    click.option(
+        "--max",
+        "max_rows",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="So many leaked rows are tolerated, in all databases together. Default: 0. Means --fail.",
+    ),
+)
+
+
+# `--databases` as `databases` and `--jobs` as `jobs`.
+databases_options = options.all_of(
+    click.option(
+        "--databases",
+        callback=options.names,
+        metavar="NAMES",
+        help="Check all databases of the server that have one of these names, instead of the one of --dsn: a "
+        "comma list of names or globs such as 'test_*'. Templates are never checked.",
+    ),
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        metavar="N",
+        help="How many of --databases to check at once, each over a connection of its own.",
+    ),
+)
+
+
+def gate_of(fail_on: tuple[FindingKind, ...] | None, max_rows: int | None, baseline: Baseline | None) -> Gate:
+    """The gate that the options describe. Raises click.UsageError for a kind that needs a baseline."""
+    named = Gate(frozenset(DEFAULT_FAIL_ON if fail_on is None else fail_on), max_rows or 0)
+    kinds = _tellable(tuple(named.kinds), baseline)
+    return replace(named, fail_on=named.fail_on - named.kinds | set(kinds))
+
+
+def to_look_for(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
+    """Which of the leftovers that the options name can be looked for. Raises click.UsageError."""
+    if baseline is not None and kinds == DEFAULT_KINDS:
+        kinds = gate.BESIDE_A_BASELINE
+    return _tellable(kinds, baseline)
+
+
+def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tuple[LeftoverKind, ...]:
+    has_content = baseline is not None and baseline.content is not None
+    try:
+        return gate.tellable(kinds, has_baseline=baseline is not None, has_content=has_content)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate) -> None:
+    """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
+    for form, output in outputs:
+        options.emit(formats.render_leaks(form, leaks, gate), output)

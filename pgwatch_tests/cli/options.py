@@ -23,91 +23,71 @@ from pgwatch_tests.text.plain_text import plain
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def dsn(function: F) -> F:
-    """`--dsn/-d`, as `dsn`."""
-    return click.option(
-        "--dsn",
-        "-d",
-        metavar="DSN",
-        help="Where to connect. Default: PGWATCH_DSN, DATABASE_URL, pyproject.toml, libpq's environment.",
-    )(function)
+def all_of(*choices: Callable[[F], F]) -> Callable[[F], F]:
+    """One decorator for several options, which `--help` lists in this order."""
+
+    def decorate(function: F) -> F:
+        for choice in reversed(choices):
+            function = choice(function)
+        return function
+
+    return decorate
 
 
-def marker(function: F) -> F:
-    """`--marker`, as `markers`."""
-    return click.option(
-        "--marker",
-        "markers",
-        multiple=True,
-        metavar="PATTERN",
-        help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
-        "letters is ignored; % and _ have LIKE's meaning, so an underscore is written \\_), or 're:' and a "
-        "PostgreSQL regular expression. May be repeated.",
-    )(function)
-
-
-def inside(function: F) -> F:
-    """`--inside`, as `inside`."""
-    return click.option(
-        "--inside",
-        is_flag=True,
-        help="Let words and addresses inside longer text bear the markers too: 'contact: "
-        "x@test.example.com, y'.",
-    )(function)
-
-
-def tests(function: F) -> F:
-    """`--tests`, as `tests`."""
-    return click.option(
-        "--tests",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Test ids, one a line, as `pytest --collect-only -q` prints them, or a JUnit report: names the "
-        "tests of which a session's name, or a value, has only the hash. Default: PGWATCH_TESTS, "
-        "pyproject.toml.",
-    )(function)
-
-
-def transactions(function: F) -> F:
-    """`--transactions`, as `transactions`."""
-    return click.option(
-        "--transactions",
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
-        "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
-    )(function)
-
-
-def ignore(function: F) -> F:
-    """`--ignore`, as `ignore`."""
-    return click.option(
-        "--ignore",
-        "ignore",
-        multiple=True,
-        metavar="SCHEMA[.TABLE[.COLUMN]]",
-        help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
-        'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
-    )(function)
-
-
-def output_file(function: F) -> F:
-    """`-o FILE`, as `output`."""
-    return click.option(
-        "--output",
-        "-o",
-        type=click.Path(dir_okay=False, writable=True, path_type=Path),
-        help="Write to a file instead of stdout.",
-    )(function)
-
-
-def read_only(function: F) -> F:
-    """`--read-only`, as `read_only`."""
-    return click.option(
-        "--read-only",
-        is_flag=True,
-        help="Only look: no session is cancelled or ended, nothing rolled back or swept.",
-    )(function)
+dsn = click.option(
+    "--dsn",
+    "-d",
+    metavar="DSN",
+    help="Where to connect. Default: PGWATCH_DSN, DATABASE_URL, pyproject.toml, libpq's environment.",
+)
+marker = click.option(
+    "--marker",
+    "markers",
+    multiple=True,
+    metavar="PATTERN",
+    help="What test data looks like, instead of the configured markers: a LIKE pattern (the case of "
+    "letters is ignored; % and _ have LIKE's meaning, so an underscore is written \\_), or 're:' and a "
+    "PostgreSQL regular expression. May be repeated.",
+)
+inside = click.option(
+    "--inside",
+    is_flag=True,
+    help="Let words and addresses inside longer text bear the markers too: 'contact: x@test.example.com, y'.",
+)
+tests = click.option(
+    "--tests",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Test ids, one a line, as `pytest --collect-only -q` prints them, or a JUnit report: names the "
+    "tests of which a session's name, or a value, has only the hash. Default: PGWATCH_TESTS, "
+    "pyproject.toml.",
+)
+transactions = click.option(
+    "--transactions",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
+    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
+)
+ignore = click.option(
+    "--ignore",
+    "ignore",
+    multiple=True,
+    metavar="SCHEMA[.TABLE[.COLUMN]]",
+    help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
+    'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
+)
+output_file = click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write to a file instead of stdout.",
+)
+read_only = click.option(
+    "--read-only",
+    is_flag=True,
+    help="Only look: no session is cancelled or ended, nothing rolled back or swept.",
+)
 
 
 def duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:

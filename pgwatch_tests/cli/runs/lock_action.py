@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from pgwatch_tests.cli import options
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.settings.load import Settings
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4, "in_vain": 4}
 
-F = TypeVar("F", bound=Callable[..., object])
 _PID = click.IntRange(min=1)
 
 
@@ -41,27 +40,22 @@ class Asked:
         return sum(one is not None for one in (self.cancel, self.terminate, self.rollback_prepared))
 
 
-def action_options(function: F) -> F:
-    """`--cancel`, `--terminate`, `--rollback-prepared` and `--yes`."""
-    for option in (
-        click.option("--yes", is_flag=True, help="Don't ask before it is done."),
-        click.option(
-            "--rollback-prepared",
-            metavar="GID",
-            help="Roll this prepared transaction back; print what came of it.",
-        ),
-        click.option(
-            "--terminate", type=_PID, metavar="PID", help="End this session; print what came of it."
-        ),
-        click.option(
-            "--cancel",
-            type=_PID,
-            metavar="PID",
-            help="Cancel this session's statement; print what came of it.",
-        ),
-    ):
-        function = option(function)
-    return function
+# `--cancel`, `--terminate`, `--rollback-prepared` and `--yes`.
+action_options = options.all_of(
+    click.option(
+        "--cancel",
+        type=_PID,
+        metavar="PID",
+        help="Cancel this session's statement; print what came of it.",
+    ),
+    click.option("--terminate", type=_PID, metavar="PID", help="End this session; print what came of it."),
+    click.option(
+        "--rollback-prepared",
+        metavar="GID",
+        help="Roll this prepared transaction back; print what came of it.",
+    ),
+    click.option("--yes", is_flag=True, help="Don't ask before it is done."),
+)
 
 
 def run(settings: Settings, asked: Asked) -> int:
