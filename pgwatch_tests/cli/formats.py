@@ -139,13 +139,13 @@ def render_examination(form: Format, examination: Examination) -> str:
 
 def render_history(form: Format, entries: Sequence[HistoryEntry], place: str) -> str:
     """The history of sweeps, which is kept in `place`, in that format."""
-    from pgwatch_tests.reports.sweeps import history_json, history_table
+    from pgwatch_tests.reports.sweeps import sweep_history
 
-    return (history_json.document if form == "json" else history_table.table)(entries, place)
+    return (sweep_history.document if form == "json" else sweep_history.table)(entries, place)
 
 
 def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:
     """The jobs of the schedule in that format."""
-    from pgwatch_tests.reports import schedule_json, schedule_table
+    from pgwatch_tests.reports import schedule_jobs
 
-    return (schedule_json.document if form == "json" else schedule_table.table)(jobs)
+    return (schedule_jobs.document if form == "json" else schedule_jobs.table)(jobs)

@@ -16,7 +16,7 @@ from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.reports import doctor_table
 from pgwatch_tests.reports.locks import contention_json, contention_table
 from pgwatch_tests.reports.locks.lock_tree import header
-from pgwatch_tests.reports.sweeps import history_table
+from pgwatch_tests.reports.sweeps import sweep_history
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text.numbers import at_least, plural
 from tests.locks.snapshots import edge, session, snapshot
@@ -96,7 +96,7 @@ def test_an_examination() -> None:
 def test_the_history() -> None:
     leaks = dataclasses.replace(ENTRY, action="leaks", leaked_rows=1, leftovers=1)
     for entry in (enlarged(ENTRY), enlarged(leaks)):
-        for text in (history_table.table([entry], "place"), history_table.result_line(entry)):
+        for text in (sweep_history.table([entry], "place"), sweep_history.result_line(entry)):
             assert "12,345" in text
             assert not PLAIN.findall(text)
 

@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.reports.schedule_json import document
-from pgwatch_tests.reports.schedule_table import table
-from pgwatch_tests.reports.sweeps.history_table import result_line
+from pgwatch_tests.reports.schedule_jobs import document, table
+from pgwatch_tests.reports.sweeps.sweep_history import result_line
 from tests.history.histories import entry
 
 NEXT = datetime(2026, 11, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))

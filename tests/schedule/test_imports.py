@@ -10,8 +10,8 @@ def test_schedule_and_history_know_neither_the_dashboard_nor_the_command_line(py
 
 def test_what_is_remembered_and_shown_needs_no_driver(python: str) -> None:
     statement = (
-        "import pgwatch_tests.history.model, pgwatch_tests.reports.schedule_table, "
-        "pgwatch_tests.reports.schedule_json, pgwatch_tests.reports.sweeps.history_table"
+        "import pgwatch_tests.history.model, pgwatch_tests.reports.schedule_jobs, "
+        "pgwatch_tests.reports.schedule_jobs, pgwatch_tests.reports.sweeps.sweep_history"
     )
     assert loaded_by(python, statement, "psycopg", "sqlalchemy", "apscheduler", "click", "textual") == set()
 

@@ -18,7 +18,7 @@ from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.model import RunResult
 from pgwatch_tests.postgres.connections.dsn import address, database_name
-from pgwatch_tests.reports.sweeps.history_table import result_line
+from pgwatch_tests.reports.sweeps.sweep_history import result_line
 from pgwatch_tests.schedule.events import JobEvent
 from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks, Tell
 from pgwatch_tests.schedule.schedule import Schedule

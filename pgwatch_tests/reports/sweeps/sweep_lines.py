@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.reports.sweeps import sweep_causes, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import Orphan, SweepReport, TableRows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -22,7 +22,7 @@ def lines(report: SweepReport) -> list[str]:
     found += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
     found += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
     found += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
-    found += _section("Kept", [sweep_causes.sentence(cause, plain) for cause in report.causes])
+    found += _section("Kept", [sweep_remarks.why_rows_stay(cause, plain) for cause in report.causes])
     found += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
     found += _section("What to do about what is kept", sweep_words.hints(report))
     found += _section("Not checked", [plain(sentence) for sentence in report.not_checked])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import code, table
 from pgwatch_tests.reports.sections import left_out
-from pgwatch_tests.reports.sweeps import sweep_causes, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 from pgwatch_tests.text import durations
@@ -40,7 +40,7 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield from _list(f"{level} Besides", [sentence for sentence, _ in sweep_remarks.beside(report, code)])
     left_by = [sentence for sentence, _ in sweep_remarks.left_by(report, code)]
     yield from _list(f"{level} Who left them", left_by)
-    yield from _list(f"{level} Kept", [sweep_causes.sentence(cause, code) for cause in report.causes])
+    yield from _list(f"{level} Kept", [sweep_remarks.why_rows_stay(cause, code) for cause in report.causes])
     yield from _folded(
         f"What is kept, by table ({len(report.kept):,})",
         table(

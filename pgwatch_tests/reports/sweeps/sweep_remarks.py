@@ -1,13 +1,21 @@
-"""What is worth knowing of a sweep beside what goes and what stays, a sentence each. Pure."""
+"""Sentences on a sweep beside its tables: why rows stay, what else changed, who left them. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from pgwatch_tests.reports.leaks.leak_words import known_by, test_name
-from pgwatch_tests.reports.sweeps.sweep_words import gone, table_name
-from pgwatch_tests.sweep.model import ChangedRows, SideEffects, SweepReport, TableRows
+from pgwatch_tests.reports.sweeps.sweep_words import explained, gone, table_name
+from pgwatch_tests.sweep.model import (
+    SEEN_BY_BASELINE,
+    Cause,
+    ChangedRows,
+    SideEffects,
+    SweepReport,
+    TableRows,
+)
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.times import clock
@@ -182,3 +190,45 @@ def left_by(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:
 def _some(named: Sequence[str], noun: str) -> str:
     more = len(named) - _MOST_TABLES
     return ", ".join([*named[:_MOST_TABLES], *([f"{plural(more, f'more {noun}')}"] if more > 0 else [])])
+
+
+def why_rows_stay(cause: Cause, shown: Callable[[str], str]) -> str:
+    """`317 rows stay because public.x (id=7) bears no marker and … (300 of a, 17 of b)`.
+
+    Foreign text goes through `shown`.
+    """
+    stay = f"{plural(cause.rows, 'row')} {'stays' if cause.rows == 1 else 'stay'}"
+    words, detail = explained(cause.reason).words, shown(cause.detail)
+    if not detail:
+        why = f": {words}"
+    elif cause.detail == SEEN_BY_BASELINE:
+        why = f": {detail}"
+    elif cause.reason == "shared_with_real_data":
+        why = f" because {detail}"
+    else:
+        why = f", {words}: {detail}"
+    where = _tables_of(cause, shown)
+    return f"{stay}{why} ({where})" if where else f"{stay}{why}"
+
+
+def _tables_of(cause: Cause, shown: Callable[[str], str]) -> str:
+    """`300 of public.users, 17 of 2 more tables`; `public.users` if it is one; empty if none is known."""
+    rows: Counter[str] = Counter()
+    for kept in cause.kept:
+        rows[table_name(kept.schema, kept.table)] += kept.rows
+    del rows[""]
+    if len(rows) == 1:
+        return shown(next(iter(rows)))
+    named = rows.most_common(2 if len(rows) == 2 else 1)
+    parts = [f"{number:,} of {shown(name)}" for name, number in named]
+    if more := len(rows) - len(named):
+        left = rows.total() - sum(number for _, number in named)
+        parts.append(f"{left:,} of {plural(more, 'more table')}")
+    return ", ".join(parts)
+
+
+def more_causes(report: SweepReport, shown: int) -> str:
+    """`and 34 more causes, 5,432 rows`: those behind the first `shown`."""
+    rest = report.causes[shown:]
+    rows = sum(cause.rows for cause in rest)
+    return f"and {plural(len(rest), 'more cause')}, {plural(rows, 'row')}"

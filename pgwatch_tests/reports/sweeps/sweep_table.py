@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, ScreenSection, fitted, wrapped
 from pgwatch_tests.reports.sections import left_out
-from pgwatch_tests.reports.sweeps import sweep_causes, sweep_lines, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text.numbers import plural
@@ -146,8 +146,8 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
         found.append(
             _Listed(
                 "",
-                [sweep_causes.sentence(cause, plain) for cause in causes],
-                lambda shown: sweep_causes.more(report, shown),
+                [sweep_remarks.why_rows_stay(cause, plain) for cause in causes],
+                lambda shown: sweep_remarks.more_causes(report, shown),
                 in_all,
                 weight=3,
             )

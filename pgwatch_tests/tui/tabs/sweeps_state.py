@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.reports.sweeps import history_table, sweep_remarks, sweep_words
-from pgwatch_tests.reports.sweeps.history_table import result_words
+from pgwatch_tests.reports.sweeps import sweep_history, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps.sweep_history import result_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
 from pgwatch_tests.text import durations
@@ -117,7 +117,7 @@ class SweepsState:
             case "history":
                 if self.history_trouble:
                     return f"History not read: {plain(self.history_trouble)}"
-                return history_table.EMPTY if self.history is not None else "Reading the history …"
+                return sweep_history.EMPTY if self.history is not None else "Reading the history …"
 
     def summary(self) -> str:
         """The plan or last sweep in one line, and why what is shown is stale."""
@@ -207,7 +207,7 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
             (
                 day_and_time(entry.started_at),
                 plain(entry.database),
-                history_table.action(entry),
+                sweep_history.action(entry),
                 result_words(entry),
                 durations.short(entry.duration_s) or "?",
             ),

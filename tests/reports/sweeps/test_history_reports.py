@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.reports.sweeps import history_json, history_table
-from pgwatch_tests.reports.sweeps.history_table import result_words
+from pgwatch_tests.reports.sweeps import sweep_history
+from pgwatch_tests.reports.sweeps.sweep_history import result_words
 from tests.reports.sweeps.test_sweep_formats import HOSTILE
 from tests.sweep.reports import AT
 
@@ -59,7 +59,7 @@ def test_what_came_of_it(changes: dict[str, object], words: str) -> None:
 def test_the_table() -> None:
     job = replace(ENTRY, job="nightly", trigger="schedule", dry_run=True)
 
-    text = history_table.table((ENTRY, job), "/home/ci/history.sqlite3")
+    text = sweep_history.table((ENTRY, job), "/home/ci/history.sqlite3")
 
     first, second = text.splitlines()[2:4]
     assert re.split(r"\s{2,}", first) == [
@@ -68,11 +68,11 @@ def test_the_table() -> None:
     ]
     assert "sweep, dry run (job nightly)" in second
     assert text.endswith("\n\nThe history is in /home/ci/history.sqlite3")
-    assert history_table.table((), "x") == "No sweep has been recorded yet.\nThe history is in x"
+    assert sweep_history.table((), "x") == "No sweep has been recorded yet.\nThe history is in x"
 
 
 def test_the_document() -> None:
-    found = json.loads(history_json.document((ENTRY,), "h"))
+    found = json.loads(sweep_history.document((ENTRY,), "h"))
 
     assert found == {
         "schema": "pgwatch-tests.sweep-history/1",
@@ -116,7 +116,7 @@ def test_hostile_text_is_harmless() -> None:
         result="failed",
     )
 
-    for document in (history_table.table((entry,), HOSTILE), history_json.document((entry,), HOSTILE)):
+    for document in (sweep_history.table((entry,), HOSTILE), sweep_history.document((entry,), HOSTILE)):
         assert not set(document) & set("\x00\x1b\r\u202e\udcff\ufffe")
     # A header, a rule, the entry, and where it is kept.
-    assert len(history_table.table((entry,), HOSTILE).splitlines()) == 5
+    assert len(sweep_history.table((entry,), HOSTILE).splitlines()) == 5

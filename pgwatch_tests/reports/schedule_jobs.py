@@ -1,14 +1,16 @@
-"""The schedule's jobs as text for people."""
+"""The schedule's jobs: as text for people, and as the JSON document `pgwatch-tests.schedule/1`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pgwatch_tests.history.model import JobState
 from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.sweeps.history_table import result_line
+from pgwatch_tests.reports.sweeps.sweep_history import entry_fields, result_line
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import iso_time
 
 _REASON_LIMIT = 60  # characters; JSON has all
 
@@ -48,3 +50,25 @@ def _next(job: JobState) -> str:
 
 def _time(time: datetime) -> str:
     return time.isoformat(" ", timespec="seconds")[:19]
+
+
+SCHEMA = "pgwatch-tests.schedule/1"
+
+
+def document(jobs: Sequence[JobState]) -> str:
+    """All jobs, ASCII only. `next_run` is null where nothing can tell, `last` if a job never ran."""
+    return json.dumps({"schema": SCHEMA, "jobs": [_job(job) for job in jobs]}, indent=2)
+
+
+def _job(job: JobState) -> dict[str, object]:
+    return {
+        "name": job.name,
+        "action": job.action,
+        "when": job.when,
+        "dry_run": job.dry_run,
+        "enabled": job.enabled,
+        "paused": job.paused,
+        "running": job.running,
+        "next_run": job.next_run and iso_time(job.next_run),
+        "last": job.last and entry_fields(job.last),
+    }
