@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -12,14 +12,13 @@ from itertools import chain
 import psycopg
 from psycopg import errors, pq
 
-from pgwatch_tests.errors import NotCheckedError
 from pgwatch_tests.leaks.attribution.origins import Attributor, evidence
 from pgwatch_tests.leaks.baseline.baseline import is_empty
 from pgwatch_tests.leaks.baseline.changes_since import find_changes_since
 from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
 from pgwatch_tests.leaks.catalog.discovery import discover, without_ignored
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
-from pgwatch_tests.leaks.catalog.obstacles import Obstacles
+from pgwatch_tests.leaks.catalog.obstacles import Obstacles, reading_catalogs
 from pgwatch_tests.leaks.catalog.tables import Discovery, Table
 from pgwatch_tests.leaks.leftovers import look
 from pgwatch_tests.leaks.markers.markers import markers
@@ -37,7 +36,6 @@ from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
-from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
@@ -171,7 +169,7 @@ class LeakScan:
             if "advisory_lock" in self._demanded:
                 session.connection.require_session("looking for advisory locks")
             escaping = pq.Escaping(session.connection.pgconn)
-            with _catalogs():
+            with reading_catalogs("nothing was checked"):
                 identity = session.identity()
                 usable = self._obstacles.usable(wanted, escaping)
                 comparison = None if self._since is None else Comparison(session, self._since)
@@ -248,14 +246,14 @@ class LeakScan:
                 self._count(changed, statements, counts)
             if self._seen_last == moment and is_empty(moment):
                 return counts
-            with _catalogs():
+            with reading_catalogs("nothing was checked"):
                 oldest = {"xmin": moment.partition(":")[0]}
                 [catalogs] = self._session.fetch(_CATALOG_CHANGES, _Catalogs, oldest)
             if not (catalogs.changed or (changed and not rounds_left)):
                 return counts
             if rounds_left:
                 moment = catalogs.snapshot
-                with _catalogs():
+                with reading_catalogs("nothing was checked"):
                     if comparison is not None:
                         comparison.look_again()
                 changed = counts.replace(*self._discover(identity.role, comparison))
@@ -268,7 +266,7 @@ class LeakScan:
 
     def _discover(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
         """Returns the tables to count in, and how many tables need no look. Raises NotCheckedError."""
-        with _catalogs():
+        with reading_catalogs("nothing was checked"):
             return self._discovered(role, comparison)
 
     def _discovered(self, role: str, comparison: Comparison | None) -> tuple[Discovery, int]:
@@ -367,17 +365,6 @@ class LeakScan:
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
-
-
-@contextmanager
-def _catalogs() -> Iterator[None]:
-    """Raises NotCheckedError where the catalogs can't be read."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise NotCheckedError(
-            f"nothing was checked: the catalogs can't be read: {server_message(error)}"
-        ) from error
 
 
 def _work(table: Table) -> int:

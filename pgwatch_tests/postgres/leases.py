@@ -29,20 +29,6 @@ class _Held:
     pid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
-    """A row of queries/leases/numbers.sql."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """The row of queries/leases/take.sql and free.sql."""
-
-    done: bool
-
-
 def run_lease(run: str) -> str:
     """The name of the lease of the run with this id."""
     return f"run:{run.lower()}"
@@ -65,8 +51,7 @@ def live_lease_numbers(session: DatabaseSession) -> frozenset[int]:
 
     Raises what `session.running` does.
     """
-    held = session.ask("leases/numbers", _Number, {"lease_key": LEASE_KEY})
-    return frozenset(one.number for one in held)
+    return frozenset(session.ask_values("leases/numbers", int, {"lease_key": LEASE_KEY}))
 
 
 @contextmanager
@@ -77,8 +62,7 @@ def hold_lease(session: DatabaseSession, name: str) -> Iterator[bool]:
     Raises what `session.running` does.
     """
     parameters = {"lease_key": LEASE_KEY, "name": name}
-    [take] = session.ask("leases/take", _Done, parameters)
-    if not take.done:
+    if not session.ask_values("leases/take", bool, parameters)[0]:
         yield False
         return
     try:
@@ -87,4 +71,4 @@ def hold_lease(session: DatabaseSession, name: str) -> Iterator[bool]:
     finally:
         # A session that is lost, or told to end, takes it along.
         with suppress(psycopg.Error, PgwatchError):
-            session.ask("leases/free", _Done, parameters)
+            session.ask_values("leases/free", bool, parameters)

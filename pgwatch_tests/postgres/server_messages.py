@@ -22,5 +22,10 @@ def full_server_message(error: psycopg.Error) -> str:
     return _on_one_line(f"{error.diag.message_primary or error} {detail}")
 
 
+def server_clause(error: psycopg.Error) -> str:
+    """Returns all that it says, as the middle of a sentence."""
+    return _on_one_line(str(error)).rstrip(".")
+
+
 def _on_one_line(text: str) -> str:
     return " ".join(mask_text(text).split())

@@ -17,11 +17,6 @@ LOCK_KEY = 0x70677773_77656570
 
 
 @dataclass(frozen=True, slots=True)
-class _Ours:
-    ours: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Holder:
     """The row of queries/sweep/holder.sql."""
 
@@ -38,7 +33,7 @@ def take_sweep_lock(session: DatabaseSession) -> None:
     Raises BeingSweptError, which says who sweeps, and what `session.running` does.
     """
     bound = {"lock_key": LOCK_KEY}
-    if session.ask("sweep/lock", _Ours, bound)[0].ours:
+    if session.ask_values("sweep/lock", bool, bound)[0]:
         return
     holders = session.ask("sweep/holder", _Holder, bound)
     raise BeingSweptError(f"another sweep is running in this database: {_who(holders)}")

@@ -135,10 +135,6 @@ class AttributionLadder:
             if xid in self._writers:
                 self._committed[time_us].append(xid)
 
-    def is_logged(self, xid: int) -> bool:
-        """Whether the logs know the transaction."""
-        return xid in self._writers
-
     def logged_inserts(self, table_oids: Collection[int]) -> list[int]:
         """The logged transactions that may have inserted into any of these tables."""
         return [

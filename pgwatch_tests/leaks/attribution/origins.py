@@ -46,11 +46,6 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
-    application_name: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Committed:
     xid: int
     committed_us: int | None
@@ -172,10 +167,9 @@ class Attributor:
 
     def _application_names(self) -> list[str]:
         try:
-            rows = self._session.ask("leaks/application_names", _Name)
+            return self._session.ask_values("leaks/application_names", str)
         except _REFUSED:
             return []
-        return [row.application_name for row in rows]
 
     def _commit_times(self, xids: Sequence[int]) -> dict[int, int]:
         times: dict[int, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, Written
@@ -32,11 +32,6 @@ class DatabaseNow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
-    epoch_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Written:
     xid: str | None
     started_us: int
@@ -58,10 +53,10 @@ def clock_offset(connection: Connection[Row]) -> ClockOffset:
     """
     statement = queries.load("doctor/clock").encode()
     offsets = []
-    with connection.cursor(row_factory=class_row(_Clock)) as cursor:
+    with connection.cursor(row_factory=args_row(float)) as cursor:
         for _ in range(_CLOCK_READINGS):
             before_us = real_time_ns() // 1000
-            server_us = round(cursor.execute(statement).fetchall()[0].epoch_s * 1e6)
+            server_us = round(cursor.execute(statement).fetchall()[0] * 1e6)
             after_us = real_time_ns() // 1000
             offsets.append(
                 ClockOffset(server_us - (before_us + after_us) // 2, abs(after_us - before_us) // 2 + 1)

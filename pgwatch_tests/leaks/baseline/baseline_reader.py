@@ -25,11 +25,6 @@ _MOST_RANGES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _System:
-    identifier: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Snapshot:
     snapshot: str
     running: list[int] | None
@@ -88,7 +83,7 @@ def read_system_identifier(session: DatabaseSession) -> str | None:
     Raises psycopg's other errors.
     """
     try:
-        return session.ask("baseline/system", _System)[0].identifier
+        return session.ask_values("baseline/system", str)[0]
     except errors.InsufficientPrivilege:
         return None
 

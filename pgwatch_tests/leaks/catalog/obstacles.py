@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors
 from psycopg.pq.abc import Escaping
 
-from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.markers.markers import PROVEN, Marker, markers
 from pgwatch_tests.leaks.model import Skipped
@@ -32,19 +32,13 @@ _REAL_VALUES = ("Ada Lovelace", "1815-12-10", "x", "7", "#", "real@company.org",
 _DEFAULTS = frozenset(markers(DEFAULT_MARKERS))
 
 
-@dataclass(frozen=True, slots=True)
-class _Oid:
-    oid: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    fits: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Exists:
-    there: bool
+@contextmanager
+def reading_catalogs(outcome: str) -> Iterator[None]:
+    """Raises NotCheckedError, beginning with `outcome`, where the catalogs can't be read."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"{outcome}: the catalogs can't be read: {server_message(error)}") from error
 
 
 class Obstacles:
@@ -68,10 +62,9 @@ class Obstacles:
     def locked(self) -> frozenset[int]:
         """Returns the tables, by oid, that a lock makes unreadable just now."""
         try:
-            rows = self._session.ask("leaks/locked_tables", _Oid)
+            return frozenset(self._session.ask_values("leaks/locked_tables", int))
         except psycopg.Error:
             return frozenset()  # then the tables are tried one by one
-        return frozenset(row.oid for row in rows)
 
     def why(self, table: Table, error: psycopg.Error) -> Iterator[Skipped]:
         """Returns why a table couldn't be read; None if it no longer exists."""
@@ -102,7 +95,7 @@ class Obstacles:
                 continue
             if condition.operator == "~" or not condition.pattern.isascii():
                 try:
-                    self._session.fetch(probes.probe(condition), _Probe)
+                    self._session.fetch_values(probes.probe(condition), bool)
                 except errors.InvalidRegularExpression as error:
                     raise ConfigurationError(
                         f"PostgreSQL rejects the regular expression of the marker {marker.name!r}: "
@@ -114,11 +107,11 @@ class Obstacles:
 
     def _is_anything(self, marker: Marker, escaping: Escaping) -> bool:
         probe = MarkedRowStatements(escaping, [marker]).probe_all(_REAL_VALUES)
-        return self._session.fetch(probe, _Probe)[0].fits
+        return self._session.fetch_values(probe, bool)[0]
 
     def _exists(self, table: Table) -> bool:
         # By its oid: one that was renamed is still there, unread.
         try:
-            return self._session.fetch(_EXISTS % table.oid, _Exists)[0].there
+            return self._session.fetch_values(_EXISTS % table.oid, bool)[0]
         except psycopg.Error:
             return True

@@ -27,7 +27,7 @@ _BYTES_A_ROW = 8  # rows with the same key share one entry, in which each has 6
 
 @dataclass(frozen=True, slots=True)
 class LeakIndex:
-    """An existing index. `fits`: it is valid, and a scan for the markers of now can use it."""
+    """An existing index: a row of queries/leaks/indexes.sql."""
 
     oid: int
     table_oid: int
@@ -38,7 +38,8 @@ class LeakIndex:
     bytes: int
     owner: str
     owned: bool
-    fits: bool
+    fits: bool = False
+    """Whether it is valid, and a scan for the markers of now can use it; not in the row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,21 +26,6 @@ class LeafTable:
 
 
 @dataclass(frozen=True, slots=True)
-class PresentIndex:
-    """A row of queries/leaks/indexes.sql."""
-
-    oid: int
-    table_oid: int
-    schema: str
-    table: str
-    name: str
-    valid: bool
-    bytes: int
-    owner: str
-    owned: bool
-
-
-@dataclass(frozen=True, slots=True)
 class IndexSurvey:
     """The tables that hold rows, each with the one that it is counted through, and their indexes."""
 
@@ -75,19 +60,3 @@ def forbidden(leaf: LeafTable, role: str) -> NoIndex | None:
         grant = f"GRANT CREATE ON SCHEMA {identifier(leaf.schema)} TO {identifier(role)}"
         return NoIndex(shown(leaf.schema), shown(leaf.table), "no CREATE privilege", grant)
     return None
-
-
-def leak_index(row: PresentIndex, fitting_name: str | None) -> LeakIndex:
-    """The index; `fitting_name` is what one that fits the markers of now is called."""
-    return LeakIndex(
-        oid=row.oid,
-        table_oid=row.table_oid,
-        schema=row.schema,
-        table=row.table,
-        name=row.name,
-        valid=row.valid,
-        bytes=row.bytes,
-        owner=row.owner,
-        owned=row.owned,
-        fits=row.valid and row.name == fitting_name,
-    )

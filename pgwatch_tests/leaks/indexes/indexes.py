@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Self
 
 import psycopg
 from psycopg import errors, pq
 
-from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
+from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
+from pgwatch_tests.leaks.catalog.obstacles import reading_catalogs
 from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.indexes.index_builds import IndexBuilds, IndexGivenUpError
 from pgwatch_tests.leaks.indexes.index_model import (
@@ -30,9 +31,7 @@ from pgwatch_tests.leaks.indexes.index_model import (
 from pgwatch_tests.leaks.indexes.index_survey import (
     IndexSurvey,
     LeafTable,
-    PresentIndex,
     forbidden,
-    leak_index,
     wanted_leaves,
 )
 from pgwatch_tests.leaks.markers.markers import markers
@@ -50,16 +49,6 @@ _CAUTION = 20  # how much longer than estimated it may take
 _PAGE = 8192
 # 'pgwl': whoever makes or drops these indexes in a database holds it.
 _ONE_AT_A_TIME = b"SELECT pg_catalog.pg_try_advisory_lock(1885829996) AS ours"
-
-
-@dataclass(frozen=True, slots=True)
-class _Oid:
-    oid: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Ours:
-    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +159,16 @@ class LeakIndexes:
         return facts
 
     def _facts(self) -> DatabaseFacts:
-        with _catalogs():
+        with reading_catalogs("nothing was done"):
             return self._session.ask("server/test_database", DatabaseFacts)[0]
 
     def _alone(self) -> None:
-        with _catalogs():
-            if not self._session.fetch(_ONE_AT_A_TIME, _Ours)[0].ours:
+        with reading_catalogs("nothing was done"):
+            if not self._session.fetch_values(_ONE_AT_A_TIME, bool)[0]:
                 raise RefusedError("another pgwatch-tests is creating or dropping indexes in this database")
 
     def _discovered(self) -> Sequence[Table]:
-        with _catalogs():
+        with reading_catalogs("nothing was done"):
             self._role = self._session.identity().role
             with self._session.running():
                 return discover(self._session.connection, self._role, Ignores(self._settings.ignore)).tables
@@ -187,13 +176,12 @@ class LeakIndexes:
     def _survey(self, tables: Sequence[str]) -> IndexSurvey:
         """Returns all indexes, and the leaves of `tables` (roots or leaves; all leaves if empty)."""
         roots = {table.oid: table for table in self._discovered()}
-        with _catalogs():
-            rows = self._session.ask("leaks/locked_tables", _Oid)
-            locked = [row.oid for row in rows]
+        with reading_catalogs("nothing was done"):
+            locked = self._session.ask_values("leaks/locked_tables", int)
             leaves = self._session.ask(
                 "leaks/index_leaves", LeafTable, {"roots": list(roots), "locked": locked}
             )
-            present = self._session.ask("leaks/indexes", PresentIndex, {"locked": locked})
+            present = self._session.ask("leaks/indexes", LeakIndex, {"locked": locked})
         wanted = wanted_leaves([(leaf, roots[leaf.root]) for leaf in leaves], tables)
         try:
             indexed = MarkedRowStatements(self._escaping, provable_markers(self._markers))
@@ -203,7 +191,10 @@ class LeakIndexes:
             names = {
                 leaf.oid: index_name(leaf.table, indexed.index_predicate(roots[leaf.root])) for leaf in leaves
             }
-        return IndexSurvey(wanted, tuple(leak_index(row, names.get(row.table_oid)) for row in present))
+        return IndexSurvey(
+            wanted,
+            tuple(replace(one, fits=one.valid and one.name == names.get(one.table_oid)) for one in present),
+        )
 
     def _planned(
         self, leaf: LeafTable, root: Table, indexed: MarkedRowStatements, there: tuple[LeakIndex, ...]
@@ -317,7 +308,7 @@ class LeakIndexes:
     def _is_there(self, planned: PlannedIndex, *, valid: bool) -> bool:
         """Whether there is an index of that name which is ours: another's may bear it."""
         bound: dict[str, object] = {"locked": []}
-        found = self._session.ask("leaks/indexes", PresentIndex, bound)
+        found = self._session.ask("leaks/indexes", LeakIndex, bound)
         return any(
             (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid) for one in found
         )
@@ -349,16 +340,6 @@ class LeakIndexes:
 
     def _name(self, schema: str, name: str) -> bytes:
         return quoted(schema, self._escaping) + b"." + quoted(name, self._escaping)
-
-
-@contextmanager
-def _catalogs() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise NotCheckedError(
-            f"nothing was done: the catalogs can't be read: {server_message(error)}"
-        ) from error
 
 
 def _outcome(

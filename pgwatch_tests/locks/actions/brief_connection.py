@@ -23,8 +23,8 @@ from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
 from pgwatch_tests.postgres.connections.disconnection import within
 from pgwatch_tests.postgres.connections.maintenance_database import connect_outside_async
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.server_messages import server_clause
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.secrets import mask_text
 
 LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, read_only=False, any_bytes=True)
 ANSWER_DEADLINE_S = 3.0
@@ -48,7 +48,7 @@ class BriefConnection:
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.close()
         if isinstance(error, psycopg.Error):
-            raise NotCheckedError(f"{one_line(error)}; {self.told}") from error
+            raise NotCheckedError(f"{server_clause(error)}; {self.told}") from error
 
     @property
     def server_version(self) -> int:
@@ -103,8 +103,3 @@ async def connect_anywhere(settings: Settings) -> BriefConnection:
     """
     with closing(ConnectionAttempts(settings)) as attempts:
         return BriefConnection(settings, await connect_outside_async(attempts, LIMITS))
-
-
-def one_line(error: psycopg.Error) -> str:
-    """Returns the server's message as the middle of a sentence."""
-    return " ".join(mask_text(str(error)).split()).rstrip(".")

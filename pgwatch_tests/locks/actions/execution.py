@@ -27,8 +27,8 @@ from pgwatch_tests.locks.actions.brief_connection import (
     BriefConnection,
     connect_anywhere,
     connect_to,
-    one_line,
 )
+from pgwatch_tests.postgres.server_messages import server_clause
 from pgwatch_tests.postgres.stored_text import decode
 from pgwatch_tests.settings.load import Settings
 
@@ -111,7 +111,7 @@ async def _signal(line: BriefConnection, action: SessionAction) -> Outcome:
     except errors.InsufficientPrivilege as error:
         return Outcome("refused", await _why_no_right(line, action, error))
     except psycopg.Error as error:
-        return Outcome("refused", f"The server refused to {_doing(action)}: {one_line(error)}.")
+        return Outcome("refused", f"The server refused to {_doing(action)}: {server_clause(error)}.")
     if not rows:
         return await _why_not_signalled(line, action)
     if not rows[0]["signalled"]:
@@ -207,7 +207,7 @@ async def _why_no_right(line: BriefConnection, action: SessionAction, error: psy
     try:
         [rights] = await line.rows("locks/signal_rights", {"user_oid": action.user_oid})
     except (psycopg.Error, PgwatchError):
-        return f"{doing}: {one_line(error)}."
+        return f"{doing}: {server_clause(error)}."
     asking, owner = rights["asking"], rights["owner"]
     if rights["owner_is_superuser"]:
         return f"{doing}: it belongs to the superuser {owner}, so it needs a superuser."
@@ -269,9 +269,12 @@ async def _roll_back_there(line: BriefConnection, action: PreparedRollback) -> O
     except errors.UndefinedObject:
         return Outcome("refused", f"The {name} had ended already.")
     except errors.QueryCanceled as error:
-        return Outcome("unconfirmed", f"Whether the {name} was rolled back isn't known: {one_line(error)}.")
+        return Outcome(
+            "unconfirmed",
+            f"Whether the {name} was rolled back isn't known: {server_clause(error)}.",
+        )
     except psycopg.Error as error:
-        return Outcome("refused", f"The server refused to roll back the {name}: {one_line(error)}.")
+        return Outcome("refused", f"The server refused to roll back the {name}: {server_clause(error)}.")
     line.told = "it was rolled back"
     if await _find(line, action) is not None:
         return Outcome("unconfirmed", f"The {name} is still there, though the server accepted the rollback.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from pgwatch_tests.errors import NoAnswerError, PgwatchError
 from pgwatch_tests.postgres import queries
@@ -24,11 +24,6 @@ from pgwatch_tests.text.secrets import mask_name
 
 LIMITS = SessionLimits(statement_timeout_s=1.0, lock_timeout_s=0.5, any_bytes=True)
 _CONNECT_IN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +101,5 @@ def session_name(pid: int | str, application_name: str) -> str:
 
 def is_wanted(connection: OwnConnection) -> bool:
     """Whether somebody wants its database, asked over it. Raises psycopg's errors."""
-    with connection.cursor(row_factory=class_row(_Wanted)) as cursor:
-        return cursor.execute(queries.load("server/own_database_wanted")).fetchall()[0].wanted
+    with connection.cursor(row_factory=args_row(bool)) as cursor:
+        return cursor.execute(queries.load("server/own_database_wanted")).fetchall()[0]

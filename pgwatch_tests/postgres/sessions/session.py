@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import RowFactory, class_row
+from psycopg.rows import RowFactory, args_row, class_row
 
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity, OwnConnection
@@ -68,13 +68,29 @@ class DatabaseSession(YieldingSession):
         """Runs `queries/<query>.sql`; its columns are the fields of `row`. Raises what `running` does."""
         return self.fetch(queries.load(query).encode(), row, parameters)
 
+    def ask_values(
+        self, query: str, value: type[R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
+        """Runs `queries/<query>.sql`, whose one column is never NULL. Raises what `running` does."""
+        return self.fetch_values(queries.load(query).encode(), value, parameters)
+
     def fetch(
         self, statement: bytes, row: type[R], parameters: Mapping[str, object] | None = None
     ) -> list[R]:
         """Runs a statement; its columns are the fields of `row`. Raises what `running` does."""
+        return self._fetch(statement, class_row(row), parameters)
 
+    def fetch_values(
+        self, statement: bytes, value: type[R], parameters: Mapping[str, object] | None = None
+    ) -> list[R]:
+        """Runs a statement whose one column is never NULL. Raises what `running` does."""
+        return self._fetch(statement, args_row(value), parameters)
+
+    def _fetch(
+        self, statement: bytes, rows: RowFactory[R], parameters: Mapping[str, object] | None
+    ) -> list[R]:
         def fetched(connection: OwnConnection) -> list[R]:
-            with connection.cursor(row_factory=class_row(row)) as cursor:
+            with connection.cursor(row_factory=rows) as cursor:
                 exact_names(cursor)
                 return cursor.execute(statement, parameters).fetchall()
 
