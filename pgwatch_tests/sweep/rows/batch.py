@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -53,11 +53,13 @@ class _AgainError(Exception):
         stays: Mapping[int, Refusal] | None = None,
         *,
         lock_all: bool = False,
+        in_turn: bool = False,
         ask: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__()
         self.stays = stays or {}
         self.lock_all = lock_all
+        self.in_turn = in_turn
         self.ask = ask
 
 
@@ -83,16 +85,22 @@ class Batches:
         """The leaves in which more was written than was known: by triggers, or the server doesn't count."""
         self._own: set[int] = set()
         """The transactions of batches before, as rows have them in xmin."""
+        self._moving: set[int] = set()
+        """The leaves of which a DELETE has left rows: there, one goes after the other."""
 
-    def sweep(self, portion: Portion) -> BatchOutcome:
-        """Deletes the clusters of a portion that may go. Raises BatchFailedError if a statement failed."""
+    def sweep(self, portion: Portion, meanwhile: Callable[[], None] = lambda: None) -> BatchOutcome:
+        """Deletes the clusters of a portion that may go; `meanwhile` may be called while the server does so.
+
+        Raises BatchFailedError if a statement failed.
+        """
         outcome = BatchOutcome(portion.without(portion.clusters))
-        lock_all, ask = False, self._asked_always
+        lock_all, in_turn, ask = False, False, self._asked_always
         for attempt in range(_ATTEMPTS + 1):
             if not portion:
                 return outcome
             begun = time.monotonic()
-            state = Attempt(portion, lock_all, ask)
+            in_turn = in_turn or not self._moving.isdisjoint(portion.rows)
+            state = Attempt(portion, lock_all, ask, in_turn, meanwhile)
             try:
                 self._transact(state)
             except _AgainError as again:
@@ -102,6 +110,7 @@ class Batches:
                 self._sort_out(outcome, portion, {**stays})
                 portion = portion.without(stays)
                 lock_all, ask = lock_all or again.lock_all, ask | again.ask
+                in_turn = in_turn or again.in_turn
             except BatchFailedError as failure:
                 # A DELETE waits for a row that somebody works on; who locks first passes it by.
                 if lock_all or not isinstance(failure.error, errors.LockNotAvailable):
@@ -161,26 +170,25 @@ class Batches:
 
     def _lock(self, state: Attempt) -> None:
         """Locks rows, and leaves out the clusters of those that can't be had, or aren't what was read."""
-        for leaf in list(state.portion.rows):
+        # To lock a row costs as much as to delete it. Where nothing can come to refer to it, DELETE itself
+        # tells which version went.
+        leaves = [leaf for leaf in state.portion.rows if state.lock_all or self._graph.referring_to(leaf)]
+        state.statements += 1
+        for leaf, held in self._rows.lock({leaf: state.portion.tids(leaf) for leaf in leaves}).items():
             if leaf not in state.portion.rows:
                 continue
-            # To lock a row costs as much as to delete it. Where nothing can come to refer to it, DELETE
-            # itself tells which version went.
-            if not state.lock_all and not self._graph.referring_to(leaf):
-                continue
+            # Some of those asked for may have been left out meanwhile.
             wanted = state.portion.versions(leaf)
-            held = self._rows.lock(leaf, list(wanted))
-            state.statements += 1
-            if held != wanted:
-                owners = state.portion.owners(leaf)
-                wrong = {tid: xmin for tid, xmin in wanted.items() if held.get(tid) != xmin}
-                state.leave_out(self._why(leaf, wrong, owners))
+            wrong = {tid: xmin for tid, xmin in wanted.items() if held.get(tid) != xmin}
+            if wrong:
+                state.leave_out(self._why(leaf, wrong, state.portion.owners(leaf)))
         by_leaf: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         for owner, loose in state.portion.loose:
             if self._key(loose.key).changes:
                 by_leaf[loose.leaf][loose.tid] = loose.xmin, owner
-        for leaf, referring in by_leaf.items():
-            held = self._rows.lock_for_change(leaf, list(referring))
+        now_held = self._rows.lock_for_change({leaf: list(referring) for leaf, referring in by_leaf.items()})
+        for leaf, held in now_held.items():
+            referring = by_leaf[leaf]
             wrong = {tid: xmin for tid, (xmin, _) in referring.items() if held.get(tid) != xmin}
             if wrong:
                 now = self._rows.versions(leaf, list(wrong))
@@ -234,18 +242,29 @@ class Batches:
         """Deletes, children first. Raises _AgainError if something is still there."""
         # Of triggers: they may say no schema, or read dates as their database writes them.
         self._session.execute(for_code_of_others(self._session.connection.info.server_version))
-        for together in self._graph.deletion_groups(state.portion.rows.keys()):
-            wanted = {leaf: state.portion.versions(leaf) for leaf in together}
-            going = {leaf: list(versions) for leaf, versions in wanted.items()}
-            with _failing(together):
-                gone = self._rows.delete(going)
-            state.statements += 1
-            took_s = self._session.last_duration_s
-            rows = sum(map(len, going.values()))
-            for leaf in together:
-                self._estimate.learn_rows(leaf, rows, took_s, len(together))
-                if gone[leaf] != wanted[leaf]:
-                    self._follow(state, leaf, wanted[leaf], gone[leaf])
+        groups = self._graph.deletion_groups(state.portion.rows.keys())
+        for some in [[group] for group in groups] if state.in_turn else [groups]:
+            self._delete_groups(state, some)
+
+    def _delete_groups(self, state: Attempt, groups: Sequence[Sequence[int]]) -> None:
+        """Deletes these without a look in between."""
+        wanted = [{leaf: state.portion.versions(leaf) for leaf in group} for group in groups]
+        going = [{leaf: list(versions) for leaf, versions in group.items()} for group in wanted]
+        state.statements += 1
+        deleted, error = self._rows.delete(going, state.meanwhile)
+        for group, one in zip(wanted, deleted, strict=False):
+            for leaf, versions in group.items():
+                if one.took_s is not None:
+                    rows = sum(map(len, group.values()))
+                    self._estimate.learn_rows(leaf, rows, one.took_s, len(group))
+                if one.rows[leaf] != versions:
+                    if len(groups) > 1:
+                        # What came after it didn't go as it would have.
+                        self._moving.add(leaf)
+                        raise _AgainError(lock_all=True, in_turn=True)
+                    self._follow(state, leaf, versions, one.rows[leaf])
+        if error is not None:
+            raise BatchFailedError(frozenset(groups[len(deleted)]), error) from error
 
     def _follow(self, state: Attempt, leaf: int, wanted: Mapping[int, int], gone: Mapping[int, int]) -> None:
         """Deletes what triggers have moved meanwhile. Raises _AgainError if something is still there."""
@@ -267,9 +286,10 @@ class Batches:
             if not there:
                 return
             state.moved[leaf] += len(there)
-            with _failing([leaf]):
-                went = self._rows.delete({leaf: list(there.values())})[leaf]
-            missing = {tid: place for tid, place in there.items() if place not in went}
+            deleted, error = self._rows.delete([{leaf: list(there.values())}])
+            if error is not None:
+                raise BatchFailedError(frozenset((leaf,)), error) from error
+            missing = {tid: place for tid, place in there.items() if place not in deleted[0].rows[leaf]}
             if not missing:
                 return
         relation = self._graph.relations[leaf]
@@ -320,10 +340,12 @@ class Batches:
             if self._key(one.key).changes:
                 loose[one.key, one.leaf][one.tid] = owner
         stays: dict[int, Refusal] = {}
-        for (oid, leaf), owners in loose.items():
+        dangling = self._rows.dangling(
+            [(self._key(oid), leaf, list(loose[oid, leaf])) for oid, leaf in loose]
+        )
+        for ((_, leaf), owners), tids in zip(loose.items(), dangling, strict=True):
             keeps = f"a trigger or rule keeps {name_of(self._graph.relations[leaf])} referring to it"
-            for tid in self._rows.dangling(self._key(oid), leaf, list(owners)):
-                stays[owners[tid]] = Refusal("refused", keeps)
+            stays.update({owners[tid]: Refusal("refused", keeps) for tid in tids})
         if stays:
             raise _AgainError(stays)
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
+from pgwatch_tests.sweep.rows.pipelined import Answers, Asked, answer, answers
 from pgwatch_tests.sweep.rows.statements import SweepStatements
-from pgwatch_tests.sweep.tids import Tids, read_and_write_tids, read_eight, read_four, read_tids
+from pgwatch_tests.sweep.tids import Tids, read_eight, read_four, read_tids
+
+Versions = Mapping[int, int]
+"""Rows of a leaf: tids, each with its xmin."""
 
 GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName)
 """Errors of a statement whose planned tables or columns are gone, or are others by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What one DELETE deleted, by leaf."""
+
+    rows: Mapping[int, Versions]
+    took_s: float | None
+    """None if it can't be told."""
 
 
 class DatabaseRows:
@@ -29,13 +43,15 @@ class DatabaseRows:
         """Returns the existing ones of these rows, each with its xmin: a tid may be another row's by now."""
         return self._versions(self._statements.versions(leaf), tids)
 
-    def lock(self, leaf: int, tids: Sequence[int]) -> dict[int, int]:
-        """Locks rows for deletion, without waiting; returns the locked ones, each with its xmin."""
-        return self._versions(self._statements.lock(leaf), tids)
+    def lock(self, wanted: Mapping[int, Sequence[int]]) -> dict[int, Versions]:
+        """Locks rows for deletion, without waiting; returns the locked ones by leaf, each with its xmin."""
+        return self._each_versions([(leaf, self._statements.lock(leaf), wanted[leaf]) for leaf in wanted])
 
-    def lock_for_change(self, leaf: int, tids: Sequence[int]) -> dict[int, int]:
-        """Locks rows for a change, without waiting; returns the locked ones, each with its xmin."""
-        return self._versions(self._statements.lock_for_change(leaf), tids)
+    def lock_for_change(self, wanted: Mapping[int, Sequence[int]]) -> dict[int, Versions]:
+        """Locks rows for a change, without waiting; returns the locked ones by leaf, each with its xmin."""
+        return self._each_versions(
+            [(leaf, self._statements.lock_for_change(leaf), wanted[leaf]) for leaf in wanted]
+        )
 
     def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """Returns the rows that refer to these: place of the one referred to, leaf, tid, xmin, flags."""
@@ -55,17 +71,25 @@ class DatabaseRows:
             *(read_four(places), read_four(leaves), read_tids(referring), read_four(xmins)), strict=True
         )
 
-    def delete(self, going: Mapping[int, Sequence[int]]) -> dict[int, dict[int, int]]:
-        """Deletes rows of these leaves in one statement. What went, by leaf: tids, each with its xmin."""
-        leaves = tuple(going)
-        bound = {f"tids_{place}": Tids(going[leaf]) for place, leaf in enumerate(leaves)}
-        rows = self._fetch(self._statements.delete(leaves), bound)
-        if len(leaves) == 1:
-            return {leaves[0]: {int.from_bytes(tid): xmin for _, tid, xmin in rows}}
-        gone: dict[int, dict[int, int]] = {leaf: {} for leaf in leaves}
-        for place, tid, xmin in rows:
-            gone[leaves[place]][int.from_bytes(tid)] = xmin
-        return gone
+    def delete(
+        self, going: Sequence[Mapping[int, Sequence[int]]], meanwhile: Callable[[], None] = lambda: None
+    ) -> tuple[list[Deleted], psycopg.Error | None]:
+        """Deletes rows, in one statement for each mapping; returns what went, up to the one that failed.
+
+        `meanwhile`: see `answers`.
+        """
+        asked = []
+        for rows in going:
+            leaves = tuple(rows)
+            bound = {f"tids_{place}": Tids(rows[leaf]) for place, leaf in enumerate(leaves)}
+            asked.append(Asked(self._statements.delete(leaves, sum(map(len, rows.values()))), bound))
+        found = answers(self._session, asked, meanwhile)
+        times = _times(found, self._session.last_duration_s)
+        deleted = [
+            Deleted(_by_leaf(tuple(rows), answered), took_s)
+            for rows, answered, took_s in zip(going, found.rows, times, strict=False)
+        ]
+        return deleted, found.error
 
     def current(self, leaf: int, tids: Sequence[int]) -> dict[int, int | None]:
         """Returns the present tids of rows that this transaction may have changed, by former tid; None if
@@ -73,18 +97,24 @@ class DatabaseRows:
         found = self._fetch(self._statements.current(leaf), {"tids": Tids(tids)})
         return {tids[place]: None if tid is None else int.from_bytes(tid) for place, tid in found}
 
-    def dangling(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> list[int]:
-        """Returns the rows of a leaf, possibly changed by this transaction, that refer to no row."""
-        return [
-            tids[place]
-            for (place,) in self._fetch(self._statements.dangling(key, leaf), {"tids": Tids(tids)})
-        ]
+    def dangling(self, asked: Sequence[tuple[ForeignKey, int, Sequence[int]]]) -> list[list[int]]:
+        """Returns the rows of leaves, possibly changed by this transaction, that refer to no row by a key."""
+        found = self._all(
+            [Asked(self._statements.dangling(key, leaf), {"tids": Tids(tids)}) for key, leaf, tids in asked]
+        )
+        return [[tids[place] for (place,) in rows] for (_, _, tids), rows in zip(asked, found, strict=True)]
 
     def _versions(self, statement: bytes, tids: Sequence[int]) -> dict[int, int]:
         if not tids:
             return {}
         [(found, xmins)] = self._fetch(statement, {"tids": Tids(tids)})
         return _by_tid(found, xmins)
+
+    def _each_versions(self, asked: Sequence[tuple[int, bytes, Sequence[int]]]) -> dict[int, Versions]:
+        found = self._all([Asked(statement, {"tids": Tids(tids)}) for _, statement, tids in asked])
+        return {
+            leaf: _by_tid(tids, xmins) for (leaf, _, _), [(tids, xmins)] in zip(asked, found, strict=True)
+        }
 
     def _related(self, statement: bytes, tids: Sequence[int]) -> Related:
         [(places, leaves, found, xmins, flags)] = self._fetch(statement, {"tids": Tids(tids)})
@@ -93,12 +123,36 @@ class DatabaseRows:
         )
 
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
-        def read(connection: OwnConnection) -> list[TupleRow]:
-            with connection.cursor(binary=True) as cursor:
-                read_and_write_tids(cursor)
-                return cursor.execute(statement, bound).fetchall()
+        return self._session.run(lambda connection: answer(connection, Asked(statement, bound)))
 
-        return self._session.run(read)
+    def _all(self, asked: Sequence[Asked]) -> Sequence[Sequence[TupleRow]]:
+        found = answers(self._session, asked)
+        if found.error is not None:
+            raise found.error
+        return found.rows
+
+
+def _times(found: Answers, together_s: float) -> list[float | None]:
+    """How long each took, by when the next one began; the server tells that in the last column."""
+    begun = [float(rows[0][-1]) if rows else None for rows in found.rows]
+    ended = begun[1:]
+    if begun:
+        first_s = begun[0]
+        ended.append(None if found.error or first_s is None else first_s + together_s)
+    return [
+        None if since is None or until is None else max(0.0, until - since)
+        for since, until in zip(begun, ended, strict=True)
+    ]
+
+
+def _by_leaf(leaves: Sequence[int], rows: Sequence[TupleRow]) -> dict[int, Versions]:
+    gone: dict[int, dict[int, int]] = {leaf: {} for leaf in leaves}
+    for place, tid, xmin, _ in rows:
+        if isinstance(xmin, int):
+            gone[leaves[place]][int.from_bytes(tid)] = xmin
+        else:
+            gone[leaves[place]] = _by_tid(tid, xmin)
+    return {**gone}
 
 
 def _by_tid(tids: bytes | None, xmins: bytes | None) -> dict[int, int]:

@@ -16,6 +16,8 @@ _AIM_S = 0.05
 # Guesses, until it is known: what a transaction takes besides its rows; a table in it, a row, each key that
 # refers to that; and what it takes the server to plan the check of a key, the first time in a session.
 _BATCH_S, _TABLE_S, _ROW_S, _KEY_S, _FIRST_CHECK_S = 0.004, 0.0015, 15e-6, 4e-6, 0.0008
+# The first portions are cut by guesses: each as late as can be.
+_GUESSED = 3
 # So many statements of a transaction are about no rows: see `batch`.
 _STATEMENTS = 6
 _LEAST_FACTOR, _MOST_FACTOR = 0.3, 20.0
@@ -141,6 +143,28 @@ class Portion:
                 if flags & SWEPT:
                     found[leaf][tid] = Seed(flags, xmin)
         return dict(found)
+
+
+class Upcoming:
+    """Portions, one of which may be cut before it is its turn."""
+
+    def __init__(self, portions: Iterator[Portion]) -> None:
+        self._portions = portions
+        self._next: Portion | None = None
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Portion]:
+        while True:
+            one, self._next = self._next, None
+            if one is None and (one := next(self._portions, None)) is None:
+                return
+            self._count += 1
+            yield one
+
+    def look(self) -> None:
+        """Cuts the next one."""
+        if self._next is None and self._count >= _GUESSED:
+            self._next = next(self._portions, None)
 
 
 def ordered(clusters: Clusters, going: Sequence[Cluster]) -> list[list[Cluster]]:

@@ -26,7 +26,7 @@ from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.plan.rules import LOCKED, MARKED, Rules
 from pgwatch_tests.sweep.rows.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
-from pgwatch_tests.sweep.rows.portions import Estimate, Portion, ordered
+from pgwatch_tests.sweep.rows.portions import Estimate, Portion, Upcoming, ordered
 from pgwatch_tests.sweep.rows.tally import PassTally, Remembered, marked_leaves
 from pgwatch_tests.sweep.rows.witnesses import Witnesses
 
@@ -161,11 +161,12 @@ class RowPass:
         if self._batches is None:
             self._work(Portion(clusters, going), witnesses)
             return
-        for one in self._estimate.cuts(clusters, ordered(clusters, going), self._most):
+        portions = Upcoming(self._estimate.cuts(clusters, ordered(clusters, going), self._most))
+        for one in portions:
             if self._stopped():
                 self._keep(one, _INTERRUPTED, witnesses)
             else:
-                self._work(one, witnesses)
+                self._work(one, witnesses, portions.look)
 
     def _compare_ages(self, clusters: Clusters, going: Sequence[Sequence[int]]) -> None:
         """Raises CatalogChangedError if a row was written since the survey, by a test that runs."""
@@ -227,7 +228,9 @@ class RowPass:
 
     # One portion, and what is left of it.
 
-    def _work(self, one: Portion, witnesses: Witnesses | None) -> None:
+    def _work(
+        self, one: Portion, witnesses: Witnesses | None, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         parts = deque([one])
         while parts:
             part = self._as_far_as_allowed(parts.popleft(), witnesses)
@@ -239,7 +242,7 @@ class RowPass:
                 self._advance(part)
                 continue
             try:
-                outcome = self._batches.sweep(part)
+                outcome = self._batches.sweep(part, meanwhile)
             except BatchFailedError as failure:
                 parts.extendleft(self._after(part, failure, witnesses))
                 continue

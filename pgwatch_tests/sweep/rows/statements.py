@@ -29,6 +29,8 @@ from pgwatch_tests.sweep.tids import BETWEEN_TIDS
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 _LOCK = "FOR UPDATE SKIP LOCKED"
 _LOCK_FOR_CHANGE = "FOR NO KEY UPDATE SKIP LOCKED"
+# From so many rows on, it is cheaper to have them told as one value.
+_MANY = 100
 
 
 class SweepStatements:
@@ -69,21 +71,16 @@ class SweepStatements:
         """Rows that those of a leaf refer to: likewise."""
         return self._related("parents", key, leaf, self._all_flags(key.parent, "p"))
 
-    def delete(self, leaves: Sequence[int]) -> bytes:
-        """Deletes; what to bind for leaf N is `tids_N`. What went: N, tid, xmin.
+    def delete(self, leaves: Sequence[int], rows: int) -> bytes:
+        """Deletes so many; what to bind for leaf N is `tids_N`. What went: N, tid, xmin, when it began.
 
-        In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too.
+        In one statement: the server checks NO ACTION and RESTRICT at its end, of rings too. Many rows of one
+        leaf are told as one of tids, and of xmins.
         """
-        deletes = [
-            _text("delete", number=str(number), named=self._only(named), oid=str(leaf))
-            for number, leaf in enumerate(leaves)
-            for named in (self._graph.deleted_from(leaf),)
-        ]
-        if len(deletes) == 1:
-            return _encoded(deletes[0])
-        gone = ", ".join(f"gone_{number} AS ({delete})" for number, delete in enumerate(deletes))
-        found = " UNION ALL ".join(_text("gone", gone=f"gone_{n}") for n in range(len(deletes)))
-        return _encoded(f"WITH {gone} {found}")
+        which = ("delete", *leaves, len(leaves) == 1 and rows >= _MANY)
+        if which not in self._composed:
+            self._composed[which] = self._delete(leaves, rows)
+        return self._composed[which]
 
     def current(self, leaf: int) -> bytes:
         """Where rows are by now that this transaction may have changed or deleted: place, tid or NULL."""
@@ -107,6 +104,21 @@ class SweepStatements:
         named = (self._graph.relations[leaf] for leaf in leaves)
         tables = ", ".join(f"ONLY {_as_it_is(one.schema)}.{_as_it_is(one.name)}" for one in named)
         return _encoded(f"LOCK TABLE {tables} IN ROW EXCLUSIVE MODE")
+
+    def _delete(self, leaves: Sequence[int], rows: int) -> bytes:
+        deletes = [
+            _text("delete", number=str(number), named=self._only(named), oid=str(leaf))
+            for number, leaf in enumerate(leaves)
+            for named in (self._graph.deleted_from(leaf),)
+        ]
+        if len(deletes) == 1:
+            # Not in a WITH, where a rule does something besides (RewriteQuery in rewriteHandler.c).
+            if rows < _MANY or self._has_rules(leaves[0]):
+                return _encoded(deletes[0])
+            return _encoded(_text("all_gone", delete=deletes[0], between=BETWEEN_TIDS))
+        gone = ", ".join(f"gone_{number} AS ({delete})" for number, delete in enumerate(deletes))
+        found = " UNION ALL ".join(_text("gone", gone=f"gone_{n}") for n in range(len(deletes)))
+        return _encoded(f"WITH {gone} {found}")
 
     def _versions(self, leaf: int, locking: str = "") -> bytes:
         which = ("versions", leaf, locking)
@@ -132,6 +144,11 @@ class SweepStatements:
             )
             self._composed[which] = _encoded(text)
         return self._composed[which]
+
+    def _has_rules(self, leaf: int) -> bool:
+        relations = self._graph.relations
+        named = (relations[leaf], relations[self._graph.deleted_from(leaf)])
+        return any(one.rules or one.also for one in named)
 
     def _name(self, oid: int) -> str:
         relation = self._graph.relations[oid]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pgwatch_tests.sweep.plan.planned_catalog import TupleCounts
@@ -19,6 +19,10 @@ class Attempt:
     lock_all: bool
     ask: frozenset[int]
     """The leaves of which it is asked whether rows refer to what goes."""
+    in_turn: bool = False
+    """Whether each DELETE is looked at before the next, since triggers may move what that is to delete."""
+    meanwhile: Callable[[], None] = lambda: None
+    """What else may be done while the server deletes."""
     stays: dict[int, Refusal] = field(default_factory=dict)
     """The clusters that were taken out of it."""
     moved: Counter[int] = field(default_factory=Counter)
@@ -31,7 +35,8 @@ class Attempt:
     """Those of them that are in another partition."""
     effects: list[TupleCounts] = field(default_factory=list)
     statements: int = 2
-    """How many are about its rows: those before and after all DELETEs, and what locks and deletes rows."""
+    """How many are about its rows: those before and after all DELETEs, and what locks and deletes rows; those
+    that are sent together count as one."""
     rows_done_s: float = 0.0
     """When the last of these had ended (monotonic)."""
 

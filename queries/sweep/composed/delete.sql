@@ -1,7 +1,8 @@
 -- Delete these rows of a leaf, which is number $number among several.
 --
--- What went: that number, tid, xmin.
+-- What went: that number, tid, xmin, and when the statement began (epoch).
 DELETE FROM $named AS c
 WHERE c.ctid OPERATOR(pg_catalog.=) ANY (%(tids_$number)s::pg_catalog.tid[])
     AND c.tableoid OPERATOR(pg_catalog.=) $oid::pg_catalog.oid
-RETURNING $number AS n, c.ctid AS tid, c.xmin AS version
+RETURNING $number AS n, c.ctid AS tid, c.xmin AS version,
+    pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) AS began_s

@@ -1,2 +1,2 @@
 -- Which rows has one of several DELETEs in a statement deleted?
-SELECT n, tid, version FROM $gone
+SELECT n, tid, version, began_s FROM $gone

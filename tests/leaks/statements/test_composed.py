@@ -77,8 +77,9 @@ def test_statements_of_a_sweep(escaping: Escaping, created_at: int) -> None:
         sweep.referring(key, 1),
         sweep.lock(1),
         sweep.lock_for_change(1),
-        sweep.delete([1]),
-        sweep.delete([1, 2]),
+        sweep.delete([1], rows=1),
+        sweep.delete([1], rows=10_000),
+        sweep.delete([1, 2], rows=2),
         sweep.current(1),
         sweep.values(1, ["p", "i"]),
     ):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import Seed
 from pgwatch_tests.sweep.plan.rules import MARKED, SWEPT
-from pgwatch_tests.sweep.rows.portions import Estimate, ordered
+from pgwatch_tests.sweep.rows.portions import Estimate, Portion, Upcoming, ordered
 from tests.sweep.plan.worlds import World, WorldRow, relation
 
 _ROWS = 20_000
@@ -52,3 +54,24 @@ def test_they_dont_become_ever_more_on_a_busy_machine(statement_s: float) -> Non
     besides_s = _STATEMENTS * statement_s
     assert len(took) < 30
     assert all(took_s < besides_s + 0.06 for _, took_s in took)
+
+
+def test_the_next_portion_is_cut_early_once_the_estimate_is_more_than_a_guess() -> None:
+    clusters = Clusters((world := World(ForeignKeyGraph([relation(1)], []), {})).rules(), world)
+    cut: list[Portion] = []
+
+    def cutting() -> Iterator[Portion]:
+        for _ in range(6):
+            cut.append(Portion(clusters, []))
+            yield cut[-1]
+
+    portions = Upcoming(cutting())
+    given, ahead = [], []
+    for one in portions:
+        given.append(one)
+        portions.look()
+        portions.look()
+        ahead.append(len(cut) - len(given))
+
+    assert list(map(id, given)) == list(map(id, cut))
+    assert ahead == [0, 0, 1, 1, 1, 0]
