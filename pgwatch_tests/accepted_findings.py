@@ -144,13 +144,13 @@ def _entry(entry: object) -> tuple[Finding, str]:
         raise ValueError("it isn't an object")
     unknown = sorted(map(str, set(entry) - _FIELDS))
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is none of {', '.join(sorted(_FIELDS))}")
+        raise ValueError(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(_FIELDS))}")
     missing = next((name for name in _REQUIRED if name not in entry), None)
     if missing is not None:
         raise ValueError(f"it has no {missing}{_WHAT_TO_WRITE.get(missing, '')}")
     gate = next((one for one in _gates() if one == entry.get("gate")), None)
     if gate is None:
-        raise ValueError(f"its gate is none of {', '.join(_gates())}")
+        raise ValueError(f"its gate must be one of {', '.join(_gates())}")
     kind, place, test, reason = (entry.get(key) for key in ("kind", "place", "test", "reason"))
     if not isinstance(kind, str) or not kind:
         raise ValueError("its kind isn't text, or is empty")

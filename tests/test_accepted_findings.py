@@ -70,7 +70,7 @@ def test_an_entry_of_any_test_accepts_each() -> None:
         (document({}), "finding 1: it has no gate"),
         (document({"gate": "leaks", "place": "x", "test": None}), "finding 1: it has no kind"),
         (document({"gate": "leaks", "kind": "rows", "test": None}), "finding 1: it has no place"),
-        (document(entry(), entry(gate="all")), "finding 2: its gate is none of"),
+        (document(entry(), entry(gate="all")), "finding 2: its gate must be one of"),
         (document(entry(kind=None)), "its kind isn't text, or is empty"),
         (document(entry(place="")), "its place isn't text, or is empty"),
         (document(entry(test="")), "its test is neither text, nor null"),
@@ -79,7 +79,7 @@ def test_an_entry_of_any_test_accepts_each() -> None:
             'finding 1: it has no test: write null for an unknown one, or "*" for any',
         ),
         (document(entry(reason=1)), "its reason isn't text"),
-        (document(entry(rows=7)), "'rows' is none of gate, kind, place, reason, test"),
+        (document(entry(rows=7)), "unknown field 'rows'; known are gate, kind, place, reason, test"),
         (document(entry(), entry(reason="again")), "finding 2 is there twice"),
     ],
 )

@@ -180,7 +180,7 @@ class EmbeddedServer:
             shutil.copytree(self._template, self.data_directory, symlinks=True, dirs_exist_ok=True)
             self._give_away()
             self.data_directory.chmod(0o700)
-        progress(f"data directory made ({time.monotonic() - begun:.1f} s)")
+        progress(f"data directory created ({time.monotonic() - begun:.1f} s)")
 
     def _make_reachable(self, account: ServerAccount, progress: Callable[[str], None]) -> None:
         if not account.can_pass(self.directory):

@@ -152,7 +152,7 @@ def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
         parameters = {"lease_key": LEASE_KEY, "name": name}
         taken = connection.execute(queries.load("leases/take"), parameters).fetchone()
         if taken != (True,):
-            raise LeaseTakenError(f"somebody else holds the lease of {name!r}")
+            raise LeaseTakenError(f"another session holds the lease of {name!r}")
         try:
             yield connection
         finally:

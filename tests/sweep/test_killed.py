@@ -242,7 +242,7 @@ def test_a_connection_lost_between_two_sessions(
     report = swept(database.dsn, request)
 
     assert [(one.removed, one.reason) for one in report.orphans] == [(True, None), (False, "not_checked")]
-    assert report.orphans[1].detail.startswith("the connection was lost: nothing tells whether it is removed")
+    assert report.orphans[1].detail.startswith("the connection was lost: not known whether it was removed")
     assert report.error == "the connection was lost (removed by then: 1 session)"
     assert len(marked_users(owner)) == 3
     assert not report.complete

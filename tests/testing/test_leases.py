@@ -109,7 +109,7 @@ def test_a_password_isnt_shown() -> None:
 
 def test_a_lease_has_one_holder(database: Database) -> None:
     name = unique_name()
-    taken = f"somebody else holds the lease of '{name}'"
+    taken = f"another session holds the lease of '{name}'"
     with (
         lease(database.dsn, name),
         lease(database.dsn, unique_name()),

@@ -66,7 +66,7 @@ def _instead_of(kind: str) -> str:
         return "Change, empty or lock whole tables while no tests run."
     if kind.startswith(_UPKEEP):
         return f"Run {kind} while no tests run."
-    return "Change tables before the tests run, not meanwhile."
+    return "Change tables before the tests run, not while they run."
 
 
 def cleanup_vs_test(root: RootBlocker) -> Diagnosis | None:

@@ -55,7 +55,7 @@ class ConnectionAttempts:
         once this is closed.
         """
         if self._closed:
-            raise ConnectionLostError("no connection is opened any more")
+            raise ConnectionLostError("no connection is opened: the program is closing its connections")
         patience_s = self.settings.connect_timeout_s if timeout_s is None else timeout_s
         key = database or database_name(self.settings.dsn), limits, self._dsn
         attempt = self._attempt(key)

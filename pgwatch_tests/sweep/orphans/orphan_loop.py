@@ -59,7 +59,7 @@ def sweep_each(candidates: Iterable[Candidate], request: SweepRequest, stopped: 
         except WorkCancelledError:
             raise
         except PgwatchError as error:
-            unknown = f"{error}: nothing tells whether it is removed"
+            unknown = f"{error}: not known whether it was removed"
             return SweptOrphans((*swept, _kept(one.orphan, "not_checked", unknown)), error=error)
     return SweptOrphans(tuple(swept))
 

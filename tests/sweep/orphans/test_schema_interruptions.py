@@ -122,5 +122,5 @@ def test_a_sweep_whose_connection_is_lost_says_so(owner: Connection[TupleRow], d
 
     assert isinstance(found.error, ConnectionLostError)
     assert not named(found, name).removed
-    assert "nothing tells whether it is removed" in named(found, name).detail
+    assert "not known whether it was removed" in named(found, name).detail
     assert tables(owner, name) == 70
