@@ -28,7 +28,7 @@ _INHERIT_IN_GRANT = 160000
 
 
 def lock_tree(sessions: Sessions | Unread) -> Feature:
-    """Who waits for whom. Any role may see it unless a function was taken away, so it is simply tried."""
+    """The lock tree. Any role may see it unless a function was taken away, so it is simply tried."""
     ids = ("lock_tree", "lock tree")
     if isinstance(sessions, Unread):
         return Feature(*ids, "missing" if sessions.denied else "unknown", sessions.reason)

@@ -68,7 +68,7 @@ class Usage:
 
     capacity: Capacity
     groups: tuple[ConnectionGroup, ...]
-    """Those with connections, the largest first."""
+    """The groups that have connections, the largest first."""
     limits: tuple[ConnectionLimit, ...]
 
 
@@ -151,7 +151,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where we are connected. No password is ever in here."""
+    """The address of the server. No password is ever in here."""
 
     host: str
     port: int

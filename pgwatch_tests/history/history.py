@@ -140,7 +140,7 @@ _ENTRY_COLUMNS = [column for column in _SWEEPS.columns if column.name != "report
 
 
 class History:
-    """For any thread. Every method raises HistoryError if the store can't be read or written."""
+    """The history, for any thread. Its methods raise HistoryError if the store can't be read or written."""
 
     def __init__(self, store: Store, kept: int = KEPT_ENTRIES) -> None:
         self._store = store

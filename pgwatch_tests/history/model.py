@@ -27,7 +27,7 @@ class HistoryEntry:
     started_at: datetime
     action: JobAction
     trigger: Trigger
-    """Who asked for it: a person, in a terminal or in the dashboard, or the clock."""
+    """The origin: a person, in a terminal or in the dashboard, or the clock."""
     job: str
     """The job of the schedule, by its name; empty if it was none."""
     account: str

@@ -95,12 +95,12 @@ class _Counts:
 
     discovery: Discovery
     untouched: int
-    """How many tables needed no look."""
+    """The number of tables that needed no look."""
     of: dict[Table, _Count | _Details] = field(default_factory=dict)
     skipped: dict[Table, list[Skipped]] = field(default_factory=dict)
 
     def replace(self, discovery: Discovery, untouched: int) -> list[Table]:
-        """Goes on from what was discovered later. Returns the tables that are new, or aren't the same."""
+        """Replaces the tables by those discovered later. Returns the new and changed ones."""
         before = {table.oid: table for table in (*self.of, *self.skipped)}
         same = {
             known
@@ -143,7 +143,7 @@ class LeakScan:
 
     @property
     def share_done(self) -> float:
-        """How much of the counting is done, 0 to 1, by the pages that the tables have. For any thread."""
+        """The share of the counting that is done, 0 to 1, by the tables' pages. For any thread."""
         return self._work_done / self._work
 
     def stop(self) -> None:

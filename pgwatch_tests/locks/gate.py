@@ -27,11 +27,11 @@ class JudgedRoot:
 
     party: Party
     tree: Branch[Party] | None
-    """What is shown of it; None for a deadlock below a root, which is shown there."""
+    """Its branch to show; None for a deadlock below a root, which is shown there."""
     diagnosis: Diagnosis
     blocks: int
     longest_wait_s: float
-    """Of the sessions behind it; waits of pgwatch-tests itself don't count."""
+    """The longest wait behind it, in seconds; waits of pgwatch-tests itself don't count."""
     verdict: RootVerdict
     """`undecided`: a deadlock ended the look before it was known how long others had waited."""
     new: tuple[Finding, ...] = ()

@@ -145,9 +145,11 @@ class TransactionWait:
     """The waiter."""
     transaction: int
     written: tuple[int, ...] = ()
-    """What the waiter holds ROW EXCLUSIVE locks on: writing statements take them, on indexes as well."""
+    """The relations with ROW EXCLUSIVE locks of the waiter: writing statements take them, on indexes as
+    well."""
     locked: tuple[int, ...] = ()
-    """What it holds ROW SHARE locks on: SELECT … FOR UPDATE and the checks of foreign keys take them."""
+    """The relations with ROW SHARE locks of the waiter: SELECT … FOR UPDATE and the checks of foreign keys
+    take them."""
     blocker_written: tuple[int, ...] = ()
     blocker_locked: tuple[int, ...] = ()
     effects: Effects | None = None
@@ -170,7 +172,7 @@ class Subject:
     words: str = ""
     """For subjects that have no name to look up, or none yet."""
     address: tuple[int, int, int] | None = None
-    """Of an object: catalog, OID and sub-id, as pg_describe_object takes them."""
+    """The address of an object: catalog, OID and sub-id, as pg_describe_object takes them."""
     transaction: int | None = None
     """The transaction whose end a waiter for a row waits for; None for those queued behind it."""
     wanted_mode: str = ""
@@ -229,7 +231,7 @@ class HeldLock:
 
 
 WaitKey = tuple[Party, Wait | None]
-"""Who waits, and which of its waits that is: the same from poll to poll."""
+"""The identity of a wait: the waiter, and which of its waits it is; the same from poll to poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,9 +302,10 @@ class Capacity:
     """Clients' sessions, ours included; before PostgreSQL 18 those that are still connecting don't show."""
     max_connections: int
     reserved: int
-    """Of max_connections, kept for superusers and for pg_use_reserved_connections."""
+    """The slots of max_connections kept for superusers and for pg_use_reserved_connections."""
     locked_objects: int
-    """What the lock table holds; below half of max_locked_objects it counts an object once for each lock."""
+    """The locks that are held in the lock table; below half of max_locked_objects it counts an object once
+    for each lock."""
     max_locked_objects: int
 
     @property
@@ -337,7 +340,7 @@ class LockSnapshot:
     probable_deadlocks: tuple[tuple[Party, ...], ...] = ()
     """Cycles seen once: under churn one poll can show a cycle that never was."""
     spent_s: float = 0.0
-    """What the poll has cost the server, without the way there and back."""
+    """Seconds that the poll took on the server, without the way there and back."""
 
     deadlock_counts: DeadlockCounts | None = None
     """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
@@ -349,7 +352,7 @@ class LockSnapshot:
     server_started: datetime | None = None
     """When the polled server was started, to the microsecond: no two servers share it."""
     system_identifier: str | None = None
-    """Of its cluster, which it shares with its standbys; None if that isn't known."""
+    """The system identifier of its cluster, shared with its standbys; None if not known."""
     own_database: int | None = None
     """The OID of the database that was polled from."""
     wanted_databases: frozenset[int] = frozenset()

@@ -108,7 +108,7 @@ class Settings:
     """Globs for tables (`schema.table`) that bear markers even while there is no marked row in them: there, a
     sweep takes unmarked rows for real ones."""
     min_age_s: float = 600.0
-    """How old test data must be for a sweep to remove it."""
+    """The minimum age, in seconds, of test data that a sweep removes."""
     keep_unmarked: bool = False
     """Whether sweeps keep rows whose deletion would also delete unmarked rows of tables that bear markers."""
     transactions: Path | None = None
@@ -117,7 +117,8 @@ class Settings:
     """A file of test ids, one per line, or a JUnit report; values and application names carry their
     hashes."""
     history: Path | Dsn | None = None
-    """Where sweeps are recorded: an SQLite file or a PostgreSQL; None: `history.store.default_file()`."""
+    """The place of the history of sweeps: an SQLite file or a PostgreSQL; None:
+    `history.store.default_file()`."""
     schedule: tuple[JobSetting, ...] = ()
 
 

@@ -33,7 +33,7 @@ class EndedLease:
     server_started: datetime
     """When the server was started that it was held on: what tells servers apart."""
     ended_at: datetime
-    """By the server's clock."""
+    """The time of the end, by the server's clock."""
 
     @property
     def run(self) -> str | None:

@@ -58,7 +58,7 @@ WAITING: frozenset[KeptReason] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """What to remove. Durations are seconds."""
+    """A request: what a sweep removes. Durations are seconds."""
 
     kinds: tuple[SweepKind, ...] = DEFAULT_SWEEP_KINDS
     dry_run: bool = True
@@ -167,13 +167,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why rows stay: one cause, and the rows of all tables that stay for it."""
+    """A cause of keeping rows, and the rows of all tables that stay for it."""
 
     reason: KeptReason
     detail: str
     rows: int
     kept: tuple[Kept, ...]
-    """By table, most rows first."""
+    """The kept rows by table, most rows first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class SweepReport:
     left_by: tuple[TestLeak, ...] = ()
     """Which tests left the rows that came since, as far as logs tell; also of rows that stay."""
     in_spite_of_age: int = 0
-    """How many of the rows that go are young: the leases of their runs have ended."""
+    """The number of deleted rows that are young: the leases of their runs have ended."""
     ended_runs: tuple[str, ...] = ()
     """The runs that these may be of: all whose leases ended within `min_age_s`."""
 

@@ -136,7 +136,7 @@ class Sweep:
         self._session.cancel()
 
     def _guarded(self) -> Identity:
-        """Where we are, and as whom. Raises RefusedError if nothing may be changed there."""
+        """Returns the connected database and role. Raises RefusedError if nothing may be changed there."""
         facts = self._session.ask("server/test_database", DatabaseFacts)[0]
         reason = refusal(facts, patterns=self._settings.test_databases)
         if reason is not None:

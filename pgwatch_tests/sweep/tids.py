@@ -30,7 +30,7 @@ BETWEEN_TIDS = "pg_catalog.decode('%s', 'hex')" % ("00" * _UNUSED)
 
 
 class Tids:
-    """What to bind as an array of tids."""
+    """Tids to bind as an array."""
 
     __slots__ = ("numbers",)
 
@@ -39,7 +39,8 @@ class Tids:
 
 
 class _TidsDumper(Dumper):
-    """As array_recv reads it (src/backend/utils/adt/arrayfuncs.c): one dimension from 1 on, no NULLs."""
+    """Dumps tids as array_recv reads them (src/backend/utils/adt/arrayfuncs.c): one dimension from 1 on, no
+    NULLs."""
 
     format = Format.BINARY
     oid = _TIDS
@@ -81,7 +82,7 @@ def _read(kind: str, raw: bytes | None) -> array[int]:
 
 
 def _swap(numbers: array[int]) -> None:
-    """From the order of bytes on the wire to that of this machine, or back."""
+    """Swaps the order of bytes between the wire's and this machine's."""
     if sys.byteorder == "little":
         numbers.byteswap()
 

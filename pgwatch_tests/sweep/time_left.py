@@ -22,7 +22,7 @@ class _Reading(NamedTuple):
 
 
 class SweepMeter:
-    """Told each progress of one sweep, in any one thread. `clock` is monotonic, in seconds.
+    """A meter that is told each progress of one sweep, in any one thread. `clock` is monotonic, in seconds.
 
     Rates are those of the last 10 s, not of what was counted from another beginning.
     """
@@ -74,7 +74,7 @@ class SweepMeter:
         return progress.phase != self._last.phase and not before.share
 
     def _took_s(self) -> float | None:
-        """How long what was read took; with what it waits since, where that is longer than usual."""
+        """Seconds that the reading took, with the present wait if that is longer than usual."""
         if not self._readings:
             return None
         took_s = self._readings[-1].at_s - self._readings[0].at_s + self._waited_s(stalled=True)

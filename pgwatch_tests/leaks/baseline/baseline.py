@@ -64,7 +64,7 @@ class Baseline:
     system_identifier: str | None
     """The system identifier of the cluster; None if the role may not read it."""
     snapshot: str
-    """Of pg_current_snapshot(): `xmin:xmax:running`."""
+    """The snapshot, as pg_current_snapshot() prints it: `xmin:xmax:running`."""
     running: tuple[tuple[int, int], ...]
     """Ranges of the transactions, subtransactions included, that weren't over and are below `xmax`."""
     tables: tuple[Fingerprint, ...]

@@ -43,7 +43,7 @@ class Since:
     any_rows: bool = False
     """Whether every new or changed row counts, not only marked ones."""
     settle_s: float = 0.0
-    """How long to wait, in seconds, until other sessions are quiet enough for the statistics."""
+    """Seconds to wait, at most, until other sessions are quiet enough for the statistics."""
 
 
 class Comparison:
@@ -209,7 +209,7 @@ class OtherSession:
     backend_type: str | None
     state: str | None
     for_s: float | None
-    """How long it has been in that state."""
+    """Seconds in that state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Barrier:
     reason: str
     """Empty if they can be."""
     wait_s: float = 0.0
-    """How long to wait before it is worth looking again."""
+    """Seconds to wait before the next look."""
 
 
 def barrier(sessions: Sequence[OtherSession]) -> Barrier:

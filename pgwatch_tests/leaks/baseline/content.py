@@ -28,7 +28,7 @@ class TableContent:
     total: int = 0
     """The sum of the rows' hashes: the same for the same rows in any order."""
     hashes: str | None = None
-    """Of each row the hash, before it its key's if there is one: signed 64 bits, big-endian, in base64.
+    """The hash of each row, after that of its key if there is one: signed 64 bits, big-endian, in base64.
 
     None if there are too many.
     """

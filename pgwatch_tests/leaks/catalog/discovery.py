@@ -81,7 +81,7 @@ class _Found:
     others: str
     has_functions: bool
     below: Sequence[Partition] = ()
-    """What is read through it."""
+    """The tables that are read through it."""
 
 
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:

@@ -34,7 +34,7 @@ class StrangePlan:
 
     @property
     def reason(self) -> str:
-        """Why the table isn't read, in a clause."""
+        """A clause that says why the table isn't read."""
         return f"not read: planning a query on it may run {self.function}, a function of {self.owner}"
 
     @property

@@ -64,11 +64,11 @@ class Table:
     has_created_at: bool
     """Whether it has a timestamp column of that name that may be read."""
     relations: int
-    """How many relations a read opens: itself and its partitions."""
+    """The number of relations that a read opens: itself and its partitions."""
     pages: int
     """Its size in pages when it was last vacuumed or analysed; about that, from its rows, if it never was."""
     indexes: int = 0
-    """How many indexes a read opens and locks besides: its own and its partitions'."""
+    """The number of indexes that a read opens and locks too: its own and its partitions'."""
     forms: tuple[tuple[str, Form], ...] = field(default=(), hash=False)
     """The columns that aren't just strings, and where in them the strings are."""
     definition: Definition = field(default=Definition(), compare=False)

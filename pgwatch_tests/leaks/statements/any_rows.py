@@ -22,7 +22,7 @@ from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.text.sql_names import shown
 
 CLOCKS_APART_S = 2.0
-"""How far the clocks of client and server may be apart, where one is compared with the other."""
+"""The tolerated difference of the client's and the server's clocks, where they are compared."""
 _SAMPLES = 2
 _SAMPLE_CHARACTERS = 200
 
@@ -55,7 +55,7 @@ class AnyRowStatements:
     ) -> None:
         """`taken_at` is when the baseline was taken."""
         self.since_s = taken_at.timestamp() - CLOCKS_APART_S
-        """What says that it is older was there before: seconds since 1970."""
+        """The time before which a row says that it was there: seconds since 1970."""
         self._escaping = escaping
         self._unseen = unseen
         self._marked = MarkedRowStatements(escaping, markers)

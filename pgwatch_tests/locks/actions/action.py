@@ -31,9 +31,9 @@ class SessionAction:
     database_oid: int | None
     application_name: str
     query_start: datetime | None
-    """Of the statement that was seen to run. None: whatever it runs when the signal is sent."""
+    """The start of the statement that was seen; None: whichever runs when the signal is sent."""
     waiters: tuple[Party, ...] = ()
-    """Who waited behind it, directly or through others."""
+    """The sessions that waited behind it, directly or through others."""
     server_started: datetime | None = None
     """The start time of the server that showed it: no other server is touched."""
 

@@ -97,7 +97,7 @@ async def connect_to(settings: Settings, database: str) -> BriefConnection:
 
 
 async def connect_anywhere(settings: Settings) -> BriefConnection:
-    """To the maintenance database, or to the DSN's own where that is refused or slow: one may be locked.
+    """Connects to the maintenance database, or to the DSN's own where that is refused or slow.
 
     Raises CannotConnectError with what is in the way of the DSN's own database.
     """

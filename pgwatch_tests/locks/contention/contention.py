@@ -79,7 +79,7 @@ class Contention:
     """The longest wait of each pair."""
     objects: Ranking[LockedObject]
     causes: Ranking[str]
-    """By Diagnosis.cause of the root blocker."""
+    """Blocked time by the diagnosed cause of the root blocker."""
     timeline: tuple[Moment, ...]
     deadlocks_caught: int
     deadlocks: tuple[CaughtDeadlock, ...]
@@ -128,7 +128,7 @@ class ContentionMeter:
         self._more_findings_s: float | None = None
 
     def interrupt(self) -> None:
-        """Says that nobody looks until the next snapshot: polling is paused, or has failed."""
+        """Interrupts the watch until the next snapshot: polling is paused, or has failed."""
         self._unseen = True
 
     def add(self, snapshot: LockSnapshot) -> None:

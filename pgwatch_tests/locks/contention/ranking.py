@@ -20,7 +20,7 @@ class BlockedTime:
     longest_s: float = 0.0
 
     def plus(self, other: BlockedTime) -> BlockedTime:
-        """Both together."""
+        """Returns the sum of both."""
         return BlockedTime(
             self.blocked_s + other.blocked_s,
             self.waits + other.waits,

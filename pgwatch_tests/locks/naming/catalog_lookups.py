@@ -79,7 +79,7 @@ class Lookups:
         """Whether a connection was refused, perhaps for want of a free slot."""
 
     def stay_with(self, poll: AsyncConnection[Row]) -> None:
-        """Says where the poll is: there, databases and roles are looked up.
+        """Sets the home of the poll: there, databases and roles are looked up.
 
         Over the poll's own connection if the server grants no other. Forgets which databases couldn't be
         reached.
@@ -105,7 +105,7 @@ class Lookups:
         self._failed, self._unreachable, self.was_refused = _Failures(), _Failures(), False
 
     def ask_again(self) -> bool:
-        """Says the same of all but databases that couldn't be reached; whether there is anything to ask."""
+        """Makes all failed look-ups due but those of unreached databases; returns whether there are any."""
         has_gaps, self._failed = bool(self._failed.resting), _Failures()
         return has_gaps
 

@@ -59,7 +59,7 @@ class NameCache:
         self._server_started: datetime | None = None
         self._closed_to_us: dict[str, bool] = {}
         self.system_identifier: str | None = None
-        """Of the cluster that is polled; None while it isn't known."""
+        """The system identifier of the polled cluster; None while not known."""
         self._avoided: frozenset[int] = frozenset()
         """The databases that no session is opened in; 0: any."""
         self._changes = TransactionRows(clock)

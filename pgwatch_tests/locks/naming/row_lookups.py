@@ -60,7 +60,8 @@ class LockedRows:
         self._rows: dict[Address, _RowSeen] = {}
         self._lockers: dict[tuple[Address, int], _LockersSeen] = {}
         self._invisible: dict[Address, float] = {}
-        """Where rows are that others don't see: changed by their own transaction, or dead; looked at when."""
+        """Addresses of rows that others don't see (changed by their own transaction, or dead), and when each
+        was read."""
 
     def words(self, address: Address) -> str | None:
         """A row's primary key, `id=42`, or for a catalog's row the object: `table users`."""

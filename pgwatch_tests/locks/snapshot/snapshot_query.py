@@ -223,7 +223,8 @@ class _LockTable:
         self.parties = _Parties()
         self.of: dict[Party, list[_LockRow]] = {}
         self.statements: dict[Party, tuple[Effects | None, bool]] = {}
-        """What the statement of each who waits for a transaction does, and whether it is its first."""
+        """The effects of the statement of each session that waits for a transaction, and whether it is its
+        first."""
         self.kinds: dict[Party, str] = {}
         """The first letters of what each runs, or ran last, in capitals."""
         self._on: dict[LockTag, list[tuple[Party, _LockRow]]] = {}

@@ -53,7 +53,8 @@ class Write:
     """INSERT, UPDATE, DELETE, MERGE or COPY."""
     table: Name
     columns: frozenset[str] | None = None
-    """What an UPDATE, or a MERGE that doesn't insert, sets; None if that isn't known, and for the others."""
+    """The columns that an UPDATE, or a MERGE that doesn't insert, sets; None if not known, and for other
+    verbs."""
     updates: bool = False
     """Whether it changes rows that are there already: false for an INSERT without ON CONFLICT DO UPDATE."""
 

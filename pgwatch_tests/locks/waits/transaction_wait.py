@@ -31,7 +31,8 @@ class UniqueIndex:
 
     oid: int
     columns: frozenset[str] | None
-    """What it is about, its expressions and condition included; None if that can change by itself."""
+    """The columns that it depends on, with its expressions and condition; None if that can change by
+    itself."""
     is_deferrable: bool = False
 
 
@@ -62,7 +63,7 @@ class ChangedRow:
     page: int
     offset: int
     pids: frozenset[int] = frozenset()
-    """Those who have locked it together; empty if the transaction is alone."""
+    """The sessions (pids) that have locked it together; empty if the transaction is alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Candidates:
 
     rows: tuple[int, ...]
     shared: frozenset[int]
-    """Those of `rows` whose row both sides must have locked before."""
+    """The tables of `rows` whose row both sides must have locked before."""
     keys: tuple[int, ...]
 
 

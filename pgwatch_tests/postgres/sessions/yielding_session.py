@@ -51,7 +51,7 @@ _ASK_EVERY_S = 2.0
 # A busy server may be late with one answer, and what is cut short is counted anew without indexes or workers.
 _BLIND_LOOKS = 2
 CUT_SHORT_AFTER_S = 0.8
-"""How long a statement may run behind a pooler that doesn't watch itself."""
+"""Seconds that a statement may run behind a pooler if it doesn't watch itself."""
 _LOOK_AGAIN_S = 0.25
 # A statement that is younger is let end: most are about to.
 _BRIEF_S = 0.4
@@ -131,7 +131,7 @@ class YieldingSession:
         """The deadline of the running statement, by the monotonic clock."""
         self._gave_up = False
         self.last_duration_s = 0.0
-        """How long the last statement took."""
+        """Seconds that the last statement took."""
 
     @property
     def connection(self) -> OwnConnection:

@@ -34,7 +34,7 @@ class SweptOrphans:
     orphans: tuple[Orphan, ...] = ()
     not_checked: tuple[str, ...] = ()
     error: PgwatchError | None = None
-    """What ended it early: then more orphans may be there than those."""
+    """The error that ended it early: then there may be more orphans than those."""
 
 
 @dataclass(frozen=True, slots=True)

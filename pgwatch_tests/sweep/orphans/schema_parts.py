@@ -29,7 +29,7 @@ class SchemaPart:
     argument_schemas: list[str]
     argument_types: list[str]
     locks: int
-    """How many locks it takes to drop it, about."""
+    """About how many locks its drop takes."""
     can_lock: bool
     """Whether it can be locked beforehand."""
 

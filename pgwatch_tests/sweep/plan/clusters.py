@@ -226,7 +226,7 @@ class Clusters:
             self._climb(leaf, climbing)
 
     def _note(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
-        """Takes note of rows that stay, but refer to these: a test that runs doesn't want them changed."""
+        """Notes rows that stay, but refer to these: a test that runs doesn't want them changed."""
         for place, child_leaf, tid, xmin, flags in self._rows.children(key, leaf, tids):
             self._loose[nodes[place]][Loose(key.oid, child_leaf, tid, xmin)] = None
             if key.changes and not key.fires:

@@ -83,7 +83,7 @@ class TableNode:
     unreadable: str = ""
     """Why its rows must not be read, in a clause, beside privileges."""
     trigger_functions: list[str] = field(default_factory=list)
-    """What each of `triggers` calls: `schema.function`."""
+    """The function of each of `triggers`: `schema.function`."""
     statement_triggers: list[str] = field(default_factory=list)
     """Those of `triggers` that a statement on this very table fires, once."""
     also: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class TableNode:
 
     @property
     def about_rows(self) -> float:
-        """How many rows it has, by the server's statistics."""
+        """The number of rows, by the server's statistics."""
         return max(self.rows, self.live_rows)
 
     @property

@@ -46,7 +46,7 @@ class LeafSeeds:
         return len(self.tids)
 
     def between(self, first: int, end: int) -> Iterator[tuple[int, Seed]]:
-        """Those of these places: tid, and what was read."""
+        """Yields the rows of these places: tid, and what was read."""
         for place in range(first, min(end, len(self))):
             yield self.tids[place], Seed(self.flags[place], self.xmins[place])
 

@@ -27,7 +27,7 @@ class Refusal:
     unindexed: bool = False
     """Whether nothing is wrong but that an index is missing."""
     subject: str = ""
-    """What `detail` begins with, if an example can be named beside it."""
+    """The beginning of `detail`, if an example can be named beside it."""
     example: tuple[int, int] | None = field(default=None, compare=False)
     """One row (leaf, tid) that is meant by it."""
 
@@ -63,7 +63,8 @@ class Grants:
 
     @staticmethod
     def of(graph: ForeignKeyGraph, reached: Collection[int], role: str) -> Grants:
-        """For a sweep that may delete rows of the leaves in `reached`, and change what refers to these."""
+        """Returns the grants for a sweep that may delete rows of the leaves in `reached`, and change what
+        refers to these."""
         changed = (
             leaf
             for parent in reached

@@ -61,7 +61,7 @@ class RowFlags:
     live_runs: Collection[int]
     """The numbers of the leases that are held (see `leases`)."""
     since: SinceBaseline | None = None
-    """What a baseline adds; None without one."""
+    """The baseline of the sweep; None without one."""
 
     def of_marked(self, table: Table, created_at: int) -> Flagging:
         """The flags of a table in which there are marked rows; `created_at` is that column's type, or 0."""
@@ -128,7 +128,7 @@ class RowFlags:
         return b"%b OPERATOR(pg_catalog.+) %b" % (of_ended, self._age(AGELESS, young))
 
     def _age(self, unknown: int = 0, young: bytes | None = None) -> bytes:
-        """By default of a row without a marker."""
+        """Returns SQL for the age of a row; by default of one without a marker."""
         min_age_ms = self.request.min_age_s * 1000
         if not min_age_ms:
             return b"CASE WHEN at %b THEN %d ELSE 0 END" % (_beyond_now(_CLOCKS_APART_MS), FUTURE)

@@ -46,7 +46,7 @@ class _Counted:
 
 @dataclass(frozen=True, slots=True)
 class SinceFindings:
-    """What a baseline tells of a database, beside the flags of its rows."""
+    """The findings since a baseline, beside the flags of rows."""
 
     refused: Mapping[int, Refusal] = field(default_factory=dict)
     """The leaves of which no row may go, and why."""
@@ -167,7 +167,7 @@ class SinceBaseline:
         known: Evidence | None,
         obstacles: Obstacles,
     ) -> tuple[TestLeak, ...]:
-        """Which tests left the rows that came since; nothing if nothing is known of tests."""
+        """Returns which tests left the new rows; empty if no test is known."""
         if known is None or not rows:
             return ()
         statements: MarkedRowStatements | AnyRowStatements = MarkedRowStatements(

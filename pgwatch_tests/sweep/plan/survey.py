@@ -58,7 +58,7 @@ class Survey:
 
     graph: ForeignKeyGraph
     flagging: Mapping[int, Flagging]
-    """By leaf or root."""
+    """The flags of rows, by leaf or root."""
     marked: Sequence[Table]
     """The tables in which there are marked rows."""
     unmarked: Sequence[Table]
@@ -66,7 +66,7 @@ class Survey:
     seeds: Seeds
     """The marked rows that are asked for."""
     counts: Mapping[int, int]
-    """How many marked rows there are, by leaf, also of those that aren't."""
+    """The number of marked rows by leaf, also of those that aren't asked for."""
     ignored: Collection[int]
     """The leaves that the settings leave out."""
     not_checked: tuple[Skipped, ...]

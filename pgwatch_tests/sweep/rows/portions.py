@@ -46,7 +46,7 @@ class Portion:
         self.rows: Mapping[int, Sequence[int]] = rows
         self._owner: dict[int, int] | None = None
         self.guessed_s = 0.0
-        """How long its rows and tables should take; 0 if that wasn't asked."""
+        """Seconds that its rows and tables should take; 0 if not estimated."""
 
     def __len__(self) -> int:
         return len(self._some)
@@ -121,7 +121,7 @@ class Portion:
         return Portion(self._clusters, left, self._gone_before)
 
     def without_rows(self, rows: Mapping[int, Collection[int]]) -> Portion:
-        """The same but for some rows (tids, by leaf), which stay though their clusters go."""
+        """Returns the portion without some rows (tids, by leaf), which stay though their clusters go."""
         if not rows:
             return self
         leaves, tids = self._clusters.leaves, self._clusters.tids
@@ -218,7 +218,7 @@ def _levels(clusters: Clusters, going: Sequence[Cluster]) -> dict[int, tuple[int
 
 
 class Estimate:
-    """How long a transaction will take, by how long those before have taken: seconds."""
+    """An estimate of a transaction's seconds, learnt from the ones before."""
 
     def __init__(self, graph: ForeignKeyGraph) -> None:
         self._graph = graph
@@ -226,9 +226,9 @@ class Estimate:
         self._measured: set[int] = set()
         self._factor = 1.0
         self._besides_s = _BATCH_S
-        """What a transaction takes whatever its rows: on a busy machine, more than these."""
+        """Seconds that a transaction takes without rows: on a busy machine, more than its rows."""
         self._statement_s = _BATCH_S / _STATEMENTS
-        """What a statement takes that does next to nothing."""
+        """Seconds that a statement takes which does next to nothing."""
 
     def cuts(self, clusters: Clusters, groups: Sequence[Sequence[Cluster]], most: int) -> Iterator[Portion]:
         """These clusters, in portions that take about as long as they may, and are of at most so many.

@@ -88,9 +88,9 @@ class RowPass:
         self._seen: dict[int, set[int]] = {leaf: set() for leaf in rules.bearing}
         """Marked rows that were come upon before their turn."""
         self._failures: Counter[frozenset[int]] = Counter()
-        """How often in a row tables wouldn't let rows go."""
+        """The successive refusals, by tables."""
         self._waits: Counter[frozenset[int]] = Counter()
-        """How often rows of tables couldn't be had in time."""
+        """The number of timeouts for rows, by tables."""
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0

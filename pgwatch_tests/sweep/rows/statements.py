@@ -42,7 +42,7 @@ class SweepStatements:
         self._composed: dict[tuple[object, ...], bytes] = {}
 
     def versions(self, leaf: int) -> bytes:
-        """Those that are there: one row of tids, and of xmins."""
+        """The existing rows: one row of tids, and of xmins."""
         return self._versions(leaf)
 
     def lock(self, leaf: int) -> bytes:
@@ -83,11 +83,12 @@ class SweepStatements:
         return self._composed[which]
 
     def current(self, leaf: int) -> bytes:
-        """Where rows are by now that this transaction may have changed or deleted: place, tid or NULL."""
+        """The present places of rows that this transaction may have changed or deleted: place, tid or
+        NULL."""
         return _encoded(_text("current", leaf=self._name(leaf), oid=str(leaf)))
 
     def dangling(self, key: ForeignKey, leaf: int) -> bytes:
-        """Those of rows that this transaction may have changed which refer to nothing: place."""
+        """The places of rows, possibly changed by this transaction, that refer to no row."""
         return _encoded(
             _text(
                 "dangling",

@@ -50,7 +50,7 @@ class SweepsTab(DashboardTab):
     ]
 
     class NextSweep(Message):
-        """Says when the schedule's next sweep starts; None if none is known."""
+        """Tells the dashboard the start of the schedule's next sweep; None if not known."""
 
         def __init__(self, at: datetime | None) -> None:
             super().__init__()
