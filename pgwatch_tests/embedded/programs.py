@@ -93,9 +93,9 @@ def find_programs(environ: Mapping[str, str] | None = None) -> ServerPrograms:
     # Looked up, not imported: the package's code would look for servers and accounts of its own.
     spec = find_spec(_WHEEL)
     for location in (spec and spec.submodule_search_locations) or ():
-        found = [path.parent for path in Path(location).glob("pginstall*/bin/postgres")]
-        if found:
-            return ServerPrograms(max(found, key=lambda path: _number(path.parent.name)))
+        directories = [path.parent for path in Path(location).glob("pginstall*/bin/postgres")]
+        if directories:
+            return ServerPrograms(max(directories, key=lambda path: _number(path.parent.name)))
     raise ConfigurationError("PostgreSQL's programs aren't installed: pip install 'pgwatch-tests[demo]'")
 
 

@@ -185,8 +185,8 @@ class History:
         """Returns the newest entry of one job, whoever ran it; None if it never ran."""
         query = select(*_ENTRY_COLUMNS).where(_SWEEPS.c.job == job).order_by(_SWEEPS.c.id.desc()).limit(1)
         with self._store.reading() as connection:
-            found = self._entries(connection, query)
-        return found[0] if found else None
+            entries = self._entries(connection, query)
+        return entries[0] if entries else None
 
     def last_sweep(self, server: str, database: str) -> SweepReport | None:
         """Returns the report of the newest sweep there that deleted rows, or tried to; None without one."""

@@ -112,13 +112,13 @@ class Store:
                 connection.execute(CreateSchema(schema, if_not_exists=True))
             _LAYOUT.metadata.create_all(connection)
             self._metadata.create_all(connection)
-        found = connection.execute(select(_LAYOUT.c.version)).scalars().first()
-        if found is None:
+        layout = connection.execute(select(_LAYOUT.c.version)).scalars().first()
+        if layout is None:
             connection.execute(insert(_LAYOUT).values(version=self._version))
-        elif found != self._version:
+        elif layout != self._version:
             raise HistoryError(
-                f"the history in {self.name} has the layout {found}, and this version of pgwatch-tests needs "
-                f"layout {self._version}: use another version, or set history to another place"
+                f"the history in {self.name} has the layout {layout}, and this version of pgwatch-tests "
+                f"needs layout {self._version}: use another version, or set history to another place"
             )
 
     @contextmanager

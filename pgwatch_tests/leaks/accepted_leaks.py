@@ -16,12 +16,12 @@ _NUMBERED = ("schema", "database", "prepared_transaction", "temporary_schema")
 
 def findings(reports: Iterable[LeakReport]) -> set[Finding]:
     """Returns all findings, as entries of a file of accepted findings."""
-    found: set[Finding] = set()
+    present: set[Finding] = set()
     for report in reports:
         for leak in report.tables:
-            found |= {_of_rows(leak, one) for one in leak.attribution} or {_of_rows(leak, None)}
-        found |= {_of_leftover(one) for one in report.leftovers}
-    return found
+            present |= {_of_rows(leak, one) for one in leak.attribution} or {_of_rows(leak, None)}
+        present |= {_of_leftover(one) for one in report.leftovers}
+    return present
 
 
 def without_accepted(reports: Sequence[LeakReport], acceptance: Acceptance) -> list[LeakReport]:

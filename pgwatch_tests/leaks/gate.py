@@ -93,20 +93,20 @@ def findings_named(text: str) -> tuple[FindingKind, ...]:
 
     `all` is every kind, `default` what the gate fails on anyway.
     """
-    found: list[FindingKind] = []
+    kinds: list[FindingKind] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
         name = word.lower().replace("-", "_")
         if name in _SEVERAL:
-            found += _SEVERAL[name]
+            kinds += _SEVERAL[name]
         elif name in _NAMES:
-            found.append(_NAMES[name])
+            kinds.append(_NAMES[name])
         else:
             raise ValueError(
                 f"unknown kind {word!r}; known are all, default, rows, unread, {', '.join(ALL_KINDS)}"
             )
-    if not found:
+    if not kinds:
         raise ValueError("names no kind")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(kinds))
 
 
 def tellable(

@@ -112,7 +112,7 @@ def look(
     """
     wanted = tuple(kind for kind in ALL_KINDS if kind in kinds and kind not in SINCE_KINDS)
     fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
-    found: list[Leftover] = []
+    leftovers: list[Leftover] = []
     unchecked: list[Unchecked] = []
     for kind in wanted:
         if kind == "advisory_lock" and session.connection.pooled is not False:
@@ -126,9 +126,9 @@ def look(
         patterns = fits.get(kind)
         if patterns is not None:
             candidates = [one for one in candidates if matches(one.name, patterns)]
-        found.extend(_leftover(kind, one) for one in candidates if one.obstacle is None)
+        leftovers.extend(_leftover(kind, one) for one in candidates if one.obstacle is None)
         unchecked.extend(_unjudged(kind, candidates, role))
-    return Leftovers(wanted, tuple(found), tuple(unchecked))
+    return Leftovers(wanted, tuple(leftovers), tuple(unchecked))
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

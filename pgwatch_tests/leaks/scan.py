@@ -304,14 +304,14 @@ class LeakScan:
                 else:
                     counting.append(table)  # without details, perhaps
 
-        def count(part: Sequence[Table]) -> Sequence[_Count]:
+        def count(tables: Sequence[Table]) -> Sequence[_Count]:
             if not chunks.is_last:
                 return self._session.fetch_each(
-                    statements.counts(part), _Count, lambda: statements.looking_out().counts(part)
+                    statements.counts(tables), _Count, lambda: statements.looking_out().counts(tables)
                 )
             last = (queries.load("server/database_identity").encode(), Identity)
             found, [now] = self._session.fetch_each_and(
-                statements.counts(part), _Count, *last, lambda: statements.looking_out().counts(part)
+                statements.counts(tables), _Count, *last, lambda: statements.looking_out().counts(tables)
             )
             self._seen_last = now.snapshot
             return found

@@ -21,12 +21,12 @@ def findings(graph: LockGraph, party: Party, cause: str) -> Mapping[Finding, flo
     """
     cycle = graph.deadlock_of(party)
     if cycle:
-        found: set[Finding] = set()
+        present: set[Finding] = set()
         for waiter, blocker in zip(cycle, cycle[1:] + cycle[:1], strict=True):
             edge = graph.edge(waiter, blocker)
             if edge is not None:
-                found.add(Finding("locks", DEADLOCK, _place(graph, edge), _test(graph, waiter)))
-        return dict.fromkeys(found, math.inf)
+                present.add(Finding("locks", DEADLOCK, _place(graph, edge), _test(graph, waiter)))
+        return dict.fromkeys(present, math.inf)
     by_place: dict[str, set[Party]] = {}
     for waiter in graph.waiters(party):
         edge = graph.edge(waiter, party)

@@ -100,15 +100,15 @@ def watch_has_finding(seen: Contention, min_wait_s: float, known: Acceptance | N
     return seen.more_findings_s is not None and seen.more_findings_s >= min_wait_s
 
 
-def _lasting(found: Iterable[tuple[Finding, float]], min_wait_s: float) -> list[Finding]:
-    return [finding for finding, wait_s in found if wait_s >= min_wait_s]
+def _lasting(durations_s: Iterable[tuple[Finding, float]], min_wait_s: float) -> list[Finding]:
+    return [finding for finding, wait_s in durations_s if wait_s >= min_wait_s]
 
 
 def _sorted_out(
-    found: Iterable[Finding], known: Acceptance
+    lasting: Iterable[Finding], known: Acceptance
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
     """Returns the new findings, and the entries that fit the other ones."""
-    entries = {finding: known.entry_for(finding) for finding in found}
+    entries = {finding: known.entry_for(finding) for finding in lasting}
     new = sorted(finding for finding, entry in entries.items() if entry is None)
     return tuple(new), tuple(sorted({entry for entry in entries.values() if entry is not None}))
 
@@ -137,8 +137,8 @@ def _judged(
     graph: LockGraph, party: Party, tree: Branch[Party] | None, min_wait_s: float, known: Acceptance
 ) -> JudgedRoot:
     behind = graph.blocked_by(party) | {party}
-    found = diagnose(graph, party)
-    lasting = _lasting(findings(graph, party, found.cause).items(), min_wait_s)
+    diagnosis = diagnose(graph, party)
+    lasting = _lasting(findings(graph, party, diagnosis.cause).items(), min_wait_s)
     new, accepted = _sorted_out(lasting, known)
     verdict: RootVerdict = "finding" if new else "accepted" if accepted else "shorter"
     if (
@@ -152,7 +152,7 @@ def _judged(
     ):
         verdict = "undecided"
     longest_s = longest_wait_s(graph, behind) or 0.0
-    return JudgedRoot(party, tree, found, graph.blocks(party), longest_s, verdict, new, accepted)
+    return JudgedRoot(party, tree, diagnosis, graph.blocks(party), longest_s, verdict, new, accepted)
 
 
 def _of_unknown_age(snapshot: LockSnapshot) -> list[EdgeGroup]:

@@ -70,8 +70,8 @@ def sweep_kinds(words: Iterable[str]) -> tuple[SweepKind, ...]:
 def _parse_action(value: object, source: Source) -> JobAction:
     for action in get_args(JobAction):
         if value == action:
-            found: JobAction = action
-            return found
+            job_action: JobAction = action
+            return job_action
     raise source.wrong(f"one of {', '.join(get_args(JobAction))}, not {value!r}")
 
 
@@ -154,11 +154,11 @@ def _job(name: str, table: Mapping[str, object], file: Path | None) -> JobSettin
     if not name.strip():
         raise wrong("needs a name")
     check_keys(table, (field.key for field in _FIELDS), f"{where} of {file}")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in _FIELDS:
         if field.key in table:
-            found[field.name] = field.parse(table[field.key], Source(f"{where}.{field.key} in {file}", file))
-    job = replace(JobSetting(name, f"{where} in {file}"), **found)
+            values[field.name] = field.parse(table[field.key], Source(f"{where}.{field.key} in {file}", file))
+    job = replace(JobSetting(name, f"{where} in {file}"), **values)
     for key in table:
         if key not in _KEYS[job.action]:
             raise wrong(f"has the action {job.action!r}, which takes no setting {key}")

@@ -286,16 +286,16 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
     """
     environ = os.environ if environ is None else environ
     path, table = _project_table(start or Path.cwd())
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for setting in SETTINGS:
         values = setting.values(flags, environ, table, path)
         if setting.key == "ignore":
             # Ignored names of all places together: a flag doesn't bring back what a project ignores.
             places = cast(list[tuple[IgnoreSetting, ...]], list(values))
-            found["ignore"] = tuple(chain.from_iterable(reversed(places)))
+            parsed["ignore"] = tuple(chain.from_iterable(reversed(places)))
         elif (value := next(values, None)) is not None:
-            found[setting.name] = value
-    settings = replace(Settings(Dsn("", "libpq's environment")), **found)
+            parsed[setting.name] = value
+    settings = replace(Settings(Dsn("", "libpq's environment")), **parsed)
     if flags.inside:
         markers = tuple(replace(marker, inside=True) for marker in settings.markers)
         settings = replace(settings, markers=markers)

@@ -70,12 +70,12 @@ def full_xid(xmin: int, near: int) -> int | None:
     """
     if xmin < 3:
         return None
-    found = (near & ~0xFFFFFFFF) | xmin
-    if found - near >= 1 << 31:
-        found -= 1 << 32
-    elif near - found > 1 << 31:
-        found += 1 << 32
-    return found if found >= 3 else None
+    widened = (near & ~0xFFFFFFFF) | xmin
+    if widened - near >= 1 << 31:
+        widened -= 1 << 32
+    elif near - widened > 1 << 31:
+        widened += 1 << 32
+    return widened if widened >= 3 else None
 
 
 class RunsByTime:
@@ -297,10 +297,10 @@ def _on_client(time_us: int, clock: ClockOffset | None) -> tuple[int, int]:
 
 def _parts(tokens: Iterable[str]) -> tuple[frozenset[str], frozenset[int]]:
     """Hashes, and milliseconds."""
-    found = [token for token in map(parse_token, tokens) if token]
+    parsed = [token for token in map(parse_token, tokens) if token]
     return (
-        frozenset(token.test for token in found if token.test),
-        frozenset(token.milliseconds for token in found),
+        frozenset(token.test for token in parsed if token.test),
+        frozenset(token.milliseconds for token in parsed),
     )
 
 

@@ -124,9 +124,9 @@ class Attributor:
         with_commit_times: bool,
         with_writers: bool = True,
     ) -> tuple[dict[Table, list[_Origin]], dict[Table, psycopg.Error]]:
-        def execute(part: Sequence[Table]) -> list[_Origin]:
-            limits = [min(leaks[table].rows, MOST_ROWS) for table in part]
-            statement = self._statements.origins(part, limits, with_writers, with_commit_times)
+        def execute(tables: Sequence[Table]) -> list[_Origin]:
+            limits = [min(leaks[table].rows, MOST_ROWS) for table in tables]
+            statement = self._statements.origins(tables, limits, with_writers, with_commit_times)
             return self._session.fetch(statement, _Origin)
 
         rows: dict[Table, list[_Origin]] = {}

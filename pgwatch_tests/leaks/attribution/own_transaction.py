@@ -70,9 +70,9 @@ def written(connection: Connection[Row]) -> Written | None:
     What a deferred trigger does at COMMIT isn't in it. Raises psycopg's errors.
     """
     with connection.cursor(row_factory=class_row(_Written)) as cursor:
-        found = cursor.execute(queries.load("leaks/transaction_written").encode()).fetchall()[0]
-    if found.xid is None:
+        row = cursor.execute(queries.load("leaks/transaction_written").encode()).fetchall()[0]
+    if row.xid is None:
         return None
-    if not found.is_counted:
-        return Written(int(found.xid), found.started_us)
-    return Written(int(found.xid), found.started_us, frozenset(found.inserted), frozenset(found.changed))
+    if not row.is_counted:
+        return Written(int(row.xid), row.started_us)
+    return Written(int(row.xid), row.started_us, frozenset(row.inserted), frozenset(row.changed))

@@ -43,7 +43,7 @@ def by_test(tables: Iterable[TableLeak]) -> tuple[TestLeak, ...]:
             of_test = rows.setdefault(replace(one, rows=0), {})
             name = f"{table.schema}.{table.table}"
             of_test[name] = of_test.get(name, 0) + one.rows
-    found = [
+    test_leaks = [
         TestLeak(
             verdict.test,
             verdict.confidence,
@@ -54,7 +54,7 @@ def by_test(tables: Iterable[TableLeak]) -> tuple[TestLeak, ...]:
         )
         for verdict, of_tables in rows.items()
     ]
-    return tuple(sorted(found, key=_rank))
+    return tuple(sorted(test_leaks, key=_rank))
 
 
 def _rank(one: TestLeak) -> tuple[object, ...]:

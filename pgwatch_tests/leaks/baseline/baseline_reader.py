@@ -46,7 +46,7 @@ def take(settings: Settings, *, content: bool = False, progress: ProgressCallbac
             server = read_server(session)
             if server.in_recovery:
                 raise ConfigurationError("no baseline can be taken on a standby: connect to the primary")
-            found = relations.read(session)
+            all_tables = relations.read(session)
             snapshot, running = _snapshot(session)
             identifier = read_system_identifier(session)
             objects = read_objects(session)
@@ -57,14 +57,14 @@ def take(settings: Settings, *, content: bool = False, progress: ProgressCallbac
                 system_identifier=identifier,
                 snapshot=snapshot,
                 running=running,
-                tables=tuple(relation.fingerprint for relation in found if relation.kind != "f"),
+                tables=tuple(relation.fingerprint for relation in all_tables if relation.kind != "f"),
                 objects=tuple(one.object for one in objects),
                 sequences=sequences,
             )
             if content:
                 role = session.identity().role
                 reader = ContentReader(session, settings, progress)
-                baseline = replace(baseline, content=reader.read(found, role, baseline))
+                baseline = replace(baseline, content=reader.read(all_tables, role, baseline))
         except psycopg.Error as error:
             raise NotCheckedError(
                 f"no baseline taken: the catalogs can't be read: {server_message(error)}"

@@ -72,7 +72,7 @@ def _objects(
         now = read_objects(session)
     except psycopg.Error as error:
         return ChangesSince(Leftovers(wanted, (), tuple(unreadable(kind, error) for kind in wanted)))
-    found: list[Leftover] = []
+    leftovers: list[Leftover] = []
     unchecked: list[Unchecked] = []
     gone: list[str] = []
     if "object" in wanted:
@@ -81,19 +81,19 @@ def _objects(
         else:
             before = [one for one in baseline.objects if not _is_a_tests(settings, one)]
             owners = {one.object: one.owner for one in now if not _is_a_tests(settings, one.object)}
-            found += objects.new_objects(before, owners)
+            leftovers += objects.new_objects(before, owners)
             gone = objects.gone_objects(before, owners)
     if "sequence" in wanted:
         if baseline.sequences is None:
             unchecked.append(Unchecked("sequence", _OLDER, _ANEW))
         else:
             positions = read_positions(session, now)
-            found += objects.moved_sequences(
+            leftovers += objects.moved_sequences(
                 baseline.sequences,
                 [one for one in positions.read if not matches(one.schema, settings.test_schemas)],
             )
             unchecked += _unread(positions.unread, role)
-    return ChangesSince(Leftovers(wanted, tuple(found), tuple(unchecked)), tuple(gone))
+    return ChangesSince(Leftovers(wanted, tuple(leftovers), tuple(unchecked)), tuple(gone))
 
 
 def _is_a_tests(settings: Settings, one: DatabaseObject) -> bool:

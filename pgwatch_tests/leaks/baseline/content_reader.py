@@ -93,16 +93,16 @@ class ContentReader:
             and not matches(one.schema, self._test_schemas)
         ]
         for table in discovery.tables:
-            found = columns.get(table.oid)
+            table_columns = columns.get(table.oid)
             if table.kind == "materialized view" or matches(shown(table.schema), self._test_schemas):
                 continue
-            names = self._names(table, found) if found is not None else ()
-            if found is None or not names:
+            names = self._names(table, table_columns) if table_columns is not None else ()
+            if table_columns is None or not names:
                 contents.append(_unread(table, _NO_COLUMNS))
-            elif not found.readable:
+            elif not table_columns.readable:
                 contents.append(_unread(table, _UNREADABLE))
             else:
-                hashed[table] = Hashed(table, names, tuple(found.key))
+                hashed[table] = Hashed(table, names, tuple(table_columns.key))
         contents += self._contents(hashed, columns, baseline)
         after = columns_of_tables(self._session)
         contents = [
@@ -113,10 +113,10 @@ class ContentReader:
         ]
         return within_limit(sorted(contents, key=lambda one: (one.schema, one.table)))
 
-    def _names(self, table: Table, found: Columns) -> tuple[str, ...]:
+    def _names(self, table: Table, readable: Columns) -> tuple[str, ...]:
         schema, name = shown(table.schema), shown(table.name)
         return tuple(
-            column for column in found.columns if not self._ignores.ignored(schema, name, shown(column))
+            column for column in readable.columns if not self._ignores.ignored(schema, name, shown(column))
         )
 
     def _contents(
@@ -124,22 +124,22 @@ class ContentReader:
     ) -> Iterator[TableContent]:
         statements = ContentStatements(pq.Escaping(self._session.connection.pgconn), unseen(baseline))
 
-        def few(tables: Sequence[Table]) -> list[_Content]:
+        def row_hashes(tables: Sequence[Table]) -> list[_Content]:
             return self._session.fetch(statements.contents([hashed[one] for one in tables]), _Content)
 
-        def many(tables: Sequence[Table]) -> list[_Content]:
+        def sums(tables: Sequence[Table]) -> list[_Content]:
             return self._session.fetch(
                 statements.sums([hashed[one] for one in tables], everything=False), _Content
             )
 
         large: list[Table] = []
         done = 0
-        for execute, tables in ((few, list(hashed)), (many, large)):
+        for execute, tables in ((row_hashes, list(hashed)), (sums, large)):
             for table, outcome in Chunks(execute, self._obstacles.locked).run(tables):
                 if isinstance(outcome, psycopg.Error):
                     reasons = [skipped.reason for skipped in self._obstacles.why(table, outcome)]
                     yield from (_unread(table, reason) for reason in reasons)
-                elif execute is few and outcome.rows > MOST_ROWS:
+                elif execute is row_hashes and outcome.rows > MOST_ROWS:
                     large.append(table)
                     continue
                 else:
@@ -153,7 +153,7 @@ def _unread(table: Table, reason: str) -> TableContent:
     return TableContent(table.oid, shown(table.schema), shown(table.name), unread=reason)
 
 
-def _content(one: Hashed, columns: Columns, found: _Content) -> TableContent:
+def _content(one: Hashed, columns: Columns, row: _Content) -> TableContent:
     types = dict(zip(columns.columns, columns.types, strict=True))
     content = TableContent(
         oid=one.table.oid,
@@ -161,9 +161,9 @@ def _content(one: Hashed, columns: Columns, found: _Content) -> TableContent:
         table=shown(one.table.name),
         columns=tuple((shown(name), types[name]) for name in one.columns),
         key=tuple(map(shown, one.key)),
-        rows=found.rows,
-        total=int(found.total or 0),
+        rows=row.rows,
+        total=int(row.total or 0),
     )
-    if found.rows and found.hashes is None:
+    if row.rows and row.hashes is None:
         return content
-    return replace(content, hashes=packed(found.hashes or b"", bool(one.key)))
+    return replace(content, hashes=packed(row.hashes or b"", bool(one.key)))

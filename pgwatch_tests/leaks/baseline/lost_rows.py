@@ -126,8 +126,8 @@ class LostRows:
     def _rewritten_rows(self, tables: Sequence[Table], there: dict[Table, TableContent]) -> dict[Table, int]:
         """Returns how many of its old rows each rewritten table still has."""
 
-        def count(part: Sequence[Table]) -> Iterable[_Untouched]:
-            return self._session.fetch(self._statements.untouched(part), _Untouched)
+        def count(tables: Sequence[Table]) -> Iterable[_Untouched]:
+            return self._session.fetch(self._statements.untouched(tables), _Untouched)
 
         found = {}
         for table, outcome in Chunks(count, self._obstacles.locked).run(tables):
@@ -156,9 +156,9 @@ class LostRows:
         tables: Sequence[Table],
         there: dict[Table, TableContent],
     ) -> None:
-        def compare(part: Sequence[Table]) -> Iterable[_Compared]:
+        def compare(tables: Sequence[Table]) -> Iterable[_Compared]:
             # One at a time: a statement holds all hashes of a table.
-            (table,) = part
+            (table,) = tables
             return self._session.fetch(way(table, there[table]), _Compared)
 
         chunks = Chunks(compare, self._obstacles.locked, most_tables=1)
@@ -197,8 +197,8 @@ class LostRows:
     ) -> None:
         """Compares tables without known rows, by the number of rows that nobody has written since."""
 
-        def add_up(part: Sequence[Table]) -> Iterable[_Sums]:
-            hashed = [self._hashed(table, there[table]) for table in part]
+        def add_up(tables: Sequence[Table]) -> Iterable[_Sums]:
+            hashed = [self._hashed(table, there[table]) for table in tables]
             return self._session.fetch(self._statements.sums(hashed, everything=True), _Sums)
 
         same = [table for table in tables if self._same_columns(table, there[table])]
@@ -242,10 +242,10 @@ class LostRows:
         return all(now.get(column) == then.get(column, now.get(column)) is not None for column in content.key)
 
     def _types(self, table: Table) -> dict[str, str]:
-        found: Columns | None = self._columns.get(table.oid)
-        if found is None or not found.readable:
+        of_table: Columns | None = self._columns.get(table.oid)
+        if of_table is None or not of_table.readable:
             return {}
-        return {shown(name): type_ for name, type_ in zip(found.columns, found.types, strict=True)}
+        return {shown(name): type_ for name, type_ in zip(of_table.columns, of_table.types, strict=True)}
 
     def _not_read(self, table: Table, error: psycopg.Error) -> None:
         for skipped in self._obstacles.why(table, error):

@@ -77,7 +77,7 @@ def read_positions(session: DatabaseSession, objects: Sequence[FoundObject]) -> 
     sequences = [one for one in objects if one.kind == "sequence"]
     by_oid = {one.oid: one for one in sequences}
     escaping = pq.Escaping(session.connection.pgconn)
-    found: list[SequencePosition] = []
+    positions: list[SequencePosition] = []
     unread: list[UnreadSequence] = []
     pending = [
         sequences[start : start + _SEQUENCES_AT_ONCE]
@@ -95,9 +95,9 @@ def read_positions(session: DatabaseSession, objects: Sequence[FoundObject]) -> 
             continue
         for row in rows:
             one = by_oid[row.oid]
-            found.append(SequencePosition(one.oid, one.schema, one.name, row.last))
+            positions.append(SequencePosition(one.oid, one.schema, one.name, row.last))
     by_name = sorted(unread, key=lambda one: (one.schema, one.name))
-    return Positions(tuple(sorted(found, key=lambda one: one.shown)), tuple(by_name))
+    return Positions(tuple(sorted(positions, key=lambda one: one.shown)), tuple(by_name))
 
 
 def _unread(one: FoundObject, error: psycopg.Error) -> list[UnreadSequence]:

@@ -88,38 +88,38 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     """Returns the tables to count in, in the order of names, for `role`. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Found)) as cursor:
         exact_names(cursor)
-        found = cursor.execute(queries.load("leaks/columns"), {"plain": _PLAIN_TYPES}).fetchall()
-    may_be_strange = bool(found) and found[0].has_functions
-    found.sort(key=lambda row: (row.schema, row.table))
-    found, history = _without_history(found)
-    if any(row.kind == "p" or row.is_partition for row in found):
-        found = _through_roots(connection, found)
-    forms = _forms(connection, found)
-    everything = found
-    found = [row for row in _kept(found, lambda row, place: row.types[place] in forms) if row.columns]
-    looked_into = {row.oid for row in found}
+        rows = cursor.execute(queries.load("leaks/columns"), {"plain": _PLAIN_TYPES}).fetchall()
+    may_be_strange = bool(rows) and rows[0].has_functions
+    rows.sort(key=lambda row: (row.schema, row.table))
+    rows, history = _without_history(rows)
+    if any(row.kind == "p" or row.is_partition for row in rows):
+        rows = _through_roots(connection, rows)
+    forms = _forms(connection, rows)
+    everything = rows
+    rows = [row for row in _kept(rows, lambda row, place: row.types[place] in forms) if row.columns]
+    looked_into = {row.oid for row in rows}
     without_strings = tuple(
         f"{shown(row.schema)}.{shown(row.table)}" for row in everything if row.oid not in looked_into
     )
     unread: tuple[UnreadColumn, ...] = ()
     if ignores:
-        found = _kept(
-            found,
+        rows = _kept(
+            rows,
             lambda row, place: (
                 not ignores.ignored(shown(row.schema), shown(row.table), shown(row.columns[place]))
             ),
         )
     if not all(map(_is_string, forms.values())):
-        unread = tuple(_unread(found, forms))
+        unread = tuple(_unread(rows, forms))
         holding = {type_ for type_, form in forms.items() if _holds_strings(form)}
-        found = _kept(found, lambda row, place: row.types[place] in holding)
+        rows = _kept(rows, lambda row, place: row.types[place] in holding)
     together = whole_schemas(
-        (row.schema for row in found if not any(row.readable)),
+        (row.schema for row in rows if not any(row.readable)),
         (row.schema for row in everything if row.oid in looked_into and not all(row.readable)),
     )
     tables: list[Table] = []
     skipped: list[Skipped] = []
-    for row in found:
+    for row in rows:
         forbidden = _forbidden(row, role, row.schema in together)
         if forbidden is not None:
             skipped.append(forbidden)
@@ -132,21 +132,21 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     return without_strange_plans(connection, discovery) if may_be_strange else discovery
 
 
-def _without_history(found: list[_Found]) -> tuple[list[_Found], int]:
+def _without_history(rows: list[_Found]) -> tuple[list[_Found], int]:
     """Returns the tables without our own history of sweeps, which holds markers, and the number left out."""
-    ours = {row.table: row for row in found if row.schema == HISTORY_SCHEMA and row.kind == "r"}
+    ours = {row.table: row for row in rows if row.schema == HISTORY_SCHEMA and row.kind == "r"}
     if "layout" not in ours:
-        return found, 0
+        return rows, 0
     tables = {ours[name].oid for name in HISTORY_TABLES if name in ours}
-    return [row for row in found if row.oid not in tables], len(tables)
+    return [row for row in rows if row.oid not in tables], len(tables)
 
 
 def _history(tables: int) -> tuple[Ignored, ...]:
     return (Ignored(HISTORY_SCHEMA, "the history of sweeps", tables),) if tables else ()
 
 
-def _unread(found: Iterable[_Found], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
-    for row in found:
+def _unread(rows: Iterable[_Found], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
+    for row in rows:
         for column, type_ in zip(row.columns, row.types, strict=True):
             for name in dict.fromkeys(leaf.name for leaf in leaves(forms[type_]) if leaf.kind == "unread"):
                 yield UnreadColumn(shown(row.schema), shown(row.table), shown(column), name)
@@ -156,13 +156,13 @@ def _holds_strings(form: Form) -> bool:
     return any(leaf.kind != "unread" for leaf in leaves(form))
 
 
-def _through_roots(connection: Connection[Row], found: Sequence[_Found]) -> list[_Found]:
+def _through_roots(connection: Connection[Row], rows: Sequence[_Found]) -> list[_Found]:
     """Returns the discovery with partitions as parts of the roots that they are read through."""
     with connection.cursor(row_factory=class_row(Partition)) as cursor:
         partitions = cursor.execute(queries.load("leaks/partitions")).fetchall()
-    below = below_roots(partitions, frozenset(row.oid for row in found))
+    below = below_roots(partitions, frozenset(row.oid for row in rows))
     parts = {partition.oid for inside in below.values() for partition in inside}
-    return [replace(row, below=below.get(row.oid, ())) for row in found if row.oid not in parts]
+    return [replace(row, below=below.get(row.oid, ())) for row in rows if row.oid not in parts]
 
 
 def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Form]:
@@ -220,10 +220,10 @@ def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
     return replace(discovery, tables=tables, ignored=ignores.report())
 
 
-def _kept(found: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list[_Found]:
+def _kept(rows: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list[_Found]:
     """Returns the tables with the wanted columns only, by place; without tables that have none."""
     kept = []
-    for row in found:
+    for row in rows:
         places = [place for place in range(len(row.columns)) if wanted(row, place)]
         if len(places) == len(row.columns):
             kept.append(row)

@@ -29,13 +29,13 @@ class Ignores:
 
     def ignored(self, schema: str, table: str, column: str) -> bool:
         """Whether a column isn't to be read. Remembers what was met."""
-        found = False
+        is_ignored = False
         for setting, parts in zip(self._settings, self._patterns, strict=True):
             names = (schema, table, column)[: len(parts)]
             if all(part.fullmatch(name) for part, name in zip(parts, names, strict=True)):
                 self._met[setting].add((schema, table))
-                found = True
-        return found
+                is_ignored = True
+        return is_ignored
 
     def report(self) -> tuple[Ignored, ...]:
         """Returns all ignores in their order, each with the number of tables that it left out, wholly or in
@@ -48,11 +48,11 @@ class Ignores:
 def _pattern(setting: IgnoreSetting) -> tuple[re.Pattern[str], ...]:
     parts, rest = [], setting.what.strip()
     while True:
-        found = _PART.match(rest)
-        if found is None:
+        part = _PART.match(rest)
+        if part is None:
             raise _unreadable(setting)
-        parts.append(_part(found))
-        rest = rest[found.end() :]
+        parts.append(_part(part))
+        rest = rest[part.end() :]
         if not rest:
             break
         if not rest.startswith(".") or len(parts) == _MOST_PARTS:
@@ -61,11 +61,11 @@ def _pattern(setting: IgnoreSetting) -> tuple[re.Pattern[str], ...]:
     return tuple(parts)
 
 
-def _part(found: re.Match[str]) -> re.Pattern[str]:
-    if found[1] is not None:
-        return re.compile(re.escape(found[1].replace('""', '"')), re.DOTALL)
+def _part(match: re.Match[str]) -> re.Pattern[str]:
+    if match[1] is not None:
+        return re.compile(re.escape(match[1].replace('""', '"')), re.DOTALL)
     # Like the server, fold no other letters than those of ASCII.
-    folded = re.sub("[A-Z]", lambda letter: letter[0].lower(), found[2])
+    folded = re.sub("[A-Z]", lambda letter: letter[0].lower(), match[2])
     return re.compile(".*".join(map(re.escape, folded.split("*"))), re.DOTALL)
 
 

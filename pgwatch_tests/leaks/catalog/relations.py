@@ -53,8 +53,8 @@ class Relation:
 class Relations:
     """The tables that were there at one moment."""
 
-    def __init__(self, found: Iterable[Relation]) -> None:
-        self._by_oid = {relation.oid: relation for relation in found}
+    def __init__(self, relations: Iterable[Relation]) -> None:
+        self._by_oid = {relation.oid: relation for relation in relations}
         self._children: defaultdict[int, list[Relation]] = defaultdict(list)
         for relation in self._by_oid.values():
             if relation.parent is not None:
@@ -119,10 +119,12 @@ def _table(relation: Relation, tree: Sequence[Relation]) -> Table:
         columns=tuple(relation.keys or ()),
         has_created_at=False,
         relations=len(tree),
-        pages=sum(part.pages for part in tree),
+        pages=sum(partition.pages for partition in tree),
         definition=Definition(
-            frozenset(CatalogVersion(part.oid, part.xmin, part.filenode) for part in tree),
-            frozenset(part.others for part in tree),
+            frozenset(
+                CatalogVersion(partition.oid, partition.xmin, partition.filenode) for partition in tree
+            ),
+            frozenset(partition.others for partition in tree),
         ),
     )
 
@@ -131,7 +133,7 @@ def _forbidden(relation: Relation, tree: Sequence[Relation], role: str, together
     schema, table = shown(relation.schema), shown(relation.table)
     if relation.kind == "f":
         return Skipped(schema, table, "foreign table: not checked", "check the server that it stands for")
-    if any(part.kind == "f" for part in tree):
+    if any(partition.kind == "f" for partition in tree):
         return Skipped(
             schema, table, "foreign partitions: not checked", "check the servers that they stand for"
         )

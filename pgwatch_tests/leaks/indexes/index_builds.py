@@ -149,13 +149,13 @@ class IndexBuilds:
         until_s = time.monotonic() + PATIENCE_S
         awaited: set[str] | None = None
         while True:
-            found = self._obstacles(table)
-            there = {one.transaction for one in found}
+            obstacles = self._obstacles(table)
+            there = {one.transaction for one in obstacles}
             awaited = there if awaited is None else awaited & there
             if not awaited:
                 return
             if time.monotonic() > until_s:
-                raise HeldUpError(_held_up([one for one in found if one.transaction in awaited]))
+                raise HeldUpError(_held_up([one for one in obstacles if one.transaction in awaited]))
             self._session.pause(_LOOK_AGAIN_S)
 
     def held_up(self, table: int) -> str:

@@ -37,16 +37,16 @@ def wanted_leaves(
     leaves: Iterable[tuple[LeafTable, Table]], tables: Sequence[str]
 ) -> tuple[tuple[LeafTable, Table], ...]:
     """The leaves that `tables` (all, if empty) name, or whose roots they name. Raises ConfigurationError."""
-    found = []
+    wanted = []
     missing = set(tables)
     for leaf, root in leaves:
         names = {f"{shown(leaf.schema)}.{shown(leaf.table)}", f"{shown(root.schema)}.{shown(root.name)}"}
         if not tables or not names.isdisjoint(tables):
-            found.append((leaf, root))
+            wanted.append((leaf, root))
         missing -= names
     for table in sorted(missing):
         raise ConfigurationError(f"no table {table!r} (SCHEMA.TABLE) with string columns that may be read")
-    return tuple(found)
+    return tuple(wanted)
 
 
 def forbidden(leaf: LeafTable, role: str) -> NoIndex | None:

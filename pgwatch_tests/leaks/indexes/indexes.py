@@ -308,9 +308,10 @@ class LeakIndexes:
     def _is_there(self, planned: PlannedIndex, *, valid: bool) -> bool:
         """Whether there is an index of that name which is ours: another's may bear it."""
         bound: dict[str, object] = {"locked": []}
-        found = self._session.ask("leaks/indexes", LeakIndex, bound)
+        indexes = self._session.ask("leaks/indexes", LeakIndex, bound)
         return any(
-            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid) for one in found
+            (one.table_oid, one.name, one.valid) == (planned.table_oid, planned.name, valid)
+            for one in indexes
         )
 
     def _drop_words(self, planned: PlannedIndex) -> str:

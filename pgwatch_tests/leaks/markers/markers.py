@@ -146,9 +146,9 @@ def _trace_of(token: str) -> str:
 
 def _required_prefix(expression: str) -> str | None:
     """`user\\_%` for `^user_[0-9]+$`: what every match begins with, where that is plain to see."""
-    found = re.match(r"\^([A-Za-z0-9_@ -]+)([*?{]?)", expression)
-    if found is None or "|" in expression:
+    literal = re.match(r"\^([A-Za-z0-9_@ -]+)([*?{]?)", expression)
+    if literal is None or "|" in expression:
         return None
     # A character before `*`, `?` or `{0}` is optional.
-    prefix = found[1][:-1] if found[2] else found[1]
+    prefix = literal[1][:-1] if literal[2] else literal[1]
     return prefix.replace("_", r"\_") + "%" if prefix else None

@@ -68,8 +68,8 @@ class AnyRowStatements:
 
     def strings(self, table: Table) -> Table:
         """Returns the table with the columns that may hold markers; without columns, if none may."""
-        found = self._strings.get(table.oid)
-        return replace(table, columns=(), forms=()) if found is None else found
+        with_strings = self._strings.get(table.oid)
+        return replace(table, columns=(), forms=()) if with_strings is None else with_strings
 
     def looking_out(self) -> AnyRowStatements:
         """Returns a variant whose `counts` end once somebody waits for them: see self_lookout."""
@@ -131,23 +131,23 @@ class AnyRowStatements:
         )
 
 
-def with_samples(leak: TableLeak, table: Table, strings: Table, found: Sampled) -> TableLeak:
+def with_samples(leak: TableLeak, table: Table, strings: Table, sampled: Sampled) -> TableLeak:
     """The leak with what its rows tell; samples are `id=42`, or `ctid=(0,7)` without a primary key."""
     names = [shown(name) for name in table.columns] or ["ctid"]
     samples = (
         ", ".join(f"{name}={shortened_sample(value)}" for name, value in zip(names, values, strict=True))
-        for values in found.samples or ()
+        for values in sampled.samples or ()
     )
     return replace(
         leak,
         samples=tuple(_cut(sample) for sample in samples),
         columns=tuple(
-            shown(column) for column, matches in zip(strings.columns, found.matched, strict=True) if matches
+            shown(column) for column, matches in zip(strings.columns, sampled.matched, strict=True) if matches
         ),
-        oldest=time_from_epoch(found.oldest),
-        newest=time_from_epoch(found.newest),
-        marked=found.marked,
-        changed=found.earlier,
+        oldest=time_from_epoch(sampled.oldest),
+        newest=time_from_epoch(sampled.newest),
+        marked=sampled.marked,
+        changed=sampled.earlier,
     )
 
 

@@ -139,15 +139,15 @@ class Chunks(Generic[R]):
 
 def split(tables: Iterable[Table]) -> Iterator[tuple[Table, ...]]:
     """The tables in their order, as many together as one statement may read, at least one."""
-    part: list[Table] = []
+    chunk: list[Table] = []
     sizes = [0] * len(_MOST)
     for table in tables:
         own = (table.relations, table.relations + table.indexes, len(table.columns), table.pages)
         sizes = [size + more for size, more in zip(sizes, own, strict=True)]
-        if part and any(size > most for size, most in zip(sizes, _MOST, strict=True)):
-            yield tuple(part)
-            part = []
+        if chunk and any(size > most for size, most in zip(sizes, _MOST, strict=True)):
+            yield tuple(chunk)
+            chunk = []
             sizes = list(own)
-        part.append(table)
-    if part:
-        yield tuple(part)
+        chunk.append(table)
+    if chunk:
+        yield tuple(chunk)

@@ -147,8 +147,8 @@ async def _effect(line: BriefConnection, action: SessionAction, query_start: dat
                 # Neither aborted nor outside of a transaction: it may have come to its end by itself.
                 ended = "has ended" if now.state == "idle in transaction" else "was cancelled"
                 rest = f"is {now.state}" if is_idle(now.state) else "runs another one already"
-                said = f"The statement of {action.who} {ended}; the session {rest}."
-                return await _with_aftermath(line, action, Outcome("done", said))
+                sentence = f"The statement of {action.who} {ended}; the session {rest}."
+                return await _with_aftermath(line, action, Outcome("done", sentence))
         if time.monotonic() > until_s:
             doing = "there" if action.how == "terminate" else "running its statement"
             after = f"after {CONFIRM_WITHIN_S:g} s; the signal may still take effect."
@@ -175,24 +175,26 @@ async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Ou
     now = await _now(line, action)
     pid = action.pid
     if now is None:
-        said = f"{action.who} had ended already."
+        sentence = f"{action.who} had ended already."
     elif now.application_name == OWN_NAME:
-        said = f"pid {pid} is a session of pgwatch-tests itself: left alone."
+        sentence = f"pid {pid} is a session of pgwatch-tests itself: left alone."
     elif not now.is_target(action):
         if action.backend_start is not None and now.backend_start is None:
-            said = f"Left alone: it is no longer visible whether pid {pid} is still the same session."
+            sentence = f"Left alone: it is no longer visible whether pid {pid} is still the same session."
         elif action.backend_start is None:
-            said = f"pid {pid} isn't recognised: its role, database or application name has changed."
+            sentence = f"pid {pid} isn't recognised: its role, database or application name has changed."
         else:
-            said = f"{action.who} had ended already; pid {pid} belongs to another session now, left alone."
+            sentence = (
+                f"{action.who} had ended already; pid {pid} belongs to another session now, left alone."
+            )
     elif is_idle(now.state):
-        said = f"A cancel does nothing: {action.who} is {now.state}. End the session instead."
+        sentence = f"A cancel does nothing: {action.who} is {now.state}. End the session instead."
     else:
-        said = (
+        sentence = (
             f"The statement that {action.who} ran had ended already; the session runs another one now, "
             "which was left alone."
         )
-    return Outcome("refused", said)
+    return Outcome("refused", sentence)
 
 
 async def _why_no_right(line: BriefConnection, action: SessionAction, error: psycopg.Error) -> str:
@@ -251,10 +253,10 @@ async def _roll_back_there(line: BriefConnection, action: PreparedRollback) -> O
     name = str(action.party)
     if await _is_elsewhere(line, action):
         return Outcome("refused", _ELSEWHERE)
-    found = await _find(line, action)
-    if found is None:
+    transaction = await _find(line, action)
+    if transaction is None:
         return Outcome("refused", f"The {name} had ended already.")
-    gid, prepared, owner = found
+    gid, prepared, owner = transaction
     if abs((prepared - action.prepared_at).total_seconds()) >= 0.001:
         return Outcome(
             "refused", f"The {name} had ended already; another one bears its name now, left alone."

@@ -228,8 +228,8 @@ class ContentionMeter:
             self._find(findings(graph, cycle[0], DEADLOCK))
         self._deadlocks.catch(graph)
 
-    def _find(self, found: Mapping[Finding, float]) -> None:
-        for finding, wait_s in found.items():
+    def _find(self, durations_s: Mapping[Finding, float]) -> None:
+        for finding, wait_s in durations_s.items():
             if finding in self._findings or len(self._findings) < _MOST_FINDINGS:
                 self._findings[finding] = max(wait_s, self._findings.get(finding, 0.0))
             else:
@@ -253,14 +253,14 @@ class ContentionMeter:
 
 def _waiting(graph: LockGraph) -> list[_Waiting]:
     """The sessions that surely wait, sorted."""
-    found: dict[Party, _Waiting] = {}
+    waiting: dict[Party, _Waiting] = {}
     for group in graph.snapshot.shown_groups:
-        one = found.setdefault(group.waiter, _Waiting(group.waiter, group))
+        one = waiting.setdefault(group.waiter, _Waiting(group.waiter, group))
         if (group.wait_s or 0.0) > one.wait_s:
             one.wait_s, one.longest = group.wait_s or 0.0, group
         one.waits[group.wait] = None
         one.objects[_object_key(group)] = locked(graph, group)
-    return [found[party] for party in sorted(found)]
+    return [waiting[party] for party in sorted(waiting)]
 
 
 def _going_on(snapshot: LockSnapshot) -> set[WaitKey]:
@@ -270,18 +270,18 @@ def _going_on(snapshot: LockSnapshot) -> set[WaitKey]:
 
 def _responsible(graph: LockGraph) -> dict[Party, list[Party]]:
     """The root blockers of each waiter; where there is none, the members of the deadlock it is stuck in."""
-    found: dict[Party, list[Party]] = {}
+    responsible: dict[Party, list[Party]] = {}
     for root in graph.roots():
         for waiter in graph.blocked_by(root):
-            found.setdefault(waiter, []).append(root)
-    if len(found) + len(graph.roots()) == len(graph.nodes):
-        return found
+            responsible.setdefault(waiter, []).append(root)
+    if len(responsible) + len(graph.roots()) == len(graph.nodes):
+        return responsible
     stuck: dict[Party, list[Party]] = {}
     for cycle in graph.cycles():
         for waiter in graph.blocked_by(cycle[0]) | {cycle[0]}:
-            if waiter not in found:
+            if waiter not in responsible:
                 stuck.setdefault(waiter, []).extend(member for member in cycle if member != waiter)
-    return found | stuck
+    return responsible | stuck
 
 
 def _object_key(edge: EdgeGroup) -> Hashable:

@@ -93,11 +93,11 @@ class DeadlockCatcher:
     def look_for_victims(self, snapshot: LockSnapshot) -> None:
         """Looks in the next snapshot for the victims of earlier deadlocks."""
         for cycle, its in list(self._open.items()):
-            found = _victim(its.members, snapshot)
+            member = _victim(its.members, snapshot)
             its.polls_left -= 1
-            if found is not None:
-                self._described[cycle] = replace(self._described[cycle], victim=found.who)
-            if found is not None or not its.polls_left:
+            if member is not None:
+                self._described[cycle] = replace(self._described[cycle], victim=member.who)
+            if member is not None or not its.polls_left:
                 del self._open[cycle]
 
     def catch(self, graph: LockGraph) -> None:
@@ -115,7 +115,7 @@ class DeadlockCatcher:
         cycle = frozenset((edge.waiter, edge.wait) for edge in links)
         if cycle not in self._remembered:
             self.caught += 1
-            found = diagnose(graph, parties[0])
+            diagnosis = diagnose(graph, parties[0])
             members = tuple(
                 DeadlockedSession(
                     graph.who(edge.waiter),
@@ -126,7 +126,7 @@ class DeadlockCatcher:
                 for edge in links
             )
             self._described[cycle] = CaughtDeadlock(
-                graph.snapshot.sampled_at, members, found.explanation, found.advice
+                graph.snapshot.sampled_at, members, diagnosis.explanation, diagnosis.advice
             )
             self._open[cycle] = _Open(tuple(_member(graph, edge.waiter, edge.wait) for edge in links))
             if len(self._described) > MOST_DEADLOCKS:
@@ -243,8 +243,8 @@ class DeadlockDeltas:
         """The growth from the first reading to the last; None if there weren't two, or the last failed."""
         if self._last is None or self._readings < 2 or not self._known:
             return None
-        found = sorted(self._by_database.values(), key=lambda one: (-one[1], one[0]))
-        return CountedDeadlocks(self._total, self._last.read_at, tuple(found))
+        counts = sorted(self._by_database.values(), key=lambda one: (-one[1], one[0]))
+        return CountedDeadlocks(self._total, self._last.read_at, tuple(counts))
 
 
 def _growth(before: DeadlockCount | None, now: DeadlockCount) -> int:

@@ -71,7 +71,7 @@ def locked(graph: LockGraph, edge: Edge | EdgeGroup) -> LockedObject:
 
 
 def recorded(
-    graph: LockGraph, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, found: Diagnosis
+    graph: LockGraph, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, diagnosis: Diagnosis
 ) -> RecordedWait:
     """The wait of an edge; `blocker` is the root, `found` its diagnosis."""
     return RecordedWait(
@@ -81,7 +81,7 @@ def recorded(
         blocker,
         edge.lock.target or edge.lock.type,
         locked(graph, edge),
-        found.cause,
-        found.explanation,
-        found.advice,
+        diagnosis.cause,
+        diagnosis.explanation,
+        diagnosis.advice,
     )

@@ -99,8 +99,8 @@ def cleanup_vs_test(root: RootBlocker) -> Diagnosis | None:
 
 def _one_truncate(root: RootBlocker, edge: Edge) -> str:
     """Returns advice for two clean-ups that truncate table after table; empty if they don't."""
-    found = [truncated(root.query_of(party)) for party in (edge.waiter, root.party)]
-    return one_truncate([name for names in found for name in names]) if all(found) else ""
+    truncates = [truncated(root.query_of(party)) for party in (edge.waiter, root.party)]
+    return one_truncate([name for names in truncates for name in names]) if all(truncates) else ""
 
 
 def one_truncate(tables: Iterable[str]) -> str:

@@ -30,10 +30,10 @@ class LockGraph(WaitForGraph[Party]):
     @cached_property
     def groups(self) -> Mapping[Party, tuple[EdgeGroup, ...]]:
         """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
-        found: dict[Party, list[EdgeGroup]] = {}
+        by_waiter: dict[Party, list[EdgeGroup]] = {}
         for group in sorted(self.snapshot.shown_groups, key=lambda one: (one.kind == "soft", one.blockers)):
-            found.setdefault(group.waiter, []).append(group)
-        return {waiter: tuple(groups) for waiter, groups in found.items()}
+            by_waiter.setdefault(group.waiter, []).append(group)
+        return {waiter: tuple(groups) for waiter, groups in by_waiter.items()}
 
     def waits(self, party: Party) -> list[Edge]:
         """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""

@@ -71,8 +71,8 @@ class WaitForGraph(Generic[N]):
         """Returns the number of `blocked_by`: waiters of `node`, direct or through others."""
         if self._reaches is None:
             self._reaches = self._count_all()
-        found = self._reaches.get(node)
-        return len(self.blocked_by(node)) if found is None else found
+        reached = self._reaches.get(node)
+        return len(self.blocked_by(node)) if reached is None else reached
 
     def _count_all(self) -> dict[N, int]:
         """`blocks` of all nodes that no cycle is behind, in one pass: sets of waiters as bits of a number."""

@@ -83,23 +83,23 @@ class NameCache:
 
     def relation_kind(self, database: int, oid: int) -> str | None:
         """`table`, `index`, `view` …"""
-        found = self._relations.get((database, oid))
-        return None if found is None else found.kind
+        relation = self._relations.get((database, oid))
+        return None if relation is None else relation.kind
 
     def unique_keys(self, database: int, oid: int) -> Sequence[str]:
         """The columns of each unique or exclusion constraint of a table: `email`, `(day, room)`."""
-        found = self._relations.get((database, oid))
-        return () if found is None else found.unique_keys
+        relation = self._relations.get((database, oid))
+        return () if relation is None else relation.unique_keys
 
     def referencing(self, database: int, oid: int) -> Collection[int]:
         """The tables with a foreign key to this one."""
-        found = self._relations.get((database, oid))
-        return () if found is None else found.table.referencing
+        relation = self._relations.get((database, oid))
+        return () if relation is None else relation.table.referencing
 
     def ancestors(self, database: int, oid: int) -> Collection[str]:
         """The tables that this one is a partition or child of, as they are written."""
-        found = self._relations.get((database, oid))
-        return () if found is None else found.ancestors
+        relation = self._relations.get((database, oid))
+        return () if relation is None else relation.ancestors
 
     def object_name(self, database: int, address: tuple[int, int, int]) -> str | None:
         """`schema audit`, `type mood`."""
@@ -317,8 +317,8 @@ class NameCache:
         """The tables whose changed rows say more of `subject`."""
         if subject.kind == "row":
             return subject.relations if self._rows.is_invisible(row_address(subject)) else ()
-        found = transaction_wait.candidates(subject.sides, self._tables(subject)) if subject.sides else None
-        return found.rows[:_MOST_TABLES_AT_ONCE] if found else ()
+        perhaps = transaction_wait.candidates(subject.sides, self._tables(subject)) if subject.sides else None
+        return perhaps.rows[:_MOST_TABLES_AT_ONCE] if perhaps else ()
 
     def _tables(self, subject: Subject) -> dict[int, LockedTable]:
         database = subject.database or 0

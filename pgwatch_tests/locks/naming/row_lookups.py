@@ -96,7 +96,7 @@ class LockedRows:
         seen = self._lockers.get((address, group.subject.transaction))
         if seen is None or self._clock() - seen.at_s > 2 * _LOCKERS_LIVE_S:
             return ()
-        found = []
+        locked = []
         for session in snapshot.sessions:
             party = Party(session.pid)
             locker = seen.by_pid.get(session.pid)
@@ -110,8 +110,8 @@ class LockedRows:
                 if began_s is None or begins_s is None
                 else abs(begins_s - began_s) < SAME_MOMENT_S
             ):
-                found.append(party)
-        return tuple(found)
+                locked.append(party)
+        return tuple(locked)
 
     async def read(
         self,
@@ -252,7 +252,7 @@ class TransactionRows:
             most=sql.Literal(_MOST_CHANGED_ROWS),
         )
         cursor = await connection.execute(statement.as_bytes(None))
-        found = []
+        changed = []
         for page, offset, xmax in cast(list[tuple[int, int, str]], await cursor.fetchall()):
             pids: frozenset[int] = frozenset()
             if xmax != str(transaction):
@@ -260,5 +260,5 @@ class TransactionRows:
                     queries.load("locks/row_lockers"), {"multixact": xmax, "transaction": str(transaction)}
                 )
                 pids = frozenset(cast(int, pid) for pid, *_ in await cursor.fetchall())
-            found.append(ChangedRow(page, offset, pids))
-        self._seen[key] = _ChangesSeen(tuple(found), self._clock())
+            changed.append(ChangedRow(page, offset, pids))
+        self._seen[key] = _ChangesSeen(tuple(changed), self._clock())

@@ -277,22 +277,22 @@ def _groups(row: _Process, table: _LockTable, sampled_at: float) -> Iterable[Edg
     if not requests:
         return  # it got its lock between the list of waiters and the list of locks
     left = _blockers(row, requests, table)
-    found: dict[tuple[EdgeKind, _LockRow, str | None, Subject], list[Party]] = {}
+    parties: dict[tuple[EdgeKind, _LockRow, str | None, Subject], list[Party]] = {}
     for request in requests:
         holding, _ = table.conflicting(request)
         for blocker in left.intersection(holding):
             about = _subject(request, blocker, table)
-            found.setdefault(("hard", request, holding[blocker], about), []).append(blocker)
+            parties.setdefault(("hard", request, holding[blocker], about), []).append(blocker)
         left.difference_update(holding)
     for request in requests:
         queued = left & table.conflicting(request)[1]
         if queued:
-            found["soft", request, None, _subject(request, min(queued), table)] = list(queued)
+            parties["soft", request, None, _subject(request, min(queued), table)] = list(queued)
             left -= queued
     if left:
         # The lock rows are a moment older than the blockers: it took or gave back the lock in between.
-        found["hard", requests[0], None, _subject(requests[0], min(left), table)] = list(left)
-    for (kind, request, held_mode, about), blockers in found.items():
+        parties["hard", requests[0], None, _subject(requests[0], min(left), table)] = list(left)
+    for (kind, request, held_mode, about), blockers in parties.items():
         started = None if request.waitstart is None else datetime.fromtimestamp(request.waitstart, UTC)
         yield EdgeGroup(
             waiter,
@@ -308,12 +308,12 @@ def _groups(row: _Process, table: _LockTable, sampled_at: float) -> Iterable[Edg
 def _blockers(row: _Process, requests: Sequence[_LockRow], table: _LockTable) -> set[Party]:
     # A set: a blocker is named once for each of its parallel workers; a leader isn't its own blocker.
     pids = set(row["blockers"] or ())
-    found = set(map(table.parties.__getitem__, pids - {0, row["pid"]}))
+    blockers = set(map(table.parties.__getitem__, pids - {0, row["pid"]}))
     if 0 in pids:
         # Prepared transactions are all pid 0: those that hold what is asked for are meant.
         holders = {party for request in requests for party in table.conflicting(request)[0] if not party.pid}
-        found |= holders or {Party(0)}
-    return found
+        blockers |= holders or {Party(0)}
+    return blockers
 
 
 def _subject(request: _LockRow, blocker: Party, table: _LockTable) -> Subject:

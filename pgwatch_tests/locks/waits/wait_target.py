@@ -185,8 +185,8 @@ def foreign_key_of(subject: Subject, names: Names) -> str:
     if subject.kind != "row" or not subject.referencing:
         return ""
     database = subject.database or 0
-    found = set(names.referencing(database, subject.relations[0])).intersection(subject.referencing)
-    known = sorted(filter(None, (names.relation(database, oid) for oid in found)))
+    oids = set(names.referencing(database, subject.relations[0])).intersection(subject.referencing)
+    known = sorted(filter(None, (names.relation(database, oid) for oid in oids)))
     return " or ".join(known[:_CANDIDATES_SHOWN])
 
 

@@ -152,8 +152,8 @@ def _reason(message: str, dsn: Dsn) -> str:
     if holds_password(dsn):
         # Of `user:half@half`, libpq takes the second half for a host.
         message = _UNKNOWN_HOST.sub(r"\1 (not shown, since it may be part of a password)", message)
-    found = _FAILURE.fullmatch(message)
-    return f"{found['why']} ({found['where']})" if found else message
+    match = _FAILURE.fullmatch(message)
+    return f"{match['why']} ({match['where']})" if match else message
 
 
 @contextmanager

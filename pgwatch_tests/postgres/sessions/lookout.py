@@ -64,11 +64,11 @@ class Lookout:
         except PgwatchError:
             return None
         try:
-            found = self._connection.execute(queries.load("server/wanted_databases")).fetchall()
+            rows = self._connection.execute(queries.load("server/wanted_databases")).fetchall()
         except psycopg.Error:
             self.close()
             return None
-        wanted = any(oid == self._oid for oid, *_ in found)
+        wanted = any(oid == self._oid for oid, *_ in rows)
         if wanted and not self.is_outside:
             self.close()
         return wanted
@@ -80,11 +80,11 @@ class Lookout:
             return ""
         try:
             with self._connection.cursor(row_factory=class_row(_Waiter)) as cursor:
-                found = cursor.execute(queries.load("server/reader_waiters"), {"pid": pid}).fetchall()
+                waiters = cursor.execute(queries.load("server/reader_waiters"), {"pid": pid}).fetchall()
         except psycopg.Error:
             self.close()
             return ""
-        return session_name(found[0].pid, found[0].application_name) if found else ""
+        return session_name(waiters[0].pid, waiters[0].application_name) if waiters else ""
 
     def close(self) -> None:
         """Closes its session, if it has one; the next question opens another."""

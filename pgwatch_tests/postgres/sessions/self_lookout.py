@@ -93,5 +93,5 @@ def wanted_by(message: str) -> str | None:
     """Returns who waited, by the message of the error that ended a statement: DATABASE, or a pid and the
     name of the application; None for any other error.
     """
-    found = _FOUND.search(message)
-    return None if found is None else found[1]
+    match = _FOUND.search(message)
+    return None if match is None else match[1]
