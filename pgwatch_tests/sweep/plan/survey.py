@@ -44,6 +44,7 @@ class _Server:
     """The row of queries/sweep/server.sql."""
 
     has_commit_timestamps: bool
+    counts_rows: bool
     oldest: int
 
 
@@ -81,6 +82,8 @@ class Survey:
     """The tables, by their tops, that the settings say bear markers."""
     since: SinceFindings = field(default_factory=SinceFindings)
     """The findings since a baseline."""
+    counts_rows: bool = True
+    """Whether the server counts the rows that this session writes (track_counts)."""
 
     @property
     def bearing(self) -> frozenset[int]:
@@ -163,6 +166,7 @@ class Surveyor:
                 if not relation.ancestors and matches(name_of(relation), self._settings.marked_tables)
             ),
             since=self._findings(graph, tables, marked, seeds),
+            counts_rows=server.counts_rows,
         )
 
     def _findings(

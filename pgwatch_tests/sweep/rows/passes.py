@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import psycopg
+from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
@@ -61,6 +62,12 @@ _PASSES = 4
 _TOO_MANY = Skipped("", "", "more rows came meanwhile than --max-rows allows", "run it again")
 _ALTERED = Skipped(
     "", "", "tables, keys, triggers or partitions were changed during the sweep", "run it again"
+)
+_UNCOUNTED = Skipped(
+    "",
+    "",
+    "what triggers wrote besides isn't counted: track_counts is off for this role, which may not turn it on",
+    "ALTER ROLE … SET track_counts = on, as a superuser",
 )
 # A statement is prepared once it was run so often; a batch has two for each table.
 _PREPARED_AFTER, _PREPARED_AT_MOST = 2, 4000
@@ -129,6 +136,8 @@ class RowSweep:
         self._not_made: Mapping[int, str] = MappingProxyType({})
         """The temporary indexes that couldn't be made, by foreign key, and why."""
         self._remembered = Remembered()
+        self._is_counted = True
+        """Whether the server counts what triggers write."""
 
     def run(self, role: str) -> SweptRows:
         """Sweeps, or says what it would do. Raises RefusedError if there is more than `max_rows` of it."""
@@ -136,6 +145,7 @@ class RowSweep:
         survey = self._surveyor.survey(role)
         self._session.set(_BY_INDEX)
         if not self._request.dry_run:
+            self._is_counted = survey.counts_rows or self._count_rows()
             self._session.connection.prepare_threshold = _PREPARED_AFTER
             self._session.connection.prepared_max = _PREPARED_AT_MOST
         refused = self._refused(survey, role)
@@ -146,6 +156,14 @@ class RowSweep:
             self._not_made = made.not_made
             swept = self._sweep(survey, self._refused(survey, role), role)
         return replace(swept, not_checked=(*swept.not_checked, *made.left))
+
+    def _count_rows(self) -> bool:
+        """Has the server count what is written. Returns whether it does."""
+        try:
+            self._session.set({"track_counts": "on"})
+        except errors.InsufficientPrivilege:
+            return False
+        return True
 
     def _refused(self, survey: Survey, role: str) -> Refusals:
         # What a dry run tells is what is done once those indexes are there.
@@ -250,6 +268,8 @@ class RowSweep:
         graph, tallies = passes.graph, passes.tallies
         counts: list[PassTally] = [tally for tally in tallies if tally.rows] or tallies[-1:]
         is_dry = self._request.dry_run
+        if not self._is_counted and _with_triggers(graph, counts):
+            passes.more_skipped.append(_UNCOUNTED)
         there = TableSizes(self._session, passes.survey.graph).told(
             rows_by_table(graph, counts), are_gone=not is_dry
         )

@@ -6,10 +6,11 @@ from typing import LiteralString
 
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.model import SideEffects
-from tests.servers.sessions import Database
+from tests.servers.sessions import Database, MakeRole
 from tests.sweep.rows.row_sweeps import deleted, ids, make, swept, swept_thoroughly
 
 _USERS = (
@@ -60,6 +61,30 @@ def test_deleted(database: Database, owner: Connection[TupleRow]) -> None:
     assert ids(owner, "files") == [3]
     assert deleted(report) == {"users": (2, 0)}
     assert report.side_effects == (SideEffects("public", "files", 0, 0, 2),)
+
+
+@pytest.mark.parametrize("superuser", [True, False])
+def test_where_rows_are_not_counted(
+    database: Database, owner: Connection[TupleRow], make_role: MakeRole, superuser: bool
+) -> None:
+    """Only a superuser may turn track_counts on: for others, it is told that nothing tells."""
+    role = make_role("SUPERUSER" if superuser else "")
+    make(owner, f"{_USERS} CREATE TABLE log (id int)")
+    hang(owner, "INSERT INTO public.log VALUES (OLD.id);")
+    owner.execute(f'GRANT ALL ON ALL TABLES IN SCHEMA public TO "{role}"'.encode())
+    owner.execute(f'ALTER ROLE "{role}" SET track_counts = off'.encode())
+
+    report = swept(make_conninfo(database.dsn, user=role))
+
+    assert deleted(report) == {"users": (2, 0)}
+    assert ids(owner, "log") == [1, 2]
+    if superuser:
+        assert report.side_effects == (SideEffects("public", "log", 2, 0, 0),)
+        assert report.complete
+    else:
+        [told] = report.not_checked
+        assert told.startswith("what triggers wrote besides isn't counted: track_counts is off")
+        assert not report.complete
 
 
 def test_emptied(database: Database, owner: Connection[TupleRow]) -> None:
