@@ -46,7 +46,8 @@ class KnownTests:
 
 
 def read_test_list(path: Path) -> tuple[str, ...]:
-    """The test ids of a file: one a line, as `pytest --collect-only -q` prints them, or a JUnit report.
+    """Returns the test ids of a file: one per line, as `pytest --collect-only -q` prints them, or a JUnit
+    report.
 
     A report doesn't say what a test's id is: of each test case, all that it can be are returned; a hash tells
     them apart. Raises ConfigurationError if the file can't be read, or is damaged XML.

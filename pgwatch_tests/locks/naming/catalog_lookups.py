@@ -157,7 +157,7 @@ class Lookups:
         connection: AsyncConnection[Row],
         read: Callable[[AsyncConnection[Row]], Awaitable[None]],
     ) -> bool:
-        """Whether it succeeded; whatever comes of it, its database isn't silent any more."""
+        """Returns whether it succeeded; either way, its database isn't silent any more."""
         try:
             await read(connection)
         except (psycopg.Error, PgwatchError):

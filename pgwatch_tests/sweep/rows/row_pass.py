@@ -35,7 +35,7 @@ PassProgressCallback = Callable[[SweepPhase, int, int], None]
 SeedsByLeaf = Mapping[int, Mapping[int, Seed]]
 """Marked rows, by leaf and tid."""
 
-# All that belongs to so many marked rows is held in memory at once: about 300 bytes a row.
+# The clusters of so many marked rows are held in memory at once: about 300 bytes per row.
 _PLANNED_AT_ONCE = 20_000
 # A lock on a table that is gone by the time it is looked for.
 _ATTEMPTS = 3

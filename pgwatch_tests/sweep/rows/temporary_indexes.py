@@ -56,7 +56,7 @@ class TemporaryIndexes:
         self.not_made: dict[int, str] = {}
         """Why a key has none, in a clause, by the key's oid."""
         self.left: tuple[str, ...] = ()
-        """At the end: what couldn't be dropped, a sentence each."""
+        """At the end: a sentence per index that couldn't be dropped."""
 
     def __enter__(self) -> Self:
         try:

@@ -1,4 +1,4 @@
--- What has a DELETE of many rows returned?
+-- Which rows has a DELETE of many rows deleted?
 --
 -- All tids as one value, and the xmin of each as another.
 WITH gone AS ($delete)
