@@ -145,7 +145,7 @@ class Clock:
 
     @property
     def is_off(self) -> bool:
-        """Whether it is surely more than a second."""
+        """Whether the offset is surely more than a second."""
         return abs(self.skew_s) - self.uncertainty_s > MOST_SKEW_S
 
 

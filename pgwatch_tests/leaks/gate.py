@@ -112,7 +112,7 @@ def findings_named(text: str) -> tuple[FindingKind, ...]:
 def tellable(
     kinds: tuple[LeftoverKind, ...], *, has_baseline: bool, has_content: bool
 ) -> tuple[LeftoverKind, ...]:
-    """The kinds of leftovers that can be told with a baseline, or with one that has content, or without.
+    """Returns the kinds of leftovers that can be told with a baseline, with one that has content, or without.
 
     Where only some are named, none is left out. Raises ValueError if one of these needs a baseline.
     """

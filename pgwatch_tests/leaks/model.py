@@ -279,7 +279,7 @@ def shortened_sample(value: str) -> str:
 
 
 def time_from_epoch(epoch_s: float | None) -> datetime | None:
-    """A time in seconds since 1970, as the server has it; None beyond the years that Python has."""
+    """Returns the time of seconds since 1970, as the server has it; None beyond Python's years."""
     if epoch_s is None:
         return None
     try:

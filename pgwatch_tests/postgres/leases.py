@@ -47,7 +47,7 @@ def lease_holders(session: DatabaseSession, names: Collection[str]) -> Mapping[s
 
 
 def live_lease_numbers(session: DatabaseSession) -> frozenset[int]:
-    """`hashtext(name)` of each lease that somebody else holds: for conditions on many rows.
+    """Returns `hashtext(name)` of each lease that another session holds: for conditions on many rows.
 
     Raises what `session.running` does.
     """

@@ -10,7 +10,7 @@ _CHECKOUT = Path(__file__).parents[2] / "queries"
 
 
 def directory() -> Path:
-    """The directory that holds the statements."""
+    """Returns the directory that holds the statements."""
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 

@@ -60,7 +60,7 @@ class Sweep:
         self._started: _Started | None = None
 
     def run(self) -> SweepReport:
-        """Connects, asks the guard, and removes what was asked for, or says what it would.
+        """Connects, asks the guard, and sweeps, or in a dry run plans. Returns the report.
 
         Raises RefusedError (not a test database, a standby, a pooler in between, another sweep is at it, more
         than `max_rows`), CannotConnectError, ConnectionLostError, ConfigurationError (a marker that isn't

@@ -98,7 +98,7 @@ def tokens(text: str, *, backslashes: bool = False) -> Iterator[Token]:
 
 
 def is_ambiguous(token: Token) -> bool:
-    """Whether a string may end elsewhere under another `standard_conforming_strings`."""
+    """Whether a string of the text may end elsewhere under another `standard_conforming_strings`."""
     return token.kind == "literal" and token.text[0] in "'nN" and "\\'" in token.text
 
 

@@ -146,7 +146,7 @@ class Comparison:
             self._session.pause(min(seen.wait_s, left_s))
 
     def is_untouched(self, table: Table) -> bool:
-        """Whether the statistics prove that nothing was written to it since."""
+        """Whether the statistics prove that nothing was written to the table since."""
         if self._known_untouched is not None and table.oid not in self._known_untouched:
             return False
         tree = self._relations.tree(table.oid)
@@ -193,7 +193,7 @@ class Comparison:
         return notes
 
     def is_rewritten(self, oid: int) -> bool:
-        """Whether a table, or a partition of it, was truncated or written anew since."""
+        """Whether a table, or a partition of it, was truncated or rewritten since."""
         for relation in self._relations.tree(oid):
             before = self._before.get(relation.oid)
             if before is not None and before.filenode != relation.filenode:
@@ -223,7 +223,7 @@ class Barrier:
 
 
 def barrier(sessions: Sequence[OtherSession]) -> Barrier:
-    """The barrier that the other sessions of the database are."""
+    """Returns the barrier that the other sessions of the database make."""
     unquiet = [session for session in sessions if not _is_quiet(session)]
     if not unquiet:
         return Barrier("")

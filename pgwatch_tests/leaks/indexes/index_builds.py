@@ -141,7 +141,7 @@ class IndexBuilds:
         raise AssertionError("no attempt ended")
 
     def wait_for_transactions(self, table: int) -> None:
-        """Returns once those have ended that are open now and keep an index of `table` (oid) from being made.
+        """Waits for the open transactions that keep an index of `table` (oid) from being built.
 
         An index begun beside them couldn't be finished, nor its rest be dropped before they end. Raises
         HeldUpError if one is still open after PATIENCE_S, psycopg.Error, and what `session.running` does.

@@ -48,7 +48,7 @@ _KNOWN_PREFILTERS = {DEFAULT_MARKERS[1].pattern: r"%\_1____________\_%"}
 
 
 def markers(settings: Iterable[MarkerSetting]) -> tuple[Marker, ...]:
-    """The markers of the settings. Raises ConfigurationError for a pattern that can't be one.
+    """Returns the markers of the settings. Raises ConfigurationError for a pattern that can't be one.
 
     Whether a regular expression is one that PostgreSQL takes is for the server to say.
     """

@@ -89,7 +89,7 @@ class Lookups:
         self._unreachable = _Failures()
 
     def is_home(self, database: str | None) -> bool:
-        """Whether a connection to `database` (None: home) is open anyway."""
+        """Whether a connection to `database` (None: home) is always open."""
         return database is None or database == self._home
 
     def due(self, keys: Iterable[K]) -> list[K]:

@@ -245,7 +245,7 @@ def _other(tag: LockTag) -> str:
 
 
 def with_creations(groups: Iterable[EdgeGroup], sessions: Iterable[Session]) -> Iterator[EdgeGroup]:
-    """`groups`, with what is created as the subject of those that wait for another creation to end.
+    """Returns `groups`, with the created object as the subject of waits for another creation to end.
 
     Who inserts a catalog's row whose key another transaction has inserted, and not committed, waits for that
     one (_bt_check_unique, src/backend/access/nbtree/nbtinsert.c): IF NOT EXISTS looks for what is committed.

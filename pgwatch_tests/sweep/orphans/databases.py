@@ -57,7 +57,7 @@ class _Database:
 def sweep_databases(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
-    """Drops orphan databases of the server, or says which it would.
+    """Drops orphan databases of the server; a dry run only reports them.
 
     Looked at are those that `settings.leftover_databases` fit, or whose names say that they are orphans; the
     connected one isn't. An orphan is called `test_<ms>_<pid>_<random>`, is old enough by that stamp and the

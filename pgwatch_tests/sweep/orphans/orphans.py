@@ -32,7 +32,7 @@ _SWEEPS: Mapping[SweepKind, _Sweep] = {
 def sweep_orphans(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
-    """Removes the orphans of the kinds that are asked for, or says in a dry run which it would.
+    """Removes the orphans of the requested kinds; a dry run only reports them.
 
     Nothing if only the data of a run or of a test is asked for: none of these says whose it is.
 

@@ -47,7 +47,7 @@ class PreparedOrphan:
 def sweep_prepared(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
-    """Rolls back the prepared transactions of the database that are old enough, or says which it would.
+    """Rolls back the database's old prepared transactions; a dry run only reports them.
 
     Raises psycopg.Error if not even the list can be had, ConnectionLostError and WorkCancelledError.
     """

@@ -46,7 +46,7 @@ class _Schema:
 def sweep_schemas(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
-    """Drops orphan schemas of the database, or says which it would.
+    """Drops orphan schemas of the database; a dry run only reports them.
 
     An orphan is called `test_<ms>_<pid>_<random>`, fits `settings.test_schemas`, is old enough by that stamp
     and the server's clock, and nobody holds its lease (`postgres.leases`). Raises psycopg.Error if not even

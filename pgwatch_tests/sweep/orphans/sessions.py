@@ -72,7 +72,7 @@ class _Rights:
 def sweep_sessions(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
-    """Ends the sessions of the database that are idle in a transaction for long, or says which it would.
+    """Ends the database's sessions that are idle in a transaction for long; a dry run only reports them.
 
     Long is `request.min_age_s`, and at least what makes them a leftover (`leaks.leftovers`). Neither ours nor
     those that hold a lease. What our role can't see is in `not_checked`. Raises psycopg.Error if they can't
