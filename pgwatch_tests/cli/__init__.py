@@ -22,7 +22,7 @@ COMMANDS = {
     "locks": "Print who waits for whom, on what, and what to do.",
     "leaks": "Count the test rows that were left behind.",
     "sweep": "Remove the test data that was left behind, in foreign-key order.",
-    "baseline": "Keep the state before a suite, for `leaks --since`.",
+    "baseline": "Save the state before a suite, for `leaks --since`.",
     "schedule": "Sweep, or count leaks, by the clock.",
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }

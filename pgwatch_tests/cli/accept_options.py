@@ -18,14 +18,14 @@ accept_options = options.all_of(
         "--accept",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Let findings pass that this file knows by kind, place and test, and count them apart; new ones "
-        "fail. Entries that nothing fits any more are told.",
+        help="Let the findings pass that this file lists by kind, place and test, and count them apart; "
+        "others fail. Entries that no finding matches any more are named.",
     ),
     click.option(
         "--write-accept",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Write what is found now as accepted findings, and let it pass. What the file says of other "
+        help="Write the findings of now to this file as accepted, and let them pass. Its entries of other "
         "gates, and its reasons, stay.",
     ),
 )

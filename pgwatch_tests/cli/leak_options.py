@@ -73,7 +73,7 @@ also_option = click.option(
     multiple=True,
     callback=_also,
     metavar="FORMAT[=FILE]",
-    help="A further form of the same count, into a file or to stdout: --also junit=leaks.xml. May be "
+    help="Write the same count in another format too, to a file or to stdout: --also junit=leaks.xml. May be "
     "repeated.",
 )
 
@@ -85,10 +85,10 @@ gate_options = options.all_of(
         callback=_kinds,
         default="default",
         metavar="KINDS",
-        help="Which leftovers beside rows to look for: a comma list, 'all' or 'none'. Default: "
-        f"{', '.join(DEFAULT_KINDS)}. Beside these there are {', '.join(OTHER_KINDS[:-1])} and "
-        f"{OTHER_KINDS[-1]}, which may well be there on purpose; and with --since "
-        f"{', '.join(SINCE_KINDS)} and new large objects, which are then looked for too. "
+        help="Which leftovers to look for besides rows: a comma list, 'all' or 'none'. Default: "
+        f"{', '.join(DEFAULT_KINDS)}. The others, {', '.join(OTHER_KINDS[:-1])} and "
+        f"{OTHER_KINDS[-1]}, may be there on purpose. With --since, {', '.join(SINCE_KINDS)} and new large "
+        "objects are looked for too. "
         "What --fail fails on is always looked for.",
     ),
     click.option(
@@ -97,15 +97,15 @@ gate_options = options.all_of(
         callback=_fail_on,
         metavar="KINDS",
         help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
-        "With 'unread', exit code 4 if there are columns that no marker is looked for in (XML …). "
-        f"Default: {', '.join(DEFAULT_FAIL_ON)}. Means --fail.",
+        "With 'unread', exit code 4 if there are columns that aren't searched for markers (XML …). "
+        f"Default: {', '.join(DEFAULT_FAIL_ON)}. Implies --fail.",
     ),
     click.option(
         "--max",
         "max_rows",
         type=click.IntRange(min=0),
         metavar="N",
-        help="So many leaked rows are tolerated, in all databases together. Default: 0. Means --fail.",
+        help="How many leaked rows to tolerate, in all databases together. Default: 0. Implies --fail.",
     ),
 )
 
@@ -116,8 +116,8 @@ databases_options = options.all_of(
         "--databases",
         callback=options.names,
         metavar="NAMES",
-        help="Check all databases of the server that have one of these names, instead of the one of --dsn: a "
-        "comma list of names or globs such as 'test_*'. Templates are never checked.",
+        help="Check the server's databases of these names, instead of that of --dsn: a comma list of names "
+        "or globs such as 'test_*'. Templates are never checked.",
     ),
     click.option(
         "--jobs",

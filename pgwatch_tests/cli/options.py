@@ -52,21 +52,21 @@ marker = click.option(
 inside = click.option(
     "--inside",
     is_flag=True,
-    help="Let words and addresses inside longer text bear the markers too: 'contact: x@test.example.com, y'.",
+    help="Find markers in words and addresses inside longer text too: 'contact: x@test.example.com, y'.",
 )
 tests = click.option(
     "--tests",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Test ids, one a line, as `pytest --collect-only -q` prints them, or a JUnit report: names the "
-    "tests of which a session's name, or a value, has only the hash. Default: PGWATCH_TESTS, "
+    help="Test ids, one per line, as `pytest --collect-only -q` prints them, or a JUnit report: the names of "
+    "tests that a session's name, or a value, has only the hash of. Default: PGWATCH_TESTS, "
     "pyproject.toml.",
 )
 transactions = click.option(
     "--transactions",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Say which test left each row, by the transaction logs in this directory, and by the hashes of "
+    help="Tell which test left each row, from the transaction logs in this directory and the hashes of "
     "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
 )
 ignore = click.option(
@@ -74,8 +74,8 @@ ignore = click.option(
     "ignore",
     multiple=True,
     metavar="SCHEMA[.TABLE[.COLUMN]]",
-    help="Leave out what has this name, besides what the settings ignore: * stands for anything, quotes "
-    'are like in SQL (public."Users".notes). Partitions go by the name of their root. May be repeated.',
+    help="Leave out what has this name, besides what the settings ignore. * matches anything; quote as "
+    'in SQL (public."Users".notes). Partitions have the name of their root. May be repeated.',
 )
 output_file = click.option(
     "--output",
@@ -86,7 +86,7 @@ output_file = click.option(
 read_only = click.option(
     "--read-only",
     is_flag=True,
-    help="Only look: no session is cancelled or ended, nothing rolled back or swept.",
+    help="Only look: cancel and end no session, roll nothing back, sweep nothing.",
 )
 
 
@@ -125,7 +125,7 @@ def settings(flags: Flags) -> Settings:
         names = ", ".join(sorted(ignored))
         if "password=" in resolved.dsn.value:
             names = plural(len(ignored), "parameter")
-        narrate(f"{resolved.dsn.source}: ignored what libpq doesn't know: {names}")
+        narrate(f"{resolved.dsn.source}: ignored parameters that libpq doesn't know: {names}")
     return resolved
 
 
@@ -136,7 +136,7 @@ class Number(click.FloatRange):
         """Raises click.BadParameter."""
         number = float(super().convert(value, param, ctx))
         if not isfinite(number):
-            self.fail(f"{value!r} is no number.", param, ctx)
+            self.fail(f"{value!r} isn't a number.", param, ctx)
         return number
 
 

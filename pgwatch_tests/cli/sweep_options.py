@@ -47,21 +47,21 @@ what_options = options.all_of(
         "min_age_s",
         callback=options.optional_duration,
         metavar="DURATION",
-        help="Leave alone what isn't that old, or of unknown age; 0s: whatever its age. Default: "
-        "PGWATCH_MIN_AGE, pyproject.toml, 10m, but none for what a run left whose lease was given back; "
-        "with --run or --test 0s.",
+        help="Keep what is younger than this or of unknown age; 0s removes it whatever its age. Default: "
+        "PGWATCH_MIN_AGE, pyproject.toml, 10m; 0s with --run or --test, and for what a run left that has "
+        "given its lease back.",
     ),
     click.option(
         "--keep-unmarked",
         is_flag=True,
-        help="Keep whatever would take rows without a marker along (ON DELETE CASCADE), from tables in "
-        "which others bear one. Default: PGWATCH_KEEP_UNMARKED, pyproject.toml, off.",
+        help="Keep marked rows whose deletion would also delete unmarked rows (ON DELETE CASCADE) of tables "
+        "in which other rows are marked. Default: PGWATCH_KEEP_UNMARKED, pyproject.toml, off.",
     ),
     click.option(
         "--max-rows",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Remove nothing if more rows than that would go from a database.",
+        help="Remove nothing from a database that would lose more than N rows.",
     ),
     click.option(
         "--run", callback=_run, metavar="ID", help="Only rows of the run with this id, 8 hex digits."
@@ -87,10 +87,12 @@ how_options = options.all_of(
         show_default=True,
         callback=options.duration,
         metavar="DURATION",
-        help="Leave tables alone that would take longer than that for want of an index on a foreign key.",
+        help="Skip tables that would take longer than this because a foreign key has no index.",
     ),
     click.option(
-        "--temp-index", is_flag=True, help="Make such indexes for the sweep, and drop them at its end."
+        "--temp-index",
+        is_flag=True,
+        help="Create the missing indexes for the sweep, and drop them at its end.",
     ),
     click.option(
         "--batch",
@@ -98,7 +100,7 @@ how_options = options.all_of(
         default=500,
         show_default=True,
         metavar="N",
-        help="How many clusters, a marked row and all that depends on it, go in one transaction.",
+        help="How many clusters to delete per transaction: a marked row, and all that depends on it, is one.",
     ),
 )
 
@@ -108,8 +110,8 @@ databases_option = click.option(
     "--databases",
     callback=options.names,
     metavar="NAMES",
-    help="Sweep all databases of the server that have one of these names, one after the other, instead "
-    "of the one of --dsn: a comma list of names or globs such as 'test_*'. Only those of tests are.",
+    help="Sweep the server's databases of these names, one after the other, instead of that of --dsn: a "
+    "comma list of names or globs such as 'test_*'. Only databases of tests are swept.",
 )
 
 
@@ -120,14 +122,14 @@ since_options = options.all_of(
         "baseline",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="Keep everything that was there at `pgwatch-tests baseline -o FILE`, whatever it bears.",
+        help="Keep everything that was there when `pgwatch-tests baseline -o FILE` ran, marked or not.",
     ),
     click.option(
         "--any",
         "any_rows",
         is_flag=True,
-        help="With --since: remove rows without a marker too, where it is sure that they came since: by "
-        "their created_at, or since no row of their table was updated.",
+        help="With --since: also remove unmarked rows that are certain to have come since: by their "
+        "created_at, or because no row of their table was updated.",
     ),
     click.option(
         "--settle",
@@ -152,10 +154,10 @@ def load_baseline(
             raise click.UsageError("--any needs --since FILE")
         return None
     if databases:
-        raise click.UsageError("a baseline is of one database: --since doesn't go with --databases")
+        raise click.UsageError("--since and --databases can't be combined: a baseline is of one database")
     if any_rows and one_run:
         raise click.UsageError(
-            "rows without a marker are of no known run or test: --any goes without --run, --test"
+            "--any can't be combined with --run or --test: whose the unmarked rows are isn't known"
         )
     # Only here: --help must not load the database driver.
     from pgwatch_tests.leaks.baseline import baseline_file

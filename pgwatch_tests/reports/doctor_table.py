@@ -134,7 +134,7 @@ def _clock(clock: Clock | Unread) -> str:
     way = "ahead of" if clock.skew_s > 0 else "behind"
     return (
         f"Clocks: the server's is {durations.in_words(abs(clock.skew_s))} {way} this machine's ({within}): "
-        "ages that are told from times in test data are wrong by that"
+        "ages computed from times in test data are off by that"
     )
 
 
@@ -147,7 +147,7 @@ def _summary(found: Examination) -> list[str]:
         parts.append(f"{len(missing):,} of {len(found.features):,} features {verb} work")
     if unknown:
         parts.append(f"{len(unknown):,} couldn't be checked")
-    line = "; ".join(parts) or "Everything works that this role can be given"
+    line = "; ".join(parts) or "Everything works that can work for this role"
     if any(feature.fix for feature in missing):
         line += ". The statements above are for a superuser, in this database"
     return [line, "Not checked here: sweeping"]

@@ -1,4 +1,4 @@
-"""How often we left a database to somebody who wanted it for himself, in the same words everywhere."""
+"""Giving way in words and JSON: how often a scan left its database to whoever wanted it alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def lines(away_s: Sequence[float]) -> list[str]:
         return []
     often = "once" if len(away_s) == 1 else f"{len(away_s):,} times"
     return [
-        f"Left the database {often}, {durations.in_words(sum(away_s))} in all, to whoever dropped, altered "
+        f"Left the database {often}, {durations.in_words(sum(away_s))} in all, while others dropped, altered "
         "or copied it, and then went on"
     ]
 
@@ -23,9 +23,9 @@ def hindrance(in_the_way_s: float) -> list[str]:
     if not in_the_way_s:
         return []
     return [
-        f"A statement ran for {durations.in_words(in_the_way_s)} without looking for others, for want of a "
-        "second connection or behind a pooler: whoever dropped, altered or copied the database meanwhile may "
-        "have failed"
+        f"A statement ran for {durations.in_words(in_the_way_s)} without giving way, for want of a second "
+        "connection or behind a pooler: whoever dropped, altered or copied the database meanwhile may have "
+        "failed"
     ]
 
 

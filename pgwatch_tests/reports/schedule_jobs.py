@@ -18,7 +18,7 @@ _REASON_LIMIT = 60  # characters; JSON has all
 def table(jobs: Sequence[JobState]) -> str:
     """A line per job: its action, when it runs, when next, and its last result."""
     if not jobs:
-        return "no jobs: they are declared in [tool.pgwatch-tests.schedule.NAME] of pyproject.toml"
+        return "no jobs: declare them in [tool.pgwatch-tests.schedule.NAME] of pyproject.toml"
     return text_table.table(
         ("Job", "Action", "When", "Next run", "Last run (UTC)", "Result"),
         "llllll",

@@ -91,7 +91,7 @@ def test_errors_have_their_code(arguments: list[str], code: int, words: str, tmp
 def test_a_part_of_a_password_is_not_named_as_a_parameter(tmp_path: Path) -> None:
     dsn = "postgresql://127.0.0.1:1/d?user=u&password=half&hunter2=1&schema=s"
     done = run("locks", "-d", dsn, cwd=tmp_path)
-    assert "ignored what libpq doesn't know: 2 parameters" in done.stderr
+    assert "ignored parameters that libpq doesn't know: 2 parameters" in done.stderr
     assert "hunter2" not in done.stderr
 
 

@@ -32,7 +32,7 @@ def test_the_exit_codes_of_a_gate(
         admin.execute(statement.encode())
     well = doctor(tmp_path, dsn, "--fail")
     assert (well.returncode, well.stderr) == (0, "")
-    assert "Everything works that this role can be given" in well.stdout
+    assert "Everything works that can work for this role" in well.stdout
     connect().execute("LOCK TABLE pg_auth_members")
     unknown = doctor(tmp_path, dsn, "--fail")
     assert unknown.returncode == 4

@@ -332,7 +332,7 @@ def chain() -> LockSnapshot:
 
 
 @pytest.mark.parametrize(
-    ("rows", "pid", "frees"), [(1, 2, "at most the 1 that waits for it alone"), (2, 3, "nobody")]
+    ("rows", "pid", "frees"), [(1, 2, "at most 1 session that waits for it alone"), (2, 3, "nobody")]
 )
 async def test_a_waiter_s_question_offers_its_root(rows: int, pid: int, frees: str) -> None:
     doing = Doing()

@@ -28,11 +28,11 @@ _MOST_NAMED = 10
 @options.ignore
 @options.output_file
 def command(dsn: str | None, content: bool, ignore: tuple[str, ...], output: Path | None) -> None:
-    """Keep the state of a database before a suite, as JSON, for `pgwatch-tests leaks --since`.
+    """Save the state of a database before a suite, as JSON, for `pgwatch-tests leaks --since`.
 
-    Which transactions are visible; for each table what the server's statistics say was written to it so far;
-    and which objects and sequences there are. No table is read, unless its --content is asked for. To be
-    taken when nothing of the suite runs yet.
+    It has the transactions that are visible, what the server's statistics say was written to each table so
+    far, and the objects and sequences there are. Tables are read with --content only. Take it while
+    nothing of the suite runs yet.
     """
     settings = options.settings(Flags(dsn=dsn, ignore=ignore))
     # Only here: --help must not load the database driver.

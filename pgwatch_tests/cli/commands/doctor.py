@@ -26,8 +26,8 @@ def command(ctx: click.Context, dsn: str | None, fail: bool, form: Format, outpu
     """Say what works with this role on this server, and print the GRANTs for the rest.
 
     Reads only. Settings of the server that would help are named with the statement that sets them, and
-    the server's clock is compared with this machine's. Neither fails the gate of --fail, and nor does what
-    works partly.
+    the server's clock is compared with this machine's. --fail fails on neither, nor on what works
+    partly.
 
     \b
     Example:

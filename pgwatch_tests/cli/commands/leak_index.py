@@ -11,6 +11,7 @@ import click
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import EXIT_CODES, RefusedError
 from pgwatch_tests.settings.load import Flags, Settings
+from pgwatch_tests.text.numbers import plural
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.indexes.index_model import IndexOutcome
@@ -20,7 +21,7 @@ _MB = 1024 * 1024
 
 
 @click.command("index", epilog="Example: pgwatch-tests leaks index --create --table public.users")
-@click.option("--create", "action", flag_value="create", help="Make the indexes, after asking.")
+@click.option("--create", "action", flag_value="create", help="Create the indexes, after asking.")
 @click.option("--drop", "action", flag_value="drop", help="Drop them, after asking.")
 @click.option("--list", "action", flag_value="list", help="Print those that are there.")
 @click.option(
@@ -37,10 +38,12 @@ _MB = 1024 * 1024
     default=100.0,
     show_default=True,
     metavar="MB",
-    help="From what size on tables get an index, where --table names none.",
+    help="The size from which tables get an index, unless --table names some.",
 )
-@click.option("--any-database", is_flag=True, help="Also where the name doesn't look like a test database.")
-@click.option("--yes", is_flag=True, help="Don't ask before it is done.")
+@click.option(
+    "--any-database", is_flag=True, help="Allow a database whose name doesn't look like one of tests."
+)
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @options.dsn
 @options.marker
 @click.pass_context
@@ -54,17 +57,17 @@ def command(
     dsn: str | None,
     markers: tuple[str, ...],
 ) -> None:
-    """Make, drop or list the indexes that a count of test rows can use.
+    """Create, drop or list the indexes that a count of test rows can use.
 
     Each holds only the rows of a table that bear a marker, so a count takes milliseconds however large the
-    table is. They are made CONCURRENTLY, in test databases only, and fit the markers that are configured:
+    table is. They are created CONCURRENTLY, in test databases only, and fit the markers that are configured:
     after a change of these, --create replaces them. Exit code 4: not all of it was done.
     """
     if action is None:
-        raise click.UsageError("one of --create, --drop and --list")
+        raise click.UsageError("use one of --create, --drop and --list")
     settings = options.settings(Flags(dsn=dsn, markers=markers))
     if action != "list" and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("there is no terminal to ask on: add --yes")
+        raise RefusedError("no terminal to ask for confirmation: add --yes")
     ctx.exit(_run(settings, action, tables, round(min_mb * _MB), any_database, yes))
 
 
@@ -98,12 +101,12 @@ def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, 
     click.echo(plan_text(plan), err=True)
     if not plan.planned:
         return EXIT_CODES["incomplete" if plan.impossible else "clean"]
-    _confirm(f"Make {len(plan.planned):,} in {plan.database}?", yes)
+    _confirm(f"Create {plural(len(plan.planned), 'index', 'indexes')} in {plan.database}?", yes)
     try:
         complete = _told(indexes.create(plan))
     finally:
         for statement in indexes.left:
-            click.echo(f"half made, and left: {plain(statement)}", err=True)
+            click.echo(f"left half made: {plain(statement)}", err=True)
     return EXIT_CODES["clean" if complete and not plan.impossible else "incomplete"]
 
 
@@ -115,7 +118,7 @@ def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
     click.echo(listing(found), err=True)
     if not found:
         return 0
-    _confirm(f"Drop {len(found):,} in {facts.database}?", yes)
+    _confirm(f"Drop {plural(len(found), 'index', 'indexes')} in {facts.database}?", yes)
     return EXIT_CODES["clean" if _told(indexes.drop(found)) else "incomplete"]
 
 

@@ -53,14 +53,14 @@ if TYPE_CHECKING:
     show_default=True,
     callback=options.duration,
     metavar="DURATION",
-    help="With --since: how long to wait for sessions to end or to be idle for 11 s, so that tables can be "
-    "left out that the server's statistics prove untouched (PostgreSQL 15 or newer).",
+    help="With --since: how long to wait for sessions to end or to be idle for 11 s: then tables are left "
+    "out that the server's statistics prove untouched (PostgreSQL 15 or newer).",
 )
 @click.option(
     "--fail",
     is_flag=True,
-    help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if something of "
-    "that couldn't be checked.",
+    help="Exit with 1 if there are leaked rows or other leftovers (see --fail-on), with 4 if some of that "
+    "couldn't be checked.",
 )
 @leak_options.gate_options
 @leak_options.databases_options
@@ -92,21 +92,21 @@ def command(
     accept: Path | None,
     write_accept: Path | None,
 ) -> None:
-    """Count the test rows that were left behind, in all tables of a database, and what else was.
+    """Count the test rows left behind in all tables of a database, and look for other leftovers.
 
     A row is leaked if a string in it bears a marker: an address at test.example.com, or an id like
     user_1717171717171_a1b2c3, unless --marker or pyproject.toml says otherwise. Strings in arrays,
-    composites, ranges, JSON and hstore count too. Beside rows, schemas, sessions, prepared transactions and
+    composites, ranges, JSON and hstore count too. Besides rows, schemas, sessions, prepared transactions and
     the like are looked for (--kinds). What couldn't be checked is listed with the reason.
     """
     if ctx.invoked_subcommand is not None:
         if any(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ctx.params):
-            raise click.UsageError(f"options belong behind {ctx.invoked_subcommand!r}")
+            raise click.UsageError(f"put the options behind {ctx.invoked_subcommand!r}")
         return
     if baseline is None and (any_rows or settle_s):
         raise click.UsageError("--any and --settle need --since FILE")
     if baseline is not None and databases:
-        raise click.UsageError("a baseline is of one database: --since doesn't go with --databases")
+        raise click.UsageError("--since and --databases can't be combined: a baseline is of one database")
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )

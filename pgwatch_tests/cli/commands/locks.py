@@ -41,8 +41,8 @@ from pgwatch_tests.settings.load import Flags
     "watch_s",
     type=options.Number(min=0, min_open=True),
     metavar="SECONDS",
-    help="Look for so long, then print who blocked whom, on what and for how long altogether. Ctrl-C "
-    "ends it early, with the report of what was seen.",
+    help="Watch for so long, then print who blocked whom, on what and for how long in all. Ctrl-C ends it "
+    "early, with the report of what was seen.",
 )
 @options.tests
 @options.output_file
@@ -75,8 +75,8 @@ def command(
     there, to find out whether a wait lasts --min-wait, it is watched for that long.
 
     Only the very session that was seen is ever signalled, not a later one with the same pid. Exit codes of
-    an action: 0 done, 2 refused or no such session, 3 no connection, 4 told but not seen to have worked, or
-    the sessions it blocked still wait.
+    an action: 0 done, 2 refused or no such session, 3 no connection, 4 signalled but not seen to have
+    worked, or the sessions it blocked still wait.
 
     \b
     Examples:
@@ -88,11 +88,13 @@ def command(
     """
     asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
     if yes and not asked:
-        raise click.UsageError("--yes goes with --cancel, --terminate or --rollback-prepared")
+        raise click.UsageError("--yes needs --cancel, --terminate or --rollback-prepared")
     if asked and (form != "table" or output is not None or watch_s is not None or fail):
-        raise click.UsageError("an action prints one line: --format, --watch, --fail and -o don't go with it")
+        raise click.UsageError(
+            "an action prints one line: --format, --watch, --fail and -o can't be combined with it"
+        )
     if asked and (accept is not None or write_accept is not None):
-        raise click.UsageError("--accept and --write-accept don't go with an action")
+        raise click.UsageError("--accept and --write-accept can't be combined with an action")
     if watch_s is not None and form not in formats.CONTENTION:
         raise click.UsageError(f"--watch takes the formats {', '.join(formats.CONTENTION)}")
     settings = options.settings(Flags(dsn=dsn, tests=tests, read_only=read_only))

@@ -72,7 +72,7 @@ def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
 @click.option(
     "--keep-unmarked",
     is_flag=True,
-    help="With --every or --cron: keep what would take rows without a marker along.",
+    help="With --every or --cron: keep marked rows whose deletion would also delete unmarked ones.",
 )
 @click.pass_context
 def run(
@@ -86,10 +86,11 @@ def run(
     dry_run: bool,
     keep_unmarked: bool,
 ) -> None:
-    """Run the jobs of the settings until SIGTERM or Ctrl-C, or one sweep of --every or --cron.
+    """Run the jobs of the settings, or one sweep by --every or --cron, until SIGTERM or Ctrl-C.
 
-    Writes a line an event to stderr; in systemd's journal with priorities and without times. A signal ends it
-    after the batch that a sweep is at, a second one at once. Exit codes: 0 after SIGTERM, 130 after Ctrl-C.
+    Writes a line per event to stderr; in systemd's journal with priorities and without times. The first
+    signal ends it after a sweep's current batch, the second at once. Exit codes: 0 after SIGTERM, 130
+    after Ctrl-C.
 
     \b
     Examples:
@@ -97,7 +98,7 @@ def run(
       pgwatch-tests schedule run --every 15m --databases 'test_*' --only rows,schemas
     """
     if every_s is not None and cron is not None:
-        raise click.UsageError("--every and --cron don't go together")
+        raise click.UsageError("--every and --cron can't be combined")
     settings = options.settings(Flags(dsn=dsn))
     if every_s is not None or cron is not None:
         jobs: tuple[JobSetting, ...] = (
@@ -129,9 +130,9 @@ def run(
 @formats.format_option(formats.TEXT_OR_JSON, "table: text; json: the document pgwatch-tests.schedule/1.")
 @options.output_file
 def list_jobs(dsn: str | None, form: Format, output: Path | None) -> None:
-    """Say what the jobs are, when they run next, and what they came to last.
+    """List the jobs: what each does, when it runs next, and its last result.
 
-    A job of an interval runs next so long after `schedule run` began, which can't be seen from here.
+    When a job with an interval runs next isn't known here: the interval begins with `schedule run`.
     """
     settings = options.settings(Flags(dsn=dsn))
     from pgwatch_tests.history.history import History
@@ -146,10 +147,10 @@ def list_jobs(dsn: str | None, form: Format, output: Path | None) -> None:
 @options.dsn
 @click.pass_context
 def now(ctx: click.Context, name: str, dsn: str | None) -> None:
-    """Run the job NAME at once, also a disabled one, and print what it came to.
+    """Run the job NAME now, also a disabled one, and print its result.
 
-    Ctrl-C ends a sweep after its batch, a second one at once. Exit codes: 0 it went through, 2 refused, or
-    another sweep was at work, 3 no connection or it was lost, 130 interrupted.
+    Ctrl-C ends a sweep after its batch, a second one at once. Exit codes: 0 done, 2 refused, or another sweep
+    was running, 3 no connection or it was lost, 130 interrupted.
     """
     settings = options.settings(Flags(dsn=dsn))
     job = next((job for job in settings.schedule if job.name == name), None)

@@ -35,10 +35,12 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 @click.option(
     "--fail",
     is_flag=True,
-    help="Exit with 1 if something stays that no later sweep takes by itself, with 4 if something couldn't "
+    help="Exit with 1 if something stays that no later sweep removes by itself, with 4 if something couldn't "
     "be checked.",
 )
-@click.option("--history", is_flag=True, help="Show the last sweeps instead: who, when, and what came of it.")
+@click.option(
+    "--history", is_flag=True, help="Show the last sweeps instead: who, when, and with which result."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -91,7 +93,7 @@ def command(
         raise click.UsageError("--limit needs --history")
     if history:
         if given - _OF_HISTORY:
-            raise click.UsageError("--history shows what was: it goes with --limit, --format and -o only")
+            raise click.UsageError("--history can be combined with --limit, --format and -o only")
         options.emit(_history(options.settings(Flags(dsn=dsn)), form, limit), output)
         return
     settings = options.settings(
@@ -126,7 +128,7 @@ def command(
         settle_s=settle_s,
     )
     if not request.sought:
-        raise click.UsageError("of a run or a test only rows are known: --run and --test need rows in --only")
+        raise click.UsageError("--run and --test choose among rows: they need rows in --only")
     options.check_output(output)
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.runs.sweep_run import run_sweep
@@ -180,7 +182,7 @@ def _nothing_carries(test: str | None, run: str | None) -> str:
     what = f"no marked row carries {' and '.join(wanted)}"
     if test is None:
         return what
-    return f"{what}. It must be the whole id, as `pytest --collect-only -q` prints it"
+    return f"{what}. --test needs the whole id, as `pytest --collect-only -q` prints it"
 
 
 def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int | None, fail: bool) -> int:

@@ -64,8 +64,9 @@ class GracefulShutdown(Generic[T]):
         self._signals += 1
         if self._signals == 1:
             self.exit_code = _EXIT_CODES[signal.Signals(number)]
+            again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
             self._task.stop()
-            options.narrate("stopping after this batch; once more stops now")
+            options.narrate(f"stopping after this batch; {again} stops now")
         elif self._signals == 2:
             self._task.cancel()
         else:

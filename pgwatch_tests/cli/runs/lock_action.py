@@ -46,15 +46,15 @@ action_options = options.all_of(
         "--cancel",
         type=_PID,
         metavar="PID",
-        help="Cancel this session's statement; print what came of it.",
+        help="Cancel this session's statement; print the outcome.",
     ),
-    click.option("--terminate", type=_PID, metavar="PID", help="End this session; print what came of it."),
+    click.option("--terminate", type=_PID, metavar="PID", help="End this session; print the outcome."),
     click.option(
         "--rollback-prepared",
         metavar="GID",
-        help="Roll this prepared transaction back; print what came of it.",
+        help="Roll this prepared transaction back; print the outcome.",
     ),
-    click.option("--yes", is_flag=True, help="Don't ask before it is done."),
+    click.option("--yes", is_flag=True, help="Don't ask for confirmation."),
 )
 
 
@@ -66,12 +66,12 @@ def run(settings: Settings, asked: Asked) -> int:
     LiveSource.read_twice and locks.act.act raise.
     """
     if asked.given > 1:
-        raise click.UsageError("one of --cancel, --terminate and --rollback-prepared at a time")
+        raise click.UsageError("use only one of --cancel, --terminate and --rollback-prepared")
     if settings.read_only:
         raise RefusedError("sessions and transactions are left alone: read_only is set")
     may_ask = sys.stdin.isatty() and sys.stderr.isatty()
     if not asked.yes and not may_ask:
-        raise RefusedError("there is no terminal to ask on: add --yes")
+        raise RefusedError("no terminal to ask for confirmation: add --yes")
     from pgwatch_tests.cli.runs.snapshot import read_locks
     from pgwatch_tests.locks.actions.action import SessionAction
     from pgwatch_tests.locks.actions.execution import act

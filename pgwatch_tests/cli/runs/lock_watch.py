@@ -64,7 +64,7 @@ def run(
     if output is not None and not output.absolute().parent.is_dir():
         # An hour later would be a bad moment to find out.
         raise ConfigurationError(f"cannot write {output}: no such directory")
-    with Progress("watching, seconds", lambda done, total: f"watched {done:,} of {total:,} s") as progress:
+    with Progress("watching (seconds)", lambda done, total: f"watched {done:,} of {total:,} s") as progress:
         watched = asyncio.run(_Watch(settings, seconds, progress).run())
     if watched.seen is None:
         raise click.Abort if watched.trouble is None else watched.trouble
@@ -72,10 +72,10 @@ def run(
     use = None if known is None else use_of_watch(watched.seen, min_wait_s, known)
     options.emit(formats.render_contention(form, watched.seen, use), output)
     if watched.interrupted:
-        options.narrate(f"interrupted after {watched.seen.watched_s:.0f} s; the report is of these")
+        options.narrate(f"interrupted after {watched.seen.watched_s:.0f} s; the report covers these")
         return INTERRUPTED
     if watched.trouble is not None:
-        options.narrate(f"{watched.trouble}; the report is of what was seen before")
+        options.narrate(f"{watched.trouble}; the report covers what was seen before")
         return watched.trouble.exit_code
     if not fail:
         return 0

@@ -48,7 +48,7 @@ def run(settings: Settings, jobs: Sequence[JobSetting]) -> int:
     log.line(f"history in {plain(history.name)}")
     schedule.start()
     received = signals.get()
-    log.line(f"{received.name}: ending after the batch; once more ends at once")
+    log.line(f"{received.name}: stopping after this batch; a second signal stops now")
     schedule.stop()
     log.line("ended")
     return 0 if received is signal.SIGTERM else SIGNALLED + received
@@ -89,7 +89,7 @@ def run_once(settings: Settings, job: JobSetting, tell: Tell) -> int:
     received: signal.Signals | None = None
     while isinstance(one := arrivals.get(), signal.Signals):
         received = one
-        options.narrate(f"{received.name}: ending after the batch; once more ends at once")
+        options.narrate(f"{received.name}: stopping after this batch; a second signal stops now")
         job_run.stop()
     if isinstance(one, BaseException):
         raise one
@@ -115,13 +115,13 @@ class Log:
         job, entry = plain(event.job), event.entry
         at = "" if event.at is None else event.at.isoformat(" ", timespec="seconds")
         if event.kind == "began":
-            self.line(f"{job}: begins")
+            self.line(f"{job}: started")
         elif event.kind == "next":
             self.line(f"{job}: next run at {at}")
         elif event.kind == "overlapped":
-            self.line(f"{job}: still running, so its turn at {at} is skipped", "warning")
+            self.line(f"{job}: still running, so its run at {at} is skipped", "warning")
         elif event.kind == "missed":
-            self.line(f"{job}: its turn at {at} was missed", "warning")
+            self.line(f"{job}: missed its run at {at}", "warning")
         elif event.kind == "warning":
             self.line(f"{job}: {plain(event.text)}", "warning")
         elif entry is not None:

@@ -16,7 +16,7 @@ from pgwatch_tests.settings.load import Settings
 
 SnapshotPart = Literal["locks", "leaks"]
 
-POOLED = "a connection pooler is in between: shown are the server's sessions, not the pooler's clients"
+POOLED = "a connection pooler is in between: this shows the server's sessions, not the pooler's clients"
 """What is said of a snapshot that came through one."""
 
 _WORTH_TELLING_S = 1.0

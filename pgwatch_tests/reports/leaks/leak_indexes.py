@@ -1,4 +1,4 @@
-"""Indexes for leak counts as text for people: those that are there, what is planned, what came of it."""
+"""Indexes for leak counts as text for people: those that are there, what is planned, and the outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def state(index: LeakIndex) -> str:
     """Whether scans use it, and why not."""
     if not index.valid:
         return "invalid: left by an interrupted run, serves nothing"
-    return "serves scans" if index.fits else "for other markers or columns, serves no scan of now"
+    return "serves scans" if index.fits else "made for other markers or columns, serves no scan"
 
 
 def plan_text(plan: IndexPlan) -> str:
@@ -67,14 +67,10 @@ def plan_text(plan: IndexPlan) -> str:
         )
     lines = []
     if plan.present:
-        lines.append(
-            f"has its index already: {', '.join(_name(one.schema, one.table) for one in plan.present)}"
-        )
+        lines.append(f"already indexed: {', '.join(_name(one.schema, one.table) for one in plan.present)}")
     if plan.small:
         tables = f"{plural(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
-        lines.append(
-            f"{tables} smaller than {size(plan.smallest_bytes)}: not worth it, unless --table names it"
-        )
+        lines.append(f"{tables} smaller than {size(plan.smallest_bytes)}: no index, unless --table names it")
     if not plan.planned:
         lines.append(f"nothing to make in {plain(plan.database)}")
     return "\n\n".join([*sections, *(["\n".join(lines)] if lines else [])])

@@ -69,7 +69,7 @@ def _looked_into(report: LeakReport) -> str:
         )
     if "lost_rows" in report.kinds_checked:
         return "New, changed and deleted rows were looked for"
-    return "That rows were deleted can't be seen: take the baseline with --content"
+    return "Deleted rows can't be seen: take the baseline with --content"
 
 
 def _leftovers(leftovers: Sequence[Leftover]) -> str:

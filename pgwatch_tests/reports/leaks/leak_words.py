@@ -1,4 +1,4 @@
-"""What all reports of leaks say in the same words."""
+"""Leaks in words, for every format: summaries, kinds of leftovers, who left rows, what wasn't looked for."""
 
 from __future__ import annotations
 
@@ -204,14 +204,14 @@ def unread(report: LeakReport, shown: Callable[[str], str]) -> str:
 
 
 def without_strings(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
-    """`Nothing to look into in 2 tables: public.counters, public.flags`; nothing if there are none."""
+    """`No strings to search in 2 tables: public.counters, public.flags`; nothing if there are none."""
     names = report.without_strings
     if not names:
         return []
     more = len(names) - _MOST_NAMED
     rest = f" and {more:,} more" if more > 0 else ""
     where = ", ".join(names[:_MOST_NAMED])
-    return [f"Nothing to look into in {plural(len(names), 'table')}: {shown(where)}{rest}"]
+    return [f"No strings to search in {plural(len(names), 'table')}: {shown(where)}{rest}"]
 
 
 def _ignored(one: Ignored) -> str:

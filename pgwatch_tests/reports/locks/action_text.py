@@ -45,7 +45,7 @@ def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "
     `instead` says how to end the session: `press K`; `root_instead` how to ask about its root blocker.
     """
     if not isinstance(action, SessionAction):
-        return ["What it did is lost; COMMIT PREPARED in its database keeps it."]
+        return ["Its changes will be lost; COMMIT PREPARED in its database keeps them."]
     session = graph.sessions.get(action.party)
     lines = _of_waiter(graph, action, root_instead)
     if session is not None and action.how == "cancel" and is_idle(session.state):
@@ -65,7 +65,9 @@ def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> li
     ends = "Ending" if action.how == "terminate" else "Cancelling"
     freed = len(graph.wait_for_alone(action.party))
     if freed:
-        frees = f"frees at most the {freed:,} that {'waits' if freed == 1 else 'wait'} for it alone"
+        frees = (
+            f"frees at most {plural(freed, 'session')} that {'waits' if freed == 1 else 'wait'} for it alone"
+        )
     else:
         frees = "frees nobody"
     how = f": {root_instead}" if root_instead else ""

@@ -79,7 +79,7 @@ def totals(seen: Contention, form: TableFormat = "table") -> list[str]:
     else:
         lines = [
             f"{durations.in_words(seen.blocked_s)} blocked in {plural(seen.waits, 'wait')}, "
-            "summed up over all sessions"
+            "summed over all sessions"
         ]
     if seen.longest is not None:
         behind = " and ".join(_foreign(one, form) for one in seen.longest.blockers[:2])
@@ -96,7 +96,7 @@ def deadlocks(seen: Contention, form: TableFormat = "table") -> str:
     """`deadlocks: 2 seen, 3 counted by the server so far (test_app 3)`; the server counts late."""
     counted = seen.deadlocks_counted
     if counted is None:
-        words = "the server's own not counted (no two readings)"
+        words = "the server's own count not known (no two readings)"
     else:
         words = f"{counted.total:,} counted by the server so far"
         if counted.by_database:

@@ -13,7 +13,7 @@ from pgwatch_tests.reports.render.ci_text import Case, seconds
 from pgwatch_tests.text.times import utc_time
 
 _CLASS = "pgwatch-tests.locks"
-_UNDECIDED = "not decided: a deadlock ended the looking before it was known how long this lasts"
+_UNDECIDED = "not decided: a deadlock ended the watch before it was known how long this wait lasts"
 
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:

@@ -49,7 +49,7 @@ def orphan(one: Orphan, dry_run: bool) -> str:
 
 
 def entry_lines(entry: HistoryEntry) -> list[str]:
-    """Who did what, when, and what came of it."""
+    """An entry of the history: who did what, when, and the result."""
     facts = [
         ("began", in_full(entry.started_at)),
         ("took", durations.in_words(entry.duration_s)),

@@ -88,9 +88,9 @@ def only_too_young(report: SweepReport) -> str:
         return ""
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
     return (
-        f"{plural(young, 'row')} {'is' if young == 1 else 'are'} only too young, younger than "
-        f"{durations.in_words(report.min_age_s)}: old enough at {clock(until)} at the latest, where times "
-        f"have a zone; --min-age 0 takes {'it' if young == 1 else 'them'} now, --run ID what is of one run"
+        f"{plural(young, 'row')} {'stays' if young == 1 else 'stay'} only for being younger than "
+        f"{durations.in_words(report.min_age_s)}: old enough by {clock(until)} at the latest, where times "
+        f"have a zone; --min-age 0 removes {'it' if young == 1 else 'them'} now, --run ID those of one run"
     )
 
 
@@ -135,7 +135,7 @@ def becomes(one: ChangedRows, dry_run: bool, shown: Shown) -> str:
 
 
 def side_effects(one: SideEffects, shown: Shown) -> str:
-    """`triggers besides inserted 40 rows into public.audit, and deleted 2`."""
+    """`triggers also inserted 40 rows into public.audit, and deleted 2`."""
     table = shown(table_name(one.schema, one.table))
     parts = [
         (one.inserted, "inserted", "into"),
@@ -145,7 +145,7 @@ def side_effects(one: SideEffects, shown: Shown) -> str:
     done = [f"{verb} {plural(rows, 'row')} {where} {table}" for rows, verb, where in parts if rows]
     if one.emptied:
         done.insert(0, f"emptied {table} (TRUNCATE, or DROP TABLE)")
-    return f"triggers besides {', '.join(done)}"
+    return f"triggers also {', '.join(done)}"
 
 
 def beside(report: SweepReport, shown: Shown) -> list[tuple[str, int]]:

@@ -154,8 +154,8 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
         )
     if orphans := sorted(report.orphans, key=lambda one: (one.removed, one.may_stay)):
         lines = [sweep_lines.orphan(one, report.dry_run) for one in orphans]
-        in_all = f"{plural(len(lines), 'thing')} left behind beside rows: --format json names them"
-        found.append(_Listed("Left behind beside rows:", lines, _rest_of(len(lines)), in_all))
+        in_all = f"{plural(len(lines), 'thing')} left behind besides rows: --format json names them"
+        found.append(_Listed("Left behind besides rows:", lines, _rest_of(len(lines)), in_all))
     if hints:
         found.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
     if unchecked := [plain(sentence) for sentence in report.not_checked]:

@@ -1,4 +1,4 @@
-"""What all reports of sweeps say in the same words."""
+"""Sweeps in words, for every format: summaries, phases, why something stays, and what to do about it."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ class Explanation:
 
 
 _EXPLANATIONS: dict[KeptReason, Explanation] = {
-    "too_young": Explanation("too young", "a later sweep takes it; --min-age asks for another age"),
+    "too_young": Explanation("too young", "a later sweep removes it; --min-age sets another age"),
     "age_unknown": Explanation(
         "of unknown age",
-        "put a time stamp into its marker, or a created_at into its table; --min-age 0s takes it whatever "
+        "put a time stamp into its marker, or a created_at into its table; --min-age 0s removes it whatever "
         "its age",
     ),
     "unleased_name": Explanation(
         "not named by a lease",
-        "once its run is over, drop it yourself (DROP SCHEMA … CASCADE, DROP DATABASE); a sweep takes what "
-        "pgwatch_tests.testing names, since only of that it can tell whether the owner lives",
+        "once its run is over, drop it yourself (DROP SCHEMA … CASCADE, DROP DATABASE); a sweep removes only "
+        "what pgwatch_tests.testing named, since only of that it can tell whether the owner lives",
     ),
     "in_future": Explanation(
         "stamped in the future",
-        "compare the clocks (`pgwatch-tests doctor`); it is left alone until its time stamp has passed",
+        "compare the clocks (`pgwatch-tests doctor`); it stays until that time has passed",
     ),
-    "run_alive": Explanation("of a run that lives", "a later sweep takes it, once that run has ended"),
+    "run_alive": Explanation("of a run still alive", "a later sweep removes it, once that run has ended"),
     "locked": Explanation(
-        "locked", "a later sweep takes it, once the transaction that works on it has ended"
+        "locked", "a later sweep removes it, once the transaction that works on it has ended"
     ),
-    "changed": Explanation("changed meanwhile", "a later sweep takes it"),
+    "changed": Explanation("changed meanwhile", "a later sweep removes it"),
     "shared_with_real_data": Explanation(
         "shared with real data",
         "rows without a marker depend on it: let them refer to something else, or give them markers",
@@ -88,21 +88,21 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
     "refused": Explanation("refused by the server", "change the rule, trigger or privilege that is named"),
     "no_index": Explanation(
         "without an index",
-        "make the index that is named, or let --temp-index make it; --patience waits longer",
+        "create the index that is named, or let --temp-index do it; --patience waits longer",
     ),
     "not_checked": Explanation(
         "not checked",
         "see what is named; where a privilege is missing, `pgwatch-tests doctor` prints the GRANT",
     ),
-    "recreated": Explanation("there again", "look for the trigger, rule or program that writes it anew"),
-    "in_use": Explanation("in use", "a later sweep takes it, once nobody is connected to it"),
+    "recreated": Explanation("there again", "look for the trigger, rule or program that writes it again"),
+    "in_use": Explanation("in use", "a later sweep removes it, once nobody is connected to it"),
     "interrupted": Explanation("not reached", "sweep again"),
 }
 
 
 # By detail, where what is said of the reason doesn't fit.
 _HINTS = {
-    SEEN_BY_BASELINE: "it goes without --since only",
+    SEEN_BY_BASELINE: "only a sweep without --since removes it",
     MAY_BE_CHANGED: "give its table a created_at with time zone, or let --settle wait for statistics",
 }
 
@@ -118,7 +118,7 @@ def hint(reason: KeptReason, detail: str) -> str:
 
 
 def hints(report: SweepReport) -> list[str]:
-    """`too young: a later sweep takes it; …`, a line for each thing to do, about what is most first."""
+    """`too young: a later sweep removes it; …`, a line for each thing to do, about what is most first."""
     found: Counter[str] = Counter()
     for kept in report.kept:
         found[f"{explained(kept.reason).words}: {hint(kept.reason, kept.detail)}"] += kept.rows

@@ -36,7 +36,7 @@ def test_a_gate_around_a_suite(owner: Connection[TupleRow], database: Database, 
     assert "1 new or changed row in 1 table" in any_row.stdout
     assert "id=2" in any_row.stdout
     assert "for: any row" in any_row.stdout
-    assert "That rows were deleted can't be seen" in any_row.stdout
+    assert "Deleted rows can't be seen" in any_row.stdout
     document = json.loads(as_json.stdout)
     assert (document["mode"], document["total"], document["markers"]) == ("any", 1, [])
     assert document["tables"][0]["samples"] == ["id=2"]
@@ -101,7 +101,7 @@ def test_rows_that_are_gone(owner: Connection[TupleRow], database: Database, tmp
     assert (reported.returncode, failing.returncode) == (0, 1)
     assert "3 of 250 rows are gone, 1 changed (such as code=c9)" in reported.stdout
     assert "left over: 1 table with lost or changed rows" in reported.stdout
-    assert "public.log" not in reported.stdout.partition("Nothing to look into")[0]
+    assert "public.log" not in reported.stdout.partition("No strings to search")[0]
     assert "tables with lost or changed rows" in without.stdout.split("not looked for: ")[1]
     assert asked.returncode == 4
     assert "this baseline doesn't hold the content of tables" in asked.stdout

@@ -59,7 +59,7 @@ def test_from_create_to_drop(owner: Connection[TupleRow], database: Database, ho
     assert made.stdout.startswith("public.users: pgwatch_leak_users_")
     assert " made (" in made.stdout
     assert "serves scans" in listed.stdout
-    assert "has its index already: public.users" in again.stderr
+    assert "already indexed: public.users" in again.stderr
     assert " dropped (" in dropped.stdout
     assert none.stdout == "no index for leak counts\n"
     assert indexes(owner) == 0
@@ -69,7 +69,7 @@ def test_from_create_to_drop(owner: Connection[TupleRow], database: Database, ho
     ("arguments", "words"),
     [
         ([], "one of --create, --drop and --list"),
-        (["--create"], "there is no terminal to ask on: add --yes"),
+        (["--create"], "no terminal to ask for confirmation: add --yes"),
         (["--create", "--yes", "--table", "users"], "no table 'users'"),
         (["--create", "--yes", "--marker", "re:[0-9]"], "no index can serve the marker"),
     ],
@@ -88,7 +88,7 @@ def test_options_before_the_word_index_are_not_ignored(database: Database, home:
     run = pgwatch(home, "leaks", "--dsn", database.dsn, "index", "--list")
 
     assert run.returncode == 2
-    assert "options belong behind 'index'" in run.stderr
+    assert "put the options behind 'index'" in run.stderr
 
 
 def test_interrupted_it_leaves_no_index(
@@ -152,8 +152,8 @@ def test_interrupted_twice_it_names_the_index_that_stays(
     writer.rollback()
 
     assert process.returncode == 130
-    [line] = [line for line in stderr.splitlines() if line.startswith("half made, and left: ")]
-    owner.execute(line.removeprefix("half made, and left: ").encode())
+    [line] = [line for line in stderr.splitlines() if line.startswith("left half made: ")]
+    owner.execute(line.removeprefix("left half made: ").encode())
     assert indexes(owner) == 0
 
 

@@ -96,14 +96,14 @@ def test_a_prepared_transaction(database: Database, connect: Connect, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--cancel", "1", "--terminate", "1", "--yes"], "at a time"),
+        (["--cancel", "1", "--terminate", "1", "--yes"], "use only one of"),
         (["--terminate", "1"], "add --yes"),
         (["--terminate", "1", "--yes", "--read-only"], "read_only is set"),
         (["--terminate", "0", "--yes"], "Invalid value"),
         (["--terminate", "x", "--yes"], "Invalid value"),
         (["--terminate", "1", "--yes", "--format", "json"], "one line"),
         (["--terminate", "1", "--yes", "-o", "x"], "one line"),
-        (["--yes"], "--yes goes with"),
+        (["--yes"], "--yes needs"),
     ],
 )
 def test_usage_and_guards_are_2_before_anything_is_connected(

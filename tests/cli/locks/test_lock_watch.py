@@ -128,7 +128,7 @@ def test_a_server_that_does_not_come_back(own_server: EmbeddedServer, tmp_path: 
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 3, stderr
     assert ", not watched for " in stdout.splitlines()[0]
-    assert "the report is of what was seen before" in stderr.splitlines()[-1]
+    assert "the report covers what was seen before" in stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_a_server_that_does_not_come_back(own_server: EmbeddedServer, tmp_path: 
         (["0"], 2, "Invalid value"),
         (["-1"], 2, "Invalid value"),
         (["soon"], 2, "not a valid float"),
-        (["nan"], 2, "is no number"),
-        (["inf"], 2, "is no number"),
+        (["nan"], 2, "isn't a number"),
+        (["inf"], 2, "isn't a number"),
         (["5", "-o", "no/such/folder.txt"], 2, "cannot write"),
     ],
 )

@@ -132,7 +132,7 @@ def test_leaks_are_counted_again_and_again(project: Project, owner: Connection[T
 
     assert exit_code == 0
     told = [line.split(" ", 1)[1] for line in rest]
-    assert "SIGTERM: ending after the batch; once more ends at once" in told
+    assert "SIGTERM: stopping after this batch; a second signal stops now" in told
     assert told[-1] == "ended"
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines + rest)
     assert "started: count; server " in lines[0]
@@ -197,7 +197,7 @@ def test_a_second_signal_ends_it_at_once(project: Project, owner: Connection[Tup
     with project.started("run", "--every", "1s", lasts="deaf") as process:
         wait_until(lambda: is_swept(owner))
         process.send_signal(signal.SIGTERM)
-        read_until(process, "once more ends at once")
+        read_until(process, "a second signal stops now")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
     wait_until(lambda: not is_swept(owner))
@@ -258,7 +258,7 @@ def test_now_in_the_foreground(project: Project, owner: Connection[TupleRow]) ->
         process.send_signal(signal.SIGINT)
         exit_code, lines = ended(process)
     assert exit_code == 130
-    assert lines == ["pgwatch-tests: SIGINT: ending after the batch; once more ends at once"]
+    assert lines == ["pgwatch-tests: SIGINT: stopping after this batch; a second signal stops now"]
     assert [entry.result for entry in project.entries] == ["interrupted", "skipped", "done"]
 
 
@@ -274,7 +274,7 @@ def test_now_without_a_server(project: Project) -> None:
     ("arguments", "words"),
     [
         (["run"], "there are no jobs: give --every or --cron"),
-        (["run", "--every", "1m", "--cron", "* * * * *"], "don't go together"),
+        (["run", "--every", "1m", "--cron", "* * * * *"], "can't be combined"),
         (["run", "--every", "0.1s"], "at least 1 s"),
         (["run", "--every", "soon"], "isn't a duration"),
         (["run", "--cron", "99 * * * *"], "--cron: '99 * * * *' isn't a valid cron line"),

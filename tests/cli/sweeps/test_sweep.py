@@ -170,8 +170,8 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
         (("--databases", " , "), "names no database"),
         (("--limit", "5"), "--limit needs --history"),
         (("--any",), "--any needs --since FILE"),
-        (("--since", "b.json", "--databases", "a"), "--since doesn't go with --databases"),
-        (("--since", "b.json", "--any", "--run", "1a2b3c4d"), "--any goes without --run, --test"),
+        (("--since", "b.json", "--databases", "a"), "--since and --databases can't be combined"),
+        (("--since", "b.json", "--any", "--run", "1a2b3c4d"), "--any can't be combined with --run or --test"),
         (("--since", "b.json"), "cannot read b.json"),
         (("--history", "--yes"), "--history shows what was"),
         (("--history", "--format", "csv"), "--history has the formats table and json"),
@@ -277,7 +277,7 @@ def test_a_signal_ends_it_after_its_batch(
     out, err = capsys.readouterr()
     assert "3 rows of 1 table removed" in out
     assert "interrupted before it was done" in out
-    assert err == "pgwatch-tests: stopping after this batch; once more stops now\n"
+    assert err == "pgwatch-tests: stopping after this batch; Ctrl-C again stops now\n"
     (entry,) = history(capsys)
     assert (entry["result"], entry["deleted"]) == ("interrupted", 3)
 

@@ -24,4 +24,4 @@ def test_they_are_named_and_not_counted_as_checked(database: Database, owner: Co
 
     assert report.without_strings == ("public.counters", "public.kinds", "public.nothing", "public.pages")
     assert (report.tables_checked, report.total, report.complete) == (1, 1, True)
-    assert "Nothing to look into in 4 tables: public.counters, public.kinds," in table(report)
+    assert "No strings to search in 4 tables: public.counters, public.kinds," in table(report)

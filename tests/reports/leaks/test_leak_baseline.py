@@ -44,7 +44,7 @@ def test_any_row_by_statistics() -> None:
     assert (
         "\n\n2 new or changed rows in 1 table\n"
         "Checked 2,000 tables of app_test (PostgreSQL 18.4) for: any row\n"
-        "That rows were deleted can't be seen: take the baseline with --content\n"
+        "Deleted rows can't be seen: take the baseline with --content\n"
         "Compared with the baseline of 2026-01-02 03:04:05 UTC: "
         "1,998 tables untouched by the server's statistics\n"
         "Dropped since: public.gone, x.␛[31m\n"

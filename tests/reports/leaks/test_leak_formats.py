@@ -76,7 +76,7 @@ def test_a_statement_that_could_not_give_way_is_told() -> None:
     report = replace(CLEAN, in_the_way_s=7.25)
     forms: tuple[Format, ...] = ("table", "markdown")
     for form in forms:
-        assert "A statement ran for 7.2 s without looking for others" in render_leaks(form, report, GATE)
+        assert "A statement ran for 7.2 s without giving way" in render_leaks(form, report, GATE)
     assert json.loads(leak_json.document(report))["gave_way"]["in_the_way_s"] == 7.25
 
 

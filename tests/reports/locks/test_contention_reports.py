@@ -143,9 +143,9 @@ database test_app · PostgreSQL 18.1 · watched for 1.0 s, 2 polls
 Blocked sessions, 2026-03-01 12:00:00 to 2026-03-01 12:00:01 UTC, peak 1
 █████
 
-1.0 s blocked in 1 wait, summed up over all sessions
+1.0 s blocked in 1 wait, summed over all sessions
 longest wait 4.5 s: test_2 (gw2, pid 2) for row of t (id=1), behind test_1 (gw1, pid 1)
-deadlocks: 0 seen, the server's own not counted (no two readings)
+deadlocks: 0 seen, the server's own count not known (no two readings)
 
 By test
   Blocked    Share    Waits    Longest  Blocking test              Waiting test

@@ -154,7 +154,7 @@ def test_each_reason_has_its_own_words_and_a_hint(reason: KeptReason) -> None:
 def test_what_it_comes_to() -> None:
     assert summary(FULL) == (
         "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove; "
-        "5 kept: too young (3), locked (1), of a run that lives (1)"
+        "5 kept: too young (3), locked (1), of a run still alive (1)"
     )
     assert outcome(FULL).endswith("; nothing was changed: add --yes")
     assert summary(ACTED).startswith("3 rows of 1 table, 1 schema, 1 prepared transaction removed; 5 kept:")
@@ -173,7 +173,7 @@ def test_what_several_come_to() -> None:
 
     assert summary_of_databases(both) == (
         "2,408 rows to remove in 2 databases, besides 2 schemas, 2 prepared transactions; "
-        "10 kept: too young (6), locked (2), of a run that lives (2); 1 database not swept"
+        "10 kept: too young (6), locked (2), of a run still alive (2); 1 database not swept"
     )
     assert summary_of_databases(several(ACTED)).startswith("3 rows deleted in 1 database, besides 1 schema")
 
@@ -187,13 +187,13 @@ def test_the_table_as_people_read_it() -> None:
         "public.bookings           1,201         1        1,200",
         "all 2 tables              1,204         4        1,200",
         "3 rows stay: too young (public.users)",
-        "  too young: a later sweep takes it; --min-age asks for another age",
+        "  too young: a later sweep removes it; --min-age sets another age",
         "Not checked:\n  public.secret: GRANT SELECT …",
         "Looked in test_app (PostgreSQL 18.1) for rows, schemas, databases, prepared\n"
         "  transactions, at least 10 min old. Rows of tests: test email, test id; and\n"
         "  what depends on them. Took 0.2 s",
         "  schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12\n    tables",
-        "  schema test_1717171717172_4712_y8g4: kept: of a run that lives, its owner",
+        "  schema test_1717171717172_4712_y8g4: kept: of a run still alive, its owner",
     ):
         assert line in text
     acted = sweep_table.table(replace(ACTED, error="the connection was lost", min_age_s=0.0))
@@ -245,7 +245,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
                 "rows": 3,
                 "reason": "too_young",
                 "detail": "",
-                "hint": "a later sweep takes it; --min-age asks for another age",
+                "hint": "a later sweep removes it; --min-age sets another age",
             },
             {
                 "schema": "public",
@@ -253,7 +253,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
                 "rows": 1,
                 "reason": "locked",
                 "detail": "by another session",
-                "hint": "a later sweep takes it, once the transaction that works on it has ended",
+                "hint": "a later sweep removes it, once the transaction that works on it has ended",
             },
         ],
         "causes": [
@@ -368,7 +368,7 @@ def test_markdown_as_people_read_it() -> None:
         "<details><summary>What is kept, by table (2)</summary>\n\n| Table | Rows | Why | Detail |\n",
         "| `public.invoices` | 1 | locked | `by another session` |\n",
         "| schema | `test_1717171717171_4711_x7f3` | 2 h 5 min | would be dropped | `12 tables` |\n",
-        "### What to do\n\n- too young: a later sweep takes it",
+        "### What to do\n\n- too young: a later sweep removes it",
         "### Not checked\n\n- `x`\n",
         "**Ended early:** `lost`\n",
     ):

@@ -69,7 +69,7 @@ def test_every_section_of_a_report_of_everything_is_there() -> None:
 
     assert len(text.splitlines()) < 24
     assert "9 not checked" in text or "Not checked:" in text
-    assert "left behind beside rows" in text.casefold()
+    assert "left behind besides rows" in text.casefold()
     assert "Ended early: the connection was lost" in text
 
 
@@ -122,8 +122,8 @@ def test_what_is_changed_and_what_triggers_do_is_told() -> None:
         "12 rows of public.book lose author (SET NULL)",
         "1 row of public.book gets the default of shelf, row (SET DEFAULT)",
         "3 rows of public.invoice go on referring to rows that are gone: invoice.par isn't enforced",
-        "triggers besides inserted 40 rows into public.audit",
-        "triggers besides updated 3 rows of public.team, deleted 1 row of public.team",
+        "triggers also inserted 40 rows into public.audit",
+        "triggers also updated 3 rows of public.team, deleted 1 row of public.team",
     ):
         assert sentence in text
     assert "public.note" not in text.split("half of a table")[1]
@@ -155,10 +155,12 @@ def test_where_all_is_too_young_it_says_until_when_and_what_to_type() -> None:
     until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
     assert "nothing to remove yet" in text
     assert (
-        f"317 rows are only too young, younger than 10 min: old enough at {until} at the latest, where times "
-        "have a zone; --min-age 0 takes them now, --run ID what is of one run"
+        f"317 rows stay only for being younger than 10 min: old enough by {until} at the latest, where times "
+        "have a zone; --min-age 0 removes them now, --run ID those of one run"
     ) in text
-    assert "only too young" not in text_of(replace(young, planned=(TableRows("public", "users", 1, 0),)))
+    assert "only for being younger" not in text_of(
+        replace(young, planned=(TableRows("public", "users", 1, 0),))
+    )
 
 
 def test_the_hint_fits_what_the_baseline_keeps() -> None:
@@ -170,7 +172,7 @@ def test_the_hint_fits_what_the_baseline_keeps() -> None:
     text = text_of(replace(NOTHING, kept=kept))
 
     assert "2 rows stay: there when the baseline was taken (public.users)" in text
-    assert "shared with real data: it goes without --since only" in text
+    assert "shared with real data: only a sweep without --since removes it" in text
     assert "or let --settle wait for statistics" in text
     assert "let them refer to something else" not in text
 

@@ -54,7 +54,7 @@ async def test_the_plan(size: tuple[int, int]) -> None:
         assert bookings[:6] == ["public.bookings", "1,201", "1", "1,200", "to", "delete"]
         assert "kept: too young" in drawn
         assert "would be dropped" in drawn
-        assert "kept: of a run that" in drawn
+        assert "kept: of a run still" in drawn
         assert "not checked: public.sec" in drawn
         assert "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove" in drawn
         assert max(map(len, drawn.splitlines())) <= size[0]
@@ -65,7 +65,7 @@ async def test_the_plan(size: tuple[int, int]) -> None:
             "1 row stays, locked: by another session",
         ):
             assert words in detail
-        assert "too young: a later sweep takes it" in await press(pilot, *"jjjjjjjjjjjj")
+        assert "too young: a later sweep removes it" in await press(pilot, *"jjjjjjjjjjjj")
         await press(pilot, "escape")
         assert "public.bookings" in await press(pilot, "slash", *"bookin")
         assert "public.invoices" not in screen_text(app)
