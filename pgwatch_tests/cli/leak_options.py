@@ -31,7 +31,7 @@ Output = tuple[Format, Path | None]
 
 
 def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
-    found: list[Output] = []
+    outputs: list[Output] = []
     for value in values:
         word, equals, file = value.partition("=")
         form = next((one for one in formats.LEAKS if one == word), None)
@@ -39,8 +39,8 @@ def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
             raise click.BadParameter(f"{word!r} is none of {', '.join(formats.LEAKS)}")
         if equals and not file:
             raise click.BadParameter(f"{value!r} names no file")
-        found.append((form, Path(file) if file else None))
-    return tuple(found)
+        outputs.append((form, Path(file) if file else None))
+    return tuple(outputs)
 
 
 def _kinds(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[LeftoverKind, ...]:

@@ -107,10 +107,10 @@ def names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     """The callback of an option that is a comma list of databases; empty if it isn't there."""
     if value is None:
         return ()
-    found = tuple(filter(None, (part.strip() for part in value.split(","))))
-    if not found:
+    databases = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not databases:
         raise click.BadParameter("names no database")
-    return found
+    return databases
 
 
 def settings(flags: Flags) -> Settings:
@@ -176,9 +176,9 @@ def emit(text: str, output: Path | None) -> None:
 def sweep_kinds(value: str) -> tuple[SweepKind, ...]:
     """The kinds in a comma list of words. Raises click.BadParameter."""
     try:
-        found = jobs.sweep_kinds(filter(str.strip, value.split(",")))
+        kinds = jobs.sweep_kinds(filter(str.strip, value.split(",")))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    if not found:
+    if not kinds:
         raise click.BadParameter("names no kind")
-    return found
+    return kinds

@@ -12,45 +12,47 @@ from pgwatch_tests.text.times import iso_time
 SCHEMA = "pgwatch-tests.doctor/1"
 
 
-def document(found: Examination) -> str:
+def document(examination: Examination) -> str:
     """The document, indented, ASCII only. What couldn't be determined is null, with its reason beside it."""
-    place = found.place
-    usage = None if isinstance(found.usage, Unread) else found.usage
-    clock = None if isinstance(found.clock, Unread) else found.clock
+    place = examination.place
+    usage = None if isinstance(examination.usage, Unread) else examination.usage
+    clock = None if isinstance(examination.clock, Unread) else examination.clock
     content = {
         "schema": SCHEMA,
-        "checked_at": iso_time(found.checked_at),
+        "checked_at": iso_time(examination.checked_at),
         "connection": {
             "host": place.host,
             "port": place.port,
             "database": place.database,
             "user": place.user,
-            "superuser": found.role.superuser if isinstance(found.role, Role) else None,
+            "superuser": examination.role.superuser if isinstance(examination.role, Role) else None,
             "encryption": None if place.encryption == "none" else place.encryption,
             "local_socket": place.local,
-            "pooler": found.pooled,
+            "pooler": examination.pooled,
         },
         "server": {
-            "version": found.server_version,
-            "support": found.support,
-            "standby": None if isinstance(found.standby, Unread) else found.standby,
+            "version": examination.server_version,
+            "support": examination.support,
+            "standby": None if isinstance(examination.standby, Unread) else examination.standby,
         },
-        "works": found.works,
-        "complete": found.complete,
-        "features": [asdict(feature) for feature in found.features],
-        "settings": None if isinstance(found.advice, Unread) else [_setting(one) for one in found.advice],
+        "works": examination.works,
+        "complete": examination.complete,
+        "features": [asdict(feature) for feature in examination.features],
+        "settings": None
+        if isinstance(examination.advice, Unread)
+        else [_setting(one) for one in examination.advice],
         "connections": None if usage is None else _connections(usage),
         "lock_table": None if usage is None else capacity_use.lock_table_fields(usage.capacity),
         "clock": clock and asdict(clock) | {"off": clock.is_off},
         "not_checked": [
             {"what": what, "reason": fact.reason}
             for what, fact in (
-                ("database", Unread(found.unreached) if found.unreached else None),
-                ("role", found.role),
-                ("standby", found.standby),
-                ("settings", found.advice),
-                ("clock", found.clock),
-                ("usage", found.usage),
+                ("database", Unread(examination.unreached) if examination.unreached else None),
+                ("role", examination.role),
+                ("standby", examination.standby),
+                ("settings", examination.advice),
+                ("clock", examination.clock),
+                ("usage", examination.usage),
             )
             if isinstance(fact, Unread)
         ],

@@ -20,32 +20,32 @@ _WORDS: dict[Status, str] = {
 _FIRST, _SECOND = 33, 14
 
 
-def text(found: Examination) -> str:
+def text(examination: Examination) -> str:
     """Where we are, what works, what would make the rest work, settings that would help, and the clock."""
     shown: set[str] = set()
-    lines = [_header(found), *_remarks(found), ""]
-    for feature in found.features:
+    lines = [_header(examination), *_remarks(examination), ""]
+    for feature in examination.features:
         lines += _feature(feature, shown)
-    lines += ["", *_usage(found.usage)]
-    lines += ["", "Settings of the server", *_settings(found.advice), "", _clock(found.clock), ""]
-    lines += _summary(found)
+    lines += ["", *_usage(examination.usage)]
+    lines += ["", "Settings of the server", *_settings(examination.advice), "", _clock(examination.clock), ""]
+    lines += _summary(examination)
     return "\n".join(lines) + "\n"
 
 
-def _header(found: Examination) -> str:
-    place = found.place
+def _header(examination: Examination) -> str:
+    place = examination.place
     parts = (
         f"database {plain(place.database)}",
-        f"PostgreSQL {plain(found.server_version)}",
-        f"role {plain(place.user)}{_superuser(found)}",
+        f"PostgreSQL {plain(examination.server_version)}",
+        f"role {plain(place.user)}{_superuser(examination)}",
         f"{plain(place.host)}:{place.port}",
         _encryption(place),
     )
     return " · ".join(parts)
 
 
-def _superuser(found: Examination) -> str:
-    return " (superuser)" if not isinstance(found.role, Unread) and found.role.superuser else ""
+def _superuser(examination: Examination) -> str:
+    return " (superuser)" if not isinstance(examination.role, Unread) and examination.role.superuser else ""
 
 
 def _encryption(place: Endpoint) -> str:
@@ -54,20 +54,20 @@ def _encryption(place: Endpoint) -> str:
     return "not encrypted (local socket)" if place.local else "NOT ENCRYPTED"
 
 
-def _remarks(found: Examination) -> list[str]:
+def _remarks(examination: Examination) -> list[str]:
     lines = []
-    if found.pooled:
+    if examination.pooled:
         lines.append(
             "a connection pooler is in between: leases, sweeps that delete, index builds and the look for "
             "advisory locks need the address of the server itself"
         )
-    if found.unreached is not None:
-        lines.append(f"the database wasn't reached, so another one was asked: {plain(found.unreached)}")
-    if found.support == "untested":
+    if examination.unreached is not None:
+        lines.append(f"the database wasn't reached, so another one was asked: {plain(examination.unreached)}")
+    if examination.support == "untested":
         lines.append("pgwatch-tests isn't tested on a PostgreSQL as new as this")
-    if isinstance(found.standby, Unread):
-        lines.append(f"standby or not: not checked: {plain(found.standby.reason)}")
-    elif found.standby:
+    if isinstance(examination.standby, Unread):
+        lines.append(f"standby or not: not checked: {plain(examination.standby.reason)}")
+    elif examination.standby:
         lines.append("a standby: it shows its own sessions only; make changes on its primary")
     return lines
 
@@ -138,13 +138,13 @@ def _clock(clock: Clock | Unread) -> str:
     )
 
 
-def _summary(found: Examination) -> list[str]:
-    missing = [feature for feature in found.features if feature.status == "missing"]
-    unknown = [feature for feature in found.features if feature.status == "unknown"]
+def _summary(examination: Examination) -> list[str]:
+    missing = [feature for feature in examination.features if feature.status == "missing"]
+    unknown = [feature for feature in examination.features if feature.status == "unknown"]
     parts = []
     if missing:
         verb = "doesn't" if len(missing) == 1 else "don't"
-        parts.append(f"{len(missing):,} of {len(found.features):,} features {verb} work")
+        parts.append(f"{len(missing):,} of {len(examination.features):,} features {verb} work")
     if unknown:
         parts.append(f"{len(unknown):,} couldn't be checked")
     line = "; ".join(parts) or "Everything works that can work for this role"

@@ -37,7 +37,11 @@ def command(ctx: click.Context, dsn: str | None, fail: bool, form: Format, outpu
     # Only here: --help must not load the database driver.
     from pgwatch_tests.doctor.examination import examine
 
-    found = examine(settings)
-    options.emit(formats.render_examination(form, found), output)
+    examination = examine(settings)
+    options.emit(formats.render_examination(form, examination), output)
     if fail:
-        ctx.exit(EXIT_CODES["findings" if not found.works else "clean" if found.complete else "incomplete"])
+        ctx.exit(
+            EXIT_CODES[
+                "findings" if not examination.works else "clean" if examination.complete else "incomplete"
+            ]
+        )

@@ -114,12 +114,12 @@ def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
     from pgwatch_tests.reports.leaks.leak_indexes import listing
 
     facts = indexes.guard()
-    found = indexes.list(tables)
-    click.echo(listing(found), err=True)
-    if not found:
+    present = indexes.list(tables)
+    click.echo(listing(present), err=True)
+    if not present:
         return 0
-    _confirm(f"Drop {plural(len(found), 'index', 'indexes')} in {facts.database}?", yes)
-    return EXIT_CODES["clean" if _told(indexes.drop(found)) else "incomplete"]
+    _confirm(f"Drop {plural(len(present), 'index', 'indexes')} in {facts.database}?", yes)
+    return EXIT_CODES["clean" if _told(indexes.drop(present)) else "incomplete"]
 
 
 def _confirm(question: str, yes: bool) -> None:

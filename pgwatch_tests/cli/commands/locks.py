@@ -115,8 +115,8 @@ def command(
         from pgwatch_tests.locks.gate import new_findings
 
         # A look that sees nothing of an entry is no evidence that it is gone.
-        found = new_findings(snapshot, min_wait_s)
-        known = accept_options.write(write_accept, known, "locks", found, accept, keep=True)
+        findings = new_findings(snapshot, min_wait_s)
+        known = accept_options.write(write_accept, known, "locks", findings, accept, keep=True)
     options.emit(formats.render_locks(form, snapshot, min_wait_s, known), output)
     if fail:
         from pgwatch_tests.locks.gate import has_finding

@@ -88,9 +88,9 @@ def _known(seen: Contention, min_wait_s: float, accepting: Accepting) -> Accepta
     """What is accepted, with what was found if that is to be written."""
     if accepting.write_accept is None:
         return accepting.known
-    found = use_of_watch(seen, min_wait_s, Acceptance()).new
+    findings = use_of_watch(seen, min_wait_s, Acceptance()).new
     return accept_options.write(
-        accepting.write_accept, accepting.known, "locks", found, accepting.accept, keep=True
+        accepting.write_accept, accepting.known, "locks", findings, accepting.accept, keep=True
     )
 
 

@@ -39,20 +39,20 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
             narrate(f"the server doesn't tell how long a session has waited: watching for {min_wait_s:g} s")
         return pause_s
 
-    found: list[LockSnapshot] = []
+    snapshots: list[LockSnapshot] = []
 
     async def look() -> None:
         # Not as its result: asyncio.run, restoring SIGINT's handler, puts that in words, which for a
         # queue of hundreds takes seconds.
         async with LiveSource(settings) as source:
-            found.append(await source.read_twice(look_again))
+            snapshots.append(await source.read_twice(look_again))
             # Whatever connects next may need the place.
             await source.close_and_wait()
 
     asyncio.run(look())
-    if found[0].pooled:
+    if snapshots[0].pooled:
         narrate(POOLED)
-    return found[0]
+    return snapshots[0]
 
 
 def print_snapshot(

@@ -108,9 +108,9 @@ def _leftovers(kind: LeftoverKind, report: LeakReport, gate: Gate) -> Case:
     obstacles = [one for one in report.unchecked if one.kind == kind]
     lines = [leak_words.named(one) for one in those]
     lines += [f"not checked: {one.reason}{f' → {one.hint}' if one.hint else ''}" for one in obstacles]
-    found = leak_words.number_of(kind, len(those))
+    number = leak_words.number_of(kind, len(those))
     if those and kind in gate.fail_on:
-        return Case(name, "failure", found, tuple(lines), kind)
+        return Case(name, "failure", number, tuple(lines), kind)
     if obstacles:
         return Case(name, "skipped", f"not checked: {obstacles[0].reason}", tuple(lines))
     return Case(name, "passed", "", tuple(lines))

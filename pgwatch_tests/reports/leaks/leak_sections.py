@@ -47,7 +47,7 @@ def leaked_rows(report: LeakReport, style: Style, fails: bool) -> Section:
     )
 
 
-def leftovers(found: Sequence[Leftover], style: Style, gate: Gate | None, has_hints: bool) -> Section:
+def leftovers(items: Sequence[Leftover], style: Style, gate: Gate | None, has_hints: bool) -> Section:
     """Leftovers beside rows, with a column for what would help if `has_hints`."""
     return Section(
         ("Kind", "Name", "Age", "Detail", *(["What would help"] if has_hints else [])),
@@ -60,7 +60,7 @@ def leftovers(found: Sequence[Leftover], style: Style, gate: Gate | None, has_hi
                 style.shown(one.detail),
                 *([style.shown(one.hint)] if has_hints else []),
             )
-            for one in found
+            for one in items
             for kind in (leak_words.kind(one.kind),)
         ],
         "Left over",

@@ -215,8 +215,8 @@ def without_strings(report: LeakReport, shown: Callable[[str], str]) -> list[str
 
 
 def _ignored(one: Ignored) -> str:
-    found = f"in {plural(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
-    return f"{one.what} ({found}{f': {one.reason}' if one.reason else ''})"
+    where = f"in {plural(one.tables, 'table')}" if one.tables else "matches nothing that would be checked"
+    return f"{one.what} ({where}{f': {one.reason}' if one.reason else ''})"
 
 
 def test_name(one: TestLeak | Attribution) -> str:

@@ -33,10 +33,10 @@ def doing(action: Action) -> str:
 
 def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     """Whom it is about, as it was seen in `graph`, and what it blocks: name and plain text."""
-    found = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
-    found += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
-    found.append(("blocks", _blocks(graph, action)))
-    return [(name, words) for name, words in found if words]
+    pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
+    pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
+    pairs.append(("blocks", _blocks(graph, action)))
+    return [(name, words) for name, words in pairs if words]
 
 
 def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "") -> list[str]:

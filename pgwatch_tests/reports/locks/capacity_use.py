@@ -32,21 +32,21 @@ def lock_table(capacity: Capacity) -> str:
 def warnings(snapshot: LockSnapshot) -> list[str]:
     """A line for each of the two that is nearly used up: how much, by whom, and what to do."""
     capacity = snapshot.capacity
-    found = []
+    sentences = []
     if capacity is not None and capacity.connections_nearly_used_up:
         kept = f", {capacity.reserved:,} of them kept for superusers" if capacity.reserved else ""
         taken = f"{connections(capacity)} are taken (max_connections{kept})"
-        found.append(f"{taken}: {holders(connection_groups(snapshot.sessions))}. {_CLOSE_POOLS}")
+        sentences.append(f"{taken}: {holders(connection_groups(snapshot.sessions))}. {_CLOSE_POOLS}")
     if capacity is not None and capacity.lock_table_nearly_full:
         words = lock_table(capacity)
-        found.append(f"{words[0].upper()}{words[1:]}. {_LOCK_LESS}")
-    return found
+        sentences.append(f"{words[0].upper()}{words[1:]}. {_LOCK_LESS}")
+    return sentences
 
 
 def what_to_do(capacity: Capacity) -> list[str]:
     """What to do about each of the two that is nearly used up."""
-    found = [_CLOSE_POOLS] if capacity.connections_nearly_used_up else []
-    return [*found, _LOCK_LESS] if capacity.lock_table_nearly_full else found
+    sentences = [_CLOSE_POOLS] if capacity.connections_nearly_used_up else []
+    return [*sentences, _LOCK_LESS] if capacity.lock_table_nearly_full else sentences
 
 
 def holders(groups: Sequence[ConnectionGroup]) -> str:

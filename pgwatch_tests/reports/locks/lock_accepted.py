@@ -15,12 +15,12 @@ _MOST_NAMED = 20
 def lines(use: AcceptanceUse, shown: Callable[[str], str] = plain) -> list[str]:
     """How many findings are new and how many accepted, which these are, and what was not seen any more."""
     counts = f"{plural(len(use.new), 'new finding')}, {len(use.accepted):,} accepted"
-    found = [f"{counts}: {named(use.new, shown)}" if use.new else counts]
+    sentences = [f"{counts}: {named(use.new, shown)}" if use.new else counts]
     if use.accepted:
-        found.append(f"Accepted, not counted: {named(use.accepted, shown)}")
+        sentences.append(f"Accepted, not counted: {named(use.accepted, shown)}")
     if use.gone:
-        found.append(f"Accepted, but not seen in this watch: {named(use.gone, shown)}")
-    return found
+        sentences.append(f"Accepted, but not seen in this watch: {named(use.gone, shown)}")
+    return sentences
 
 
 def named(findings: Iterable[Finding], shown: Callable[[str], str] = plain) -> str:

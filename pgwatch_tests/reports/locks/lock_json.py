@@ -81,15 +81,15 @@ def _edge(edge: Edge) -> dict[str, object]:
 
 
 def _root(root: Party, graph: LockGraph) -> dict[str, object]:
-    found = diagnose(graph, root)
+    diagnosis = diagnose(graph, root)
     return {
         "pid": root.pid,
         "gid": root.gid or None,
         "blocks": graph.blocks(root),
         "blocks_directly": graph.blocks_directly(root),
         "longest_wait_s": graph.longest_wait_s(root),
-        "cause": found.cause,
-        "explanation": found.explanation,
-        "advice": found.advice,
-        "practice": found.practice or None,
+        "cause": diagnosis.cause,
+        "explanation": diagnosis.explanation,
+        "advice": diagnosis.advice,
+        "practice": diagnosis.practice or None,
     }

@@ -18,18 +18,18 @@ _MOST_LINES = 1000
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
     """A heading, a table of root blockers (those a gate fails on in bold), and the tree in a fenced block."""
     graph = LockGraph(snapshot)
-    found = judge(graph, min_wait_s, known)
+    judged = judge(graph, min_wait_s, known)
     where = f"database {code(snapshot.database)}"
     notes = [f"⚠ {code(one)}" for one in capacity_use.warnings(snapshot)]
     if known is not None:
-        notes += lock_accepted.lines(use_of(found), code)
-    if not found:
+        notes += lock_accepted.lines(use_of(judged), code)
+    if not judged:
         return markdown_text.document([f"## Locks: nothing is blocked ({where})", *notes])
-    longest = durations.in_words(max(root.longest_wait_s for root in found))
+    longest = durations.in_words(max(root.longest_wait_s for root in judged))
     roots = Section(
         ("Root blocker", "Session", "State", "Blocks", "Longest wait", "Cause"),
         "lllrrl",
-        [_row(root, graph) for root in found],
+        [_row(root, graph) for root in judged],
     )
     tree = lock_tree.text(snapshot).splitlines()
     if len(tree) > _MOST_LINES:

@@ -180,11 +180,11 @@ def text(snapshot: LockSnapshot) -> str:
 def tree_lines(graph: LockGraph, tree: Branch[Party]) -> list[str]:
     """One tree of the forest as text: its root with the diagnosis, and those behind it."""
     rows = list(_rows(graph, tree))
-    found = diagnose(graph, tree.node)
+    diagnosis = diagnose(graph, tree.node)
     return [
         *_root_lines(graph, rows[0]),
-        *_wrapped(plain(found.explanation)),
-        *_wrapped(advice(found)),
+        *_wrapped(plain(diagnosis.explanation)),
+        *_wrapped(advice(diagnosis)),
         *_query(graph, rows[0]),
         *_waiter_lines(rows[1:]),
     ]
@@ -247,10 +247,10 @@ def _wrapped(text: str) -> list[str]:
     return [line.replace("(SELECT\xa0pg_", "(SELECT pg_") for line in lines]
 
 
-def advice(found: Diagnosis) -> str:
+def advice(diagnosis: Diagnosis) -> str:
     """`→ Give each test unique data … (Practice: Don't use fixed test data.)`, as plain text."""
-    practice = f" (Practice: {found.practice}.)" if found.practice else ""
-    return f"→ {plain(found.advice)}{practice}"
+    practice = f" (Practice: {diagnosis.practice}.)" if diagnosis.practice else ""
+    return f"→ {plain(diagnosis.advice)}{practice}"
 
 
 def lock_facts(graph: LockGraph, party: Party) -> list[str]:

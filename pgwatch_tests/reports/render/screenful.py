@@ -38,19 +38,19 @@ def fitted(sections: Sequence[ScreenSection], room: int) -> list[list[str]]:
     Room is shared out by weight: the section that shows fewest items for its own gets the next one.
     """
     shown = [0] * len(sections)
-    found = [section.lines(0) for section in sections]
+    blocks = [section.lines(0) for section in sections]
     growing = {number for number, section in enumerate(sections) if section.items}
     while growing:
         number = min(growing, key=lambda one: _turn(sections[one], shown[one]))
         grown = sections[number].lines(shown[number] + 1)
-        if sum(map(len, found)) - len(found[number]) + len(grown) > room:
+        if sum(map(len, blocks)) - len(blocks[number]) + len(grown) > room:
             growing.remove(number)
             continue
         shown[number] += 1
-        found[number] = grown
+        blocks[number] = grown
         if shown[number] == sections[number].items:
             growing.remove(number)
-    return found
+    return blocks
 
 
 def _turn(section: ScreenSection, shown: int) -> tuple[bool, float]:

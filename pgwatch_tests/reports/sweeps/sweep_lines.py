@@ -14,19 +14,19 @@ _MOST = 100
 
 def lines(report: SweepReport) -> list[str]:
     """All of it: what goes or went, what stays and what to do about it, and what was looked for."""
-    found = [sweep_words.summary(report)]
+    written = [sweep_words.summary(report)]
     if report.error:
-        found.append(f"Ended early: {plain(report.error)}")
+        written.append(f"Ended early: {plain(report.error)}")
     gone = sweep_words.gone(report)
-    found += sweep_remarks.notes(report, plain)
-    found += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
-    found += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
-    found += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
-    found += _section("Kept", [sweep_remarks.why_rows_stay(cause, plain) for cause in report.causes])
-    found += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
-    found += _section("What to do about what is kept", sweep_words.hints(report))
-    found += _section("Not checked", [plain(sentence) for sentence in report.not_checked])
-    return [*found, "", *sweep_words.scope(report, plain)]
+    written += sweep_remarks.notes(report, plain)
+    written += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
+    written += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
+    written += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
+    written += _section("Kept", [sweep_remarks.why_rows_stay(cause, plain) for cause in report.causes])
+    written += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
+    written += _section("What to do about what is kept", sweep_words.hints(report))
+    written += _section("Not checked", [plain(sentence) for sentence in report.not_checked])
+    return [*written, "", *sweep_words.scope(report, plain)]
 
 
 def removed(tables: tuple[TableRows, ...]) -> list[str]:
@@ -62,8 +62,8 @@ def entry_lines(entry: HistoryEntry) -> list[str]:
     return [f"{name:<12} {words}" for name, words in facts if words]
 
 
-def _section(title: str, found: list[str]) -> list[str]:
-    if not found:
+def _section(title: str, sentences: list[str]) -> list[str]:
+    if not sentences:
         return []
-    more = [f"and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
-    return ["", f"{title}:", *(f"  {line}" for line in (*found[:_MOST], *more))]
+    more = [f"and {len(sentences) - _MOST:,} more"] if len(sentences) > _MOST else []
+    return ["", f"{title}:", *(f"  {line}" for line in (*sentences[:_MOST], *more))]

@@ -107,10 +107,10 @@ def _deleted(report: SweepReport) -> Iterator[str]:
 
 def _folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:
     """The blocks behind a line that opens them: HTML, since Markdown knows nothing of the kind."""
-    found = list(blocks)
-    if found:
+    contents = list(blocks)
+    if contents:
         yield f"<details><summary>{summary}</summary>"
-        yield from found
+        yield from contents
         yield "</details>"
 
 

@@ -28,13 +28,13 @@ _MOST_TABLES = 2
 
 def notes(report: SweepReport, shown: Shown) -> list[str]:
     """What to mind before a sweep is confirmed, and after it: at most a sentence each."""
-    found = (
+    remarks = (
         unmarked(report, shown),
         large_parts(report, shown),
         in_spite_of_age(report),
         only_too_young(report),
     )
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in remarks if sentence]
 
 
 def unmarked(report: SweepReport, shown: Shown) -> str:

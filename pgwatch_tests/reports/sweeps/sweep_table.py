@@ -40,9 +40,9 @@ def _text(report: SweepReport) -> str:
     if sum(len(lines) + 1 for lines in whole) > room:
         # Where room is short, only a table has an empty line behind it, and so has all that isn't the end.
         tables = sum(isinstance(section, _Deleted) for section in sections)
-        found = fitted(sections, room - max(1, tables + 1))
-        sentences = [line for lines in found[tables:] for line in lines]
-        whole = [*found[:tables], *([sentences] if sentences else [])]
+        blocks = fitted(sections, room - max(1, tables + 1))
+        sentences = [line for lines in blocks[tables:] for line in lines]
+        whole = [*blocks[:tables], *([sentences] if sentences else [])]
     return "\n\n".join("\n".join(block) for block in (*whole, end))
 
 
@@ -66,10 +66,10 @@ class _Listed:
         if not shown:
             return wrapped(self.in_all, rest="  ") if self.in_all else []
         indent = "  " if self.head else ""
-        found = [self.head] if self.head else []
+        written = [self.head] if self.head else []
         for sentence in self.sentences[:shown]:
-            found += wrapped(sentence, indent, f"{indent}  ")
-        return found if shown == self.items else [*found, f"{indent}{self.rest(shown)}"]
+            written += wrapped(sentence, indent, f"{indent}  ")
+        return written if shown == self.items else [*written, f"{indent}{self.rest(shown)}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +118,12 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
     causes = report.causes
     hints = sweep_words.hints(report)
     kept = sum(kept.rows for kept in report.kept)
-    found: list[ScreenSection] = []
+    sections: list[ScreenSection] = []
     if tables := sorted(sweep_words.gone(report), key=lambda one: (-one.total, one.schema, one.table)):
-        found.append(_Deleted(report, tables))
+        sections.append(_Deleted(report, tables))
     if beside := sweep_remarks.beside(report, plain):
         rest = [rows for _, rows in beside]
-        found.append(
+        sections.append(
             _Listed(
                 "",
                 [sentence for sentence, _ in beside],
@@ -133,7 +133,7 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
         )
     if left_by := sweep_remarks.left_by(report, plain):
         tests = [rows for _, rows in left_by]
-        found.append(
+        sections.append(
             _Listed(
                 "",
                 [sentence for sentence, _ in left_by],
@@ -143,7 +143,7 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
         )
     if causes:
         in_all = f"{plural(kept, 'row')} stay, for {plural(len(causes), 'cause')}"
-        found.append(
+        sections.append(
             _Listed(
                 "",
                 [sweep_remarks.why_rows_stay(cause, plain) for cause in causes],
@@ -155,13 +155,13 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
     if orphans := sorted(report.orphans, key=lambda one: (one.removed, one.may_stay)):
         lines = [sweep_lines.orphan(one, report.dry_run) for one in orphans]
         in_all = f"{plural(len(lines), 'thing')} left behind besides rows: --format json names them"
-        found.append(_Listed("Left behind besides rows:", lines, _rest_of(len(lines)), in_all))
+        sections.append(_Listed("Left behind besides rows:", lines, _rest_of(len(lines)), in_all))
     if hints:
-        found.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
+        sections.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
     if unchecked := [plain(sentence) for sentence in report.not_checked]:
         in_all = f"{plural(len(unchecked), 'thing')} not checked: --format json names them"
-        found.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
-    return found
+        sections.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
+    return sections
 
 
 def _end(report: SweepReport) -> list[str]:

@@ -119,24 +119,24 @@ def hint(reason: KeptReason, detail: str) -> str:
 
 def hints(report: SweepReport) -> list[str]:
     """`too young: a later sweep removes it; …`, a line for each thing to do, about what is most first."""
-    found: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
     for kept in report.kept:
-        found[f"{explained(kept.reason).words}: {hint(kept.reason, kept.detail)}"] += kept.rows
+        rows[f"{explained(kept.reason).words}: {hint(kept.reason, kept.detail)}"] += kept.rows
     for orphan in report.orphans:
         if orphan.reason is not None:
-            found[f"{explained(orphan.reason).words}: {hint(orphan.reason, orphan.detail)}"] += 1
-    return [sentence for sentence, _ in found.most_common()]
+            rows[f"{explained(orphan.reason).words}: {hint(orphan.reason, orphan.detail)}"] += 1
+    return [sentence for sentence, _ in rows.most_common()]
 
 
 def reasons(kept: Iterable[Kept], orphans: Iterable[Orphan]) -> Counter[KeptReason]:
     """How many rows and other things stay for which reason, what most stay for first."""
-    found: Counter[KeptReason] = Counter()
+    numbers: Counter[KeptReason] = Counter()
     for one in kept:
-        found[one.reason] += one.rows
+        numbers[one.reason] += one.rows
     for orphan in orphans:
         if orphan.reason is not None:
-            found[orphan.reason] += 1
-    return Counter(dict(found.most_common()))
+            numbers[orphan.reason] += 1
+    return Counter(dict(numbers.most_common()))
 
 
 def number_of(number: int, kind: SweepKind) -> str:
@@ -276,8 +276,8 @@ def _kept(report: SweepReport) -> str:
     return _stays(reasons(report.kept, report.orphans))
 
 
-def _stays(found: Counter[KeptReason]) -> str:
-    if not found:
+def _stays(numbers: Counter[KeptReason]) -> str:
+    if not numbers:
         return ""
-    whys = ", ".join(f"{explained(reason).words} ({number:,})" for reason, number in found.items())
-    return f"; {found.total():,} kept: {whys}"
+    whys = ", ".join(f"{explained(reason).words} ({number:,})" for reason, number in numbers.items())
+    return f"; {numbers.total():,} kept: {whys}"
