@@ -228,9 +228,9 @@ class _Setting(Field):
     """A field of Settings with its variable and its flag; the default is in Settings."""
 
     flag: str = ""
-    said: Callable[[Flags], object] = _no_flag
+    flag_value: Callable[[Flags], object] = _no_flag
     """The value of the flag; None if it wasn't given."""
-    read: Callable[[str], object] = _text
+    variable_value: Callable[[str], object] = _text
     """The value of the variable's text; None if it is empty."""
     more_variables: tuple[str, ...] = ()
 
@@ -243,13 +243,13 @@ class _Setting(Field):
         self, flags: Flags, environ: Mapping[str, str], table: Mapping[str, object], path: Path
     ) -> Iterator[object]:
         """Yields its value from each place that sets it, the strongest place first."""
-        said = self.said(flags)
-        if said is not None:
-            yield self.parse(said, Source(self.flag))
+        given = self.flag_value(flags)
+        if given is not None:
+            yield self.parse(given, Source(self.flag))
         for variable in self.variables:
-            read = self.read(environ[variable]) if variable in environ else None
-            if read is not None:
-                yield self.parse(read, Source(variable))
+            given = self.variable_value(environ[variable]) if variable in environ else None
+            if given is not None:
+                yield self.parse(given, Source(variable))
         if self.key in table:
             yield self.parse(table[self.key], Source(f"{self.key} in {path}", path))
 
@@ -260,9 +260,9 @@ SETTINGS = (
     _Setting("markers", _parse_markers, "", "--marker", lambda flags: flags.markers or None, _lines),
     _Setting("ignore", _parse_ignore, "", "--ignore", lambda flags: flags.ignore or None, _lines),
     _Setting("refresh", parse_seconds, "refresh_s", "--refresh", lambda flags: flags.refresh_s, _as_it_is),
-    _Setting("connect_timeout", parse_seconds, "connect_timeout_s", read=_as_it_is),
-    _Setting("lock_timeout", parse_seconds, "lock_timeout_s", read=_as_it_is),
-    _Setting("count_timeout", parse_seconds, "count_timeout_s", read=_as_it_is),
+    _Setting("connect_timeout", parse_seconds, "connect_timeout_s", variable_value=_as_it_is),
+    _Setting("lock_timeout", parse_seconds, "lock_timeout_s", variable_value=_as_it_is),
+    _Setting("count_timeout", parse_seconds, "count_timeout_s", variable_value=_as_it_is),
     _Setting("read_only", parse_switch, "", "--read-only", lambda flags: flags.read_only or None),
     _Setting("test_schemas", parse_globs),
     _Setting("leftover_databases", parse_globs),
@@ -275,7 +275,7 @@ SETTINGS = (
     ),
     _Setting("tests", path_parser("a file"), "", "--tests", lambda flags: flags.tests),
     _Setting("history", _parse_history),
-    _Setting("schedule", parse_jobs, read=_no_variable),
+    _Setting("schedule", parse_jobs, variable_value=_no_variable),
 )
 
 

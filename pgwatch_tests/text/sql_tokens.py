@@ -103,14 +103,14 @@ def is_ambiguous(token: Token) -> bool:
 
 
 def _simple(text: str, start: int, end: int, kind: Kind) -> Token:
-    said = value = text[start:end]
+    written = value = text[start:end]
     if kind == "quoted":
-        value = said[said.index('"') + 1 :].removesuffix('"').replace('""', '"')
-        if said[0] in "uU":
+        value = written[written.index('"') + 1 :].removesuffix('"').replace('""', '"')
+        if written[0] in "uU":
             value = _UNICODE.sub(_character, value)
     elif kind == "comment":
-        value = said[2:]
-    return Token(kind, start, end, said, value)
+        value = written[2:]
+    return Token(kind, start, end, written, value)
 
 
 def _plain(text: str, start: int, end: int, *, closed: bool) -> Token:

@@ -9,10 +9,10 @@ import psycopg
 from psycopg import errors
 
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
+from pgwatch_tests.leaks.baseline import relations
 from pgwatch_tests.leaks.baseline.baseline import Baseline, Server, ranges, still_running
 from pgwatch_tests.leaks.baseline.content_reader import ContentReader
 from pgwatch_tests.leaks.baseline.object_reader import read_objects, read_positions
-from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.model import ProgressCallback
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.baseline import relations
 from pgwatch_tests.leaks.baseline.baseline import (
     Baseline,
     Server,
@@ -23,7 +24,6 @@ from pgwatch_tests.leaks.baseline.baseline import (
     written_from,
 )
 from pgwatch_tests.leaks.baseline.baseline_reader import read_server, read_system_identifier
-from pgwatch_tests.leaks.catalog import relations
 from pgwatch_tests.leaks.catalog.discovery import without_strange_plans
 from pgwatch_tests.leaks.catalog.tables import Discovery, Table
 from pgwatch_tests.leaks.model import BaselineUse

@@ -11,10 +11,10 @@ from psycopg import pq
 
 from pgwatch_tests.leaks.baseline.baseline import Baseline, unseen
 from pgwatch_tests.leaks.baseline.content import MOST_ROWS, TableContent, packed, within_limit
+from pgwatch_tests.leaks.baseline.relations import Relations
 from pgwatch_tests.leaks.catalog.discovery import without_ignored, without_strange_plans
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
-from pgwatch_tests.leaks.catalog.relations import Relations
 from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.model import ProgressCallback

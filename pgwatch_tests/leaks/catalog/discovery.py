@@ -46,7 +46,7 @@ HISTORY_SCHEMA, HISTORY_TABLES = "pgwatch_tests", ("sweeps", "layout")
 
 
 @dataclass(frozen=True, slots=True)
-class _FoundPlace:
+class _PlaceRow:
     """A row of queries/leaks/types.sql."""
 
     type: int
@@ -58,7 +58,7 @@ class _FoundPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _TableRow:
     """A row of queries/leaks/columns.sql."""
 
     oid: int
@@ -86,7 +86,7 @@ class _Found:
 
 def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discovery:
     """Returns the tables to count in, in the order of names, for `role`. Raises psycopg's errors."""
-    with connection.cursor(row_factory=class_row(_Found)) as cursor:
+    with connection.cursor(row_factory=class_row(_TableRow)) as cursor:
         exact_names(cursor)
         rows = cursor.execute(queries.load("leaks/columns"), {"plain": _PLAIN_TYPES}).fetchall()
     may_be_strange = bool(rows) and rows[0].has_functions
@@ -132,7 +132,7 @@ def discover(connection: Connection[Row], role: str, ignores: Ignores) -> Discov
     return without_strange_plans(connection, discovery) if may_be_strange else discovery
 
 
-def _without_history(rows: list[_Found]) -> tuple[list[_Found], int]:
+def _without_history(rows: list[_TableRow]) -> tuple[list[_TableRow], int]:
     """Returns the tables without our own history of sweeps, which holds markers, and the number left out."""
     ours = {row.table: row for row in rows if row.schema == HISTORY_SCHEMA and row.kind == "r"}
     if "layout" not in ours:
@@ -145,7 +145,7 @@ def _history(tables: int) -> tuple[Ignored, ...]:
     return (Ignored(HISTORY_SCHEMA, "the history of sweeps", tables),) if tables else ()
 
 
-def _unread(rows: Iterable[_Found], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
+def _unread(rows: Iterable[_TableRow], forms: Mapping[int, Form]) -> Iterator[UnreadColumn]:
     for row in rows:
         for column, type_ in zip(row.columns, row.types, strict=True):
             for name in dict.fromkeys(leaf.name for leaf in leaves(forms[type_]) if leaf.kind == "unread"):
@@ -156,7 +156,7 @@ def _holds_strings(form: Form) -> bool:
     return any(leaf.kind != "unread" for leaf in leaves(form))
 
 
-def _through_roots(connection: Connection[Row], rows: Sequence[_Found]) -> list[_Found]:
+def _through_roots(connection: Connection[Row], rows: Sequence[_TableRow]) -> list[_TableRow]:
     """Returns the discovery with partitions as parts of the roots that they are read through."""
     with connection.cursor(row_factory=class_row(Partition)) as cursor:
         partitions = cursor.execute(queries.load("leaks/partitions")).fetchall()
@@ -165,22 +165,22 @@ def _through_roots(connection: Connection[Row], rows: Sequence[_Found]) -> list[
     return [replace(row, below=below.get(row.oid, ())) for row in rows if row.oid not in parts]
 
 
-def _forms(connection: Connection[Row], found: Sequence[_Found]) -> dict[int, Form]:
+def _forms(connection: Connection[Row], tables: Sequence[_TableRow]) -> dict[int, Form]:
     """Returns the types of columns, by oid, that hold strings."""
-    used = {type_ for row in found for type_ in row.types}
+    used = {type_ for row in tables for type_ in row.types}
     if used <= _STRING_TYPES | _UNREAD_TYPES.keys():
         # As in most databases; to take the types apart would be half of a scan that an index serves.
         return {
             type_: Leaf("unread", name=_UNREAD_TYPES[type_]) if type_ in _UNREAD_TYPES else Leaf("string")
             for type_ in used
         }
-    with connection.cursor(row_factory=class_row(_FoundPlace)) as cursor:
+    with connection.cursor(row_factory=class_row(_PlaceRow)) as cursor:
         exact_names(cursor)
         places = cursor.execute(queries.load("leaks/types"), {"used": sorted(used)}).fetchall()
     return {type_: form(map(_place, rows)) for type_, rows in groupby(places, key=lambda row: row.type)}
 
 
-def _place(row: _FoundPlace) -> Place:
+def _place(row: _PlaceRow) -> Place:
     leaf = Leaf(
         row.leaf,
         row.types[-1] if row.leaf == "cast" else 0,
@@ -220,7 +220,7 @@ def without_ignored(discovery: Discovery, ignores: Ignores) -> Discovery:
     return replace(discovery, tables=tables, ignored=ignores.report())
 
 
-def _kept(rows: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list[_Found]:
+def _kept(rows: Iterable[_TableRow], wanted: Callable[[_TableRow, int], bool]) -> list[_TableRow]:
     """Returns the tables with the wanted columns only, by place; without tables that have none."""
     kept = []
     for row in rows:
@@ -239,7 +239,7 @@ def _kept(rows: Iterable[_Found], wanted: Callable[[_Found, int], bool]) -> list
     return kept
 
 
-def _table(row: _Found, forms: Mapping[int, Form], ignores: Ignores) -> Table:
+def _table(row: _TableRow, forms: Mapping[int, Form], ignores: Ignores) -> Table:
     columns = [
         (name, forms[type_])
         for name, type_, can_read in zip(row.columns, row.types, row.readable, strict=True)
@@ -269,7 +269,7 @@ def _is_string(form: Form) -> bool:
     return isinstance(form, Leaf) and form.kind == "string"
 
 
-def _forbidden(row: _Found, role: str, together: bool) -> Skipped | None:
+def _forbidden(row: _TableRow, role: str, together: bool) -> Skipped | None:
     """Returns why nothing of a table may be read, and what would help; None if something may.
 
     `together`: whether the tables of its schema are granted by one statement.
@@ -290,7 +290,7 @@ def _forbidden(row: _Found, role: str, together: bool) -> Skipped | None:
     return None
 
 
-def _unreadable_columns(row: _Found, role: str) -> Skipped:
+def _unreadable_columns(row: _TableRow, role: str) -> Skipped:
     columns = [name for name, can_read in zip(row.columns, row.readable, strict=True) if not can_read]
     return _skipped(
         row,
@@ -299,5 +299,5 @@ def _unreadable_columns(row: _Found, role: str) -> Skipped:
     )
 
 
-def _skipped(row: _Found, reason: str, hint: str) -> Skipped:
+def _skipped(row: _TableRow, reason: str, hint: str) -> Skipped:
     return Skipped(shown(row.schema), shown(row.table), reason, hint)

@@ -43,7 +43,7 @@ class Pair:
     blocker: str
     waiter: str
     blocker_database: str = ""
-    """Empty: the watched one, or not known."""
+    """Empty: the tested one, or not known."""
     waiter_database: str = ""
 
 

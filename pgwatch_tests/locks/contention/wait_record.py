@@ -21,7 +21,7 @@ class LockedObject:
     object: str
     mode: str
     database: str = ""
-    """Empty: the watched one, none in particular, or not known."""
+    """Empty: the tested one, none in particular, or not known."""
 
 
 @dataclass(frozen=True, slots=True)

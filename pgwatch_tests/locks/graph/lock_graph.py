@@ -105,7 +105,7 @@ class LockGraph(WaitForGraph[Party]):
         return next((cycle for cycle in self.snapshot.probable_deadlocks if party in cycle), ())
 
     def other_database(self, party: Party) -> str:
-        """The database that a party is in if that isn't the watched one; empty if it is, or isn't known."""
+        """The database that a party is in if that isn't the tested one; empty if it is, or isn't known."""
         one = self.sessions.get(party) or self.prepared.get(party)
         database = one.database if one else None
         return database if database and database != self.snapshot.database else ""
@@ -114,7 +114,7 @@ class LockGraph(WaitForGraph[Party]):
         """Returns the place of a party: `database b`; where no test names it, `database b, user app, from
         10.0.0.7:512`.
 
-        Empty if it is in the watched database and runs a test, or if nothing is known. Foreign text as it is.
+        Empty if it is in the tested database and runs a test, or if nothing is known. Foreign text as it is.
         """
         database = self.other_database(party)
         parts = [f"database {database}"] if database else []
@@ -128,7 +128,7 @@ class LockGraph(WaitForGraph[Party]):
     def who(self, party: Party) -> str:
         """`test_booking (gw0, pid 4711)`; the application's name where it names no test.
 
-        With the database if that isn't the watched one: `psql (pid 4711, database b)`.
+        With the database if that isn't the tested one: `psql (pid 4711, database b)`.
         """
         database = self.other_database(party)
         if not party.pid:

@@ -38,7 +38,7 @@ FROM (
         SELECT (one.lock).*
         FROM (
             SELECT pg_catalog.pg_lock_status() AS lock
-            WHERE pg_catalog.num_nulls(watched.<column>) OPERATOR(pg_catalog.>=) 0
+            WHERE pg_catalog.num_nulls(counted.<column>) OPERATOR(pg_catalog.>=) 0
         ) AS one
         WHERE NOT (one.lock).granted
             OR (one.lock).pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
@@ -69,7 +69,7 @@ LEFT JOIN LATERAL pg_catalog.pg_stat_get_activity(waiting.pid) AS activity ON tr
 
 
 def first_waiter(column: bytes) -> bytes:
-    """A query of one text for a row of a table called `watched`: who waits, as `wanted_by` reads it, or `0`.
+    """A query of one text for a row of a table called `counted`: who waits, as `wanted_by` reads it, or `0`.
 
     `column` is any of the row's: with it, the locks are read anew for each row that asks.
     """
@@ -82,7 +82,7 @@ def with_lookout(source: bytes, columns: Sequence[bytes]) -> bytes:
     an error once somebody waits for the end of the statement's transaction or its locks.
     """
     condition = _PERIOD.replace(b"<look>", first_waiter(columns[0])).replace(b"<now>", _NOW)
-    return b"(SELECT %b FROM %b AS watched WHERE %b OFFSET 0) AS watched" % (
+    return b"(SELECT %b FROM %b AS counted WHERE %b OFFSET 0) AS counted" % (
         b", ".join(columns),
         source,
         condition.strip(),

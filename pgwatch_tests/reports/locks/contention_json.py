@@ -86,7 +86,7 @@ def document(seen: Contention, accepted: AcceptanceUse | None = None) -> str:
 
 
 def _object(locked: LockedObject) -> dict[str, object]:
-    """`database` is null for the watched one, and for what belongs to none."""
+    """`database` is null for the tested one, and for what belongs to none."""
     return asdict(locked) | {"database": locked.database or None}
 
 

@@ -116,7 +116,7 @@ def pair_rows(seen: Contention) -> list[tuple[Pair, Cells]]:
 
 
 def pair_names(pair: Pair) -> tuple[str, str]:
-    """Blocker and waiter as plain text, each with its database if that isn't the watched one."""
+    """Blocker and waiter as plain text, each with its database if that isn't the tested one."""
     return (
         _in_database(pair.blocker, pair.blocker_database),
         _in_database(pair.waiter, pair.waiter_database),

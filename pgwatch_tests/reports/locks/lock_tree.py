@@ -38,7 +38,7 @@ class TreeRow:
     who: str
     test: str
     database: str
-    """The database if it isn't the watched one."""
+    """The database if it isn't the tested one."""
     place: str
     """That, and what there is instead of a test's name: `database b, user app, from 10.0.0.7:5123`."""
     state: str
@@ -120,7 +120,7 @@ def name_of(session: Session) -> str:
 
 
 def in_database(name: str, database: str) -> str:
-    """`psql in test_gw1`: a name of plain text, and the database where that isn't the watched one."""
+    """`psql in test_gw1`: a name of plain text, and the database where that isn't the tested one."""
     return f"{name} in {database}" if database else name
 
 

@@ -76,8 +76,8 @@ class SessionsTab(DashboardTab):
 
     def redraw(self) -> None:
         sessions = () if self._snapshot is None else self._snapshot.clients
-        watched = "" if self._snapshot is None else self._snapshot.database
-        rows = [_live_row(one, watched) for one in sorted(sessions, key=_SORTS[self._sort])]
+        tested = "" if self._snapshot is None else self._snapshot.database
+        rows = [_live_row(one, tested) for one in sorted(sessions, key=_SORTS[self._sort])]
         if self._snapshot is None:
             empty = CONNECTING
         elif self.row_filter:
@@ -92,8 +92,8 @@ def _rank(session: Session) -> int:
     return 0 if state.startswith("idle in transaction") else 1 if state == "active" else 2
 
 
-def _live_row(session: Session, watched: str) -> LiveRow:
-    other = None if session.database == watched else session.database
+def _live_row(session: Session, tested: str) -> LiveRow:
+    other = None if session.database == tested else session.database
     state = "hidden" if session.hidden else session.state or ""
     waits = session.wait_event if session.wait_event_type not in (None, "Client", "Activity") else ""
     return LiveRow(

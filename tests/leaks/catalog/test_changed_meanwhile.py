@@ -162,7 +162,7 @@ def test_a_type_that_changes_each_time_the_tables_are_looked_for(
     run(owner, ["""INSERT INTO t VALUES ('["a@test.example.com"]')"""])
     forms, types = discovery._forms, cycle(["jsonb", "json"])
 
-    def changing_forms(connection: Connection[Row], found: Sequence[discovery._Found]) -> dict[int, Form]:
+    def changing_forms(connection: Connection[Row], found: Sequence[discovery._TableRow]) -> dict[int, Form]:
         changed_to = next(types)
         run(owner, [f"ALTER TABLE t ALTER a TYPE {changed_to} USING a::{changed_to}"])
         return forms(connection, found)
@@ -183,7 +183,7 @@ def test_tables_that_are_made_each_time_the_tables_are_looked_for(
     run(owner, ["CREATE TABLE t (a text)"])
     forms, number = discovery._forms, count()
 
-    def making_tables(connection: Connection[Row], found: Sequence[discovery._Found]) -> dict[int, Form]:
+    def making_tables(connection: Connection[Row], found: Sequence[discovery._TableRow]) -> dict[int, Form]:
         if (made := next(number)) < times:
             run(owner, [f"CREATE TABLE made_{made} (i int)"])
         return forms(connection, found)
