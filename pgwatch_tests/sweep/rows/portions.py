@@ -242,8 +242,8 @@ class Estimate:
         while last < len(groups):
             some: list[Cluster] = []
             there, cost_s = set[int](), 0.0
-            # Where no time is left for rows, fewer of them would only make for more transactions.
-            for_rows_s = max(_AIM_S - self._besides_s, min(self._besides_s, _AIM_S) / 2)
+            # Where little time is left for rows, fewer of them would only make for more transactions.
+            for_rows_s = max(_AIM_S - self._besides_s, _AIM_S / 2)
             row_s, most_s = self._row_s, for_rows_s / self._factor
             while last < len(groups) and (not some or len(some) + len(groups[last]) <= most):
                 nodes = [node for cluster in groups[last] for node in cluster]
