@@ -86,7 +86,7 @@ def command(
       pgwatch-tests locks --watch 600 --fail --accept locks.accepted.json
       pgwatch-tests locks --terminate 4711 --yes
     """
-    asked = lock_action.Asked(cancel, terminate, rollback_prepared, yes)
+    asked = lock_action.ActionRequest(cancel, terminate, rollback_prepared, yes)
     if yes and not asked:
         raise click.UsageError("--yes needs --cancel, --terminate or --rollback-prepared")
     if asked and (form != "table" or output is not None or watch_s is not None or fail):

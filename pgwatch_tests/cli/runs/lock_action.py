@@ -23,7 +23,7 @@ _PID = click.IntRange(min=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ActionRequest:
     """What the command line asks for: at most one of the first three."""
 
     cancel: int | None
@@ -58,7 +58,7 @@ action_options = options.all_of(
 )
 
 
-def run(settings: Settings, asked: Asked) -> int:
+def run(settings: Settings, asked: ActionRequest) -> int:
     """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked,
     or in vain: the sessions it blocked still wait.
 
@@ -90,7 +90,7 @@ def run(settings: Settings, asked: Asked) -> int:
     return EXIT_CODES[outcome.result]
 
 
-def _action(graph: LockGraph, asked: Asked) -> Action:
+def _action(graph: LockGraph, asked: ActionRequest) -> Action:
     from pgwatch_tests.locks.actions.action import on_prepared, on_session
 
     if asked.cancel is not None:

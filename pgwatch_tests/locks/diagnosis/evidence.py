@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.model import Edge, Party, PreparedTransaction, Session, SubjectKind
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.text import durations
 
@@ -55,6 +55,10 @@ class RootBlocker:
         ]
         direct.sort(key=lambda edge: (-(edge.wait_s or 0.0), edge.waiter))
         return cls(graph, party, tuple(direct))
+
+    def waits_about(self, kind: SubjectKind) -> list[Edge]:
+        """Returns the waits for the root itself that are about a row, a unique key …; the longest first."""
+        return [edge for edge in self.direct if edge.subject and edge.subject.kind == kind]
 
     @property
     def session(self) -> Session | None:

@@ -143,7 +143,7 @@ def autovacuum(root: RootBlocker) -> Diagnosis | None:
 
 def same_name(root: RootBlocker) -> Diagnosis | None:
     """Two sessions create objects of one name; IF NOT EXISTS sees only committed ones."""
-    edges = [edge for edge in root.direct if edge.subject and edge.subject.kind == "creation"]
+    edges = root.waits_about("creation")
     if not edges:
         return None
     target = edges[0].lock.target
@@ -164,7 +164,7 @@ def same_name(root: RootBlocker) -> Diagnosis | None:
 
 def same_key(root: RootBlocker) -> Diagnosis | None:
     """Two insert one key: the second must know whether the first commits."""
-    edges = [edge for edge in root.direct if edge.subject and edge.subject.kind == "unique_key"]
+    edges = root.waits_about("unique_key")
     if not edges:
         return None
     return Diagnosis(
@@ -250,7 +250,7 @@ def _better_advisory_lock(root: RootBlocker) -> str:
 
 def same_row(root: RootBlocker) -> Diagnosis | None:
     """Two want one row."""
-    edges = [edge for edge in root.direct if edge.subject and edge.subject.kind == "row"]
+    edges = root.waits_about("row")
     if not edges:
         return None
     return Diagnosis(
@@ -264,7 +264,7 @@ def same_row(root: RootBlocker) -> Diagnosis | None:
 
 def same_row_or_key(root: RootBlocker) -> Diagnosis | None:
     """Two want one row or one key: neither the locks of both nor what can be read tells which."""
-    edges = [edge for edge in root.direct if edge.subject and edge.subject.kind == "row_or_key"]
+    edges = root.waits_about("row_or_key")
     if not edges:
         return None
     return Diagnosis(
