@@ -323,8 +323,9 @@ class Batches:
                 raise _AgainError(ask=self._asked_always)
             return
         loose = Counter(one.leaf for _, one in state.portion.loose if self._key(one.key).changes)
+        unfound = {leaf: tids for leaf, tids in state.unfound.items() if leaf not in emptied}
         besides, state.elsewhere = side_effects(
-            self._graph, written, {leaf: len(rows[leaf]) for leaf in rows}, loose + state.moved, state.unfound
+            self._graph, written, {leaf: len(rows[leaf]) for leaf in rows}, loose + state.moved, unfound
         )
         state.effects += besides
         suspects = self._may_be_of_keys(state) - state.ask if state.effects else None

@@ -38,7 +38,8 @@ def side_effects(
     there: dict[int, set[int]] = {}
     by_top: dict[int, list[tuple[int, int]]] = {}
     for leaf, tids in unfound.items():
-        by_top.setdefault(graph.relations[leaf].top, []).extend((leaf, tid) for tid in tids)
+        if graph.relations[leaf].ancestors:
+            by_top.setdefault(graph.relations[leaf].top, []).extend((leaf, tid) for tid in tids)
     for top, rows in by_top.items():
         leaves = graph.leaves(top)
         moved = _take(inserts, leaves, len(rows))

@@ -6,5 +6,7 @@
 SELECT named.n OPERATOR(pg_catalog.-) 1, c.ctid
 FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
 LEFT JOIN ONLY $leaf AS c ON c.ctid OPERATOR(pg_catalog.=)
-    CASE WHEN pg_catalog.pg_relation_size($oid::pg_catalog.regclass) OPERATOR(pg_catalog.>) 0
+    CASE WHEN (named.tid::pg_catalog.text::pg_catalog.point)[0] OPERATOR(pg_catalog.<)
+            (pg_catalog.pg_relation_size($oid::pg_catalog.regclass)
+                OPERATOR(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8)
         THEN pg_catalog.currtid2($oid::pg_catalog.regclass::pg_catalog.text, named.tid) END

@@ -155,6 +155,34 @@ def test_emptied_though_rows_of_it_were_to_go(
     assert report.side_effects == (SideEffects("public", emptied, 0, 0, 0, emptied=True),)
 
 
+@pytest.mark.parametrize("action", ["SET NULL", "NO ACTION"])
+def test_emptied_and_filled_again_with_less(
+    database: Database, owner: Connection[TupleRow], action: LiteralString
+) -> None:
+    """Where a row was that is to go, or to be changed, the file of its table has ended by then."""
+    make(owner, _USERS)
+    make(
+        owner,
+        "CREATE TABLE notes (owner int REFERENCES users ON DELETE CASCADE);"
+        "CREATE TABLE files (id int, owner int);"
+        "CREATE INDEX ON notes (owner); CREATE INDEX ON files (owner); INSERT INTO notes VALUES (1);"
+        "INSERT INTO files SELECT i, CASE i WHEN 2000 THEN 1 END FROM generate_series(1, 2000) AS i;"
+        "ANALYZE files",
+    )
+    owner.execute(f"ALTER TABLE files ADD FOREIGN KEY (owner) REFERENCES users ON DELETE {action}")
+    owner.execute(
+        "CREATE FUNCTION besides() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN TRUNCATE public.files; INSERT INTO public.files VALUES (7, 3); RETURN OLD; END $$;"
+        "CREATE TRIGGER besides AFTER DELETE ON notes FOR EACH ROW EXECUTE FUNCTION besides()"
+    )
+
+    report = swept(database.dsn)
+
+    assert deleted(report).keys() >= {"users", "notes"}
+    assert (report.kept, ids(owner, "files")) == ((), [7])
+    assert report.side_effects == (SideEffects("public", "files", 1, 0, 0, emptied=True),)
+
+
 def test_deleted_from_the_same_table(database: Database, owner: Connection[TupleRow]) -> None:
     make(owner, _USERS)
     hang(owner, "DELETE FROM public.users WHERE id = 3;")
