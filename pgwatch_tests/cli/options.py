@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.settings import jobs, load
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
@@ -144,6 +144,18 @@ def narrate(line: str) -> None:
     """One line for the person at the terminal: stderr, since stdout is data."""
     # Not click's echo: it writes past the bar that is drawn, which has to be moved below the line.
     print(f"pgwatch-tests: {plain(line)}", file=sys.stderr)
+
+
+def check_may_ask(yes: bool) -> None:
+    """Raises RefusedError if there is a question to ask, and no terminal to ask it on."""
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError("no terminal to ask for confirmation: add --yes")
+
+
+def confirm(question: str) -> None:
+    """Asks a question on stderr. Raises RefusedError unless the answer is yes."""
+    if not click.confirm(plain(question).removesuffix("?"), err=True):
+        raise RefusedError("not confirmed: nothing was done")
 
 
 def check_output(output: Path | None) -> None:

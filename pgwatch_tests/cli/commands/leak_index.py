@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.errors import EXIT_CODES, RefusedError
+from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.text.numbers import plural
 
@@ -66,8 +65,7 @@ def command(
     if action is None:
         raise click.UsageError("use one of --create, --drop and --list")
     settings = options.settings(Flags(dsn=dsn, markers=markers))
-    if action != "list" and not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("no terminal to ask for confirmation: add --yes")
+    options.check_may_ask(yes or action == "list")
     ctx.exit(_run(settings, action, tables, round(min_mb * _MB), any_database, yes))
 
 
@@ -101,7 +99,8 @@ def _create(indexes: LeakIndexes, tables: tuple[str, ...], smallest_bytes: int, 
     click.echo(plan_text(plan), err=True)
     if not plan.planned:
         return EXIT_CODES["incomplete" if plan.impossible else "clean"]
-    _confirm(f"Create {plural(len(plan.planned), 'index', 'indexes')} in {plan.database}?", yes)
+    if not yes:
+        options.confirm(f"Create {plural(len(plan.planned), 'index', 'indexes')} in {plan.database}?")
     try:
         complete = _told(indexes.create(plan))
     finally:
@@ -118,15 +117,9 @@ def _drop(indexes: LeakIndexes, tables: tuple[str, ...], yes: bool) -> int:
     click.echo(listing(present), err=True)
     if not present:
         return 0
-    _confirm(f"Drop {plural(len(present), 'index', 'indexes')} in {facts.database}?", yes)
+    if not yes:
+        options.confirm(f"Drop {plural(len(present), 'index', 'indexes')} in {facts.database}?")
     return EXIT_CODES["clean" if _told(indexes.drop(present)) else "incomplete"]
-
-
-def _confirm(question: str, yes: bool) -> None:
-    from pgwatch_tests.text.plain_text import plain
-
-    if not yes and not click.confirm(plain(question).removesuffix("?"), err=True):
-        raise RefusedError("not confirmed: nothing was done")
 
 
 def _told(outcomes: Iterable[IndexOutcome]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,9 +68,7 @@ def run(settings: Settings, asked: ActionRequest) -> int:
         raise click.UsageError("use only one of --cancel, --terminate and --rollback-prepared")
     if settings.read_only:
         raise RefusedError("sessions and transactions are left alone: read_only is set")
-    may_ask = sys.stdin.isatty() and sys.stderr.isatty()
-    if not asked.yes and not may_ask:
-        raise RefusedError("no terminal to ask for confirmation: add --yes")
+    options.check_may_ask(asked.yes)
     from pgwatch_tests.cli.runs.snapshot import read_locks
     from pgwatch_tests.locks.actions.action import SessionAction
     from pgwatch_tests.locks.actions.execution import act
@@ -107,5 +104,4 @@ def _ask(graph: LockGraph, action: Action) -> None:
     lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
     for line in lines + advice(graph, action, "use --terminate"):
         click.echo(line, err=True)
-    if not click.confirm(question(action).removesuffix("?"), err=True):
-        raise RefusedError("not confirmed: nothing was done")
+    options.confirm(question(action))

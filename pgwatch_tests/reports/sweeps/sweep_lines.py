@@ -20,9 +20,8 @@ def lines(report: SweepReport) -> list[str]:
     gone = sweep_words.gone(report)
     written += sweep_remarks.notes(report, plain)
     written += _section(sweep_words.ending("rows", report.dry_run).capitalize(), removed(gone))
-    written += _section("Besides", [sentence for sentence, _ in sweep_remarks.beside(report, plain)])
-    written += _section("Who left them", [sentence for sentence, _ in sweep_remarks.left_by(report, plain)])
-    written += _section("Kept", [sweep_remarks.why_rows_stay(cause, plain) for cause in report.causes])
+    for heading, sentences in sweep_remarks.listings(report, plain):
+        written += _section(heading, sentences)
     written += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
     written += _section("What to do about what is kept", sweep_words.hints(report))
     written += _section("Not checked", [plain(sentence) for sentence in report.not_checked])

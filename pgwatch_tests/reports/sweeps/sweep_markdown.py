@@ -37,10 +37,8 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
 def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield from _list("", sweep_remarks.notes(report, code))
     yield from _deleted(report)
-    yield from _list(f"{level} Besides", [sentence for sentence, _ in sweep_remarks.beside(report, code)])
-    left_by = [sentence for sentence, _ in sweep_remarks.left_by(report, code)]
-    yield from _list(f"{level} Who left them", left_by)
-    yield from _list(f"{level} Kept", [sweep_remarks.why_rows_stay(cause, code) for cause in report.causes])
+    for heading, sentences in sweep_remarks.listings(report, code):
+        yield from _list(f"{level} {heading}", sentences)
     yield from _folded(
         f"What is kept, by table ({len(report.kept):,})",
         table(

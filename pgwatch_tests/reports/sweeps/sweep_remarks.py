@@ -26,6 +26,15 @@ Shown = Callable[[str], str]
 _MOST_TABLES = 2
 
 
+def listings(report: SweepReport, shown: Shown) -> list[tuple[str, list[str]]]:
+    """Headings and sentences of what else changed, who left the rows, and why rows stay."""
+    return [
+        ("Besides", [sentence for sentence, _ in beside(report, shown)]),
+        ("Who left them", [sentence for sentence, _ in left_by(report, shown)]),
+        ("Kept", [why_rows_stay(cause, shown) for cause in report.causes]),
+    ]
+
+
 def notes(report: SweepReport, shown: Shown) -> list[str]:
     """What to mind before a sweep is confirmed, and after it: at most a sentence each."""
     remarks = (

@@ -122,25 +122,10 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
     if tables := sorted(sweep_words.gone(report), key=lambda one: (-one.total, one.schema, one.table)):
         sections.append(_Deleted(report, tables))
     if beside := sweep_remarks.beside(report, plain):
-        rest = [rows for _, rows in beside]
-        sections.append(
-            _Listed(
-                "",
-                [sentence for sentence, _ in beside],
-                lambda shown: f"and {len(rest) - shown:,} more such, {plural(sum(rest[shown:]), 'row')}",
-                sweep_remarks.beside_in_all(report),
-            )
-        )
+        sections.append(_with_rows(beside, "such", sweep_remarks.beside_in_all(report)))
     if left_by := sweep_remarks.left_by(report, plain):
-        tests = [rows for _, rows in left_by]
-        sections.append(
-            _Listed(
-                "",
-                [sentence for sentence, _ in left_by],
-                lambda shown: f"and {len(tests) - shown:,} more tests, {plural(sum(tests[shown:]), 'row')}",
-                f"{plural(len(tests), 'test')} left {plural(sum(tests), 'row')}",
-            )
-        )
+        rows = plural(sum(rows for _, rows in left_by), "row")
+        sections.append(_with_rows(left_by, "tests", f"{plural(len(left_by), 'test')} left {rows}"))
     if causes:
         in_all = f"{plural(kept, 'row')} stay, for {plural(len(causes), 'cause')}"
         sections.append(
@@ -162,6 +147,16 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
         in_all = f"{plural(len(unchecked), 'thing')} not checked: --format json names them"
         sections.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
     return sections
+
+
+def _with_rows(sentences: Sequence[tuple[str, int]], nouns: str, in_all: str) -> _Listed:
+    """Sentences that are each about a number of rows; the rest is summed up."""
+
+    def rest(shown: int) -> str:
+        rows = plural(sum(rows for _, rows in sentences[shown:]), "row")
+        return f"and {len(sentences) - shown:,} more {nouns}, {rows}"
+
+    return _Listed("", [sentence for sentence, _ in sentences], rest, in_all)
 
 
 def _end(report: SweepReport) -> list[str]:
