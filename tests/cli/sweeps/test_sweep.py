@@ -59,7 +59,7 @@ def test_a_dry_run_is_the_default(sweeps: Sweeps, capsys: pytest.CaptureFixture[
     assert sweeps.requests == [SweepRequest()]
     out = capsys.readouterr().out
     assert "Would be deleted from" in out
-    assert "nothing was changed: add --yes" in out
+    assert "nothing was changed: add --yes" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("whose", [("--run", "1a2b3c4d"), ("--test", "t.py::test_a")])
@@ -67,7 +67,7 @@ def test_of_a_run_or_a_test_only_rows_are_swept(
     sweeps: Sweeps, capsys: pytest.CaptureFixture[str], whose: tuple[str, str]
 ) -> None:
     assert sweep(*whose, "--only", "schemas,prepared") == 2
-    assert "--run and --test need rows in --only" in capsys.readouterr().err
+    assert "they need rows in --only" in capsys.readouterr().err
     assert sweeps.requests == []
 
     assert sweep(*whose) == 0
@@ -173,7 +173,7 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
         (("--since", "b.json", "--databases", "a"), "--since and --databases can't be combined"),
         (("--since", "b.json", "--any", "--run", "1a2b3c4d"), "--any can't be combined with --run or --test"),
         (("--since", "b.json"), "cannot read b.json"),
-        (("--history", "--yes"), "--history shows what was"),
+        (("--history", "--yes"), "--history can be combined with"),
         (("--history", "--format", "csv"), "--history has the formats table and json"),
     ],
 )
@@ -255,9 +255,12 @@ def test_the_gate(sweeps: Sweeps) -> None:
     assert codes == {"waiting": (0, 0), "shared": (0, 1), "unchecked": (0, 4)}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "again"),
+    [(signal.SIGINT, 130, "Ctrl-C again"), (signal.SIGTERM, 143, "a second signal")],
+)
 def test_a_signal_ends_it_after_its_batch(
-    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int, again: str
 ) -> None:
     sweeps.waits = True
     sweeps.default = replace(NOTHING, planned=ROWS, deleted=ROWS[:1])
@@ -277,7 +280,7 @@ def test_a_signal_ends_it_after_its_batch(
     out, err = capsys.readouterr()
     assert "3 rows of 1 table removed" in out
     assert "interrupted before it was done" in out
-    assert err == "pgwatch-tests: stopping after this batch; Ctrl-C again stops now\n"
+    assert err == f"pgwatch-tests: stopping after this batch; {again} stops now\n"
     (entry,) = history(capsys)
     assert (entry["result"], entry["deleted"]) == ("interrupted", 3)
 
