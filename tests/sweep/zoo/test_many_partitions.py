@@ -89,7 +89,7 @@ def test_looking_for_waiters_grows_with_locks(owner: Connection[TupleRow], conne
 
 def test_a_count_that_looks_for_waiters_itself_grows_with_its_locks(owner: Connection[TupleRow]) -> None:
     _make_tree(owner, "days")
-    look = b"SELECT (%b) FROM (VALUES (1)) AS watched (id)" % self_lookout.first_waiter(b"id")
+    look = b"SELECT (%b) FROM (VALUES (1)) AS counted (id)" % self_lookout.first_waiter(b"id")
     with owner.transaction():
         owner.execute("SELECT count(*) FROM days")
         assert owner.execute(look).fetchall() == [("0",)]
