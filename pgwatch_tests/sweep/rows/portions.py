@@ -174,26 +174,28 @@ def ordered(clusters: Clusters, going: Sequence[Cluster]) -> list[list[Cluster]]
     would change each other, in a ring, goes together.
     """
     leaves = clusters.leaves
-    bits: dict[int, int] = {}
-    for leaf in set(leaves):
-        bits[leaf] = 1 << len(bits)
     levels = _levels(clusters, going)
+    # Most have the leaves of many others: told apart once, they needn't be compared.
+    by_shape: defaultdict[tuple[tuple[int, int], frozenset[int]], list[Cluster]] = defaultdict(list)
+    for nodes in going:
+        shape = frozenset([leaves[node] for node in nodes])
+        by_shape[levels.get(nodes[0], (0, 0)) if levels else (0, 0), shape].append(nodes)
+    bits: dict[int, int] = {leaf: 1 << place for place, leaf in enumerate(set(leaves))}
 
-    def rank(nodes: Cluster) -> tuple[tuple[int, int], int]:
-        shape = 0
-        for leaf in {leaves[node] for node in nodes}:
-            shape |= bits[leaf]
-        return levels.get(nodes[0], (0, 0)), shape
+    def rank(key: tuple[tuple[int, int], frozenset[int]]) -> tuple[tuple[int, int], int]:
+        level, shape = key
+        return level, sum(map(bits.__getitem__, shape))
 
     groups: list[list[Cluster]] = []
     ring = 0
-    for nodes in sorted(going, key=rank):
-        now = levels.get(nodes[0], (0, 0))[1]
-        if now and now == ring:
-            groups[-1].append(nodes)
-        else:
-            groups.append([nodes])
-        ring = now
+    for key in sorted(by_shape, key=rank):
+        now = key[0][1]
+        for nodes in by_shape[key]:
+            if now and now == ring:
+                groups[-1].append(nodes)
+            else:
+                groups.append([nodes])
+            ring = now
     return groups
 
 

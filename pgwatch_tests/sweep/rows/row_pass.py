@@ -35,8 +35,12 @@ PassProgressCallback = Callable[[SweepPhase, int, int], None]
 SeedsByLeaf = Mapping[int, Mapping[int, Seed]]
 """Marked rows, by leaf and tid."""
 
-# The clusters of so many marked rows are held in memory at once: about 300 bytes per row.
-_PLANNED_AT_ONCE = 20_000
+# So many marked rows are planned at once. More are planned in parts: each reads the tables again, and what is
+# planned takes about 300 bytes per row. The first part tells how many rows come with a marked one.
+_PLANNED_AT_ONCE = 40_000
+_FIRST_PART = 20_000
+_ROWS_OF_A_PART = 330_000
+_LEAST_PART = 1_000
 # A lock on a table that is gone by the time it is looked for.
 _ATTEMPTS = 3
 # After so many clusters in a row that the same tables wouldn't let go, no more are tried there. Where the
@@ -94,12 +98,15 @@ class RowPass:
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
+        self._part_size = _PLANNED_AT_ONCE
         self.tally = PassTally(rules.bearing)
 
     def run(self, seeds: Seeds) -> PassTally:
         """Deletes, or counts, what may go."""
         witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE
+        if climbing:
+            self._part_size = _FIRST_PART
         for part in self._parts(seeds):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
@@ -132,7 +139,7 @@ class RowPass:
                     continue
                 part.setdefault(leaf, {})[tid] = seed
                 size += 1
-                if size == _PLANNED_AT_ONCE:
+                if size >= self._part_size:
                     yield part
                     part, size = {}, 0
         if part:
@@ -141,6 +148,8 @@ class RowPass:
     def _plan_and_do(self, part: SeedsByLeaf, witnesses: Witnesses, *, climbing: bool) -> None:
         self._told("plan", self._done, self.tally.rows)
         clusters = self._planned(part, climbing=climbing)
+        seeds = sum(map(len, part.values()))
+        self._part_size = max(_LEAST_PART, _ROWS_OF_A_PART * seeds // len(clusters.tids))
         settled = clusters.settled()
         self.tally.real |= clusters.real
         for (leaf, refusal), nodes in settled.kept.items():
@@ -155,7 +164,7 @@ class RowPass:
             self.tally.planned.update((leaves[node], tids[node]) for nodes in settled.going for node in nodes)
         self._compare_ages(clusters, settled.going)
         going, released = witnesses.hold_back(clusters, settled.going, None if climbing else self.tally.real)
-        self._done += sum(map(len, part.values())) - Portion(clusters, settled.going).seeds_count
+        self._done += seeds - Portion(clusters, settled.going).seeds_count
         for one in released:
             self._work(one, witnesses)
         if self._batches is None:
@@ -171,11 +180,12 @@ class RowPass:
     def _compare_ages(self, clusters: Clusters, going: Sequence[Sequence[int]]) -> None:
         """Raises CatalogChangedError if a row was written since the survey, by a test that runs."""
         oldest, xmins, leaves = self._oldest, clusters.xmins, clusters.leaves
+        # Transaction ids are compared on a circle (TransactionIdPrecedes in transam.c).
+        new_xmins = {xmin for xmin in set(xmins) if (xmin - oldest) & 0xFFFFFFFF < 0x80000000}
         news: dict[int, list[int]] = {}
-        for nodes in going:
+        for nodes in going if new_xmins else ():
             for node in nodes:
-                # Transaction ids are compared on a circle (TransactionIdPrecedes in transam.c).
-                if (xmins[node] - oldest) & 0xFFFFFFFF < 0x80000000:
+                if xmins[node] in new_xmins:
                     news.setdefault(leaves[node], []).append(clusters.tids[node])
         for _, leaf, tid, xmin in clusters.all_loose():
             if (xmin - oldest) & 0xFFFFFFFF < 0x80000000:
