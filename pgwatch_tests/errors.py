@@ -1,5 +1,4 @@
-"""Errors and exit codes that the command line promises: of verdicts, of signals, and of the errors that end
-a command.
+"""Exit codes: of a gate's verdict, of signals, and of the errors that end a command.
 
 Every error's message is one line that says what to do; none carries a password.
 """

@@ -1,4 +1,4 @@
-"""The command line: one command a file, loaded when it is called, so that `--help` stays light."""
+"""The command line: the list of all commands, how errors become exit codes, and completion."""
 
 from __future__ import annotations
 

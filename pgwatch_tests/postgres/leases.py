@@ -1,4 +1,4 @@
-"""Leases: advisory locks that prove that the owner of a schema, a database or a run lives.
+"""Leases as sweeps see them: advisory locks that prove that an owner lives; who holds which.
 
 A lease is `pg_advisory_lock(LEASE_KEY, hashtext(name))`, held by a session of the owner, of this or any other
 database of the server. It ends with the session: within milliseconds after `kill -9` of its owner. An owner

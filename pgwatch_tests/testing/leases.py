@@ -1,4 +1,4 @@
-"""Leases for tests: schemas, databases and runs of their own, which no sweep removes while their owner lives.
+"""Leases that tests hold: for schemas, databases and runs of their own, which no sweep then removes.
 
     from pgwatch_tests.testing import run, schema
 

@@ -1,1 +1,1 @@
-"""Commands: one a module, loaded when it is called."""
+"""Commands: one per module, loaded when it is called; `cli/__init__.py` lists them."""

@@ -1,4 +1,4 @@
-"""One look at a server as text: for `locks`, `--once`, and wherever stdout is no terminal."""
+"""Prints one look at a server as text: for `locks`, `--once`, and wherever stdout is no terminal."""
 
 from __future__ import annotations
 

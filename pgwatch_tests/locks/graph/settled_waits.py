@@ -1,4 +1,4 @@
-"""Settled waits and deadlocks: a wait must last or be seen twice, a deadlock be seen twice. Pure.
+"""Settled waits and deadlocks: decides which are real. A wait lasts or is seen twice, a deadlock twice. Pure.
 
 The server copies the lock table partition by partition and tells the blockers a moment later. Under churn a
 single poll can show an edge, or a whole cycle, that never was.

@@ -1,4 +1,4 @@
-"""The wait-for graph: root blockers, who is behind whom, cycles, and the trees that people read. Pure.
+"""The wait-for graph as such: closures, cycles and trees over whatever waits for whatever. Pure.
 
 A node is anything hashable and orderable; an edge goes from a waiter to one of its blockers.
 """

@@ -1,4 +1,4 @@
-"""Database session: runs statements and returns rows; runs reads again after it gave way."""
+"""Database session: runs the statements of leaks, sweeps and leases, and returns rows as dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that give way: their statements end in time, and are in nobody's way.
+"""Sessions that give way: whoever waits for our tables or our database has them, and the read is repeated.
 
 Whoever drops, alters or copies the database waits 5 s for others to leave it, so the session leaves
 meanwhile. Whoever empties or alters a table waits for its readers, so the statement that reads it is

@@ -1,4 +1,4 @@
-"""The lock tree as lines of plain text: for the command line, and row by row for the dashboard."""
+"""The lock tree as lines of plain text without colours: for `locks`, and row by row for the dashboard."""
 
 from __future__ import annotations
 

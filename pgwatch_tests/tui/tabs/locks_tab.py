@@ -1,4 +1,4 @@
-"""The Locks tab: the lock tree, and below it the diagnosis and query of the selected session."""
+"""The Locks tab: the lock tree and its colours, and the diagnosis and query of the selected session."""
 
 from __future__ import annotations
 
