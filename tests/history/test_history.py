@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -298,15 +299,25 @@ def test_every_field_has_its_column(tmp_path: Path) -> None:
     assert columns == {*HistoryEntry.__slots__, "report"}
 
 
+@pytest.fixture(scope="module")
+def three_entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a history with three entries, to be copied."""
+    path = tmp_path_factory.mktemp("history") / "history.sqlite3"
+    history = History.open(settings(path))
+    for number in range(3):
+        history.add(entry(number, "nightly"))
+    return path
+
+
 @pytest.mark.parametrize("value", ["'text'", "x'00ff'", "'[1'", "9e999", "'2026-99-99 00:00:00'", "'{}'"])
 @pytest.mark.parametrize(
     "column", ["started_at", "reason", "kinds", "min_age_s", "pid", "passes", "leaked_rows"]
 )
-def test_a_damaged_entry_is_told_by_its_number(tmp_path: Path, column: str, value: str) -> None:
-    path = tmp_path / "history.sqlite3"
+def test_a_damaged_entry_is_told_by_its_number(
+    tmp_path: Path, three_entries: Path, column: str, value: str
+) -> None:
+    path = Path(shutil.copy(three_entries, tmp_path))
     history = History.open(settings(path))
-    for number in range(3):
-        history.add(entry(number, "nightly"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(" ".join(("UPDATE sweeps SET", column, "=", value, "WHERE id = 2")))
         connection.commit()

@@ -189,13 +189,16 @@ class ForeignKeyGraph:
     def reached_from(self, leaves: Collection[int]) -> frozenset[int]:
         """These leaves, and all in which rows may have to go with theirs."""
         reached: set[int] = set()
+        followed: set[int] = set()
         todo = list(leaves)
         while todo:
             leaf = todo.pop()
             if leaf not in reached:
                 reached.add(leaf)
                 for key in self.referring_to(leaf):
-                    if key.takes_along:
+                    # All partitions of a table are referred to by the same key.
+                    if key.takes_along and key.oid not in followed:
+                        followed.add(key.oid)
                         todo.extend(self.leaves(key.child))
         return frozenset(reached)
 

@@ -108,10 +108,10 @@ class Rules:
         """The rules where marked rows are in `bearing`."""
         bearing |= {leaf for top in remembered for leaf in graph.leaves(top)}
         reached = graph.reached_from(bearing)
+        parents = {key.parent for key in graph.keys if key.takes_along}
+        reached_parents = {parent for parent in parents if not reached.isdisjoint(graph.leaves(parent))}
         taking = {
-            leaf: [
-                key for key in graph.of(leaf) if key.takes_along and reached & set(graph.leaves(key.parent))
-            ]
+            leaf: [key for key in graph.of(leaf) if key.takes_along and key.parent in reached_parents]
             for leaf in reached
         }
         upward = frozenset(

@@ -40,7 +40,7 @@ SeedsByLeaf = Mapping[int, Mapping[int, Seed]]
 _PLANNED_AT_ONCE = 40_000
 _FIRST_PART = 20_000
 _ROWS_OF_A_PART = 330_000
-_LEAST_PART = 1_000
+_LEAST_PART, _MOST_PART = 1_000, 40_000
 # A lock on a table that is gone by the time it is looked for.
 _ATTEMPTS = 3
 # After so many clusters in a row that the same tables wouldn't let go, no more are tried there. Where the
@@ -149,7 +149,8 @@ class RowPass:
         self._told("plan", self._done, self.tally.rows)
         clusters = self._planned(part, climbing=climbing)
         seeds = sum(map(len, part.values()))
-        self._part_size = max(_LEAST_PART, _ROWS_OF_A_PART * seeds // len(clusters.tids))
+        by_rows = _ROWS_OF_A_PART * seeds // len(clusters.tids)
+        self._part_size = min(_MOST_PART, max(_LEAST_PART, by_rows))
         settled = clusters.settled()
         self.tally.real |= clusters.real
         for (leaf, refusal), nodes in settled.kept.items():
