@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from screenshots import query_list, readme
-from screenshots.pictures import FOLDER, LARGE_SWEEP, RECORDING, draw
-from screenshots.recording import load, save
+from screenshots.pictures import FOLDER, draw
+from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 
 
 def main() -> None:

@@ -18,8 +18,6 @@ from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
 FOLDER = Path(__file__).parent
-RECORDING = FOLDER / "demo.json"
-LARGE_SWEEP = FOLDER / "large_sweep.json"
 
 # name -> size, and the keys that lead there
 _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {

@@ -14,6 +14,9 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.sweep.model import SweepReport
 
+RECORDING = Path(__file__).parent / "demo.json"
+LARGE_SWEEP = Path(__file__).parent / "large_sweep.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

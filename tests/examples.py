@@ -13,9 +13,9 @@ _OF_THE_SUITE = 100
 hypothesis.settings.register_profile(
     ALL, max_examples=_OF_THE_SUITE, suppress_health_check=[HealthCheck.too_slow], deadline=None
 )
-hypothesis.settings.register_profile(FEW, hypothesis.settings.get_profile(ALL), max_examples=5)
+hypothesis.settings.register_profile(FEW, hypothesis.settings.get_profile(ALL), max_examples=3)
 
 
 def examples(in_the_suite: int) -> int:
-    """As many examples as the suite draws, or 5 % of them under `--without-server`; at least one."""
+    """As many examples as the suite draws, or 3 % of them under `--without-server`; at least one."""
     return max(1, in_the_suite * hypothesis.settings().max_examples // _OF_THE_SUITE)

@@ -1,44 +1,21 @@
-"""The pictures and README show what the program prints today."""
+"""README and the list of queries show what there is today."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from screenshots import pictures, query_list, readme
-from screenshots.recording import load
-from screenshots.zone import local_zone
+from screenshots import query_list, readme
+from screenshots.recording import LARGE_SWEEP, RECORDING, load
 
 HOW = "stale: run `python -m screenshots`"
-
-
-@pytest.fixture
-def _elsewhere() -> Iterator[None]:
-    # The zone of the machine that draws: a picture has that of its recording.
-    with local_zone("Asia/Kolkata"):
-        yield
-
-
-@pytest.mark.usefixtures("_elsewhere")
-def test_the_pictures_are_fresh() -> None:
-    drawn = pictures.draw(load(pictures.RECORDING))
-    for name, picture in drawn.items():
-        assert pictures.same(picture, (pictures.FOLDER / name).read_text(encoding="utf-8")), f"{name} {HOW}"
-    assert {path.name for path in pictures.FOLDER.glob("*.svg")} == set(drawn)
-
-
-def test_the_pictures_show_what_matters() -> None:
-    text = "\n".join(pictures.text_of((pictures.FOLDER / "locks.svg").read_text(encoding="utf-8")))
-    assert "blocked" in text
-    assert "row of" in text
 
 
 @pytest.mark.usefixtures("_elsewhere")
 def test_readme_is_fresh() -> None:
     text = readme.PATH.read_text(encoding="utf-8")
-    recording, large = load(pictures.RECORDING), load(pictures.LARGE_SWEEP)
+    recording, large = load(RECORDING), load(LARGE_SWEEP)
     assert readme.filled(text, recording, large) == text, f"README.md {HOW}"
     assert "<!-- output: locks -->" in text
     assert "<!-- output: leaks -->" in text
@@ -73,11 +50,3 @@ def test_the_report_of_a_large_sweep_fits_on_a_screen() -> None:
     assert 10 < len(lines) < 24
     assert max(map(len, lines)) <= 80
     assert any("stay because" in line for line in lines)
-
-
-def test_a_picture_of_another_textual_is_compared_by_its_text() -> None:
-    line = '<text class="a" x="0" y="20" textLength="9">a&#160;b</text>'
-    one, other = f"<!-- textual 1.0 -->\n{line}", f"<!-- textual 2.0 -->\n{line.replace('class', 'id')}"
-    assert pictures.same(one, other)
-    assert not pictures.same(one, other.replace("b</text>", "c</text>"))
-    assert not pictures.same(one, other.replace("2.0", "1.0"))

@@ -18,6 +18,7 @@ from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from pgwatch_tests.testing import run_id, token, unique_email, unique_id
 from pgwatch_tests.testing.current_test import Owner, running
 from pgwatch_tests.testing.identifiers import RUN_VARIABLE, entered_run
+from tests.examples import examples
 
 TEST = "tests/test_booking.py::test_books[ä]"
 ID_MARKER = re.compile(DEFAULT_MARKERS[1].pattern)
@@ -74,7 +75,7 @@ def test_they_are_unique_whatever_is_seeded() -> None:
         return unique_email("a"), unique_id("a")
 
     with ThreadPoolExecutor(8) as pool:
-        made = [value for pair in pool.map(make, range(2_000)) for value in pair]
+        made = [value for pair in pool.map(make, range(examples(2_000))) for value in pair]
     assert len(set(made)) == len(made)
 
 
