@@ -17,7 +17,7 @@ test: .venv ## run all tests, on real servers
 	$(BIN)/pytest
 
 fast: .venv ## run the tests that need no server, no process and no dashboard, with fewer random examples
-	$(BIN)/pytest -q -p no:logging -p no:doctest -p no:junitxml --without-processes --ignore=tests/tui --ignore=tests/screenshots/test_pictures.py
+	$(BIN)/pytest -q -p no:logging -p no:doctest -p no:junitxml -p no:cacheprovider --without-processes --ignore=tests/tui --ignore=tests/screenshots/test_pictures.py
 
 lint: .venv ## check style, types and layers
 	$(BIN)/ruff check .
