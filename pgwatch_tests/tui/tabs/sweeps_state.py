@@ -292,7 +292,8 @@ def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
     parts = [sweep_words.fate(orphan, dry_run), sweep_words.kind(orphan.kind)]
     if orphan.age_s is not None:
         parts.append(f"{durations.short(orphan.age_s)} old")
-    if orphan.detail:
+    # Of what is too young the detail may be just that.
+    if orphan.detail and (orphan.age_s is None or orphan.detail != f"{durations.in_words(orphan.age_s)} old"):
         parts.append(plain(orphan.detail))
     return LiveRow(
         f"orphan {orphan.kind} {orphan.name}",

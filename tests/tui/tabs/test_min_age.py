@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from pgwatch_tests.sweep.model import ChangedRows, Kept, TableRows
+from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, TableRows
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
+from pgwatch_tests.tui.tabs.sweeps_state import plan_rows
 from tests.sweep.reports import AT, NOTHING
 from tests.tui.driving import screen_text
 from tests.tui.tabs.sweeping import PLAN, Sweeping, dashboard, line_with, press
@@ -103,3 +104,12 @@ def test_of_many_changes_the_first_are_asked_about() -> None:
 
     assert "8 rows of public.t8 lose a (SET NULL)" in facts
     assert "and 6 more such" in facts
+
+
+def test_the_age_of_what_is_too_young_is_told_once() -> None:
+    young = Orphan("schemas", "test_x", False, "too_young", "28 s old", 28.4)
+    older = replace(young, detail="12 tables", age_s=7500.0)
+
+    told = [row.cells[-1] for row in plan_rows(replace(NOTHING, orphans=(young, older)))]
+
+    assert told == ["kept: too young, schema, 28s old", "kept: too young, schema, 2h05m old, 12 tables"]
