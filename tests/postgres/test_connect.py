@@ -40,8 +40,8 @@ def test_async_connections_are_the_same(database: Database) -> None:
 @pytest.mark.parametrize(
     ("dsn", "words"),
     [
-        ("host=/nowhere/at/all", "No such file"),
-        ("postgresql://u:hunter2@127.0.0.1:1/d", "refused"),
+        ("host=/nowhere/at/all", "No such file or directory; is the server running locally and"),
+        ("postgresql://u:hunter2@127.0.0.1:1/d", "refused; is the server running on that host"),
     ],
 )
 def test_no_server(dsn: str, words: str) -> None:

@@ -29,6 +29,8 @@ from pgwatch_tests.settings.load import Dsn
 _FAILURE = re.compile(
     r"(?:connection failed: )?connection to (?P<where>server .+?) failed: (?:FATAL:\s+)?(?P<why>.+)"
 )
+# libpq's second line begins another sentence.
+_QUESTION = re.compile(r"\s+Is the server running")
 _UNKNOWN_HOST = re.compile(r"""(failed to resolve host|could not translate host name) ['"].*?['"]""")
 # Messages of a server without free connections: in InitPostgres and InitProcess
 # (src/backend/utils/init/postinit.c, src/backend/storage/lmgr/proc.c); and of a pooler. libpq gives no
@@ -148,7 +150,7 @@ def _advice(message: str) -> str:
 
 def _reason(message: str, dsn: Dsn) -> str:
     """Returns libpq's message with the reason first, since its end may be cut for want of room."""
-    message = message.removeprefix("connection is bad: ")
+    message = _QUESTION.sub("; is the server running", message.removeprefix("connection is bad: "))
     if holds_password(dsn):
         # Of `user:half@half`, libpq takes the second half for a host.
         message = _UNKNOWN_HOST.sub(r"\1 (not shown, since it may be part of a password)", message)
