@@ -33,9 +33,8 @@ from pgwatch_tests.postgres.sessions import self_lookout
 from pgwatch_tests.postgres.sessions.lookout import Lookout, is_wanted, session_name
 from pgwatch_tests.settings.load import Settings
 
-# Rows that a policy hides must be an error, not missing. And one table may be read by parallel
-# workers, but starting some to share many small tables takes longer than reading those.
-# A join with the rows of a sweep doesn't fit into the default of 4 MB, and each worker then writes a file.
+# Rows that a policy hides must be an error, not missing. To start workers for many small tables takes
+# longer than to read those. A join with a sweep's rows doesn't fit into 4 MB: each worker would write a file.
 _SETTINGS = (("row_security", "off"), ("enable_parallel_append", "off"), ("work_mem", "32MB"))
 # If we are killed, the server shall not go on until it has counted everything (since 14, on most platforms).
 _NOTICE_OUR_DEATH = (("client_connection_check_interval", "2s"),)

@@ -37,8 +37,7 @@ SeedsByLeaf = Mapping[int, Mapping[int, Seed]]
 
 # So many marked rows are planned at once. More are planned in parts: each reads the tables again, and what is
 # planned takes about 300 bytes per row. The first part tells how many rows come with a marked one.
-_PLANNED_AT_ONCE = 40_000
-_FIRST_PART = 20_000
+_PLANNED_AT_ONCE, _FIRST_PART = 40_000, 20_000
 _ROWS_OF_A_PART = 330_000
 _LEAST_PART, _MOST_PART = 1_000, 40_000
 # A lock on a table that is gone by the time it is looked for.
@@ -98,16 +97,14 @@ class RowPass:
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
-        self._part_size = _PLANNED_AT_ONCE
+        self._part_size = _FIRST_PART
         self.tally = PassTally(rules.bearing)
 
     def run(self, seeds: Seeds) -> PassTally:
         """Deletes, or counts, what may go."""
         witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE
-        if climbing:
-            self._part_size = _FIRST_PART
-        for part in self._parts(seeds):
+        for part in self._parts(seeds, climbing=climbing):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
         going, staying = witnesses.settle(self.tally.real, self.tally.marked)
@@ -127,7 +124,7 @@ class RowPass:
     def _phase(self) -> SweepPhase:
         return "plan" if self._batches is None else "delete"
 
-    def _parts(self, seeds: Seeds) -> Iterator[dict[int, dict[int, Seed]]]:
+    def _parts(self, seeds: Seeds, *, climbing: bool) -> Iterator[dict[int, dict[int, Seed]]]:
         """The seeds, parents first, but for those that were come upon already."""
         rank = {leaf: rank for rank, leaves in enumerate(self._rules.graph.order) for leaf in leaves}
         part: dict[int, dict[int, Seed]] = {}
@@ -139,7 +136,7 @@ class RowPass:
                     continue
                 part.setdefault(leaf, {})[tid] = seed
                 size += 1
-                if size >= self._part_size:
+                if climbing and size >= self._part_size:
                     yield part
                     part, size = {}, 0
         if part:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, OnDelete, TableNode
 from pgwatch_tests.sweep.plan.rules import MARKED, OTHERS, SWEPT
+from pgwatch_tests.sweep.rows import row_pass
 from tests.servers.sessions import Database
 from tests.sweep.plan.worlds import Spot, World, worlds
 from tests.sweep.rows.row_sweeps import OLD_MS, mail, swept
@@ -111,9 +114,10 @@ def dangling(connection: Connection[TupleRow], world: World) -> int:
     return found
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(worlds(with_obstacles=False))
-def test_what_goes_is_what_the_rules_say(database: Database, world: World) -> None:
+@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(worlds(with_obstacles=False), st.sampled_from([None, 1, 3]))
+def test_what_goes_is_what_the_rules_say(database: Database, world: World, planned_rows: int | None) -> None:
+    """Planned at once, or in parts of one marked row, or of as many as bring three rows along."""
     # The server doesn't let a table refer to a partition of its own.
     assume(all(key.child not in world.graph.relations[key.parent].ancestors for key in world.graph.keys))
     known = truth(world)
@@ -130,8 +134,18 @@ def test_what_goes_is_what_the_rules_say(database: Database, world: World) -> No
                 connection.execute(statement.encode())
             fill(connection, world, marks)
 
-        dry = swept(database.dsn, dry_run=True, test=ASKED_TEST)
-        report = swept(database.dsn, test=ASKED_TEST)
+        with pytest.MonkeyPatch.context() as patch:
+            if planned_rows is not None:
+                limits = {
+                    "PLANNED_AT_ONCE": 1,
+                    "FIRST_PART": 1,
+                    "LEAST_PART": 1,
+                    "ROWS_OF_A_PART": planned_rows,
+                }
+                for name, limit in limits.items():
+                    patch.setattr(row_pass, f"_{name}", limit)
+            dry = swept(database.dsn, dry_run=True, test=ASKED_TEST)
+            report = swept(database.dsn, test=ASKED_TEST)
 
         assert dry.planned == report.planned == report.deleted
         gone = world.rows.keys() - spots(connection, world)
