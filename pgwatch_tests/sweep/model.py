@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.ended_leases import EndedLease
@@ -225,6 +226,8 @@ class SweepReport:
     """Whether it was told to end before it was done."""
     error: str = ""
     """The error that ended it early; the fields above are true all the same."""
+    error_exit_code: int = ConnectionLostError.exit_code
+    """The exit code of that error."""
     server_started: datetime | None = None
     """The start time of its server."""
     away_s: tuple[float, ...] = ()

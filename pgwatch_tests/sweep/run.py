@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.errors import NotCheckedError, PgwatchError, RefusedError
+from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, PgwatchError, RefusedError
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
@@ -116,6 +116,7 @@ class Sweep:
             longest_transaction_s=rows.longest_transaction_s,
             interrupted=self._stopped.is_set(),
             error=rows.error or ("" if failure is None else f"{_why(failure)} (removed by then: {removed})"),
+            error_exit_code=_exit_code(None if rows.error else failure),
             server_started=None if self._started is None else self._started.server_started,
             away_s=tuple(session.away_s),
             changed=rows.changed,
@@ -206,6 +207,13 @@ def _of_nothing_done(failure: Exception) -> Exception:
     error = NotCheckedError(f"{_why(failure)}, so nothing was done")
     error.__cause__ = failure
     return error
+
+
+def _exit_code(failure: Exception | None) -> int:
+    """The exit code of what ended a sweep that had removed something; 3 for what has none of its own."""
+    if isinstance(failure, PgwatchError):
+        return failure.exit_code
+    return NotCheckedError.exit_code if isinstance(failure, psycopg.Error) else ConnectionLostError.exit_code
 
 
 def _why(failure: Exception) -> str:

@@ -214,6 +214,7 @@ def test_more_rows_than_allowed_after_sessions_were_ended(
     assert report.error == (
         f"{3 * WHOLE} rows would go, but --max-rows allows 2: no row was deleted (removed by then: 1 session)"
     )
+    assert report.error_exit_code == RefusedError.exit_code
     assert len(marked_users(owner)) == 3
     with pytest.raises(RefusedError, match=r"no row was deleted$"):
         swept(database.dsn, request)

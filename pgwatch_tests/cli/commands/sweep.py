@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from pgwatch_tests.cli import formats, options, sweep_options
 from pgwatch_tests.cli.formats import Format
-from pgwatch_tests.errors import EXIT_CODES, ConnectionLostError, RefusedError
+from pgwatch_tests.errors import EXIT_CODES, RefusedError
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
@@ -187,8 +187,8 @@ def _nothing_carries(test: str | None, run: str | None) -> str:
 
 def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int | None, fail: bool) -> int:
     reports, reached = _reports(sweeps)
-    if any(report.error for report in reports):
-        return ConnectionLostError.exit_code
+    if failed := [report.error_exit_code for report in reports if report.error]:
+        return max(failed)
     if signal_code is not None:
         return signal_code
     if not fail:

@@ -240,6 +240,9 @@ def test_a_sweep_that_ended_early_says_what_it_did(
     assert err == "pgwatch-tests: the sweep of test_app ended early: the server went away\n"
     (entry,) = history(capsys)
     assert (entry["result"], entry["deleted"]) == ("failed", 3)
+    # Refused after something was removed.
+    sweeps.default = replace(sweeps.default, error_exit_code=2)
+    assert sweep("--yes", "--fail") == 2
 
 
 def test_the_gate(sweeps: Sweeps) -> None:
