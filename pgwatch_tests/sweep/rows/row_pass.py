@@ -146,7 +146,7 @@ class RowPass:
         self._told("plan", self._done, self.tally.rows)
         clusters = self._planned(part, climbing=climbing)
         seeds = sum(map(len, part.values()))
-        by_rows = _ROWS_OF_A_PART * seeds // len(clusters.tids)
+        by_rows = _ROWS_OF_A_PART * seeds // max(1, len(clusters.tids))
         self._part_size = min(_MOST_PART, max(_LEAST_PART, by_rows))
         settled = clusters.settled()
         self.tally.real |= clusters.real
