@@ -10,6 +10,7 @@ system: pytest-randomly seeds `random` alike in every worker and every test.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -42,12 +43,13 @@ def run_id() -> str:
     """Returns the id of the run that this process works for: 8 hex digits, the same for all of its workers.
 
     It is that of the `run` that was entered last, else that of `PGWATCH_RUN`, which the plugin's controller
-    and `pgwatch-tests run` set, else a new one, the same as long as the process lives. A forked worker has
-    its parent's. Raises ConfigurationError if the variable holds no such id.
+    and `pgwatch-tests run` set, else one made of pytest-xdist's, else a new one, the same as long as the
+    process lives. A forked worker has its parent's. Raises ConfigurationError if the variable holds no such
+    id.
     """
     with _runs_lock:
         if not _runs:
-            _runs.append(_given_run() or secrets.token_hex(4))
+            _runs.append(_given_run() or _run_of_xdist() or secrets.token_hex(4))
         return _runs[-1]
 
 
@@ -57,6 +59,12 @@ def _given_run() -> str | None:
     if given and not _RUN_ID.fullmatch(given.lower()):
         raise ConfigurationError(f"{RUN_VARIABLE} must be 8 hex digits, as `openssl rand -hex 4` prints")
     return given.lower() if given else None
+
+
+def _run_of_xdist() -> str | None:
+    """Returns an id that all workers of pytest-xdist derive alike, the plugin being off; None outside."""
+    uid = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    return hashlib.sha256(uid.encode()).hexdigest()[:8] if uid else None
 
 
 @contextmanager
@@ -101,12 +109,19 @@ def unique_id(prefix: str) -> str:
 
 
 def _unique_part(separator: str) -> str:
-    owner = current()
     parts = [
         str(real_time_ms()),
         f"r{run_id()}",
         "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_DIGITS)),
     ]
-    if owner is not None and owner.kind == "test":
-        parts.insert(1, token(owner.name))
+    if (test := _current_test()) is not None:
+        parts.insert(1, token(test))
     return separator.join(parts)
+
+
+def _current_test() -> str | None:
+    """Returns the test that runs; None: none does, or a fixture that is wider than one is set up."""
+    if (owner := current()) is not None:
+        return owner.name if owner.kind == "test" else None
+    # pytest sets it for each phase, as `tests/test_it.py::test_one (call)`.
+    return os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0] or None

@@ -1,0 +1,67 @@
+"""The pytest plugin: off until `--pgwatch=warn` or `--pgwatch=fail`. Until then only pytest is imported.
+
+Its fixtures are there in any case.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, get_args
+
+import pytest
+
+from pgwatch_tests.pytest_plugin import fixtures
+
+Mode = Literal["off", "warn", "fail"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+MODE_VARIABLE = "PGWATCH"
+"""The environment variable that stands for `--pgwatch` where the command line can't be changed."""
+
+_MARKERS = (
+    "pgwatch_ignore(reason, *tables): rows that this test leaves are no finding; all tables, or these",
+    "pgwatch_lock(name, shared=False): hold the lock of this name while the test runs, across all workers",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options and settings of the plugin."""
+    group = parser.getgroup("pgwatch", "what tests leave in, and whom they block on, a shared PostgreSQL")
+    group.addoption(
+        "--pgwatch",
+        choices=MODES,
+        help="tell what each test leaves: `warn` in a summary, `fail` as the test's error. Default: off",
+    )
+    group.addoption(
+        "--pgwatch-dsn",
+        metavar="DSN",
+        help="the database, where the tests' own connections don't tell. Default: PGWATCH_DSN, DATABASE_URL, "
+        "[tool.pgwatch-tests] dsn",
+    )
+    parser.addini("pgwatch", "off, warn or fail: the same as --pgwatch", default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Adds the fixtures; turns the plugin on where it is asked for."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(fixtures, "pgwatch-fixtures")
+    if (mode := _mode(config)) != "off":
+        from pgwatch_tests.pytest_plugin.active import activate
+
+        activate(config, mode)
+
+
+def _mode(config: pytest.Config) -> Mode:
+    """Returns the mode: of the command line, else of the environment, else of the settings."""
+    for place, value in (
+        ("--pgwatch", config.getoption("--pgwatch")),
+        (MODE_VARIABLE, os.environ.get(MODE_VARIABLE)),
+        ("pgwatch", config.getini("pgwatch")),
+    ):
+        if value:
+            for mode in MODES:
+                if value == mode:
+                    return mode
+            raise pytest.UsageError(f"{place} must be off, warn or fail, not {value!r}")
+    return "off"

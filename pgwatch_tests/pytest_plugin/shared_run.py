@@ -1,0 +1,48 @@
+"""What the processes of one test run share: the run's id, and the directory of its logs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.testing.identifiers import RUN_VARIABLE, run_id
+
+LOG_VARIABLE = "PGWATCH_LOG_DIR"
+"""The environment variable by which `pgwatch-tests run` says where logs go."""
+
+_KEY = "pgwatch"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRun:
+    """One test run, as its controller began it."""
+
+    run: str
+    """8 hex digits, see `testing.run_id`."""
+    log_directory: str
+    worker: str
+    """`gw0`; empty in the controller, and where there are no workers."""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> SharedRun:
+        """Returns the run that this process belongs to; begins it in the controller.
+
+        Programs that a test starts get the id from the environment. Raises ConfigurationError if the
+        environment holds one that is none.
+        """
+        given = getattr(config, "workerinput", {}).get(_KEY)
+        if isinstance(given, dict):
+            shared = cls(**given)
+        else:
+            directory = os.environ.get(LOG_VARIABLE) or tempfile.mkdtemp(prefix="pgwatch-")
+            shared = cls(run_id(), str(Path(directory).absolute()), worker="")
+        os.environ[RUN_VARIABLE] = shared.run
+        return shared
+
+    def hand_to(self, workerinput: dict[str, object]) -> None:
+        """Hands the run to a worker of pytest-xdist that is about to start."""
+        workerinput[_KEY] = {**asdict(self), "worker": workerinput["workerid"]}
