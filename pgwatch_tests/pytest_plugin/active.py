@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
+from pgwatch_tests.pytest_plugin.finding_journal import FindingJournal, Noted
+from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
-from pgwatch_tests.testing.connections.commits import Commits
+from pgwatch_tests.pytest_plugin.summary import AskForSection
+from pgwatch_tests.settings.load import Flags, load
+from pgwatch_tests.testing import findings
+from pgwatch_tests.testing.connections.commits import Commit, Commits
 from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
 from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
+from pgwatch_tests.testing.findings import Finding
+from pgwatch_tests.text.plain_text import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """A marker `pgwatch_ignore(reason, *tables)`: of all findings on rows, or of those on these tables."""
+
+    reason: str
+    tables: tuple[str, ...] = ()
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether the finding is about tables of the marker only. `users` is that table in any schema."""
+        if not self.tables:
+            return True
+        return bool(finding.tables) and all(
+            table in self.tables or table.rpartition(".")[2] in self.tables for table in finding.tables
+        )
 
 
 @dataclass(slots=True)
@@ -21,10 +46,14 @@ class _TestRun:
     """An attempt of a test, until its own fixtures are torn down."""
 
     owner: Owner
+    ignores: tuple[Ignore, ...] = ()
     stack: ExitStack = field(default_factory=ExitStack)
     has_finalizer: bool = False
+    failing: list[Finding] = field(default_factory=list)
+    """What its tear-down is to fail on."""
 
 
+_PROPERTY = "pgwatch."
 _RUN = pytest.StashKey[_TestRun]()
 
 
@@ -35,6 +64,8 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     """Registers the plugin's parts."""
     active = ActivePlugin(config, mode)
     config.pluginmanager.register(active, "pgwatch-active")
+    if not active.shared.worker:
+        config.pluginmanager.register(SessionReport(active), "pgwatch-report")
 
 
 class ActivePlugin:
@@ -47,7 +78,15 @@ class ActivePlugin:
         self.commits = Commits()
         self.ended: list[OwnerListener] = []
         """Called with each test, and each fixture wider than one, right after its own tear-down."""
+        self.sections: list[AskForSection] = []
+        """Asked in the controller, once all tests are over."""
+        self._journal = FindingJournal(
+            Path(self.shared.log_directory), self.shared.session, self.shared.worker
+        )
+        self._runs: dict[int, _TestRun] = {}
+        self._told_dsn: str | None = None
         self._undo: list[Callable[[], None]] = []
+        self._stop_listening = findings.listen(self.found)
 
     def pytest_sessionstart(self) -> None:
         """Puts the hooks into the drivers."""
@@ -59,12 +98,59 @@ class ActivePlugin:
                 "test, and not all commits are put down to it",
                 stacklevel=1,
             )
-        self._undo += [hooks.remove, track_threads_and_tasks()]
+        self._undo += [
+            hooks.remove,
+            track_threads_and_tasks(),
+            self.commits.listen(self._remember_dsn),
+        ]
 
     def pytest_sessionfinish(self) -> None:
         """Takes the hooks out."""
         while self._undo:
             self._undo.pop()()
+
+    def pytest_unconfigure(self) -> None:
+        """Closes the journal, and removes the logs if nobody asked for them."""
+        self._stop_listening()
+        self._journal.close()
+        self.shared.remove_logs()
+
+    def found(self, finding: Finding) -> None:
+        """Takes a finding, in any process of the run, at any time, from any thread.
+
+        It is told at the end of the session; where its test is still in its tear-down and `--pgwatch=fail`
+        is on, the test fails on it.
+        """
+        run = None if finding.owner is None else self._runs.get(finding.owner.number)
+        ignored = None
+        if run is not None and finding.kind != "not_checked":
+            ignored = next((one.reason for one in run.ignores if one.covers(finding)), None)
+        try:
+            self._journal.note(Noted(finding, ignored))
+        except OSError as error:
+            warnings.warn(f"not told at the end: {finding.reason}: {error}", stacklevel=1)
+        if run is not None and ignored is None and finding.kind != "not_checked":
+            run.failing.append(finding)
+
+    def not_checked(self, reason: str, owner: Owner | None = None, advice: str = "") -> None:
+        """Tells that something couldn't be checked: with `--pgwatch=fail`, the run doesn't pass."""
+        self.found(Finding("not_checked", owner, reason, advice))
+
+    def dsn(self) -> str | None:
+        """The database of the run: of the option, the environment or the settings; else where this process's
+        tests have committed. It may hold a password. None: nothing tells.
+        """
+        try:
+            settings = load(
+                Flags(dsn=self.config.getoption("--pgwatch-dsn")), start=Path(self.config.rootpath)
+            )
+        except PgwatchError:
+            return self._told_dsn
+        return settings.dsn.value or self._told_dsn
+
+    def _remember_dsn(self, commit: Commit) -> None:
+        if self._told_dsn is None:
+            self._told_dsn = commit.database.dsn or None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: object) -> None:
@@ -77,19 +163,40 @@ class ActivePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
         attempt = int(getattr(item, "execution_count", 1))
-        item.stash[_RUN] = run = _TestRun(Owner("test", item.nodeid, self.shared.worker, attempt))
+        owner = Owner("test", item.nodeid, self.shared.worker, attempt)
+        item.stash[_RUN] = run = _TestRun(owner, _ignores(item))
+        self._runs[owner.number] = run
+        # Those of the attempt before.
+        item.user_properties[:] = [one for one in item.user_properties if not one[0].startswith(_PROPERTY)]
         run.stack.enter_context(running(run.owner))
         yield
         self._end_after_fixtures(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
-        """Ends a test whose set-up failed before its own fixtures began."""
+        """Ends a test, if only its set-up failed before its own fixtures began; fails it on its findings."""
+        run = item.stash.get(_RUN, None)
         try:
-            return (yield)
-        finally:
-            if (run := item.stash.get(_RUN, None)) is not None:
+            yield
+        except BaseException:
+            if run is not None:
                 self._end(run)
+                self._tell_beside(item, run)
+            raise
+        if run is not None:
+            self._end(run)
+            failing = [one for one in run.failing if one.fails] if self.mode == "fail" else []
+            self._tell_beside(item, run, besides=failing)
+            if failing:
+                pytest.fail("\n".join(map(_in_words, failing)), pytrace=False)
+
+    def _tell_beside(self, item: pytest.Item, run: _TestRun, besides: Sequence[Finding] = ()) -> None:
+        """Puts a test's findings into JUnit's properties, and its report, `besides` those it fails on."""
+        for one in run.failing:
+            item.user_properties.append((f"{_PROPERTY}{one.kind}", _in_words(one)))
+        others = [_in_words(one) for one in run.failing if one not in besides]
+        if others:
+            item.add_report_section("teardown", "pgwatch", "\n".join(others))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -129,6 +236,21 @@ class ActivePlugin:
             owner.end()
             for listener in self.ended:
                 listener(owner)
+
+
+def _ignores(item: pytest.Item) -> tuple[Ignore, ...]:
+    """Returns the test's markers `pgwatch_ignore`; one that gives no reason ignores nothing."""
+    found = []
+    for marker in item.iter_markers("pgwatch_ignore"):
+        reason, *tables = marker.args or (marker.kwargs.get("reason"),)
+        if isinstance(reason, str) and reason.strip():
+            found.append(Ignore(reason, tuple(map(str, tables))))
+    return tuple(found)
+
+
+def _in_words(finding: Finding) -> str:
+    text = f"{finding.reason} → {finding.advice}" if finding.advice else finding.reason
+    return plain(text)
 
 
 def _name(fixturedef: pytest.FixtureDef[object]) -> str:

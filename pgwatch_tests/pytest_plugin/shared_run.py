@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +28,10 @@ class SharedRun:
     log_directory: str
     worker: str
     """`gw0`; empty in the controller, and where there are no workers."""
+    session: str = ""
+    """Tells the files of this session of pytest from those of another in the same directory."""
+    is_temporary: bool = False
+    """Whether the directory is removed with the end of the session."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> SharedRun:
@@ -38,10 +44,21 @@ class SharedRun:
         if isinstance(given, dict):
             shared = cls(**given)
         else:
-            directory = os.environ.get(LOG_VARIABLE) or tempfile.mkdtemp(prefix="pgwatch-")
-            shared = cls(run_id(), str(Path(directory).absolute()), worker="")
+            directory = os.environ.get(LOG_VARIABLE)
+            shared = cls(
+                run_id(),
+                str(Path(directory or tempfile.mkdtemp(prefix="pgwatch-")).absolute()),
+                worker="",
+                session=secrets.token_hex(4),
+                is_temporary=not directory,
+            )
         os.environ[RUN_VARIABLE] = shared.run
         return shared
+
+    def remove_logs(self) -> None:
+        """Removes the directory, if it is a temporary one, in the controller."""
+        if self.is_temporary and not self.worker:
+            shutil.rmtree(self.log_directory, ignore_errors=True)
 
     def hand_to(self, workerinput: dict[str, object]) -> None:
         """Hands the run to a worker of pytest-xdist that is about to start."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pgwatch_tests.testing.current_test import Owner
@@ -19,6 +19,8 @@ class ServedDatabase:
     host: str
     port: str
     name: str
+    dsn: str = field(default="", repr=False, compare=False)
+    """A connection string for it, which may hold a password; empty where the driver doesn't tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from psycopg._cursor_base import BaseCursor
 from psycopg.abc import PQGen, PQGenConn, Query
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus, Format, TransactionStatus
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq.abc import PGresult
 from psycopg.sql import Composable
 
 from pgwatch_tests.identity.application_name import compose
@@ -53,11 +53,12 @@ class _Session:
 
     __slots__ = ("database", "is_pooled", "name", "owner")
 
-    def __init__(self, pgconn: PGconn, name: str | None) -> None:
+    def __init__(self, connection: AnyConnection, name: str | None) -> None:
+        pgconn = connection.pgconn
         host, port, database = (
             part.decode(errors="replace") for part in (pgconn.host, pgconn.port, pgconn.db)
         )
-        self.database = ServedDatabase(host, port, database)
+        self.database = ServedDatabase(host, port, database, _dsn(connection))
         self.is_pooled: bool | None = None
         """None: not asked yet."""
         self.name = name
@@ -118,7 +119,7 @@ class PsycopgHooks:
                 return (yield from connect(cls, conninfo, **more))
             name = self._name(owner)
             connection = yield from connect(cls, make_conninfo(conninfo, application_name=name), **more)
-            setattr(connection, _ATTRIBUTE, _Session(connection.pgconn, name))
+            setattr(connection, _ATTRIBUTE, _Session(connection, name))
             return connection
 
         return connect_named
@@ -220,7 +221,7 @@ class PsycopgHooks:
             return None
         session = getattr(connection, _ATTRIBUTE, None)
         if not isinstance(session, _Session):
-            session = _Session(connection.pgconn, None)
+            session = _Session(connection, None)
             setattr(connection, _ATTRIBUTE, session)
         return session
 
@@ -231,6 +232,21 @@ class PsycopgHooks:
         self, session: _Session, *, xid: int | None = None, unknown: UnknownReason | None = None
     ) -> None:
         self._commits.tell(Commit(session.owner, session.database, xid, unknown=unknown))
+
+
+def _dsn(connection: AnyConnection) -> str:
+    """Returns a connection string for the database and the server that answered, of those that were named."""
+    info = connection.info
+    try:
+        parameters = info.get_parameters()
+        parameters |= {"host": info.host, "port": str(info.port), "dbname": info.dbname}
+        parameters.pop("hostaddr", None)
+        if info.hostaddr:
+            parameters["hostaddr"] = info.hostaddr
+        return make_conninfo("", password=info.password or None, **parameters)
+    except Exception:  # noqa: BLE001
+        # An account without a home directory, for one. It is no reason to fail a test's connection.
+        return ""
 
 
 def _takes(function: Callable[..., object], expected: tuple[str, ...]) -> bool:
