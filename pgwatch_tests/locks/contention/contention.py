@@ -185,14 +185,14 @@ class ContentionMeter:
         )
 
     def _credit(self, graph: LockGraph, waiting: list[_Waiting], credits_s: list[float]) -> None:
-        responsible = _responsible(graph)
-        accused = {blocker for blockers in responsible.values() for blocker in blockers}
+        accountable = responsible(graph)
+        accused = {blocker for blockers in accountable.values() for blocker in blockers}
         diagnoses = {blocker: diagnose(graph, blocker) for blocker in accused}
-        sides = {party: side(graph, party) for party in {*accused, *responsible}}
+        sides = {party: side(graph, party) for party in {*accused, *accountable}}
         for blocker, diagnosis in diagnoses.items():
             self._find(findings(graph, blocker, diagnosis.cause))
         for one, credit_s in zip(waiting, credits_s, strict=True):
-            blockers = responsible[one.party]
+            blockers = accountable[one.party]
             self._blocked_s += credit_s
             self._waits += self._is_new(one, _IN_TOTAL)
             for blocker in blockers:
@@ -268,20 +268,20 @@ def _going_on(snapshot: LockSnapshot) -> set[WaitKey]:
     return {group.wait_key for group in snapshot.groups}
 
 
-def _responsible(graph: LockGraph) -> dict[Party, list[Party]]:
-    """The root blockers of each waiter; where there is none, the members of the deadlock it is stuck in."""
-    responsible: dict[Party, list[Party]] = {}
+def responsible(graph: LockGraph) -> dict[Party, list[Party]]:
+    """Returns the root blockers of each waiter; without any, the members of the deadlock that it is in."""
+    accountable: dict[Party, list[Party]] = {}
     for root in graph.roots():
         for waiter in graph.blocked_by(root):
-            responsible.setdefault(waiter, []).append(root)
-    if len(responsible) + len(graph.roots()) == len(graph.nodes):
-        return responsible
+            accountable.setdefault(waiter, []).append(root)
+    if len(accountable) + len(graph.roots()) == len(graph.nodes):
+        return accountable
     stuck: dict[Party, list[Party]] = {}
     for cycle in graph.cycles():
         for waiter in graph.blocked_by(cycle[0]) | {cycle[0]}:
-            if waiter not in responsible:
+            if waiter not in accountable:
                 stuck.setdefault(waiter, []).extend(member for member in cycle if member != waiter)
-    return responsible | stuck
+    return accountable | stuck
 
 
 def _object_key(edge: EdgeGroup) -> Hashable:

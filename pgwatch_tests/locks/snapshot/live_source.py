@@ -101,6 +101,18 @@ class LiveSource:
         await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
+    async def is_quiet(self) -> bool:
+        """Whether nobody waits for a lock, in a tenth of the time of `read`; False if that isn't known.
+
+        What the lock table doesn't show, as a wait for others to leave a database, is left to `read`. Raises
+        ConnectionLostError or NotCheckedError.
+        """
+        async with self._polling:
+            connection = self._connection
+            if connection is None or self.is_wanted:
+                return False
+            return not await self._within_deadline(connection, _anything_waits(connection))
+
     async def read_with_counts(self) -> LockSnapshot:
         """Returns what `read` does, with the server's deadlocks counted now: for a watch's two ends."""
         snapshot = await self._poll()
@@ -305,6 +317,11 @@ async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
     """Whether somebody wants the connected database for himself."""
     row = await (await connection.execute(queries.load("server/own_database_wanted"))).fetchone()
     return row is not None and bool(row[0])
+
+
+async def _anything_waits(connection: AsyncConnection[Row]) -> bool:
+    row = await (await connection.execute(queries.load("locks/anything_waits"), prepare=True)).fetchone()
+    return row is None or bool(row[0])
 
 
 async def _held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:

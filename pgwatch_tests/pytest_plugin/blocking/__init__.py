@@ -1,0 +1,1 @@
+"""Blocked time of tests: which waited for which, what each held when one failed, and what it had read."""
