@@ -12,6 +12,7 @@ import pytest
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
+from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
 from pgwatch_tests.pytest_plugin.finding_journal import FindingJournal, Noted
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
@@ -64,6 +65,7 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     """Registers the plugin's parts."""
     active = ActivePlugin(config, mode)
     config.pluginmanager.register(active, "pgwatch-active")
+    config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
     if not active.shared.worker:
         config.pluginmanager.register(SessionReport(active), "pgwatch-report")
 
@@ -84,7 +86,8 @@ class ActivePlugin:
             Path(self.shared.log_directory), self.shared.session, self.shared.worker
         )
         self._runs: dict[int, _TestRun] = {}
-        self._told_dsn: str | None = None
+        self.told_dsn: str | None = None
+        """Where this process's tests have committed, as their driver tells it: it may hold a password."""
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 
@@ -145,12 +148,12 @@ class ActivePlugin:
                 Flags(dsn=self.config.getoption("--pgwatch-dsn")), start=Path(self.config.rootpath)
             )
         except PgwatchError:
-            return self._told_dsn
-        return settings.dsn.value or self._told_dsn
+            return self.told_dsn
+        return settings.dsn.value or self.told_dsn
 
     def _remember_dsn(self, commit: Commit) -> None:
-        if self._told_dsn is None:
-            self._told_dsn = commit.database.dsn or None
+        if self.told_dsn is None:
+            self.told_dsn = commit.database.dsn or None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: object) -> None:

@@ -21,7 +21,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 
 _JUST_BEFORE_S = 1.5
-"""How old the last sight of a wait may be: polls are 0.25 s apart while anything waits, 1 s if very many do."""
+"""The age of the last sight of a wait: polls are 0.25 s apart while anything waits, 1 s if very many do."""
 _POLLS_BETWEEN = 2
 """How many polls may have missed the session since: an error takes a moment to become a test's failure."""
 _DEADLOCK_SEEN_S = 5.0
@@ -55,7 +55,7 @@ def lines_of(history: WaitHistory, names: TestNames, failure: Failure) -> list[s
     for seen in _just_before(history, failure, pid=None):
         if seen.wait.number not in told:
             told.add(seen.wait.number)
-            lines += _told(history, names, seen, failure.at)
+            lines += _told(names, seen, failure.at)
     total = history.sum_of(failure.name)
     if not lines and total is not None and total.longest is not None:
         longest = total.longest
@@ -80,16 +80,13 @@ def _waited(
             "it was a NOWAIT."
         ]
     told.add(found[0].wait.number)
-    return [f"{_error(error)}:", *_told(history, names, found[0], failure.at)]
+    return [f"{_error(error)}:", *_told(names, found[0], failure.at)]
 
 
-def _told(history: WaitHistory, names: TestNames, seen: SeenWait, at: float) -> list[str]:
+def _told(names: TestNames, seen: SeenWait, at: float) -> list[str]:
     lines = picture(names, seen, at)
     if names.is_own(seen.wait):
-        lines.append(
-            "  The test waits for itself: both sessions are its own. To the server that is no deadlock, so it "
-            "would never go on. Use one connection, or end its transaction before the other one needs the lock."
-        )
+        lines.append("  It waits for itself: both sessions are of one test, which the server can't see.")
     return lines
 
 

@@ -1,0 +1,235 @@
+"""The plugin's part on blocked time: it has a sampler run beside the suite, and tells what that saw.
+
+The sampler's journal is a file, so that a worker can tell in a test's failure what the tests of the others
+held, and the controller what a worker waited for that was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pgwatch_tests.identity.application_name import compose
+from pgwatch_tests.identity.real_clock import real_time_ns
+from pgwatch_tests.locks.watch.wait_history import WaitHistory
+from pgwatch_tests.locks.watch.wait_journal import JournalReader
+from pgwatch_tests.pytest_plugin.blocking import blocked_time, failure_section
+from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure
+from pgwatch_tests.pytest_plugin.blocking.lock_errors import lock_errors
+from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
+from pgwatch_tests.pytest_plugin.blocking.words import TestNames
+from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.text.plain_text import plain
+
+if TYPE_CHECKING:
+    from pgwatch_tests.pytest_plugin.active import ActivePlugin
+
+WAITS_VARIABLE = "PGWATCH_WAITS"
+"""The environment variable by which a recorder that watches already names its journal of waits."""
+
+TITLE = "pgwatch: who held what"
+_RUNNER = "pytest"
+_DSN_ATTRIBUTE = "pgwatch_dsn"
+_OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
+_MOST_BLOCKERS = 5
+_POLL_TO_COME_S = 0.4
+_LOOK_AGAIN_S = 0.02
+
+
+class Blocking:
+    """Hooks of all processes of a run: workers, the controller, or the only one."""
+
+    def __init__(self, active: ActivePlugin) -> None:
+        self._active = active
+        shared = active.shared
+        self._is_controller = not shared.worker
+        given = os.environ.get(WAITS_VARIABLE)
+        self._files = SamplerFiles.of(Path(shared.log_directory), shared.session)
+        self._reader = JournalReader(Path(given) if given else self._files.journal)
+        self._history = WaitHistory()
+        self._names = TestNames()
+        self._process: SamplerProcess | None = None
+        self._starts = self._is_controller and not given and not active.config.option.collectonly
+        self._began: dict[str, float] = {}
+        """When the present attempt of each test that runs here began."""
+        self._reported: dict[str, float] = {}
+        """Seconds that were told of each test already, by the name of its sessions."""
+        self._told_dsn = False
+        if self._is_controller:
+            active.sections.append(self._section)
+
+    # The sampler.
+
+    def pytest_sessionstart(self) -> None:
+        """Starts the sampler's process, which gets ready while tests are collected."""
+        if self._starts:
+            self._process = SamplerProcess(self._files)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learns the tests of this process."""
+        self._names.add(item.nodeid for item in session.items)
+        if session.items:
+            self._watch()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Learns the tests of a worker."""
+        self._names.add(ids)
+        self._watch()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Ends the sampler, if the session hasn't."""
+        self._stop()
+
+    def _watch(self, dsn: str | None = None) -> None:
+        """Has the sampler watch the run's database, once it is known."""
+        process = self._process
+        if process is None or process.is_watching:
+            return
+        if dsn is None:
+            dsn = self._active.dsn()
+        if dsn is None and any(os.environ.get(name) for name in _OF_LIBPQ):
+            dsn = ""
+        if dsn is not None:
+            process.watch(dsn, "the database of the tests", self._names)
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+    # Failures.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Notes when an attempt of a test begins."""
+        self._began[item.nodeid] = _now_s()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Adds to a failure who held what its test waited for."""
+        report = yield
+        try:
+            self._tell_dsn(report)
+            if call.excinfo is not None and report.failed:
+                self._explain(item, report, call.excinfo.value)
+        except Exception as error:  # noqa: BLE001
+            self._active.not_checked(f"who held what: an error of pgwatch-tests itself: {error!r}")
+        return report
+
+    def _explain(self, item: pytest.Item, report: pytest.TestReport, raised: BaseException) -> None:
+        at = _now_s()
+        errors = lock_errors(raised)
+        self._catch_up(until=at if errors else None)
+        name = compose(_RUNNER, self._active.shared.worker, item.nodeid)
+        began = self._began.get(item.nodeid, 0.0)
+        lines = failure_section.lines_of(self._history, self._names, Failure(name, began, at, errors))
+        if lines:
+            add_section(report, TITLE, "\n".join(lines))
+            report.user_properties.append(("pgwatch.waited_for", " ".join(lines[:2])))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Adds to the report of a test whose worker is lost what it waited for, as it was seen last."""
+        worker = str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
+        name = compose(_RUNNER, worker, crashitem)
+        self._catch_up()
+        last = next((seen for seen in self._history.waits if seen.wait.waiter.name == name), None)
+        if last is None:
+            return
+        failure = Failure(name, 0.0, max(last.seen_at, *self._history.polls), ())
+        lines = failure_section.lines_of(self._history, self._names, failure)
+        if lines:
+            title = f"{worker or 'the worker'} was lost while the test waited:"
+            add_section(report, TITLE, "\n".join([title, *lines]))
+
+    # Blocked time.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Adds the blocked time of a test to its report, so that it is in JUnit files."""
+        if not self._is_controller:
+            return
+        dsn = report.__dict__.pop(_DSN_ATTRIBUTE, None)
+        if self._process is not None and not self._process.is_watching:
+            self._watch(dsn)
+        if report.when != "teardown" or (not self._reader.has_more and not self._history.open):
+            return
+        self._catch_up()
+        node = getattr(report, "node", None)
+        worker = str(getattr(getattr(node, "gateway", None), "id", ""))
+        name = compose(_RUNNER, worker, report.nodeid)
+        total = self._history.sum_of(name)
+        if total is None:
+            return
+        blocked_s = total.blocked_s - self._reported.get(name, 0.0)
+        self._reported[name] = total.blocked_s
+        if blocked_s >= blocked_time.WORTH_TELLING_S and total.longest is not None:
+            roots = sorted(total.by_root, key=lambda root: -total.by_root[root])
+            by = [blocked_time.named(root, self._names) for root in roots[:_MOST_BLOCKERS]]
+            report.user_properties += [
+                ("pgwatch.blocked_s", f"{blocked_s:.2f}"),
+                (
+                    "pgwatch.blocked_by",
+                    ", ".join(by),
+                ),
+                ("pgwatch.blocked_on", plain(total.longest.wait.target)),
+            ]
+
+    def _section(self) -> Section | None:
+        """The section of the summary; ends the sampler, so that its journal is whole."""
+        self._stop()
+        self._catch_up()
+        trouble = ""
+        if self._process is not None:
+            trouble = self._process.trouble
+            if not trouble and not self._history.polls:
+                reason = self._history.trouble
+                trouble = reason.reason if reason else ""
+        return blocked_time.section(self._history, self._names, trouble)
+
+    def _catch_up(self, until: float | None = None) -> None:
+        """Reads what is new in the journal; with `until`, waits a moment for a poll that is that late."""
+        self._history.add(self._reader.read())
+        if until is None or not self._history.polls:
+            return
+        deadline = _now_s() + _POLL_TO_COME_S
+        while self._history.polls[-1] < until and _now_s() < deadline:
+            _pause(_LOOK_AGAIN_S)
+            self._history.add(self._reader.read())
+
+    def _tell_dsn(self, report: pytest.TestReport) -> None:
+        """Has a worker tell the controller where its tests connect to, in memory, if nothing else does."""
+        if self._is_controller or self._told_dsn:
+            return
+        dsn = self._active.told_dsn
+        if dsn is not None:
+            self._told_dsn = True
+            setattr(report, _DSN_ATTRIBUTE, dsn)
+
+
+def _now_s() -> float:
+    return real_time_ns() / 1e9
+
+
+def _pause(seconds: float) -> None:
+    # Not time.sleep, which a test may have replaced.
+    threading.Event().wait(seconds)
+
+
+def add_section(report: pytest.TestReport, title: str, text: str) -> None:
+    """Adds a section to a failure, where it is shown and in JUnit files: at the end of its traceback."""
+    add = getattr(report.longrepr, "addsection", None)
+    if callable(add):
+        add(title, text)
+    elif isinstance(report.longrepr, str):
+        report.longrepr += f"\n--- {title} ---\n{text}"
+    else:
+        report.sections.append((title, text))

@@ -1,0 +1,100 @@
+"""A real run of two workers: who was blocked by whom, where it is told, and what the sampler leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from xml.etree import ElementTree
+
+import psutil
+import psycopg
+import pytest
+
+from tests.pytest_plugin.blocking.suites import PASSWORD, TABLES, prepare, section
+from tests.servers.sessions import Database
+
+pytest_plugins = ["pytester"]
+
+HOLDER = "test_holder_whose_name_is_longer_than_what_the_name_of_a_session_has_room_for"
+
+
+def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
+    prepare(pytester, database)
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(TABLES)
+    pytester.makepyfile(
+        test_a="""
+        import time
+        from conftest import until_waiting
+
+        def HOLDER(connection):
+            connection.execute("SELECT pg_advisory_xact_lock(1)")
+            connection.execute("UPDATE users SET name = 'a' WHERE id = 42")
+            connection.execute("SELECT pg_advisory_xact_lock(2)")
+            until_waiting()
+            time.sleep(0.7)
+        """.replace("HOLDER", HOLDER),
+        test_b="""
+        import psutil
+        from conftest import until_locked
+
+        def test_waiter(connection):
+            until_locked(2)
+            connection.execute("UPDATE users SET name = 'b' WHERE id = 42")
+
+        def test_waits_for_itself(connection, other):
+            connection.execute("UPDATE users SET name = 'c' WHERE id = 43")
+            other.execute("SET lock_timeout = '1s'")
+            other.execute("UPDATE users SET name = 'd' WHERE id = 43")
+
+        def test_nothing():
+            lines = [str(process.cmdline()) for process in psutil.process_iter()]
+            samplers = [line for line in lines if "watch.sampler" in line]
+            assert samplers and "not-to-be-seen" not in str(samplers)
+        """,
+    )
+    done = pytester.runpytest_subprocess(
+        "-n2",
+        "--dist=loadfile",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:asyncio",
+        "--pgwatch=warn",
+        "--junitxml=out.xml",
+    )
+    done.assert_outcomes(passed=3, failed=1)
+    text = done.stdout.str()
+
+    failure = section(text, "pgwatch: who held what")
+    itself = r"test_b\.py::test_waits_for_itself \(gw\d, pid (\d+)\)"
+    [(waiter, holder)] = re.findall(
+        rf"{itself} had waited [01]\.\d s for row of users \(id=43\) behind {itself}", failure
+    )
+    assert waiter != holder
+    assert f"pid {holder}), idle in transaction for" in failure
+    assert "it ran last: UPDATE users SET name = 'c' WHERE id = 43" in failure
+    assert "It waits for itself" in failure
+
+    told = section(text, "pgwatch: blocked time")
+    assert re.search(r"2 tests blocked for [12]\.\d s in all", told)
+    assert re.search(r"test_b\.py::test_waiter \[gw\d\]\n +by test_a\.py::" + HOLDER + r" \[gw\d\] for", told)
+    assert re.search(r"longest: \d\.\d s for row of users \(id=42\)", told)
+    assert "(itself: two sessions of one test)" in told
+
+    properties = {
+        case.get("name"): {one.get("name"): one.get("value") for one in case.iter("property")}
+        for case in ElementTree.parse(pytester.path / "out.xml").iter("testcase")
+    }
+    waited = properties["test_waiter"]
+    assert 0.4 < float(waited["pgwatch.blocked_s"] or 0) < 2
+    assert HOLDER in (waited["pgwatch.blocked_by"] or "")
+    assert waited["pgwatch.blocked_on"] == "row of users (id=42)"
+    assert not properties["test_nothing"]
+    assert not properties[HOLDER]
+
+    [journal] = (pytester.path / "logs").glob("*.waits")
+    lines = journal.read_text()
+    assert PASSWORD not in lines
+    assert journal.stat().st_mode & 0o077 == 0
+    assert not psutil.pid_exists(json.loads(lines.splitlines()[0])["pid"])
