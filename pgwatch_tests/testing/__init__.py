@@ -2,7 +2,8 @@
 
     from pgwatch_tests.testing import database, lease, run, schema, unique_email, unique_id
 
-A name is imported with its first use, so that this import costs next to nothing.
+A name is imported with its first use, so that this import costs next to nothing. `Unique` and
+`UniqueFactory`, which need the extra `factories`, aren't part of `import *`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
     from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
     from pgwatch_tests.testing.current_test import Owner, current
+    from pgwatch_tests.testing.factories import Unique as Unique
+    from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
 
@@ -41,6 +44,7 @@ _MODULES = {
     "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
     "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
+    "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
     "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }

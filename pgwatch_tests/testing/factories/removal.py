@@ -1,0 +1,250 @@
+"""The removal of rows by their primary keys, with all that refers to them, in one transaction."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnClause, Connection, Engine, Table, TextClause, column, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.strong_components import strongly_connected
+from pgwatch_tests.testing.factories.made_rows import MadeRow
+
+LOCK_TIMEOUT_S = 5.0
+"""How long a removal waits for a lock that somebody holds on one of the rows."""
+_ROUNDS = 3
+"""Triggers may write anew what is about to be deleted: then it is looked for again."""
+_KEYS_AT_ONCE = 1000
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_SQLSTATES = {
+    "55P03": "another session has locked it",
+    "40P01": "another session waits for it, in a deadlock",
+}
+
+Rows = dict[int, dict[str, None]]
+"""Rows by the oid of their table: ctids, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StayingRows:
+    """Rows that weren't removed, and why, in a clause."""
+
+    table: str
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedRows:
+    """The outcome of a removal."""
+
+    removed: Mapping[str, int]
+    """The number of rows by table, `public.users`; also of those that referred to the rows in question."""
+    staying: tuple[StayingRows, ...] = ()
+
+    def __add__(self, other: RemovedRows) -> RemovedRows:
+        total = Counter(self.removed) + Counter(other.removed)
+        return RemovedRows(dict(total), (*self.staying, *other.staying))
+
+
+class RowsStayError(PgwatchError):
+    """Rows that factories made can't be removed; `staying` tells which, and why."""
+
+    def __init__(self, staying: Sequence[StayingRows]) -> None:
+        self.staying = tuple(staying)
+        parts = (f"{one.rows} of {one.table} ({one.reason})" for one in staying)
+        super().__init__(f"rows that factories made stay: {', '.join(parts)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A row of queries/factories/referring_keys.sql."""
+
+    oid: int
+    on_delete: str
+    parent: int
+    child: int
+    child_name: str
+    is_partitioned: bool
+    matches: str
+
+    @property
+    def takes_along(self) -> bool:
+        return self.on_delete in "arc"
+
+
+def remove(made: Iterable[MadeRow]) -> RemovedRows:
+    """Deletes rows, and first those that refer to them. What isn't there any more is left out.
+
+    In a transaction for each engine, of its own; nothing is deleted there if something can't be.
+    """
+    by_engine: defaultdict[Engine, list[MadeRow]] = defaultdict(list)
+    for row in made:
+        by_engine[row.engine].append(row)
+    outcome = RemovedRows({})
+    for engine, rows in by_engine.items():
+        outcome += _remove_from(engine, rows)
+    return outcome
+
+
+def _remove_from(engine: Engine, made: Sequence[MadeRow]) -> RemovedRows:
+    # Engines may be set to autocommit.
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        transaction = connection.begin()
+        try:
+            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}"))
+            removed, left = _Removal(connection, made).run()
+        except DBAPIError as error:
+            transaction.rollback()
+            counts = Counter(row.table.fullname for row in made)
+            reason = _reason(error)
+            return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in counts.items()))
+        except BaseException:
+            transaction.rollback()
+            raise
+        if left:
+            transaction.rollback()
+            reason = "a rule or trigger keeps it"
+            return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in left.items()))
+        transaction.commit()
+    return RemovedRows(removed)
+
+
+class _Removal:
+    """One transaction's removal."""
+
+    def __init__(self, connection: Connection, made: Sequence[MadeRow]) -> None:
+        self._connection = connection
+        self._made = made
+        self._names: dict[int, str] = {}
+
+    def run(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Returns the rows that were deleted and those that are still there, by table."""
+        removed: Counter[str] = Counter()
+        found = self._find()
+        for _ in range(_ROUNDS):
+            if not found:
+                break
+            keys = self._keys(found)
+            self._follow(keys, found)
+            self._name(found)
+            asked = sum(map(len, found.values()))
+            deleted = self._delete(keys, found)
+            removed += deleted
+            if deleted.total() == asked:
+                return removed, {}
+            found = self._find()
+        self._name(found)
+        return removed, {self._names[table]: len(rows) for table, rows in found.items()}
+
+    def _find(self) -> Rows:
+        """Finds and locks the rows that are still there. A row that refers to them then has to wait."""
+        found: Rows = {}
+        by_table: defaultdict[Table, list[MadeRow]] = defaultdict(list)
+        for row in self._made:
+            by_table[row.table].append(row)
+        for table, rows in by_table.items():
+            columns: tuple[ColumnClause[Any], ...] = (column("tableoid"), column("ctid"))
+            statement = select(*columns).select_from(table).with_for_update()
+            for first in range(0, len(rows), _KEYS_AT_ONCE):
+                keys = [row.key for row in rows[first : first + _KEYS_AT_ONCE]]
+                of_these = statement.where(tuple_(*table.primary_key.columns).in_(keys))
+                _add(found, self._connection.execute(of_these))
+        return found
+
+    def _keys(self, tables: Collection[int]) -> list[_Key]:
+        return [_Key(*row) for row in self._ask("factories/referring_keys", tables)]
+
+    def _follow(self, keys: Sequence[_Key], found: Rows) -> None:
+        """Adds the rows that refer to these by keys that don't let go of them, and so on."""
+        news = {table: dict(rows) for table, rows in found.items()}
+        while news:
+            self._name(news)
+            referring: Rows = {}
+            for key in keys:
+                if key.takes_along and (rows := news.get(key.parent)):
+                    only = "" if key.is_partitioned else "ONLY "
+                    statement = (
+                        f"SELECT c.tableoid, c.ctid FROM ONLY {self._names[key.parent]} AS p "  # noqa: S608
+                        f"JOIN {only}{key.child_name} AS c ON {key.matches} "
+                        f"WHERE p.ctid OPERATOR(pg_catalog.=) ANY ({_tids(rows)}) FOR UPDATE OF c"
+                    )
+                    _add(referring, self._connection.execute(_literal(statement)))
+            news = {}
+            for table, rows in referring.items():
+                known = found.setdefault(table, {})
+                if fresh := {tid: None for tid in rows if tid not in known}:
+                    news[table] = fresh
+                    known.update(fresh)
+
+    def _delete(self, keys: Sequence[_Key], found: Rows) -> Counter[str]:
+        """Deletes the rows, children first; those of tables that refer to each other in one statement."""
+        below: dict[int, set[int]] = {table: set() for table in found}
+        for key in keys:
+            if key.parent in found:
+                below[key.parent] |= self._holding(key, found)
+        deleted: Counter[str] = Counter()
+        for group in strongly_connected(below):
+            tables = [table for table in sorted(group) if found.get(table)]
+            if not tables:
+                continue
+            parts = ", ".join(
+                f"d{table} AS (DELETE FROM ONLY {self._names[table]} "  # noqa: S608
+                f"WHERE ctid OPERATOR(pg_catalog.=) ANY ({_tids(found[table])}) RETURNING 1)"
+                for table in tables
+            )
+            counts = ", ".join(f"(SELECT pg_catalog.count(*) FROM d{table})" for table in tables)  # noqa: S608
+            row = self._connection.execute(_literal(f"WITH {parts} SELECT {counts}")).one()
+            for table, count in zip(tables, row, strict=True):
+                deleted[self._names[table]] += count
+        return deleted
+
+    def _holding(self, key: _Key, found: Rows) -> set[int]:
+        """Returns the tables that hold the rows of a key's child, of those that are concerned."""
+        if not key.is_partitioned:
+            return {key.child} & found.keys()
+        statement = text(queries.load("factories/partitions").replace("%(table)s", str(key.child)))
+        return {row[0] for row in self._connection.execute(statement)} & found.keys()
+
+    def _name(self, tables: Collection[int]) -> None:
+        if missing := [table for table in tables if table not in self._names]:
+            self._names |= {row[0]: row[1] for row in self._ask("factories/table_names", missing)}
+
+    def _ask(self, name: str, tables: Collection[int]) -> list[tuple[Any, ...]]:
+        parameters = {"tables": ",".join(map(str, sorted(tables)))}
+        return [tuple(row) for row in self._connection.execute(_statement(name), parameters)]
+
+
+def _statement(name: str) -> TextClause:
+    return text(_PARAMETER.sub(r":\1", queries.load(name)))
+
+
+def _add(found: Rows, rows: Iterable[Sequence[object]]) -> None:
+    for table, tid in rows:
+        found.setdefault(int(str(table)), {})[_tid(tid)] = None
+
+
+def _tid(tid: object) -> str:
+    """Returns `(0,1)`: psycopg gives that text, asyncpg a tuple."""
+    return f"({tid[0]},{tid[1]})" if isinstance(tid, tuple) else str(tid)
+
+
+def _tids(tids: Iterable[str]) -> str:
+    inside = ",".join(f'"{tid}"' for tid in tids)
+    return f"CAST('{{{inside}}}' AS pg_catalog.tid[])"
+
+
+def _literal(statement: str) -> TextClause:
+    """Returns a statement without parameters, whatever is in the names of its tables."""
+    return text(statement.replace(":", "\\:"))
+
+
+def _reason(error: DBAPIError) -> str:
+    sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return _SQLSTATES.get(str(sqlstate), str(error.orig).strip().partition("\n")[0])
