@@ -19,17 +19,33 @@ if TYPE_CHECKING:
     from pgwatch_tests.testing.factories import Unique as Unique
     from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
+    from pgwatch_tests.testing.isolation.async_rollback import (
+        async_rollback_connection,
+        async_rollback_engine,
+        async_rollback_session,
+    )
+    from pgwatch_tests.testing.isolation.rollback import (
+        rollback_connection,
+        rollback_engine,
+        rollback_session,
+    )
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
 
 __all__ = [
     "OwnDatabase",
     "Owner",
     "TransactionLog",
+    "async_rollback_connection",
+    "async_rollback_engine",
+    "async_rollback_session",
     "clock_offset",
     "current",
     "database",
     "database_now",
     "lease",
+    "rollback_connection",
+    "rollback_engine",
+    "rollback_session",
     "run",
     "run_id",
     "schema",
@@ -46,6 +62,16 @@ _MODULES = {
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
+    "pgwatch_tests.testing.isolation.async_rollback": (
+        "async_rollback_connection",
+        "async_rollback_engine",
+        "async_rollback_session",
+    ),
+    "pgwatch_tests.testing.isolation.rollback": (
+        "rollback_connection",
+        "rollback_engine",
+        "rollback_session",
+    ),
     "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }
 

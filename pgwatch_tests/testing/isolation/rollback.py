@@ -11,19 +11,23 @@ what of a real commit doesn't happen.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
-from sqlalchemy.util import greenlet_spawn
 
 from pgwatch_tests.testing.isolation.rollback_transaction import RollbackEngine, RollbackTransaction
 
 Maker = sessionmaker[Any] | scoped_session[Any]
-AsyncMaker = async_sessionmaker[Any]
+
+
+class Factory(Protocol):
+    """A `sessionmaker`, or an `async_sessionmaker`."""
+
+    kw: dict[str, Any]
+    """The options that its sessions are made with."""
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def rollback_engine(engine: Engine, *makers: Maker) -> Iterator[Engine]:
             with _bound(makers, engine, inside):
                 yield inside
         finally:
-            _end(transaction, holder)
+            end(transaction, holder)
 
 
 @contextmanager
@@ -66,41 +70,8 @@ def rollback_session(engine: Engine, *makers: Maker, **options: Any) -> Iterator
             yield session
 
 
-@asynccontextmanager
-async def async_rollback_engine(engine: AsyncEngine, *makers: AsyncMaker) -> AsyncIterator[AsyncEngine]:
-    """`rollback_engine` for asyncio; `makers` are `async_sessionmaker`s."""
-    async with engine.connect() as holder:
-        assert holder.sync_connection is not None, "it is connected"
-        transaction = RollbackTransaction(holder.sync_connection)
-        inside = AsyncEngine(RollbackEngine(engine.sync_engine, {}, transaction))
-        try:
-            with _bound(makers, engine, inside):
-                yield inside
-        finally:
-            await greenlet_spawn(_end, transaction, holder.sync_connection)
-
-
-@asynccontextmanager
-async def async_rollback_connection(
-    engine: AsyncEngine, *makers: AsyncMaker
-) -> AsyncIterator[AsyncConnection]:
-    """`rollback_connection` for asyncio."""
-    async with async_rollback_engine(engine, *makers) as inside, inside.connect() as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def async_rollback_session(
-    engine: AsyncEngine, *makers: AsyncMaker, **options: Any
-) -> AsyncIterator[AsyncSession]:
-    """`rollback_session` for asyncio."""
-    async with async_rollback_engine(engine, *makers) as inside:
-        session = makers[0](**options) if makers else AsyncSession(inside, **options)
-        async with session:
-            yield session
-
-
-def _end(transaction: RollbackTransaction, holder: Connection) -> None:
+def end(transaction: RollbackTransaction, holder: Connection) -> None:
+    """Rolls all back."""
     try:
         transaction.end()
     except holder.dialect.loaded_dbapi.Error:
@@ -113,28 +84,29 @@ def _factory(maker: Maker) -> sessionmaker[Any]:
 
 
 @contextmanager
-def _bound(
-    makers: tuple[Maker, ...] | tuple[AsyncMaker, ...],
-    engine: Engine | AsyncEngine,
-    inside: Engine | AsyncEngine,
-) -> Iterator[None]:
-    """Has sessions of `makers` work on `inside`."""
-    before = []
-    for maker in makers:
-        if isinstance(maker, scoped_session):
+def _bound(makers: Sequence[Maker], engine: Engine, inside: Engine) -> Iterator[None]:
+    scoped = [maker for maker in makers if isinstance(maker, scoped_session)]
+    for maker in scoped:
+        maker.remove()
+    try:
+        with bound([_factory(maker) for maker in makers], engine, inside):
+            yield
+    finally:
+        for maker in scoped:
             maker.remove()
-            maker = _factory(maker)
-        before.append((maker, dict(maker.kw)))
-        binds = maker.kw.get("binds")
-        if binds:
-            maker.kw["binds"] = {of: inside if bind is engine else bind for of, bind in binds.items()}
-        maker.kw["bind"] = inside
+
+
+@contextmanager
+def bound(factories: Sequence[Factory], engine: object, inside: object) -> Iterator[None]:
+    """Has sessions of the factories work on `inside`; those that models bind to `engine`, too."""
+    before = [dict(factory.kw) for factory in factories]
+    for factory in factories:
+        if binds := factory.kw.get("binds"):
+            factory.kw["binds"] = {of: inside if bind is engine else bind for of, bind in binds.items()}
+        factory.kw["bind"] = inside
     try:
         yield
     finally:
-        for maker in makers:
-            if isinstance(maker, scoped_session):
-                maker.remove()
-        for factory, options in before:
+        for factory, options in zip(factories, before, strict=True):
             factory.kw.clear()
             factory.kw.update(options)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from pgwatch_tests.testing.isolation.rollback import async_rollback_connection, async_rollback_session
+from pgwatch_tests.testing.isolation.async_rollback import async_rollback_connection, async_rollback_session
 from tests.servers.sessions import Database
 from tests.testing.isolation.test_rollback import DEFERRED, SCHEMA, url_of
 
