@@ -165,6 +165,7 @@ class PsycopgHooks:
                     yield from self._name_ahead(connection, session)
                     if not _ONLY_READS.match(text):
                         self._tell(session, unknown="autocommit")
+                self._commits.run(current(), session.database, text)
             yield from start(cursor, query)
 
         return start_named

@@ -303,7 +303,9 @@ def test_a_listener_that_fails_fails_no_commit(watch: Watch) -> None:
     def fail(_: Commit) -> None:
         raise ZeroDivisionError
 
+    ran: list[tuple[Owner, str, str]] = []
     commits.listen(fail)
+    commits.listen_to_statements(lambda owner, of, text: ran.append((owner, of.name, text)))
     hooks = PsycopgHooks(commits)
     hooks.install()
     try:
@@ -311,5 +313,6 @@ def test_a_listener_that_fails_fails_no_commit(watch: Watch) -> None:
             connection.execute("INSERT INTO t (a) VALUES ('a')")
     finally:
         hooks.remove()
+    assert ran == [(ONE, watch.database.name, "INSERT INTO t (a) VALUES ('a')")]
     assert isinstance(commits.trouble, ZeroDivisionError)
     assert sum(watch.writers().values()) == 1
