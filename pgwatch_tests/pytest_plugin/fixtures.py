@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pgwatch_tests.testing.factories import BoundFactory
 
 
 @pytest.fixture(scope="session", name="run_id")
@@ -58,17 +54,3 @@ def pgwatch_dsn(pytestconfig: pytest.Config) -> str:
         ).dsn.value
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-@pytest.fixture
-def unique_factories(pgwatch_dsn: str) -> Iterator[BoundFactory[Any]]:
-    """Has each UniqueFactory make its rows in the suite's database; they are removed when the test ends.
-
-    In a session of its own. Needs the extra `factories`. For an AsyncSession: `async with Factory.using(…)`.
-    """
-    from pgwatch_tests.testing.factories import UniqueFactory
-    from pgwatch_tests.testing.factories.engine import own_engine
-
-    factory: type[UniqueFactory[Any]] = UniqueFactory
-    with own_engine(pgwatch_dsn) as engine, factory.using(engine) as bound:
-        yield bound

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from pgwatch_tests.identity.value_tokens import token
     from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
     from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
+    from pgwatch_tests.testing.cleanup import (
+        acleanup_run,
+        acleanup_test,
+        cleaned_run,
+        cleaned_test,
+        cleanup_run,
+        cleanup_test,
+    )
     from pgwatch_tests.testing.current_test import Owner, current
     from pgwatch_tests.testing.factories import Unique as Unique
     from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
@@ -30,14 +38,24 @@ if TYPE_CHECKING:
         rollback_session,
     )
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
+    from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
     "OwnDatabase",
     "Owner",
+    "RemovedRows",
+    "RowsStayError",
+    "StayingRows",
     "TransactionLog",
+    "acleanup_run",
+    "acleanup_test",
     "async_rollback_connection",
     "async_rollback_engine",
     "async_rollback_session",
+    "cleaned_run",
+    "cleaned_test",
+    "cleanup_run",
+    "cleanup_test",
     "clock_offset",
     "current",
     "database",
@@ -59,6 +77,15 @@ _MODULES = {
     "pgwatch_tests.identity.value_tokens": ("token",),
     "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
     "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
+    "pgwatch_tests.testing.cleanup": (
+        "acleanup_run",
+        "acleanup_test",
+        "cleaned_run",
+        "cleaned_test",
+        "cleanup_run",
+        "cleanup_test",
+    ),
+    "pgwatch_tests.testing.removed_rows": ("RemovedRows", "RowsStayError", "StayingRows"),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
