@@ -37,6 +37,8 @@ class Commit:
     tables: tuple[int, ...] | None = None
     """Of the tables that were asked about, those with new rows in it, by oid. None: not asked."""
     unknown: UnknownReason | None = None
+    has_flushed_counters: bool = False
+    """Whether what it wrote is in the server's statistics of tables right away (PostgreSQL 15 and later)."""
 
     @property
     def is_late(self) -> bool:
