@@ -15,7 +15,7 @@ _HOOKS = {
     "psycopg": ("psycopg_hooks", "PsycopgHooks"),
     "asyncpg": ("asyncpg_hooks", "AsyncpgHooks"),
     "psycopg2": ("psycopg2_hooks", "Psycopg2Hooks"),
-    "sqlalchemy.dialects.postgresql": ("sqlalchemy_hooks", "SqlalchemyHooks"),
+    "sqlalchemy": ("sqlalchemy_hooks", "SqlalchemyHooks"),
     "psycopg_pool": ("pool_hooks", "PsycopgPoolHooks"),
 }
 

@@ -41,7 +41,15 @@ class StateItem(NamedTuple):
 class SessionState:
     """What is known of a session's state: how it was, and what may have changed since."""
 
-    __slots__ = ("_before", "_changed_by", "_has_own_start", "_settings", "has_started")
+    __slots__ = (
+        "_always_set",
+        "_before",
+        "_changed_by",
+        "_has_own_start",
+        "_settings",
+        "_started_with",
+        "has_started",
+    )
 
     def __init__(self) -> None:
         self.has_started = False
@@ -52,8 +60,12 @@ class SessionState:
         """Whether something was set that is no dirt and isn't in `_before` yet."""
         self._changed_by: Owner | None = None
         self._settings: set[str] = set()
+        self._started_with: set[str] = set()
+        """The statements that prepared it."""
+        self._always_set: set[str] = set()
+        """The settings that are set whenever a pool hands it out."""
 
-    def run(self, statement: Statement, owner: Owner | None) -> None:
+    def run(self, text: str, statement: Statement, owner: Owner | None) -> None:
         """Takes note of a statement that somebody runs."""
         if not self.has_started and not statement.is_of_a_start:
             self.has_started = True
@@ -62,7 +74,10 @@ class SessionState:
             self._settings.update(filter(_CUSTOM.fullmatch, statement.settings))
             if self.has_started and owner is not None and owner.kind == "test":
                 self._changed_by = owner
+            elif text in self._started_with:
+                self._always_set |= statement.settings
             else:
+                self._started_with.add(text)
                 self._has_own_start = True
 
     @property
@@ -88,6 +103,7 @@ class SessionState:
         dirt = (
             [] if owner is None or (self._has_own_start and self._before is None) else _changed(before, items)
         )
+        dirt = [one for one in dirt if one.kind != "setting" or one.name not in self._always_set]
         self._before, self._has_own_start, self._changed_by = items, False, None
         if not dirt or owner is None:
             return None

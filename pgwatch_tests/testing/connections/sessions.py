@@ -227,7 +227,7 @@ class DriverHooks(Generic[C]):
             if before is not None and before.has_ended:
                 self._handed_on(session, before, owner)
         if told.changes or told.resets or not session.state.has_started:
-            session.state.run(told, owner)
+            session.state.run(text, told, owner)
         self._commits.run(owner, session.database, text)
         return told
 

@@ -17,7 +17,7 @@ from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.connections.commits import Commit, Commits
 from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
-from pgwatch_tests.testing.current_test import running
+from pgwatch_tests.testing.current_test import Owner, running
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Connect
 from tests.testing.connections.watch import Watch, name_of
@@ -268,6 +268,6 @@ def test_a_listener_that_fails_fails_no_commit(watch: Watch) -> None:
             connection.execute("INSERT INTO t (a) VALUES ('a')")
     finally:
         hooks.remove()
-    assert ran == [(ONE, watch.database.name, "INSERT INTO t (a) VALUES ('a')")]
+    assert ran == [(watch.one, watch.database.name, "INSERT INTO t (a) VALUES ('a')")]
     assert isinstance(commits.trouble, ZeroDivisionError)
     assert sum(watch.writers().values()) == 1
