@@ -13,5 +13,5 @@ KEPT: list[Connection] = []
 def test_a_notice_is_written(engine: Engine, unique_email: Callable[[str], str]) -> None:
     connection = engine.connect()
     KEPT.append(connection)
-    written = connection.execute(insert(Notice).values(recipient=unique_email("parent"), text="Hello"))
-    assert written.rowcount == 1
+    statement = insert(Notice).values(recipient=unique_email("parent"), text="Hello").returning(Notice.id)
+    assert connection.execute(statement).scalar_one()
