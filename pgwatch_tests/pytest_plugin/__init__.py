@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from pgwatch_tests.pytest_plugin import fixtures, rollback_fixtures, row_fixtures
+from pgwatch_tests.pytest_plugin import fixtures
 
 Mode = Literal["off", "warn", "fail"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -38,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the database, where the tests' own connections don't tell. Default: PGWATCH_DSN, DATABASE_URL, "
         "[tool.pgwatch-tests] dsn",
     )
+    group.addoption(
+        "--pgwatch-keep",
+        action="store_true",
+        help="keep what isolated_schema and isolated_database made for failed tests for a day; tell where",
+    )
     parser.addini("pgwatch", "off, warn or fail: the same as --pgwatch", default=None)
 
 
@@ -46,8 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "pgwatch-fixtures")
-    config.pluginmanager.register(row_fixtures, "pgwatch-row-fixtures")
-    config.pluginmanager.register(rollback_fixtures, "pgwatch-rollback-fixtures")
+    if config.getoption("--pgwatch-keep"):
+        from pgwatch_tests.pytest_plugin.keeping import Keeping
+
+        config.pluginmanager.register(Keeping(), "pgwatch-keeping")
     if (mode := _mode(config)) != "off":
         from pgwatch_tests.pytest_plugin.active import activate
 

@@ -24,6 +24,7 @@ KeptReason = Literal[
     "unleased_name",
     "in_future",
     "run_alive",
+    "kept_for_test",
     "locked",
     "changed",
     "shared_with_real_data",
@@ -39,6 +40,7 @@ KeptReason = Literal[
 - `too_young`: not as old as asked for; `age_unknown`: nothing tells; `in_future`: so a clock is wrong
 - `unleased_name`: no lease (`postgres.leases`) named it, so nothing tells whether its owner lives
 - `run_alive`: the run, or the owner, that it belongs to lives; `in_use`: somebody is connected to it
+- `kept_for_test`: a failed test's, kept to be looked at until a time that has yet to come
 - `locked`, `changed`: somebody else works on it just now
 - `shared_with_real_data`: rows that bear no marker would have to go too
 - `refused`: the server, or a rule or trigger of its user, doesn't let it go
@@ -52,7 +54,7 @@ SEEN_BY_BASELINE = "there when the baseline was taken"
 MAY_BE_CHANGED = "nothing tells whether it was created or only changed since the baseline"
 """The detail of a row that stays since it may have been there at the baseline."""
 WAITING: frozenset[KeptReason] = frozenset(
-    {"too_young", "run_alive", "locked", "changed", "in_use", "interrupted"}
+    {"too_young", "run_alive", "kept_for_test", "locked", "changed", "in_use", "interrupted"}
 )
 """The reasons that pass by themselves: a later sweep removes it."""
 
@@ -75,8 +77,6 @@ class SweepRequest:
     """Only rows of the run with this id (see `postgres.leases`)."""
     test: str | None = None
     """Only rows of the test with this id: those whose values carry its hash (`identity.value_tokens`)."""
-    is_own: bool = False
-    """With `run`: the run itself asks. Its lease keeps nothing, and others may sweep beside it."""
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0

@@ -15,58 +15,57 @@ if TYPE_CHECKING:
     from pgwatch_tests.identity.value_tokens import token
     from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
     from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
-    from pgwatch_tests.testing.cleanup import (
-        acleanup_run,
-        acleanup_test,
-        cleaned_run,
-        cleaned_test,
-        cleanup_run,
-        cleanup_test,
-    )
     from pgwatch_tests.testing.current_test import Owner, current
     from pgwatch_tests.testing.factories import Unique as Unique
     from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
-    from pgwatch_tests.testing.isolation.async_rollback import (
-        async_rollback_connection,
-        async_rollback_engine,
-        async_rollback_session,
+    from pgwatch_tests.testing.isolation.isolated_database import isolated_database, prepared_databases
+    from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
+    from pgwatch_tests.testing.isolation.isolated_schema import isolated_schema
+    from pgwatch_tests.testing.isolation.kept_places import keep
+    from pgwatch_tests.testing.isolation.migrations import (
+        MigrationError,
+        Migrations,
+        alembic_migrations,
+        as_migrations,
+        function_migrations,
+        metadata_migrations,
+        sql_migrations,
     )
-    from pgwatch_tests.testing.isolation.rollback import (
-        rollback_connection,
-        rollback_engine,
-        rollback_session,
+    from pgwatch_tests.testing.isolation.suite_isolation import (
+        isolated_database_fixture,
+        isolated_schema_fixture,
     )
+    from pgwatch_tests.testing.isolation.template_database import drop_templates
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
-    from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
+    "IsolatedPlace",
+    "MigrationError",
+    "Migrations",
     "OwnDatabase",
     "Owner",
-    "RemovedRows",
-    "RowsStayError",
-    "StayingRows",
     "TransactionLog",
-    "acleanup_run",
-    "acleanup_test",
-    "async_rollback_connection",
-    "async_rollback_engine",
-    "async_rollback_session",
-    "cleaned_run",
-    "cleaned_test",
-    "cleanup_run",
-    "cleanup_test",
+    "alembic_migrations",
+    "as_migrations",
     "clock_offset",
     "current",
     "database",
     "database_now",
+    "drop_templates",
+    "function_migrations",
+    "isolated_database",
+    "isolated_database_fixture",
+    "isolated_schema",
+    "isolated_schema_fixture",
+    "keep",
     "lease",
-    "rollback_connection",
-    "rollback_engine",
-    "rollback_session",
+    "metadata_migrations",
+    "prepared_databases",
     "run",
     "run_id",
     "schema",
+    "sql_migrations",
     "token",
     "unique_email",
     "unique_id",
@@ -77,28 +76,30 @@ _MODULES = {
     "pgwatch_tests.identity.value_tokens": ("token",),
     "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
     "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
-    "pgwatch_tests.testing.cleanup": (
-        "acleanup_run",
-        "acleanup_test",
-        "cleaned_run",
-        "cleaned_test",
-        "cleanup_run",
-        "cleanup_test",
-    ),
-    "pgwatch_tests.testing.removed_rows": ("RemovedRows", "RowsStayError", "StayingRows"),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
-    "pgwatch_tests.testing.isolation.async_rollback": (
-        "async_rollback_connection",
-        "async_rollback_engine",
-        "async_rollback_session",
+    "pgwatch_tests.testing.isolation.isolated_database": (
+        "isolated_database",
+        "prepared_databases",
     ),
-    "pgwatch_tests.testing.isolation.rollback": (
-        "rollback_connection",
-        "rollback_engine",
-        "rollback_session",
+    "pgwatch_tests.testing.isolation.isolated_place": ("IsolatedPlace",),
+    "pgwatch_tests.testing.isolation.isolated_schema": ("isolated_schema",),
+    "pgwatch_tests.testing.isolation.kept_places": ("keep",),
+    "pgwatch_tests.testing.isolation.migrations": (
+        "MigrationError",
+        "Migrations",
+        "alembic_migrations",
+        "as_migrations",
+        "function_migrations",
+        "metadata_migrations",
+        "sql_migrations",
     ),
+    "pgwatch_tests.testing.isolation.suite_isolation": (
+        "isolated_database_fixture",
+        "isolated_schema_fixture",
+    ),
+    "pgwatch_tests.testing.isolation.template_database": ("drop_templates",),
     "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }
 

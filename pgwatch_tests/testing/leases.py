@@ -44,7 +44,7 @@ from pgwatch_tests.testing.identifiers import entered_run
 APPLICATION_NAME = "pgwatch-tests lease"
 """The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
 
-_LIMITS = SessionLimits(
+LEASE_LIMITS = SessionLimits(
     statement_timeout_s=60.0,
     lock_timeout_s=10.0,
     read_only=False,
@@ -147,7 +147,7 @@ def run(dsn: str, id_: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
-    with closing(connect(_dsn(dsn), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
+    with closing(connect(_dsn(dsn), LEASE_LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
         connection.require_session("a lease")
         parameters = {"lease_key": LEASE_KEY, "name": name}
         taken = connection.execute(queries.load("leases/take"), parameters).fetchone()
@@ -189,7 +189,9 @@ def _drop_database(dsn: str, name: str) -> None:
 
 
 def _settings(dsn: str) -> Settings:
-    return Settings(_dsn(dsn), lock_timeout_s=_LIMITS.lock_timeout_s, connect_timeout_s=_CONNECT_TIMEOUT_S)
+    return Settings(
+        _dsn(dsn), lock_timeout_s=LEASE_LIMITS.lock_timeout_s, connect_timeout_s=_CONNECT_TIMEOUT_S
+    )
 
 
 def _dsn(dsn: str) -> Dsn:

@@ -55,4 +55,12 @@ WHERE NOT datistemplate AND datname OPERATOR(pg_catalog.<>) pg_catalog.current_d
             OPERATOR(pg_catalog.=) (pg_catalog.hashtext(datname::pg_catalog.text COLLATE pg_catalog."C")::bigint
                 OPERATOR(pg_catalog.&) 4294967295)
   )
+  -- A failed test's, kept until a time that is yet to come (testing.isolation.kept_places).
+  AND ((substring(
+          pg_catalog.shobj_description(pg_database.oid, 'pg_database')
+          FROM '^pgwatch-tests: kept until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)$'
+      ) COLLATE pg_catalog."C")
+      OPERATOR(pg_catalog.>) pg_catalog.to_char(
+          pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+      )) IS NOT TRUE
 ORDER BY datname;

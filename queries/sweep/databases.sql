@@ -1,7 +1,8 @@
 -- Which other databases are there, how old are they, may we drop them, and who is connected to them?
 --
 -- `age_s`: since the milliseconds in the name, by the server's clock; NULL without. Which of them are tests' is
--- decided by the names. Neither our own sessions nor the server's processes, which have no user, count as somebody.
+-- decided by the names. `kept_until`: the time to come that its comment
+-- tells, by `testing.isolation.kept_places`; or empty. Neither our own sessions nor the server's processes, which have no user, count as somebody.
 -- Parameter: own_name, the application_name of our own sessions.
 SELECT database.datname::pg_catalog.text AS name,
        database.oid::bigint AS oid,
@@ -10,6 +11,21 @@ SELECT database.datname::pg_catalog.text AS name,
                substring(database.datname::pg_catalog.text FROM '^test_(1[0-9]{12})_')::pg_catalog.float8
                OPERATOR(pg_catalog./) 1000
            ) AS age_s,
+       coalesce(
+           (
+               SELECT text
+               FROM pg_catalog.substring(
+                   pg_catalog.shobj_description(database.oid, 'pg_database'),
+                   '^pgwatch-tests: kept until ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)$'
+               ) AS kept (text)
+               WHERE (text COLLATE pg_catalog."C")
+                   OPERATOR(pg_catalog.>) pg_catalog.to_char(
+                       pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()),
+                       'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+                   )
+           ),
+           ''
+       ) AS kept_until,
        pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(database.datdba)) AS owner,
        pg_catalog.quote_ident(current_user) AS asking,
        pg_catalog.pg_has_role(database.datdba, 'USAGE') AS is_ours,

@@ -76,7 +76,9 @@ def lock_and_leave(owner: Connection[TupleRow], dsn: str, other: Connection[Tupl
 def test_a_schema_that_is_locked_stays(
     owner: Connection[TupleRow], database: Database, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "_LIMITS", replace(leases_module._LIMITS, lock_timeout_s=0.05))
+    monkeypatch.setattr(
+        leases_module, "LEASE_LIMITS", replace(leases_module.LEASE_LIMITS, lock_timeout_s=0.05)
+    )
 
     with pytest.raises(RefusedError, match="`pgwatch-tests locks` shows by whom"):
         lock_and_leave(owner, database.dsn, connect())

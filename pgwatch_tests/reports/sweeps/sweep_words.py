@@ -77,6 +77,10 @@ _EXPLANATIONS: dict[KeptReason, Explanation] = {
         "compare the clocks (`pgwatch-tests doctor`); it stays until that time has passed",
     ),
     "run_alive": Explanation("of a run still alive", "a later sweep removes it, once that run has ended"),
+    "kept_for_test": Explanation(
+        "kept for a failed test",
+        "a later sweep removes it, once that time has passed; or drop it yourself",
+    ),
     "locked": Explanation(
         "locked", "a later sweep removes it, once the transaction that works on it has ended"
     ),

@@ -24,6 +24,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     Stopped,
     SweptOrphans,
     and_others,
+    check_kept,
     check_named,
     check_owner,
     leased,
@@ -46,6 +47,7 @@ class _Database:
     name: str
     oid: int
     age_s: float | None
+    kept_until: str
     owner: str
     asking: str
     is_ours: bool
@@ -74,6 +76,7 @@ def sweep_databases(
     inside: dict[int, list[PreparedOrphan]] = {}
 
     def check(database: _Database) -> None:
+        check_kept(database.kept_until)
         check_named(database.name, database.age_s, holders, request)
         inside[database.oid] = _check(session, database, request)
 

@@ -87,6 +87,12 @@ def check_named(
         raise OrphanKeptError(*kept)
 
 
+def check_kept(kept_until: str) -> None:
+    """Raises OrphanKeptError for what a failed test has had kept (`testing.isolation.kept_places`)."""
+    if kept_until:
+        raise OrphanKeptError("kept_for_test", f"kept until {kept_until}")
+
+
 def check_owner(owner: str, asking: str, *, is_ours: bool) -> None:
     """Raises OrphanKeptError for a schema or database that our role doesn't own."""
     if not is_ours:

@@ -20,6 +20,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     OrphanKeptError,
     Stopped,
     SweptOrphans,
+    check_kept,
     check_named,
     check_owner,
     leased,
@@ -38,6 +39,7 @@ class _Schema:
 
     name: str
     age_s: float | None
+    kept_until: str
     owner: str
     asking: str
     is_ours: bool
@@ -60,6 +62,7 @@ def sweep_schemas(
     holders = leases.lease_holders(session, [schema.name for schema in schemas])
 
     def check(schema: _Schema) -> None:
+        check_kept(schema.kept_until)
         check_named(schema.name, schema.age_s, holders, request)
         check_owner(schema.owner, schema.asking, is_ours=schema.is_ours)
         with _dependents_readable():

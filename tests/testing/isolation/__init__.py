@@ -1,0 +1,1 @@
+"""Tests of schemas and databases of a test's own."""

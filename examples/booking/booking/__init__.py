@@ -1,1 +1,0 @@
-"""A small application: parents book lessons with instructors for their children."""
