@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from pgwatch_tests.pytest_plugin import fixtures
+from pgwatch_tests.pytest_plugin import fixtures, isolation_fixtures, rollback_fixtures, row_fixtures
 
 Mode = Literal["off", "warn", "fail"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -51,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "pgwatch-fixtures")
+    config.pluginmanager.register(row_fixtures, "pgwatch-row-fixtures")
+    config.pluginmanager.register(rollback_fixtures, "pgwatch-rollback-fixtures")
+    config.pluginmanager.register(isolation_fixtures, "pgwatch-isolation-fixtures")
     if config.getoption("--pgwatch-keep"):
         from pgwatch_tests.pytest_plugin.keeping import Keeping
 

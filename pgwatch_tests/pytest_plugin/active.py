@@ -20,7 +20,7 @@ from pgwatch_tests.pytest_plugin.summary import AskForSection
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits
-from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
+from pgwatch_tests.testing.connections.drivers import Drivers
 from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
@@ -88,24 +88,22 @@ class ActivePlugin:
         self._runs: dict[int, _TestRun] = {}
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
+        self._drivers = Drivers(self.commits, lambda text: warnings.warn(text, stacklevel=1))
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 
     def pytest_sessionstart(self) -> None:
-        """Puts the hooks into the drivers."""
-        hooks = PsycopgHooks(self.commits)
-        hooks.install()
-        if hooks.missing:
-            warnings.warn(
-                f"psycopg has changed ({', '.join(hooks.missing)}): not all sessions are named after their "
-                "test, and not all commits are put down to it",
-                stacklevel=1,
-            )
+        """Puts the hooks into the drivers that are imported by now."""
+        self._drivers.look()
         self._undo += [
-            hooks.remove,
+            self._drivers.remove,
             track_threads_and_tasks(),
             self.commits.listen(self._remember_dsn),
         ]
+
+    def pytest_collection_finish(self) -> None:
+        """Looks again: tests have imported more."""
+        self._drivers.look()
 
     def pytest_sessionfinish(self) -> None:
         """Takes the hooks out."""
@@ -165,6 +163,7 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
+        self._drivers.look()
         attempt = int(getattr(item, "execution_count", 1))
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
         item.stash[_RUN] = run = _TestRun(owner, _ignores(item))

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pgwatch_tests.testing.factories import BoundFactory
-    from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
-    from pgwatch_tests.testing.isolation.migrations import MigrationsLike
-    from pgwatch_tests.testing.isolation.suite_isolation import SuiteIsolation
 
 
 @pytest.fixture(scope="session", name="run_id")
@@ -61,53 +54,3 @@ def pgwatch_dsn(pytestconfig: pytest.Config) -> str:
         ).dsn.value
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-@pytest.fixture
-def unique_factories(pgwatch_dsn: str) -> Iterator[BoundFactory[Any]]:
-    """Has each UniqueFactory make its rows in the suite's database; they are removed when the test ends.
-
-    In a session of its own. Needs the extra `factories`. For an AsyncSession: `async with Factory.using(…)`.
-    """
-    from pgwatch_tests.testing.factories import UniqueFactory
-    from pgwatch_tests.testing.factories.engine import own_engine
-
-    factory: type[UniqueFactory[Any]] = UniqueFactory
-    with own_engine(pgwatch_dsn) as engine, factory.using(engine) as bound:
-        yield bound
-
-
-@pytest.fixture(scope="session")
-def pgwatch_migrations() -> MigrationsLike:
-    """The migrations of `isolated_schema` and `isolated_database`: override it (`testing.as_migrations`)."""
-    return None
-
-
-@pytest.fixture(scope="session")
-def pgwatch_isolation(pgwatch_dsn: str) -> Iterator[SuiteIsolation]:
-    """What the fixtures below share until this worker's session ends."""
-    from pgwatch_tests.testing.isolation.suite_isolation import SuiteIsolation
-
-    with SuiteIsolation(pgwatch_dsn) as isolation:
-        yield isolation
-
-
-@pytest.fixture
-def isolated_schema(
-    pgwatch_isolation: SuiteIsolation, pgwatch_migrations: MigrationsLike
-) -> Iterator[IsolatedPlace]:
-    """A schema of this test's own, with the migrations in it. `isolated_schema_fixture` has other scopes."""
-    with pgwatch_isolation.schema(pgwatch_migrations) as place:
-        yield place
-
-
-@pytest.fixture
-def isolated_database(
-    pgwatch_isolation: SuiteIsolation, pgwatch_migrations: MigrationsLike
-) -> Iterator[IsolatedPlace]:
-    """This worker's database, with what the migrations made. Rows that the test adds are deleted after it.
-
-    `isolated_database_fixture("test")` gives each test a database of its own.
-    """
-    with pgwatch_isolation.database(pgwatch_migrations) as place:
-        yield place

@@ -77,6 +77,8 @@ class SweepRequest:
     """Only rows of the run with this id (see `postgres.leases`)."""
     test: str | None = None
     """Only rows of the test with this id: those whose values carry its hash (`identity.value_tokens`)."""
+    is_own: bool = False
+    """With `run`: the run itself asks. Its lease keeps nothing, and others may sweep beside it."""
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0

@@ -15,10 +15,23 @@ if TYPE_CHECKING:
     from pgwatch_tests.identity.value_tokens import token
     from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
     from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
+    from pgwatch_tests.testing.cleanup import (
+        acleanup_run,
+        acleanup_test,
+        cleaned_run,
+        cleaned_test,
+        cleanup_run,
+        cleanup_test,
+    )
     from pgwatch_tests.testing.current_test import Owner, current
     from pgwatch_tests.testing.factories import Unique as Unique
     from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
+    from pgwatch_tests.testing.isolation.async_rollback import (
+        async_rollback_connection,
+        async_rollback_engine,
+        async_rollback_session,
+    )
     from pgwatch_tests.testing.isolation.isolated_database import isolated_database, prepared_databases
     from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
     from pgwatch_tests.testing.isolation.isolated_schema import isolated_schema
@@ -32,12 +45,18 @@ if TYPE_CHECKING:
         metadata_migrations,
         sql_migrations,
     )
+    from pgwatch_tests.testing.isolation.rollback import (
+        rollback_connection,
+        rollback_engine,
+        rollback_session,
+    )
     from pgwatch_tests.testing.isolation.suite_isolation import (
         isolated_database_fixture,
         isolated_schema_fixture,
     )
     from pgwatch_tests.testing.isolation.template_database import drop_templates
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
+    from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
     "IsolatedPlace",
@@ -45,9 +64,21 @@ __all__ = [
     "Migrations",
     "OwnDatabase",
     "Owner",
+    "RemovedRows",
+    "RowsStayError",
+    "StayingRows",
     "TransactionLog",
+    "acleanup_run",
+    "acleanup_test",
     "alembic_migrations",
     "as_migrations",
+    "async_rollback_connection",
+    "async_rollback_engine",
+    "async_rollback_session",
+    "cleaned_run",
+    "cleaned_test",
+    "cleanup_run",
+    "cleanup_test",
     "clock_offset",
     "current",
     "database",
@@ -62,6 +93,9 @@ __all__ = [
     "lease",
     "metadata_migrations",
     "prepared_databases",
+    "rollback_connection",
+    "rollback_engine",
+    "rollback_session",
     "run",
     "run_id",
     "schema",
@@ -76,9 +110,28 @@ _MODULES = {
     "pgwatch_tests.identity.value_tokens": ("token",),
     "pgwatch_tests.leaks.attribution.own_transaction": ("clock_offset", "database_now", "written"),
     "pgwatch_tests.leaks.attribution.transaction_log": ("TransactionLog",),
+    "pgwatch_tests.testing.cleanup": (
+        "acleanup_run",
+        "acleanup_test",
+        "cleaned_run",
+        "cleaned_test",
+        "cleanup_run",
+        "cleanup_test",
+    ),
+    "pgwatch_tests.testing.removed_rows": ("RemovedRows", "RowsStayError", "StayingRows"),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
+    "pgwatch_tests.testing.isolation.async_rollback": (
+        "async_rollback_connection",
+        "async_rollback_engine",
+        "async_rollback_session",
+    ),
+    "pgwatch_tests.testing.isolation.rollback": (
+        "rollback_connection",
+        "rollback_engine",
+        "rollback_session",
+    ),
     "pgwatch_tests.testing.isolation.isolated_database": (
         "isolated_database",
         "prepared_databases",

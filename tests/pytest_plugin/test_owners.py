@@ -168,7 +168,8 @@ def test_it_is_off_until_asked_for(place: str, pytester: pytest.Pytester) -> Non
             is_on = os.environ["EXPECTED"] == "on"
             loaded = {"psycopg", "sqlalchemy"} & set(sys.modules)
             ours = {name for name in sys.modules if name.startswith("pgwatch_tests.")}
-            assert bool(loaded) == is_on
+            assert is_on or not loaded
+            assert is_on == ("pgwatch_tests.pytest_plugin.active" in sys.modules)
             assert is_on or ours == {"pgwatch_tests.pytest_plugin", "pgwatch_tests.pytest_plugin.fixtures"}
         """
     )

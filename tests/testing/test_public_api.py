@@ -48,4 +48,4 @@ def test_the_import_costs_nothing(python: str) -> None:
 
 def test_it_knows_neither_the_dashboard_nor_the_command_line(python: str) -> None:
     code = "from pgwatch_tests.testing import *\nimport pgwatch_tests.sweep.orphans.orphans"
-    assert loaded(python, code) == ["psycopg"]
+    assert loaded(python, code) == ["psycopg", "sqlalchemy"]

@@ -11,6 +11,7 @@ command line. Nothing of what goes wrong here reaches the suite: the journal say
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -28,9 +29,11 @@ from pgwatch_tests.locks.watch.journal_entries import JournalEntries
 from pgwatch_tests.locks.watch.wait_journal import JournalWriter, Poll, Trouble
 from pgwatch_tests.settings.load import Dsn, Settings
 
-GLANCE_EVERY_S = 0.2
+GLANCE_EVERY_S = 0.25
 """How often it looks whether anything waits at all, while nothing does."""
-READ_EVERY_S = 1.0
+READ_EVERY_S = 2.0
+"""How often it reads all then: a wait for a database, which the lock table doesn't show, lasts 5 s."""
+_PACE_S = 1.0
 _LOOK_FOR_PARENT_S = 0.5
 _LONGEST_REASON = 300
 
@@ -78,7 +81,7 @@ class Sampler:
         for entry in self._entries.of(snapshot, now_s()):
             self._journal.write(entry)
         if snapshot.groups or snapshot.wanted_databases:
-            return pause_s(max(1, snapshot.blocked), snapshot.spent_s, READ_EVERY_S)
+            return pause_s(max(1, snapshot.blocked), snapshot.spent_s, _PACE_S)
         for _ in range(round(READ_EVERY_S / GLANCE_EVERY_S) - 1):
             await self._sleep(GLANCE_EVERY_S)
             if self._stopped.is_set() or not await source.is_quiet():
@@ -140,6 +143,9 @@ def main() -> int:
     parent = os.getppid()
     # Ctrl-C is for the suite; its end is ours.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Modules are there for good: no look for garbage goes through them.
+    gc.collect()
+    gc.freeze()
     line = _first_line(0)
     if not line:
         return 0

@@ -22,8 +22,10 @@ from pgwatch_tests.pytest_plugin.blocking import blocked_time, failure_section
 from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure
 from pgwatch_tests.pytest_plugin.blocking.lock_errors import lock_errors
 from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
+from pgwatch_tests.pytest_plugin.blocking.self_wait import self_wait
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames
 from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.text.plain_text import plain
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ class Blocking:
         self._reported: dict[str, float] = {}
         """Seconds that were told of each test already, by the name of its sessions."""
         self._told_dsn = False
+        self._told_waits: set[int] = set()
+        """The waits of tests for themselves that were told of already."""
+        active.ended.append(self._tell_self_waits)
         if self._is_controller:
             active.sections.append(self._section)
 
@@ -149,6 +154,26 @@ class Blocking:
         if lines:
             title = f"{worker or 'the worker'} was lost while the test waited:"
             add_section(report, TITLE, "\n".join([title, *lines]))
+        finding = self_wait(Owner("test", crashitem, worker), self._names, last)
+        if finding is not None:
+            self._active.found(finding)
+
+    def _tell_self_waits(self, owner: Owner) -> None:
+        """Tells where a session of a test that is over has waited for another one of the same test."""
+        if owner.kind != "test" or not (self._reader.has_more or self._history.open):
+            return
+        self._catch_up()
+        name = compose(_RUNNER, owner.worker, owner.name)
+        began = self._began.get(owner.name, 0.0)
+        for seen in self._history.waits:
+            if seen.seen_at < began:
+                break
+            number = seen.wait.number
+            if seen.wait.waiter.name == name and number not in self._told_waits:
+                finding = self_wait(owner, self._names, seen)
+                if finding is not None:
+                    self._told_waits.add(number)
+                    self._active.found(finding)
 
     # Blocked time.
 

@@ -126,12 +126,8 @@ def _pid_of(one: object) -> int | None:
     for owner in (one, getattr(one, "connection", None), getattr(one, "_conn", None)):
         # A property of a closed connection raises.
         with suppress(Exception):
-            ours = getattr(getattr(owner, "_pgwatch_tests_session", None), "pid", None)
-            told = (
-                ours
-                or getattr(getattr(owner, "pgconn", None), "backend_pid", None)
-                or getattr(getattr(owner, "info", None), "backend_pid", None)
-            )
+            told = getattr(getattr(owner, "pgconn", None), "backend_pid", None)
+            told = told or getattr(getattr(owner, "info", None), "backend_pid", None)
             ask = getattr(owner, "get_server_pid", None)
             if not told and callable(ask):
                 told = ask()

@@ -185,12 +185,16 @@ class RowFlags:
     def _is_alive(self) -> bytes:
         if not self.live_runs:
             return b"false"
+        others = b"true"
+        if self.request.is_own and self.request.run:
+            not_own = b"pg_catalog.lower(run[1]) OPERATOR(pg_catalog.<>) %b"
+            others = not_own % self._literal(self.request.run.lower())
         return (
             b"EXISTS (SELECT FROM pg_catalog.unnest(v) AS one, "
-            b"pg_catalog.regexp_matches(one, %b, 'gi') AS run WHERE pg_catalog.hashtext("
+            b"pg_catalog.regexp_matches(one, %b, 'gi') AS run WHERE %b AND pg_catalog.hashtext("
             b"""pg_catalog.concat('run:', pg_catalog.lower(run[1])) COLLATE pg_catalog."C") """
             b"OPERATOR(pg_catalog.=) ANY ('{%b}'::int[]))"
-        ) % (self._literal(RUN_ID), ",".join(map(str, sorted(self.live_runs))).encode())
+        ) % (self._literal(RUN_ID), others, ",".join(map(str, sorted(self.live_runs))).encode())
 
     @property
     def _ended(self) -> dict[str, float]:

@@ -37,6 +37,8 @@ class Commit:
     tables: tuple[int, ...] | None = None
     """Of the tables that were asked about, those with new rows in it, by oid. None: not asked."""
     unknown: UnknownReason | None = None
+    has_flushed_counters: bool = False
+    """Whether what it wrote is in the server's statistics of tables right away (PostgreSQL 15 and later)."""
 
     @property
     def is_late(self) -> bool:
@@ -45,6 +47,8 @@ class Commit:
 
 
 Listener = Callable[[Commit], None]
+StatementListener = Callable[[Owner, ServedDatabase, str], None]
+"""Called with whom a statement is put down to, where it runs, and its text, right before it is sent."""
 
 
 class Commits:
@@ -52,12 +56,28 @@ class Commits:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._of_statements: list[StatementListener] = []
         self.trouble: Exception | None = None
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tells `listener` each commit from now on, in the thread that commits. Returns what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def listen_to_statements(self, listener: StatementListener) -> Callable[[], None]:
+        """Tells `listener` each statement of a test from now on. Returns what ends that."""
+        self._of_statements.append(listener)
+        return lambda: self._of_statements.remove(listener)
+
+    def run(self, owner: Owner | None, database: ServedDatabase, text: str) -> None:
+        """Tells the listeners of a statement that is about to be sent."""
+        if owner is None:
+            return
+        for listener in self._of_statements:
+            try:
+                listener(owner, database, text)
+            except Exception as error:  # noqa: BLE001
+                self.trouble = error
 
     def tell(self, commit: Commit) -> None:
         """Tells the listeners of a commit."""

@@ -8,8 +8,7 @@ except ImportError as error:
     raise ImportError("factories need factory_boy: pip install 'pgwatch-tests[factories]'") from error
 
 from pgwatch_tests.testing.factories.bound_factory import BoundFactory
-from pgwatch_tests.testing.factories.removal import RemovedRows, RowsStayError, StayingRows
 from pgwatch_tests.testing.factories.unique import Unique
 from pgwatch_tests.testing.factories.unique_factory import UniqueFactory
 
-__all__ = ["BoundFactory", "RemovedRows", "RowsStayError", "StayingRows", "Unique", "UniqueFactory"]
+__all__ = ["BoundFactory", "Unique", "UniqueFactory"]

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session, object_session, scoped_session
 from sqlalchemy.util import greenlet_spawn
 
 from pgwatch_tests.testing.factories.made_rows import MadeRow, MadeRows
-from pgwatch_tests.testing.factories.removal import RemovedRows, RowsStayError, remove
+from pgwatch_tests.testing.factories.removal import remove
+from pgwatch_tests.testing.removed_rows import RemovedRows, tell
 
 if TYPE_CHECKING:
     from pgwatch_tests.testing.factories.unique_factory import UniqueFactory
@@ -187,13 +188,3 @@ def clean_up(rows: MadeRows, chosen: Callable[[MadeRow], bool], *, in_greenlet: 
     finally:
         for row in left:
             rows.add(row)
-
-
-def tell(outcome: RemovedRows, error: BaseException | None) -> None:
-    """Raises RowsStayError where rows stay; adds it to an error that is on its way."""
-    if not outcome.staying:
-        return
-    staying = RowsStayError(outcome.staying)
-    if error is None:
-        raise staying
-    error.add_note(str(staying))

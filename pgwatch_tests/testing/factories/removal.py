@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnClause, Connection, Engine, Table, TextClause, column, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.strong_components import strongly_connected
 from pgwatch_tests.testing.factories.made_rows import MadeRow
+from pgwatch_tests.testing.removed_rows import RemovedRows, StayingRows
 
 LOCK_TIMEOUT_S = 5.0
 """How long a removal waits for a lock that somebody holds on one of the rows."""
@@ -29,37 +29,6 @@ _SQLSTATES = {
 
 Rows = dict[int, dict[str, None]]
 """Rows by the oid of their table: ctids, each once."""
-
-
-@dataclass(frozen=True, slots=True)
-class StayingRows:
-    """Rows that weren't removed, and why, in a clause."""
-
-    table: str
-    rows: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RemovedRows:
-    """The outcome of a removal."""
-
-    removed: Mapping[str, int]
-    """The number of rows by table, `public.users`; also of those that referred to the rows in question."""
-    staying: tuple[StayingRows, ...] = ()
-
-    def __add__(self, other: RemovedRows) -> RemovedRows:
-        total = Counter(self.removed) + Counter(other.removed)
-        return RemovedRows(dict(total), (*self.staying, *other.staying))
-
-
-class RowsStayError(PgwatchError):
-    """Rows that factories made can't be removed; `staying` tells which, and why."""
-
-    def __init__(self, staying: Sequence[StayingRows]) -> None:
-        self.staying = tuple(staying)
-        parts = (f"{one.rows} of {one.table} ({one.reason})" for one in staying)
-        super().__init__(f"rows that factories made stay: {', '.join(parts)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pgwatch_tests.testing.factories.bound_factory import (
     lock_of,
 )
 from pgwatch_tests.testing.factories.made_rows import MadeRow, MadeRows, Making, current_making, making
-from pgwatch_tests.testing.factories.removal import RemovedRows
+from pgwatch_tests.testing.removed_rows import RemovedRows
 
 T = TypeVar("T")
 

@@ -1,1 +1,1 @@
-"""Isolation: schemas and databases of a test's own, made by the suite's migrations."""
+"""Isolation of tests from each other: what is a test's own, or comes to nothing."""

@@ -7,7 +7,7 @@ import pytest
 from tests.servers.sessions import Database
 
 CONFTEST = """
-    import os, time
+    import contextlib, os, time
     import psycopg
     import pytest
 
@@ -26,6 +26,12 @@ CONFTEST = """
 
     def until_locked(key):
         until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [key])
+
+    @contextlib.contextmanager
+    def lock(key):
+        with psycopg.connect(DSN, autocommit=True) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", [key])
+            yield
 
     @pytest.fixture
     def connection():

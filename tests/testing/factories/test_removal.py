@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from pgwatch_tests.demo.booking import Booking, Child, User, add_real_rows
 from pgwatch_tests.demo.factories import BookingFactory, ChildFactory, UserFactory
 from pgwatch_tests.testing import UniqueFactory
-from pgwatch_tests.testing.factories import RowsStayError, removal
+from pgwatch_tests.testing.factories import removal
+from pgwatch_tests.testing.removed_rows import RowsStayError
 from tests.testing.factories.strange_tables import Car, Currency, Measurement, Player, Team, Vehicle, Wheel
 
 
@@ -177,7 +178,7 @@ def test_what_somebody_has_locked_stays_until_the_next_time(
 
         with pytest.raises(RowsStayError) as told, users:
             make_and_lock()
-        said = "rows that factories made stay: 1 of users (another session has locked it)"
+        said = "rows stay: 1 of users (another session has locked it)"
         assert str(told.value) == said
         assert count(engine, User) == 1
         assert users.cleanup().staying

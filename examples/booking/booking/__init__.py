@@ -1,0 +1,1 @@
+"""A small application: parents book lessons with instructors for their children."""

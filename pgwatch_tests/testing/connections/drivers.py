@@ -1,0 +1,63 @@
+"""The drivers of a suite, hooked once it has imported them, until the end of its session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from pgwatch_tests.testing.connections.commits import Commits
+from pgwatch_tests.testing.connections.sessions import DriverHooks
+
+_HOOKS = {
+    # The module that the suite imports: where its hooks are.
+    "psycopg": ("psycopg_hooks", "PsycopgHooks"),
+    "asyncpg": ("asyncpg_hooks", "AsyncpgHooks"),
+    "psycopg2": ("psycopg2_hooks", "Psycopg2Hooks"),
+    "sqlalchemy": ("sqlalchemy_hooks", "SqlalchemyHooks"),
+    "psycopg_pool": ("pool_hooks", "PsycopgPoolHooks"),
+}
+
+
+class Drivers:
+    """The hooks in all drivers that are imported; `look` puts them in, `remove` takes them out."""
+
+    def __init__(self, commits: Commits, warn: Callable[[str], None], runner: str = "pytest") -> None:
+        """`warn` is told, once for each driver, what of it couldn't be hooked."""
+        self._commits = commits
+        self._warn = warn
+        self._runner = runner
+        self._waiting = dict(_HOOKS)
+        self.hooks: list[DriverHooks[Any]] = []
+
+    def look(self) -> None:
+        """Hooks the drivers that were imported since the last look; costs nothing once all are hooked."""
+        if not self._waiting:
+            return
+        for module in [name for name in self._waiting if name in sys.modules]:
+            file, name = self._waiting.pop(module)
+            self._hook(module, file, name)
+
+    def _hook(self, driver: str, file: str, name: str) -> None:
+        try:
+            make = getattr(import_module(f"{__package__}.{file}"), name)
+            hooks: DriverHooks[Any] = make(self._commits, self._runner)
+            hooks.drivers = self.hooks
+            hooks.install()
+            self.hooks.append(hooks)
+            missing = hooks.missing
+        except Exception as error:  # noqa: BLE001
+            # Whatever a version to come has changed, the suite runs on.
+            missing = (f"{type(error).__name__}: {error}",)
+        if missing:
+            self._warn(
+                f"{driver} has changed ({', '.join(missing)}): not all sessions are named after their test, "
+                "and not all commits are put down to it"
+            )
+
+    def remove(self) -> None:
+        """Takes all hooks out."""
+        self._waiting.clear()
+        for hooks in reversed(self.hooks):
+            hooks.remove()
