@@ -44,42 +44,50 @@ def pgwatch_async_sessionmakers() -> Sequence[Any]:
 
 @pytest.fixture(name="rollback_connection")
 def rollback_connection_fixture(
-    pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any]
+    pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> Iterator[Connection]:
     """A connection of `pgwatch_engine` whose commits are undone at the test's end."""
+    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
     from pgwatch_tests.testing import rollback_connection
 
+    tell_self_waits(pytestconfig)
     with rollback_connection(pgwatch_engine, *pgwatch_sessionmakers) as connection:
         yield connection
 
 
 @pytest.fixture(name="rollback_session")
 def rollback_session_fixture(
-    pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any]
+    pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> Iterator[Session]:
     """A session of `pgwatch_engine` whose commits are undone at the test's end."""
+    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
     from pgwatch_tests.testing import rollback_session
 
+    tell_self_waits(pytestconfig)
     with rollback_session(pgwatch_engine, *pgwatch_sessionmakers) as session:
         yield session
 
 
 async def _async_rollback_connection(
-    pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any]
+    pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> AsyncIterator[AsyncConnection]:
     """A connection of `pgwatch_async_engine` whose commits are undone at the test's end."""
+    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
     from pgwatch_tests.testing import async_rollback_connection
 
+    tell_self_waits(pytestconfig)
     async with async_rollback_connection(pgwatch_async_engine, *pgwatch_async_sessionmakers) as connection:
         yield connection
 
 
 async def _async_rollback_session(
-    pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any]
+    pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> AsyncIterator[AsyncSession]:
     """A session of `pgwatch_async_engine` whose commits are undone at the test's end."""
+    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
     from pgwatch_tests.testing import async_rollback_session
 
+    tell_self_waits(pytestconfig)
     async with async_rollback_session(pgwatch_async_engine, *pgwatch_async_sessionmakers) as session:
         yield session
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pgwatch_tests.testing.isolation.rollback_transaction import RollbackEngine, RollbackTransaction
+from pgwatch_tests.testing.isolation.self_waits import watched
 
 Maker = sessionmaker[Any] | scoped_session[Any]
 
@@ -35,16 +36,11 @@ def rollback_engine(engine: Engine, *makers: Maker) -> Iterator[Engine]:
     """An engine for the application under test, whose connections are all in one transaction.
 
     Sessions of `makers` (`sessionmaker`, `scoped_session`) work in it, too, until the end. Raises
-    sqlalchemy.exc.InvalidRequestError if `engine` is in autocommit mode, and what its `connect` does.
+    sqlalchemy.exc.InvalidRequestError if `engine` is in autocommit mode, what its `connect` does, and
+    SelfWaitError in the end if the application has waited for the test itself.
     """
-    with engine.connect() as holder:
-        transaction = RollbackTransaction(holder)
-        inside = RollbackEngine(engine, {}, transaction)
-        try:
-            with _bound(makers, engine, inside):
-                yield inside
-        finally:
-            end(transaction, holder)
+    with _rolled_back(engine, makers, "rollback_engine") as inside:
+        yield inside
 
 
 @contextmanager
@@ -53,7 +49,7 @@ def rollback_connection(engine: Engine, *makers: Maker) -> Iterator[Connection]:
 
     Raises what `rollback_engine` does.
     """
-    with rollback_engine(engine, *makers) as inside, inside.connect() as connection:
+    with _rolled_back(engine, makers, "rollback_connection") as inside, inside.connect() as connection:
         yield connection
 
 
@@ -64,10 +60,23 @@ def rollback_session(engine: Engine, *makers: Maker, **options: Any) -> Iterator
     It is made by the first of `makers`, if there is one, with further `options` of Session. Raises what
     `rollback_engine` does.
     """
-    with rollback_engine(engine, *makers) as inside:
+    with _rolled_back(engine, makers, "rollback_session") as inside:
         session = _factory(makers[0])(**options) if makers else Session(inside, **options)
         with session:
             yield session
+
+
+@contextmanager
+def _rolled_back(engine: Engine, makers: Sequence[Maker], called: str) -> Iterator[Engine]:
+    with engine.connect() as holder:
+        transaction = RollbackTransaction(holder)
+        inside = RollbackEngine(engine, {}, transaction)
+        with watched(transaction, called):
+            try:
+                with _bound(makers, engine, inside):
+                    yield inside
+            finally:
+                end(transaction, holder)
 
 
 def end(transaction: RollbackTransaction, holder: Connection) -> None:

@@ -88,7 +88,7 @@ class RollbackTransaction:
     @property
     def driver_connection(self) -> object:
         """The driver's own connection; None if it is lost."""
-        return self._held.kept.driver_connection
+        return self._held.kept.driver_connection if self._held.kept.is_valid else None
 
     def connect(self, engine: RollbackEngine) -> Connection:
         """Returns another connection of the application in this transaction."""
