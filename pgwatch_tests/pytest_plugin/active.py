@@ -13,10 +13,12 @@ import pytest
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
-from pgwatch_tests.pytest_plugin.finding_journal import FindingJournal, Noted
+from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
+from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
-from pgwatch_tests.pytest_plugin.summary import AskForSection
+from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
+from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits
@@ -66,6 +68,7 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     active = ActivePlugin(config, mode)
     config.pluginmanager.register(active, "pgwatch-active")
     config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
+    config.pluginmanager.register(WorkerVerdicts(active), "pgwatch-verdicts")
     if not active.shared.worker:
         config.pluginmanager.register(SessionReport(active), "pgwatch-report")
 
@@ -78,13 +81,13 @@ class ActivePlugin:
         self.mode = mode
         self.shared = SharedRun.of(config)
         self.commits = Commits()
+        self.began: list[OwnerListener] = []
+        """Called with each of them right before its set-up."""
         self.ended: list[OwnerListener] = []
         """Called with each test, and each fixture wider than one, right after its own tear-down."""
         self.sections: list[AskForSection] = []
         """Asked in the controller, once all tests are over."""
-        self._journal = FindingJournal(
-            Path(self.shared.log_directory), self.shared.session, self.shared.worker
-        )
+        self.journal = Journal(Path(self.shared.log_directory), self.shared.session, self.shared.worker)
         self._runs: dict[int, _TestRun] = {}
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
@@ -113,7 +116,7 @@ class ActivePlugin:
     def pytest_unconfigure(self) -> None:
         """Closes the journal, and removes the logs if nobody asked for them."""
         self._stop_listening()
-        self._journal.close()
+        self.journal.close()
         self.shared.remove_logs()
 
     def found(self, finding: Finding) -> None:
@@ -127,11 +130,16 @@ class ActivePlugin:
         if run is not None and finding.kind != "not_checked":
             ignored = next((one.reason for one in run.ignores if one.covers(finding)), None)
         try:
-            self._journal.note(Noted(finding, ignored))
+            self.journal.note("finding", record_of(Noted(finding, ignored)))
         except OSError as error:
             warnings.warn(f"not told at the end: {finding.reason}: {error}", stacklevel=1)
         if run is not None and ignored is None and finding.kind != "not_checked":
             run.failing.append(finding)
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether this process is the controller of pytest-xdist's workers, and runs no tests itself."""
+        return self.config.pluginmanager.hasplugin("dsession")
 
     def not_checked(self, reason: str, owner: Owner | None = None, advice: str = "") -> None:
         """Tells that something couldn't be checked: with `--pgwatch=fail`, the run doesn't pass."""
@@ -168,6 +176,7 @@ class ActivePlugin:
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
         item.stash[_RUN] = run = _TestRun(owner, _ignores(item))
         self._runs[owner.number] = run
+        self._call(self.began, owner)
         # Those of the attempt before.
         item.user_properties[:] = [one for one in item.user_properties if not one[0].startswith(_PROPERTY)]
         run.stack.enter_context(running(run.owner))
@@ -190,7 +199,7 @@ class ActivePlugin:
             failing = [one for one in run.failing if one.fails] if self.mode == "fail" else []
             self._tell_beside(item, run, besides=failing)
             if failing:
-                pytest.fail("\n".join(map(_in_words, failing)), pytrace=False)
+                pytest.fail("\n".join(map(plain, in_words(failing))), pytrace=False)
 
     def _tell_beside(self, item: pytest.Item, run: _TestRun, besides: Sequence[Finding] = ()) -> None:
         """Puts a test's findings into JUnit's properties, and its report, `besides` those it fails on."""
@@ -209,6 +218,7 @@ class ActivePlugin:
             self._end_after_fixtures(request.node)
             return (yield)
         owner = Owner("fixture", _name(fixturedef), self.shared.worker)
+        self._call(self.began, owner)
         ending = ExitStack()
         # Finalizers run last first: these after the fixture's own, the one below before it.
         fixturedef.addfinalizer(lambda: self._end_owner(owner))
@@ -236,8 +246,15 @@ class ActivePlugin:
     def _end_owner(self, owner: Owner) -> None:
         if not owner.has_ended:
             owner.end()
-            for listener in self.ended:
+            self._call(self.ended, owner)
+
+    def _call(self, listeners: Sequence[OwnerListener], owner: Owner) -> None:
+        """Calls listeners. What one raises is told instead: it doesn't change the outcome of a test."""
+        for listener in listeners:
+            try:
                 listener(owner)
+            except Exception as error:  # noqa: BLE001
+                self.not_checked(f"an error of pgwatch-tests itself: {error!r}", owner)
 
 
 def _ignores(item: pytest.Item) -> tuple[Ignore, ...]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pgwatch_tests.pytest_plugin.finding_journal import read_journals
+from pgwatch_tests.pytest_plugin.finding_journal import findings_in
+from pgwatch_tests.pytest_plugin.journal import read_journals
 from pgwatch_tests.pytest_plugin.summary import Section, Summary
 from pgwatch_tests.text.plain_text import plain
 
@@ -33,7 +34,7 @@ class SessionReport:
         yield
         active = self._active
         sections = [section for ask in active.sections if (section := self._asked(ask)) is not None]
-        noted = read_journals(Path(active.shared.log_directory), active.shared.session)
+        noted = findings_in(read_journals(Path(active.shared.log_directory), active.shared.session))
         self.summary = Summary(tuple(noted), tuple(sections))
         if active.mode == "fail" and self.summary.fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -82,10 +82,7 @@ class Summary:
     def _lines(self) -> Iterator[str]:
         for owner, found in by_owner(self.told):
             yield owner
-            for one in found:
-                yield f"  {one.reason}"
-                if one.advice:
-                    yield f"    → {one.advice}"
+            yield from (f"  {line}" for line in in_words(found))
         for one in self.unchecked:
             of = f"{who(one.owner)}: " if one.owner is not None else ""
             yield f"not checked: {of}{one.reason}{f' → {one.advice}' if one.advice else ''}"
@@ -103,6 +100,15 @@ def who(owner: Owner | None) -> str:
     worker = f" [{owner.worker}]" if owner.worker else ""
     attempt = f" (attempt {owner.attempt})" if owner.attempt > 1 else ""
     return f"{owner.name}{attempt}{worker}"
+
+
+def in_words(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yields the reasons, and after those that share an advice, `  → ` with that."""
+    for position, one in enumerate(findings):
+        yield one.reason
+        is_last = position + 1 == len(findings) or findings[position + 1].advice != one.advice
+        if one.advice and is_last:
+            yield f"  → {one.advice}"
 
 
 def by_owner(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

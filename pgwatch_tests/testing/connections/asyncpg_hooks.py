@@ -161,7 +161,7 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         """Begins a transaction for whoever runs now, under the name of its session. None: it hasn't begun."""
         begin = query.strip().removesuffix(";")
         if _IS_DEFERRABLE.search(begin):
-            session.owner = current()
+            session.begin(current())
             return None
         beginning = self.beginning(session, _name(connection), begin)
         return None if beginning is None else await self._send(connection, session, beginning, limit_s, query)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pgwatch_tests.testing.connections.writes import Written
 from pgwatch_tests.testing.current_test import Owner
 
 UnknownReason = Literal["autocommit", "pipeline", "two_phase", "typed", "driver"]
@@ -39,6 +40,10 @@ class Commit:
     unknown: UnknownReason | None = None
     has_flushed_counters: bool = False
     """Whether what it wrote is in the server's statistics of tables right away (PostgreSQL 15 and later)."""
+    has_savepoints: bool = False
+    """Whether it had subtransactions, as far as its statements say: their rows have later ids."""
+    written: frozenset[Written] | None = None
+    """What its statements say that they write; None where the driver doesn't tell."""
 
     @property
     def is_late(self) -> bool:

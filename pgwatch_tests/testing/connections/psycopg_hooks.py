@@ -71,7 +71,9 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
             if session is not None:
                 if isinstance(command, bytes) and command.startswith(b"BEGIN"):
                     return (yield from self._begin(connection, session, command))
-                if command == b"COMMIT":
+                if isinstance(command, bytes) and command.startswith(b"SAVEPOINT"):
+                    session.has_savepoints = True
+                elif command == b"COMMIT":
                     if connection._pipeline is not None:
                         self.tell(session, unknown="pipeline")
                     elif session.ask_xid is not None and _can_be_asked(connection):
@@ -103,7 +105,7 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
                 if connection._pipeline is None:
                     yield from self._go_ahead(connection, session)
                 else:
-                    session.owner = current()
+                    session.begin(current())
             # Sends BEGIN, if need be.
             yield from start(cursor, query)
             told = self.running(session, _text(query, connection), in_transaction=not is_idle)
@@ -115,7 +117,8 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
     def _begin(self, connection: AnyConnection, session: TestSession, begin: bytes) -> PQGen[PGresult | None]:
         """Begins a transaction for whoever runs now, under the name of its session."""
         if connection._pipeline is not None:
-            session.owner = owner = current()
+            owner = current()
+            session.begin(owner)
             name = None if owner is None else self.name(owner)
             if name is not None and session.is_pooled is False and name != _name(connection):
                 yield from self._execute(connection, set_name(name).encode())

@@ -24,6 +24,7 @@ from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits, ServedDatabase, UnknownReason
 from pgwatch_tests.testing.connections.session_state import SessionState
 from pgwatch_tests.testing.connections.statements import Statement, statement
+from pgwatch_tests.testing.connections.writes import Written, makes_savepoint, written_by
 from pgwatch_tests.testing.current_test import Owner, current
 from pgwatch_tests.testing.findings import Finding
 
@@ -48,11 +49,13 @@ class TestSession:
         "database",
         "flushes",
         "has_failed",
+        "has_savepoints",
         "is_pooled",
         "opened_by",
         "owner",
         "state",
         "users",
+        "written",
     )
 
     def __init__(self, database: ServedDatabase, server_version: int) -> None:
@@ -68,11 +71,28 @@ class TestSession:
         self.state = SessionState()
         self.has_failed = False
         """Whether the server took no statement of ours: no other is sent."""
+        self.has_savepoints = False
+        """Whether there were subtransactions in its transaction, as far as its statements say."""
+        self.written: set[Written] = set()
+        """What the statements of its transaction say that they write."""
         self.flushes = server_version >= _FIRST_WITH_FLUSH
         self.ask_xid: str | None = None
         """The query that goes before COMMIT; None: this server has none."""
         if server_version >= _FIRST_WITH_IDS:
             self.ask_xid = _ASK_XID + (_FLUSH if self.flushes else "")
+
+    def begin(self, owner: Owner | None) -> None:
+        """A transaction of this owner begins."""
+        self.owner = owner
+        self.has_savepoints = False
+        self.written.clear()
+
+    def write(self, text: str) -> None:
+        """Takes note of a statement of its transaction."""
+        if makes_savepoint(text):
+            self.has_savepoints = True
+        elif (written := written_by(text)) is not None:
+            self.written.add(written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +194,8 @@ class DriverHooks(Generic[C]):
 
         `reported` is the name that the server has told last. None: nothing but that BEGIN, or nothing.
         """
-        session.owner = owner = current()
+        owner = current()
+        session.begin(owner)
         name = reported
         if owner is not None:
             session.users.add(owner.number)
@@ -217,6 +238,7 @@ class DriverHooks(Generic[C]):
     def running(self, session: TestSession, text: str, *, in_transaction: bool) -> Statement:
         """Takes note of a statement that a session is about to send."""
         told = statement(text)
+        session.write(text)
         owner = current()
         if in_transaction:
             if told.commits:
@@ -237,7 +259,15 @@ class DriverHooks(Generic[C]):
         """Tells a commit of the session's owner."""
         flushed = xid is not None and session.flushes
         self._commits.tell(
-            Commit(session.owner, session.database, xid, unknown=unknown, has_flushed_counters=flushed)
+            Commit(
+                session.owner,
+                session.database,
+                xid,
+                unknown=unknown,
+                has_flushed_counters=flushed,
+                has_savepoints=session.has_savepoints,
+                written=frozenset(session.written),
+            )
         )
 
     def _handed_on(self, session: TestSession, before: Owner, owner: Owner | None) -> None:

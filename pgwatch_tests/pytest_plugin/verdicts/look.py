@@ -1,0 +1,277 @@
+"""A look at a database after a test: which tables were written to, and which of their rows are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+from psycopg import pq
+from psycopg.pq.abc import Escaping
+from psycopg.rows import class_row
+
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.stored_text import exact_names, quoted
+from pgwatch_tests.text.sql_names import shown
+
+MOST_ROWS = 200
+"""The rows of a table that are looked at one by one; others are only counted."""
+
+_CIRCLE = 1 << 32
+_MOST_OF_THE_STRINGS = 4000
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """How often a table was written to, and by which file and catalog row it is known."""
+
+    oid: int
+    filenode: int
+    inserted: int
+    updated: int
+    deleted: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The writes that the server has counted, at one moment."""
+
+    snapshot: str
+    is_counted: bool
+    has_commit_times: bool
+    now_us: int
+    """The server's clock, µs since 1970."""
+    tables: dict[int, Writes]
+    """By oid; only what a role may see, which is all tables."""
+
+    @property
+    def next_xid(self) -> int:
+        """All later transactions have this id or a later one."""
+        return int(self.snapshot.split(":")[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    snapshot: str
+    is_counted: bool
+    has_commit_times: bool
+    now_us: int
+    tables: list[list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table to look at: a row of queries/verdicts/tables.sql. Names are as the server has them."""
+
+    oid: int
+    schema: str
+    table: str
+    root_schema: str
+    root_table: str
+    keys: list[str]
+    strings: list[str]
+    created: str | None
+    generated: str | None
+    sequence_schema: str | None
+    sequence: str | None
+    readable: bool
+    row_security: bool
+
+    @property
+    def name(self) -> str:
+        """`public.users`, as people see it; of a partition, its root's."""
+        return f"{shown(self.root_schema)}.{shown(self.root_table)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A row that was found; `rows` is how many were, in its table."""
+
+    position: int
+    rows: int
+    xmin: int
+    key: str
+    strings: str
+    created_us: int | None
+    generated: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """The rows of a table that were found, of which at most MOST_ROWS are told."""
+
+    shape: Shape
+    rows: int = 0
+    told: tuple[FoundRow, ...] = ()
+    last_number: int | None = None
+    """The last number of the key's sequence; None if none fills it."""
+    why_not: str = ""
+    """Why the table couldn't be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    position: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsWanted:
+    """Which rows are looked for: those of these transactions, and those of `since` and later."""
+
+    xids: Collection[int] = ()
+    since: int | None = None
+
+    def condition(self) -> bytes:
+        """The condition on a row. It takes ids of 64 bits and compares their lower halves."""
+        parts = []
+        if self.xids:
+            ids = b",".join(b"%d" % (xid % _CIRCLE) for xid in sorted(self.xids))
+            parts.append(b"xmin OPERATOR(pg_catalog.=) ANY ('{%b}'::pg_catalog.xid[])" % ids)
+        if self.since is not None:
+            # 1 and 2 are no transactions, but what initdb and old servers' freezing wrote.
+            parts.append(
+                b"(((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %d::bigint)"
+                b" OPERATOR(pg_catalog.&) %d::bigint) OPERATOR(pg_catalog.<) %d::bigint"
+                b" AND xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 2)"
+                % (self.since % _CIRCLE, _CIRCLE - 1, _CIRCLE // 2)
+            )
+        return b" OR ".join(parts) or b"false"
+
+
+@dataclass(slots=True)
+class Shapes:
+    """The shapes of tables that were looked at, as long as their catalog rows are the same."""
+
+    _known: dict[int, tuple[int, Shape]] = field(default_factory=dict)
+
+    def of(self, connection: OwnConnection, tables: Sequence[Writes]) -> list[Shape]:
+        """Returns the shapes of these tables, but for those that are gone. Raises psycopg's errors."""
+        missing = [one.oid for one in tables if self._known.get(one.oid, (None,))[0] != one.version]
+        if missing:
+            versions = {one.oid: one.version for one in tables}
+            with connection.cursor(row_factory=class_row(Shape)) as cursor:
+                exact_names(cursor)
+                found = cursor.execute(queries.load("verdicts/tables"), {"oids": missing}).fetchall()
+            for shape in found:
+                self._known[shape.oid] = versions[shape.oid], shape
+        shapes = [self._known[one.oid][1] for one in tables if one.oid in self._known]
+        return sorted(shapes, key=lambda one: one.name)
+
+
+def read_counters(connection: OwnConnection) -> Counters:
+    """Returns the counters of now. Raises psycopg's errors."""
+    with connection.cursor(row_factory=class_row(_Counted)) as cursor:
+        [counted] = cursor.execute(queries.load("verdicts/counters")).fetchall()
+    tables = {row[0]: Writes(*row) for row in counted.tables}
+    return Counters(counted.snapshot, counted.is_counted, counted.has_commit_times, counted.now_us, tables)
+
+
+def find_rows(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted) -> Iterator[FoundRows]:
+    """Yields what was found in each table: in one message, or each by its own if one can't be read.
+
+    Raises psycopg's errors of a connection that is lost.
+    """
+    readable = [shape for shape in shapes if shape.readable and not shape.row_security]
+    for shape in shapes:
+        if not shape.readable:
+            yield FoundRows(shape, why_not="no SELECT privilege on it")
+        elif shape.row_security:
+            yield FoundRows(shape, why_not="row-level security hides rows")
+    if not readable:
+        return
+    try:
+        yield from _found(connection, readable, wanted)
+        return
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        refusal = error
+    for shape in readable:
+        try:
+            yield from _found(connection, [shape], wanted)
+        except psycopg.errors.LockNotAvailable:
+            yield FoundRows(shape, why_not="somebody holds it locked")
+        except psycopg.errors.UndefinedTable:
+            continue
+        except psycopg.Error as error:
+            if connection.closed:
+                raise refusal from None
+            yield FoundRows(shape, why_not=str(error).splitlines()[0])
+
+
+def _found(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted) -> list[FoundRows]:
+    escaping = pq.Escaping(connection.pgconn)
+    condition = wanted.condition()
+    statements = [_rows_of(position, shape, condition, escaping) for position, shape in enumerate(shapes)]
+    numbered = [(position, shape) for position, shape in enumerate(shapes) if shape.sequence is not None]
+    if numbered:
+        statements.append(
+            b" UNION ALL ".join(_last_number(position, shape, escaping) for position, shape in numbered)
+        )
+    rows: dict[int, list[FoundRow]] = {}
+    last: dict[int, int] = {}
+    with connection.cursor(row_factory=class_row(FoundRow)) as cursor:
+        cursor.execute(b";".join(statements))
+        for _ in shapes:
+            for row in cursor.fetchall():
+                rows.setdefault(row.position, []).append(row)
+            cursor.nextset()
+        if numbered:
+            last = {one.position: one.last for one in _all(cursor, _Position)}
+    return [
+        FoundRows(shape, found[0].rows if found else 0, tuple(found), last.get(position))
+        for position, shape in enumerate(shapes)
+        for found in [rows.get(position, [])]
+    ]
+
+
+def _all(cursor: psycopg.Cursor[FoundRow], row: Callable[..., R]) -> list[R]:
+    result = cursor.pgresult
+    assert result is not None
+    return [
+        row(*(int(result.get_value(number, column) or b"0") for column in range(result.nfields)))
+        for number in range(result.ntuples)
+    ]
+
+
+def _rows_of(position: int, shape: Shape, condition: bytes, escaping: Escaping) -> bytes:
+    keys = b", ', ', ".join(
+        b"'%b=', %b" % (shown(key).encode().replace(b"'", b"''").replace(b"%", b"%%"), quoted(key, escaping))
+        for key in shape.keys
+    )
+    strings = b", ".join(quoted(name, escaping) for name in shape.strings)
+    return (
+        b"SELECT %d AS position, pg_catalog.count(*) OVER () AS rows,"
+        b" xmin::pg_catalog.text::bigint AS xmin, %b AS key, %b AS strings, %b AS created_us,"
+        b" %b AS generated FROM ONLY %b.%b WHERE %b LIMIT %d"
+    ) % (
+        position,
+        b"pg_catalog.concat(%b)" % keys if keys else b"''",
+        b"pg_catalog.left(pg_catalog.concat_ws(' ', %b), %d)" % (strings, _MOST_OF_THE_STRINGS)
+        if strings
+        else b"''",
+        b"CASE WHEN pg_catalog.isfinite(%b) THEN"
+        b" (extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000000)::bigint END"
+        % (quoted(shape.created, escaping), quoted(shape.created, escaping))
+        if shape.created
+        else b"NULL::bigint",
+        b"%b::bigint" % quoted(shape.generated, escaping) if shape.generated else b"NULL::bigint",
+        quoted(shape.schema, escaping),
+        quoted(shape.table, escaping),
+        condition,
+        MOST_ROWS,
+    )
+
+
+def _last_number(position: int, shape: Shape, escaping: Escaping) -> bytes:
+    # Read like a table: pg_sequence_last_value() would take a lock that is more in others' way.
+    return b"SELECT %d::bigint, CASE WHEN is_called THEN last_value ELSE 0 END FROM %b.%b" % (
+        position,
+        quoted(shape.sequence_schema or "", escaping),
+        quoted(shape.sequence or "", escaping),
+    )

@@ -1,0 +1,373 @@
+"""Verdicts of a process that runs tests: each test's, and each wider fixture's, right after its tear-down."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.identity.application_name import digest
+from pgwatch_tests.identity.real_clock import real_time_ns
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.dsn import in_database
+from pgwatch_tests.pytest_plugin.verdicts.claims import ClaimJournal
+from pgwatch_tests.pytest_plugin.verdicts.judge import (
+    Judged,
+    Suspect,
+    is_between,
+    judge,
+    lower,
+    names_table,
+)
+from pgwatch_tests.pytest_plugin.verdicts.look import (
+    Counters,
+    FoundRows,
+    RowsWanted,
+    Shape,
+    Shapes,
+    Writes,
+    find_rows,
+    read_counters,
+)
+from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
+    GoneError,
+    PostponedError,
+    VerdictSession,
+    served,
+)
+from pgwatch_tests.pytest_plugin.verdicts.words import findings_of
+from pgwatch_tests.settings.load import Dsn
+from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
+from pgwatch_tests.testing.connections.writes import Written
+from pgwatch_tests.testing.current_test import Owner
+
+if TYPE_CHECKING:
+    from pgwatch_tests.pytest_plugin.active import ActivePlugin
+
+_COUNTS_AT_ONCE_SINCE = 150000
+# Planning a statement on a table that the session hasn't read yet takes a millisecond.
+_TABLES_AT_ONCE = 20
+_MOST_TABLES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a look at a database saw."""
+
+    counters: Counters | None = None
+    last_numbers: Mapping[int, int] = field(default_factory=dict)
+    """Positions of sequences, by the table's oid."""
+
+
+_NOTHING_SEEN = _Sight()
+
+
+@dataclass(slots=True)
+class _Work:
+    """The commits of an owner in one database that are to be judged."""
+
+    owner: Owner
+    database: ServedDatabase
+    before: _Sight
+    """What was seen last before the first of them."""
+    commits: list[Commit] = field(default_factory=list)
+    is_late: bool = False
+
+
+class WorkerVerdicts:
+    """Judges each owner once it has ended; nobody who wrote nothing costs a round trip."""
+
+    def __init__(self, active: ActivePlugin) -> None:
+        self._active = active
+        self._claims = ClaimJournal(active.journal)
+        self._session = VerdictSession()
+        self._lock = threading.Lock()
+        self._began_us: dict[int, int] = {}
+        self._works: dict[tuple[int, ServedDatabase], _Work] = {}
+        self._sights: dict[ServedDatabase, _Sight] = {}
+        self._shapes: dict[ServedDatabase, Shapes] = {}
+        self._postponed: list[_Work] = []
+        active.commits.listen(self._take)
+        active.began.append(self._begin)
+        active.ended.append(self._end)
+
+    def pytest_sessionstart(self) -> None:
+        """Looks at the database that the settings name, if there is one: what is there before any test."""
+        dsn = self._active.dsn()
+        if dsn is None or self._active.has_workers:
+            return
+        try:
+            database = served(dsn)
+            with self._session.connected(database) as connection:
+                self._look_ahead(connection, database)
+        except (PgwatchError, psycopg.Error):
+            return  # whatever tests write to, they will tell
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Judges what was written late, after the last test."""
+        self._judge(self._due(None))
+        self._session.close()
+
+    def _begin(self, owner: Owner) -> None:
+        self._began_us[owner.number] = real_time_ns() // 1000
+
+    def _take(self, commit: Commit) -> None:
+        """Takes a commit, in the thread that committed."""
+        self._claims.commit(commit)
+        if commit.owner is None:
+            return
+        if commit.xid is None and commit.database not in self._sights:
+            self._look_first(commit.database)
+        key = commit.owner.number, commit.database
+        with self._lock:
+            work = self._works.get(key)
+            if work is None:
+                before = self._sights.get(commit.database, _NOTHING_SEEN)
+                work = self._works[key] = _Work(commit.owner, commit.database, before)
+            work.commits.append(commit)
+
+    def _end(self, owner: Owner) -> None:
+        self._judge(self._due(owner))
+
+    def _due(self, owner: Owner | None) -> list[_Work]:
+        """Returns what is to be judged: an owner that has just ended, what is late, what was postponed."""
+        if not self._works and not self._postponed:
+            return []
+        due, self._postponed = self._postponed, []
+        with self._lock:
+            keys = [key for key, work in self._works.items() if work.owner.has_ended]
+            ended = [self._works.pop(key) for key in keys]
+        for work in ended:
+            work.is_late = work.owner is not owner
+        return due + ended
+
+    def _judge(self, due: Iterable[_Work]) -> None:
+        by_database: dict[ServedDatabase, list[_Work]] = {}
+        for work in due:
+            by_database.setdefault(work.database, []).append(work)
+        for database, works in by_database.items():
+            try:
+                with self._session.connected(self._reachable(database)) as connection:
+                    self._look(connection, database, works)
+            except GoneError:
+                self._sights.pop(database, None)  # and all rows in it are gone as well
+            except PostponedError:
+                self._postponed += works
+            except (PgwatchError, psycopg.Error) as error:
+                reason = f"rows that it may have left in {database.name}: {_first_line(error)}"
+                for work in works:
+                    self._active.not_checked(reason, work.owner)
+
+    def _look(self, connection: OwnConnection, database: ServedDatabase, works: Sequence[_Work]) -> None:
+        client_us = real_time_ns() // 1000
+        counters = read_counters(connection)
+        ahead_us = counters.now_us - client_us
+        last_numbers = dict(self._sights.get(database, _NOTHING_SEEN).last_numbers)
+        for work in works:
+            last_numbers |= self._look_for(connection, work, counters, ahead_us)
+        self._sights[database] = _Sight(counters, last_numbers)
+
+    def _look_for(
+        self, connection: OwnConnection, work: _Work, counters: Counters, ahead_us: int
+    ) -> dict[int, int]:
+        """Looks for the rows of one owner, and tells what is left of it. Returns positions of sequences."""
+        own = [one.xid for one in work.commits if one.xid is not None]
+        wanted = RowsWanted(own, _since(work))
+        began_us = self._began_us.get(work.owner.number, 0)
+        suspect = Suspect(
+            digest=digest(work.owner.name) if work.owner.kind == "test" else "",
+            began_us=began_us,
+            began_server_us=began_us + ahead_us,
+            xids=lower(own),
+            written=_written(work.commits),
+        )
+        unread = []
+        last_numbers = {}
+        for some in _parts(self._shapes_to_look_at(connection, work, counters)):
+            for found in find_rows(connection, some, wanted):
+                if found.why_not:
+                    unread.append(found)
+                    continue
+                if found.last_number is not None:
+                    last_numbers[found.shape.oid] = found.last_number
+                self._tell(work, self._judged(connection, work, found, suspect, counters))
+        for found in unread:
+            self._active.not_checked(f"{found.shape.name}: {found.why_not}")
+        return last_numbers
+
+    def _judged(
+        self,
+        connection: OwnConnection,
+        work: _Work,
+        found: FoundRows,
+        suspect: Suspect,
+        counters: Counters,
+    ) -> Judged:
+        before, now = work.before.counters, counters.tables.get(found.shape.oid)
+        then = None if before is None or now is None else before.tables.get(now.oid)
+        updated = now is None or now.updated > (then.updated if then is not None else 0)
+        may_be_updated = (
+            updated
+            or not counters.is_counted
+            or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
+            or _is_rewritten(then, now)
+        )
+        others = {row.xmin for row in found.told} - suspect.xids
+        if others:
+            mine = self._own_ids(connection, work, found.shape, others, counters)
+            suspect = Suspect(
+                suspect.digest,
+                suspect.began_us,
+                suspect.began_server_us,
+                suspect.xids | mine,
+                suspect.written,
+            )
+        last_number = work.before.last_numbers.get(found.shape.oid)
+        return judge(found, suspect, may_be_updated=may_be_updated, last_number=last_number)
+
+    def _own_ids(
+        self,
+        connection: OwnConnection,
+        work: _Work,
+        shape: Shape,
+        others: set[int],
+        counters: Counters,
+    ) -> frozenset[int]:
+        """Returns those of other ids in rows that are the owner's, as a fact: of its subtransactions, and
+        where nobody else of the run writes to the database, of its commits without a known id."""
+        tops = [one.xid for one in work.commits if one.xid is not None and one.has_savepoints]
+        possible = {xmin for xmin in others if any(is_between(xmin, top, counters.next_xid) for top in tops)}
+        mine: set[int] = set()
+        if self._is_alone_in(work.database):
+            mine |= possible
+            if any(one.xid is None for one in work.commits) and names_table(
+                _written(work.commits), shape.table, shape.root_table
+            ):
+                mine |= others
+        elif possible and counters.has_commit_times:
+            mine |= _committed_with(connection, possible, tops)
+        return frozenset(mine)
+
+    def _tell(self, work: _Work, judged: Judged) -> None:
+        shape = judged.found.shape
+        for finding in findings_of(work.owner, judged, is_late=work.is_late):
+            self._active.found(finding)
+        rows = {row.xmin for row in judged.found.told}
+        may_be_its_own = any(one.xid is None or one.has_savepoints for one in work.commits)
+        others = judged.of_others if may_be_its_own else ()
+        told = rows - set(judged.of_others)
+        if told or others:
+            self._claims.judged(work.owner, work.database, shape.name, told, others)
+
+    def _shapes_to_look_at(self, connection: OwnConnection, work: _Work, counters: Counters) -> list[Shape]:
+        """Returns the tables that were written to meanwhile, as the server's counters say where these are up
+        to date, and as the owner's statements say where they aren't."""
+        shapes = self._shapes.setdefault(work.database, Shapes())
+        before = {} if work.before.counters is None else work.before.counters.tables
+        moved = [one for one in counters.tables.values() if _has_moved(before.get(one.oid), one)]
+        counts_late = not counters.is_counted or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
+        if not counts_late and all(one.xid is not None for one in work.commits):
+            return shapes.of(connection, moved[:_MOST_TABLES])
+        written = _written(work.commits)
+        moved_oids = {one.oid for one in moved}
+        return [
+            shape
+            for shape in shapes.of(connection, list(counters.tables.values()))
+            if shape.oid in moved_oids or names_table(written, shape.table, shape.root_table)
+        ][:_MOST_TABLES]
+
+    def _look_first(self, database: ServedDatabase) -> None:
+        """Looks at a database before the first write whose transaction won't be known."""
+        self._sights[database] = _NOTHING_SEEN
+        try:
+            with self._session.connected(self._reachable(database)) as connection:
+                self._look_ahead(connection, database)
+        except (PgwatchError, psycopg.Error):
+            return  # the verdict will tell
+
+    def _look_ahead(self, connection: OwnConnection, database: ServedDatabase) -> None:
+        counters = read_counters(connection)
+        shapes = self._shapes.setdefault(database, Shapes())
+        tables = list(counters.tables.values())[:_MOST_TABLES]
+        last_numbers = {
+            found.shape.oid: found.last_number
+            for some in _parts(shapes.of(connection, tables))
+            for found in find_rows(connection, some, RowsWanted())
+            if found.last_number is not None
+        }
+        self._sights[database] = _Sight(counters, last_numbers)
+
+    def _is_alone_in(self, database: ServedDatabase) -> bool:
+        """Whether no other worker of the run writes to a database, as far as its name says."""
+        worker = self._active.shared.worker
+        return not worker or re.search(rf"(?<![0-9A-Za-z]){re.escape(worker)}$", database.name) is not None
+
+    def _reachable(self, database: ServedDatabase) -> ServedDatabase:
+        """Returns the database with a connection string, if one is known at all."""
+        if database.dsn:
+            return database
+        base = self._active.dsn()
+        if base is None:
+            return database
+        dsn = in_database(Dsn(base, "the settings"), database.name).value
+        return ServedDatabase(database.host, database.port, database.name, dsn)
+
+
+def _has_moved(before: Writes | None, now: Writes) -> bool:
+    if before is None:
+        return now.inserted > 0 or now.updated > 0
+    return before.inserted != now.inserted or before.updated != now.updated or before.filenode != now.filenode
+
+
+def _is_rewritten(before: Writes | None, now: Writes | None) -> bool:
+    """Whether a table may have been written anew as a whole, which gives all rows one transaction's id."""
+    return before is not None and now is not None and before.filenode != now.filenode
+
+
+def _since(work: _Work) -> int | None:
+    """Returns the id from which on rows may be the owner's though their ids aren't known; None: none may."""
+    firsts = [one.xid for one in work.commits if one.xid is not None and one.has_savepoints]
+    before = work.before.counters
+    if before is not None and any(one.xid is None for one in work.commits):
+        firsts.append(before.next_xid)
+    return min(firsts) if firsts else None
+
+
+def _written(commits: Sequence[Commit]) -> frozenset[Written] | None:
+    """Returns what all commits say that they write; None if one of them doesn't say."""
+    written: frozenset[Written] = frozenset()
+    for one in commits:
+        if one.written is None:
+            return None
+        written |= one.written
+    return written
+
+
+def _committed_with(connection: OwnConnection, xids: Iterable[int], tops: Sequence[int]) -> set[int]:
+    """Returns those of the ids that were committed at the very time of one of `tops`: its subtransactions."""
+    ids = list(xids)
+    rows = connection.execute(
+        "SELECT one.xid FROM pg_catalog.unnest(%(ids)s::bigint[]) AS one (xid) WHERE"
+        " pg_catalog.pg_xact_commit_timestamp(one.xid::pg_catalog.text::pg_catalog.xid)"
+        " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.pg_xact_commit_timestamp("
+        "(top.xid OPERATOR(pg_catalog.%%) 4294967296)::pg_catalog.text::pg_catalog.xid)"
+        " FROM pg_catalog.unnest(%(tops)s::bigint[]) AS top (xid)))",
+        {"ids": ids, "tops": list(tops)},
+    ).fetchall()
+    return {xid for (xid,) in rows if isinstance(xid, int)}
+
+
+def _parts(shapes: Sequence[Shape]) -> Iterator[Sequence[Shape]]:
+    for start in range(0, len(shapes), _TABLES_AT_ONCE):
+        yield shapes[start : start + _TABLES_AT_ONCE]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

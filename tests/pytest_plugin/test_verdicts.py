@@ -1,0 +1,108 @@
+"""Verdicts on rows: each test's and each fixture's own are named, and nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from tests.pytest_plugin.suites import run_suite, told
+from tests.servers.sessions import Database
+
+pytest_plugins = ["pytester"]
+
+TABLES = """
+    CREATE TABLE users (id serial PRIMARY KEY, email text);
+    CREATE TABLE accounts (id int PRIMARY KEY, balance int);
+    INSERT INTO accounts VALUES (1, 0);
+"""
+SUITE = """
+    import threading
+    import psycopg, pytest
+    from conftest import DSN, write
+
+    def test_cleans_up(conn):
+        write(conn, "INSERT INTO users (email) VALUES ('a')")
+        write(conn, "DELETE FROM users WHERE email = 'a'")
+
+    def test_leaves(conn):
+        write(conn, "INSERT INTO users (email) VALUES ('b'), ('c')", "INSERT INTO accounts VALUES (2, 0)")
+
+    @pytest.mark.pgwatch_ignore("known", "users")
+    def test_ignored(conn):
+        write(conn, "INSERT INTO users (email) VALUES ('b')")
+
+    def test_rolls_back(conn):
+        conn.execute("INSERT INTO users (email) VALUES ('d')")
+        conn.rollback()
+
+    def test_updates(conn):
+        write(conn, "UPDATE accounts SET balance = balance + 1 WHERE id = 1")
+
+    def test_in_a_savepoint(conn):
+        with conn.transaction(), conn.transaction():
+            conn.execute("INSERT INTO users (email) VALUES ('e')")
+
+    def test_in_autocommit():
+        with psycopg.connect(DSN, autocommit=True) as conn:
+            conn.execute("INSERT INTO users (email) VALUES ('f')")
+
+    def test_updates_its_own(conn):
+        write(conn, "INSERT INTO users (email) VALUES ('g')")
+        write(conn, "UPDATE users SET email = 'h' WHERE email = 'g'")
+
+    @pytest.fixture(scope="module")
+    def wide():
+        with psycopg.connect(DSN) as conn:
+            write(conn, "INSERT INTO users (email) VALUES ('i'), ('left')")
+            yield
+            write(conn, "DELETE FROM users WHERE email = 'i'")
+
+    def test_uses_the_fixture(wide, conn):
+        write(conn, "INSERT INTO users (email) VALUES ('j')")
+        write(conn, "DELETE FROM users WHERE email = 'j'")
+
+    def test_changes_what_the_fixture_made(wide, conn):
+        write(conn, "UPDATE users SET email = 'k' WHERE email = 'i'")
+        write(conn, "UPDATE users SET email = 'i' WHERE email = 'k'")
+
+    STARTED = []
+
+    def test_does_not_wait():
+        go = threading.Event()
+        def work():
+            with psycopg.connect(DSN) as conn:
+                go.wait(10)
+                write(conn, "INSERT INTO users (email) VALUES ('late')")
+        thread = threading.Thread(target=work)
+        thread.start()
+        STARTED.append((thread, go))
+
+    def test_meanwhile():
+        for thread, go in STARTED:
+            go.set()
+            thread.join()
+
+    def test_nothing():
+        pass
+"""
+
+
+def test_each_owner_is_told_what_it_left(
+    pytester: pytest.Pytester, database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(TABLES)
+    done = run_suite(pytester, database.dsn, SUITE)
+    assert told(done) == {
+        "test_leaves": [
+            "left 1 row in public.accounts (id=2)",
+            "left 2 rows in public.users (id=2, id=3)",
+        ],
+        "test_in_a_savepoint": ["left 1 row in public.users (id=6)"],
+        "test_in_autocommit": ["left 1 row in public.users (id=7)"],
+        "test_updates_its_own": ["left 1 row in public.users (id=8)"],
+        "test_does_not_wait": ["wrote 1 row into public.users (id=12) after it had ended"],
+        "ignored": ["test_ignored: left 1 row in public.users (id=4)"],
+        "fixture wide [module] of test_it.py": ["left 1 row in public.users (id=10)"],
+    }
+    done.assert_outcomes(passed=13, errors=4)
