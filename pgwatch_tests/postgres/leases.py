@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import psycopg
 
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.identity.lease_names import LEASE_KEY
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 
-LEASE_KEY = 0x70677774
-"""`pgwt` in ASCII, 1885828980: the first of a lease's two numbers."""
+__all__ = ["LEASE_KEY", "hold_lease", "lease_holders", "live_lease_numbers", "run_lease"]
 
 
 @dataclass(frozen=True, slots=True)

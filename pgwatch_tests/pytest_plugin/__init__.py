@@ -20,7 +20,7 @@ MODE_VARIABLE = "PGWATCH"
 
 _MARKERS = (
     "pgwatch_ignore(reason, *tables): rows that this test leaves are no finding; all tables, or these",
-    "pgwatch_lock(name, shared=False): hold the lock of this name while the test runs, across all workers",
+    "pgwatch_lock(*names, shared=False, timeout_s=300): hold these locks while the test runs, in all workers",
 )
 
 
@@ -62,6 +62,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from pgwatch_tests.pytest_plugin.active import activate
 
         activate(config, mode)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Has tests take the named locks of their markers, where one has any."""
+    if any(item.get_closest_marker("pgwatch_lock") for item in session.items):
+        from pgwatch_tests.pytest_plugin.marked_locks import MarkedLocks
+
+        session.config.pluginmanager.register(MarkedLocks(session.config), "pgwatch-locks")
 
 
 def _mode(config: pytest.Config) -> Mode:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pgwatch_tests.testing.named_locks import NamedLocks
 
 
 @pytest.fixture(scope="session", name="run_id")
@@ -54,3 +58,13 @@ def pgwatch_dsn(pytestconfig: pytest.Config) -> str:
         ).dsn.value
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture
+def pgwatch_lock(pgwatch_dsn: str) -> Callable[..., NamedLocks]:
+    """Returns named locks of the suite's server: `with pgwatch_lock("mail"):`, or `async with`."""
+    from functools import partial
+
+    from pgwatch_tests.testing import lock
+
+    return partial(lock, dsn=pgwatch_dsn)

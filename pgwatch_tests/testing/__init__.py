@@ -56,12 +56,15 @@ if TYPE_CHECKING:
     )
     from pgwatch_tests.testing.isolation.template_database import drop_templates
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
+    from pgwatch_tests.testing.named_locks import NamedLockError, NamedLocks, lock
     from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
     "IsolatedPlace",
     "MigrationError",
     "Migrations",
+    "NamedLockError",
+    "NamedLocks",
     "OwnDatabase",
     "Owner",
     "RemovedRows",
@@ -91,6 +94,7 @@ __all__ = [
     "isolated_schema_fixture",
     "keep",
     "lease",
+    "lock",
     "metadata_migrations",
     "prepared_databases",
     "rollback_connection",
@@ -118,6 +122,7 @@ _MODULES = {
         "cleanup_run",
         "cleanup_test",
     ),
+    "pgwatch_tests.testing.named_locks": ("NamedLockError", "NamedLocks", "lock"),
     "pgwatch_tests.testing.removed_rows": ("RemovedRows", "RowsStayError", "StayingRows"),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),

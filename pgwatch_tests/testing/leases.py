@@ -44,18 +44,17 @@ from pgwatch_tests.testing.identifiers import entered_run
 APPLICATION_NAME = "pgwatch-tests lease"
 """The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
 
+# An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer answers.
+KEEPALIVES = (
+    ("tcp_keepalives_idle", "60"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "6"),
+)
 LEASE_LIMITS = SessionLimits(
     statement_timeout_s=60.0,
     lock_timeout_s=10.0,
     read_only=False,
-    more=(
-        ("application_name", APPLICATION_NAME),
-        # An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer
-        # answers.
-        ("tcp_keepalives_idle", "60"),
-        ("tcp_keepalives_interval", "10"),
-        ("tcp_keepalives_count", "6"),
-    ),
+    more=(("application_name", APPLICATION_NAME), *KEEPALIVES),
 )
 _CONNECT_TIMEOUT_S = 10.0
 
