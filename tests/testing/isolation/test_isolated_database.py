@@ -1,0 +1,210 @@
+"""A database is a worker's or a test's own; what its owner leaves, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
+from pgwatch_tests.testing import (
+    IsolatedPlace,
+    drop_templates,
+    isolated_database,
+    keep,
+    prepared_databases,
+)
+from tests.leaks.scanning import settings
+from tests.servers.sessions import Database
+from tests.sweep.orphans.sweeping import named, swept
+from tests.testing.isolation.catalogs import described, zoo
+from tests.waiting import wait_until
+
+
+def databases(owner: Connection[TupleRow]) -> set[str]:
+    """The databases of tests on the server, but for the test's own."""
+    query = "SELECT datname FROM pg_database WHERE datname LIKE 'test%' AND datname <> current_database()"
+    return {str(name) for (name,) in owner.execute(query)}
+
+
+def insert(place: IsolatedPlace) -> None:
+    """One more user, committed."""
+    with place.connect() as connection:
+        connection.execute("INSERT INTO users (email) VALUES (gen_random_uuid() || '@b')")
+
+
+def count(place: IsolatedPlace) -> int:
+    """How many users there are."""
+    with place.connect() as connection:
+        (number,) = connection.execute("SELECT count(*) FROM users").fetchone() or (0,)
+        return int(number)
+
+
+@pytest.fixture
+def no_templates(database: Database) -> Iterator[None]:
+    """Drops what templates there are, before and after."""
+    drop_templates(database.dsn, 0)
+    yield
+    drop_templates(database.dsn, 0)
+
+
+def test_a_test_has_its_own(database: Database, owner: Connection[TupleRow]) -> None:
+    with isolated_database(database.dsn, zoo()) as one, isolated_database(database.dsn, zoo()) as other:
+        insert(one)
+        assert (count(one), count(other)) == (1, 0)
+        assert is_orphan_name(one.name)
+        assert databases(owner) == {one.name, other.name}
+        with one.connect(autocommit=True) as there:
+            names = described(there, "public")
+        assert any("100 % users" in name for name in names)
+        forgotten = one.connect()
+        forgotten.execute("SELECT 1")
+    assert databases(owner) == set()
+    forgotten.close()
+    query = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    assert owner.execute(query).fetchall() == [], "no session of ours stays"
+
+
+async def test_it_is_an_asynchronous_context_manager(database: Database, owner: Connection[TupleRow]) -> None:
+    async with prepared_databases(database.dsn, zoo(), ahead=1):
+        async with isolated_database(database.dsn, zoo()) as place:
+            insert(place)
+        async with isolated_database(database.dsn, zoo(), scope="worker") as place:
+            insert(place)
+    assert databases(owner) == set()
+
+
+def test_without_migrations_it_is_empty(database: Database, owner: Connection[TupleRow]) -> None:
+    with isolated_database(database.dsn) as place, place.connect() as connection:
+        assert connection.execute("SELECT 1 FROM pg_class WHERE oid >= 16384").fetchall() == []
+
+
+def test_a_prepared_transaction_goes_with_it(database: Database, owner: Connection[TupleRow]) -> None:
+    with isolated_database(database.dsn, zoo()) as place, place.connect() as connection:
+        connection.execute("CREATE TABLE t ()")
+        connection.execute("PREPARE TRANSACTION 'left'")
+    assert databases(owner) == set()
+
+
+def test_a_worker_keeps_its_own(database: Database, owner: Connection[TupleRow]) -> None:
+    names = set()
+    with prepared_databases(database.dsn, zoo()):
+        for _ in range(3):
+            with isolated_database(database.dsn, zoo(), scope="worker") as place:
+                assert count(place) == 0
+                insert(place)
+                names.add(place.name)
+        assert databases(owner) == names
+        with (
+            isolated_database(database.dsn, zoo(), scope="worker") as one,
+            isolated_database(database.dsn, zoo(), scope="worker") as other,
+        ):
+            assert one.name != other.name, "two at a time share nothing"
+    assert len(names) == 1
+    assert databases(owner) == set()
+
+
+def test_copies_are_made_ahead(database: Database, owner: Connection[TupleRow]) -> None:
+    with prepared_databases(database.dsn, zoo(), ahead=2):
+        wait_until(lambda: len(databases(owner)) >= 2)
+        ready = databases(owner)
+        with isolated_database(database.dsn, zoo()) as one, isolated_database(database.dsn, zoo()) as other:
+            assert {one.name, other.name} == ready
+            with isolated_database(database.dsn, zoo()) as third:
+                assert third.name not in ready
+        alive = scan(settings(database.dsn), kinds=["database"]).leftovers
+        assert alive == ()
+    assert databases(owner) == set()
+
+
+def test_what_a_killed_owner_leaves_is_an_orphan(
+    python: str, database: Database, owner: Connection[TupleRow], no_templates: None
+) -> None:
+    command = [python, "-m", "tests.testing.isolation.owners", database.dsn]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        schema, *own = json.loads(process.stdout.readline())
+        wait_until(lambda: len(databases(owner)) >= 3)
+        kept = swept(database.dsn, "schemas", "databases", min_age_s=0).orphans
+        assert {one.reason for one in kept if one.name in (schema, *own)} == {"run_alive"}
+        process.kill()
+    wait_until(lambda: named(swept(database.dsn, "schemas", min_age_s=0), schema).removed)
+
+    def is_gone() -> bool:
+        swept(database.dsn, "databases", min_age_s=0)
+        return databases(owner) == set()
+
+    wait_until(is_gone)
+    # The template is wanted by the next run.
+    left = scan(settings(database.dsn), kinds=["database"])
+    assert left.leftovers == ()
+    assert len(drop_templates(database.dsn, 0)) == 1
+
+
+def test_what_is_kept_is_no_orphan_until_its_time(database: Database, owner: Connection[TupleRow]) -> None:
+    with prepared_databases(database.dsn, zoo()):
+        for scope in ("test", "worker"):
+            with isolated_database(
+                database.dsn, zoo(), scope="worker" if scope == "worker" else "test"
+            ) as place:
+                insert(place)
+                until = keep(place, for_s=3600.0)
+    kept = {one.name: one for one in swept(database.dsn, "databases", min_age_s=0).orphans}
+    assert (kept[place.name].removed, kept[place.name].reason) == (False, "kept_for_test")
+    assert kept[place.name].detail == f"kept until {until}"
+    assert place.name not in {one.name for one in scan(settings(database.dsn), kinds=["database"]).leftovers}
+    assert count(place) == 1, "it is as the test left it"
+    assert len(databases(owner)) == 2
+
+    for name in databases(owner):
+        owner.execute(
+            f"COMMENT ON DATABASE {name} IS 'pgwatch-tests: kept until 2020-01-01T00:00:00Z'".encode()
+        )
+    assert databases(owner) <= {
+        one.name for one in scan(settings(database.dsn), kinds=["database"]).leftovers
+    }
+    swept(database.dsn, "databases", min_age_s=0)
+    assert databases(owner) == set()
+
+
+def test_it_is_made_in_a_tablespace(
+    database: Database, owner: Connection[TupleRow], server: EmbeddedServer, no_templates: None
+) -> None:
+    place = server.directory / "memory"
+    place.mkdir()
+    place.chmod(0o700)
+    stat = server.data_directory.stat()
+    os.chown(place, stat.st_uid, stat.st_gid)
+    owner.execute(f"CREATE TABLESPACE memory LOCATION '{place}'".encode())
+    try:
+        with isolated_database(database.dsn, zoo(), tablespace="memory") as own:
+            query = (
+                "SELECT spcname FROM pg_database JOIN pg_tablespace ON pg_tablespace.oid = dattablespace"
+                " WHERE datname = %s"
+            )
+            assert owner.execute(query, [own.name]).fetchone() == ("memory",)
+        drop_templates(database.dsn, 0)
+    finally:
+        owner.execute("DROP TABLESPACE memory")
+
+
+def test_the_template_that_somebody_drops_is_built_again(database: Database, no_templates: None) -> None:
+    with prepared_databases(database.dsn, zoo()):
+        with isolated_database(database.dsn, zoo()):
+            pass
+        assert len(drop_templates(database.dsn, 0)) == 1
+        with isolated_database(database.dsn, zoo()) as place:
+            assert count(place) == 0
+
+
+def test_an_error_of_the_server_is_told(database: Database) -> None:
+    with pytest.raises(psycopg.errors.UndefinedObject, match="nowhere"):
+        isolated_database(database.dsn, zoo(), tablespace="nowhere").__enter__()
