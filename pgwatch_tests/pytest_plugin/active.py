@@ -92,7 +92,6 @@ class ActivePlugin:
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
         self._drivers = Drivers(self.commits, lambda text: warnings.warn(text, stacklevel=1))
-        self.ended.append(self._drivers.tell_open_transactions)
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 

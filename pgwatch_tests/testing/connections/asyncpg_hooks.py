@@ -65,10 +65,6 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         )
         self._patch(connection, "get_reset_query", ("self",), self._resetting)
 
-    def is_in_transaction(self, connection: AnyConnection) -> bool:
-        """Whether it has a transaction, as the server has told last."""
-        return not connection.is_closed() and bool(connection.is_in_transaction())
-
     def _connecting(self, connect: Callable[..., Awaitable[AnyConnection]]) -> Callable[..., object]:
         async def connect_named(**more: object) -> AnyConnection:
             owner = current() if self._is_on else None

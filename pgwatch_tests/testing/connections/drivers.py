@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commits
 from pgwatch_tests.testing.connections.sessions import DriverHooks
-from pgwatch_tests.testing.current_test import Owner
-from pgwatch_tests.testing.findings import Finding
-from pgwatch_tests.text.plain_text import plain
 
 _HOOKS = {
     # The module that the suite imports: where its hooks are.
@@ -23,8 +18,6 @@ _HOOKS = {
     "sqlalchemy": ("sqlalchemy_hooks", "SqlalchemyHooks"),
     "psycopg_pool": ("pool_hooks", "PsycopgPoolHooks"),
 }
-
-_LOOKS, _BETWEEN_LOOKS_S = 5, 0.01
 
 
 class Drivers:
@@ -61,30 +54,6 @@ class Drivers:
             self._warn(
                 f"{driver} has changed ({', '.join(missing)}): not all sessions are named after their test, "
                 "and not all commits are put down to it"
-            )
-
-    def tell_open_transactions(self, owner: Owner) -> None:
-        """Tells the transactions that a test, or a fixture, has left open at its end. Asks no server.
-
-        A thread of the test's that is at work between two statements gets a moment to end its own.
-        """
-        for _ in range(_LOOKS):
-            left = [session for hooks in self.hooks for session in hooks.left_open(owner)]
-            if not left:
-                return
-            time.sleep(_BETWEEN_LOOKS_S)
-        for session in left:
-            session.is_told_open = True
-            tables = sorted({written.table for written in session.written if written.table})
-            wrote = f", which wrote to {', '.join(map(plain, tables))}" if tables else ""
-            findings.tell(
-                Finding(
-                    "open_transaction",
-                    owner,
-                    f"left a transaction open in {session.database.name}{wrote}: it keeps its locks",
-                    "commit it or roll it back, and close its connection, before the test ends",
-                    tuple(tables),
-                )
             )
 
     def remove(self) -> None:

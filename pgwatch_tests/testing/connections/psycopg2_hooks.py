@@ -112,13 +112,6 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
         self._cursors[of] = _disguised(made, of)
         return self._cursors[of]
 
-    def is_in_transaction(self, connection: extensions.connection) -> bool:
-        """Whether its transaction is idle; also one that has failed."""
-        return not connection.closed and connection.get_transaction_status() in (
-            extensions.TRANSACTION_STATUS_INTRANS,
-            extensions.TRANSACTION_STATUS_INERROR,
-        )
-
     def reaches(self, connection: object) -> bool:
         """Whether the connection is one of this driver's that is older than these hooks."""
         return (

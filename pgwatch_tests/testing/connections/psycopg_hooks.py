@@ -45,11 +45,6 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
         self._patch(BaseConnection, "_exec_command", ("self", "command", "result_format"), self._executing)
         self._patch(BaseCursor, "_start_query", ("self", "query"), self._starting)
 
-    def is_in_transaction(self, connection: AnyConnection) -> bool:
-        """Whether its transaction is idle; also one that has failed."""
-        status = connection.pgconn.transaction_status
-        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
     def _connecting(self, connect: Callable[..., PQGenConn[C]]) -> Callable[..., PQGenConn[C]]:
         def connect_named(cls: type[C], conninfo: str = "", **more: object) -> PQGenConn[C]:
             owner = (

@@ -51,7 +51,6 @@ class TestSession:
         "has_failed",
         "has_savepoints",
         "is_pooled",
-        "is_told_open",
         "opened_by",
         "owner",
         "state",
@@ -64,8 +63,6 @@ class TestSession:
         self.database = database
         self.is_pooled: bool | None = None
         """Whether a pooler is in between, whose sessions go to others with each COMMIT; None: not asked."""
-        self.is_told_open = False
-        """Whether it is told that its owner has left its transaction open."""
         self.opened_by: Owner | None = None
         self.users: set[int] = set()
         """The numbers of the owners of its transactions."""
@@ -87,7 +84,6 @@ class TestSession:
     def begin(self, owner: Owner | None) -> None:
         """A transaction of this owner begins."""
         self.owner = owner
-        self.is_told_open = False
         self.has_savepoints = False
         self.written.clear()
 
@@ -180,23 +176,6 @@ class DriverHooks(Generic[C]):
         except TypeError:
             # It can't be referred to weakly.
             return None
-
-    def is_in_transaction(self, connection: C) -> bool:
-        """Whether the connection is open, with a transaction that is idle, as far as this driver tells."""
-        return False
-
-    def left_open(self, owner: Owner) -> list[TestSession]:
-        """Returns the sessions whose transactions the owner has begun and not ended, but for those told."""
-        while True:
-            try:
-                known = list(self.sessions.items())
-            except RuntimeError:
-                continue  # another thread has opened one meanwhile
-            return [
-                session
-                for connection, session in known
-                if session.owner is owner and not session.is_told_open and self.is_in_transaction(connection)
-            ]
 
     def reaches(self, connection: object) -> bool:
         """Whether the connection is one of this driver's that doesn't ask these hooks by itself."""
@@ -296,8 +275,6 @@ class DriverHooks(Generic[C]):
         if before.kind != "test" or owner is None or owner is before or owner.kind != "test":
             return
         session.owner = owner
-        if session.is_told_open:
-            return
         findings.tell(
             Finding(
                 "session_state",
