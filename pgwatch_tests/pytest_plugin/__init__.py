@@ -43,6 +43,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="keep what isolated_schema and isolated_database made for failed tests for a day; tell where",
     )
+    group.addoption(
+        "--pgwatch-lock-timeout",
+        metavar="DURATION",
+        help="let no statement of a test wait longer for a lock, such as 10s: its failure says who held it. "
+        "Default: no limit but the suite's own",
+    )
+    group.addoption(
+        "--pgwatch-idle-timeout",
+        metavar="DURATION",
+        help="end a test's session that sits idle in a transaction for that long; below the lock timeout",
+    )
+    parser.addini("pgwatch_lock_timeout", "the same as --pgwatch-lock-timeout", default=None)
+    parser.addini("pgwatch_idle_timeout", "the same as --pgwatch-idle-timeout", default=None)
     parser.addini("pgwatch", "off, warn or fail: the same as --pgwatch", default=None)
 
 

@@ -13,6 +13,7 @@ import pytest
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
+from pgwatch_tests.pytest_plugin.blocking.limit_options import time_limits
 from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
 from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
@@ -91,7 +92,9 @@ class ActivePlugin:
         self._runs: dict[int, _TestRun] = {}
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
-        self._drivers = Drivers(self.commits, lambda text: warnings.warn(text, stacklevel=1))
+        self._drivers = Drivers(
+            self.commits, lambda text: warnings.warn(text, stacklevel=1), limits=time_limits(config)
+        )
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 

@@ -13,7 +13,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain
 
 _STATEMENT_CHARACTERS = 300
-_NOW = " To unblock now"
+_NOW = "To unblock now"
 
 
 class TestNames:

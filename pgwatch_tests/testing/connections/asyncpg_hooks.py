@@ -126,6 +126,8 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
             if session is None or session.is_pooled is not False or session.owner is None or not text:
                 return text
             text = f"{text.rstrip().rstrip(';')};{set_name(self.name(session.owner))};"
+            if session.has_limits:
+                text += f"{self._limits.statement(local=False)};"
             if len(self._resets) > _MOST_RESETS:
                 self._resets.clear()
             self._resets.add(text)

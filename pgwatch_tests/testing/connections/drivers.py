@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwatch_tests.testing.connections.commits import Commits
 from pgwatch_tests.testing.connections.sessions import DriverHooks
+from pgwatch_tests.testing.connections.time_limits import NO_LIMITS, TimeLimits
 
 _HOOKS = {
     # The module that the suite imports: where its hooks are.
@@ -23,11 +24,18 @@ _HOOKS = {
 class Drivers:
     """The hooks in all drivers that are imported; `look` puts them in, `remove` takes them out."""
 
-    def __init__(self, commits: Commits, warn: Callable[[str], None], runner: str = "pytest") -> None:
+    def __init__(
+        self,
+        commits: Commits,
+        warn: Callable[[str], None],
+        runner: str = "pytest",
+        limits: TimeLimits = NO_LIMITS,
+    ) -> None:
         """`warn` is told, once for each driver, what of it couldn't be hooked."""
         self._commits = commits
         self._warn = warn
         self._runner = runner
+        self._limits = limits
         self._waiting = dict(_HOOKS)
         self.hooks: list[DriverHooks[Any]] = []
 
@@ -42,7 +50,7 @@ class Drivers:
     def _hook(self, driver: str, file: str, name: str) -> None:
         try:
             make = getattr(import_module(f"{__package__}.{file}"), name)
-            hooks: DriverHooks[Any] = make(self._commits, self._runner)
+            hooks: DriverHooks[Any] = make(self._commits, self._runner, self._limits)
             hooks.drivers = self.hooks
             hooks.install()
             self.hooks.append(hooks)

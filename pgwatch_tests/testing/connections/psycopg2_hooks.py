@@ -168,6 +168,8 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
             statements, last = [ASK_PID], beginning.pid
         else:
             statements, last = [] if owner is None else [set_name(self.name(owner))], beginning.state
+            if beginning.limits:
+                statements.append(beginning.limits)
             if last is not None and (question := session.state.question(owner)):
                 statements.append(question)
         was = connection.autocommit

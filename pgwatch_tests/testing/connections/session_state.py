@@ -49,6 +49,7 @@ class SessionState:
         "_settings",
         "_started_with",
         "has_started",
+        "ours",
     )
 
     def __init__(self) -> None:
@@ -64,6 +65,8 @@ class SessionState:
         """The statements that prepared it."""
         self._always_set: set[str] = set()
         """The settings that are set whenever a pool hands it out."""
+        self.ours: Mapping[str, str] = {}
+        """The settings that were given to the session for the test: they are no dirt."""
 
     def run(self, text: str, statement: Statement, owner: Owner | None) -> None:
         """Takes note of a statement that somebody runs."""
@@ -97,7 +100,11 @@ class SessionState:
 
     def take(self, rows: Iterable[Sequence[str | None]], next_owner: Owner | None) -> Finding | None:
         """Takes the rows of the answer as its state from now on. Returns what a test has left in it."""
-        items: dict[tuple[str, str], StateItem] = {(item.kind, item.name): item for item in map(_item, rows)}
+        items: dict[tuple[str, str], StateItem] = {
+            (item.kind, item.name): item
+            for item in map(_item, rows)
+            if item.kind != "setting" or self.ours.get(item.name, "") != item.value
+        }
         owner, before = self._changed_by, self._before or {}
         # What was set at the start as well, and couldn't be asked in between, may be the start's.
         dirt = (

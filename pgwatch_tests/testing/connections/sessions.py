@@ -24,6 +24,7 @@ from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits, ServedDatabase, UnknownReason
 from pgwatch_tests.testing.connections.session_state import SessionState
 from pgwatch_tests.testing.connections.statements import Statement, statement
+from pgwatch_tests.testing.connections.time_limits import NO_LIMITS, TimeLimits
 from pgwatch_tests.testing.connections.writes import Written, makes_savepoint, written_by
 from pgwatch_tests.testing.current_test import Owner, current
 from pgwatch_tests.testing.findings import Finding
@@ -49,6 +50,7 @@ class TestSession:
         "database",
         "flushes",
         "has_failed",
+        "has_limits",
         "has_savepoints",
         "is_pooled",
         "opened_by",
@@ -75,6 +77,8 @@ class TestSession:
         """Whether there were subtransactions in its transaction, as far as its statements say."""
         self.written: set[Written] = set()
         """What the statements of its transaction say that they write."""
+        self.has_limits = False
+        """Whether it has time limits of ours also outside of transactions."""
         self.flushes = server_version >= _FIRST_WITH_FLUSH
         self.ask_xid: str | None = None
         """The query that goes before COMMIT; None: this server has none."""
@@ -106,6 +110,8 @@ class Beginning:
     """Which result is the id of the server's process."""
     state: int | None = None
     """Which result tells the session's state."""
+    limits: str = ""
+    """The statement among them that gives the session time limits; empty: there is none."""
 
 
 class DriverHooks(Generic[C]):
@@ -113,9 +119,10 @@ class DriverHooks(Generic[C]):
 
     driver: str
 
-    def __init__(self, commits: Commits, runner: str = "pytest") -> None:
-        """Commits are told to `commits`; sessions are named as those of `runner`."""
+    def __init__(self, commits: Commits, runner: str = "pytest", limits: TimeLimits = NO_LIMITS) -> None:
+        """Commits are told to `commits`; sessions are named as those of `runner`, and get `limits`."""
         self._commits = commits
+        self._limits = limits
         self._runner = runner
         self._is_on = False
         self._patched: list[tuple[object, str, object, object]] = []
@@ -201,22 +208,35 @@ class DriverHooks(Generic[C]):
             session.users.add(owner.number)
             name = self.name(owner)
         question = None if session.is_pooled is not False else session.state.question(owner)
-        if name is None or session.has_failed or (name == reported and question is None):
+        is_named = name == reported and question is None
+        has_limits = not self._limits or owner is None or (session.has_limits and not begin)
+        if name is None or session.has_failed or (is_named and has_limits):
             return None
+        if begin and not has_limits:
+            after = f";{self._limits.statement(local=True)}"
+            if is_named:
+                return Beginning(begin + after, begun=0)
+        else:
+            after = ""
+        limits = ""
         if session.is_pooled is None:
             # Whose session it is gets known too late for this transaction.
             before, pid, state = f"{_BEGIN};{ASK_PID};COMMIT", 1, None
         elif session.is_pooled:
-            return Beginning(f"{begin};{set_name(name, local=True)}", begun=0) if begin else None
+            return Beginning(f"{begin};{set_name(name, local=True)}{after}", begun=0) if begin else None
         else:
-            words = [_BEGIN, *([question] if question else []), set_name(name), "COMMIT"]
-            before, pid, state = ";".join(words), None, 1 if question else None
+            if self._limits and not begin:
+                limits = self._limits.statement(local=False)
+                session.has_limits = True
+                session.state.ours = self._limits.settings
+            words = [_BEGIN, question or "", set_name(name), limits, "COMMIT"]
+            before, pid, state = ";".join(filter(None, words)), None, 1 if question else None
         if not begin:
-            return Beginning(before, pid=pid, state=state)
+            return Beginning(before, pid=pid, state=state, limits=limits)
         begun = 3 if state is None else 4
         if pid is not None:
             begin += f";{set_name(name, local=True)}"
-        return Beginning(f"{before};{begin}", begun, pid, state)
+        return Beginning(f"{before};{begin}{after}", begun, pid, state)
 
     def heard(
         self,
@@ -248,6 +268,8 @@ class DriverHooks(Generic[C]):
             before = session.owner
             if before is not None and before.has_ended:
                 self._handed_on(session, before, owner)
+        if told.resets:
+            session.has_limits = False
         if told.changes or told.resets or not session.state.has_started:
             session.state.run(text, told, owner)
         self._commits.run(owner, session.database, text)

@@ -44,7 +44,6 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
 
         def test_waits_for_itself(connection, other):
             connection.execute("UPDATE users SET name = 'c' WHERE id = 43")
-            other.execute("SET lock_timeout = '1s'")
             other.execute("UPDATE users SET name = 'd' WHERE id = 43")
 
         def test_nothing():
@@ -61,6 +60,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
         "-p",
         "no:asyncio",
         "--pgwatch=warn",
+        "--pgwatch-lock-timeout=1s",
         "--junitxml=out.xml",
     )
     done.assert_outcomes(passed=3, failed=1)
