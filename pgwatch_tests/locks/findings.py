@@ -11,13 +11,15 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, Party
 
 DEADLOCK = "deadlock"
+TAKING_TURNS = "named_lock"
 
 
 def findings(graph: LockGraph, party: Party, cause: str) -> Mapping[Finding, float]:
     """Returns the findings on a root blocker or a deadlock, each with the longest wait behind it in seconds.
 
     One for each thing that is waited for; of a deadlock one for each member, whichever comes first in it, and
-    endless (inf). Waits of pgwatch-tests itself don't count. `cause` is Diagnosis.cause.
+    endless (inf). Waits of pgwatch-tests itself don't count, nor those for a test's turn by a named lock.
+    `cause` is Diagnosis.cause.
     """
     cycle = graph.deadlock_of(party)
     if cycle:
@@ -27,6 +29,8 @@ def findings(graph: LockGraph, party: Party, cause: str) -> Mapping[Finding, flo
             if edge is not None:
                 present.add(Finding("locks", DEADLOCK, _place(graph, edge), _test(graph, waiter)))
         return dict.fromkeys(present, math.inf)
+    if cause == TAKING_TURNS:
+        return {}
     by_place: dict[str, set[Party]] = {}
     for waiter in graph.waiters(party):
         edge = graph.edge(waiter, party)

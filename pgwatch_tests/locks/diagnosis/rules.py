@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pgwatch_tests.identity.application_name import OWN_NAME
-from pgwatch_tests.locks.diagnosis import lock_origin, session_rules, table_rules
+from pgwatch_tests.locks.diagnosis import lock_origin, session_rules, table_rules, turns
 from pgwatch_tests.locks.diagnosis.evidence import (
     CLEAN_UP,
     NO_SHARED_STATE,
@@ -304,6 +304,7 @@ RULES: tuple[Callable[[RootBlocker], Diagnosis | None], ...] = (
     session_rules.waits_for_itself,
     same_name,
     same_key,
+    turns.named_lock,
     advisory_lock,
     foreign_key_share,
     session_rules.idle_in_transaction,
@@ -333,5 +334,7 @@ def diagnose(graph: LockGraph, party: Party) -> Diagnosis:
             break
     else:
         diagnosis = unknown(root)
+    if taking_turns := turns.advice(root, diagnosis.cause):
+        diagnosis = replace(diagnosis, advice=f"{diagnosis.advice} {taking_turns}")
     remark = lock_origin.remark(root) if diagnosis.cause in _ABOUT_A_LOCK else ""
     return replace(diagnosis, explanation=f"{diagnosis.explanation} {remark}") if remark else diagnosis

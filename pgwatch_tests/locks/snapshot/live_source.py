@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -26,7 +26,7 @@ from pgwatch_tests.locks.naming import catalog_lookups
 from pgwatch_tests.locks.naming.object_names import NameCache
 from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
 from pgwatch_tests.locks.snapshot.snapshot_query import read
-from pgwatch_tests.locks.waits import lock_modes, wait_target
+from pgwatch_tests.locks.waits import lock_modes, named_locks, wait_target
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
@@ -170,7 +170,8 @@ class LiveSource:
 
     async def held_locks(self, party: Party) -> tuple[HeldLock, ...] | None:
         """Returns all locks of a session or prepared transaction; None if they couldn't be read in time."""
-        return await _held_locks(self._names, party)
+        sessions = self._previous.sessions if self._previous else ()
+        return await _held_locks(self._names, party, [session.query for session in sessions])
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)
@@ -324,8 +325,13 @@ async def _anything_waits(connection: AsyncConnection[Row]) -> bool:
     return row is None or bool(row[0])
 
 
-async def _held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | None:
-    """Returns the locks that `party` holds and waits for, strongest first; None if not read in time."""
+async def _held_locks(
+    names: NameCache, party: Party, statements: Sequence[str]
+) -> tuple[HeldLock, ...] | None:
+    """Returns the locks that `party` holds and waits for, strongest first; None if not read in time.
+
+    Named locks have the names that `statements` tell.
+    """
     rows: list[tuple[LockTag, str, bool]] = []
     answered = False
 
@@ -341,7 +347,7 @@ async def _held_locks(names: NameCache, party: Party) -> tuple[HeldLock, ...] | 
     await names.lookups.attempt(None, [("held", party)], read)
     if not answered:
         return None
-    subjects = [wait_target.subject(tag, (), party) for tag, _, _ in rows]
+    subjects = [named_locks.named(wait_target.subject(tag, (), party), tag, statements) for tag, _, _ in rows]
     await names.resolve_subjects(subjects)
     locks = {
         HeldLock(

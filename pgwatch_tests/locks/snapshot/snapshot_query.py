@@ -26,6 +26,7 @@ from pgwatch_tests.locks.model import (
     WaitedLock,
 )
 from pgwatch_tests.locks.waits import database_wait, lock_modes, wait_target
+from pgwatch_tests.locks.waits.named_locks import with_named_locks
 from pgwatch_tests.locks.waits.statement_text import Effects, effects
 from pgwatch_tests.locks.waits.transaction_wait import FIRST_USER_OID
 from pgwatch_tests.postgres import queries, version
@@ -173,7 +174,7 @@ def snapshot(
         server=server,
         sessions=sessions,
         prepared=prepared,
-        groups=tuple(wait_target.with_creations(groups, sessions)),
+        groups=tuple(with_named_locks(wait_target.with_creations(groups, sessions), sessions)),
         spent_s=rows[-1]["spent_s"],
         capacity=_capacity(rows, sessions),
         server_started=datetime.fromtimestamp(rows[0]["server_started"], UTC),

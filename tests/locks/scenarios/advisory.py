@@ -63,6 +63,32 @@ def advisory_lock_upgraded(cast: Cast) -> Truth:
 
 
 @scenario()
+def named_lock_of_two_tests(cast: Cast) -> Truth:
+    """The holder's statement is another one by now: the waiter's tells the name."""
+    holder, waiter = cast.sessions("holder", "waiter")
+    holder.execute("SELECT pg_advisory_lock(1885828980, hashtext('lock:shop/mail'))")
+    holder.execute("SELECT 'lock:something-else'")
+    cast.waits(waiter, "SELECT pg_advisory_lock(1885828980, hashtext('lock:shop/mail'))")
+    return Truth(
+        (hard("waiter", "holder", "named lock shop/mail"),),
+        roots={"holder": 1},
+        causes={"holder": "named_lock"},
+    )
+
+
+@scenario()
+def named_lock_whose_name_no_statement_tells(cast: Cast) -> Truth:
+    holder, waiter = cast.sessions("holder", "waiter")
+    holder.execute("SELECT pg_advisory_lock(1885828980, hashtext(concat('lock:', 'mail')))")
+    cast.waits(waiter, "SELECT pg_advisory_lock(1885828980, hashtext('lock:' || 'mail'))")
+    return Truth(
+        (hard("waiter", "holder", "advisory lock (1885828980, -1465750807)"),),
+        roots={"holder": 1},
+        causes={"holder": "advisory_lock"},
+    )
+
+
+@scenario()
 def advisory_key_of_another_database(cast: Cast) -> Truth:
     elsewhere = cast.session("elsewhere", database=cast.another_database())
     holder, waiter = cast.sessions("holder", "waiter")
