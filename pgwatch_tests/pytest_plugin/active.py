@@ -13,7 +13,7 @@ import pytest
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
-from pgwatch_tests.pytest_plugin.blocking.limit_options import time_limits
+from pgwatch_tests.pytest_plugin.connections import Connections
 from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
 from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
@@ -23,7 +23,6 @@ from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits
-from pgwatch_tests.testing.connections.drivers import Drivers
 from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
@@ -68,6 +67,7 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     """Registers the plugin's parts."""
     active = ActivePlugin(config, mode)
     config.pluginmanager.register(active, "pgwatch-active")
+    config.pluginmanager.register(Connections(active), "pgwatch-connections")
     config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
     config.pluginmanager.register(WorkerVerdicts(active), "pgwatch-verdicts")
     if not active.shared.worker:
@@ -92,27 +92,15 @@ class ActivePlugin:
         self._runs: dict[int, _TestRun] = {}
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
-        self._drivers = Drivers(
-            self.commits, lambda text: warnings.warn(text, stacklevel=1), limits=time_limits(config)
-        )
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 
     def pytest_sessionstart(self) -> None:
-        """Puts the hooks into the drivers that are imported by now."""
-        self._drivers.look()
-        self._undo += [
-            self._drivers.remove,
-            track_threads_and_tasks(),
-            self.commits.listen(self._remember_dsn),
-        ]
-
-    def pytest_collection_finish(self) -> None:
-        """Looks again: tests have imported more."""
-        self._drivers.look()
+        """Has threads and tasks belong to whoever starts them."""
+        self._undo += [track_threads_and_tasks(), self.commits.listen(self._remember_dsn)]
 
     def pytest_sessionfinish(self) -> None:
-        """Takes the hooks out."""
+        """Undoes that."""
         while self._undo:
             self._undo.pop()()
 
@@ -174,7 +162,6 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
-        self._drivers.look()
         attempt = int(getattr(item, "execution_count", 1))
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
         item.stash[_RUN] = run = _TestRun(owner, _ignores(item))

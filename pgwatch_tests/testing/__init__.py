@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.testing.current_test import Owner, current
     from pgwatch_tests.testing.factories import Unique as Unique
     from pgwatch_tests.testing.factories import UniqueFactory as UniqueFactory
+    from pgwatch_tests.testing.http.header import request_headers
+    from pgwatch_tests.testing.http.servers import asgi, wsgi
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
     from pgwatch_tests.testing.isolation.async_rollback import (
         async_rollback_connection,
@@ -75,6 +77,7 @@ __all__ = [
     "acleanup_test",
     "alembic_migrations",
     "as_migrations",
+    "asgi",
     "async_rollback_connection",
     "async_rollback_engine",
     "async_rollback_session",
@@ -97,6 +100,7 @@ __all__ = [
     "lock",
     "metadata_migrations",
     "prepared_databases",
+    "request_headers",
     "rollback_connection",
     "rollback_engine",
     "rollback_session",
@@ -108,6 +112,7 @@ __all__ = [
     "unique_email",
     "unique_id",
     "written",
+    "wsgi",
 ]
 
 _MODULES = {
@@ -126,6 +131,8 @@ _MODULES = {
     "pgwatch_tests.testing.removed_rows": ("RemovedRows", "RowsStayError", "StayingRows"),
     "pgwatch_tests.testing.current_test": ("Owner", "current"),
     "pgwatch_tests.testing.factories": ("Unique", "UniqueFactory"),
+    "pgwatch_tests.testing.http.header": ("request_headers",),
+    "pgwatch_tests.testing.http.servers": ("asgi", "wsgi"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
     "pgwatch_tests.testing.isolation.async_rollback": (
         "async_rollback_connection",

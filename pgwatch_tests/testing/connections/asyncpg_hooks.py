@@ -106,7 +106,8 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
 
     def _going_ahead(self, run: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
         async def run_named(connection: AnyConnection, query: str, *args: object, **more: object) -> T:
-            await self._note(connection, query if run.__name__ != "copy_records_to_table" else "")
+            text = {"copy_records_to_table": "", "_copy_out": "SHOW"}.get(run.__name__, query)
+            await self._note(connection, text)
             return await run(connection, query, *args, **more)
 
         return run_named
@@ -123,11 +124,13 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         def query_with_name(connection: AnyConnection) -> str:
             text = query(connection)
             session = self._session(connection)
-            if session is None or session.is_pooled is not False or session.owner is None or not text:
+            if session is None or not text:
                 return text
-            text = f"{text.rstrip().rstrip(';')};{set_name(self.name(session.owner))};"
-            if session.has_limits:
-                text += f"{self._limits.statement(local=False)};"
+            session.is_of_pool = True
+            if session.is_pooled is False and session.owner is not None:
+                text = f"{text.rstrip().rstrip(';')};{set_name(self.name(session.owner))};"
+                if session.has_limits:
+                    text += f"{self._limits.statement(local=False)};"
             if len(self._resets) > _MOST_RESETS:
                 self._resets.clear()
             self._resets.add(text)
@@ -204,6 +207,14 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         else:
             self.heard(session, beginning, answer.__getitem__, connection.get_server_pid())
         return status
+
+    def is_closed(self, connection: AnyConnection) -> bool:
+        """Whether its session has ended, or its event loop has: nobody can ask it then."""
+        return bool(connection.is_closed() or connection._loop.is_closed())
+
+    def is_in_transaction(self, connection: AnyConnection) -> bool:
+        """Whether a transaction is open."""
+        return bool(connection.is_in_transaction())
 
     def _session(self, connection: AnyConnection) -> TestSession | None:
         if not self._is_on:

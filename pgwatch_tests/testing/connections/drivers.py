@@ -21,6 +21,14 @@ _HOOKS = {
 }
 
 
+_hooked: list[Drivers] = []
+
+
+def are_hooked() -> bool:
+    """Whether the drivers of this process are hooked already."""
+    return bool(_hooked)
+
+
 class Drivers:
     """The hooks in all drivers that are imported; `look` puts them in, `remove` takes them out."""
 
@@ -43,6 +51,8 @@ class Drivers:
         """Hooks the drivers that were imported since the last look; costs nothing once all are hooked."""
         if not self._waiting:
             return
+        if self not in _hooked:
+            _hooked.append(self)
         for module in [name for name in self._waiting if name in sys.modules]:
             file, name = self._waiting.pop(module)
             self._hook(module, file, name)
@@ -67,5 +77,7 @@ class Drivers:
     def remove(self) -> None:
         """Takes all hooks out."""
         self._waiting.clear()
+        if self in _hooked:
+            _hooked.remove(self)
         for hooks in reversed(self.hooks):
             hooks.remove()

@@ -54,3 +54,4 @@ class PsycopgPoolHooks(DriverHooks[object]):
         for hooks in self.drivers:
             if (session := hooks.known(connection)) is not None:
                 session.state.has_started = has_started
+                session.is_of_pool = True

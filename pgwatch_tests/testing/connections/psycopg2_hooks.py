@@ -100,7 +100,7 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
                 if name == "callproc":
                     text = f"CALL {text}"
                 elif name == "copy_from":
-                    text = ""
+                    text = f"COPY {args[0]} FROM STDIN" if args else ""
                 elif name == "copy_to":
                     text = "SHOW"
                 hooks.before_statement(cursor.connection, text)
@@ -189,6 +189,26 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
             return
         if last is not None:
             self.heard(session, beginning, lambda _: rows, connection.get_backend_pid())
+
+    def is_closed(self, connection: extensions.connection) -> bool:
+        """Whether its session has ended."""
+        return bool(connection.closed)
+
+    def is_in_transaction(self, connection: extensions.connection) -> bool:
+        """Whether a transaction is open."""
+        return connection.get_transaction_status() in (
+            extensions.TRANSACTION_STATUS_INTRANS,
+            extensions.TRANSACTION_STATUS_INERROR,
+        )
+
+    def ask(self, connection: extensions.connection, question: str) -> Sequence[Row] | None:
+        """Returns the rows of the answer; None if it isn't idle."""
+        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+            return None
+        try:
+            return _run(connection, question)
+        finally:
+            extensions.connection.rollback(connection)
 
     def session(self, connection: extensions.connection) -> TestSession | None:
         """Returns what is known of a test's session; None once the hooks are removed."""

@@ -166,6 +166,23 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
             self.tell(session, xid=int(xid))
         return committed
 
+    def is_closed(self, connection: AnyConnection) -> bool:
+        """Whether its session has ended."""
+        return connection.closed
+
+    def is_in_transaction(self, connection: AnyConnection) -> bool:
+        """Whether a transaction is open."""
+        status = connection.pgconn.transaction_status
+        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+    def ask(self, connection: AnyConnection, question: str) -> Sequence[Row] | None:
+        """Returns the rows of the answer; None if it isn't idle."""
+        # Without its lock, which belongs to an event loop or to a thread: nothing runs any more.
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return None
+        result = connection.pgconn.exec_(question.encode())
+        return _rows(result) if result.status == ExecStatus.TUPLES_OK else None
+
     def _session(self, connection: AnyConnection) -> TestSession | None:
         """Returns what is known of a test's session; None for those of this package, and once removed."""
         if not self._is_on or isinstance(connection, (OwnConnection, AsyncOwnConnection)):

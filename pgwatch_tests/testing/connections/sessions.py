@@ -52,6 +52,7 @@ class TestSession:
         "has_failed",
         "has_limits",
         "has_savepoints",
+        "is_of_pool",
         "is_pooled",
         "opened_by",
         "owner",
@@ -65,6 +66,8 @@ class TestSession:
         self.database = database
         self.is_pooled: bool | None = None
         """Whether a pooler is in between, whose sessions go to others with each COMMIT; None: not asked."""
+        self.is_of_pool = False
+        """Whether a pool of the suite's keeps it."""
         self.opened_by: Owner | None = None
         self.users: set[int] = set()
         """The numbers of the owners of its transactions."""
@@ -183,6 +186,18 @@ class DriverHooks(Generic[C]):
         except TypeError:
             # It can't be referred to weakly.
             return None
+
+    def is_closed(self, connection: C) -> bool:
+        """Whether its session has ended, or can't be asked any more."""
+        return True
+
+    def is_in_transaction(self, connection: C) -> bool:
+        """Whether a transaction is open."""
+        return False
+
+    def ask(self, connection: C, question: str) -> Sequence[Row] | None:
+        """Returns the rows of the answer, at the end of a run; None if it isn't idle."""
+        return None
 
     def reaches(self, connection: object) -> bool:
         """Whether the connection is one of this driver's that doesn't ask these hooks by itself."""

@@ -39,7 +39,7 @@ class SqlalchemyHooks(DriverHooks[object]):
             if (hooks := self._older(connection)) is not None:
                 hooks.before_statement(connection, "SHOW")
             if (session := self._session(connection)) is not None:
-                session.state.has_started = True
+                session.state.has_started = session.is_of_pool = True
             begin(dialect, dbapi_connection)
 
         return begin_named

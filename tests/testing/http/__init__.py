@@ -1,0 +1,1 @@
+"""Tests of the header that puts requests down to tests."""
