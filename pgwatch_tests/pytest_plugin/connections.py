@@ -53,7 +53,12 @@ class Connections:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """Looks again: a test or a fixture may have imported more."""
+        """Looks again: the test before may have imported more."""
+        self._look()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Looks again: its fixtures may have imported more."""
         self._look()
 
     def pytest_sessionfinish(self) -> None:

@@ -312,6 +312,7 @@ class DriverHooks(Generic[C]):
         if before.kind != "test" or owner is None or owner is before or owner.kind != "test":
             return
         session.owner = owner
+        session.users.add(owner.number)
         findings.tell(
             Finding(
                 "session_state",
