@@ -212,10 +212,6 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         """Whether its session has ended, or its event loop has: nobody can ask it then."""
         return bool(connection.is_closed() or connection._loop.is_closed())
 
-    def is_in_transaction(self, connection: AnyConnection) -> bool:
-        """Whether a transaction is open."""
-        return bool(connection.is_in_transaction())
-
     def _session(self, connection: AnyConnection) -> TestSession | None:
         if not self._is_on:
             return None

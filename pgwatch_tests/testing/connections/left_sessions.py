@@ -28,17 +28,7 @@ class LeftSessions:
             gc.collect()
         left: dict[Owner, int] = {}
         for hooks, connection, session in list(self._open()):
-            owner = session.owner
-            if owner is not None and owner.kind == "test" and hooks.is_in_transaction(connection):
-                findings.tell(
-                    Finding(
-                        "session_state",
-                        owner,
-                        f"{owner.name} left a transaction open, until the end of the run",
-                        "commit or roll back, and close the connection, in the test's clean-up",
-                    )
-                )
-            elif (question := session.state.question(None)) is not None and session.is_pooled is False:
+            if (question := session.state.question(None)) is not None and session.is_pooled is not True:
                 rows = _answer(hooks, connection, question)
                 if rows is not None and (finding := session.state.take(rows, None)) is not None:
                     findings.tell(finding)

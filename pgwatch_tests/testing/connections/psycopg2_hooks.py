@@ -194,13 +194,6 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
         """Whether its session has ended."""
         return bool(connection.closed)
 
-    def is_in_transaction(self, connection: extensions.connection) -> bool:
-        """Whether a transaction is open."""
-        return connection.get_transaction_status() in (
-            extensions.TRANSACTION_STATUS_INTRANS,
-            extensions.TRANSACTION_STATUS_INERROR,
-        )
-
     def ask(self, connection: extensions.connection, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer; None if it isn't idle."""
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:

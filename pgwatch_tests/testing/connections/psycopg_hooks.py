@@ -170,11 +170,6 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
         """Whether its session has ended."""
         return connection.closed
 
-    def is_in_transaction(self, connection: AnyConnection) -> bool:
-        """Whether a transaction is open."""
-        status = connection.pgconn.transaction_status
-        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-
     def ask(self, connection: AnyConnection, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer; None if it isn't idle."""
         # Without its lock, which belongs to an event loop or to a thread: nothing runs any more.

@@ -191,10 +191,6 @@ class DriverHooks(Generic[C]):
         """Whether its session has ended, or can't be asked any more."""
         return True
 
-    def is_in_transaction(self, connection: C) -> bool:
-        """Whether a transaction is open."""
-        return False
-
     def ask(self, connection: C, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer, at the end of a run; None if it isn't idle."""
         return None
