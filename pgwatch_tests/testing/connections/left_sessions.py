@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pgwatch_tests.testing import findings
-from pgwatch_tests.testing.connections.sessions import DriverHooks, Row, TestSession
+from pgwatch_tests.testing.connections.sessions import ASK_PID, DriverHooks, Row, TestSession
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.testing.findings import Finding
 
@@ -28,7 +28,8 @@ class LeftSessions:
             gc.collect()
         left: dict[Owner, int] = {}
         for hooks, connection, session in list(self._open()):
-            if (question := session.state.question(None)) is not None and session.is_pooled is not True:
+            question = session.state.question(None)
+            if question is not None and not self._is_pooled(hooks, connection, session):
                 rows = _answer(hooks, connection, question)
                 if rows is not None and (finding := session.state.take(rows, None)) is not None:
                     findings.tell(finding)
@@ -46,6 +47,12 @@ class LeftSessions:
                     fails=False,
                 )
             )
+
+    def _is_pooled(self, hooks: DriverHooks[Any], connection: object, session: TestSession) -> bool:
+        if session.is_pooled is None:
+            rows = _answer(hooks, connection, ASK_PID)
+            session.is_pooled = not rows or rows[0][0] != str(hooks.backend_pid(connection))
+        return session.is_pooled
 
     def _open(self) -> Iterator[tuple[DriverHooks[Any], Any, TestSession]]:
         for hooks in self._hooks:

@@ -194,6 +194,10 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
         """Whether its session has ended."""
         return bool(connection.closed)
 
+    def backend_pid(self, connection: extensions.connection) -> int:
+        """The id of the server's process, as the protocol told it at the start."""
+        return connection.get_backend_pid()
+
     def ask(self, connection: extensions.connection, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer; None if it isn't idle."""
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:

@@ -170,6 +170,10 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
         """Whether its session has ended."""
         return connection.closed
 
+    def backend_pid(self, connection: AnyConnection) -> int:
+        """The id of the server's process, as the protocol told it at the start."""
+        return connection.pgconn.backend_pid
+
     def ask(self, connection: AnyConnection, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer; None if it isn't idle."""
         # Without its lock, which belongs to an event loop or to a thread: nothing runs any more.

@@ -191,6 +191,10 @@ class DriverHooks(Generic[C]):
         """Whether its session has ended, or can't be asked any more."""
         return True
 
+    def backend_pid(self, connection: C) -> int:
+        """The id of the server's process, as the protocol told it at the start; 0 if it didn't."""
+        return 0
+
     def ask(self, connection: C, question: str) -> Sequence[Row] | None:
         """Returns the rows of the answer, at the end of a run; None if it isn't idle."""
         return None

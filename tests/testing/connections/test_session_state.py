@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from sqlalchemy import event
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.testing.connections.left_sessions import LeftSessions
 from pgwatch_tests.testing.current_test import Owner, acting_for, running
 from tests.servers.poolers import pooler
 from tests.testing.connections.watch import Watch
@@ -201,3 +202,34 @@ def test_a_session_of_a_pooler_is_not_asked(server: EmbeddedServer, watch: Watch
                 connection.execute("SELECT a FROM t")
                 connection.execute("SET statement_timeout = 5000")
     assert watch.reasons == []
+
+
+def test_the_last_sessions_are_looked_at_in_the_end(server: EmbeddedServer, watch: Watch) -> None:
+    engine = sa.create_engine(watch.url("psycopg2"), pool_size=1)
+    run(engine, watch.one, "SELECT * FROM t", "LISTEN jobs")
+    with (
+        closing(psycopg.connect(watch.database.dsn)) as left,
+        pooler(server, "transaction", pool_size=1) as pool,
+        running(watch.two),
+        closing(psycopg.connect(watch.database.dsn)) as closed,
+        closing(psycopg.connect(pool.dsn(watch.database.name), prepare_threshold=None)) as pooled,
+    ):
+        own = psycopg.connect(watch.database.dsn)
+        for connection in (left, closed, pooled):
+            connection.execute("SELECT * FROM t")
+            connection.execute("SET statement_timeout = 5000")
+            connection.commit()
+        closed.close()
+        pooled.commit()
+        LeftSessions(watch.drivers.hooks).tell()
+        own.close()
+    engine.dispose()
+    one, two = watch.one.name, watch.two.name
+    assert sorted(watch.reasons) == sorted(
+        [
+            f"{one} handed a session on with LISTEN jobs",
+            f"{two} handed a session on with statement_timeout = '5000' (it was '0')",
+            f"{two} left 2 connections open that no other test has used",
+        ]
+    )
+    assert [finding.fails for finding in watch.findings if finding.kind == "connections"] == [False]
