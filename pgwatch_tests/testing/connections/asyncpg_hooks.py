@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -91,7 +91,7 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
                 if connection.is_in_transaction():
                     if session.ask_xid is not None and _COMMIT.fullmatch(query):
                         return await self._commit(connection, session, query, timeout)
-                    self.running(session, query, in_transaction=True)
+                    await self._run_on(connection, session, query)
                 elif _BEGIN.fullmatch(query):
                     begun = await self._begin(connection, session, query, timeout)
                     if begun is not None:
@@ -144,9 +144,17 @@ class AsyncpgHooks(DriverHooks[AnyConnection]):
         if session is None or connection.is_closed():
             return
         if connection.is_in_transaction():
-            self.running(session, query, in_transaction=True)
+            await self._run_on(connection, session, query)
         else:
             await self._go_ahead(connection, session, query)
+
+    async def _run_on(self, connection: AnyConnection, session: TestSession, query: str) -> None:
+        """Takes note of a statement in a transaction, which the next test may have taken over."""
+        if (name := self.taking_over(session)) is not None:
+            with suppress(PostgresError):
+                # A transaction that has failed takes no statement.
+                await self._execute(connection, name)
+        self.running(session, query, in_transaction=True)
 
     async def _go_ahead(self, connection: AnyConnection, session: TestSession, query: str) -> None:
         """Names the session before a statement that is a transaction of its own. Not behind a pooler."""

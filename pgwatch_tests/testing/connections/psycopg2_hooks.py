@@ -125,7 +125,11 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
         session = self.session(connection)
         if session is None or connection.closed:
             return
-        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+        status = connection.get_transaction_status()
+        if status != extensions.TRANSACTION_STATUS_IDLE:
+            is_sound = status == extensions.TRANSACTION_STATUS_INTRANS
+            if is_sound and (name := self.taking_over(session)) is not None:
+                _run(connection, name)
             self.running(session, text, in_transaction=True)
             return
         beginning = self.beginning(session, _name(connection))

@@ -106,6 +106,12 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
                     yield from self._go_ahead(connection, session)
                 else:
                     session.begin(current())
+            elif (
+                connection.pgconn.transaction_status == TransactionStatus.INTRANS
+                and connection._pipeline is None
+                and (name := self.taking_over(session)) is not None
+            ):
+                yield from _run(connection, name.encode())
             # Sends BEGIN, if need be.
             yield from start(cursor, query)
             told = self.running(session, _text(query, connection), in_transaction=not is_idle)

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import psycopg
+import psycopg2
 import pytest
 import sqlalchemy as sa
 from psycopg.rows import TupleRow
@@ -18,7 +19,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.testing.connections.left_sessions import LeftSessions
 from pgwatch_tests.testing.current_test import Owner, acting_for, running
 from tests.servers.poolers import pooler
-from tests.testing.connections.watch import Watch
+from tests.testing.connections.watch import Watch, name_of
 
 DIRT = {
     "SET statement_timeout = 5000": "statement_timeout = '5000' (it was '0')",
@@ -176,20 +177,34 @@ async def test_what_a_pool_of_asyncpg_resets_is_no_dirt(watch: Watch) -> None:
     assert watch.reasons == [f"{one} handed a session on with the temporary table basket; {two} got it"]
 
 
-def test_an_open_transaction(watch: Watch) -> None:
-    with closing(psycopg.connect(watch.database.dsn)) as connection:
-        with running(watch.one):
+def test_an_open_transaction_takes_the_name_of_the_next_test(watch: Watch) -> None:
+    with (
+        closing(psycopg.connect(watch.database.dsn)) as connection,
+        closing(psycopg2.connect(watch.database.dsn)) as other,
+        other.cursor() as cursor,
+    ):
+        pids = connection.info.backend_pid, other.get_backend_pid()
+
+        def names() -> set[str]:
             connection.execute("SELECT 1")
+            cursor.execute("SELECT 1")
+            return {watch.name(pid) for pid in pids}
+
+        with running(watch.one):
+            assert names() == {name_of(watch.one)}
         watch.one.end()
         with acting_for(watch.one):
             # A late request of the test's own.
-            connection.execute("SELECT 1")
-        assert watch.reasons == []
+            assert names() == {name_of(watch.one)}
         with running(watch.two):
-            connection.execute("SELECT 1")
-            connection.execute("SELECT 1")
-    one, two = watch.one.name, watch.two.name
-    assert watch.reasons == [f"{one} handed a session on with an open transaction; {two} works in it"]
+            assert names() == {name_of(watch.two)}
+            connection.execute("INSERT INTO t (a) VALUES ('a')")
+            connection.commit()
+            connection.rollback()
+            assert names() == {name_of(watch.two)}
+    # The verdicts tell transactions that are left open.
+    assert watch.reasons == []
+    assert watch.commits() == [(watch.two, None)]
 
 
 def test_a_session_of_a_pooler_is_not_asked(server: EmbeddedServer, watch: Watch) -> None:
