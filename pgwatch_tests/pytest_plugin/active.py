@@ -19,6 +19,8 @@ from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
 from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
+from pgwatch_tests.pytest_plugin.verdicts.open_transactions import OpenTransactions
+from pgwatch_tests.pytest_plugin.verdicts.session_verdict import SessionVerdict
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
@@ -67,10 +69,13 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     """Registers the plugin's parts."""
     active = ActivePlugin(config, mode)
     config.pluginmanager.register(active, "pgwatch-active")
-    config.pluginmanager.register(Connections(active), "pgwatch-connections")
+    connections = Connections(active)
+    config.pluginmanager.register(connections, "pgwatch-connections")
     config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
     config.pluginmanager.register(WorkerVerdicts(active), "pgwatch-verdicts")
+    config.pluginmanager.register(OpenTransactions(active, connections), "pgwatch-open-transactions")
     if not active.shared.worker:
+        config.pluginmanager.register(SessionVerdict(active), "pgwatch-session-verdict")
         config.pluginmanager.register(SessionReport(active), "pgwatch-report")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.pytest_plugin.blocking.limit_options import time_limits
 from pgwatch_tests.testing.connections.drivers import Drivers
 from pgwatch_tests.testing.connections.left_sessions import LeftSessions
+from pgwatch_tests.testing.connections.sessions import DriverHooks
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.testing.http.clients import HttpClients
 from pgwatch_tests.testing.http.header import SECRET_VARIABLE
@@ -37,6 +39,11 @@ class Connections:
         os.environ[JOURNAL_VARIABLE] = str(Path(active.shared.log_directory) / active.shared.session)
         active.began.append(self._begin)
         active.ended.append(self._end)
+
+    @property
+    def hooks(self) -> Sequence[DriverHooks[Any]]:
+        """The hooks in the drivers that the suite has imported."""
+        return self._drivers.hooks
 
     def _look(self) -> None:
         self._drivers.look()

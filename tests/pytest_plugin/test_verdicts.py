@@ -38,6 +38,7 @@ SUITE = """
 
     def test_updates(conn):
         write(conn, "UPDATE accounts SET balance = balance + 1 WHERE id = 1")
+        write(conn, "UPDATE accounts SET balance = balance - 1 WHERE id = 1")
 
     def test_in_a_savepoint(conn):
         with conn.transaction(), conn.transaction():

@@ -6,7 +6,8 @@ first of these that says anything:
 1. The server's counters: where nothing of the table was updated since the last look, all are new.
 2. The test's hash in the row: it is the test's.
 3. The stamp in a value, or `created_at`: before the test began, or later.
-4. The number that a sequence gave the key: beyond the sequence's position at the last look, or not.
+4. The number that a sequence gave the key: beyond its position at the last look, or not. A key beyond its
+   position now is none that it gave.
 5. The test's statements, where none is unclear: if they only insert into the table, or only update it.
 
 Otherwise it is unclear. An update alone is no leak.
@@ -73,7 +74,8 @@ def judge(found: FoundRows, suspect: Suspect, *, may_be_updated: bool, last_numb
             else:
                 judged.of_others[row.xmin] += 1
             continue
-        kind = _kind(row, suspect, digests, stamps, may_be_updated, last_number)
+        numbers = None if last_number is None else (last_number, found.last_number or 0)
+        kind = _kind(row, suspect, digests, stamps, may_be_updated, numbers)
         if kind == "unclear":
             kind = as_stated(suspect.written, found.shape.table, found.shape.root_table)
         _count(judged, row, kind)
@@ -116,16 +118,17 @@ def _kind(
     digests: set[str],
     stamps: list[int],
     may_be_updated: bool,
-    last_number: int | None,
+    numbers: tuple[int, int] | None,
 ) -> RowKind:
+    """`numbers` are the positions of the key's sequence, before and now."""
     if not may_be_updated or (suspect.digest and suspect.digest in digests):
         return "new"
     if stamps:
         return "new" if min(stamps) * 1000 >= suspect.began_us - _SLACK_US else "changed"
     if row.created_us is not None:
         return "new" if row.created_us >= suspect.began_server_us - _SLACK_US else "changed"
-    if row.generated is not None and last_number is not None:
-        return "new" if row.generated > last_number else "changed"
+    if row.generated is not None and numbers is not None and row.generated <= numbers[1]:
+        return "new" if row.generated > numbers[0] else "changed"
     return "unclear"
 
 

@@ -171,8 +171,12 @@ def read_counters(connection: OwnConnection) -> Counters:
     return Counters(counted.snapshot, counted.is_counted, counted.has_commit_times, counted.now_us, tables)
 
 
-def find_rows(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted) -> Iterator[FoundRows]:
+def find_rows(
+    connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted, most: int = MOST_ROWS
+) -> Iterator[FoundRows]:
     """Yields what was found in each table: in one message, or each by its own if one can't be read.
+
+    At most `most` rows of a table are told.
 
     Raises psycopg's errors of a connection that is lost.
     """
@@ -185,7 +189,7 @@ def find_rows(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWa
     if not readable:
         return
     try:
-        yield from _found(connection, readable, wanted)
+        yield from _found(connection, readable, wanted, most)
         return
     except psycopg.Error as error:
         if connection.closed:
@@ -193,7 +197,7 @@ def find_rows(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWa
         refusal = error
     for shape in readable:
         try:
-            yield from _found(connection, [shape], wanted)
+            yield from _found(connection, [shape], wanted, most)
         except psycopg.errors.LockNotAvailable:
             yield FoundRows(shape, why_not="somebody holds it locked")
         except psycopg.errors.UndefinedTable:
@@ -204,10 +208,14 @@ def find_rows(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWa
             yield FoundRows(shape, why_not=str(error).splitlines()[0])
 
 
-def _found(connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted) -> list[FoundRows]:
+def _found(
+    connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted, most: int
+) -> list[FoundRows]:
     escaping = pq.Escaping(connection.pgconn)
     condition = wanted.condition()
-    statements = [_rows_of(position, shape, condition, escaping) for position, shape in enumerate(shapes)]
+    statements = [
+        _rows_of(position, shape, condition, most, escaping) for position, shape in enumerate(shapes)
+    ]
     numbered = [(position, shape) for position, shape in enumerate(shapes) if shape.sequence is not None]
     if numbered:
         statements.append(
@@ -239,7 +247,7 @@ def _all(cursor: psycopg.Cursor[FoundRow], row: Callable[..., R]) -> list[R]:
     ]
 
 
-def _rows_of(position: int, shape: Shape, condition: bytes, escaping: Escaping) -> bytes:
+def _rows_of(position: int, shape: Shape, condition: bytes, most: int, escaping: Escaping) -> bytes:
     keys = b", ', ', ".join(
         b"'%b=', %b" % (shown(key).encode().replace(b"'", b"''").replace(b"%", b"%%"), quoted(key, escaping))
         for key in shape.keys
@@ -264,7 +272,7 @@ def _rows_of(position: int, shape: Shape, condition: bytes, escaping: Escaping) 
         quoted(shape.schema, escaping),
         quoted(shape.table, escaping),
         condition,
-        MOST_ROWS,
+        most,
     )
 
 
