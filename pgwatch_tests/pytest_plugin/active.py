@@ -13,6 +13,7 @@ import pytest
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
+from pgwatch_tests.pytest_plugin.blocking.interference_watch import InterferenceWatch
 from pgwatch_tests.pytest_plugin.connections import Connections
 from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
 from pgwatch_tests.pytest_plugin.journal import Journal
@@ -72,6 +73,7 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     connections = Connections(active)
     config.pluginmanager.register(connections, "pgwatch-connections")
     config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
+    config.pluginmanager.register(InterferenceWatch(active), "pgwatch-interference")
     config.pluginmanager.register(WorkerVerdicts(active), "pgwatch-verdicts")
     config.pluginmanager.register(OpenTransactions(active, connections), "pgwatch-open-transactions")
     if not active.shared.worker:

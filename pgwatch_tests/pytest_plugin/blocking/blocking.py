@@ -138,7 +138,8 @@ class Blocking:
         lines = failure_section.lines_of(self._history, self._names, Failure(name, began, at, errors))
         if lines:
             add_section(report, TITLE, "\n".join(lines))
-            report.user_properties.append(("pgwatch.waited_for", " ".join(lines[:2])))
+            # JUnit files have those of the tear-down, whose report is still to come.
+            item.user_properties.append(("pgwatch.waited_for", " ".join(lines[:2])))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:

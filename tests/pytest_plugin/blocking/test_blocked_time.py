@@ -90,6 +90,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
     assert 0.4 < float(waited["pgwatch.blocked_s"] or 0) < 2
     assert HOLDER in (waited["pgwatch.blocked_by"] or "")
     assert waited["pgwatch.blocked_on"] == "row of users (id=42)"
+    assert "had waited" in (properties["test_waits_for_itself"]["pgwatch.waited_for"] or "")
     assert not properties["test_nothing"]
     assert not properties[HOLDER]
 
