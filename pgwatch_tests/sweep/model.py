@@ -78,7 +78,8 @@ class SweepRequest:
     test: str | None = None
     """Only rows of the test with this id: those whose values carry its hash (`identity.value_tokens`)."""
     is_own: bool = False
-    """With `run`: the run itself asks. Its lease keeps nothing, and others may sweep beside it."""
+    """With `run`: the run itself asks. Neither its lease nor any age keeps rows, and others may sweep beside
+    it."""
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0

@@ -92,6 +92,17 @@ def test_a_test_takes_its_own_rows_with_what_depends_on_them(rows: Rows, databas
     assert (again.removed, again.staying, again.not_checked) == ({}, (), ())
 
 
+def test_rows_of_a_test_that_set_the_clock_go_as_well(rows: Rows, database: Database) -> None:
+    rows.owner.execute(
+        "ALTER TABLE users ADD created_at timestamptz; ALTER TABLE notes ADD created_at timestamptz"
+    )
+    rows.add(MINE)
+    rows.owner.execute(
+        "UPDATE users SET created_at = '2099-01-01'; UPDATE notes SET created_at = '2099-01-01'"
+    )
+    assert cleanup_test(database.dsn, test=MINE).removed == REMOVED
+
+
 def test_the_test_that_runs_is_the_one_whose_rows_go(rows: Rows, database: Database) -> None:
     with running(Owner("test", OTHER)):
         rows.add(MINE)
