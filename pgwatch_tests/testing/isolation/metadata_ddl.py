@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine.mock import MockConnection
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import SchemaType
@@ -22,6 +23,8 @@ class MetadataDdl(Migrations):
 
     def __init__(self, metadata: MetaData) -> None:
         self._metadata = metadata
+        self._compiled: dict[int, str] = {}
+        """By the server's version, on which it depends what is said how."""
 
     def apply(self, place: IsolatedPlace) -> None:
         """See Migrations."""
@@ -33,18 +36,20 @@ class MetadataDdl(Migrations):
                 self._metadata.create_all(engine)
             finally:
                 engine.dispose()
-        elif self._statements:
-            with place.session() as connection:
-                connection.execute(self._statements.encode())
+            return
+        with place.session() as connection:
+            version = connection.info.server_version
+            if version not in self._compiled:
+                self._compiled[version] = self._statements(_dialect_of(place))
+            if self._compiled[version]:
+                connection.execute(self._compiled[version].encode())
 
-    @cached_property
-    def _statements(self) -> str:
+    def _statements(self, dialect: Dialect) -> str:
         compiled: list[str] = []
 
         def keep(element: ClauseElement, *_: object, **__: object) -> None:
             compiled.append(str(element.compile(dialect=dialect)).strip().removesuffix(";"))
 
-        dialect = _dialect()
         self._metadata.create_all(MockConnection(dialect, keep), checkfirst=False)
         return ";\n".join(compiled)
 
@@ -61,7 +66,7 @@ class MetadataDdl(Migrations):
     def _contents(self) -> Iterable[bytes]:
         yield b"metadata"
         if not self._functions:
-            yield self._statements.encode()
+            yield self._statements(_dialect()).encode()
             return
         yield from self._described()
         for function in self._functions:
@@ -92,6 +97,14 @@ def _dialect() -> Dialect:
     # The style of parameters decides whether `%` is doubled, for a driver that takes it for one.
     make: Callable[..., Dialect] = PGDialect
     return make(paramstyle="named")
+
+
+def _dialect_of(place: IsolatedPlace) -> Dialect:
+    """Returns one that knows the server's version and features."""
+    dialect = _dialect()
+    with place.engine(poolclass=NullPool).connect() as connection:
+        dialect.initialize(connection)
+    return dialect
 
 
 def _is_of_sqlalchemy(listener: object) -> bool:

@@ -47,7 +47,7 @@ def zoo() -> MetaData:
         Column("user", ForeignKey("users.id", ondelete="RESTRICT"), nullable=False, index=True),
         Column("of", kind),
         Column("price", Numeric(8, 2), server_default=text("0")),
-        Column("gross", Numeric, Computed("price * 1.2")),
+        Column("gross", Numeric, Computed("price * 1.2", persisted=True)),
         Column("tags", ARRAY(String)),
         Column("more", JSONB, server_default=text("'{}'::jsonb")),
         Column("at", DateTime(timezone=True), server_default=func.now()),
