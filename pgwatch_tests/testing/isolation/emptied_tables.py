@@ -25,7 +25,7 @@ from psycopg.rows import class_row
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
-from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.isolation.own_sessions import CONNECT_TIMEOUT_S
@@ -93,18 +93,22 @@ class EmptiedTables:
         log says so. A prepared transaction is rolled back. Raises NotEmptiedError, and psycopg.Error if its
         session is lost.
         """
-        self._finish_transactions()
-        if self._relations()[0] != self._fingerprint:
+        glance = self._glance()
+        if glance is None:
+            self._finish_transactions()
+            glance = self._relations()[0], self._written()
+        fingerprint, written = glance
+        if fingerprint != self._fingerprint:
             raise NotEmptiedError("tables, views or sequences were created, altered or dropped")
         emptied: dict[str, None] = {}
         for _ in range(_PASSES):
-            written = self._written()
             if not written:
                 break
             self._delete(written)
             emptied |= dict.fromkeys(qualified(table.schema, table.name) for table in written)
             if not any(table.has_rules for table in written):
                 break
+            written = self._written()
         else:
             raise NotEmptiedError(f"rows come back, by triggers or rules, in {', '.join(emptied)}")
         if self._restarts:
@@ -114,6 +118,32 @@ class EmptiedTables:
     def close(self) -> None:
         """Closes its session."""
         self._connection.close()
+
+    def _glance(self) -> tuple[str, list[_Table]] | None:
+        """Asks all in one round trip; returns the fingerprint and the tables with new rows.
+
+        None if a transaction isn't over, or something can't be read. Raises NotEmptiedError if rows of the
+        template have changed.
+        """
+        if not psycopg.Pipeline.is_supported():
+            return None
+        connection = self._connection
+        try:
+            with connection.pipeline():
+                # First: what is committed by then, the others see.
+                unfinished = connection.execute(queries.load("isolation/unfinished"))
+                relations = connection.execute(queries.load("isolation/relations_fingerprint"))
+                states = [connection.execute(question, prepare=True) for question in self._questions]
+            if unfinished.fetchall():
+                return None
+            fingerprint = str((relations.fetchone() or ("",))[0])
+            if fingerprint != self._fingerprint:
+                return fingerprint, []
+            return fingerprint, self._with_new_rows([state for cursor in states for state in _listed(cursor)])
+        except psycopg.Error:
+            if connection.closed:
+                raise
+            return None
 
     def _finish_transactions(self) -> None:
         """Waits for transactions that have written, for a second, then ends their sessions.
@@ -190,7 +220,9 @@ class EmptiedTables:
 
     def _written(self) -> list[_Table]:
         """Returns the tables with new rows. Raises NotEmptiedError if rows of the template have changed."""
-        states = [state for question in self._questions for state in self._array(question)]
+        return self._with_new_rows([state for question in self._questions for state in self._array(question)])
+
+    def _with_new_rows(self, states: Sequence[int]) -> list[_Table]:
         pairs = list(zip(self._tables, states, strict=True))
         changed = [qualified(table.schema, table.name) for table, state in pairs if state == _CHANGED]
         if changed:
@@ -199,12 +231,9 @@ class EmptiedTables:
 
     def _array(self, query: sql.Composed) -> Sequence[int]:
         try:
-            row = self._connection.execute(query, prepare=True).fetchone()
+            return _listed(self._connection.execute(query, prepare=True))
         except (errors.LockNotAvailable, errors.InsufficientPrivilege) as error:
             raise NotEmptiedError(f"its tables can't be read: {server_message(error)}") from None
-        assert row is not None
-        assert isinstance(row[0], list)
-        return row[0]
 
     def _delete(self, written: Sequence[_Table]) -> None:
         seeds = dict(zip(self._tables, self._seeds, strict=True))
@@ -235,6 +264,14 @@ class EmptiedTables:
             }
             with suppress(errors.UndefinedObject):
                 self._connection.execute(queries.load("isolation/restart_sequences"), parameters)
+
+
+def _listed(cursor: psycopg.Cursor[Row]) -> Sequence[int]:
+    """Returns the one value of an answer, an array."""
+    row = cursor.fetchone()
+    assert row is not None
+    assert isinstance(row[0], list)
+    return row[0]
 
 
 def _portions(tables: Sequence[_Table]) -> Iterator[Sequence[_Table]]:

@@ -21,7 +21,9 @@ from pgwatch_tests.testing.isolation.migrations import Migrations, source_of
 class MetadataDdl(Migrations):
     """See `migrations.metadata_migrations`."""
 
-    def __init__(self, metadata: MetaData) -> None:
+    def __init__(self, metadata: MetaData, size: tuple[int, int]) -> None:
+        """`size`: how many tables and parts of tables it has."""
+        self.size = size
         self._metadata = metadata
         self._compiled: dict[int, str] = {}
         """By the server's version, on which it depends what is said how."""

@@ -33,6 +33,10 @@ MigrationsLike: TypeAlias = (
 )
 
 
+_ATTRIBUTE = "_pgwatch_migrations"
+"""Where a MetaData keeps its migrations: compiled once, as long as nothing is added."""
+
+
 class MigrationError(RefusedError):
     """A statement of the migrations failed, or they did something that the place isn't for: exit 2."""
 
@@ -107,7 +111,18 @@ def metadata_migrations(metadata: MetaData) -> Migrations:
     """
     from pgwatch_tests.testing.isolation.metadata_ddl import MetadataDdl
 
-    return MetadataDdl(metadata)
+    size = (
+        len(metadata.tables),
+        sum(
+            len(table.columns) + len(table.indexes) + len(table.constraints)
+            for table in metadata.tables.values()
+        ),
+    )
+    known = getattr(metadata, _ATTRIBUTE, None)
+    if not isinstance(known, MetadataDdl) or known.size != size:
+        known = MetadataDdl(metadata, size)
+        setattr(metadata, _ATTRIBUTE, known)
+    return known
 
 
 def alembic_migrations(ini: str | Path, revision: str = "head", *, version: str = "") -> Migrations:

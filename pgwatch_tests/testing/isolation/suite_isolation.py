@@ -17,7 +17,7 @@ from pgwatch_tests.testing.isolation.isolated_database import (
 )
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.isolated_schema import isolated_schema
-from pgwatch_tests.testing.isolation.migrations import MigrationsLike, as_migrations
+from pgwatch_tests.testing.isolation.migrations import Migrations, MigrationsLike, as_migrations
 from pgwatch_tests.testing.isolation.own_sessions import own_sessions
 
 SchemaScope = Literal["test", "module", "session", "worker"]
@@ -39,6 +39,8 @@ class SuiteIsolation:
         self._dsn = dsn
         self._held = ExitStack()
         self._prepared: set[tuple[object, ...]] = set()
+        self._known: dict[int, tuple[MigrationsLike, Migrations]] = {}
+        """Migrations as they were when a fixture first had them, by the value's identity."""
 
     def __enter__(self) -> SuiteIsolation:
         """Begins; connects to nothing yet."""
@@ -58,19 +60,24 @@ class SuiteIsolation:
         self, migrations: MigrationsLike, beside: Iterable[str] = ()
     ) -> AbstractContextManager[IsolatedPlace]:
         """See `isolated_schema`."""
-        return isolated_schema(self._dsn, migrations, beside=beside)
+        return isolated_schema(self._dsn, self._once(migrations), beside=beside)
 
     def database(
         self, template: MigrationsLike, scope: DatabaseScope = "worker", ahead: int = _AHEAD, **options: Any
     ) -> AbstractContextManager[IsolatedPlace]:
         """See `isolated_database`; for tests, so many copies are made ahead."""
-        wanted = as_migrations(template)
+        wanted = self._once(template)
         ahead = ahead if scope == "test" else 0
         key = (wanted.hash, ahead, *sorted(options.items()))
         if key not in self._prepared:
             self._held.enter_context(prepared_databases(self._dsn, wanted, ahead=ahead, **options))
             self._prepared.add(key)
         return isolated_database(self._dsn, wanted, scope=scope, **options)
+
+    def _once(self, value: MigrationsLike) -> Migrations:
+        if id(value) not in self._known:
+            self._known[id(value)] = value, as_migrations(value)
+        return self._known[id(value)][1]
 
 
 def isolated_schema_fixture(
