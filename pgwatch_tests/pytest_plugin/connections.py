@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class Connections:
     def __init__(self, active: ActivePlugin) -> None:
         self._drivers = Drivers(active.commits, _warn, limits=time_limits(active.config))
         self._clients = HttpClients(_warn)
+        self._is_thawed = False
         self._environment = {name: os.environ.get(name) for name in (*_VARIABLES, _NAME_VARIABLE)}
         # Workers of pytest-xdist inherit the controller's.
         os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(16))
@@ -48,6 +50,9 @@ class Connections:
     def _look(self) -> None:
         self._drivers.look()
         self._clients.look()
+        if not self._is_thawed and "freezegun" in sys.modules:
+            self._is_thawed = True
+            _thaw()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -93,6 +98,28 @@ class Connections:
 
 
 _VARIABLES = (SECRET_VARIABLE, JOURNAL_VARIABLE)
+
+
+_DEADLINES = tuple(
+    f"pgwatch_tests.{room}"
+    for room in (
+        "embedded",
+        "leaks",
+        "locks",
+        "postgres",
+        "pytest_plugin.blocking",
+        "pytest_plugin.verdicts",
+        "sweep",
+    )
+)
+"""Where deadlines are. No code of a suite is called from there: it would see the real time, too."""
+
+
+def _thaw() -> None:
+    """Has freezegun leave the time alone in what has deadlines: they would never come."""
+    import freezegun
+
+    freezegun.configure(extend_ignore_list=list(_DEADLINES))
 
 
 def _warn(text: str) -> None:
