@@ -21,8 +21,8 @@ from pgwatch_tests.testing.isolation.migrations import Migrations, source_of
 class MetadataDdl(Migrations):
     """See `migrations.metadata_migrations`."""
 
-    def __init__(self, metadata: MetaData, size: tuple[int, int]) -> None:
-        """`size`: how many tables and parts of tables it has."""
+    def __init__(self, metadata: MetaData, size: tuple[int, ...]) -> None:
+        """`size`: how many tables it has, parts of tables, and listeners."""
         self.size = size
         self._metadata = metadata
         self._compiled: dict[int, str] = {}

@@ -111,13 +111,13 @@ def metadata_migrations(metadata: MetaData) -> Migrations:
     """
     from pgwatch_tests.testing.isolation.metadata_ddl import MetadataDdl
 
-    size = (
-        len(metadata.tables),
-        sum(
-            len(table.columns) + len(table.indexes) + len(table.constraints)
-            for table in metadata.tables.values()
-        ),
+    tables = metadata.tables.values()
+    parts = sum(len(table.columns) + len(table.indexes) + len(table.constraints) for table in tables)
+    listeners = sum(
+        len(target.dispatch.before_create) + len(target.dispatch.after_create)
+        for target in (metadata, *tables)
     )
+    size = len(tables), parts, listeners
     known = getattr(metadata, _ATTRIBUTE, None)
     if not isinstance(known, MetadataDdl) or known.size != size:
         known = MetadataDdl(metadata, size)
