@@ -10,7 +10,13 @@ from typing import Literal, get_args
 
 import pytest
 
-from pgwatch_tests.pytest_plugin import fixtures, isolation_fixtures, rollback_fixtures, row_fixtures
+from pgwatch_tests.pytest_plugin import (
+    fixtures,
+    isolation_fixtures,
+    report_options,
+    rollback_fixtures,
+    row_fixtures,
+)
 
 Mode = Literal["off", "warn", "fail"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -54,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DURATION",
         help="end a test's session that sits idle in a transaction for that long; below the lock timeout",
     )
+    report_options.add_options(parser, group)
     parser.addini("pgwatch_lock_timeout", "the same as --pgwatch-lock-timeout", default=None)
     parser.addini("pgwatch_idle_timeout", "the same as --pgwatch-idle-timeout", default=None)
     parser.addini("pgwatch", "off, warn or fail: the same as --pgwatch", default=None)

@@ -12,11 +12,14 @@ import pytest
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
+from pgwatch_tests.pytest_plugin.accepting import Accepting
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
 from pgwatch_tests.pytest_plugin.blocking.interference_watch import InterferenceWatch
 from pgwatch_tests.pytest_plugin.connections import Connections
 from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
+from pgwatch_tests.pytest_plugin.ignoring import Ignore, ignores_of
 from pgwatch_tests.pytest_plugin.journal import Journal
+from pgwatch_tests.pytest_plugin.report_options import ReportOptions
 from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
 from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
@@ -29,22 +32,6 @@ from pgwatch_tests.testing.connections.commits import Commit, Commits
 from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """A marker `pgwatch_ignore(reason, *tables)`: of all findings on rows, or of those on these tables."""
-
-    reason: str
-    tables: tuple[str, ...] = ()
-
-    def covers(self, finding: Finding) -> bool:
-        """Whether the finding is about tables of the marker only. `users` is that table in any schema."""
-        if not self.tables:
-            return True
-        return bool(finding.tables) and all(
-            table in self.tables or table.rpartition(".")[2] in self.tables for table in finding.tables
-        )
 
 
 @dataclass(slots=True)
@@ -87,6 +74,12 @@ class ActivePlugin:
     def __init__(self, config: pytest.Config, mode: Mode) -> None:
         self.config = config
         self.mode = mode
+        self.options = ReportOptions.of(config)
+        try:
+            ignore = load(Flags(), start=Path(config.rootpath)).ignore
+            self._accepting = Accepting(ignore, self.options.accept)
+        except PgwatchError as error:
+            raise pytest.UsageError(str(error)) from None
         self.shared = SharedRun.of(config)
         self.commits = Commits()
         self.began: list[OwnerListener] = []
@@ -127,6 +120,7 @@ class ActivePlugin:
         ignored = None
         if run is not None and finding.kind != "not_checked":
             ignored = next((one.reason for one in run.ignores if one.covers(finding)), None)
+        ignored = ignored or self._accepting.reason(finding)
         try:
             self.journal.note("finding", record_of(Noted(finding, ignored)))
         except OSError as error:
@@ -171,7 +165,9 @@ class ActivePlugin:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
         attempt = int(getattr(item, "execution_count", 1))
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
-        item.stash[_RUN] = run = _TestRun(owner, _ignores(item))
+        item.stash[_RUN] = run = _TestRun(owner, ignores_of(item))
+        for one in run.ignores:
+            self.journal.note("ignore", {"test": item.nodeid, "reason": one.reason, "tables": one.tables})
         self._runs[owner.number] = run
         self._call(self.began, owner)
         # Those of the attempt before.
@@ -252,16 +248,6 @@ class ActivePlugin:
                 listener(owner)
             except Exception as error:  # noqa: BLE001
                 self.not_checked(f"an error of pgwatch-tests itself: {error!r}", owner)
-
-
-def _ignores(item: pytest.Item) -> tuple[Ignore, ...]:
-    """Returns the test's markers `pgwatch_ignore`; one that gives no reason ignores nothing."""
-    found = []
-    for marker in item.iter_markers("pgwatch_ignore"):
-        reason, *tables = marker.args or (marker.kwargs.get("reason"),)
-        if isinstance(reason, str) and reason.strip():
-            found.append(Ignore(reason, tuple(map(str, tables))))
-    return tuple(found)
 
 
 def _in_words(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-RecordKind = Literal["finding", "owner", "database", "commit", "judged"]
+RecordKind = Literal["finding", "owner", "database", "commit", "judged", "ignore"]
 _SUFFIX = ".journal"
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.junitxml import xml_key
 
-from pgwatch_tests.pytest_plugin.finding_journal import findings_in
+from pgwatch_tests.pytest_plugin.finding_journal import Noted, findings_in
+from pgwatch_tests.pytest_plugin.ignoring import with_ignores
 from pgwatch_tests.pytest_plugin.journal import read_journals
+from pgwatch_tests.pytest_plugin.reports import (
+    Place,
+    github,
+    junit,
+    markdown,
+    place_in_repository,
+)
 from pgwatch_tests.pytest_plugin.summary import Section, Summary
 from pgwatch_tests.text.plain_text import plain
 
 if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.active import ActivePlugin
+
+_STEP_SUMMARY, _WORKSPACE = "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"
 
 
 class SessionReport:
@@ -24,6 +37,17 @@ class SessionReport:
         self._active = active
         self.summary = Summary()
         """What was found; empty until the tests are over."""
+        self._places: dict[str, Place] = {}
+        self._reported: set[str] = set()
+        """What is in JUnit's properties of tests already."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Learns where each test is, and what was told with it."""
+        file, line, _ = report.location
+        self._places[report.nodeid] = place_in_repository(
+            self._active.config.rootpath, file, line or 0, os.environ.get(_WORKSPACE)
+        )
+        self._reported.update(str(value) for name, value in report.user_properties if "pgwatch" in name)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -34,11 +58,17 @@ class SessionReport:
         yield
         active = self._active
         sections = [section for ask in active.sections if (section := self._asked(ask)) is not None]
-        noted = findings_in(read_journals(Path(active.shared.log_directory), active.shared.session))
-        self.summary = Summary(tuple(noted), tuple(sections))
+        self.summary = Summary(tuple(self._gathered()), tuple(sections))
+        try:
+            self._write()
+        except OSError as error:
+            active.not_checked(f"a report isn't written: {error}")
+            self.summary = Summary(tuple(self._gathered()), tuple(sections))
+        self._add_to_junit(session.config)
         if active.mode == "fail" and self.summary.fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Writes the summary, if there is anything to tell."""
         summary = self.summary
@@ -52,6 +82,47 @@ class SessionReport:
             for line in section.lines:
                 terminalreporter.line(plain(line))
 
+    def pytest_unconfigure(self) -> None:
+        """Writes the annotations, which a workflow reads wherever they are in the output."""
+        if "github" in self._active.options.formats:
+            fails = self._active.mode == "fail"
+            lines = github(self.summary, self._places, fails=fails)
+            print(*lines, sep="\n", file=sys.__stdout__, flush=True)
+
+    def _gathered(self) -> list[Noted]:
+        shared = self._active.shared
+        records = list(read_journals(Path(shared.log_directory), shared.session))
+        return with_ignores(findings_in(records), records)
+
+    def _write(self) -> None:
+        options = self._active.options
+        if "md" in options.formats:
+            text = markdown(self.summary)
+            _write_whole(options.directory / "pgwatch.md", text)
+            if path := os.environ.get(_STEP_SUMMARY):
+                with Path(path).open("a", encoding="utf-8") as file:
+                    file.write(text)
+        if "junit" in options.formats:
+            _write_whole(options.directory / "pgwatch.xml", junit(self.summary))
+
+    def _add_to_junit(self, config: pytest.Config) -> None:
+        """Adds what came too late for a test's own properties to those of the whole suite."""
+        log = config.stash.get(xml_key, None)
+        if log is None:
+            return
+        late = []
+        for one in (*self.summary.told, *self.summary.unchecked):
+            text = plain(f"{one.reason} → {one.advice}" if one.advice else one.reason)
+            if text not in self._reported:
+                late.append(
+                    (f"pgwatch.{one.kind}", text if one.owner is None else f"{one.owner.name}: {text}")
+                )
+        for name, text in late:
+            log.add_global_property(name, text)
+        if late:
+            # It has written its file already, and writes it anew.
+            log.pytest_sessionfinish()
+
     def _asked(self, ask: Callable[[], Section | None]) -> Section | None:
         """Returns a part's section. What it raises is told instead: it is no reason to fail the session."""
         try:
@@ -59,3 +130,10 @@ class SessionReport:
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"an error of pgwatch-tests itself: {error!r}")
             return None
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

@@ -8,7 +8,7 @@ lost rows of the baseline is told by the transactions that rows bear, and by wha
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ from pgwatch_tests.leaks.baseline.comparison import Comparison, Since
 from pgwatch_tests.leaks.leftovers import Leftovers, look
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.dsn import in_database
+from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_DATABASE
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.pytest_plugin.journal import read_journals
 from pgwatch_tests.pytest_plugin.summary import Section
@@ -38,9 +40,10 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
 )
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import served
 from pgwatch_tests.pytest_plugin.verdicts.whose import Whose
-from pgwatch_tests.settings.load import Flags, Settings, load
+from pgwatch_tests.settings.load import Dsn, Flags, Settings, load
 from pgwatch_tests.testing.connections.commits import ServedDatabase
 from pgwatch_tests.testing.findings import Finding
+from pgwatch_tests.testing.leases import run
 
 if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.active import ActivePlugin
@@ -67,6 +70,7 @@ class SessionVerdict:
         self._database: ServedDatabase | None = None
         self._settings: Settings | None = None
         self._why_no_baseline = ""
+        self._lease = ExitStack()
         self._tests: set[str] = set()
         active.sections.append(self._judge)
 
@@ -100,7 +104,25 @@ class SessionVerdict:
             self._settings = None
             self._why_no_baseline = str(error)
             return
+        self._hold_lease(dsn)
         self._baseline = take(settings, content=self._is_small(settings))
+
+    def _hold_lease(self, dsn: str) -> None:
+        """Holds the run's lease, in the maintenance database, where it is in nobody's way.
+
+        Whoever started the suite, such as `pgwatch-tests run`, may hold it already.
+        """
+        place = in_database(Dsn(dsn, "the settings"), MAINTENANCE_DATABASE)
+        try:
+            self._lease.enter_context(run(place.value))
+        except PgwatchError as error:
+            reason = f"no lease is held for this run, so a sweep may take its rows once they are old: {error}"
+            self._active.found(Finding("not_checked", None, reason, fails=False))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Gives the lease back."""
+        self._lease.close()
 
     def _is_small(self, settings: Settings) -> bool:
         """Whether the content of all tables is small enough to be read twice."""

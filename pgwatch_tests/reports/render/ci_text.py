@@ -11,13 +11,24 @@ from xml.etree.ElementTree import Element, SubElement
 from pgwatch_tests.text.plain_text import plain
 
 
-def annotation(level: Literal["error", "warning", "notice"], title: str, message: str) -> str:
-    """`::error title=…::…` of plain text, on one line.
+def annotation(
+    level: Literal["error", "warning", "notice"],
+    title: str,
+    message: str,
+    file: str | None = None,
+    line: int | None = None,
+) -> str:
+    """`::error title=…::…` of plain text, on one line; of a line of a file in the repository, if given.
 
     The escapes are those of actions/toolkit, packages/core/src/command.ts.
     """
-    escaped = _escaped(title).replace(":", "%3A").replace(",", "%2C")
-    return f"::{level} title={escaped}::{_escaped(message)}"
+    where = "" if file is None else f"file={_property(file)},"
+    where += "" if line is None else f"line={line},"
+    return f"::{level} {where}title={_property(title)}::{_escaped(message)}"
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _escaped(text: str) -> str:
