@@ -116,8 +116,11 @@ def test_the_wait_is_nobodys_time(
         holder.execute("SELECT pg_advisory_lock(1885828980, hashtext(%s))", [f"lock:{name}"])
 
         def free() -> None:
-            wait_until(lambda: owner.execute(waiting, [f"%{name}%"]).rowcount)
-            holder.execute("SELECT pg_advisory_unlock_all()")
+            try:
+                # A busy machine takes its time to start a suite.
+                wait_until(lambda: owner.execute(waiting, [f"%{name}%"]).rowcount, timeout_s=60)
+            finally:
+                holder.execute("SELECT pg_advisory_unlock_all()")
 
         freeing = threading.Thread(target=free)
         freeing.start()

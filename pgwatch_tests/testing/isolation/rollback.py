@@ -11,13 +11,15 @@ what of a real commit doesn't happen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, overload
 
+import psycopg
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from pgwatch_tests.testing.isolation.psycopg_rollback import psycopg_rollback_connection
 from pgwatch_tests.testing.isolation.rollback_transaction import RollbackEngine, RollbackTransaction
 from pgwatch_tests.testing.isolation.self_waits import watched
 
@@ -43,13 +45,37 @@ def rollback_engine(engine: Engine, *makers: Maker) -> Iterator[Engine]:
         yield inside
 
 
-@contextmanager
-def rollback_connection(engine: Engine, *makers: Maker) -> Iterator[Connection]:
+@overload
+def rollback_connection(engine: Engine, *makers: Maker) -> AbstractContextManager[Connection]: ...
+
+
+@overload
+def rollback_connection(engine: str, **options: Any) -> AbstractContextManager[psycopg.Connection]: ...
+
+
+def rollback_connection(
+    engine: Engine | str, *makers: Maker, **options: Any
+) -> AbstractContextManager[Connection] | AbstractContextManager[psycopg.Connection]:
     """A connection whose `commit()` is undone in the end, with all that sessions of `makers` do meanwhile.
 
-    Raises what `rollback_engine` does.
+    With a connection string instead of an engine, it is one of psycopg 3 (`options` as of its `connect`).
+    Raises what `rollback_engine` does, and psycopg's errors.
     """
+    return _plain(engine, options) if isinstance(engine, str) else _connection(engine, makers)
+
+
+@contextmanager
+def _connection(engine: Engine, makers: Sequence[Maker]) -> Iterator[Connection]:
     with _rolled_back(engine, makers, "rollback_connection") as inside, inside.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _plain(dsn: str, options: Mapping[str, Any]) -> Iterator[psycopg.Connection]:
+    with (
+        psycopg_rollback_connection(dsn, **options) as connection,
+        watched(connection, "rollback_connection"),
+    ):
         yield connection
 
 

@@ -7,7 +7,6 @@ statements are the application's; BEGIN and ROLLBACK of the whole are the test's
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from collections.abc import Mapping
@@ -23,13 +22,12 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from pgwatch_tests.testing.isolation.deferred_constraints import DeferredConstraints, of_engine
 from pgwatch_tests.testing.isolation.driver_statements import statements_runner
-
-_ENDS = re.compile(
-    r"\s*(?:COMMIT|END|ABORT|BEGIN|START\s+TRANSACTION|PREPARE\s+TRANSACTION|ROLLBACK(?!\s+(?:WORK\s+|TRANSACTION\s+)?TO\b))\b",
-    re.IGNORECASE,
+from pgwatch_tests.testing.isolation.typed_statements import (
+    changes_schema,
+    ends_transaction,
+    only_reads,
+    refusal,
 )
-_READS = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|VALUES|TABLE|FETCH|SET|RESET)\b", re.IGNORECASE)
-_CHANGES_SCHEMA = re.compile(r"\s*(?:CREATE|ALTER|DROP|IMPORT|DO|CALL)\b", re.IGNORECASE)
 
 LOST = "the connection to the server is lost, and with it all that the test has written"
 
@@ -160,16 +158,13 @@ class RollbackTransaction:
     def note(self, inner: _Inner | None, statement: str) -> None:
         """Takes note of a statement that is about to run. Raises InvalidRequestError if it would end all."""
         self.steps += 1
-        if _READS.match(statement):
+        if only_reads(statement):
             return
-        if _ENDS.match(statement):
-            raise InvalidRequestError(
-                f"{statement.strip().split()[0].upper()} as a statement would end the test's own "
-                "transaction, which is to be rolled back: use commit(), rollback() and begin()"
-            )
+        if ends_transaction(statement):
+            raise InvalidRequestError(refusal(statement))
         if inner is not None:
             inner.has_written = True
-        if _CHANGES_SCHEMA.match(statement):
+        if changes_schema(statement):
             self._has_changed_schema, self._checks = True, None
 
     def end(self) -> None:

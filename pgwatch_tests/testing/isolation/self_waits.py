@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import psycopg
 
@@ -30,7 +31,6 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.testing.current_test import Owner, current
 from pgwatch_tests.testing.findings import Finding, tell
 from pgwatch_tests.testing.isolation.process_connections import backend_pid, connections_of_process, dsn_of
-from pgwatch_tests.testing.isolation.rollback_transaction import RollbackTransaction
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 
@@ -51,6 +51,18 @@ _ADVICE = (
 )
 
 
+class Watchable(Protocol):
+    """A transaction that is to be rolled back."""
+
+    steps: int
+    """Counts up with each statement."""
+    has_begun: bool
+
+    @property
+    def driver_connection(self) -> object:
+        """The driver's own connection; None if it is lost."""
+
+
 class SelfWaitError(PgwatchError):
     """The test waited for itself; the waiting statement was cancelled."""
 
@@ -59,7 +71,7 @@ class SelfWaitError(PgwatchError):
 class Watched:
     """A transaction that is to be rolled back, and what has waited for it."""
 
-    transaction: RollbackTransaction
+    transaction: Watchable
     called: str
     """`rollback_session`: what the test has called."""
     owner: Owner | None
@@ -91,7 +103,7 @@ class Watched:
 
 
 @contextmanager
-def watched(transaction: RollbackTransaction, called: str) -> Iterator[None]:
+def watched(transaction: Watchable, called: str) -> Iterator[None]:
     """Watches a transaction. Raises SelfWaitError in the end, or adds a note to the error that there is."""
     owner = current()
     test = owner.name if owner else os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
