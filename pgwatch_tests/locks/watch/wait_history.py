@@ -66,7 +66,7 @@ class WaitHistory:
         """The last one, if there was one."""
         self.unwatched_s = 0.0
         self._sums: dict[str, WaiterSum] = {}
-        self._sides: dict[int, Side] = {}
+        self._sides: dict[int, tuple[Side, float]] = {}
         self._lost_at: float | None = None
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -91,9 +91,22 @@ class WaitHistory:
         yield from self.open.values()
         yield from reversed(self.recent)
 
-    def side(self, pid: int) -> Side | None:
-        """Returns the session of that pid, as it was seen in a wait last; None if it never was."""
-        return self._sides.get(pid)
+    def side(self, pid: int, since: float) -> Side | None:
+        """Returns the session of that pid, if a poll has seen it in a wait since then; None if none has.
+
+        A pool gives a session to one test after the other: an older sight tells nothing of who has it now.
+        """
+        side, at = self._sides.get(pid, (None, 0.0))
+        return side if at >= since else None
+
+    def add_sides(self, sides: Iterable[Side], at: float) -> None:
+        """Adds sessions that were seen elsewhere."""
+        for side in sides:
+            if side.pid:
+                self._sides.pop(side.pid, None)
+                self._sides[side.pid] = side, at
+        while len(self._sides) > _MOST_SIDES:
+            del self._sides[next(iter(self._sides))]
 
     def sums(self) -> Mapping[str, WaiterSum]:
         """Returns what each has waited, present waits included, by the name of the waiting sessions."""
@@ -117,12 +130,6 @@ class WaitHistory:
             self.open[wait.number] = SeenWait(wait, seen_at=wait.began)
         else:
             seen.wait = wait
-        for side in (wait.waiter, *wait.blockers, *wait.roots):
-            if side.pid:
-                self._sides.pop(side.pid, None)
-                self._sides[side.pid] = side
-        while len(self._sides) > _MOST_SIDES:
-            del self._sides[next(iter(self._sides))]
 
     def _poll(self, poll: Poll) -> None:
         if self._lost_at is not None:
@@ -141,6 +148,8 @@ class WaitHistory:
             grown_s = max(0.0, wait_s - seen_now.waited_s)
             seen_now.waited_s = max(wait_s, seen_now.waited_s)
             seen_now.seen_at = poll.at
+            wait = seen_now.wait
+            self.add_sides((wait.waiter, *wait.blockers, *wait.roots), poll.at)
             roots = seen_now.wait.roots or seen_now.wait.blockers
             for root in roots:
                 seen_now.by_root[root.name] = seen_now.by_root.get(root.name, 0.0) + grown_s / len(roots)

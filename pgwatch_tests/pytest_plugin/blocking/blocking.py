@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.locks.watch.wait_history import WaitHistory
-from pgwatch_tests.locks.watch.wait_journal import JournalReader
+from pgwatch_tests.locks.watch.wait_journal import JournalReader, Side
 from pgwatch_tests.pytest_plugin.blocking import blocked_time, failure_section
+from pgwatch_tests.pytest_plugin.blocking.deadlocked_sessions import still_there
 from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure
-from pgwatch_tests.pytest_plugin.blocking.lock_errors import lock_errors
+from pgwatch_tests.pytest_plugin.blocking.lock_errors import LockError, lock_errors
 from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
 from pgwatch_tests.pytest_plugin.blocking.self_wait import self_wait
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames
@@ -132,14 +136,26 @@ class Blocking:
     def _explain(self, item: pytest.Item, report: pytest.TestReport, raised: BaseException) -> None:
         at = _now_s()
         errors = lock_errors(raised)
-        self._catch_up(until=at if errors else None)
         name = compose(_RUNNER, self._active.shared.worker, item.nodeid)
+        for error in errors:
+            self._learn_circle(error, name)
+        self._catch_up(until=at if errors else None)
         began = self._began.get(item.nodeid, 0.0)
         lines = failure_section.lines_of(self._history, self._names, Failure(name, began, at, errors))
         if lines:
             add_section(report, TITLE, "\n".join(lines))
             # JUnit files have those of the tear-down, whose report is still to come.
             item.user_properties.append(("pgwatch.waited_for", " ".join(lines[:2])))
+
+    def _learn_circle(self, error: LockError, name: str) -> None:
+        """Learns who the sides of a deadlock are: right now their transactions still go on."""
+        dsn = self._active.dsn()
+        if not error.circle or dsn is None:
+            return
+        victim, *others = error.circle
+        self._history.add_sides([Side(victim, name)], _now_s())
+        with suppress(PgwatchError, psycopg.Error):
+            self._history.add_sides(still_there(dsn, victim, others).values(), _now_s())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:

@@ -101,16 +101,18 @@ def _deadlock(
             return [f"{_error(error)}, a circle of {len(one.waits)}:", *deadlock(names, one)]
     lines = [f"{_error(error)}. No two polls saw the circle; by the server's message it was:"]
     for pid, after in zip(error.circle, (*error.circle[1:], *error.circle[:1]), strict=True):
-        lines.append(f"  {_side(history, names, pid)} waited for {_side(history, names, after)}")
+        lines.append(
+            f"  {_side(history, names, failure, pid)} waited for {_side(history, names, failure, after)}"
+        )
         seen = next((one for one in history.waits if one.wait.waiter.pid == pid), None)
-        if seen is not None and failure.began <= seen.seen_at <= failure.at:
+        if seen is not None and failure.at - seen.seen_at <= _JUST_BEFORE_S:
             told.add(seen.wait.number)
             lines += picture(names, seen, failure.at)[1:3]
     return lines
 
 
-def _side(history: WaitHistory, names: TestNames, pid: int) -> str:
-    side = history.side(pid)
+def _side(history: WaitHistory, names: TestNames, failure: Failure, pid: int) -> str:
+    side = history.side(pid, failure.at - _JUST_BEFORE_S)
     return f"pid {pid}" if side is None else names.who(side)
 
 

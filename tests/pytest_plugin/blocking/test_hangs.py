@@ -23,6 +23,14 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
         import psycopg
         from conftest import DSN, lock, until_locked, until_waiting
 
+        def test_quick_deadlock_a(connection):
+            connection.execute("SET deadlock_timeout = '5ms'")
+            connection.execute("UPDATE users SET name = 'a' WHERE id = 5")
+            with lock(15):
+                until_locked(16)
+                connection.execute("UPDATE users SET name = 'a' WHERE id = 6")
+                time.sleep(1)
+
         def test_deadlock_a(connection):
             connection.execute("UPDATE users SET name = 'a' WHERE id = 1")
             with lock(11):
@@ -42,8 +50,17 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
                 time.sleep(1.8)
         """,
         test_b="""
+        import time
         import pytest
         from conftest import lock, until_locked
+
+        def test_quick_deadlock_b(connection):
+            connection.execute("SET deadlock_timeout = '5ms'")
+            connection.execute("UPDATE users SET name = 'b' WHERE id = 6")
+            with lock(16):
+                until_locked(15)
+                connection.execute("UPDATE users SET name = 'b' WHERE id = 5")
+                time.sleep(1)
 
         def test_deadlock_b(connection):
             connection.execute("UPDATE users SET name = 'b' WHERE id = 2")
@@ -70,12 +87,18 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
     )
     text = done.stdout.str()
 
+    quick = [rf"test_{one}\.py::test_quick_deadlock_{one} \(gw\d, pid \d+\)" for one in "ab"]
+    assert text.count("(40P01)") == 2
+    sides = rf"(?:{'|'.join(quick)})"
+    # Hardly ever a poll sees both sides of one that lasts for 5 ms.
+    assert re.search(rf"{sides} (?:waited for {sides}|wanted row of users.*, which {sides} had locked)", text)
+
     side = r"test_{0}\.py::test_deadlock_{0} \(gw\d, pid \d+\)"
     a, b = side.format("a"), side.format("b")
     assert re.search(r"deadlock detected \(40P01\), a circle of 2:", text)
     for waiter, holder, row in ((a, b, 2), (b, a, 1)):
         assert re.search(rf"{waiter} wanted row of users \(id={row}\), which {holder} had locked", text)
-    assert "1 deadlock seen:" in text
+    assert re.search(r"(?:1 deadlock|2 deadlocks) seen:", text)
 
     for name, row in (("signal", 3), ("thread", 4)):
         waited = re.search(
