@@ -15,6 +15,7 @@ import pytest
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.pytest_plugin.blocking import interference
 from pgwatch_tests.pytest_plugin.blocking.blocking import add_section
+from pgwatch_tests.pytest_plugin.blocking.lock_errors import lock_errors
 from pgwatch_tests.pytest_plugin.blocking.read_tables import tables_read
 from pgwatch_tests.pytest_plugin.blocking.write_log import LoggedWrite, WriteLog, database_key, read_logs
 from pgwatch_tests.pytest_plugin.finding_journal import findings_in
@@ -95,6 +96,8 @@ class InterferenceWatch:
         if call.excinfo is None or not report.failed or owner is None or owner.name != item.nodeid:
             return report
         try:
+            if lock_errors(call.excinfo.value):
+                return report  # who held what is told instead
             self._explain(owner, item, report)
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"interference: an error of pgwatch-tests itself: {error!r}", owner)

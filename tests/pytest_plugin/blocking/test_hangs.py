@@ -87,6 +87,7 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
     )
     text = done.stdout.str()
 
+    assert "who wrote to what it had read" not in text
     quick = [rf"test_{one}\.py::test_quick_deadlock_{one} \(gw\d, pid \d+\)" for one in "ab"]
     assert text.count("(40P01)") == 2
     sides = rf"(?:{'|'.join(quick)})"
