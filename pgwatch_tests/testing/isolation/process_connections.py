@@ -1,7 +1,7 @@
 """Connections of this process, by the pid of their server process; and how to reach the same server.
 
 Looked for only once a session has been seen to wait: all objects of the process are gone through, so that no
-driver needs a hook. What another process has is never found.
+driver needs a hook. What another process has is never found, nor what gc.freeze() has hidden.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
+from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_DATABASE, connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.testing.current_test import Owner, current
@@ -197,6 +197,9 @@ class _Watch:
             own = connections_of_process()
             for waiter in sorted(lasting & own.keys()):
                 self._end(one, waiter, blocker, dsn, connection)
+        if connection.info.dbname != MAINTENANCE_DATABASE:
+            # In a suite's database it would keep others from dropping or copying it.
+            self._close()
 
     def _end(self, one: Watched, waiter: int, blocker: int, dsn: Dsn, connection: OwnConnection) -> None:
         # While it waits, it can be told what for.

@@ -192,3 +192,29 @@ def test_behind_a_pooler_a_test_is_rolled_back_but_not_watched(
         engine.dispose()
     with make().connect() as connection:
         assert execute(connection, "SELECT FROM users").rowcount == 0
+
+
+def test_its_own_connection_is_not_idle_in_the_suites_database(
+    make: Make, server: EmbeddedServer, owner: Connection[TupleRow], make_role: MakeRole, database: Database
+) -> None:
+    """Where a role may not connect to the maintenance database, it looks from the suite's, and leaves."""
+    make()
+    owner.execute("GRANT ALL ON users TO PUBLIC")
+    engine = sa.create_engine(url_of(database, "psycopg").set(username=make_role("CONNECTION LIMIT 2")))
+    idle = (
+        "SELECT FROM pg_stat_activity WHERE application_name = 'pgwatch-tests' "
+        "AND datname = current_database()"
+    )
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        try:
+            with rollback_session(engine) as session:
+                add(session, 1)
+                session.commit()
+                (one,) = self_waits.all_watched()
+                wait_until(lambda: one.looks > 3)
+                assert not one.is_given_up
+                wait_until(lambda: owner.execute(idle).rowcount == 0)
+        finally:
+            administrator.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+    engine.dispose()
