@@ -1,18 +1,20 @@
-"""Bad: a test that passes only once, before others have seen the price that it leaves."""
+"""Bad: a test that passes only the first time, before others find what it leaves."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from booking import service
 from booking.models import Price
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 
-def test_a_lesson_gets_dearer(engine: Engine) -> None:
+def test_a_long_lesson_is_offered(engine: Engine) -> None:
     with Session(engine) as session:
-        assert service.price_of(session, 45) == 45
-        session.execute(update(Price).where(Price.minutes == 45).values(amount=Price.amount + 5))
+        with pytest.raises(service.RefusedError):
+            service.price_of(session, 120)
+        session.add(Price(minutes=120, amount=Decimal(110)))
         session.commit()
-        assert service.price_of(session, 45) == Decimal(50)
+        assert service.price_of(session, 120) == 110

@@ -1,0 +1,1 @@
+"""The example of examples/booking: exactly its bad tests are named, in each order."""
