@@ -14,7 +14,9 @@ BAD: Mapping[str, str] = {
     _BAD.format("open_transaction", "test_a_notice_is_written"): r"transaction",
     "fixture instructor [module] of tests/bad/test_leak_in_fixture.py": r"left 1 row in public\.users",
     _BAD.format("other_process", "test_parents_are_imported"): r"2 rows in public\.users",
-    _BAD.format("wiped_table", "test_without_holidays_each_day_has_lessons"): r"3 rows of public\.holidays",
+    _BAD.format("wiped_table", "test_without_holidays_each_day_has_lessons"): (
+        r"public\.holidays: all 3 rows are gone"
+    ),
     _BAD.format("late_thread", "test_a_message_is_put_into_the_outbox"): (
         r"wrote 1 row into public\.notices .*after it had ended"
     ),

@@ -84,7 +84,7 @@ def run_example(directory: Path, *options: str, environment: dict[str, str] | No
 
 def _environment() -> dict[str, str]:
     """Returns what a user's shell has: nothing of the suite that runs here."""
-    ours = ("PYTEST", "PGWATCH_DSN", "PGWATCH_RUN", "PGWATCH_LOG_DIR", "DATABASE_URL")
+    ours = ("PYTEST", "PYTHONPATH", "PGWATCH_DSN", "PGWATCH_RUN", "PGWATCH_LOG_DIR", "DATABASE_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "COLUMNS": "120"}
 
