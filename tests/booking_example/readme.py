@@ -24,9 +24,10 @@ def filled(text: str, run: Run) -> str:
     return _BLOCK.sub(lambda _: excerpt(run), text)
 
 
-def without_figures(text: str) -> list[str]:
-    """Returns the lines without what is another one in each run."""
-    return [_VARIES.sub("…", line) for line in text.splitlines() if not line.startswith("=")]
+def findings(text: str) -> list[str]:
+    """Returns the lines of the findings, without what is another one in each run."""
+    begin, _, _ = text.partition(" pgwatch: blocked time ")
+    return [_VARIES.sub("…", line) for line in begin.splitlines() if not line.startswith("=")]
 
 
 def shown(text: str) -> str:

@@ -18,9 +18,9 @@ from tests.servers.sessions import Database
 from tests.waiting import wait_until
 
 # The plugins that it needs: whatever else is installed takes each process a second to load.
-PLUGINS = ("xdist", "pytest_asyncio", "pytest_randomly", "pgwatch_tests.pytest_plugin")
-BLOCKED = re.compile(r"1 test blocked for (?P<s>[\d.]+) s in all")
+PLUGINS = ("xdist", "pytest_asyncio.plugin", "pytest_randomly", "pgwatch_tests.pytest_plugin")
 SELF_WAIT = "test_a_dear_lesson_is_cancelled"
+BLOCKED = re.compile(rf"^ +(?P<s>[\d.]+) s  tests/bad/test_self_wait\.py::{SELF_WAIT} ", re.MULTILINE)
 
 
 def is_watched(dsn: str) -> bool:
@@ -44,15 +44,15 @@ def test_exactly_the_bad_tests_are_named(python: str, database: Database, tmp_pa
     options = [part for plugin in PLUGINS for part in ("-p", plugin)]
     run = run_example(
         tmp_path,
-        *options,
+        *("-n", "2", *options),
         environment={"PGWATCH_DSN": database.dsn, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     watch.send_signal(signal.SIGINT)
     seen = json.loads(watch.communicate(timeout=60)[0])
     assert mistakes(run) == [], run.output
 
-    written = readme.without_figures(readme.shown(readme.PATH.read_text()))
-    assert written == readme.without_figures(readme.excerpt(run)), "python -m tests.booking_example --readme"
+    written = readme.findings(readme.shown(readme.PATH.read_text()))
+    assert written == readme.findings(readme.excerpt(run)), "python -m tests.booking_example --readme"
 
     # What the dashboard's tab Contention shows.
     [blocked_s] = [
