@@ -101,7 +101,6 @@ def leftovers(dsn: str) -> list[str]:
     "options",
     [
         ("-p", "no:xdist", "--pgwatch=warn"),
-        ("-n2", "--dist=load", "-p", "randomly"),
         ("-n2", "--dist=each", "-p", "randomly"),
     ],
 )
@@ -145,17 +144,11 @@ def test_is_known_to_fail(isolated_schema):
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_what_a_failed_test_had_is_kept_on_demand(
-    workers: str, suite: pytest.Pytester, database: Database
-) -> None:
+def test_what_a_failed_test_had_is_kept_on_demand(suite: pytest.Pytester, database: Database) -> None:
     suite.makepyfile(test_one=FAILING, test_two="")
     dsn = database.dsn.replace("postgres@", "postgres:secret@")
     suite._monkeypatch.setenv("PGWATCH_DSN", dsn)
-    suite.runpytest_subprocess("-n", workers).assert_outcomes(failed=1, passed=1, xfailed=1)
-    assert leftovers(database.dsn) == []
-
-    done = suite.runpytest_subprocess("-n", workers, "--pgwatch-keep", "-p", "no:randomly")
+    done = suite.runpytest_subprocess("-n1", "--pgwatch-keep", "-p", "no:randomly")
     done.assert_outcomes(failed=1, passed=1, xfailed=1)
     told = dict(re.findall(r"^(\w+), kept until \S+Z: (\S+)$", done.stdout.str(), re.MULTILINE))
     assert set(told) == {"isolated_database", "own_database", "module_schema"}

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database, normalise
 from pgwatch_tests.settings.load import Dsn
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-Builder = Callable[[str], AbstractContextManager[psycopg.Connection[TupleRow]]]
+Builder = Callable[[str], AbstractContextManager[OwnConnection]]
 AsyncDriver = Literal["psycopg", "asyncpg"]
 
 
@@ -63,13 +64,13 @@ class IsolatedPlace:
         return psycopg.connect(self.dsn, autocommit=autocommit, **options)
 
     @contextmanager
-    def session(self) -> Iterator[psycopg.Connection[TupleRow]]:
+    def session(self) -> Iterator[OwnConnection]:
         """An autocommit session for a moment, which takes several statements in a message."""
         if self._builder is not None:
             with self._builder(_listed(self.search_path)) as connection:
                 yield connection
         else:
-            with self.connect(autocommit=True, prepare_threshold=None) as connection:
+            with plain_session(self.dsn) as connection:
                 yield connection
 
     def engine(self, **options: Any) -> Engine:
@@ -116,6 +117,11 @@ class IsolatedPlace:
         """Closes the idle connections of all engines that it has made; they open new ones when asked."""
         for engine in self._engines:
             engine.dispose()
+
+
+def plain_session(dsn: str) -> OwnConnection:
+    """Returns an autocommit session of ours, taken for no test's, but with the suite's settings."""
+    return OwnConnection.connect(dsn, autocommit=True, prepare_threshold=None)
 
 
 def without_password(dsn: str) -> str:

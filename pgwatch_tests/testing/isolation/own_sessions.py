@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import datetime
 
 import psycopg
-from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import LeaseTakenError
 from pgwatch_tests.postgres import queries
@@ -24,6 +23,7 @@ from pgwatch_tests.postgres.connections.maintenance_database import connect_outs
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
+from pgwatch_tests.testing.isolation.isolated_place import plain_session
 from pgwatch_tests.testing.leases import LEASE_LIMITS
 
 CONNECT_TIMEOUT_S = 10.0
@@ -41,7 +41,7 @@ class OwnSessions:
         self.dsn = Dsn(dsn, "the DSN of the suite")
         self._inside: OwnConnection | None = None
         self._outside: OwnConnection | None = None
-        self._builder: psycopg.Connection[TupleRow] | None = None
+        self._builder: OwnConnection | None = None
         self._lock = threading.RLock()
 
     def inside(self) -> OwnConnection:
@@ -62,13 +62,11 @@ class OwnSessions:
             return self._outside
 
     @contextmanager
-    def builder(self, search_path: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    def builder(self, search_path: str) -> Iterator[OwnConnection]:
         """A session as the suite's own, in that search path, for its DDL. Raises psycopg.Error."""
         with self._lock:
             if self._builder is None or self._builder.closed:
-                self._builder = psycopg.connect(
-                    normalise(self.dsn)[0], autocommit=True, prepare_threshold=None
-                )
+                self._builder = plain_session(normalise(self.dsn)[0])
             connection = self._builder
             connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", [search_path])
             try:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 from psycopg import errors
-from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.migrations import MigrationError, Migrations
@@ -61,7 +61,7 @@ class SqlFiles(Migrations):
         except psycopg.Error as error:
             raise self._told(error) from error
 
-    def _check_inside(self, connection: psycopg.Connection[TupleRow], place: IsolatedPlace, xid: str) -> None:
+    def _check_inside(self, connection: OwnConnection, place: IsolatedPlace, xid: str) -> None:
         if self._is_inside:
             return
         parameters = {"schema": place.name, "xid": xid}
@@ -81,7 +81,7 @@ class SqlFiles(Migrations):
         )
 
     def _apply_each(self, place: IsolatedPlace) -> None:
-        with place.connect(autocommit=True, prepare_threshold=None) as connection:
+        with place.session() as connection:
             for file in self._files:
                 for start, statement in _statements(file.text):
                     try:

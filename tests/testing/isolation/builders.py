@@ -44,6 +44,8 @@ def race(dsn: str, version: str, kill_after_s: float | None, file: Path) -> None
         os.kill(children[0], signal.SIGKILL)
     for child in children:
         os.waitpid(child, 0)
+    if kill_after_s is None:
+        return
     with (
         isolated_database(dsn, function_migrations(migrate, version)) as place,
         place.connect() as connection,
