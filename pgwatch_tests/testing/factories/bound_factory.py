@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session, object_session, scoped_session
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import greenlet_spawn
 
 from pgwatch_tests.testing.factories.made_rows import MadeRow, MadeRows
@@ -178,7 +178,7 @@ def clean_up(rows: MadeRows, chosen: Callable[[MadeRow], bool], *, in_greenlet: 
     try:
         if not in_greenlet and any(row.engine.dialect.is_async for row in taken):
             raise TypeError("rows of an AsyncSession are removed by `acleanup`")
-        for session in {session for row in taken if (session := object_session(row.instance)) is not None}:
+        for session in {session for row in taken if (session := row.session) is not None}:
             if session.in_transaction():
                 session.rollback()
         outcome = remove(row for row in taken if not row.was_rolled_back)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from weakref import ref
 
 from sqlalchemy import Engine, Table, event, inspect
 from sqlalchemy.orm import Mapper, Session
@@ -18,24 +19,49 @@ from sqlalchemy.orm.unitofwork import UOWTransaction
 from pgwatch_tests.testing.current_test import Owner, current
 
 
-@dataclass(frozen=True, slots=True)
 class MadeRow:
-    """One row of one table: an object of joined tables has one in each."""
+    """One row of one table: an object of joined tables has one in each.
 
-    instance: object
-    engine: Engine
-    table: Table
-    key: tuple[object, ...]
-    """The values of the table's primary key, in its order."""
-    maker: type
-    """The factory that was called, perhaps for another one's sake."""
-    owner: Owner | None
-    """The test that it was made for, where the plugin tells."""
+    The object is kept until its transaction is committed, since only it tells that nothing came of it.
+    """
+
+    __slots__ = ("_instance", "_reference", "_session", "engine", "key", "maker", "owner", "table")
+
+    def __init__(
+        self, instance: object, session: Session, table: Table, key: tuple[object, ...], maker: type
+    ) -> None:
+        self._instance: object | None = instance
+        self._reference = ref(instance)
+        self._session = ref(session)
+        self.engine: Engine = session.get_bind(inspect(instance).mapper).engine
+        self.table = table
+        self.key = key
+        """The values of the table's primary key, in its order."""
+        self.maker = maker
+        """The factory that was called, perhaps for another one's sake."""
+        self.owner: Owner | None = current()
+        """The test that it was made for, where the plugin tells."""
+
+    @property
+    def instance(self) -> object | None:
+        """The object, if anybody still has it."""
+        return self._reference()
+
+    @property
+    def session(self) -> Session | None:
+        """The session that made it, if anybody still has it."""
+        return self._session()
+
+    def settle(self) -> None:
+        """Takes note that its transaction is committed."""
+        self._instance = None
 
     @property
     def was_rolled_back(self) -> bool:
         """Whether its transaction came to nothing. Then a row of the same key isn't this one."""
-        state = inspect(self.instance)
+        if self._instance is None:
+            return False
+        state = inspect(self._instance)
         return state is None or bool(state.transient or state.pending)
 
 
@@ -53,7 +79,7 @@ class MadeRows:
     def instances(self) -> set[int]:
         """The ids of their objects."""
         with self._lock:
-            return {id(row.instance) for row in self._rows}
+            return {id(one) for row in self._rows if (one := row.instance) is not None}
 
     def add(self, row: MadeRow) -> None:
         """Adds a row."""
@@ -79,16 +105,18 @@ class Making:
     before: frozenset[int]
     """The ids of objects that were to be inserted before, by others."""
     made: list[object] = field(default_factory=list)
+    made_rows: list[MadeRow] = field(default_factory=list)
 
     def record(self, instance: object) -> None:
         """Adds the rows of an object that was just inserted."""
         self.made.append(instance)
         mapper: Mapper[object] = inspect(instance).mapper
-        engine = self.session.get_bind(mapper).engine
         for table in mapper.tables:
             if isinstance(table, Table) and len(table.primary_key):
                 key = _key(mapper, instance, table)
-                self.rows.add(MadeRow(instance, engine, table, key, self.maker, current()))
+                row = MadeRow(instance, self.session, table, key, self.maker)
+                self.made_rows.append(row)
+                self.rows.add(row)
 
     @property
     def is_async(self) -> bool:

@@ -217,6 +217,8 @@ def _commit(one: Making) -> None:
         session.commit()
     finally:
         session.expire_on_commit = expires
+    for row in one.made_rows:
+        row.settle()
     if expires:
         made = one.rows.instances | set(map(id, one.made))
         for instance in list(session.identity_map.values()):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import subprocess
+import weakref
 from collections.abc import Iterator
 from typing import Any, assert_type
 
@@ -157,6 +159,14 @@ def test_a_session_is_that_of_using_else_that_of_meta(
     assert UserFactory.cleanup().removed == {"public.users": 1}
     assert OwnFactory.cleanup().removed == {}
     assert count(engine, User) == 0
+
+
+def test_nobody_keeps_an_object_once_it_is_committed(engine: Engine) -> None:
+    with UserFactory.using(engine) as users:
+        reference = weakref.ref(users.create())
+        gc.collect()
+        assert reference() is None
+        assert users.cleanup().removed == {"public.users": 1}
 
 
 def test_what_is_found_is_not_what_is_made(engine: Engine) -> None:
