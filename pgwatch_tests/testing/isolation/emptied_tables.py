@@ -183,7 +183,10 @@ class EmptiedTables:
     def _count(self) -> list[int]:
         counted: list[int] = []
         for part in _portions(self._tables):
-            counts = (sql.SQL("(SELECT count(*) FROM ONLY {})").format(table.identifier) for table in part)
+            counts = (
+                sql.SQL("(SELECT pg_catalog.count(*) FROM ONLY {})").format(table.identifier)
+                for table in part
+            )
             counted += self._array(sql.SQL("SELECT ARRAY[{}]::bigint[]").format(sql.SQL(", ").join(counts)))
         return counted
 
@@ -197,8 +200,10 @@ class EmptiedTables:
                 form = "CASE WHEN EXISTS (SELECT FROM ONLY {table}) THEN {added} ELSE {untouched} END"
             else:
                 form = (
-                    "(SELECT CASE WHEN count(*) FILTER (WHERE NOT {new}) <> {seeds} THEN {changed} "
-                    "WHEN count(*) <> {seeds} THEN {added} ELSE {untouched} END FROM ONLY {table})"
+                    "(SELECT CASE WHEN pg_catalog.count(*) FILTER (WHERE NOT {new})"
+                    " OPERATOR(pg_catalog.<>) {seeds} THEN {changed}"
+                    " WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<>) {seeds} THEN {added}"
+                    " ELSE {untouched} END FROM ONLY {table})"
                 )
             states.append(
                 sql.SQL(form).format(
