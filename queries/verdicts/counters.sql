@@ -1,6 +1,7 @@
 -- How often has each table been written to, which transactions are over, and what time is it?
 --
--- Each of `tables` is an array: oid, file, rows inserted, updated and deleted, and the xmin of its catalog row.
+-- Each of `tables`, which are separated by commas: oid, file, rows inserted, updated and deleted, and the xmin of its
+-- catalog row, separated by spaces. As text, since it is read after each test that has written.
 SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot,
        pg_catalog.current_setting('track_counts') OPERATOR(pg_catalog.=) 'on' AS is_counted,
        pg_catalog.current_setting('track_commit_timestamp') OPERATOR(pg_catalog.=) 'on' AS has_commit_times,
@@ -8,13 +9,11 @@ SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot,
            extract(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000
        )::bigint AS now_us,
        coalesce(
-           pg_catalog.array_agg(
-               ARRAY[
-                   pg_class.oid::bigint, relfilenode::bigint, inserted, updated, deleted,
-                   pg_class.xmin::pg_catalog.text::bigint
-               ]
-           ) FILTER (WHERE pg_class.oid IS NOT NULL),
-           '{}'
+           pg_catalog.string_agg(
+               pg_catalog.concat_ws(
+                   ' ', pg_class.oid, relfilenode, inserted, updated, deleted, pg_class.xmin
+               ), ','
+           ), ''
        ) AS tables
 FROM pg_catalog.pg_class
 CROSS JOIN LATERAL (
