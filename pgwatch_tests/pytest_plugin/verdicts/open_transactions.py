@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Generator, Iterator
 from types import FrameType
@@ -86,7 +87,7 @@ class OpenTransactions:
         """Yields the connections with an open transaction that is put down to the owner."""
         for hooks in self._connections.hooks:
             for connection, session in list(hooks.sessions.items()):
-                if session.owner is owner and _is_open(connection):
+                if session.owner is owner and _is_open(connection) and not _is_of_django_class(connection):
                     yield connection, session
 
     def _tell(self, owner: Owner, session: TestSession) -> None:
@@ -108,6 +109,21 @@ def _is_held_by_frames(connection: object) -> bool:
         isinstance(one, FrameType)
         or (isinstance(one, dict) and any(isinstance(two, FrameType) for two in gc.get_referrers(one)))
         for one in gc.get_referrers(connection)
+    )
+
+
+def _is_of_django_class(connection: object) -> bool:
+    """Whether it is the transaction that Django's TestCase keeps for all tests of a class, and rolls back.
+
+    The first statement in it is a test's, if the class has no data of its own.
+    """
+    django_db = sys.modules.get("django.db")
+    if django_db is None:
+        return False
+    return any(
+        wrapper.connection is connection
+        and any(getattr(block, "_from_testcase", False) for block in wrapper.atomic_blocks)
+        for wrapper in django_db.connections.all(initialized_only=True)
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
+from pgwatch_tests.embedded.server import EmbeddedServer
 from tests.servers.sessions import Database
 
 pytest_plugins = ["pytester"]
@@ -87,7 +89,10 @@ BACKEND = {
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_django(driver: str, pytester: pytest.Pytester, database: Database) -> None:
+def test_django(driver: str, pytester: pytest.Pytester, database: Database, server: EmbeddedServer) -> None:
+    with psycopg.connect(server.dsn()) as connection:
+        if connection.info.server_version < 140000:
+            pytest.skip("Django 5 needs PostgreSQL 14")
     pytester.mkpydir("shop")
     pytester.makeconftest(
         """
