@@ -177,9 +177,10 @@ class Blocking:
 
     def _tell_self_waits(self, owner: Owner) -> None:
         """Tells where a session of a test that is over has waited for another one of the same test."""
-        if owner.kind != "test" or not (self._reader.has_more or self._history.open):
+        if owner.kind != "test":
             return
-        self._catch_up()
+        if self._reader.has_more:
+            self._catch_up()
         name = compose(_RUNNER, owner.worker, owner.name)
         began = self._began.get(owner.name, 0.0)
         for seen in self._history.waits:

@@ -22,6 +22,8 @@ from pgwatch_tests.text.plain_text import plain
 
 _JUST_BEFORE_S = 1.5
 """The age of the last sight of a wait: polls are 0.25 s apart while anything waits, 1 s if very many do."""
+_WITHOUT_POLL_S = 10.0
+"""The same where there was no other poll since: a busy machine is late with the next one."""
 _POLLS_BETWEEN = 2
 """How many polls may have missed the session since: an error takes a moment to become a test's failure."""
 _DEADLOCK_SEEN_S = 5.0
@@ -144,9 +146,11 @@ def _just_before(history: WaitHistory, failure: Failure, pid: int | None) -> Ite
         side = seen.wait.waiter
         if (side.pid != pid) if pid is not None else (side.name != failure.name):
             continue
-        if not failure.began <= seen.seen_at or failure.at - seen.seen_at > _JUST_BEFORE_S:
+        if seen.seen_at < failure.began:
             continue
-        if sum(seen.seen_at < poll <= failure.at for poll in history.polls) <= _POLLS_BETWEEN:
+        polls = sum(seen.seen_at < poll <= failure.at for poll in history.polls)
+        old_s = failure.at - seen.seen_at
+        if old_s <= (_JUST_BEFORE_S if polls else _WITHOUT_POLL_S) and polls <= _POLLS_BETWEEN:
             yield seen
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.servers.sessions import Database
 
 CONFTEST = """
-    import contextlib, os, time
+    import contextlib, os, pathlib, time
     import psycopg
     import pytest
 
@@ -24,8 +24,24 @@ CONFTEST = """
     def until_waiting(sessions=1):
         until("SELECT count(*) >= %s FROM pg_locks WHERE NOT granted", [sessions])
 
+    def until_gone(test):
+        until("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE %s", [f"%{test}"])
+
     def until_locked(key):
         until("SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [key])
+
+    def until_watched():
+        # The sampler gets ready while tests are collected; on a busy machine it takes longer.
+        for _ in range(3000):
+            journals = pathlib.Path(os.environ["PGWATCH_LOG_DIR"]).glob("*.waits")
+            if any(b'"on"' in journal.read_bytes() for journal in journals):
+                return
+            time.sleep(0.01)
+        raise AssertionError("not watched")
+
+    @pytest.fixture(scope="session", autouse=True)
+    def watched():
+        until_watched()
 
     @contextlib.contextmanager
     def lock(key):

@@ -60,7 +60,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
         "-p",
         "no:asyncio",
         "--pgwatch=warn",
-        "--pgwatch-lock-timeout=1s",
+        "--pgwatch-lock-timeout=1600ms",
         "--junitxml=out.xml",
     )
     done.assert_outcomes(passed=3, failed=1)
@@ -69,15 +69,22 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
     failure = section(text, "pgwatch: who held what")
     itself = r"test_b\.py::test_waits_for_itself \(gw\d, pid (\d+)\)"
     [(waiter, holder)] = re.findall(
-        rf"{itself} had waited [01]\.\d s for row of users \(id=43\) behind {itself}", failure
+        rf"{itself} had waited \d+\.\d s for row of users \(id=43\) behind {itself}", failure
     )
     assert waiter != holder
     assert f"pid {holder}), idle in transaction for" in failure
     assert "it ran last: UPDATE users SET name = 'c' WHERE id = 43" in failure
     assert "It waits for itself" in failure
 
+    finding = re.search(r"test_b\.py::test_waits_for_itself waited 1\.\d s for itself: (.*)", text)
+    assert finding is not None
+    wanted, held = ("`UPDATE users SET name = 'X' WHERE id = 43`".replace("X", name) for name in "dc")
+    assert finding[1].startswith(
+        f"its session pid {waiter} wanted row of users (id=43) in {wanted}, and its session pid {holder} "
+        f"held it, idle in transaction after {held}"
+    )
     told = section(text, "pgwatch: blocked time")
-    assert re.search(r"2 tests blocked for [12]\.\d s in all", told)
+    assert re.search(r"2 tests blocked for [123]\.\d s in all", told)
     assert re.search(r"test_b\.py::test_waiter \[gw\d\]\n +by test_a\.py::" + HOLDER + r" \[gw\d\] for", told)
     assert re.search(r"longest: \d\.\d s for row of users \(id=42\)", told)
     assert "(itself: two sessions of one test)" in told

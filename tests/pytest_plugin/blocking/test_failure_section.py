@@ -65,7 +65,7 @@ def test_the_wait_just_before_is_told_with_all_of_its_holder() -> None:
     "later",
     [
         [Poll(102.2, {}), Poll(102.4, {}), Poll(102.6, {})],  # it went on, and worked
-        [Poll(105.0, {})],  # long ago
+        [Poll(105.0, {})],  # over, and that long ago
     ],
 )
 def test_a_wait_that_is_over_is_not_why_a_query_was_cancelled(later: list[Poll]) -> None:
@@ -73,6 +73,12 @@ def test_a_wait_that_is_over_is_not_why_a_query_was_cancelled(later: list[Poll])
     cancelled = LockError("57014", "canceling statement due to statement timeout", 12)
     [line] = told(seen, later[-1].at + 0.1, cancelled)
     assert line.startswith("Not why it failed, as far as is known: earlier it was blocked for 1.0 s by")
+
+
+def test_a_poll_that_is_late_takes_nothing_from_the_last_picture() -> None:
+    seen = history(wait(), Poll(101.2, {1: 0.2}))
+    lines = told(seen, 104.2, TIMEOUT)
+    assert lines[1].endswith("behind tests/a.py::test_one (gw0, pid 11), 3.0 s before.")
 
 
 def test_another_session_of_the_test_is_not_that_of_the_error() -> None:
