@@ -12,6 +12,7 @@ from tests.servers.sessions import Database
 pytest_plugins = ["pytester"]
 
 SUITE = """
+    import django.db  # as factory_boy does, without settings for it
     import psycopg, pytest
     from sqlalchemy import create_engine
     from conftest import DSN

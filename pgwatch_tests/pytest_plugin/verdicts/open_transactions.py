@@ -117,8 +117,9 @@ def _is_of_django_class(connection: object) -> bool:
 
     The first statement in it is a test's, if the class has no data of its own.
     """
-    django_db = sys.modules.get("django.db")
-    if django_db is None:
+    django_db, conf = sys.modules.get("django.db"), sys.modules.get("django.conf")
+    # factory_boy imports it wherever it is installed, for suites that have no settings for it.
+    if django_db is None or conf is None or not conf.settings.configured:
         return False
     return any(
         wrapper.connection is connection
