@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.connections import Connections
 
 _ADVICE = "commit or roll back, and close the connection, before the test ends (`with` does both)"
+_Suspect = tuple[Owner, "weakref.ref[object]", TestSession]
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -27,18 +28,23 @@ class OpenTransactions:
     """Looks at the connections of each test when it has ended.
 
     A traceback, and what pytest keeps of a test's fixtures, hold connections a moment longer: these are
-    looked at again once pytest is done with the test.
+    looked at again once pytest is done with the test. A transaction on a connection that a wider fixture has
+    opened is the fixture's, though its BEGIN is sent with a test's first statement; one on a connection of
+    another test may be a class's, as Django's TestCase has them, and is looked at when the module is over.
     """
 
     def __init__(self, active: ActivePlugin, connections: Connections) -> None:
         self._active = active
         self._connections = connections
         self._item: pytest.Item | None = None
-        self._later: list[tuple[Owner, weakref.ref[object], TestSession]] = []
+        self._later: list[_Suspect] = []
+        self._after_module: list[_Suspect] = []
         active.ended.append(self._end)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
         """Looks again, when nothing of the test is held by pytest."""
         self._item = item
         item.stash[_FAILED] = False
@@ -46,6 +52,11 @@ class OpenTransactions:
             return (yield)
         finally:
             self._item = None
+            if self._after_module and (
+                nextitem is None or nextitem.getparent(pytest.Module) is not item.getparent(pytest.Module)
+            ):
+                self._later += self._after_module
+                self._after_module = []
             if self._later:
                 self._look_again()
 
@@ -68,8 +79,11 @@ class OpenTransactions:
         found.clear()
         gc.collect()  # a connection in a cycle of references is as good as closed
         for connection, session in self._of(owner):
-            if is_held or any(connection is value for value in values):
-                self._later.append((owner, weakref.ref(connection), session))
+            suspect = owner, weakref.ref(connection), session
+            if session.opened_by is not owner:
+                self._after_module.append(suspect)
+            elif is_held or any(connection is value for value in values):
+                self._later.append(suspect)
             else:
                 self._tell(owner, session)
 
@@ -87,7 +101,10 @@ class OpenTransactions:
         """Yields the connections with an open transaction that is put down to the owner."""
         for hooks in self._connections.hooks:
             for connection, session in list(hooks.sessions.items()):
-                if session.owner is owner and _is_open(connection) and not _is_of_django_class(connection):
+                opened_by = session.opened_by
+                if session.owner is not owner or (opened_by is not None and opened_by.kind == "fixture"):
+                    continue
+                if _is_open(connection) and not _is_of_django_class(connection):
                     yield connection, session
 
     def _tell(self, owner: Owner, session: TestSession) -> None:

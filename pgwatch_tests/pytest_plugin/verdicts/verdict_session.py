@@ -72,6 +72,11 @@ class VerdictSession:
             finally:
                 self._busy_since, self._idle_since = None, self._ticks
 
+    def leave(self) -> None:
+        """Leaves the database at once; `connected` comes back."""
+        with self._turn:
+            self._leave()
+
     def close(self) -> None:
         """Ends the session, and the thread that looks after it."""
         self._closed.set()

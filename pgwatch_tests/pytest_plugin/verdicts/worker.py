@@ -93,6 +93,7 @@ class WorkerVerdicts:
         self._sights: dict[ServedDatabase, _Sight] = {}
         self._shapes: dict[ServedDatabase, Shapes] = {}
         self._postponed: list[_Work] = []
+        self._is_last = False
         active.commits.listen(self._take)
         active.began.append(self._begin)
         active.ended.append(self._end)
@@ -108,6 +109,11 @@ class WorkerVerdicts:
                 self._look_ahead(connection, database)
         except (PgwatchError, psycopg.Error):
             return  # whatever tests write to, they will tell
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, nextitem: pytest.Item | None) -> None:
+        """Learns which test is the last: behind it, fixtures drop the databases of the session."""
+        self._is_last = nextitem is None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -135,6 +141,8 @@ class WorkerVerdicts:
 
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
+        if self._is_last:
+            self._session.leave()
 
     def _due(self, owner: Owner | None) -> list[_Work]:
         """Returns what is to be judged: an owner that has just ended, what is late, what was postponed."""
