@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from tests.pytest_plugin.suites import run_suite, told
 from tests.servers.sessions import Database
@@ -69,7 +71,9 @@ SUITE = """
 """
 
 
-def test_django(pytester: pytest.Pytester, database: Database) -> None:
+def test_django(pytester: pytest.Pytester, database: Database, owner: Connection[TupleRow]) -> None:
+    if owner.info.server_version < 140000:
+        pytest.skip("Django supports no server before 14")
     pytester.makepyfile(settings=SETTINGS)
     pytester.mkpydir("shop").joinpath("models.py").write_text(
         "\n".join(MODELS.replace("    ", "", 1).split("\n    "))
