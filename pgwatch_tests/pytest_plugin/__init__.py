@@ -10,13 +10,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from pgwatch_tests.pytest_plugin import (
-    fixtures,
-    isolation_fixtures,
-    report_options,
-    rollback_fixtures,
-    row_fixtures,
-)
+from pgwatch_tests.pytest_plugin import fixtures
 
 Mode = Literal["off", "warn", "fail"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -60,7 +54,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DURATION",
         help="end a test's session that sits idle in a transaction for that long; below the lock timeout",
     )
-    report_options.add_options(parser, group)
+    group.addoption(
+        "--pgwatch-report",
+        metavar="FORMATS",
+        help="write reports, too: md (pgwatch.md, and the step summary of a GitHub workflow), junit "
+        "(pgwatch.xml), github (annotations with file and line of the test), separated by commas",
+    )
+    group.addoption(
+        "--pgwatch-report-dir",
+        metavar="DIR",
+        help="where pgwatch.md and pgwatch.xml go. Default: the rootdir",
+    )
+    group.addoption(
+        "--pgwatch-accept",
+        metavar="FILE",
+        help="let findings pass that this file of `pgwatch-tests leaks --write-accept` lists by kind, table "
+        "and test",
+    )
+    for name in ("report", "report_dir", "accept"):
+        parser.addini(f"pgwatch_{name}", f"the same as --pgwatch-{name.replace('_', '-')}", default=None)
     parser.addini("pgwatch_lock_timeout", "the same as --pgwatch-lock-timeout", default=None)
     parser.addini("pgwatch_idle_timeout", "the same as --pgwatch-idle-timeout", default=None)
     parser.addini("pgwatch", "off, warn or fail: the same as --pgwatch", default=None)
@@ -71,9 +83,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "pgwatch-fixtures")
-    config.pluginmanager.register(row_fixtures, "pgwatch-row-fixtures")
-    config.pluginmanager.register(rollback_fixtures, "pgwatch-rollback-fixtures")
-    config.pluginmanager.register(isolation_fixtures, "pgwatch-isolation-fixtures")
     if config.getoption("--pgwatch-keep"):
         from pgwatch_tests.pytest_plugin.keeping import Keeping
 

@@ -1,4 +1,4 @@
-"""Options of reports: `--pgwatch-report`, where files go, and which findings a team accepts."""
+"""The options of reports, resolved: their formats, where files go, which findings a team accepts."""
 
 from __future__ import annotations
 
@@ -10,29 +10,6 @@ import pytest
 
 Format = Literal["md", "junit", "github"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-
-def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
-    """Adds the options and settings."""
-    group.addoption(
-        "--pgwatch-report",
-        metavar="FORMATS",
-        help="write reports, too: md (pgwatch.md, and the step summary of a GitHub workflow), junit "
-        "(pgwatch.xml), github (annotations with file and line of the test), separated by commas",
-    )
-    group.addoption(
-        "--pgwatch-report-dir",
-        metavar="DIR",
-        help="where pgwatch.md and pgwatch.xml go. Default: the rootdir",
-    )
-    group.addoption(
-        "--pgwatch-accept",
-        metavar="FILE",
-        help="let findings pass that this file of `pgwatch-tests leaks --write-accept` lists by kind, table "
-        "and test",
-    )
-    for name in ("report", "report_dir", "accept"):
-        parser.addini(f"pgwatch_{name}", f"the same as --pgwatch-{name.replace('_', '-')}", default=None)
 
 
 @dataclass(frozen=True, slots=True)
