@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -141,13 +142,15 @@ class ActivePlugin:
         """The database of the run: of the option, the environment or the settings; else where this process's
         tests have committed. It may hold a password. None: nothing tells.
         """
+        return self._given_dsn or self.told_dsn
+
+    @cached_property
+    def _given_dsn(self) -> str | None:
         try:
-            settings = load(
-                Flags(dsn=self.config.getoption("--pgwatch-dsn")), start=Path(self.config.rootpath)
-            )
+            flags = Flags(dsn=self.config.getoption("--pgwatch-dsn"))
+            return load(flags, start=Path(self.config.rootpath)).dsn.value
         except PgwatchError:
-            return self.told_dsn
-        return settings.dsn.value or self.told_dsn
+            return None
 
     def _remember_dsn(self, commit: Commit) -> None:
         if self.told_dsn is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,12 +75,12 @@ def junit(summary: Summary) -> str:
     return ci_text.junit([ci_text.suite("pgwatch", cases, name="pgwatch-tests")])
 
 
-def github(summary: Summary, places: Mapping[str, Place], *, fails: bool) -> list[str]:
+def github(summary: Summary, place_of: Callable[[str], Place | None], *, fails: bool) -> list[str]:
     """A line for each test with findings, with its place; `::error` for what a gate fails on, if it does."""
     lines = []
     for name, found in by_owner(summary.told):
         owner = found[0].owner
-        place = None if owner is None else places.get(owner.name)
+        place = None if owner is None else place_of(owner.name)
         level: Level = "error" if fails and any(one.fails for one in found) else "warning"
         text = "\n".join(map(plain, in_words(found)))
         where = () if place is None else (place.file, place.line)

@@ -37,17 +37,16 @@ class SessionReport:
         self._active = active
         self.summary = Summary()
         """What was found; empty until the tests are over."""
-        self._places: dict[str, Place] = {}
+        self._locations: dict[str, tuple[str, int]] = {}
         self._reported: set[str] = set()
         """What is in JUnit's properties of tests already."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Learns where each test is, and what was told with it."""
         file, line, _ = report.location
-        self._places[report.nodeid] = place_in_repository(
-            self._active.config.rootpath, file, line or 0, os.environ.get(_WORKSPACE)
-        )
-        self._reported.update(str(value) for name, value in report.user_properties if "pgwatch" in name)
+        self._locations[report.nodeid] = file, line or 0
+        if report.user_properties:
+            self._reported.update(str(value) for name, value in report.user_properties if "pgwatch" in name)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -86,8 +85,13 @@ class SessionReport:
         """Writes the annotations, which a workflow reads wherever they are in the output."""
         if "github" in self._active.options.formats:
             fails = self._active.mode == "fail"
-            lines = github(self.summary, self._places, fails=fails)
+            lines = github(self.summary, self._place, fails=fails)
             print(*lines, sep="\n", file=sys.__stdout__, flush=True)
+
+    def _place(self, test: str) -> Place | None:
+        location = self._locations.get(test)
+        root, workspace = self._active.config.rootpath, os.environ.get(_WORKSPACE)
+        return None if location is None else place_in_repository(root, *location, workspace)
 
     def _gathered(self) -> list[Noted]:
         shared = self._active.shared

@@ -60,6 +60,7 @@ class Blocking:
         self._history = WaitHistory()
         self._names = TestNames()
         self._process: SamplerProcess | None = None
+        self._has_libpq = any(os.environ.get(name) for name in _OF_LIBPQ)
         self._starts = self._is_controller and not given and not active.config.option.collectonly
         self._began: dict[str, float] = {}
         """When the present attempt of each test that runs here began."""
@@ -103,7 +104,7 @@ class Blocking:
             return
         if dsn is None:
             dsn = self._active.dsn()
-        if dsn is None and any(os.environ.get(name) for name in _OF_LIBPQ):
+        if dsn is None and self._has_libpq:
             dsn = ""
         if dsn is not None:
             process.watch(dsn, "the database of the tests", self._names)
