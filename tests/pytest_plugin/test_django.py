@@ -17,7 +17,7 @@ SETTINGS = """
 
     of_suite = conninfo_to_dict(os.environ["SUITE_DSN"])
     SECRET_KEY = "x"
-    INSTALLED_APPS = ["shop"]
+    INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "shop"]
     USE_TZ = True
     DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
     DATABASES = {
@@ -61,6 +61,10 @@ SUITE = """
             with transaction.atomic():
                 Book.objects.create(title="c")
 
+    @pytest.mark.django_db(transaction=True)
+    def test_marked_as_emptied():
+        Book.objects.create(title="b")
+
     @pytest.mark.django_db
     def test_marked():
         Book.objects.create(title="d")
@@ -81,6 +85,6 @@ def test_django(pytester: pytest.Pytester, database: Database, owner: Connection
     environment = {"PYTHONPATH": str(pytester.path)}
     done = run_suite(pytester, database.dsn, SUITE, "--ds=settings", conftest="", environment=environment)
     assert {test: found for test, found in told(done).items() if test != "not checked"} == {
-        "test_leaves": ["left 1 row in public.shop_book (id=6)"]
+        "test_leaves": ["left 1 row in public.shop_book (id=7)"]
     }
-    done.assert_outcomes(passed=5, errors=1)
+    done.assert_outcomes(passed=6, errors=1)

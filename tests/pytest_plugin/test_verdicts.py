@@ -107,3 +107,46 @@ def test_each_owner_is_told_what_it_left(
         "fixture wide [module] of test_it.py": ["left 1 row in public.users (id=10)"],
     }
     done.assert_outcomes(passed=13, errors=4)
+
+
+OF_A_FIXTURE = """
+    import psycopg, pytest
+    from conftest import DSN, write
+
+    def insert(autocommit, *values):
+        with psycopg.connect(DSN, autocommit=autocommit) as conn:
+            for value in values:
+                conn.execute("INSERT INTO users (email) VALUES (%s)", (value,))
+
+    @pytest.fixture(scope="module")
+    def wide():
+        insert(True, "a", "b")
+        insert(False, "c")
+        yield
+        with psycopg.connect(DSN, autocommit=True) as conn:
+            conn.execute("DELETE FROM users WHERE email = ANY ('{a,b,c}')")
+
+    @pytest.fixture(scope="module")
+    def later():
+        insert(False, "d")
+        yield
+        with psycopg.connect(DSN, autocommit=True) as conn:
+            conn.execute("DELETE FROM users WHERE email = 'd'")
+
+    def test_cleans_up(wide, request):
+        insert(True, "e")
+        request.getfixturevalue("later")
+        with psycopg.connect(DSN, autocommit=True) as conn:
+            conn.execute("DELETE FROM users WHERE email = 'e'")
+
+    def test_leaves(wide):
+        insert(True, "f")
+"""
+
+
+def test_rows_of_a_fixture_in_autocommit(
+    pytester: pytest.Pytester, database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(TABLES)
+    done = run_suite(pytester, database.dsn, OF_A_FIXTURE)
+    assert told(done) == {"test_leaves": ["left 1 row in public.users (id=6)"]}

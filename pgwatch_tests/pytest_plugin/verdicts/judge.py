@@ -27,7 +27,7 @@ from pgwatch_tests.testing.connections.writes import Written
 
 RowKind = Literal["new", "changed", "unclear"]
 
-_CIRCLE = 1 << 32
+CIRCLE = 1 << 32
 _MOST_EXAMPLES = 3
 _TOKEN = re.compile(TOKEN, re.IGNORECASE)
 # A stamp is cut to milliseconds, and clocks are compared by one question.
@@ -104,12 +104,12 @@ def names_table(written: Collection[Written] | None, *tables: str) -> bool:
 
 def lower(xids: Iterable[int]) -> frozenset[int]:
     """The lower 32 bits of transactions' ids, as rows have them."""
-    return frozenset(xid % _CIRCLE for xid in xids)
+    return frozenset(xid % CIRCLE for xid in xids)
 
 
 def is_between(xmin: int, first: int, last: int) -> bool:
     """Whether the id in a row is behind `first` and before `last`, which have 64 bits."""
-    return 0 < (xmin - first) % _CIRCLE < last - first
+    return 0 < (xmin - first) % CIRCLE < last - first
 
 
 def _kind(

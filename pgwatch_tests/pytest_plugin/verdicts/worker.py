@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
+from pgwatch_tests.pytest_plugin.verdicts.transaction_owners import TransactionOwners, committed_with
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     GoneError,
     PostponedError,
@@ -77,6 +79,8 @@ class _Work:
     before: _Sight
     """What was seen last before the first of them."""
     commits: list[Commit] = field(default_factory=list)
+    unknown_since: int | None = None
+    """The id from which on rows may be of its commits without a known id; None: there are none of these."""
     is_late: bool = False
 
 
@@ -93,6 +97,7 @@ class WorkerVerdicts:
         self._sights: dict[ServedDatabase, _Sight] = {}
         self._shapes: dict[ServedDatabase, Shapes] = {}
         self._postponed: list[_Work] = []
+        self._transactions: defaultdict[ServedDatabase, TransactionOwners] = defaultdict(TransactionOwners)
         self._is_last = False
         active.commits.listen(self._take)
         active.began.append(self._begin)
@@ -129,15 +134,23 @@ class WorkerVerdicts:
         self._claims.commit(commit)
         if commit.owner is None:
             return
-        if commit.xid is None and commit.database not in self._sights:
-            self._look_first(commit.database)
-        key = commit.owner.number, commit.database
+        number, database = commit.owner.number, commit.database
+        if commit.xid is None and database not in self._sights:
+            self._look_first(database)
         with self._lock:
-            work = self._works.get(key)
+            work = self._works.get((number, database))
             if work is None:
-                before = self._sights.get(commit.database, _NOTHING_SEEN)
-                work = self._works[key] = _Work(commit.owner, commit.database, before)
+                before = self._sights.get(database, _NOTHING_SEEN)
+                work = self._works[number, database] = _Work(commit.owner, database, before)
+            is_first_unknown = commit.xid is None and all(one.xid is not None for one in work.commits)
             work.commits.append(commit)
+            others_wrote = self._transactions[database].commit(number, commit.xid)
+        if is_first_unknown:
+            seen = self._sights.get(database, _NOTHING_SEEN).counters
+            work.unknown_since = None if seen is None else seen.next_xid
+            if others_wrote:
+                # Such as a fixture in the test's set-up: what is there by now is theirs.
+                work.unknown_since = self._next_xid(database) or work.unknown_since
 
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
@@ -180,7 +193,12 @@ class WorkerVerdicts:
         last_numbers = dict(self._sights.get(database, _NOTHING_SEEN).last_numbers)
         for work in works:
             last_numbers |= self._look_for(connection, work, counters, ahead_us)
-        self._sights[database] = _Sight(counters, last_numbers)
+        self._see(database, _Sight(counters, last_numbers))
+
+    def _see(self, database: ServedDatabase, sight: _Sight) -> None:
+        with self._lock:
+            self._sights[database] = sight
+            self._transactions[database].look()
 
     def _look_for(
         self, connection: OwnConnection, work: _Work, counters: Counters, ahead_us: int
@@ -225,10 +243,12 @@ class WorkerVerdicts:
             updated
             or not counters.is_counted
             or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
+            or not all(one.has_flushed_counters for one in work.commits)
             or _is_rewritten(then, now)
         )
         others = {row.xmin for row in found.told} - suspect.xids
         if others:
+            others = self._transactions[work.database].beside(work.owner.number, others)
             mine = self._own_ids(connection, work, found.shape, others, counters)
             suspect = Suspect(
                 suspect.digest,
@@ -258,9 +278,12 @@ class WorkerVerdicts:
             if any(one.xid is None for one in work.commits) and names_table(
                 _written(work.commits), shape.table, shape.root_table
             ):
-                mine |= others
+                since = work.unknown_since
+                mine |= {
+                    xmin for xmin in others if since is None or is_between(xmin, since - 1, counters.next_xid)
+                }
         elif possible and counters.has_commit_times:
-            mine |= _committed_with(connection, possible, tops)
+            mine |= committed_with(connection, possible, tops)
         return frozenset(mine)
 
     def _tell(self, work: _Work, judged: Judged) -> None:
@@ -271,6 +294,7 @@ class WorkerVerdicts:
         may_be_its_own = any(one.xid is None or one.has_savepoints for one in work.commits)
         others = judged.of_others if may_be_its_own else ()
         told = rows - set(judged.of_others)
+        self._transactions[work.database].judge(work.owner.number, told)
         if told or others:
             self._claims.judged(work.owner, work.database, shape.name, told, others)
 
@@ -310,7 +334,15 @@ class WorkerVerdicts:
             for found in find_rows(connection, some, RowsWanted())
             if found.last_number is not None
         }
-        self._sights[database] = _Sight(counters, last_numbers)
+        self._see(database, _Sight(counters, last_numbers))
+
+    def _next_xid(self, database: ServedDatabase) -> int | None:
+        """Returns the next transaction's id; None if nobody tells."""
+        try:
+            with self._session.connected(self._reachable(database)) as connection:
+                return read_counters(connection).next_xid
+        except (PgwatchError, psycopg.Error):
+            return None
 
     def _is_alone_in(self, database: ServedDatabase) -> bool:
         """Whether no other worker of the run writes to a database, as far as its name says."""
@@ -356,20 +388,6 @@ def _written(commits: Sequence[Commit]) -> frozenset[Written] | None:
             return None
         written |= one.written
     return written
-
-
-def _committed_with(connection: OwnConnection, xids: Iterable[int], tops: Sequence[int]) -> set[int]:
-    """Returns those of the ids that were committed at the very time of one of `tops`: its subtransactions."""
-    ids = list(xids)
-    rows = connection.execute(
-        "SELECT one.xid FROM pg_catalog.unnest(%(ids)s::bigint[]) AS one (xid) WHERE"
-        " pg_catalog.pg_xact_commit_timestamp(one.xid::pg_catalog.text::pg_catalog.xid)"
-        " OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.pg_xact_commit_timestamp("
-        "(top.xid OPERATOR(pg_catalog.%%) 4294967296)::pg_catalog.text::pg_catalog.xid)"
-        " FROM pg_catalog.unnest(%(tops)s::bigint[]) AS top (xid)))",
-        {"ids": ids, "tops": list(tops)},
-    ).fetchall()
-    return {xid for (xid,) in rows if isinstance(xid, int)}
 
 
 def _parts(shapes: Sequence[Shape]) -> Iterator[Sequence[Shape]]:

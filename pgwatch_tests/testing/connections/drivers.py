@@ -18,6 +18,7 @@ _HOOKS = {
     "psycopg2": ("psycopg2_hooks", "Psycopg2Hooks"),
     "sqlalchemy": ("sqlalchemy_hooks", "SqlalchemyHooks"),
     "psycopg_pool": ("pool_hooks", "PsycopgPoolHooks"),
+    "django.db.models": ("django_hooks", "DjangoHooks"),
 }
 
 
