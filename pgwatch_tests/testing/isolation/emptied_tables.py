@@ -191,9 +191,7 @@ class EmptiedTables:
         return counted
 
     def _states(self) -> Iterator[sql.Composed]:
-        """What is asked of each table: one of _log = logging.getLogger("pgwatch_tests.isolation")
-
-        _UNTOUCHED, _ADDED_TO and _CHANGED."""
+        """What is asked of each table: one of _UNTOUCHED, _ADDED_TO and _CHANGED."""
         states: list[sql.Composed] = []
         for table, seeds in zip(self._tables, self._seeds, strict=True):
             if seeds == 0:

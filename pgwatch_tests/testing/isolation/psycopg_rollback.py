@@ -16,7 +16,8 @@ from psycopg import Copy, Cursor, Transaction
 from psycopg.abc import Params, Query
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.copy import Writer
-from psycopg.rows import TupleRow
+from psycopg.pq import PipelineStatus
+from psycopg.rows import TupleRow, tuple_row
 from psycopg.sql import Composable
 
 from pgwatch_tests.postgres.connections.dsn import normalise
@@ -130,8 +131,16 @@ class RollbackPsycopgConnection(psycopg.Connection[TupleRow]):
 
     def _run(self, *statements: str) -> Rows:
         self.steps += 1
-        cursor: Cursor[TupleRow] = Cursor(self)
-        cursor.execute("; ".join(statements).encode(), prepare=False)
+        # Whatever rows the application wants.
+        cursor: Cursor[TupleRow] = Cursor(self, row_factory=tuple_row)
+        if self.info.pipeline_status is not PipelineStatus.OFF:
+            # A message of a pipeline is one statement; its rows are there behind a sync.
+            with self.pipeline() as pipeline:
+                for statement in statements:
+                    cursor.execute(statement.encode(), prepare=False)
+                pipeline.sync()
+        else:
+            cursor.execute("; ".join(statements).encode(), prepare=False)
         while cursor.nextset():
             pass
         return cursor.fetchall() if cursor.description else ()
@@ -186,9 +195,11 @@ class _NotedCursor(Cursor[R]):
 def psycopg_rollback_connection(dsn: str, **options: Any) -> Iterator[RollbackPsycopgConnection]:
     """A connection of psycopg 3, with further `options` of its `connect`. Raises what that does."""
     parameters: dict[str, Any] = dict(conninfo_to_dict(normalise(Dsn(dsn, "the DSN of the test"))[0]))
-    connection = RollbackPsycopgConnection.connect(
-        **{**parameters, **options}, autocommit=False, cursor_factory=_NotedCursor
-    )
+    factory = options.pop("cursor_factory", None) or Cursor
+    if options.pop("autocommit", False):
+        raise psycopg.ProgrammingError("in autocommit mode nothing can be rolled back: leave autocommit out")
+    noted = _NotedCursor if factory is Cursor else type("NotedCursor", (_NotedCursor, factory), {})
+    connection = RollbackPsycopgConnection.connect(**{**parameters, **options}, cursor_factory=noted)
     try:
         connection.begin()
         yield connection

@@ -16,6 +16,7 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.migrations import MigrationError, Migrations
+from pgwatch_tests.testing.isolation.typed_statements import statements
 from pgwatch_tests.text.sql_tokens import tokens
 
 _XID = "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text"
@@ -83,7 +84,7 @@ class SqlFiles(Migrations):
     def _apply_each(self, place: IsolatedPlace) -> None:
         with place.session() as connection:
             for file in self._files:
-                for start, statement in _statements(file.text):
+                for start, statement in statements(file.text):
                     try:
                         connection.execute(statement.encode())
                     except psycopg.Error as error:
@@ -136,31 +137,3 @@ def _position(error: psycopg.Error) -> int:
 def _at(file: _File, position: int, error: psycopg.Error) -> MigrationError:
     line = file.text.count("\n", 0, position) + 1
     return MigrationError(f"{file.name}, line {line}: {server_message(error)}")
-
-
-def _statements(text: str) -> Iterable[tuple[int, str]]:
-    """Returns the statements of a text, and where each begins: they end at a `;` outside of BEGIN ATOMIC."""
-    start: int | None = None
-    depth = 0
-    before = ""
-    end = 0
-    for token in tokens(text):
-        if token.kind == "comment":
-            continue
-        word = token.text.lower() if token.kind == "word" else token.text
-        if word == ";" and depth == 0:
-            if start is not None:
-                yield start, text[start : token.start]
-            start, before = None, ""
-            continue
-        if start is None:
-            start = token.start
-        if (before, word) == ("begin", "atomic"):
-            depth = 1
-        elif depth and word == "case":
-            depth += 1
-        elif depth and word == "end":
-            depth -= 1
-        before, end = word, token.end
-    if start is not None:
-        yield start, text[start:end]

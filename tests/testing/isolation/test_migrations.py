@@ -23,7 +23,7 @@ from pgwatch_tests.testing import (
 )
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.migrations import MigrationsLike
-from pgwatch_tests.testing.isolation.sql_files import _statements
+from pgwatch_tests.testing.isolation.typed_statements import statements
 from tests.servers.sessions import Database
 from tests.testing.isolation.catalogs import described, zoo
 
@@ -127,7 +127,7 @@ def test_what_refuses_a_transaction_is_sent_by_itself(database: Database, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("text", "statements"),
+    ("text", "parts"),
     [
         ("a;b", ["a", "b"]),
         (" ;; a ; -- b;\n", ["a"]),
@@ -139,9 +139,9 @@ def test_what_refuses_a_transaction_is_sent_by_itself(database: Database, tmp_pa
         ("begin; a; end; b", ["begin", "a", "end", "b"]),
     ],
 )
-def test_a_text_is_taken_apart_at_its_semicolons(text: str, statements: list[str]) -> None:
-    found = list(_statements(text))
-    assert [statement.strip() for _, statement in found] == statements
+def test_a_text_is_taken_apart_at_its_semicolons(text: str, parts: list[str]) -> None:
+    found = list(statements(text))
+    assert [statement.strip() for _, statement in found] == parts
     assert all(text[start:].startswith(statement) for start, statement in found)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg import Connection
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from pgwatch_tests.testing.isolation.rollback import rollback_connection
 from pgwatch_tests.testing.isolation.self_waits import SelfWaitError
@@ -115,3 +115,53 @@ def test_a_test_that_waits_for_itself_is_told(database: Database, owner: Connect
 
     with pytest.raises(SelfWaitError, match="which its rollback_connection"):
         wait()
+
+
+def test_any_kind_of_rows_and_cursors_of_the_application(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(SCHEMA)
+    owner.execute(DEFERRED)
+    with rollback_connection(
+        database.dsn, row_factory=dict_row, cursor_factory=psycopg.ClientCursor
+    ) as connection:
+        connection.execute("INSERT INTO users VALUES (%s)", [1])
+        connection.commit()
+        rows: list[object] = list(connection.execute("SELECT id FROM users"))
+        assert rows == [{"id": 1}]
+        with pytest.raises(psycopg.ProgrammingError, match="test's own transaction"):
+            connection.execute("COMMIT")
+    with (
+        pytest.raises(psycopg.ProgrammingError, match="autocommit"),
+        rollback_connection(database.dsn, autocommit=True),
+    ):
+        pass
+    assert ids(owner) == []
+
+
+def test_commits_in_a_pipeline(inside: Connection[TupleRow]) -> None:
+    with inside.pipeline():
+        add(inside, 1)
+        inside.commit()
+        add(inside, 2)
+        inside.rollback()
+        add(inside, 3)
+    inside.commit()
+    assert ids(inside) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/* shop.views.pay */ COMMIT",
+        "-- pay\nCOMMIT",
+        "INSERT INTO users VALUES (2); COMMIT",
+        "; ROLLBACK",
+        "SELECT ';' /* ; */; END",
+    ],
+)
+def test_a_commit_behind_something_else_is_refused(inside: Connection[TupleRow], text: str) -> None:
+    add(inside, 1)
+    with pytest.raises(psycopg.ProgrammingError, match="would end the test's own transaction"):
+        inside.execute(text.encode())
+    assert ids(inside) == [1]

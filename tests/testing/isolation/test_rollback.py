@@ -195,7 +195,13 @@ def test_what_would_end_the_tests_transaction_is_refused(make: Make) -> None:
     engine = make()
     with rollback_engine(engine) as inside, inside.connect() as connection:
         add(connection, 1)
-        for statement in ("COMMIT", " rollback work", "END", "PREPARE TRANSACTION 'x'", "START TRANSACTION"):
+        for statement in (
+            "COMMIT",
+            " rollback work",
+            "/* app */ END",
+            "PREPARE TRANSACTION 'x'",
+            "START TRANSACTION",
+        ):
             with pytest.raises(
                 InvalidRequestError, match="as a statement would end the test's own transaction"
             ):
