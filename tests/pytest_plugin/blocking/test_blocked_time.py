@@ -60,7 +60,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
         "-p",
         "no:asyncio",
         "--pgwatch=warn",
-        "--pgwatch-lock-timeout=1600ms",
+        "--pgwatch-lock-timeout=3s",
         "--junitxml=out.xml",
     )
     done.assert_outcomes(passed=3, failed=1)
@@ -76,7 +76,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
     assert "it ran last: UPDATE users SET name = 'c' WHERE id = 43" in failure
     assert "It waits for itself" in failure
 
-    finding = re.search(r"test_b\.py::test_waits_for_itself waited 1\.\d s for itself: (.*)", text)
+    finding = re.search(r"test_b\.py::test_waits_for_itself waited [123]\.\d s for itself: (.*)", text)
     assert finding is not None
     wanted, held = ("`UPDATE users SET name = 'X' WHERE id = 43`".replace("X", name) for name in "dc")
     assert finding[1].startswith(
@@ -84,7 +84,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
         f"held it, idle in transaction after {held}"
     )
     told = section(text, "pgwatch: blocked time")
-    assert re.search(r"2 tests blocked for [123]\.\d s in all", told)
+    assert re.search(r"2 tests blocked for [1-6]\.\d s in all", told)
     assert re.search(r"test_b\.py::test_waiter \[gw\d\]\n +by test_a\.py::" + HOLDER + r" \[gw\d\] for", told)
     assert re.search(r"longest: \d\.\d s for row of users \(id=42\)", told)
     assert "(itself: two sessions of one test)" in told
@@ -94,7 +94,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
         for case in ElementTree.parse(pytester.path / "out.xml").iter("testcase")
     }
     waited = properties["test_waiter"]
-    assert 0.4 < float(waited["pgwatch.blocked_s"] or 0) < 2
+    assert 0.4 < float(waited["pgwatch.blocked_s"] or 0) < 4
     assert HOLDER in (waited["pgwatch.blocked_by"] or "")
     assert waited["pgwatch.blocked_on"] == "row of users (id=42)"
     assert "had waited" in (properties["test_waits_for_itself"]["pgwatch.waited_for"] or "")

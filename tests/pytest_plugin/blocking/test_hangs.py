@@ -40,13 +40,13 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
             connection.execute("UPDATE users SET name = 'a' WHERE id = 3")
             with lock(13):
                 until_waiting()
-                time.sleep(1.8)
+                time.sleep(3.2)
 
         def test_holds_4(connection):
             connection.execute("UPDATE users SET name = 'a' WHERE id = 4")
             with lock(14):
                 until_waiting()
-                time.sleep(1.8)
+                time.sleep(3.2)
         """,
         test_b="""
         import pytest
@@ -66,7 +66,7 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
                 until_locked(11)
                 connection.execute("UPDATE users SET name = 'b' WHERE id = 1")
 
-        @pytest.mark.timeout(1.2, method="signal")
+        @pytest.mark.timeout(2.5, method="signal")
         def test_signal(connection):
             until_locked(13)
             try:
@@ -74,7 +74,7 @@ def test_deadlocks_time_limits_and_a_lost_worker(database: Database, pytester: p
             finally:
                 connection.close()
 
-        @pytest.mark.timeout(1.2, method="thread")
+        @pytest.mark.timeout(2.5, method="thread")
         def test_thread(connection):
             until_locked(14)
             connection.execute("UPDATE users SET name = 'b' WHERE id = 4")

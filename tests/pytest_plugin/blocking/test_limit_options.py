@@ -19,7 +19,7 @@ def test_a_session_that_sits_idle_is_ended_and_its_test_told_whom_it_held_up(
     prepare(pytester, database)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(TABLES)
-    pytester.makeini("[pytest]\npgwatch_idle_timeout = 1200ms\npgwatch_lock_timeout = 1m\n")
+    pytester.makeini("[pytest]\npgwatch_idle_timeout = 2s\npgwatch_lock_timeout = 1m\n")
     pytester.makepyfile(
         """
         import threading, time
