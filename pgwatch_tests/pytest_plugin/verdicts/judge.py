@@ -3,7 +3,8 @@
 A row whose xmin is a transaction of the test's was inserted or updated by it. Which of the two is told by the
 first of these that says anything:
 
-1. The server's counters: where nothing of the table was updated since the last look, all are new.
+1. The server's counters: where nothing of the table was updated since the last look, all are new, unless rows
+   of before may have been deleted and put back.
 2. The test's hash in the row: it is the test's.
 3. The stamp in a value, or `created_at`: before the test began, or later.
 4. The number that a sequence gave the key: beyond its position at the last look, or not. A key beyond its
@@ -62,8 +63,18 @@ class Judged:
     """How many of the new rows bear its hash and were written by a transaction that isn't known."""
 
 
-def judge(found: FoundRows, suspect: Suspect, *, may_be_updated: bool, last_number: int | None) -> Judged:
-    """Judges what was found in a table; `last_number` is its sequence's position at the last look."""
+def judge(
+    found: FoundRows,
+    suspect: Suspect,
+    *,
+    may_be_updated: bool,
+    last_number: int | None,
+    may_be_restored: bool = False,
+) -> Judged:
+    """Judges what was found in a table; `last_number` is its sequence's position at the last look.
+
+    `may_be_restored`: whether the suspect may have deleted rows of before and put them back.
+    """
     judged = Judged(found)
     for row in found.told:
         digests, stamps = _tokens(row.strings)
@@ -75,8 +86,8 @@ def judge(found: FoundRows, suspect: Suspect, *, may_be_updated: bool, last_numb
                 judged.of_others[row.xmin] += 1
             continue
         numbers = None if last_number is None else (last_number, found.last_number or 0)
-        kind = _kind(row, suspect, digests, stamps, may_be_updated, numbers)
-        if kind == "unclear":
+        kind = _kind(row, suspect, digests, stamps, may_be_updated or may_be_restored, numbers)
+        if kind == "unclear" and not may_be_restored:
             kind = as_stated(suspect.written, found.shape.table, found.shape.root_table)
         _count(judged, row, kind)
     beyond = found.rows - len(found.told)
@@ -95,6 +106,14 @@ def as_stated(written: frozenset[Written] | None, *tables: str) -> RowKind:
         return "unclear"
     verbs = {one.verb for one in written if one.table in tables} - {"delete", "truncate"}
     return "new" if verbs == {"insert"} else "changed" if verbs == {"update"} else "unclear"
+
+
+def removes_rows(written: Collection[Written] | None, *tables: str) -> bool:
+    """Whether a table's rows may have been deleted, as far as the statements say."""
+    return written is None or any(
+        one.verb == "unclear" or (one.verb in ("delete", "truncate") and one.table in tables)
+        for one in written
+    )
 
 
 def names_table(written: Collection[Written] | None, *tables: str) -> bool:

@@ -33,6 +33,25 @@ class Writes:
     deleted: int
     version: int
 
+    def has_moved_since(self, before: Writes | None) -> bool:
+        """Whether rows may have come, or changed, since then; None: it wasn't there."""
+        if before is None:
+            return self.inserted > 0 or self.updated > 0
+        return (before.inserted, before.updated, before.filenode) != (
+            self.inserted,
+            self.updated,
+            self.filenode,
+        )
+
+    def is_rewritten_since(self, before: Writes | None) -> bool:
+        """Whether it may have been written anew as a whole, which gives all rows one transaction's id."""
+        return before is not None and before.filenode != self.filenode
+
+    def growth_since(self, before: Writes | None) -> int:
+        """Returns by how many rows it has grown, but for TRUNCATE."""
+        grown = self.inserted - self.deleted
+        return grown if before is None else grown - (before.inserted - before.deleted)
+
 
 @dataclass(frozen=True, slots=True)
 class Counters:

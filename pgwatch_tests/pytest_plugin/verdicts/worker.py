@@ -25,6 +25,7 @@ from pgwatch_tests.pytest_plugin.verdicts.judge import (
     judge,
     lower,
     names_table,
+    removes_rows,
 )
 from pgwatch_tests.pytest_plugin.verdicts.look import (
     Counters,
@@ -32,7 +33,6 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     RowsWanted,
     Shape,
     Shapes,
-    Writes,
     find_rows,
     read_counters,
 )
@@ -238,13 +238,15 @@ class WorkerVerdicts:
     ) -> Judged:
         before, now = work.before.counters, counters.tables.get(found.shape.oid)
         then = None if before is None or now is None else before.tables.get(now.oid)
-        updated = now is None or now.updated > (then.updated if then is not None else 0)
-        may_be_updated = (
-            updated
-            or not counters.is_counted
-            or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
-            or not all(one.has_flushed_counters for one in work.commits)
-            or _is_rewritten(then, now)
+        counts_at_once = (
+            counters.is_counted
+            and connection.info.server_version >= _COUNTS_AT_ONCE_SINCE
+            and all(one.has_flushed_counters for one in work.commits)
+            and not (now is not None and now.is_rewritten_since(then))
+        )
+        may_be_updated = not counts_at_once or now is None or now.updated > (then.updated if then else 0)
+        may_be_restored = removes_rows(suspect.written, found.shape.table, found.shape.root_table) and (
+            not counts_at_once or now is None or now.growth_since(then) < found.rows
         )
         others = {row.xmin for row in found.told} - suspect.xids
         if others:
@@ -258,7 +260,13 @@ class WorkerVerdicts:
                 suspect.written,
             )
         last_number = work.before.last_numbers.get(found.shape.oid)
-        return judge(found, suspect, may_be_updated=may_be_updated, last_number=last_number)
+        return judge(
+            found,
+            suspect,
+            may_be_updated=may_be_updated,
+            may_be_restored=may_be_restored,
+            last_number=last_number,
+        )
 
     def _own_ids(
         self,
@@ -303,7 +311,7 @@ class WorkerVerdicts:
         to date, and as the owner's statements say where they aren't."""
         shapes = self._shapes.setdefault(work.database, Shapes())
         before = {} if work.before.counters is None else work.before.counters.tables
-        moved = [one for one in counters.tables.values() if _has_moved(before.get(one.oid), one)]
+        moved = [one for one in counters.tables.values() if one.has_moved_since(before.get(one.oid))]
         counts_late = not counters.is_counted or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
         if not counts_late and all(one.xid is not None for one in work.commits):
             return shapes.of(connection, moved[:_MOST_TABLES])
@@ -358,17 +366,6 @@ class WorkerVerdicts:
             return database
         dsn = in_database(Dsn(base, "the settings"), database.name).value
         return ServedDatabase(database.host, database.port, database.name, dsn)
-
-
-def _has_moved(before: Writes | None, now: Writes) -> bool:
-    if before is None:
-        return now.inserted > 0 or now.updated > 0
-    return before.inserted != now.inserted or before.updated != now.updated or before.filenode != now.filenode
-
-
-def _is_rewritten(before: Writes | None, now: Writes | None) -> bool:
-    """Whether a table may have been written anew as a whole, which gives all rows one transaction's id."""
-    return before is not None and now is not None and before.filenode != now.filenode
 
 
 def _since(work: _Work) -> int | None:
