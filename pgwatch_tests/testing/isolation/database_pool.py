@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 
 import psycopg
 from psycopg import errors
@@ -19,15 +20,16 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.orphans.databases import drop_database
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, note_left, take
-from pgwatch_tests.testing.isolation.template_database import Template, clone, drop_with_sessions
+from pgwatch_tests.testing.isolation.template_database import drop_with_sessions
 
 
 class DatabasePool:
     """So many databases ready. Close it: then all that it has made are dropped."""
 
-    def __init__(self, sessions: OwnSessions, template: Template | None, size: int) -> None:
+    def __init__(self, sessions: OwnSessions, copy: Callable[[OwnConnection, str], None], size: int) -> None:
+        """`copy` makes a database of a name, on a session."""
         self._sessions = OwnSessions(sessions.dsn.value)
-        self._template = template
+        self._copy = copy
         self._size = size
         self._ready: deque[str] = deque()
         self._given_back: deque[str] = deque()
@@ -78,6 +80,10 @@ class DatabasePool:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
+        # An error has ended it before.
+        for name in (*self._given_back, *self._ready):
+            with suppress(psycopg.Error, PgwatchError):
+                drop_leased(self._sessions, name)
         self._sessions.close()
 
     def _run(self) -> None:
@@ -110,7 +116,11 @@ class DatabasePool:
             drop_leased(self._sessions, name)
             return
         take(connection, name)
-        clone(connection, name, self._template)
+        try:
+            self._copy(connection, name)
+        except BaseException:
+            free(connection, name)
+            raise
         with self._changed:
             self._ready.append(name)
             self._changed.notify_all()
@@ -127,6 +137,11 @@ def drop_leased(sessions: OwnSessions, name: str) -> None:
             with closing(DatabaseSession(sessions.settings(), read_only=False)) as session:
                 session.open()
                 drop_database(session, sessions.settings(), name)
+        except psycopg.OperationalError:
+            if not connection.closed:
+                raise
+            connection = sessions.outside()
+            drop_with_sessions(connection, name)
     except (psycopg.Error, PgwatchError):
         note_left(connection, name)
     free(connection, name)

@@ -80,11 +80,22 @@ class EmptiedTables:
         self._connection = connect(Dsn(dsn, "the worker's DSN"), _LIMITS, connect_timeout_s=CONNECT_TIMEOUT_S)
         self._name = self._connection.info.dbname
         self._restarts = restart_sequences
+        self._unreadable = ""
+        """Why rows can't be counted, as where a policy hides them from the tables' owner, too."""
+        try:
+            self._look()
+        except NotEmptiedError as error:
+            self._unreadable = str(error)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _look(self) -> None:
         self._fingerprint, self._first_xid = self._relations()
         self._tables = self._rows("isolation/table_list", _Table)
         self._seeds = self._count()
         self._questions = [sql.SQL("SELECT ARRAY[{}]::int[]").format(part) for part in self._states()]
-        self._sequences = self._rows("isolation/sequences", _Sequence) if restart_sequences else []
+        self._sequences = self._rows("isolation/sequences", _Sequence) if self._restarts else []
 
     def empty(self) -> list[str]:
         """Deletes the new rows; returns the tables that had some, as SQL names them.
@@ -93,6 +104,8 @@ class EmptiedTables:
         log says so. A prepared transaction is rolled back. Raises NotEmptiedError, and psycopg.Error if its
         session is lost.
         """
+        if self._unreadable:
+            raise NotEmptiedError(self._unreadable)
         glance = self._glance()
         if glance is None:
             self._finish_transactions()

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import errors
 
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.testing.isolation.database_pool import DatabasePool, drop_leased
 from pgwatch_tests.testing.isolation.emptied_tables import EmptiedTables, NotEmptiedError
@@ -138,8 +139,7 @@ class _OwnDatabases:
         with self._lock:
             database = self._free.pop() if self._free else None
         if database is None:
-            name = self._make()
-            database = _WorkerDatabase(name, self._emptied(name))
+            database = self._new_worker_database()
         used = database
         with self._in_use(used.name, lambda: self._put_back(used), used.tables.close) as place:
             yield place
@@ -148,13 +148,16 @@ class _OwnDatabases:
         """Has a thread keep so many ready for tests."""
         with self._lock:
             if self._pool is None:
-                self._pool = DatabasePool(self._sessions, self._found_template(), size)
+                # What is wrong with the template, the caller is told.
+                self._found_template()
+                self._pool = DatabasePool(self._sessions, self._copy, size)
 
     def close(self) -> None:
         """Drops those that nobody uses."""
+        if self._pool is not None:
+            # Its thread may need the lock.
+            self._pool.close()
         with self._lock:
-            if self._pool is not None:
-                self._pool.close()
             for database in self._free:
                 database.tables.close()
                 drop_leased(self._sessions, database.name)
@@ -191,7 +194,7 @@ class _OwnDatabases:
             _log.warning("the database %s is made anew: %s", database.name, error)
             database.tables.close()
             drop_with_sessions(self._sessions.outside(), database.name)
-            self._copy(database.name)
+            self._copy(self._sessions.outside(), database.name)
             database.tables = self._emptied(database.name)
         with self._lock:
             self._free.append(database)
@@ -201,19 +204,28 @@ class _OwnDatabases:
         connection = self._sessions.outside()
         take(connection, name)
         try:
-            self._copy(name)
+            self._copy(connection, name)
         except BaseException:
             free(connection, name)
             raise
         return name
 
-    def _copy(self, name: str) -> None:
+    def _new_worker_database(self) -> _WorkerDatabase:
+        name = self._make()
         try:
-            clone(self._sessions.outside(), name, self._found_template(), self._wanted.tablespace)
+            return _WorkerDatabase(name, self._emptied(name))
+        except BaseException:
+            drop_leased(self._sessions, name)
+            raise
+
+    def _copy(self, connection: OwnConnection, name: str) -> None:
+        try:
+            clone(connection, name, self._found_template(), self._wanted.tablespace)
         except errors.InvalidCatalogName:
             # Somebody has dropped the template.
-            self._template = None
-            clone(self._sessions.outside(), name, self._found_template(), self._wanted.tablespace)
+            with self._lock:
+                self._template = None
+            clone(connection, name, self._found_template(), self._wanted.tablespace)
 
     def _found_template(self) -> Template | None:
         if self._wanted.migrations.is_empty:

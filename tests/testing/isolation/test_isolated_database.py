@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
@@ -23,7 +24,7 @@ from pgwatch_tests.testing import (
     prepared_databases,
 )
 from tests.leaks.scanning import settings
-from tests.servers.sessions import Database
+from tests.servers.sessions import Database, MakeRole
 from tests.sweep.orphans.sweeping import named, swept
 from tests.testing.isolation.catalogs import described, zoo
 from tests.waiting import wait_until
@@ -208,3 +209,58 @@ def test_the_template_that_somebody_drops_is_built_again(database: Database, no_
 def test_an_error_of_the_server_is_told(database: Database) -> None:
     with pytest.raises(psycopg.errors.UndefinedObject, match="nowhere"):
         isolated_database(database.dsn, zoo(), tablespace="nowhere").__enter__()
+
+
+def test_a_pool_outlives_its_template(
+    database: Database, owner: Connection[TupleRow], no_templates: None
+) -> None:
+    with prepared_databases(database.dsn, zoo(), ahead=1):
+        with isolated_database(database.dsn, zoo()):
+            pass
+        wait_until(lambda: len(databases(owner)) == 1)
+        assert len(drop_templates(database.dsn, 0)) == 1
+        for _ in range(3):
+            with isolated_database(database.dsn, zoo()) as place:
+                assert count(place) == 0
+    assert databases(owner) == set()
+
+
+def test_a_pool_that_lost_its_session_leaves_nothing(database: Database, owner: Connection[TupleRow]) -> None:
+    query = """
+        SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'
+        AND classid = 1885828980 AND objid::bigint = hashtext(%s)::bigint & 4294967295
+    """
+    if owner.info.server_version < 140000:
+        query = query.replace(", 10000", "")
+    with prepared_databases(database.dsn, zoo(), ahead=1):
+        with isolated_database(database.dsn, zoo()) as place:
+            wait_until(lambda: len(databases(owner)) == 2)
+            assert owner.execute(query.encode(), [place.name]).fetchall() == [(True,)]
+        with pytest.raises(psycopg.OperationalError), isolated_database(database.dsn, zoo()):
+            isolated_database(database.dsn, zoo()).__enter__()
+    assert databases(owner) == set()
+
+
+def test_rows_that_a_policy_hides_are_gone_too(
+    database: Database, owner: Connection[TupleRow], make_role: MakeRole, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = make_role("CREATEDB")
+
+    def migrate(place: IsolatedPlace) -> None:
+        with place.connect() as connection:
+            connection.execute("CREATE TABLE notes (of_user text)")
+            connection.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+            connection.execute("CREATE POLICY own ON notes USING (of_user = 'ada')")
+
+    dsn = make_conninfo(database.dsn, user=role)
+    names = set()
+    with prepared_databases(dsn, migrate):
+        for _ in range(2):
+            with isolated_database(dsn, migrate, scope="worker") as place, place.connect() as connection:
+                assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+                connection.execute("INSERT INTO notes VALUES ('ada')")
+                names.add(place.name)
+    assert len(names) == 1
+    assert "row-level security" in caplog.text
+    drop_templates(dsn, 0)
+    assert databases(owner) == set()
