@@ -126,7 +126,8 @@ class RollbackTransaction:
             if self._checks is None:
                 self._checks = self._constraints.checks(self._run)
             try:
-                self._run(*self._checks, *(self._ending(at) if is_last else ()))
+                if statements := (*self._checks, *(self._ending(at) if is_last else ())):
+                    self._run(*statements)
             except BaseException:
                 self.rollback(inner)
                 raise

@@ -163,6 +163,18 @@ def test_what_the_application_commits_survives_the_tests_own_rollback(make: Make
         assert ids(session) == [1]
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_the_session_that_began_first_may_commit_first(make: Make, driver: str) -> None:
+    engine = make(driver)
+    with rollback_engine(engine) as inside, inside.connect() as first, inside.connect() as second:
+        add(first, 1)
+        add(second, 2)
+        first.commit()
+        second.commit()
+        assert ids(first) == [1, 2]
+    assert ids_of_others(engine) == []
+
+
 def test_what_cant_be_kept_is_told(make: Make) -> None:
     engine = make()
     local = sessionmaker(engine)
