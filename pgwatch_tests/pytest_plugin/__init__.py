@@ -71,7 +71,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="let findings pass that this file of `pgwatch-tests leaks --write-accept` lists by kind, table "
         "and test",
     )
-    for name in ("report", "report_dir", "accept"):
+    group.addoption(
+        "--pgwatch-log",
+        metavar="DIR",
+        help="keep the logs of the run there: `pgwatch-tests leaks --transactions DIR` names tests by them. "
+        "Default: PGWATCH_LOG_DIR; else none are kept",
+    )
+    for name in ("report", "report_dir", "accept", "log"):
         parser.addini(f"pgwatch_{name}", f"the same as --pgwatch-{name.replace('_', '-')}", default=None)
     parser.addini("pgwatch_lock_timeout", "the same as --pgwatch-lock-timeout", default=None)
     parser.addini("pgwatch_idle_timeout", "the same as --pgwatch-idle-timeout", default=None)

@@ -26,6 +26,7 @@ from pgwatch_tests.pytest_plugin.shared_run import SharedRun
 from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
 from pgwatch_tests.pytest_plugin.verdicts.open_transactions import OpenTransactions
 from pgwatch_tests.pytest_plugin.verdicts.session_verdict import SessionVerdict
+from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
@@ -62,7 +63,10 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     config.pluginmanager.register(connections, "pgwatch-connections")
     config.pluginmanager.register(Blocking(active), "pgwatch-blocking")
     config.pluginmanager.register(InterferenceWatch(active), "pgwatch-interference")
-    config.pluginmanager.register(WorkerVerdicts(active), "pgwatch-verdicts")
+    logs = TransactionLogs(active)
+    if logs.are_kept:
+        config.pluginmanager.register(logs, "pgwatch-transaction-logs")
+    config.pluginmanager.register(WorkerVerdicts(active, logs), "pgwatch-verdicts")
     config.pluginmanager.register(OpenTransactions(active, connections), "pgwatch-open-transactions")
     if not active.shared.worker:
         config.pluginmanager.register(SessionVerdict(active), "pgwatch-session-verdict")

@@ -44,10 +44,10 @@ class SharedRun:
         if isinstance(given, dict):
             shared = cls(**given)
         else:
-            directory = os.environ.get(LOG_VARIABLE)
+            directory = _log_directory(config)
             shared = cls(
                 run_id(),
-                str(Path(directory or tempfile.mkdtemp(prefix="pgwatch-")).absolute()),
+                str(directory or Path(tempfile.mkdtemp(prefix="pgwatch-")).absolute()),
                 worker="",
                 session=secrets.token_hex(4),
                 is_temporary=not directory,
@@ -63,3 +63,13 @@ class SharedRun:
     def hand_to(self, workerinput: dict[str, object]) -> None:
         """Hands the run to a worker of pytest-xdist that is about to start."""
         workerinput[_KEY] = {**asdict(self), "worker": workerinput["workerid"]}
+
+
+def _log_directory(config: pytest.Config) -> Path | None:
+    """Returns where logs are to be kept: by the command line, else the environment, else the settings."""
+    if given := config.getoption("--pgwatch-log"):
+        return config.rootpath / str(given)
+    if of_environment := os.environ.get(LOG_VARIABLE):
+        return Path(of_environment).absolute()
+    of_settings = config.getini("pgwatch_log")
+    return config.rootpath / str(of_settings) if of_settings else None

@@ -25,6 +25,7 @@ from psycopg import sql
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.pytest_plugin.active import ActivePlugin
 from pgwatch_tests.pytest_plugin.journal import Journal
+from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.testing.connections.commits import Commits
 from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
@@ -61,7 +62,9 @@ class Bench:
             commits=commits,
             began=[],
             ended=self._ended,
-            shared=SimpleNamespace(worker="gw0"),
+            shared=SimpleNamespace(
+                worker="gw0", session="s", is_temporary=False, log_directory=str(directory)
+            ),
             found=self.found.append,
             not_checked=lambda reason, owner=None: sys.exit(f"not checked: {reason}"),
             dsn=lambda: dsn,
@@ -69,7 +72,9 @@ class Bench:
         )
         self.hooks = PsycopgHooks(commits)
         self.hooks.install()
-        self.verdicts = WorkerVerdicts(cast(ActivePlugin, active))
+        self.verdicts = WorkerVerdicts(
+            cast(ActivePlugin, active), TransactionLogs(cast(ActivePlugin, active))
+        )
         self.verdicts.pytest_sessionstart()
         self._connection = psycopg.connect(dsn)
 

@@ -114,6 +114,12 @@ def test_names_servers_and_sessions(pytester: pytest.Pytester, database: Databas
     assert findings["test_works_in_an_open_transaction"] == [
         f"{file}test_works_in_an_open_transaction left a connection open that no other test has used"
     ]
+    # Nobody knows whose the row is that came without a header.
+    rows_of = {name: [line for line in lines if "public.users" in line] for name, lines in findings.items()}
+    assert {name: lines for name, lines in rows_of.items() if lines} == {
+        name: [f"left 1 row in public.users (id={number}): a server under test wrote them, for its request"]
+        for number, name in enumerate(("test_asks_by_httpx", "test_asks_by_httpx_again"), start=1)
+    }
     [session] = {path.name.partition("-")[0] for path in logs.glob("*.journal")}
     claims = Claims.of(read_journals(logs, session)).claims
     of_server = [claim for claim in claims if "-server-" in claim.worker_file]

@@ -97,9 +97,10 @@ def test_beside_other_workers(
 ) -> None:
     owner.execute(TABLES)
     done = run_suite(pytester, database.dsn, IMPORTS + PARALLEL, "-n", "2")
-    found = told(done)
+    # Which worker runs which test depends on the machine's load.
+    found = {name.partition(" [")[0]: lines for name, lines in told(done).items()}
     assert found["nobody known for a fact"] == [
         "left over: 1 row in public.users (id=1), by test_it.py::test_in_autocommit, or by nobody of this run"
     ]
-    assert found["test_in_a_savepoint [gw1]"] == ["left 1 row in public.other (id=1)"]
-    assert found["test_killed [gw0]"] == ["left 1 row in public.users (id=2)"]
+    assert found["test_in_a_savepoint"] == ["left 1 row in public.other (id=1)"]
+    assert found["test_killed"] == ["left 1 row in public.users (id=2)"]

@@ -24,6 +24,7 @@ from pgwatch_tests.identity.value_tokens import parse as parse_token
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile
 from pgwatch_tests.leaks.model import Attribution, Confidence
+from pgwatch_tests.text.numbers import plural
 
 MOST_NAMED = 5
 CHANGED = "changed a row that was there before"
@@ -124,7 +125,9 @@ class AttributionLadder:
             for run in log.runs
         ]
         self._known = known
-        self._by_time = RunsByTime(here)
+        # A fixture runs beside all its tests: it is a candidate only if its rows can't be known by their ids.
+        self._by_time = RunsByTime(run for run in here if not run.is_fixture or run.unknown)
+        self._not_known = sum(run.unknown for run in here)
         self._why_no_times = _why_no_times(logs, database, here)
         self._writers: defaultdict[int, list[tuple[TestRun, Written]]] = defaultdict(list)
         for run in here:
@@ -154,11 +157,7 @@ class AttributionLadder:
         inserters = {run.test for run, written in writers if _is_inserter(written, row.table_oid)}
         if len(inserters) == 1 and len({run.test for run, _ in writers}) == 1:
             return RowVerdict("transaction", tuple(inserters))
-        possible = {
-            run.test
-            for run, written in writers
-            if written.inserted is None or row.table_oid in written.inserted
-        }
+        possible = {run.test for run, written in writers if written.may_have_inserted_into(row.table_oid)}
         return self._by_time_of(row, stamps, possible)
 
     def _was_there(self, row: RowOrigin, stamps: frozenset[int]) -> bool:
@@ -207,12 +206,14 @@ class AttributionLadder:
 
     def _by_time_of(self, row: RowOrigin, stamps: frozenset[int], writers: Collection[str]) -> RowVerdict:
         if not stamps and row.created_us is None and (row.committed_us is None or not row.only_inserted):
+            more = self._not_known
+            unknown = f" ({plural(more, 'commit')} didn't tell all ids)" if more else ""
             return RowVerdict(
                 "unknown",
                 (),
                 "its last writer may only have updated it, and the row has no time of creation"
                 if writers
-                else "the row has no time of creation, and no logged transaction inserted it",
+                else f"the row has no time of creation, and no logged transaction inserted it{unknown}",
             )
         if self._why_no_times:
             return RowVerdict("unknown", (), self._why_no_times)

@@ -41,11 +41,21 @@ class Written:
     """Tables (roots, of partitions) that it may have inserted rows into, by oid."""
     changed: frozenset[int] | None = None
     """Tables in which it may have written older rows anew: updated them, or rewritten the table."""
+    is_judged: bool = False
+    """Whether these were judged by the rows that it left, whatever else ran in the same process."""
+    is_complete: bool = True
+    """False: rows of other tables may be its own, too."""
+
+    def may_have_inserted_into(self, table_oid: int) -> bool:
+        """Whether rows of a table with this transaction's id may be new ones of its own."""
+        if self.inserted is None or table_oid in self.inserted:
+            return True
+        return not self.is_complete and table_oid not in (self.changed or ())
 
 
 @dataclass(frozen=True, slots=True)
 class TestRun:
-    """One run of one test in a worker, by the clock of the worker's machine."""
+    """One run of one test, or of a fixture, in a worker, by the clock of the worker's machine."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
@@ -58,3 +68,7 @@ class TestRun:
     transactions: tuple[Written, ...] = ()
     clock: ClockOffset | None = None
     """None: never measured."""
+    is_fixture: bool = False
+    """Whether a fixture wider than a test is meant, from its set-up to its tear-down."""
+    unknown: int = 0
+    """Its commits whose ids aren't known."""

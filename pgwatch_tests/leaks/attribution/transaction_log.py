@@ -13,8 +13,13 @@ Then each test is numbered, and every other line says which one it is about:
     {"wrote": 1, "xid": 8589934592, "started_at": "…", "inserted": [16390], "changed": []}
     {"ended": 1, "at": "…", "outcome": "passed"}
 
-Lines are only ever appended, each by one write: a worker that is killed leaves whole lines and at most
-one torn one at the end, and processes that it forks don't break each other's lines. No text of any
+`unknown` in a last line counts the commits whose ids aren't known, by how they were made; `judged` says that
+`inserted` and `changed` were judged by the rows that were left, not by counters of a session; `complete`,
+where it is false, that other tables may have rows of the transaction as well. A `kind` of `fixture` in a
+first line says that no test is meant; `session` in the header which run of tests wrote the file.
+
+Lines are only ever appended, some at a time, by one write: a worker that is killed leaves whole lines and
+at most one torn one at the end, and processes that it forks don't break each other's lines. No text of any
 statement is in it.
 """
 
@@ -25,11 +30,11 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.real_clock import real_time_ms, real_time_ns
@@ -41,13 +46,20 @@ _SUFFIX = ".jsonl"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_OF_A_LINE = 1 << 20
+# One encoder for all lines: json.dumps would make one for each.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class TransactionLog:
     """Writes one worker's log. Its methods raise OSError if a line can't be written; the next may succeed."""
 
     def __init__(
-        self, directory: Path, database: DatabaseIdentity, worker: str, clock: ClockOffset | None = None
+        self,
+        directory: Path,
+        database: DatabaseIdentity,
+        worker: str,
+        clock: ClockOffset | None = None,
+        session: str = "",
     ) -> None:
         """Makes a new file in `directory` (made as well, readable by its owner alone, if it isn't there).
 
@@ -64,6 +76,7 @@ class TransactionLog:
             self._file = os.open(name, flags, 0o600, dir_fd=folder)
         finally:
             os.close(folder)
+        of_session = {"session": session} if session else {}
         self._append(
             {
                 "schema": SCHEMA,
@@ -74,6 +87,7 @@ class TransactionLog:
                 "pid": os.getpid(),
                 "server_ahead_us": None if clock is None else clock.ahead_us,
                 "server_ahead_error_us": None if clock is None else clock.error_us,
+                **of_session,
             }
         )
 
@@ -85,27 +99,37 @@ class TransactionLog:
     ) -> None:
         self.close()
 
-    def began(self, test: str) -> int:
-        """Logs that a test begins; call it before anything of it runs. Returns its number in this log."""
+    def began(self, test: str, at_us: int | None = None, *, is_fixture: bool = False) -> int:
+        """Logs that a test begins; call it before anything of it runs. Returns its number in this log.
+
+        `at_us` is when that was, µs since 1970, if it isn't now.
+        """
         number = next(self._numbers)
-        self._append({"began": number, "at": _now(), "test": test})
+        kind = {"kind": "fixture"} if is_fixture else {}
+        self._append({"began": number, "at": _at(at_us), "test": test, **kind})
         return number
 
     def wrote(self, number: int, transaction: Written) -> None:
         """Logs a transaction of the test; call it right before the COMMIT, after its last write."""
-        self._append(
-            {
-                "wrote": number,
-                "xid": transaction.xid,
-                "started_at": None if transaction.started_us is None else _iso(transaction.started_us),
-                "inserted": None if transaction.inserted is None else sorted(transaction.inserted),
-                "changed": None if transaction.changed is None else sorted(transaction.changed),
-            }
-        )
+        self._append(_written(number, transaction))
 
-    def ended(self, number: int, outcome: str) -> None:
-        """Logs that the test is over, its fixtures included."""
-        self._append({"ended": number, "at": _now(), "outcome": outcome})
+    def ended(
+        self,
+        number: int,
+        outcome: str,
+        transactions: Iterable[Written] = (),
+        unknown: Mapping[str, int] = MappingProxyType({}),
+        at_us: int | None = None,
+    ) -> None:
+        """Logs that the test is over, its fixtures included, ahead of that the transactions given.
+
+        `unknown` counts commits whose ids aren't known, by how they were made.
+        """
+        told = {"unknown": dict(unknown)} if unknown else {}
+        self._append(
+            *(_written(number, one) for one in transactions),
+            {"ended": number, "at": _at(at_us), "outcome": outcome, **told},
+        )
 
     def close(self) -> None:
         """Closes the file; a test without an end counts as still running."""
@@ -113,15 +137,30 @@ class TransactionLog:
             os.close(self._file)
             self._file = -1
 
-    def _append(self, record: Mapping[str, object]) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def _append(self, *records: Mapping[str, object]) -> None:
+        lines = "".join(f"{_encode(record)}\n" for record in records).encode()
         if self._torn:
-            line = b"\n" + line
+            lines = b"\n" + lines
         # Until the write is complete, the file may end in half a line.
         self._torn = True
-        while line:
-            line = line[os.write(self._file, line) :]
+        while lines:
+            lines = lines[os.write(self._file, lines) :]
         self._torn = False
+
+
+def _written(number: int, transaction: Written) -> dict[str, object]:
+    record: dict[str, object] = {
+        "wrote": number,
+        "xid": transaction.xid,
+        "started_at": None if transaction.started_us is None else _iso(transaction.started_us),
+        "inserted": None if transaction.inserted is None else sorted(transaction.inserted),
+        "changed": None if transaction.changed is None else sorted(transaction.changed),
+    }
+    if transaction.is_judged:
+        record["judged"] = True
+    if not transaction.is_complete:
+        record["complete"] = False
+    return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +173,8 @@ class LogFile:
     runs: tuple[TestRun, ...] = ()
     damaged: int = 0
     """Lines that make no sense, without a torn last one."""
+    session: str = ""
+    """Which run of tests wrote it; empty: not told."""
 
 
 def read_logs(directory: Path) -> tuple[LogFile, ...]:
@@ -192,7 +233,8 @@ def _parsed(name: str, lines: Iterator[bytes]) -> LogFile:
             _apply(_object(line), runs, worker, clock)
         except (ValueError, KeyError):
             damaged += 1
-    return LogFile(name, database, tuple(runs.values()), damaged)
+    session = header.get("session")
+    return LogFile(name, database, tuple(runs.values()), damaged, session if isinstance(session, str) else "")
 
 
 def _apply(
@@ -203,7 +245,14 @@ def _apply(
         number = _int(record, "began")
         if number in runs:
             raise ValueError("began twice")
-        runs[number] = TestRun(_str(record, "test"), worker, _time(record, "at"), None, clock=clock)
+        runs[number] = TestRun(
+            _str(record, "test"),
+            worker,
+            _time(record, "at"),
+            None,
+            clock=clock,
+            is_fixture=record.get("kind") == "fixture",
+        )
     elif "wrote" in record:
         number = _int(record, "wrote")
         run = runs[number]
@@ -212,14 +261,23 @@ def _apply(
             None if record.get("started_at") is None else _time(record, "started_at"),
             _oids(record, "inserted"),
             _oids(record, "changed"),
+            is_judged=record.get("judged") is True,
+            is_complete=record.get("complete") is not False,
         )
-        if any(_overlaps(other, run) for other in runs.values() if other is not run):
+        if not written.is_judged and any(
+            _overlaps(other, run) for other in runs.values() if other is not run
+        ):
             # Two tests at once in one worker, in threads: they may share the connection.
             written = replace(written, inserted=None, changed=None)
         runs[number] = replace(run, transactions=(*run.transactions, written))
     else:
         number = _int(record, "ended")
-        runs[number] = replace(runs[number], ended_us=_time(record, "at"), outcome=_str(record, "outcome"))
+        runs[number] = replace(
+            runs[number],
+            ended_us=_time(record, "at"),
+            outcome=_str(record, "outcome"),
+            unknown=_count(record.get("unknown")),
+        )
 
 
 def _overlaps(other: TestRun, run: TestRun) -> bool:
@@ -273,8 +331,14 @@ def _time(record: Mapping[str, object], key: str) -> int:
     return (time_ - _EPOCH) // _MICROSECOND
 
 
-def _now() -> str:
-    return _iso(real_time_ns() // 1000)
+def _count(unknown: object) -> int:
+    if not isinstance(unknown, dict):
+        return 0
+    return sum(number for number in unknown.values() if isinstance(number, int))
+
+
+def _at(epoch_us: int | None) -> str:
+    return _iso(real_time_ns() // 1000 if epoch_us is None else epoch_us)
 
 
 def _iso(epoch_us: int) -> str:

@@ -12,6 +12,7 @@ from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
 from pgwatch_tests.testing.connections.writes import Verb, Written
 from pgwatch_tests.testing.current_test import Owner
+from pgwatch_tests.testing.http.server_journal import SERVER_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Claim:
     written: frozenset[Written] | None
     is_late: bool
     has_savepoints: bool
+
+    @property
+    def is_of_server(self) -> bool:
+        """Whether a server under test has committed it, in a process of its own."""
+        return SERVER_WORD in self.worker_file
 
 
 @dataclass(frozen=True, slots=True)

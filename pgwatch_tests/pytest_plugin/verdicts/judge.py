@@ -24,6 +24,7 @@ from typing import Literal
 
 from pgwatch_tests.identity.value_tokens import TOKEN, parse
 from pgwatch_tests.pytest_plugin.verdicts.look import FoundRow, FoundRows
+from pgwatch_tests.testing.connections.commits import Commit
 from pgwatch_tests.testing.connections.writes import Written
 
 RowKind = Literal["new", "changed", "unclear"]
@@ -59,6 +60,8 @@ class Judged:
     """The keys of a few new or unclear rows, as `id=42`."""
     of_others: Counter[int] = field(default_factory=Counter)
     """Rows of transactions that aren't known to be its own, by the lower 32 bits of their ids."""
+    own: set[int] = field(default_factory=set)
+    """The ids of its own transactions in rows, the lower 32 bits."""
     same_digest: int = 0
     """How many of the new rows bear its hash and were written by a transaction that isn't known."""
 
@@ -85,6 +88,7 @@ def judge(
             else:
                 judged.of_others[row.xmin] += 1
             continue
+        judged.own.add(row.xmin)
         numbers = None if last_number is None else (last_number, found.last_number or 0)
         kind = _kind(row, suspect, digests, stamps, may_be_updated or may_be_restored, numbers)
         if kind == "unclear" and not may_be_restored:
@@ -114,6 +118,16 @@ def removes_rows(written: Collection[Written] | None, *tables: str) -> bool:
         one.verb == "unclear" or (one.verb in ("delete", "truncate") and one.table in tables)
         for one in written
     )
+
+
+def written_in(commits: Iterable[Commit]) -> frozenset[Written] | None:
+    """Returns what all commits say that they write; None if one of them doesn't say."""
+    written: frozenset[Written] = frozenset()
+    for one in commits:
+        if one.written is None:
+            return None
+        written |= one.written
+    return written
 
 
 def names_table(written: Collection[Written] | None, *tables: str) -> bool:

@@ -19,6 +19,7 @@ MOST_ROWS = 200
 """The rows of a table that are looked at one by one; others are only counted."""
 
 _CIRCLE = 1 << 32
+_COUNTS_AT_ONCE_SINCE = 150000
 _MOST_OF_THE_STRINGS = 4000
 
 
@@ -58,10 +59,11 @@ class Counters:
     """The writes that the server has counted, at one moment."""
 
     snapshot: str
-    is_counted: bool
     has_commit_times: bool
     now_us: int
     """The server's clock, µs since 1970."""
+    counts_at_once: bool
+    """Whether what was committed just now is counted."""
     tables: dict[int, Writes]
     """By oid; only what a role may see, which is all tables."""
 
@@ -89,6 +91,7 @@ class Shape:
     table: str
     root_schema: str
     root_table: str
+    root_oid: int
     keys: list[str]
     strings: list[str]
     created: str | None
@@ -180,7 +183,8 @@ def read_counters(connection: OwnConnection) -> Counters:
         [counted] = cursor.execute(queries.load("verdicts/counters")).fetchall()
     rows = (tuple(map(int, row.split())) for row in counted.tables.split(",") if row)
     tables = {row[0]: Writes(*row) for row in rows}
-    return Counters(counted.snapshot, counted.is_counted, counted.has_commit_times, counted.now_us, tables)
+    counts_at_once = counted.is_counted and connection.info.server_version >= _COUNTS_AT_ONCE_SINCE
+    return Counters(counted.snapshot, counted.has_commit_times, counted.now_us, counts_at_once, tables)
 
 
 def find_rows(

@@ -38,6 +38,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
+from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import complete
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import served
 from pgwatch_tests.pytest_plugin.verdicts.whose import Whose
 from pgwatch_tests.settings.load import Dsn, Flags, Settings, load
@@ -72,6 +73,7 @@ class SessionVerdict:
         self._why_no_baseline = ""
         self._lease = ExitStack()
         self._tests: set[str] = set()
+        self._found: dict[ServedDatabase, Sequence[FoundRows]] = {}
         active.sections.append(self._judge)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -156,6 +158,7 @@ class SessionVerdict:
         elif claims.claims:
             why = self._why_no_baseline or "no database was known before the first test: give --pgwatch-dsn"
             self._tell_unchecked(why, fails=False)
+        complete(self._active, claims, self._found)
         return None
 
     def _tell_unchecked(self, why: str, *, fails: bool = True) -> None:
@@ -169,6 +172,7 @@ class SessionVerdict:
             session.open()
             comparison = Comparison(session, Since(baseline, any_rows=True))
             found = session.run(lambda connection: _new_rows(connection, baseline))
+            self._found[database] = found
             for one in found:
                 if one.why_not:
                     self._active.not_checked(f"{one.shape.name}: {one.why_not}")

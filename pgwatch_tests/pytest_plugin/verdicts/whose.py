@@ -146,7 +146,8 @@ class Whose:
             if claim.owner is None:
                 return None  # written outside of tests, as seeds are
             stated = as_stated(claim.written, table.shape.table, table.shape.root_table)
-            return None if stated == "changed" else (f"transaction {stated}", (claim.owner,))
+            by = "server's " if claim.is_of_server else ""
+            return None if stated == "changed" else (f"{by}transaction {stated}", (claim.owner,))
         suspects: dict[_OwnerKey, Owner] = {}
         names = table.shape.table, table.shape.root_table
         may_write = [one for one in claims if names_table(one.written, *names)]
@@ -169,14 +170,20 @@ def _finding(way: str, owners: tuple[Owner, ...], rows: str, table: str) -> Find
     if way == "marker":
         reason = f"left {rows}: another process wrote them, and the test's hash is in them"
         return Finding("rows", owners[0], reason, _ADVICE, (table,))
-    if way == "transaction new":
-        return Finding("rows", owners[0], f"left {rows}", _ADVICE, (table,))
-    if way.startswith("transaction"):
-        return Finding("rows", owners[0], f"left or changed {rows}", _ADVICE, (table,), fails=False)
+    if way.endswith("transaction new"):
+        reason = f"left {rows}{_by_server(way)}"
+        return Finding("rows", owners[0], reason, _ADVICE, (table,))
+    if "transaction" in way:
+        reason = f"left or changed {rows}{_by_server(way)}"
+        return Finding("rows", owners[0], reason, _ADVICE, (table,), fails=False)
     if owners:
         return Finding("rows", None, f"left over: {rows}, {_one_of(owners)}", _ADVICE, (table,))
     reason = f"{rows} came to be meanwhile, by nobody whose transactions are known"
     return Finding("rows", None, reason, "", (table,), fails=False)
+
+
+def _by_server(way: str) -> str:
+    return ": a server under test wrote them, for its request" if way.startswith("server") else ""
 
 
 def _one_of(owners: Sequence[Owner]) -> str:

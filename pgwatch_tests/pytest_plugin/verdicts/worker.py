@@ -15,17 +15,20 @@ import pytest
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.real_clock import real_time_ns
+from pgwatch_tests.leaks.attribution.ladder import full_xid
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.pytest_plugin.verdicts.claims import ClaimJournal
 from pgwatch_tests.pytest_plugin.verdicts.judge import (
     Judged,
+    RowKind,
     Suspect,
     is_between,
     judge,
     lower,
     names_table,
     removes_rows,
+    written_in,
 )
 from pgwatch_tests.pytest_plugin.verdicts.look import (
     Counters,
@@ -36,6 +39,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
+from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs, transaction_of
 from pgwatch_tests.pytest_plugin.verdicts.transaction_owners import TransactionOwners, committed_with
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     GoneError,
@@ -46,13 +50,11 @@ from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
 from pgwatch_tests.pytest_plugin.verdicts.words import findings_of
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
-from pgwatch_tests.testing.connections.writes import Written
 from pgwatch_tests.testing.current_test import Owner
 
 if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.active import ActivePlugin
 
-_COUNTS_AT_ONCE_SINCE = 150000
 # Planning a statement on a table that the session hasn't read yet takes a millisecond.
 _TABLES_AT_ONCE = 20
 _MOST_TABLES = 200
@@ -87,8 +89,9 @@ class _Work:
 class WorkerVerdicts:
     """Judges each owner once it has ended; nobody who wrote nothing costs a round trip."""
 
-    def __init__(self, active: ActivePlugin) -> None:
+    def __init__(self, active: ActivePlugin, logs: TransactionLogs) -> None:
         self._active = active
+        self._logs = logs
         self._claims = ClaimJournal(active.journal)
         self._session = VerdictSession()
         self._lock = threading.Lock()
@@ -125,6 +128,7 @@ class WorkerVerdicts:
         """Judges what was written late, after the last test."""
         self._judge(self._due(None))
         self._session.close()
+        self._logs.close()
 
     def _begin(self, owner: Owner) -> None:
         self._began_us[owner.number] = real_time_ns() // 1000
@@ -154,6 +158,7 @@ class WorkerVerdicts:
 
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
+        self._logs.end(owner)
         if self._is_last:
             self._session.leave()
 
@@ -179,14 +184,17 @@ class WorkerVerdicts:
                     self._look(connection, database, works)
             except GoneError:
                 self._sights.pop(database, None)  # and all rows in it are gone as well
+                self._logs.gone(database)
             except PostponedError:
                 self._postponed += works
             except (PgwatchError, psycopg.Error) as error:
                 reason = f"rows that it may have left in {database.name}: {_first_line(error)}"
                 for work in works:
                     self._active.not_checked(reason, work.owner)
+                    self._logs.committed(work.owner, database, work.commits)
 
     def _look(self, connection: OwnConnection, database: ServedDatabase, works: Sequence[_Work]) -> None:
+        self._logs.open(connection, database)
         client_us = real_time_ns() // 1000
         counters = read_counters(connection)
         ahead_us = counters.now_us - client_us
@@ -212,20 +220,29 @@ class WorkerVerdicts:
             began_us=began_us,
             began_server_us=began_us + ahead_us,
             xids=lower(own),
-            written=_written(work.commits),
+            written=written_in(work.commits),
         )
         unread = []
         last_numbers = {}
-        for some in _parts(self._shapes_to_look_at(connection, work, counters)):
+        ids, kinds = set(own), defaultdict[int, set[RowKind]](set)
+        shapes = self._shapes_to_look_at(connection, work, counters)
+        for some in _parts(shapes):
             for found in find_rows(connection, some, wanted):
                 if found.why_not:
                     unread.append(found)
+                    kinds[found.shape.root_oid].add("unclear")
                     continue
                 if found.last_number is not None:
                     last_numbers[found.shape.oid] = found.last_number
-                self._tell(work, self._judged(connection, work, found, suspect, counters))
+                judged = self._judged(connection, work, found, suspect, counters)
+                self._tell(work, judged)
+                kinds[found.shape.root_oid].update(judged.kinds)
+                ids |= {xid for own in judged.own if (xid := full_xid(own, counters.next_xid))}
         for found in unread:
             self._active.not_checked(f"{found.shape.name}: {found.why_not}")
+        is_complete = counters.counts_at_once and len(shapes) < _MOST_TABLES
+        transactions = [transaction_of(xid, kinds, is_complete=is_complete) for xid in sorted(ids)]
+        self._logs.committed(work.owner, work.database, work.commits, transactions)
         return last_numbers
 
     def _judged(
@@ -238,12 +255,8 @@ class WorkerVerdicts:
     ) -> Judged:
         before, now = work.before.counters, counters.tables.get(found.shape.oid)
         then = None if before is None or now is None else before.tables.get(now.oid)
-        counts_at_once = (
-            counters.is_counted
-            and connection.info.server_version >= _COUNTS_AT_ONCE_SINCE
-            and all(one.has_flushed_counters for one in work.commits)
-            and not (now is not None and now.is_rewritten_since(then))
-        )
+        counts_at_once = counters.counts_at_once and all(one.has_flushed_counters for one in work.commits)
+        counts_at_once = counts_at_once and not (now is not None and now.is_rewritten_since(then))
         may_be_updated = not counts_at_once or now is None or now.updated > (then.updated if then else 0)
         may_be_restored = removes_rows(suspect.written, found.shape.table, found.shape.root_table) and (
             not counts_at_once or now is None or now.growth_since(then) < found.rows
@@ -284,7 +297,7 @@ class WorkerVerdicts:
         if self._is_alone_in(work.database):
             mine |= possible
             if any(one.xid is None for one in work.commits) and names_table(
-                _written(work.commits), shape.table, shape.root_table
+                written_in(work.commits), shape.table, shape.root_table
             ):
                 since = work.unknown_since
                 mine |= {
@@ -312,10 +325,9 @@ class WorkerVerdicts:
         shapes = self._shapes.setdefault(work.database, Shapes())
         before = {} if work.before.counters is None else work.before.counters.tables
         moved = [one for one in counters.tables.values() if one.has_moved_since(before.get(one.oid))]
-        counts_late = not counters.is_counted or connection.info.server_version < _COUNTS_AT_ONCE_SINCE
-        if not counts_late and all(one.xid is not None for one in work.commits):
+        if counters.counts_at_once and all(one.xid is not None for one in work.commits):
             return shapes.of(connection, moved[:_MOST_TABLES])
-        written = _written(work.commits)
+        written = written_in(work.commits)
         moved_oids = {one.oid for one in moved}
         return [
             shape
@@ -333,6 +345,7 @@ class WorkerVerdicts:
             return  # the verdict will tell
 
     def _look_ahead(self, connection: OwnConnection, database: ServedDatabase) -> None:
+        self._logs.open(connection, database)
         counters = read_counters(connection)
         shapes = self._shapes.setdefault(database, Shapes())
         tables = list(counters.tables.values())[:_MOST_TABLES]
@@ -375,16 +388,6 @@ def _since(work: _Work) -> int | None:
     if before is not None and any(one.xid is None for one in work.commits):
         firsts.append(before.next_xid)
     return min(firsts) if firsts else None
-
-
-def _written(commits: Sequence[Commit]) -> frozenset[Written] | None:
-    """Returns what all commits say that they write; None if one of them doesn't say."""
-    written: frozenset[Written] = frozenset()
-    for one in commits:
-        if one.written is None:
-            return None
-        written |= one.written
-    return written
 
 
 def _parts(shapes: Sequence[Shape]) -> Iterator[Sequence[Shape]]:

@@ -17,6 +17,9 @@ from pgwatch_tests.testing.connections.commits import Commit
 JOURNAL_VARIABLE = "PGWATCH_JOURNAL"
 """The environment variable that tells where the journals of a run are: their directory and first word."""
 
+SERVER_WORD = "-server-"
+"""What is in the name of each, between the run's session and the process."""
+
 
 class ServerJournal:
     """Writes the commits of this process, and of those that it forks; for any thread."""
@@ -73,7 +76,7 @@ class ServerJournal:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._numbers.clear()
-            name = f"{self._session}-server-{os.getpid()}.journal"
+            name = f"{self._session}{SERVER_WORD}{os.getpid()}.journal"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.open(self._directory / name, flags, 0o600)
 

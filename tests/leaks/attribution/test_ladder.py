@@ -163,6 +163,24 @@ def test_a_subtransaction_is_found_by_the_time_it_was_committed() -> None:
     assert twice.judge(row).confidence == "unknown"
 
 
+def test_who_may_have_rows_in_tables_that_nobody_looked_at_is_a_suspect() -> None:
+    one = run("a", 0, 1, replace(wrote(700, 0.5), is_complete=False))
+    row = RowOrigin(BOOKINGS, (stamp(2.5),), xid=700)
+
+    assert ladder(one, B).judge(row) == RowVerdict("1 of N", ("a", "b"))
+
+
+def test_a_fixture_is_a_suspect_only_if_its_ids_arent_all_known() -> None:
+    fixture = replace(run("fixture c", 0, 9, wrote(709, 0.1)), is_fixture=True)
+    row = RowOrigin(USERS, (stamp(0.5),), xid=720)
+
+    assert ladder(A, fixture).judge(row) == RowVerdict("1 of N", ("a",))
+    assert ladder(A, fixture).judge(RowOrigin(USERS, xid=709)) == RowVerdict("transaction", ("fixture c",))
+    unknown = replace(fixture, unknown=2)
+    assert ladder(A, unknown).judge(row) == RowVerdict("1 of N", ("a", "fixture c"))
+    assert "(2 commits didn't tell all ids)" in ladder(A, unknown).judge(RowOrigin(USERS, xid=720)).detail
+
+
 def test_counters_that_were_off_prove_nothing() -> None:
     off = ladder(run("a", 0, 1, Written(700)))
 

@@ -30,6 +30,8 @@ transactions = st.builds(
     started_us=st.none() | st.integers(0, 4_000_000_000_000_000),
     inserted=oids,
     changed=oids,
+    is_judged=st.booleans(),
+    is_complete=st.booleans(),
 )
 
 
@@ -67,6 +69,23 @@ def test_what_is_written_is_read(
         assert run.ended_us is not None
         assert begun <= run.began_us <= run.ended_us <= time.time_ns() // 1000
     assert log.path.read_bytes().isascii()
+
+
+def test_what_is_told_at_the_end_is_one_write(tmp_path: Path) -> None:
+    wrote = [Written(700, None, frozenset({1}), frozenset(), is_judged=True), Written(701)]
+    with TransactionLog(tmp_path, DATABASE, "gw0", session="5e6f7a8b") as log:
+        test, fixture = log.began("a", 5_000_001), log.began("fixture b", 4_000_000, is_fixture=True)
+        log.ended(fixture, "passed", wrote, at_us=9_000_000)
+        log.ended(test, "failed", unknown={"autocommit": 2, "savepoint": 1}, at_us=7_000_000)
+
+    read = only(tmp_path)
+
+    assert read.session == "5e6f7a8b"
+    assert read.runs == (
+        TestRun("a", "gw0", 5_000_001, 7_000_000, "failed", unknown=3),
+        # Who was judged by rows doesn't mind what ran beside it.
+        TestRun("fixture b", "gw0", 4_000_000, 9_000_000, "passed", tuple(wrote), is_fixture=True),
+    )
 
 
 def test_what_two_tests_at_once_wrote_is_not_known(tmp_path: Path) -> None:
