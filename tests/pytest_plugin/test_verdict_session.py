@@ -81,6 +81,19 @@ def test_while_it_is_busy_it_leaves_whoever_wants_the_database(server: EmbeddedS
     assert PostponedError in outcomes
 
 
+def test_it_comes_back_once_a_test_has_ended_it(server: EmbeddedServer) -> None:
+    session, database = VerdictSession(), served(server.dsn())
+    with session.connected(database) as connection:
+        pid = connection.info.backend_pid
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s)", [pid])
+        is_there = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        wait_until(lambda: administrator.execute(is_there, [pid]).fetchone() is None)
+    with session.connected(database) as connection:
+        assert connection.execute("SELECT pg_backend_pid() = %s", [pid]).fetchone() == (False,)
+    session.close()
+
+
 def test_a_server_that_is_not_there_is_told() -> None:
     session = VerdictSession()
     for dsn in ("host=127.0.0.1 port=1 dbname=x user=nobody", ""):

@@ -7,6 +7,7 @@ been idle for a second. While tests keep it busy, it asks twice a second whether
 
 from __future__ import annotations
 
+import selectors
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,7 +89,12 @@ class VerdictSession:
 
     def _opened(self, database: ServedDatabase) -> OwnConnection:
         connection = self._connection
-        if connection is None or connection.closed or database != self._database:
+        if (
+            connection is None
+            or connection.closed
+            or database != self._database
+            or _has_been_spoken_to(connection)
+        ):
             self._leave()
             connection = self._connection = _connect(database)
             self._database, self._asked = database, self._ticks
@@ -124,6 +130,16 @@ class VerdictSession:
                     self._leave()
                 finally:
                     self._turn.release()
+
+
+def _has_been_spoken_to(connection: OwnConnection) -> bool:
+    """Whether the server has sent something to an idle session: most likely that it has ended it.
+
+    Suites end all other sessions before they drop a database, and restart servers.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.pgconn.socket, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def served(dsn: str) -> ServedDatabase:
