@@ -95,10 +95,10 @@ def unique_factories(pgwatch_dsn: str) -> Iterator[BoundFactory[Any]]:
     In a session of its own. Needs the extra `factories`. For an AsyncSession: `async with Factory.using(…)`.
     """
     from pgwatch_tests.testing.factories import UniqueFactory
-    from pgwatch_tests.testing.factories.engine import own_engine
+    from pgwatch_tests.testing.suite_engines import suite_engine
 
     factory: type[UniqueFactory[Any]] = UniqueFactory
-    with own_engine(pgwatch_dsn) as engine, factory.using(engine) as bound:
+    with suite_engine(pgwatch_dsn, pools=False) as engine, factory.using(engine) as bound:
         yield bound
 
 
@@ -167,7 +167,7 @@ def isolated_database(
 @pytest.fixture(scope="session")
 def pgwatch_engine(pgwatch_dsn: str) -> Iterator[Engine]:
     """The engine of SQLAlchemy whose connections fixtures roll back: override it with the application's."""
-    from pgwatch_tests.testing.isolation.suite_engine import suite_engine
+    from pgwatch_tests.testing.suite_engines import suite_engine
 
     with suite_engine(pgwatch_dsn) as engine:
         yield engine
@@ -176,7 +176,7 @@ def pgwatch_engine(pgwatch_dsn: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def pgwatch_async_engine(pgwatch_dsn: str) -> AsyncEngine:
     """`pgwatch_engine` for asyncio: override it with the application's."""
-    from pgwatch_tests.testing.isolation.suite_engine import async_suite_engine
+    from pgwatch_tests.testing.suite_engines import async_suite_engine
 
     return async_suite_engine(pgwatch_dsn)
 

@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,24 +36,22 @@ if TYPE_CHECKING:
 _MOST_DATABASES = 4
 
 
-@dataclass(slots=True)
-class _Committed:
-    """What an owner has committed in one database."""
-
-    transactions: list[Written] = field(default_factory=list)
-    unknown: Counter[str] = field(default_factory=Counter)
+_Committed = tuple[Sequence[Written], Sequence[str]]
+"""Transactions of an owner in one database, and how those commits were made that don't tell all ids."""
 
 
-@dataclass(slots=True)
 class _Run:
     """A test, or a fixture, and what of it isn't logged yet."""
 
-    owner: Owner
-    began_us: int
-    ended_us: int | None = None
-    outcome: str = "passed"
-    numbers: dict[ServedDatabase, int] = field(default_factory=dict)
-    pending: dict[ServedDatabase, _Committed] = field(default_factory=dict)
+    __slots__ = ("began_us", "ended_us", "numbers", "outcome", "owner", "pending")
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.began_us = real_time_ns() // 1000
+        self.ended_us: int | None = None
+        self.outcome = "passed"
+        self.numbers: dict[ServedDatabase, int] = {}
+        self.pending: dict[ServedDatabase, _Committed] | None = None
 
 
 class TransactionLogs:
@@ -122,20 +119,20 @@ class TransactionLogs:
         """
         if transactions is None:
             transactions = [Written(one.xid, is_judged=True) for one in commits if one.xid is not None]
-        unknown = unknown_of(commits)
+        unknown = _unknown_of(commits)
         log, run = self._logs.get(database), self._runs.get(owner.number)
         if log is None or run is None:
             return
         with self._lock:
             if run.ended_us is None:
-                committed = run.pending.setdefault(database, _Committed())
-                committed.transactions += transactions
-                committed.unknown += unknown
+                pending = run.pending = run.pending or {}
+                before = pending.get(database, ((), ()))
+                pending[database] = [*before[0], *transactions], [*before[1], *unknown]
                 return
             try:
                 number = run.numbers.get(database)
                 if number is None:
-                    self._log_end(run, database, log, _Committed(list(transactions), unknown))
+                    self._log_end(run, database, log, (transactions, unknown))
                     return
                 for one in transactions:
                     log.wrote(number, one)
@@ -151,12 +148,12 @@ class TransactionLogs:
             run.ended_us = real_time_ns() // 1000
             try:
                 for database, log in self._logs.items():
-                    committed = run.pending.get(database)
+                    committed = None if run.pending is None else run.pending.get(database)
                     if owner.kind == "test" or committed is not None:
-                        self._log_end(run, database, log, committed or _Committed())
+                        self._log_end(run, database, log, committed or ((), ()))
             except OSError as error:
                 self._give_up(error)
-            run.pending.clear()
+            run.pending = None
 
     def close(self) -> None:
         """Closes all logs."""
@@ -164,7 +161,7 @@ class TransactionLogs:
             self._close()
 
     def _begin(self, owner: Owner) -> None:
-        run = self._runs[owner.number] = _Run(owner, real_time_ns() // 1000)
+        run = self._runs[owner.number] = _Run(owner)
         if owner.kind != "test":
             return
         self._current = run
@@ -182,7 +179,8 @@ class TransactionLogs:
         if number is None:
             is_fixture = run.owner.kind == "fixture"
             number = run.numbers[database] = log.began(run.owner.name, run.began_us, is_fixture=is_fixture)
-        log.ended(number, run.outcome, committed.transactions, committed.unknown, run.ended_us)
+        transactions, unknown = committed
+        log.ended(number, run.outcome, transactions, Counter(unknown) if unknown else {}, run.ended_us)
 
     def _give_up(self, error: OSError) -> None:
         self.are_kept = False
@@ -217,7 +215,7 @@ def complete(
                         number,
                         outcomes.get(name) or "killed",
                         _transactions(some, found),
-                        unknown_of(some),
+                        Counter(_unknown_of(some)),
                         max(one.at_us for one in some),
                     )
     except (OSError, PgwatchError) as error:
@@ -276,13 +274,13 @@ def _transactions(
     return written
 
 
-def unknown_of(commits: Iterable[Commit | Claim]) -> Counter[str]:
-    """Counts commits that have no known id, or more than the known one, by how they were made."""
-    return Counter(
+def _unknown_of(commits: Iterable[Commit | Claim]) -> list[str]:
+    """Returns how those commits were made that have no known id, or more than the known one."""
+    return [
         "savepoint" if one.xid is not None else one.unknown or "driver"
         for one in commits
         if one.xid is None or one.has_savepoints
-    )
+    ]
 
 
 def transaction_of(xid: int, kinds: Mapping[int, Iterable[RowKind]], *, is_complete: bool = True) -> Written:

@@ -19,9 +19,12 @@ _URL = URL.create("postgresql+psycopg")
 
 
 @contextmanager
-def suite_engine(dsn: str) -> Iterator[Engine]:
-    """An engine, disposed of in the end. Raises ConfigurationError."""
-    engine = create_engine(_URL, connect_args=_parameters(dsn))
+def suite_engine(dsn: str, *, pools: bool = True) -> Iterator[Engine]:
+    """Gives an engine, disposed of in the end. Without a pool, it keeps no connection open meanwhile.
+
+    Raises ConfigurationError.
+    """
+    engine = create_engine(_URL, connect_args=_parameters(dsn), poolclass=None if pools else NullPool)
     try:
         yield engine
     finally:
