@@ -27,7 +27,7 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/demo/test_run.py": "the demo, which has the wheel's server",
     "tests/booking_example/test_verdicts.py": "the example's suite; the plugin's parts have their own tests",
     "tests/docs/test_examples.py": "examples of what has its own tests",
-    "tests/testing/isolation/test_template_race.py": "processes and kills; tests of templates have the rest",
+    "tests/testing/isolation/databases/test_template_race.py": "kills; tests of templates have the rest",
     "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
 }
 """Files with tests that start a server, and why they say nothing of its version."""

@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 import pytest
 
-from pgwatch_tests.testing.isolation.self_waits import all_watched
+from pgwatch_tests.testing.isolation.rollbacks.self_waits import all_watched
 
 _NAME = "pgwatch-self-waits"
 

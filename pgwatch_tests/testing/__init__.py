@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from pgwatch_tests.testing.http.header import request_headers
     from pgwatch_tests.testing.http.servers import asgi, wsgi
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
-    from pgwatch_tests.testing.isolation.async_rollback import (
-        async_rollback_connection,
-        async_rollback_engine,
-        async_rollback_session,
+    from pgwatch_tests.testing.isolation.databases.isolated_database import (
+        isolated_database,
+        prepared_databases,
     )
-    from pgwatch_tests.testing.isolation.isolated_database import isolated_database, prepared_databases
+    from pgwatch_tests.testing.isolation.databases.template_database import drop_templates
     from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
     from pgwatch_tests.testing.isolation.isolated_schema import isolated_schema
     from pgwatch_tests.testing.isolation.kept_places import keep
@@ -47,7 +46,12 @@ if TYPE_CHECKING:
         metadata_migrations,
         sql_migrations,
     )
-    from pgwatch_tests.testing.isolation.rollback import (
+    from pgwatch_tests.testing.isolation.rollbacks.async_rollback import (
+        async_rollback_connection,
+        async_rollback_engine,
+        async_rollback_session,
+    )
+    from pgwatch_tests.testing.isolation.rollbacks.rollback import (
         rollback_connection,
         rollback_engine,
         rollback_session,
@@ -56,7 +60,6 @@ if TYPE_CHECKING:
         isolated_database_fixture,
         isolated_schema_fixture,
     )
-    from pgwatch_tests.testing.isolation.template_database import drop_templates
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
     from pgwatch_tests.testing.named_locks import NamedLockError, NamedLocks, lock
     from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
@@ -134,17 +137,17 @@ _MODULES = {
     "pgwatch_tests.testing.http.header": ("request_headers",),
     "pgwatch_tests.testing.http.servers": ("asgi", "wsgi"),
     "pgwatch_tests.testing.identifiers": ("run_id", "unique_email", "unique_id"),
-    "pgwatch_tests.testing.isolation.async_rollback": (
+    "pgwatch_tests.testing.isolation.rollbacks.async_rollback": (
         "async_rollback_connection",
         "async_rollback_engine",
         "async_rollback_session",
     ),
-    "pgwatch_tests.testing.isolation.rollback": (
+    "pgwatch_tests.testing.isolation.rollbacks.rollback": (
         "rollback_connection",
         "rollback_engine",
         "rollback_session",
     ),
-    "pgwatch_tests.testing.isolation.isolated_database": (
+    "pgwatch_tests.testing.isolation.databases.isolated_database": (
         "isolated_database",
         "prepared_databases",
     ),
@@ -164,7 +167,7 @@ _MODULES = {
         "isolated_database_fixture",
         "isolated_schema_fixture",
     ),
-    "pgwatch_tests.testing.isolation.template_database": ("drop_templates",),
+    "pgwatch_tests.testing.isolation.databases.template_database": ("drop_templates",),
     "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }
 

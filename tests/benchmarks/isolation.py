@@ -29,11 +29,11 @@ from sqlalchemy import (
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.testing import isolated_database, isolated_schema, metadata_migrations, prepared_databases
-from pgwatch_tests.testing.isolation.emptied_tables import EmptiedTables
+from pgwatch_tests.testing.isolation.databases.emptied_tables import EmptiedTables
+from pgwatch_tests.testing.isolation.databases.template_database import template_database
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.metadata_ddl import MetadataDdl, _dialect_of
 from pgwatch_tests.testing.isolation.own_sessions import own_sessions
-from pgwatch_tests.testing.isolation.template_database import template_database
 from tests.benchmarks.measure import Samples, interleave, table, timed, verdict
 from tests.servers.server_places import server_directory
 

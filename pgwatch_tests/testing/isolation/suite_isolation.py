@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.testing.isolation.isolated_database import (
+from pgwatch_tests.testing.isolation.databases.isolated_database import (
     DatabaseScope,
     isolated_database,
     prepared_databases,

@@ -17,7 +17,14 @@ _ROUNDS = 25
 @pytest.mark.parametrize("part", range(4))
 def test_it_is_built_once_and_whole(part: int, python: str, database: Database) -> None:
     seed = random.randrange(10**9)
-    command = [python, "-m", "tests.testing.isolation.builders", database.dsn, str(_ROUNDS), str(seed)]
+    command = [
+        python,
+        "-m",
+        f"{__package__}.builders",
+        database.dsn,
+        str(_ROUNDS),
+        str(seed),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == _ROUNDS

@@ -20,8 +20,8 @@ from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from pgwatch_tests.testing.isolation.deferred_constraints import DeferredConstraints, of_engine
-from pgwatch_tests.testing.isolation.driver_statements import statements_runner
+from pgwatch_tests.testing.isolation.rollbacks.deferred_constraints import DeferredConstraints, of_engine
+from pgwatch_tests.testing.isolation.rollbacks.driver_statements import statements_runner
 from pgwatch_tests.testing.isolation.typed_statements import (
     changes_schema,
     ends_transaction,

@@ -19,8 +19,8 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.orphans.databases import drop_database
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
+from pgwatch_tests.testing.isolation.databases.template_database import drop_with_sessions
 from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, note_left, take
-from pgwatch_tests.testing.isolation.template_database import drop_with_sessions
 
 
 class DatabasePool:

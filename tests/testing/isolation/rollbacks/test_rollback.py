@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
-from pgwatch_tests.testing.isolation.rollback import (
+from pgwatch_tests.testing.isolation.rollbacks.rollback import (
     rollback_connection,
     rollback_engine,
     rollback_session,
 )
-from pgwatch_tests.testing.isolation.rollback_transaction import RollbackConnection
+from pgwatch_tests.testing.isolation.rollbacks.rollback_transaction import RollbackConnection
 from tests.servers.sessions import Database
 from tests.waiting import wait_until
 

@@ -23,19 +23,19 @@ from psycopg import errors
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
-from pgwatch_tests.testing.isolation.database_pool import DatabasePool, drop_leased
-from pgwatch_tests.testing.isolation.emptied_tables import EmptiedTables, NotEmptiedError
-from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
-from pgwatch_tests.testing.isolation.kept_places import note_kept
-from pgwatch_tests.testing.isolation.migrations import Migrations, MigrationsLike, as_migrations
-from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, own_sessions, take
-from pgwatch_tests.testing.isolation.resource import Resource
-from pgwatch_tests.testing.isolation.template_database import (
+from pgwatch_tests.testing.isolation.databases.database_pool import DatabasePool, drop_leased
+from pgwatch_tests.testing.isolation.databases.emptied_tables import EmptiedTables, NotEmptiedError
+from pgwatch_tests.testing.isolation.databases.template_database import (
     Template,
     clone,
     drop_with_sessions,
     template_database,
 )
+from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
+from pgwatch_tests.testing.isolation.kept_places import note_kept
+from pgwatch_tests.testing.isolation.migrations import Migrations, MigrationsLike, as_migrations
+from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, own_sessions, take
+from pgwatch_tests.testing.isolation.resource import Resource
 
 DatabaseScope = Literal["test", "worker"]
 _log = logging.getLogger("pgwatch_tests.isolation")

@@ -30,7 +30,11 @@ from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.testing.current_test import Owner, current
 from pgwatch_tests.testing.findings import Finding, tell
-from pgwatch_tests.testing.isolation.process_connections import backend_pid, connections_of_process, dsn_of
+from pgwatch_tests.testing.isolation.rollbacks.process_connections import (
+    backend_pid,
+    connections_of_process,
+    dsn_of,
+)
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 

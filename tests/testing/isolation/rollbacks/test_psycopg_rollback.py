@@ -9,10 +9,10 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from pgwatch_tests.testing.isolation.rollback import rollback_connection
-from pgwatch_tests.testing.isolation.self_waits import SelfWaitError
+from pgwatch_tests.testing.isolation.rollbacks.rollback import rollback_connection
+from pgwatch_tests.testing.isolation.rollbacks.self_waits import SelfWaitError
 from tests.servers.sessions import Database
-from tests.testing.isolation.test_rollback import DEFERRED, SCHEMA
+from tests.testing.isolation.rollbacks.test_rollback import DEFERRED, SCHEMA
 
 
 @pytest.fixture

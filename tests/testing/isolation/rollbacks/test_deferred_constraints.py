@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from pgwatch_tests.testing.isolation.rollback import rollback_session
-from tests.testing.isolation.test_rollback import DEFERRED, Make, add, execute, ids, make
+from pgwatch_tests.testing.isolation.rollbacks.rollback import rollback_session
+from tests.testing.isolation.rollbacks.test_rollback import DEFERRED, Make, add, execute, ids, make
 
 __all__ = ["make"]
 

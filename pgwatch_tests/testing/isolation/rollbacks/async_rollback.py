@@ -1,4 +1,4 @@
-"""Rollback isolation for asyncio: see `pgwatch_tests.testing.isolation.rollback`."""
+"""Rollback isolation for asyncio: see `pgwatch_tests.testing.isolation.rollbacks.rollback`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.util import greenlet_spawn
 
-from pgwatch_tests.testing.isolation.rollback import bound, end
-from pgwatch_tests.testing.isolation.rollback_transaction import RollbackEngine, RollbackTransaction
-from pgwatch_tests.testing.isolation.self_waits import watched
+from pgwatch_tests.testing.isolation.rollbacks.rollback import bound, end
+from pgwatch_tests.testing.isolation.rollbacks.rollback_transaction import RollbackEngine, RollbackTransaction
+from pgwatch_tests.testing.isolation.rollbacks.self_waits import watched
 
 AsyncMaker = async_sessionmaker[Any]
 

@@ -19,9 +19,9 @@ import psycopg
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from pgwatch_tests.testing.isolation.psycopg_rollback import psycopg_rollback_connection
-from pgwatch_tests.testing.isolation.rollback_transaction import RollbackEngine, RollbackTransaction
-from pgwatch_tests.testing.isolation.self_waits import watched
+from pgwatch_tests.testing.isolation.rollbacks.psycopg_rollback import psycopg_rollback_connection
+from pgwatch_tests.testing.isolation.rollbacks.rollback_transaction import RollbackEngine, RollbackTransaction
+from pgwatch_tests.testing.isolation.rollbacks.self_waits import watched
 
 Maker = sessionmaker[Any] | scoped_session[Any]
 

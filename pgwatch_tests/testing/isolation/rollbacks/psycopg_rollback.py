@@ -22,9 +22,13 @@ from psycopg.sql import Composable
 
 from pgwatch_tests.postgres.connections.dsn import normalise
 from pgwatch_tests.settings.load import Dsn
-from pgwatch_tests.testing.isolation.deferred_constraints import DeferredConstraints
-from pgwatch_tests.testing.isolation.driver_statements import Rows
-from pgwatch_tests.testing.isolation.typed_statements import changes_schema, ends_transaction, refusal
+from pgwatch_tests.testing.isolation.rollbacks.deferred_constraints import DeferredConstraints
+from pgwatch_tests.testing.isolation.rollbacks.driver_statements import Rows
+from pgwatch_tests.testing.isolation.typed_statements import (
+    changes_schema,
+    ends_transaction,
+    refusal,
+)
 
 R = TypeVar("R")
 _SAVEPOINT = "pgwatch_1"

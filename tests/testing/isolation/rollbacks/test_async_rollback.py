@@ -17,9 +17,12 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from pgwatch_tests.testing.isolation.async_rollback import async_rollback_connection, async_rollback_session
+from pgwatch_tests.testing.isolation.rollbacks.async_rollback import (
+    async_rollback_connection,
+    async_rollback_session,
+)
 from tests.servers.sessions import Database
-from tests.testing.isolation.test_rollback import DEFERRED, SCHEMA, url_of
+from tests.testing.isolation.rollbacks.test_rollback import DEFERRED, SCHEMA, url_of
 
 Make = Callable[..., AsyncEngine]
 drivers = pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])

@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.testing import Migrations, isolated_database, prepared_databases, sql_migrations
-from pgwatch_tests.testing.isolation.emptied_tables import EmptiedTables
+from pgwatch_tests.testing.isolation.databases.emptied_tables import EmptiedTables
 from tests.servers.sessions import Database
 
 SCHEMA = """

@@ -129,7 +129,7 @@ def test_copies_are_made_ahead(database: Database, owner: Connection[TupleRow]) 
 def test_what_a_killed_owner_leaves_is_an_orphan(
     python: str, database: Database, owner: Connection[TupleRow], no_templates: None
 ) -> None:
-    command = [python, "-m", "tests.testing.isolation.owners", database.dsn]
+    command = [python, "-m", "tests.testing.isolation.databases.owners", database.dsn]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         schema, *own = json.loads(process.stdout.readline())

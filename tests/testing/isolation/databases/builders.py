@@ -1,7 +1,7 @@
 """Processes that build a template at once, one of them killed now and then.
 
-`python -m tests.testing.isolation.builders DSN ROUNDS SEED` prints a line of JSON for each round. It forks
-without a connection open, so that a process costs nothing. Most rounds don't measure how to copy.
+`python -m tests.testing.isolation.databases.builders DSN ROUNDS SEED` prints a line of JSON for each round.
+It forks without a connection open, so that a process costs nothing. Most rounds don't measure how to copy.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgwatch_tests.testing import IsolatedPlace, drop_templates, function_migrations, isolated_database
-from pgwatch_tests.testing.isolation import template_database as module
+from pgwatch_tests.testing.isolation.databases import template_database as module
+from pgwatch_tests.testing.isolation.databases.template_database import template_database
 from pgwatch_tests.testing.isolation.own_sessions import own_sessions
-from pgwatch_tests.testing.isolation.template_database import template_database
 
 _WORKERS = 3
 

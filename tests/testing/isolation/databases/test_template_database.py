@@ -20,8 +20,8 @@ from pgwatch_tests.testing import (
     function_migrations,
     isolated_database,
 )
+from pgwatch_tests.testing.isolation.databases.template_database import template_database
 from pgwatch_tests.testing.isolation.own_sessions import own_sessions
-from pgwatch_tests.testing.isolation.template_database import template_database
 from tests.leaks.scanning import settings
 from tests.servers.sessions import Database, unique_name
 from tests.sweep.orphans.sweeping import swept

@@ -21,13 +21,13 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.current_test import Owner, running
 from pgwatch_tests.testing.findings import Finding
-from pgwatch_tests.testing.isolation import self_waits
-from pgwatch_tests.testing.isolation.async_rollback import async_rollback_session
-from pgwatch_tests.testing.isolation.rollback import rollback_connection, rollback_session
-from pgwatch_tests.testing.isolation.self_waits import SelfWaitError
+from pgwatch_tests.testing.isolation.rollbacks import self_waits
+from pgwatch_tests.testing.isolation.rollbacks.async_rollback import async_rollback_session
+from pgwatch_tests.testing.isolation.rollbacks.rollback import rollback_connection, rollback_session
+from pgwatch_tests.testing.isolation.rollbacks.self_waits import SelfWaitError
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Connect, Database, MakeRole
-from tests.testing.isolation.test_rollback import Make, add, execute, make, url_of
+from tests.testing.isolation.rollbacks.test_rollback import Make, add, execute, make, url_of
 from tests.waiting import wait_until
 
 __all__ = ["make"]

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.postgres import queries
-from pgwatch_tests.testing.isolation.driver_statements import Run
+from pgwatch_tests.testing.isolation.rollbacks.driver_statements import Run
 from pgwatch_tests.text.sql_names import qualified
 
 CHECK = "SET CONSTRAINTS ALL IMMEDIATE"
