@@ -9,12 +9,13 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.attribution.transaction_log import read_logs
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
 from tests.leaks.scanning import settings
-from tests.pytest_plugin.suites import run_suite
-from tests.servers.sessions import Database
+from tests.pytest_plugin.suites import run_suite, told
+from tests.servers.sessions import Database, MakeRole
 
 pytest_plugins = ["pytester"]
 
@@ -159,6 +160,32 @@ def has_commit_times(connection: Connection[TupleRow]) -> bool:
     """Whether the server keeps the times of commits, by which subtransactions are known."""
     row = connection.execute("SHOW track_commit_timestamp").fetchone()
     return row == ("on",)
+
+
+def test_a_role_that_may_not_know_the_server_is_judged_all_the_same(
+    pytester: pytest.Pytester,
+    database: Database,
+    owner: Connection[TupleRow],
+    make_role: MakeRole,
+    server: EmbeddedServer,
+) -> None:
+    owner.execute("CREATE TABLE by_test (id serial PRIMARY KEY, email text)")
+    owner.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO public")
+    owner.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO public")
+    owner.execute("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM public")
+    suite = (
+        SUITE.partition("    @pytest.fixture")[0]
+        + """
+    def test_leaves(conn):
+        write(conn, INSERT.format("by_test"))
+    """
+    )
+    done = run_suite(pytester, server.dsn(database.name, make_role()), suite, "--pgwatch-log=logs")
+    found = told(done)
+    assert found["test_leaves"] == ["left 1 row in public.by_test (id=1)"]
+    [unlogged] = found["not checked"]
+    assert "permission denied for function pg_control_system" in unlogged
+    assert not list((pytester.path / "logs").glob("*.jsonl"))
 
 
 def test_where_logs_are_kept(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

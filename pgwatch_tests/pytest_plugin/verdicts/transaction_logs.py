@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from pgwatch_tests.errors import PgwatchError
@@ -63,6 +64,7 @@ class TransactionLogs:
         """Whether anything is logged: somebody keeps the directory, and it can be written to."""
         self._runs: dict[int, _Run] = {}
         self._logs: dict[ServedDatabase, TransactionLog] = {}
+        self._refused: set[ServedDatabase] = set()
         self._current: _Run | None = None
         self._lock = threading.Lock()
         if self.are_kept:
@@ -77,13 +79,18 @@ class TransactionLogs:
         return report
 
     def open(self, connection: OwnConnection, database: ServedDatabase) -> None:
-        """Begins the log of a database, if it has none, with the tests that have run until now.
-
-        Raises psycopg's errors.
-        """
+        """Begins the log of a database, if it has none, with the tests that have run until now."""
         if not self.are_kept or database in self._logs or len(self._logs) >= _MOST_DATABASES:
             return
-        identity, clock = database_now(connection).identity, clock_offset(connection)
+        if database in self._refused:
+            return
+        try:
+            identity, clock = database_now(connection).identity, clock_offset(connection)
+        except psycopg.Error as error:
+            # Such as a role that may not read which server this is. The verdict does without.
+            self._refused.add(database)
+            _tell_unlogged(self._active, error)
+            return
         shared = self._active.shared
         with self._lock:
             try:
