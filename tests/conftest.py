@@ -22,6 +22,9 @@ from tests.servers.databases import Databases
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
 
+SUITES_PLUGINS = "-p pgwatch -p xdist -p asyncio -p rerunfailures -p timeout"
+"""Options of pytest without its autoload of plugins: those that the suites of these tests need."""
+
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Hundreds of processes run the program: one compiles it for the others.
@@ -191,3 +194,11 @@ def home(tmp_path: Path) -> Path:
     """A directory without any configuration of ours above it."""
     (tmp_path / "pyproject.toml").touch()
     return tmp_path
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """pytest's own, whose runs load the plugins that suites of these tests need: all others take seconds."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", SUITES_PLUGINS)
+    return pytester

@@ -72,6 +72,8 @@ def compose(runner: str, worker: str, test: str) -> str:
 
 def printable(test: str) -> str:
     """A test's id with `?` for what an `application_name` can't hold."""
+    if test.isascii() and test.isprintable():
+        return test
     return "".join(c if " " <= c <= "~" else "?" for c in test)
 
 

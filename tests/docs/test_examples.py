@@ -28,6 +28,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.conftest import SUITES_PLUGINS
 from tests.docs.page import Page, read_page
 from tests.servers.sessions import Database
 
@@ -61,6 +62,7 @@ def run_page(python: str, page: Page, dsn: str, directory: Path) -> tuple[set[st
         (directory / name).write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PG"))}
     environment |= {"PGWATCH_DSN": dsn, "DATABASE_URL": dsn}
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": SUITES_PLUGINS}
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", *page.options],
         cwd=directory,

@@ -83,7 +83,9 @@ def test_django(pytester: pytest.Pytester, database: Database, owner: Connection
         "\n".join(MODELS.replace("    ", "", 1).split("\n    "))
     )
     environment = {"PYTHONPATH": str(pytester.path)}
-    done = run_suite(pytester, database.dsn, SUITE, "--ds=settings", conftest="", environment=environment)
+    done = run_suite(
+        pytester, database.dsn, SUITE, "-p", "django", "--ds=settings", conftest="", environment=environment
+    )
     assert {test: found for test, found in told(done).items() if test != "not checked"} == {
         "test_leaves": ["left 1 row in public.shop_book (id=7)"]
     }

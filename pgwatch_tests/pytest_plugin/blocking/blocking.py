@@ -182,8 +182,11 @@ class Blocking:
             return
         if self._reader.has_more:
             self._catch_up()
-        name = compose(_RUNNER, owner.worker, owner.name)
         began = self._began.get(owner.name, 0.0)
+        newest = next(iter(self._history.waits), None)
+        if newest is None or newest.seen_at < began:
+            return
+        name = compose(_RUNNER, owner.worker, owner.name)
         for seen in self._history.waits:
             if seen.seen_at < began:
                 break

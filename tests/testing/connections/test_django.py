@@ -121,7 +121,9 @@ def test_django(driver: str, pytester: pytest.Pytester, database: Database, serv
     )
     pytester._monkeypatch.setenv("SUITE_DSN", database.dsn)
     pytester._monkeypatch.setenv("PGWATCH_DSN", database.dsn)
-    done = pytester.runpytest_subprocess("--ds=settings", "-p", "no:randomly", "--pgwatch=warn")
+    done = pytester.runpytest_subprocess(
+        "-p", "django", "--ds=settings", "-p", "no:randomly", "--pgwatch=warn"
+    )
     done.assert_outcomes(passed=6)
     done.stdout.no_fnmatch_line("* handed a session on with*")
     done.stdout.no_fnmatch_line("*left a transaction open*")
