@@ -213,9 +213,7 @@ def test_fixtures(
 ) -> None:
     pytester.makepyfile(SUITE)
     monkeypatch.setenv("PGWATCH_DSN", database.dsn)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    only = ("-p", "xdist", "-p", "pgwatch_tests.pytest_plugin")
-    pytester.runpytest_subprocess(*only, "-n", "2").assert_outcomes(passed=4)
+    pytester.runpytest_subprocess("-n", "2").assert_outcomes(passed=4)
     assert rows.counts == (1, 0, 0)
 
 

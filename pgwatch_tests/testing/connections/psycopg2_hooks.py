@@ -116,7 +116,8 @@ class Psycopg2Hooks(DriverHooks[extensions.connection]):
         """Whether the connection is one of this driver's that is older than these hooks."""
         return (
             isinstance(connection, extensions.connection)
-            and type(connection) not in self._connections.values()
+            # Somebody else's hooks may have derived a class from that of these.
+            and not isinstance(connection, tuple(self._connections.values()))
             and not connection.async_
         )
 

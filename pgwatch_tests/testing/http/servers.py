@@ -90,7 +90,7 @@ class _Body:
 def _honoured(header: str) -> Owner | None:
     owner = sender(header)
     if owner is not None:
-        _server_process.look()
+        server_process.look()
     return owner
 
 
@@ -101,6 +101,7 @@ class _ServerProcess:
         self._lock = threading.Lock()
         self._process: int | None = None
         self._look: Callable[[], None] | None = None
+        self._undo: list[Callable[[], None]] = []
 
     def look(self) -> None:
         """Hooks the drivers that are imported by now, unless pytest does so in this very process."""
@@ -121,9 +122,16 @@ class _ServerProcess:
             commits = Commits()
             if (journal := ServerJournal.of_environment()) is not None:
                 commits.listen(journal.commit)
-            self._look = drivers.Drivers(commits, lambda _: None).look
-            track_threads_and_tasks()
+            hooked = drivers.Drivers(commits, lambda _: None)
+            self._look = hooked.look
+            self._undo = [hooked.remove, track_threads_and_tasks()]
         self._process = os.getpid()
 
+    def stop(self) -> None:
+        """Takes the hooks out, as if no request of a test had come yet."""
+        while self._undo:
+            self._undo.pop()()
+        self._look = self._process = None
 
-_server_process = _ServerProcess()
+
+server_process = _ServerProcess()

@@ -23,7 +23,7 @@ from pgwatch_tests.testing import asgi, request_headers, wsgi
 from pgwatch_tests.testing.current_test import Owner, current, running
 from pgwatch_tests.testing.http.clients import HttpClients
 from pgwatch_tests.testing.http.header import HEADER, SECRET_VARIABLE, is_of_this_machine, sender
-from pgwatch_tests.testing.http.servers import AsgiApp
+from pgwatch_tests.testing.http.servers import AsgiApp, server_process
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -33,8 +33,11 @@ ONE = Owner("test", "tests/test_ä.py::test_one[ü]", worker="gw0", attempt=2)
 
 
 @pytest.fixture(autouse=True)
-def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def secret(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The run has one; this process is no server any more afterwards."""
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    yield
+    server_process.stop()
 
 
 @pytest.fixture
