@@ -100,7 +100,7 @@ def leftovers(dsn: str) -> list[str]:
 @pytest.mark.parametrize(
     "options",
     [
-        ("-p", "no:xdist", "--pgwatch=warn"),
+        ("-p", "no:xdist", "--pgwatch=fail"),
         ("-n2", "--dist=each", "-p", "randomly"),
     ],
 )

@@ -13,6 +13,7 @@ from psycopg.rows import class_row, tuple_row
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.stored_text import exact_names, quoted
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.text.sql_names import shown
 
 MOST_ROWS = 200
@@ -164,7 +165,8 @@ class Shapes:
     _known: dict[int, tuple[int, Shape]] = field(default_factory=dict)
 
     def of(self, connection: OwnConnection, tables: Sequence[Writes]) -> list[Shape]:
-        """Returns the shapes of these tables, but for those that are gone. Raises psycopg's errors."""
+        """Returns the shapes of these tables, but for those that are gone, or in a schema of a test's own:
+        that goes with all that is in it. Raises psycopg's errors."""
         missing = [one.oid for one in tables if self._known.get(one.oid, (None,))[0] != one.version]
         if missing:
             versions = {one.oid: one.version for one in tables}
@@ -174,7 +176,7 @@ class Shapes:
             for shape in found:
                 self._known[shape.oid] = versions[shape.oid], shape
         shapes = [self._known[one.oid][1] for one in tables if one.oid in self._known]
-        return sorted(shapes, key=lambda one: one.name)
+        return sorted((one for one in shapes if not is_orphan_name(one.schema)), key=lambda one: one.name)
 
 
 def read_counters(connection: OwnConnection) -> Counters:

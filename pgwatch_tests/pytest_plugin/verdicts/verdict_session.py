@@ -18,10 +18,12 @@ from pgwatch_tests.errors import CannotConnectError, PgwatchError
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import hang_up
+from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.sessions.lookout import is_wanted
 from pgwatch_tests.settings.load import Dsn
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.testing.connections.commits import ServedDatabase
 
 _LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.1)
@@ -150,6 +152,14 @@ def served(dsn: str) -> ServedDatabase:
         return ServedDatabase(info.host, str(info.port), info.dbname, dsn)
     finally:
         connection.close()
+
+
+def goes_by_itself(database: ServedDatabase, suites: str | None) -> bool:
+    """Whether it is a database of a test's own, dropped with all that is in it, and not the one that the whole
+    suite works in."""
+    if not is_orphan_name(database.name) or suites is None:
+        return False
+    return database_name(Dsn(suites, "the settings")) != database.name
 
 
 def _connect(database: ServedDatabase) -> OwnConnection:

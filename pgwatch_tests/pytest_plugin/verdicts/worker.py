@@ -45,6 +45,7 @@ from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     GoneError,
     PostponedError,
     VerdictSession,
+    goes_by_itself,
     served,
 )
 from pgwatch_tests.pytest_plugin.verdicts.words import findings_of
@@ -136,7 +137,7 @@ class WorkerVerdicts:
     def _take(self, commit: Commit) -> None:
         """Takes a commit, in the thread that committed."""
         self._claims.commit(commit)
-        if commit.owner is None:
+        if commit.owner is None or goes_by_itself(commit.database, self._active.dsn()):
             return
         number, database = commit.owner.number, commit.database
         if commit.xid is None and database not in self._sights:
