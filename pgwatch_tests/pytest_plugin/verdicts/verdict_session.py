@@ -155,7 +155,7 @@ def served(dsn: str) -> ServedDatabase:
 
 
 def goes_by_itself(database: ServedDatabase, suites: str | None) -> bool:
-    """Whether it is a database of a test's own, dropped with all that is in it, and not the one that the whole
+    """Whether it is a database of a test's own, dropped with all that is in it, not the one that the whole
     suite works in."""
     if not is_orphan_name(database.name) or suites is None:
         return False
