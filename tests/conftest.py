@@ -197,8 +197,9 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def pytester(pytester: pytest.Pytester, python: str, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """pytest's own, whose runs load the plugins that suites of these tests need: all others take seconds."""
+    assert python
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", SUITES_PLUGINS)
     return pytester

@@ -7,8 +7,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 
-@pytest.mark.parametrize("mode", ["off", "warn"])
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(("mode", "workers"), [("off", "2"), ("warn", "0")])
 def test_values_name_their_test_and_the_run(mode: str, workers: str, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -27,8 +26,7 @@ def test_values_name_their_test_and_the_run(mode: str, workers: str, pytester: p
     pytester.runpytest_subprocess("-n", workers, f"--pgwatch={mode}").assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize("mode", ["off", "warn"])
-def test_workers_share_the_run(mode: str, pytester: pytest.Pytester) -> None:
+def test_workers_share_the_run(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pathlib
@@ -43,7 +41,7 @@ def test_workers_share_the_run(mode: str, pytester: pytest.Pytester) -> None:
     )
     pytester._monkeypatch.delenv("PGWATCH_RUN", raising=False)
     pytester._monkeypatch.delenv("PYTEST_XDIST_TESTRUNUID", raising=False)
-    done = pytester.runpytest_subprocess("-n", "2", "--dist=each", f"--pgwatch={mode}")
+    done = pytester.runpytest_subprocess("-n", "2", "--dist=each")
     done.assert_outcomes(passed=8)
     runs = [(pytester.path / worker).read_text() for worker in ("gw0", "gw1")]
     assert runs[0] == runs[1] == runs[0][:8] * 4
