@@ -21,11 +21,9 @@ from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
 from pgwatch_tests.pytest_plugin.ignoring import Ignore, ignores_of
 from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.report_options import ReportOptions
-from pgwatch_tests.pytest_plugin.session_report import SessionReport
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
 from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
 from pgwatch_tests.pytest_plugin.verdicts.open_transactions import OpenTransactions
-from pgwatch_tests.pytest_plugin.verdicts.session_verdict import SessionVerdict
 from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
@@ -69,6 +67,10 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     config.pluginmanager.register(WorkerVerdicts(active, logs), "pgwatch-verdicts")
     config.pluginmanager.register(OpenTransactions(active, connections), "pgwatch-open-transactions")
     if not active.shared.worker:
+        # Workers do without what these import.
+        from pgwatch_tests.pytest_plugin.session_report import SessionReport
+        from pgwatch_tests.pytest_plugin.verdicts.session_verdict import SessionVerdict
+
         config.pluginmanager.register(SessionVerdict(active), "pgwatch-session-verdict")
         config.pluginmanager.register(SessionReport(active), "pgwatch-report")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from typing import TYPE_CHECKING
 
 from pgwatch_tests.identity.real_clock import real_time_ms
-from pgwatch_tests.sweep.model import KeptReason
 from pgwatch_tests.text.durations import in_words
+
+if TYPE_CHECKING:
+    from pgwatch_tests.sweep.model import KeptReason
 
 CLOCKS_APART_S = 60.0
 """The tolerated difference of two clocks, in seconds: a time that is later by less counts as now."""
