@@ -31,7 +31,6 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/pytest_plugin/blocking/test_limit_options.py": "options; limits of sessions have their own tests",
     "tests/pytest_plugin/test_isolation_fixtures.py": "fixtures of what has its own tests",
     "tests/pytest_plugin/test_marked_locks.py": "a marker of locks that have their own tests",
-    "tests/pytest_plugin/test_reports.py": "formats of what is found; verdicts have their own tests",
     "tests/testing/factories/test_making.py": "objects of factory_boy; removal has its own tests",
     "tests/testing/isolation/databases/test_template_race.py": "kills; tests of templates have the rest",
     "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
