@@ -32,7 +32,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
             connection.execute("UPDATE users SET name = 'a' WHERE id = 42")
             connection.execute("SELECT pg_advisory_xact_lock(2)")
             until_waiting()
-            time.sleep(0.7)
+            time.sleep(1.5)
         """.replace("HOLDER", HOLDER),
         test_b="""
         import psutil
