@@ -13,6 +13,7 @@ pooler, where a setting would meet somebody else's test, it is SET LOCAL in each
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -116,7 +117,7 @@ class Beginning:
     """The statement among them that gives the session time limits; empty: there is none."""
 
 
-class DriverHooks(Generic[C]):
+class DriverHooks(ABC, Generic[C]):
     """The hooks of one driver, from `install` to `remove`; `C` is its connection."""
 
     driver: str
@@ -140,8 +141,9 @@ class DriverHooks(Generic[C]):
         self._is_on = True
         self._install()
 
+    @abstractmethod
     def _install(self) -> None:
-        raise NotImplementedError
+        """Patches the driver."""
 
     def remove(self) -> None:
         """Takes the hooks out. A method that somebody else has replaced since then stays so."""
