@@ -13,16 +13,16 @@ import pytest
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.pytest_plugin import Mode
-from pgwatch_tests.pytest_plugin.accepting import Accepting
 from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
 from pgwatch_tests.pytest_plugin.blocking.interference_watch import InterferenceWatch
 from pgwatch_tests.pytest_plugin.connections import Connections
-from pgwatch_tests.pytest_plugin.finding_journal import Noted, record_of
-from pgwatch_tests.pytest_plugin.ignoring import Ignore, ignores_of
 from pgwatch_tests.pytest_plugin.journal import Journal
-from pgwatch_tests.pytest_plugin.report_options import ReportOptions
+from pgwatch_tests.pytest_plugin.reports.accepting import Accepting
+from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted, record_of
+from pgwatch_tests.pytest_plugin.reports.ignoring import Ignore, ignores_of
+from pgwatch_tests.pytest_plugin.reports.report_options import ReportOptions
+from pgwatch_tests.pytest_plugin.reports.summary import AskForSection, in_words
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
-from pgwatch_tests.pytest_plugin.summary import AskForSection, in_words
 from pgwatch_tests.pytest_plugin.verdicts.open_transactions import OpenTransactions
 from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
@@ -68,7 +68,7 @@ def activate(config: pytest.Config, mode: Mode) -> None:
     config.pluginmanager.register(OpenTransactions(active, connections), "pgwatch-open-transactions")
     if not active.shared.worker:
         # Workers do without what these import.
-        from pgwatch_tests.pytest_plugin.session_report import SessionReport
+        from pgwatch_tests.pytest_plugin.reports.session_report import SessionReport
         from pgwatch_tests.pytest_plugin.verdicts.session_verdict import SessionVerdict
 
         config.pluginmanager.register(SessionVerdict(active), "pgwatch-session-verdict")

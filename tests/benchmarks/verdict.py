@@ -28,7 +28,7 @@ from pgwatch_tests.pytest_plugin.journal import Journal
 from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.testing.connections.commits import Commits
-from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
+from pgwatch_tests.testing.connections.hooks.psycopg_hooks import PsycopgHooks
 from pgwatch_tests.testing.current_test import Owner, running
 from pgwatch_tests.testing.findings import Finding
 from tests.servers.server_places import server_directory

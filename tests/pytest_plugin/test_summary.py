@@ -113,7 +113,7 @@ def test_a_part_that_raises_is_told_and_nothing_else(options: list[str], pyteste
     pytester.makepyfile(test_it="def test_it(): pass")
     pytester.makeconftest(
         """
-        from pgwatch_tests.pytest_plugin.summary import Section
+        from pgwatch_tests.pytest_plugin.reports.summary import Section
 
         def broken():
             raise ValueError("of ours")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.locks.watch.wait_history import SeenWait, WaiterSum, WaitHistory
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames, advice_afterwards, deadlock
-from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain

@@ -28,7 +28,7 @@ from pgwatch_tests.pytest_plugin.blocking.lock_errors import LockError, lock_err
 from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
 from pgwatch_tests.pytest_plugin.blocking.self_wait import self_wait
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames
-from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.text.plain_text import plain
 

@@ -18,9 +18,9 @@ from pgwatch_tests.pytest_plugin.blocking.blocking import add_section
 from pgwatch_tests.pytest_plugin.blocking.lock_errors import lock_errors
 from pgwatch_tests.pytest_plugin.blocking.read_tables import tables_read
 from pgwatch_tests.pytest_plugin.blocking.write_log import LoggedWrite, WriteLog, database_key, read_logs
-from pgwatch_tests.pytest_plugin.finding_journal import findings_in
 from pgwatch_tests.pytest_plugin.journal import read_journals
-from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.pytest_plugin.reports.finding_journal import findings_in
+from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
 from pgwatch_tests.testing.current_test import Owner, current
 

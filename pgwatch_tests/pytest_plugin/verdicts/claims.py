@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from pgwatch_tests.identity.real_clock import real_time_ns
-from pgwatch_tests.pytest_plugin.finding_journal import owner_of, owner_record
 from pgwatch_tests.pytest_plugin.journal import Journal
+from pgwatch_tests.pytest_plugin.reports.finding_journal import owner_of, owner_record
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
 from pgwatch_tests.testing.connections.writes import Verb, Written
 from pgwatch_tests.testing.current_test import Owner

@@ -28,7 +28,7 @@ from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_DATABASE
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.pytest_plugin.journal import read_journals
-from pgwatch_tests.pytest_plugin.summary import Section
+from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.pytest_plugin.verdicts.claims import Claims
 from pgwatch_tests.pytest_plugin.verdicts.look import (
     FoundRows,

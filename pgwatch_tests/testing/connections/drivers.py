@@ -60,7 +60,7 @@ class Drivers:
 
     def _hook(self, driver: str, file: str, name: str) -> None:
         try:
-            make = getattr(import_module(f"{__package__}.{file}"), name)
+            make = getattr(import_module(f"{__package__}.hooks.{file}"), name)
             hooks: DriverHooks[Any] = make(self._commits, self._runner, self._limits)
             hooks.drivers = self.hooks
             hooks.install()

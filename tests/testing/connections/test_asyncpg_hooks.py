@@ -11,8 +11,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.testing.connections.asyncpg_hooks import AsyncpgHooks
 from pgwatch_tests.testing.connections.commits import Commits
+from pgwatch_tests.testing.connections.hooks.asyncpg_hooks import AsyncpgHooks
 from pgwatch_tests.testing.current_test import acting_for, running
 from tests.servers.poolers import pooler
 from tests.testing.connections.watch import Watch, name_of

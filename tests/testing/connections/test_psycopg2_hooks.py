@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.testing.connections.commits import Commits
-from pgwatch_tests.testing.connections.psycopg2_hooks import Psycopg2Hooks
+from pgwatch_tests.testing.connections.hooks.psycopg2_hooks import Psycopg2Hooks
 from pgwatch_tests.testing.current_test import running
 from tests.servers.poolers import pooler
 from tests.testing.connections.watch import Watch, name_of

@@ -16,7 +16,7 @@ from pgwatch_tests.postgres.connections.connect import connect as connect_own
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.connections.commits import Commit, Commits
-from pgwatch_tests.testing.connections.psycopg_hooks import PsycopgHooks
+from pgwatch_tests.testing.connections.hooks.psycopg_hooks import PsycopgHooks
 from pgwatch_tests.testing.current_test import Owner, running
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Connect

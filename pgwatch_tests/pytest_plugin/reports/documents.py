@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pgwatch_tests.pytest_plugin.summary import Summary, by_owner, in_words, who
+from pgwatch_tests.pytest_plugin.reports.summary import Summary, by_owner, in_words, who
 from pgwatch_tests.reports.render import ci_text
 from pgwatch_tests.reports.render.ci_text import Case, annotation
 from pgwatch_tests.reports.render.markdown_text import block, code, document, table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.pytest_plugin.finding_journal import Noted
+from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.numbers import plural

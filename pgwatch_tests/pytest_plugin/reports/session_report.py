@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.junitxml import xml_key
 
-from pgwatch_tests.pytest_plugin.finding_journal import Noted, findings_in
-from pgwatch_tests.pytest_plugin.ignoring import with_ignores
 from pgwatch_tests.pytest_plugin.journal import read_journals
-from pgwatch_tests.pytest_plugin.reports import (
+from pgwatch_tests.pytest_plugin.reports.documents import (
     Place,
     github,
     junit,
     markdown,
     place_in_repository,
 )
-from pgwatch_tests.pytest_plugin.summary import Section, Summary
+from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted, findings_in
+from pgwatch_tests.pytest_plugin.reports.ignoring import with_ignores
+from pgwatch_tests.pytest_plugin.reports.summary import Section, Summary
 from pgwatch_tests.text.plain_text import plain
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pgwatch_tests.pytest_plugin.finding_journal import Noted
+from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted
 from pgwatch_tests.testing.findings import Finding
 
 

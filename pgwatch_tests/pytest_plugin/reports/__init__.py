@@ -1,0 +1,1 @@
+"""Reports of a session: what its processes found, in the terminal, in files and in GitHub's annotations."""
