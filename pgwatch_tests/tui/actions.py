@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,6 +20,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen, ConfirmSweepScreen, about_job
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
+from pgwatch_tests.tui.workers import start_worker
 
 T = TypeVar("T")
 Severity = Literal["information", "warning", "error"]
@@ -81,17 +83,17 @@ def ask_and_act(
     def answered(confirmed: Action | None) -> None:
         if confirmed is not None:
             app.notify(f"{doing(confirmed)} …", timeout=2, markup=False)
-            app.run_worker(work(confirmed), name="act", group="act")
+            start_worker(app, partial(work, confirmed), "act")
 
     app.push_screen(ConfirmScreen(graph, action), answered)
 
 
-def run_now(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
+def run_now(app: App[T], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
     """Runs `job` now; asks first if it deletes anything."""
 
     def answered(confirmed: bool | None) -> None:
         if confirmed:
-            _change(app, jobs.run_now(job.name), f"Job {job.name} started", afterwards)
+            _change(app, partial(jobs.run_now, job.name), f"Job {job.name} started", afterwards)
 
     if job.dry_run or job.action == "leaks":
         answered(True)
@@ -99,23 +101,25 @@ def run_now(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable
         app.push_screen(ConfirmSweepScreen(about_job(job)), answered)
 
 
-def pause_or_resume(app: App[object], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
+def pause_or_resume(app: App[T], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:
     """Pauses `job`, or resumes it if it is paused."""
     words = f"Job {job.name} {'resumed' if job.paused else 'paused'}"
-    _change(app, jobs.pause(job.name, not job.paused), words, afterwards)
+    _change(app, partial(jobs.pause, job.name, not job.paused), words, afterwards)
 
 
-def _change(app: App[object], change: Awaitable[None], words: str, afterwards: Callable[[], None]) -> None:
+def _change(
+    app: App[T], change: Callable[[], Awaitable[None]], words: str, afterwards: Callable[[], None]
+) -> None:
     async def work() -> None:
         try:
-            await change
+            await change()
         except PgwatchError as error:
             tell(app, str(error), failed=True)
         else:
             tell(app, words)
         afterwards()
 
-    app.run_worker(work(), name="job", group="job")
+    start_worker(app, work, "job")
 
 
 def write_export(app: App[int], folder: Path, kind: str, document: str) -> None:

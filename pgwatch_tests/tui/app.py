@@ -33,6 +33,7 @@ from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab
 from pgwatch_tests.tui.typed_keys import AppInTypedOrder
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.workers import start_worker
 
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
@@ -118,8 +119,8 @@ class Dashboard(AppInTypedOrder):
         # A click on a tab leaves the focus on its table.
         self._base.query_one(Tabs).can_focus = False
         # Workers of the app, not of a screen: they go on under a dialog.
-        self.run_worker(self._locks_poller.run(), name="locks", group="locks", exit_on_error=True)
-        self.run_worker(self._leaks_poller.run(), name="leaks", group="leaks", exit_on_error=True)
+        start_worker(self, self._locks_poller.run, "locks")
+        start_worker(self, self._leaks_poller.run, "leaks")
         self.set_interval(1.0, self._grow_older)
         self._focus_table()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
@@ -10,6 +11,7 @@ from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain, plain_lines
 from pgwatch_tests.tui.screens.text import TextScreen
+from pgwatch_tests.tui.workers import start_worker
 
 _MOST_CHARACTERS = 100_000
 _MOST_LOCKS = 100
@@ -29,7 +31,7 @@ class DetailScreen(TextScreen):
 
     def on_mount(self) -> None:
         if self._read_held is not None:
-            self.run_worker(self._show_held(self._read_held), exit_on_error=True)
+            start_worker(self, partial(self._show_held, self._read_held), "held locks")
 
     async def _show_held(self, read_held: ReadHeld) -> None:
         held = await read_held(self._party)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
@@ -28,6 +29,7 @@ from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable, StillText
+from pgwatch_tests.tui.workers import start_worker
 
 _JOBS_EVERY_S = 5.0
 _PROGRESS_EVERY_S = 0.25
@@ -185,7 +187,7 @@ class SweepsTab(DashboardTab):
             self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))
         elif self._state.section == "history" and key is not None:
             entry = next(one for one in self._state.history or () if str(one.id) == key)
-            self.run_worker(self._show_entry(entry), group="sweep entry", exclusive=True)
+            start_worker(self, partial(self._show_entry, entry), "sweep entry", exclusive=True)
 
     async def _show_entry(self, entry: HistoryEntry) -> None:
         lines = sweep_lines.entry_lines(entry)
@@ -208,7 +210,7 @@ class SweepsTab(DashboardTab):
         self._state.trouble = ""
         self._progress_timer.resume()
         self._open("plan")
-        self.run_worker(self._work(under_way, dry_run, then), group="sweep")
+        start_worker(self, partial(self._work, under_way, dry_run, then), "sweep")
 
     async def _work(self, under_way: SweepUnderWay, dry_run: bool, then: Callable[[], None] | None) -> None:
         try:
@@ -255,7 +257,7 @@ class SweepsTab(DashboardTab):
         # A read that takes longer than the interval isn't started twice.
         if self._desk.jobs is not None and not self._reads_jobs:
             self._reads_jobs = True
-            self.run_worker(self._read_jobs(self._desk.jobs), group="sweep jobs")
+            start_worker(self, partial(self._read_jobs, self._desk.jobs), "sweep jobs")
 
     async def _read_jobs(self, jobs: JobDesk) -> None:
         state = self._state
@@ -275,7 +277,7 @@ class SweepsTab(DashboardTab):
 
     def _reload_history(self) -> None:
         self._asked_for_history = True
-        self.run_worker(self._read_history(), group="sweep history")
+        start_worker(self, self._read_history, "sweep history")
 
     async def _read_history(self) -> None:
         try:

@@ -9,6 +9,8 @@ import pytest
 
 from pgwatch_tests.errors import HistoryError, RefusedError
 from pgwatch_tests.text.times import day_and_minute
+from pgwatch_tests.tui.actions import pause_or_resume, run_now
+from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
@@ -63,6 +65,24 @@ async def test_the_next_sweep_of_another_day() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         assert f"next sweep {day_and_minute(at)}" in text_of(app, "#figures")
+
+
+async def test_a_dashboard_may_close_before_its_work_begins() -> None:
+    """What is cancelled before its first step leaves no coroutine unawaited: pytest would fail for it."""
+    sweeping = Sweeping(jobs=JOBS)
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5", "s")
+        desk = sweeping.desk()
+        assert desk.jobs is not None
+        tab = app.query_one(SweepsTab)
+        tab.action_reload()
+        tab.action_preview()
+        run_now(app, desk.jobs, JOBS[1], tab.redraw)
+        pause_or_resume(app, desk.jobs, JOBS[0], tab.redraw)
+        app.workers.cancel_all()
+        await pilot.pause()
+    assert sweeping.asked == []
 
 
 async def test_no_jobs() -> None:
