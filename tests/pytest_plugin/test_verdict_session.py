@@ -44,7 +44,7 @@ def test_it_leaves_once_idle_and_comes_back(server: EmbeddedServer) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as administrator:
         with session.connected(database) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert backends(administrator, name) == 1
+            assert backends(administrator, name) == 1
         wait_until(lambda: not backends(administrator, name))
         with session.connected(database) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -24,6 +24,7 @@ from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, MakeRole
 from tests.sweep.orphans.sweeping import exists
 from tests.testing.isolation.catalogs import zoo
+from tests.waiting import wait_until
 
 INSERT = "INSERT INTO users (email) VALUES (gen_random_uuid() || '@b')"
 
@@ -113,7 +114,7 @@ def test_two_are_apart_and_both_go(database: Database, owner: Connection[TupleRo
     assert not exists(owner, one.name)
     assert not exists(owner, other.name)
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    assert owner.execute(query).fetchall() == [], "no session of ours stays"
+    wait_until(lambda: owner.execute(query).rowcount == 0, message="no session of ours stays")
 
 
 async def test_it_is_an_asynchronous_context_manager(database: Database, owner: Connection[TupleRow]) -> None:

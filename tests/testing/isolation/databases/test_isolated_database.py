@@ -71,7 +71,7 @@ def test_a_test_has_its_own(database: Database, owner: Connection[TupleRow]) -> 
     assert databases(owner) == set()
     forgotten.close()
     query = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    assert owner.execute(query).fetchall() == [], "no session of ours stays"
+    wait_until(lambda: owner.execute(query).rowcount == 0, message="no session of ours stays")
 
 
 async def test_it_is_an_asynchronous_context_manager(database: Database, owner: Connection[TupleRow]) -> None:
