@@ -60,10 +60,24 @@ class NoAnswerError(CannotConnectError):
     """No connection could be made in time: nobody there, or a locked catalog keeps everybody out: exit 3."""
 
 
+class NoSlotError(CannotConnectError):
+    """No connection could be made, since a limit of connections is used up: exit 3."""
+
+
 class ConnectionLostError(PgwatchError):
     """The connection was there and went away, or the server stopped answering: exit 3."""
 
     exit_code = 3
+
+
+class GaveWayError(ConnectionLostError):
+    """The session left the database to somebody who drops, alters or copies it: exit 3."""
+
+
+class WorkCancelledError(PgwatchError):
+    """A scan or sweep was told to end before it was done: exit 130."""
+
+    exit_code = INTERRUPTED
 
 
 class NotCheckedError(PgwatchError):

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import LiteralString
@@ -20,11 +21,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
-from pgwatch_tests.errors import NotCheckedError, PgwatchError
+from pgwatch_tests.errors import NoSlotError, NotCheckedError, PgwatchError
 from pgwatch_tests.leaks.baseline import baseline_file
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.connect import connect
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.sessions import yielding_session
 from pgwatch_tests.postgres.sessions.lookout import LIMITS, Lookout
 from pgwatch_tests.postgres.sessions.session import OTHERS_WAIT_S, DatabaseSession, GaveWayError
 from pgwatch_tests.reports.leaks import leak_json, leak_table
@@ -211,20 +214,30 @@ def test_a_server_that_says_nothing_isnt_a_database_that_is_wanted(own_server: E
 
 
 def test_with_a_single_connection_it_looks_between_statements(
-    own_server: EmbeddedServer, admin: Connection[TupleRow]
+    own_server: EmbeddedServer, admin: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It comes back once its connection is free: until then, somebody else has the role's only one."""
+    refused = threading.Event()
+
+    def connected(*arguments: object, **options: object) -> OwnConnection:
+        try:
+            return connect(*arguments, **options)  # type: ignore[arg-type]
+        except NoSlotError:
+            refused.set()
+            raise
+
     admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
     session = DatabaseSession(settings(own_server, "plain"))
-    statements = _counted(session)
-    try:
+    with ThreadPoolExecutor() as threads, closing(session):
         session.open()
-        asking = threading.Thread(target=statements, daemon=True)
-        asking.start()
+        admin.execute("ALTER ROLE plain CONNECTION LIMIT 0")
+        monkeypatch.setattr(yielding_session, "connect", connected)
+        asking = threads.submit(_execute_until_away, session)
         admin.execute(COPY)
-        asking.join(20)
+        assert refused.wait(30)
+        admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
+        asking.result(30)
         assert len(session.away_s) == 1
-    finally:
-        session.close()
 
 
 def test_a_count_over_its_only_connection_leaves_for_a_copy(
@@ -263,12 +276,8 @@ def test_a_long_statement_of_a_single_connection_is_told(
             session.close()
 
 
-def _counted(session: DatabaseSession) -> Callable[[], None]:
+def _execute_until_away(session: DatabaseSession) -> None:
     """Runs short statements until the session has been away."""
-
-    def run() -> None:
-        until_s = time.monotonic() + 15
-        while not session.away_s and time.monotonic() < until_s:
-            session.execute(b"SELECT pg_catalog.pg_sleep(0.05)")
-
-    return run
+    until_s = time.monotonic() + 60
+    while not session.away_s and time.monotonic() < until_s:
+        session.execute(b"SELECT pg_catalog.pg_sleep(0.05)")

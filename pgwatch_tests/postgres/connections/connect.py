@@ -13,7 +13,13 @@ from psycopg import errors
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NoAnswerError, PgwatchError
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConnectionLostError,
+    NoAnswerError,
+    NoSlotError,
+    PgwatchError,
+)
 from pgwatch_tests.postgres.connections.connection import (
     AsyncOwnConnection,
     AsyncOwnCursor,
@@ -84,7 +90,8 @@ async def connect_async(
 ) -> AsyncOwnConnection:
     """Returns an autocommit connection with `limits` set, to `database` if given, else to what the DSN says.
 
-    Raises CannotConnectError, or ConfigurationError if the server is too old.
+    Raises CannotConnectError (NoAnswerError and NoSlotError are kinds of it), or ConfigurationError if the
+    server is too old.
     """
     with _cannot_connect(dsn, connect_timeout_s):
         async with asyncio.timeout(connect_timeout_s):
@@ -137,10 +144,10 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     except psycopg.Error as error:
         # Looked at as it came: a short password is redacted in the middle of words too.
         what_to_do = _advice(str(error))
-        raise CannotConnectError(
-            f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
-            f"{f': {what_to_do}' if what_to_do else ''}"
-        ) from None
+        reason = f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
+        if what_to_do:
+            raise NoSlotError(f"{reason}: {what_to_do}") from None
+        raise CannotConnectError(reason) from None
 
 
 def _advice(message: str) -> str:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import RowFactory, args_row, class_row
 
+from pgwatch_tests.errors import GaveWayError, WorkCancelledError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity, OwnConnection
 from pgwatch_tests.postgres.connections.session_settings import timeouts
@@ -19,9 +20,7 @@ from pgwatch_tests.postgres.sessions.yielding_session import (
     CUT_SHORT_AFTER_S,
     OTHERS_WAIT_S,
     CutShortError,
-    GaveWayError,
     WaitedForError,
-    WorkCancelledError,
     YieldingSession,
 )
 from pgwatch_tests.postgres.stored_text import exact_names

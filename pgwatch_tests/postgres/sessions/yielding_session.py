@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import ClassVar
 
 import psycopg
 from psycopg import errors
@@ -21,9 +20,11 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.errors import (
     CannotConnectError,
     ConnectionLostError,
+    GaveWayError,
     NoAnswerError,
+    NoSlotError,
     NotCheckedError,
-    PgwatchError,
+    WorkCancelledError,
 )
 from pgwatch_tests.postgres.connections.connect import connect, lost_connection
 from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnConnection
@@ -58,16 +59,6 @@ _BRIEF_S = 0.4
 _CANCELLED_WITHIN_S = 2.0
 # Longer than the pause between two workers that copy the same template.
 _QUIET_S = 1.0
-
-
-class WorkCancelledError(PgwatchError):
-    """A scan or sweep was told to end before it was done: exit 130."""
-
-    exit_code: ClassVar[int] = 130
-
-
-class GaveWayError(ConnectionLostError):
-    """The session left the database to somebody who drops, alters or copies it: exit 3."""
 
 
 class WaitedForError(errors.LockNotAvailable):
@@ -254,10 +245,15 @@ class YieldingSession:
     def _look_after_others(self) -> None:
         """Asks every half second, unless the session is away, whether somebody waits for it."""
         assert self._lookout is not None
-        blind = 0
+        lookout, blind = self._lookout, 0
         while True:
-            if not self._leaving.is_set():
-                wanted = self._lookout.is_wanted()
+            connection = self.connection
+            wanted = None if self._leaving.is_set() else lookout.is_wanted()
+            if self._leaving.is_set():
+                # In the database it would be in the way as well, and may have the role's only connection.
+                if not lookout.is_outside:
+                    lookout.close()
+            elif connection is self.connection:  # else it has left and come back: that was about before
                 blind = blind + 1 if wanted is None else 0
                 if wanted is not None:
                     self._looked_s = time.monotonic()
@@ -266,10 +262,10 @@ class YieldingSession:
                 elif blind >= _BLIND_LOOKS:
                     self._cut_short()
                 elif not blind:
-                    self._let_others_through(self._lookout)
+                    self._let_others_through(lookout)
             if self._closed.wait(_LOOK_EVERY_S):
                 break
-        self._lookout.close()
+        lookout.close()
 
     def _cut_short(self) -> None:
         since_s, connection = self._cuttable_since_s, self.connection
@@ -332,7 +328,9 @@ class YieldingSession:
                     break
                 quiet_since = time.monotonic()
             if now > until:
-                raise NotCheckedError(f"not checked: {name} is still being dropped, altered or copied")
+                raise NotCheckedError(
+                    f"not checked: {name} is still being dropped, altered or copied, or no connection is free"
+                )
         self.away_s.append(time.monotonic() - begun)
         self._looked_s = time.monotonic()
         self._leaving.clear()
@@ -341,7 +339,7 @@ class YieldingSession:
         """Whether the database has let us in, and nobody wants it. Raises what `_come_back` does."""
         try:
             connection = self._connected()
-        except NoAnswerError:
+        except (NoAnswerError, NoSlotError):
             return False
         except CannotConnectError as error:
             raise NotCheckedError(
