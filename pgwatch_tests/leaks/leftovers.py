@@ -120,12 +120,13 @@ def look(
             continue
         try:
             candidates = _candidates(session, kind, baseline)
+            patterns = fits.get(kind)
+            if patterns is not None:
+                candidates = [one for one in candidates if matches(one.name, patterns)]
+                candidates = _confirmed(session, kind, candidates)
         except psycopg.Error as error:
             unchecked.append(unreadable(kind, error))
             continue
-        patterns = fits.get(kind)
-        if patterns is not None:
-            candidates = [one for one in candidates if matches(one.name, patterns)]
         leftovers.extend(_leftover(kind, one) for one in candidates if one.obstacle is None)
         unchecked.extend(_unjudged(kind, candidates, role))
     return Leftovers(wanted, tuple(leftovers), tuple(unchecked))
@@ -134,6 +135,22 @@ def look(
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is one of `patterns`, or fits one as a glob (`*`, `?`, `[0-9]`); case matters."""
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _confirmed(
+    session: DatabaseSession, kind: LeftoverKind, candidates: Sequence[_Candidate]
+) -> list[_Candidate]:
+    """Returns the schemas or databases that a second look finds without a lease, too.
+
+    A statement sees the names as they were when it began, and the leases as they are a moment later: one that
+    its owner drops in between would be accused. Owners take the lease before they make a thing, and give it
+    back once it is gone. So what is still there when the second look begins had its lease, if it has an
+    owner, when the first look read the leases.
+    """
+    if not candidates:
+        return []
+    seen = {one.name for one in candidates}
+    return [one for one in _candidates(session, kind, None) if one.name in seen]
 
 
 def _candidates(session: DatabaseSession, kind: LeftoverKind, baseline: Baseline | None) -> list[_Candidate]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import LiteralString, cast
 
 import psycopg
 import pytest
@@ -14,6 +16,9 @@ from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
 from pgwatch_tests.leaks.leftovers import first_words, matches
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.testing.leases import database as own_database
+from pgwatch_tests.testing.leases import schema as own_schema
 from tests.leaks.leftovers.leftovers_seen import found, looked, only
 from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement, drop_database, unique_name
 from tests.waiting import wait_until
@@ -59,6 +64,49 @@ def test_schemas(owner: Connection[TupleRow], database: Database) -> None:
     assert by_name["test_plain"] == Leftover("schema", "test_plain", "0 relations, owner postgres", None)
     ours = looked(database.dsn, "schema", patterns=("Test_[a-z]*", HOSTILE)).leftovers
     assert {one.name for one in ours} == {"Test_upper", HOSTILE}
+
+
+@pytest.mark.parametrize("kind", ["schema", "database"])
+def test_what_goes_while_it_is_looked_at_isnt_left_over(
+    owner: Connection[TupleRow],
+    database: Database,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: LeftoverKind,
+) -> None:
+    # Between the statement's names, as of its beginning, and the leases that it reads.
+    owner.execute(
+        "CREATE FUNCTION late_locks() RETURNS SETOF record LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock_shared(2);"
+        " WHILE NOT pg_try_advisory_xact_lock_shared(1) LOOP PERFORM pg_sleep(0.005); END LOOP;"
+        " RETURN QUERY SELECT * FROM pg_lock_status(); END'"
+    )
+    query = queries.load(f"leftovers/{kind}")
+    columns = (
+        "locktype text, database oid, relation oid, page int, tuple smallint, virtualxid text, transactionid"
+        " xid, classid oid, objid oid, objsubid smallint, virtualtransaction text, pid int, mode text,"
+        " granted boolean, fastpath boolean, waitstart timestamptz"
+    )
+    if owner.info.server_version < 140000:
+        columns = columns.removesuffix(", waitstart timestamptz")
+    late = query.replace("pg_catalog.pg_lock_status() AS lease", f"public.late_locks() AS lease ({columns})")
+    assert late != query
+    load = queries.load
+    monkeypatch.setattr(
+        queries, "load", lambda name: cast(LiteralString, late) if name == f"leftovers/{kind}" else load(name)
+    )
+    gate = connect(autocommit=True)
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as threads:
+        with own_schema(database.dsn) if kind == "schema" else own_database(database.dsn) as own:
+            name = own if isinstance(own, str) else own.name
+            looking = threads.submit(found, database.dsn, kind)
+            wait_until(
+                lambda: owner.execute("SELECT 1 FROM pg_locks WHERE objid = 2 AND objsubid = 1").fetchone(),
+                message="the look has begun",
+            )
+        gate.execute("SELECT pg_advisory_unlock(1)")
+        assert [one for one in looking.result() if one.name == name] == []
 
 
 def test_a_stamp_in_the_future_is_no_age_below_zero(owner: Connection[TupleRow], database: Database) -> None:
