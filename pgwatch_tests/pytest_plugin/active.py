@@ -85,9 +85,9 @@ class ActivePlugin:
         try:
             ignore = load(Flags(), start=Path(config.rootpath)).ignore
             self._accepting = Accepting(ignore, self.options.accept)
+            self.shared = SharedRun.of(config)
         except PgwatchError as error:
             raise pytest.UsageError(str(error)) from None
-        self.shared = SharedRun.of(config)
         self.commits = Commits()
         self.began: list[OwnerListener] = []
         """Called with each of them right before its set-up."""

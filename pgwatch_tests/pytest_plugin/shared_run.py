@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.pytest_plugin.log_directories import (
+    hold_log_directory,
+    make_log_directory,
+    remove_log_directory,
+    remove_ownerless_directories,
+)
 from pgwatch_tests.testing.identifiers import RUN_VARIABLE, run_id
 
 LOG_VARIABLE = "PGWATCH_LOG_DIR"
@@ -32,37 +37,56 @@ class SharedRun:
     """Tells the files of this session of pytest from those of another in the same directory."""
     is_temporary: bool = False
     """Whether the directory is removed with the end of the session."""
+    held: int | None = field(default=None, compare=False)
+    """What holds a temporary directory while this process lives."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> SharedRun:
         """Returns the run that this process belongs to; begins it in the controller.
 
         Programs that a test starts get the id from the environment. Raises ConfigurationError if the
-        environment holds one that is none.
+        environment holds one that is none, or no temporary directory can be made.
         """
         given = getattr(config, "workerinput", {}).get(_KEY)
         if isinstance(given, dict):
-            shared = cls(**given)
+            held = hold_log_directory(Path(given["log_directory"])) if given["is_temporary"] else None
+            shared = cls(**given, held=held)
         else:
+            run, session = run_id(), secrets.token_hex(4)
             directory = _log_directory(config)
-            shared = cls(
-                run_id(),
-                str(directory or Path(tempfile.mkdtemp(prefix="pgwatch-")).absolute()),
-                worker="",
-                session=secrets.token_hex(4),
-                is_temporary=not directory,
-            )
+            if directory is not None:
+                shared = cls(run, str(directory), worker="", session=session)
+            else:
+                temporary, held = _temporary_directory()
+                shared = cls(run, str(temporary), "", session, is_temporary=True, held=held)
         os.environ[RUN_VARIABLE] = shared.run
         return shared
 
     def remove_logs(self) -> None:
         """Removes the directory, if it is a temporary one, in the controller."""
         if self.is_temporary and not self.worker:
-            shutil.rmtree(self.log_directory, ignore_errors=True)
+            remove_log_directory(Path(self.log_directory), self.held)
 
     def hand_to(self, workerinput: dict[str, object]) -> None:
         """Hands the run to a worker of pytest-xdist that is about to start."""
-        workerinput[_KEY] = {**asdict(self), "worker": workerinput["workerid"]}
+        workerinput[_KEY] = {
+            "run": self.run,
+            "log_directory": self.log_directory,
+            "worker": workerinput["workerid"],
+            "session": self.session,
+            "is_temporary": self.is_temporary,
+        }
+
+
+def _temporary_directory() -> tuple[Path, int | None]:
+    remove_ownerless_directories()
+    try:
+        return make_log_directory()
+    except OSError as error:
+        raise ConfigurationError(
+            f"no temporary directory can be made for the logs of the run ({error.strerror or error}): "
+            "set TMPDIR, or give --pgwatch-log"
+        ) from None
 
 
 def _log_directory(config: pytest.Config) -> Path | None:
