@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import LiteralString, cast
 
 import psycopg
 import pytest
@@ -92,9 +91,7 @@ def test_what_goes_while_it_is_looked_at_isnt_left_over(
     late = query.replace("pg_catalog.pg_lock_status() AS lease", f"public.late_locks() AS lease ({columns})")
     assert late != query
     load = queries.load
-    monkeypatch.setattr(
-        queries, "load", lambda name: cast(LiteralString, late) if name == f"leftovers/{kind}" else load(name)
-    )
+    monkeypatch.setattr(queries, "load", lambda name: late if name == f"leftovers/{kind}" else load(name))
     gate = connect(autocommit=True)
     gate.execute("SELECT pg_advisory_lock(1)")
     with ThreadPoolExecutor(1) as threads:
