@@ -1,7 +1,8 @@
 -- What are these tables called, by what are their rows known, and may they be read?
 --
 -- A partition bears the name of its root. `strings` are columns of text, in which tokens may be; `created` is the
--- column created_at, if it is a point in time; `generated` the key's column that a sequence fills, with that.
+-- column created_at, if it is a point in time; `generated` the key's column that a sequence fills, with that. `born` is
+-- the transaction that made the table: the row of a system column is written once.
 SELECT pg_class.oid::bigint AS oid,
        pg_namespace.nspname AS schema,
        pg_class.relname AS table,
@@ -14,6 +15,7 @@ SELECT pg_class.oid::bigint AS oid,
        generated.attname AS generated,
        generated.sequence_schema AS sequence_schema,
        generated.sequence AS sequence,
+       born.xmin::pg_catalog.text::bigint AS born,
        pg_catalog.has_schema_privilege(pg_class.relnamespace, 'USAGE')
            AND pg_catalog.has_table_privilege(pg_class.oid, 'SELECT') AS readable,
        pg_catalog.row_security_active(pg_class.oid) AS row_security
@@ -21,6 +23,8 @@ FROM pg_catalog.pg_class
 JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) pg_class.relnamespace
 JOIN pg_catalog.pg_class AS root
     ON root.oid OPERATOR(pg_catalog.=) coalesce(pg_catalog.pg_partition_root(pg_class.oid)::pg_catalog.oid, pg_class.oid)
+JOIN pg_catalog.pg_attribute AS born
+    ON born.attrelid OPERATOR(pg_catalog.=) pg_class.oid AND born.attnum OPERATOR(pg_catalog.=) (-1)
 JOIN pg_catalog.pg_namespace AS root_namespace
     ON root_namespace.oid OPERATOR(pg_catalog.=) root.relnamespace
 LEFT JOIN LATERAL (

@@ -3,13 +3,15 @@
 A row whose xmin is a transaction of the test's was inserted or updated by it. Which of the two is told by the
 first of these that says anything:
 
-1. The server's counters: where nothing of the table was updated since the last look, all are new, unless rows
-   of before may have been deleted and put back.
-2. The test's hash in the row: it is the test's.
-3. The stamp in a value, or `created_at`: before the test began, or later.
-4. The number that a sequence gave the key: beyond its position at the last look, or not. A key beyond its
+1. The table: if the test has made it, all are new.
+2. The server's counters: where nothing of the table was updated since the last look, all are new, unless rows
+   of before may have been deleted and put back. What a transaction inserted before the first one that deletes
+   isn't put back.
+3. The test's hash in the row: it is the test's.
+4. The stamp in a value, or `created_at`: before the test began, or later.
+5. The number that a sequence gave the key: beyond its position at the last look, or not. A key beyond its
    position now is none that it gave.
-5. The test's statements, where none is unclear: if they only insert into the table, or only update it.
+6. The test's statements, where none is unclear: if they only insert into the table, or only update it.
 
 Otherwise it is unclear. An update alone is no leak.
 """
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -50,6 +52,14 @@ class Suspect:
     """What its statements say that they write; None: not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestoredRows:
+    """Rows of before that a suspect may have deleted and put back."""
+
+    not_of: frozenset[int] = frozenset()
+    """The lower 32 bits of transactions whose rows aren't: they were over before anything was deleted."""
+
+
 @dataclass(slots=True)
 class Judged:
     """The judgement of one table's rows."""
@@ -72,11 +82,13 @@ def judge(
     *,
     may_be_updated: bool,
     last_number: int | None,
-    may_be_restored: bool = False,
+    restored: RestoredRows | None = None,
+    is_own_table: bool = False,
 ) -> Judged:
     """Judges what was found in a table; `last_number` is its sequence's position at the last look.
 
-    `may_be_restored`: whether the suspect may have deleted rows of before and put them back.
+    `restored`: rows of before that the suspect may have deleted and put back; None: there are none.
+    `is_own_table`: whether the suspect has made the table.
     """
     judged = Judged(found)
     for row in found.told:
@@ -90,6 +102,10 @@ def judge(
             continue
         judged.own.add(row.xmin)
         numbers = None if last_number is None else (last_number, found.last_number or 0)
+        may_be_restored = restored is not None and row.xmin not in restored.not_of
+        if is_own_table:
+            _count(judged, row, "new")
+            continue
         kind = _kind(row, suspect, digests, stamps, may_be_updated or may_be_restored, numbers)
         if kind == "unclear" and not may_be_restored:
             kind = as_stated(suspect.written, found.shape.table, found.shape.root_table)
@@ -117,6 +133,21 @@ def removes_rows(written: Collection[Written] | None, *tables: str) -> bool:
     return written is None or any(
         one.verb == "unclear" or (one.verb in ("delete", "truncate") and one.table in tables)
         for one in written
+    )
+
+
+def rows_put_back(commits: Sequence[Commit], *tables: str) -> RestoredRows | None:
+    """Returns which of a table's rows may have been deleted and put back, by what commits say, in their
+    order; None: none."""
+    first = next((at for at, one in enumerate(commits) if removes_rows(one.written, *tables)), None)
+    if first is None or not any(_may_insert(one.written, tables) for one in commits[first:]):
+        return None
+    return RestoredRows(lower(one.xid for one in commits[:first] if one.xid is not None))
+
+
+def _may_insert(written: Collection[Written] | None, tables: Collection[str]) -> bool:
+    return written is None or any(
+        one.verb == "unclear" or (one.verb in ("insert", "upsert") and one.table in tables) for one in written
     )
 
 

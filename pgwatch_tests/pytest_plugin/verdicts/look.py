@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import pq
 from psycopg.pq.abc import Escaping
-from psycopg.rows import class_row, tuple_row
+from psycopg.rows import class_row
 
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
@@ -99,6 +99,8 @@ class Shape:
     generated: str | None
     sequence_schema: str | None
     sequence: str | None
+    born: int
+    """The lower 32 bits of the id of the transaction that made it."""
     readable: bool
     row_security: bool
 
@@ -110,10 +112,8 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class FoundRow:
-    """A row that was found; `rows` is how many were, in its table."""
+    """A row that was found."""
 
-    position: int
-    rows: int
     xmin: int
     key: str
     strings: str
@@ -142,20 +142,30 @@ class RowsWanted:
     since: int | None = None
 
     def condition(self) -> bytes:
-        """The condition on a row. It takes ids of 64 bits and compares their lower halves."""
+        """The condition on a row, with the placeholders of `values`: the server plans it only once."""
         parts = []
         if self.xids:
-            ids = b",".join(b"%d" % (xid % _CIRCLE) for xid in sorted(self.xids))
-            parts.append(b"xmin OPERATOR(pg_catalog.=) ANY ('{%b}'::pg_catalog.xid[])" % ids)
+            parts.append(b"xmin OPERATOR(pg_catalog.=) ANY (%(ids)s::pg_catalog.xid[])")
         if self.since is not None:
             # 1 and 2 are no transactions, but what initdb and old servers' freezing wrote.
             parts.append(
-                b"(((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %d::bigint)"
+                b"(((xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.-) %%(since)s::bigint)"
                 b" OPERATOR(pg_catalog.&) %d::bigint) OPERATOR(pg_catalog.<) %d::bigint"
-                b" AND xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 2)"
-                % (self.since % _CIRCLE, _CIRCLE - 1, _CIRCLE // 2)
+                b" AND xmin::pg_catalog.text::bigint OPERATOR(pg_catalog.>) 2)" % (_CIRCLE - 1, _CIRCLE // 2)
             )
         return b" OR ".join(parts) or b"false"
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The values of the condition: the lower halves of ids, which have 64 bits."""
+        ids = ",".join(str(xid % _CIRCLE) for xid in sorted(self.xids))
+        return {"ids": f"{{{ids}}}", "since": (self.since or 0) % _CIRCLE}
+
+    def covers(self, xmin: int) -> bool:
+        """Whether the condition holds for a row of this transaction."""
+        if self.since is not None and xmin > 2 and (xmin - self.since) % _CIRCLE < _CIRCLE // 2:
+            return True
+        return any(xid % _CIRCLE == xmin for xid in self.xids)
 
 
 @dataclass(slots=True)
@@ -163,6 +173,11 @@ class Shapes:
     """The shapes of tables that were looked at, as long as their catalog rows are the same."""
 
     _known: dict[int, tuple[int, Shape]] = field(default_factory=dict)
+
+    @property
+    def known(self) -> dict[int, Shape]:
+        """Those that were looked at, by oid; also of tables that are gone."""
+        return {oid: shape for oid, (_, shape) in self._known.items()}
 
     def of(self, connection: OwnConnection, tables: Sequence[Writes]) -> list[Shape]:
         """Returns the shapes of these tables, but for those that are gone, or in a schema of a test's own:
@@ -182,7 +197,7 @@ class Shapes:
 def read_counters(connection: OwnConnection) -> Counters:
     """Returns the counters of now. Raises psycopg's errors."""
     with connection.cursor(row_factory=class_row(_Counted)) as cursor:
-        [counted] = cursor.execute(queries.load("verdicts/counters")).fetchall()
+        [counted] = cursor.execute(queries.load("verdicts/counters"), prepare=True).fetchall()
     rows = (tuple(map(int, row.split())) for row in counted.tables.split(",") if row)
     tables = {row[0]: Writes(*row) for row in rows}
     counts_at_once = counted.is_counted and connection.info.server_version >= _COUNTS_AT_ONCE_SINCE
@@ -226,88 +241,94 @@ def find_rows(
             yield FoundRows(shape, why_not=str(error).splitlines()[0])
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """How many rows of a table are looked for, what the first of them are, and its sequence's position."""
+
+    position: int
+    rows: int
+    told: list[list[str | None]] | None
+    last_number: int | None
+
+
 def _found(
     connection: OwnConnection, shapes: Sequence[Shape], wanted: RowsWanted, most: int
 ) -> list[FoundRows]:
-    """Counts first, since most tests leave nothing, and to count is fast."""
+    """Reads each table once, in one round trip. Most tests leave no row, and then nothing is put together."""
     escaping = pq.Escaping(connection.pgconn)
     condition = wanted.condition()
-    counts, last = _counted(connection, shapes, condition, escaping)
-    left = [position for position in range(len(shapes)) if counts.get(position)]
-    rows: dict[int, list[FoundRow]] = {}
-    if left:
-        statements = [_rows_of(one, shapes[one], condition, most, escaping) for one in left]
-        with connection.cursor(row_factory=class_row(FoundRow)) as cursor:
-            cursor.execute(b";".join(statements))
-            for _ in left:
-                for row in cursor.fetchall():
-                    rows.setdefault(row.position, []).append(row)
-                cursor.nextset()
+    statement = b" UNION ALL ".join(
+        _rows_in(position, shape, condition, most, escaping) for position, shape in enumerate(shapes)
+    )
+    with connection.cursor(row_factory=class_row(_Found)) as cursor:
+        found = {one.position: one for one in cursor.execute(statement, wanted.values, prepare=True)}
     return [
-        FoundRows(shape, found[0].rows if found else 0, tuple(found), last.get(position))
+        FoundRows(shape, one.rows, tuple(map(_row, one.told or ())), one.last_number)
         for position, shape in enumerate(shapes)
-        for found in [rows.get(position, [])]
+        for one in [found[position]]
     ]
 
 
-def _counted(
-    connection: OwnConnection, shapes: Sequence[Shape], condition: bytes, escaping: Escaping
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Returns how many rows each table has that are looked for, and the last numbers of sequences."""
-    together = b" UNION ALL "
-    statements = [
-        together.join(
-            b"SELECT %d::bigint, pg_catalog.count(*) FROM ONLY %b.%b WHERE %b"
-            % (position, quoted(shape.schema, escaping), quoted(shape.table, escaping), condition)
-            for position, shape in enumerate(shapes)
-        )
-    ]
-    numbered = [(position, shape) for position, shape in enumerate(shapes) if shape.sequence is not None]
-    if numbered:
-        statements.append(together.join(_last_number(*one, escaping) for one in numbered))
-    results: list[dict[int, int]] = []
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(b";".join(statements))
-        while True:
-            results.append({int(str(key)): int(str(value)) for key, value in cursor.fetchall()})
-            if not cursor.nextset():
-                break
-    return results[0], results[1] if numbered else {}
+def _row(values: Sequence[str | None]) -> FoundRow:
+    xmin, key, strings, created_us, generated = values
+    return FoundRow(
+        int(xmin or 0),
+        key or "",
+        strings or "",
+        None if created_us is None else int(created_us),
+        None if generated is None else int(generated),
+    )
 
 
-def _rows_of(position: int, shape: Shape, condition: bytes, most: int, escaping: Escaping) -> bytes:
+def _rows_in(position: int, shape: Shape, condition: bytes, most: int, escaping: Escaping) -> bytes:
+    """What a row is known by is read of the first rows only: of others it may be much."""
     keys = b", ', ', ".join(
-        b"'%b=', %b" % (shown(key).encode().replace(b"'", b"''").replace(b"%", b"%%"), quoted(key, escaping))
+        b"'%b=', %b" % (shown(key).encode().replace(b"'", b"''").replace(b"%", b"%%"), _quoted(key, escaping))
         for key in shape.keys
     )
-    strings = b", ".join(quoted(name, escaping) for name in shape.strings)
+    strings = b", ".join(_quoted(name, escaping) for name in shape.strings)
+    created = b"" if shape.created is None else _quoted(shape.created, escaping)
+    columns = dict.fromkeys((*shape.keys, *shape.strings, *filter(None, (shape.created, shape.generated))))
     return (
-        b"SELECT %d AS position, pg_catalog.count(*) OVER () AS rows,"
-        b" xmin::pg_catalog.text::bigint AS xmin, %b AS key, %b AS strings, %b AS created_us,"
-        b" %b AS generated FROM ONLY %b.%b WHERE %b LIMIT %d"
+        b"SELECT %d::bigint AS position, pg_catalog.count(*) AS rows, pg_catalog.array_agg(ARRAY[%b])"
+        b" FILTER (WHERE pgwatch_number OPERATOR(pg_catalog.<=) %d) AS told, %b AS last_number"
+        b" FROM (SELECT pg_catalog.row_number() OVER () AS pgwatch_number, xmin AS pgwatch_xmin%b"
+        b" FROM ONLY %b.%b WHERE %b) AS rows"
     ) % (
         position,
-        b"pg_catalog.concat(%b)" % keys if keys else b"''",
-        b"pg_catalog.left(pg_catalog.concat_ws(' ', %b), %d)" % (strings, _MOST_OF_THE_STRINGS)
-        if strings
-        else b"''",
-        b"CASE WHEN pg_catalog.isfinite(%b) THEN"
-        b" (extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000000)::bigint END"
-        % (quoted(shape.created, escaping), quoted(shape.created, escaping))
-        if shape.created
-        else b"NULL::bigint",
-        b"%b::bigint" % quoted(shape.generated, escaping) if shape.generated else b"NULL::bigint",
-        quoted(shape.schema, escaping),
-        quoted(shape.table, escaping),
-        condition,
+        b", ".join(
+            (
+                b"pgwatch_xmin::pg_catalog.text",
+                b"pg_catalog.concat(%b)" % keys if keys else b"NULL",
+                b"pg_catalog.left(pg_catalog.concat_ws(' ', %b), %d)" % (strings, _MOST_OF_THE_STRINGS)
+                if strings
+                else b"NULL",
+                b"CASE WHEN pg_catalog.isfinite(%b) THEN ((extract(epoch FROM %b)"
+                b" OPERATOR(pg_catalog.*) 1000000)::bigint)::pg_catalog.text END" % (created, created)
+                if created
+                else b"NULL",
+                b"%b::pg_catalog.text" % _quoted(shape.generated, escaping) if shape.generated else b"NULL",
+            )
+        ),
         most,
+        _last_number(shape, escaping),
+        b"".join(b", " + _quoted(name, escaping) for name in columns),
+        _quoted(shape.schema, escaping),
+        _quoted(shape.table, escaping),
+        condition,
     )
 
 
-def _last_number(position: int, shape: Shape, escaping: Escaping) -> bytes:
+def _last_number(shape: Shape, escaping: Escaping) -> bytes:
+    if shape.sequence is None:
+        return b"NULL::bigint"
     # Read like a table: pg_sequence_last_value() would take a lock that is more in others' way.
-    return b"SELECT %d::bigint, CASE WHEN is_called THEN last_value ELSE 0 END FROM %b.%b" % (
-        position,
-        quoted(shape.sequence_schema or "", escaping),
-        quoted(shape.sequence or "", escaping),
+    return b"(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM %b.%b)" % (
+        _quoted(shape.sequence_schema or "", escaping),
+        _quoted(shape.sequence, escaping),
     )
+
+
+def _quoted(name: str, escaping: Escaping) -> bytes:
+    """A name in a statement with placeholders."""
+    return quoted(name, escaping).replace(b"%", b"%%")

@@ -8,6 +8,7 @@ been idle for a second. While tests keep it busy, it asks twice a second whether
 from __future__ import annotations
 
 import selectors
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -173,7 +174,9 @@ def _connect(database: ServedDatabase) -> OwnConnection:
         if _is_gone(dsn, database.name):
             raise GoneError(f"{database.name} isn't there any more") from None
         raise
-    connection.prepare_threshold = None
+    if connection.pooled is False:
+        # Only what a look asks each time is prepared: statements on a suite's tables are many.
+        connection.prepare_threshold = sys.maxsize
     return connection
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -27,8 +27,6 @@ from pgwatch_tests.pytest_plugin.verdicts.judge import (
     judge,
     lower,
     names_table,
-    removes_rows,
-    written_in,
 )
 from pgwatch_tests.pytest_plugin.verdicts.look import (
     Counters,
@@ -39,6 +37,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
+from pgwatch_tests.pytest_plugin.verdicts.pending_commits import NOTHING_SEEN, PendingCommits, Sight
 from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs, transaction_of
 from pgwatch_tests.pytest_plugin.verdicts.transaction_owners import TransactionOwners, committed_with
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
@@ -61,32 +60,6 @@ _TABLES_AT_ONCE = 20
 _MOST_TABLES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Sight:
-    """What a look at a database saw."""
-
-    counters: Counters | None = None
-    last_numbers: Mapping[int, int] = field(default_factory=dict)
-    """Positions of sequences, by the table's oid."""
-
-
-_NOTHING_SEEN = _Sight()
-
-
-@dataclass(slots=True)
-class _Work:
-    """The commits of an owner in one database that are to be judged."""
-
-    owner: Owner
-    database: ServedDatabase
-    before: _Sight
-    """What was seen last before the first of them."""
-    commits: list[Commit] = field(default_factory=list)
-    unknown_since: int | None = None
-    """The id from which on rows may be of its commits without a known id; None: there are none of these."""
-    is_late: bool = False
-
-
 class WorkerVerdicts:
     """Judges each owner once it has ended; nobody who wrote nothing costs a round trip."""
 
@@ -97,10 +70,10 @@ class WorkerVerdicts:
         self._session = VerdictSession()
         self._lock = threading.Lock()
         self._began_us: dict[int, int] = {}
-        self._works: dict[tuple[int, ServedDatabase], _Work] = {}
-        self._sights: dict[ServedDatabase, _Sight] = {}
+        self._works: dict[tuple[int, ServedDatabase], PendingCommits] = {}
+        self._sights: dict[ServedDatabase, Sight] = {}
         self._shapes: dict[ServedDatabase, Shapes] = {}
-        self._postponed: list[_Work] = []
+        self._postponed: list[PendingCommits] = []
         self._transactions: defaultdict[ServedDatabase, TransactionOwners] = defaultdict(TransactionOwners)
         self._is_last = False
         active.commits.listen(self._take)
@@ -145,13 +118,13 @@ class WorkerVerdicts:
         with self._lock:
             work = self._works.get((number, database))
             if work is None:
-                before = self._sights.get(database, _NOTHING_SEEN)
-                work = self._works[number, database] = _Work(commit.owner, database, before)
-            is_first_unknown = commit.xid is None and all(one.xid is not None for one in work.commits)
+                before = self._sights.get(database, NOTHING_SEEN)
+                work = self._works[number, database] = PendingCommits(commit.owner, database, before)
+            is_first_unknown = commit.xid is None and not work.has_unknown
             work.commits.append(commit)
             others_wrote = self._transactions[database].commit(number, commit.xid)
         if is_first_unknown:
-            seen = self._sights.get(database, _NOTHING_SEEN).counters
+            seen = self._sights.get(database, NOTHING_SEEN).counters
             work.unknown_since = None if seen is None else seen.next_xid
             if others_wrote:
                 # Such as a fixture in the test's set-up: what is there by now is theirs.
@@ -163,7 +136,7 @@ class WorkerVerdicts:
         if self._is_last:
             self._session.leave()
 
-    def _due(self, owner: Owner | None) -> list[_Work]:
+    def _due(self, owner: Owner | None) -> list[PendingCommits]:
         """Returns what is to be judged: an owner that has just ended, what is late, what was postponed."""
         if not self._works and not self._postponed:
             return []
@@ -175,8 +148,8 @@ class WorkerVerdicts:
             work.is_late = work.owner is not owner
         return due + ended
 
-    def _judge(self, due: Iterable[_Work]) -> None:
-        by_database: dict[ServedDatabase, list[_Work]] = {}
+    def _judge(self, due: Iterable[PendingCommits]) -> None:
+        by_database: dict[ServedDatabase, list[PendingCommits]] = {}
         for work in due:
             by_database.setdefault(work.database, []).append(work)
         for database, works in by_database.items():
@@ -194,34 +167,37 @@ class WorkerVerdicts:
                     self._active.not_checked(reason, work.owner)
                     self._logs.committed(work.owner, database, work.commits)
 
-    def _look(self, connection: OwnConnection, database: ServedDatabase, works: Sequence[_Work]) -> None:
+    def _look(
+        self, connection: OwnConnection, database: ServedDatabase, works: Sequence[PendingCommits]
+    ) -> None:
         self._logs.open(connection, database)
+        commits = self._transactions[database].commits
         client_us = real_time_ns() // 1000
         counters = read_counters(connection)
         ahead_us = counters.now_us - client_us
-        last_numbers = dict(self._sights.get(database, _NOTHING_SEEN).last_numbers)
+        last_numbers = dict(self._sights.get(database, NOTHING_SEEN).last_numbers)
         for work in works:
             last_numbers |= self._look_for(connection, work, counters, ahead_us)
-        self._see(database, _Sight(counters, last_numbers))
+        self._see(database, Sight(counters, last_numbers, commits))
 
-    def _see(self, database: ServedDatabase, sight: _Sight) -> None:
+    def _see(self, database: ServedDatabase, sight: Sight) -> None:
         with self._lock:
             self._sights[database] = sight
             self._transactions[database].look()
 
     def _look_for(
-        self, connection: OwnConnection, work: _Work, counters: Counters, ahead_us: int
+        self, connection: OwnConnection, work: PendingCommits, counters: Counters, ahead_us: int
     ) -> dict[int, int]:
         """Looks for the rows of one owner, and tells what is left of it. Returns positions of sequences."""
         own = [one.xid for one in work.commits if one.xid is not None]
-        wanted = RowsWanted(own, _since(work))
+        wanted = RowsWanted(own, work.since())
         began_us = self._began_us.get(work.owner.number, 0)
         suspect = Suspect(
             digest=digest(work.owner.name) if work.owner.kind == "test" else "",
             began_us=began_us,
             began_server_us=began_us + ahead_us,
             xids=lower(own),
-            written=written_in(work.commits),
+            written=work.written,
         )
         unread = []
         last_numbers = {}
@@ -236,7 +212,7 @@ class WorkerVerdicts:
                 if found.last_number is not None:
                     last_numbers[found.shape.oid] = found.last_number
                 judged = self._judged(connection, work, found, suspect, counters)
-                self._tell(work, judged)
+                self._tell(work, judged, counters.next_xid)
                 kinds[found.shape.root_oid].update(judged.kinds)
                 ids |= {xid for own in judged.own if (xid := full_xid(own, counters.next_xid))}
         for found in unread:
@@ -249,78 +225,67 @@ class WorkerVerdicts:
     def _judged(
         self,
         connection: OwnConnection,
-        work: _Work,
+        work: PendingCommits,
         found: FoundRows,
         suspect: Suspect,
         counters: Counters,
     ) -> Judged:
-        before, now = work.before.counters, counters.tables.get(found.shape.oid)
-        then = None if before is None or now is None else before.tables.get(now.oid)
-        counts_at_once = counters.counts_at_once and all(one.has_flushed_counters for one in work.commits)
-        counts_at_once = counts_at_once and not (now is not None and now.is_rewritten_since(then))
-        may_be_updated = not counts_at_once or now is None or now.updated > (then.updated if then else 0)
-        may_be_restored = removes_rows(suspect.written, found.shape.table, found.shape.root_table) and (
-            not counts_at_once or now is None or now.growth_since(then) < found.rows
-        )
-        others = {row.xmin for row in found.told} - suspect.xids
+        shape = found.shape
+        xids = {row.xmin for row in found.told}
+        if work.before.of(shape.oid) is None:
+            xids.add(shape.born)
+        others = self._transactions[work.database].beside(work.owner.number, xids - suspect.xids)
         if others:
-            others = self._transactions[work.database].beside(work.owner.number, others)
-            mine = self._own_ids(connection, work, found.shape, others, counters)
-            suspect = Suspect(
-                suspect.digest,
-                suspect.began_us,
-                suspect.began_server_us,
-                suspect.xids | mine,
-                suspect.written,
+            suspect = replace(
+                suspect, xids=suspect.xids | self._own_ids(connection, work, shape, others, counters)
             )
-        last_number = work.before.last_numbers.get(found.shape.oid)
+        is_alone = self._is_alone_in(work.database) and (
+            self._transactions[work.database].commits - work.before.commits == len(work.commits)
+        )
+        known = self._shapes.setdefault(work.database, Shapes()).known
         return judge(
             found,
             suspect,
-            may_be_updated=may_be_updated,
-            may_be_restored=may_be_restored,
-            last_number=last_number,
+            may_be_updated=work.may_be_updated(counters, shape.oid),
+            restored=work.rows_put_back(counters, shape, found.rows, is_alone=is_alone),
+            last_number=work.before.last_numbers.get(shape.oid),
+            is_own_table=work.made_table(counters, shape, suspect.xids, known),
         )
 
     def _own_ids(
         self,
         connection: OwnConnection,
-        work: _Work,
+        work: PendingCommits,
         shape: Shape,
         others: set[int],
         counters: Counters,
-    ) -> frozenset[int]:
+    ) -> set[int]:
         """Returns those of other ids in rows that are the owner's, as a fact: of its subtransactions, and
         where nobody else of the run writes to the database, of its commits without a known id."""
-        tops = [one.xid for one in work.commits if one.xid is not None and one.has_savepoints]
-        possible = {xmin for xmin in others if any(is_between(xmin, top, counters.next_xid) for top in tops)}
-        mine: set[int] = set()
+        tops = work.with_savepoints
+        of_savepoints = {
+            xmin for xmin in others if any(is_between(xmin, top, counters.next_xid) for top in tops)
+        }
         if self._is_alone_in(work.database):
-            mine |= possible
-            if any(one.xid is None for one in work.commits) and names_table(
-                written_in(work.commits), shape.table, shape.root_table
-            ):
-                since = work.unknown_since
-                mine |= {
-                    xmin for xmin in others if since is None or is_between(xmin, since - 1, counters.next_xid)
-                }
-        elif possible and counters.has_commit_times:
-            mine |= committed_with(connection, possible, tops)
-        return frozenset(mine)
+            return of_savepoints | work.may_have_written(others, shape, counters.next_xid)
+        if of_savepoints and counters.has_commit_times:
+            return committed_with(connection, of_savepoints, tops)
+        return set()
 
-    def _tell(self, work: _Work, judged: Judged) -> None:
+    def _tell(self, work: PendingCommits, judged: Judged, next_xid: int) -> None:
         shape = judged.found.shape
         for finding in findings_of(work.owner, judged, is_late=work.is_late):
             self._active.found(finding)
         rows = {row.xmin for row in judged.found.told}
-        may_be_its_own = any(one.xid is None or one.has_savepoints for one in work.commits)
-        others = judged.of_others if may_be_its_own else ()
+        others = work.may_have_written(judged.of_others, shape, next_xid)
         told = rows - set(judged.of_others)
         self._transactions[work.database].judge(work.owner.number, told)
         if told or others:
             self._claims.judged(work.owner, work.database, shape.name, told, others)
 
-    def _shapes_to_look_at(self, connection: OwnConnection, work: _Work, counters: Counters) -> list[Shape]:
+    def _shapes_to_look_at(
+        self, connection: OwnConnection, work: PendingCommits, counters: Counters
+    ) -> list[Shape]:
         """Returns the tables that were written to meanwhile, as the server's counters say where these are up
         to date, and as the owner's statements say where they aren't."""
         shapes = self._shapes.setdefault(work.database, Shapes())
@@ -328,7 +293,7 @@ class WorkerVerdicts:
         moved = [one for one in counters.tables.values() if one.has_moved_since(before.get(one.oid))]
         if counters.counts_at_once and all(one.xid is not None for one in work.commits):
             return shapes.of(connection, moved[:_MOST_TABLES])
-        written = written_in(work.commits)
+        written = work.written
         moved_oids = {one.oid for one in moved}
         return [
             shape
@@ -338,7 +303,7 @@ class WorkerVerdicts:
 
     def _look_first(self, database: ServedDatabase) -> None:
         """Looks at a database before the first write whose transaction won't be known."""
-        self._sights[database] = _NOTHING_SEEN
+        self._sights[database] = NOTHING_SEEN
         try:
             with self._session.connected(self._reachable(database)) as connection:
                 self._look_ahead(connection, database)
@@ -347,6 +312,7 @@ class WorkerVerdicts:
 
     def _look_ahead(self, connection: OwnConnection, database: ServedDatabase) -> None:
         self._logs.open(connection, database)
+        commits = self._transactions[database].commits
         counters = read_counters(connection)
         shapes = self._shapes.setdefault(database, Shapes())
         tables = list(counters.tables.values())[:_MOST_TABLES]
@@ -356,7 +322,7 @@ class WorkerVerdicts:
             for found in find_rows(connection, some, RowsWanted())
             if found.last_number is not None
         }
-        self._see(database, _Sight(counters, last_numbers))
+        self._see(database, Sight(counters, last_numbers, commits))
 
     def _next_xid(self, database: ServedDatabase) -> int | None:
         """Returns the next transaction's id; None if nobody tells."""
@@ -380,15 +346,6 @@ class WorkerVerdicts:
             return database
         dsn = in_database(Dsn(base, "the settings"), database.name).value
         return ServedDatabase(database.host, database.port, database.name, dsn)
-
-
-def _since(work: _Work) -> int | None:
-    """Returns the id from which on rows may be the owner's though their ids aren't known; None: none may."""
-    firsts = [one.xid for one in work.commits if one.xid is not None and one.has_savepoints]
-    before = work.before.counters
-    if before is not None and any(one.xid is None for one in work.commits):
-        firsts.append(before.next_xid)
-    return min(firsts) if firsts else None
 
 
 def _parts(shapes: Sequence[Shape]) -> Iterator[Sequence[Shape]]:
