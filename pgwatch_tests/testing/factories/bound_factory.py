@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import greenlet_spawn
@@ -180,7 +181,7 @@ def clean_up(rows: MadeRows, chosen: Callable[[MadeRow], bool], *, in_greenlet: 
             raise TypeError("rows of an AsyncSession are removed by `acleanup`")
         for session in {session for row in taken if (session := row.session) is not None}:
             if session.in_transaction():
-                session.rollback()
+                _roll_back(session)
         outcome = remove(row for row in taken if not row.was_rolled_back)
         if not outcome.staying:
             left = []
@@ -188,3 +189,10 @@ def clean_up(rows: MadeRows, chosen: Callable[[MadeRow], bool], *, in_greenlet: 
     finally:
         for row in left:
             rows.add(row)
+
+
+def _roll_back(session: Session) -> None:
+    try:
+        session.rollback()
+    except DBAPIError:  # its connection is lost, and the server has rolled it back
+        session.invalidate()

@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnClause, Connection, Engine, Table, TextClause, column, select, text, tuple_
+import sqlalchemy
+from sqlalchemy import ColumnClause, Connection, Engine, TextClause, Transaction, column, select, text, tuple_
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import quoted_name
 
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.strong_components import strongly_connected
 from pgwatch_tests.testing.factories.made_rows import MadeRow
+from pgwatch_tests.testing.isolation.rollbacks.rollback_transaction import RollbackEngine
 from pgwatch_tests.testing.removed_rows import RemovedRows, StayingRows
 
 LOCK_TIMEOUT_S = 5.0
@@ -26,6 +29,13 @@ _SQLSTATES = {
     "55P03": "another session has locked it",
     "40P01": "another session waits for it, in a deadlock",
 }
+
+_SET_LOCK_TIMEOUT = text(
+    "SELECT pg_catalog.current_setting('lock_timeout'), pg_catalog.set_config('lock_timeout', :timeout, true)"
+)
+
+_NO_TRANSLATION: Mapping[str, Any] = {"schema_translate_map": None}
+"""Schemas are as the server says."""
 
 Rows = dict[int, dict[str, None]]
 """Rows by the oid of their table: ctids, each once."""
@@ -51,37 +61,50 @@ class _Key:
 def remove(made: Iterable[MadeRow]) -> RemovedRows:
     """Deletes rows, and first those that refer to them. What isn't there any more is left out.
 
-    In a transaction for each engine, of its own; nothing is deleted there if something can't be.
+    In a transaction for each engine, of its own; nothing is deleted there if something can't be. Those of a
+    session that is bound to a connection are deleted on that, within its transaction.
     """
-    by_engine: defaultdict[Engine, list[MadeRow]] = defaultdict(list)
+    by_bind: defaultdict[Engine | Connection, list[MadeRow]] = defaultdict(list)
     for row in made:
-        by_engine[row.engine].append(row)
+        by_bind[row.bind].append(row)
     outcome = RemovedRows({})
-    for engine, rows in by_engine.items():
-        outcome += _remove_from(engine, rows)
+    for bind, rows in by_bind.items():
+        if isinstance(bind, Connection):
+            outcome += _remove_on(bind, rows)
+        elif not (isinstance(bind, RollbackEngine) and bind.transaction.is_lost):
+            with bind.connect() as connection:
+                if not isinstance(bind, RollbackEngine):
+                    # Engines may be set to autocommit.
+                    connection.execution_options(isolation_level="READ COMMITTED")
+                outcome += _remove_on(connection, rows)
     return outcome
 
 
-def _remove_from(engine: Engine, made: Sequence[MadeRow]) -> RemovedRows:
-    # Engines may be set to autocommit.
-    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        transaction = connection.begin()
-        try:
-            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}"))
-            removed, left = _Removal(connection, made).run()
-        except DBAPIError as error:
+def _remove_on(connection: Connection, made: Sequence[MadeRow]) -> RemovedRows:
+    transaction: Transaction | None = None
+    try:
+        transaction = connection.begin_nested() if connection.in_transaction() else connection.begin()
+        timeout = {"timeout": f"{LOCK_TIMEOUT_S * 1000:.0f}"}
+        timeout_before = connection.execute(_SET_LOCK_TIMEOUT, timeout).scalar_one()
+        removed, left = _Removal(connection, made).run()
+        if not left:
+            # It would last as long as a transaction around this one.
+            connection.execute(_SET_LOCK_TIMEOUT, {"timeout": timeout_before})
+    except DBAPIError as error:
+        if transaction is not None:
             transaction.rollback()
-            counts = Counter(row.table.fullname for row in made)
-            reason = _reason(error)
-            return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in counts.items()))
-        except BaseException:
+        counts = Counter(row.table.fullname for row in made)
+        reason = _reason(error)
+        return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in counts.items()))
+    except BaseException:
+        if transaction is not None:
             transaction.rollback()
-            raise
-        if left:
-            transaction.rollback()
-            reason = "a rule or trigger keeps it"
-            return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in left.items()))
-        transaction.commit()
+        raise
+    if left:
+        transaction.rollback()
+        reason = "a rule or trigger keeps it"
+        return RemovedRows({}, tuple(StayingRows(table, rows, reason) for table, rows in left.items()))
+    transaction.commit()
     return RemovedRows(removed)
 
 
@@ -115,16 +138,22 @@ class _Removal:
     def _find(self) -> Rows:
         """Finds and locks the rows that are still there. A row that refers to them then has to wait."""
         found: Rows = {}
-        by_table: defaultdict[Table, list[MadeRow]] = defaultdict(list)
+        by_table: defaultdict[int, list[MadeRow]] = defaultdict(list)
         for row in self._made:
-            by_table[row.table].append(row)
-        for table, rows in by_table.items():
+            by_table[row.table_oid].append(row)
+        names = {int(oid): name for oid, _, *name in self._ask("factories/table_names", by_table)}
+        for oid, rows in by_table.items():
+            if oid not in names:  # the table is dropped
+                continue
+            schema, table_name = (quoted_name(name, quote=True) for name in names[oid])
+            key = [column(one.name, one.type) for one in rows[0].columns]
+            in_it = sqlalchemy.table(table_name, *key, schema=schema)
             columns: tuple[ColumnClause[Any], ...] = (column("tableoid"), column("ctid"))
-            statement = select(*columns).select_from(table).with_for_update()
+            statement = select(*columns).select_from(in_it).with_for_update()
             for first in range(0, len(rows), _KEYS_AT_ONCE):
                 keys = [row.key for row in rows[first : first + _KEYS_AT_ONCE]]
-                of_these = statement.where(tuple_(*table.primary_key.columns).in_(keys))
-                _add(found, self._connection.execute(of_these))
+                of_these = statement.where(tuple_(*in_it.c).in_(keys))
+                _add(found, self._connection.execute(of_these, execution_options=_NO_TRANSLATION))
         return found
 
     def _keys(self, tables: Collection[int]) -> list[_Key]:

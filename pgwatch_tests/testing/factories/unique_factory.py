@@ -110,10 +110,10 @@ class UniqueFactory(SQLAlchemyModelFactory, Generic[T]):
     def cleanup(cls) -> RemovedRows:
         """Removes the rows that calls of this factory made, with what they needed, and what refers to them.
 
-        Children first, by primary key, in a transaction of its own; again it finds nothing. An open
-        transaction of a session that made them is rolled back before. Of other tests that still run nothing
-        is removed; inside a block of `using` only what it made. Rows that another session has locked for
-        5 s stay, and are told in the outcome.
+        Children first, by primary key, in a transaction of its own, or in that of the connection that the
+        session is bound to; again it finds nothing. An open transaction of the session is rolled back
+        before. Of other tests that still run nothing is removed; inside a block of `using` only what it made.
+        Rows that another session has locked for 5 s stay, and are told in the outcome.
         """
         return clean_up(_rows(), cls._is_mine)
 
@@ -217,8 +217,6 @@ def _commit(one: Making) -> None:
         session.commit()
     finally:
         session.expire_on_commit = expires
-    for row in one.made_rows:
-        row.settle()
     if expires:
         made = one.rows.instances | set(map(id, one.made))
         for instance in list(session.identity_map.values()):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 
 import pytest
 from factory.declarations import LazyAttribute, Sequence
-from sqlalchemy import Engine, NullPool, create_engine, func, select, text
+from sqlalchemy import Column, Engine, NullPool, Table, Text, create_engine, func, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.schema import CreateSchema
 
 from pgwatch_tests.demo.booking import Booking, Child, User, add_real_rows
 from pgwatch_tests.demo.factories import BookingFactory, ChildFactory, UserFactory
-from pgwatch_tests.testing import UniqueFactory
+from pgwatch_tests.testing import Unique, UniqueFactory, rollback_session
 from pgwatch_tests.testing.factories import removal
 from pgwatch_tests.testing.removed_rows import RowsStayError
 from tests.testing.factories.strange_tables import Car, Currency, Measurement, Player, Team, Vehicle, Wheel
@@ -152,12 +154,17 @@ def test_a_key_that_was_rolled_back_is_somebody_elses(engine: Engine) -> None:
     with Session(engine) as session, CurrencyFactory.using(session) as currencies:
         currencies.create(code="EUR")
         session.rollback()
-        currencies.create(code="CHF")  # in a transaction that is open at the end
+        currencies.create(code="CHF")
+        session.close()
+        with session.begin_nested() as savepoint:
+            currencies.create(code="GBP")
+            savepoint.rollback()
+        session.commit()
         with _other(engine) as other:
-            other.add(Currency(code="EUR"))
+            other.add_all(Currency(code=code) for code in ("CHF", "EUR", "GBP"))
             other.commit()
     with Session(engine) as session:
-        assert session.scalars(select(Currency.code)).all() == ["EUR"]
+        assert session.scalars(select(Currency.code).order_by("code")).all() == ["CHF", "EUR", "GBP"]
 
 
 def _other(engine: Engine) -> Session:
@@ -202,6 +209,81 @@ def test_a_session_with_an_open_transaction_does_not_hold_it_up(engine: Engine) 
         made.status = "CANCELLED"
         session.flush()
     assert count(engine, Booking) == 0
+
+
+def test_a_lost_connection_does_not_keep_it(engine: Engine) -> None:
+    with Session(engine) as session, UserFactory.using(session) as users:
+        users.create()
+        pid = session.scalar(select(func.pg_backend_pid()))
+        with _other(engine) as other:
+            other.execute(select(func.pg_terminate_backend(pid)))
+    assert count(engine, User) == 0
+
+
+@pytest.mark.parametrize("by_path", [True, False], ids=["search_path", "schema_translate_map"])
+def test_rows_of_the_same_name_in_another_schema_stay(engine: Engine, by_path: bool) -> None:
+    tenant = {"schema_translate_map": {None: 'Te"nant'}}
+    with engine.begin() as connection:
+        connection.execute(CreateSchema('Te"nant'))
+        User.metadata.create_all(connection.execution_options(**tenant))
+    with Session(engine) as session:
+        add_real_rows(session)
+    real = count(engine, User)
+    with engine.connect() as connection:
+        if not by_path:
+            connection = connection.execution_options(**tenant)
+        with Session(connection) as session, UserFactory.using(session) as users:
+            if by_path:
+                session.execute(text("""SET LOCAL search_path = 'Te"nant'"""))
+            assert users.create(instructor=True).id == 1
+            connection.commit()
+    assert count(engine, User) == real
+    with engine.execution_options(**tenant).connect() as connection:
+        assert not connection.scalars(select(User)).all()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_in_a_transaction_that_the_test_rolls_back_they_go_in_it(engine: Engine, by_hand: bool) -> None:
+    with ExitStack() as stack:
+        if by_hand:
+            connection = stack.enter_context(engine.connect())
+            stack.callback(connection.begin().rollback)
+            session = Session(connection, join_transaction_mode="create_savepoint")
+        else:
+            session = stack.enter_context(rollback_session(engine))
+        before = session.scalar(text("SHOW lock_timeout"))
+        with UserFactory.using(session) as users:
+            kept = Currency(code="EUR")
+            session.add(kept)
+            made = users.create()
+            session.add(Child(parent_id=made.id, name="Kim", birth_date=date(2018, 5, 17)))
+            session.commit()
+            assert users.cleanup().removed == {"public.children": 1, "public.users": 1}
+            users.create()
+        assert session.scalars(select(User)).all() == []
+        assert session.scalars(select(Currency.code)).all() == ["EUR"]
+        assert session.scalar(text("SHOW lock_timeout")) == before
+        users.create()
+    assert users.cleanup().removed == {}
+
+
+def test_a_table_without_a_primary_key(engine: Engine) -> None:
+    class NoteBase(DeclarativeBase): ...
+
+    class Note(NoteBase):
+        __table__ = Table("notes", NoteBase.metadata, Column("text", Text))
+        __mapper_args__ = {"primary_key": [__table__.c.text]}  # noqa: RUF012
+
+    class NoteFactory(UniqueFactory[Note]):
+        class Meta:
+            model = Note
+
+        text = Unique.id("note")
+
+    NoteBase.metadata.create_all(engine)
+    with NoteFactory.using(engine) as notes:
+        notes.create_batch(2)
+        assert notes.cleanup().removed == {"public.notes": 2}
 
 
 TRIGGERS = """
