@@ -2,10 +2,15 @@
 
 A wait's statement and state change often where its blocker is at work: these are written again once a second
 at most, and of the first few waits only.
+
+A wait counts from its true beginning, which the server tells (pg_locks.waitstart, since 14; before, the
+statement's beginning, if that came after the last look). It ended by the moment when its session, by the next
+poll, had gone on: ended its statement, begun another one, waited for something else.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,14 +26,21 @@ _MOST_ROOTS = 3
 _MOST_REWRITTEN = 20
 _REWRITE_AFTER_S = 1.0
 _STATEMENT_CHARACTERS = 1_000
+_LONGEST_UNSEEN_S = 1.0
+"""A wait that is gone is counted up to the poll that missed it only if that came as soon as this."""
+_ONE_STATEMENT_S = 0.05
+"""How long one poll may take: it reads the lock table first, then the sessions, then the time."""
+_LOOKS_COMPARED = 64
 
 
 @dataclass(slots=True)
 class _Known:
-    """A wait that is in the journal."""
+    """A wait that is in the journal. Its beginning and its last sight are times of the server's clock."""
 
     written: JournalWait
     at: float
+    began: float
+    seen_at: float
 
 
 class JournalEntries:
@@ -36,28 +48,46 @@ class JournalEntries:
 
     def __init__(self) -> None:
         self._known: dict[WaitKey, _Known] = {}
+        self._began: dict[WaitKey, float] = {}
+        """When each wait of the last poll began, sure or not, by the server's clock."""
+        self._looked_at = float("inf")
+        """When the last look was, by this machine's clock."""
+        self._delays_s: deque[float] = deque(maxlen=_LOOKS_COMPARED)
         self._deadlocks: dict[frozenset[int], None] = {}
         self._last_number = 0
 
+    def of_nothing(self, here: float) -> Poll:
+        """Returns the entry of a look at `here`, by this machine's clock, that found that nobody waits."""
+        self._looked_at = here
+        return Poll(here, {})
+
     def of(self, snapshot: LockSnapshot, here: float) -> Iterator[Entry]:
-        """Yields the entries of a poll that was made at `here`, by this machine's clock."""
-        ahead_s = here - snapshot.sampled_at.timestamp()
+        """Yields the entries of a poll that this machine had by `here`, by its own clock."""
+        sampled_at = snapshot.sampled_at.timestamp()
+        # What is between the two clocks is what was least between a poll and its arrival.
+        self._delays_s.append(here - sampled_at)
+        ahead_s = min(self._delays_s)
+        here = sampled_at + ahead_s
         graph = LockGraph(snapshot)
+        self._began = {group.wait_key: self._beginning(graph, group, ahead_s) for group in snapshot.groups}
+        self._looked_at = here
         waits = _by_wait(snapshot.shown_groups)
         roots = responsible(graph) if waits else {}
         diagnoses = {root: diagnose(graph, root) for root in {one for some in roots.values() for one in some}}
-        present: dict[WaitKey, _Known] = {}
-        seconds: dict[int, float] = {}
+        # After a reconnect, those that are known come back as not sure.
+        present = {
+            key: known for key, known in self._known.items() if key in self._began and key not in waits
+        }
         rewritten = 0
         for key, groups in waits.items():
             waiter, first = groups[0].waiter, groups[0]
-            wait_s = max((group.wait_s or 0.0 for group in groups), default=0.0)
             known = self._known.get(key)
             blockers = list(dict.fromkeys(party for group in groups for party in group.blockers))
             behind = roots.get(waiter, [])
             diagnosis = diagnoses[behind[0]] if behind else None
             if known is None:
                 self._last_number += 1
+            began = self._began[key]
             wait = JournalWait(
                 number=self._last_number if known is None else known.written.number,
                 waiter=_side(graph, waiter, ahead_s),
@@ -71,21 +101,57 @@ class JournalEntries:
                 object=first.lock.object or first.lock.target or first.lock.type,
                 cause=diagnosis.cause if diagnosis else "",
                 advice=diagnosis.advice if diagnosis else "",
-                began=round(here - wait_s if known is None else known.written.began, 3),
+                began=round(began + ahead_s if known is None else known.written.began, 3),
             )
-            seconds[wait.number] = wait_s
             if known is None or self._is_worth_a_line(known, wait, here, rewritten):
                 rewritten += known is not None
-                known = _Known(wait, here)
+                known = _Known(wait, here, began, sampled_at)
                 yield wait
             present[key] = known
+        over = {
+            known.written.number: max(0.0, self._end(graph, key, known) - known.began)
+            for key, known in self._known.items()
+            if key not in present
+        }
         self._known = present
         for cycle in snapshot.deadlocks:
             members = [known.written.number for key, known in present.items() if key[0] in cycle]
             if members and frozenset(members) not in self._deadlocks:
                 self._deadlocks[frozenset(members)] = None
                 yield Deadlock(here, tuple(members), diagnose(graph, cycle[0]).advice)
-        yield Poll(here, seconds)
+        for key, known in present.items():
+            known.began, known.seen_at = self._began[key], sampled_at
+        lasted = {known.written.number: max(0.0, sampled_at - known.began) for known in present.values()}
+        yield Poll(here, lasted, over)
+
+    def _beginning(self, graph: LockGraph, group: EdgeGroup, ahead_s: float) -> float:
+        """When a wait began, by the server's clock."""
+        snapshot = graph.snapshot
+        sampled_at = snapshot.sampled_at.timestamp()
+        known = self._began.get(group.wait_key)
+        if known is not None and group.wait is not None:
+            return known
+        if group.wait is None or group.wait.started is not None:
+            return sampled_at - (group.wait_s or 0.0)
+        session = graph.sessions.get(group.waiter)
+        statement_began = snapshot.began_s(session.query_age_s) if session else None
+        if statement_began is not None and statement_began + ahead_s > self._looked_at:
+            return statement_began
+        return sampled_at
+
+    def _end(self, graph: LockGraph, key: WaitKey, known: _Known) -> float:
+        """The first moment, by the server's clock, by which a wait that is gone was surely over."""
+        snapshot, waiter = graph.snapshot, key[0]
+        went_on = [self._began[group.wait_key] for group in snapshot.groups if group.waiter == waiter]
+        session = graph.sessions.get(waiter)
+        if session is not None:
+            ages_s = session.state_age_s, session.query_age_s, session.xact_age_s
+            went_on += [began for began in map(snapshot.began_s, ages_s) if began is not None]
+        after = [began for began in went_on if began > known.seen_at - _ONE_STATEMENT_S]
+        if after:
+            return max(known.seen_at, min(after))
+        sampled_at = snapshot.sampled_at.timestamp()
+        return sampled_at if sampled_at - known.seen_at <= _LONGEST_UNSEEN_S else known.seen_at
 
     def _is_worth_a_line(self, known: _Known, wait: JournalWait, here: float, rewritten: int) -> bool:
         before = known.written

@@ -1,6 +1,7 @@
 """The history that a journal of waits tells: sums by waiter, the last waits, deadlocks. Pure, bounded.
 
-A wait counts as long as polls have seen it. What it lasted is put down to those who were at its root.
+A wait counts up to the first moment by which it was over: what the poll said that missed it, or when the
+test's call, say, ended in between. What it lasted is put down to those who were at its root.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from pgwatch_tests.locks.watch.wait_journal import Deadlock, Entry, JournalWait,
 _MOST_RECENT = 500
 _MOST_POLLS = 64
 _MOST_SIDES = 2_000
+_MOST_NAMES = 2_000
+_ENDS_KEPT = 6
+_SOON_S = 1.0
+"""A wait that the last poll saw counts up to the end of its test only if that came as soon as this."""
 _MOST_DEADLOCKS = 100
 
 
 @dataclass(slots=True)
 class SeenWait:
-    """A wait, from the first poll that saw it to the last one."""
+    """A wait: how it was when a poll saw it last, and how long it lasted."""
 
     wait: JournalWait
     """As it was written down last."""
     waited_s: float = 0.0
     seen_at: float = 0.0
-    """The last poll that saw it, in seconds since 1970."""
+    """The last poll that saw it; once it is over, its end: seconds since 1970."""
     is_open: bool = True
     """Whether the last poll of all saw it."""
     by_root: dict[str, float] = field(default_factory=dict)
@@ -67,6 +72,7 @@ class WaitHistory:
         self.unwatched_s = 0.0
         self._sums: dict[str, WaiterSum] = {}
         self._sides: dict[int, tuple[Side, float]] = {}
+        self._ends: dict[str, deque[float]] = {}
         self._lost_at: float | None = None
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -108,11 +114,31 @@ class WaitHistory:
         while len(self._sides) > _MOST_SIDES:
             del self._sides[next(iter(self._sides))]
 
+    def end(self, name: str, at: float) -> None:
+        """Notes that sessions of that name waited for nothing any more at `at`: their test's call ended, say.
+
+        If the next poll still sees one of them wait, it was somebody else's.
+        """
+        ends = self._ends.pop(name, None)
+        self._ends[name] = ends = deque(maxlen=_ENDS_KEPT) if ends is None else ends
+        ends.append(at)
+        if len(self._ends) > _MOST_NAMES:
+            del self._ends[next(iter(self._ends))]
+
+    def so_far(self, seen: SeenWait) -> SeenWait:
+        """Returns a wait that the last poll saw, up to the end of its test if that has come meanwhile."""
+        end = self._first_end(seen)
+        if not seen.is_open or end is None or end > seen.seen_at + _SOON_S:
+            return seen
+        copy = replace(seen, by_root=dict(seen.by_root))
+        _grow(copy, end - seen.wait.began)
+        return copy
+
     def sums(self) -> Mapping[str, WaiterSum]:
         """Returns what each has waited, present waits included, by the name of the waiting sessions."""
         sums = {name: _copy(one) for name, one in self._sums.items()}
         for seen in self.open.values():
-            _add(sums, seen)
+            _add(sums, self.so_far(seen))
         return sums
 
     def sum_of(self, name: str) -> WaiterSum | None:
@@ -121,7 +147,7 @@ class WaitHistory:
         sums = {} if before is None else {name: _copy(before)}
         for seen in self.open.values():
             if seen.wait.waiter.name == name:
-                _add(sums, seen)
+                _add(sums, self.so_far(seen))
         return sums.get(name)
 
     def _see(self, wait: JournalWait) -> None:
@@ -138,21 +164,41 @@ class WaitHistory:
         self.polls.append(poll.at)
         for number in [number for number in self.open if number not in poll.waiting]:
             seen = self.open.pop(number)
-            seen.is_open = False
+            self._close(seen, poll)
             self.recent.append(seen)
             _add(self._sums, seen)
         for number, wait_s in poll.waiting.items():
             seen_now = self.open.get(number)
             if seen_now is None:
                 continue
-            grown_s = max(0.0, wait_s - seen_now.waited_s)
-            seen_now.waited_s = max(wait_s, seen_now.waited_s)
+            _grow(seen_now, wait_s)
             seen_now.seen_at = poll.at
             wait = seen_now.wait
             self.add_sides((wait.waiter, *wait.blockers, *wait.roots), poll.at)
-            roots = seen_now.wait.roots or seen_now.wait.blockers
-            for root in roots:
-                seen_now.by_root[root.name] = seen_now.by_root.get(root.name, 0.0) + grown_s / len(roots)
+
+    def _close(self, seen: SeenWait, poll: Poll) -> None:
+        over_s = poll.over.get(seen.wait.number)
+        end = self._first_end(seen)
+        seen.is_open = False
+        if over_s is None:
+            return
+        began = seen.wait.began
+        _grow(seen, over_s if end is None else min(over_s, end - began))
+        seen.seen_at = min(poll.at, max(seen.seen_at, began + seen.waited_s))
+
+    def _first_end(self, seen: SeenWait) -> float | None:
+        """The first moment since its last sight at which its sessions are said to have waited for nothing."""
+        ends = self._ends.get(seen.wait.waiter.name, ())
+        return min((end for end in ends if end >= seen.seen_at), default=None)
+
+
+def _grow(seen: SeenWait, waited_s: float) -> None:
+    """Makes a wait that long, if it was shorter; whoever is at its root now, gets the rest."""
+    grown_s = max(0.0, waited_s - seen.waited_s)
+    seen.waited_s += grown_s
+    roots = seen.wait.roots or seen.wait.blockers
+    for root in roots:
+        seen.by_root[root.name] = seen.by_root.get(root.name, 0.0) + grown_s / len(roots)
 
 
 def _copy(one: WaiterSum) -> WaiterSum:

@@ -4,13 +4,15 @@ The first line says what the file is; then come, in the order of the polls:
 
     {"wait": 1, "waiter": {…}, "blockers": [{…}], "roots": [{…}], "target": "row of users (id=42)", …}
     {"at": 1790000000.25, "on": {"1": 0.31}}
+    {"at": 1790000000.5, "on": {}, "over": {"1": 0.42}}
     {"deadlock": [1, 2], "at": 1790000000.25, "advice": "…"}
     {"trouble": "…", "at": 1790000001.5}
 
 A wait is written when it is new and when something of it has changed; `at` is a poll, with the seconds that
-each present wait has lasted. Times are this machine's clock, in seconds since 1970. Each line is one write:
-whoever is killed leaves whole lines and at most one torn one. Statements have no secrets in them, and no
-connection string is written.
+each present wait has lasted (`on`), and the most that those can have that are gone since the poll before
+(`over`). Times are this machine's clock, in seconds since 1970. Each line is one write: whoever is killed
+leaves whole lines and at most one torn one. Statements have no secrets in them, and no connection string is
+written.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 SCHEMA = "pgwatch-tests.waits/1"
@@ -72,6 +74,8 @@ class Poll:
 
     at: float
     waiting: Mapping[int, float]
+    over: Mapping[int, float] = field(default_factory=dict)
+    """The same of those that are gone since the poll before: how long each can have lasted at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,9 @@ class JournalWriter:
                 record = asdict(entry)
                 record["wait"] = record.pop("number")
                 self._append(record)
-            case Poll(at, waiting):
-                on = {str(number): round(wait_s, 3) for number, wait_s in waiting.items()}
-                self._append({"at": round(at, 3), "on": on})
+            case Poll(at, waiting, over):
+                gone = {"over": _by_number(over)} if over else {}
+                self._append({"at": round(at, 3), "on": _by_number(waiting), **gone})
             case Deadlock(at, members, advice):
                 self._append({"deadlock": members, "at": round(at, 3), "advice": advice})
             case Trouble(at, reason):
@@ -190,10 +194,18 @@ def _entry(record: dict[str, object]) -> Entry | None:
     if "trouble" in record:
         return Trouble(_float(record["at"]), str(record["trouble"]))
     if "on" in record:
-        waiting = record["on"]
-        if isinstance(waiting, dict):
-            return Poll(_float(record["at"]), {int(key): _float(value) for key, value in waiting.items()})
+        return Poll(_float(record["at"]), _seconds(record["on"]), _seconds(record.get("over", {})))
     return None
+
+
+def _by_number(seconds: Mapping[int, float]) -> dict[str, float]:
+    return {str(number): round(wait_s, 3) for number, wait_s in seconds.items()}
+
+
+def _seconds(record: object) -> dict[int, float]:
+    if not isinstance(record, dict):
+        raise TypeError("seconds are an object, by number")
+    return {int(key): _float(value) for key, value in record.items()}
 
 
 _TEXTS = ("lock", "mode", "held_mode", "target", "object", "cause", "advice")

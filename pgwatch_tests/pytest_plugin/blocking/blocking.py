@@ -20,7 +20,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.locks.watch.wait_history import WaitHistory
-from pgwatch_tests.locks.watch.wait_journal import JournalReader, Side
+from pgwatch_tests.locks.watch.wait_journal import JournalReader, JournalWait, Side
 from pgwatch_tests.pytest_plugin.blocking import blocked_time, failure_section
 from pgwatch_tests.pytest_plugin.blocking.deadlocked_sessions import still_there
 from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure
@@ -45,6 +45,7 @@ _OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
 _MOST_BLOCKERS = 5
 _POLL_TO_COME_S = 0.4
 _LOOK_AGAIN_S = 0.02
+_MOST_ENDED = 1_000
 
 
 class Blocking:
@@ -66,6 +67,8 @@ class Blocking:
         """When the present attempt of each test that runs here began."""
         self._reported: dict[str, float] = {}
         """Seconds that were told of each test already, by the name of its sessions."""
+        self._ended: dict[tuple[str, str], list[float]] = {}
+        """When set-up, call and tear-down of the last tests ended, by worker and id."""
         self._told_dsn = False
         self._told_waits: set[int] = set()
         """The waits of tests for themselves that were told of already."""
@@ -187,12 +190,13 @@ class Blocking:
         if newest is None or newest.seen_at < began:
             return
         name = compose(_RUNNER, owner.worker, owner.name)
+        self._history.end(name, _now_s())
         for seen in self._history.waits:
             if seen.seen_at < began:
                 break
             number = seen.wait.number
             if seen.wait.waiter.name == name and number not in self._told_waits:
-                finding = self_wait(owner, self._names, seen)
+                finding = self_wait(owner, self._names, self._history.so_far(seen))
                 if finding is not None:
                     self._told_waits.add(number)
                     self._active.found(finding)
@@ -207,11 +211,12 @@ class Blocking:
         dsn = report.__dict__.pop(_DSN_ATTRIBUTE, None)
         if self._process is not None and not self._process.is_watching:
             self._watch(dsn)
+        node = getattr(report, "node", None)
+        worker = str(getattr(getattr(node, "gateway", None), "id", ""))
+        self._ended.setdefault((worker, report.nodeid), []).append(report.stop)
         if report.when != "teardown" or (not self._reader.has_more and not self._history.open):
             return
         self._catch_up()
-        node = getattr(report, "node", None)
-        worker = str(getattr(getattr(node, "gateway", None), "id", ""))
         name = compose(_RUNNER, worker, report.nodeid)
         total = self._history.sum_of(name)
         if total is None:
@@ -244,13 +249,26 @@ class Blocking:
 
     def _catch_up(self, until: float | None = None) -> None:
         """Reads what is new in the journal; with `until`, waits a moment for a poll that is that late."""
-        self._history.add(self._reader.read())
+        self._read()
         if until is None or not self._history.polls:
             return
         deadline = _now_s() + _POLL_TO_COME_S
         while self._history.polls[-1] < until and _now_s() < deadline:
             _pause(_LOOK_AGAIN_S)
-            self._history.add(self._reader.read())
+            self._read()
+
+    def _read(self) -> None:
+        entries = list(self._reader.read())
+        # Names take a while to compose: most tests never wait.
+        if self._history.open or any(isinstance(entry, JournalWait) for entry in entries):
+            for (worker, test), ends in self._ended.items():
+                name = compose(_RUNNER, worker, test)
+                for at in ends:
+                    self._history.end(name, at)
+            self._ended.clear()
+        while len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._history.add(entries)
 
     def _tell_dsn(self, report: pytest.TestReport) -> None:
         """Has a worker tell the controller where its tests connect to, in memory, if nothing else does."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
@@ -87,6 +88,37 @@ def test_a_journal_is_read_while_it_is_written_and_when_a_line_is_torn(
     assert set(seen.by_root) == {"pytest:gw0 a.py::test_a"}
     assert seen.wait.lock == "advisory"
     assert again.sums()["pytest:gw1 a.py::test_b"].blocked_s == seen.waited_s > 0.5
+
+
+def test_a_wait_is_told_as_long_as_it_was(
+    database: Database, connect: Connect, python: str, tmp_path: Path
+) -> None:
+    holder, waiter = connect(autocommit=True), connect("pytest:gw1 a.py::test_b", autocommit=True)
+    holder.execute("SELECT pg_advisory_lock(7)")
+    files = SamplerFiles.of(tmp_path, "s")
+    process = SamplerProcess(files)
+    process.watch(database.dsn, "the tests' database", [])
+    history, reader = WaitHistory(), JournalReader(files.journal)
+
+    def seen(is_open: bool) -> bool:
+        history.add(reader.read())
+        waits = history.open.values() if is_open else history.recent
+        return any(one.wait.waiter.name == "pytest:gw1 a.py::test_b" for one in waits)
+
+    wait_until(lambda: seen(is_open=True) or history.polls)
+    asked = time.time()
+    running = blocked(waiter, "SELECT pg_advisory_lock(7)")
+    waited = time.time()
+    wait_until(lambda: seen(is_open=True))
+    released = time.time()
+    holder.execute("SELECT pg_advisory_unlock(7)")
+    running.result()
+    answered = time.time()
+    wait_until(lambda: seen(is_open=False))
+    process.stop()
+    [one] = [one for one in history.recent if one.wait.waiter.name == "pytest:gw1 a.py::test_b"]
+    # However late it looked: the server knows when the wait began, and when the statement was over.
+    assert released - waited - 0.01 <= one.waited_s <= answered - asked + 0.01
 
 
 def test_a_server_that_isn_t_there_is_told_in_the_journal(python: str, tmp_path: Path) -> None:

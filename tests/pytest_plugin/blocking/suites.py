@@ -7,9 +7,12 @@ import pytest
 from tests.servers.sessions import Database
 
 CONFTEST = """
-    import contextlib, os, pathlib, time
+    import contextlib, os, pathlib, threading, time
     import psycopg
     import pytest
+
+    from pgwatch_tests.locks.watch.wait_history import WaitHistory
+    from pgwatch_tests.locks.watch.wait_journal import JournalReader
 
     DSN = os.environ["SUITE_DSN"]
 
@@ -38,6 +41,31 @@ CONFTEST = """
                 return
             time.sleep(0.01)
         raise AssertionError("not watched")
+
+    def until_told(test, seconds):
+        # Until the sampler has told that the test has waited for so long.
+        [journal] = pathlib.Path(os.environ["PGWATCH_LOG_DIR"]).glob("*.waits")
+        reader, history = JournalReader(journal), WaitHistory()
+        for _ in range(6000):
+            history.add(reader.read())
+            for seen in history.waits:
+                if seen.wait.waiter.name.endswith(f"::{test}") and seen.waited_s >= seconds:
+                    return
+            time.sleep(0.01)
+        raise AssertionError(f"{test} isn't told to wait")
+
+    @contextlib.contextmanager
+    def cancelled_once_told(connection, test, seconds):
+        def cancel():
+            until_told(test, seconds)
+            connection.cancel()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
 
     @pytest.fixture(scope="session", autouse=True)
     def watched():
