@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, S
 from pgwatch_tests.pytest_plugin.blocking.self_wait import self_wait
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames
 from pgwatch_tests.pytest_plugin.reports.summary import Section
+from pgwatch_tests.testing.connections.commits import ServedDatabase
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.text.plain_text import plain
 
@@ -65,10 +66,13 @@ class Blocking:
         self._starts = self._is_controller and not given and not active.config.option.collectonly
         self._began: dict[str, float] = {}
         """When the present attempt of each test that runs here began."""
+        self._ran_at: dict[str, float] = {}
+        """When its last statement was sent, whichever of its sessions ran it."""
         self._reported: dict[str, float] = {}
         """Seconds that were told of each test already, by the name of its sessions."""
         self._ended: dict[tuple[str, str], list[float]] = {}
         """When set-up, call and tear-down of the last tests ended, by worker and id."""
+        self._undo: list[Callable[[], None]] = []
         self._told_dsn = False
         self._told_waits: set[int] = set()
         """The waits of tests for themselves that were told of already."""
@@ -80,6 +84,7 @@ class Blocking:
 
     def pytest_sessionstart(self) -> None:
         """Starts the sampler's process, which gets ready while tests are collected."""
+        self._undo.append(self._active.commits.listen_to_statements(self._ran))
         if self._starts:
             self._process = SamplerProcess(self._files)
 
@@ -95,10 +100,18 @@ class Blocking:
         self._names.add(ids)
         self._watch()
 
+    def pytest_sessionfinish(self) -> None:
+        """Listens to statements no more."""
+        while self._undo:
+            self._undo.pop()()
+
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Ends the sampler, if the session hasn't."""
         self._stop()
+
+    def _ran(self, owner: Owner, _database: ServedDatabase, _text: str) -> None:
+        self._ran_at[owner.name] = _now_s()
 
     def _watch(self, dsn: str | None = None) -> None:
         """Has the sampler watch the run's database, once it is known."""
@@ -122,30 +135,36 @@ class Blocking:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Notes when an attempt of a test begins."""
         self._began[item.nodeid] = _now_s()
+        self._ran_at.clear()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Adds to a failure who held what its test waited for."""
+        # A traceback takes a while to make; what comes meanwhile has nothing to do with the failure.
+        at = _now_s()
         report = yield
         try:
             self._tell_dsn(report)
             if call.excinfo is not None and report.failed:
-                self._explain(item, report, call.excinfo.value)
+                self._explain(item, report, call.excinfo.value, at)
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"who held what: an error of pgwatch-tests itself: {error!r}")
         return report
 
-    def _explain(self, item: pytest.Item, report: pytest.TestReport, raised: BaseException) -> None:
-        at = _now_s()
+    def _explain(
+        self, item: pytest.Item, report: pytest.TestReport, raised: BaseException, at: float
+    ) -> None:
         errors = lock_errors(raised)
         name = compose(_RUNNER, self._active.shared.worker, item.nodeid)
         for error in errors:
             self._learn_circle(error, name)
         self._catch_up(until=at if errors else None)
         began = self._began.get(item.nodeid, 0.0)
-        lines = failure_section.lines_of(self._history, self._names, Failure(name, began, at, errors))
+        ran_at = self._ran_at.get(item.nodeid)
+        failure = Failure(name, began, at, errors, ran_at)
+        lines = failure_section.lines_of(self._history, self._names, failure)
         if lines:
             add_section(report, TITLE, "\n".join(lines))
             # JUnit files have those of the tear-down, whose report is still to come.

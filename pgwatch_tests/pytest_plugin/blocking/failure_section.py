@@ -1,7 +1,7 @@
 """The section of a failure: who held what while the failed test waited, as the sampler saw it last. Pure.
 
-A picture belongs to a failure if its session is that of the error, or of the test, and no poll between the
-two saw the session go on: what it waited for earlier isn't why it failed.
+A picture belongs to a failure if its session is that of the error, or of the test, and neither a poll nor a
+statement of the test between the two says that it went on: what it waited for earlier isn't why it failed.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Failure:
     at: float
     """When the attempt began and when it failed, in seconds since 1970."""
     errors: Sequence[LockError]
+    ran_at: float | None = None
+    """When the test's last statement was sent; None if it isn't known to have sent any."""
 
 
 def lines_of(history: WaitHistory, names: TestNames, failure: Failure) -> list[str]:
@@ -147,6 +149,9 @@ def _just_before(history: WaitHistory, failure: Failure, pid: int | None) -> Ite
         if (side.pid != pid) if pid is not None else (side.name != failure.name):
             continue
         if seen.seen_at < failure.began:
+            continue
+        if failure.ran_at is not None and failure.ran_at <= seen.seen_at:
+            yield seen  # it has run nothing since, however long that took to become a failure
             continue
         polls = sum(seen.seen_at < poll <= failure.at for poll in history.polls)
         old_s = failure.at - seen.seen_at

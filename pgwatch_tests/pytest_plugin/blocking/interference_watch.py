@@ -91,6 +91,7 @@ class InterferenceWatch:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Adds to a failure who has committed writes to what its test had read."""
+        at = real_time_ns() / 1e9
         report = yield
         owner = current()
         if call.excinfo is None or not report.failed or owner is None or owner.name != item.nodeid:
@@ -98,16 +99,16 @@ class InterferenceWatch:
         try:
             if lock_errors(call.excinfo.value):
                 return report  # who held what is told instead
-            self._explain(owner, item, report)
+            self._explain(owner, item, report, at)
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"interference: an error of pgwatch-tests itself: {error!r}", owner)
         return report
 
-    def _explain(self, owner: Owner, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _explain(self, owner: Owner, item: pytest.Item, report: pytest.TestReport, at: float) -> None:
         texts: dict[str, list[str]] = {}
         for database, text in self._texts.get(owner.number, ()):
             texts.setdefault(database_key(database), []).append(text)
-        began, at = self._began.get(owner.number, 0.0), real_time_ns() / 1e9
+        began = self._began.get(owner.number, 0.0)
         for key, of_database in texts.items():
             read = tables_read(of_database)
             if not read:

@@ -46,7 +46,7 @@ def test_two_workers(database: Database, pytester: pytest.Pytester) -> None:
                 other.execute("UPDATE users SET name = 'd' WHERE id = 43")
 
         def test_nothing():
-            lines = [str(process.cmdline()) for process in psutil.process_iter()]
+            lines = [str(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"])]
             samplers = [line for line in lines if "watch.sampler" in line]
             assert samplers and "not-to-be-seen" not in str(samplers)
         """,

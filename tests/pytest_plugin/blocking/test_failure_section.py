@@ -41,8 +41,10 @@ def history(*entries: JournalWait | Poll | Trouble) -> WaitHistory:
     return seen
 
 
-def told(seen: WaitHistory, at: float, *errors: LockError, began: float = 99.0) -> list[str]:
-    return lines_of(seen, TestNames(), Failure(TWO, began, at, errors))
+def told(
+    seen: WaitHistory, at: float, *errors: LockError, began: float = 99.0, ran_at: float | None = None
+) -> list[str]:
+    return lines_of(seen, TestNames(), Failure(TWO, began, at, errors, ran_at))
 
 
 def test_the_wait_just_before_is_told_with_all_of_its_holder() -> None:
@@ -137,3 +139,16 @@ def test_names_are_the_whole_ids_where_these_are_known() -> None:
 def test_advice_afterwards_unblocks_nobody() -> None:
     assert advice_afterwards("Commit it. To unblock now, end its session.") == "Commit it."
     assert advice_afterwards("To unblock now, end its session.") == ""
+
+
+def test_a_failure_that_is_late_is_that_of_the_wait_if_the_test_ran_nothing_since() -> None:
+    polls = [
+        Poll(101.9, {1: 0.9}),
+        Poll(102.2, {}, {1: 1.0}),
+        *(Poll(at, {}) for at in (103.0, 104.0, 105.0)),
+    ]
+    seen = history(wait(), *polls)
+    late = told(seen, 106.0, TIMEOUT, ran_at=100.9)
+    assert "had waited 1.0 s for row of users (id=42)" in late[1]
+    assert "no poll saw this wait" in told(seen, 106.0, TIMEOUT, ran_at=102.5)[0]
+    assert "no poll saw this wait" in told(seen, 106.0, TIMEOUT)[0]
