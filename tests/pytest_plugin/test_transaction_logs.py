@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks.attribution.ladder import MOST_NAMED
 from pgwatch_tests.leaks.attribution.transaction_log import read_logs
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
@@ -141,7 +142,10 @@ def test_leaks_names_tests_by_their_transactions(
     }
     # The second request bore no header; `seen` was only changed.
     assert {"by_server", "in_autocommit", "seen"} <= set(guesses) <= set(TABLES)
-    assert "test_it.py::test_in_autocommit" in guesses["in_autocommit"].candidates
+    # Of tests that are shorter than the clocks are known, more than are named may have been it.
+    assert "test_it.py::test_in_autocommit" in guesses["in_autocommit"].candidates or (
+        guesses["in_autocommit"].detail == f"more than {MOST_NAMED} tests ran when it was created"
+    )
     assert guesses["seen"].confidence == "unknown"
     assert "2 commits didn't tell all ids" in guesses["seen"].detail
 

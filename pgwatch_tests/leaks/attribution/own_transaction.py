@@ -13,6 +13,8 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.session_settings import Row
 
 _CLOCK_READINGS = 3
+_MOST_CLOCK_READINGS = 20
+_SURE_ENOUGH_US = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,15 @@ def database_now(connection: Connection[Row]) -> DatabaseNow:
 def clock_offset(connection: Connection[Row]) -> ClockOffset:
     """Returns how far the server's clock is ahead, from the fastest of a few readings.
 
-    Raises psycopg's errors.
+    A busy machine holds many of them up: it is read until one was quick, or often enough. Raises psycopg's
+    errors.
     """
     statement = queries.load("doctor/clock").encode()
     offsets = []
     with connection.cursor(row_factory=args_row(float)) as cursor:
-        for _ in range(_CLOCK_READINGS):
+        while len(offsets) < _CLOCK_READINGS or (
+            len(offsets) < _MOST_CLOCK_READINGS and min(one.error_us for one in offsets) > _SURE_ENOUGH_US
+        ):
             before_us = real_time_ns() // 1000
             server_us = round(cursor.execute(statement).fetchall()[0] * 1e6)
             after_us = real_time_ns() // 1000

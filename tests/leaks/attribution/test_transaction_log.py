@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.leaks.attribution import own_transaction
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile, TransactionLog, read_logs
 from tests.waiting import wait_until
@@ -327,3 +330,22 @@ def test_the_format_is_the_one_that_was_promised(tmp_path: Path) -> None:
             ),
         ),
     )
+
+
+@pytest.mark.parametrize(("held_up", "readings"), [(0, 3), (5, 6), (1000, 20)])
+def test_clocks_are_compared_until_a_reading_was_quick(
+    owner: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch, held_up: int, readings: int
+) -> None:
+    """A reading is as far off as it took: on a busy machine many are held up."""
+    asked = 0
+
+    def late_ns() -> int:
+        nonlocal asked
+        asked += 1
+        late_us = 300_000 if asked % 2 == 0 and asked <= 2 * held_up else 0
+        return ((asked - 1) // 2 * 1_000_000 + late_us) * 1000
+
+    monkeypatch.setattr(own_transaction, "real_time_ns", late_ns)
+    offset = own_transaction.clock_offset(owner)
+    assert asked == 2 * readings
+    assert (offset.error_us >= 150_000) == (held_up > 100)
