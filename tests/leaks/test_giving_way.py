@@ -20,7 +20,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import NoSlotError, NotCheckedError, PgwatchError
 from pgwatch_tests.leaks.baseline import baseline_file
 from pgwatch_tests.leaks.model import LeakReport
@@ -36,6 +36,7 @@ from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import environment
+from tests.servers.server_places import server_directory
 from tests.waiting import wait_until
 
 # Long values that take little space: one statement that reads them all takes far longer than a test may.
@@ -49,21 +50,33 @@ COPY: LiteralString = "CREATE DATABASE other TEMPLATE app"
 ALONE: tuple[LiteralString, ...] = (COPY, "ALTER DATABASE app RENAME TO other", "DROP DATABASE app")
 
 
-@pytest.fixture
-def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
-    """A server with a database `app` whose count takes long, and a role that may connect only there."""
-    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+@pytest.fixture(scope="module")
+def slow_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """A server with the database `slow`, to copy, whose count takes long."""
+    with EmbeddedServer(programs, server_directory(), {}, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("CREATE ROLE plain LOGIN")
-            admin.execute("CREATE DATABASE app")
+            admin.execute("CREATE DATABASE slow")
             admin.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
-        with psycopg.connect(server.dsn("app"), autocommit=True) as inside:
+        with psycopg.connect(server.dsn("slow"), autocommit=True) as inside:
             inside.execute(_SLOW)
             for _ in range(_DOUBLINGS):
                 inside.execute(_DOUBLE)
             inside.execute("CREATE TABLE users AS SELECT 'a@test.example.com' AS email")
             inside.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain")
         yield server
+
+
+@pytest.fixture
+def own_server(slow_server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """The server, with a database `app` whose count takes long, and a role that may connect only there."""
+    with psycopg.connect(slow_server.dsn(), autocommit=True) as admin:
+        admin.execute("ALTER ROLE plain CONNECTION LIMIT -1")
+        admin.execute("CREATE DATABASE app TEMPLATE slow")
+    yield slow_server
+    with psycopg.connect(slow_server.dsn(), autocommit=True) as admin:
+        for name in ("app", "other"):
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture
@@ -237,6 +250,32 @@ def test_with_a_single_connection_it_looks_between_statements(
         assert refused.wait(30)
         admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
         asking.result(30)
+        assert len(session.away_s) == 1
+
+
+def test_its_lookout_leaves_with_it(
+    own_server: EmbeddedServer, admin: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that connects within the database just as the session leaves has the role's only connection."""
+    session = DatabaseSession(settings(own_server, "plain"))
+    is_wanted, looks = Lookout.is_wanted, 0
+
+    def look(lookout: Lookout) -> bool | None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            wait_until(session._leaving.is_set, 60)
+            wait_until(lambda: is_wanted(lookout) is False or session.away_s, 60)
+            return False
+        return is_wanted(lookout)
+
+    admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
+    monkeypatch.setattr(Lookout, "is_wanted", look)
+    with ThreadPoolExecutor() as threads, closing(session):
+        session.open()
+        asking = threads.submit(_execute_until_away, session)
+        admin.execute(COPY)
+        asking.result(60)
         assert len(session.away_s) == 1
 
 

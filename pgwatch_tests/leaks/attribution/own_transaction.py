@@ -55,7 +55,7 @@ def clock_offset(connection: Connection[Row]) -> ClockOffset:
     errors.
     """
     statement = queries.load("doctor/clock").encode()
-    offsets = []
+    offsets: list[ClockOffset] = []
     with connection.cursor(row_factory=args_row(float)) as cursor:
         while len(offsets) < _CLOCK_READINGS or (
             len(offsets) < _MOST_CLOCK_READINGS and min(one.error_us for one in offsets) > _SURE_ENOUGH_US
