@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.application_name import compose
@@ -31,7 +32,7 @@ class MarkedLocks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Takes the locks for all attempts of a test."""
-        if item.get_closest_marker("pgwatch_lock") is None:
+        if item.get_closest_marker("pgwatch_lock") is None or _is_skipped(item):
             return (yield)
         try:
             locks = self._locks(item)
@@ -47,7 +48,6 @@ class MarkedLocks:
             # Whether they were lost, the tear-down has told.
             locks.__exit__(PgwatchError)
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Fails a test whose locks weren't to be had."""
         if (failure := item.stash.get(_FAILURE, None)) is not None:
@@ -96,3 +96,18 @@ class MarkedLocks:
     def _dsn(self) -> str:
         flags = Flags(dsn=self._config.getoption("--pgwatch-dsn"))
         return load(flags, start=Path(self._config.rootpath)).dsn.value
+
+
+def _is_skipped(item: pytest.Item) -> bool:
+    """Whether markers keep a test from running: it needs no lock then, and there may be no server."""
+    of_class: type | None = getattr(item, "cls", None)
+    function = getattr(item, "obj", None) if of_class is None else getattr(of_class, item.name, None)
+    if any(getattr(one, "__unittest_skip__", False) for one in (of_class, function)):
+        return True
+    try:
+        if evaluate_skip_marks(item) is not None:
+            return True
+        xfail = None if item.config.getoption("runxfail") else evaluate_xfail_marks(item)
+    except pytest.fail.Exception:  # a wrong condition, which the set-up tells
+        return False
+    return xfail is not None and not xfail.run

@@ -47,6 +47,10 @@ def run_id() -> str:
     process lives. A forked worker has its parent's. Raises ConfigurationError if the variable holds no such
     id.
     """
+    try:
+        return _runs[-1]  # without the lock: a process forked while another thread had it would hang
+    except IndexError:
+        pass
     with _runs_lock:
         if not _runs:
             _runs.append(_given_run() or _run_of_xdist() or secrets.token_hex(4))

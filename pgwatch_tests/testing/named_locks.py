@@ -19,7 +19,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_DATABASE
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn, Flags, load
-from pgwatch_tests.testing.current_test import Owner, current
+from pgwatch_tests.testing.current_test import current
 from pgwatch_tests.testing.leases import APPLICATION_NAME, KEEPALIVES
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -77,20 +77,20 @@ class LockRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Taker:
-    """Who takes a lock: a thread, or a task in it."""
+    """Who takes a lock: a thread, or a task in it. A forked process has the number of its parent's thread."""
 
+    process: int
     thread: int
     task: int | None
-    owner: Owner | None
     whole_process: bool
     """Whether all threads of the process work for it, as for a test with the marker."""
 
     def holds_for(self, other: _Taker) -> bool:
-        """Whether the other one would wait for itself."""
-        return (
-            self.whole_process
-            or (self.thread, self.task) == (other.thread, other.task)
-            or (self.owner is not None and self.owner is other.owner)
+        """Whether the other one would wait for itself. Threads and tasks of one test may take turns."""
+        return self.whole_process or (self.process, self.thread, self.task) == (
+            other.process,
+            other.thread,
+            other.task,
         )
 
 
@@ -99,12 +99,14 @@ class _LockSession:
     """A connection, and the locks that it holds."""
 
     connection: OwnConnection
-    key: tuple[int, int | None, str, str]
+    key: tuple[int, int, int | None, str, str]
+    """Process, thread, task, server and database."""
     held: list[LockRequest] = field(default_factory=list)
 
 
 _sessions: list[_LockSession] = []
-_held_by: dict[str, _Taker] = {}
+_held: list[tuple[str, str, _Taker]] = []
+"""Database and name of each lock that is held, once for each that shares it."""
 _guard = threading.Lock()
 
 
@@ -134,6 +136,7 @@ class NamedLocks:
         self._test = test
         self._whole_process = whole_process
         self._session: _LockSession | None = None
+        self._taker: _Taker | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -192,33 +195,37 @@ class NamedLocks:
         dsn, database = _place(self._dsn, self._database)
         with _guard:
             for request in self._requests:
-                holder = _held_by.get(request.name)
-                if holder is not None and holder.holds_for(taker):
+                holder = next((one for one in self._takers(database, request) if one.holds_for(taker)), None)
+                if holder is not None:
                     raise NamedLockError(
                         f"this test holds the named lock {request.name} already, so it would wait for "
                         "itself: take it once, around all that needs it"
                         + (" (its marker pgwatch_lock has taken it)" if holder.whole_process else "")
                     )
-            key = (taker.thread, taker.task, dsn.value, database)
+            key = (taker.process, taker.thread, taker.task, dsn.value, database)
             session = next((one for one in _sessions if one.key == key), None)
         if session is None:
             session = _LockSession(_connected(dsn, database, self._test or _application_name()), key)
             with _guard:
                 _sessions.append(session)
-        self._session = session
+        self._session, self._taker = session, taker
         deadline = time.monotonic() + self._timeout_s
         try:
             for request in self._requests:
                 _wait_for(session, request, deadline, self._timeout_s)
                 session.held.append(request)
                 with _guard:
-                    _held_by[request.name] = taker
+                    _held.append((database, request.name, taker))
             if len(session.held) > 1:
                 # The last statement of a session is what others see of it.
                 session.connection.execute(_all_names(session.held))
         except BaseException:
             self._free(failed=True)
             raise
+
+    @staticmethod
+    def _takers(database: str, request: LockRequest) -> Iterator[_Taker]:
+        return (taker for *lock, taker in _held if lock == [database, request.name])
 
     def _free(self, *, failed: bool) -> None:
         session, self._session = self._session, None
@@ -230,7 +237,7 @@ class NamedLocks:
                 continue
             session.held.remove(request)
             with _guard:
-                _held_by.pop(request.name, None)
+                _held[:] = [one for one in _held if one != (session.key[-1], request.name, self._taker)]
             try:
                 freed = session.connection.execute(_statement(_FREE, request)).fetchone()
             except psycopg.Error:
@@ -280,7 +287,7 @@ def _taker(whole_process: bool) -> _Taker:
     task = None
     with suppress(RuntimeError):
         task = asyncio.current_task()
-    return _Taker(threading.get_ident(), None if task is None else id(task), current(), whole_process)
+    return _Taker(os.getpid(), threading.get_ident(), None if task is None else id(task), whole_process)
 
 
 def _place(dsn: str | None, database: str | None) -> tuple[Dsn, str]:

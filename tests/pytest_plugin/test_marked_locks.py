@@ -72,6 +72,41 @@ TURNS = """
     def test_without(): ...
 """
 
+SKIPPED = """
+    import pytest, unittest
+    pytestmark = pytest.mark.pgwatch_lock("a")
+
+    @pytest.mark.skip
+    def test_skip(): ...
+
+    @pytest.mark.skipif("sys.platform")
+    def test_skipif(): ...
+
+    @pytest.mark.xfail(run=False)
+    def test_xfail(): ...
+
+    @unittest.skip("no")
+    def test_function(): ...
+
+    @unittest.skip("no")
+    class TestClass(unittest.TestCase):
+        def test_it(self): ...
+
+    class TestMethod(unittest.TestCase):
+        @unittest.skip("no")
+        def test_it(self): ...
+
+    @pytest.mark.skipif("no_such_name")
+    def test_wrong_condition(): ...
+"""
+
+
+def test_a_test_that_is_skipped_needs_no_lock(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SKIPPED)
+    done = pytester.runpytest_subprocess("--pgwatch-dsn=host=/nowhere")
+    done.assert_outcomes(skipped=5, xfailed=1, errors=1)
+    done.stdout.fnmatch_lines("*no_such_name*")
+
 
 @pytest.mark.parametrize("mode", ["off", "warn"])
 def test_tests_of_all_workers_take_turns(

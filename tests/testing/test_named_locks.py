@@ -20,7 +20,7 @@ from pgwatch_tests.identity.lease_names import LEASE_KEY, hashtext, lock_lease
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.testing import named_locks
 from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
-from pgwatch_tests.testing.named_locks import DATABASE_VARIABLE, NamedLockError, NamedLocks, lock
+from pgwatch_tests.testing.named_locks import DATABASE_VARIABLE, LockRequest, NamedLockError, NamedLocks, lock
 from tests.leaks.scanning import settings
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, unique_name
@@ -142,13 +142,38 @@ def test_whoever_holds_it_is_told_that_it_would_wait_for_itself(database: Databa
         with lock(f"{name}-2", dsn=database.dsn):
             assert len(named_locks._sessions) == 1
         assert len(named_locks._sessions) == 1
+
+
+def test_threads_and_forked_processes_of_one_test_take_turns(
+    database: Database, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take() -> None:
+        with pytest.raises(NamedLockError, match=r"^waited 0.1 s"):
+            lock(name, dsn=database.dsn, timeout_s=0.1).__enter__()
+
     owner = Owner("test", "a")
-    with (
-        running(owner),
-        lock(name, dsn=database.dsn),
-        pytest.raises(NamedLockError, match="would wait for itself"),
-    ):
-        threaded(owner, lambda: lock(name, dsn=database.dsn).__enter__().__exit__(None))
+    with running(owner), lock(name, dsn=database.dsn):
+        threaded(owner, take)
+        with lock(name, dsn=database.dsn, database=database.name):
+            pass
+        # The fork of a process has its parent's threads and sessions, and must leave them alone.
+        with monkeypatch.context() as forked:
+            forked.setattr(os, "getpid", lambda: 1)
+            take()
+            with lock(f"{name}-2", dsn=database.dsn):
+                assert len(named_locks._sessions) == 2
+    assert named_locks._sessions == []
+    assert named_locks._held == []
+
+
+def test_who_shares_it_holds_it_until_the_last_has_freed_it(database: Database, name: str) -> None:
+    shared = [NamedLocks([LockRequest(name, shared=True)], dsn=database.dsn, whole_process=True)]
+    shared.append(lock(name, shared=True, dsn=database.dsn))
+    threaded(Owner("test", "b"), lambda: shared[1].__enter__().check())
+    with shared[0]:
+        shared[1].__exit__(None)
+        with pytest.raises(NamedLockError, match="would wait for itself"):
+            lock(name, dsn=database.dsn).__enter__()
 
 
 def test_nested_ones_in_opposite_orders_are_a_deadlock_that_is_told(
