@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE_S = 60.0
+"""How long a test waits for what is sure to come: on a busy machine, far longer than on a quiet one."""
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 10.0, message: str = "") -> T:
+def wait_until(condition: Callable[[], T], timeout_s: float = PATIENCE_S, message: str = "") -> T:
     """Asks until `condition()` is true and returns its value. Raises AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -15,7 +15,7 @@ from tests.booking_example.expected import mistakes
 from tests.booking_example.run import run_example
 from tests.cli.running import environment
 from tests.servers.sessions import Database
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 # The plugins that it needs: whatever else is installed takes each process a second to load.
 PLUGINS = ("xdist", "pytest_asyncio.plugin", "pytest_randomly", "pgwatch_tests.pytest_plugin")
@@ -48,7 +48,7 @@ def test_exactly_the_bad_tests_are_named(python: str, database: Database, tmp_pa
         environment={"PGWATCH_DSN": database.dsn, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     watch.send_signal(signal.SIGINT)
-    seen = json.loads(watch.communicate(timeout=60)[0])
+    seen = json.loads(watch.communicate(timeout=PATIENCE_S)[0])
     assert mistakes(run) == [], run.output
 
     written = readme.findings(readme.shown(readme.PATH.read_text()))

@@ -19,6 +19,7 @@ import pytest
 
 from tests.embedded.processes import assert_gone
 from tests.servers.server_places import base
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -66,7 +67,7 @@ class Terminal:
         self._descriptor = descriptor
         self._seen = b""
 
-    def read_until(self, pattern: str, timeout_s: float = 20.0) -> str:
+    def read_until(self, pattern: str, timeout_s: float = PATIENCE_S) -> str:
         """All that was shown so far, once it has what is looked for."""
         deadline = time.monotonic() + timeout_s
         while re.search(pattern, self._seen.decode(errors="replace")) is None:
@@ -74,7 +75,7 @@ class Terminal:
             self._read(0.1)
         return self._seen.decode(errors="replace")
 
-    def exit_code(self, timeout_s: float = 20.0) -> int:
+    def exit_code(self, timeout_s: float = PATIENCE_S) -> int:
         """Its exit code, when it ends; what it shows meanwhile is read."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None:
@@ -103,7 +104,7 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
     os.close(theirs)
     yield Terminal(process, ours)
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE_S)
     os.close(ours)
 
 

@@ -14,6 +14,7 @@ import pytest
 from pgwatch_tests.demo.run import DATABASE, TERMINATED, running_demo
 from tests.embedded.processes import Owner, assert_gone, owner
 from tests.servers.server_places import base
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -45,7 +46,7 @@ def end(demo: Owner, dsn: str, number: int) -> int:
     family = demo.family()
     os.killpg(demo.process.pid, number)
     assert_gone(family, directory_of(dsn))
-    return demo.process.wait(timeout=60)
+    return demo.process.wait(timeout=PATIENCE_S)
 
 
 def test_a_killed_demo_leaves_nothing() -> None:
@@ -72,7 +73,7 @@ def test_a_signal_during_start_up_leaves_nothing(line: str, number: int, exit_co
         ended.hear()
         family = ended.family()
         ended.process.send_signal(number)
-        assert ended.process.wait(timeout=60) == exit_code
+        assert ended.process.wait(timeout=PATIENCE_S) == exit_code
         # Its end comes last: nothing is left for a guardian to do.
         assert family
         assert not [process for process in family if process.is_running()]

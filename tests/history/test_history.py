@@ -25,6 +25,7 @@ from pgwatch_tests.settings.load import Dsn
 from tests.cli.running import environment
 from tests.history.histories import entry, report, settings
 from tests.servers.sessions import Connect, Database, MakeRole
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -83,7 +84,7 @@ def test_many_threads_and_connections_at_once(place: Path | Dsn) -> None:
     failed: list[BaseException] = []
 
     def work(number: int) -> None:
-        together.wait(10)
+        together.wait(PATIENCE_S)
         try:
             for _ in range(5):
                 histories[number % 4].add(entry(number))
@@ -94,7 +95,7 @@ def test_many_threads_and_connections_at_once(place: Path | Dsn) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
 
     assert failed == []
     assert len(histories[0].entries(100)) == 40
@@ -127,7 +128,7 @@ def test_processes_that_make_it_at_once(place: Path | Dsn) -> None:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=30)[1] for process in processes] == [""] * 3
+    assert [process.communicate(timeout=PATIENCE_S)[1] for process in processes] == [""] * 3
 
     assert len(History.open(settings(place)).entries()) == 3
 

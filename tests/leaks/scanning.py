@@ -14,6 +14,7 @@ from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import LeakReport, Skipped
 from pgwatch_tests.leaks.scan import LeakScan, scan
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Dsn, IgnoreSetting, MarkerSetting, Settings
+from tests.waiting import PATIENCE_S
 
 
 def settings(
@@ -112,7 +113,7 @@ class RunningScan:
         self._thread = threading.Thread(target=self._run, name="scan", daemon=True)
         self._thread.start()
 
-    def result(self, timeout_s: float = 10.0) -> LeakReport:
+    def result(self, timeout_s: float = PATIENCE_S) -> LeakReport:
         """Its report, once it is done. Raises its error, or AssertionError if it takes longer."""
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), f"still scanning after {timeout_s:g} s"

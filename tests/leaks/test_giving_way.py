@@ -37,7 +37,7 @@ from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import environment
 from tests.servers.server_places import server_directory
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 # Long values that take little space: one statement that reads them all takes far longer than a test may.
 _SLOW = """
@@ -107,7 +107,7 @@ class Counting:
             self.error = error
 
     def end(self) -> None:
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
 
@@ -148,7 +148,7 @@ def test_a_preview_of_a_sweep_goes_on_and_says_so(
         admin.execute(COPY)
         with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
             inside.execute("TRUNCATE slow")
-        report = previewing.result(30)
+        report = previewing.result(PATIENCE_S)
     assert (report.planned_rows, report.complete, len(report.away_s)) == (1, True, 1)
     assert "Left the database once, " in sweep_table.table(report)
     assert '"times": 1' in sweep_json.document(report)
@@ -169,7 +169,7 @@ def test_a_baseline_goes_on_and_says_so(
         admin.execute(COPY)
         with psycopg.connect(own_server.dsn("app"), autocommit=True) as inside:
             inside.execute("TRUNCATE slow")
-        _, told = taking.communicate(timeout=30)
+        _, told = taking.communicate(timeout=PATIENCE_S)
     assert taking.returncode == 0, told
     assert "pgwatch-tests: Left the database once, " in told
     assert len(baseline_file.load(home / "baseline.json").away_s) == 1
@@ -247,9 +247,9 @@ def test_with_a_single_connection_it_looks_between_statements(
         monkeypatch.setattr(yielding_session, "connect", connected)
         asking = threads.submit(_execute_until_away, session)
         admin.execute(COPY)
-        assert refused.wait(30)
+        assert refused.wait(PATIENCE_S)
         admin.execute("ALTER ROLE plain CONNECTION LIMIT 1")
-        asking.result(30)
+        asking.result(PATIENCE_S)
         assert len(session.away_s) == 1
 
 
@@ -275,7 +275,7 @@ def test_its_lookout_leaves_with_it(
         session.open()
         asking = threads.submit(_execute_until_away, session)
         admin.execute(COPY)
-        asking.result(60)
+        asking.result(PATIENCE_S)
         assert len(session.away_s) == 1
 
 
@@ -317,6 +317,6 @@ def test_a_long_statement_of_a_single_connection_is_told(
 
 def _execute_until_away(session: DatabaseSession) -> None:
     """Runs short statements until the session has been away."""
-    until_s = time.monotonic() + 60
+    until_s = time.monotonic() + PATIENCE_S
     while not session.away_s and time.monotonic() < until_s:
         session.execute(b"SELECT pg_catalog.pg_sleep(0.05)")

@@ -16,7 +16,7 @@ from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
 from tests.leaks.scanning import make_slow_table, settings
 from tests.servers.databases import Databases
 from tests.servers.sessions import MakeRole, unique_name
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 KINDS: tuple[LeftoverKind, ...] = ("schema",)
 
@@ -163,7 +163,7 @@ def test_connections_are_bounded_and_an_end_ends_all(server: EmbeddedServer, dat
             " WHERE datname = %s AND application_name = 'pgwatch-tests'",
             [f"{databases.prefix}_0"],
         )
-    thread.join(20)
+    thread.join(PATIENCE_S)
 
     assert [type(one) for one in outcome] == [KeyboardInterrupt]
     assert steps == [(0, 5), (1, 5)]

@@ -25,6 +25,7 @@ from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepReq
 from tests.history.histories import report, settings
 from tests.schedule.working import Events, Held, Scanner, Worker
 from tests.servers.sessions import Database
+from tests.waiting import PATIENCE_S
 
 NIGHTLY = JobSetting("nightly", "x", every_s=60.0)
 
@@ -165,7 +166,7 @@ def test_a_run_is_ended_from_another_thread(configured: Settings, end: str, resu
     assert held.began.acquire(timeout=10)
 
     getattr(job_run, end)()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert events.results() == [result]
     assert (held.stopped.is_set(), held.cancelled.is_set()) == (end == "stop", end == "cancel")

@@ -15,6 +15,7 @@ from pgwatch_tests.schedule.job_run import JobTasks
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from tests.history.histories import report
+from tests.waiting import PATIENCE_S
 
 Ends = Callable[[], SweepReport]
 
@@ -69,7 +70,7 @@ class Held(Worker):
         super().__init__(self._held)
 
     def _held(self) -> SweepReport:
-        assert self.let_go.wait(20), "nobody let it go"
+        assert self.let_go.wait(PATIENCE_S), "nobody let it go"
         if self.cancelled.is_set():
             raise WorkCancelledError("cancelled")
         return report(interrupted=self.stopped.is_set())

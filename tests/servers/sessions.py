@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RunningStatement:
         self.thread = threading.Thread(target=self._run, name=f"backend {self.pid}", daemon=True)
         self.thread.start()
 
-    def result(self, timeout_s: float = 10.0) -> list[TupleRow]:
+    def result(self, timeout_s: float = PATIENCE_S) -> list[TupleRow]:
         """Its rows, once it is done. Raises its error, or AssertionError if it takes longer."""
         self.thread.join(timeout_s)
         assert not self.thread.is_alive(), f"still running after {timeout_s:g} s: {self._statement}"

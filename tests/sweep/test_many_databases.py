@@ -16,7 +16,7 @@ from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepRequest, SweepsOfDa
 from tests.servers.databases import Databases
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import NOTHING
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def of(
@@ -81,7 +81,7 @@ def test_stop_ends_all_after_the_one_that_runs(server: EmbeddedServer, databases
     thread.start()
     wait_until(lambda: sweeps.made and sweeps.made[0].running.is_set())
     sweep.stop()
-    thread.join(10)
+    thread.join(PATIENCE_S)
 
     (outcome,) = outcomes
     assert [(report.database, report.interrupted) for report in outcome.sweeps] == [(names[0], True)]
@@ -108,6 +108,6 @@ def test_cancel_is_an_error(server: EmbeddedServer, databases: Databases, before
     if not before:
         wait_until(lambda: sweeps.made and sweeps.made[0].running.is_set())
         sweep.cancel()
-    thread.join(10)
+    thread.join(PATIENCE_S)
 
     assert len(errors) == 1

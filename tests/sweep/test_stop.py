@@ -108,7 +108,7 @@ def test_cancelled_in_the_middle_of_a_statement(
     with pytest.raises(WorkCancelledError):
         running.result()
 
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30
     users.execute("DROP TRIGGER slow ON users")  # once the server has rolled back
     assert len(marked_users(users)) == 100
     assert half_users(users) == []

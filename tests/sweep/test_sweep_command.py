@@ -18,7 +18,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.identity.value_tokens import token
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Database, drop_database, unique_name
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def sweep(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -142,7 +142,7 @@ def test_an_end_in_the_middle(
     ) as process:
         wait_until(lambda: counts(owner)[0] < users)
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == code
     assert "stopping after this batch" in stderr
@@ -173,7 +173,7 @@ def test_a_session_that_is_ended(owner: Connection[TupleRow], database: Database
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name = 'pgwatch-tests'"
         )
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 3
     assert "lost" in stderr

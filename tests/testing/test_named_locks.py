@@ -24,7 +24,7 @@ from pgwatch_tests.testing.named_locks import DATABASE_VARIABLE, LockRequest, Na
 from tests.leaks.scanning import settings
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, unique_name
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 HELD = """
     SELECT application_name, state, datname, query FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -120,7 +120,7 @@ def test_those_who_share_it_hold_it_together(
         alone.start()
         wait_until(waiting)
         assert not done.is_set()
-    alone.join(10)
+    alone.join(PATIENCE_S)
     assert done.is_set()
 
 

@@ -24,6 +24,7 @@ from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from tests.locks.snapshots import edge, session, snapshot
+from tests.waiting import PATIENCE_S
 
 T = TypeVar("T")
 Act = Callable[[Action], Awaitable[Outcome]]
@@ -104,7 +105,7 @@ def screen_text(app: App[int]) -> str:
     return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+async def until(pilot: Pilot[int], condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Returns once `condition` is true; raises AssertionError with the screen if it takes too long."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():

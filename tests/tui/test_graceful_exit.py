@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+from tests.waiting import PATIENCE_S
+
 CODE = """
 import signal, sys, time
 from pgwatch_tests.tui.graceful_exit import end_with_terminal
@@ -14,7 +16,7 @@ from pgwatch_tests.tui.graceful_exit import end_with_terminal
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] == ["nohup"] else signal.SIG_DFL)
 end_with_terminal()
 print("watching", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -28,7 +30,7 @@ def ended_with(*arguments: str) -> int:
         assert process.stdout is not None
         assert process.stdout.readline() == "watching\n"
         os.close(ours)
-        return process.wait(timeout=20)
+        return process.wait(timeout=PATIENCE_S)
 
 
 def test_the_process_ends_with_its_terminal() -> None:

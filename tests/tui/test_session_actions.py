@@ -21,6 +21,7 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
+from tests.waiting import PATIENCE_S
 
 SIZES = [(80, 24), (140, 40)]
 HOSTILE = "[red]boo[/red] \x1b[31m \u202e {x} %s"
@@ -61,7 +62,7 @@ def dashboard(locks: LockSnapshot, doing: Doing | None) -> tuple[Feed, Dashboard
 
 async def until_drawn(pilot: Pilot[int], words: str) -> str:
     """The screen, once it shows `words`."""
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + PATIENCE_S
     while words not in (drawn := screen_text(pilot.app)):
         assert time.monotonic() < deadline_s, f"{words!r} isn't in:\n{drawn}"
         await pilot.pause(0.01)

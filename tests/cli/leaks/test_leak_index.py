@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 from tests.cli.running import environment, pgwatch
 from tests.leaks.scanning import insert
 from tests.servers.sessions import Connect, Database
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "leaks", "index"]
 
@@ -115,7 +115,7 @@ def test_interrupted_it_leaves_no_index(
             )
         )
         writer.rollback()
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, stdout) == (130, "")
     assert stderr.rstrip().splitlines()[-1] == "interrupted"
@@ -148,7 +148,7 @@ def test_interrupted_twice_it_names_the_index_that_stays(
         )
         wait_until(lambda: count(owner, dropping))
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=10)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
     writer.rollback()
 
     assert process.returncode == 130

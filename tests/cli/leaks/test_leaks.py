@@ -21,7 +21,7 @@ from pgwatch_tests.identity.value_tokens import token
 from tests.cli.running import environment, pgwatch
 from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.servers.sessions import Connect, Database, MakeRole
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "leaks"]
 
@@ -204,11 +204,11 @@ def test_interrupted(owner: Connection[TupleRow], database: Database, home: Path
     ) as process:
         wait_until(lambda: counting(owner))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
 
     # click ends the terminal's line, which shows ^C, before that.
     assert (process.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
-    wait_until(lambda: backends(owner) == 0, timeout_s=3)
+    wait_until(lambda: backends(owner) == 0, timeout_s=30)
 
 
 def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> None:
@@ -218,9 +218,9 @@ def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> 
     with subprocess.Popen([*COMMAND, "--dsn", database.dsn], cwd=home, env=environment()) as process:
         wait_until(lambda: counting(owner))
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_S)
 
-    wait_until(lambda: backends(owner) == 0, timeout_s=8)
+    wait_until(lambda: backends(owner) == 0, timeout_s=30)
 
 
 def test_progress_in_lines(owner: Connection[TupleRow], database: Database, home: Path) -> None:

@@ -23,7 +23,7 @@ from tests.cli.running import environment
 from tests.leaks.scanning import counting, make_slow_table
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def left_behind(observer: Connection[TupleRow]) -> int:
@@ -57,7 +57,7 @@ def counting_process(dsn: str, observer: Connection[TupleRow], home: Path) -> It
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
     """Its exit code, stdout and the lines of stderr that aren't progress."""
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     lines = [line for line in stderr.splitlines() if line and "counted in" not in line]
     return process.returncode, stdout, lines
 
@@ -76,7 +76,7 @@ def test_ctrl_c(database: Database, observer: Connection[TupleRow], tmp_path: Pa
         outcome = ended(process)
 
     assert outcome == (130, "", ["interrupted"])
-    wait_until(lambda: left_behind(observer) == 0, timeout_s=3)
+    wait_until(lambda: left_behind(observer) == 0, timeout_s=30)
 
 
 def test_a_session_that_is_ended(database: Database, observer: Connection[TupleRow], tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_session_that_is_ended(database: Database, observer: Connection[TupleR
 
     assert (code, stdout, len(lines)) == (3, "", 1)
     assert "the connection was lost" in lines[0]
-    wait_until(lambda: left_behind(observer) == 0, timeout_s=3)
+    wait_until(lambda: left_behind(observer) == 0, timeout_s=30)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -135,7 +135,7 @@ def test_a_server_that_stands_still(
             stopping.join()
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
-        wait_until(lambda: left_behind(observer) == 0, timeout_s=5)
+        wait_until(lambda: left_behind(observer) == 0, timeout_s=30)
 
     assert len(stopped) == 2
     assert code == 3

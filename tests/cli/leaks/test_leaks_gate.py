@@ -21,7 +21,7 @@ from tests.cli.leaks.test_leaks import COMMAND, leaks
 from tests.cli.running import environment
 from tests.leaks.scanning import counting, insert, make_slow_table
 from tests.servers.sessions import Connect, Database, MakeRole, drop_database
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_what_the_gate_fails_on(owner: Connection[TupleRow], database: Database, home: Path) -> None:
@@ -194,11 +194,11 @@ def test_interrupted_over_many_databases(
     ) as process:
         wait_until(lambda: counting(owner))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
 
     assert (process.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
     # The server was told, though the program didn't wait for its answer.
-    wait_until(lambda: not counting(owner), timeout_s=1)
+    wait_until(lambda: not counting(owner), timeout_s=30)
 
 
 def test_progress_over_many_databases(

@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement, blocked
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
             while b"[y/N]" not in shown:
                 shown += os.read(ours, 4096)
             os.write(ours, answer.encode())
-            stdout, _ = process.communicate(timeout=60)
+            stdout, _ = process.communicate(timeout=PATIENCE_S)
             shown += _rest(ours)
         return subprocess.CompletedProcess(command, process.returncode, stdout.decode(), shown.decode())
     finally:

@@ -16,7 +16,7 @@ import pytest
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Connect, Database, blocked
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "locks", "--watch"]
 
@@ -87,7 +87,7 @@ def test_who_kept_a_database_from_being_dropped_stays_in_the_report(
         with pytest.raises(psycopg.errors.ObjectInUse):
             dropping.execute(f"DROP DATABASE {database.name}".encode())
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     document = json.loads(stdout)
     [pair] = [pair for pair in document["pairs"] if pair["blocker"] == "pool"]
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_it_with_the_report(database: Database, tmp_path: Path) -> N
     with start("600", "-d", database.dsn, cwd=tmp_path) as process:
         wait_until(lambda: is_watched(database.dsn))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     assert stdout.startswith(f"database {database.name} · PostgreSQL ")
     assert "interrupted after " in stderr
@@ -114,7 +114,7 @@ def test_a_restart_in_the_middle_is_a_gap_in_the_report(own_server: EmbeddedServ
         own_server.restart()
         wait_until(lambda: is_watched(dsn))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     assert json.loads(stdout)["unwatched_s"] > 0
     assert stderr.count("not watching: ") == 1
@@ -125,7 +125,7 @@ def test_a_server_that_does_not_come_back(own_server: EmbeddedServer, tmp_path: 
     with start("4", "-d", dsn, cwd=tmp_path) as process:
         wait_until(lambda: is_watched(dsn))
         own_server.stop()
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3, stderr
     assert ", not watched for " in stdout.splitlines()[0]
     assert "the report covers what was seen before" in stderr.splitlines()[-1]

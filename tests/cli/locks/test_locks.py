@@ -19,7 +19,7 @@ from pgwatch_tests.cli.formats import LOCKS
 from pgwatch_tests.identity.application_name import compose, digest
 from tests.cli.running import environment, pgwatch
 from tests.servers.sessions import Connect, Database, blocked
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 COMMAND = [sys.executable, "-m", "pgwatch_tests", "locks"]
 
@@ -70,7 +70,7 @@ def test_a_younger_wait_is_no_finding_but_is_printed(
             lines = 1
         else:
             lines = 2
-        stdout, _ = process.communicate(timeout=10)
+        stdout, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert len(stdout.splitlines()) == lines
 
@@ -87,7 +87,7 @@ def test_who_loses_the_server_while_watching_gives_no_verdict(
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
         )
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, stdout) == (3, "")
     assert len(stderr.splitlines()) == 1
 

@@ -21,7 +21,7 @@ from tests.cli.running import environment
 from tests.cli.sweeps.sweeping import LOCK
 from tests.history.histories import settings
 from tests.servers.sessions import Database
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 PROGRAM = ("-m", "pgwatch_tests")
 TWO_JOBS = """
@@ -112,7 +112,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     """Its exit code, and the rest of its stderr."""
     assert process.stderr is not None
     lines = process.stderr.read().splitlines()
-    return process.wait(20), lines
+    return process.wait(PATIENCE_S), lines
 
 
 def is_swept(observer: Connection[TupleRow]) -> bool:
@@ -199,7 +199,7 @@ def test_a_second_signal_ends_it_at_once(project: Project, owner: Connection[Tup
         process.send_signal(signal.SIGTERM)
         read_until(process, "a second signal stops now")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
     wait_until(lambda: not is_swept(owner))
 
 

@@ -23,7 +23,7 @@ from pgwatch_tests.sweep import many_databases
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, Kept, SweepProgress, SweepRequest, TableRows
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import KEPT, NOTHING, ORPHANS, ROWS
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 DSN = ("--dsn", "postgresql://app@localhost/test_app")
 
@@ -320,7 +320,7 @@ def test_progress_tells_rows_and_rate(
     drawn = threading.Event()
 
     def tell() -> None:
-        drawn.wait(10)
+        drawn.wait(PATIENCE_S)
         sweeps.made[0].stop()
 
     tell_person = options.narrate

@@ -29,7 +29,7 @@ from tests.leaks.attribution.leaking_suite import email
 from tests.leaks.baseline.baselines import taken
 from tests.leaks.scanning import RunningScan, insert, settings
 from tests.servers.sessions import Connect, Database, MakeRole
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 NAME = "tests/test_booking.py::test_books"
 
@@ -369,7 +369,7 @@ def test_many_tables_take_few_statements(
     without = scan(settings(database.dsn, DEFAULT_MARKERS))
     middle = time.monotonic()
 
-    found = RunningScan(replace(settings(database.dsn), transactions=logs)).result(30)
+    found = RunningScan(replace(settings(database.dsn), transactions=logs)).result(PATIENCE_S)
 
     print(f"{tables} tables: {middle - begun:.3f} s without, {time.monotonic() - middle:.3f} s with")
     assert without.total == found.total == tables

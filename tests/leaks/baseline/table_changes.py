@@ -11,6 +11,8 @@ import psycopg
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
+from tests.waiting import PATIENCE_S
+
 # Of the column, and how it is turned into text.
 _TYPES = {
     "text": "c",
@@ -182,6 +184,6 @@ def changing(dsn: str, seed: int) -> Iterator[Changes]:
             yield changes
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(PATIENCE_S)
         if changes.failed is not None:
             raise changes.failed

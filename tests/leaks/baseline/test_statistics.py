@@ -263,14 +263,14 @@ def test_a_crash_and_a_restart_in_between(own_server: EmbeddedServer) -> None:
 
     with psycopg.connect(database.dsn) as session:
         session.execute("SELECT 1")
-        crashed = compared(database, baseline, settle_s=20.0)
+        crashed = compared(database, baseline, settle_s=60.0)
     again = taken(database)
     own_server.restart()
     restarted = compared(database, again)
 
     assert rows(crashed) == {"public.t": 1}
     assert use(crashed).way == "snapshot"
-    assert crashed.duration_s < 10, "no wait helps against lost statistics"
+    assert crashed.duration_s < 30, "no wait helps against lost statistics"
     assert "as after a crash" in use(crashed).notes[0]
     assert use(restarted).notes == ()
     assert again.server.server_reset != baseline.server.server_reset

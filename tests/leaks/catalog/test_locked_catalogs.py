@@ -19,4 +19,4 @@ def test_a_locked_catalog(database: Database, connect: Connect, catalog: str) ->
     began_s = time.monotonic()
     with pytest.raises((NotCheckedError, CannotConnectError)):
         scan(settings)
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 30

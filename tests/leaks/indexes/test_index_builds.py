@@ -16,7 +16,7 @@ from pgwatch_tests.leaks.indexes.index_model import IndexOutcome
 from pgwatch_tests.leaks.indexes.indexes import LeakIndexes
 from tests.leaks.scanning import settings
 from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement, is_waiting
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 WANTS_TABLE = ("TRUNCATE users", "ALTER TABLE users ADD COLUMN more int", "LOCK TABLE users IN SHARE MODE")
 
@@ -39,7 +39,7 @@ class InBackground:
         self._thread.start()
 
     def result(self) -> list[IndexOutcome]:
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         return self._done
 

@@ -168,7 +168,7 @@ def test_by_default_only_large_tables(database: Database, owner: Connection[Tupl
     [users] = plan.planned
     assert (users.table, users.columns, plan.small) == ("users", 2, 1)
     assert users.table_bytes > 100_000
-    assert 0 < users.build_s < 10
+    assert 0 < users.build_s < 60
     assert 0 < users.write_s < 0.001
     assert users.index_bytes >= 16384
     assert [one.table for one in planned(settings(database.dsn), "public.small").planned] == ["small"]

@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.locks.model import Party
 from tests.servers.sessions import Connect, Database, RunningStatement, blocked, drop_database, unique_name
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 Session = Connection[TupleRow]
 
@@ -94,7 +94,7 @@ class Cast:
         os.kill(session.info.backend_pid, signal.SIGSTOP)
         self._undo.callback(os.kill, session.info.backend_pid, signal.SIGCONT)
 
-    def until(self, query: str, parameters: Sequence[object] = (), timeout_s: float = 10.0) -> TupleRow:
+    def until(self, query: str, parameters: Sequence[object] = (), timeout_s: float = PATIENCE_S) -> TupleRow:
         """Waits until a query in the `postgres` database finds something; its first row."""
         found = wait_until(
             lambda: self.observer.execute(query.encode(), parameters).fetchall(), timeout_s, message=query

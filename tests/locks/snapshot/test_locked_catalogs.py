@@ -23,7 +23,7 @@ from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import RunningStatement, blocked, close_at_once
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 PER_DATABASE = ["pg_class", "pg_type", "pg_namespace", "pg_attribute", "pg_proc"]
 SHARED = ["pg_database", "pg_authid"]
@@ -191,7 +191,7 @@ def test_a_look_up_without_an_answer_keeps_its_session_and_is_not_repeated(scene
             assert len(asked) == 2
         finally:
             os.kill(asked[0], signal.SIGCONT)
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + PATIENCE_S
         while len(asked) == 2 and time.monotonic() < deadline_s:
             now_s += 120.0
             await asyncio.sleep(0.01)

@@ -50,7 +50,7 @@ def test_it_ends_with_its_parent_however_that_ends(database: Database, python: s
         wait_until(lambda: len(polls_of(files).polls) > 1)
         os.kill(starter.pid, signal.SIGKILL)
         starter.wait()
-        wait_until(lambda: not sampler.is_running() or sampler.status() == psutil.STATUS_ZOMBIE, 2.0)
+        wait_until(lambda: not sampler.is_running() or sampler.status() == psutil.STATUS_ZOMBIE)
     finally:
         child.kill()
         starter.stdin.close()

@@ -305,7 +305,7 @@ def test_it_stays_as_long_as_its_owner_lives(
         def is_gone() -> bool:
             return named(swept(database.dsn, "databases", min_age_s=0), process.name).removed
 
-        wait_until(is_gone, 2.0)
+        wait_until(is_gone)
         assert not exists(owner, process.name)
 
 

@@ -104,7 +104,7 @@ def test_a_sweep_that_is_killed_is_finished_by_the_next(
         process.kill()
 
     assert tables(owner, name) == 70
-    wait_until(lambda: named(swept(database.dsn, "schemas"), name).removed, 2.0)
+    wait_until(lambda: named(swept(database.dsn, "schemas"), name).removed)
     assert not exists(owner, name)
 
 

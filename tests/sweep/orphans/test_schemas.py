@@ -95,7 +95,7 @@ def test_a_schema_stays_as_long_as_its_owner_lives(
 
         process.kill()
 
-        wait_until(lambda: named(swept(database.dsn, "schemas", min_age_s=0), schema).removed, 2.0)
+        wait_until(lambda: named(swept(database.dsn, "schemas", min_age_s=0), schema).removed)
         assert not exists(owner, schema)
 
 

@@ -12,6 +12,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
+from tests.waiting import PATIENCE_S
 
 REQUEST = SweepRequest(kinds=("rows",), dry_run=False)
 BOOKINGS, ITEMS = 2, 4
@@ -138,7 +139,7 @@ class RunningSweep:
         """Whether it has ended."""
         return not self._thread.is_alive()
 
-    def result(self, timeout_s: float = 20.0) -> SweepReport:
+    def result(self, timeout_s: float = PATIENCE_S) -> SweepReport:
         """Its report, once it is done. Raises its error, or AssertionError if it takes longer."""
         self._thread.join(timeout_s)
         assert not self._thread.is_alive(), f"still sweeping after {timeout_s:g} s"
@@ -166,11 +167,11 @@ class PausingProgress:
         """The progress callback of the sweep."""
         if progress.rows >= self._rows and not self._reached.is_set():
             self._reached.set()
-            assert self._released.wait(20), "nobody let the sweep go on"
+            assert self._released.wait(PATIENCE_S), "nobody let the sweep go on"
 
     def wait(self) -> None:
         """Returns once the sweep is held up."""
-        assert self._reached.wait(20), "the sweep didn't get there"
+        assert self._reached.wait(PATIENCE_S), "the sweep didn't get there"
 
     def release(self) -> None:
         """Lets the sweep go on."""

@@ -16,7 +16,7 @@ from tests.servers.sessions import Connect, Database, RunningStatement, is_waiti
 from tests.sweep.rows.bookings import RunningSweep, settings
 from tests.sweep.rows.gates import Gate
 from tests.sweep.rows.row_sweeps import make
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 REAL = (1, "real@company.example")
 _TURN = "UPDATE contact SET email = 'real@company.example' WHERE id = 1 RETURNING id, email"
@@ -71,7 +71,7 @@ def test_turned_after_the_statement_began(
 
 def _until_it_waits(observer: Connection[TupleRow], sweep: RunningSweep) -> None:
     """Or is done. It waits for milliseconds only, so it is asked without a pause."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     query = (
         "SELECT 1 FROM pg_lock_status() AS lock JOIN pg_stat_activity USING (pid)"
         " WHERE datname = current_database() AND NOT granted"

@@ -10,7 +10,7 @@ from typing import LiteralString, Self
 import psycopg
 
 from tests.sweep.rows.bookings import add_users, now_ms
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 _STATEMENTS: tuple[LiteralString, ...] = (
     "UPDATE users SET email = email WHERE id IN (%(user)s, %(real)s)",
@@ -47,7 +47,7 @@ class Writers:
     ) -> None:
         self._ended.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE_S)
 
     @property
     def longest_s(self) -> float:

@@ -28,7 +28,7 @@ from tests.sweep.rows.bookings import RunningSweep, now_ms
 from tests.sweep.rows.gates import Gate
 from tests.sweep.rows.row_sweeps import swept
 from tests.sweep.triggers.triggered import YOUNG, Schema, Spot, may_go, schemas
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 some_examples = settings(
     max_examples=int(os.environ.get("PGWATCH_EXAMPLES", "8")),
@@ -204,7 +204,7 @@ def test_beside_changes_that_wait_for_a_batch(
             wait_until(lambda: not changing.is_alive() or is_waiting(connection, pid))
             gate.open()
             report = sweep.result()
-            changing.join(20)
+            changing.join(PATIENCE_S)
         _all_is_well(connection, made, before, report, change, table)
         event(f"{change}: {'in the middle' if is_there else 'afterwards'}")
 
@@ -299,7 +299,7 @@ class _PauseAt:
         self._left -= 1
         if self._left == 0:
             self._reached.set()
-            assert self._released.wait(20)
+            assert self._released.wait(PATIENCE_S)
 
     @property
     def reached(self) -> bool:

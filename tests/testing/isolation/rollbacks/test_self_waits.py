@@ -28,7 +28,7 @@ from pgwatch_tests.testing.isolation.rollbacks.self_waits import SelfWaitError
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.testing.isolation.rollbacks.test_rollback import Make, add, execute, make, url_of
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 __all__ = ["make"]
 
@@ -73,7 +73,7 @@ def test_a_test_that_waits_for_itself_is_told(make: Make, driver: str, told: lis
     began = time.monotonic()
     with pytest.raises(DBAPIError, match="canceling statement") as failed:
         wait()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     (note,) = failed.value.__notes__
     for part in (
         "tests/test_users.py::test_adds waits for itself: another connection of its process (pid ",
@@ -154,7 +154,7 @@ def test_sessions_of_other_processes_are_left_alone(
         wait_until(lambda: one.looks > looks + 3)
         assert owner.execute(waiting).rowcount == 1
         assert not one.is_given_up
-    assert other.wait(10) == 0
+    assert other.wait(PATIENCE_S) == 0
     assert told == []
 
 
