@@ -5,8 +5,9 @@
     with schema("postgresql://localhost/app_test") as name:
         connection.execute(f"CREATE TABLE {name}.users (…)")
 
-Each holds a lease (`pgwatch_tests.postgres.leases`) on a connection of its own, straight to the server: it
-refuses a pooler, which would give it away. What is left of whoever is killed, a sweep takes for an orphan.
+Each holds a lease (`pgwatch_tests.postgres.leases`) on a session of its own, straight to the server: it
+refuses a pooler, which would give it away. A session that is lost is opened anew (`lease_session`). What is
+left of whoever is killed, a sweep takes for an orphan.
 
 A value carries the run that it was made in, if there is one, right after the milliseconds and the hash of
 its test, if any: `user-<ms>-t<8 hex of the test>-r<8 hex of the run>-<random>@test.example.com`. Rows with
@@ -32,7 +33,7 @@ from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.leases import LEASE_KEY, run_lease
+from pgwatch_tests.postgres.leases import run_lease
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
@@ -40,6 +41,7 @@ from pgwatch_tests.sweep.orphans.databases import drop_database
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.sweep.orphans.schema_drop import check_dependents, drop_schema
 from pgwatch_tests.testing.identifiers import entered_run
+from pgwatch_tests.testing.lease_session import LeaseSession, tell_given_up
 
 APPLICATION_NAME = "pgwatch-tests lease"
 """The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
@@ -77,16 +79,16 @@ def lease(dsn: str, name: str) -> Iterator[None]:
     Raises RefusedError if somebody holds it already or a pooler is in between, CannotConnectError and
     ConfigurationError.
     """
-    with _held(dsn, name) as connection:
+    with _held(dsn, name) as leases:
         owner = os.getpid()
         try:
             yield
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException:
-            _note_end(connection, name, owner)
+            _note_end(leases, name, owner)
             raise
-        _note_end(connection, name, owner)
+        _note_end(leases, name, owner)
 
 
 @contextmanager
@@ -98,15 +100,15 @@ def schema(dsn: str) -> Iterator[str]:
     CannotConnectError and ConfigurationError, too, and psycopg.Error if it can't be made.
     """
     name = orphan_name()
-    with _held(dsn, name) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    with _held(dsn, name) as leases:
+        leases.connection().execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         try:
             yield name
         except BaseException:
             with suppress(PgwatchError, psycopg.Error):
-                _drop_schema(dsn, name, connection)
+                _drop_schema(dsn, name, leases)
             raise
-        _drop_schema(dsn, name, connection)
+        _drop_schema(dsn, name, leases)
 
 
 @contextmanager
@@ -116,15 +118,15 @@ def database(dsn: str) -> Iterator[OwnDatabase]:
     Its lease is held in the database that `dsn` names. Raises what `schema` does.
     """
     name = orphan_name()
-    with _held(dsn, name) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with _held(dsn, name) as leases:
+        leases.connection().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             yield OwnDatabase(name, in_database(_dsn(dsn), name).value)
         except BaseException:
             with suppress(PgwatchError, psycopg.Error):
-                _drop_database(dsn, name)
+                _drop_database(dsn, name, leases)
             raise
-        _drop_database(dsn, name)
+        _drop_database(dsn, name, leases)
 
 
 @contextmanager
@@ -145,26 +147,27 @@ def run(dsn: str, id_: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def _held(dsn: str, name: str) -> Iterator[OwnConnection]:
-    with closing(connect(_dsn(dsn), LEASE_LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
-        connection.require_session("a lease")
-        parameters = {"lease_key": LEASE_KEY, "name": name}
-        taken = connection.execute(queries.load("leases/take"), parameters).fetchone()
-        if taken != (True,):
-            raise LeaseTakenError(f"another session holds the lease of {name!r}")
+def _held(dsn: str, name: str) -> Iterator[LeaseSession]:
+    def connected() -> OwnConnection:
+        return connect(_dsn(dsn), LEASE_LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)
+
+    with closing(LeaseSession(connected)) as leases:
+        leases.take(name)
         try:
-            yield connection
+            yield leases
         finally:
             # The server would notice the end of the session, but later.
-            with suppress(psycopg.Error):
-                connection.execute(queries.load("leases/free"), parameters)
+            leases.free(name)
 
 
-def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
+def _note_end(leases: LeaseSession, name: str, owner: int) -> None:
     # A process that was forked meanwhile leaves it to its parent.
     if os.getpid() != owner:
         return
-    # Where the connection is lost, nothing tells the server's time, and its data has to reach its age.
+    # Where the session is lost, nothing tells the server's time, and its data has to reach its age.
+    connection = leases.present_connection()
+    if connection is None:
+        return
     with suppress(psycopg.Error):
         row = connection.execute(queries.load("server/time")).fetchone()
         if row is not None:
@@ -173,14 +176,20 @@ def _note_end(connection: OwnConnection, name: str, owner: int) -> None:
                 note_end(EndedLease(name, started, ended_at))
 
 
-def _drop_schema(dsn: str, name: str, beside: OwnConnection) -> None:
+def _drop_schema(dsn: str, name: str, leases: LeaseSession) -> None:
+    if not leases.is_ours(name):
+        tell_given_up(name)
+        return
     with closing(DatabaseSession(_settings(dsn), read_only=False)) as session:
         session.open()
         check_dependents(session, name)
-        drop_schema(session, name, stopped=lambda: False, beside=beside)
+        drop_schema(session, name, stopped=lambda: False, beside=leases.connection())
 
 
-def _drop_database(dsn: str, name: str) -> None:
+def _drop_database(dsn: str, name: str, leases: LeaseSession) -> None:
+    if not leases.is_ours(name):
+        tell_given_up(name)
+        return
     settings = _settings(dsn)
     with closing(DatabaseSession(settings, read_only=False)) as session:
         session.open()

@@ -25,6 +25,7 @@ from pgwatch_tests.testing.isolation.kept_places import note_kept
 from pgwatch_tests.testing.isolation.migrations import Migrations, MigrationsLike, as_migrations
 from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, note_left, own_sessions
 from pgwatch_tests.testing.isolation.resource import Resource
+from pgwatch_tests.testing.lease_session import tell_given_up
 
 _MOST_AT_ONCE = 200
 """Things that are dropped in one transaction: each takes places in the server's lock table."""
@@ -48,9 +49,9 @@ def isolated_schema(
 def _made(dsn: str, migrations: Migrations, beside: tuple[str, ...]) -> Iterator[IsolatedPlace]:
     name = orphan_name()
     with own_sessions(dsn) as sessions:
-        connection = sessions.inside()
-        with sessions.lease(connection, name):
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        sessions.inside.take(name)
+        try:
+            sessions.inside.connection().execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
             place = IsolatedPlace.schema(dsn, name, beside, sessions.builder)
             try:
                 migrations.apply(place)
@@ -60,16 +61,20 @@ def _made(dsn: str, migrations: Migrations, beside: tuple[str, ...]) -> Iterator
                     _end(sessions, place)
                 raise
             _end(sessions, place)
+        finally:
+            sessions.inside.free(name)
 
 
 def _end(sessions: OwnSessions, place: IsolatedPlace) -> None:
     place.dispose()
-    if not note_kept(sessions.inside(), place, "SCHEMA"):
+    if not sessions.inside.is_ours(place.name):
+        tell_given_up(place.name)
+    elif not note_kept(sessions.inside.connection(), place, "SCHEMA"):
         _drop(sessions, place.name)
 
 
 def _drop(sessions: OwnSessions, name: str) -> None:
-    connection = sessions.inside()
+    connection = sessions.inside.connection()
     try:
         try:
             if _drop_contents(connection, name):
@@ -82,7 +87,7 @@ def _drop(sessions: OwnSessions, name: str) -> None:
             check_dependents(session, name)
             drop_schema(session, name, stopped=lambda: False, beside=connection)
     except BaseException:
-        note_left(connection, name)
+        note_left(sessions.inside, name)
         raise
 
 

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 
 import asyncpg
-import psycopg
 import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
@@ -16,7 +15,15 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
-from pgwatch_tests.testing import IsolatedPlace, drop_templates, isolated_database, isolated_schema
+from pgwatch_tests.testing import (
+    IsolatedPlace,
+    drop_templates,
+    findings,
+    isolated_database,
+    isolated_schema,
+    lease_session,
+)
+from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.testing.isolation.isolated_place import without_password
 from pgwatch_tests.testing.isolation.own_sessions import own_sessions
 from tests.leaks.scanning import settings
@@ -24,6 +31,7 @@ from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, MakeRole
 from tests.sweep.orphans.sweeping import exists
 from tests.testing.isolation.catalogs import zoo
+from tests.testing.isolation.held_leases import end_leases, lease_is_held
 from tests.waiting import wait_until
 
 INSERT = "INSERT INTO users (email) VALUES (gen_random_uuid() || '@b')"
@@ -174,19 +182,45 @@ def test_what_others_made_of_it_stays(database: Database, owner: Connection[Tupl
     assert owner.execute("SELECT 1 FROM pg_views WHERE viewname = 'v'").fetchone()
 
 
-def test_a_session_of_ours_that_is_lost_is_opened_again(
+def test_a_session_that_is_lost_is_opened_again_and_takes_its_leases(
     database: Database, owner: Connection[TupleRow]
 ) -> None:
     with own_sessions(database.dsn):
-        with isolated_schema(database.dsn, zoo()):
-            pass
-        owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-        with pytest.raises(psycopg.OperationalError), isolated_schema(database.dsn, zoo()):
-            pass
-        with pytest.raises(psycopg.OperationalError), isolated_schema(database.dsn, zoo()):
-            pass
+        with isolated_schema(database.dsn, zoo()) as place:
+            end_leases(owner)
+            # Nobody uses it meanwhile.
+            wait_until(lambda: lease_is_held(owner, place.name), timeout_s=30)
+            assert count(place) == 0
+            end_leases(owner)
+        assert not exists(owner, place.name)
         with isolated_schema(database.dsn, zoo()) as place:
             assert count(place) == 0
+
+
+def test_what_a_sweep_has_taken_meanwhile_is_given_up(
+    database: Database,
+    owner: Connection[TupleRow],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(lease_session, "_PATIENCE", 3)
+    told: list[Finding] = []
+    stop = findings.listen(told.append)
+    with isolated_schema(database.dsn) as place, isolated_schema(database.dsn) as other:
+        # The sweep takes one before its owner is back, and has the lease of the other.
+        owner.execute(b"BEGIN; LOCK pg_authid IN ACCESS EXCLUSIVE MODE")
+        end_leases(owner)
+        owner.execute(f"DROP SCHEMA {place.name}".encode())
+        owner.execute("SELECT pg_advisory_lock(1885828980, hashtext(%s))", [other.name])
+        owner.execute("COMMIT")
+    stop()
+    assert not exists(owner, place.name)
+    assert exists(owner, other.name), "it isn't ours to drop"
+    assert [(one.kind, one.fails, one.reason.split()[0]) for one in told] == [
+        ("not_checked", False, other.name),
+        ("not_checked", False, place.name),
+    ]
+    assert f"{other.name} was given up: the session that held its lease was lost" in caplog.text
 
 
 def test_a_pooler_is_refused(database: Database, server: EmbeddedServer) -> None:

@@ -1,26 +1,31 @@
 """A pool of databases, filled ahead in the background, so that a test gets one at once.
 
 A thread makes copies of the template, and drops what tests give back. It holds the leases of all of them on
-its own session: what is left of a process that was killed is an orphan to a sweep.
+its own session: what is left of a process that was killed is an orphan to a sweep. An error is told to
+whoever waits for a database; the next one that asks has the thread try again.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 
 import psycopg
 from psycopg import errors
 
-from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.errors import CannotConnectError, PgwatchError, RefusedError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.orphans.databases import drop_database
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.testing.isolation.databases.template_database import drop_with_sessions
-from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, note_left, take
+from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, note_left
+from pgwatch_tests.testing.lease_session import tell_given_up
+
+_log = logging.getLogger("pgwatch_tests.isolation")
 
 
 class DatabasePool:
@@ -45,8 +50,20 @@ class DatabasePool:
 
         Raises what kept the thread from making one: psycopg.Error, CannotConnectError, RefusedError.
         """
+        while True:
+            name = self._next_ready()
+            try:
+                if self._sessions.outside.is_ours(name):
+                    return name
+            except BaseException:
+                self.give_back(name)
+                raise
+            give_up(self._sessions, name)
+
+    def _next_ready(self) -> str:
         with self._changed:
             self._wanted += 1
+            self._error = None
             try:
                 self._changed.notify_all()
                 while not self._ready:
@@ -63,6 +80,8 @@ class DatabasePool:
     def wait_until_filled(self) -> None:
         """Waits until as many are ready as the pool keeps. Raises what `take` does."""
         with self._changed:
+            self._error = None
+            self._changed.notify_all()
             while len(self._ready) < self._size:
                 if self._error is not None:
                     raise self._error
@@ -75,73 +94,129 @@ class DatabasePool:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stops the thread, once it has dropped what is there."""
+        """Stops the thread, once it has dropped what is there; what it can't drop is left to a sweep."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        # An error has ended it before.
-        for name in (*self._given_back, *self._ready):
-            with suppress(psycopg.Error, PgwatchError):
-                drop_leased(self._sessions, name)
+        drop_all_leased(self._sessions, (*self._given_back, *self._ready))
         self._sessions.close()
 
     def _run(self) -> None:
-        try:
-            connection = self._sessions.outside()
-            while (step := self._next_step()) is not None:
-                self._take_step(connection, *step)
-        except BaseException as error:  # noqa: BLE001 -- told to whoever takes
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+        failures = 0
+        while (step := self._next_step()) is not None:
+            try:
+                self._take_step(*step)
+                failures = 0
+            except BaseException as error:  # noqa: BLE001 -- told to whoever takes
+                failures += 1
+                # A session that was lost is opened anew.
+                if failures == 1 and isinstance(error, psycopg.OperationalError):
+                    continue
+                with self._changed:
+                    self._error = error
+                    self._changed.notify_all()
+                    if self._closing:
+                        return
 
     def _next_step(self) -> tuple[str, str] | None:
-        """What to do next: make one somebody waits for, drop one, make one ahead; None: end."""
+        """What to do next: make one somebody waits for, drop one, make one ahead; None: end.
+
+        After an error nothing, until somebody asks for a database.
+        """
         with self._changed:
             while True:
                 if self._closing:
                     left = self._given_back or self._ready
                     return ("drop", left.popleft()) if left else None
-                if not self._ready and self._wanted:
-                    return "make", orphan_name()
-                if self._given_back:
-                    return "drop", self._given_back.popleft()
-                if len(self._ready) < self._size:
-                    return "make", orphan_name()
+                if self._error is None:
+                    if not self._ready and self._wanted:
+                        return "make", orphan_name()
+                    if self._given_back:
+                        return "drop", self._given_back.popleft()
+                    if len(self._ready) < self._size:
+                        return "make", orphan_name()
                 self._changed.wait()
 
-    def _take_step(self, connection: OwnConnection, what: str, name: str) -> None:
-        if what == "drop":
-            drop_leased(self._sessions, name)
-            return
-        take(connection, name)
+    def _take_step(self, what: str, name: str) -> None:
         try:
-            self._copy(connection, name)
+            if what == "drop":
+                drop_leased(self._sessions, name)
+                return
+            make_leased(self._sessions, self._copy, name)
         except BaseException:
-            free(connection, name)
+            # A server that can't be reached now may be later: what may be there is dropped then.
+            with self._changed:
+                self._given_back.append(name)
             raise
         with self._changed:
             self._ready.append(name)
             self._changed.notify_all()
 
 
-def drop_leased(sessions: OwnSessions, name: str) -> None:
-    """Drops a database whose lease is held on the session outside; one that stays is left to a sweep."""
-    connection = sessions.outside()
+def make_leased(sessions: OwnSessions, copy: Callable[[OwnConnection, str], None], name: str) -> None:
+    """Takes a lease on the session outside, and has `copy` make the database."""
+    leases = sessions.outside
+    leases.take(name)
     try:
+        copy(leases.connection(), name)
+    except BaseException:
+        # Where the session was lost meanwhile, the server may have made it all the same.
+        with suppress(psycopg.Error, PgwatchError):
+            drop_leased(sessions, name)
+        raise
+
+
+def drop_leased(sessions: OwnSessions, name: str) -> None:
+    """Drops a database whose lease is held on the session outside; one that stays is left to a sweep.
+
+    One that isn't ours any more isn't touched. Raises CannotConnectError, and psycopg.Error if the session
+    is lost once more; then the lease stays wanted.
+    """
+    leases = sessions.outside
+    for is_last in (False, True):
         try:
-            drop_with_sessions(connection, name)
-        except errors.ObjectInUse:
-            # A prepared transaction is in the way.
-            with closing(DatabaseSession(sessions.settings(), read_only=False)) as session:
-                session.open()
-                drop_database(session, sessions.settings(), name)
+            if leases.is_ours(name):
+                _drop(sessions, leases.connection(), name)
+            elif leases.is_taken(name):
+                tell_given_up(name)
+            break
         except psycopg.OperationalError:
-            if not connection.closed:
+            if leases.present_connection() is not None:
+                note_left(leases, name)
+                break
+            if is_last:
                 raise
-            connection = sessions.outside()
-            drop_with_sessions(connection, name)
-    except (psycopg.Error, PgwatchError):
-        note_left(connection, name)
-    free(connection, name)
+        except CannotConnectError:
+            raise
+        except (psycopg.Error, PgwatchError):
+            note_left(leases, name)
+            break
+    leases.free(name)
+
+
+def drop_all_leased(sessions: OwnSessions, names: Iterable[str]) -> None:
+    """Drops what is left in the end; the log says what a sweep has to take."""
+    left = deque(names)
+    try:
+        while left:
+            drop_leased(sessions, left[0])
+            left.popleft()
+    except (psycopg.Error, PgwatchError) as error:
+        _log.warning("left to a sweep, since the server can't be asked (%s): %s", error, ", ".join(left))
+
+
+def give_up(sessions: OwnSessions, name: str) -> None:
+    """Has nothing to do any more with a database that isn't ours, and tells so."""
+    sessions.outside.free(name)
+    tell_given_up(name)
+
+
+def _drop(sessions: OwnSessions, connection: OwnConnection, name: str) -> None:
+    try:
+        drop_with_sessions(connection, name)
+    except errors.ObjectInUse:
+        # A prepared transaction is in the way.
+        with closing(DatabaseSession(sessions.settings(), read_only=False)) as session:
+            session.open()
+            drop_database(session, sessions.settings(), name)

@@ -23,7 +23,13 @@ from psycopg import errors
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
-from pgwatch_tests.testing.isolation.databases.database_pool import DatabasePool, drop_leased
+from pgwatch_tests.testing.isolation.databases.database_pool import (
+    DatabasePool,
+    drop_all_leased,
+    drop_leased,
+    give_up,
+    make_leased,
+)
 from pgwatch_tests.testing.isolation.databases.emptied_tables import EmptiedTables, NotEmptiedError
 from pgwatch_tests.testing.isolation.databases.template_database import (
     Template,
@@ -34,7 +40,7 @@ from pgwatch_tests.testing.isolation.databases.template_database import (
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.kept_places import note_kept
 from pgwatch_tests.testing.isolation.migrations import Migrations, MigrationsLike, as_migrations
-from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, own_sessions, take
+from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, own_sessions
 from pgwatch_tests.testing.isolation.resource import Resource
 
 DatabaseScope = Literal["test", "worker"]
@@ -123,6 +129,8 @@ class _OwnDatabases:
         self._template: Template | None = None
         self._pool: DatabasePool | None = None
         self._free: list[_WorkerDatabase] = []
+        self._undropped: list[str] = []
+        """Those that couldn't be dropped when they were done with, since the server couldn't be asked."""
         self._lock = threading.RLock()
 
     @contextmanager
@@ -136,13 +144,21 @@ class _OwnDatabases:
     @contextmanager
     def of_worker(self) -> Iterator[IsolatedPlace]:
         """A database that is emptied in the end."""
-        with self._lock:
-            database = self._free.pop() if self._free else None
-        if database is None:
-            database = self._new_worker_database()
-        used = database
+        used = self._free_worker_database() or self._new_worker_database()
         with self._in_use(used.name, lambda: self._put_back(used), used.tables.close) as place:
             yield place
+
+    def _free_worker_database(self) -> _WorkerDatabase | None:
+        """Returns one that is free, and still ours."""
+        while True:
+            with self._lock:
+                if not self._free:
+                    return None
+                database = self._free.pop()
+            if self._sessions.outside.is_ours(database.name):
+                return database
+            database.tables.close()
+            give_up(self._sessions, database.name)
 
     def fill_ahead(self, size: int) -> None:
         """Has a thread keep so many ready for tests."""
@@ -160,7 +176,7 @@ class _OwnDatabases:
         with self._lock:
             for database in self._free:
                 database.tables.close()
-                drop_leased(self._sessions, database.name)
+            drop_all_leased(self._sessions, (*self._undropped, *(database.name for database in self._free)))
             self._free.clear()
 
     @contextmanager
@@ -178,36 +194,44 @@ class _OwnDatabases:
 
     def _end(self, place: IsolatedPlace, end: Callable[[], None], keep: Callable[[], None]) -> None:
         place.dispose()
-        is_kept = note_kept(self._sessions.outside(), place, "DATABASE")
+        is_kept = note_kept(self._sessions.outside.connection(), place, "DATABASE")
         (keep if is_kept else end)()
 
     def _drop(self, name: str, pool: DatabasePool | None) -> None:
         if pool is not None:
             pool.give_back(name)
-        else:
+            return
+        try:
             drop_leased(self._sessions, name)
+        except (PgwatchError, psycopg.Error):
+            self._undropped.append(name)
+            raise
 
     def _put_back(self, database: _WorkerDatabase) -> None:
         try:
-            database.tables.empty()
-        except (NotEmptiedError, psycopg.Error) as error:
-            _log.warning("the database %s is made anew: %s", database.name, error)
+            if not self._sessions.outside.is_ours(database.name):
+                give_up(self._sessions, database.name)
+                database.tables.close()
+                return
+            try:
+                database.tables.empty()
+            except (NotEmptiedError, psycopg.Error) as error:
+                _log.warning("the database %s is made anew: %s", database.name, error)
+                database.tables.close()
+                drop_with_sessions(self._sessions.outside.connection(), database.name)
+                self._copy(self._sessions.outside.connection(), database.name)
+                database.tables = self._emptied(database.name)
+        except BaseException:
             database.tables.close()
-            drop_with_sessions(self._sessions.outside(), database.name)
-            self._copy(self._sessions.outside(), database.name)
-            database.tables = self._emptied(database.name)
+            with suppress(PgwatchError, psycopg.Error):
+                self._drop(database.name, None)
+            raise
         with self._lock:
             self._free.append(database)
 
     def _make(self) -> str:
         name = orphan_name()
-        connection = self._sessions.outside()
-        take(connection, name)
-        try:
-            self._copy(connection, name)
-        except BaseException:
-            free(connection, name)
-            raise
+        make_leased(self._sessions, self._copy, name)
         return name
 
     def _new_worker_database(self) -> _WorkerDatabase:

@@ -30,7 +30,8 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.migrations import MigrationError, Migrations
-from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, free, own_sessions, take
+from pgwatch_tests.testing.isolation.own_sessions import OwnSessions, own_sessions
+from pgwatch_tests.testing.lease_session import free, take
 
 PREFIX = "pgwatch_template_"
 UNUSED_FOR_S = 7 * 86400.0
@@ -61,7 +62,7 @@ def template_database(sessions: OwnSessions, migrations: Migrations, tablespace:
     Raises MigrationError if a session of the migrations is still at work in it, what they raise, and
     RefusedError if whoever builds it takes more than 15 minutes.
     """
-    connection = sessions.outside()
+    connection = sessions.outside.connection()
     name = _name(connection, migrations, tablespace)
     lock = f"template:{name}"
     # A session has a lock as often as it asks for it.
@@ -88,7 +89,7 @@ def drop_templates(dsn: str, unused_for_s: float = UNUSED_FOR_S) -> list[str]:
     Only those that the role owns; a use counts by the hour. Raises CannotConnectError, ConfigurationError.
     """
     with own_sessions(dsn) as sessions:
-        return _drop_unused(sessions.outside(), unused_for_s)
+        return _drop_unused(sessions.outside.connection(), unused_for_s)
 
 
 def clone(connection: OwnConnection, name: str, template: Template | None, tablespace: str = "") -> None:
@@ -163,7 +164,7 @@ def _built(
             return found
         except BaseException:
             with suppress(psycopg.Error, PgwatchError):
-                drop_with_sessions(connection, building)
+                drop_with_sessions(sessions.outside.connection(), building)
             raise
     finally:
         free(connection, building)

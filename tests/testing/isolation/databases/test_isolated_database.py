@@ -21,12 +21,14 @@ from pgwatch_tests.testing import (
     drop_templates,
     isolated_database,
     keep,
+    lease_session,
     prepared_databases,
 )
 from tests.leaks.scanning import settings
-from tests.servers.sessions import Database, MakeRole
+from tests.servers.sessions import Connect, Database, MakeRole
 from tests.sweep.orphans.sweeping import named, swept
 from tests.testing.isolation.catalogs import described, zoo
+from tests.testing.isolation.held_leases import end_leases, lease_is_held
 from tests.waiting import wait_until
 
 
@@ -225,20 +227,56 @@ def test_a_pool_outlives_its_template(
     assert databases(owner) == set()
 
 
-def test_a_pool_that_lost_its_session_leaves_nothing(database: Database, owner: Connection[TupleRow]) -> None:
-    query = """
-        SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'
-        AND classid = 1885828980 AND objid::bigint = hashtext(%s)::bigint & 4294967295
-    """
-    if owner.info.server_version < 140000:
-        query = query.replace(", 10000", "")
+def test_a_pool_that_lost_its_session_fills_again(
+    database: Database, owner: Connection[TupleRow], caplog: pytest.LogCaptureFixture
+) -> None:
     with prepared_databases(database.dsn, zoo(), ahead=1):
         with isolated_database(database.dsn, zoo()) as place:
             wait_until(lambda: len(databases(owner)) == 2)
-            assert owner.execute(query.encode(), [place.name]).fetchall() == [(True,)]
-        with pytest.raises(psycopg.OperationalError), isolated_database(database.dsn, zoo()):
-            isolated_database(database.dsn, zoo()).__enter__()
+            [ready] = databases(owner) - {place.name}
+            end_leases(owner)
+            wait_until(lambda: lease_is_held(owner, place.name) and lease_is_held(owner, ready), timeout_s=30)
+            with isolated_database(database.dsn, zoo()) as next_one:
+                assert next_one.name == ready, "it is still ours"
+            end_leases(owner)
+        old = {place.name, next_one.name}
+        wait_until(
+            lambda: databases(owner) - old and not databases(owner) & old, message="a new one is ready"
+        )
+    assert "given up" not in caplog.text
     assert databases(owner) == set()
+
+
+def test_a_database_that_a_sweep_has_taken_is_nobodys(
+    database: Database,
+    owner: Connection[TupleRow],
+    monkeypatch: pytest.MonkeyPatch,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Leases are held in the maintenance database.
+    sweeping = connect(database="postgres", autocommit=True)
+    monkeypatch.setattr(lease_session, "_PATIENCE", 3)
+    with prepared_databases(database.dsn, zoo(), ahead=1):
+        with isolated_database(database.dsn, zoo(), scope="worker") as of_worker:
+            wait_until(lambda: len(databases(owner)) == 2)
+            [ready] = databases(owner) - {of_worker.name}
+        # Nobody can connect until a sweep has both of them.
+        owner.execute(b"BEGIN; LOCK pg_authid IN ACCESS EXCLUSIVE MODE")
+        end_leases(owner)
+        for name in (of_worker.name, ready):
+            sweeping.execute("SELECT pg_advisory_lock(1885828980, hashtext(%s))", [name])
+        owner.execute("COMMIT")
+        with (
+            isolated_database(database.dsn, zoo()) as one,
+            isolated_database(database.dsn, zoo(), scope="worker") as other,
+        ):
+            assert {one.name, other.name}.isdisjoint((of_worker.name, ready))
+            assert (count(one), count(other)) == (0, 0)
+    assert databases(owner) == {of_worker.name, ready}, "they are the sweep's to drop"
+    for name in (of_worker.name, ready):
+        assert f"{name} was given up" in caplog.text
+        owner.execute(f"DROP DATABASE {name}".encode())
 
 
 def test_rows_that_a_policy_hides_are_gone_too(
