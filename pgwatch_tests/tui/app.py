@@ -17,7 +17,7 @@ from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.poll_interval import pause_s
+from pgwatch_tests.locks.snapshot.poll_interval import PollPace
 from pgwatch_tests.tui.actions import ask_and_act, tell_server_change, write_export
 from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
@@ -97,6 +97,7 @@ class Dashboard(AppInTypedOrder):
         self._export_to = export_to or Path.cwd()
         self._refresh_s = refresh_s
         self._locks_poller = Poller(read_locks, self._on_locks, self._locks_pause_s, clock)
+        self._locks_pace = PollPace()
         self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._latest = LatestAnswers(clock())
         self._offered: tuple[bool, ...] = ()
@@ -127,7 +128,7 @@ class Dashboard(AppInTypedOrder):
     # Answers of the pollers.
 
     def _locks_pause_s(self, snapshot: LockSnapshot, _: float) -> float:
-        return pause_s(snapshot.blocked, snapshot.spent_s, self._refresh_s)
+        return self._locks_pace.pause_s(snapshot.blocked, snapshot.spent_s, self._refresh_s)
 
     def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
         if self._is_closing:

@@ -75,7 +75,7 @@ def run_example(directory: Path, *options: str, environment: dict[str, str] | No
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
     failed = frozenset(_id(case) for case in cases if case.findall("failure") + case.findall("error"))

@@ -62,4 +62,5 @@ def test_exactly_the_bad_tests_are_named(python: str, database: Database, tmp_pa
     ]
     told = BLOCKED.search(run.output)
     assert told is not None, run.output
-    assert abs(blocked_s - float(told["s"])) < 0.6, (seen["pairs"], run.output)
+    # Whoever looks on counts up to the last look that saw the wait, the plugin up to its end.
+    assert 0 < blocked_s < float(told["s"]) + 0.1, (seen["pairs"], run.output)

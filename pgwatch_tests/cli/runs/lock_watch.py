@@ -21,7 +21,7 @@ from pgwatch_tests.errors import EXIT_CODES, INTERRUPTED, ConfigurationError, Pg
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.gate import use_of_watch, watch_has_finding
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
-from pgwatch_tests.locks.snapshot.poll_interval import pause_s, retry_pauses_s
+from pgwatch_tests.locks.snapshot.poll_interval import PollPace, retry_pauses_s
 from pgwatch_tests.settings.load import Settings
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class _Watch:
         """Returns the error of the last poll, if that one failed."""
         began_s = time.monotonic()
         until_s = began_s + self._seconds
-        retries_s = retry_pauses_s()
+        retries_s, pace = retry_pauses_s(), PollPace()
         trouble: PgwatchError | None = None
         while not self._stop.is_set():
             asked_s = time.monotonic()
@@ -144,7 +144,7 @@ class _Watch:
                 self._contention.add(snapshot)
                 self._seen_at_s = time.monotonic()
                 trouble, retries_s = None, retry_pauses_s()
-                sleep_s = pause_s(snapshot.blocked, snapshot.spent_s, self._settings.refresh_s)
+                sleep_s = pace.pause_s(snapshot.blocked, snapshot.spent_s, self._settings.refresh_s)
             if is_last:
                 break
             now_s = time.monotonic()

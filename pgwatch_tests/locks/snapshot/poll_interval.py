@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 # A deadlock lives at most deadlock_timeout, 1 s by default, and must be seen twice in that time.
@@ -13,6 +14,7 @@ LARGEST_SHARE = 0.05
 FIRST_RETRY_S = 0.5
 # With longer pauses, a watch would miss too much.
 LONGEST_PAUSE_S = 5.0
+_POLLS_COMPARED = 4
 
 
 def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
@@ -27,6 +29,22 @@ def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
         few_s = min(max(WHILE_BLOCKED_S, idle_s / 4), WHILE_BLOCKED_AT_MOST_S)
         pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))
+
+
+class PollPace:
+    """The pauses between the polls of one source.
+
+    A poll costs the server what the quickest of the last ones took: what it takes beyond that, it waits for a
+    processor. To poll less often for that would miss most on busy machines.
+    """
+
+    def __init__(self) -> None:
+        self._polls_s: deque[float] = deque(maxlen=_POLLS_COMPARED)
+
+    def pause_s(self, blocked: int, poll_s: float, idle_s: float) -> float:
+        """Returns the seconds to sleep after this poll; the arguments are those of `pause_s`."""
+        self._polls_s.append(poll_s)
+        return pause_s(blocked, min(self._polls_s), idle_s)
 
 
 def retry_pauses_s() -> Iterator[float]:

@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
-from pgwatch_tests.locks.snapshot.poll_interval import pause_s, retry_pauses_s
+from pgwatch_tests.locks.snapshot.poll_interval import PollPace, retry_pauses_s
 from pgwatch_tests.locks.watch.journal_entries import JournalEntries
 from pgwatch_tests.locks.watch.wait_journal import JournalWriter, Trouble
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -38,7 +37,6 @@ READ_EVERY_S = 2.0
 _PACE_S = 1.0
 _LOOK_FOR_PARENT_S = 0.5
 _LONGEST_REASON = 300
-_POLLS_COMPARED = 4
 
 
 def now_s() -> float:
@@ -53,7 +51,7 @@ class Sampler:
         self._settings = settings
         self._journal = journal
         self._entries = JournalEntries()
-        self._spent_s: deque[float] = deque(maxlen=_POLLS_COMPARED)
+        self._pace = PollPace()
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -84,11 +82,8 @@ class Sampler:
         snapshot = await source.read()
         for entry in self._entries.of(snapshot, now_s()):
             self._journal.write(entry)
-        # What a poll takes beyond the quickest of the last ones, it has waited for a processor: to poll less
-        # often for that would miss most on busy machines.
-        self._spent_s.append(snapshot.spent_s)
+        to_next_s = self._pace.pause_s(max(1, snapshot.blocked), snapshot.spent_s, _PACE_S)
         if snapshot.groups or snapshot.wanted_databases:
-            to_next_s = pause_s(max(1, snapshot.blocked), min(self._spent_s), _PACE_S)
             # What isn't sure yet may be over soon.
             return to_next_s if snapshot.blocked else min(to_next_s, SECOND_LOOK_S)
         for _ in range(round(READ_EVERY_S / GLANCE_EVERY_S) - 1):

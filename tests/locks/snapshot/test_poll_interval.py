@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from pgwatch_tests.locks.snapshot.poll_interval import LONGEST_PAUSE_S, pause_s, retry_pauses_s
+from pgwatch_tests.locks.snapshot.poll_interval import LONGEST_PAUSE_S, PollPace, pause_s, retry_pauses_s
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_one_poll_that_took_seconds_is_not_followed_by_minutes_of_blindness() ->
 
 def test_pauses_after_failed_polls_grow_up_to_five_seconds() -> None:
     assert list(islice(retry_pauses_s(), 7)) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+
+
+def test_polls_that_wait_for_a_processor_do_not_come_more_seldom() -> None:
+    pace = PollPace()
+    assert pace.pause_s(1, 0.004, 1.0) == pytest.approx(0.246)
+    assert pace.pause_s(1, 0.2, 1.0) == pytest.approx(0.246)
+    # Once all take that long, it is what a poll takes.
+    assert [pace.pause_s(1, 0.2, 1.0) for _ in range(3)][-1] == pytest.approx(3.8)
