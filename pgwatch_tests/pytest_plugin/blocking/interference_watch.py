@@ -42,7 +42,7 @@ class InterferenceWatch:
         self._directory = Path(shared.log_directory)
         self._session = shared.session
         self._log = WriteLog(self._directory, shared.session, shared.worker)
-        self._texts: dict[int, dict[tuple[ServedDatabase, str], None]] = {}
+        self._texts: dict[int, dict[tuple[ServedDatabase, str, str], None]] = {}
         self._wrote: dict[int, set[str]] = {}
         self._began: dict[int, float] = {}
         self._undo: list[Callable[[], None]] = []
@@ -73,7 +73,7 @@ class InterferenceWatch:
             texts = self._texts[owner.number] = {}
             self._began[owner.number] = real_time_ns() / 1e9
         if len(texts) < _MOST_TEXTS:
-            texts[database, text[:_LONGEST_TEXT]] = None
+            texts[database, database.dsn, text[:_LONGEST_TEXT]] = None
 
     def committed(self, commit: Commit) -> None:
         """Logs the tables that a commit has written, as far as its statements name them."""
@@ -106,7 +106,7 @@ class InterferenceWatch:
 
     def _explain(self, owner: Owner, item: pytest.Item, report: pytest.TestReport, at: float) -> None:
         texts: dict[str, list[str]] = {}
-        for database, text in self._texts.get(owner.number, ()):
+        for database, _, text in self._texts.get(owner.number, ()):
             texts.setdefault(database_key(database), []).append(text)
         began = self._began.get(owner.number, 0.0)
         for key, of_database in texts.items():
@@ -125,6 +125,7 @@ class InterferenceWatch:
                 item.user_properties.append(("pgwatch.interference", f"1 of {len(found)}: {names}"))
 
     def _forget(self, owner: Owner) -> None:
+        self._log.ended(owner)
         for of_owner in (self._texts, self._wrote, self._began):
             of_owner.pop(owner.number, None)
 

@@ -1,16 +1,18 @@
 """The log of writes: which test committed to which tables, when; a file a process, which all can read.
 
-Each line is one write. A test that goes on writing to the same tables gets a line every 50 ms at most. No
-text of any statement is in it.
+Each line is one write. A test that goes on writing to the same tables gets a line every 50 ms at most, and at
+its end one for the last of these writes. No text of any statement is in it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 
@@ -23,6 +25,12 @@ _SAME_AGAIN_S = 0.05
 _MOST_REMEMBERED = 1_000
 _CHUNK = 1 << 20
 _MOST_READ = 16 << 20
+_OWN_SCHEMA = re.compile(r'search_path=["\\]*(test_\d+_\d+_[0-9a-f]+)')
+"""A search path, in a connection string, that begins with a schema that `isolated_schema` has made."""
+
+
+_Key = tuple[int, str, frozenset[str]]
+"""The number of an owner, a database, and tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,17 @@ class LoggedWrite:
 
 
 def database_key(database: ServedDatabase) -> str:
-    """Returns what tells a database of one server from others: a host has several names."""
-    return f"{database.port or '5432'}/{database.name}"
+    """Returns what tells a database of one server from others: a host has several names.
+
+    Sessions in a schema of a test's own have tables of their own: to them it is a database.
+    """
+    return f"{database.port or '5432'}/{database.name}{_own_schema(database.dsn)}"
+
+
+@lru_cache(maxsize=256)
+def _own_schema(dsn: str) -> str:
+    match = _OWN_SCHEMA.search(dsn)
+    return "" if match is None else f"/{match[1]}"
 
 
 class WriteLog:
@@ -51,18 +68,28 @@ class WriteLog:
         self._directory = directory
         self._name = f"{session}-{worker or 'main'}-{os.getpid()}{_SUFFIX}"
         self._file: int | None = None
-        self._last: dict[tuple[int, str, frozenset[str]], float] = {}
+        self._last: dict[_Key, float] = {}
+        self._unlogged: dict[int, dict[_Key, float]] = {}
+        """Of each owner, the last writes that have no line, as they came soon after another one."""
 
     def wrote(self, owner: Owner, tables: frozenset[str], database: str) -> None:
         """Logs a commit that has been made."""
         at = real_time_ns() / 1e9
         key = owner.number, database, tables
         if at - self._last.get(key, 0.0) < _SAME_AGAIN_S:
+            self._unlogged.setdefault(owner.number, {})[key] = at
             return
         if len(self._last) >= _MOST_REMEMBERED:
             self._last.clear()
         self._last[key] = at
+        if owner.number in self._unlogged:
+            self._unlogged[owner.number].pop(key, None)
         self._append(at, owner, tables, database, failed=False)
+
+    def ended(self, owner: Owner) -> None:
+        """Logs the last writes of a test that is over, or of a fixture."""
+        for (_, database, tables), at in self._unlogged.pop(owner.number, {}).items():
+            self._append(at, owner, tables, database, failed=False)
 
     def failed(self, owner: Owner, read: frozenset[str], database: str, at: float) -> None:
         """Logs what a test had read that has failed."""

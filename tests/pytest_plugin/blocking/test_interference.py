@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgwatch_tests.pytest_plugin.blocking import write_log
 from pgwatch_tests.pytest_plugin.blocking.interference import candidates, lines_of, order_lines
 from pgwatch_tests.pytest_plugin.blocking.read_tables import tables_read
-from pgwatch_tests.pytest_plugin.blocking.write_log import LoggedWrite, WriteLog, read_logs
+from pgwatch_tests.pytest_plugin.blocking.write_log import (
+    LoggedWrite,
+    WriteLog,
+    database_key,
+    read_logs,
+)
+from pgwatch_tests.testing.connections.commits import ServedDatabase
 from pgwatch_tests.testing.current_test import Owner
 
 
@@ -90,15 +97,28 @@ def test_logs_of_all_workers_are_read_from_a_time_on(tmp_path: Path, monkeypatch
     for number in range(40):
         owner = Owner("test", f"a.py::test_{number}", f"gw{number % 2}")
         logs[number % 2].wrote(owner, frozenset({"users"}), "5432/app_test")
-    # Soon again, by the same test: one line stands for both.
+    # Soon again, by the same test: one line stands for both, until its end.
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     monkeypatch.setattr(write_log, "real_time_ns", lambda: 13_910 * 1_000_000)
     logs[1].wrote(owner, frozenset({"users"}), "5432/app_test")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == size
     for log in logs:
+        log.ended(owner)
         log.close()
-    assert [one.owner for one in read_logs(tmp_path, "s", since=13.0)] == [
-        f"a.py::test_{number}" for number in range(30, 40)
+    assert [(one.owner, one.at) for one in read_logs(tmp_path, "s", since=13.0)] == [
+        *((f"a.py::test_{number}", number / 10 + 10) for number in range(30, 40)),
+        ("a.py::test_39", 13.91),
     ]
-    assert len(read_logs(tmp_path, "s")) == 40
+    assert len(read_logs(tmp_path, "s")) == 41
     assert read_logs(tmp_path, "another") == []
+
+
+def test_a_schema_of_a_test_s_own_is_a_database_of_its_own() -> None:
+    def key(**parameters: str) -> str:
+        return database_key(ServedDatabase("localhost", "5432", "app_test", make_conninfo("", **parameters)))
+
+    own = "test_1790000000000_4711_0a1b2c3d"
+    assert key(options=f'-c search_path="{own}","public"') == f"5432/app_test/{own}"
+    assert key(options=f"-c search_path={own},public") == f"5432/app_test/{own}"
+    # What others share.
+    assert key() == key(options="-c search_path=app,public") == "5432/app_test"

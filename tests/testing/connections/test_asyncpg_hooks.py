@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import psycopg
 import pytest
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict
@@ -89,6 +90,17 @@ async def test_a_commit_that_fails_fails_as_without_us(watch: Watch) -> None:
         assert await connection.fetchval("SELECT count(*) FROM t") == 0
     await connection.close()
     assert watch.told == []
+
+
+async def test_the_database_is_told_with_the_search_path(watch: Watch) -> None:
+    path = '"test_1_2_a\\ b", public'
+    connection = await asyncpg.connect(watch.database.dsn, server_settings={"search_path": path})
+    with running(watch.one):
+        await connection.execute("INSERT INTO t (a) VALUES ('a')")
+    await connection.close()
+    [commit] = watch.told
+    with psycopg.connect(commit.database.dsn) as again:
+        assert again.execute("SHOW search_path").fetchone() == (path,)
 
 
 async def test_a_pool_hands_a_session_on_under_the_next_name(watch: Watch) -> None:

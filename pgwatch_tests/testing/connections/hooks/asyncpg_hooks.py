@@ -332,6 +332,8 @@ def _database(connection: AnyConnection) -> ServedDatabase:
     host, port = address if isinstance(address, tuple) else _of_a_socket(address)
     try:
         password = parameters.password
+        search_path = (getattr(parameters, "server_settings", None) or {}).get("search_path")
+        options = str(search_path).replace("\\", "\\\\").replace(" ", "\\ ")
         dsn = make_conninfo(
             "",
             host=host,
@@ -339,6 +341,7 @@ def _database(connection: AnyConnection) -> ServedDatabase:
             dbname=parameters.database,
             user=parameters.user,
             password=password if isinstance(password, str) else None,
+            options=f"-c search_path={options}" if search_path else None,
         )
     except Exception:  # noqa: BLE001
         # It is no reason to fail a test's connection.
