@@ -27,12 +27,18 @@ RUN_VARIABLE = "PGWATCH_RUN"
 """The environment variable that hands the id of a run to its workers and to the programs they start."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
-_EMAIL_PREFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.+_-]{0,38}[A-Za-z0-9])?")
+_EMAIL_PREFIX = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.+_-]{0,38}[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ID_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:_[A-Za-z0-9-]+)*")
 _LONGEST_PREFIX = 40
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _RANDOM_DIGITS = 12
 """36^12 are 4.7e18: a million values of one millisecond have one in ten million chances to collide."""
+_FEWEST_RANDOM_DIGITS = 8
+"""36^8 are 2.8e12, for the few hundred values that one test makes in a millisecond."""
+_LONGEST_LOCAL_PART = 64
+"""RFC 5321, 4.5.3.1.1: what validators let an address have before the `@`."""
 
 _runs: list[str] = []
 """The runs that this process has begun and not ended, the latest last; before any, one of its own."""
@@ -85,17 +91,24 @@ def entered_run(id_: str | None) -> Iterator[str]:
 
 
 def unique_email(prefix: str, domain: str = "test.example.com") -> str:
-    """Returns an email address that nobody else has: at most 64 characters before the `@` for 20 of prefix.
+    """Returns an email address that nobody else has: at most 64 characters before the `@` for 21 of prefix.
 
-    Raises ValueError for a prefix that isn't 1 to 40 letters, digits, `.`, `+`, `_` and `-`, with a letter or
-    digit at both ends.
+    The default markers know those of the default domain. Raises ValueError for a prefix that isn't 1 to 40
+    letters, digits, `.`, `+`, `_` and `-`, with a letter or digit at both ends and no `..`, and for a domain
+    that no host has.
     """
     if not _EMAIL_PREFIX.fullmatch(prefix):
         raise ValueError(
             f"the prefix of an email address is 1 to {_LONGEST_PREFIX} letters, digits, '.', '+', '_' and "
-            f"'-', with a letter or digit at both ends: not {prefix!r}"
+            f"'-', with a letter or digit at both ends and no '..': not {prefix!r}"
         )
-    return f"{prefix}-{_unique_part('-')}@{domain}"
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError(f"the domain of an email address is a name such as test.example.com: not {domain!r}")
+    unique = _unique_part("-")
+    too_many = len(prefix) + 1 + len(unique) - _LONGEST_LOCAL_PART
+    if too_many > 0:
+        unique = unique[: -min(too_many, _RANDOM_DIGITS - _FEWEST_RANDOM_DIGITS)]
+    return f"{prefix}-{unique}@{domain}"
 
 
 def unique_id(prefix: str) -> str:

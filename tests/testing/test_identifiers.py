@@ -50,6 +50,20 @@ def test_the_domain_is_the_one_asked_for() -> None:
     assert unique_email("a", "example.org").endswith("@example.org")
 
 
+@pytest.mark.parametrize("domain", ["", "a b", "a@b", ".a", "a..b", "a.", "-a.b", "a\n"])
+def test_a_domain_that_is_none(domain: str) -> None:
+    with pytest.raises(ValueError, match="the domain of an email address"):
+        unique_email("a", domain)
+
+
+def test_an_address_is_as_short_as_validators_ask_for() -> None:
+    with running(Owner("test", TEST)):
+        locals_ = [unique_email("a" * length).partition("@")[0] for length in range(1, 41)]
+    assert [len(one) for one in locals_[16:21]] == [64] * 5
+    assert all(len(one.rpartition("-")[2]) == 12 for one in locals_[:17])
+    assert all(len(one.rpartition("-")[2]) == 8 for one in locals_[20:])
+
+
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}(_[A-Za-z0-9-]{1,9}){0,3}", fullmatch=True))
 def test_an_id_bears_the_marker(prefix: str) -> None:
     with running(Owner("test", TEST)):
@@ -57,7 +71,7 @@ def test_an_id_bears_the_marker(prefix: str) -> None:
     assert ID_MARKER.fullmatch(unique_id(prefix))
 
 
-@pytest.mark.parametrize("prefix", ["", "a b", "a@b", "-a", "a%", "ä", "a" * 41, "a\n"])
+@pytest.mark.parametrize("prefix", ["", "a b", "a@b", "-a", "a%", "ä", "a..b", "a" * 41, "a\n"])
 def test_a_prefix_that_no_address_begins_with(prefix: str) -> None:
     with pytest.raises(ValueError, match="the prefix of an email address is 1 to 40"):
         unique_email(prefix)
