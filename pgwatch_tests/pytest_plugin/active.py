@@ -96,6 +96,8 @@ class ActivePlugin:
         self.sections: list[AskForSection] = []
         """Asked in the controller, once all tests are over."""
         self.journal = Journal(Path(self.shared.log_directory), self.shared.session, self.shared.worker)
+        self.unwritten: list[Noted] = []
+        """The controller's own, where its journal can't be written."""
         self._runs: dict[int, _TestRun] = {}
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
@@ -131,7 +133,10 @@ class ActivePlugin:
         try:
             self.journal.note("finding", record_of(Noted(finding, ignored)))
         except OSError as error:
-            warnings.warn(f"not told at the end: {finding.reason}: {error}", stacklevel=1)
+            if self.shared.worker:
+                warnings.warn(f"not told at the end: {finding.reason}: {error}", stacklevel=1)
+            else:
+                self.unwritten.append(Noted(finding, ignored))
         if run is not None and ignored is None and finding.kind != "not_checked":
             run.failing.append(finding)
 
@@ -172,6 +177,7 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
+        __tracebackhide__ = True
         attempt = int(getattr(item, "execution_count", 1))
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
         item.stash[_RUN] = run = _TestRun(owner, ignores_of(item))
@@ -188,6 +194,7 @@ class ActivePlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Ends a test, if only its set-up failed before its own fixtures began; fails it on its findings."""
+        __tracebackhide__ = True
         run = item.stash.get(_RUN, None)
         try:
             yield
@@ -216,6 +223,7 @@ class ActivePlugin:
         self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """What a fixture wider than a test does, from its set-up to its tear-down, is its own."""
+        __tracebackhide__ = True
         if fixturedef.scope == "function":
             self._end_after_fixtures(request.node)
             return (yield)

@@ -56,6 +56,7 @@ class MarkedLocks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fails a test that has lost its locks while it ran."""
+        __tracebackhide__ = True
         result = yield
         if (locks := item.stash.get(_LOCKS, None)) is not None:
             try:

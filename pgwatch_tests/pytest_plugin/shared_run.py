@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class SharedRun:
         """Returns the run that this process belongs to; begins it in the controller.
 
         Programs that a test starts get the id from the environment. Raises ConfigurationError if the
-        environment holds one that is none, or no temporary directory can be made.
+        environment holds one that is none, or the logs can't be written.
         """
         given = getattr(config, "workerinput", {}).get(_KEY)
         if isinstance(given, dict):
@@ -55,6 +56,8 @@ class SharedRun:
             run, session = run_id(), secrets.token_hex(4)
             directory = _log_directory(config)
             if directory is not None:
+                if not config.option.collectonly:
+                    _check_writable(directory)
                 shared = cls(run, str(directory), worker="", session=session)
             else:
                 temporary, held = _temporary_directory()
@@ -76,6 +79,19 @@ class SharedRun:
             "session": self.session,
             "is_temporary": self.is_temporary,
         }
+
+
+def _check_writable(directory: Path) -> None:
+    """Raises ConfigurationError for a directory in which nothing can be written: not once tests have run."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"the logs of the run can't be written to {directory} ({error.strerror}): "
+            "--pgwatch-log, PGWATCH_LOG_DIR or pgwatch_log says so"
+        ) from None
 
 
 def _temporary_directory() -> tuple[Path, int | None]:

@@ -22,6 +22,7 @@ from pgwatch_tests.pytest_plugin.reports.documents import (
 from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted, findings_in
 from pgwatch_tests.pytest_plugin.reports.ignoring import with_ignores
 from pgwatch_tests.pytest_plugin.reports.summary import Section, Summary
+from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
 
 if TYPE_CHECKING:
@@ -95,8 +96,12 @@ class SessionReport:
 
     def _gathered(self) -> list[Noted]:
         shared = self._active.shared
-        records = list(read_journals(Path(shared.log_directory), shared.session))
-        return with_ignores(findings_in(records), records)
+        try:
+            records = list(read_journals(Path(shared.log_directory), shared.session))
+        except OSError as error:
+            reason = f"what workers found can't be read: {error.strerror}: {error.filename}"
+            return [*self._active.unwritten, Noted(Finding("not_checked", None, reason), None)]
+        return [*with_ignores(findings_in(records), records), *self._active.unwritten]
 
     def _write(self) -> None:
         options = self._active.options
