@@ -97,7 +97,10 @@ class SessionVerdict:
             return
         settings = load(Flags(dsn=dsn), start=Path(self._active.config.rootpath))
         self._settings = settings = replace(
-            settings, count_timeout_s=_COUNT_TIMEOUT_S, connect_timeout_s=_CONNECT_TIMEOUT_S
+            settings,
+            dsn=Dsn(dsn, "the database of the tests"),
+            count_timeout_s=_COUNT_TIMEOUT_S,
+            connect_timeout_s=_CONNECT_TIMEOUT_S,
         )
         try:
             self._database = served(dsn)
