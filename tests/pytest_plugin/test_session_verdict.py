@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from tests.pytest_plugin.suites import run_suite, told
@@ -104,3 +105,24 @@ def test_beside_other_workers(
     ]
     assert found["test_in_a_savepoint"] == ["left 1 row in public.other (id=1)"]
     assert found["test_killed"] == ["left 1 row in public.users (id=2)"]
+
+
+def test_a_database_that_is_reached_in_two_ways_is_one(
+    pytester: pytest.Pytester, database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute("CREATE TABLE users (id serial PRIMARY KEY, email text)")
+    suite = """
+        import pytest
+        from conftest import write
+
+        @pytest.mark.pgwatch_ignore("wanted")
+        def test_leaves(conn):
+            write(conn, "INSERT INTO users (email) VALUES ('a@test.example.com')")
+    """
+    host = conninfo_to_dict(database.dsn)["host"]
+    other_way = make_conninfo(database.dsn, host=f"{host}/.")
+    done = run_suite(pytester, database.dsn, suite, environment={"PGWATCH_DSN": other_way})
+
+    done.stdout.fnmatch_lines(["ignored (wanted): *::test_leaves: left 1 row in public.users (id=1)"])
+    assert told(done) == {}
+    assert done.ret == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pgwatch_tests.identity.real_clock import real_time_ns
@@ -151,6 +151,13 @@ class Claims:
             except (ValueError, KeyError, TypeError):
                 continue
         return claims
+
+    def with_one_name(self, same: Mapping[ServedDatabase, ServedDatabase]) -> Claims:
+        """Returns the claims with databases called as `same` says: one may be reached in several ways."""
+        return Claims(
+            [replace(one, database=same.get(one.database, one.database)) for one in self.claims],
+            [replace(one, database=same.get(one.database, one.database)) for one in self.judged],
+        )
 
     @property
     def databases(self) -> list[ServedDatabase]:

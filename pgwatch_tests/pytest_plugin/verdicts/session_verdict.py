@@ -39,7 +39,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     read_counters,
 )
 from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import complete
-from pgwatch_tests.pytest_plugin.verdicts.verdict_session import served
+from pgwatch_tests.pytest_plugin.verdicts.verdict_session import served, ways_to
 from pgwatch_tests.pytest_plugin.verdicts.whose import Whose
 from pgwatch_tests.settings.load import Dsn, Flags, Settings, load
 from pgwatch_tests.testing.connections.commits import ServedDatabase
@@ -152,6 +152,9 @@ class SessionVerdict:
         shared = self._active.shared
         records = read_journals(Path(shared.log_directory), shared.session)
         claims = Claims.of(records)
+        if self._settings is not None and self._database is not None:
+            ways = ways_to(self._database, self._settings.dsn.value, claims.databases)
+            claims = claims.with_one_name(ways)
         whose = Whose(claims, self._tests, shared.run)
         if self._settings is not None and self._baseline is not None and self._database is not None:
             try:

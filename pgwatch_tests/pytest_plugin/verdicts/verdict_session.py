@@ -10,16 +10,17 @@ from __future__ import annotations
 import selectors
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.errors import CannotConnectError, PgwatchError
 from pgwatch_tests.postgres.connections.connect import connect
-from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import hang_up
-from pgwatch_tests.postgres.connections.dsn import database_name
+from pgwatch_tests.postgres.connections.dsn import database_name, normalise
 from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.sessions.lookout import is_wanted
@@ -153,6 +154,34 @@ def served(dsn: str) -> ServedDatabase:
         return ServedDatabase(info.host, str(info.port), info.dbname, dsn)
     finally:
         connection.close()
+
+
+def ways_to(
+    database: ServedDatabase, dsn: str, others: Iterable[ServedDatabase]
+) -> dict[ServedDatabase, ServedDatabase]:
+    """Returns those of the `others` that are this database, too: by another host or port, as of a pooler.
+
+    `dsn` is its own connection string, whose user and password serve for all. One that can't be asked isn't
+    returned.
+    """
+    others = [one for one in others if one != database and one.name == database.name]
+    place = _instance(dsn) if others else None
+    parameters = conninfo_to_dict(normalise(Dsn(dsn, _SOURCE))[0]) if others else {}
+    parameters.pop("hostaddr", None)
+    return {
+        one: database
+        for one in others
+        if place is not None
+        and _instance(make_conninfo("", **{**parameters, "host": one.host, "port": one.port})) == place
+    }
+
+
+def _instance(dsn: str) -> DatabaseInstance | None:
+    try:
+        with closing(connect(Dsn(dsn, _SOURCE), _LIMITS, connect_timeout_s=_CONNECT_TIMEOUT_S)) as connection:
+            return connection.place
+    except PgwatchError:
+        return None
 
 
 def goes_by_itself(database: ServedDatabase, suites: str | None) -> bool:
