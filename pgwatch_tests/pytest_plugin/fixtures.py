@@ -106,8 +106,9 @@ def unique_factories(pgwatch_dsn: str) -> Iterator[BoundFactory[Any]]:
 def cleanup_test(pgwatch_dsn: str, request: pytest.FixtureRequest) -> Iterator[Callable[[], RemovedRows]]:
     """Removes the test's rows in the suite's database when it ends, by its hash in their values.
 
-    Fixtures that hold connections should ask for it, so that they have ended before. The test may call it
-    earlier, too. RowsStayError tells what stays.
+    With `--pgwatch`, also by the transactions that have inserted them. Fixtures that hold connections should
+    ask for it, so that they have ended before. The test may call it earlier, too. RowsStayError tells what
+    stays.
     """
     from pgwatch_tests.testing import cleanup
     from pgwatch_tests.testing.removed_rows import tell

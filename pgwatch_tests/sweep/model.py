@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -80,6 +80,12 @@ class SweepRequest:
     is_own: bool = False
     """With `run`: the run itself asks. Neither its lease nor any age keeps rows, and others may sweep beside
     it."""
+    own_transactions: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """With `is_own`: rows of these transactions are asked for too, unless they bear another's marker.
+
+    The lower 32 bits of their ids, by the oid of a table, or of its root: all rows there with such an id were
+    inserted by that transaction.
+    """
     clusters_at_once: int = 500
     """At most so many clusters of rows in one transaction."""
     patience_s: float = 60.0

@@ -1,12 +1,14 @@
-"""The removal of a test's or a run's own rows, by the hash of the test and the run's id in their values.
+"""The removal of a test's or a run's own rows, by their markers, and with the plugin by their transactions.
 
     from pgwatch_tests.testing import cleanup_test
 
     cleanup_test("postgresql://localhost/app_test")
 
 It is a sweep of these rows alone, of any age: with the rows that depend on them, in the order of foreign
-keys, in a database that is there for tests, and of nobody else's. Rows without a marker that don't belong to
-a marked one stay; so do real ones, and what hangs together with another test's. It waits for no other sweep.
+keys, in a database that is there for tests, and of nobody else's. The marker is the test's hash, or the
+run's id, in a value. Rows without one that don't belong to a marked one stay, unless the plugin knows that
+the test's transactions have inserted them; so do real ones, and what hangs together with another test's. It
+waits for no other sweep.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from types import TracebackType
 from typing import Self
 
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
-from pgwatch_tests.settings.load import Flags, load
+from pgwatch_tests.settings.load import Flags, Settings, load
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.testing.current_test import current
 from pgwatch_tests.testing.identifiers import run_id
+from pgwatch_tests.testing.own_transactions import own_transactions
 from pgwatch_tests.testing.removed_rows import RemovedRows, StayingRows, tell
 
 
@@ -46,12 +49,21 @@ def cleanup_run(dsn: str | None = None, *, run: str | None = None) -> RemovedRow
     """
     if run is None or run == run_id():
         return remove_own(dsn, run_id())
-    return _remove(dsn, SweepRequest(run=run))
+    return _remove(load(Flags(dsn=dsn), start=Path.cwd()), SweepRequest(run=run))
 
 
 def remove_own(dsn: str | None, run: str, test: str | None = None) -> RemovedRows:
     """Removes rows of a run, or of one of its tests, on its own behalf: its lease keeps nothing."""
-    return _remove(dsn, SweepRequest(run=run, test=test, is_own=True))
+    settings = load(Flags(dsn=dsn), start=Path.cwd())
+    request = SweepRequest(run=run, test=test, is_own=True)
+    marked = _remove(settings, request)
+    place = settings.dsn.value
+    own = own_transactions(place, test) if test is not None and place is not None else {}
+    if not own:
+        return marked
+    # What kept a marked row may be of these.
+    others = _remove(settings, replace(request, own_transactions=own))
+    return replace(marked + others, staying=others.staying, not_checked=others.not_checked)
 
 
 async def acleanup_test(dsn: str | None = None, *, test: str | None = None) -> RemovedRows:
@@ -99,8 +111,7 @@ def cleaned_run(dsn: str | None = None, *, run: str | None = None) -> _Cleaned:
     return _Cleaned(lambda: cleanup_run(dsn, run=run))
 
 
-def _remove(dsn: str | None, request: SweepRequest) -> RemovedRows:
-    settings = load(Flags(dsn=dsn), start=Path.cwd())
+def _remove(settings: Settings, request: SweepRequest) -> RemovedRows:
     request = replace(request, kinds=("rows",), dry_run=False, min_age_s=0.0)
     report = Sweep(settings, request).run()
     if report.error:

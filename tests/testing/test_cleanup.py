@@ -217,6 +217,54 @@ def test_fixtures(
     assert rows.counts == (1, 0, 0)
 
 
+WITH_THE_PLUGIN = """
+    import os
+    import psycopg
+    from pgwatch_tests.testing import unique_email
+    from pgwatch_tests.testing.current_test import Owner, running
+
+    def write(*statements):
+        with psycopg.connect(os.environ["PGWATCH_DSN"]) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def test_own(cleanup_test):
+        with running(Owner("test", "test_other.py::test_other")):
+            other = unique_email("parent")
+        write(
+            "INSERT INTO users (email) VALUES ('mine@example.org')",
+            "INSERT INTO bookings (user_id, reference) SELECT id, 'mine' FROM users WHERE email LIKE 'mine%'",
+            f"INSERT INTO users (email) VALUES ('{other}')",
+        )
+        write("INSERT INTO prices VALUES (60, 60)")
+        write("INSERT INTO counted VALUES (2, 0)", "UPDATE counted SET number = 1 WHERE id = 1")
+        write("UPDATE users SET email = 'changed@example.org' WHERE id = 1")
+        removed = cleanup_test().removed
+        with psycopg.connect(os.environ["PGWATCH_DSN"]) as connection:
+            has_counters = connection.info.server_version >= 150000
+        expected = {"public.users": 1, "public.bookings": 1}
+        assert removed == expected | ({"public.prices": 1} if has_counters else {})
+"""
+
+
+def test_with_the_plugin_rows_go_by_their_transactions(
+    rows: Rows, database: Database, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows.owner.execute(
+        "CREATE TABLE prices (minutes int PRIMARY KEY, amount int); INSERT INTO prices VALUES (45, 45);"
+        "CREATE TABLE counted (id int PRIMARY KEY, number int); INSERT INTO counted VALUES (1, 0)"
+    )
+    pytester.makepyfile(WITH_THE_PLUGIN)
+    monkeypatch.setenv("PGWATCH_DSN", database.dsn)
+    pytester.runpytest_subprocess("-n", "0", "--pgwatch=warn").assert_outcomes(passed=1)
+    # A real row that the test changed stays, and so does one with another test's hash.
+    assert rows.one("SELECT count(*) FILTER (WHERE id = 1), count(*), count(DISTINCT email) FROM users") == (
+        *(1, 2, 2),
+    )
+    assert rows.one("SELECT count(*) FROM counted") == (2,)
+    assert rows.one("SELECT count(*) FROM prices WHERE minutes = 45") == (1,)
+
+
 def test_the_run_fails_where_its_rows_stay(
     rows: Rows, database: Database, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pgwatch_tests.leaks.attribution.ladder import full_xid
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.pytest_plugin.verdicts.claims import ClaimJournal
+from pgwatch_tests.pytest_plugin.verdicts.inserted_rows import inserting_transactions
 from pgwatch_tests.pytest_plugin.verdicts.judge import (
     Judged,
     RowKind,
@@ -51,6 +52,7 @@ from pgwatch_tests.pytest_plugin.verdicts.words import findings_of
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
 from pgwatch_tests.testing.current_test import Owner
+from pgwatch_tests.testing.own_transactions import OwnTransactions, answer_with
 
 if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.active import ActivePlugin
@@ -76,6 +78,7 @@ class WorkerVerdicts:
         self._postponed: list[PendingCommits] = []
         self._transactions: defaultdict[ServedDatabase, TransactionOwners] = defaultdict(TransactionOwners)
         self._is_last = False
+        self._stop_answering: Callable[[], None] = lambda: None
         active.commits.listen(self._take)
         active.began.append(self._begin)
         active.ended.append(self._end)
@@ -83,6 +86,7 @@ class WorkerVerdicts:
     def pytest_sessionstart(self) -> None:
         """Looks at the database that the settings name, if there is one: what is there before any test."""
         dsn = self._active.dsn()
+        self._stop_answering = answer_with(self._own_transactions)
         if dsn is None or self._active.has_workers:
             return
         try:
@@ -100,6 +104,7 @@ class WorkerVerdicts:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Judges what was written late, after the last test."""
+        self._stop_answering()
         self._judge(self._due(None))
         self._session.close()
         self._logs.close()
@@ -191,14 +196,7 @@ class WorkerVerdicts:
         """Looks for the rows of one owner, and tells what is left of it. Returns positions of sequences."""
         own = [one.xid for one in work.commits if one.xid is not None]
         wanted = RowsWanted(own, work.since())
-        began_us = self._began_us.get(work.owner.number, 0)
-        suspect = Suspect(
-            digest=digest(work.owner.name) if work.owner.kind == "test" else "",
-            began_us=began_us,
-            began_server_us=began_us + ahead_us,
-            xids=lower(own),
-            written=work.written,
-        )
+        suspect = self._suspect(work, ahead_us)
         unread = []
         last_numbers = {}
         ids, kinds = set(own), defaultdict[int, set[RowKind]](set)
@@ -221,6 +219,39 @@ class WorkerVerdicts:
         transactions = [transaction_of(xid, kinds, is_complete=is_complete) for xid in sorted(ids)]
         self._logs.committed(work.owner, work.database, work.commits, transactions)
         return last_numbers
+
+    def _suspect(self, work: PendingCommits, ahead_us: int) -> Suspect:
+        began_us = self._began_us.get(work.owner.number, 0)
+        return Suspect(
+            digest=digest(work.owner.name) if work.owner.kind == "test" else "",
+            began_us=began_us,
+            began_server_us=began_us + ahead_us,
+            xids=lower(one.xid for one in work.commits if one.xid is not None),
+            written=work.written,
+        )
+
+    def _own_transactions(self, dsn: str, test: str) -> OwnTransactions:
+        """Returns the transactions of a running test whose rows in a database may be deleted."""
+        with self._lock:
+            works = [one for one in self._works.values() if one.owner.name == test]
+        works = [one for one in works if one.owner.kind == "test" and not one.owner.has_ended]
+        own: dict[int, frozenset[int]] = {}
+        try:
+            database = served(dsn) if works else None
+            for work in works:
+                if work.database != database:
+                    continue
+                wanted = RowsWanted([one.xid for one in work.commits if one.xid is not None])
+                with self._session.connected(database) as connection:
+                    client_us = real_time_ns() // 1000
+                    counters = read_counters(connection)
+                    for some in _parts(self._shapes_to_look_at(connection, work, counters)):
+                        found = [one for one in find_rows(connection, some, wanted) if not one.why_not]
+                        suspect = self._suspect(work, counters.now_us - client_us)
+                        own |= inserting_transactions(work, counters, found, suspect)
+        except (PgwatchError, psycopg.Error):
+            return own  # the verdict will tell what is left
+        return own
 
     def _judged(
         self,

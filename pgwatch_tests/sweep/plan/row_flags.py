@@ -19,6 +19,7 @@ from pgwatch_tests.leaks.catalog.tables import Table
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.plan.own_rows import OwnRows
 from pgwatch_tests.sweep.plan.rules import (
     AGELESS,
     ALIVE,
@@ -60,8 +61,8 @@ class RowFlags:
     has_commit_timestamps: bool
     live_runs: Collection[int]
     """The numbers of the leases that are held (see `leases`)."""
-    since: SinceBaseline | None = None
-    """The baseline of the sweep; None without one."""
+    since: SinceBaseline | OwnRows | None = None
+    """The baseline of the sweep, or the transactions whose rows are asked for; None without."""
 
     def of_marked(self, table: Table, created_at: int) -> Flagging:
         """The flags of a table in which there are marked rows; `created_at` is that column's type, or 0."""
@@ -80,7 +81,7 @@ class RowFlags:
             b"THEN least(created, committed) ELSE coalesce(oldest, created, committed) END AS born "
             b"FROM (%b OFFSET 0) AS found CROSS JOIN LATERAL (%b) AS stamps"
         ) % (
-            *(self._is_new(table), self._is_asked_for(), self._is_of_others(), self._is_alive()),
+            *(self._is_new(table), self._is_asked_for(table), self._is_of_others(), self._is_alive()),
             *(self._run_ended(), inside, self._stamps()),
         )
         expression = (
@@ -161,12 +162,17 @@ class RowFlags:
             b"FROM (SELECT pg_catalog.array_to_string(v, ' ') AS text OFFSET 0) AS joined OFFSET 0) AS one"
         ) % (every % (b"max", stamp), every % (b"min", stamp), self._literal(_MAY_BE_TWO), stamp)
 
-    def _is_asked_for(self) -> bytes:
-        """Whether a marked value has the token of the test, and that of the run, that are asked for."""
+    def _is_asked_for(self, table: Table) -> bytes:
+        """Whether a marked value has the token of the test, and that of the run, that are asked for.
+
+        Where a transaction is asked for, a row without a marker needn't.
+        """
         wanted = [
             f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
             RUN_ID.replace("([0-9a-f]{8})", re.escape(self.request.run)) if self.request.run else "",
         ]
+        if isinstance(self.since, OwnRows):
+            return b"(%b OR (marked IS NULL AND %b))" % (self._bears_all(wanted), self.since.is_new(table))
         return self._bears_all(wanted)
 
     def _is_of_others(self) -> bytes:

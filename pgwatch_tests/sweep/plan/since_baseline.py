@@ -89,7 +89,7 @@ class SinceBaseline:
         """The statements that look for the rows that a sweep starts from."""
         if not self.any_rows:
             return MarkedRowStatements(self._escaping, markers)
-        return _MarkedOrNew(self._escaping, markers, self.is_new)
+        return MarkedOrNew(self._escaping, markers, self.is_new)
 
     def tables(
         self, with_strings: Sequence[Table], role: str, ignores: Ignores, skipped: list[Skipped]
@@ -215,7 +215,7 @@ class SinceBaseline:
         return b"coalesce(CASE WHEN %b THEN %b END, false)" % (is_of(b"created_at", _TIMESTAMPTZ), compared)
 
 
-class _MarkedOrNew(MarkedRowStatements):
+class MarkedOrNew(MarkedRowStatements):
     """Statements for which a row also counts if it is new."""
 
     def __init__(

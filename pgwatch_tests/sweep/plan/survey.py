@@ -27,6 +27,7 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
+from pgwatch_tests.sweep.plan.own_rows import OwnRows
 from pgwatch_tests.sweep.plan.planned_catalog import Marks, read_marks
 from pgwatch_tests.sweep.plan.refusals import name_of
 from pgwatch_tests.sweep.plan.row_flags import RowFlags
@@ -116,13 +117,13 @@ class Surveyor:
         usable = obstacles.usable(markers(settings.markers), self._escaping)
         self._usable = usable
         self._obstacles = obstacles
-        self._since = (
-            None
-            if request.since is None
-            else SinceBaseline(
+        self._since: SinceBaseline | OwnRows | None = None
+        if request.since is not None:
+            self._since = SinceBaseline(
                 session, self._escaping, request.since, any_rows=request.any_rows, settle_s=request.settle_s
             )
-        )
+        elif request.own_transactions:
+            self._since = OwnRows(session, self._escaping, request.own_transactions)
         self._statements = (
             MarkedRowStatements(self._escaping, usable)
             if self._since is None
