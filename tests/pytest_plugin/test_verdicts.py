@@ -16,6 +16,8 @@ TABLES = """
     CREATE TABLE users (id serial PRIMARY KEY, email text);
     CREATE TABLE accounts (id int PRIMARY KEY, balance int);
     INSERT INTO accounts VALUES (1, 0);
+    CREATE FUNCTION fill() RETURNS void LANGUAGE sql AS $$ INSERT INTO users (email) VALUES ('filled') $$;
+    CREATE FUNCTION look() RETURNS bigint STABLE LANGUAGE sql AS $$ SELECT count(*) FROM users $$;
 """
 SUITE = """
     import threading
@@ -97,6 +99,14 @@ SUITE = """
             conn.execute("CREATE TABLE accounts (id int PRIMARY KEY, balance int)")
             conn.execute("INSERT INTO accounts VALUES (1, 0)")
 
+    def test_calls_a_function():
+        with psycopg.connect(DSN, autocommit=True) as conn:
+            conn.execute("SELECT look()")
+            conn.execute("SELECT fill()")
+
+    def test_calls_a_function_in_a_transaction(conn):
+        write(conn, "SELECT fill()")
+
     def test_nothing():
         pass
 """
@@ -116,12 +126,14 @@ def test_each_owner_is_told_what_it_left(
         "test_in_autocommit": ["left 1 row in public.users (id=7)"],
         "test_updates_its_own": ["left 1 row in public.users (id=8)"],
         "test_does_not_wait": ["wrote 1 row into public.users (id=12) after it had ended"],
+        "test_calls_a_function": ["left 1 row in public.users (id=13)"],
+        "test_calls_a_function_in_a_transaction": ["left 1 row in public.users (id=14)"],
         "test_makes_a_table": ["left 2 rows in public.made (name=a, name=b)"],
         "test_makes_a_table_anew": [UNCLEAR],
         "ignored": ["test_ignored: left 1 row in public.users (id=4)"],
         "fixture wide [module] of test_it.py": ["left 1 row in public.users (id=10)"],
     }
-    done.assert_outcomes(passed=15, errors=5)
+    done.assert_outcomes(passed=17, errors=7)
 
 
 OF_A_FIXTURE = """

@@ -18,6 +18,7 @@ from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.leaks.attribution.ladder import full_xid
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
+from pgwatch_tests.pytest_plugin.verdicts.called_functions import CalledFunctions
 from pgwatch_tests.pytest_plugin.verdicts.claims import ClaimJournal
 from pgwatch_tests.pytest_plugin.verdicts.inserted_rows import inserting_transactions
 from pgwatch_tests.pytest_plugin.verdicts.judge import (
@@ -70,6 +71,7 @@ class WorkerVerdicts:
         self._logs = logs
         self._claims = ClaimJournal(active.journal)
         self._session = VerdictSession()
+        self._functions = CalledFunctions(lambda database: self._session.connected(self._reachable(database)))
         self._lock = threading.Lock()
         self._began_us: dict[int, int] = {}
         self._works: dict[tuple[int, ServedDatabase], PendingCommits] = {}
@@ -114,8 +116,13 @@ class WorkerVerdicts:
 
     def _take(self, commit: Commit) -> None:
         """Takes a commit, in the thread that committed."""
+        is_judged = commit.owner is not None and not goes_by_itself(commit.database, self._active.dsn())
+        told = self._functions.with_writes(commit, asks=is_judged)
+        if told is None:
+            return
+        commit = told
         self._claims.commit(commit)
-        if commit.owner is None or goes_by_itself(commit.database, self._active.dsn()):
+        if commit.owner is None or not is_judged:
             return
         number, database = commit.owner.number, commit.database
         if commit.xid is None and database not in self._sights:

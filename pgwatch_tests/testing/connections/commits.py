@@ -45,6 +45,9 @@ class Commit:
     written: frozenset[Written] | None = None
     """What its statements say that they write; None where the driver doesn't tell."""
 
+    calls: frozenset[str] = frozenset()
+    """What may be functions of users that its statements call: these may write, and no text says so."""
+
     @property
     def is_late(self) -> bool:
         """Whether its test had ended before it was committed, if asked right then."""

@@ -26,7 +26,7 @@ from pgwatch_tests.testing.connections.commits import Commit, Commits, ServedDat
 from pgwatch_tests.testing.connections.session_state import SessionState
 from pgwatch_tests.testing.connections.statements import Statement, statement
 from pgwatch_tests.testing.connections.time_limits import NO_LIMITS, TimeLimits
-from pgwatch_tests.testing.connections.writes import Written, makes_savepoint, written_by
+from pgwatch_tests.testing.connections.writes import Written, calls_of, makes_savepoint, written_by
 from pgwatch_tests.testing.current_test import Owner, current
 
 Row = Sequence[str | None]
@@ -47,6 +47,7 @@ class TestSession:
 
     __slots__ = (
         "ask_xid",
+        "calls",
         "database",
         "flushes",
         "has_failed",
@@ -80,6 +81,8 @@ class TestSession:
         """Whether there were subtransactions in its transaction, as far as its statements say."""
         self.written: set[Written] = set()
         """What the statements of its transaction say that they write."""
+        self.calls: set[str] = set()
+        """What may be functions of users that they call."""
         self.has_limits = False
         """Whether it has time limits of ours also outside of transactions."""
         self.flushes = server_version >= _FIRST_WITH_FLUSH
@@ -93,6 +96,7 @@ class TestSession:
         self.owner = owner
         self.has_savepoints = False
         self.written.clear()
+        self.calls.clear()
 
     def write(self, text: str) -> None:
         """Takes note of a statement of its transaction."""
@@ -100,6 +104,8 @@ class TestSession:
             self.has_savepoints = True
         elif (written := written_by(text)) is not None:
             self.written.add(written)
+        elif calls := calls_of(text):
+            self.calls.update(calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +323,7 @@ class DriverHooks(ABC, Generic[C]):
                 has_flushed_counters=flushed,
                 has_savepoints=session.has_savepoints,
                 written=frozenset(session.written),
+                calls=frozenset(session.calls),
             )
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
+from pgwatch_tests.testing.connections.writes import calls_of, hides_write
+
 StateKind = Literal["setting", "listen", "temporary", "lock"]
 """What of a session outlives its transactions."""
 STATE_KINDS: frozenset[StateKind] = frozenset(get_args(StateKind))
@@ -42,7 +44,7 @@ class Statement:
     """What the text of a statement, or of several, tells. A function that it calls may do more."""
 
     only_reads: bool
-    """Whether it begins like one that writes nothing."""
+    """Whether it begins like one that writes nothing, and calls no function that may be a user's."""
     commits: bool
     prepares: bool
     """Whether it ends a transaction in two phases."""
@@ -99,6 +101,7 @@ def _read(text: str) -> Statement:
         changes.add("lock")
     if is_of_a_start and "from" in lower and _READS_TABLES.search(lower):
         is_of_a_start = False
+    only_reads = only_reads and not calls_of(text) and not hides_write(text)
     return Statement(
         only_reads, commits, prepares, frozenset(changes), frozenset(settings), resets, is_of_a_start
     )

@@ -25,9 +25,29 @@ _ONLY_READS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SAVEPOINT = re.compile(rf"{_SPACE}*SAVEPOINT\b", re.IGNORECASE | re.DOTALL)
+# Before any literal, whose text may be anything.
+_HIDDEN_WRITE = re.compile(
+    rf"{_SPACE}*(?:SELECT\b[^'\"]*\bINTO\s|EXPLAIN\b[^'\"]*\bANALY[SZ]E\b[^'\"]*\b(?:INSERT|UPDATE|DELETE|MERGE)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 _UPSERT = re.compile(r"\bON\s+CONFLICT\b.*\bDO\s+UPDATE\b", re.IGNORECASE | re.DOTALL)
 _VERBS: dict[str, Verb] = {"U": "update", "D": "delete", "M": "upsert", "C": "insert", "T": "truncate"}
 _MOST_OF_A_TEXT = 20_000
+_CALL = re.compile(rf"(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(", re.DOTALL)
+_WORDS = """
+    abs age all and any array array_agg array_length as avg between bool_and bool_or by cast ceil char
+    char_length coalesce concat concat_ws count cume_dist current_database current_schema
+    current_setting date_part date_trunc dense_rank distinct else except exists extract filter
+    first_value floor format from gen_random_uuid generate_series greatest group having if in intersect
+    interval into is join json_agg json_build_object jsonb_agg jsonb_build_object lag last_value lateral
+    lead least left length like limit lower ltrim make_interval materialized max md5 min mod not now
+    nullif numeric offset on only or order over overlay partition position random rank regexp_replace
+    replace right round row row_number row_to_json rtrim select some split_part string_agg strpos substr
+    substring sum then timestamp to_char to_date to_json to_jsonb to_timestamp to_tsquery to_tsvector
+    trim union unnest upper using values varchar version when where with within
+"""
+_NO_FUNCTIONS_OF_USERS = frozenset(_WORDS.split())
+"""Words before a parenthesis that are SQL's, or the server's most used functions: none of these writes."""
 
 
 class Written(NamedTuple):
@@ -48,7 +68,8 @@ def written_by(text: str) -> Written | None:
         return Written("unclear")
     match = _WRITES.match(text)
     if match is None:
-        return None if _ONLY_READS.match(text) and not _has_more(text) else Written("unclear")
+        reads = _ONLY_READS.match(text) and not _has_more(text) and not hides_write(text)
+        return None if reads else Written("unclear")
     table = _table(match["table"])
     if _has_more(text) or len(text) > _MOST_OF_A_TEXT:
         return Written("unclear", table)
@@ -58,6 +79,30 @@ def written_by(text: str) -> Written | None:
     if initial == "T" and "," in text:
         return Written("unclear", table)
     return Written(_VERBS[initial], table)
+
+
+@lru_cache(maxsize=2048)
+def hides_write(text: str) -> bool:
+    """Whether a statement begins like one that reads, and says further on that it writes."""
+    return _HIDDEN_WRITE.match(text) is not None
+
+
+@lru_cache(maxsize=2048)
+def calls_of(text: str) -> frozenset[str]:
+    """Returns what may be functions of users in a statement that says nothing of a write, in lower case.
+
+    Parts of literals may be among them, and the server's own functions.
+    """
+    if written_by(text) is not None:
+        return frozenset()
+    return frozenset(
+        name
+        for schema, called in _CALL.findall(text[:_MOST_OF_A_TEXT])
+        if schema.lower() != "pg_catalog"
+        and (name := _table(called)) not in _NO_FUNCTIONS_OF_USERS
+        and not name.startswith("pg_")
+        and not name.isdigit()
+    )
 
 
 @lru_cache(maxsize=2048)

@@ -41,7 +41,9 @@ class ServerJournal:
         return cls(Path(place).parent, Path(place).name)
 
     def commit(self, commit: Commit) -> None:
-        """Notes a commit. Raises OSError."""
+        """Notes a commit, but for one that says nothing of a write. Raises OSError."""
+        if commit.xid is None and commit.calls and not commit.written:
+            return
         with self._lock:
             self._open()
             owner, database = commit.owner, commit.database

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pgwatch_tests.testing.connections.writes import Written, makes_savepoint, written_by
+from pgwatch_tests.testing.connections.statements import statement
+from pgwatch_tests.testing.connections.writes import Written, calls_of, makes_savepoint, written_by
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,8 @@ from pgwatch_tests.testing.connections.writes import Written, makes_savepoint, w
         ("DO $$ BEGIN END $$", ("unclear", "")),
         ("", ("unclear", "")),
         ("CALL fill()", ("unclear", "")),
+        ("SELECT 1 AS a INTO users", ("unclear", "")),
+        ("EXPLAIN (ANALYZE) DELETE FROM users", ("unclear", "")),
         ("CREATE TABLE users ()", ("unclear", "")),
     ],
 )
@@ -36,10 +39,39 @@ def test_writes(text: str, written: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["SELECT 1", " -- INSERT INTO users\nselect 'DELETE FROM x'", "SHOW x;", "ROLLBACK TO a", "BEGIN"],
+    [
+        "SELECT 1",
+        "SELECT 'put into it'",
+        "EXPLAIN DELETE FROM users",
+        " -- INSERT INTO users\nselect 'DELETE FROM x'",
+        "SHOW x;",
+        "ROLLBACK TO a",
+        "BEGIN",
+    ],
 )
 def test_reads(text: str) -> None:
     assert written_by(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("SELECT fill(1), pg_catalog.now(), count(*) FROM users WHERE id IN (1)", {"fill"}),
+        ('SELECT * FROM app."Fill"(1) JOIN app.other (2) ON true', {"Fill", "other"}),
+        ("VALUES (FILL())", {"fill"}),
+        ("SELECT 1 FROM users WHERE (id = 1) AND (id > 0)", set()),
+        ("INSERT INTO users VALUES (fill())", set()),
+        ("SELECT pg_sleep(0)", set()),
+    ],
+)
+def test_calls(text: str, calls: set[str]) -> None:
+    assert calls_of(text) == calls
+    assert statement(text).only_reads is (not calls and text.startswith("SELECT"))
+
+
+def test_a_write_behind_the_beginning() -> None:
+    assert not statement("SELECT 1 AS a INTO users").only_reads
+    assert statement("EXPLAIN UPDATE users SET a = 1").only_reads
 
 
 def test_savepoints() -> None:
