@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.leaks.scan import LeakScan, scan
 from pgwatch_tests.postgres.connections.connection import OwnConnection
@@ -24,6 +24,7 @@ from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancell
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.scanning import RunningScan, counting, make_slow_table, settings
 from tests.servers.poolers import pooler
+from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -128,7 +129,7 @@ def test_a_server_that_says_nothing_any_more(
     programs: ServerPrograms, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yielding_session, "_GRACE_S", 0.2)
-    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+    with EmbeddedServer(programs, server_directory(), {}, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as observer:
             make_slow_table(observer, "slow")
             running = RunningScan(settings(server.dsn(), count_timeout_s=1.0))
@@ -143,7 +144,7 @@ def test_a_server_that_says_nothing_any_more(
 
 
 def test_cancel_when_the_server_says_nothing_any_more(programs: ServerPrograms, template: Path) -> None:
-    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+    with EmbeddedServer(programs, server_directory(), {}, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as observer:
             make_slow_table(observer, "slow")
             running = RunningScan(settings(server.dsn()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -11,8 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from tests.locks.watching import Watching
+from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database, RunningStatement, blocked, drop_database
 from tests.waiting import wait_until
 
@@ -43,9 +43,8 @@ def test_names_are_looked_up_and_nobody_stays(
             wait_until(lambda: watching.knows("row of accounts (id=42)"), message="the row's name is known")
             holder.commit()
             running.result()
-        began_s = time.monotonic()
+        # After 5 s it fails.
         admin.execute(sql.SQL(alone).format(sql.Identifier(other), sql.Identifier(database.name)))
-        assert time.monotonic() - began_s < 4
 
     try:
         watching.beside(suite)
@@ -73,15 +72,24 @@ def test_what_is_known_is_not_looked_up_again(database: Database, connect: Conne
     waits.result()
 
 
-@pytest.fixture
-def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
-    """A server where a plain role may connect to the database `app` only."""
-    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+@pytest.fixture(scope="module")
+def closed_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
+    """A server where a plain role may not connect to the maintenance database."""
+    with EmbeddedServer(programs, server_directory(), {}, template) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as admin:
             admin.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
             admin.execute("CREATE ROLE plain LOGIN")
-            admin.execute("CREATE DATABASE app")
         yield server
+
+
+@pytest.fixture
+def own_server(closed_server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """The server, where a plain role may connect to the database `app` only."""
+    with psycopg.connect(closed_server.dsn(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE app")
+        yield closed_server
+        for name in ("app", "other", "copy_0", "copy_1"):
+            drop_database(admin, name)
 
 
 @pytest.mark.parametrize("polls", [True, False], ids=["polling", "paused"])
@@ -94,9 +102,8 @@ def test_a_role_without_a_maintenance_database_gives_way(
 
         def suite() -> None:
             assert admin.execute(OURS, ["app"]).fetchall(), "polled from there, having nowhere else to go"
-            began_s = time.monotonic()
+            # After 5 s it fails.
             admin.execute(sql.SQL(alone).format(sql.Identifier("other"), sql.Identifier("app")))
-            assert time.monotonic() - began_s < 3
             if polls and alone != COPY:
                 # Gone for now; it comes back with the next suite.
                 wait_until(lambda: any("does not exist" in error for error in watching.errors))

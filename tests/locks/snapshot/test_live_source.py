@@ -12,13 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import POLL_DEADLINE_S, LiveSource
 from pgwatch_tests.reports.locks import lock_json, lock_tree
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.looking import look
+from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -26,7 +27,7 @@ from tests.waiting import PATIENCE_S, wait_until
 @pytest.fixture
 def own_server(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer]:
     """A server that the test may stop."""
-    with EmbeddedServer(programs, free_directory("pgwatch-tests-"), {}, template) as server:
+    with EmbeddedServer(programs, server_directory(), {}, template) as server:
         yield server
 
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, free_directory
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import NoAnswerError
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.locks.naming.catalog_lookups import Lookups
@@ -22,6 +22,7 @@ from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.settings.load import Dsn, Settings
+from tests.servers.server_places import server_directory
 from tests.servers.sessions import RunningStatement, blocked, close_at_once
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -85,9 +86,7 @@ class Scene:
 @pytest.fixture
 def scene(programs: ServerPrograms, template: Path) -> Iterator[Scene]:
     """On a server of its own: whoever connects to it meanwhile would wait as well."""
-    with EmbeddedServer(
-        programs, free_directory("pgwatch-tests-"), {"autovacuum": "off"}, template
-    ) as server:
+    with EmbeddedServer(programs, server_directory(), {"autovacuum": "off"}, template) as server:
         made = Scene(server)
         connections: list[Connection[TupleRow]] = [made.holder, made.waiter]
         yield made
