@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.testing import findings
+from pgwatch_tests.testing.current_test import current
+from pgwatch_tests.testing.findings import Finding
+
+_log = logging.getLogger("pgwatch_tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,15 @@ class RowsStayError(PgwatchError):
 
 
 def tell(outcome: RemovedRows, error: BaseException | None = None) -> None:
-    """Raises RowsStayError where rows stay; adds it to an error that is on its way."""
+    """Raises RowsStayError where rows stay; adds it to an error that is on its way.
+
+    What couldn't be searched fails nothing, since there may be no row: the log and the plugin tell it.
+    """
+    for sentence in outcome.not_checked:
+        owner = current()
+        reason = f"rows {f'of {owner.name} ' if owner else ''}may stay that weren't found: {sentence}"
+        _log.warning("%s", reason)
+        findings.tell(Finding("not_checked", None, reason, fails=False))
     if not outcome.staying:
         return
     staying = RowsStayError(outcome.staying)

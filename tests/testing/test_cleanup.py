@@ -28,6 +28,7 @@ from pgwatch_tests.testing import (
     unique_id,
 )
 from pgwatch_tests.testing.current_test import Owner, running
+from pgwatch_tests.testing.findings import Finding, listen
 from tests.servers.sessions import Database
 
 pytest_plugins = ["pytester"]
@@ -162,6 +163,22 @@ def test_rows_that_hang_together_with_others_stay_and_it_is_told(rows: Rows, dat
     with pytest.raises(RowsStayError, match="users"), cleaned_test(database.dsn, test=MINE):
         pass
     assert rows.one("SELECT count(*) FROM bookings WHERE reference = 'A-1000'") == (1,)
+
+
+def test_a_table_that_cant_be_searched_is_told_and_fails_nothing(rows: Rows, database: Database) -> None:
+    rows.add(MINE)
+    told: list[Finding] = []
+    undo = listen(told.append)
+    try:
+        with psycopg.connect(database.dsn) as other:
+            other.execute("LOCK TABLE users")
+            with cleaned_test(database.dsn, test=MINE):
+                pass
+    finally:
+        undo()
+    assert [(one.kind, one.fails) for one in told] == [("not_checked", False)]
+    assert "may stay that weren't found: public.users: locked" in told[0].reason
+    assert rows.counts[0] == 2
 
 
 def test_a_database_that_is_not_for_tests_is_refused(server: EmbeddedServer) -> None:
