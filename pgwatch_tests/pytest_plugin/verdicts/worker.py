@@ -48,6 +48,7 @@ from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     VerdictSession,
     goes_by_itself,
     served,
+    ways_to,
 )
 from pgwatch_tests.pytest_plugin.verdicts.words import findings_of
 from pgwatch_tests.settings.load import Dsn
@@ -245,8 +246,9 @@ class WorkerVerdicts:
         own: dict[int, frozenset[int]] = {}
         try:
             database = served(dsn) if works else None
+            same = {} if database is None else ways_to(database, dsn, [one.database for one in works])
             for work in works:
-                if work.database != database:
+                if same.get(work.database, work.database) != database:
                     continue
                 wanted = RowsWanted([one.xid for one in work.commits if one.xid is not None])
                 with self._session.connected(database) as connection:

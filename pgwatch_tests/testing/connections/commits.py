@@ -44,7 +44,6 @@ class Commit:
     """Whether it had subtransactions, as far as its statements say: their rows have later ids."""
     written: frozenset[Written] | None = None
     """What its statements say that they write; None where the driver doesn't tell."""
-
     calls: frozenset[str] = frozenset()
     """What may be functions of users that its statements call: these may write, and no text says so."""
 
