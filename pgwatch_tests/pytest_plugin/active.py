@@ -1,4 +1,7 @@
-"""The plugin that is on: it tells whose connections and commits are whose, and logs them."""
+"""The plugin that is on: it tells whose connections and commits are whose, and logs them.
+
+Its parts listen to it: each hook of a part's own would cost every test as much as the rest of the part.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.identity.real_clock import real_time_ns
 from pgwatch_tests.pytest_plugin import Mode
-from pgwatch_tests.pytest_plugin.blocking.blocking import Blocking
+from pgwatch_tests.pytest_plugin.blocking.blocking import DSN_ATTRIBUTE, Blocking
 from pgwatch_tests.pytest_plugin.blocking.interference_watch import InterferenceWatch
 from pgwatch_tests.pytest_plugin.connections import Connections
 from pgwatch_tests.pytest_plugin.journal import Journal
@@ -29,7 +33,7 @@ from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings
 from pgwatch_tests.testing.connections.commits import Commit, Commits
-from pgwatch_tests.testing.current_test import Owner, running, track_threads_and_tasks
+from pgwatch_tests.testing.current_test import Owner, running, switch_to, track_threads_and_tasks
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
 
@@ -38,19 +42,20 @@ from pgwatch_tests.text.plain_text import plain
 class _TestRun:
     """An attempt of a test, until its own fixtures are torn down."""
 
+    item: pytest.Item
     owner: Owner
     ignores: tuple[Ignore, ...] = ()
-    stack: ExitStack = field(default_factory=ExitStack)
+    before: Owner | None = None
+    """Whom the process has worked for."""
     has_finalizer: bool = False
     failing: list[Finding] = field(default_factory=list)
     """What its tear-down is to fail on."""
 
 
 _PROPERTY = "pgwatch."
-_RUN = pytest.StashKey[_TestRun]()
-
 
 OwnerListener = Callable[[Owner], None]
+FailureListener = Callable[[pytest.Item, pytest.CallInfo[None], pytest.TestReport, float], None]
 
 
 def activate(config: pytest.Config, mode: Mode) -> None:
@@ -93,14 +98,32 @@ class ActivePlugin:
         """Called with each of them right before its set-up."""
         self.ended: list[OwnerListener] = []
         """Called with each test, and each fixture wider than one, right after its own tear-down."""
+        self.prepared: list[Callable[[], None]] = []
+        """Called when the fixtures of a test are set up."""
+        self.failed: list[FailureListener] = []
+        """Called with each report of a test that raised or hasn't passed, before anybody else gets it, and
+        with when that was: seconds since 1970."""
+        self.left: list[Callable[[], None]] = []
+        """Called when pytest is done with an item, all attempts of it."""
+        self.reported: list[Callable[[pytest.TestReport], None]] = []
+        """Called in the controller with the reports of all tests."""
+        self.locations: dict[str, tuple[str, int]] = {}
+        """File and line of each test that has run, in the controller."""
+        self.item: pytest.Item | None = None
+        """The item that runs, all attempts of it."""
+        self.next_item: pytest.Item | None = None
         self.sections: list[AskForSection] = []
         """Asked in the controller, once all tests are over."""
         self.journal = Journal(Path(self.shared.log_directory), self.shared.session, self.shared.worker)
         self.unwritten: list[Noted] = []
         """The controller's own, where its journal can't be written."""
         self._runs: dict[int, _TestRun] = {}
+        self._run: _TestRun | None = None
+        """The last attempt that began."""
         self.told_dsn: str | None = None
         """Where this process's tests have committed, as their driver tells it: it may hold a password."""
+        self._untold_dsn: str | None = None
+        """The same, as long as the controller hasn't been told."""
         self._undo: list[Callable[[], None]] = []
         self._stop_listening = findings.listen(self.found)
 
@@ -166,6 +189,8 @@ class ActivePlugin:
     def _remember_dsn(self, commit: Commit) -> None:
         if self.told_dsn is None:
             self.told_dsn = commit.database.dsn or None
+            if self.shared.worker:
+                self._untold_dsn = self.told_dsn
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: object) -> None:
@@ -175,27 +200,45 @@ class ActivePlugin:
             self.shared.hand_to(workerinput)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """Knows which item runs, and which is the next."""
+        self.item, self.next_item = item, nextitem
+        try:
+            return (yield)
+        finally:
+            for listener in self.left:
+                listener()
+            self.item = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """From here on, a test runs: each attempt of pytest-rerunfailures is another owner."""
         __tracebackhide__ = True
         attempt = int(getattr(item, "execution_count", 1))
         owner = Owner("test", item.nodeid, self.shared.worker, attempt)
-        item.stash[_RUN] = run = _TestRun(owner, ignores_of(item))
+        self._run = run = _TestRun(item, owner, ignores_of(item))
         for one in run.ignores:
-            self.journal.note("ignore", {"test": item.nodeid, "reason": one.reason, "tables": one.tables})
+            self.journal.note("ignore", {"test": owner.name, "reason": one.reason, "tables": one.tables})
         self._runs[owner.number] = run
         self._call(self.began, owner)
-        # Those of the attempt before.
-        item.user_properties[:] = [one for one in item.user_properties if not one[0].startswith(_PROPERTY)]
-        run.stack.enter_context(running(run.owner))
+        if item.user_properties:
+            # Those of the attempt before.
+            item.user_properties[:] = [
+                one for one in item.user_properties if not one[0].startswith(_PROPERTY)
+            ]
+        run.before = switch_to(owner)
         yield
-        self._end_after_fixtures(item)
+        self._end_after_fixtures(run)
+        for listener in self.prepared:
+            listener()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Ends a test, if only its set-up failed before its own fixtures began; fails it on its findings."""
         __tracebackhide__ = True
-        run = item.stash.get(_RUN, None)
+        run = self._run
         try:
             yield
         except BaseException:
@@ -205,10 +248,28 @@ class ActivePlugin:
             raise
         if run is not None:
             self._end(run)
-            failing = [one for one in run.failing if one.fails] if self.mode == "fail" else []
-            self._tell_beside(item, run, besides=failing)
-            if failing:
-                pytest.fail("\n".join(map(plain, in_words(failing))), pytrace=False)
+            if run.failing:
+                failing = [one for one in run.failing if one.fails] if self.mode == "fail" else []
+                self._tell_beside(item, run, besides=failing)
+                if failing:
+                    pytest.fail("\n".join(map(plain, in_words(failing))), pytrace=False)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Has the parts add what they know to the report of a test that failed."""
+        # A traceback takes a while to make; what comes meanwhile has nothing to do with the failure.
+        at = 0.0 if call.excinfo is None else real_time_ns() / 1e9
+        report = yield
+        if call.excinfo is not None or report.outcome != "passed":
+            for listener in self.failed:
+                listener(item, call, report, at or real_time_ns() / 1e9)
+        if self._untold_dsn is not None and report.when != "call":
+            # A worker's: in memory, since it may hold a password.
+            setattr(report, DSN_ATTRIBUTE, self._untold_dsn)
+            self._untold_dsn = None
+        return report
 
     def _tell_beside(self, item: pytest.Item, run: _TestRun, besides: Sequence[Finding] = ()) -> None:
         """Puts a test's findings into JUnit's properties, and its report, `besides` those it fails on."""
@@ -224,8 +285,10 @@ class ActivePlugin:
     ) -> Generator[None, object, object]:
         """What a fixture wider than a test does, from its set-up to its tear-down, is its own."""
         __tracebackhide__ = True
-        if fixturedef.scope == "function":
-            self._end_after_fixtures(request.node)
+        run = self._run
+        if run is not None and request.node is run.item:
+            if not run.has_finalizer:
+                self._end_after_fixtures(run)
             return (yield)
         owner = Owner("fixture", _name(fixturedef), self.shared.worker)
         self._call(self.began, owner)
@@ -239,19 +302,19 @@ class ActivePlugin:
         finally:
             fixturedef.addfinalizer(lambda: ending.enter_context(running(owner)))
 
-    def _end_after_fixtures(self, item: pytest.Item) -> None:
+    def _end_after_fixtures(self, run: _TestRun) -> None:
         """Has a test end after its own fixtures, and before wider ones that are torn down with it.
 
         Otherwise the last test of a module would be judged after the module's clean-up, the others before.
         """
-        run = item.stash[_RUN]
         if not run.has_finalizer:
             run.has_finalizer = True
-            item.addfinalizer(lambda: self._end(run))
+            run.item.addfinalizer(lambda: self._end(run))
 
     def _end(self, run: _TestRun) -> None:
-        run.stack.close()
-        self._end_owner(run.owner)
+        if not run.owner.has_ended:
+            switch_to(run.before)
+            self._end_owner(run.owner)
 
     def _end_owner(self, owner: Owner) -> None:
         if not owner.has_ended:

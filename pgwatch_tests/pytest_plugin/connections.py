@@ -7,6 +7,7 @@ import secrets
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,16 @@ class Connections:
     def __init__(self, active: ActivePlugin) -> None:
         self._drivers = Drivers(active.commits, _warn, limits=time_limits(active.config))
         self._clients = HttpClients(_warn)
+        self._awaited: frozenset[str] = frozenset()
+        """The modules that are hooked once the suite imports them."""
         self._is_thawed = False
         self._environment = {name: os.environ.get(name) for name in (*_VARIABLES, _NAME_VARIABLE)}
+        self._names_programs = self._environment[_NAME_VARIABLE] is None
         # Workers of pytest-xdist inherit the controller's.
         os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(16))
         os.environ[JOURNAL_VARIABLE] = str(Path(active.shared.log_directory) / active.shared.session)
         active.began.append(self._begin)
+        active.prepared.append(self._look_again)
         active.ended.append(self._end)
 
     @property
@@ -53,6 +58,13 @@ class Connections:
         if not self._is_thawed and "freezegun" in sys.modules:
             self._is_thawed = True
             _thaw()
+        frozen = () if self._is_thawed else ("freezegun",)
+        self._awaited = frozenset((*self._drivers.awaited, *self._clients.awaited, *frozen))
+
+    def _look_again(self) -> None:
+        """Hooks what the test before, or this one's fixtures, have imported."""
+        if not sys.modules.keys().isdisjoint(self._awaited):
+            self._look()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -61,16 +73,6 @@ class Connections:
 
     def pytest_collection_finish(self) -> None:
         """Looks again: tests have imported more."""
-        self._look()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
-        """Looks again: the test before may have imported more."""
-        self._look()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self) -> None:
-        """Looks again: its fixtures may have imported more."""
         self._look()
 
     def pytest_sessionfinish(self) -> None:
@@ -89,12 +91,15 @@ class Connections:
 
     def _begin(self, owner: Owner) -> None:
         """Names the sessions of programs that a test starts, if they use libpq and have no name."""
-        if owner.kind == "test" and self._environment[_NAME_VARIABLE] is None:
-            os.environ[_NAME_VARIABLE] = compose("pytest", owner.worker, owner.name)
+        if owner.kind == "test":
+            if self._names_programs:
+                os.environ[_NAME_VARIABLE] = compose("pytest", owner.worker, owner.name)
+            self._look_again()
 
     def _end(self, owner: Owner) -> None:
-        if owner.kind == "test" and self._environment[_NAME_VARIABLE] is None:
-            os.environ.pop(_NAME_VARIABLE, None)
+        if owner.kind == "test" and self._names_programs:
+            with suppress(KeyError):
+                del os.environ[_NAME_VARIABLE]
 
 
 _VARIABLES = (SECRET_VARIABLE, JOURNAL_VARIABLE)

@@ -37,16 +37,26 @@ class Owner:
     attempt: int = 1
     number: int = field(default_factory=count(1).__next__)
     """Unique in this process, ascending."""
-    _life: list[bool] = field(default_factory=lambda: [True], repr=False)
+    _life: list[bool] = field(default_factory=lambda: [False, False], repr=False)
+    """Whether it has ended, and whether a session has worked for it."""
 
     @property
     def has_ended(self) -> bool:
         """Whether the test or the set-up is over. Whatever is put down to it from now on is late."""
-        return not self._life[0]
+        return self._life[0]
 
     def end(self) -> None:
         """Marks the test as over, its fixtures of function scope torn down."""
-        self._life[0] = False
+        self._life[0] = True
+
+    @property
+    def has_used_sessions(self) -> bool:
+        """Whether a transaction of any session was put down to it."""
+        return self._life[1]
+
+    def use_session(self) -> None:
+        """A transaction is put down to it."""
+        self._life[1] = True
 
 
 _of_context: ContextVar[Owner] = ContextVar("pgwatch_tests.owner")
@@ -70,14 +80,20 @@ def current() -> Owner | None:
     return owner
 
 
+def switch_to(owner: Owner | None) -> Owner | None:
+    """Makes `owner` the one that the process works for. Returns whoever was so before."""
+    before, _of_process[0] = _of_process[0], owner
+    return before
+
+
 @contextmanager
 def running(owner: Owner) -> Iterator[Owner]:
     """Makes `owner` the one that the process works for; then whoever was so before. Doesn't end the owner."""
-    before, _of_process[0] = _of_process[0], owner
+    before = switch_to(owner)
     try:
         yield owner
     finally:
-        _of_process[0] = before
+        switch_to(before)
 
 
 @contextmanager

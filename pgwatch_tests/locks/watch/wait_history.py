@@ -92,6 +92,11 @@ class WaitHistory:
                     self._lost_at = at if self._lost_at is None else self._lost_at
 
     @property
+    def has_waits(self) -> bool:
+        """Whether anybody was seen to wait at all."""
+        return bool(self.open or self.recent)
+
+    @property
     def waits(self) -> Iterator[SeenWait]:
         """Yields what is known of single waits, the last one first."""
         yield from self.open.values()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from pgwatch_tests.pytest_plugin.blocking.deadlocked_sessions import still_there
 from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure
 from pgwatch_tests.pytest_plugin.blocking.lock_errors import LockError, lock_errors
 from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
-from pgwatch_tests.pytest_plugin.blocking.self_wait import self_wait
+from pgwatch_tests.pytest_plugin.blocking.self_wait import LASTS_S, self_wait
 from pgwatch_tests.pytest_plugin.blocking.words import TestNames
 from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.testing.connections.commits import ServedDatabase
@@ -41,7 +41,8 @@ WAITS_VARIABLE = "PGWATCH_WAITS"
 
 TITLE = "pgwatch: who held what"
 _RUNNER = "pytest"
-_DSN_ATTRIBUTE = "pgwatch_dsn"
+DSN_ATTRIBUTE = "pgwatch_dsn"
+"""Of a report of a worker: where its tests connect to, for the controller, if nothing else tells."""
 _OF_LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
 _MOST_BLOCKERS = 5
 _POLL_TO_COME_S = 0.4
@@ -73,11 +74,14 @@ class Blocking:
         self._ended: dict[tuple[str, str], list[float]] = {}
         """When set-up, call and tear-down of the last tests ended, by worker and id."""
         self._undo: list[Callable[[], None]] = []
-        self._told_dsn = False
+        self._looked_at = 0.0
         self._told_waits: set[int] = set()
         """The waits of tests for themselves that were told of already."""
+        active.began.append(self._begin)
+        active.failed.append(self._explain_failure)
         active.ended.append(self._tell_self_waits)
         if self._is_controller:
+            active.reported.append(self._add_blocked_time)
             active.sections.append(self._section)
 
     # The sampler.
@@ -131,27 +135,21 @@ class Blocking:
 
     # Failures.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    def _begin(self, owner: Owner) -> None:
         """Notes when an attempt of a test begins."""
-        self._began[item.nodeid] = _now_s()
-        self._ran_at.clear()
+        if owner.kind == "test":
+            self._began[owner.name] = _now_s()
+            self._ran_at.clear()
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def _explain_failure(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, at: float
+    ) -> None:
         """Adds to a failure who held what its test waited for."""
-        # A traceback takes a while to make; what comes meanwhile has nothing to do with the failure.
-        at = _now_s()
-        report = yield
         try:
-            self._tell_dsn(report)
             if call.excinfo is not None and report.failed:
                 self._explain(item, report, call.excinfo.value, at)
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"who held what: an error of pgwatch-tests itself: {error!r}")
-        return report
 
     def _explain(
         self, item: pytest.Item, report: pytest.TestReport, raised: BaseException, at: float
@@ -202,9 +200,11 @@ class Blocking:
         """Tells where a session of a test that is over has waited for another one of the same test."""
         if owner.kind != "test":
             return
+        began = self._began.get(owner.name, 0.0)
+        if _now_s() - began < LASTS_S:
+            return  # neither has it waited for that long
         if self._reader.has_more:
             self._catch_up()
-        began = self._began.get(owner.name, 0.0)
         newest = next(iter(self._history.waits), None)
         if newest is None or newest.seen_at < began:
             return
@@ -222,21 +222,21 @@ class Blocking:
 
     # Blocked time.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def _add_blocked_time(self, report: pytest.TestReport) -> None:
         """Adds the blocked time of a test to its report, so that it is in JUnit files."""
-        if not self._is_controller:
-            return
-        dsn = report.__dict__.pop(_DSN_ATTRIBUTE, None)
+        dsn = report.__dict__.pop(DSN_ATTRIBUTE, None)
         if self._process is not None and not self._process.is_watching:
             self._watch(dsn)
         node = getattr(report, "node", None)
         worker = str(getattr(getattr(node, "gateway", None), "id", ""))
-        self._ended.setdefault((worker, report.nodeid), []).append(report.stop)
-        if report.when != "teardown" or (not self._reader.has_more and not self._history.open):
+        nodeid = report.nodeid
+        self._ended.setdefault((worker, nodeid), []).append(report.stop)
+        if report.when != "teardown":
             return
-        self._catch_up()
-        name = compose(_RUNNER, worker, report.nodeid)
+        self._keep_up()
+        if not self._history.has_waits:
+            return
+        name = compose(_RUNNER, worker, nodeid)
         total = self._history.sum_of(name)
         if total is None:
             return
@@ -266,6 +266,16 @@ class Blocking:
                 trouble = reason.reason if reason else ""
         return blocked_time.section(self._history, self._names, trouble)
 
+    def _keep_up(self) -> None:
+        """Reads what is new, unless the only test that ran since was too short to be blocked for long."""
+        if not self._history.open:
+            now = _now_s()
+            if now - self._looked_at < blocked_time.WORTH_TELLING_S and not self._active.has_workers:
+                return
+            self._looked_at = now
+        if self._reader.has_more:
+            self._catch_up()
+
     def _catch_up(self, until: float | None = None) -> None:
         """Reads what is new in the journal; with `until`, waits a moment for a poll that is that late."""
         self._read()
@@ -288,15 +298,6 @@ class Blocking:
         while len(self._ended) > _MOST_ENDED:
             del self._ended[next(iter(self._ended))]
         self._history.add(entries)
-
-    def _tell_dsn(self, report: pytest.TestReport) -> None:
-        """Has a worker tell the controller where its tests connect to, in memory, if nothing else does."""
-        if self._is_controller or self._told_dsn:
-            return
-        dsn = self._active.told_dsn
-        if dsn is not None:
-            self._told_dsn = True
-            setattr(report, _DSN_ATTRIBUTE, dsn)
 
 
 def _now_s() -> float:

@@ -6,7 +6,7 @@ logged at once, since a test that fails wants to know those of tests that still 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class InterferenceWatch:
         self._wrote: dict[int, set[str]] = {}
         self._began: dict[int, float] = {}
         self._undo: list[Callable[[], None]] = []
+        active.failed.append(self._explain_failure)
         active.ended.append(self._forget)
         if not shared.worker:
             active.sections.append(self._section)
@@ -86,23 +87,18 @@ class InterferenceWatch:
             if owner.kind == "test" and not owner.has_ended:
                 self._wrote.setdefault(owner.number, set()).update(tables)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def _explain_failure(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, at: float
+    ) -> None:
         """Adds to a failure who has committed writes to what its test had read."""
-        at = real_time_ns() / 1e9
-        report = yield
         owner = current()
         if call.excinfo is None or not report.failed or owner is None or owner.name != item.nodeid:
-            return report
+            return
         try:
-            if lock_errors(call.excinfo.value):
-                return report  # who held what is told instead
-            self._explain(owner, item, report, at)
+            if not lock_errors(call.excinfo.value):  # otherwise who held what is told
+                self._explain(owner, item, report, at)
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"interference: an error of pgwatch-tests itself: {error!r}", owner)
-        return report
 
     def _explain(self, owner: Owner, item: pytest.Item, report: pytest.TestReport, at: float) -> None:
         texts: dict[str, list[str]] = {}
@@ -125,9 +121,10 @@ class InterferenceWatch:
                 item.user_properties.append(("pgwatch.interference", f"1 of {len(found)}: {names}"))
 
     def _forget(self, owner: Owner) -> None:
-        self._log.ended(owner)
-        for of_owner in (self._texts, self._wrote, self._began):
-            of_owner.pop(owner.number, None)
+        if owner.has_used_sessions:
+            self._log.ended(owner)
+            for of_owner in (self._texts, self._wrote, self._began):
+                of_owner.pop(owner.number, None)
 
     def _section(self) -> Section | None:
         """The section of the summary on what failed tests had read, and who left or made it."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted
 from pgwatch_tests.testing.findings import Finding
+
+if TYPE_CHECKING:
+    from _pytest.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,15 @@ class Ignore:
 def ignores_of(item: pytest.Item) -> tuple[Ignore, ...]:
     """Returns the test's markers `pgwatch_ignore`; one that gives no reason ignores nothing."""
     found = []
-    for marker in item.iter_markers("pgwatch_ignore"):
-        reason, *tables = marker.args or (marker.kwargs.get("reason"),)
-        if isinstance(reason, str) and reason.strip():
-            found.append(Ignore(reason, tuple(map(str, tables))))
+    node: Node | None = item
+    # By hand: `iter_markers` takes ten calls for each test, which has none as a rule.
+    while node is not None:
+        for marker in node.own_markers:
+            if marker.name == "pgwatch_ignore":
+                reason, *tables = marker.args or (marker.kwargs.get("reason"),)
+                if isinstance(reason, str) and reason.strip():
+                    found.append(Ignore(reason, tuple(map(str, tables))))
+        node = node.parent
     return tuple(found)
 
 

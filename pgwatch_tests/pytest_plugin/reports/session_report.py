@@ -38,14 +38,18 @@ class SessionReport:
         self._active = active
         self.summary = Summary()
         """What was found; empty until the tests are over."""
-        self._locations: dict[str, tuple[str, int]] = {}
         self._reported: set[str] = set()
         """What is in JUnit's properties of tests already."""
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Learns where each test is, and what was told with it."""
-        file, line, _ = report.location
-        self._locations[report.nodeid] = file, line or 0
+        active = self._active
+        for listener in active.reported:
+            listener(report)
+        if report.when != "call" or report.outcome != "passed":
+            file, line, _ = report.location
+            active.locations[report.nodeid] = file, line or 0
         if report.user_properties:
             self._reported.update(str(value) for name, value in report.user_properties if "pgwatch" in name)
 
@@ -90,7 +94,7 @@ class SessionReport:
             print(*lines, sep="\n", file=sys.__stdout__, flush=True)
 
     def _place(self, test: str) -> Place | None:
-        location = self._locations.get(test)
+        location = self._active.locations.get(test)
         root, workspace = self._active.config.rootpath, os.environ.get(_WORKSPACE)
         return None if location is None else place_in_repository(root, *location, workspace)
 

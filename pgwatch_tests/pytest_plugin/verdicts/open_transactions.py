@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -36,44 +36,38 @@ class OpenTransactions:
     def __init__(self, active: ActivePlugin, connections: Connections) -> None:
         self._active = active
         self._connections = connections
-        self._item: pytest.Item | None = None
         self._later: list[_Suspect] = []
         self._after_module: list[_Suspect] = []
+        active.failed.append(self._learn_failure)
+        active.left.append(self._leave)
         active.ended.append(self._end)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
+    def _leave(self) -> None:
         """Looks again, when nothing of the test is held by pytest."""
-        self._item = item
-        item.stash[_FAILED] = False
-        try:
-            return (yield)
-        finally:
-            self._item = None
-            if self._after_module and (
-                nextitem is None or nextitem.getparent(pytest.Module) is not item.getparent(pytest.Module)
+        if self._after_module:
+            item, next_item = self._active.item, self._active.next_item
+            if (
+                item is None
+                or next_item is None
+                or next_item.getparent(pytest.Module) is not item.getparent(pytest.Module)
             ):
                 self._later += self._after_module
                 self._after_module = []
-            if self._later:
-                self._look_again()
+        if self._later:
+            self._look_again()
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, object, object]:
+    def _learn_failure(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, at: float
+    ) -> None:
         """Remembers that a test failed."""
         if call.excinfo is not None:
             item.stash[_FAILED] = True
-        return (yield)
 
     def _end(self, owner: Owner) -> None:
-        found = list(self._of(owner))
+        found = list(self._of(owner)) if owner.has_used_sessions else []
         if not found:
             return
-        item = self._item
+        item = self._active.item
         is_held = item is None or item.stash.get(_FAILED, False)
         values = tuple((getattr(item, "funcargs", None) or {}).values())
         found.clear()

@@ -72,7 +72,6 @@ class SessionVerdict:
         self._settings: Settings | None = None
         self._why_no_baseline = ""
         self._lease = ExitStack()
-        self._tests: set[str] = set()
         self._found: dict[ServedDatabase, Sequence[FoundRows]] = {}
         active.sections.append(self._judge)
 
@@ -86,10 +85,6 @@ class SessionVerdict:
                 # Without it the suite runs as well; the end will tell.
                 self._active.not_checked(f"what the session left as a whole: {error}")
         return (yield)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Learns which tests have run."""
-        self._tests.add(report.nodeid)
 
     def _begin(self) -> None:
         dsn = self._active.dsn()
@@ -155,7 +150,7 @@ class SessionVerdict:
         if self._settings is not None and self._database is not None:
             ways = ways_to(self._database, self._settings.dsn.value, claims.databases)
             claims = claims.with_one_name(ways)
-        whose = Whose(claims, self._tests, shared.run)
+        whose = Whose(claims, self._active.locations, shared.run)
         if self._settings is not None and self._baseline is not None and self._database is not None:
             try:
                 self._judge_database(self._settings, self._baseline, self._database, whose)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,14 +69,14 @@ class TransactionLogs:
         self._lock = threading.Lock()
         if self.are_kept:
             active.began.append(self._begin)
+            active.failed.append(self._learn_outcome)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def _learn_outcome(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, at: float
+    ) -> None:
         """Learns the outcome of a test; that of its tear-down comes too late."""
-        report = yield
         if self._current is not None and report.outcome != "passed":
             self._current.outcome = report.outcome
-        return report
 
     def open(self, connection: OwnConnection, database: ServedDatabase) -> None:
         """Begins the log of a database, if it has none, with the tests that have run until now."""

@@ -80,7 +80,6 @@ class WorkerVerdicts:
         self._shapes: dict[ServedDatabase, Shapes] = {}
         self._postponed: list[PendingCommits] = []
         self._transactions: defaultdict[ServedDatabase, TransactionOwners] = defaultdict(TransactionOwners)
-        self._is_last = False
         self._stop_answering: Callable[[], None] = lambda: None
         active.commits.listen(self._take)
         active.began.append(self._begin)
@@ -98,11 +97,6 @@ class WorkerVerdicts:
                 self._look_ahead(connection, database)
         except (PgwatchError, psycopg.Error):
             return  # whatever tests write to, they will tell
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, nextitem: pytest.Item | None) -> None:
-        """Learns which test is the last: behind it, fixtures drop the databases of the session."""
-        self._is_last = nextitem is None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -146,7 +140,8 @@ class WorkerVerdicts:
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
         self._logs.end(owner)
-        if self._is_last:
+        if self._active.item is not None and self._active.next_item is None:
+            # Behind the last test, fixtures drop the databases of the session.
             self._session.leave()
 
     def _due(self, owner: Owner | None) -> list[PendingCommits]:

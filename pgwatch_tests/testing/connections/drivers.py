@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import Any
 
@@ -48,11 +48,14 @@ class Drivers:
         self._waiting = dict(_HOOKS)
         self.hooks: list[DriverHooks[Any]] = []
 
+    @property
+    def awaited(self) -> Collection[str]:
+        """The modules that the suite hasn't imported yet."""
+        return self._waiting
+
     def look(self) -> None:
-        """Hooks the drivers that were imported since the last look; costs nothing once all are hooked."""
-        if not self._waiting:
-            return
-        if self not in _hooked:
+        """Hooks the drivers that were imported since the last look."""
+        if self._waiting and self not in _hooked:
             _hooked.append(self)
         for module in [name for name in self._waiting if name in sys.modules]:
             file, name = self._waiting.pop(module)

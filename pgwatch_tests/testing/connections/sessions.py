@@ -94,6 +94,8 @@ class TestSession:
     def begin(self, owner: Owner | None) -> None:
         """A transaction of this owner begins."""
         self.owner = owner
+        if owner is not None:
+            owner.use_session()
         self.has_savepoints = False
         self.written.clear()
         self.calls.clear()
@@ -288,6 +290,7 @@ class DriverHooks(ABC, Generic[C]):
         if owner is None or owner is before or owner.has_ended or session.has_failed:
             return None
         session.owner = owner
+        owner.use_session()
         session.users.add(owner.number)
         # Beyond its end, the next BEGIN names it.
         return set_name(self.name(owner), local=True)

@@ -7,7 +7,7 @@ network gets no header, also where another host has redirected to it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,10 +32,13 @@ class HttpClients:
             "django.test.client": self._hook_django,
         }
 
+    @property
+    def awaited(self) -> Collection[str]:
+        """The modules that the suite hasn't imported yet."""
+        return self._waiting
+
     def look(self) -> None:
         """Hooks the clients that were imported since the last look."""
-        if not self._waiting:
-            return
         for name in [name for name in self._waiting if name in sys.modules]:
             self._waiting.pop(name)(import_module(name))
 
