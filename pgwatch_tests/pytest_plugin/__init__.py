@@ -6,11 +6,15 @@ Its fixtures are there in any case.
 from __future__ import annotations
 
 import os
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pytest
 
 from pgwatch_tests.pytest_plugin import fixtures
+
+if TYPE_CHECKING:
+    from _pytest.nodes import Node
 
 Mode = Literal["off", "warn", "fail"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -90,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "pgwatch-fixtures")
     if config.getoption("--pgwatch-keep"):
-        from pgwatch_tests.pytest_plugin.keeping import Keeping
+        from pgwatch_tests.pytest_plugin.isolation_failures import Keeping
 
         config.pluginmanager.register(Keeping(), "pgwatch-keeping")
     if (mode := _mode(config)) != "off":
@@ -101,10 +105,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Has tests take the named locks of their markers, where one has any."""
-    if any(item.get_closest_marker("pgwatch_lock") for item in session.items):
+    if _is_marked(session.items, "pgwatch_lock"):
         from pgwatch_tests.pytest_plugin.marked_locks import MarkedLocks
 
         session.config.pluginmanager.register(MarkedLocks(session.config), "pgwatch-locks")
+
+
+def _is_marked(items: Iterable[pytest.Item], name: str) -> bool:
+    """Whether any item, or what it is in, has a marker of that name. Each of them is looked at once."""
+    seen = set()
+    for item in items:
+        node: Node | None = item
+        while node is not None and id(node) not in seen:
+            seen.add(id(node))
+            for marker in node.own_markers:
+                if marker.name == name:
+                    return True
+            node = node.parent
+    return False
 
 
 def _mode(config: pytest.Config) -> Mode:

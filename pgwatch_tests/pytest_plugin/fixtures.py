@@ -199,7 +199,7 @@ def rollback_connection_fixture(
     pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> Iterator[Connection]:
     """A connection of `pgwatch_engine` whose commits are undone at the test's end."""
-    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
+    from pgwatch_tests.pytest_plugin.isolation_failures import tell_self_waits
     from pgwatch_tests.testing import rollback_connection
 
     tell_self_waits(pytestconfig)
@@ -212,7 +212,7 @@ def rollback_session_fixture(
     pgwatch_engine: Engine, pgwatch_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> Iterator[Session]:
     """A session of `pgwatch_engine` whose commits are undone at the test's end."""
-    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
+    from pgwatch_tests.pytest_plugin.isolation_failures import tell_self_waits
     from pgwatch_tests.testing import rollback_session
 
     tell_self_waits(pytestconfig)
@@ -224,7 +224,7 @@ async def _async_rollback_connection(
     pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> AsyncIterator[AsyncConnection]:
     """A connection of `pgwatch_async_engine` whose commits are undone at the test's end."""
-    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
+    from pgwatch_tests.pytest_plugin.isolation_failures import tell_self_waits
     from pgwatch_tests.testing import async_rollback_connection
 
     tell_self_waits(pytestconfig)
@@ -236,7 +236,7 @@ async def _async_rollback_session(
     pgwatch_async_engine: AsyncEngine, pgwatch_async_sessionmakers: Sequence[Any], pytestconfig: pytest.Config
 ) -> AsyncIterator[AsyncSession]:
     """A session of `pgwatch_async_engine` whose commits are undone at the test's end."""
-    from pgwatch_tests.pytest_plugin.self_waits import tell_self_waits
+    from pgwatch_tests.pytest_plugin.isolation_failures import tell_self_waits
     from pgwatch_tests.testing import async_rollback_session
 
     tell_self_waits(pytestconfig)

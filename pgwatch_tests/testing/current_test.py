@@ -17,6 +17,7 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from itertools import count
+from threading import get_ident
 from typing import Any, Literal, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -51,16 +52,18 @@ class Owner:
 
     @property
     def has_used_sessions(self) -> bool:
-        """Whether a transaction of any session was put down to it."""
+        """Whether any session has worked for it."""
         return self._life[1]
 
     def use_session(self) -> None:
-        """A transaction is put down to it."""
+        """A session works for it."""
         self._life[1] = True
 
 
 _of_context: ContextVar[Owner] = ContextVar("pgwatch_tests.owner")
 _THREAD_ATTRIBUTE = "_pgwatch_tests_owner"
+_MAIN_THREAD = threading.main_thread().ident
+"""Nobody has started it: it has no such attribute."""
 _of_process: list[Owner | None] = [None]
 
 
@@ -72,7 +75,7 @@ def current() -> Owner | None:
     # The variable is set only in contexts of tasks. A copy of the main thread's, such as asyncio.Runner keeps
     # over many tests, is without it.
     owner = _of_context.get(None)
-    if owner is None:
+    if owner is None and get_ident() != _MAIN_THREAD:
         owner = getattr(threading.current_thread(), _THREAD_ATTRIBUTE, None)
     of_process = _of_process[0]
     if owner is None or (owner.kind == "fixture" and of_process is not None and of_process.kind == "test"):

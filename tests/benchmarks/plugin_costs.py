@@ -33,7 +33,10 @@ from tests.servers.server_places import server_directory
 
 COMMIT_US, TEST_US, START_MS, SUITE = 40.0, 80.0, 1.0, 1.05
 INSERT = "INSERT INTO t VALUES (1)"
-PARTS = ("pgwatch-active", "pgwatch-connections", "pgwatch-blocking", "pgwatch-verdicts")
+PARTS = ("pgwatch-active", "pgwatch-report")
+"""Those with hooks that are called for each test; the others listen to these."""
+COUNTED = 10
+"""Of so many tests, one has its calls counted instead of being timed."""
 
 Transaction = Callable[[], None]
 
@@ -150,6 +153,8 @@ class Draw:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.times: dict[tuple[str, bool], list[float]] = {}
+        self.calls: dict[tuple[str, bool], list[float]] = {}
+        """How many functions of Python were called for a test: the same however busy the machine is."""
         self._parts: dict[str, object] = {}
         self._is_on = True
 
@@ -158,11 +163,27 @@ class Draw:
         is_on = random.random() < 0.5
         if is_on != self._is_on:
             self._switch(item.config.pluginmanager, is_on)
+        key = item.name.partition("[")[0], is_on
+        if random.randrange(COUNTED) == 0:
+            return (yield from self._counted(key))
         began = self._clock.start()
         result = yield
-        name = item.name.partition("[")[0]
-        self.times.setdefault((name, is_on), []).append(self._clock.stop() - began)
+        self.times.setdefault(key, []).append(self._clock.stop() - began)
         return result
+
+    def _counted(self, key: tuple[str, bool]) -> Generator[None, object, object]:
+        calls = 0
+
+        def count(_frame: object, event: str, _arg: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            return (yield)
+        finally:
+            sys.setprofile(None)
+            self.calls.setdefault(key, []).append(calls)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -177,7 +198,11 @@ class Draw:
             else:
                 self._parts[name] = manager.get_plugin(name)
                 manager.unregister(name=name)
-        connections: Any = self._parts["pgwatch-connections"]
+        if is_on:
+            # So that it is the outermost again.
+            manager.unregister(self)
+            manager.register(self)
+        connections: Any = manager.get_plugin("pgwatch-connections")
         switch(connections._drivers, is_on)
 
 
@@ -223,7 +248,11 @@ def per_suite(dsn: str, clock: Clock, tests: int) -> None:
         pytest.main([*options, "-c", os.devnull, directory], plugins=[draw])
     for name in ("test_nothing", "test_reads", "test_writes_and_cleans_up"):
         off, on = (calm(draw.times[name, is_on]) for is_on in (False, True))
-        print(f"{name}: {off * 1e6:.0f} µs without, {on * 1e6:.0f} µs with the plugin")
+        calls_off, calls_on = (statistics.median(draw.calls[name, is_on]) for is_on in (False, True))
+        print(
+            f"{name}: {off * 1e6:.0f} µs without, {on * 1e6:.0f} µs with the plugin, {on / off:.3f}x; "
+            f"{calls_off:.0f} calls of Python functions, and {calls_on - calls_off:.0f} more"
+        )
         if name == "test_nothing":
             print(verdict("more per test, µs", (on - off) * 1e6, TEST_US))
         else:

@@ -115,7 +115,7 @@ class Blocking:
         self._stop()
 
     def _ran(self, owner: Owner, _database: ServedDatabase, _text: str) -> None:
-        self._ran_at[owner.name] = _now_s()
+        self._ran_at[owner.name] = real_time_ns() / 1e9
 
     def _watch(self, dsn: str | None = None) -> None:
         """Has the sampler watch the run's database, once it is known."""

@@ -300,6 +300,8 @@ class DriverHooks(ABC, Generic[C]):
         told = statement(text)
         session.write(text)
         owner = current()
+        if owner is not None and owner is not session.owner:
+            owner.use_session()  # such as a test in the transaction of a fixture
         if in_transaction:
             if told.commits:
                 self.tell(session, unknown="typed")

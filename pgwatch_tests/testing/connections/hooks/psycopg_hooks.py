@@ -96,7 +96,10 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
     ) -> Callable[[AnyCursor, Query | None], PQGen[None]]:
         def start_named(cursor: AnyCursor, query: Query | None = None) -> PQGen[None]:
             connection = cursor._conn
-            session = self._session(connection)
+            # Each statement comes along here: a call that can be spared is.
+            session: TestSession | None = connection.__dict__.get(_ATTRIBUTE) if self._is_on else None
+            if session is None:
+                session = self._session(connection)
             if session is None:
                 yield from start(cursor, query)
                 return
@@ -110,12 +113,15 @@ class PsycopgHooks(DriverHooks[AnyConnection]):
             elif (
                 connection.pgconn.transaction_status == TransactionStatus.INTRANS
                 and connection._pipeline is None
+                and session.owner is not None
+                and session.owner.has_ended
                 and (name := self.taking_over(session)) is not None
             ):
                 yield from _run(connection, name.encode())
             # Sends BEGIN, if need be.
             yield from start(cursor, query)
-            told = self.running(session, _text(query, connection), in_transaction=not is_idle)
+            text = query if isinstance(query, str) else _text(query, connection)
+            told = self.running(session, text, in_transaction=not is_idle)
             if is_own_transaction and not told.only_reads:
                 self.tell(session, unknown="autocommit")
 
