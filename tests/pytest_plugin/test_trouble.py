@@ -8,7 +8,7 @@ from tests.pytest_plugin.suites import run_suite
 
 pytest_plugins = ["pytester"]
 
-SUITE = """
+FIXTURES = """
     import pytest
 
     @pytest.fixture(scope="module")
@@ -19,6 +19,9 @@ SUITE = """
     def breaks_late():
         yield
         raise OSError("too late")
+"""
+SUITE = """
+    import pytest
 
     @pytest.mark.parametrize("n", range(2))
     def test_errs(broken, n):
@@ -30,7 +33,7 @@ SUITE = """
 
 
 def test_an_error_of_a_fixture_has_no_frames_of_the_plugin(pytester: pytest.Pytester) -> None:
-    done = run_suite(pytester, "host=127.0.0.1 port=1 user=nobody", SUITE)
+    done = run_suite(pytester, "host=127.0.0.1 port=1 user=nobody", SUITE, conftest=FIXTURES)
 
     done.assert_outcomes(passed=1, errors=3)
     done.stdout.fnmatch_lines(["*no such thing", "*too late"])
