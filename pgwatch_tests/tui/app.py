@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Input, TabbedContent, TabPane, Tabs
+from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
@@ -32,6 +32,7 @@ from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab
 from pgwatch_tests.tui.typed_keys import AppInTypedOrder
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
+from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.workers import start_worker
 
@@ -113,7 +114,7 @@ class Dashboard(AppInTypedOrder):
                 with TabPane(tab.TITLE, id=pane_id):
                     yield tab
         yield FilterLine()
-        yield Footer(show_command_palette=False, compact=True)
+        yield StillFooter(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self._base.query_one(StatusLine).refresh_s = self._refresh_s
