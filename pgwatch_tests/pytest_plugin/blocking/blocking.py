@@ -273,7 +273,8 @@ class Blocking:
             if now - self._looked_at < blocked_time.WORTH_TELLING_S and not self._active.has_workers:
                 return
             self._looked_at = now
-        if self._reader.has_more:
+        # A wait that is open ends with its test at the latest, also where nothing more is in the journal.
+        if self._history.open or self._reader.has_more:
             self._catch_up()
 
     def _catch_up(self, until: float | None = None) -> None:
