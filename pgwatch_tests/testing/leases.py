@@ -161,8 +161,8 @@ def _held(dsn: str, name: str) -> Iterator[LeaseSession]:
 
 
 def _note_end(leases: LeaseSession, name: str, owner: int) -> None:
-    # A process that was forked meanwhile leaves it to its parent.
-    if os.getpid() != owner:
+    # A process that was forked meanwhile leaves it to its parent; who took a lost lease goes on.
+    if os.getpid() != owner or leases.is_taken(name):
         return
     # Where the session is lost, nothing tells the server's time, and its data has to reach its age.
     connection = leases.present_connection()

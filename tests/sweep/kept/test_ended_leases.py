@@ -22,6 +22,7 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, ends_that_matter, note_end, noted_ends
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
+from pgwatch_tests.testing.lease_session import LeaseSession
 from pgwatch_tests.testing.leases import APPLICATION_NAME, lease, run
 from tests.cli.running import pgwatch
 from tests.servers.sessions import Connect, Database
@@ -29,6 +30,7 @@ from tests.sweep.orphans.processes import owner_of
 from tests.sweep.orphans.sweeping import aged_name, exists, make_schema
 from tests.sweep.rows.bookings import now_ms
 from tests.sweep.rows.row_sweeps import OLD_MS, deleted, ids, kept
+from tests.waiting import wait_until
 
 THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -131,8 +133,12 @@ def test_a_run_whose_owner_was_killed_has_workers_perhaps(
 
 
 def test_a_lease_that_was_lost_is_not_ended(
-    database: Database, shop: Connection[TupleRow], swept: Callable[..., SweepReport]
+    database: Database,
+    shop: Connection[TupleRow],
+    swept: Callable[..., SweepReport],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(LeaseSession, "look", lambda _: None)
     with run(database.dsn) as run_id:
         fill(shop, run_id)
         end_lease_sessions(shop)
@@ -140,6 +146,25 @@ def test_a_lease_that_was_lost_is_not_ended(
     after = swept()
 
     assert kept(during) == kept(after) == {("users", "too_young"): 2, ("bookings", "too_young"): 4}
+
+
+def test_a_lease_that_was_taken_anew_is_alive_again(
+    database: Database, shop: Connection[TupleRow], swept: Callable[..., SweepReport]
+) -> None:
+    with owner_of("run", database.dsn) as owner:
+        fill(shop, owner.name)
+        owner.process.send_signal(signal.SIGSTOP)
+        end_lease_sessions(shop)
+        assert kept(swept()) == {("users", "too_young"): 2, ("bookings", "too_young"): 4}
+        owner.process.send_signal(signal.SIGCONT)
+        held = (
+            "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE datname = current_database() AND classid = %s AND granted"
+        )
+        wait_until(
+            lambda: shop.execute(held, [LEASE_KEY]).fetchone() is not None, message="the lease is held"
+        )
+        assert kept(swept()) == {("users", "run_alive"): 2, ("bookings", "run_alive"): 4}
 
 
 def test_ctrl_c_may_not_have_reached_the_workers(database: Database) -> None:
