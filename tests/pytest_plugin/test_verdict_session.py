@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import CannotConnectError
+from pgwatch_tests.pytest_plugin.verdicts import verdict_session
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     GoneError,
     PostponedError,
@@ -53,6 +55,25 @@ def test_it_leaves_once_idle_and_comes_back(server: EmbeddedServer) -> None:
         with pytest.raises(GoneError), session.connected(database):
             pass
         session.close()
+
+
+@pytest.mark.parametrize("limited", ["ROLE", "DATABASE"])
+def test_where_sessions_are_scarce_it_takes_no_place_of_a_test(
+    server: EmbeddedServer, limited: LiteralString, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict_session, "_IDLE_TICKS", 1_000_000)
+    name = made(server)
+    session, owned = VerdictSession(), sql.Identifier(name)
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE ROLE {} LOGIN").format(owned))
+        administrator.execute(sql.SQL("ALTER " + limited + " {} CONNECTION LIMIT 1").format(owned))
+        database = served(server.dsn(name, name))
+        with session.connected(database) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        wait_until(lambda: not backends(administrator, name), message="it has left")
+        session.close()
+        administrator.execute(sql.SQL("DROP DATABASE {}").format(owned))
+        administrator.execute(sql.SQL("DROP ROLE {}").format(owned))
 
 
 def test_while_it_is_busy_it_leaves_whoever_wants_the_database(server: EmbeddedServer) -> None:

@@ -3,6 +3,7 @@
 A database that somebody is connected to can't be dropped or copied: whoever wants to waits 5 s for others to
 leave (CountOtherDBBackends, src/backend/storage/ipc/procarray.c). So this session closes itself once it has
 been idle for a second. While tests keep it busy, it asks twice a second whether somebody waits, and leaves.
+Where sessions are scarce, it leaves after each look: the next test may need its place.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.errors import CannotConnectError, PgwatchError
+from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import hang_up
@@ -35,6 +37,8 @@ _TICK_S = 0.5
 _IDLE_TICKS = 2
 _DEADLINE_TICKS = 6
 _SOURCE = "the tests' own connection"
+_SCARCE = 20
+"""Where a role may have fewer sessions than these, tests may need each of them."""
 
 
 class PostponedError(PgwatchError):
@@ -56,6 +60,7 @@ class VerdictSession:
         self._idle_since = 0
         self._busy_since: int | None = None
         self._asked = -1
+        self._is_scarce = False
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -76,6 +81,8 @@ class VerdictSession:
                 raise
             finally:
                 self._busy_since, self._idle_since = None, self._ticks
+                if self._is_scarce:
+                    self._leave()
 
     def leave(self) -> None:
         """Leaves the database at once; `connected` comes back."""
@@ -101,6 +108,7 @@ class VerdictSession:
         ):
             self._leave()
             connection = self._connection = _connect(database)
+            self._is_scarce = _are_sessions_scarce(connection)
             self._database, self._asked = database, self._ticks
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -144,6 +152,11 @@ def _has_been_spoken_to(connection: OwnConnection) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection.pgconn.socket, selectors.EVENT_READ)
         return bool(selector.select(0))
+
+
+def _are_sessions_scarce(connection: OwnConnection) -> bool:
+    row = connection.execute(queries.load("verdicts/room")).fetchone()
+    return row is not None and isinstance(row[0], int) and row[0] < _SCARCE
 
 
 def served(dsn: str) -> ServedDatabase:
