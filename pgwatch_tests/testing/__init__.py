@@ -62,14 +62,20 @@ if TYPE_CHECKING:
     )
     from pgwatch_tests.testing.leases import OwnDatabase, database, lease, run, schema
     from pgwatch_tests.testing.named_locks import NamedLockError, NamedLocks, lock
+    from pgwatch_tests.testing.races.load import Load, load, load_async
+    from pgwatch_tests.testing.races.outcomes import Outcome, Outcomes
+    from pgwatch_tests.testing.races.race import race, race_async
     from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
     "IsolatedPlace",
+    "Load",
     "MigrationError",
     "Migrations",
     "NamedLockError",
     "NamedLocks",
+    "Outcome",
+    "Outcomes",
     "OwnDatabase",
     "Owner",
     "RemovedRows",
@@ -100,9 +106,13 @@ __all__ = [
     "isolated_schema_fixture",
     "keep",
     "lease",
+    "load",
+    "load_async",
     "lock",
     "metadata_migrations",
     "prepared_databases",
+    "race",
+    "race_async",
     "request_headers",
     "rollback_connection",
     "rollback_engine",
@@ -168,6 +178,9 @@ _MODULES = {
         "isolated_schema_fixture",
     ),
     "pgwatch_tests.testing.isolation.databases.template_database": ("drop_templates",),
+    "pgwatch_tests.testing.races.load": ("Load", "load", "load_async"),
+    "pgwatch_tests.testing.races.outcomes": ("Outcome", "Outcomes"),
+    "pgwatch_tests.testing.races.race": ("race", "race_async"),
     "pgwatch_tests.testing.leases": ("OwnDatabase", "database", "lease", "run", "schema"),
 }
 
