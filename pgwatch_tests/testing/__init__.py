@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from pgwatch_tests.testing.http.header import request_headers
     from pgwatch_tests.testing.http.servers import asgi, wsgi
     from pgwatch_tests.testing.identifiers import run_id, unique_email, unique_id
+    from pgwatch_tests.testing.interleaving.controller import DivergedError
+    from pgwatch_tests.testing.interleaving.exploration import Exploration
+    from pgwatch_tests.testing.interleaving.interleave import (
+        interleave,
+        interleave_async,
+        replay,
+        replay_async,
+    )
+    from pgwatch_tests.testing.interleaving.schedule import Schedule
     from pgwatch_tests.testing.isolation.databases.isolated_database import (
         isolated_database,
         prepared_databases,
@@ -68,6 +77,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.testing.removed_rows import RemovedRows, RowsStayError, StayingRows
 
 __all__ = [
+    "DivergedError",
+    "Exploration",
     "IsolatedPlace",
     "Load",
     "MigrationError",
@@ -80,6 +91,7 @@ __all__ = [
     "Owner",
     "RemovedRows",
     "RowsStayError",
+    "Schedule",
     "StayingRows",
     "TransactionLog",
     "acleanup_run",
@@ -100,6 +112,8 @@ __all__ = [
     "database_now",
     "drop_templates",
     "function_migrations",
+    "interleave",
+    "interleave_async",
     "isolated_database",
     "isolated_database_fixture",
     "isolated_schema",
@@ -113,6 +127,8 @@ __all__ = [
     "prepared_databases",
     "race",
     "race_async",
+    "replay",
+    "replay_async",
     "request_headers",
     "rollback_connection",
     "rollback_engine",
@@ -178,6 +194,15 @@ _MODULES = {
         "isolated_schema_fixture",
     ),
     "pgwatch_tests.testing.isolation.databases.template_database": ("drop_templates",),
+    "pgwatch_tests.testing.interleaving.controller": ("DivergedError",),
+    "pgwatch_tests.testing.interleaving.exploration": ("Exploration",),
+    "pgwatch_tests.testing.interleaving.schedule": ("Schedule",),
+    "pgwatch_tests.testing.interleaving.interleave": (
+        "interleave",
+        "interleave_async",
+        "replay",
+        "replay_async",
+    ),
     "pgwatch_tests.testing.races.load": ("Load", "load", "load_async"),
     "pgwatch_tests.testing.races.outcomes": ("Outcome", "Outcomes"),
     "pgwatch_tests.testing.races.race": ("race", "race_async"),

@@ -1,0 +1,105 @@
+"""Effects of a run, results and written rows, in a form that can be compared with those of another run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgwatch_tests.testing.interleaving.touch import LOCK_MODES
+
+if TYPE_CHECKING:
+    from pgwatch_tests.testing.interleaving.controller import Run
+    from pgwatch_tests.testing.interleaving.monitor import Monitor
+
+_WORD = re.compile(r"[\w-]+")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_WRITES = 1 << LOCK_MODES.index("RowExclusiveLock")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a run came to: results and written rows, as they are and without what differs from run to run."""
+
+    results: tuple[str, ...]
+    masked_results: tuple[str, ...]
+    rows: tuple[str, ...]
+
+    def is_known(self, others: Collection[Effect]) -> bool:
+        """Whether one of these came to the same."""
+        return any(self.has_results_of(one) and self.rows == one.rows for one in others)
+
+    def has_results_of(self, other: Effect) -> bool:
+        """Whether the results are the same, leaving out what differs from run to run."""
+        return self.results == other.results or self.masked_results == other.masked_results
+
+
+def effect(monitors: Iterable[Monitor], run: Run, world: object) -> Effect:
+    """Returns what a run came to.
+
+    Left out are what `setup` returned, wherever it is, values of columns that the database fills from a
+    sequence, a clock or chance, and addresses of objects. Rows of autocommitted statements aren't found, and
+    with them any number may be such a value.
+    """
+    hidden = {str(value): f"<{place}>" for place, value in enumerate(_scalars(world))}
+    rows, generated = _rows(monitors, run, hidden)
+    results = tuple(_ADDRESS.sub("", one.signature) for one in run.outcomes)
+
+    def masked(match: re.Match[str]) -> str:
+        word = match[0]
+        if word in hidden:
+            return hidden[word]
+        is_any = run.has_autocommitted and word.isdigit()
+        return "<generated>" if is_any or word in generated else word
+
+    return Effect(results, tuple(_WORD.sub(masked, result) for result in results), rows)
+
+
+def _rows(
+    monitors: Iterable[Monitor], run: Run, hidden: Mapping[str, str]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Returns the rows that a run has inserted or updated, and the values that it got for them."""
+    tables = {
+        int(resource[2])
+        for event in run.events
+        for resource, taken in event.touch.takes.items()
+        if resource[0] == "relation" and taken & _WRITES
+    }
+    if not tables or not run.transactions:
+        return (), frozenset()
+    rows: list[str] = []
+    generated: set[str] = set()
+    for monitor in monitors:
+        found = monitor.written(sorted(tables), sorted(run.transactions))
+        generated |= {str(value) for _, _, made in found for value in made.values() if value is not None}
+        for name, row, _ in found:
+            told = {
+                column: "<generated>"
+                if column.endswith("id") and value in generated
+                else hidden.get(str(value), value)
+                for column, value in row.items()
+            }
+            rows.append(f"{name} {json.dumps(told, sort_keys=True, default=str)}")
+    return tuple(sorted(rows)), frozenset(generated)
+
+
+def _scalars(world: object, depth: int = 3) -> Iterator[object]:
+    """Returns the numbers and texts that are somewhere in an object."""
+    if isinstance(world, bool) or world is None or depth < 0:
+        return
+    if isinstance(world, (int, str, float)):
+        yield world
+    elif isinstance(world, Mapping):
+        for value in world.values():
+            yield from _scalars(value, depth - 1)
+    elif isinstance(world, (list, tuple, set, frozenset)):
+        for value in world:
+            yield from _scalars(value, depth - 1)
+    elif dataclasses.is_dataclass(world) and not isinstance(world, type):
+        for field in dataclasses.fields(world):
+            yield from _scalars(getattr(world, field.name), depth - 1)
+    elif hasattr(world, "hex") and hasattr(world, "urn"):
+        yield str(world)

@@ -1,0 +1,175 @@
+"""`interleave` and `replay`: functions run in all orders of their statements that matter, or in one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from psycopg import IsolationLevel
+
+from pgwatch_tests.testing.interleaving import psycopg_gates
+from pgwatch_tests.testing.interleaving.controller import Controller
+from pgwatch_tests.testing.interleaving.exploration import Exploration
+from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Limits
+from pgwatch_tests.testing.interleaving.schedule import Schedule
+from pgwatch_tests.testing.interleaving.step import LETTERS
+from pgwatch_tests.testing.races.outcomes import Outcome
+from pgwatch_tests.text.numbers import plural
+
+REPLAY_VARIABLE = "PGWATCH_REPLAY"
+"""The environment variable with the id of the schedule that `interleave` runs instead of exploring."""
+
+
+def interleave(
+    *functions: Callable[..., object],
+    setup: Callable[[], Any] | None = None,
+    invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None = None,
+    max_preemptions: int | None = 2,
+    max_schedules: int = 2000,
+    max_seconds: float = 10.0,
+    isolation: Isolation | None = None,
+    faults: bool = False,
+    step_timeout_s: float = 5.0,
+    reduction: bool = True,
+    seed: int = 0,
+) -> Exploration:
+    """Runs two to four functions against the database in all orders of their statements that matter.
+
+    Each is called with what `setup()` has returned (fresh, unique data; nothing is reset), or without
+    arguments. `invariant(world, outcomes)` says after each schedule whether all is well: it returns False or
+    raises AssertionError if not. Without it, what the functions return, raise and write must be what they do
+    in some serial order. A preemption is a switch from an actor that could have gone on; None: without a
+    bound. `isolation` overrides the level of the functions' transactions. `reduction=False` also runs
+    schedules that differ only in steps which can't conflict: needed where the functions share more than the
+    database.
+
+    Returns what was found. Raises ValueError for another number of functions, and what `setup` raises. With
+    the id of a schedule in the environment variable PGWATCH_REPLAY, that schedule is run, as by `replay`.
+    """
+    if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
+        return replay(asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation)
+    limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
+    _check_faults(faults, invariant)
+    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
+    found = _installed(explorer, lambda: explorer.explore(limits))
+    if not _may_try_serializable(found, isolation):
+        return found
+    explorer = _explorer(functions, setup, invariant, "SERIALIZABLE", step_timeout_s)
+    return _with_trial(found, _installed(explorer, lambda: explorer.explore(limits)))
+
+
+async def interleave_async(
+    *functions: Callable[..., object],
+    setup: Callable[[], Any] | None = None,
+    invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None = None,
+    max_preemptions: int | None = 2,
+    max_schedules: int = 2000,
+    max_seconds: float = 10.0,
+    isolation: Isolation | None = None,
+    faults: bool = False,
+    step_timeout_s: float = 5.0,
+    reduction: bool = True,
+    seed: int = 0,
+) -> Exploration:
+    """Does what `interleave` does, with coroutine functions as tasks of the running loop; others are threads.
+
+    `setup` and `invariant` may be coroutine functions, too.
+    """
+    if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
+        return await replay_async(
+            asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation
+        )
+    limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
+    _check_faults(faults, invariant)
+    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
+    found = await _in_loop(explorer, lambda: explorer.explore(limits))
+    if not _may_try_serializable(found, isolation):
+        return found
+    explorer = _explorer(functions, setup, invariant, "SERIALIZABLE", step_timeout_s)
+    return _with_trial(found, await _in_loop(explorer, lambda: explorer.explore(limits)))
+
+
+def replay(
+    schedule: str | Schedule,
+    *functions: Callable[..., object],
+    setup: Callable[[], Any] | None = None,
+    invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None = None,
+    isolation: Isolation | None = None,
+    step_timeout_s: float = 3600.0,
+) -> Exploration:
+    """Runs one schedule of `interleave`, by its id or as it was returned; with patience for a debugger.
+
+    Raises DivergedError, which says at which step, if the functions no longer make these steps, and
+    ValueError.
+    """
+    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return _installed(explorer, lambda: explorer.replay(schedule))
+
+
+async def replay_async(
+    schedule: str | Schedule,
+    *functions: Callable[..., object],
+    setup: Callable[[], Any] | None = None,
+    invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None = None,
+    isolation: Isolation | None = None,
+    step_timeout_s: float = 3600.0,
+) -> Exploration:
+    """Does what `replay` does, for `interleave_async`."""
+    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return await _in_loop(explorer, lambda: explorer.replay(schedule))
+
+
+def _explorer(
+    functions: Sequence[Callable[..., object]],
+    setup: Callable[[], Any] | None,
+    invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None,
+    isolation: Isolation | None,
+    step_timeout_s: float,
+) -> Explorer:
+    if not 2 <= len(functions) <= len(LETTERS):
+        raise ValueError(f"interleave takes 2 to {len(LETTERS)} functions, not {len(functions)}")
+    level = None if isolation is None else IsolationLevel[isolation.upper().replace(" ", "_")]
+    return Explorer(functions, setup, invariant, Controller(step_timeout_s=step_timeout_s, isolation=level))
+
+
+def _check_faults(faults: bool, invariant: object) -> None:
+    if faults and invariant is None:
+        raise ValueError("faults need an invariant: no serial order has them")
+
+
+def _may_try_serializable(found: Exploration, isolation: Isolation | None) -> bool:
+    return bool(found.bad) and not found.trouble and isolation is None
+
+
+def _with_trial(found: Exploration, tried: Exploration) -> Exploration:
+    """Adds to what was found whether the same functions are right under SERIALIZABLE, if that is sure."""
+    if tried.bad or tried.trouble or not tried.complete:
+        return found
+    told = (
+        f"SERIALIZABLE (tried: {plural(tried.explored, 'schedule')}, none bad; calls that fail need a retry)"
+    )
+    return replace(found, prevention=(*found.prevention, told))
+
+
+def _installed(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
+    psycopg_gates.install()
+    try:
+        return work()
+    finally:
+        psycopg_gates.remove()
+        explorer.controller.close()
+
+
+async def _in_loop(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
+    explorer.loop = asyncio.get_running_loop()
+    working = asyncio.ensure_future(asyncio.to_thread(_installed, explorer, work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        explorer.is_cancelled = True
+        explorer.controller.fail("cancelled")
+        await asyncio.wait([working])
+        raise

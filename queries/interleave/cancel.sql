@@ -1,0 +1,2 @@
+-- Cancel what this session does.
+SELECT pg_catalog.pg_cancel_backend(%(pid)s);

@@ -1,0 +1,173 @@
+"""SQLAlchemy Core, ORM and async, psycopg async, threads beside tasks: the same bugs, found the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from pgwatch_tests.testing import Outcome, interleave, interleave_async, replay_async
+from tests.testing.interleaving.conftest import Book, Shop
+
+
+class Base(DeclarativeBase):
+    """The models of these tests."""
+
+
+class Slot(Base):
+    """A slot that counts how often it was taken."""
+
+    __tablename__ = "slot"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    taken: Mapped[int]
+
+
+def sqlalchemy_url(shop: Shop) -> str:
+    info = shop.administrator.info
+    return f"postgresql+psycopg://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"
+
+
+def test_sqlalchemy_core_and_orm(shop: Shop) -> None:
+    engine = create_engine(sqlalchemy_url(shop), pool_pre_ping=True)
+
+    def core(slot: int) -> None:
+        with engine.begin() as connection:
+            taken = connection.execute(
+                text("SELECT taken FROM slot WHERE id = :id"), {"id": slot}
+            ).scalar_one()
+            connection.execute(
+                text("UPDATE slot SET taken = :taken WHERE id = :id"), {"id": slot, "taken": taken + 1}
+            )
+
+    def orm(slot: int) -> None:
+        with Session(engine) as session:
+            loaded = session.get_one(Slot, slot)
+            loaded.taken += 1
+            session.commit()
+
+    def orm_for_update(slot: int) -> None:
+        with Session(engine) as session:
+            loaded = session.get_one(Slot, slot, with_for_update=True)
+            loaded.taken += 1
+            session.commit()
+
+    try:
+        for functions, is_bad in (
+            ((core, orm), True),
+            ((orm, orm), True),
+            ((orm_for_update, orm_for_update), False),
+        ):
+            found = interleave(*functions, setup=shop.slot)
+            assert found.complete, found
+            assert bool(found.bad) is is_bad, found
+    finally:
+        engine.dispose()
+
+
+def test_sqlalchemy_wraps_the_deadlock(shop: Shop) -> None:
+    engine = create_engine(sqlalchemy_url(shop))
+
+    def move(first: int) -> Callable[[tuple[int, int]], str]:
+        def moved(slots: tuple[int, int]) -> str:
+            try:
+                with engine.begin() as connection:
+                    for slot in (slots[first], slots[1 - first]):
+                        connection.execute(
+                            text("UPDATE slot SET taken = taken + 1 WHERE id = :id"), {"id": slot}
+                        )
+            except OperationalError as error:
+                return type(error.orig).__name__
+            return "moved"
+
+        return moved
+
+    try:
+        found = interleave(move(0), move(1), setup=shop.two_slots, invariant=lambda *_: True)
+        assert {one.value for schedule in found.deadlocks for one in schedule.outcomes} == {
+            "moved",
+            "DeadlockDetected",
+        }
+    finally:
+        engine.dispose()
+
+
+def test_a_unique_violation_by_sqlalchemy_is_an_outcome(shop: Shop) -> None:
+    engine = create_engine(sqlalchemy_url(shop))
+
+    def book(slot: int) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO unique_booking (slot) VALUES (:slot)"), {"slot": slot})
+
+    try:
+        found = interleave(book, book, setup=shop.slot)
+        found.assert_holds()
+        errors: list[Outcome[object]] = []
+        interleave(
+            book,
+            book,
+            setup=shop.slot,
+            invariant=lambda _, outcomes: errors.extend(outcomes),
+            max_schedules=1,
+        )
+        assert [one.signature for one in errors] == ["None", "IntegrityError 23505"]
+        assert isinstance(errors[1].error, IntegrityError)
+    finally:
+        engine.dispose()
+
+
+async def test_async_psycopg(shop: Shop) -> None:
+    connections = [await psycopg.AsyncConnection.connect(shop.dsn) for _ in range(2)]
+
+    def booker(number: int) -> Callable[[int], object]:
+        async def book(slot: int) -> bool:
+            async with connections[number].transaction():
+                cursor = await connections[number].execute(
+                    "SELECT count(*) FROM booking WHERE slot = %s", [slot]
+                )
+                if await cursor.fetchone() != (0,):
+                    return False
+                await connections[number].execute("INSERT INTO booking (slot) VALUES (%s)", [slot])
+            return True
+
+        return book
+
+    async def make() -> int:
+        return shop.slot()
+
+    try:
+        found = await interleave_async(booker(0), booker(1), setup=make, invariant=shop.is_booked_once)
+        assert found.complete, found
+        assert found.bad
+        again = await replay_async(
+            found.bad[0].id, booker(0), booker(1), setup=make, invariant=shop.is_booked_once
+        )
+        assert [one.id for one in again.bad] == [found.bad[0].id]
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def test_sqlalchemy_async_beside_a_thread(shop: Shop, bookers: list[Book]) -> None:
+    engine = create_async_engine(sqlalchemy_url(shop))
+
+    async def book(slot: int) -> bool:
+        async with engine.begin() as connection:
+            found = await connection.execute(
+                text("SELECT count(*) FROM booking WHERE slot = :slot"), {"slot": slot}
+            )
+            if found.scalar_one():
+                return False
+            await connection.execute(text("INSERT INTO booking (slot) VALUES (:slot)"), {"slot": slot})
+        return True
+
+    try:
+        for other in (book, bookers[0]):
+            found = await interleave_async(book, other, setup=shop.slot, invariant=shop.is_booked_once)
+            assert found.complete, found
+            assert found.bad
+    finally:
+        await engine.dispose()
