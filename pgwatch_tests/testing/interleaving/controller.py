@@ -26,7 +26,7 @@ from pgwatch_tests.testing.interleaving.psycopg_gates import AnyConnection, Roun
 from pgwatch_tests.testing.interleaving.search import Event, Status
 from pgwatch_tests.testing.interleaving.step import Step
 from pgwatch_tests.testing.interleaving.touch import Touch, union
-from pgwatch_tests.testing.interleaving.touched import touched_by_answered, touched_by_waiting
+from pgwatch_tests.testing.interleaving.touched import UseOfLocks, touched_by_answered, touched_by_waiting
 from pgwatch_tests.testing.interleaving.waits import InterleaveError, Waits
 from pgwatch_tests.testing.races.outcomes import Outcome
 
@@ -82,9 +82,11 @@ class Controller(Controlling):
         """`isolation`: the level of the actors' transactions, whatever they ask for."""
         self.changed = threading.Condition()
         self.monitors: dict[str, Monitor] = {}
+        self.use_of_locks = UseOfLocks()
+        self.is_cancelled = False
         self._step_timeout_s = step_timeout_s
         self._max_steps = max_steps
-        self._isolation = isolation
+        self.isolation = isolation
         self._levels_before: WeakKeyDictionary[AnyConnection, IsolationLevel | None] = WeakKeyDictionary()
         self._actors: Sequence[Actor] = ()
         self._waits = Waits(())
@@ -172,9 +174,9 @@ class Controller(Controlling):
         actor.session = session
         connection = trip.connection
         is_idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self._isolation is not None and is_idle and connection.isolation_level is not self._isolation:
+        if self.isolation is not None and is_idle and connection.isolation_level is not self.isolation:
             self._levels_before.setdefault(connection, connection.isolation_level)
-            connection._isolation_level = self._isolation
+            connection._isolation_level = self.isolation
             connection._begin_statement = b""
         if trip.kind is not None:
             try:
@@ -189,13 +191,17 @@ class Controller(Controlling):
         if session is None or actor.is_stopped or (trip.kind is None and session.monitor is None):
             return
         try:
-            touch = touched_by_answered(self._monitor(session), actor, session, trip, error)
+            touch = touched_by_answered(
+                self._monitor(session), actor, session, trip, error, self.use_of_locks
+            )
         except psycopg.Error:
             touch = Touch(is_unknown=True)
         with self.changed:
             self._moment.touches.append(touch)
 
     def _monitor(self, session: Session) -> Monitor:
+        if session.monitor is not None:
+            return session.monitor
         connection = session.reference()
         assert connection is not None
         info = connection.info
@@ -203,10 +209,9 @@ class Controller(Controlling):
         monitor = self.monitors.get(key)
         if monitor is None:
             monitor = self.monitors[key] = Monitor(dsn_of(connection))
-        if session.monitor is None:
-            session.monitor = monitor
-            if not monitor.knows(session.pid):
-                self.fail(f"actor {self._letter_of(session)}: {monitor.doing(session.pid)}")
+        session.monitor = monitor
+        if not monitor.knows(session.pid):
+            self.fail(f"actor {self._letter_of(session)}: {monitor.doing(session.pid)}")
         return monitor
 
     def _letter_of(self, session: Session) -> str:
@@ -269,7 +274,7 @@ class Controller(Controlling):
         session, trip = actor.session, actor.trip
         touch = Touch(is_unknown=True)
         if session is not None and session.monitor is not None and trip is not None:
-            touch = touched_by_waiting(session.monitor, actor, session, trip)
+            touch = touched_by_waiting(session.monitor, actor, session, trip, self.use_of_locks)
         with self.changed:
             self._moment.touches.append(touch)
             if actor.state in ("running", "starting"):
@@ -349,8 +354,8 @@ class Controller(Controlling):
         session = actor.session
         if session is not None and session.monitor is not None and not session.is_closed:
             parts.append(f"its session: {session.monitor.doing(session.pid)}")
-            for wait in session.monitor.waits([session.pid]):
-                parts.append(f"it waits for session {wait.blocker}: {session.monitor.doing(wait.blocker)}")
+            for _, blocker in session.monitor.blockers([session.pid]):
+                parts.append(f"it waits for session {blocker}: {session.monitor.doing(blocker)}")
         return "; ".join(parts)
 
     def _stop(self, actors: Sequence[Actor]) -> list[str]:

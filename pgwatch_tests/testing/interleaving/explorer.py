@@ -27,6 +27,7 @@ from pgwatch_tests.testing.interleaving.schedule import Schedule, digest, outcom
 from pgwatch_tests.testing.interleaving.search import Search, preemptions
 from pgwatch_tests.testing.interleaving.step import LETTERS, normalised
 from pgwatch_tests.testing.interleaving.touch import Touch, conflict
+from pgwatch_tests.testing.interleaving.touched import UseOfLocks
 from pgwatch_tests.testing.interleaving.waits import InterleaveError
 from pgwatch_tests.testing.races.outcomes import Outcome
 from pgwatch_tests.text.numbers import plural
@@ -68,12 +69,12 @@ class Explorer:
     serial: dict[Effect, str] = field(default_factory=dict)
     unjudged: list[Effect] = field(default_factory=list)
     longest: int = 0
-    is_cancelled: bool = False
 
     def explore(self, limits: Limits) -> Exploration:
         """Explores until nothing is left, or a limit is reached."""
         began = time.monotonic()
         search = Search(limits.max_preemptions, conflicts=conflict if limits.reduction else _always)
+        self.controller.use_of_locks = UseOfLocks(limits.reduction, self.invariant is None)
         trouble = why = ""
         is_complete = False
         try:
@@ -134,6 +135,7 @@ class Explorer:
                 )
             return actor
 
+        self.controller.use_of_locks = UseOfLocks(tells_conflicts=False, finds_rows=self.invariant is None)
         run = self._run(choose, fault=fault)
         if len(run.steps) < len(letters):
             raise DivergedError(
@@ -171,7 +173,7 @@ class Explorer:
     def _search(self, search: Search, limits: Limits, began: float) -> str:
         """Runs what the search asks for. Returns why it has stopped before the end; empty if it hasn't."""
         while (prefix := search.next()) is not None:
-            if self.is_cancelled:
+            if self.controller.is_cancelled:
                 return "cancelled"
             if self.runs >= limits.max_schedules:
                 return f"stopped after max_schedules={limits.max_schedules}"
@@ -203,7 +205,7 @@ class Explorer:
         depth = 1 + (2 if limits.max_preemptions is None else max(1, limits.max_preemptions))
         before = self.runs
         while (
-            not self.is_cancelled
+            not self.controller.is_cancelled
             and self.runs < limits.max_schedules
             and time.monotonic() - began < limits.max_seconds
             and search.next() is not None
@@ -223,7 +225,7 @@ class Explorer:
         """Runs all serial orders with each fault that can happen. Returns why it has stopped, or nothing."""
         for order in permutations(range(len(self.functions))):
             for fault in faults_of(self._run(_serial(order)).steps):
-                if self.is_cancelled or time.monotonic() - began > limits.max_seconds:
+                if self.controller.is_cancelled or time.monotonic() - began > limits.max_seconds:
                     return f"stopped after max_seconds={limits.max_seconds:g}, not all faults were tried"
                 self._run(_serial(order), fault=fault)
         return ""

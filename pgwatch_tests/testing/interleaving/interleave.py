@@ -54,11 +54,7 @@ def interleave(
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
     _check_faults(faults, invariant)
     explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    found = _installed(explorer, lambda: explorer.explore(limits))
-    if not _may_try_serializable(found, isolation):
-        return found
-    explorer = _explorer(functions, setup, invariant, "SERIALIZABLE", step_timeout_s)
-    return _with_trial(found, _installed(explorer, lambda: explorer.explore(limits)))
+    return _installed(explorer, lambda: _explore(explorer, limits, isolation))
 
 
 async def interleave_async(
@@ -85,11 +81,7 @@ async def interleave_async(
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
     _check_faults(faults, invariant)
     explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    found = await _in_loop(explorer, lambda: explorer.explore(limits))
-    if not _may_try_serializable(found, isolation):
-        return found
-    explorer = _explorer(functions, setup, invariant, "SERIALIZABLE", step_timeout_s)
-    return _with_trial(found, await _in_loop(explorer, lambda: explorer.explore(limits)))
+    return await _in_loop(explorer, lambda: _explore(explorer, limits, isolation))
 
 
 def replay(
@@ -140,12 +132,16 @@ def _check_faults(faults: bool, invariant: object) -> None:
         raise ValueError("faults need an invariant: no serial order has them")
 
 
-def _may_try_serializable(found: Exploration, isolation: Isolation | None) -> bool:
-    return bool(found.bad) and not found.trouble and isolation is None
-
-
-def _with_trial(found: Exploration, tried: Exploration) -> Exploration:
-    """Adds to what was found whether the same functions are right under SERIALIZABLE, if that is sure."""
+def _explore(explorer: Explorer, limits: Limits, isolation: Isolation | None) -> Exploration:
+    """Explores; adds to a bug whether the same functions are right under SERIALIZABLE, if that is sure."""
+    found = explorer.explore(limits)
+    if not found.bad or found.trouble or explorer.controller.is_cancelled or isolation is not None:
+        return found
+    explorer.controller.isolation = IsolationLevel.SERIALIZABLE
+    trial = Explorer(
+        explorer.functions, explorer.setup, explorer.invariant, explorer.controller, explorer.loop
+    )
+    tried = trial.explore(limits)
     if tried.bad or tried.trouble or not tried.complete:
         return found
     told = (
@@ -169,7 +165,7 @@ async def _in_loop(explorer: Explorer, work: Callable[[], Exploration]) -> Explo
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
-        explorer.is_cancelled = True
+        explorer.controller.is_cancelled = True
         explorer.controller.fail("cancelled")
         await asyncio.wait([working])
         raise

@@ -28,16 +28,6 @@ _HIDES = re.compile(r"advisory_unlock|try_advisory|notify|dblink|setval|pg_expor
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """That one session waits for another."""
-
-    waiter: int
-    blocker: int
-    is_hard: bool
-    """Whether the blocker holds the lock, and doesn't only wait for it further ahead."""
-
-
-@dataclass(frozen=True, slots=True)
 class Locks:
     """What a session has locked or waits for."""
 
@@ -83,10 +73,17 @@ class Monitor:
         """Whether a statement may do what the lock table doesn't tell."""
         return self.has_hidden_effects or _HIDES.search(text) is not None
 
-    def waits(self, pids: Collection[int]) -> list[Wait]:
-        """Returns who of these sessions waits for whom. Raises psycopg.Error."""
-        rows = self._ask_raw("interleave/waits", "pids", f"{{{','.join(map(str, pids))}}}")
-        return [Wait(int(waiter), int(blocker), is_hard == "t") for waiter, blocker, is_hard in rows]
+    def blockers(self, pids: Collection[int]) -> list[tuple[int, int]]:
+        """Returns who of these sessions waits for whom, waiter first. Raises psycopg.Error."""
+        return self._pairs("interleave/blockers", pids)
+
+    def hard_waits(self, pids: Collection[int]) -> list[tuple[int, int]]:
+        """Returns who of these sessions waits for whom that holds what it waits for. Raises psycopg.Error."""
+        return self._pairs("interleave/hard_waits", pids)
+
+    def _pairs(self, query: str, pids: Collection[int]) -> list[tuple[int, int]]:
+        rows = self._ask_raw(query, "pids", f"{{{','.join(map(str, pids))}}}")
+        return [(int(waiter), int(blocker)) for waiter, blocker in rows]
 
     def knows(self, pid: int) -> bool:
         """Whether the server knows a session by this process. Raises psycopg.Error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from psycopg import IsolationLevel
@@ -21,8 +21,23 @@ _SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNOR
 _ABOVE_READ_COMMITTED = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
 
 
+@dataclass(frozen=True, slots=True)
+class UseOfLocks:
+    """What an exploration needs the locks of its actors for: they are asked for only then."""
+
+    tells_conflicts: bool = True
+    """Whether schedules are left out for others."""
+    finds_rows: bool = True
+    """Whether rows that were written are compared."""
+
+
 def touched_by_answered(
-    monitor: Monitor, actor: Actor, session: Session, trip: RoundTrip, error: BaseException | None
+    monitor: Monitor,
+    actor: Actor,
+    session: Session,
+    trip: RoundTrip,
+    error: BaseException | None,
+    use: UseOfLocks,
 ) -> Touch:
     """Returns what a round trip touched that has come back. Raises psycopg.Error."""
     status = trip.connection.pgconn.transaction_status
@@ -50,20 +65,26 @@ def touched_by_answered(
     is_first = session.isolation is None
     if is_first:
         session.isolation = _isolation(trip)
-    return _taken(monitor, actor, session, trip, is_first=is_first)
+    return _taken(monitor, actor, session, trip, use, is_first=is_first)
 
 
-def touched_by_waiting(monitor: Monitor, actor: Actor, session: Session, trip: RoundTrip) -> Touch:
+def touched_by_waiting(
+    monitor: Monitor, actor: Actor, session: Session, trip: RoundTrip, use: UseOfLocks
+) -> Touch:
     """Returns what a round trip has touched that waits, the lock included. Raises psycopg.Error."""
     is_first = session.isolation is None
     if is_first:
         session.isolation = trip.connection.isolation_level
-    touch = _taken(monitor, actor, session, trip, is_first=is_first)
+    touch = _taken(monitor, actor, session, trip, use, is_first=is_first)
     # The level of its transaction can't be asked while it waits.
     return replace(touch, begins_snapshot=True) if session.isolation is None else touch
 
 
-def _taken(monitor: Monitor, actor: Actor, session: Session, trip: RoundTrip, *, is_first: bool) -> Touch:
+def _taken(
+    monitor: Monitor, actor: Actor, session: Session, trip: RoundTrip, use: UseOfLocks, *, is_first: bool
+) -> Touch:
+    if not (use.finds_rows or (use.tells_conflicts and session.isolation is not IsolationLevel.SERIALIZABLE)):
+        return Touch(is_unknown=True)
     locks = monitor.locks(session.pid)
     actor.transactions |= locks.transactions
     session.is_deferrable |= locks.is_deferrable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.testing.interleaving.actor import Actor
-from pgwatch_tests.testing.interleaving.monitor import Monitor, Wait
+from pgwatch_tests.testing.interleaving.monitor import Monitor
 
 
 class InterleaveError(Exception):
@@ -28,7 +28,7 @@ class Waits:
         session = actor.session
         if session is None or session.monitor is None or session.is_closed:
             return False
-        others = {self.owner(wait.blocker) for wait in session.monitor.waits([session.pid])}
+        others = {self.owner(blocker) for _, blocker in session.monitor.blockers([session.pid])}
         if actor in others:
             text = "" if actor.trip is None else actor.trip.text
             raise InterleaveError(
@@ -45,10 +45,10 @@ class Waits:
             if actor.session is not None and actor.session.monitor is not None:
                 by_monitor.setdefault(actor.session.monitor, []).append(actor.session.pid)
         still = {
-            wait.waiter
+            waiter
             for monitor, pids in by_monitor.items()
-            for wait in monitor.waits(pids)
-            if self.owner(wait.blocker) is not None
+            for waiter, blocker in monitor.blockers(pids)
+            if self.owner(blocker) is not None
         }
         return [
             one
@@ -65,16 +65,16 @@ class Waits:
         can't see.
         """
         waiting = {one.session.pid: one for one in self.actors if one.state == "blocked" and one.session}
-        if not waiting:
+        if len(waiting) < 2:
             return None
         monitors = {one.session.monitor for one in waiting.values() if one.session and one.session.monitor}
-        waits = [wait for monitor in monitors for wait in monitor.waits(list(waiting)) if wait.is_hard]
+        waits = [wait for monitor in monitors for wait in monitor.hard_waits(list(waiting))]
         for start in waiting.values():
             cycle = _cycle(start, waits, waiting, self.owner)
             if cycle is None:
                 continue
             pids = {one.session.pid for one in cycle if one.session}
-            if {wait.waiter for wait in waits if wait.waiter in pids and wait.blocker in pids} != pids:
+            if {waiter for waiter, blocker in waits if waiter in pids and blocker in pids} != pids:
                 letters = " → ".join(one.letter for one in (*cycle, cycle[0]))
                 raise InterleaveError(
                     f"a deadlock that the server can't see ({letters}): an actor waits over one connection "
@@ -89,7 +89,7 @@ class Waits:
         for actor in self.actors:
             if actor.state != "blocked" or actor.session is None or actor.session.monitor is None:
                 continue
-            blockers = {self.owner(one.blocker) for one in actor.session.monitor.waits([actor.session.pid])}
+            blockers = {self.owner(pid) for _, pid in actor.session.monitor.blockers([actor.session.pid])}
             for blocker in sorted((one for one in blockers if one), key=lambda one: one.number):
                 ended = ", which has ended with its transaction open" if blocker.state == "done" else ""
                 parts.append(f"actor {actor.letter} waits for {blocker.letter}{ended}")
@@ -97,14 +97,17 @@ class Waits:
 
 
 def _cycle(
-    start: Actor, waits: Sequence[Wait], waiting: dict[int, Actor], owner: Callable[[int], Actor | None]
+    start: Actor,
+    waits: Sequence[tuple[int, int]],
+    waiting: dict[int, Actor],
+    owner: Callable[[int], Actor | None],
 ) -> list[Actor] | None:
     """Returns the actors of a cycle of waits through `start`, in order; None if there is none."""
     following: dict[Actor, set[Actor]] = {}
-    for wait in waits:
-        blocker = owner(wait.blocker)
+    for pid, blocking in waits:
+        blocker = owner(blocking)
         if blocker is not None:
-            following.setdefault(waiting[wait.waiter], set()).add(blocker)
+            following.setdefault(waiting[pid], set()).add(blocker)
     paths = [[start]]
     while paths:
         path = paths.pop()
