@@ -85,6 +85,10 @@ def advance(statements: Statements, answers: list[Rows | psycopg.Error]) -> Iter
         return
 
 
+MOST = 6
+"""A bug is found within so many schedules."""
+
+
 def judge(found: dict[str, tuple[Exploration, Exploration]]) -> None:
     assert [name for name, (buggy, _) in found.items() if not buggy.bad] == []
     assert [
@@ -96,7 +100,7 @@ def judge(found: dict[str, tuple[Exploration, Exploration]]) -> None:
 def test_sync(worlds: Worlds, connect: Connect) -> None:
     connections = [connect(), connect()]
 
-    def explored(actors: Sequence[Actor], bug: Bug) -> Exploration:
+    def explored(actors: Sequence[Actor], bug: Bug, max_schedules: int = 2000) -> Exploration:
         functions = [sync(connection, actor) for connection, actor in zip(connections, actors, strict=True)]
         return interleave(
             *functions,
@@ -104,15 +108,16 @@ def test_sync(worlds: Worlds, connect: Connect) -> None:
             invariant=worlds.invariant(bug),
             isolation="READ COMMITTED",
             max_seconds=60,
+            max_schedules=max_schedules,
         )
 
-    judge({name: (explored(bug.buggy, bug), explored(bug.mended, bug)) for name, bug in BUGS.items()})
+    judge({name: (explored(bug.buggy, bug, MOST), explored(bug.mended, bug)) for name, bug in BUGS.items()})
 
 
 async def test_async(worlds: Worlds, database: Database) -> None:
     connections = [await AsyncConnection.connect(database.dsn) for _ in range(2)]
 
-    async def explored(actors: Sequence[Actor], bug: Bug) -> Exploration:
+    async def explored(actors: Sequence[Actor], bug: Bug, max_schedules: int = 2000) -> Exploration:
         functions = [
             asynchronous(connection, actor) for connection, actor in zip(connections, actors, strict=True)
         ]
@@ -122,10 +127,12 @@ async def test_async(worlds: Worlds, database: Database) -> None:
             invariant=worlds.invariant(bug),
             isolation="READ COMMITTED",
             max_seconds=60,
+            max_schedules=max_schedules,
         )
 
     found = {
-        name: (await explored(bug.buggy, bug), await explored(bug.mended, bug)) for name, bug in BUGS.items()
+        name: (await explored(bug.buggy, bug, MOST), await explored(bug.mended, bug))
+        for name, bug in BUGS.items()
     }
     for connection in connections:
         await connection.close()

@@ -56,9 +56,17 @@ def trace(of: Run) -> frozenset[object]:
     return frozenset((name, frozenset(past)) for name, past in zip(names, pasts, strict=True))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(of=programs())
-def test_it_finds_every_outcome_that_the_full_search_finds(of: tuple[Program, ...]) -> None:
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@example(
+    of=(
+        (Statement("add", ("x", 1)), COMMIT),
+        (Statement("add", ("x", 2)), COMMIT),
+        (Statement("read", ("x", 1)), Statement("add", ("x", 1)), Statement("add", ("x", 2))),
+    ),
+    bound=1,
+)
+@given(of=programs(), bound=st.integers(0, 2))
+def test_it_finds_every_outcome_that_the_full_search_finds(of: tuple[Program, ...], bound: int) -> None:
     full = list(all_runs(of))
     _, runs = reduced(of)
 
@@ -66,34 +74,17 @@ def test_it_finds_every_outcome_that_the_full_search_finds(of: tuple[Program, ..
     traces = [trace(one) for one in runs]
     assert set(traces) == {trace(one) for one in full}
     assert len(set(traces)) == len(traces)
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(of=programs(), bound=st.integers(0, 2))
-def test_a_bound_loses_no_schedule_within_it(of: tuple[Program, ...], bound: int) -> None:
-    within = [one for one in all_runs(of) if preemptions(one.chosen, one.ready) <= bound]
-    search, runs = reduced(of, bound)
-
-    assert {one.outcome for one in runs} == {one.outcome for one in within}
-    assert all(preemptions(one.chosen, one.ready) <= bound for one in runs)
-    if not search.is_cut:
-        assert {one.outcome for one in runs} == {one.outcome for one in all_runs(of)}
-
-
-@example(
-    of=(
-        (Statement("add", ("x", 1)), COMMIT),
-        (Statement("add", ("x", 2)), COMMIT),
-        (Statement("read", ("x", 1)), Statement("add", ("x", 1)), Statement("add", ("x", 2))),
-    )
-)
-@given(of=programs())
-def test_fewest_preemptions_come_first(of: tuple[Program, ...]) -> None:
-    _, runs = reduced(of)
-    counts = [preemptions(one.chosen, one.ready) for one in runs]
-
     # A run goes on without a preemption, so its own are those of its prefix at least.
+    counts = [preemptions(one.chosen, one.ready) for one in runs]
     assert counts == sorted(counts)
+
+    # A bound loses no schedule within it.
+    within = {one.outcome for one in full if preemptions(one.chosen, one.ready) <= bound}
+    search, bounded = reduced(of, bound)
+    assert {one.outcome for one in bounded} == within
+    assert all(preemptions(one.chosen, one.ready) <= bound for one in bounded)
+    if not search.is_cut:
+        assert within == {one.outcome for one in full}
 
 
 def test_a_lost_update_takes_one_preemption() -> None:
