@@ -81,6 +81,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="keep the logs of the run there: `pgwatch-tests leaks --transactions DIR` names tests by them. "
         "Default: PGWATCH_LOG_DIR; else none are kept",
     )
+    group.addoption(
+        "--pgwatch-replay",
+        metavar="ID",
+        help="have `interleave` run this one of its schedules, such as BAAB@5f3c, with --pgwatch off, too",
+    )
     for name in ("report", "report_dir", "accept", "log"):
         parser.addini(f"pgwatch_{name}", f"the same as --pgwatch-{name.replace('_', '-')}", default=None)
     parser.addini("pgwatch_lock_timeout", "the same as --pgwatch-lock-timeout", default=None)
@@ -97,6 +102,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pgwatch_tests.pytest_plugin.isolation_failures import Keeping
 
         config.pluginmanager.register(Keeping(), "pgwatch-keeping")
+    if (schedule_id := config.getoption("--pgwatch-replay")) is not None:
+        from pgwatch_tests.pytest_plugin.replaying import Replaying
+
+        config.pluginmanager.register(Replaying(schedule_id), "pgwatch-replaying")
     if (mode := _mode(config)) != "off":
         from pgwatch_tests.pytest_plugin.active import activate
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import IsolationLevel
 
 from pgwatch_tests.testing.interleaving import psycopg_gates
-from pgwatch_tests.testing.interleaving.controller import Controller
+from pgwatch_tests.testing.interleaving.controller import Controller, DivergedError
 from pgwatch_tests.testing.interleaving.exploration import Exploration
 from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Limits
 from pgwatch_tests.testing.interleaving.schedule import Schedule
@@ -21,6 +22,23 @@ from pgwatch_tests.text.numbers import plural
 
 REPLAY_VARIABLE = "PGWATCH_REPLAY"
 """The environment variable with the id of the schedule that `interleave` runs instead of exploring."""
+
+_ELSEWHERE = (
+    "an id belongs to one call of interleave: select the test that it was told for, alone; "
+    "in a test with several calls, use replay() in the place of that one"
+)
+
+
+@dataclass(slots=True)
+class AskedReplays:
+    """How many calls of `interleave` ran one schedule, because PGWATCH_REPLAY asked for it."""
+
+    calls: int = 0
+    diverged: int = 0
+
+
+asked_replays = AskedReplays()
+"""Those of this process."""
 
 
 def interleave(
@@ -50,7 +68,8 @@ def interleave(
     the id of a schedule in the environment variable PGWATCH_REPLAY, that schedule is run, as by `replay`.
     """
     if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
-        return replay(asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation)
+        with _asked():
+            return replay(asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation)
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
     _check_faults(faults, invariant)
     explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
@@ -75,9 +94,10 @@ async def interleave_async(
     `setup` and `invariant` may be coroutine functions, too.
     """
     if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
-        return await replay_async(
-            asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation
-        )
+        with _asked():
+            return await replay_async(
+                asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation
+            )
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
     _check_faults(faults, invariant)
     explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
@@ -112,6 +132,17 @@ async def replay_async(
     """Does what `replay` does, for `interleave_async`."""
     explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
     return await _in_loop(explorer, lambda: explorer.replay(schedule))
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    asked_replays.calls += 1
+    try:
+        yield
+    except DivergedError as error:
+        asked_replays.diverged += 1
+        error.args = (f"{error}. {_ELSEWHERE}",)
+        raise
 
 
 def _explorer(

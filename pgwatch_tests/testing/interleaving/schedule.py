@@ -12,7 +12,7 @@ from pgwatch_tests.testing.interleaving.step import LETTERS, Step
 from pgwatch_tests.testing.races.outcomes import Outcome
 from pgwatch_tests.text.plain_text import plain
 
-_MARKED = re.compile(rf"([{LETTERS}])(?:!([{''.join(FAULTS)}]))?")
+_MARKED = re.compile(rf"([{LETTERS}])([{''.join(FAULTS)}])?")
 _ID = re.compile(rf"(?P<letters>(?:{_MARKED.pattern})*)@(?P<digest>[0-9a-f]{{4}})")
 
 
@@ -31,8 +31,8 @@ class Schedule:
 
     @property
     def letters(self) -> str:
-        """The actors of the steps, in order: `BAAB`. A step that failed by a fault has its mark: `BA!sB`."""
-        return "".join(LETTERS[step.actor] + (f"!{step.fault}" if step.fault else "") for step in self.steps)
+        """The actors of the steps, in order: `BAAB`. A step that failed by a fault has its mark: `BAsB`."""
+        return "".join(LETTERS[step.actor] + step.fault for step in self.steps)
 
     @property
     def id(self) -> str:
