@@ -7,7 +7,6 @@ import ctypes
 import sys
 import threading
 import traceback
-import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,19 +15,16 @@ from typing import Any, Literal
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.pq import TransactionStatus
 
-from pgwatch_tests.testing.interleaving.faults import FaultKind, happen, server_error
+from pgwatch_tests.testing.interleaving.faults import FaultKind
+from pgwatch_tests.testing.interleaving.gates import OPEN, GatedConnection, RoundTrip, server_error
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.psycopg_gates import AnyConnection, RoundTrip, gated
+from pgwatch_tests.testing.interleaving.psycopg_gates import gated
 from pgwatch_tests.testing.interleaving.step import LETTERS
 from pgwatch_tests.testing.interleaving.touch import Modes, Resource
 from pgwatch_tests.testing.races.outcomes import Outcome
 
 State = Literal["starting", "ready", "running", "blocked", "done"]
-_OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR, TransactionStatus.ACTIVE)
-
-
 _ENDED = "interleave saw the cycle of waits and ended the longest one."
 _NOT_OF_ACTORS = ("site-packages", "/lib/python", str(Path(__file__).parent))
 
@@ -40,9 +36,9 @@ class Stop(BaseException):
 class Session:
     """A connection of an actor, and what its transaction has locked so far."""
 
-    def __init__(self, connection: AnyConnection, number: int) -> None:
-        self.reference = weakref.ref(connection)
-        self.pid = connection.pgconn.backend_pid
+    def __init__(self, connection: GatedConnection, number: int) -> None:
+        self.connection = connection
+        self.pid = connection.backend_pid
         self.number = number
         self.held: dict[Resource, Modes] = {}
         self.isolation: IsolationLevel | None = None
@@ -55,8 +51,7 @@ class Session:
     @property
     def is_closed(self) -> bool:
         """Whether the client has closed it."""
-        connection = self.reference()
-        return connection is None or connection.closed
+        return self.connection.is_closed
 
     def end_transaction(self) -> dict[Resource, Modes]:
         """Returns what the transaction had locked."""
@@ -68,8 +63,7 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether a transaction is open."""
-        connection = self.reference()
-        return connection is not None and connection.pgconn.transaction_status in _OPEN
+        return not self.is_closed and self.connection.status in OPEN
 
 
 class Actor:
@@ -95,6 +89,9 @@ class Actor:
         self.result = ""
         self.fault_kind: FaultKind | None = None
         """How the step that it stands before shall fail."""
+        self.lingers: Callable[[], bool] | None = None
+        """Says, when its function has returned, whether a connection of its goes on: a server that answers
+        first and commits then. Whoever says so calls `finish` later."""
         self._controller = controller
         self._open: Callable[[], object] | None = None
 
@@ -102,6 +99,15 @@ class Actor:
     def name(self) -> str:
         """Its name in messages and of its thread."""
         return f"interleave {self.letter}"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it neither stands at a gate nor has ended."""
+        return self.has_started and self.state in ("starting", "running", "blocked")
+
+    def fail_run(self, message: str) -> None:
+        """Ends the exploration with a message."""
+        self._controller.fail(message)
 
     def start(self, fn: Callable[[Any], Any], world: object) -> None:
         """Starts it."""
@@ -117,7 +123,10 @@ class Actor:
 
     def roll_back_left(self, timeout_s: float) -> bool:
         """Rolls back transactions that it has left open. Returns whether there were any."""
-        raise NotImplementedError
+        left = [one for one in self.sessions.values() if one.is_open]
+        for session in left:
+            session.connection.roll_back(timeout_s)
+        return bool(left)
 
     def open_gate(self) -> None:
         """Lets it go on."""
@@ -159,10 +168,10 @@ class Actor:
         self._controller.note_answer(self, trip, error)
         return error
 
-    def fault(self, trip: RoundTrip) -> BaseException | None:
+    def take_fault(self) -> FaultKind | None:
         """See GatedActor."""
         kind, self.fault_kind = self.fault_kind, None
-        return None if kind is None else happen(trip, kind)
+        return kind
 
     def _arrive(self, trip: RoundTrip) -> bool:
         """Returns whether it has to stop here. Raises Stop once the run is over."""
@@ -170,9 +179,9 @@ class Actor:
             if trip.rolls_back:
                 return False
             raise Stop
-        pid = trip.connection.pgconn.backend_pid
+        pid = trip.connection.backend_pid
         session = self.sessions.get(pid)
-        if session is None or session.reference() is not trip.connection:
+        if session is None or session.connection is not trip.connection:
             session = self.sessions[pid] = Session(trip.connection, len(self.sessions))
         self._controller.note_trip(self, trip, session)
         return trip.kind is not None
@@ -197,6 +206,12 @@ class Actor:
     def _end(self, outcome: Outcome[object]) -> None:
         with self._controller.changed:
             self.outcome = outcome
+            if self.is_stopped or self.lingers is None or not self.lingers():
+                self.finish()
+
+    def finish(self) -> None:
+        """Takes note that its function has returned, and that nothing of it is to come."""
+        with self._controller.changed:
             self.state = "done"
             self._controller.changed.notify_all()
 
@@ -253,20 +268,6 @@ class ThreadActor(Actor):
             self._thread.join(0.5)
         return not self._thread.is_alive()
 
-    def roll_back_left(self, timeout_s: float) -> bool:
-        """See Actor."""
-        found = False
-        for session in self.sessions.values():
-            connection = session.reference()
-            if session.is_open and isinstance(connection, psycopg.Connection):
-                found = True
-                if connection.lock.acquire(timeout=timeout_s):
-                    connection.lock.release()
-                    # Whoever was stopped before COMMIT never left its block.
-                    connection._num_transactions = 0
-                    connection.rollback()
-        return found
-
 
 class TaskActor(Actor):
     """An actor in a task of somebody's event loop, which runs in another thread than the controller."""
@@ -312,17 +313,6 @@ class TaskActor(Actor):
             except TimeoutError:
                 return False
         return True
-
-    def roll_back_left(self, timeout_s: float) -> bool:
-        """See Actor."""
-        found = False
-        for session in self.sessions.values():
-            connection = session.reference()
-            if session.is_open and isinstance(connection, psycopg.AsyncConnection):
-                found = True
-                connection._num_transactions = 0
-                run_in_loop(self._loop, connection.rollback(), timeout_s)
-        return found
 
 
 def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], timeout_s: float) -> Any:

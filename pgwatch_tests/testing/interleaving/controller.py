@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import IsolationLevel
@@ -21,8 +21,8 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.testing.interleaving.actor import Actor, Controlling, Session, Stop
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
-from pgwatch_tests.testing.interleaving.monitor import Monitor, dsn_of
-from pgwatch_tests.testing.interleaving.psycopg_gates import AnyConnection, RoundTrip
+from pgwatch_tests.testing.interleaving.gates import GatedConnection, Gates, RoundTrip
+from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.search import Event, Status
 from pgwatch_tests.testing.interleaving.step import Step
 from pgwatch_tests.testing.interleaving.touch import Touch, union
@@ -77,9 +77,15 @@ class Controller(Controlling):
     """Runs actors, one run at a time."""
 
     def __init__(
-        self, *, step_timeout_s: float = 5.0, max_steps: int = 200, isolation: IsolationLevel | None = None
+        self,
+        gates: Gates,
+        *,
+        step_timeout_s: float = 5.0,
+        max_steps: int = 200,
+        isolation: IsolationLevel | None = None,
     ) -> None:
         """`isolation`: the level of the actors' transactions, whatever they ask for."""
+        self.gates = gates
         self.changed = threading.Condition()
         self.monitors: dict[str, Monitor] = {}
         self.use_of_locks = UseOfLocks()
@@ -87,7 +93,8 @@ class Controller(Controlling):
         self._step_timeout_s = step_timeout_s
         self._max_steps = max_steps
         self.isolation = isolation
-        self._levels_before: WeakKeyDictionary[AnyConnection, IsolationLevel | None] = WeakKeyDictionary()
+        self._forced: weakref.WeakSet[GatedConnection] = weakref.WeakSet()
+        """Connections whose transactions have another level than they ask for."""
         self._actors: Sequence[Actor] = ()
         self._waits = Waits(())
         self._moment = _Moment(-1, "")
@@ -99,9 +106,8 @@ class Controller(Controlling):
 
     def close(self) -> None:
         """Closes the connections that it has opened, and gives those of actors their own level back."""
-        for connection, level in self._levels_before.items():
-            connection._isolation_level = level
-            connection._begin_statement = b""
+        for connection in self._forced:
+            connection.force_isolation(None)
         for monitor in self.monitors.values():
             monitor.close()
 
@@ -123,6 +129,7 @@ class Controller(Controlling):
         chosen: list[int] = []
         ready: list[tuple[int, ...]] = []
         steps: list[Step] = []
+        self.gates.begin(actors)
         try:
             for actor, function in zip(actors, functions, strict=True):
                 actor.start(function, world)
@@ -149,6 +156,8 @@ class Controller(Controlling):
             if still and isinstance(error, InterleaveError):
                 error.args = (f"{error}. {' and '.join(still)} couldn't be ended and still runs",)
             raise
+        finally:
+            self.gates.end()
         left_open = tuple(actor.number for actor in actors if actor.roll_back_left(self._step_timeout_s))
         for actor in actors:
             actor.join(self._step_timeout_s)
@@ -173,12 +182,13 @@ class Controller(Controlling):
         """See Controlling."""
         actor.session = session
         connection = trip.connection
-        is_idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        if self.isolation is not None and is_idle and connection.isolation_level is not self.isolation:
-            self._levels_before.setdefault(connection, connection.isolation_level)
-            connection._isolation_level = self.isolation
-            connection._begin_statement = b""
-        if trip.kind is not None:
+        if self.isolation is not None and connection.status in (
+            TransactionStatus.IDLE,
+            TransactionStatus.INTRANS,
+        ):
+            self._forced.add(connection)
+            connection.force_isolation(self.isolation)
+        if trip.kind is not None or trip.may_wait:
             try:
                 self._monitor(session)
             except (PgwatchError, psycopg.Error) as error:
@@ -202,13 +212,10 @@ class Controller(Controlling):
     def _monitor(self, session: Session) -> Monitor:
         if session.monitor is not None:
             return session.monitor
-        connection = session.reference()
-        assert connection is not None
-        info = connection.info
-        key = f"{info.host}:{info.port}/{info.dbname}"
-        monitor = self.monitors.get(key)
+        connection = session.connection
+        monitor = self.monitors.get(connection.server)
         if monitor is None:
-            monitor = self.monitors[key] = Monitor(dsn_of(connection))
+            monitor = self.monitors[connection.server] = Monitor(connection.dsn)
         session.monitor = monitor
         if not monitor.knows(session.pid):
             self.fail(f"actor {self._letter_of(session)}: {monitor.doing(session.pid)}")
@@ -382,13 +389,12 @@ class Controller(Controlling):
         session = actor.session
         if session is None or session.monitor is None or session.is_closed:
             return
-        connection = session.reference()
-        if connection is None or connection.pgconn.transaction_status != TransactionStatus.ACTIVE:
+        if session.connection.status != TransactionStatus.ACTIVE:
             return
         try:
             session.monitor.cancel(session.pid)
         except psycopg.Error:
-            connection.cancel()
+            session.connection.cancel()
 
 
 def _status(actor: Actor) -> Status:

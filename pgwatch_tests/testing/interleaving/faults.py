@@ -1,4 +1,4 @@
-"""Faults: a step that fails as the server may let it, so that retries are tested."""
+"""Faults: a step that fails as the server may let it, so that retries are tested. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psycopg
-from psycopg.pq import DiagnosticField, TransactionStatus
-
-from pgwatch_tests.testing.interleaving.psycopg_gates import RoundTrip
 from pgwatch_tests.testing.interleaving.step import Step
 
 FaultKind = Literal["s", "d", "l", "c"]
@@ -39,35 +35,3 @@ def faults_of(steps: Sequence[Step]) -> Iterator[Fault]:
         kinds: tuple[FaultKind, ...] = ("s", "d", "l", "c") if step.kind == "commit" else ("s", "d")
         for kind in kinds:
             yield Fault(step.actor, number, kind)
-
-
-def happen(trip: RoundTrip, kind: FaultKind) -> psycopg.Error:
-    """Puts the session into the state in which the fault leaves it. Returns the error to raise."""
-    pgconn = trip.connection.pgconn
-    if kind in ("l", "c"):
-        if kind == "c":
-            pgconn.exec_(b"COMMIT")
-        pgconn.finish()
-        return psycopg.OperationalError("server closed the connection unexpectedly")
-    if trip.kind == "commit":
-        pgconn.exec_(b"ROLLBACK")
-    elif not trip.connection.autocommit or pgconn.transaction_status == TransactionStatus.INTRANS:
-        if pgconn.transaction_status == TransactionStatus.IDLE:
-            pgconn.exec_(b"BEGIN")
-        # It fails, and with it the transaction.
-        pgconn.exec_(b"ROLLBACK TO SAVEPOINT pgwatch_fault")
-    if kind == "d":
-        return server_error(psycopg.errors.DeadlockDetected, "deadlock detected")
-    message = "could not serialize access due to concurrent update"
-    return server_error(psycopg.errors.SerializationFailure, message)
-
-
-def server_error(class_: type[psycopg.Error], message: str, detail: str = "") -> psycopg.Error:
-    """Returns an error as the server's, with its SQLSTATE."""
-    fields = {
-        DiagnosticField.SEVERITY: b"ERROR",
-        DiagnosticField.SQLSTATE: (class_.sqlstate or "").encode(),
-        DiagnosticField.MESSAGE_PRIMARY: message.encode(),
-    }
-    text = f"{message}\nDETAIL:  {detail}" if detail else message
-    return class_(text, info=fields)  # type: ignore[arg-type]  # as psycopg pickles it

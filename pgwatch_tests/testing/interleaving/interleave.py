@@ -11,10 +11,11 @@ from typing import Any
 
 from psycopg import IsolationLevel
 
-from pgwatch_tests.testing.interleaving import psycopg_gates
 from pgwatch_tests.testing.interleaving.controller import Controller, DivergedError
 from pgwatch_tests.testing.interleaving.exploration import Exploration
 from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Limits
+from pgwatch_tests.testing.interleaving.gates import Gates
+from pgwatch_tests.testing.interleaving.psycopg_gates import PsycopgGates
 from pgwatch_tests.testing.interleaving.schedule import Schedule
 from pgwatch_tests.testing.interleaving.step import LETTERS
 from pgwatch_tests.testing.races.outcomes import Outcome
@@ -68,12 +69,12 @@ def interleave(
     the id of a schedule in the environment variable PGWATCH_REPLAY, that schedule is run, as by `replay`.
     """
     if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
-        with _asked():
+        with asked_for_replay():
             return replay(asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation)
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
-    _check_faults(faults, invariant)
-    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    return _installed(explorer, lambda: _explore(explorer, limits, isolation))
+    check_faults(faults, invariant)
+    explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return run_gated(explorer, lambda: explore(explorer, limits, isolation))
 
 
 async def interleave_async(
@@ -94,14 +95,14 @@ async def interleave_async(
     `setup` and `invariant` may be coroutine functions, too.
     """
     if (asked_for := os.environ.get(REPLAY_VARIABLE)) is not None:
-        with _asked():
+        with asked_for_replay():
             return await replay_async(
                 asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation
             )
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
-    _check_faults(faults, invariant)
-    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    return await _in_loop(explorer, lambda: _explore(explorer, limits, isolation))
+    check_faults(faults, invariant)
+    explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return await run_gated_async(explorer, lambda: explore(explorer, limits, isolation))
 
 
 def replay(
@@ -117,8 +118,8 @@ def replay(
     Raises DivergedError, which says at which step, if the functions no longer make these steps, and
     ValueError.
     """
-    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    return _installed(explorer, lambda: explorer.replay(schedule))
+    explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return run_gated(explorer, lambda: explorer.replay(schedule))
 
 
 async def replay_async(
@@ -130,12 +131,13 @@ async def replay_async(
     step_timeout_s: float = 3600.0,
 ) -> Exploration:
     """Does what `replay` does, for `interleave_async`."""
-    explorer = _explorer(functions, setup, invariant, isolation, step_timeout_s)
-    return await _in_loop(explorer, lambda: explorer.replay(schedule))
+    explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
+    return await run_gated_async(explorer, lambda: explorer.replay(schedule))
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
+def asked_for_replay() -> Iterator[None]:
+    """Counts a replay that the environment asks for; says of one that diverges where the id belongs."""
     asked_replays.calls += 1
     try:
         yield
@@ -145,25 +147,32 @@ def _asked() -> Iterator[None]:
         raise
 
 
-def _explorer(
+def make_explorer(
     functions: Sequence[Callable[..., object]],
     setup: Callable[[], Any] | None,
     invariant: Callable[[Any, Sequence[Outcome[object]]], object] | None,
     isolation: Isolation | None,
     step_timeout_s: float,
+    gates: Gates | None = None,
 ) -> Explorer:
+    """Returns an explorer of these functions. `gates`: where their statements stop; else in psycopg.
+
+    Raises ValueError for another number of functions.
+    """
     if not 2 <= len(functions) <= len(LETTERS):
         raise ValueError(f"interleave takes 2 to {len(LETTERS)} functions, not {len(functions)}")
     level = None if isolation is None else IsolationLevel[isolation.upper().replace(" ", "_")]
-    return Explorer(functions, setup, invariant, Controller(step_timeout_s=step_timeout_s, isolation=level))
+    controller = Controller(gates or PsycopgGates(), step_timeout_s=step_timeout_s, isolation=level)
+    return Explorer(functions, setup, invariant, controller)
 
 
-def _check_faults(faults: bool, invariant: object) -> None:
+def check_faults(faults: bool, invariant: object) -> None:
+    """Raises ValueError for faults without an invariant."""
     if faults and invariant is None:
         raise ValueError("faults need an invariant: no serial order has them")
 
 
-def _explore(explorer: Explorer, limits: Limits, isolation: Isolation | None) -> Exploration:
+def explore(explorer: Explorer, limits: Limits, isolation: Isolation | None) -> Exploration:
     """Explores; adds to a bug whether the same functions are right under SERIALIZABLE, if that is sure."""
     found = explorer.explore(limits)
     if not found.bad or found.trouble or explorer.controller.is_cancelled or isolation is not None:
@@ -181,18 +190,20 @@ def _explore(explorer: Explorer, limits: Limits, isolation: Isolation | None) ->
     return replace(found, prevention=(*found.prevention, told))
 
 
-def _installed(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
-    psycopg_gates.install()
+def run_gated(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
+    """Does the work with the gates in place."""
+    explorer.controller.gates.install()
     try:
         return work()
     finally:
-        psycopg_gates.remove()
+        explorer.controller.gates.remove()
         explorer.controller.close()
 
 
-async def _in_loop(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
+async def run_gated_async(explorer: Explorer, work: Callable[[], Exploration]) -> Exploration:
+    """Does what `run_gated` does in a thread, for functions that are tasks of the running loop."""
     explorer.loop = asyncio.get_running_loop()
-    working = asyncio.ensure_future(asyncio.to_thread(_installed, explorer, work))
+    working = asyncio.ensure_future(asyncio.to_thread(run_gated, explorer, work))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:

@@ -8,12 +8,12 @@ generator's name and its arguments, which it holds before it has begun.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, BaseConnection, Connection
+from psycopg import AsyncConnection, Connection
 from psycopg._cursor_base import BaseCursor
 from psycopg.abc import PQGen
 from psycopg.client_cursor import ClientCursor
@@ -21,12 +21,18 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection, OwnConnection
+from pgwatch_tests.testing.interleaving.gates import (
+    GatedActor,
+    GatedConnection,
+    RoundTrip,
+    result_text,
+    rows_text,
+)
+from pgwatch_tests.testing.interleaving.psycopg_connection import AnyConnection, gated_connection
 from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, is_no_step, rolls_back
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
-
-AnyConnection = BaseConnection[Any]
 
 _STATEMENTS = {
     "_execute_gen": "query",
@@ -40,56 +46,33 @@ _UNTOLD = frozenset({"_start_copy_gen", "_stream_send_gen", "_tpc_prepare_gen", 
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
-class RoundTrip:
-    """What an actor is about to send, and what came back."""
+class CursorRoundTrip(RoundTrip):
+    """A round trip of a cursor, which has the result then."""
 
-    __slots__ = ("connection", "cursor", "is_untold", "kind", "rolls_back", "text")
+    __slots__ = ("cursor",)
 
     def __init__(
         self,
-        connection: AnyConnection,
-        kind: StepKind | None,
-        text: str = "",
+        connection: GatedConnection,
+        kind: StepKind,
+        text: str,
+        cursor: BaseCursor[Any, Any] | None,
         *,
-        cursor: BaseCursor[Any, Any] | None = None,
         is_untold: bool = False,
-        rolls_back: bool = False,
     ) -> None:
-        self.connection = connection
-        self.kind = kind
-        """None: no step."""
-        self.text = text
+        super().__init__(connection, kind, text, is_untold=is_untold)
         self.cursor = cursor
-        self.is_untold = is_untold
-        """Whether it goes on after this round trip: COPY, a stream, a pipeline."""
-        self.rolls_back = rolls_back
 
     def result(self) -> str:
-        """Returns what came back, in short."""
+        """See RoundTrip."""
         result: PGresult | None = None if self.cursor is None else self.cursor.pgresult
         if result is None:
             return ""
         if result.nfields == 1 and result.ntuples == 1:
             value = result.get_value(0, 0)
-            return f"→ {'NULL' if value is None else _decoded(value, result.fformat(0))}"
+            return result_text(None if value is None else _decoded(value, result.fformat(0)))
         count = result.ntuples if result.nfields else result.command_tuples
-        return "" if count is None else f"{count} row{'' if count == 1 else 's'}"
-
-
-class GatedActor(Protocol):
-    """Whoever is stopped at gates."""
-
-    def pass_gate(self, trip: RoundTrip) -> None:
-        """Returns when the round trip may be sent."""
-
-    async def pass_gate_async(self, trip: RoundTrip) -> None:
-        """The same for a task."""
-
-    def fault(self, trip: RoundTrip) -> BaseException | None:
-        """Returns the error with which the round trip shall fail, unsent; None if it is to be sent."""
-
-    def answered(self, trip: RoundTrip, error: BaseException | None) -> BaseException | None:
-        """Takes note of the answer. Returns the error to raise instead of `error`, or the same."""
+        return "" if count is None else rows_text(count)
 
 
 gated: ContextVar[GatedActor | None] = ContextVar("pgwatch_tests.gated_actor", default=None)
@@ -100,24 +83,32 @@ _installed: list[tuple[object, object, object, object]] = []
 _users = [0]
 
 
-def install() -> None:
-    """Puts the gates into psycopg, until as many calls of `remove`."""
-    with _turn:
-        _users[0] += 1
-        if _users[0] == 1:
-            _patch()
+class PsycopgGates:
+    """The gates of psycopg, for as many explorations at once as there are."""
 
+    def install(self) -> None:
+        """See Gates."""
+        with _turn:
+            _users[0] += 1
+            if _users[0] == 1:
+                _patch()
 
-def remove() -> None:
-    """Takes the gates out, with the last call."""
-    with _turn:
-        _users[0] -= 1
-        if _users[0] == 0:
-            sync_before, async_before, sync_ours, async_ours = _installed.pop()
-            if Connection.wait is sync_ours:
-                Connection.wait = sync_before  # type: ignore[method-assign, assignment]
-            if AsyncConnection.wait is async_ours:
-                AsyncConnection.wait = async_before  # type: ignore[method-assign, assignment]
+    def remove(self) -> None:
+        """See Gates."""
+        with _turn:
+            _users[0] -= 1
+            if _users[0] == 0:
+                sync_before, async_before, sync_ours, async_ours = _installed.pop()
+                if Connection.wait is sync_ours:
+                    Connection.wait = sync_before  # type: ignore[method-assign, assignment]
+                if AsyncConnection.wait is async_ours:
+                    AsyncConnection.wait = async_before  # type: ignore[method-assign, assignment]
+
+    def begin(self, actors: Sequence[GatedActor]) -> None:
+        """See Gates. Actors tell by `gated` who they are."""
+
+    def end(self) -> None:
+        """See Gates."""
 
 
 def _patch() -> None:
@@ -130,8 +121,8 @@ def _patch() -> None:
         trip = round_trip(self, gen)
         actor.pass_gate(trip)
         try:
-            if (fault := actor.fault(trip)) is not None:
-                raise fault
+            if (fault := actor.take_fault()) is not None:
+                raise gated_connection(self).fail(trip, fault)
             returned = wait(self, gen, *args, **more)
         except BaseException as error:
             told = actor.answered(trip, error)
@@ -149,8 +140,8 @@ def _patch() -> None:
         trip = round_trip(self, gen)
         await actor.pass_gate_async(trip)
         try:
-            if (fault := actor.fault(trip)) is not None:
-                raise fault
+            if (fault := actor.take_fault()) is not None:
+                raise gated_connection(self).fail(trip, fault)
             returned = await wait_async(self, gen, *args, **more)
         except BaseException as error:
             told = actor.answered(trip, error)
@@ -166,56 +157,59 @@ def _patch() -> None:
     _installed.append((wait, wait_async, *ours))
 
 
-def round_trip(connection: AnyConnection, gen: GeneratorType[Any, Any, Any]) -> RoundTrip:
+def round_trip(connected: AnyConnection, gen: GeneratorType[Any, Any, Any]) -> RoundTrip:
     """Returns what a generator of psycopg, which hasn't begun, is going to do."""
     name = gen.__name__
     frame = gen.gi_frame
     given = {} if frame is None else frame.f_locals
-    status = connection.pgconn.transaction_status
+    status = connected.pgconn.transaction_status
+    connection = gated_connection(connected)
     if name == "_commit_gen":
         return RoundTrip(connection, "commit" if status == TransactionStatus.INTRANS else None, "COMMIT")
     if name == "_rollback_gen":
         return RoundTrip(connection, None, "ROLLBACK", rolls_back=status in _OPEN)
     if name == "_exit_gen" and "exc_val" in given:
-        return _leaving_block(connection, given)
+        return _leaving_block(connection, connected, given)
     if name in _STATEMENTS:
-        return _statement(connection, name, given)
+        return _statement(connection, connected, name, given)
     if name == "_fetch_gen" and "num" in given:
         cursor = given["self"]
-        return RoundTrip(connection, "statement", f"FETCH FROM {cursor.name}", cursor=cursor)
+        return CursorRoundTrip(connection, "statement", f"FETCH FROM {cursor.name}", cursor)
     if name in ("_tpc_prepare_gen", "_tpc_finish_gen"):
         text = "PREPARE TRANSACTION" if name == "_tpc_prepare_gen" else f"{given.get('action')} PREPARED"
         return RoundTrip(connection, "statement", text, is_untold=True)
     return RoundTrip(connection, None, name)
 
 
-def _leaving_block(connection: AnyConnection, given: dict[str, Any]) -> RoundTrip:
+def _leaving_block(connection: GatedConnection, connected: AnyConnection, given: dict[str, Any]) -> RoundTrip:
     """The end of `with connection.transaction()`."""
     block = given["self"]
     if given["exc_val"] is not None or block.force_rollback:
         return RoundTrip(connection, None, "ROLLBACK", rolls_back=True)
-    commits = block._outer_transaction and connection.pgconn.transaction_status == TransactionStatus.INTRANS
+    commits = block._outer_transaction and connected.pgconn.transaction_status == TransactionStatus.INTRANS
     return RoundTrip(connection, "commit" if commits else None, "COMMIT")
 
 
-def _statement(connection: AnyConnection, name: str, given: dict[str, Any]) -> RoundTrip:
+def _statement(
+    connection: GatedConnection, connected: AnyConnection, name: str, given: dict[str, Any]
+) -> RoundTrip:
     cursor = given.get("self")
     query = given.get(_STATEMENTS[name])
-    text = _text(query, connection)
-    failed = connection.pgconn.transaction_status == TransactionStatus.INERROR
+    text = _text(query, connected)
+    failed = connected.pgconn.transaction_status == TransactionStatus.INERROR
     if is_no_step(text) or failed:
         return RoundTrip(connection, None, text, rolls_back=rolls_back(text) or (failed and is_commit(text)))
     # That of executemany is its own, from its beginning to its end.
-    pipeline = None if name == "_executemany_gen_pipeline" else connection._pipeline
+    pipeline = None if name == "_executemany_gen_pipeline" else connected._pipeline
     shown = text
     if "params" in given and given["params"] is not None and not isinstance(query, bytes):
-        shown = _with_values(connection, text, given["params"])
+        shown = _with_values(connected, text, given["params"])
     kind: StepKind = "commit" if is_commit(text) else "statement"
     if pipeline is not None and (pipeline.command_queue or pipeline.result_queue):
         # What a pipeline sends before it is synced is one step: nobody tells when the server gets to it.
         return RoundTrip(connection, None, shown)
     is_untold = name in _UNTOLD or pipeline is not None
-    return RoundTrip(connection, kind, shown, cursor=cursor, is_untold=is_untold)
+    return CursorRoundTrip(connection, kind, shown, cursor, is_untold=is_untold)
 
 
 def _text(query: object, connection: AnyConnection) -> str:
@@ -245,4 +239,4 @@ def _with_values(connection: AnyConnection, text: str, params: Any) -> str:
 
 
 def _decoded(value: bytes, format_: int) -> str:
-    return f"{len(value)} bytes" if format_ else value.decode(errors="replace")[:60]
+    return f"{len(value)} bytes" if format_ else value.decode(errors="replace")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
+from pgwatch_tests.testing.interleaving.gates import RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.psycopg_gates import AnyConnection, RoundTrip
 from pgwatch_tests.testing.interleaving.step import is_told_by_locks
 from pgwatch_tests.testing.interleaving.touch import Touch
 
-_defaults: WeakKeyDictionary[AnyConnection, IsolationLevel] = WeakKeyDictionary()
-"""The level of transactions for which psycopg sets none, until a statement has to do with levels."""
 _SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNORECASE)
 _ABOVE_READ_COMMITTED = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
 
@@ -40,15 +37,15 @@ def touched_by_answered(
     use: UseOfLocks,
 ) -> Touch:
     """Returns what a round trip touched that has come back. Raises psycopg.Error."""
-    status = trip.connection.pgconn.transaction_status
+    status = trip.connection.status
     was_in_transaction = session.in_transaction
     is_serializable = session.isolation is IsolationLevel.SERIALIZABLE
     # The server may not have heard yet that a connection was closed.
-    is_lost = was_in_transaction and trip.connection.closed
+    is_lost = was_in_transaction and trip.connection.is_closed
     session.in_transaction = is_lost or status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
     if trip.kind is None:
         if _SETS_ISOLATION.search(trip.text):
-            _defaults.pop(trip.connection, None)
+            trip.connection.forget_isolation()
         if not trip.rolls_back:
             return Touch()
         held = session.end_transaction() if status == TransactionStatus.IDLE else dict(session.held)
@@ -64,7 +61,7 @@ def touched_by_answered(
         return Touch(is_unknown=True)
     is_first = session.isolation is None
     if is_first:
-        session.isolation = _isolation(trip)
+        session.isolation = trip.connection.transaction_isolation()
     return _taken(monitor, actor, session, trip, use, is_first=is_first)
 
 
@@ -74,7 +71,7 @@ def touched_by_waiting(
     """Returns what a round trip has touched that waits, the lock included. Raises psycopg.Error."""
     is_first = session.isolation is None
     if is_first:
-        session.isolation = trip.connection.isolation_level
+        session.isolation = trip.connection.known_isolation
     touch = _taken(monitor, actor, session, trip, use, is_first=is_first)
     # The level of its transaction can't be asked while it waits.
     return replace(touch, begins_snapshot=True) if session.isolation is None else touch
@@ -99,21 +96,3 @@ def _taken(
     )
     keeps_snapshot = is_first and session.isolation in _ABOVE_READ_COMMITTED
     return Touch(dict(session.held), begins_snapshot=keeps_snapshot, is_unknown=is_unknown)
-
-
-def _isolation(trip: RoundTrip) -> IsolationLevel:
-    """Returns the level of the transaction that has begun with `trip`."""
-    connection = trip.connection
-    if connection.isolation_level is not None:
-        return connection.isolation_level
-    default = _defaults.get(connection)
-    if default is None:
-        default = _defaults[connection] = _shown_isolation(connection)
-    return default
-
-
-def _shown_isolation(connection: AnyConnection) -> IsolationLevel:
-    result = connection.pgconn.exec_(b"SHOW transaction_isolation")
-    shown = (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
-    levels = {one.name.lower().replace("_", " "): one for one in IsolationLevel}
-    return levels.get(shown, IsolationLevel.SERIALIZABLE)
