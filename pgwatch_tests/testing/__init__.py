@@ -37,6 +37,13 @@ if TYPE_CHECKING:
         replay,
         replay_async,
     )
+    from pgwatch_tests.testing.interleaving.proxy.proxy import InterleaveProxy
+    from pgwatch_tests.testing.interleaving.proxy.requests import (
+        interleave_requests,
+        interleave_requests_async,
+        replay_requests,
+        replay_requests_async,
+    )
     from pgwatch_tests.testing.interleaving.schedule import Schedule
     from pgwatch_tests.testing.isolation.databases.isolated_database import (
         isolated_database,
@@ -79,6 +86,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DivergedError",
     "Exploration",
+    "InterleaveProxy",
     "IsolatedPlace",
     "Load",
     "MigrationError",
@@ -114,6 +122,8 @@ __all__ = [
     "function_migrations",
     "interleave",
     "interleave_async",
+    "interleave_requests",
+    "interleave_requests_async",
     "isolated_database",
     "isolated_database_fixture",
     "isolated_schema",
@@ -129,6 +139,8 @@ __all__ = [
     "race_async",
     "replay",
     "replay_async",
+    "replay_requests",
+    "replay_requests_async",
     "request_headers",
     "rollback_connection",
     "rollback_engine",
@@ -196,6 +208,13 @@ _MODULES = {
     "pgwatch_tests.testing.isolation.databases.template_database": ("drop_templates",),
     "pgwatch_tests.testing.interleaving.controller": ("DivergedError",),
     "pgwatch_tests.testing.interleaving.exploration": ("Exploration",),
+    "pgwatch_tests.testing.interleaving.proxy.proxy": ("InterleaveProxy",),
+    "pgwatch_tests.testing.interleaving.proxy.requests": (
+        "interleave_requests",
+        "interleave_requests_async",
+        "replay_requests",
+        "replay_requests_async",
+    ),
     "pgwatch_tests.testing.interleaving.schedule": ("Schedule",),
     "pgwatch_tests.testing.interleaving.interleave": (
         "interleave",

@@ -184,7 +184,7 @@ class Actor:
         if session is None or session.connection is not trip.connection:
             session = self.sessions[pid] = Session(trip.connection, len(self.sessions))
         self._controller.note_trip(self, trip, session)
-        return trip.kind is not None
+        return trip.kind is not None and not trip.is_rest
 
     def _stand(self, trip: RoundTrip, opener: Callable[[], object]) -> None:
         with self._controller.changed:

@@ -218,11 +218,9 @@ class Controller(Controlling):
             monitor = self.monitors[connection.server] = Monitor(connection.dsn)
         session.monitor = monitor
         if not monitor.knows(session.pid):
-            self.fail(f"actor {self._letter_of(session)}: {monitor.doing(session.pid)}")
+            letter = next((one.letter for one in self._actors if session in one.sessions.values()), "?")
+            self.fail(f"actor {letter}: {monitor.doing(session.pid)}")
         return monitor
-
-    def _letter_of(self, session: Session) -> str:
-        return next((one.letter for one in self._actors if session in one.sessions.values()), "?")
 
     def _make_step(self, actor: Actor, steps: list[Step]) -> _Moment:
         trip, session = actor.trip, actor.session
@@ -240,7 +238,7 @@ class Controller(Controlling):
         waited = actor.blocked_since > 0
         moved = {actor.number} | self._go_on(is_new=waited)
         result = FAULTS[fault] if fault else "waits" if waited else actor.result
-        steps.append(replace(step, result=result, waited=waited))
+        steps.append(replace(step, text=trip.text, result=result, waited=waited))
         if len(moved) > 1:
             self._amend(steps, moved - {actor.number})
         moment.after = {number: _status(self._actors[number]) for number in moved}

@@ -77,7 +77,7 @@ class GatedConnection(ABC):
 class RoundTrip:
     """What an actor is about to send, and what came back."""
 
-    __slots__ = ("connection", "is_untold", "kind", "may_wait", "rolls_back", "text")
+    __slots__ = ("connection", "is_rest", "is_untold", "kind", "may_wait", "rolls_back", "text")
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class RoundTrip:
         is_untold: bool = False,
         rolls_back: bool = False,
         may_wait: bool = False,
+        is_rest: bool = False,
     ) -> None:
         self.connection = connection
         self.kind = kind
@@ -98,6 +99,8 @@ class RoundTrip:
         self.rolls_back = rolls_back
         self.may_wait = may_wait
         """Whether it can wait for a lock though it is no step: a statement that is only prepared."""
+        self.is_rest = is_rest
+        """Whether it belongs to the step before, and passes without a gate."""
 
     def result(self) -> str:
         """Returns what came back, in short."""
