@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -238,9 +239,9 @@ class Explorer:
 
     def _run(self, choose: Choose, *, serial: bool = False, fault: Fault | None = None) -> Run:
         world = self._call(self.setup) if self.setup is not None else None
-        functions = (
-            self.functions if self.setup is not None else [_without_world(one) for one in self.functions]
-        )
+        functions = [
+            _closing_django(one if self.setup is not None else _without_world(one)) for one in self.functions
+        ]
         self.actors = [self._actor(number, function) for number, function in enumerate(self.functions)]
         run = self.controller.run(self.actors, functions, world, choose, fault)
         self.runs += 1
@@ -330,3 +331,21 @@ def _without_world(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
         return call_async
     return lambda _: function()
+
+
+def _closing_django(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Has a thread close the connections that Django has opened for it: nobody can use them any more."""
+    if inspect.iscoroutinefunction(function) or "django.db" not in sys.modules:
+        return function
+    connections: Any = sys.modules["django.db"].connections
+
+    def call(world: Any) -> Any:
+        try:
+            return function(world)
+        finally:
+            for one in connections.all(initialized_only=True):
+                # One in a transaction is rolled back first, and told.
+                if not one.in_atomic_block:
+                    one.close()
+
+    return call

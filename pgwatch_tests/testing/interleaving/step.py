@@ -21,7 +21,7 @@ _NO_STEP = re.compile(
     r"""(?:
         SET\b(?!\s+CONSTRAINTS) | RESET\b | SHOW\b | BEGIN\b | START\b | ROLLBACK\b(?!\s+PREPARED) | ABORT\b
         | SAVEPOINT\b | RELEASE\b | DISCARD\b | DEALLOCATE\b | LISTEN\b | UNLISTEN\b | CLOSE\b |
-        SELECT\s+(?:1|pg_catalog\.version\(\)|version\(\)|current_schema\(\))\s*;?\s*$ |
+        SELECT\s+(?:1|(?:pg_catalog\.)?(?:set_config\([^()]*\)|version\(\))|current_schema\(\))\s*;?\s*$ |
         SELECT\s+typname\s+AS\s+name,\s*oid,\s*typarray
     )""",
     re.IGNORECASE | re.VERBOSE,
