@@ -32,6 +32,7 @@ from pgwatch_tests.testing.interleaving.touched import UseOfLocks
 from pgwatch_tests.testing.interleaving.waits import InterleaveError
 from pgwatch_tests.testing.races.outcomes import Outcome
 from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -39,6 +40,11 @@ _MOST_DIVERGENCES = 10
 _NOT_REDUCED = (
     "functions of the database use advisory locks, notifications, setval() or dblink, which the lock table "
     "doesn't tell: no schedule was left out for another one"
+)
+_SILENT = (
+    "actor {} made no step in any schedule, so nothing was tried with it. Either its statements pass no gate "
+    "(psycopg 3 has gates, and SQLAlchemy for psycopg 2; for any other driver use interleave_requests), "
+    "or it ended before its first one: {}."
 )
 
 
@@ -70,6 +76,8 @@ class Explorer:
     serial: dict[Effect, str] = field(default_factory=dict)
     unjudged: list[Effect] = field(default_factory=list)
     longest: int = 0
+    silent: dict[int, str] = field(default_factory=dict)
+    """Actors that have made no step in any run, and what they came to."""
 
     def explore(self, limits: Limits) -> Exploration:
         """Explores until nothing is left, or a limit is reached."""
@@ -92,6 +100,11 @@ class Explorer:
         except InterleaveError as error:
             trouble = str(error)
             why = "a run couldn't go on"
+        else:
+            trouble = " ".join(
+                _SILENT.format(LETTERS[one], plain(end, 80)) for one, end in self.silent.items()
+            )
+            is_complete = is_complete and not trouble
         if limits.reduction and any(one.has_hidden_effects for one in self.controller.monitors.values()):
             self.notes[_NOT_REDUCED] = None
         if is_complete:
@@ -246,6 +259,9 @@ class Explorer:
         run = self.controller.run(self.actors, functions, world, choose, fault)
         self.runs += 1
         self.longest = max(self.longest, len(run.steps))
+        seen = {step.actor for step in run.steps}
+        before = self.silent if self.runs > 1 else range(len(self.functions))
+        self.silent = {one: run.outcomes[one].signature for one in before if one not in seen}
         for number in run.left_open:
             self.notes[f"actor {LETTERS[number]} ended with a transaction open: it was rolled back"] = None
         schedule = Schedule(
@@ -338,12 +354,14 @@ def _closing_django(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     if inspect.iscoroutinefunction(function) or "django.db" not in sys.modules:
         return function
     connections: Any = sys.modules["django.db"].connections
+    settings: Any = sys.modules["django.conf"].settings
 
     def call(world: Any) -> Any:
         try:
             return function(world)
         finally:
-            for one in connections.all(initialized_only=True):
+            # Where a plugin has imported Django for nothing, asking for connections fails.
+            for one in connections.all(initialized_only=True) if settings.configured else ():
                 # One in a transaction is rolled back first, and told.
                 if not one.in_atomic_block:
                     one.close()

@@ -139,6 +139,33 @@ class Gates(Protocol):
         """Takes note that the run is over: nobody is stopped until the next one."""
 
 
+class SeveralGates:
+    """The gates of several drivers."""
+
+    def __init__(self, *each: Gates) -> None:
+        self._each = each
+
+    def install(self) -> None:
+        """See Gates."""
+        for one in self._each:
+            one.install()
+
+    def remove(self) -> None:
+        """See Gates."""
+        for one in self._each:
+            one.remove()
+
+    def begin(self, actors: Sequence[Actor]) -> None:
+        """See Gates."""
+        for one in self._each:
+            one.begin(actors)
+
+    def end(self) -> None:
+        """See Gates."""
+        for one in self._each:
+            one.end()
+
+
 def result_text(value: str | None) -> str:
     """Returns how the only value of a result is shown."""
     return f"→ {'NULL' if value is None else value[:60]}"

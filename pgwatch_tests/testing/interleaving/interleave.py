@@ -14,7 +14,8 @@ from psycopg import IsolationLevel
 from pgwatch_tests.testing.interleaving.controller import Controller, DivergedError
 from pgwatch_tests.testing.interleaving.exploration import Exploration
 from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Limits
-from pgwatch_tests.testing.interleaving.gates import Gates
+from pgwatch_tests.testing.interleaving.gates import Gates, SeveralGates
+from pgwatch_tests.testing.interleaving.psycopg2_gates import Psycopg2Gates
 from pgwatch_tests.testing.interleaving.psycopg_gates import PsycopgGates
 from pgwatch_tests.testing.interleaving.schedule import Schedule
 from pgwatch_tests.testing.interleaving.step import LETTERS
@@ -155,14 +156,15 @@ def make_explorer(
     step_timeout_s: float,
     gates: Gates | None = None,
 ) -> Explorer:
-    """Returns an explorer of these functions. `gates`: where their statements stop; else in psycopg.
+    """Returns an explorer of these functions. `gates`: where their statements stop; else in psycopg 3 and 2.
 
     Raises ValueError for another number of functions.
     """
     if not 2 <= len(functions) <= len(LETTERS):
         raise ValueError(f"interleave takes 2 to {len(LETTERS)} functions, not {len(functions)}")
     level = None if isolation is None else IsolationLevel[isolation.upper().replace(" ", "_")]
-    controller = Controller(gates or PsycopgGates(), step_timeout_s=step_timeout_s, isolation=level)
+    gates = gates or SeveralGates(PsycopgGates(), Psycopg2Gates())
+    controller = Controller(gates, step_timeout_s=step_timeout_s, isolation=level)
     return Explorer(functions, setup, invariant, controller)
 
 

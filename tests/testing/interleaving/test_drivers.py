@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import psycopg
+import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from pgwatch_tests.testing import Outcome, interleave, interleave_async, replay_async
+from pgwatch_tests.testing import Outcome, interleave, interleave_async, replay, replay_async
 from tests.testing.interleaving.conftest import Book, Shop
 
 
@@ -26,13 +28,18 @@ class Slot(Base):
     taken: Mapped[int]
 
 
-def sqlalchemy_url(shop: Shop) -> str:
+Driver = Literal["psycopg", "psycopg2"]
+both = pytest.mark.parametrize("driver", get_args(Driver))
+
+
+def sqlalchemy_url(shop: Shop, driver: Driver = "psycopg") -> str:
     info = shop.administrator.info
-    return f"postgresql+psycopg://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"
+    return f"postgresql+{driver}://{info.user}@/{info.dbname}?host={info.host}&port={info.port}"
 
 
-def test_sqlalchemy_core_and_orm(shop: Shop) -> None:
-    engine = create_engine(sqlalchemy_url(shop), pool_pre_ping=True)
+@both
+def test_sqlalchemy_core_and_orm(shop: Shop, driver: Driver) -> None:
+    engine = create_engine(sqlalchemy_url(shop, driver), pool_pre_ping=True)
 
     def core(slot: int) -> None:
         with engine.begin() as connection:
@@ -68,8 +75,9 @@ def test_sqlalchemy_core_and_orm(shop: Shop) -> None:
         engine.dispose()
 
 
-def test_sqlalchemy_wraps_the_deadlock(shop: Shop) -> None:
-    engine = create_engine(sqlalchemy_url(shop))
+@both
+def test_sqlalchemy_wraps_the_deadlock(shop: Shop, driver: Driver) -> None:
+    engine = create_engine(sqlalchemy_url(shop, driver))
 
     def move(first: int) -> Callable[[tuple[int, int]], str]:
         def moved(slots: tuple[int, int]) -> str:
@@ -95,8 +103,9 @@ def test_sqlalchemy_wraps_the_deadlock(shop: Shop) -> None:
         engine.dispose()
 
 
-def test_a_unique_violation_by_sqlalchemy_is_an_outcome(shop: Shop) -> None:
-    engine = create_engine(sqlalchemy_url(shop))
+@both
+def test_a_unique_violation_by_sqlalchemy_is_an_outcome(shop: Shop, driver: Driver) -> None:
+    engine = create_engine(sqlalchemy_url(shop, driver))
 
     def book(slot: int) -> None:
         with engine.begin() as connection:
@@ -115,6 +124,56 @@ def test_a_unique_violation_by_sqlalchemy_is_an_outcome(shop: Shop) -> None:
         )
         assert [one.signature for one in errors] == ["None", "IntegrityError 23505"]
         assert isinstance(errors[1].error, IntegrityError)
+    finally:
+        engine.dispose()
+
+
+def test_psycopg2_has_levels_savepoints_faults_and_replays(shop: Shop) -> None:
+    engine = create_engine(sqlalchemy_url(shop, "psycopg2"), pool_pre_ping=True)
+
+    def counted(slot: int) -> bool:
+        with engine.begin() as connection:
+            with connection.begin_nested():
+                connection.execute(text("SELECT taken FROM slot WHERE id = :id"), {"id": slot})
+            connection.execute(text("UPDATE slot SET taken = taken + 1 WHERE id = :id"), {"id": slot})
+        return True
+
+    def retried(slot: int) -> bool:
+        for _ in range(3):
+            try:
+                return counted(slot)
+            except OperationalError:
+                continue
+        return False
+
+    def is_two(slot: int, _: object) -> bool:
+        return shop.administrator.execute("SELECT taken FROM slot WHERE id = %s", [slot]).fetchone() == (2,)
+
+    try:
+        found = interleave(retried, retried, setup=shop.slot, invariant=is_two, faults=True)
+        assert {step.fault for schedule in found.bad for step in schedule.steps} == {"", "c"}, found
+        assert {len(one.letters) for one in found.bad} == {len("AAAcAAABBB")}
+        again = replay(found.bad[0].id, retried, retried, setup=shop.slot, invariant=is_two)
+        assert [one.id for one in again.bad] == [found.bad[0].id]
+
+        strict = interleave(
+            counted, counted, setup=shop.slot, invariant=lambda *_: False, isolation="SERIALIZABLE"
+        )
+        assert strict.complete, strict
+        ends = {one.signature for schedule in strict.bad for one in schedule.outcomes}
+        assert ends == {"True", "OperationalError 40001"}
+        with engine.connect() as connection:
+            assert connection.get_isolation_level() == "READ COMMITTED"
+
+        apart = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+        def counts(slot: int) -> None:
+            with apart.connect() as connection:
+                connection.execute(text("UPDATE slot SET taken = taken + 1 WHERE id = :id"), {"id": slot})
+
+        each = interleave(counts, counts, setup=shop.slot, invariant=is_two)
+        each.assert_holds()
+        assert each.explored == 2
     finally:
         engine.dispose()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import psycopg
+import psycopg2
 import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -29,6 +30,22 @@ def threads() -> list[str]:
 def no_thread_is_left() -> None:
     """No test before this one has left a thread."""
     wait_until(lambda: not threads())
+
+
+def test_one_whose_statements_pass_no_gate_is_told(shop: Shop) -> None:
+    def book(slot: int) -> None:
+        connection = psycopg2.connect(shop.dsn)
+        try:
+            connection.cursor().execute("INSERT INTO booking (slot) VALUES (%s)", [slot])
+            connection.commit()
+        finally:
+            connection.close()
+
+    found = explored(book, book, shop=shop)
+
+    assert not found.complete
+    assert "actor A made no step in any schedule" in found.trouble
+    assert "ended before its first one: None." in found.trouble
 
 
 def test_one_that_sleeps_between_statements_is_waited_for(shop: Shop, connect: Connect) -> None:
