@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import query_list, readme
+from screenshots import query_list, races, readme
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 
@@ -14,6 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m screenshots")
     parser.add_argument("--record", action="store_true", help="record the demo first")
     parser.add_argument("--record-large", action="store_true", help="record a sweep of 500 tables first")
+    parser.add_argument("--record-races", action="store_true", help="record what interleave finds first")
     parser.add_argument("--queries", action="store_true", help="write queries/README.md alone")
     options = parser.parse_args()
     query_list.PATH.write_text(query_list.text(), encoding="utf-8")
@@ -27,12 +28,14 @@ def main() -> None:
         from screenshots import large_sweep
 
         save(large_sweep.record(), LARGE_SWEEP)
-    recording, large = load(RECORDING), load(LARGE_SWEEP)
+    if options.record_races:
+        races.save(races.record())
+    recording, large, found = load(RECORDING), load(LARGE_SWEEP), races.load()
     for name, picture in draw(recording).items():
         (FOLDER / name).write_text(picture, encoding="utf-8")
-    readme.PATH.write_text(
-        readme.filled(readme.PATH.read_text(encoding="utf-8"), recording, large), encoding="utf-8"
-    )
+    for page in (readme.PATH, races.PAGE):
+        text = readme.filled(page.read_text(encoding="utf-8"), recording, large, found)
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""README's output blocks, filled in from the recording."""
+"""README's output blocks, and those of pages of documentation, filled in from the recordings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from pgwatch_tests.reports.leaks import leak_table
 from pgwatch_tests.reports.locks import lock_tree
 from pgwatch_tests.reports.sweeps import sweep_table
+from pgwatch_tests.testing import Exploration
 from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
@@ -15,10 +16,10 @@ PATH = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n```\w*\n).*?(```\n<!-- end -->)", re.DOTALL)
 
 
-def filled(text: str, recording: Recording, large: Recording) -> str:
+def filled(text: str, recording: Recording, large: Recording, found: Exploration) -> str:
     """`text` with the content of its output blocks replaced, times in the recording's zone.
 
-    `large` has a sweep of many tables.
+    `large` has a sweep of many tables; `found` is what `interleave` has found.
 
     Raises KeyError for an unknown block.
     """
@@ -31,5 +32,8 @@ def filled(text: str, recording: Recording, large: Recording) -> str:
             "leaks": leak_table.table(recording.leaks),
             "sweep": sweep_table.table(recording.sweep),
             "large-sweep": sweep_table.table(large.sweep),
+            "interleave": str(found),
+            "replay": "$ pytest tests/test_booking.py::test_a_slot_is_booked_once "
+            f"--pgwatch-replay {found.bad[0].id}",
         }
     return _BLOCK.sub(lambda match: match[1] + outputs[match["name"]].rstrip("\n") + "\n" + match[3], text)

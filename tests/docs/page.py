@@ -71,8 +71,10 @@ def _blocks(text: str) -> Iterator[tuple[str, Block]]:
             yield token.info.split(" ")[0], Block(begin + 1, token.content)
         elif token.type == "html_block":
             for match in _COMMENT.finditer(token.content):
-                if match["kind"] not in ("python", "pytest", "fails"):
-                    raise ValueError(f"line {begin}: a comment begins with python, pytest: or fails:")
+                if match["kind"] not in ("python", "pytest", "fails", "output", "end"):
+                    raise ValueError(
+                        f"line {begin}: a comment begins with python, pytest: or fails:, or marks an output"
+                    )
                 yield match["kind"], Block(begin + 1, match["text"].lstrip("\n"))
 
 

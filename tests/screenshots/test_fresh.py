@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from screenshots import query_list, readme
+from screenshots import query_list, races, readme
 from screenshots.recording import LARGE_SWEEP, RECORDING, load
 
 HOW = "stale: run `python -m screenshots`"
@@ -14,9 +14,11 @@ HOW = "stale: run `python -m screenshots`"
 
 @pytest.mark.usefixtures("_elsewhere")
 def test_readme_is_fresh() -> None:
-    text = readme.PATH.read_text(encoding="utf-8")
-    recording, large = load(RECORDING), load(LARGE_SWEEP)
-    assert readme.filled(text, recording, large) == text, f"README.md {HOW}"
+    recording, large, found = load(RECORDING), load(LARGE_SWEEP), races.load()
+    for page in (races.PAGE, readme.PATH):
+        text = page.read_text(encoding="utf-8")
+        assert readme.filled(text, recording, large, found) == text, f"{page.name} {HOW}"
+        assert "<!-- output: interleave -->" in text
     assert "<!-- output: locks -->" in text
     assert "<!-- output: leaks -->" in text
 

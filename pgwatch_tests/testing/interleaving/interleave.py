@@ -183,6 +183,7 @@ def explore(explorer: Explorer, limits: Limits, isolation: Isolation | None) -> 
     trial = Explorer(
         explorer.functions, explorer.setup, explorer.invariant, explorer.controller, explorer.loop
     )
+    trial.accepts_serialization_failures = True
     tried = trial.explore(limits)
     if tried.bad or tried.trouble or not tried.complete:
         return found

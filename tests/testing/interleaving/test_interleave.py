@@ -41,6 +41,11 @@ def test_without_an_invariant_serial_orders_say_what_is_right(shop: Shop, booker
     found = interleave(*bookers[:2], setup=shop.slot)
 
     assert {one.reason for one in found.bad} == {"in no serial order (A True, B False | A False, B True)"}
+    # A call that fails by a serialization failure is no other bug.
+    assert [one.partition(" (")[0] for one in found.prevention] == [
+        "a UNIQUE constraint on booking(slot)",
+        "SERIALIZABLE",
+    ]
 
 
 def test_rows_are_compared_with_those_of_serial_orders(shop: Shop, connect: Connect) -> None:
