@@ -7,6 +7,7 @@ import ctypes
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -46,6 +47,8 @@ class Session:
         self.in_transaction = False
         self.is_deferrable = False
         """Whether its COMMIT checks what was put off."""
+        self.deleted: Counter[str] = Counter()
+        """How many rows its transaction has deleted, by table."""
         self.monitor: Monitor | None = None
 
     @property
@@ -80,6 +83,10 @@ class Actor:
         self.transactions: set[str] = set()
         """Ids of its transactions that wrote."""
         self.has_autocommitted = False
+        self.deleted: Counter[str] = Counter()
+        """How many rows its committed DELETEs took, by table."""
+        self.has_undone_savepoint = False
+        """Whether a part of a transaction was rolled back: which rows it had deleted isn't known."""
         self.outcome: Outcome[object] = Outcome()
         self.has_started = False
         self.is_stopped = False

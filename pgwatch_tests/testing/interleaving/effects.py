@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.testing.interleaving.touch import LOCK_MODES
+from pgwatch_tests.text.numbers import plural
 
 if TYPE_CHECKING:
+    from pgwatch_tests.testing.interleaving.actor import Actor
     from pgwatch_tests.testing.interleaving.controller import Run
     from pgwatch_tests.testing.interleaving.monitor import Monitor
 
@@ -27,18 +30,26 @@ class Effect:
     results: tuple[str, ...]
     masked_results: tuple[str, ...]
     rows: tuple[str, ...]
+    deleted: tuple[str, ...] | None = None
+    """How many rows committed DELETEs took, by table; None if that isn't known."""
 
     def is_known(self, others: Collection[Effect]) -> bool:
         """Whether one of these came to the same."""
-        return any(self.has_results_of(one) and self.rows == one.rows for one in others)
+        return any(self.has_results_of(one) and self.has_rows_of(one) for one in others)
+
+    def has_rows_of(self, other: Effect) -> bool:
+        """Whether the same rows were written, and as many deleted."""
+        return self.rows == other.rows and (
+            self.deleted == other.deleted or None in (self.deleted, other.deleted)
+        )
 
     def has_results_of(self, other: Effect) -> bool:
         """Whether the results are the same, leaving out what differs from run to run."""
         return self.results == other.results or self.masked_results == other.masked_results
 
 
-def effect(monitors: Iterable[Monitor], run: Run, world: object) -> Effect:
-    """Returns what a run came to.
+def effect(monitors: Iterable[Monitor], run: Run, actors: Iterable[Actor], world: object) -> Effect:
+    """Returns what a run of these actors came to.
 
     Left out are what `setup` returned, wherever it is, values of columns that the database fills from a
     sequence, a clock or chance, and addresses of objects. Rows of autocommitted statements aren't found, and
@@ -55,7 +66,17 @@ def effect(monitors: Iterable[Monitor], run: Run, world: object) -> Effect:
         is_any = run.has_autocommitted and word.isdigit()
         return "<generated>" if is_any or word in generated else word
 
-    return Effect(results, tuple(_WORD.sub(masked, result) for result in results), rows)
+    masked_results = tuple(_WORD.sub(masked, result) for result in results)
+    return Effect(results, masked_results, rows, _deleted(actors))
+
+
+def _deleted(actors: Iterable[Actor]) -> tuple[str, ...] | None:
+    counts: Counter[str] = Counter()
+    for actor in actors:
+        if actor.has_undone_savepoint:
+            return None
+        counts.update(actor.deleted)
+    return tuple(f"{plural(count, 'row')} of {table}" for table, count in sorted(counts.items()) if count)
 
 
 def _rows(

@@ -284,7 +284,7 @@ class Explorer:
             except AssertionError as error:
                 return f"the invariant doesn't hold: {error}" if str(error) else "the invariant doesn't hold"
             return "" if holds or holds is None else "the invariant doesn't hold"
-        found = effect(self.controller.monitors.values(), run, world)
+        found = effect(self.controller.monitors.values(), run, self.actors, world)
         if run.has_autocommitted:
             self.notes["rows of autocommitted statements weren't compared with those of serial orders"] = None
         if serial:
@@ -300,7 +300,11 @@ class Explorer:
         """Returns how an effect differs from those of all serial orders; empty if it doesn't."""
         if found.is_known(self.serial):
             return ""
-        if any(found.has_results_of(one) for one in self.serial):
+        alike = [one for one in self.serial if found.has_results_of(one)]
+        if any(found.rows == one.rows for one in alike):
+            deleted = ", ".join(found.deleted or ()) or "none"
+            return f"in no serial order so many rows are deleted: {deleted}"
+        if alike:
             rows = "; ".join(found.rows) or "none"
             return f"the rows that were written are those of no serial order: {rows}"
         return f"in no serial order ({' | '.join(dict.fromkeys(self.serial.values()))})"

@@ -32,6 +32,7 @@ _KNOWN = re.compile(
     r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE|DECLARE|FETCH|LOCK)\b", re.IGNORECASE
 )
 _ROLLS_BACK = re.compile(r"(?:ROLLBACK|ABORT)\b", re.IGNORECASE)
+_DELETE = re.compile(r'DELETE\s+FROM\s+(?:ONLY\s+)?((?:[\w.]|"[^"]*")+)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,12 @@ def is_told_by_locks(text: str) -> bool:
     """Whether the locks that are held after a statement tell what it touched: not so for DDL or COPY."""
     text = without_comments(text)
     return _KNOWN.match(text) is not None and ";" not in text.rstrip("; \n\t")
+
+
+def deleted_from(text: str) -> str | None:
+    """Returns the table of a DELETE; None for any other statement."""
+    match = _DELETE.match(without_comments(text))
+    return None if match is None else match[1]
 
 
 def without_comments(text: str) -> str:

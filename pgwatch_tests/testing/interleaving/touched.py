@@ -11,10 +11,12 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
 from pgwatch_tests.testing.interleaving.gates import RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.step import is_told_by_locks
+from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks
 from pgwatch_tests.testing.interleaving.touch import Touch
 
 _SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNORECASE)
+_ROWS = re.compile(r"(\d+) rows?|→ ")
+"""How the result of a step tells how many rows there were; one is shown by its value, if it has but one."""
 _ABOVE_READ_COMMITTED = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
 
 
@@ -42,6 +44,7 @@ def touched_by_answered(
     is_serializable = session.isolation is IsolationLevel.SERIALIZABLE
     # The server may not have heard yet that a connection was closed.
     is_lost = was_in_transaction and trip.connection.is_closed
+    _count_deleted(actor, session, trip, error, status)
     session.in_transaction = is_lost or status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
     if trip.kind is None:
         if _SETS_ISOLATION.search(trip.text):
@@ -75,6 +78,20 @@ def touched_by_waiting(
     touch = _taken(monitor, actor, session, trip, use, is_first=is_first)
     # The level of its transaction can't be asked while it waits.
     return replace(touch, begins_snapshot=True) if session.isolation is None else touch
+
+
+def _count_deleted(
+    actor: Actor, session: Session, trip: RoundTrip, error: BaseException | None, status: TransactionStatus
+) -> None:
+    if trip.kind is not None and error is None:
+        if (table := deleted_from(trip.text)) and (rows := _ROWS.match(actor.result)):
+            session.deleted[table] += int(rows[1] or 1)
+        if status == TransactionStatus.IDLE:
+            actor.deleted.update(session.deleted)
+    elif trip.rolls_back and status != TransactionStatus.IDLE:
+        actor.has_undone_savepoint |= bool(session.deleted)
+    if status not in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        session.deleted.clear()
 
 
 def _taken(

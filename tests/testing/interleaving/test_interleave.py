@@ -67,6 +67,32 @@ def test_rows_are_compared_with_those_of_serial_orders(shop: Shop, connect: Conn
     assert '"taken": "1"' in found.bad[0].reason
 
 
+def test_deleted_rows_are_compared_with_those_of_serial_orders(shop: Shop, connect: Connect) -> None:
+    """Each takes as many notes as there are bookings, and books: one note goes, whoever is first."""
+
+    def taker(connection: Connection[TupleRow], *, undoes: bool) -> Book:
+        def take(slot: int) -> None:
+            with connection.transaction():
+                found = connection.execute("SELECT count(*) FROM booking WHERE slot = %s", [slot]).fetchone()
+                assert found is not None
+                connection.execute("INSERT INTO booking (slot) VALUES (%s)", [slot])
+                with connection.transaction(force_rollback=undoes):
+                    connection.execute(
+                        "DELETE FROM note WHERE id IN (SELECT id FROM note LIMIT %s) RETURNING id", found
+                    )
+
+        return take
+
+    def make() -> int:
+        shop.administrator.execute("INSERT INTO note (text) VALUES ('a'), ('b')")
+        return shop.slot()
+
+    found = interleave(*(taker(connect(), undoes=False) for _ in range(2)), setup=make, max_preemptions=1)
+    assert {one.reason for one in found.bad} == {"in no serial order so many rows are deleted: none"}, found
+    undone = interleave(*(taker(connect(), undoes=True) for _ in range(2)), setup=make, max_preemptions=1)
+    undone.assert_holds()
+
+
 def test_ids_that_differ_from_run_to_run_accuse_nobody(shop: Shop, connect: Connect) -> None:
     def inserter(connection: Connection[TupleRow]) -> Callable[[int], object]:
         def insert(slot: int) -> object:
