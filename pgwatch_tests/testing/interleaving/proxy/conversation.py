@@ -21,7 +21,14 @@ from pgwatch_tests.testing.interleaving.gates import (
 )
 from pgwatch_tests.testing.interleaving.proxy import statements
 from pgwatch_tests.testing.interleaving.proxy.statements import Value
-from pgwatch_tests.testing.interleaving.proxy.wire import Fields, Message, WireError, error_fields
+from pgwatch_tests.testing.interleaving.proxy.wire import (
+    Fields,
+    Message,
+    WireError,
+    error_fields,
+    error_response,
+    ready_for_query,
+)
 from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, rolls_back
 
 ENDS_OF_BATCHES = frozenset({b"Q", b"S", b"H", b"F"})
@@ -149,6 +156,11 @@ class Conversation:
         """Takes note of an error that the server tells before it tells its state."""
         if self.status == TransactionStatus.INTRANS:
             self.status = TransactionStatus.INERROR
+
+    def ready(self) -> Message:
+        """Returns the message with which the server would say now that it is ready."""
+        letters = {status: letter for letter, status in _STATUSES.items()}
+        return Message(b"Z", ready_for_query(letters.get(self.status, b"I")))
 
     def error(self) -> psycopg.Error | None:
         """Returns the error of the last batch, of psycopg's class for its SQLSTATE; None if it has none."""
@@ -279,6 +291,12 @@ class Conversation:
         else:
             self._result.fields = columns
             self._result.rows = 0
+
+
+def error_message(error: psycopg.Error) -> Message:
+    """Returns an error as the server sends it."""
+    text, _, detail = str(error).partition("\nDETAIL:  ")
+    return Message(b"E", error_response("ERROR", error.sqlstate or "XX000", text, detail))
 
 
 def _columns(fields: Fields) -> tuple[tuple[int, int], ...]:

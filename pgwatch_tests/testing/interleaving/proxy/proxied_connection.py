@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import psycopg
@@ -14,7 +15,12 @@ from pgwatch_tests.testing.interleaving.actor import Actor, Stop
 from pgwatch_tests.testing.interleaving.faults import FaultKind
 from pgwatch_tests.testing.interleaving.gates import GatedConnection, RoundTrip, fault_error
 from pgwatch_tests.testing.interleaving.proxy import statements
-from pgwatch_tests.testing.interleaving.proxy.conversation import ENDS_OF_BATCHES, Batch, Conversation
+from pgwatch_tests.testing.interleaving.proxy.conversation import (
+    ENDS_OF_BATCHES,
+    Batch,
+    Conversation,
+    error_message,
+)
 from pgwatch_tests.testing.interleaving.proxy.round_trips import BatchTrip, RoundTrips
 from pgwatch_tests.testing.interleaving.proxy.transaction_level import TransactionLevel
 from pgwatch_tests.testing.interleaving.proxy.wire import (
@@ -26,14 +32,12 @@ from pgwatch_tests.testing.interleaving.proxy.wire import (
     WireError,
     error_response,
     query,
-    ready_for_query,
     start_code,
     start_parameters,
 )
 
 _CHUNK = 1 << 16
 _OWN_TIMEOUT_S = 10.0
-_LETTERS = {TransactionStatus.INTRANS: b"T", TransactionStatus.INERROR: b"E"}
 _ABOUT_SESSION = frozenset({b"Z", b"S", b"N", b"A"})
 """What the server sends between batches too: it is ready, reports a setting, or notifies."""
 
@@ -49,6 +53,12 @@ class Switchboard(Protocol):
 
     async def actor_of(self, connection: ProxiedConnection, trip: RoundTrip) -> Actor | None:
         """Returns whose a round trip is; None: of none of the actors."""
+
+    def is_turn_of(self, actor: Actor) -> bool:
+        """Whether no other actor runs, and this one may go on with its answer."""
+
+    async def turn_of(self, actor: Actor) -> None:
+        """Waits until `is_turn_of`, but not for ever: actors may wait for each other outside of it."""
 
     def note_change(self) -> None:
         """Takes note that an actor stands, or a connection is free."""
@@ -226,14 +236,20 @@ class ProxiedConnection(GatedConnection):
     def _ready(self) -> None:
         """The server has done what it was sent, and waits for more."""
         is_open = self.status_of_server == TransactionStatus.INTRANS
-        is_first_step = is_open and self._trips.current is not None and self._trips.current.kind is not None
-        if is_first_step and self._actor is not None and not self._level.is_told():
-            self._answering = asyncio.create_task(self._learn_level())
+        learns = is_open and self._trips.current is not None and self._trips.current.kind is not None
+        learns = learns and self._actor is not None and not self._level.is_told()
+        # Of several who run at once nothing would tell whose the next batch is.
+        waits_for_turn = self.owner is not None and not self._switchboard.is_turn_of(self.owner)
+        if learns or waits_for_turn:
+            self._answering = asyncio.create_task(self._answer_later(learns=learns))
         else:
             self._answer()
 
-    async def _learn_level(self) -> None:
-        await self._level.learn()
+    async def _answer_later(self, *, learns: bool) -> None:
+        if learns:
+            await self._level.learn()
+        if self.owner is not None:
+            await self._switchboard.turn_of(self.owner)
         self._answer()
 
     def _answer(self) -> None:
@@ -247,14 +263,13 @@ class ProxiedConnection(GatedConnection):
         self._switchboard.note_change()
 
     def _note_answer(self) -> None:
-        trip, actor = self._trips.current, self._actor
+        trip, actor, error = self._trips.current, self._actor, self._conversation.error()
         self._trips.current = self._actor = None
         self._is_sent = False
         if trip is not None and actor is not None:
-            error = self._conversation.error()
             told = actor.answered(trip, error)
             if told is not error and isinstance(told, psycopg.Error):
-                self._held = [self._error_of(told) if one.type == b"E" else one for one in self._held]
+                self._held = [error_message(told) if one.type == b"E" else one for one in self._held]
 
     def _fail_flushed(self, message: Message) -> None:
         """What was flushed has failed: the client hears so before it sends its Sync."""
@@ -264,8 +279,7 @@ class ProxiedConnection(GatedConnection):
         self._give_held()
 
     def _give_held(self) -> None:
-        for message in self._held:
-            self._client.write(message.raw)
+        self._client.writelines(one.raw for one in self._held)
         self._held = []
 
     def _fail_trip(self) -> None:
@@ -275,13 +289,7 @@ class ProxiedConnection(GatedConnection):
         trip, actor = self._trips.current, self._actor
         self._trips.current = self._actor = None
         if trip is not None and actor is not None and not self._stands:
-            error = self._conversation.error() or fault_error("l")
-            actor.answered(trip, error)
-
-    @staticmethod
-    def _error_of(error: psycopg.Error) -> Message:
-        text, _, detail = str(error).partition("\nDETAIL:  ")
-        return Message(b"E", error_response("ERROR", error.sqlstate or "XX000", text, detail))
+            actor.answered(trip, self._conversation.error() or fault_error("l"))
 
     async def _fail(self, trip: BatchTrip, batch: Batch, kind: FaultKind) -> None:
         """Lets a batch fail, and puts the session into the state in which the fault leaves it."""
@@ -296,11 +304,11 @@ class ProxiedConnection(GatedConnection):
             if self.status_of_server == TransactionStatus.IDLE:
                 await self._ask("BEGIN")
             await self._ask("ROLLBACK TO SAVEPOINT pgwatch_fault")
-        error = self._error_of(fault_error(kind))
+        error = error_message(fault_error(kind))
         self._conversation.received(error)
         self._held = [error]
         if batch.is_synced:
-            self._held.append(self._now_ready())
+            self._held.append(self._conversation.ready())
         self._skips = not batch.is_synced
         self._answer()
 
@@ -308,10 +316,7 @@ class ProxiedConnection(GatedConnection):
         """After an error nothing counts up to the next Sync, as in the server."""
         if messages[-1].type == b"S":
             self._skips = False
-            self._client.write(self._now_ready().raw)
-
-    def _now_ready(self) -> Message:
-        return Message(b"Z", ready_for_query(_LETTERS.get(self.status_of_server, b"I")))
+            self._client.write(self._conversation.ready().raw)
 
     async def _ask(self, asked: str | bytes) -> list[Message]:
         """Has the server answer a question of our own, which the client doesn't see."""
@@ -336,7 +341,9 @@ class ProxiedConnection(GatedConnection):
         """See GatedConnection."""
         if self._is_over:
             return TransactionStatus.UNKNOWN
-        return TransactionStatus.ACTIVE if self._is_sent else self.status_of_server
+        # What a pool sends of its own, after all, keeps nobody waiting.
+        works = (trip := self._trips.current) is not None and (trip.kind is not None or trip.may_wait)
+        return TransactionStatus.ACTIVE if self._is_sent and works else self.status_of_server
 
     @property
     def sender(self) -> Actor | None:
@@ -367,9 +374,6 @@ class ProxiedConnection(GatedConnection):
         """See GatedConnection."""
         return self._level.current or IsolationLevel.SERIALIZABLE
 
-    def forget_isolation(self) -> None:
-        """See GatedConnection. It reads all statements itself."""
-
     def force_isolation(self, level: IsolationLevel | None) -> None:
         """See GatedConnection. Carried out with the next batch."""
         self._level.wanted = level
@@ -381,7 +385,8 @@ class ProxiedConnection(GatedConnection):
     async def _roll_back(self) -> None:
         await self._idle.wait()
         if not self._is_over:
-            await self._ask("ROLLBACK")
+            with suppress(asyncio.CancelledError, TimeoutError):  # it is lost meanwhile
+                await self._ask("ROLLBACK")
 
     def cancel(self) -> None:
         """See GatedConnection."""

@@ -175,8 +175,7 @@ class InterleaveProxy:
                 return connection.owner if self._runs(connection.owner, trip) else None
             if trip.kind is None and not trip.may_wait:
                 return None
-            senders = {one.sender for one in self._connections}
-            free = [one for one in actors if one.is_under_way and one not in senders]
+            free = self._running()
             if len(free) == 1:
                 connection.owner = free[0]
                 return free[0]
@@ -186,6 +185,16 @@ class InterleaveProxy:
             await self._decide_later(free, trip)
         return None
 
+    def is_turn_of(self, actor: Actor) -> bool:
+        """See Switchboard."""
+        return not any(one is not actor for one in self._running())
+
+    async def turn_of(self, actor: Actor) -> None:
+        """See Switchboard."""
+        deadline = asyncio.get_running_loop().time() + _GRACE_S
+        while not self.is_turn_of(actor) and asyncio.get_running_loop().time() < deadline:
+            await self._changes()
+
     def note_change(self) -> None:
         """See Switchboard."""
         if self._change is not None:
@@ -193,7 +202,6 @@ class InterleaveProxy:
 
     async def _decide_later(self, free: Sequence[Actor], trip: RoundTrip) -> None:
         """Waits until fewer actors can have sent a batch."""
-        assert self._change is not None
         self._undecided += 1
         try:
             if self._undecided >= len(free):
@@ -203,11 +211,21 @@ class InterleaveProxy:
                     f"such as {trip.text!r}: give each actor a connection string of its own "
                     "(InterleaveProxy.dsns), or its connections the application_name 'interleave A' (B …)"
                 )
-            self._change.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._change.wait(), _LOOK_S)
+            await self._changes()
         finally:
             self._undecided -= 1
+
+    def _running(self) -> list[Actor]:
+        """Returns the actors who neither stand nor wait for an answer: one of them sends next."""
+        senders = {one.sender for one in self._connections}
+        return [one for one in self._actors if one.is_under_way and one not in senders]
+
+    async def _changes(self) -> None:
+        """Waits until an actor stands, or a connection is free; for a moment, since ends aren't told."""
+        assert self._change is not None
+        self._change.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._change.wait(), _LOOK_S)
 
     def _runs(self, actor: Actor, trip: RoundTrip) -> bool:
         """Whether an actor can still make steps."""
