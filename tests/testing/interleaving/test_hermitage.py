@@ -195,7 +195,8 @@ def test_each_anomaly_is_found_where_the_server_allows_it(connect: Connect, leve
             setup=make,
             invariant=is_clean,
             isolation=level,
-            max_preemptions=2 if len(anomaly.actors) == 2 else 1,
+            # Without a reduction, three actors have too many schedules.
+            max_preemptions=1 if level == "SERIALIZABLE" and len(anomaly.actors) > 2 else 2,
             max_seconds=60,
         )
         assert not exploration.trouble, exploration
