@@ -43,8 +43,7 @@ _NOT_REDUCED = (
 )
 _SILENT = (
     "actor {} made no step in any schedule, so nothing was tried with it. Either its statements pass no gate "
-    "(psycopg 3 has gates, and SQLAlchemy for psycopg 2; for any other driver use interleave_requests), "
-    "or it ended before its first one: {}."
+    "({}), or it ended before its first one: {}."
 )
 
 
@@ -104,7 +103,8 @@ class Explorer:
             why = "a run couldn't go on"
         else:
             trouble = " ".join(
-                _SILENT.format(LETTERS[one], plain(end, 80)) for one, end in self.silent.items()
+                _SILENT.format(LETTERS[one], self.controller.gates.where, plain(end, 80))
+                for one, end in self.silent.items()
             )
             is_complete = is_complete and not trouble
         if limits.reduction and any(one.has_hidden_effects for one in self.controller.monitors.values()):

@@ -125,6 +125,9 @@ class GatedActor(Protocol):
 class Gates(Protocol):
     """All gates of an exploration."""
 
+    where: str
+    """Which statements pass them, in words."""
+
     def install(self) -> None:
         """Puts the gates where round trips pass, until `remove`."""
 
@@ -140,6 +143,8 @@ class Gates(Protocol):
 
 class SeveralGates:
     """The gates of several drivers."""
+
+    where = "psycopg 3 has gates, and SQLAlchemy for psycopg 2; for any other driver use interleave_requests"
 
     def __init__(self, *each: Gates) -> None:
         self._each = each

@@ -201,6 +201,8 @@ class _CursorRoundTrip(RoundTrip):
 class Psycopg2Gates:
     """The gates in SQLAlchemy's dialect, where psycopg 2 is there."""
 
+    where = "SQLAlchemy has gates for psycopg 2"
+
     def install(self) -> None:
         """See Gates."""
         # Whoever has an engine on psycopg 2 has imported it.

@@ -86,6 +86,8 @@ _users = [0]
 class PsycopgGates:
     """The gates of psycopg, for as many explorations at once as there are."""
 
+    where = "psycopg 3 has gates"
+
     def install(self) -> None:
         """See Gates."""
         with _turn:

@@ -101,10 +101,9 @@ class Conversation:
         self.status = TransactionStatus.UNKNOWN
         self.parameters: dict[str, str] = {}
         """What the server reports of its settings: `application_name` is among them."""
-        self.is_copying = False
-        """Whether the server takes in what a client copies."""
         self.has_copied = False
-        """Whether it did, since `begin`: then it may have passed over a Sync."""
+        """Whether the server took in what a client copied since it was ready last: then it may have passed
+        over a Sync."""
         self._prepared: dict[bytes, _Prepared] = {}
         self._prepared_last = ""
         self._portals: dict[bytes, _Portal] = {}
@@ -117,7 +116,6 @@ class Conversation:
     def begin(self) -> None:
         """Takes note that whatever was sent before is answered."""
         self._result = _Result()
-        self.has_copied = False
 
     def read(self, messages: Sequence[Message], *, begins: bool = False) -> Batch:
         """Takes note of a batch that is about to be sent. Returns what it does.
@@ -208,9 +206,8 @@ class Conversation:
                     steps.append(part)
                     self._has_keys = False
                 elif not (has_failed or statements.is_own(part)):
-                    steps.append(
-                        part if len(parts) > 1 else shown if count == 1 else f"{shown} /* × {count} */"
-                    )
+                    alone = shown.rstrip("; \n\t") + (f" /* × {count} */" if count > 1 else "")
+                    steps.append(part if len(parts) > 1 else alone)
                     has_work = True
         if not steps:
             return None, "", undoes
@@ -258,7 +255,7 @@ class Conversation:
                 self.parameters[name] = fields.string().decode(errors="replace")
             case b"Z":
                 self.status = _STATUSES.get(fields.byte(), TransactionStatus.UNKNOWN)
-                self.is_copying = False
+                self.has_copied = False
                 self._described.clear()
                 if self.status == TransactionStatus.IDLE:
                     self._portals.clear()
@@ -276,13 +273,11 @@ class Conversation:
                     self._result.first = message.body
             case b"C":
                 self._result.tag = _text(fields.string())
-                self.is_copying = False
             case b"E":
                 self._result.error = error_fields(message.body)
-                self.is_copying = False
                 self._described.clear()
             case b"G" | b"W":
-                self.is_copying = self.has_copied = True
+                self.has_copied = True
 
     def _describe(self, columns: tuple[tuple[int, int], ...]) -> None:
         described = self._described.popleft() if self._described else None

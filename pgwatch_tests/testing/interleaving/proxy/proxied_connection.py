@@ -28,15 +28,14 @@ from pgwatch_tests.testing.interleaving.proxy.wire import (
     GSS,
     SSL,
     Message,
-    Splitter,
     WireError,
     error_response,
+    messages_from,
     query,
     start_code,
     start_parameters,
 )
 
-_CHUNK = 1 << 16
 _OWN_TIMEOUT_S = 10.0
 _ABOUT_SESSION = frozenset({b"Z", b"S", b"N", b"A"})
 """What the server sends between batches too: it is ready, reports a setting, or notifies."""
@@ -80,7 +79,7 @@ class ProxiedConnection(GatedConnection):
         self._switchboard = switchboard
         self._loop = asyncio.get_running_loop()
         self._client = client[1]
-        self._from_client = _messages(client[0], Splitter("client"))
+        self._from_client = messages_from(client[0], "client")
         self._server: asyncio.StreamWriter | None = None
         self._conversation = Conversation()
         self._database = ""
@@ -111,7 +110,7 @@ class ProxiedConnection(GatedConnection):
                 return
             parameters = start_parameters(start.body)
             self._database = parameters.get("database") or parameters.get("user", "")
-            receiving = asyncio.create_task(self._receive(_messages(reader, Splitter("server"))))
+            receiving = asyncio.create_task(self._receive(messages_from(reader, "server")))
             await self._send_all()
         except WireError as error:
             self._client.write(error_response("FATAL", "08P01", str(error)))
@@ -279,8 +278,8 @@ class ProxiedConnection(GatedConnection):
         self._give_held()
 
     def _give_held(self) -> None:
-        self._client.writelines(one.raw for one in self._held)
-        self._held = []
+        held, self._held = self._held, []
+        self._client.writelines(one.raw for one in held)
 
     def _fail_trip(self) -> None:
         """The connection is lost with whatever was under way."""
@@ -346,6 +345,12 @@ class ProxiedConnection(GatedConnection):
         return TransactionStatus.ACTIVE if self._is_sent and works else self.status_of_server
 
     @property
+    def descriptors(self) -> list[int]:
+        """The descriptors of its sockets."""
+        sockets = [one.get_extra_info("socket") for one in (self._client, self._server) if one is not None]
+        return [one.fileno() for one in sockets if one is not None]
+
+    @property
     def sender(self) -> Actor | None:
         """The actor that waits for an answer on it."""
         return self._actor if self._is_sent else None
@@ -391,9 +396,3 @@ class ProxiedConnection(GatedConnection):
     def cancel(self) -> None:
         """See GatedConnection."""
         self._loop.call_soon_threadsafe(self.close)
-
-
-async def _messages(reader: asyncio.StreamReader, splitter: Splitter) -> AsyncIterator[Message]:
-    while data := await reader.read(_CHUNK):
-        for message in splitter.feed(data):
-            yield message

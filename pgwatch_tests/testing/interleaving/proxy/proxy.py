@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -54,6 +55,8 @@ class InterleaveProxy:
     machine, or one that takes connections without. It ends with its `with` block, and with the process.
     """
 
+    where = "those have gates that are sent through the proxy: connect by its connection strings"
+
     def __init__(self, dsn: str, *, tcp: bool = False) -> None:
         self.dsn = ""
         self.dsns: tuple[str, ...] = ()
@@ -70,6 +73,7 @@ class InterleaveProxy:
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[ProxiedConnection] = set()
+        self._listening: list[int] = []
         self._actors: Sequence[Actor] = ()
         self._undecided = 0
         self._change: asyncio.Event | None = None
@@ -77,6 +81,7 @@ class InterleaveProxy:
     def __enter__(self) -> InterleaveProxy:
         """Starts it. Raises CannotConnectError, and ConfigurationError where it may not lead to."""
         self._look_at_server()
+        _living.add(self)
         remove_left_directories()
         self._directory, self._alive = _new_directory()
         ready = threading.Event()
@@ -118,6 +123,7 @@ class InterleaveProxy:
             with suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(10)
+        _living.discard(self)
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
         if self._alive is not None:
@@ -240,6 +246,14 @@ class InterleaveProxy:
         if trip.kind is not None:
             self.notes[f"{trip.text!r} was sent while no actor ran: it is no step of any"] = None
 
+    def leave_to_parent(self) -> None:
+        """Lets go of everything in a process that was forked: the proxy is its parent's."""
+        held = [*self._listening, *([] if self._alive is None else [self._alive])]
+        for descriptor in (*held, *(two for one in self._connections for two in one.descriptors)):
+            with suppress(OSError):
+                os.close(descriptor)
+        self._loop = self._thread = self._directory = self._alive = None
+
     def _lingers(self, actor: Actor) -> bool:
         """Whether something of an actor goes on after its function has returned."""
         assert self._loop is not None
@@ -296,6 +310,7 @@ class InterleaveProxy:
             place.mkdir(exist_ok=True)
             server = await asyncio.start_unix_server(accept, place / f".s.PGSQL.{_PORT}")
             dsn = self._dsn(str(place), _PORT)
+        self._listening += [one.fileno() for one in server.sockets]
         if number is None:
             self.dsn = dsn
         else:
@@ -330,6 +345,17 @@ class InterleaveProxy:
         finally:
             self._connections.discard(connection)
             self._tasks.discard(task)
+
+
+_living: weakref.WeakSet[InterleaveProxy] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for proxy in _living:
+        proxy.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _number_of(application_name: str) -> int | None:

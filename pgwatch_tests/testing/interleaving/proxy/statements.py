@@ -38,7 +38,7 @@ _BEGINS = re.compile(r"(?:BEGIN|START)\b", re.IGNORECASE)
 _RESETS = re.compile(r"(?:RESET|DISCARD)\s+ALL|default_transaction_isolation", re.IGNORECASE)
 _AS_WRITTEN = frozenset({20, 21, 23, 26, 700, 701, 1700})
 """OIDs of numbers: their texts need no quotes (src/include/catalog/pg_type.dat)."""
-_BOOL = 16
+_BOOL, _BYTEA = 16, 17
 _LONGEST = 10_000
 
 Value = tuple[bytes | None, int, int]
@@ -109,17 +109,17 @@ def literal(value: Value) -> str:
         return "NULL"
     if len(sent) > _LONGEST:
         return ""
-    if format_ == Format.TEXT:
+    try:
+        if format_ != Format.TEXT:
+            read = _read_binary(sent, oid)
+            return "" if isinstance(read, bytes) and oid != _BYTEA else str(SqlLiteral(read).as_string())
         text = sent.decode(errors="replace")
         if oid in _AS_WRITTEN and re.fullmatch(r"-?[\d.]+", text):
             return text
         if oid == _BOOL:
             return "true" if text in ("t", "true", "1") else "false"
         return str(SqlLiteral(text).as_string())
-    try:
-        read = _read_binary(sent, oid)
-        return "" if isinstance(read, bytes) and oid != 17 else str(SqlLiteral(read).as_string())
-    except Exception:  # noqa: BLE001  # whatever a loader makes of a value that isn't of its type
+    except Exception:  # noqa: BLE001  # whatever psycopg makes of a value that isn't of its type
         return ""
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's wire format, as far as a proxy needs it: bytes cut into messages, and their fields. Pure.
+"""PostgreSQL's wire format, as far as a proxy needs it: bytes cut into messages, and their fields.
 
 After the manual's chapters "Message Formats" and "Message Flow". A type that isn't known here is a message
 like any other, so that what later versions add passes through.
@@ -6,8 +6,9 @@ like any other, so that what later versions add passes through.
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +16,7 @@ CANCEL = 80877102
 SSL = 80877103
 GSS = 80877104
 _NO_START = frozenset({SSL, GSS})
+_CHUNK = 1 << 16
 _LONGEST_START = 10_000
 """MAX_STARTUP_PACKET_LENGTH, src/include/libpq/pqcomm.h."""
 _LONGEST = 0x3FFFFFFF
@@ -78,6 +80,16 @@ class Splitter:
         if not least <= length <= most:
             raise WireError(f"a message of {length} bytes: the sender doesn't speak PostgreSQL's protocol")
         return head + length
+
+
+async def messages_from(
+    reader: asyncio.StreamReader, side: Literal["client", "server"]
+) -> AsyncIterator[Message]:
+    """Yields what one side sends, until it closes. Raises WireError, and OSError for a lost connection."""
+    splitter = Splitter(side)
+    while data := await reader.read(_CHUNK):
+        for one in splitter.feed(data):
+            yield one
 
 
 class Fields:

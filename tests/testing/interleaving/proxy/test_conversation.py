@@ -66,6 +66,7 @@ def simple(statement: str, status: bytes = b"I") -> Batch:
         ("BEGIN; UPDATE t SET a = 1;", b"I", "statement", "UPDATE t SET a = 1"),
         ("BEGIN", b"I", None, ""),
         ("", b"I", None, ""),
+        ("UPDATE t SET a = 1;\n", b"T", "statement", "UPDATE t SET a = 1"),
         ("COMMIT", b"T", "commit", "COMMIT"),
         ("COMMIT;", b"I", None, ""),
         ("COMMIT", b"E", None, ""),
@@ -170,9 +171,10 @@ def test_what_the_server_tells_of_the_session() -> None:
     talk.received(sent(b"S", text("application_name"), text("interleave B")))
     assert (talk.pid, talk.parameters) == (4711, {"application_name": "interleave B"})
     talk.received(sent(b"G", b"\0\0\0"))
-    assert talk.is_copying
     talk.received(sent(b"C", text("COPY 3")))
-    assert (talk.is_copying, talk.has_copied, talk.result()) == (False, True, "3 rows")
+    assert (talk.has_copied, talk.result()) == (True, "3 rows")
+    talk.received(sent(b"Z", b"I"))
+    assert not talk.has_copied
 
 
 @given(
@@ -208,7 +210,7 @@ def test_values_as_they_are_written() -> None:
     assert literal((b"-7", 0, INT8)) == "-7"
     assert literal((b"7'; DROP TABLE t", 0, INT8)) == "'7''; DROP TABLE t'"
     assert literal((struct.pack("!q", 0), 1, TIMESTAMPTZ)).startswith("'2000-01-01")
-    assert literal((b"\x01\x02\x03", 1, 99999)) == ""
+    assert literal((b"\x01\x02\x03", 1, 99999)) == literal((b"\0", 0, TEXT)) == ""
 
 
 def test_statements_are_told_apart_outside_of_strings_alone() -> None:

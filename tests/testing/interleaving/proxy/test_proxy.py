@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import stat
@@ -69,6 +70,27 @@ def test_a_killed_process_leaves_no_proxy(shop: Shop, python: str) -> None:
     assert directory(dsn).exists()
     with InterleaveProxy(shop.dsn):
         assert not directory(dsn).exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_leaves_the_proxy_to_its_parent(shop: Shop) -> None:
+    """Else a server that was forked would keep its sockets open, and its end would remove the directory."""
+    with InterleaveProxy(shop.dsn) as proxy, psycopg.connect(proxy.dsn) as connection:
+        child = os.fork()
+        if not child:
+            proxy.__exit__(None, None, None)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        os.waitpid(child, os.WUNTRACED)
+        try:
+            assert connection.execute("SELECT 2").fetchone() == (2,)
+            psycopg.connect(proxy.dsn).close()
+            proxy.__exit__(None, None, None)
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT 2")
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_who_speaks_another_protocol_is_told(shop: Shop) -> None:
@@ -151,3 +173,19 @@ async def test_one_that_sends_two_at_once_is_told(shop: Shop) -> None:
         shop.dsn, both, both, setup=shop.slot, invariant=lambda *_: True, step_timeout_s=1
     )
     assert "actor A runs two statements at once" in found.trouble
+
+
+async def test_one_that_goes_past_the_proxy_is_told(shop: Shop) -> None:
+    async def direct(slot: int, dsn: str) -> int:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return int(await connection.fetchval("SELECT taken FROM slot WHERE id = $1", slot))
+        finally:
+            await connection.close()
+
+    async def past(slot: int, _: str) -> int:
+        return await direct(slot, shop.dsn)
+
+    found = await interleave_requests_async(shop.dsn, direct, past, setup=shop.slot)
+    assert "actor B made no step in any schedule" in found.trouble
+    assert "connect by its connection strings" in found.trouble
