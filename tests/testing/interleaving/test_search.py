@@ -56,7 +56,7 @@ def trace(of: Run) -> frozenset[object]:
     return frozenset((name, frozenset(past)) for name, past in zip(names, pasts, strict=True))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @example(
     of=(
         (Statement("add", ("x", 1)), COMMIT),
