@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -188,7 +189,9 @@ async def test_a_request_to_cancel_goes_through(proxy: InterleaveProxy, shop: Sh
 
 def test_a_password_goes_through_on_loopback(server: EmbeddedServer, shop: Shop, make_role: MakeRole) -> None:
     """SCRAM between client and server, with a password that a URL must escape. TLS is declined."""
-    role = make_role("PASSWORD 'a b/c@d:%'")
+    role = make_role()
+    shop.administrator.execute("SET password_encryption = 'scram-sha-256'")
+    shop.administrator.execute(sql.SQL("ALTER ROLE {} PASSWORD 'a b/c@d:%'").format(sql.Identifier(role)))
     rules = server.data_directory / "pg_hba.conf"
     before = rules.read_text()
     try:
