@@ -35,7 +35,8 @@ _LEVEL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BEGINS = re.compile(r"(?:BEGIN|START)\b", re.IGNORECASE)
-_RESETS = re.compile(r"(?:RESET|DISCARD)\s+ALL|default_transaction_isolation", re.IGNORECASE)
+_RESETS = re.compile(r"(?:RESET|DISCARD)\s+ALL", re.IGNORECASE)
+_SETS_DEFAULT = re.compile(r"default_transaction_isolation|\bCHARACTERISTICS\b", re.IGNORECASE)
 _AS_WRITTEN = frozenset({20, 21, 23, 26, 700, 701, 1700})
 """OIDs of numbers: their texts need no quotes (src/include/catalog/pg_type.dat)."""
 _BOOL, _BYTEA = 16, 17
@@ -85,8 +86,13 @@ def named_level(text: str) -> str | None:
 
 
 def resets_settings(text: str) -> bool:
-    """Whether a text may change the level of later transactions back."""
+    """Whether a text gives all settings the values that they had when the session began."""
     return _RESETS.search(text) is not None
+
+
+def sets_default_level(text: str) -> bool:
+    """Whether a text may change the level of later transactions."""
+    return _SETS_DEFAULT.search(text) is not None
 
 
 def with_values(text: str, values: Sequence[Value]) -> str:
@@ -94,12 +100,17 @@ def with_values(text: str, values: Sequence[Value]) -> str:
     if not values or len(text) > _LONGEST:
         return text
     parts, at = [], 0
-    for token in tokens(text):
-        number = int(token.text[1:]) if token.kind == "parameter" else 0
+    for start, end, number in _parameters(text):
         if 1 <= number <= len(values):
-            parts += [text[at : token.start], literal(values[number - 1]) or token.text]
-            at = token.end
+            parts += [text[at:start], literal(values[number - 1]) or text[start:end]]
+            at = end
     return "".join((*parts, text[at:]))
+
+
+@lru_cache(maxsize=1000)
+def _parameters(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Returns where the parameters of a statement begin and end, and their numbers."""
+    return tuple((one.start, one.end, int(one.text[1:])) for one in tokens(text) if one.kind == "parameter")
 
 
 def literal(value: Value) -> str:

@@ -27,6 +27,8 @@ class TransactionLevel:
         self._ask = ask
         self._default: IsolationLevel | None = None
         self._forced: IsolationLevel | None = None
+        self._is_set = False
+        """Whether the client may have set the default."""
         self.is_fresh = False
         """Whether a transaction may have begun in which nothing has happened."""
 
@@ -47,7 +49,9 @@ class TransactionLevel:
         elif (named := statements.named_level(batch.whole)) is not None:
             self.current = isolation_named(named)
         self.is_fresh = not works and (status != TransactionStatus.INTRANS or self.is_fresh)
-        if statements.resets_settings(batch.whole):
+        if statements.sets_default_level(batch.whole):
+            self._default, self._is_set = None, True
+        elif statements.resets_settings(batch.whole) and (self._is_set or self._forced is not None):
             self._default = self._forced = None
 
     def is_told(self) -> bool:

@@ -94,7 +94,7 @@ def test_threads_have_it_too(shop: Shop) -> None:
     def book(slot: int, dsn: str) -> bool:
         return asyncio.run(book_by_dsn(slot, dsn))
 
-    found = interleave_requests(shop.dsn, book, book, setup=shop.slot)
+    found = interleave_requests(shop.dsn, book, book, setup=shop.slot, isolation="READ COMMITTED")
     assert found.complete, found
     assert {one.reason for one in found.bad} == {"in no serial order (A True, B False | A False, B True)"}
 
@@ -102,7 +102,9 @@ def test_threads_have_it_too(shop: Shop) -> None:
 async def test_a_pool_for_all_and_mended_forms(
     shop: Shop, pool: asyncpg.Pool, proxy: InterleaveProxy
 ) -> None:
-    bad = await interleave_requests_async(proxy, booker(pool), booker(pool), setup=shop.slot)
+    bad = await interleave_requests_async(
+        proxy, booker(pool), booker(pool), setup=shop.slot, max_schedules=4, isolation="READ COMMITTED"
+    )
     assert bad.bad, bad
 
     for lock in ("SELECT id FROM slot WHERE id = $1 FOR UPDATE", "SELECT pg_advisory_xact_lock($1)"):
@@ -119,7 +121,9 @@ async def test_the_environment_asks_for_one_schedule(
 ) -> None:
     actors = [booker(pool), booker(pool)]
     bad = (
-        await interleave_requests_async(proxy, *actors, setup=shop.slot, invariant=shop.is_booked_once)
+        await interleave_requests_async(
+            proxy, *actors, setup=shop.slot, invariant=shop.is_booked_once, isolation="READ COMMITTED"
+        )
     ).bad[0]
     monkeypatch.setenv("PGWATCH_REPLAY", bad.id)
     again = await interleave_requests_async(proxy, *actors, setup=shop.slot, invariant=shop.is_booked_once)
@@ -259,9 +263,14 @@ async def test_faults_are_tried(shop: Shop, pool: asyncpg.Pool, proxy: Interleav
             one.is_ok for one in outcomes
         )
 
-    rollbacks = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-    lost = (*rollbacks, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
-    for retried, marks in (((), {"", "s", "d", "l", "c"}), (rollbacks, {"", "l", "c"}), (lost, {"", "c"})):
+    lost = (
+        asyncpg.SerializationError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        OSError,
+    )
+    for retried, marks in (((), {"", "s", "d", "l", "c"}), (lost, {"", "c"})):
         found = await interleave_requests_async(
             proxy, counter(*retried), counter(*retried), setup=shop.slot, invariant=is_counted, faults=True
         )

@@ -55,7 +55,9 @@ async def test_sqlalchemy_with_asyncpg(shop: Shop, proxy: InterleaveProxy) -> No
 
     read, write = "SELECT taken FROM slot WHERE id = :slot", "UPDATE slot SET taken = :taken WHERE id = :slot"
     try:
-        bad = await interleave_requests_async(proxy, *[counter(read, write)] * 2, setup=shop.slot)
+        bad = await interleave_requests_async(
+            proxy, *[counter(read, write)] * 2, setup=shop.slot, isolation="READ COMMITTED"
+        )
         assert bad.complete, bad
         assert "the rows that were written are those of no serial order" in bad.bad[0].reason
         assert len(bad.bad[0].steps) == 6
@@ -77,21 +79,22 @@ def test_a_server_in_another_process(shop: Shop, proxy: InterleaveProxy, booking
 
         return book
 
-    bad = interleave_requests(proxy, request(""), request(""), setup=shop.slot)
+    bad = interleave_requests(proxy, request(""), request(""), setup=shop.slot, isolation="READ COMMITTED")
     assert bad.complete, bad
     assert {one.reason for one in bad.bad} == {
         "in no serial order (A 'booked', B 'taken' | A 'taken', B 'booked')"
     }
-    for _ in range(3):
-        again = replay_requests(bad.bad[0].id, proxy, request(""), request(""), setup=shop.slot)
-        assert [one.id for one in again.bad] == [bad.bad[0].id]
+    again = replay_requests(bad.bad[0].id, proxy, request(""), request(""), setup=shop.slot)
+    assert [one.id for one in again.bad] == [bad.bad[0].id]
 
     mended = interleave_requests(proxy, request("&lock=1"), request("&lock=1"), setup=shop.slot)
     mended.assert_holds()
     assert mended.complete, mended
 
     # What commits only after it has answered belongs to its actor all the same.
-    late = interleave_requests(proxy, request("&late=1"), request("&late=1&lock=1"), setup=shop.slot)
+    late = interleave_requests(
+        proxy, request("&late=1"), request("&late=1&lock=1"), setup=shop.slot, isolation="READ COMMITTED"
+    )
     assert late.bad, late
     assert not late.notes
     assert all(one.letters.count("A") == 3 for one in late.bad)
@@ -124,7 +127,7 @@ def test_names_tell_actors(shop: Shop, proxy: InterleaveProxy) -> None:
         a.execute("SET application_name = 'interleave A'")
         a.commit()
         found = interleave_requests(
-            proxy, booker(a, "a"), booker(b, "b"), setup=shop.slot, invariant=shop.is_booked_once
+            proxy, booker(a, "a"), booker(b, "b"), setup=shop.slot, isolation="READ COMMITTED"
         )
         assert found.complete, found
         assert found.bad
