@@ -30,6 +30,7 @@ CREATE INDEX ON booking (slot);
 _SLOTS = count(1)
 _STEPS, _STEPS_OF_THREE = 6, 9
 """Of a schedule of two actors, and of three."""
+_ALL, _REDUCED = "all orders", "reduced, of three actors, for six steps"
 
 
 def booker(connection: Connection[TupleRow], who: str) -> Booking:
@@ -116,8 +117,8 @@ def _report(
         return (time.perf_counter() - began) / 20
 
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    samples = in_turns({"all orders": all_orders_s, "reduced": reduced_s, "bare": bare_s}, rounds)
-    for name in ("all orders", "reduced"):
+    samples = in_turns({_ALL: all_orders_s, _REDUCED: reduced_s, "bare": bare_s}, rounds)
+    for name in (_ALL, _REDUCED):
         per_second, ratio = 1 / samples.median(name), samples.ratio(name, "bare")
         print(f"{name}: {per_second:.0f} schedules/s (budget: 100/s), {ratio} the bare statements")
 

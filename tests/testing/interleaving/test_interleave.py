@@ -12,6 +12,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.testing import interleave, replay
 from pgwatch_tests.testing.interleaving.controller import DivergedError
+from pgwatch_tests.testing.interleaving.explorer import Isolation
+from pgwatch_tests.testing.interleaving.monitor import Locks, Monitor
 from tests.servers.sessions import Connect
 from tests.testing.interleaving.conftest import Book, Shop, booker
 
@@ -122,6 +124,35 @@ def test_a_schedule_is_replayed_by_its_id(shop: Shop, bookers: list[Book]) -> No
         assert [one.reason for one in without.bad] == [
             "in no serial order (A True, B False | A False, B True)"
         ]
+
+
+def test_locks_are_asked_for_only_where_they_tell_something(
+    shop: Shop, bookers: list[Book], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    locks = Monitor.locks
+
+    def counted(monitor: Monitor, pid: int) -> Locks:
+        asked.append(pid)
+        return locks(monitor, pid)
+
+    monkeypatch.setattr(Monitor, "locks", counted)
+    bad = interleave(*bookers[:2], setup=shop.slot, invariant=shop.is_booked_once, max_schedules=4).bad[0]
+    assert asked
+
+    asked.clear()
+    replay(bad.id, *bookers[:2], setup=shop.slot, invariant=shop.is_booked_once)
+    unused: tuple[tuple[Isolation | None, bool], ...] = (("SERIALIZABLE", True), (None, False))
+    for isolation, reduction in unused:
+        interleave(
+            *bookers[:2],
+            setup=shop.slot,
+            invariant=lambda *_: True,
+            max_schedules=3,
+            isolation=isolation,
+            reduction=reduction,
+        )
+    assert asked == []
 
 
 def test_the_environment_asks_for_one_schedule(
