@@ -21,7 +21,7 @@ from pgwatch_tests.testing.interleaving.faults import FaultKind
 from pgwatch_tests.testing.interleaving.gates import OPEN, GatedConnection, RoundTrip, server_error
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.psycopg_gates import gated
-from pgwatch_tests.testing.interleaving.step import LETTERS
+from pgwatch_tests.testing.interleaving.step import LETTERS, takes_snapshot
 from pgwatch_tests.testing.interleaving.touch import Modes, Resource
 from pgwatch_tests.testing.races.outcomes import Outcome
 
@@ -47,6 +47,8 @@ class Session:
         self.in_transaction = False
         self.is_deferrable = False
         """Whether its COMMIT checks what was put off."""
+        self.is_untold = False
+        """Whether locks didn't tell all of a step of its transaction, such as DDL. Nor of its COMMIT then."""
         self.deleted: Counter[str] = Counter()
         """How many rows its transaction has deleted, by table."""
         self.monitor: Monitor | None = None
@@ -60,7 +62,7 @@ class Session:
         """Returns what the transaction had locked."""
         held, self.held = self.held, {}
         self.isolation = None
-        self.in_transaction = self.is_deferrable = False
+        self.in_transaction = self.is_deferrable = self.is_untold = False
         return held
 
     @property
@@ -191,6 +193,15 @@ class Actor:
         if session is None or session.connection is not trip.connection:
             session = self.sessions[pid] = Session(trip.connection, len(self.sessions))
         self._controller.note_trip(self, trip, session)
+        if (
+            trip.kind is None
+            and session.isolation is None
+            and takes_snapshot(trip.text)
+            and trip.connection.keeps_snapshot
+        ):
+            # What the statements after it see is decided by it.
+            trip.kind = "statement"
+            self._controller.note_trip(self, trip, session)
         return trip.kind is not None and not trip.is_rest
 
     def _stand(self, trip: RoundTrip, opener: Callable[[], object]) -> None:

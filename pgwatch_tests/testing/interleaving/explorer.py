@@ -38,8 +38,8 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
 _MOST_DIVERGENCES = 10
 _NOT_REDUCED = (
-    "functions of the database use advisory locks, notifications, setval() or dblink, which the lock table "
-    "doesn't tell: no schedule was left out for another one"
+    "functions of the database use advisory locks, notifications, setval(), dblink or EXCEPTION blocks, "
+    "which the lock table doesn't tell: no schedule was left out for another one"
 )
 _SILENT = (
     "actor {} made no step in any schedule, so nothing was tried with it. Either its statements pass no gate "

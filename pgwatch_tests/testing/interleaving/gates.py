@@ -20,6 +20,8 @@ from pgwatch_tests.testing.interleaving.step import StepKind
 if TYPE_CHECKING:
     from pgwatch_tests.testing.interleaving.actor import Actor
 
+ABOVE_READ_COMMITTED = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
+"""The levels at which all statements of a transaction see what the first one saw."""
 OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR, TransactionStatus.ACTIVE)
 
 
@@ -56,6 +58,11 @@ class GatedConnection(ABC):
     @abstractmethod
     def transaction_isolation(self) -> IsolationLevel:
         """Returns the level of the transaction that is open."""
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """Whether a statement sent now is one of a transaction above READ COMMITTED, as far as is known."""
+        return False
 
     def forget_isolation(self) -> None:  # noqa: B027  # who reads all statements has nothing to be told
         """Takes note that a statement may have changed the level of later transactions."""

@@ -24,7 +24,11 @@ _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=1.0)
 _PLACES = frozenset(LOCK_MODES)
 _FIRST_OF_USER = 16384
 """The first OID that isn't the catalogs' own (FirstNormalObjectId, src/include/access/transam.h)."""
-_HIDES = re.compile(r"advisory_unlock|try_advisory|notify|dblink|setval|pg_export_snapshot", re.IGNORECASE)
+_HIDES = re.compile(
+    r"advisory_unlock|try_advisory|notify|dblink|setval|\blo_"
+    r"|pg_locks|pg_lock_status|pg_stat|pg_blocking_pids|snapshot|txid_|pg_xact",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

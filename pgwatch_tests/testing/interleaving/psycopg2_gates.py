@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
 from pgwatch_tests.testing.interleaving.gates import (
+    ABOVE_READ_COMMITTED,
     GatedActor,
     GatedConnection,
     RoundTrip,
@@ -108,6 +109,13 @@ class Psycopg2Connection(GatedConnection):
             row = self._run("SHOW transaction_isolation")
             self._default = isolation_named(str(row[0]) if row else "")
         return self._default
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """See GatedConnection."""
+        if self.status == TransactionStatus.INTRANS:
+            return self.transaction_isolation() in ABOVE_READ_COMMITTED
+        return not self._connection.autocommit and self.known_isolation in ABOVE_READ_COMMITTED
 
     def forget_isolation(self) -> None:
         """See GatedConnection."""

@@ -11,7 +11,12 @@ from psycopg import BaseConnection, IsolationLevel
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates import GatedConnection, RoundTrip, fault_error
+from pgwatch_tests.testing.interleaving.gates import (
+    ABOVE_READ_COMMITTED,
+    GatedConnection,
+    RoundTrip,
+    fault_error,
+)
 from pgwatch_tests.testing.interleaving.monitor import dsn_of
 
 AnyConnection = BaseConnection[Any]
@@ -75,6 +80,13 @@ class PsycopgConnection(GatedConnection):
         if self._default is None:
             self._default = self._shown_isolation()
         return self._default
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """See GatedConnection."""
+        is_open = self.status == TransactionStatus.INTRANS
+        begins = self.status == TransactionStatus.IDLE and not self._connection.autocommit
+        return (is_open or begins) and self.transaction_isolation() in ABOVE_READ_COMMITTED
 
     def _shown_isolation(self) -> IsolationLevel:
         result = self._connection.pgconn.exec_(b"SHOW transaction_isolation")

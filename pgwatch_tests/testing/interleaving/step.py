@@ -32,6 +32,7 @@ _KNOWN = re.compile(
     r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES|TABLE|DECLARE|FETCH|LOCK)\b", re.IGNORECASE
 )
 _ROLLS_BACK = re.compile(r"(?:ROLLBACK|ABORT)\b", re.IGNORECASE)
+_TAKES_SNAPSHOT = re.compile(r"SELECT\s+(?:1\b|(?:pg_catalog\.)?set_config\b)", re.IGNORECASE)
 _DELETE = re.compile(r'DELETE\s+FROM\s+(?:ONLY\s+)?((?:[\w.]|"[^"]*")+)', re.IGNORECASE)
 
 
@@ -72,6 +73,11 @@ def is_no_step(text: str) -> bool:
     """Whether a statement touches nothing that another actor sees, or is a driver's own first question."""
     text = without_comments(text)
     return not text.strip(";\n\t ") or _NO_STEP.match(text) is not None
+
+
+def takes_snapshot(text: str) -> bool:
+    """Whether a question that is no step is a program's own, and has its transaction take a snapshot."""
+    return _TAKES_SNAPSHOT.match(without_comments(text)) is not None
 
 
 def is_commit(text: str) -> bool:

@@ -64,16 +64,17 @@ class Touch:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether no order of this step and another matters."""
+        """Whether it took and freed no lock, so that only its order with an unknown step can matter."""
         return not (self.takes or self.frees or self.begins_snapshot or self.is_unknown)
 
 
 def conflict(one: Touch, other: Touch) -> bool:
     """Whether the order of two steps can matter. True where that isn't known."""
+    if one.is_unknown or other.is_unknown:
+        # Also where the other one took no lock: to_regclass() reads what DDL has made without one.
+        return True
     if one.is_nothing or other.is_nothing:
         return False
-    if one.is_unknown or other.is_unknown:
-        return True
     if (one.begins_snapshot and _frees_a_write(other)) or (other.begins_snapshot and _frees_a_write(one)):
         return True
     return (

@@ -9,7 +9,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
-from pgwatch_tests.testing.interleaving.gates import RoundTrip
+from pgwatch_tests.testing.interleaving.gates import ABOVE_READ_COMMITTED, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks
 from pgwatch_tests.testing.interleaving.touch import Touch
@@ -17,7 +17,6 @@ from pgwatch_tests.testing.interleaving.touch import Touch
 _SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNORECASE)
 _ROWS = re.compile(r"(\d+) rows?|→ ")
 """How the result of a step tells how many rows there were; one is shown by its value, if it has but one."""
-_ABOVE_READ_COMMITTED = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,12 @@ def touched_by_answered(
         held = session.end_transaction() if status == TransactionStatus.IDLE else dict(session.held)
         return Touch(frees=held, is_unknown=is_serializable)
     if status == TransactionStatus.IDLE:
-        is_deferrable = session.is_deferrable
+        is_untold = session.is_deferrable or session.is_untold
         held = session.end_transaction()
         is_commit = trip.kind == "commit" and was_in_transaction and error is None
         # The locks of a statement that was a transaction of its own are gone.
         actor.has_autocommitted |= trip.kind != "commit"
-        return Touch(frees=held, is_unknown=not is_commit or is_serializable or is_deferrable)
+        return Touch(frees=held, is_unknown=not is_commit or is_serializable or is_untold)
     if error is not None or status != TransactionStatus.INTRANS:
         return Touch(is_unknown=True)
     is_first = session.isolation is None
@@ -111,5 +110,6 @@ def _taken(
         or not is_told_by_locks(trip.text)
         or monitor.hides(trip.text)
     )
-    keeps_snapshot = is_first and session.isolation in _ABOVE_READ_COMMITTED
+    session.is_untold |= is_unknown
+    keeps_snapshot = is_first and session.isolation in ABOVE_READ_COMMITTED
     return Touch(dict(session.held), begins_snapshot=keeps_snapshot, is_unknown=is_unknown)

@@ -53,7 +53,8 @@ ALONE = modes("AccessExclusiveLock")
         (Touch({OTHER: READ}, begins_snapshot=True), Touch(frees={TABLE: WRITE}), True),
         (Touch({OTHER: READ}, begins_snapshot=True), Touch(frees={TABLE: READ}), False),
         (Touch(is_unknown=True), Touch({TABLE: READ}), True),
-        (Touch(is_unknown=True), Touch(), False),
+        (Touch(is_unknown=True), Touch(), True),
+        (Touch(), Touch({TABLE: READ}), False),
     ],
 )
 def test_what_two_steps_touched_tells_whether_their_order_matters(

@@ -85,3 +85,75 @@ def test_the_reduced_search_finds_all_outcomes(
 
     assert outcomes[True] == outcomes[False]
     assert explored[True] <= explored[False]
+
+
+UNTOLD = {
+    # Locks of a block that is undone are gone.
+    "exception": ("SELECT reserve(%s)", "SELECT reserve(%s)"),
+    # The COMMIT of DDL, and what reads it without a lock.
+    "ddl": ("CREATE TABLE made (id int)", "SELECT to_regclass('made') IS NULL"),
+    "locks": (
+        "SELECT pg_advisory_xact_lock(%s)::text",
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+    ),
+}
+RESERVE = """
+CREATE TABLE reservation (slot bigint PRIMARY KEY);
+CREATE FUNCTION reserve(which bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO reservation VALUES (which);
+    RETURN 'reserved';
+EXCEPTION WHEN unique_violation THEN RETURN 'taken';
+END $$
+"""
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_what_locks_do_not_tell_is_run_in_both_orders(shop: Shop, connect: Connect, name: str) -> None:
+    if name == "exception":
+        shop.administrator.execute(RESERVE)
+
+    def actor(text: str) -> Callable[[int], object]:
+        connection = connect()
+
+        def run(slot: int) -> object:
+            with connection.transaction():
+                cursor = connection.execute(text.encode(), [slot] if "%s" in text else None)
+                return cursor.fetchone() if cursor.description else None
+
+        return run
+
+    def fresh_slot() -> int:
+        shop.administrator.execute("DROP TABLE IF EXISTS made")
+        return shop.slot()
+
+    seen = set()
+    first, second = UNTOLD[name]
+    found = interleave(
+        actor(first), actor(second), setup=fresh_slot, invariant=lambda _, each: seen.add(str(each[1]))
+    )
+
+    assert found.complete
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("question", ["SELECT 1", "SELECT set_config('shop.tenant', '7', true)"])
+def test_a_question_that_takes_the_snapshot_is_a_step(shop: Shop, connect: Connect, question: str) -> None:
+    def actor() -> Callable[[int], object]:
+        connection = connect()
+
+        def count(slot: int) -> None:
+            with connection.transaction():
+                connection.execute(question.encode())
+                connection.execute("UPDATE slot SET taken = taken + 1 WHERE id = %s", [slot])
+
+        return count
+
+    seen = set()
+    interleave(
+        actor(), actor(), setup=shop.slot, isolation="REPEATABLE READ",
+        invariant=lambda _, each: seen.add(" ".join(map(str, each))),
+    )  # fmt: skip
+
+    # One after the other, neither fails.
+    assert seen == {"None None", "None SerializationFailure 40001", "SerializationFailure 40001 None"}
