@@ -19,7 +19,7 @@ from pgwatch_tests.testing.interleaving.psycopg2_gates import Psycopg2Gates
 from pgwatch_tests.testing.interleaving.psycopg_gates import PsycopgGates
 from pgwatch_tests.testing.interleaving.schedule import Schedule
 from pgwatch_tests.testing.interleaving.step import LETTERS
-from pgwatch_tests.testing.races.outcomes import Outcome
+from pgwatch_tests.testing.races.outcomes import Outcome, check_not_async
 from pgwatch_tests.text.numbers import plural
 
 REPLAY_VARIABLE = "PGWATCH_REPLAY"
@@ -74,6 +74,7 @@ def interleave(
             return replay(asked_for, *functions, setup=setup, invariant=invariant, isolation=isolation)
     limits = Limits(max_preemptions, max_schedules, max_seconds, reduction, seed, faults)
     check_faults(faults, invariant)
+    check_no_coroutines(functions, "interleave")
     explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
     return run_gated(explorer, lambda: explore(explorer, limits, isolation))
 
@@ -119,6 +120,7 @@ def replay(
     Raises DivergedError, which says at which step, if the functions no longer make these steps, and
     ValueError.
     """
+    check_no_coroutines(functions, "replay")
     explorer = make_explorer(functions, setup, invariant, isolation, step_timeout_s)
     return run_gated(explorer, lambda: explorer.replay(schedule))
 
@@ -166,6 +168,12 @@ def make_explorer(
     gates = gates or SeveralGates(PsycopgGates(), Psycopg2Gates())
     controller = Controller(gates, step_timeout_s=step_timeout_s, isolation=level)
     return Explorer(functions, setup, invariant, controller)
+
+
+def check_no_coroutines(functions: Sequence[Callable[..., object]], caller: str) -> None:
+    """Raises TypeError for coroutine functions where there is no loop to run them in."""
+    for function in functions:
+        check_not_async(function, caller)
 
 
 def check_faults(faults: bool, invariant: object) -> None:

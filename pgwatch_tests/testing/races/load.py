@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, TextIO
 
 from pgwatch_tests.testing.races.latencies import histogram, in_milliseconds, percentile
-from pgwatch_tests.testing.races.outcomes import error_name
+from pgwatch_tests.testing.races.outcomes import check_not_async, error_name
 from pgwatch_tests.text.numbers import plural
 
 _FIRST_LINE_S = 1.0
@@ -99,7 +99,9 @@ def load(
     """Calls `function(number)` for all numbers below `n`, by `concurrency` threads; returns the results.
 
     What a call raises counts as a failure. A line a second goes to `progress`, from the first second on.
+    Raises TypeError for a coroutine function.
     """
+    check_not_async(function, "load")
     numbers, tally = _numbers(n, concurrency), _Tally(n, concurrency, progress)
     lock = threading.Lock()
     interrupted: list[BaseException] = []

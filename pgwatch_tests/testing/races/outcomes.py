@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -43,6 +44,12 @@ def error_name(error: BaseException) -> str:
     """Returns an error's class, and the SQLSTATE that it or the driver's error in it has."""
     state = sqlstate(error)
     return type(error).__name__ + (f" {state}" if state else "")
+
+
+def check_not_async(function: Callable[..., object], caller: str) -> None:
+    """Raises TypeError for a coroutine function: in a thread it returns a coroutine, and nothing is run."""
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"{caller} calls functions in threads: use {caller}_async for a coroutine function")
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
-from pgwatch_tests.testing.races.outcomes import Outcome, Outcomes
+from pgwatch_tests.testing.races.outcomes import Outcome, Outcomes, check_not_async
 
 T = TypeVar("T")
 
 
 def race(
-    n: int, function: Callable[..., T], *, args: Sequence[Sequence[Any]] | None = None, timeout: float = 30.0
+    n: int, function: Callable[..., T], *, args: Iterable[Sequence[Any]] | None = None, timeout: float = 30.0
 ) -> Outcomes[T]:
     """Calls a function `n` times at once, each in a thread of its own, and returns what came back.
 
     `args` are the arguments of each call, if it has any. The threads begin together, from a barrier. What
     they connect to should be warm, such as a pool that has `n` connections open: whoever connects first
     comes late, and `overlap` tells. Calls that haven't ended after `timeout` seconds have a TimeoutError as
-    their outcome; their threads are daemons. Raises ValueError if `args` aren't `n`.
+    their outcome; their threads are daemons. Raises ValueError if `args` aren't `n`, and TypeError for a
+    coroutine function.
     """
+    check_not_async(function, "race")
     each = _arguments(n, args)
     outcomes: list[Outcome[T] | None] = [None] * n
     barrier = threading.Barrier(n)
@@ -53,7 +56,7 @@ async def race_async(
     n: int,
     function: Callable[..., Awaitable[T]],
     *,
-    args: Sequence[Sequence[Any]] | None = None,
+    args: Iterable[Sequence[Any]] | None = None,
     timeout: float = 30.0,  # noqa: ASYNC109
 ) -> Outcomes[T]:
     """Does what `race` does, as tasks of the running loop; those that are late are cancelled."""
@@ -85,12 +88,13 @@ async def race_async(
     return _gathered(outcomes, timeout)
 
 
-def _arguments(n: int, args: Sequence[Sequence[Any]] | None) -> Sequence[Sequence[Any]]:
+def _arguments(n: int, args: Iterable[Sequence[Any]] | None) -> Sequence[Sequence[Any]]:
     if n < 1:
         raise ValueError(f"a race takes at least 1 call, not {n}")
-    each = [()] * n if args is None else args
+    each: Sequence[Sequence[Any]] = [()] * n if args is None else list(islice(args, n + 1))
     if len(each) != n:
-        raise ValueError(f"{n} calls need {n} lists of arguments, not {len(each)}")
+        more = "more" if len(each) > n else len(each)
+        raise ValueError(f"{n} calls need {n} lists of arguments, not {more}")
     return each
 
 

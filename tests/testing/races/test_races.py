@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from pgwatch_tests.testing import load, load_async, race, race_async
+from pgwatch_tests.testing import interleave, load, load_async, race, race_async
 from pgwatch_tests.testing.races.latencies import histogram, percentile
 from tests.servers.sessions import Database
 
@@ -175,3 +175,15 @@ def test_percentiles_and_histogram() -> None:
     assert histogram([]) == ""
     with pytest.raises(ValueError, match="no call"):
         percentile([], 0.5)
+
+
+def test_coroutine_functions_and_iterators_of_arguments() -> None:
+    async def call(*_: object) -> None:
+        raise AssertionError("never run")
+
+    for start in (lambda: race(2, call), lambda: load(2, call), lambda: interleave(call, call)):
+        with pytest.raises(TypeError, match="_async for a coroutine function"):
+            start()
+    assert race(2, abs, args=((-number,) for number in (1, 2))).values == [1, 2]
+    with pytest.raises(ValueError, match="2 calls need 2 lists of arguments, not more"):
+        race(2, abs, args=([number] for number in range(9)))
