@@ -21,7 +21,7 @@ from pgwatch_tests.testing.interleaving.faults import FaultKind
 from pgwatch_tests.testing.interleaving.gates import OPEN, GatedConnection, RoundTrip, server_error
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.psycopg_gates import gated
-from pgwatch_tests.testing.interleaving.step import LETTERS, takes_snapshot
+from pgwatch_tests.testing.interleaving.step import LETTERS, sets_isolation, takes_snapshot
 from pgwatch_tests.testing.interleaving.touch import Modes, Resource
 from pgwatch_tests.testing.races.outcomes import Outcome
 
@@ -47,6 +47,8 @@ class Session:
         self.in_transaction = False
         self.is_deferrable = False
         """Whether its COMMIT checks what was put off."""
+        self.has_own_level = False
+        """Whether a statement may have given its transaction another level than later ones have."""
         self.is_untold = False
         """Whether locks didn't tell all of a step of its transaction, such as DDL. Nor of its COMMIT then."""
         self.deleted: Counter[str] = Counter()
@@ -192,6 +194,7 @@ class Actor:
         session = self.sessions.get(pid)
         if session is None or session.connection is not trip.connection:
             session = self.sessions[pid] = Session(trip.connection, len(self.sessions))
+        session.has_own_level |= trip.kind is None and sets_isolation(trip.text)
         self._controller.note_trip(self, trip, session)
         if (
             trip.kind is None

@@ -33,6 +33,7 @@ _KNOWN = re.compile(
 )
 _ROLLS_BACK = re.compile(r"(?:ROLLBACK|ABORT)\b", re.IGNORECASE)
 _TAKES_SNAPSHOT = re.compile(r"SELECT\s+(?:1\b|(?:pg_catalog\.)?set_config\b)", re.IGNORECASE)
+_SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNORECASE)
 _DELETE = re.compile(r'DELETE\s+FROM\s+(?:ONLY\s+)?((?:[\w.]|"[^"]*")+)', re.IGNORECASE)
 
 
@@ -78,6 +79,11 @@ def is_no_step(text: str) -> bool:
 def takes_snapshot(text: str) -> bool:
     """Whether a question that is no step is a program's own, and has its transaction take a snapshot."""
     return _TAKES_SNAPSHOT.match(without_comments(text)) is not None
+
+
+def sets_isolation(text: str) -> bool:
+    """Whether a statement may set the level of its transaction, or of later ones."""
+    return _SETS_ISOLATION.search(text) is not None
 
 
 def is_commit(text: str) -> bool:

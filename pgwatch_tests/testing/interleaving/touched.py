@@ -11,10 +11,9 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
 from pgwatch_tests.testing.interleaving.gates import ABOVE_READ_COMMITTED, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks
+from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks, sets_isolation
 from pgwatch_tests.testing.interleaving.touch import Touch
 
-_SETS_ISOLATION = re.compile("isolation|characteristics|discard|reset", re.IGNORECASE)
 _ROWS = re.compile(r"(\d+) rows?|→ ")
 """How the result of a step tells how many rows there were; one is shown by its value, if it has but one."""
 
@@ -45,8 +44,11 @@ def touched_by_answered(
     is_lost = was_in_transaction and trip.connection.is_closed
     _count_deleted(actor, session, trip, error, status)
     session.in_transaction = is_lost or status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+    if session.has_own_level and status == TransactionStatus.IDLE:
+        session.has_own_level = False
+        trip.connection.forget_isolation()
     if trip.kind is None:
-        if _SETS_ISOLATION.search(trip.text):
+        if sets_isolation(trip.text):
             trip.connection.forget_isolation()
         if not trip.rolls_back:
             return Touch()

@@ -157,3 +157,28 @@ def test_a_question_that_takes_the_snapshot_is_a_step(shop: Shop, connect: Conne
 
     # One after the other, neither fails.
     assert seen == {"None None", "None SerializationFailure 40001", "SerializationFailure 40001 None"}
+
+
+def test_a_level_of_one_transaction_is_not_taken_for_that_of_the_next(shop: Shop, connect: Connect) -> None:
+    counting, reading = connect(), connect(autocommit=True)
+
+    def count(slot: int) -> None:
+        with counting.transaction():
+            counting.execute("UPDATE slot SET taken = taken + 1 WHERE id = %s", [slot])
+
+    def read(slot: int) -> object:
+        reading.execute("SET default_transaction_isolation = 'repeatable read'")
+        for text in ("BEGIN ISOLATION LEVEL READ COMMITTED", "SELECT 4", "COMMIT", "BEGIN", "SELECT 5"):
+            reading.execute(text.encode())
+        try:
+            reading.execute("SELECT taken FROM slot WHERE id = %s FOR UPDATE NOWAIT", [slot])
+        except psycopg.Error as error:
+            return error.sqlstate
+        finally:
+            reading.execute("ROLLBACK")
+        return None
+
+    seen = set()
+    interleave(count, read, setup=shop.slot, invariant=lambda _, each: seen.add(each[1].value))
+
+    assert seen == {None, "55P03", "40001"}
