@@ -18,9 +18,9 @@ import psycopg
 from psycopg import IsolationLevel
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates import OPEN, GatedConnection, RoundTrip, server_error
+from pgwatch_tests.testing.interleaving.gates.psycopg_gates import gated
+from pgwatch_tests.testing.interleaving.gates.round_trip import OPEN, GatedConnection, RoundTrip, server_error
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.psycopg_gates import gated
 from pgwatch_tests.testing.interleaving.step import LETTERS, sets_isolation, takes_snapshot
 from pgwatch_tests.testing.interleaving.touch import Modes, Resource
 from pgwatch_tests.testing.races.outcomes import Outcome

@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.testing.interleaving.actor import Actor, Controlling, Session, Stop
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
-from pgwatch_tests.testing.interleaving.gates import GatedConnection, Gates, RoundTrip
+from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, Gates, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.search import Event, Status
 from pgwatch_tests.testing.interleaving.step import Step

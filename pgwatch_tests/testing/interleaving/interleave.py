@@ -14,9 +14,9 @@ from psycopg import IsolationLevel
 from pgwatch_tests.testing.interleaving.controller import Controller, DivergedError
 from pgwatch_tests.testing.interleaving.exploration import Exploration
 from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Limits
-from pgwatch_tests.testing.interleaving.gates import Gates, SeveralGates
-from pgwatch_tests.testing.interleaving.psycopg2_gates import Psycopg2Gates
-from pgwatch_tests.testing.interleaving.psycopg_gates import PsycopgGates
+from pgwatch_tests.testing.interleaving.gates.psycopg2_gates import Psycopg2Gates
+from pgwatch_tests.testing.interleaving.gates.psycopg_gates import PsycopgGates
+from pgwatch_tests.testing.interleaving.gates.round_trip import Gates, SeveralGates
 from pgwatch_tests.testing.interleaving.schedule import Schedule
 from pgwatch_tests.testing.interleaving.step import LETTERS
 from pgwatch_tests.testing.races.outcomes import Outcome, check_not_async

@@ -9,7 +9,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
-from pgwatch_tests.testing.interleaving.gates import ABOVE_READ_COMMITTED, RoundTrip
+from pgwatch_tests.testing.interleaving.gates.round_trip import ABOVE_READ_COMMITTED, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks, sets_isolation
 from pgwatch_tests.testing.interleaving.touch import Touch

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from pgwatch_tests.testing.interleaving.gates import (
+from pgwatch_tests.testing.interleaving.gates.round_trip import (
     result_text,
     rows_text,
     server_error,

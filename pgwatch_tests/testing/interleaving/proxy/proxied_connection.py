@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.actor import Actor, Stop
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates import GatedConnection, RoundTrip, fault_error
+from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, RoundTrip, fault_error
 from pgwatch_tests.testing.interleaving.proxy import statements
 from pgwatch_tests.testing.interleaving.proxy.conversation import (
     ENDS_OF_BATCHES,

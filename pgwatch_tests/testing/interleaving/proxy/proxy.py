@@ -23,7 +23,7 @@ from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.interleaving.actor import Actor
-from pgwatch_tests.testing.interleaving.gates import RoundTrip
+from pgwatch_tests.testing.interleaving.gates.round_trip import RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import dsn_of
 from pgwatch_tests.testing.interleaving.proxy.proxied_connection import ProxiedConnection
 from pgwatch_tests.testing.interleaving.step import LETTERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.testing.interleaving.gates import GatedConnection, RoundTrip
+from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, RoundTrip
 from pgwatch_tests.testing.interleaving.proxy.conversation import Batch, Conversation
 
 

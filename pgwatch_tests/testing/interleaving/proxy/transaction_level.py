@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
+from pgwatch_tests.testing.interleaving.gates.psycopg_connection import isolation_named
 from pgwatch_tests.testing.interleaving.proxy import statements
 from pgwatch_tests.testing.interleaving.proxy.conversation import Batch
 from pgwatch_tests.testing.interleaving.proxy.wire import Fields, Message
-from pgwatch_tests.testing.interleaving.psycopg_connection import isolation_named
 
 Ask = Callable[[str], Awaitable[list[Message]]]
 

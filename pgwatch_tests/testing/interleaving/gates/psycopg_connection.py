@@ -11,7 +11,7 @@ from psycopg import BaseConnection, IsolationLevel
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates import (
+from pgwatch_tests.testing.interleaving.gates.round_trip import (
     ABOVE_READ_COMMITTED,
     GatedConnection,
     RoundTrip,

@@ -21,14 +21,14 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection, OwnConnection
-from pgwatch_tests.testing.interleaving.gates import (
+from pgwatch_tests.testing.interleaving.gates.psycopg_connection import AnyConnection, gated_connection
+from pgwatch_tests.testing.interleaving.gates.round_trip import (
     GatedActor,
     GatedConnection,
     RoundTrip,
     result_text,
     rows_text,
 )
-from pgwatch_tests.testing.interleaving.psycopg_connection import AnyConnection, gated_connection
 from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, is_no_step, rolls_back
 
 if TYPE_CHECKING:

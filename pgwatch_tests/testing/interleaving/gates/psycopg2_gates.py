@@ -19,7 +19,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates import (
+from pgwatch_tests.testing.interleaving.gates.psycopg_connection import isolation_named
+from pgwatch_tests.testing.interleaving.gates.psycopg_gates import gated
+from pgwatch_tests.testing.interleaving.gates.round_trip import (
     ABOVE_READ_COMMITTED,
     GatedActor,
     GatedConnection,
@@ -28,8 +30,6 @@ from pgwatch_tests.testing.interleaving.gates import (
     result_text,
     rows_text,
 )
-from pgwatch_tests.testing.interleaving.psycopg_connection import isolation_named
-from pgwatch_tests.testing.interleaving.psycopg_gates import gated
 from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, is_no_step, rolls_back
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Gates in drivers: where a round trip of an actor stops before it is sent."""
