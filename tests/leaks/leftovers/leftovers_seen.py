@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
 from pgwatch_tests.leaks.model import LeakReport, Leftover, LeftoverKind
 from pgwatch_tests.leaks.scan import scan
 from tests.leaks.scanning import settings
@@ -26,3 +29,9 @@ def only(dsn: str, kind: LeftoverKind) -> Leftover:
     (leftover,) = found(dsn, kind)
     assert leftover.kind == kind
     return leftover
+
+
+def is_active(owner: Connection[TupleRow], pid: int) -> bool:
+    """Whether a session runs a statement."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND state = 'active'"
+    return owner.execute(query, [pid]).fetchone() is not None
