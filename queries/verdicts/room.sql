@@ -5,12 +5,15 @@ SELECT least(
     pg_catalog.current_setting('max_connections')::int
         OPERATOR(pg_catalog.-) pg_catalog.current_setting('superuser_reserved_connections')::int,
     (
-        SELECT nullif(rolconnlimit, -1) FROM pg_catalog.pg_roles
-        WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND NOT rolsuper
+        SELECT rolconnlimit FROM pg_catalog.pg_roles
+        WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER
+          AND NOT rolsuper
+          AND rolconnlimit OPERATOR(pg_catalog.>=) 0
     ),
     (
-        SELECT nullif(datconnlimit, -1) FROM pg_catalog.pg_database
+        SELECT datconnlimit FROM pg_catalog.pg_database
         WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
           AND pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'off'
+          AND datconnlimit OPERATOR(pg_catalog.>=) 0
     )
 ) AS sessions;
