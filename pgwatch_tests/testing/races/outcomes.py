@@ -46,6 +46,11 @@ def error_name(error: BaseException) -> str:
     return type(error).__name__ + (f" {state}" if state else "")
 
 
+def not_ended(timeout: float) -> str:
+    """Returns what is said of a call that hasn't ended in time, in seconds."""
+    return f"not ended within {timeout:g} s"
+
+
 def check_not_async(function: Callable[..., object], caller: str) -> None:
     """Raises TypeError for a coroutine function: in a thread it returns a coroutine, and nothing is run."""
     if inspect.iscoroutinefunction(function):

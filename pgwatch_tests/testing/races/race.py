@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from pgwatch_tests.testing.races.outcomes import Outcome, Outcomes, check_not_async
+from pgwatch_tests.testing.races.outcomes import Outcome, Outcomes, check_not_async, not_ended
 
 T = TypeVar("T")
 
@@ -99,5 +99,5 @@ def _arguments(n: int, args: Iterable[Sequence[Any]] | None) -> Sequence[Sequenc
 
 
 def _gathered(outcomes: Sequence[Outcome[T] | None], timeout: float) -> Outcomes[T]:
-    late: Outcome[T] = Outcome(error=TimeoutError(f"not ended within {timeout:g} s"), ended_s=timeout)
+    late: Outcome[T] = Outcome(error=TimeoutError(not_ended(timeout)), ended_s=timeout)
     return Outcomes(tuple(late if one is None else one for one in outcomes))

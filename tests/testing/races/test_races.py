@@ -162,6 +162,26 @@ def test_what_ends_the_process_ends_the_load() -> None:
         load(5, leave, concurrency=0)
 
 
+def test_a_load_that_doesn_t_end_is_told_in_time() -> None:
+    ends = threading.Event()
+    result = load(10, lambda number: number < 3 or ends.wait(), concurrency=2, timeout=0.2)
+    ends.set()
+
+    assert (result.successes, result.not_begun, result.calls) == (3, 5, 5)
+    assert result.failures == (("TimeoutError: not ended within 0.2 s", 2),)
+    assert "5 calls not begun: no caller was left" in str(result)
+
+
+async def test_a_load_of_tasks_that_don_t_end_is_told_in_time() -> None:
+    async def call(number: int) -> None:
+        await asyncio.sleep(30 if number == 1 else 0)
+
+    result = await load_async(10, call, concurrency=2, timeout=0.05)
+
+    assert (result.successes, result.not_begun) == (9, 0)
+    assert result.failures == (("TimeoutError: not ended within 0.05 s", 1),)
+
+
 def test_percentiles_and_histogram() -> None:
     durations = [0.001] * 90 + [0.1] * 10
     assert percentile(durations, 0.5) == 0.001
