@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TypeVar
 
 import psycopg
@@ -40,6 +41,18 @@ async def close_and_wait(connection: AsyncConnection[Row]) -> None:
                     pass
         except OSError:  # TimeoutError included: whoever comes next sees
             pass
+
+
+def finish_and_wait(connection: psycopg.Connection[Row]) -> None:
+    """Does what `close_and_wait` does, without a loop."""
+    if connection.closed:
+        return
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.settimeout(_PATIENCE_S)
+        connection.close()
+        with suppress(OSError):  # TimeoutError included: whoever comes next sees
+            while same.recv(4096):
+                pass
 
 
 def hang_up(connection: OwnConnection) -> None:

@@ -187,7 +187,7 @@ class Actor:
     def _arrive(self, trip: RoundTrip) -> bool:
         """Returns whether it has to stop here. Raises Stop once the run is over."""
         if self.is_stopped:
-            if trip.rolls_back:
+            if trip.rolls_back or trip.is_empty:
                 return False
             raise Stop
         pid = trip.connection.backend_pid

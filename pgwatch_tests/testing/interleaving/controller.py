@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.testing.interleaving.actor import Actor, Controlling, Session, Stop
+from pgwatch_tests.testing.interleaving.endings import end_actors
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
 from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, Gates, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
@@ -35,8 +36,6 @@ Choose = Callable[[int, Sequence[int], int | None], int]
 
 _FIRST_LOOK_S = 0.002
 _LONGEST_PAUSE_S = 0.02
-_GRACE_S = 1.0
-"""How long actors are asked to end before they are interrupted."""
 
 
 class DivergedError(InterleaveError):
@@ -122,7 +121,8 @@ class Controller(Controlling):
         """Runs the functions to their ends. Raises InterleaveError, which says so if an actor still runs."""
         self._actors = actors
         self._waits = Waits(actors)
-        self._failure = None
+        with self.changed:
+            self._failure = "cancelled" if self.is_cancelled else None
         self._deadlocks = []
         moments: list[_Moment] = [_Moment(-1, "")]
         self._moment = moments[0]
@@ -149,12 +149,12 @@ class Controller(Controlling):
                     actors[pick].fault_kind = fault.kind
                 moments.append(self._make_step(actors[pick], steps))
         except psycopg.Error as error:
-            self._stop(actors)
+            self._end(actors)
             raise InterleaveError(f"the connection that watches the actors failed: {error}") from error
         except BaseException as error:
-            still = self._stop(actors)
+            still = self._end(actors)
             if still and isinstance(error, InterleaveError):
-                error.args = (f"{error}. {' and '.join(still)} couldn't be ended and still runs",)
+                error.args = (f"{error}. {still}",)
             raise
         finally:
             self.gates.end()
@@ -171,6 +171,9 @@ class Controller(Controlling):
             frozenset().union(*(actor.transactions for actor in actors)),
             any(actor.has_autocommitted for actor in actors),
         )  # fmt: skip
+
+    def _end(self, actors: Sequence[Actor]) -> str:
+        return end_actors(actors, self.monitors, self.changed, self._step_timeout_s)
 
     def fail(self, message: str) -> None:
         """See Controlling."""
@@ -197,8 +200,12 @@ class Controller(Controlling):
 
     def note_answer(self, actor: Actor, trip: RoundTrip, error: BaseException | None) -> None:
         """See Controlling."""
+        if actor.is_stopped:
+            if (ended := actor.sessions.get(trip.connection.backend_pid)) is not None:
+                ended.in_transaction &= ended.is_open
+            return
         session = actor.session
-        if session is None or actor.is_stopped or (trip.kind is None and session.monitor is None):
+        if session is None or (trip.kind is None and session.monitor is None):
             return
         try:
             touch = touched_by_answered(
@@ -362,37 +369,6 @@ class Controller(Controlling):
             for _, blocker in session.monitor.blockers([session.pid]):
                 parts.append(f"it waits for session {blocker}: {session.monitor.doing(blocker)}")
         return "; ".join(parts)
-
-    def _stop(self, actors: Sequence[Actor]) -> list[str]:
-        """Ends all actors. Returns the names of those that couldn't be."""
-        deadline = time.monotonic() + min(_GRACE_S, self._step_timeout_s)
-        for actor in actors:
-            actor.is_stopped = True
-            actor.open_gate()
-        running = [one for one in actors if one.has_started and one.state != "done"]
-        while running and time.monotonic() < deadline:
-            for actor in running:
-                self._cancel(actor)
-            with self.changed:
-                self.changed.wait(0.01)
-            running = [one for one in running if one.state != "done"]
-        still = [one.name for one in running if not one.join(0.2)]
-        for actor in actors:
-            if actor.name not in still and actor.has_started:
-                actor.roll_back_left(0.5)
-        return still
-
-    @staticmethod
-    def _cancel(actor: Actor) -> None:
-        session = actor.session
-        if session is None or session.monitor is None or session.is_closed:
-            return
-        if session.connection.status != TransactionStatus.ACTIVE:
-            return
-        try:
-            session.monitor.cancel(session.pid)
-        except psycopg.Error:
-            session.connection.cancel()
 
 
 def _status(actor: Actor) -> Status:

@@ -16,6 +16,7 @@ from psycopg.pq.abc import PGresult
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.disconnection import finish_and_wait
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.testing.interleaving.touch import LOCK_MODES, Modes, Resource, modes
@@ -61,7 +62,8 @@ class Monitor:
             Dsn(dsn, "an actor's connection"), _LIMITS, connect_timeout_s=10.0
         )
         self._turn = threading.Lock()
-        self._known: set[int] = set()
+        self._known: dict[int, object] = {}
+        """When sessions began, by their processes."""
         self._prepared: set[str] = set()
         self.relations: dict[int, Relation] = {}
         row = self._ask("interleave/hidden_effects")[0]
@@ -69,9 +71,9 @@ class Monitor:
         """Whether a function of the database may do what the lock table doesn't tell."""
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection, and waits a moment until the server has ended the session."""
         with self._turn:
-            self._connection.close()
+            finish_and_wait(self._connection)
 
     def hides(self, text: str) -> bool:
         """Whether a statement may do what the lock table doesn't tell."""
@@ -91,9 +93,19 @@ class Monitor:
 
     def knows(self, pid: int) -> bool:
         """Whether the server knows a session by this process. Raises psycopg.Error."""
-        if pid not in self._known and self._ask("interleave/doing", pid=pid):
-            self._known.add(pid)
+        if pid not in self._known and (rows := self._ask("interleave/doing", pid=pid)):
+            self._known[pid] = rows[0][-1]
         return pid in self._known
+
+    def has(self, pid: int) -> bool:
+        """Whether the server still has a session that it knew. Raises psycopg.Error."""
+        rows = self._ask("interleave/doing", pid=pid)
+        return bool(rows) and rows[0][-1] == self._known.get(pid)
+
+    def end(self, pid: int) -> bool:
+        """Ends a session that the server knew. Returns whether it was told to. Raises psycopg.Error."""
+        rows = self._ask("interleave/end_session", pid=pid, started=self._known.get(pid))
+        return bool(rows and rows[0][0])
 
     def locks(self, pid: int) -> Locks:
         """Returns what a session has locked. Raises psycopg.Error."""
@@ -124,7 +136,7 @@ class Monitor:
         rows = self._ask("interleave/doing", pid=pid)
         if not rows:
             return "the server doesn't know its session: connect to the server directly, not through a pooler"
-        name, state, type_, event = rows[0]
+        name, state, type_, event, _ = rows[0]
         return (
             f"application {name!r}, {state}, wait event {type_}/{event}"
             if type_

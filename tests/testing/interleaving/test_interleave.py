@@ -186,7 +186,9 @@ def test_functions_with_hidden_effects_forbid_the_reduction(shop: Shop, connect:
         assert "no schedule was left out for another one" in str(found)
 
 
-def test_a_replay_tells_where_the_code_has_changed(shop: Shop, bookers: list[Book], connect: Connect) -> None:
+def test_a_replay_tells_where_the_code_has_changed(
+    shop: Shop, bookers: list[Book], connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     bad = interleave(*bookers[:2], setup=shop.slot, invariant=shop.is_booked_once).bad[0]
     connection = connect()
 
@@ -212,6 +214,7 @@ def test_a_replay_tells_where_the_code_has_changed(shop: Shop, bookers: list[Boo
         )
     with pytest.raises(ValueError, match="isn't the id of a schedule"):
         replay("BAB", *bookers[:2], setup=shop.slot)
+    assert caplog.messages == []
 
 
 def unique(connection: Connection[TupleRow], who: str) -> Book:

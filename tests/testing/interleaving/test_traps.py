@@ -57,8 +57,13 @@ def test_one_that_sleeps_between_statements_is_waited_for(shop: Shop, connect: C
 
 def test_one_that_calls_out_for_good_is_told_with_its_place(shop: Shop, connect: Connect) -> None:
     asked = threading.Event()
+    connection = connect()
     try:
-        found = explored(counter(connect(), lambda: asked.wait(60)), counter(connect()), shop=shop)
+        found = explored(counter(connection, lambda: asked.wait(60)), counter(connect()), shop=shop)
+        locks = shop.administrator.execute(
+            "SELECT count(*) FROM pg_locks WHERE pid = %s", [connection.info.backend_pid]
+        ).fetchone()
+        assert locks == (0,)
     finally:
         asked.set()
 
@@ -66,7 +71,10 @@ def test_one_that_calls_out_for_good_is_told_with_its_place(shop: Shop, connect:
     assert "actor A has neither come to its next statement nor ended in 0.7 s" in found.trouble
     assert "test_traps.py:" in found.trouble
     assert "asked.wait(60)" in found.trouble
-    assert "interleave A couldn't be ended and still runs" in found.trouble
+    assert (
+        "interleave A couldn't be ended and still runs; its session was ended (pg_terminate_backend), and "
+        "with it its open transaction" in found.trouble
+    )
     with pytest.raises(AssertionError, match="actor A has neither"):
         found.assert_holds()
 
@@ -316,3 +324,31 @@ async def test_an_exploration_that_is_cancelled_leaves_no_task(shop: Shop) -> No
     for connection in connections:
         assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         await connection.close()
+
+
+@pytest.mark.parametrize("left", ["at a statement", "at a block's COMMIT", "at a connection's COMMIT"])
+async def test_an_exploration_that_is_cancelled_leaves_no_session(
+    shop: Shop, caplog: pytest.LogCaptureFixture, left: str
+) -> None:
+    async def count() -> None:
+        async with await psycopg.AsyncConnection.connect(shop.dsn) as connection:
+            if left == "at a connection's COMMIT":
+                await connection.execute("SELECT count(*) FROM slot")
+                exploring.cancel()
+                return
+            async with connection.transaction():
+                await connection.execute("SELECT count(*) FROM slot")
+                exploring.cancel()
+                if left == "at a statement":
+                    await connection.execute("UPDATE slot SET taken = 1")
+
+    exploring = asyncio.ensure_future(interleave_async(count, count, invariant=lambda *_: True))
+    with pytest.raises(asyncio.CancelledError):
+        await exploring
+
+    sessions = shop.administrator.execute(
+        "SELECT application_name, state, query FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchall()
+    assert sessions == []
+    assert caplog.messages == []

@@ -272,11 +272,14 @@ def _gate_of_end(end: Send) -> Send:
         if actor is None or connected is None or connected.closed:
             return end(dialect, dbapi_connection)
         connection = gated_connection(connected)
+        status = connection.status
+        is_idle = status == TransactionStatus.IDLE
         if commits:
-            kind: StepKind | None = "commit" if connection.status == TransactionStatus.INTRANS else None
-            trip = RoundTrip(connection, kind, "COMMIT")
+            kind: StepKind | None = "commit" if status == TransactionStatus.INTRANS else None
+            undoes = status == TransactionStatus.INERROR
+            trip = RoundTrip(connection, kind, "COMMIT", rolls_back=undoes, is_empty=is_idle)
         else:
-            trip = RoundTrip(connection, None, "ROLLBACK", rolls_back=connection.status in _OPEN)
+            trip = RoundTrip(connection, None, "ROLLBACK", rolls_back=status in _OPEN, is_empty=is_idle)
         return _pass(actor, trip, lambda: end(dialect, dbapi_connection))
 
     return end_gated

@@ -8,12 +8,12 @@ generator's name and its arguments, which it holds before it has begun.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, BaseConnection, Connection
 from psycopg._cursor_base import BaseCursor
 from psycopg.abc import PQGen
 from psycopg.client_cursor import ClientCursor
@@ -79,7 +79,8 @@ gated: ContextVar[GatedActor | None] = ContextVar("pgwatch_tests.gated_actor", d
 """The actor that a thread or a task is."""
 
 _turn = threading.Lock()
-_installed: list[tuple[object, object, object, object]] = []
+_installed: list[tuple[type[BaseConnection[Any]], str, object, object]] = []
+"""What the gates replace: the class, the method's name, what was there, and what is there now."""
 _users = [0]
 
 
@@ -100,11 +101,10 @@ class PsycopgGates:
         with _turn:
             _users[0] -= 1
             if _users[0] == 0:
-                sync_before, async_before, sync_ours, async_ours = _installed.pop()
-                if Connection.wait is sync_ours:
-                    Connection.wait = sync_before  # type: ignore[method-assign, assignment]
-                if AsyncConnection.wait is async_ours:
-                    AsyncConnection.wait = async_before  # type: ignore[method-assign, assignment]
+                for owner, name, before, ours in _installed:
+                    if getattr(owner, name) is ours:
+                        setattr(owner, name, before)
+                _installed.clear()
 
     def begin(self, actors: Sequence[GatedActor]) -> None:
         """See Gates. Actors tell by `gated` who they are."""
@@ -115,13 +115,19 @@ class PsycopgGates:
 
 def _patch() -> None:
     wait, wait_async = Connection.wait, AsyncConnection.wait
+    leave, leave_async = Connection.__exit__, AsyncConnection.__aexit__
 
     def wait_gated(self: Connection[Any], gen: PQGen[Any], *args: Any, **more: Any) -> Any:
         actor = gated.get()
         if actor is None or isinstance(self, OwnConnection) or not isinstance(gen, GeneratorType):
             return wait(self, gen, *args, **more)
         trip = round_trip(self, gen)
-        actor.pass_gate(trip)
+        try:
+            actor.pass_gate(trip)
+        except BaseException:
+            if _is_undone_instead(gen):
+                wait(self, gen, *args, **more)
+            raise
         try:
             if (fault := actor.take_fault()) is not None:
                 raise gated_connection(self).fail(trip, fault)
@@ -140,7 +146,12 @@ def _patch() -> None:
         if actor is None or isinstance(self, AsyncOwnConnection) or not isinstance(gen, GeneratorType):
             return await wait_async(self, gen, *args, **more)
         trip = round_trip(self, gen)
-        await actor.pass_gate_async(trip)
+        try:
+            await actor.pass_gate_async(trip)
+        except BaseException:
+            if _is_undone_instead(gen):
+                await wait_async(self, gen, *args, **more)
+            raise
         try:
             if (fault := actor.take_fault()) is not None:
                 raise gated_connection(self).fail(trip, fault)
@@ -154,9 +165,46 @@ def _patch() -> None:
         actor.answered(trip, None)
         return returned
 
-    ours: tuple[Callable[..., object], Callable[..., Awaitable[object]]] = (wait_gated, wait_gated_async)
-    Connection.wait, AsyncConnection.wait = ours  # type: ignore[method-assign, assignment]
-    _installed.append((wait, wait_async, *ours))
+    def exit_gated(self: Connection[Any], *raised: Any) -> None:
+        try:
+            leave(self, *raised)
+        except BaseException as error:
+            if _is_left_unclosed(self, error):
+                self.close()
+            raise
+
+    async def exit_gated_async(self: AsyncConnection[Any], *raised: Any) -> None:
+        try:
+            await leave_async(self, *raised)
+        except BaseException as error:
+            if _is_left_unclosed(self, error):
+                await self.close()
+            raise
+
+    _put(Connection, "wait", wait_gated)
+    _put(AsyncConnection, "wait", wait_gated_async)
+    _put(Connection, "__exit__", exit_gated)
+    _put(AsyncConnection, "__aexit__", exit_gated_async)
+
+
+def _put(owner: type[BaseConnection[Any]], name: str, ours: object) -> None:
+    _installed.append((owner, name, getattr(owner, name), ours))
+    setattr(owner, name, ours)
+
+
+def _is_undone_instead(gen: GeneratorType[Any, Any, Any]) -> bool:
+    """Whether an actor was stopped before the COMMIT of a block, which now rolls back: psycopg counts those
+    that are open, and allows no other end meanwhile."""
+    given = {} if gen.gi_frame is None else gen.gi_frame.f_locals
+    if gen.__name__ != "_exit_gen" or "exc_val" not in given:
+        return False
+    given["self"].force_rollback = True
+    return True
+
+
+def _is_left_unclosed(connection: BaseConnection[Any], error: BaseException) -> bool:
+    """Whether an actor was stopped at the COMMIT with which a connection's block ends, ahead of its close."""
+    return gated.get() is not None and not isinstance(error, Exception) and not hasattr(connection, "_pool")
 
 
 def round_trip(connected: AnyConnection, gen: GeneratorType[Any, Any, Any]) -> RoundTrip:
@@ -166,10 +214,13 @@ def round_trip(connected: AnyConnection, gen: GeneratorType[Any, Any, Any]) -> R
     given = {} if frame is None else frame.f_locals
     status = connected.pgconn.transaction_status
     connection = gated_connection(connected)
+    is_idle = status == TransactionStatus.IDLE
     if name == "_commit_gen":
-        return RoundTrip(connection, "commit" if status == TransactionStatus.INTRANS else None, "COMMIT")
+        kind: StepKind | None = "commit" if status == TransactionStatus.INTRANS else None
+        undoes = status == TransactionStatus.INERROR
+        return RoundTrip(connection, kind, "COMMIT", rolls_back=undoes, is_empty=is_idle)
     if name == "_rollback_gen":
-        return RoundTrip(connection, None, "ROLLBACK", rolls_back=status in _OPEN)
+        return RoundTrip(connection, None, "ROLLBACK", rolls_back=status in _OPEN, is_empty=is_idle)
     if name == "_exit_gen" and "exc_val" in given:
         return _leaving_block(connection, connected, given)
     if name in _STATEMENTS:
@@ -188,8 +239,10 @@ def _leaving_block(connection: GatedConnection, connected: AnyConnection, given:
     block = given["self"]
     if given["exc_val"] is not None or block.force_rollback:
         return RoundTrip(connection, None, "ROLLBACK", rolls_back=True)
-    commits = block._outer_transaction and connected.pgconn.transaction_status == TransactionStatus.INTRANS
-    return RoundTrip(connection, "commit" if commits else None, "COMMIT")
+    status = connected.pgconn.transaction_status
+    commits = block._outer_transaction and status == TransactionStatus.INTRANS
+    undoes = status == TransactionStatus.INERROR
+    return RoundTrip(connection, "commit" if commits else None, "COMMIT", rolls_back=undoes)
 
 
 def _statement(

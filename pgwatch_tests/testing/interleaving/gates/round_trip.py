@@ -83,7 +83,7 @@ class GatedConnection(ABC):
 class RoundTrip:
     """What an actor is about to send, and what came back."""
 
-    __slots__ = ("connection", "is_rest", "is_untold", "kind", "may_wait", "rolls_back", "text")
+    __slots__ = ("connection", "is_empty", "is_rest", "is_untold", "kind", "may_wait", "rolls_back", "text")
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class RoundTrip:
         rolls_back: bool = False,
         may_wait: bool = False,
         is_rest: bool = False,
+        is_empty: bool = False,
     ) -> None:
         self.connection = connection
         self.kind = kind
@@ -107,6 +108,8 @@ class RoundTrip:
         """Whether it can wait for a lock though it is no step: a statement that is only prepared."""
         self.is_rest = is_rest
         """Whether it belongs to the step before, and passes without a gate."""
+        self.is_empty = is_empty
+        """Whether nothing is sent: there is no transaction to end."""
 
     def result(self) -> str:
         """Returns what came back, in short."""
