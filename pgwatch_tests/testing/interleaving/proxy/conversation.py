@@ -29,7 +29,7 @@ from pgwatch_tests.testing.interleaving.proxy.wire import (
     error_response,
     ready_for_query,
 )
-from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, rolls_back
+from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, rolls_back, takes_snapshot
 
 ENDS_OF_BATCHES = frozenset({b"Q", b"S", b"H", b"F"})
 _STATUSES = {
@@ -71,6 +71,8 @@ class Batch:
     prepared: str = ""
     """The statement that it prepares, if it does: then the server takes a snapshot."""
     rolls_back: bool = False
+    question: str = ""
+    """A statement of it that is no step by itself, and has its transaction take a snapshot."""
 
     @property
     def raw(self) -> bytes:
@@ -143,7 +145,10 @@ class Conversation:
         whole = "; ".join(text for text, _, _ in executed)
         if begins and not executed and prepared and not statements.is_own(prepared):
             kind, text = "statement", prepared
-        return Batch(tuple(messages), kind, text, whole, bool(executed), prepared, undoes)
+        asked = (one for given in (whole, prepared) for one in statements.split(given) if takes_snapshot(one))
+        return Batch(
+            tuple(messages), kind, text, whole, bool(executed), prepared, undoes, next(asked, "")
+        )  # fmt: skip
 
     def received(self, message: Message) -> None:
         """Takes note of what the server has sent."""

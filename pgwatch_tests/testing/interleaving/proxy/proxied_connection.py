@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import psycopg
 from psycopg import IsolationLevel
@@ -13,7 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.actor import Actor, Stop
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, RoundTrip, fault_error
+from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, fault_error
 from pgwatch_tests.testing.interleaving.proxy import statements
 from pgwatch_tests.testing.interleaving.proxy.conversation import (
     ENDS_OF_BATCHES,
@@ -22,6 +21,7 @@ from pgwatch_tests.testing.interleaving.proxy.conversation import (
     error_message,
 )
 from pgwatch_tests.testing.interleaving.proxy.round_trips import BatchTrip, RoundTrips
+from pgwatch_tests.testing.interleaving.proxy.switchboard import Switchboard
 from pgwatch_tests.testing.interleaving.proxy.transaction_level import TransactionLevel
 from pgwatch_tests.testing.interleaving.proxy.wire import (
     CANCEL,
@@ -39,28 +39,6 @@ from pgwatch_tests.testing.interleaving.proxy.wire import (
 _OWN_TIMEOUT_S = 10.0
 _ABOUT_SESSION = frozenset({b"Z", b"S", b"N", b"A"})
 """What the server sends between batches too: it is ready, reports a setting, or notifies."""
-
-
-class Switchboard(Protocol):
-    """What a connection needs of its proxy."""
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Returns a connection to the server. Raises OSError."""
-
-    def server_dsn(self, database: str) -> str:
-        """Returns a connection string for a database of the server, past the proxy."""
-
-    async def actor_of(self, connection: ProxiedConnection, trip: RoundTrip) -> Actor | None:
-        """Returns whose a round trip is; None: of none of the actors."""
-
-    def is_turn_of(self, actor: Actor) -> bool:
-        """Whether no other actor runs, and this one may go on with its answer."""
-
-    async def turn_of(self, actor: Actor) -> None:
-        """Waits until `is_turn_of`, but not for ever: actors may wait for each other outside of it."""
-
-    def note_change(self) -> None:
-        """Takes note that an actor stands, or a connection is free."""
 
 
 class ProxiedConnection(GatedConnection):
@@ -108,8 +86,8 @@ class ProxiedConnection(GatedConnection):
             if start_code(start.body) == CANCEL:
                 await self._server.drain()
                 return
-            parameters = start_parameters(start.body)
-            self._database = parameters.get("database") or parameters.get("user", "")
+            given = start_parameters(start.body)
+            self._database = given.get("database") or given.get("user", "")
             receiving = asyncio.create_task(self._receive(messages_from(reader, "server")))
             await self._send_all()
         except WireError as error:
@@ -173,7 +151,7 @@ class ProxiedConnection(GatedConnection):
             if self._trips.current is not None:
                 self._note_answer()
             trip = self._trips.begin(batch)
-            fault = await self._pass_gate(trip)
+            fault = await self._pass_gate(trip, batch)
             if self._is_lost:
                 return
             await self._level.set_ahead_of(batch, self.status_of_server)
@@ -186,11 +164,12 @@ class ProxiedConnection(GatedConnection):
         self._server.write(batch.raw)
         await self._server.drain()
 
-    async def _pass_gate(self, trip: BatchTrip) -> FaultKind | None:
+    async def _pass_gate(self, trip: BatchTrip, batch: Batch) -> FaultKind | None:
         self._actor = actor = await self._switchboard.actor_of(self, trip)
         if actor is None:
             self._level.wanted = None
             return None
+        await self._level.look_ahead(batch, self.status_of_server)
         self._stands = True
         self._loop.call_soon(self._switchboard.note_change)
         try:
@@ -378,6 +357,11 @@ class ProxiedConnection(GatedConnection):
     def transaction_isolation(self) -> IsolationLevel:
         """See GatedConnection."""
         return self._level.current or IsolationLevel.SERIALIZABLE
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """See GatedConnection."""
+        return self._level.keeps_snapshot
 
     def force_isolation(self, level: IsolationLevel | None) -> None:
         """See GatedConnection. Carried out with the next batch."""

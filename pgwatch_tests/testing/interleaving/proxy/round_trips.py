@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psycopg.pq import TransactionStatus
+
 from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, RoundTrip
 from pgwatch_tests.testing.interleaving.proxy.conversation import Batch, Conversation
 
@@ -17,10 +19,12 @@ class BatchTrip(RoundTrip):
         super().__init__(
             connection,
             batch.kind,
-            batch.text,
+            batch.text or batch.question,
             is_untold=not batch.is_synced,
             rolls_back=batch.rolls_back,
-            may_wait=bool(batch.prepared),
+            may_wait=bool(
+                batch.prepared or (batch.question and connection.status == TransactionStatus.INTRANS)
+            ),
             is_rest=is_rest,
         )
         self._conversation = conversation

@@ -8,6 +8,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.testing.interleaving.gates.psycopg_connection import isolation_named
+from pgwatch_tests.testing.interleaving.gates.round_trip import ABOVE_READ_COMMITTED
 from pgwatch_tests.testing.interleaving.proxy import statements
 from pgwatch_tests.testing.interleaving.proxy.conversation import Batch
 from pgwatch_tests.testing.interleaving.proxy.wire import Fields, Message
@@ -27,6 +28,9 @@ class TransactionLevel:
         self._ask = ask
         self._default: IsolationLevel | None = None
         self._forced: IsolationLevel | None = None
+        self._ahead: IsolationLevel | None = None
+        self._asks = False
+        """Whether the batch that is about to be sent asks something in a transaction."""
         self._is_set = False
         """Whether the client may have set the default."""
         self.is_fresh = False
@@ -41,7 +45,7 @@ class TransactionLevel:
                 else f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {_words(self.wanted)}"
             )
             self._forced, self._default = self.wanted, None
-        works = batch.kind is not None or bool(batch.prepared)
+        works = batch.kind is not None or bool(batch.prepared or batch.question)
         if status == TransactionStatus.INTRANS and self.is_fresh and works and self.wanted is not None:
             # The last moment: the first statement that needs a snapshot is about to come.
             await self._ask(f"SET TRANSACTION ISOLATION LEVEL {_words(self.wanted)}")
@@ -53,6 +57,24 @@ class TransactionLevel:
             self._default, self._is_set = None, True
         elif statements.resets_settings(batch.whole) and (self._is_set or self._forced is not None):
             self._default = self._forced = None
+
+    async def look_ahead(self, batch: Batch, status: TransactionStatus) -> None:
+        """Learns what `keeps_snapshot` has to know of a batch that is about to be sent."""
+        works_on = status == TransactionStatus.INTRANS or statements.begins(batch.whole)
+        self._ahead = None
+        self._asks = works_on and bool(batch.question)
+        if self._asks:
+            if (named := statements.named_level(batch.whole)) is not None:
+                self._ahead = isolation_named(named)
+                return
+            if not self.is_told():
+                await self.learn()
+            self._ahead = self.current
+
+    @property
+    def keeps_snapshot(self) -> bool:
+        """Whether that batch takes a snapshot for its whole transaction, though it is no step by itself."""
+        return self._asks and (self.wanted or self._ahead) in ABOVE_READ_COMMITTED
 
     def is_told(self) -> bool:
         """Whether that of the transaction is known."""

@@ -243,6 +243,26 @@ async def test_snapshots_are_told_from_the_statement_that_begins(
     assert seen == {0, 1}
 
 
+@pytest.mark.parametrize("question", ["SELECT 1", "SELECT set_config('shop.tenant', '7', true)"])
+@pytest.mark.parametrize("is_prepared", [True, False])
+async def test_a_question_that_takes_the_snapshot_is_a_step(
+    shop: Shop, pool: asyncpg.Pool, proxy: InterleaveProxy, question: str, is_prepared: bool
+) -> None:
+    async def count(slot: int) -> None:
+        async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+            await (connection.fetchval if is_prepared else connection.execute)(question)
+            await connection.execute("UPDATE slot SET taken = taken + 1 WHERE id = $1", slot)
+
+    seen = set()
+    found = await interleave_requests_async(
+        proxy, count, count, setup=shop.slot, invariant=lambda _, each: seen.add(" ".join(map(str, each)))
+    )
+
+    assert found.complete, found
+    # One after the other, neither fails.
+    assert seen == {"None None", "None SerializationError 40001", "SerializationError 40001 None"}
+
+
 async def test_faults_are_tried(shop: Shop, pool: asyncpg.Pool, proxy: InterleaveProxy) -> None:
     def counter(*retried: type[Exception]) -> Book:
         async def count(slot: int) -> str:
