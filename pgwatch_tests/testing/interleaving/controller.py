@@ -20,12 +20,13 @@ from psycopg.pq import TransactionStatus
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.testing.interleaving.actor import Actor, Controlling, Session, Stop
+from pgwatch_tests.testing.interleaving.effects import scalars
 from pgwatch_tests.testing.interleaving.endings import end_actors
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
 from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, Gates, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
 from pgwatch_tests.testing.interleaving.search import Event, Status
-from pgwatch_tests.testing.interleaving.step import Step
+from pgwatch_tests.testing.interleaving.step import Step, names_of_run
 from pgwatch_tests.testing.interleaving.touch import Touch, union
 from pgwatch_tests.testing.interleaving.touched import UseOfLocks, touched_by_answered, touched_by_waiting
 from pgwatch_tests.testing.interleaving.waits import InterleaveError, Waits
@@ -96,6 +97,8 @@ class Controller(Controlling):
         """Connections whose transactions have another level than they ask for."""
         self._actors: Sequence[Actor] = ()
         self._waits = Waits(())
+        self.names: tuple[str, ...] = ()
+        """Names that were made for the run, as far as they are known."""
         self._moment = _Moment(-1, "")
         self._failure: str | None = None
         self._deadlocks: list[tuple[int, ...]] = []
@@ -121,6 +124,7 @@ class Controller(Controlling):
         """Runs the functions to their ends. Raises InterleaveError, which says so if an actor still runs."""
         self._actors = actors
         self._waits = Waits(actors)
+        self.names = names_of_run(scalars(world))
         with self.changed:
             self._failure = "cancelled" if self.is_cancelled else None
         self._deadlocks = []
@@ -235,7 +239,7 @@ class Controller(Controlling):
         assert session is not None
         assert trip.kind is not None
         fault = actor.fault_kind
-        step = Step(actor.number, trip.kind, trip.text, session.number, fault=fault or "")
+        step = Step(actor.number, trip.kind, trip.text, session.number, fault=fault or "", names=self.names)
         self._moment = moment = _Moment(actor.number, step.pattern)
         with self.changed:
             actor.state = "running"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgwatch_tests.testing.interleaving.step import without_made_names
 from pgwatch_tests.testing.interleaving.touch import LOCK_MODES
 from pgwatch_tests.text.numbers import plural
 
@@ -55,7 +56,7 @@ def effect(monitors: Iterable[Monitor], run: Run, actors: Iterable[Actor], world
     sequence, a clock or chance, and addresses of objects. Rows of autocommitted statements aren't found, and
     with them any number may be such a value.
     """
-    hidden = {str(value): f"<{place}>" for place, value in enumerate(_scalars(world))}
+    hidden = {str(value): f"<{place}>" for place, value in enumerate(scalars(world))}
     rows, generated = _rows(monitors, run, hidden)
     results = tuple(_ADDRESS.sub("", one.signature) for one in run.outcomes)
 
@@ -67,15 +68,21 @@ def effect(monitors: Iterable[Monitor], run: Run, actors: Iterable[Actor], world
         return "<generated>" if is_any or word in generated else word
 
     masked_results = tuple(_WORD.sub(masked, result) for result in results)
-    return Effect(results, masked_results, rows, _deleted(actors))
+    return Effect(results, masked_results, rows, _deleted(actors, hidden))
 
 
-def _deleted(actors: Iterable[Actor]) -> tuple[str, ...] | None:
+def _table(name: str, hidden: Mapping[str, str]) -> str:
+    """Returns a table's name; one that was made for the run is told by its place in what `setup` returned."""
+    return without_made_names(_WORD.sub(lambda match: hidden.get(match[0], match[0]), name))
+
+
+def _deleted(actors: Iterable[Actor], hidden: Mapping[str, str]) -> tuple[str, ...] | None:
     counts: Counter[str] = Counter()
     for actor in actors:
         if actor.has_undone_savepoint:
             return None
-        counts.update(actor.deleted)
+        for table, count in actor.deleted.items():
+            counts[_table(table, hidden)] += count
     return tuple(f"{plural(count, 'row')} of {table}" for table, count in sorted(counts.items()) if count)
 
 
@@ -103,11 +110,11 @@ def _rows(
                 else hidden.get(str(value), value)
                 for column, value in row.items()
             }
-            rows.append(f"{name} {json.dumps(told, sort_keys=True, default=str)}")
+            rows.append(f"{_table(name, hidden)} {json.dumps(told, sort_keys=True, default=str)}")
     return tuple(sorted(rows)), frozenset(generated)
 
 
-def _scalars(world: object, depth: int = 3) -> Iterator[object]:
+def scalars(world: object, depth: int = 3) -> Iterator[object]:
     """Returns the numbers and texts that are somewhere in an object."""
     if isinstance(world, bool) or world is None or depth < 0:
         return
@@ -115,12 +122,12 @@ def _scalars(world: object, depth: int = 3) -> Iterator[object]:
         yield world
     elif isinstance(world, Mapping):
         for value in world.values():
-            yield from _scalars(value, depth - 1)
+            yield from scalars(value, depth - 1)
     elif isinstance(world, (list, tuple, set, frozenset)):
         for value in world:
-            yield from _scalars(value, depth - 1)
+            yield from scalars(value, depth - 1)
     elif dataclasses.is_dataclass(world) and not isinstance(world, type):
         for field in dataclasses.fields(world):
-            yield from _scalars(getattr(world, field.name), depth - 1)
+            yield from scalars(getattr(world, field.name), depth - 1)
     elif hasattr(world, "hex") and hasattr(world, "urn"):
         yield str(world)

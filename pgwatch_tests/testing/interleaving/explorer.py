@@ -132,22 +132,18 @@ class Explorer:
 
         def choose(number: int, ready: Sequence[int], last: int | None) -> int:
             actor = letters[number] if number < len(letters) else None
-            standing = {one: self.actors[one].trip for one in ready}
-            found = ", ".join(
-                f"{LETTERS[one]} before {normalised(trip.text)!r}" for one, trip in standing.items() if trip
-            )
+            trips = {one: self.actors[one].trip for one in ready}
+            standing = {
+                one: normalised(trip.text, self.controller.names) for one, trip in trips.items() if trip
+            }
+            found = ", ".join(f"{LETTERS[one]} before {text!r}" for one, text in standing.items())
             if actor is None or actor not in ready:
                 wanted = "the end" if actor is None else f"a step of {LETTERS[actor]}"
                 raise DivergedError(f"diverged at step {number + 1}: expected {wanted}, got {found}")
-            trip = standing[actor]
-            if (
-                expected is not None
-                and trip is not None
-                and expected[number].pattern != normalised(trip.text)
-            ):
+            text = standing.get(actor)
+            if expected is not None and text is not None and expected[number].pattern != text:
                 raise DivergedError(
-                    f"diverged at step {number + 1}: expected {expected[number].pattern!r}, "
-                    f"got {normalised(trip.text)!r}"
+                    f"diverged at step {number + 1}: expected {expected[number].pattern!r}, got {text!r}"
                 )
             return actor
 

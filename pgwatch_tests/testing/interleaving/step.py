@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from pgwatch_tests.identity.value_tokens import RUN_TOKEN
 from pgwatch_tests.text.plain_text import one_line, shortened_middle
 from pgwatch_tests.text.secrets import mask_statement
 
 StepKind = Literal["statement", "commit"]
 LETTERS = "ABCD"
 
+_MADE_NAMES = re.compile(
+    rf"{RUN_TOKEN}(?:[_-][0-9a-z]{{8,12}}(?![0-9A-Za-z]))?"
+    r"|(?<![0-9A-Za-z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![0-9A-Za-z])|[0-9a-f]{32,}"
+    r"|(?<=[A-Za-z_])\d{5,}"
+)
+"""What only names of one run have in them: a token of `unique_id`, many digits, a hash."""
 _LITERALS = re.compile(
     r"'(?:[^']|'')*'|\$(?:\d+|\w*\$.*?\$\w*\$)|%\(\w+\)[sbt]|%[sbt]|\b\d+(?:\.\d+)?\b|\b(?:true|false|null)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_NAME = re.compile(r"(?=.*\d)[A-Za-z_][\w-]*")
 _LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
 _NO_STEP = re.compile(
     r"""(?:
@@ -53,11 +62,13 @@ class Step:
     """The kind of the fault that happened to it, one letter; empty: none."""
     waited: bool = False
     """Whether it had to wait for another actor."""
+    names: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Names that `setup` has made for this run."""
 
     @property
     def pattern(self) -> str:
         """The text without values: the same in each run of the same code."""
-        return normalised(self.text)
+        return normalised(self.text, self.names)
 
     @property
     def shown(self) -> str:
@@ -65,9 +76,31 @@ class Step:
         return shortened_middle(one_line(mask_statement(self.text)), 100)
 
 
-def normalised(text: str) -> str:
-    """Returns a statement in one line without its literals and parameters."""
-    return _LISTS.sub("?", " ".join(_LITERALS.sub("?", text).split()))
+def normalised(text: str, names: Sequence[str] = ()) -> str:
+    """Returns a statement in one line without its literals and parameters, and without names of one run.
+
+    `names`: further ones of these. A name that is there twice is told from two names: each has its number.
+    """
+    text = _LITERALS.sub("?", text)
+    seen: dict[str, str] = {}
+
+    def told(match: re.Match[str]) -> str:
+        return seen.setdefault(match[0], f"<{len(seen) + 1}>")
+
+    if names:
+        text = re.sub(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])", told, text)
+    return _LISTS.sub("?", " ".join(_MADE_NAMES.sub(told, text).split()))
+
+
+def without_made_names(text: str) -> str:
+    """Returns a text without what only names of one run have in them."""
+    return _MADE_NAMES.sub("<made>", text)
+
+
+def names_of_run(values: Iterable[object]) -> tuple[str, ...]:
+    """Returns those of the values that may be names made for one run: with a digit. Longest first."""
+    names = {one for one in values if isinstance(one, str) and _NAME.fullmatch(one)}
+    return tuple(sorted(names, key=lambda name: (-len(name), name)))
 
 
 def is_no_step(text: str) -> bool:

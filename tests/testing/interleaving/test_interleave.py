@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -10,12 +11,14 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.testing import interleave, replay
+from pgwatch_tests.testing import interleave, replay, unique_id
 from pgwatch_tests.testing.interleaving.controller import DivergedError
 from pgwatch_tests.testing.interleaving.explorer import Isolation
 from pgwatch_tests.testing.interleaving.monitor import Locks, Monitor
 from tests.servers.sessions import Connect
 from tests.testing.interleaving.conftest import Book, Shop, booker
+
+numbers = itertools.count(1)
 
 
 def test_a_double_booking_is_found_at_once_and_told(shop: Shop, bookers: list[Book]) -> None:
@@ -253,6 +256,36 @@ def advisory(connection: Connection[TupleRow], who: str) -> Book:
         return True
 
     return book
+
+
+@pytest.mark.parametrize("made", [lambda: unique_id("test"), lambda: f"t_{next(numbers)}"])
+def test_tables_of_one_run_are_those_of_the_same_schedule(
+    shop: Shop, connect: Connect, made: Callable[[], str]
+) -> None:
+    def fresh_table() -> str:
+        name = made()
+        shop.administrator.execute(f"CREATE TABLE {name} AS SELECT 0 AS taken".encode())
+        return name
+
+    def count(connection: Connection[TupleRow], lock: str = "") -> Callable[[str], int]:
+        def count_up(table: str) -> int:
+            with connection.transaction():
+                row = connection.execute(f"SELECT taken FROM {table}{lock}".encode()).fetchone()  # noqa: S608
+                assert row is not None
+                connection.execute(f"UPDATE {table} SET taken = %s".encode(), [row[0] + 1])  # noqa: S608
+            return int(row[0])
+
+        return count_up
+
+    actors = count(connect()), count(connect())
+    found = interleave(*actors, setup=fresh_table)
+    assert found.complete, found
+
+    again = replay(found.bad[0], *actors, setup=fresh_table)
+    assert [one.id for one in again.bad] == [found.bad[0].id]
+
+    mended = interleave(*(count(connect(), " FOR UPDATE") for _ in range(2)), setup=fresh_table)
+    mended.assert_holds()
 
 
 @pytest.mark.parametrize("mended", [unique, for_update, advisory])

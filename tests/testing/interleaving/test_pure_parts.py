@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+import secrets
+import time
+import uuid
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.testing import Outcome
+from pgwatch_tests.testing import Outcome, unique_id
+from pgwatch_tests.testing.interleaving.effects import scalars
 from pgwatch_tests.testing.interleaving.faults import Fault
 from pgwatch_tests.testing.interleaving.random_schedules import RandomSchedule, odds
 from pgwatch_tests.testing.interleaving.schedule import Schedule, digest, parse
@@ -17,6 +22,7 @@ from pgwatch_tests.testing.interleaving.step import (
     is_commit,
     is_no_step,
     is_told_by_locks,
+    names_of_run,
     normalised,
     rolls_back,
 )
@@ -152,6 +158,36 @@ def test_literals_and_parameters_are_no_part_of_a_pattern() -> None:
     }
     assert patterns == {"SELECT a FROM t1 WHERE b = ? AND c = ?"}
     assert normalised("VALUES (1, 2, NULL)") == normalised("VALUES (%s, %s)") == "VALUES (?)"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda: unique_id("test"),
+        lambda: f"t_{secrets.token_hex(6)}1f",
+        lambda: f"t{uuid.uuid4().hex}",
+        lambda: f"t{time.time_ns()}",
+    ],
+    ids=["unique_id", "hash", "uuid", "time"],
+)
+def test_a_name_of_one_run_is_no_part_of_a_pattern(name: Callable[[], str]) -> None:
+    def joined(first: str, second: str) -> str:
+        return normalised(f'SELECT FROM {first}.slot JOIN "{second}".slot ON id = 7')
+
+    one, other, third = name(), name(), name()
+    assert joined(one, one) == joined(other, other) != joined(one, other) == joined(other, third)
+    assert one not in joined(one, one)
+    assert normalised("SELECT md5(a) FROM shard_1") != normalised("SELECT md5(a) FROM shard_2")
+
+
+def test_a_name_that_setup_has_made_is_no_part_of_a_pattern() -> None:
+    def pattern(world: object, name: str) -> str:
+        names = names_of_run(scalars(world))
+        return Step(0, "statement", f"LOCK TABLE {name}, a{name}", names=names).pattern
+
+    assert pattern(("x", 3, {"table": "t_1"}), "t_1") != pattern((), "t_1")
+    assert pattern("t_1", "t_1").replace("at_1", "at_2") == pattern("t_2", "t_2")
+    assert pattern("t", "t") == "LOCK TABLE t, at"
 
 
 def schedule(*steps: Step) -> Schedule:
