@@ -128,6 +128,37 @@ def test_a_unique_violation_by_sqlalchemy_is_an_outcome(shop: Shop, driver: Driv
         engine.dispose()
 
 
+@both
+@pytest.mark.parametrize("level", ["REPEATABLE READ", None])
+@pytest.mark.parametrize("question", ["SELECT 1", "SELECT set_config('shop.tenant', '7', true)"])
+def test_a_question_that_takes_the_snapshot_is_a_step(
+    shop: Shop, driver: Driver, level: Literal["REPEATABLE READ"] | None, question: str
+) -> None:
+    """The level is the engine's, or that of the functions' transactions is known to the server alone."""
+    engine = create_engine(sqlalchemy_url(shop, driver), **({"isolation_level": level} if level else {}))
+    if level is None:
+        name = psycopg.sql.Identifier(shop.administrator.info.dbname)
+        default = psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'")
+        shop.administrator.execute(default.format(name))
+
+    def count(slot: int) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(question))
+            connection.execute(text("UPDATE slot SET taken = taken + 1 WHERE id = :id"), {"id": slot})
+
+    seen = set()
+    try:
+        interleave(
+            count, count, setup=shop.slot, invariant=lambda _, each: seen.add(" ".join(map(str, each)))
+        )
+    finally:
+        engine.dispose()
+
+    # One after the other, neither fails.
+    failed = "OperationalError 40001"
+    assert seen == {"None None", f"None {failed}", f"{failed} None"}
+
+
 def test_psycopg2_has_levels_savepoints_faults_and_replays(shop: Shop) -> None:
     engine = create_engine(sqlalchemy_url(shop, "psycopg2"), pool_pre_ping=True)
 

@@ -113,9 +113,15 @@ class Psycopg2Connection(GatedConnection):
     @property
     def keeps_snapshot(self) -> bool:
         """See GatedConnection."""
-        if self.status == TransactionStatus.INTRANS:
-            return self.transaction_isolation() in ABOVE_READ_COMMITTED
-        return not self._connection.autocommit and self.known_isolation in ABOVE_READ_COMMITTED
+        is_open = self.status == TransactionStatus.INTRANS
+        begins = self.status == TransactionStatus.IDLE and not self._connection.autocommit
+        if not (is_open or begins):
+            return False
+        level = self.transaction_isolation()
+        if begins and self.status != TransactionStatus.IDLE:
+            # The question for the level has begun a transaction.
+            self._connection.rollback()
+        return level in ABOVE_READ_COMMITTED
 
     def forget_isolation(self) -> None:
         """See GatedConnection."""
