@@ -193,8 +193,10 @@ def _put(owner: type[BaseConnection[Any]], name: str, ours: object) -> None:
 
 
 def _is_undone_instead(gen: GeneratorType[Any, Any, Any]) -> bool:
-    """Whether an actor was stopped before the COMMIT of a block, which now rolls back: psycopg counts those
-    that are open, and allows no other end meanwhile."""
+    """Whether an actor was stopped before the COMMIT of a block, which rolls back then.
+
+    psycopg counts the blocks that are open, and allows no other ROLLBACK meanwhile.
+    """
     given = {} if gen.gi_frame is None else gen.gi_frame.f_locals
     if gen.__name__ != "_exit_gen" or "exc_val" not in given:
         return False
@@ -204,7 +206,11 @@ def _is_undone_instead(gen: GeneratorType[Any, Any, Any]) -> bool:
 
 def _is_left_unclosed(connection: BaseConnection[Any], error: BaseException) -> bool:
     """Whether an actor was stopped at the COMMIT with which a connection's block ends, ahead of its close."""
-    return gated.get() is not None and not isinstance(error, Exception) and not hasattr(connection, "_pool")
+    return (
+        gated.get() is not None
+        and not isinstance(error, Exception)
+        and not getattr(connection, "_pool", None)
+    )
 
 
 def round_trip(connected: AnyConnection, gen: GeneratorType[Any, Any, Any]) -> RoundTrip:
@@ -241,7 +247,7 @@ def _leaving_block(connection: GatedConnection, connected: AnyConnection, given:
         return RoundTrip(connection, None, "ROLLBACK", rolls_back=True)
     status = connected.pgconn.transaction_status
     commits = block._outer_transaction and status == TransactionStatus.INTRANS
-    undoes = status == TransactionStatus.INERROR
+    undoes = block._outer_transaction and status == TransactionStatus.INERROR
     return RoundTrip(connection, "commit" if commits else None, "COMMIT", rolls_back=undoes)
 
 
