@@ -33,6 +33,11 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/pytest_plugin/test_marked_locks.py": "a marker of locks that have their own tests",
     "tests/testing/factories/test_making.py": "objects of factory_boy; removal has its own tests",
     "tests/testing/isolation/databases/test_template_race.py": "kills; tests of templates have the rest",
+    "tests/pytest_plugin/test_behind_pooler.py": "a pooler; verdicts and names have their own tests",
+    "tests/testing/interleaving/test_traps.py": "threads and messages; locks have their own tests",
+    "tests/testing/interleaving/test_gallery.py": "plain statements; anomalies have their own tests",
+    "tests/testing/interleaving/proxy/test_clients.py": "drivers and processes in front of the proxy",
+    "tests/testing/races/test_races.py": "threads and tasks",
     "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
 }
 """Files with tests that start a server, and why they say nothing of its version."""
