@@ -61,7 +61,11 @@ class Bench:
             journal=Journal(directory, "s", "gw0"),
             commits=commits,
             began=[],
+            prepared=[],
+            failed=[],
             ended=self._ended,
+            left=[],
+            reported=[],
             shared=SimpleNamespace(
                 worker="gw0", session="s", is_temporary=False, log_directory=str(directory)
             ),
@@ -69,6 +73,8 @@ class Bench:
             not_checked=lambda reason, owner=None: sys.exit(f"not checked: {reason}"),
             dsn=lambda: dsn,
             has_workers=False,
+            item=None,
+            next_item=None,
         )
         self.hooks = PsycopgHooks(commits)
         self.hooks.install()
