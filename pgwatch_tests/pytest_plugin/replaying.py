@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgwatch_tests.testing.interleaving.schedule import parse
+from pgwatch_tests.testing.interleaving.schedules.schedule import parse
 from pgwatch_tests.text.numbers import plural
 
 REPLAY_VARIABLE = "PGWATCH_REPLAY"

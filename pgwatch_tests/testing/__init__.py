@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         replay_requests,
         replay_requests_async,
     )
-    from pgwatch_tests.testing.interleaving.schedule import Schedule
+    from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule
     from pgwatch_tests.testing.isolation.databases.isolated_database import (
         isolated_database,
         prepared_databases,
@@ -215,7 +215,7 @@ _MODULES = {
         "replay_requests",
         "replay_requests_async",
     ),
-    "pgwatch_tests.testing.interleaving.schedule": ("Schedule",),
+    "pgwatch_tests.testing.interleaving.schedules.schedule": ("Schedule",),
     "pgwatch_tests.testing.interleaving.interleave": (
         "interleave",
         "interleave_async",

@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.testing import Exploration, interleave, race, replay
-from pgwatch_tests.testing.interleaving.schedule import Schedule
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule
 from tests.benchmarks.measure import interleave as in_turns
 from tests.servers.server_places import server_directory
 

@@ -21,8 +21,8 @@ from pgwatch_tests.testing.interleaving.faults import FaultKind
 from pgwatch_tests.testing.interleaving.gates.psycopg_gates import gated
 from pgwatch_tests.testing.interleaving.gates.round_trip import OPEN, GatedConnection, RoundTrip, server_error
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.step import LETTERS, sets_isolation, takes_snapshot
-from pgwatch_tests.testing.interleaving.touch import Modes, Resource
+from pgwatch_tests.testing.interleaving.schedules.step import LETTERS, sets_isolation, takes_snapshot
+from pgwatch_tests.testing.interleaving.schedules.touch import Modes, Resource
 from pgwatch_tests.testing.races.outcomes import Outcome
 
 State = Literal["starting", "ready", "running", "blocked", "done"]

@@ -25,9 +25,9 @@ from pgwatch_tests.testing.interleaving.endings import end_actors
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
 from pgwatch_tests.testing.interleaving.gates.round_trip import GatedConnection, Gates, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.search import Event, Status
-from pgwatch_tests.testing.interleaving.step import Step, names_of_run
-from pgwatch_tests.testing.interleaving.touch import Touch, union
+from pgwatch_tests.testing.interleaving.schedules.search import Event, Status
+from pgwatch_tests.testing.interleaving.schedules.step import Step, names_of_run
+from pgwatch_tests.testing.interleaving.schedules.touch import Touch, union
 from pgwatch_tests.testing.interleaving.touched import UseOfLocks, touched_by_answered, touched_by_waiting
 from pgwatch_tests.testing.interleaving.waits import InterleaveError, Waits
 from pgwatch_tests.testing.races.outcomes import Outcome

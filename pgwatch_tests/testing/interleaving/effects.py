@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgwatch_tests.testing.interleaving.step import without_made_names
-from pgwatch_tests.testing.interleaving.touch import LOCK_MODES
+from pgwatch_tests.testing.interleaving.schedules.step import without_made_names
+from pgwatch_tests.testing.interleaving.schedules.touch import LOCK_MODES
 from pgwatch_tests.text.numbers import plural
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgwatch_tests.testing.interleaving.schedule import Schedule
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule
 from pgwatch_tests.text.numbers import plural
 
 

@@ -23,11 +23,11 @@ from pgwatch_tests.testing.interleaving.effects import Effect, effect
 from pgwatch_tests.testing.interleaving.exploration import Exploration
 from pgwatch_tests.testing.interleaving.faults import Fault, faults_of
 from pgwatch_tests.testing.interleaving.prevention import advice
-from pgwatch_tests.testing.interleaving.random_schedules import RandomSchedule, odds
-from pgwatch_tests.testing.interleaving.schedule import Schedule, digest, outcome_text, parse
-from pgwatch_tests.testing.interleaving.search import Search, preemptions
-from pgwatch_tests.testing.interleaving.step import LETTERS, normalised
-from pgwatch_tests.testing.interleaving.touch import Touch, conflict
+from pgwatch_tests.testing.interleaving.schedules.random_schedules import RandomSchedule, odds
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule, digest, outcome_text, parse
+from pgwatch_tests.testing.interleaving.schedules.search import Search, preemptions
+from pgwatch_tests.testing.interleaving.schedules.step import LETTERS, normalised
+from pgwatch_tests.testing.interleaving.schedules.touch import Touch, conflict
 from pgwatch_tests.testing.interleaving.touched import UseOfLocks
 from pgwatch_tests.testing.interleaving.waits import InterleaveError
 from pgwatch_tests.testing.races.outcomes import Outcome, sqlstate

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pgwatch_tests.testing.interleaving.step import Step
+from pgwatch_tests.testing.interleaving.schedules.step import Step
 
 FaultKind = Literal["s", "d", "l", "c"]
 FAULTS: dict[FaultKind, str] = {

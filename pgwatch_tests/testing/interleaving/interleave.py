@@ -17,8 +17,8 @@ from pgwatch_tests.testing.interleaving.explorer import Explorer, Isolation, Lim
 from pgwatch_tests.testing.interleaving.gates.psycopg2_gates import Psycopg2Gates
 from pgwatch_tests.testing.interleaving.gates.psycopg_gates import PsycopgGates
 from pgwatch_tests.testing.interleaving.gates.round_trip import Gates, SeveralGates
-from pgwatch_tests.testing.interleaving.schedule import Schedule
-from pgwatch_tests.testing.interleaving.step import LETTERS
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule
+from pgwatch_tests.testing.interleaving.schedules.step import LETTERS
 from pgwatch_tests.testing.races.outcomes import Outcome, check_not_async
 from pgwatch_tests.text.numbers import plural
 

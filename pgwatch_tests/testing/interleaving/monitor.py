@@ -19,7 +19,7 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import finish_and_wait
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.settings.load import Dsn
-from pgwatch_tests.testing.interleaving.touch import LOCK_MODES, Modes, Resource, modes
+from pgwatch_tests.testing.interleaving.schedules.touch import LOCK_MODES, Modes, Resource, modes
 
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=1.0)
 _PLACES = frozenset(LOCK_MODES)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pgwatch_tests.testing.interleaving.step import Step, without_comments
+from pgwatch_tests.testing.interleaving.schedules.step import Step, without_comments
 
 _NAME = r'(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?'
 _VALUE = r"'(?:[^']|'')*'|-?\d+(?:\.\d+)?"

@@ -11,8 +11,8 @@ from psycopg.pq import TransactionStatus
 from pgwatch_tests.testing.interleaving.actor import Actor, Session
 from pgwatch_tests.testing.interleaving.gates.round_trip import ABOVE_READ_COMMITTED, RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import Monitor
-from pgwatch_tests.testing.interleaving.step import deleted_from, is_told_by_locks, sets_isolation
-from pgwatch_tests.testing.interleaving.touch import Touch
+from pgwatch_tests.testing.interleaving.schedules.step import deleted_from, is_told_by_locks, sets_isolation
+from pgwatch_tests.testing.interleaving.schedules.touch import Touch
 
 _ROWS = re.compile(r"(\d+) rows?|→ ")
 """How the result of a step tells how many rows there were; one is shown by its value, if it has but one."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pgwatch_tests.testing.interleaving.search import Event, Status
-from pgwatch_tests.testing.interleaving.touch import Modes, Resource, Touch, modes, union
+from pgwatch_tests.testing.interleaving.schedules.search import Event, Status
+from pgwatch_tests.testing.interleaving.schedules.touch import Modes, Resource, Touch, modes, union
 
 Row = tuple[str, int]
 

@@ -6,7 +6,7 @@ import pytest
 
 from pgwatch_tests.testing import interleave
 from pgwatch_tests.testing.interleaving.prevention import advice
-from pgwatch_tests.testing.interleaving.step import Step
+from pgwatch_tests.testing.interleaving.schedules.step import Step
 from tests.testing.interleaving.conftest import Book, Shop
 
 

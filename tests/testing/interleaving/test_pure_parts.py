@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pgwatch_tests.testing import Outcome, unique_id
 from pgwatch_tests.testing.interleaving.effects import scalars
 from pgwatch_tests.testing.interleaving.faults import Fault
-from pgwatch_tests.testing.interleaving.random_schedules import RandomSchedule, odds
-from pgwatch_tests.testing.interleaving.schedule import Schedule, digest, parse
-from pgwatch_tests.testing.interleaving.step import (
+from pgwatch_tests.testing.interleaving.schedules.random_schedules import RandomSchedule, odds
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule, digest, parse
+from pgwatch_tests.testing.interleaving.schedules.step import (
     Step,
     is_commit,
     is_no_step,
@@ -26,7 +26,7 @@ from pgwatch_tests.testing.interleaving.step import (
     normalised,
     rolls_back,
 )
-from pgwatch_tests.testing.interleaving.touch import LOCK_MODES, Touch, conflict, modes, union
+from pgwatch_tests.testing.interleaving.schedules.touch import LOCK_MODES, Touch, conflict, modes, union
 
 TABLE, OTHER = ("relation", "1", "2"), ("relation", "1", "3")
 SEQUENCE, KEY = ("sequence", "1", "4"), ("advisory", "1", "0", "7", "1")

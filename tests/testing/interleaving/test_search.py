@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.testing.interleaving.search import Event, Search, preemptions
-from pgwatch_tests.testing.interleaving.touch import Touch, conflict, modes
+from pgwatch_tests.testing.interleaving.schedules.search import Event, Search, preemptions
+from pgwatch_tests.testing.interleaving.schedules.touch import Touch, conflict, modes
 from tests.testing.interleaving.simulator import COMMIT, Program, Run, Statement, all_runs, following, run
 
 ROWS = [("x", 1), ("x", 2), ("y", 1)]

@@ -29,7 +29,7 @@ from pgwatch_tests.testing.interleaving.gates.round_trip import (
     result_text,
     rows_text,
 )
-from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, is_no_step, rolls_back
+from pgwatch_tests.testing.interleaving.schedules.step import StepKind, is_commit, is_no_step, rolls_back
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult

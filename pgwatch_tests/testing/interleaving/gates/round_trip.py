@@ -15,7 +15,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import DiagnosticField, TransactionStatus
 
 from pgwatch_tests.testing.interleaving.faults import FaultKind
-from pgwatch_tests.testing.interleaving.step import StepKind
+from pgwatch_tests.testing.interleaving.schedules.step import StepKind
 
 if TYPE_CHECKING:
     from pgwatch_tests.testing.interleaving.actor import Actor

@@ -29,7 +29,7 @@ from pgwatch_tests.testing.interleaving.proxy.wire import (
     error_response,
     ready_for_query,
 )
-from pgwatch_tests.testing.interleaving.step import StepKind, is_commit, rolls_back, takes_snapshot
+from pgwatch_tests.testing.interleaving.schedules.step import StepKind, is_commit, rolls_back, takes_snapshot
 
 ENDS_OF_BATCHES = frozenset({b"Q", b"S", b"H", b"F"})
 _STATUSES = {

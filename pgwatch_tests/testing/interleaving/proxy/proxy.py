@@ -26,7 +26,7 @@ from pgwatch_tests.testing.interleaving.actor import Actor
 from pgwatch_tests.testing.interleaving.gates.round_trip import RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import dsn_of
 from pgwatch_tests.testing.interleaving.proxy.proxied_connection import ProxiedConnection
-from pgwatch_tests.testing.interleaving.step import LETTERS
+from pgwatch_tests.testing.interleaving.schedules.step import LETTERS
 
 _PREFIX, _NEW = "pgwatch-proxy-", "pgwatch-new-proxy-"
 _ALIVE = "alive"

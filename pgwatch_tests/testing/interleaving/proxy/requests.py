@@ -21,7 +21,7 @@ from pgwatch_tests.testing.interleaving.interleave import (
     run_gated_async,
 )
 from pgwatch_tests.testing.interleaving.proxy.proxy import InterleaveProxy
-from pgwatch_tests.testing.interleaving.schedule import Schedule
+from pgwatch_tests.testing.interleaving.schedules.schedule import Schedule
 from pgwatch_tests.testing.races.outcomes import Outcome
 
 Function = Callable[..., object]

@@ -10,7 +10,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from psycopg.sql import Literal as SqlLiteral
 
-from pgwatch_tests.testing.interleaving.step import is_no_step, without_comments
+from pgwatch_tests.testing.interleaving.schedules.step import is_no_step, without_comments
 from pgwatch_tests.text.sql_tokens import tokens
 
 _OF_DRIVERS = re.compile(

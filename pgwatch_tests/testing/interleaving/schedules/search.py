@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from pgwatch_tests.testing.interleaving.touch import Touch, conflict
+from pgwatch_tests.testing.interleaving.schedules.touch import Touch, conflict
 
 Status = Literal["ready", "blocked", "done"]
 

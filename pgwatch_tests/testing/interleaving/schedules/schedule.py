@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.testing.interleaving.faults import FAULTS, Fault
-from pgwatch_tests.testing.interleaving.step import LETTERS, Step
+from pgwatch_tests.testing.interleaving.schedules.step import LETTERS, Step
 from pgwatch_tests.testing.races.outcomes import Outcome
 from pgwatch_tests.text.plain_text import plain
 
