@@ -7,6 +7,7 @@ import ctypes
 import sys
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -73,7 +74,7 @@ class Session:
         return not self.is_closed and self.connection.status in OPEN
 
 
-class Actor:
+class Actor(ABC):
     """One of the functions. It stops at gates; the controller opens them."""
 
     def __init__(self, number: int, controller: Controlling) -> None:
@@ -101,7 +102,7 @@ class Actor:
         self.fault_kind: FaultKind | None = None
         """How the step that it stands before shall fail."""
         self.lingers: Callable[[], bool] | None = None
-        """Says, when its function has returned, whether a connection of its goes on: a server that answers
+        """Says, once its function has returned, whether one of its connections goes on: a server that answers
         first and commits then. Whoever says so calls `finish` later."""
         self._controller = controller
         self._open: Callable[[], object] | None = None
@@ -120,17 +121,17 @@ class Actor:
         """Ends the exploration with a message."""
         self._controller.fail(message)
 
+    @abstractmethod
     def start(self, fn: Callable[[Any], Any], world: object) -> None:
         """Starts it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def where(self) -> str:
         """Returns the place in the code where it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def join(self, timeout_s: float) -> bool:
         """Waits for its end, asking it to stop. Returns whether it has ended."""
-        raise NotImplementedError
 
     def roll_back_left(self, timeout_s: float) -> bool:
         """Rolls back transactions that it has left open. Returns whether there were any."""
@@ -237,22 +238,22 @@ class Actor:
             self._controller.changed.notify_all()
 
 
-class Controlling:
+class Controlling(ABC):
     """What an actor needs of its controller."""
 
     changed: threading.Condition
 
+    @abstractmethod
     def fail(self, message: str) -> None:
         """Ends the exploration with a message."""
-        raise NotImplementedError
 
+    @abstractmethod
     def note_trip(self, actor: Actor, trip: RoundTrip, session: Session) -> None:
         """Takes note of what an actor is about to send."""
-        raise NotImplementedError
 
+    @abstractmethod
     def note_answer(self, actor: Actor, trip: RoundTrip, error: BaseException | None) -> None:
         """Takes note of the answer."""
-        raise NotImplementedError
 
 
 class ThreadActor(Actor):

@@ -177,7 +177,7 @@ class Conversation:
         return server_error(class_, found.get("M", ""), found.get("D", ""))
 
     def result(self) -> str:
-        """Returns what came of the last batch, in short."""
+        """Returns the result of the last batch, in short."""
         found = self._result
         words = found.tag.split()
         count = int(words[-1]) if words and words[-1].isdigit() else found.rows if not words else None

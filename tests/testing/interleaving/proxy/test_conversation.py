@@ -1,4 +1,4 @@
-"""Conversations: what a batch does, by its messages alone, and what came of it."""
+"""Conversations: what a batch does, by its messages alone, and its result."""
 
 from __future__ import annotations
 
