@@ -50,6 +50,10 @@ class HistoryUnreachableError(HistoryError):
     exit_code = 3
 
 
+class RecordingError(PgwatchError):
+    """A recording can't be read or written, is damaged, or of a newer version: exit 2."""
+
+
 class CannotConnectError(PgwatchError):
     """No connection could be made: exit 3."""
 
