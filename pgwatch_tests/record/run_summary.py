@@ -47,6 +47,9 @@ class RunFacts:
     ci_url: str = ""
     program_version: str = ""
     junit_files: tuple[str, ...] = ()
+    repository: str = ""
+    """`owner/name` where the CI says it, else the name of its directory. The store of a fleet has
+    runs of many repositories, with tests and branches of the same names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,10 @@ class TestOutcome:
     outcome: Outcome
     duration_s: float | None
     message: str = ""
+    """The failure's, in one line; secrets masked. Of a flaky test, that of the attempt that failed."""
+    failed_attempts: int = 0
+    """How many attempts of this run failed before the one that `outcome` tells: above 0, and passed, it is
+    flaky."""
 
 
 @dataclass(frozen=True, slots=True)
