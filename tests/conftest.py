@@ -33,9 +33,9 @@ sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as there are cores: tests wait for servers and screens. Without servers, as many."""
+    """Twice as many as there are cores: tests wait for servers and screens. Without servers, as many."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if without_server.asked_for(config) else cores + cores // 2
+    return cores if without_server.asked_for(config) else 2 * cores
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
