@@ -1,0 +1,221 @@
+"""The results directory of a run: names of its files, and `run.json`, its index.
+
+    pgwatch-results/            or pgwatch-results/<shard>/
+        run.json                the run: command, exit code, times, findings, files
+        recording.pgwatch       what polls saw
+        leaks.json contention.json report.md report.html junit.xml
+        logs/                   transaction logs of the pytest plugin
+
+`run.json` is there from the start, with `ended` null: one that is still so and that nobody holds is of a run
+that was killed. Whoever runs holds the directory by a lock (flock), which ends with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import make_converter
+
+from pgwatch_tests.errors import RecordingError, Verdict
+from pgwatch_tests.record.run_summary import Hang, RunFacts
+from pgwatch_tests.text.times import iso_time
+
+SCHEMA: Final = "pgwatch-tests.run/1"
+
+ResultKind = Literal["recording", "leaks", "contention", "markdown", "html", "junit"]
+FILE_NAMES: Final[dict[ResultKind, str]] = {
+    "recording": "recording.pgwatch",
+    "leaks": "leaks.json",
+    "contention": "contention.json",
+    "markdown": "report.md",
+    "html": "report.html",
+    "junit": "junit.xml",
+}
+RUN_NAME: Final = "run.json"
+LOGS_NAME: Final = "logs"
+
+_LOG_SUFFIXES = frozenset({".journal", ".jsonl", ".tests", ".waits", ".writes"})
+"""Of the files that the pytest plugin writes into the directory of logs."""
+
+_CONVERTER = make_converter()
+_CONVERTER.register_unstructure_hook(datetime, lambda time: iso_time(time, "microseconds"))
+_DAMAGES = (ValueError, TypeError, KeyError, RecursionError, BaseValidationError)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinding:
+    """A finding that `--fail-on` fails on; `kind` is its word there: `rows`, `blocked`, `deadlock` …"""
+
+    kind: str
+    text: str
+    """A sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What `run.json` says."""
+
+    facts: RunFacts
+    command_exit_code: int | None = None
+    """The command's own, as a shell has it; `facts.exit_code` is 1 instead of 0 where `--fail-on` found
+    something. None while it runs."""
+    verdict: Verdict | None = None
+    """Of `--fail-on`; None where nothing was asked to fail, or the run hasn't ended."""
+    fail_on: tuple[str, ...] = ()
+    findings: tuple[RunFinding, ...] = ()
+    hangs: tuple[Hang, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    """Sentences: what couldn't be recorded or checked, and why."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what is worth knowing beside, such as where the connection string came from."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Names of the files that were written, relative to the directory, by their kind (`ResultKind`)."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of programs, by name: `pgwatch_tests`, `python`."""
+
+
+class ResultsDirectory:
+    """The directory of one run's results. It needn't be there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def file(self, kind: ResultKind) -> Path:
+        """The path of that file, whether it is there or not."""
+        return self.path / FILE_NAMES[kind]
+
+    @property
+    def recording(self) -> Path:
+        """The path of the recording."""
+        return self.file("recording")
+
+    @property
+    def logs(self) -> Path:
+        """The path of the directory of transaction logs."""
+        return self.path / LOGS_NAME
+
+    @property
+    def index(self) -> Path:
+        """The path of `run.json`."""
+        return self.path / RUN_NAME
+
+    def read(self) -> RunRecord:
+        """Reads `run.json`. Raises RecordingError if it isn't there, or holds no run."""
+        return read_run(self.index)
+
+    def write(self, record: RunRecord) -> None:
+        """Writes `run.json`, wholly or not at all. Raises OSError."""
+        self.write_text(self.index, document(record))
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Writes a file of the directory, wholly or not at all. Raises OSError."""
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether somebody's run is at work in it, on this machine."""
+        try:
+            with self.held() as held:
+                return not held
+        except OSError:
+            return False
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Holds the directory, which must be there; gives False if somebody else does.
+
+        Where locks can't be had, as on some network file systems, nobody is kept out. Raises OSError if
+        there is no directory.
+        """
+        if sys.platform == "win32":
+            yield True
+            return
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:
+                pass
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def is_of_earlier_run(self) -> bool:
+        """Whether all files in it with names of ours are a run's: `run.json` says which run."""
+        with suppress(RecordingError):
+            self.read()
+            return True
+        return False
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is any file with a name of ours."""
+        return any((self.path / name).exists() for name in (RUN_NAME, LOGS_NAME, *FILE_NAMES.values()))
+
+    def clear(self) -> None:
+        """Removes the files of an earlier run, `run.json` last; nothing else. Raises OSError."""
+        for name in FILE_NAMES.values():
+            for beside in ("", "-wal", "-shm", "-journal"):
+                (self.path / f"{name}{beside}").unlink(missing_ok=True)
+        if self.logs.is_dir() and not self.logs.is_symlink():
+            for path in self.logs.iterdir():
+                if path.suffix in _LOG_SUFFIXES:
+                    path.unlink()
+            with suppress(OSError):
+                self.logs.rmdir()
+        self.index.unlink(missing_ok=True)
+
+
+def document(record: RunRecord) -> str:
+    """Returns the record as the JSON document `pgwatch-tests.run/1`: the run's facts at its top."""
+    content: dict[str, object] = _CONVERTER.unstructure(record)
+    facts = content.pop("facts")
+    assert isinstance(facts, dict)
+    return json.dumps({"schema": SCHEMA, **facts, **content}, indent=1) + "\n"
+
+
+def read_run(path: Path) -> RunRecord:
+    """Reads a `run.json`. Raises RecordingError, in one line, if there is none or it holds no run.
+
+    What a newer version has added to it is left out.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordingError(f"{path} isn't the index of a run") from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
+        which = f": it is a {schema!r} document, not {SCHEMA!r}" if known else ""
+        raise RecordingError(f"{path} isn't the index of a run{which}")
+    try:
+        facts = {one.name: content.pop(one.name) for one in fields(RunFacts) if one.name in content}
+        record = _CONVERTER.structure({**content, "facts": facts}, RunRecord)
+        if record.facts.began.tzinfo is None:
+            raise ValueError("a time without its zone")
+    except _DAMAGES as error:
+        raise RecordingError(f"{path} is damaged: it isn't a whole index of a run") from error
+    return record
