@@ -11,7 +11,10 @@ from pgwatch_tests.tui.leak_trend import LeakTrend
 
 
 class LatestAnswers:
-    """The data that the tabs show. Times are by the dashboard's monotonic clock, in seconds."""
+    """The data that the tabs show of a live server. Times are by a monotonic clock, in seconds."""
+
+    absence = "Waiting for the server's first answer …"
+    contention_restarts = True
 
     def __init__(self, now_s: float) -> None:
         self.snapshot: LockSnapshot | None = None

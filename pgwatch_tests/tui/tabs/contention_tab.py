@@ -20,8 +20,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.latest_answers import LatestAnswers
-from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 ContentionGrouping = Literal["test", "object", "cause"]
@@ -44,7 +43,7 @@ _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
 
 
 class ContentionTab(DashboardTab):
-    """Shows the waits seen since the dashboard started, or since `x`."""
+    """Shows the waits seen since the dashboard started, or since `x`; of a recording, up to a moment."""
 
     TITLE = "Contention"
 
@@ -52,6 +51,8 @@ class ContentionTab(DashboardTab):
         super().__init__()
         self._by: ContentionGrouping = "test"
         self._seen: Contention | None = None
+        self._absence = ""
+        self._restarts = True
 
     def compose(self) -> ComposeResult:
         yield StillText(id="contention-chart")
@@ -67,7 +68,7 @@ class ContentionTab(DashboardTab):
         seen = self._seen
         if seen is None or not (seen.waits or seen.deadlocks_caught):
             return False
-        return action == "reset" or (action == "sort" and seen.waits > 0)
+        return (action == "reset" and self._restarts) or (action == "sort" and seen.waits > 0)
 
     def sort_next(self) -> str:
         """Switches to sums by test, object or cause; returns an empty string."""
@@ -81,13 +82,14 @@ class ContentionTab(DashboardTab):
     def document(self) -> tuple[str, str] | None:
         return None if self._seen is None else ("contention", contention_json.document(self._seen))
 
-    def take(self, answers: LatestAnswers) -> None:
-        self._seen = answers.contention
+    def take(self, data: TabData) -> None:
+        self._seen, self._absence = data.contention, data.absence
+        self._restarts = data.contention_restarts
 
     def redraw(self) -> None:
         seen = self._seen
         if seen is None:
-            empty = CONNECTING
+            empty = self._absence
         elif seen.waits:
             empty = self.row_filter.no_match("line")
         else:
@@ -135,5 +137,5 @@ class ContentionTab(DashboardTab):
             parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
         if others:
             parts.append(f"others {durations.in_words(others.blocked_s)}")
-        parts.append("s: group by another, x: restart")
+        parts.append("s: group by another" + (", x: restart" if self._restarts else ""))
         self.query_one("#contention-summary", StillText).say(" · ".join(parts))

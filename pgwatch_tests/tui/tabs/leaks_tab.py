@@ -14,11 +14,10 @@ from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
-from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.live_table import Column, LiveTable, StillText
 
 LeakGrouping = Literal["table", "test"]
@@ -63,9 +62,9 @@ class LeaksTab(DashboardTab):
     def on_resize(self) -> None:
         self._show_trend()
 
-    def take(self, answers: LatestAnswers) -> None:
-        self._report, self._trouble = answers.leaks, answers.leaks_trouble
-        self._trend = answers.leak_trend
+    def take(self, data: TabData) -> None:
+        self._report, self._trouble = data.leaks, data.leaks_trouble
+        self._trend = data.leak_trend
 
     @property
     def document(self) -> tuple[str, str] | None:

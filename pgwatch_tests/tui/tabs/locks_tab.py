@@ -21,8 +21,7 @@ from pgwatch_tests.reports.locks.lock_tree import (
 )
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, plain_lines, shortened_left, shortened_middle
-from pgwatch_tests.tui.latest_answers import LatestAnswers
-from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 
@@ -53,6 +52,7 @@ class LocksTab(DashboardTab):
     def __init__(self) -> None:
         super().__init__()
         self._graph: LockGraph | None = None
+        self._absence = ""
         self._rows: dict[str, TreeRow] = {}
 
     def compose(self) -> ComposeResult:
@@ -61,8 +61,9 @@ class LocksTab(DashboardTab):
         with VerticalScroll(id="lock-detail", can_focus=False):
             yield StillText(id="diagnosis")
 
-    def take(self, answers: LatestAnswers) -> None:
-        self._graph = None if answers.snapshot is None else LockGraph(answers.snapshot)
+    def take(self, data: TabData) -> None:
+        self._absence = data.absence
+        self._graph = None if data.snapshot is None else LockGraph(data.snapshot)
 
     @property
     def selected(self) -> Party | None:
@@ -88,7 +89,7 @@ class LocksTab(DashboardTab):
         rows = [] if graph is None else self._filtered(tree_rows(graph))
         self._rows = {row.key: row for row in rows}
         if graph is None:
-            empty = CONNECTING
+            empty = self._absence
         elif graph.trees:
             empty = self.row_filter.no_match("blocked session")
         else:

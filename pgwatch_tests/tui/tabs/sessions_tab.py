@@ -11,8 +11,7 @@ from pgwatch_tests.reports.locks import lock_json
 from pgwatch_tests.reports.locks.lock_tree import in_database, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_left
-from pgwatch_tests.tui.latest_answers import LatestAnswers
-from pgwatch_tests.tui.tabs.tab import CONNECTING, DashboardTab
+from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
 
 _COLUMNS = (
@@ -46,6 +45,7 @@ class SessionsTab(DashboardTab):
         super().__init__()
         self._sort = next(iter(_SORTS))
         self._snapshot: LockSnapshot | None = None
+        self._absence = ""
 
     def compose(self) -> ComposeResult:
         yield LiveTable(_COLUMNS, id="sessions")
@@ -71,15 +71,15 @@ class SessionsTab(DashboardTab):
     def document(self) -> tuple[str, str] | None:
         return None if self._snapshot is None else ("locks", lock_json.document(self._snapshot))
 
-    def take(self, answers: LatestAnswers) -> None:
-        self._snapshot = answers.snapshot
+    def take(self, data: TabData) -> None:
+        self._snapshot, self._absence = data.snapshot, data.absence
 
     def redraw(self) -> None:
         sessions = () if self._snapshot is None else self._snapshot.clients
         tested = "" if self._snapshot is None else self._snapshot.database
         rows = [_live_row(one, tested) for one in sorted(sessions, key=_SORTS[self._sort])]
         if self._snapshot is None:
-            empty = CONNECTING
+            empty = self._absence
         elif self.row_filter:
             empty = self.row_filter.no_match("session")
         else:

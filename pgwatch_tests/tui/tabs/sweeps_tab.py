@@ -21,13 +21,12 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
-from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
-from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.live_table import LiveTable, StillText
 from pgwatch_tests.tui.workers import start_worker
 
@@ -81,7 +80,7 @@ class SweepsTab(DashboardTab):
 
     # What is shown.
 
-    def take(self, _: LatestAnswers) -> None:
+    def take(self, _: TabData) -> None:
         if not self._asked_for_history:
             self._reload_history()
 

@@ -1,22 +1,51 @@
-"""The base of the five tabs: what each shows, its filter, selected session, sort order, keys and export."""
+"""The base of all tabs: what each shows, its filter, selected session, sort order, keys and export."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual.containers import Vertical
 
-from pgwatch_tests.locks.model import Party
-from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
 from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable, StillText
 
 TAB_ACTIONS = ("act", "copy", "detail", "reset", "sort")
 """Actions bound by the dashboard that a tab offers for some rows only."""
 
-CONNECTING = "Waiting for the server's first answer …"
+
+class TabData(Protocol):
+    """The data that tabs show: of a live server, or of a moment of a recording."""
+
+    @property
+    def snapshot(self) -> LockSnapshot | None:
+        """None while nothing is known of sessions and locks."""
+
+    @property
+    def absence(self) -> str:
+        """The reason why there is no snapshot, shown in its place."""
+
+    @property
+    def leaks(self) -> LeakReport | None: ...
+
+    @property
+    def leaks_trouble(self) -> str:
+        """Why the last count failed; empty while all is well."""
+
+    @property
+    def leak_trend(self) -> LeakTrend: ...
+
+    @property
+    def contention(self) -> Contention | None: ...
+
+    @property
+    def contention_restarts(self) -> bool:
+        """Whether `x` restarts the sums of contention."""
 
 
 class DashboardTab(Vertical):
@@ -45,14 +74,14 @@ class DashboardTab(Vertical):
         """The tab's table, which has the focus while the tab is open."""
         return self.query_one(LiveTable)
 
-    def show(self, answers: LatestAnswers, filter_: str) -> None:
-        """Shows what the tab needs of `answers`: the rows that contain `filter_`."""
+    def show(self, data: TabData, filter_: str) -> None:
+        """Shows what the tab needs of `data`: the rows that contain `filter_`."""
         self.row_filter = RowFilter(filter_)
-        self.take(answers)
+        self.take(data)
         self.redraw()
 
-    def take(self, answers: LatestAnswers) -> None:
-        """Keeps what the tab shows of `answers`."""
+    def take(self, data: TabData) -> None:
+        """Keeps what the tab shows of `data`."""
 
     # Not an ABC: its metaclass can't be a widget's. The type checker sees to it that each tab has its own.
     @abstractmethod

@@ -25,7 +25,10 @@ class StatusLine(Vertical):
     leaks: reactive[LeakReport | None] = reactive(None, repaint=False)
     next_sweep: reactive[datetime | None] = reactive(None, repaint=False)
     """When the schedule's next sweep starts; None if none is known."""
-    refresh_s: reactive[float] = reactive(1.0, repaint=False)
+    pace: reactive[tuple[str, ...]] = reactive((), repaint=False)
+    """How often the server is, or was, polled: in words, the longest first."""
+    absence: reactive[str] = reactive("Connecting …", repaint=False)
+    """What is shown without a snapshot."""
     paused: reactive[bool] = reactive(False, repaint=False)
     trouble: reactive[str] = reactive("", repaint=False)
     """Why the last poll failed; empty if it succeeded."""
@@ -51,7 +54,7 @@ class StatusLine(Vertical):
     def watch_next_sweep(self) -> None:
         self._show()
 
-    def watch_refresh_s(self) -> None:
+    def watch_pace(self) -> None:
         self._show()
 
     def watch_paused(self) -> None:
@@ -87,7 +90,7 @@ class StatusLine(Vertical):
     def _figures(self) -> str:
         snapshot = self.snapshot
         if snapshot is None:
-            return "Connecting …" if not self.trouble else "Not connected"
+            return self.absence if not self.trouble else "Not connected"
         width = self.content_size.width if self.size.width else None
         return _fitted(*self._parts(snapshot), width)
 
@@ -108,7 +111,7 @@ class StatusLine(Vertical):
             "next sweep": "",
             "hidden": f"{snapshot.hidden_sessions:,} hidden" if snapshot.hidden_sessions else "",
             "version": f"PG {plain(snapshot.server_version)}",
-            "interval": f"every {self.refresh_s:g} s",
+            "interval": self.pace[0] if self.pace else "",
         }
         if snapshot.deadlocks:
             parts["deadlocks"] = plural(len(snapshot.deadlocks), "deadlock")
@@ -117,7 +120,7 @@ class StatusLine(Vertical):
         if self.next_sweep is not None:
             parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
         shorter = [
-            ("interval", f"{self.refresh_s:g} s"),
+            *(("interval", shorter) for shorter in self.pace[1:]),
             ("version", ""),
             ("interval", ""),
             ("next sweep", parts["next sweep"].removeprefix("next ")),
