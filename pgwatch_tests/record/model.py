@@ -175,3 +175,5 @@ class LeakEvent:
     confidence: Confidence
     candidates: tuple[str, ...] = ()
     detail: str = ""
+    database: str = ""
+    """Empty: the one that the recording's server was checked in."""
