@@ -45,8 +45,13 @@ def format_option(formats: Sequence[Format], explanation: str) -> Callable[[F], 
     )
 
 
-def render_leaks(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
-    """A leak report in that format; `gate` says what of it is an error and what a warning."""
+def render_leaks(
+    form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate, verbose: bool = False
+) -> str:
+    """A leak report in that format; `gate` says what of it is an error and what a warning.
+
+    `verbose` is for the table of several databases: it has all of each then.
+    """
     from pgwatch_tests.reports.leaks import (
         leak_csv,
         leak_github,
@@ -57,7 +62,7 @@ def render_leaks(form: Format, leaks: LeakReport | LeaksOfDatabases, gate: Gate)
     )
 
     makers: Makers = {
-        "table": lambda: leak_table.table(leaks),
+        "table": lambda: leak_table.table(leaks, verbose),
         "json": lambda: leak_json.document(leaks),
         "csv": lambda: leak_csv.document(leaks),
         "markdown": lambda: leak_markdown.document(leaks, gate),

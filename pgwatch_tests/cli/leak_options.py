@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli import fleet_options, formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.leaks import gate
 from pgwatch_tests.leaks.gate import (
@@ -62,7 +62,7 @@ def _fail_on(
 format_option = formats.format_option(
     formats.LEAKS,
     "table: text; json: the document pgwatch-tests.leaks/1, with --databases "
-    "pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
+    "or --servers pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
     "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind.",
 )
 
@@ -110,22 +110,22 @@ gate_options = options.all_of(
 )
 
 
-# `--databases` as `databases` and `--jobs` as `jobs`.
+# `databases`, `servers`, `shard` (`--servers-shard`), `jobs` and `verbose`.
 databases_options = options.all_of(
     click.option(
         "--databases",
         callback=options.names,
         metavar="NAMES",
         help="Check the server's databases of these names, instead of that of --dsn: a comma list of names "
-        "or globs such as 'test_*'. Templates are never checked.",
+        "or globs such as 'test_*'. Templates are never checked. Several share one report.",
     ),
+    fleet_options.servers_options,
+    fleet_options.jobs_option,
     click.option(
-        "--jobs",
-        type=click.IntRange(1, 64),
-        default=4,
-        show_default=True,
-        metavar="N",
-        help="How many of --databases to check at once, each over a connection of its own.",
+        "--verbose",
+        "-v",
+        is_flag=True,
+        help="With several databases: name the clean ones, and tell all of each of the others.",
     ),
 )
 
@@ -152,7 +152,7 @@ def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tup
         raise click.UsageError(str(error)) from None
 
 
-def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate) -> None:
+def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate, verbose: bool) -> None:
     """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
     for form, output in outputs:
-        options.emit(formats.render_leaks(form, leaks, gate), output)
+        options.emit(formats.render_leaks(form, leaks, gate, verbose), output)

@@ -113,6 +113,16 @@ def names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return databases
 
 
+def server_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The callback of an option that is a comma list of servers; empty if it isn't there."""
+    if value is None:
+        return ()
+    servers = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not servers:
+        raise click.BadParameter("names no server")
+    return servers
+
+
 def settings(flags: Flags) -> Settings:
     """The resolved settings; what was left out of the connection string is told on stderr."""
     resolved = load.load(flags)

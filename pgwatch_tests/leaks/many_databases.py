@@ -1,30 +1,41 @@
-"""Leak scans of many databases of one server, a few at once."""
+"""Leak scans of many databases, of one server or of several, a few at once."""
 
 from __future__ import annotations
 
-import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 
 import psycopg
 
-from pgwatch_tests.errors import CannotConnectError, ConfigurationError, ConnectionLostError, NotCheckedError
+from pgwatch_tests.errors import (
+    CannotConnectError,
+    ConfigurationError,
+    ConnectionLostError,
+    NoAnswerError,
+    NotCheckedError,
+    PgwatchError,
+)
+from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.fleet.shared_work import SharedWork
 from pgwatch_tests.leaks.leftovers import matches
+from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, NotChecked, ProgressCallback
 from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.task import CompoundTask
+from pgwatch_tests.text.numbers import plural
 
 AT_ONCE = 4
 
-_STOPPED_WITHIN_S = 2.0  # so that the server is told before the program is gone
+# After so many databases that didn't answer, one after the other, a fleet's server isn't asked for more.
+_SILENT_AT = 2
+_SILENT = "not tried: the server doesn't answer any more"
 
 # Errors of one database alone: the other ones are checked all the same.
 _OF_ONE_DATABASE = (CannotConnectError, ConnectionLostError, NotCheckedError)
@@ -61,13 +72,39 @@ def scan_databases(
     """
     begun, checked_at = time.monotonic(), datetime.now(UTC)
     choice = choose_on_server(settings, patterns)
-    reports, failed = _Scans(settings, kinds, progress).run(choice.names, at_once)
-    return LeaksOfDatabases(
-        checked_at,
-        tuple(sorted(reports, key=lambda report: report.database)),
-        tuple(sorted((*choice.not_checked, *failed), key=lambda one: one.database)),
-        time.monotonic() - begun,
-    )
+    scans = _Scans(settings, kinds, at_once, progress)
+    for name in choice.names:
+        scans.add(_Scan("", replace(settings, dsn=in_database(settings.dsn, name)), name))
+    scans.not_checked += choice.not_checked
+    scans.run()
+    return scans.result(checked_at, time.monotonic() - begun)
+
+
+def scan_servers(
+    settings: Settings,
+    servers: Sequence[Server],
+    kinds: Collection[LeftoverKind] = (),
+    at_once: int = AT_ONCE,
+    progress: ProgressCallback | None = None,
+) -> LeaksOfDatabases:
+    """Checks databases of several servers, over at most `at_once` connections to all of them together.
+
+    What keeps a server, or one of its databases, from being checked is in the result's `not_checked`: even
+    if that's so for all. Raises ConfigurationError if no database of any server fits the globs, or if a
+    marker isn't one.
+    """
+    begun, checked_at = time.monotonic(), datetime.now(UTC)
+    markers(settings.markers)
+    scans = _Scans(settings, kinds, at_once, progress)
+    for server in servers:
+        own = replace(settings, dsn=server.dsn)
+        scans.add(_List(server.name, own, server.databases) if server.databases else _Scan(server.name, own))
+    scans.run()
+    leaks = scans.result(checked_at, time.monotonic() - begun, tuple(server.name for server in servers))
+    if servers and not leaks.databases and not leaks.not_checked:
+        globs = ", ".join(dict.fromkeys(glob for server in servers for glob in server.databases))
+        raise ConfigurationError(f"no database of {plural(len(servers), 'server')} matches {globs!r}")
+    return leaks
 
 
 def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
@@ -75,13 +112,25 @@ def choose_on_server(settings: Settings, patterns: Sequence[str]) -> Choice:
 
     Raises ConfigurationError, CannotConnectError, and NotCheckedError if their list can't be had.
     """
-    return choose(_databases(settings), patterns)
+    return choose(databases_of(settings), patterns)
 
 
 def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
-    """Returns the databases that the patterns choose. Templates never are: whatever is in them is on purpose.
+    """Returns the databases that the patterns choose, see `choose_any`.
 
     Raises ConfigurationError if there is none to check.
+    """
+    choice = choose_any(databases, patterns)
+    if not choice.names:
+        whys = "".join(f"; {one.database}: {one.reason}" for one in choice.not_checked)
+        raise ConfigurationError(f"no database that could be checked matches {', '.join(patterns)!r}{whys}")
+    return choice
+
+
+def choose_any(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
+    """Returns the databases that the patterns choose, or none.
+
+    Templates never are: whatever is in them is on purpose.
     """
     names, not_checked = [], []
     for one in databases:
@@ -99,13 +148,11 @@ def choose(databases: Sequence[_Database], patterns: Sequence[str]) -> Choice:
         for pattern in dict.fromkeys(patterns)
         if pattern not in known and not set(pattern) & set("*?[")
     )
-    if not names:
-        whys = "".join(f"; {one.database}: {one.reason}" for one in not_checked)
-        raise ConfigurationError(f"no database that could be checked matches {', '.join(patterns)!r}{whys}")
     return Choice(tuple(names), tuple(not_checked))
 
 
-def _databases(settings: Settings) -> list[_Database]:
+def databases_of(settings: Settings) -> list[_Database]:
+    """Returns the databases of a server. Raises CannotConnectError, and NotCheckedError if it doesn't say."""
     with closing(DatabaseSession(settings)) as session:
         session.open()
         try:
@@ -116,70 +163,100 @@ def _databases(settings: Settings) -> list[_Database]:
             ) from error
 
 
-class _Scans(CompoundTask):
-    """Scans in daemon threads: nobody waits for them when the program is interrupted."""
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A server whose databases are to be listed, and those that fit the globs to be scanned."""
+
+    server: str
+    settings: Settings
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """A database that is to be scanned: `settings` lead there. Its name is empty if these alone name it."""
+
+    server: str
+    settings: Settings
+    database: str = ""
+
+
+class _Scans:
+    """Lists and scans of any number of servers, and what came out of them."""
 
     def __init__(
-        self, settings: Settings, kinds: Collection[LeftoverKind], progress: ProgressCallback | None
+        self,
+        settings: Settings,
+        kinds: Collection[LeftoverKind],
+        at_once: int,
+        progress: ProgressCallback | None,
     ) -> None:
-        super().__init__()
-        self._settings = settings
         self._kinds = kinds
         self._progress = progress
-        self._waiting: SimpleQueue[str] = SimpleQueue()
-        self._done: SimpleQueue[LeakReport | NotChecked | BaseException] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._work: SharedWork[_List | _Scan, LeakReport | Choice | PgwatchError] = SharedWork(
+            self._outcome, at_once
+        )
+        self._reports: list[LeakReport] = []
+        self.not_checked: list[NotChecked] = []
+        self._total = self._done = 0
+        self._silent: Counter[str] = Counter()
 
-    def run(self, names: Sequence[str], at_once: int) -> tuple[list[LeakReport], list[NotChecked]]:
-        """The outcome for each database. Raises the first error that isn't about one database alone."""
-        reports: list[LeakReport] = []
-        failed: list[NotChecked] = []
-        for name in names:
-            self._waiting.put(name)
-        self._tell(0, len(names))
-        for number in range(min(at_once, len(names))):
-            thread = threading.Thread(target=self._work, name=f"leak scans {number + 1}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+    def add(self, item: _List | _Scan) -> None:
+        """A list, or a scan, that is to be done."""
+        self._work.add(item.server, item)
+        self._total += isinstance(item, _Scan)
+
+    def run(self) -> None:
+        """Does all of it. Raises the first error that isn't about one server or database alone."""
+        self._tell()
+        for server, item, outcome in self._work.outcomes():
+            if isinstance(outcome, Choice):
+                self.not_checked += (replace(one, server=server) for one in outcome.not_checked)
+                for name in outcome.names:
+                    dsn = in_database(item.settings.dsn, name)
+                    self.add(_Scan(server, replace(item.settings, dsn=dsn), name))
+            elif isinstance(outcome, LeakReport):
+                self._reports.append(replace(outcome, server=server))
+            else:
+                database = item.database if isinstance(item, _Scan) else ""
+                self.not_checked.append(NotChecked(database, str(outcome), server, outcome.exit_code))
+            self._done += isinstance(item, _Scan)
+            self._tell()
+
+    def result(
+        self, checked_at: datetime, duration_s: float, servers: tuple[str, ...] = ()
+    ) -> LeaksOfDatabases:
+        """What came out, in the order of servers and of names."""
+        place = {server: number for number, server in enumerate(servers)}
+        return LeaksOfDatabases(
+            checked_at,
+            tuple(sorted(self._reports, key=lambda one: (place.get(one.server, 0), one.database))),
+            tuple(sorted(self.not_checked, key=lambda one: (place.get(one.server, 0), one.database))),
+            duration_s,
+            servers,
+        )
+
+    def _outcome(self, server: str, item: _List | _Scan) -> LeakReport | Choice | PgwatchError:
+        if server and self._silent[server] >= _SILENT_AT:
+            return NoAnswerError(_SILENT)
         try:
-            for done in range(1, len(names) + 1):
-                outcome = self._done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                if isinstance(outcome, NotChecked):
-                    failed.append(outcome)
-                else:
-                    reports.append(outcome)
-                self._tell(done, len(names))
-        finally:
-            self._end()
-        return reports, failed
-
-    def _work(self) -> None:
-        while not self.is_stopped:
-            try:
-                name = self._waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                self._done.put(self._outcome(name))
-            except BaseException as error:  # noqa: BLE001  # handed to whoever waits for the outcome
-                self._done.put(error)
-                return
-
-    def _outcome(self, name: str) -> LeakReport | NotChecked:
-        settings = replace(self._settings, dsn=in_database(self._settings.dsn, name))
-        try:
-            return self.run_task(LeakScan(settings, kinds=self._kinds))
+            if isinstance(item, _List):
+                return choose_any(databases_of(item.settings), item.patterns)
+            report = self._work.run_task(LeakScan(item.settings, kinds=self._kinds))
+            self._silent[server] = 0
+            return report
+        except NoAnswerError as error:
+            # By several threads at once perhaps: one more or less makes no difference.
+            self._silent[server] += 1
+            return error
         except _OF_ONE_DATABASE as error:
-            return NotChecked(name, str(error))
+            return error
+        except ConfigurationError as error:
+            # A connection string, or a release of the server: of several servers, it is about that one.
+            if not server:
+                raise
+            return error
 
-    def _end(self) -> None:
-        self.cancel()
-        deadline = time.monotonic() + _STOPPED_WITHIN_S
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _tell(self, done: int, total: int) -> None:
+    def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(done, total)
+            self._progress(self._done, self._total)

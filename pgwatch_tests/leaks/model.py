@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pgwatch_tests.accepted_findings import Finding
+from pgwatch_tests.errors import NotCheckedError
 
 ProgressCallback = Callable[[int, int], None]
 """Told how many tables, or databases, are done, of how many; in the thread at work."""
@@ -230,6 +231,8 @@ class LeakReport:
     """Seconds of each interruption that left the database to somebody who dropped, altered or copied it."""
     in_the_way_s: float = 0.0
     """Seconds that a statement ran which couldn't give way, if longer than others wait; else 0."""
+    server: str = ""
+    """The name of a fleet's server; empty where only one was asked."""
 
     @property
     def total(self) -> int:
@@ -247,17 +250,26 @@ class NotChecked:
     """A database that was asked for and couldn't be checked at all, and why."""
 
     database: str
+    """Empty: it is about all databases of `server` that were asked for."""
     reason: str
+    server: str = ""
+    """The name of a fleet's server; empty where only one was asked."""
+    exit_code: int = NotCheckedError.exit_code
+    """The exit code of the error that kept it from being checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaksOfDatabases:
-    """One report per database, in the order of names. Durations are seconds."""
+    """One report per database, by server and name. Durations are seconds."""
 
     checked_at: datetime
     databases: tuple[LeakReport, ...]
     not_checked: tuple[NotChecked, ...]
     duration_s: float
+    servers: tuple[str, ...] = ()
+    """The fleet's servers that were asked, in its order; empty if only one was, which has no name."""
+    shard: str = ""
+    """`2/8`: which part of the fleet these servers are; empty: they are all that were named."""
 
     @property
     def total(self) -> int:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+REASON = "Reason"
+"""The column of sentences that say why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -33,4 +36,4 @@ class LeftOut(Protocol):
 
 def left_out(heading: str, databases: Iterable[LeftOut], shown: Callable[[str], str]) -> Section:
     """The databases that a report of several doesn't have, with the reasons; foreign text through `shown`."""
-    return Section((heading, "Reason"), "ll", [(shown(one.database), shown(one.reason)) for one in databases])
+    return Section((heading, REASON), "ll", [(shown(one.database), shown(one.reason)) for one in databases])

@@ -22,6 +22,7 @@ from pgwatch_tests.settings.fields import (
     path_parser,
 )
 from pgwatch_tests.settings.jobs import JobSetting, parse_jobs
+from pgwatch_tests.settings.servers import ServerSetting, parse_servers
 
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
@@ -120,6 +121,8 @@ class Settings:
     """The place of the history of sweeps: an SQLite file or a PostgreSQL; None:
     `history.store.default_file()`."""
     schedule: tuple[JobSetting, ...] = ()
+    servers: tuple[ServerSetting, ...] = ()
+    """The servers that `--servers` can name, besides those of libpq's service files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +279,7 @@ SETTINGS = (
     _Setting("tests", path_parser("a file"), "", "--tests", lambda flags: flags.tests),
     _Setting("history", _parse_history),
     _Setting("schedule", parse_jobs, variable_value=_no_variable),
+    _Setting("servers", parse_servers, variable_value=_no_variable),
 )
 
 

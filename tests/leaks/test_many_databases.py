@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from unittest.mock import patch
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.leaks.many_databases import scan_databases
-from pgwatch_tests.leaks.model import LeaksOfDatabases, LeftoverKind, NotChecked
+from pgwatch_tests.errors import ConfigurationError, NoAnswerError
+from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.leaks import many_databases
+from pgwatch_tests.leaks.many_databases import Choice, scan_databases, scan_servers
+from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind, NotChecked
 from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
 from tests.leaks.scanning import make_slow_table, settings
 from tests.servers.databases import Databases
@@ -197,3 +203,74 @@ def test_a_lost_connection_is_about_one_database(server: EmbeddedServer, databas
     assert database == slow
     assert reason.startswith("the connection was lost")
     assert isinstance(leaks.not_checked[0], NotChecked)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The DSN of a server that takes connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"postgresql://ci:verysecret@127.0.0.1:{listener.getsockname()[1]}/app"
+
+
+def test_servers_of_a_fleet(server: EmbeddedServer, databases: Databases, silent: str) -> None:
+    names = [databases.make(str(number), number) for number in range(3)]
+    dead = "postgresql://ci:verysecret@127.0.0.1:1/app"
+    globs = (f"{databases.prefix}*",)
+    fleet = (
+        Server("one", Dsn(server.dsn(), "one"), globs),
+        Server("two", Dsn(server.dsn(names[2]), "two")),
+        Server("silent", Dsn(silent, "silent"), globs),
+        Server("empty", Dsn(server.dsn(), "empty"), ("no_such_*",)),
+        Server("dead", Dsn(dead, "dead"), globs),
+        Server("wrong", Dsn(server.dsn(user="nobody_of_that_name"), "wrong")),
+        Server("no_dsn", Dsn("mysql://x", "no_dsn")),
+        Server("typo", Dsn(server.dsn(), "typo"), ("nowhere", names[0])),
+    )
+    quick = replace(settings(server.dsn()), connect_timeout_s=1.0)
+
+    leaks = scan_servers(quick, fleet, KINDS, 4)
+
+    assert [(one.server, one.database, one.total) for one in leaks.databases] == [
+        *(("one", name, number) for number, name in enumerate(names)),
+        *(("two", names[2], 2), ("typo", names[0], 0)),
+    ]
+    assert leaks.servers == tuple(one.name for one in fleet)
+    reasons = {one.server: (one.database, one.reason, one.exit_code) for one in leaks.not_checked}
+    assert set(reasons) == {"silent", "dead", "wrong", "no_dsn", "typo"}
+    assert reasons["silent"] == ("", "cannot connect (silent): no answer from the server in 1 s", 3)
+    assert reasons["dead"][1:2] != reasons["silent"][1:2]
+    assert reasons["dead"][2] == 3
+    assert 'role "nobody_of_that_name" does not exist' in reasons["wrong"][1]
+    assert reasons["no_dsn"] == ("", "no_dsn is a 'mysql' URL; a postgresql:// URL is needed", 2)
+    assert reasons["typo"] == ("nowhere", "no such database", 4)
+    assert "verysecret" not in str(leaks)
+    with pytest.raises(ConfigurationError, match=r"^no database of 1 server matches 'no_such_\*'$"):
+        scan_servers(quick, (fleet[3],), KINDS)
+
+
+def test_a_server_that_answers_no_more_isnt_asked_for_each_database() -> None:
+    asked: list[str] = []
+
+    class Silent:
+        def __init__(self, settings: Settings, *_: object, **__: object) -> None:
+            asked.append(settings.dsn.value)
+
+        def run(self) -> LeakReport:
+            raise NoAnswerError("no answer")
+
+        def stop(self) -> None: ...
+
+        def cancel(self) -> None: ...
+
+    chosen = Choice(tuple(f"d{number}" for number in range(9)), ())
+    with (
+        patch.object(many_databases, "LeakScan", Silent),
+        patch.object(many_databases, "databases_of", lambda _: []),
+        patch.object(many_databases, "choose_any", lambda *_: chosen),
+    ):
+        leaks = scan_servers(settings(""), (Server("a", Dsn("host=a", "a"), ("d*",)),), (), 1)
+
+    assert len(asked) == 2
+    assert [one.database for one in leaks.not_checked] == list(chosen.names)
+    told = [one.reason for one in leaks.not_checked]
+    assert told.count("not tried: the server doesn't answer any more") == 7

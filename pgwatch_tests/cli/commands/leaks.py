@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ import click
 from click.core import ParameterSource
 
 from pgwatch_tests.accepted_findings import Acceptance
-from pgwatch_tests.cli import accept_options, leak_options, options
+from pgwatch_tests.cli import accept_options, fleet_options, leak_options, options
 from pgwatch_tests.cli.commands import leak_index
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.runs.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES
+from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.fleet.shards import Shard
 from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, FindingKind, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind
 from pgwatch_tests.settings.load import Flags, Settings
@@ -85,7 +88,10 @@ def command(
     fail_on: tuple[FindingKind, ...] | None,
     max_rows: int | None,
     databases: tuple[str, ...],
-    jobs: int,
+    servers: tuple[str, ...],
+    shard: Shard | None,
+    jobs: int | None,
+    verbose: bool,
     form: Format,
     output: Path | None,
     also: tuple[Output, ...],
@@ -105,8 +111,9 @@ def command(
         return
     if baseline is None and (any_rows or settle_s):
         raise click.UsageError("--any and --settle need --since FILE")
-    if baseline is not None and databases:
-        raise click.UsageError("--since and --databases can't be combined: a baseline is of one database")
+    if baseline is not None and (databases or servers):
+        which = "--databases" if databases else "--servers"
+        raise click.UsageError(f"--since and {which} can't be combined: a baseline is of one database")
     settings = options.settings(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, transactions=transactions, tests=tests)
     )
@@ -121,14 +128,21 @@ def command(
     known = accept_options.check(accept, write_accept)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
-    leaks = (
-        _scan_many(settings, databases, wanted, jobs)
-        if databases
-        else _scan(settings, wanted, demanded, since)
-    )
+    fleet = fleet_options.chosen(settings, servers, databases, shard, dsn)
+    at_once = fleet_options.at_once(jobs, fleet)
+    leaks: LeakReport | LeaksOfDatabases
+    if fleet is not None:
+        leaks = replace(_scan_servers(settings, fleet, wanted, at_once), shard=str(shard or ""))
+    elif databases:
+        leaks = _scan_many(settings, databases, wanted, at_once)
+    else:
+        leaks = _scan(settings, wanted, demanded, since)
     if known is not None:
         leaks = _without_accepted(leaks, known, accept, write_accept)
-    leak_options.write(leaks, outputs, gate)
+    leak_options.write(leaks, outputs, gate, verbose)
+    if isinstance(leaks, LeaksOfDatabases) and leaks.servers and not leaks.databases:
+        # Of a fleet the reasons are in the report, one per server.
+        ctx.exit(max(one.exit_code for one in leaks.not_checked))
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
         ctx.exit(EXIT_CODES[verdict(gate, reports, reached)])
@@ -172,6 +186,15 @@ def _scan_many(
 
     with Progress("checking databases", _databases_progress_line) as progress:
         return scan_databases(settings, databases, kinds, jobs, progress.show)
+
+
+def _scan_servers(
+    settings: Settings, servers: Sequence[Server], kinds: tuple[LeftoverKind, ...], at_once: int
+) -> LeaksOfDatabases:
+    from pgwatch_tests.leaks.many_databases import scan_servers
+
+    with Progress("checking databases", _databases_progress_line) as progress:
+        return scan_servers(settings, servers, kinds, at_once, progress.show)
 
 
 def _without_accepted(

@@ -12,27 +12,34 @@ from pgwatch_tests.text.times import iso_time
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "columns", "oldest", "newest", "samples"),
-    *("left_by", "detail", "age_s", "hint", "marked", "changed"),
+    *("left_by", "detail", "age_s", "hint", "marked", "changed", "server"),
 )
-LEAKED, LEFT_OVER, NOT_CHECKED = "leaked", "left over", "not checked"
+LEAKED, LEFT_OVER, NOT_CHECKED, CLEAN = "leaked", "left over", "not checked", "clean"
 
 
 def document(leaks: LeakReport | LeaksOfDatabases) -> str:
     """A header and the lines; `kind` is `rows` or a leftover's. Times are ISO 8601 UTC, ages float seconds.
 
     Of the rows, so many are `marked` and so many only `changed`; both empty where only marked rows count. A
-    database that wasn't checked at all is a line without a `kind`.
+    database that wasn't checked at all is a line without a `kind`, and so is a clean one of several. Of a
+    server none of whose databases could be checked, there is a line without a `database`.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
     reports, not_checked = leak_words.by_database(leaks)
     lines = [line for report in reports for line in _lines(report)]
-    lines += [{"database": one.database, "status": NOT_CHECKED, "detail": one.reason} for one in not_checked]
+    if not isinstance(leaks, LeakReport):
+        clean = filter(leak_words.is_clean, reports)
+        lines += [{"server": one.server, "database": one.database, "status": CLEAN} for one in clean]
+    lines += [
+        {"server": one.server, "database": one.database, "status": NOT_CHECKED, "detail": one.reason}
+        for one in not_checked
+    ]
     return csv_text.document(COLUMNS, lines)
 
 
 def _lines(report: LeakReport) -> Iterator[dict[str, str]]:
-    database = {"database": report.database}
+    database = {"server": report.server, "database": report.database}
     for leak in report.tables:
         yield database | {
             "kind": "rows",

@@ -9,6 +9,7 @@ from datetime import datetime
 from pgwatch_tests.accepted_findings import Finding
 from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, LeaksOfDatabases, TableLeak
 from pgwatch_tests.reports import giving_way
+from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.text.times import iso_time
 
 
@@ -21,13 +22,39 @@ def document(leaks: LeakReport | LeaksOfDatabases) -> str:
 
 
 def _databases(leaks: LeaksOfDatabases) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "schema": "pgwatch-tests.leaks-of-databases/1",
         "checked_at": iso_time(leaks.checked_at),
         "total": leaks.total,
         "complete": leaks.complete,
-        "databases": [_report(report) for report in leaks.databases],
-        "not_checked": [asdict(one) for one in leaks.not_checked],
+        "databases": [_of_server(leaks, one.server) | _report(one) for one in leaks.databases],
+        "not_checked": [
+            _of_server(leaks, one.server) | {"database": one.database or None, "reason": one.reason}
+            for one in leaks.not_checked
+        ],
+    }
+    if leaks.servers:
+        document["shard"] = leaks.shard or None
+        document["servers"] = [_server(leaks, server) for server in leaks.servers]
+    return document
+
+
+def _of_server(leaks: LeaksOfDatabases, server: str) -> dict[str, object]:
+    """Which server it is of, where there are several to tell apart."""
+    return {"server": server} if leaks.servers else {}
+
+
+def _server(leaks: LeaksOfDatabases, server: str) -> dict[str, object]:
+    reports = [report for report in leaks.databases if report.server == server]
+    missing = [one for one in leaks.not_checked if one.server == server]
+    return {
+        "server": server,
+        "total": sum(report.total for report in reports),
+        "leftovers": sum(len(report.leftovers) for report in reports),
+        "complete": not missing and all(report.complete for report in reports),
+        "databases": len(reports),
+        "clean": sum(map(leak_words.is_clean, reports)),
+        "not_checked": len(missing),
     }
 
 

@@ -24,12 +24,21 @@ def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
     one per kind of leftover.
 
     Each row is in one case, so that failures add up. `time` is how long the check took, in seconds. Each
-    database has a suite, and those that weren't checked have one together, all skipped.
+    database has a suite; of several, the clean ones have one together, a case each, and those that weren't
+    checked another, all skipped.
     """
     reports, not_checked = leak_words.by_database(leaks)
-    suites = [_suite(report, gate, gate.fails_on_rows(leaks.total)) for report in reports]
+    fails = gate.fails_on_rows(leaks.total)
+    is_one = len(reports) + len(not_checked) == 1
+    clean = [report for report in reports if leak_words.is_clean(report) and not _unread(report, gate)]
+    suites = [_suite(report, gate, fails) for report in reports if is_one or report not in clean]
+    if clean and not is_one:
+        cases = [Case(leak_words.place(report), "passed", time_s=report.duration_s) for report in clean]
+        name = "pgwatch-tests leaks: clean databases"
+        took = seconds(sum(report.duration_s for report in clean))
+        suites.append(ci_text.suite(_CLASS, cases, name=name, time=took))
     if not_checked:
-        cases = [Case(one.database, "skipped", one.reason) for one in not_checked]
+        cases = [Case(leak_words.place(one), "skipped", one.reason) for one in not_checked]
         name = "pgwatch-tests leaks: databases not checked"
         suites.append(ci_text.suite(_CLASS, cases, name=name, time=seconds(0.0)))
     return ci_text.junit(suites)
@@ -38,7 +47,7 @@ def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
 def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:
     cases = [*_tables(report, fails), *_tests(report, fails)]
     cases += [_leftovers(kind, report, gate) for kind in report.kinds_checked]
-    if report.unread and "unread" in gate.fail_on:
+    if _unread(report, gate):
         names = [f"{one.schema}.{one.table}.{one.column} ({one.type})" for one in report.unread]
         number = plural(len(names), "column")
         lines = (*names, leak_words.UNREAD_HINT)
@@ -46,10 +55,15 @@ def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:
     return ci_text.suite(
         _CLASS,
         cases,
-        name=f"pgwatch-tests leaks: {report.database}",
+        name=f"pgwatch-tests leaks: {leak_words.place(report)}",
         timestamp=utc_time(report.checked_at, "T"),
         time=seconds(report.duration_s),
     )
+
+
+def _unread(report: LeakReport, gate: Gate) -> bool:
+    """Whether there are columns that a gate asks for, and that aren't read."""
+    return bool(report.unread) and "unread" in gate.fail_on
 
 
 def _tables(report: LeakReport, fails: bool) -> Iterator[Case]:

@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
-from pgwatch_tests.reports.leaks import leak_sections, leak_words
+from pgwatch_tests.reports.leaks import leak_databases, leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.render import markdown_text
-from pgwatch_tests.reports.render.markdown_text import code, table, written
-from pgwatch_tests.reports.sections import left_out
+from pgwatch_tests.reports.render.markdown_text import code, escaped, folded, table, written
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _LIST_LIMIT = 120  # characters of a list in a cell
+_MOST_DATABASES = 10  # with a report of their own
+_MOST_CLEAN = 1000
+_CLEAN_LIMIT = 20_000  # characters
 
 
 def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
     """A heading, tables, and what was looked for; what a gate fails on is in bold.
 
-    Of several databases: that for each, below what they add up to; those with most leaked rows first.
+    Of several databases: a row for each that has something to tell, what they have in common once, and folded
+    up the whole of those with most leaked rows, and the clean ones' names.
     """
     fails, unseen = gate.fails_on_rows(leaks.total), leak_words.unseen(leaks)
     title = f"## Leaks: {leak_words.summary(leaks)}"
     if isinstance(leaks, LeakReport):
         title += f" (database {code(leaks.database)})"
         return markdown_text.document([title, *_sections(leaks, "###", fails, gate, unseen)])
-    shown = sorted(leaks.databases, key=lambda one: (-one.total, -len(one.leftovers), one.complete))
-    reports = [
-        (f"{code(one.database)}: {leak_words.summary(one)}", _sections(one, "####", fails, gate))
-        for one in shown
-    ]
-    missing = left_out("Database not checked", leaks.not_checked, code)
-    blocks = markdown_text.by_database(title, missing, reports, "leaks")
-    return markdown_text.document([*blocks, *(f"{line}." for line in unseen)])
+    if len(leaks.databases) == 1 and not leaks.not_checked:
+        (report,) = leaks.databases
+        title += f" (database {code(leak_words.place(report))})"
+        return markdown_text.document([title, *_sections(report, "###", fails, gate, unseen)])
+    return markdown_text.document([title, *_of_databases(leaks, gate, fails), *(f"{one}." for one in unseen)])
+
+
+def _of_databases(leaks: LeaksOfDatabases, gate: Gate, fails: bool) -> Iterator[str]:
+    per_server, total = leak_databases.servers(leaks, code)
+    if per_server.rows:
+        yield from written(replace(per_server, rows=[*per_server.rows, total]), "###")
+    headed = (
+        ("Databases", leak_databases.databases(leaks, code)),
+        ("Not checked", leak_databases.not_checked(leaks, code)),
+        ("Tables", leak_databases.tables(leaks, code)),
+        ("By test", leak_databases.tests(leaks, code)),
+        ("Left over", leak_databases.leftovers(leaks, code)),
+    )
+    for heading, section in headed:
+        yield from written(replace(section, heading=heading), "###")
+    telling = leak_databases.telling(leaks)
+    for report in telling[:_MOST_DATABASES]:
+        blocks = _sections(report, "####", fails, gate)
+        yield from folded(f"{escaped(leak_words.place(report))}: {leak_words.summary(report)}", blocks)
+    if len(telling) > _MOST_DATABASES:
+        yield f"… and {len(telling) - _MOST_DATABASES:,} more databases, with fewer leaks."
+    if clean := leak_databases.clean(leaks):
+        names = _list(clean[:_MOST_CLEAN], _CLEAN_LIMIT)
+        yield from folded(f"Clean: {plural(len(clean), 'database')}", [names])
+    if scope := leak_databases.scope(leaks, code):
+        yield ". ".join(scope) + "."
 
 
 def _sections(
@@ -71,8 +98,8 @@ def _sections(
     yield ". ".join(scope) + "."
 
 
-def _list(texts: Sequence[str]) -> str:
-    return code(plain(", ".join(texts), _LIST_LIMIT))
+def _list(texts: Sequence[str], limit: int = _LIST_LIMIT) -> str:
+    return code(plain(", ".join(texts), limit))
 
 
 def _bold(text: str) -> str:

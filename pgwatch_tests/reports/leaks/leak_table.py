@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
-from pgwatch_tests.reports.leaks import leak_sections, leak_words
+from pgwatch_tests.reports.leaks import leak_databases, leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.leaks.leak_words import summary
 from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.sections import left_out
+from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
+from pgwatch_tests.reports.render.screenful import wrapped
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
@@ -21,18 +22,52 @@ _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
 _MOST_LEFTOVERS = 200  # the other formats name all
 
 
-def table(leaks: LeakReport | LeaksOfDatabases) -> str:
+def table(leaks: LeakReport | LeaksOfDatabases, verbose: bool = False) -> str:
     """What leaked and what is left over, what wasn't checked and why, and what was looked for at all.
 
-    Of several databases: that for each under its name, those that weren't checked, and all of it in one line.
+    Of several databases: a row for each that has something to tell, what they have in common once, on a
+    screen of 80 columns and 24 lines. `verbose`: all rows, the clean ones' names, and the report of each.
     """
     if isinstance(leaks, LeakReport):
         return _text(leaks, leak_words.unseen(leaks))
-    return text_table.by_database(
-        [(report.database, _text(report, ())) for report in leaks.databases],
-        left_out("Database not checked", leaks.not_checked, plain),
-        "\n".join((summary(leaks), *leak_words.unseen(leaks))),
-    )
+    if len(leaks.databases) + len(leaks.not_checked) == 1 and leaks.databases:
+        return _text(leaks.databases[0], leak_words.unseen(leaks))
+    sections, end = _of_databases(leaks), _end(leaks, verbose)
+    if verbose:
+        whole = [section.whole() for section in sections]
+        reports = [
+            f"== {plain(leak_words.place(report))} ==\n\n{_text(report, ())}"
+            for report in leak_databases.telling(leaks)
+        ]
+        return "\n\n".join([*whole, *reports, "\n".join(end)])
+    return screen(sections, end)
+
+
+def _of_databases(leaks: LeaksOfDatabases) -> list[ScreenTable]:
+    per_server, total = leak_databases.servers(leaks, plain)
+    sections = [
+        ScreenTable(leak_databases.databases(leaks, plain), ("database", "databases"), weight=3),
+        ScreenTable(leak_databases.not_checked(leaks, plain), ("reason", "reasons"), weight=3),
+        ScreenTable(per_server, ("server", "servers"), total if len(leaks.servers) > 1 else (), weight=2),
+        ScreenTable(leak_databases.tables(leaks, plain), ("table", "tables"), weight=2),
+        ScreenTable(leak_databases.leftovers(leaks, plain), ("thing", "things")),
+        ScreenTable(leak_databases.tests(leaks, plain), ("test", "tests")),
+    ]
+    return [section for section in sections if section.items]
+
+
+def _end(leaks: LeaksOfDatabases, verbose: bool) -> list[str]:
+    """What is always said: what it comes to, which databases are clean, and what was looked for."""
+    sentences = [summary(leaks)]
+    if clean := leak_databases.clean(leaks):
+        them = "it" if len(clean) == 1 else "them"
+        others = ", and tells all of the others" if len(clean) < len(leaks.databases) else ""
+        names = f": {', '.join(map(plain, clean))}" if verbose else f"; --verbose names {them}{others}"
+        sentences.append(f"Clean: {plural(len(clean), 'database')}{names}")
+    elif leaks.databases and not verbose:
+        sentences.append("No database is clean; --verbose tells all of each")
+    sentences += [*leak_databases.scope(leaks, plain), *leak_words.unseen(leaks)]
+    return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 
 
 def _text(report: LeakReport, unseen: Sequence[str]) -> str:

@@ -55,6 +55,16 @@ def by_database(
     return ((leaks,), ()) if isinstance(leaks, LeakReport) else (leaks.databases, leaks.not_checked)
 
 
+def place(one: LeakReport | NotChecked) -> str:
+    """`app_test`, or `ci-1/app_test` of a fleet's server; `ci-1` for all its databases."""
+    return "/".join(filter(None, (one.server, one.database)))
+
+
+def is_clean(report: LeakReport) -> bool:
+    """Whether there is nothing to tell of a database but that it was checked."""
+    return not report.total and not report.leftovers and report.complete
+
+
 def summary(leaks: LeakReport | LeaksOfDatabases) -> str:
     """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`; of several databases
     `9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`.
@@ -86,11 +96,18 @@ def _summary_of_databases(leaks: LeaksOfDatabases) -> str:
     if leftovers:
         line += f", {plural(leftovers, 'leftover')}"
     line += f" in {plural(len(leaks.databases), 'database')}"
+    if leaks.servers or leaks.shard:
+        reached = {report.server for report in leaks.databases}
+        line += f" on {plural(len(reached), 'server')}"
+        line += f" (part {leaks.shard} of the fleet)" if leaks.shard else ""
     incomplete = sum(not report.complete for report in leaks.databases)
     if incomplete:
         line += f"; {incomplete:,} of them not fully checked"
-    if leaks.not_checked:
-        line += f"; {plural(len(leaks.not_checked), 'database')} not checked at all"
+    unchecked = sum(bool(one.database) for one in leaks.not_checked)
+    if unchecked:
+        line += f"; {plural(unchecked, 'database')} not checked at all"
+    if servers := len(leaks.not_checked) - unchecked:
+        line += f"; {plural(servers, 'server')} not checked at all"
     return line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -63,6 +64,23 @@ def grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) 
     """A table of cells that are Markdown already; `alignment` has an `l` or `r` for each column."""
     rule = ["--:" if side == "r" else ":--" for side in alignment]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows))
+
+
+def folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks behind a line that opens them: HTML, since Markdown knows nothing of the kind.
+
+    `summary` is HTML already: see `escaped`. Nothing if there are no blocks.
+    """
+    contents = list(blocks)
+    if contents:
+        yield f"<details><summary>{summary}</summary>"
+        yield from contents
+        yield "</details>"
+
+
+def escaped(text: str) -> str:
+    """`text` inside an element of HTML: no markup, and no Markdown, which isn't read in a block of HTML."""
+    return html.escape(plain(text))
 
 
 def written(section: Section, level: str, noun: str = "") -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.reports.render import markdown_text
-from pgwatch_tests.reports.render.markdown_text import code, table
+from pgwatch_tests.reports.render.markdown_text import code, folded, table
 from pgwatch_tests.reports.sections import left_out
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
@@ -39,7 +39,7 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield from _deleted(report)
     for heading, sentences in sweep_remarks.listings(report, code):
         yield from _list(f"{level} {heading}", sentences)
-    yield from _folded(
+    yield from folded(
         f"What is kept, by table ({len(report.kept):,})",
         table(
             ("Table", "Rows", "Why", "Detail"),
@@ -98,18 +98,9 @@ def _deleted(report: SweepReport) -> Iterator[str]:
         most=_MOST_FOLDED,
     )
     if len(gone) > _MOST_UNFOLDED:
-        yield from _folded(f"{words} {len(gone):,} tables", tables)
+        yield from folded(f"{words} {len(gone):,} tables", tables)
     else:
         yield from tables
-
-
-def _folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:
-    """The blocks behind a line that opens them: HTML, since Markdown knows nothing of the kind."""
-    contents = list(blocks)
-    if contents:
-        yield f"<details><summary>{summary}</summary>"
-        yield from contents
-        yield "</details>"
 
 
 def _list(heading: str, lines: Sequence[str]) -> Iterator[str]:

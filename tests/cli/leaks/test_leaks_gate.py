@@ -167,10 +167,14 @@ def test_many_databases(server: EmbeddedServer, database: Database, second: Data
     missing = leaks(home, *both[:3], f"{database.name}*,nowhere", "--max", "3")
 
     assert (found.returncode, tolerated.returncode, missing.returncode) == (1, 0, 4)
-    assert f"== {database.name} ==\n\nno leaked rows\n" in found.stdout
-    assert f"== {second.name} ==\n\nTable" in found.stdout
-    assert found.stdout.endswith("\n\n3 leaked rows in 2 databases\n")
-    assert "nowhere                 no such database" in missing.stdout
+    assert "\n\n3 leaked rows in 2 databases\nClean: 1 database; --verbose names it" in found.stdout
+    assert "nowhere        no such database" in missing.stdout
+    verbose = leaks(home, *both, "--verbose").stdout
+    rows = [line.split() for line in verbose.splitlines()]
+    assert [second.name, "3", "0", "0", "public.users"] in rows
+    assert database.name not in [row[0] for row in rows if row]
+    assert f"== {second.name} ==\n\nTable" in verbose
+    assert f"Clean: 1 database: {database.name}\n" in verbose
     document = json.loads(as_json.stdout)
     assert document["schema"] == "pgwatch-tests.leaks-of-databases/1"
     assert [one["database"] for one in document["databases"]] == [database.name, second.name]

@@ -105,8 +105,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     one = of_text(text)
     both = several(one, one, not_checked=(NotChecked(text, text),))
 
-    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [16] * 5
-    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(both)))] == [16] * 10
+    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(one)))] == [17] * 5
+    assert [len(line) for line in csv.reader(io.StringIO(leak_csv.document(both)))] == [17] * 10
     for leaks in (one, both):
         suites = ElementTree.fromstring(render_leaks("junit", leaks, GATE).encode())
         for suite in suites:
@@ -114,14 +114,15 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
             counts = [str(len(suite.findall(kind))) for kind in kinds]
             assert counts == [suite.get(name) for name in ("tests", "failures", "skipped")]
         *annotations, _ = render_leaks("github", leaks, GATE).splitlines()
-        assert len(annotations) == (4 if leaks is one else 9)
+        assert len(annotations) == (4 if leaks is one else 5)
         for annotation in annotations:
             assert re.fullmatch(r"::(error|warning) title=[^:,\r\n]*::[^\r\n]*", annotation)
         page = html(render_leaks("markdown", leaks, GATE))
         assert set(re.findall(r"<(\w+)", page)) <= {
-            *("h2", "h3", "h4", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong")
+            *("h2", "h3", "h4", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong"),
+            *("details", "summary"),
         }
-        assert page.count("<table>") == (4 if leaks is one else 9)
+        assert page.count("<table>") == (4 if leaks is one else 13)
         for form in LEAKS:
             document = render_leaks(form, leaks, GATE)
             assert not set(document) & set("\x00\x1b\r\u202e\ufffe")
@@ -149,7 +150,7 @@ def test_csv_tells_how_many_of_any_rows_are_marked_and_how_many_changed() -> Non
     line, *_ = lines_of(leak_csv.document(replace(LEAKING, mode="any", tables=(leak,))))
 
     assert (line["rows"], line["marked"], line["changed"]) == ("7", "4", "0")
-    assert tuple(line)[-2:] == ("marked", "changed"), "columns are added at the end"
+    assert tuple(line)[-3:] == ("marked", "changed", "server"), "columns are added at the end"
 
 
 def test_csv_has_a_line_for_everything() -> None:
@@ -179,7 +180,8 @@ def test_csv_has_a_line_for_everything() -> None:
     )
     assert (unchecked["kind"], unchecked["status"]) == ("idle_in_transaction", "not checked")
     nothing = several(CLEAN, not_checked=(NotChecked("b", "no such database"),))
-    (line,) = lines_of(leak_csv.document(nothing))
+    clean, line = lines_of(leak_csv.document(nothing))
+    assert {name: value for name, value in clean.items() if value} == {"database": "app", "status": "clean"}
     assert (line["database"], line["status"], line["detail"]) == ("b", "not checked", "no such database")
 
 
@@ -226,14 +228,14 @@ def test_junit_of_nothing_found_passes() -> None:
     assert suite.get("time") == "0.250"
 
 
-def test_junit_has_a_suite_a_database() -> None:
+def test_junit_has_a_suite_per_database_that_has_something_to_tell() -> None:
     leaks = several(LEAKING, replace(CLEAN, database="b"), not_checked=(NotChecked("c", "gone"),))
 
     suites = ElementTree.fromstring(leak_junit.document(leaks, Gate(max_rows=7)).encode())
 
     assert [suite.get("name") for suite in suites] == [
         "pgwatch-tests leaks: app",
-        "pgwatch-tests leaks: b",
+        "pgwatch-tests leaks: clean databases",
         "pgwatch-tests leaks: databases not checked",
     ]
     # Seven rows in all are tolerated; the schemas aren't.
@@ -304,9 +306,14 @@ def test_markdown_of_very_many_databases_is_cut() -> None:
 
     document = leak_markdown.document(several(*reports), GATE)
 
-    assert document.count("\n### `") == 30
-    assert document.index("### `app`") < document.index("### `d0`")
-    assert document.endswith("… and 11 more databases, with fewer leaks.\n")
+    assert document.count("<details><summary>app: 7 leaked rows") == 1
+    assert "<summary>Clean: 40 databases</summary>\n\n`d0, d1, " in document
+    assert "\n\nChecked 205 tables (5 each), PostgreSQL `18.1`, for `test email`. " in document
+    leaking = [replace(LEAKING, database=f"d{number}") for number in range(40)]
+    document = leak_markdown.document(several(*leaking), GATE)
+    assert document.count("<details><summary>d") == 10
+    assert "\n\n… and 30 more databases, with fewer leaks.\n" in document
+    assert "\n| `public.users` | 280 | 40 | `d0` |\n" in document
 
 
 def test_json_of_several_databases() -> None:

@@ -190,13 +190,49 @@ def test_several_databases() -> None:
         LeaksOfDatabases(CHECKED_AT, (first, second), (NotChecked("c_test", "no such\x1b database"),), 1.0)
     )
 
-    assert text.startswith("== app_test ==\n\nTable ")
-    assert "\n\n== b_test ==\n\nno leaked rows\n" in text
-    assert text.endswith(
-        "\n\nDatabase not checked    Reason\n----------------------  -----------------\n"
-        "c_test                  no such␛ database\n\n"
-        "7 leaked rows in 2 databases; 1 database not checked at all"
+    assert text.startswith(
+        "Database      Rows    Left over    Unchecked  Most rows in\n"
+        "----------  ------  -----------  -----------  --------------\n"
+        "app_test         7            0            0  public.users\n\n"
+        "Not checked    Reason\n-------------  -----------------\n"
+        "c_test         no such␛ database\n\n"
     )
+    assert (
+        "\n\n7 leaked rows in 2 databases; 1 database not checked at all\n"
+        "Clean: 1 database; --verbose names it, and tells all of the others\n"
+    ) in text
+
+
+def test_hundreds_of_databases_are_a_screen() -> None:
+    servers = tuple(f"ci-{number}" for number in range(1, 6))
+    reports = [
+        replace(
+            report((USERS,) if number % 3 else ()),
+            server=server,
+            database=f"a_rather_long_name_of_a_test_database_{number}",
+            server_version="16.2" if server == "ci-3" else "18.1",
+            leftovers=(Leftover("schema", f"test_{number}"),) if number % 5 == 1 else (),
+        )
+        for server in servers
+        for number in range(40)
+    ]
+    missing = NotChecked("", "cannot connect (service ci-9): no answer from the server in 5 s", "ci-9", 3)
+    leaks = LeaksOfDatabases(CHECKED_AT, tuple(reports), (missing,), 1.0, (*servers, "ci-9"))
+
+    short, whole = table(leaks).split("\n"), table(leaks, verbose=True)
+
+    assert len(short) <= 23
+    assert max(map(len, short)) <= 80
+    assert "… and 143 more databases" in short
+    assert any(line.startswith("ci-9") and "no answer from the server in 5 s" in line for line in short)
+    assert any(line.split()[:3] == ["public.users", "910", "130"] for line in short)
+    ending = "\n".join(short[-8:])
+    assert "\n910 leaked rows, 40 leftovers in 200 databases on 5 servers; 1 server not" in ending
+    assert "PostgreSQL 18.1 (160), 16.2 (40), for" in ending.replace("\n  ", " ")
+    totals = [line.split() for line in whole.split("\n")]
+    assert ["ci-2", "40", "11", "0", "8", "182"] in totals
+    assert ["all", "6", "servers", "200", "55", "1", "40", "910"] in totals
+    assert whole.count("\n== ci-") == 145
 
 
 def test_numbers_stay_names_and_other_zones_become_utc() -> None:
