@@ -18,21 +18,13 @@ import platformdirs
 import psycopg
 from sqlalchemy import (
     URL,
-    Column,
     Connection,
     Engine,
-    Integer,
-    MetaData,
     NullPool,
-    Table,
     create_engine,
     event,
-    insert,
-    inspect,
-    select,
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.schema import CreateSchema
 
 from pgwatch_tests.errors import (
     CannotConnectError,
@@ -41,21 +33,16 @@ from pgwatch_tests.errors import (
     HistoryUnreachableError,
     PgwatchError,
 )
+from pgwatch_tests.history import layout
+from pgwatch_tests.history.layout import SCHEMA, WRITES
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.dsn import normalise, redact
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Dsn
 
-SCHEMA = "pgwatch_tests"
-"""The schema of our tables in a PostgreSQL. No scan reads it and no sweep touches it."""
-
 _PATIENCE_S = 5.0
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
-_CREATION_KEY = 0x70677768_6973746F  # 'pgwhisto': the advisory lock of the session that creates the tables
-# One row: the version of the layout that the tables were created with.
-_LAYOUT = Table("layout", MetaData(), Column("version", Integer, nullable=False))
-_WRITES = "pgwatch_tests_writes"
 
 
 def default_file() -> Path:
@@ -64,12 +51,10 @@ def default_file() -> Path:
 
 
 class Store:
-    """The tables of `metadata`, in the version `version` of their layout. For any thread; never forked."""
+    """The history's tables in one place. For any thread; never forked."""
 
-    def __init__(self, place: Path | Dsn, metadata: MetaData, version: int) -> None:
+    def __init__(self, place: Path | Dsn) -> None:
         self._place = place
-        self._metadata = metadata
-        self._version = version
         self._lock = threading.Lock()
         self._engine: Engine | None = None
 
@@ -89,7 +74,7 @@ class Store:
         """A connection in a transaction that is committed at the end. Raises HistoryError."""
         with self._told("written"):
             engine = self._ready()
-            with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+            with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
                 yield connection
 
     def _ready(self) -> Engine:
@@ -97,29 +82,9 @@ class Store:
             # A file that somebody has moved away is created again.
             if self._engine is None or (isinstance(self._place, Path) and not self._place.exists()):
                 engine = _sqlite(self._place) if isinstance(self._place, Path) else _postgresql(self._place)
-                with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-                    self._make_tables(connection)
+                layout.prepare(engine, self.name)
                 self._engine = engine
             return self._engine
-
-    def _make_tables(self, connection: Connection) -> None:
-        schema = None if isinstance(self._place, Path) else SCHEMA
-        if not inspect(connection).has_table(_LAYOUT.name, schema=schema):
-            if schema is not None:
-                # Two that begin at once: IF NOT EXISTS alone fails for the one that comes second. The lock
-                # goes with the transaction; SQLite's has it already.
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_CREATION_KEY,))
-                connection.execute(CreateSchema(schema, if_not_exists=True))
-            _LAYOUT.metadata.create_all(connection)
-            self._metadata.create_all(connection)
-        layout = connection.execute(select(_LAYOUT.c.version)).scalars().first()
-        if layout is None:
-            connection.execute(insert(_LAYOUT).values(version=self._version))
-        elif layout != self._version:
-            raise HistoryError(
-                f"the history in {self.name} has the layout {layout}, and this version of pgwatch-tests "
-                f"needs layout {self._version}: use another version, or set history to another place"
-            )
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:
@@ -174,6 +139,7 @@ def _sqlite(path: Path) -> Engine:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun here, not by the driver
+    connection.execute("PRAGMA foreign_keys = ON")
     if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         # Readers don't wait for writers then. Of two that set it at once, one is told that it's busy,
         # without having waited: the other has done it.
@@ -186,7 +152,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # One that begins by reading and then writes is told "locked" at once if another writes.
-    writes = connection.get_execution_options().get(_WRITES)
+    writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -118,8 +118,10 @@ class Settings:
     """A file of test ids, one per line, or a JUnit report; values and application names carry their
     hashes."""
     history: Path | Dsn | None = None
-    """The place of the history of sweeps: an SQLite file or a PostgreSQL; None:
+    """The place of the history of sweeps and runs: an SQLite file or a PostgreSQL; None:
     `history.store.default_file()`."""
+    keep_runs_s: float = 180 * 86_400.0
+    """The age, in seconds, at which runs are forgotten."""
     schedule: tuple[JobSetting, ...] = ()
     servers: tuple[ServerSetting, ...] = ()
     """The servers that `--servers` can name, besides those of libpq's service files."""
@@ -278,6 +280,7 @@ SETTINGS = (
     ),
     _Setting("tests", path_parser("a file"), "", "--tests", lambda flags: flags.tests),
     _Setting("history", _parse_history),
+    _Setting("keep_runs", parse_duration, "keep_runs_s"),
     _Setting("schedule", parse_jobs, variable_value=_no_variable),
     _Setting("servers", parse_servers, variable_value=_no_variable),
 )

@@ -28,14 +28,6 @@ from tests.servers.sessions import Connect, Database, MakeRole
 from tests.waiting import PATIENCE_S
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> Path | Dsn:
-    """Where a history is to be made: there is nothing there yet."""
-    if request.param == "sqlite":
-        return tmp_path / "state" / "history.sqlite3"
-    return Dsn(database.dsn, "PGWATCH_HISTORY")
-
-
 def test_what_is_recorded_comes_back_newest_first(place: Path | Dsn) -> None:
     history = History.open(settings(place))
     added = [
@@ -205,10 +197,10 @@ def test_a_later_layout_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     History.open(settings(path)).add(entry())
     with sqlite3.connect(path) as later:
-        later.execute("UPDATE layout SET version = 2")
+        later.execute("UPDATE layout SET version = 3")
     later.close()
 
-    with pytest.raises(HistoryError, match="has the layout 2, and this version"):
+    with pytest.raises(HistoryError, match="has the layout 3, and this version"):
         History.open(settings(path)).add(entry())
 
 

@@ -170,6 +170,7 @@ def test_variables_set_what_files_do(tmp_path: Path) -> None:
         "PGWATCH_MARKED_TABLES": "public.users",
         "PGWATCH_MIN_AGE": "1h",
         "PGWATCH_KEEP_UNMARKED": "Yes",
+        "PGWATCH_KEEP_RUNS": "30d",
         "PGWATCH_SCHEDULE": "not read",
     }
     assert load(Flags(), environ, project(tmp_path, 'test_databases = ["app"]\nmin_age = 3')) == Settings(
@@ -183,6 +184,7 @@ def test_variables_set_what_files_do(tmp_path: Path) -> None:
         marked_tables=("public.users",),
         min_age_s=3600.0,
         keep_unmarked=True,
+        keep_runs_s=30 * 86_400.0,
     )
 
 

@@ -1,0 +1,95 @@
+"""The history of runs: summaries are added to the store, and read again, one by one and as trends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from sqlalchemy import Connection, RowMapping, delete, func, select
+
+from pgwatch_tests.errors import HistoryError
+from pgwatch_tests.history.layout import is_postgresql, may_delete
+from pgwatch_tests.history.runs.addition import NAMES_OF_BUILD, NAMES_OF_RUN, add_run
+from pgwatch_tests.history.runs.model import Addition, StoredRun
+from pgwatch_tests.history.runs.strings import texts_of
+from pgwatch_tests.history.store import Store, default_file
+from pgwatch_tests.history.tables import BUILDS, RUNS
+from pgwatch_tests.record.run_summary import RunSummary
+from pgwatch_tests.settings.load import Settings
+
+_RUN_COLUMNS = [(RUNS if name in RUNS.c else BUILDS).c[name] for name in StoredRun.__slots__]
+_NAMES = frozenset((*NAMES_OF_BUILD, *NAMES_OF_RUN))
+_FORGOTTEN_AT_ONCE = 10  # builds: no run waits long for others to be forgotten
+_CLEANING_KEY = 0x70677768_636C6561  # 'pgwhclea': the advisory lock of who forgets old runs
+
+
+class RunStore:
+    """The history of runs, for any thread. Its methods raise HistoryError if the store can't be used."""
+
+    def __init__(self, store: Store, keep_s: float) -> None:
+        self._store = store
+        self._keep_s = keep_s
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Returns the history that the settings name. It is connected to, and created, on its first use."""
+        return cls(Store(settings.history or default_file()), settings.keep_runs_s)
+
+    @property
+    def name(self) -> str:
+        """The place of the history, for messages; without a password."""
+        return self._store.name
+
+    def add(self, summary: RunSummary) -> Addition:
+        """Puts a run on record. The same run, shard and attempt is one run, however often it is added.
+
+        Some of the runs that are older than `keep_runs` are forgotten meanwhile.
+        """
+        oldest = datetime.now(UTC) - timedelta(seconds=self._keep_s)
+        if summary.facts.began < oldest:
+            return "too old"
+        with self._store.writing() as connection:
+            outcome = add_run(connection, summary)
+            _forget(connection, oldest)
+        return outcome
+
+    def runs(self, limit: int = 20, since: datetime | None = None) -> tuple[StoredRun, ...]:
+        """Returns the newest runs, newest first; those that began since then, if it is given."""
+        query = select(*_RUN_COLUMNS).join(BUILDS).order_by(RUNS.c.began.desc(), RUNS.c.id.desc())
+        if since is not None:
+            query = query.where(RUNS.c.began >= since)
+        with self._reading() as connection:
+            return _stored_runs(connection, connection.execute(query.limit(limit)).mappings().all())
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._store.reading() as connection:
+            try:
+                yield connection
+            except (ValueError, TypeError, OverflowError):
+                # SQLite keeps values of any type.
+                raise HistoryError(
+                    f"the runs in {self.name} are damaged: move the history away to start a new one"
+                ) from None
+
+
+def _stored_runs(connection: Connection, rows: Sequence[RowMapping]) -> tuple[StoredRun, ...]:
+    texts = texts_of(connection, {row[column] for row in rows for column in _NAMES})
+    return tuple(StoredRun(**(dict(row) | {name: texts[row[name]] for name in _NAMES})) for row in rows)
+
+
+def _forget(connection: Connection, oldest: datetime) -> None:
+    """Forgets a few of the builds that began before `oldest`, if this role may, and nobody else is at it."""
+    query = (
+        select(BUILDS.c.id).where(BUILDS.c.began < oldest).order_by(BUILDS.c.began).limit(_FORGOTTEN_AT_ONCE)
+    )
+    builds = connection.execute(query).scalars().all()
+    if not builds or not may_delete(connection, BUILDS):
+        return
+    if is_postgresql(connection):
+        lock = func.pg_catalog.pg_try_advisory_xact_lock(_CLEANING_KEY)
+        if not connection.execute(select(lock)).scalar():
+            return
+    connection.execute(delete(BUILDS).where(BUILDS.c.id.in_(builds)))

@@ -1,0 +1,212 @@
+"""Tables of the history: sweeps, and runs of suites with who blocked whom and what they left.
+
+Names come again and again over thousands of runs: they are rows of STRINGS, and columns refer to them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+from pgwatch_tests.history.column_types import AnyText, Milliseconds, Number, UtcTime, Words
+
+METADATA = MetaData()
+
+SWEEPS = Table(
+    "sweeps",
+    METADATA,
+    # SQLite counts up only an INTEGER, and without AUTOINCREMENT gives the last number twice.
+    Column("id", Number, Identity(), primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("action", AnyText, nullable=False),
+    Column("trigger", AnyText, nullable=False),
+    Column("job", AnyText, nullable=False),
+    Column("account", AnyText, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("role", AnyText, nullable=False),
+    Column("server", AnyText, nullable=False),
+    Column("database", AnyText, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("kinds", Words, nullable=False),
+    Column("markers", Words, nullable=False),
+    Column("min_age_s", Float(53), nullable=False),
+    Column("result", AnyText, nullable=False),
+    Column("reason", AnyText, nullable=False),
+    Column("planned_rows", BigInteger, nullable=False),
+    Column("deleted_rows", BigInteger, nullable=False),
+    Column("kept_rows", BigInteger, nullable=False),
+    Column("orphans_removed", BigInteger, nullable=False),
+    Column("leaked_rows", BigInteger),
+    Column("leftovers", BigInteger),
+    Column("passes", Integer, nullable=False),
+    Column("duration_s", Float(53), nullable=False),
+    Column("longest_transaction_s", Float(53), nullable=False),
+    # The whole SweepReport as JSON, if there is one.
+    Column("report", Text),
+    Index("sweeps_job", "job", "id"),
+    sqlite_autoincrement=True,
+)
+
+STRINGS = Table(
+    "strings",
+    METADATA,
+    Column("id", Number, Identity(), primary_key=True),
+    # PostgreSQL indexes no text of more than 2,704 bytes (manual, B-Tree Indexes).
+    Column("digest", LargeBinary(16), nullable=False, unique=True),
+    Column("text", AnyText, nullable=False),
+)
+# Tests that passed in a run: most runs of a suite have the same ones.
+TEST_SETS = Table(
+    "test_sets",
+    METADATA,
+    Column("id", Number, Identity(), primary_key=True),
+    Column("digest", LargeBinary(16), nullable=False, unique=True),
+    Column("tests", LargeBinary, nullable=False),
+)
+# One CI run with all its shards and attempts, or a run outside of a CI.
+BUILDS = Table(
+    "builds",
+    METADATA,
+    Column("id", Number, Identity(), primary_key=True),
+    Column("key", LargeBinary(16), nullable=False, unique=True),
+    Column("began", UtcTime, nullable=False),
+    Column("repository", BigInteger, nullable=False),
+    Column("branch", BigInteger, nullable=False),
+    Column("commit", BigInteger, nullable=False),
+    Column("ci", BigInteger, nullable=False),
+    Column("ci_run", AnyText, nullable=False),
+    Index("builds_began", "began"),
+    Index("builds_branch", "branch", "repository", "began"),
+)
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("id", Number, Identity(), primary_key=True),
+    Column("key", LargeBinary(16), nullable=False, unique=True),
+    Column("build", BigInteger, ForeignKey(BUILDS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("run", AnyText, nullable=False),
+    Column("shard", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("began", UtcTime, nullable=False, index=True),
+    Column("ended", UtcTime),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("command", BigInteger, nullable=False),
+    Column("machine", BigInteger, nullable=False),
+    Column("account", BigInteger, nullable=False),
+    Column("ci_job", BigInteger, nullable=False),
+    Column("ci_url", AnyText, nullable=False),
+    Column("program_version", BigInteger, nullable=False),
+    Column("server", BigInteger, nullable=False),
+    Column("database", BigInteger, nullable=False),
+    Column("server_version", BigInteger, nullable=False),
+    # Of the servers' identities: recorders of shards that share a server all see its waits.
+    Column("servers", BigInteger, nullable=False),
+    Column("watched_s", Milliseconds, nullable=False),
+    Column("unwatched_s", Milliseconds, nullable=False),
+    Column("blocked_s", Milliseconds, nullable=False),
+    Column("waits", BigInteger, nullable=False),
+    Column("most_blocked", Integer, nullable=False),
+    Column("tests_seen", Integer, nullable=False),
+    Column("passed", Integer),
+    Column("failed", Integer),
+    Column("skipped", Integer),
+    Column("flaky", Integer),
+    Column("test_set", BigInteger, ForeignKey(TEST_SETS.c.id), index=True),
+    Column("deadlocks", Integer, nullable=False),
+    Column("leaked_rows", BigInteger, nullable=False),
+    Column("leftovers", BigInteger, nullable=False),
+    Column("hangs", Integer, nullable=False),
+    Column("not_checked", Words, nullable=False),
+)
+
+
+def _of_run() -> Column[int]:
+    return Column("run", BigInteger, ForeignKey(RUNS.c.id, ondelete="CASCADE"), primary_key=True)
+
+
+def _name(name: str) -> Column[int]:
+    return Column(name, BigInteger, primary_key=True)
+
+
+def _sums() -> tuple[Column[float], Column[int], Column[float]]:
+    return (
+        Column("blocked_s", Milliseconds, nullable=False),
+        Column("waits", BigInteger, nullable=False),
+        Column("longest_s", Milliseconds, nullable=False),
+    )
+
+
+# The build is in these tables again: trends count builds, from an index alone.
+RUN_PAIRS = Table(
+    "run_pairs",
+    METADATA,
+    _of_run(),
+    _name("blocker"),
+    _name("waiter"),
+    Column("build", BigInteger, nullable=False),
+    *_sums(),
+    Column("object", BigInteger, nullable=False),
+    Column("cause", BigInteger, nullable=False),
+    Index("run_pairs_blocker", "blocker", "waiter", "build"),
+    Index("run_pairs_waiter", "waiter", "build"),
+    sqlite_with_rowid=False,
+)
+RUN_OBJECTS = Table(
+    "run_objects", METADATA, _of_run(), _name("object"), _name("mode"), *_sums(), sqlite_with_rowid=False
+)
+RUN_CAUSES = Table("run_causes", METADATA, _of_run(), _name("cause"), *_sums(), sqlite_with_rowid=False)
+RUN_DEADLOCKS = Table(
+    "run_deadlocks",
+    METADATA,
+    _of_run(),
+    Column("deadlock", SmallInteger, primary_key=True),
+    Column("member", SmallInteger, primary_key=True),
+    Column("build", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("who", BigInteger, nullable=False),
+    Column("object", BigInteger, nullable=False),
+    Column("is_victim", Boolean, nullable=False),
+    Index("run_deadlocks_who", "who", "build"),
+    sqlite_with_rowid=False,
+)
+RUN_LEAKS = Table(
+    "run_leaks",
+    METADATA,
+    _of_run(),
+    _name("test"),
+    _name("kind"),
+    _name("name"),
+    _name("confidence"),
+    Column("build", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Index("run_leaks_test", "test", "kind", "name", "build"),
+    sqlite_with_rowid=False,
+)
+# Tests that failed, needed more than one attempt, or had a part in a wait or a leak.
+RUN_OUTCOMES = Table(
+    "run_outcomes",
+    METADATA,
+    _of_run(),
+    _name("test"),
+    Column("build", BigInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("failed_attempts", Integer, nullable=False),
+    Column("duration_s", Milliseconds),
+    Column("message", AnyText, nullable=False),
+    Index("run_outcomes_test", "test", "outcome", "build"),
+    sqlite_with_rowid=False,
+)
