@@ -18,7 +18,14 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.lease_names import LEASE_KEY
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 
-__all__ = ["LEASE_KEY", "hold_lease", "lease_holders", "live_lease_numbers", "run_lease"]
+__all__ = ["KEEPALIVES", "LEASE_KEY", "hold_lease", "lease_holders", "live_lease_numbers", "run_lease"]
+
+# An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer answers.
+KEEPALIVES = (
+    ("tcp_keepalives_idle", "60"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "6"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedServer
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
+HangKind = Literal["blocked", "quiet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,10 @@ class Hang:
     """The lock tree and advice as they went to the job's log."""
     ended_root: str = ""
     """The session that was ended for it; empty if none was."""
+    kind: HangKind = "blocked"
+    """`quiet`: nothing was blocked, and no session did anything."""
+    ending: str = ""
+    """Of `--hang …=end`: a sentence on what was done about the root, or why nothing was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
-from pgwatch_tests.postgres.leases import run_lease
+from pgwatch_tests.postgres.leases import KEEPALIVES, run_lease
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
@@ -46,12 +46,6 @@ from pgwatch_tests.testing.lease_session import LeaseSession, tell_given_up
 APPLICATION_NAME = "pgwatch-tests lease"
 """The application name of sessions that hold leases, which count as sessions, unlike those that sweep."""
 
-# An owner whose machine is gone, not stopped, doesn't hold a lease for hours: its kernel no longer answers.
-KEEPALIVES = (
-    ("tcp_keepalives_idle", "60"),
-    ("tcp_keepalives_interval", "10"),
-    ("tcp_keepalives_count", "6"),
-)
 LEASE_LIMITS = SessionLimits(
     statement_timeout_s=60.0,
     lock_timeout_s=10.0,

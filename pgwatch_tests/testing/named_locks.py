@@ -37,9 +37,10 @@ from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_DATABASE
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.leases import KEEPALIVES
 from pgwatch_tests.settings.load import Dsn, Flags, load
 from pgwatch_tests.testing.current_test import current
-from pgwatch_tests.testing.leases import APPLICATION_NAME, KEEPALIVES
+from pgwatch_tests.testing.leases import APPLICATION_NAME
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 
