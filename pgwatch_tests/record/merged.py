@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, pairwise
+from typing import Literal
 
 from pgwatch_tests.record import duplicates, leak_checks
 from pgwatch_tests.record.duplicates import Observed
@@ -23,6 +24,9 @@ from pgwatch_tests.record.model import (
     WaitEvent,
 )
 from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
+
+Ending = Literal["ended", "killed", "running"]
+"""`killed`: whoever ran or recorded it ended before it could say so; the command itself may have gone on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,9 @@ class RecordedRun:
     began: datetime | None = None
     until: datetime | None = None
     """First and last poll; None if there was none."""
+    ending: Ending = "ended"
     is_whole: bool = True
-    """False: whoever recorded was killed, or records still."""
+    """Whether the recording was ended by its recorder."""
     polls: int = 0
     watched_s: float = 0.0
     unwatched_s: float = 0.0
@@ -74,6 +79,11 @@ class RecordedRun:
     not_checked: tuple[str, ...] = ()
     last: LastPicture | None = None
     """Read where the run didn't end by itself."""
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether the suite didn't come to its own end, as far as it is known."""
+        return self.ending != "ended" or (self.facts is not None and self.facts.signal is not None)
 
     @property
     def label(self) -> str:
@@ -152,7 +162,7 @@ class RunReport:
     @property
     def runs(self) -> tuple[RecordedRun, ...]:
         """All that were read, each once, though it may have reached several servers."""
-        return tuple(dict.fromkeys(run for server in self.servers for run in server.runs))
+        return tuple({id(run): run for server in self.servers for run in server.runs}.values())
 
 
 _StartKey = tuple[object, ...]
@@ -240,10 +250,10 @@ def _server_report(runs: Sequence[RecordedRun], starts: Sequence[_Start]) -> Ser
     its_runs = [runs[place] for place in places]
     waits = duplicates.waits(
         (
-            Observed(place, numbers[place, wait.server], replace(wait, server=numbers[place, wait.server]))
+            Observed(place, number, wait if wait.server == number else replace(wait, server=number))
             for place in places
             for wait in runs[place].waits
-            if (place, wait.server) in numbers
+            if (number := numbers.get((place, wait.server)))
         ),
         starts[0].server.version,
     )
@@ -260,7 +270,10 @@ def _server_report(runs: Sequence[RecordedRun], starts: Sequence[_Start]) -> Ser
         span=Span(watched[0].since, watched[-1].until) if watched else None,
         gaps=tuple(Span(one.until, other.since) for one, other in pairwise(watched)),
         watched_s=sum(one.seconds for one in watched),
-        waits=tuple(replace(wait, number=number) for number, wait in enumerate(waits, 1)),
+        waits=tuple(
+            wait if wait.number == number else replace(wait, number=number)
+            for number, wait in enumerate(waits, 1)
+        ),
         deadlocks=tuple(deadlocks),
         tests=_sightings(
             replace(test, server=numbers[place, test.server])
