@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable
 from itertools import chain
 from pathlib import Path
-from xml.parsers import expat
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
+from pgwatch_tests.identity.junit_cases import decoded, possible_ids, read_cases
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # pytest's last line: `26 tests collected in 0.05s`, `3/5 tests collected (2 deselected) in 0.01s`.
@@ -56,54 +56,14 @@ def read_test_list(path: Path) -> tuple[str, ...]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read the tests in {path}: {error.strerror}") from error
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
-        return tuple(dict.fromkeys(chain.from_iterable(map(_ids, _test_cases(content, path)))))
+    text = decoded(content)
+    if text.lstrip()[:1] == "<":
+        report = read_cases(text)
+        if report.trouble:
+            raise ConfigurationError(
+                f"{path} is neither a list of tests nor a whole JUnit report: {report.trouble}"
+            )
+        return tuple(dict.fromkeys(chain.from_iterable(map(possible_ids, report.cases))))
     lines = content.decode("utf-8-sig", errors="surrogateescape").splitlines()
     stripped = (_COLOUR.sub("", line).strip() for line in lines)
     return tuple(line for line in stripped if line and not _SUMMARY.fullmatch(line))
-
-
-def _test_cases(content: bytes, path: Path) -> list[Mapping[str, str]]:
-    """The attributes of each test case, and the name of its suite's host as `hostname`."""
-    cases: list[Mapping[str, str]] = []
-    hosts: list[str] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        if name == "testsuite":
-            hosts.append(attributes.get("hostname", ""))
-        elif name == "testcase":
-            cases.append({**attributes, "hostname": hosts[-1] if hosts else ""})
-
-    def end(name: str) -> None:
-        if name == "testsuite":
-            hosts.pop()
-
-    def refuse(*_: object) -> None:
-        # Entities are declared there, which expand without end or read other files; no runner writes one.
-        raise ConfigurationError(f"{path} has a DOCTYPE: a JUnit report has none")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(content, True)
-    except expat.ExpatError as error:
-        raise ConfigurationError(f"{path} is neither a list of tests nor a JUnit report: {error}") from None
-    return cases
-
-
-def _ids(case: Mapping[str, str]) -> Iterator[str]:
-    """All that the id of a test case can be, by pytest's and by Vitest's, Jest's and Playwright's rules."""
-    name, classes, file = case.get("name", ""), case.get("classname", ""), case.get("file", "")
-    # pytest: `tests.test_a.TestA` is a file and perhaps classes in it (_pytest/junitxml.py).
-    parts = classes.split(".")
-    for end in range(1, len(parts) + 1):
-        yield "::".join(("/".join(parts[:end]) + ".py", *parts[end:], name))
-        if file:
-            yield "::".join((file, *parts[end:], name))
-    title = name.replace(" \u203a ", " > ")
-    for place in dict.fromkeys(filter(None, (classes, file))):
-        yield f"{place} > {title}"
-        if case["hostname"]:
-            # Playwright's reporter calls the project the host.
-            yield f"[{case['hostname']}] {place} > {title}"

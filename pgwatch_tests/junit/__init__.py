@@ -1,0 +1,1 @@
+"""JUnit reports that runners wrote: outcomes of tests. No database."""
