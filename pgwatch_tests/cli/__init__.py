@@ -18,6 +18,7 @@ from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
 # name -> its line in --help; the command itself is `command` in the module of that name.
 COMMANDS = {
     "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
+    "run": "Run a test suite; record who blocks whom, and tell what it left.",
     "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
     "locks": "Print who waits for whom, on what, and what to do.",
     "leaks": "Count the test rows that were left behind.",

@@ -20,15 +20,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Final, Literal
-
-from cattrs.errors import BaseValidationError
-from cattrs.preconf.json import make_converter
+from typing import TYPE_CHECKING, Final, Literal
 
 from pgwatch_tests.errors import RecordingError, Verdict
 from pgwatch_tests.record.run_summary import Hang, RunFacts
 from pgwatch_tests.text.times import iso_time
+
+if TYPE_CHECKING:
+    from cattrs.preconf.json import JsonConverter
 
 SCHEMA: Final = "pgwatch-tests.run/1"
 
@@ -47,9 +48,15 @@ LOGS_NAME: Final = "logs"
 _LOG_SUFFIXES = frozenset({".journal", ".jsonl", ".tests", ".waits", ".writes"})
 """Of the files that the pytest plugin writes into the directory of logs."""
 
-_CONVERTER = make_converter()
-_CONVERTER.register_unstructure_hook(datetime, lambda time: iso_time(time, "microseconds"))
-_DAMAGES = (ValueError, TypeError, KeyError, RecursionError, BaseValidationError)
+
+@cache
+def _converter() -> JsonConverter:
+    # Only here: a run starts its command before it needs this.
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter()
+    converter.register_unstructure_hook(datetime, lambda time: iso_time(time, "microseconds"))
+    return converter
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ class ResultsDirectory:
 
 def document(record: RunRecord) -> str:
     """Returns the record as the JSON document `pgwatch-tests.run/1`: the run's facts at its top."""
-    content: dict[str, object] = _CONVERTER.unstructure(record)
+    content: dict[str, object] = _converter().unstructure(record)
     facts = content.pop("facts")
     assert isinstance(facts, dict)
     return json.dumps({"schema": SCHEMA, **facts, **content}, indent=1) + "\n"
@@ -213,9 +220,10 @@ def read_run(path: Path) -> RunRecord:
         raise RecordingError(f"{path} isn't the index of a run{which}")
     try:
         facts = {one.name: content.pop(one.name) for one in fields(RunFacts) if one.name in content}
-        record = _CONVERTER.structure({**content, "facts": facts}, RunRecord)
+        record = _converter().structure({**content, "facts": facts}, RunRecord)
         if record.facts.began.tzinfo is None:
             raise ValueError("a time without its zone")
-    except _DAMAGES as error:
+    # cattrs' errors are groups of those of its parts.
+    except (ValueError, TypeError, KeyError, RecursionError, ExceptionGroup) as error:
         raise RecordingError(f"{path} is damaged: it isn't a whole index of a run") from error
     return record

@@ -1,0 +1,128 @@
+"""Options of `run`: where results go, what is recorded, what is checked, and what fails it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.run.fail_on import FailOn, parse
+
+_SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SIZE = re.compile(r"(?P<number>[0-9]{1,9}) *(?P<unit>[kMG]?)i?B?", re.IGNORECASE)
+_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_SMALLEST = 1024**2
+
+
+def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    if value is not None and not _SHARD.fullmatch(value):
+        raise click.BadParameter(f"{value!r} isn't 1 to 64 letters, digits, '.', '_' and '-'")
+    return value or ""
+
+
+def _fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> FailOn:
+    try:
+        return FailOn() if value is None else parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """The callback of an option such as `--max-size 50MB`; its value is bytes."""
+    if value is None:
+        return None
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} isn't a size such as 50MB")
+    number = int(match["number"]) * _BYTES[match["unit"].lower()]
+    if number < _SMALLEST:
+        raise click.BadParameter("a recording needs at least 1MB")
+    return number
+
+
+# Where the results of a run go: `directory`, `name` and `store`.
+place_options = options.all_of(
+    click.option(
+        "--output",
+        "-o",
+        "directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("pgwatch-results"),
+        show_default=True,
+        metavar="DIR",
+        help="Where the results go. Those of an earlier run are replaced.",
+    ),
+    click.option(
+        "--name",
+        callback=_name,
+        metavar="SHARD",
+        help="The name of this shard: its results go into a directory of that name below DIR.",
+    ),
+)
+
+
+# What is recorded: `record`, `every_s` and `max_bytes`.
+record_options = options.all_of(
+    click.option("--no-record", "record", flag_value=False, default=True, help="Record nothing meanwhile."),
+    click.option(
+        "--every",
+        "every_s",
+        callback=options.optional_duration,
+        metavar="DURATION",
+        help="How often to look at the server. Default: 250ms while anything is going on.",
+    ),
+    click.option(
+        "--max-size",
+        "max_bytes",
+        callback=size,
+        metavar="SIZE",
+        help="How large the recording may become, such as 50MB: beyond, samples are thinned, events stay.",
+    ),
+)
+
+
+# What is checked after the command, and what fails the run.
+check_options = options.all_of(
+    click.option(
+        "--since",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Compare with this baseline (`pgwatch-tests baseline -o FILE`) instead of the state before the "
+        "command.",
+    ),
+    click.option(
+        "--any", "any_rows", is_flag=True, help="Count all new and changed rows, not only marked ones."
+    ),
+    click.option(
+        "--sweep",
+        is_flag=True,
+        help="After the checks, sweep the database as `pgwatch-tests sweep --yes` does; what this run has "
+        "left is never too young.",
+    ),
+    click.option(
+        "--junit",
+        multiple=True,
+        metavar="GLOB",
+        help="JUnit files that the command writes ('reports/*.xml'): outcomes of tests go into the report. "
+        "May be repeated.",
+    ),
+    click.option(
+        "--fail-on",
+        callback=_fail_on,
+        metavar="KINDS",
+        help="Exit with 1 if the command passed and any of these was seen, with 4 if one of them couldn't be "
+        "checked: a comma list of blocked (blocked=2s: for so long; default 1s), deadlock, hang, rows, and "
+        "the kinds of `leaks --fail-on`.",
+    ),
+    click.option(
+        "--grace",
+        "grace_s",
+        default="10s",
+        show_default=True,
+        callback=options.duration,
+        metavar="DURATION",
+        help="After a signal, have the report written within this time.",
+    ),
+)

@@ -1,0 +1,171 @@
+"""The command of a run: exit codes, signals once, and a terminal as without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.running import environment
+from tests.run.programs import PROGRAM, SignalTeller, arguments, run
+from tests.terminals import needs_tmux, terminal
+from tests.waiting import wait_until
+
+_NOWHERE = {"PGWATCH_DSN": "postgresql://nobody@127.0.0.1:1/none"}
+
+
+def test_exit_codes_are_those_of_a_shell(home: Path, python: str) -> None:
+    """One run per kind of end; the index tells each of them."""
+    script = home / "script"
+    script.write_text("exit 5\n")
+    script.chmod(0o755)
+    (home / "plain").write_text("")
+    ends = {
+        ("sh", "-c", "exit 3"): 3,
+        ("sh", "-c", "kill -9 $$"): 137,
+        ("./script",): 5,  # without its #! line
+        ("./plain",): 126,
+        ("no-such-command",): 127,
+    }
+    for command, exit_code in ends.items():
+        done = run(home, *command, options=["--no-record"], extra=_NOWHERE)
+        assert done.returncode == exit_code, (command, done.stderr)
+        index = json.loads((home / "pgwatch-results" / "run.json").read_text())
+        assert (index["exit_code"], tuple(index["command"])) == (exit_code, command)
+        assert index["ended"] is not None
+        assert index["signal"] == (9 if exit_code == 137 else None)
+    assert "no-such-command: command not found" in done.stderr
+
+
+def test_streams_descriptors_and_environment_are_the_commands_own(home: Path, python: str) -> None:
+    """Standard input, output and an inherited descriptor; the run's id, name and place of logs are added."""
+    read_end, write_end = os.pipe()
+    tell = (
+        "import os, sys; os.write(int(sys.argv[1]), b'inherited'); print(sys.stdin.read(), end='');"
+        "print(*(os.environ[name] for name in ('PGWATCH_RUN', 'PGAPPNAME', 'PGWATCH_LOG_DIR')), sep='|')"
+    )
+    done = subprocess.run(
+        arguments(sys.executable, "-c", tell, str(write_end), options=["--no-record", "--name", "unit"]),
+        cwd=home,
+        env=environment(_NOWHERE),
+        input="typed\n",
+        pass_fds=[write_end],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(write_end)
+    with os.fdopen(read_end) as inherited:
+        assert inherited.read() == "inherited"
+    index = json.loads((home / "pgwatch-results" / "unit" / "run.json").read_text())
+    name = f"run:{index['run']} {Path(sys.executable).name}"
+    logs = home / "pgwatch-results" / "unit" / "logs"
+    assert done.stdout == f"typed\n{index['run']}|{name}|{logs}\n"
+
+
+@pytest.mark.parametrize("to_group", [False, True], ids=["to us", "to the group"])
+def test_a_signal_reaches_the_command_once(home: Path, to_group: bool, python: str) -> None:
+    """Whether a CI signals only us, or `timeout` the whole group; other signals are passed on, too."""
+    teller = SignalTeller(home, 3)
+    running = subprocess.Popen(
+        arguments(*teller.command, options=["--no-record"]),
+        cwd=home,
+        env=environment(_NOWHERE),
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    teller.pid()
+    if to_group:
+        # As `timeout` does: its child, then everybody.
+        running.send_signal(signal.SIGINT)
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        running.send_signal(signal.SIGUSR1)
+        wait_until(lambda: teller.signals == ["SIGUSR1"])
+        running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    assert teller.signals == (["SIGINT"] if to_group else ["SIGUSR1", "SIGINT"])
+
+
+def test_a_second_signal_kills(home: Path, python: str) -> None:
+    """SIGINT, then SIGTERM, as GitHub cancels a job; ignored signals stay ignored."""
+    teller = SignalTeller(home, 60)
+    running = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *arguments(*teller.command, options=["--no-record"])],
+        cwd=home,
+        env=environment(_NOWHERE),
+        stderr=subprocess.DEVNULL,
+    )
+    teller.pid()
+    running.send_signal(signal.SIGHUP)
+    running.send_signal(signal.SIGINT)
+    wait_until(lambda: teller.signals == ["SIGINT"])
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 137
+    assert teller.signals == ["SIGINT"]
+    index = json.loads((home / "pgwatch-results" / "run.json").read_text())
+    assert (index["exit_code"], index["signal"]) == (137, 9)
+
+
+def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
+    """After kill -9 of us, run.json says that there was no end, and the next run takes the place."""
+    teller = SignalTeller(home, 60)
+    running = subprocess.Popen(
+        arguments(*teller.command, options=["--no-record"]), cwd=home, env=environment(_NOWHERE)
+    )
+    pid = teller.pid()
+    index = home / "pgwatch-results" / "run.json"
+    beside = run(home, "true", options=["--no-record"], extra=_NOWHERE)
+    assert beside.returncode == 0
+    assert "another run is at work in it" in beside.stderr
+    [other] = [path for path in index.parent.iterdir() if path.name.startswith("run-")]
+    assert json.loads((other / "run.json").read_text())["exit_code"] == 0
+    running.kill()
+    running.wait()
+    os.kill(pid, signal.SIGKILL)
+    told = json.loads(index.read_text())
+    assert (told["ended"], told["exit_code"]) == (None, None)
+    assert run(home, "true", options=["--no-record"], extra=_NOWHERE).returncode == 0
+    assert json.loads(index.read_text())["run"] != told["run"]
+
+
+@needs_tmux
+def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> None:
+    """Ctrl-Z and fg, Ctrl-C once, and the end of a shell's loop, in an interactive shell."""
+    teller = SignalTeller(home, 60)
+    (home / "say").write_text("import sys; print('tty', *(sys.stdin.isatty(), sys.stdout.isatty()))")
+    line = " ".join([*PROGRAM, "run", "--no-record", "--"])
+    with terminal(["bash", "--norc", "-i"], {**environment(_NOWHERE), "PS1": "$ "}, tmp_path) as screen:
+        screen.type(f"cd {home}; {line} {sys.executable} say; echo code $?\r")
+        screen.shows("code 0")
+        screen.shows("tty True True")
+        (home / "teller.py").write_text(teller.command[2])
+        screen.type(f"clear; {line} {sys.executable} teller.py {teller.file} 60; echo code $?\r")
+        pid = teller.pid()
+        screen.press("C-z")
+        screen.shows("Stopped")
+        assert _is_stopped(pid)
+        screen.type("clear; fg; echo code $?\r")
+        wait_until(lambda: not _is_stopped(pid))
+        screen.press("C-c")
+        wait_until(lambda: teller.signals == ["SIGINT"])
+        os.kill(pid, signal.SIGKILL)
+        screen.shows("code 137")
+        screen.type(f"clear; for i in 1 2; do {line} sh -c 'echo turn $i; exec sleep 60'; done\r")
+        screen.shows("turn")
+        screen.press("C-c")
+        screen.until(lambda shown: shown.rstrip().endswith("$"))
+        screen.type("echo code $?\r")
+        assert screen.shows("code 130").count("turn") == 1
+    assert teller.signals == ["SIGINT"]
+
+
+def _is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
