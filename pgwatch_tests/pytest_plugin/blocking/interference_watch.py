@@ -42,7 +42,8 @@ class InterferenceWatch:
         self._directory = Path(shared.log_directory)
         self._session = shared.session
         self._log = WriteLog(self._directory, shared.session, shared.worker)
-        self._texts: dict[int, dict[tuple[ServedDatabase, str, str], None]] = {}
+        self._texts: dict[int, dict[tuple[int, str], ServedDatabase]] = {}
+        """The statements of each test that runs. What stands for a database's `id` is kept along with it."""
         self._wrote: dict[int, set[str]] = {}
         self._began: dict[int, float] = {}
         self._undo: list[Callable[[], None]] = []
@@ -74,7 +75,9 @@ class InterferenceWatch:
             texts = self._texts[owner.number] = {}
             self._began[owner.number] = real_time_ns() / 1e9
         if len(texts) < _MOST_TEXTS:
-            texts[database, database.dsn, text[:_LONGEST_TEXT]] = None
+            if len(text) > _LONGEST_TEXT:
+                text = text[:_LONGEST_TEXT]
+            texts.setdefault((id(database), text), database)
 
     def committed(self, commit: Commit) -> None:
         """Logs the tables that a commit has written, as far as its statements name them."""
@@ -102,7 +105,7 @@ class InterferenceWatch:
 
     def _explain(self, owner: Owner, item: pytest.Item, report: pytest.TestReport, at: float) -> None:
         texts: dict[str, list[str]] = {}
-        for database, _, text in self._texts.get(owner.number, ()):
+        for (_, text), database in self._texts.get(owner.number, {}).items():
             texts.setdefault(database_key(database), []).append(text)
         began = self._began.get(owner.number, 0.0)
         for key, of_database in texts.items():

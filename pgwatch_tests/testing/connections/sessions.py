@@ -298,10 +298,14 @@ class DriverHooks(ABC, Generic[C]):
     def running(self, session: TestSession, text: str, *, in_transaction: bool) -> Statement:
         """Takes note of a statement that a session is about to send."""
         told = statement(text)
-        session.write(text)
         owner = current()
         if owner is not None and owner is not session.owner:
             owner.use_session()  # such as a test in the transaction of a fixture
+        if told.is_nothing_but_a_read and session.state.has_started:
+            # Most statements of most tests: nothing else has to be noted.
+            self._commits.run(owner, session.database, text)
+            return told
+        session.write(text)
         if in_transaction:
             if told.commits:
                 self.tell(session, unknown="typed")

@@ -56,6 +56,8 @@ class Statement:
     """Whether it gives settings the values that they had when the session began."""
     is_of_a_start: bool
     """Whether it is one with which a session may be prepared for its use: no table is read or written."""
+    is_nothing_but_a_read: bool
+    """Whether it leaves its session, its transaction and all rows as they are, as far as its text tells."""
 
 
 def statement(text: str) -> Statement:
@@ -103,7 +105,14 @@ def _read(text: str) -> Statement:
         is_of_a_start = False
     only_reads = only_reads and not calls_of(text) and not hides_write(text)
     return Statement(
-        only_reads, commits, prepares, frozenset(changes), frozenset(settings), resets, is_of_a_start
+        only_reads,
+        commits,
+        prepares,
+        frozenset(changes),
+        frozenset(settings),
+        resets,
+        is_of_a_start,
+        only_reads and not changes and not resets and "savepoint" not in lower,
     )
 
 
