@@ -28,6 +28,27 @@ MarkKind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingHeader:
+    """The origin of a recording: whose it is, of which command, by which program. No connection string."""
+
+    began: datetime
+    """By the recording machine's clock."""
+    run: str = ""
+    """8 hex digits, see `testing.run_id`; empty if it is no run's."""
+    shard: str = ""
+    command: tuple[str, ...] = ()
+    """Secrets masked."""
+    machine: str = ""
+    account: str = ""
+    pid: int = 0
+    """The recorder's process."""
+    program_version: str = ""
+    every_s: float | None = None
+    """The pause between polls while nothing waits; None if not known."""
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedServer:
     """A server from one of its starts to the next, as a recording saw it."""
 
@@ -95,7 +116,8 @@ class WaitEvent:
     """Those that hold the lock before those queued ahead for it; at most a few."""
     more_blockers: int
     roots: tuple[Root, ...]
-    """Who is at the bottom: blocks, and isn't blocked. Their `blocked_s` add up to `waited_s`."""
+    """Who is at the bottom: blocks, and isn't blocked. The 20 that held it up longest; without more, their
+    `blocked_s` add up to `waited_s`."""
     lock: str
     """`transactionid`, `relation`, `advisory` …"""
     mode: str
@@ -134,6 +156,8 @@ class DeadlockEvent:
     explanation: str
     advice: str
     source: DeadlockSource = "polls"
+    victim_pid: int = 0
+    """The victim's process: members may share a name. 0 if not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +172,10 @@ class TestSighting:
     server: int
     first_seen: datetime
     last_seen: datetime
+    """The last poll that saw a session of that name, perhaps an idle one: a pool's keeps its last name."""
     polls: int
+    last_active: datetime | None = None
+    """When a session of that name was last seen to run something or be in a transaction; None if never."""
 
 
 @dataclass(frozen=True, slots=True)

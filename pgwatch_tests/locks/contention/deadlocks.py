@@ -46,6 +46,7 @@ class DeadlockedSession:
     object: LockedObject
     side: Side
     target: str
+    party: Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class CaughtDeadlock:
     explanation: str
     advice: str
     victim: str = ""
-    """The victims among them; empty if not known."""
+    """The victim among them; empty if not known."""
+    number: int = 0
+    """The number among all that were caught, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +125,16 @@ class DeadlockCatcher:
                     locked(graph, edge),
                     side(graph, edge.waiter),
                     edge.lock.target or edge.lock.type,
+                    edge.waiter,
                 )
                 for edge in links
             )
             self._described[cycle] = CaughtDeadlock(
-                graph.snapshot.sampled_at, members, diagnosis.explanation, diagnosis.advice
+                graph.snapshot.sampled_at,
+                members,
+                diagnosis.explanation,
+                diagnosis.advice,
+                number=self.caught,
             )
             self._open[cycle] = _Open(tuple(_member(graph, edge.waiter, edge.wait) for edge in links))
             if len(self._described) > MOST_DEADLOCKS:

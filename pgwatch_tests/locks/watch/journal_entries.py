@@ -44,9 +44,13 @@ class _Known:
 
 
 class JournalEntries:
-    """Takes one settled snapshot after another, and gives what the journal gets of it."""
+    """Takes one settled snapshot after another, and gives what the journal gets of it.
 
-    def __init__(self) -> None:
+    With `all_changes` it gives each present wait at each poll: for who keeps the last one in memory.
+    """
+
+    def __init__(self, *, all_changes: bool = False) -> None:
+        self._all_changes = all_changes
         self._known: dict[WaitKey, _Known] = {}
         self._began: dict[WaitKey, float] = {}
         """When each wait of the last poll began, sure or not, by the server's clock."""
@@ -90,10 +94,10 @@ class JournalEntries:
             began = self._began[key]
             wait = JournalWait(
                 number=self._last_number if known is None else known.written.number,
-                waiter=_side(graph, waiter, ahead_s),
-                blockers=tuple(_side(graph, party, ahead_s) for party in blockers[:_MOST_BLOCKERS]),
+                waiter=side_of(graph, waiter, ahead_s),
+                blockers=tuple(side_of(graph, party, ahead_s) for party in blockers[:_MOST_BLOCKERS]),
                 more_blockers=max(0, len(blockers) - _MOST_BLOCKERS),
-                roots=tuple(_side(graph, party, ahead_s) for party in behind[:_MOST_ROOTS]),
+                roots=tuple(side_of(graph, party, ahead_s) for party in behind[:_MOST_ROOTS]),
                 lock=first.lock.type,
                 mode=lock_modes.in_words(first.lock.mode) if first.lock.mode else "",
                 held_mode=lock_modes.in_words(first.lock.held_mode) if first.lock.held_mode else "",
@@ -101,9 +105,10 @@ class JournalEntries:
                 object=first.lock.object or first.lock.target or first.lock.type,
                 cause=diagnosis.cause if diagnosis else "",
                 advice=diagnosis.advice if diagnosis else "",
-                began=round(began + ahead_s if known is None else known.written.began, 3),
+                began=round(began + ahead_s if known is None else known.written.began, 6),
+                explanation=diagnosis.explanation if diagnosis else "",
             )
-            if known is None or self._is_worth_a_line(known, wait, here, rewritten):
+            if known is None or self._all_changes or self._is_worth_a_line(known, wait, here, rewritten):
                 rewritten += known is not None
                 known = _Known(wait, here, began, sampled_at)
                 yield wait
@@ -184,10 +189,12 @@ def _without_times(wait: JournalWait) -> JournalWait:
         blockers=tuple(map(timeless, wait.blockers)),
         roots=tuple(map(timeless, wait.roots)),
         advice="",
+        explanation="",
     )
 
 
-def _side(graph: LockGraph, party: Party, ahead_s: float) -> Side:
+def side_of(graph: LockGraph, party: Party, ahead_s: float = 0.0) -> Side:
+    """Returns a party as a journal keeps it; `ahead_s` is what this machine's clock is ahead."""
     session = graph.sessions.get(party)
     if session is None:
         prepared = graph.prepared.get(party)
@@ -196,13 +203,14 @@ def _side(graph: LockGraph, party: Party, ahead_s: float) -> Side:
             party.pid,
             party.gid,
             "" if party.pid else "prepared transaction",
-            in_transaction_since=None if began_s is None else round(began_s + ahead_s, 2),
+            in_transaction_since=None if began_s is None else round(began_s + ahead_s, 3),
             database=(prepared.database or "") if prepared else "",
+            user=(prepared.user or "") if prepared else "",
         )
 
     def since(age_s: float | None) -> float | None:
         began_s = graph.snapshot.began_s(age_s)
-        return None if began_s is None else round(began_s + ahead_s, 2)
+        return None if began_s is None else round(began_s + ahead_s, 3)
 
     return Side(
         party.pid,
@@ -213,4 +221,7 @@ def _side(graph: LockGraph, party: Party, ahead_s: float) -> Side:
         since(session.xact_age_s),
         since(session.state_age_s),
         session.database or "",
+        session.user or "",
+        session.client,
+        session.known_test,
     )

@@ -7,7 +7,7 @@ test's call, say, ended in between. What it lasted is put down to those who were
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pgwatch_tests.locks.watch.wait_journal import Deadlock, Entry, JournalWait, Poll, Side, Trouble
@@ -22,6 +22,15 @@ _SOON_S = 1.0
 _MOST_DEADLOCKS = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The seconds of a wait that are put down to one of its root blockers."""
+
+    root: Side
+    """As it was seen last."""
+    waited_s: float
+
+
 @dataclass(slots=True)
 class SeenWait:
     """A wait: how it was when a poll saw it last, and how long it lasted."""
@@ -33,8 +42,64 @@ class SeenWait:
     """The last poll that saw it; once it is over, its end: seconds since 1970."""
     is_open: bool = True
     """Whether the last poll of all saw it."""
-    by_root: dict[str, float] = field(default_factory=dict)
-    """Seconds put down to each root blocker, by the name of its session."""
+    shares: dict[tuple[int, str], Share] = field(default_factory=dict)
+    """The parts of `waited_s`, by pid and name of the root blocker's session."""
+    polls: int = 0
+    """How many polls saw it."""
+
+    @property
+    def by_root(self) -> dict[str, float]:
+        """Seconds put down to each root blocker, by the name of its session."""
+        sums: dict[str, float] = {}
+        for (_, name), share in self.shares.items():
+            sums[name] = sums.get(name, 0.0) + share.waited_s
+        return sums
+
+    def up_to(self, waited_s: float) -> SeenWait:
+        """Returns a copy that has lasted at least that long."""
+        copy = replace(self, shares=dict(self.shares))
+        copy.grow(waited_s)
+        return copy
+
+    def grow(self, waited_s: float) -> None:
+        """Makes it that long, if it was shorter; whoever is at its root now, gets the rest."""
+        grown_s = max(0.0, waited_s - self.waited_s)
+        self.waited_s += grown_s
+        roots = self.wait.roots or self.wait.blockers
+        for root in roots:
+            before = self.shares.get((root.pid, root.name))
+            sum_s = grown_s / len(roots) + (before.waited_s if before else 0.0)
+            self.shares[root.pid, root.name] = Share(root, sum_s)
+
+
+class OpenWaits(dict[int, SeenWait]):
+    """The waits that the last poll saw, by number."""
+
+    def see(self, wait: JournalWait) -> None:
+        """Takes a wait as it is now."""
+        seen = self.get(wait.number)
+        if seen is None:
+            self[wait.number] = SeenWait(wait, seen_at=wait.began)
+        else:
+            seen.wait = wait
+
+    def poll(
+        self, poll: Poll, end_of: Callable[[SeenWait], float | None] = lambda _: None
+    ) -> Iterator[SeenWait]:
+        """Takes a poll; yields the waits that are over, up to their ends.
+
+        `end_of` tells when a wait was over at the latest, where something else than polls tells that.
+        """
+        for number in [number for number in self if number not in poll.waiting]:
+            seen = self.pop(number)
+            _close(seen, poll, end_of(seen))
+            yield seen
+        for number, wait_s in poll.waiting.items():
+            present = self.get(number)
+            if present is not None:
+                present.grow(wait_s)
+                present.seen_at = poll.at
+                present.polls += 1
 
 
 @dataclass(slots=True)
@@ -60,8 +125,7 @@ class WaitHistory:
     """Takes the entries of a journal, in their order."""
 
     def __init__(self) -> None:
-        self.open: dict[int, SeenWait] = {}
-        """The waits that the last poll saw, by number."""
+        self.open = OpenWaits()
         self.recent: deque[SeenWait] = deque(maxlen=_MOST_RECENT)
         """Those that are over, the last one last."""
         self.polls: deque[float] = deque(maxlen=_MOST_POLLS)
@@ -80,7 +144,7 @@ class WaitHistory:
         for entry in entries:
             match entry:
                 case JournalWait():
-                    self._see(entry)
+                    self.open.see(entry)
                 case Poll():
                     self._poll(entry)
                 case Deadlock(at, members, advice):
@@ -135,9 +199,7 @@ class WaitHistory:
         end = self._first_end(seen)
         if not seen.is_open or end is None or end > seen.seen_at + _SOON_S:
             return seen
-        copy = replace(seen, by_root=dict(seen.by_root))
-        _grow(copy, end - seen.wait.began)
-        return copy
+        return seen.up_to(end - seen.wait.began)
 
     def sums(self) -> Mapping[str, WaiterSum]:
         """Returns what each has waited, present waits included, by the name of the waiting sessions."""
@@ -155,41 +217,17 @@ class WaitHistory:
                 _add(sums, self.so_far(seen))
         return sums.get(name)
 
-    def _see(self, wait: JournalWait) -> None:
-        seen = self.open.get(wait.number)
-        if seen is None:
-            self.open[wait.number] = SeenWait(wait, seen_at=wait.began)
-        else:
-            seen.wait = wait
-
     def _poll(self, poll: Poll) -> None:
         if self._lost_at is not None:
             self.unwatched_s += max(0.0, poll.at - self._lost_at)
             self._lost_at = None
         self.polls.append(poll.at)
-        for number in [number for number in self.open if number not in poll.waiting]:
-            seen = self.open.pop(number)
-            self._close(seen, poll)
+        for seen in self.open.poll(poll, self._first_end):
             self.recent.append(seen)
             _add(self._sums, seen)
-        for number, wait_s in poll.waiting.items():
-            seen_now = self.open.get(number)
-            if seen_now is None:
-                continue
-            _grow(seen_now, wait_s)
-            seen_now.seen_at = poll.at
-            wait = seen_now.wait
+        for seen in self.open.values():
+            wait = seen.wait
             self.add_sides((wait.waiter, *wait.blockers, *wait.roots), poll.at)
-
-    def _close(self, seen: SeenWait, poll: Poll) -> None:
-        over_s = poll.over.get(seen.wait.number)
-        end = self._first_end(seen)
-        seen.is_open = False
-        if over_s is None:
-            return
-        began = seen.wait.began
-        _grow(seen, over_s if end is None else min(over_s, end - began))
-        seen.seen_at = min(poll.at, max(seen.seen_at, began + seen.waited_s))
 
     def _first_end(self, seen: SeenWait) -> float | None:
         """The first moment since its last sight at which its sessions are said to have waited for nothing."""
@@ -197,13 +235,14 @@ class WaitHistory:
         return min((end for end in ends if end >= seen.seen_at), default=None)
 
 
-def _grow(seen: SeenWait, waited_s: float) -> None:
-    """Makes a wait that long, if it was shorter; whoever is at its root now, gets the rest."""
-    grown_s = max(0.0, waited_s - seen.waited_s)
-    seen.waited_s += grown_s
-    roots = seen.wait.roots or seen.wait.blockers
-    for root in roots:
-        seen.by_root[root.name] = seen.by_root.get(root.name, 0.0) + grown_s / len(roots)
+def _close(seen: SeenWait, poll: Poll, end: float | None) -> None:
+    over_s = poll.over.get(seen.wait.number)
+    seen.is_open = False
+    if over_s is None:
+        return
+    began = seen.wait.began
+    seen.grow(over_s if end is None else min(over_s, end - began))
+    seen.seen_at = min(poll.at, max(seen.seen_at, began + seen.waited_s))
 
 
 def _copy(one: WaiterSum) -> WaiterSum:

@@ -43,6 +43,10 @@ class Side:
     in_transaction_since: float | None = None
     in_state_since: float | None = None
     database: str = ""
+    user: str = ""
+    client: str = ""
+    known_test: str = ""
+    """The whole id of its test, where a list of tests tells what `name` has only in short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class JournalWait:
     advice: str
     began: float
     """When the wait began, as far as it is known; else when it was first seen."""
+    explanation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ def _entry(record: dict[str, object]) -> Entry | None:
             more_blockers=_int(record["more_blockers"]),
             roots=_sides(record["roots"]),
             began=_float(record["began"]),
+            explanation=str(record.get("explanation", "")),
             **{name: str(record[name]) for name in _TEXTS},
         )
     if "deadlock" in record:
@@ -228,6 +234,9 @@ def _side(record: object) -> Side:
         in_transaction_since=None if since is None else _float(since),
         in_state_since=None if in_state is None else _float(in_state),
         database=str(record["database"]),
+        user=str(record.get("user", "")),
+        client=str(record.get("client", "")),
+        known_test=str(record.get("known_test", "")),
     )
 
 

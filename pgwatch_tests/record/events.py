@@ -1,0 +1,231 @@
+"""Events of a recording, from one snapshot after another: waits, deadlocks, tests seen. Pure, no clock.
+
+Waits begin and end as the pytest plugin's sampler has them (`locks.watch`): by the server's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
+from pgwatch_tests.leaks.model import Attribution, Confidence, LeakReport
+from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock, DeadlockCatcher
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+from pgwatch_tests.locks.watch.journal_entries import JournalEntries, side_of
+from pgwatch_tests.locks.watch.wait_history import OpenWaits, SeenWait
+from pgwatch_tests.locks.watch.wait_journal import JournalWait, Poll, Side
+from pgwatch_tests.record.model import (
+    DeadlockEvent,
+    DeadlockMember,
+    LeakEvent,
+    RecordedSide,
+    Root,
+    TestSighting,
+    WaitEvent,
+)
+
+_MOST_ROOTS: Final = 20
+_MOST_TESTS: Final = 5_000
+"""The number of tests that are kept in mind; one that is seen again later is added to what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The events that are new or have changed since they were taken last."""
+
+    waits: tuple[WaitEvent, ...]
+    deadlocks: tuple[tuple[int, DeadlockEvent], ...]
+    """Each with the number that a later change of it has as well."""
+    tests: tuple[TestSighting, ...]
+    """`polls` are those since the last time; a first sight isn't later than one that was given before."""
+
+
+class EventTracker:
+    """Takes one settled snapshot after another, each with the number of its server."""
+
+    def __init__(self) -> None:
+        self._entries = JournalEntries(all_changes=True)
+        self._open = OpenWaits()
+        self._servers: dict[int, int] = {}
+        """The server of each open wait."""
+        self._over: list[WaitEvent] = []
+        self._catcher = DeadlockCatcher()
+        self._caught: dict[int, tuple[CaughtDeadlock, DeadlockEvent]] = {}
+        self._changed_deadlocks: dict[int, DeadlockEvent] = {}
+        self._tests: dict[tuple[int, str, str, str], TestSighting] = {}
+        self._identities: dict[tuple[str, str], TestIdentity | None] = {}
+        self.blocked = 0
+        """The sessions that the last snapshot shows waiting."""
+
+    def add(self, snapshot: LockSnapshot, server: int) -> None:
+        """Takes the next snapshot."""
+        self.blocked = snapshot.blocked
+        for entry in self._entries.of(snapshot, snapshot.sampled_at.timestamp()):
+            match entry:
+                case JournalWait():
+                    self._open.see(entry)
+                    self._servers.setdefault(entry.number, server)
+                case Poll():
+                    for seen in self._open.poll(entry):
+                        self._over.append(self._event(seen))
+                        del self._servers[seen.wait.number]
+        self._add_deadlocks(snapshot, server)
+        self._add_tests(snapshot, server)
+
+    def take(self) -> Changes:
+        """Returns what has changed since the last call; the open waits are always among it."""
+        changes = Changes(
+            (*self._over, *map(self._event, self._open.values())),
+            tuple(self._changed_deadlocks.items()),
+            tuple(one for one in self._tests.values() if one.polls),
+        )
+        self._over.clear()
+        self._changed_deadlocks.clear()
+        kept = list(self._tests.items())[-_MOST_TESTS:]
+        self._tests = {key: replace(one, polls=0) for key, one in kept}
+        return changes
+
+    def _event(self, seen: SeenWait) -> WaitEvent:
+        wait = seen.wait
+        shares = sorted(seen.shares.values(), key=lambda share: -share.waited_s)[:_MOST_ROOTS]
+        began, waited_s = _moment(wait.began), round(seen.waited_s, 6)
+        return WaitEvent(
+            number=wait.number,
+            server=self._servers[wait.number],
+            began=began,
+            ended=None if seen.is_open else began + timedelta(seconds=waited_s),
+            waited_s=waited_s,
+            waiter=_side(wait.waiter),
+            blockers=tuple(map(_side, wait.blockers)),
+            more_blockers=wait.more_blockers,
+            roots=tuple(Root(_side(share.root), round(share.waited_s, 6)) for share in shares),
+            lock=wait.lock,
+            mode=wait.mode,
+            held_mode=wait.held_mode,
+            target=wait.target,
+            object=wait.object,
+            cause=wait.cause,
+            explanation=wait.explanation,
+            advice=wait.advice,
+            polls=seen.polls,
+        )
+
+    def _add_deadlocks(self, snapshot: LockSnapshot, server: int) -> None:
+        self._catcher.look_for_victims(snapshot)
+        graph = LockGraph(snapshot) if snapshot.deadlocks else None
+        if graph is not None:
+            self._catcher.catch(graph)
+        present = {caught.number: caught for caught in self._catcher.result()}
+        for number, caught in present.items():
+            before, event = self._caught.get(number, (None, None))
+            if caught == before:
+                continue
+            if event is None:
+                assert graph is not None
+                event = _deadlock(caught, graph, server)
+            event = _with_victim(event, caught)
+            self._caught[number] = caught, event
+            self._changed_deadlocks[number] = event
+        for number in [number for number in self._caught if number not in present]:
+            del self._caught[number]
+
+    def _add_tests(self, snapshot: LockSnapshot, server: int) -> None:
+        at = snapshot.sampled_at
+        seen: dict[tuple[int, str, str, str], datetime | None] = {}
+        for session in snapshot.sessions:
+            identity = self._identity(session)
+            if identity is not None:
+                key = server, identity.label, identity.runner, identity.worker
+                active, before = _last_active(session, at), seen.get(key)
+                seen[key] = max(filter(None, (active, before)), default=None)
+        for key, active in seen.items():
+            _, test, runner, worker = key
+            # Put last again: those that were seen last are kept.
+            sighting = self._tests.pop(key, None) or TestSighting(test, runner, worker, server, at, at, 0)
+            self._tests[key] = replace(
+                sighting,
+                last_seen=max(at, sighting.last_seen),
+                polls=sighting.polls + 1,
+                last_active=max(filter(None, (active, sighting.last_active)), default=None),
+            )
+
+    def _identity(self, session: Session) -> TestIdentity | None:
+        name = session.application_name, session.known_test
+        if name not in self._identities:
+            if len(self._identities) >= 2 * _MOST_TESTS:
+                self._identities.clear()
+            self._identities[name] = None if name[0] == OWN_NAME else session.identity
+        return self._identities[name]
+
+
+def _last_active(session: Session, at: datetime) -> datetime | None:
+    """When a session was last at work, by a poll at `at`; None if that isn't visible."""
+    if session.hidden or session.state is None:
+        return None
+    if session.state != "idle":
+        return at
+    return None if session.state_age_s is None else at - timedelta(seconds=session.state_age_s)
+
+
+def _side(side: Side) -> RecordedSide:
+    identity = parse(side.name) if side.pid else None
+    test = side.known_test or (identity.label if identity else "")
+    nameless = side.backend if side.backend not in ("", "client backend") else f"pid {side.pid}"
+    name = side.name or nameless if side.pid else str(Party(0, side.name)).strip()
+    return RecordedSide(
+        pid=side.pid,
+        who=test or name,
+        name=side.name,
+        test=test,
+        runner=identity.runner if identity else "",
+        worker=identity.worker if identity else "",
+        database=side.database,
+        user=side.user,
+        client=side.client,
+        backend=side.backend,
+        state=side.state,
+        statement=side.statement,
+        in_transaction_since=_moment_or_none(side.in_transaction_since),
+        in_state_since=_moment_or_none(side.in_state_since),
+    )
+
+
+def _deadlock(caught: CaughtDeadlock, graph: LockGraph, server: int) -> DeadlockEvent:
+    members = tuple(
+        DeadlockMember(_side(side_of(graph, one.party)), one.target, one.object.object, one.object.mode)
+        for one in caught.sessions
+    )
+    return DeadlockEvent(caught.seen_at, server, members, "", caught.explanation, caught.advice)
+
+
+def _with_victim(event: DeadlockEvent, caught: CaughtDeadlock) -> DeadlockEvent:
+    victims = [
+        member.side
+        for member, one in zip(event.members, caught.sessions, strict=True)
+        if caught.victim and one.who == caught.victim
+    ]
+    return replace(event, victim=victims[0].who, victim_pid=victims[0].pid) if victims else event
+
+
+def _moment(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def _moment_or_none(epoch_s: float | None) -> datetime | None:
+    return None if epoch_s is None else _moment(epoch_s)
+
+
+def leak_events(report: LeakReport) -> Iterator[LeakEvent]:
+    """Yields what a check found, per table and test, or per thing left over."""
+    for table in report.tables:
+        name = f"{table.schema}.{table.table}"
+        known = table.attribution or (Attribution("", "unknown", table.rows),)
+        for one in known:
+            yield LeakEvent("rows", name, one.rows, one.test, one.confidence, one.candidates, one.detail)
+    for left in report.leftovers:
+        confidence: Confidence = "marker" if left.test else "unknown"
+        yield LeakEvent(left.kind, left.name, 1, left.test, confidence, (), left.detail)
