@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -11,7 +11,7 @@ from pgwatch_tests.fleet.servers import Server, choose_servers
 from pgwatch_tests.fleet.shards import Shard, parse_shard
 from pgwatch_tests.settings.load import Settings
 
-_AT_ONCE, _MOST_AT_ONCE = 4, 16
+_AT_ONCE, MOST_AT_ONCE = 4, 16
 
 
 def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Shard | None:
@@ -45,7 +45,7 @@ jobs_option = click.option(
     type=click.IntRange(1, 64),
     metavar="N",
     help="How many databases to check at once, each over a connection of its own, on all servers together. "
-    f"Default: {_AT_ONCE}; with --servers one per server, from {_AT_ONCE} to {_MOST_AT_ONCE}.",
+    f"Default: {_AT_ONCE}; with --servers one per server, from {_AT_ONCE} to {MOST_AT_ONCE}.",
 )
 
 
@@ -73,4 +73,12 @@ def at_once(jobs: int | None, servers: Sequence[Server] | None) -> int:
     """How many connections to open at once."""
     if jobs is not None:
         return jobs
-    return min(_MOST_AT_ONCE, max(_AT_ONCE, len(servers or ())))
+    return min(MOST_AT_ONCE, max(_AT_ONCE, len(servers or ())))
+
+
+def exit_code_of_none(exit_codes: Iterable[int]) -> int:
+    """The exit code if nothing of a fleet could be checked or swept; the reasons are in the report.
+
+    3 if no server could be reached; 2 if a guard, or the settings, had a part in it.
+    """
+    return min(exit_codes, default=0)

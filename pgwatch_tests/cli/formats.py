@@ -72,12 +72,12 @@ def render_leaks(
     return makers[form]()
 
 
-def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases) -> str:
-    """A sweep, or what it would do, in that format."""
+def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str:
+    """A sweep, or what it would do, in that format; `verbose` as in `render_leaks`."""
     from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
 
     makers: Makers = {
-        "table": lambda: sweep_table.table(sweeps),
+        "table": lambda: sweep_table.table(sweeps, verbose),
         "json": lambda: sweep_json.document(sweeps),
         "csv": lambda: sweep_csv.document(sweeps),
         "markdown": lambda: sweep_markdown.document(sweeps),

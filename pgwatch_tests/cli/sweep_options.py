@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli import fleet_options, formats, options
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS
 
@@ -34,9 +34,9 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 
 format_option = formats.format_option(
     formats.SWEEPS,
-    "table: text; json: the document pgwatch-tests.sweep/1, with --databases "
-    "pgwatch-tests.sweeps-of-databases/1, with --history pgwatch-tests.sweep-history/1; csv: a line per "
-    "table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY.",
+    "table: text; json: the document pgwatch-tests.sweep/1, with --databases or "
+    "--servers pgwatch-tests.sweeps-of-databases/1, with --history pgwatch-tests.sweep-history/1; csv: a "
+    "line per table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY.",
 )
 
 
@@ -105,13 +105,30 @@ how_options = options.all_of(
 )
 
 
-# `--databases`, as `databases`.
-databases_option = click.option(
-    "--databases",
-    callback=options.names,
-    metavar="NAMES",
-    help="Sweep the server's databases of these names, one after the other, instead of that of --dsn: a "
-    "comma list of names or globs such as 'test_*'. Only databases of tests are swept.",
+# `databases`, `servers`, `shard` (`--servers-shard`), `jobs` and `verbose`.
+databases_options = options.all_of(
+    click.option(
+        "--databases",
+        callback=options.names,
+        metavar="NAMES",
+        help="Sweep the server's databases of these names, one after the other, instead of that of --dsn: a "
+        "comma list of names or globs such as 'test_*'. Only databases of tests are swept. Several share one "
+        "report.",
+    ),
+    fleet_options.servers_options,
+    click.option(
+        "--jobs",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="How many of --servers to sweep at once; on each, one database after the other. "
+        f"Default: all, at most {fleet_options.MOST_AT_ONCE}.",
+    ),
+    click.option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        help="With several databases: name those without anything to do, and tell all of each of the others.",
+    ),
 )
 
 
@@ -146,15 +163,16 @@ since_options = options.all_of(
 
 
 def load_baseline(
-    file: Path | None, *, any_rows: bool, one_run: bool, databases: tuple[str, ...]
+    file: Path | None, *, any_rows: bool, one_run: bool, databases: tuple[str, ...], servers: tuple[str, ...]
 ) -> Baseline | None:
     """The baseline. Raises click's UsageError for what doesn't go together, and ConfigurationError."""
     if file is None:
         if any_rows:
             raise click.UsageError("--any needs --since FILE")
         return None
-    if databases:
-        raise click.UsageError("--since and --databases can't be combined: a baseline is of one database")
+    if databases or servers:
+        which = "--databases" if databases else "--servers"
+        raise click.UsageError(f"--since and {which} can't be combined: a baseline is of one database")
     if any_rows and one_run:
         raise click.UsageError(
             "--any can't be combined with --run or --test: whose the unmarked rows are isn't known"

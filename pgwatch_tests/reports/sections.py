@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 REASON = "Reason"
 """The column of sentences that say why."""
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,7 @@ class Section:
     """Stands above a Markdown table, and in text in place of the first column's name."""
 
 
-class LeftOut(Protocol):
-    """A database of several that could be neither checked nor swept."""
-
-    @property
-    def database(self) -> str:
-        """Its name."""
-
-    @property
-    def reason(self) -> str:
-        """Why."""
-
-
-def left_out(heading: str, databases: Iterable[LeftOut], shown: Callable[[str], str]) -> Section:
-    """The databases that a report of several doesn't have, with the reasons; foreign text through `shown`."""
-    return Section((heading, REASON), "ll", [(shown(one.database), shown(one.reason)) for one in databases])
+def named_places(names: Sequence[str]) -> str:
+    """`a, b, c and 12 more`: databases and servers of a report."""
+    more = len(names) - _MOST_NAMED
+    return f"{', '.join(names[:_MOST_NAMED])}{f' and {more:,} more' if more > 0 else ''}"

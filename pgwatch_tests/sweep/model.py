@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.ended_leases import EndedLease
@@ -257,6 +257,8 @@ class SweepReport:
     """The number of deleted rows that are young: the leases of their runs have ended."""
     ended_runs: tuple[str, ...] = ()
     """The runs that these may be of: all whose leases ended within `min_age_s`."""
+    server: str = ""
+    """The name of a fleet's server; empty where only one was asked."""
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -296,17 +298,26 @@ class NotSwept:
     """A database that was named but not swept: it isn't one of tests, can't be reached, is being swept."""
 
     database: str
+    """Empty: it is about all databases of `server` that were asked for."""
     reason: str
+    server: str = ""
+    """The name of a fleet's server; empty where only one was asked."""
+    exit_code: int = RefusedError.exit_code
+    """The exit code of the error that kept it from being swept."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepsOfDatabases:
-    """Sweeps of several databases of one server."""
+    """Sweeps of several databases of one server, or of each server of a fleet."""
 
     started_at: datetime
     sweeps: tuple[SweepReport, ...]
     not_swept: tuple[NotSwept, ...]
     duration_s: float
+    servers: tuple[str, ...] = ()
+    """The fleet's servers that were asked, in its order; empty if only one was, which has no name."""
+    shard: str = ""
+    """`2/8`: which part of the fleet these servers are; empty: they are all that were named."""
 
 
 SweepPhase = Literal["survey", "plan", "delete", "second_look"]

@@ -9,9 +9,10 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import CannotConnectError, ConfigurationError, RefusedError
+from pgwatch_tests.fleet.servers import Server
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.many_databases import NOT_REACHED, SweepOfDatabases
+from pgwatch_tests.sweep.many_databases import NOT_REACHED, SweepOfDatabases, SweepOfServers
 from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepRequest, SweepsOfDatabases
 from tests.servers.databases import Databases
 from tests.sweep.plan.fakes import Sweeps
@@ -37,8 +38,8 @@ def test_each_has_its_outcome(server: EmbeddedServer, databases: Databases) -> N
     assert [report.database for report in outcome.sweeps] == [names[0], names[3]]
     assert outcome.not_swept == (
         NotSwept(names[1], "no test database"),
-        NotSwept(names[2], "nobody there"),
-        NotSwept("nowhere", "no such database"),
+        NotSwept(names[2], "nobody there", exit_code=3),
+        NotSwept("nowhere", "no such database", exit_code=4),
     )
 
 
@@ -111,3 +112,73 @@ def test_cancel_is_an_error(server: EmbeddedServer, databases: Databases, before
     thread.join(PATIENCE_S)
 
     assert len(errors) == 1
+
+
+def test_servers_of_a_fleet(server: EmbeddedServer, databases: Databases) -> None:
+    names = [databases.make(str(number)) for number in range(3)]
+    globs = (f"{databases.prefix}*",)
+    sweeps = Sweeps({names[1]: RefusedError("no test database")})
+    fleet = (
+        Server("one", Dsn(server.dsn(), "one"), globs),
+        Server("two", Dsn(server.dsn(names[2]), "two")),
+        Server("dead", Dsn("postgresql://u:verysecret@127.0.0.1:1/x", "dead"), globs),
+        Server("empty", Dsn(server.dsn(), "empty"), ("no_such_*",)),
+    )
+    began: list[tuple[str, str]] = []
+    ended: list[str] = []
+    settings = Settings(Dsn("", "nowhere"))
+
+    def begin(name: str, database: str) -> None:
+        began.append((name, database))
+
+    sweep = SweepOfServers(
+        settings, fleet, SweepRequest(), 2, begin=begin, end=ended.append, make_sweep=sweeps.make
+    )
+    outcome = sweep.run()
+
+    swept = [(report.server, report.database) for report in outcome.sweeps]
+    assert swept == [("one", names[0]), ("one", names[2]), ("two", names[2])]
+    refused, dead = outcome.not_swept
+    assert refused == NotSwept(names[1], "no test database", "one")
+    assert (dead.server, dead.database, dead.exit_code) == ("dead", "", 3)
+    assert "verysecret" not in str(outcome)
+    assert outcome.servers == ("one", "two", "dead", "empty")
+    # Databases that were left behind are looked for once per server.
+    assert sorted("databases" in request.kinds for request in sweeps.requests) == [False, False, True, True]
+    assert set(began) == {*(("one", name) for name in names), ("two", "")}
+    assert sorted(ended) == ["dead", "empty", "one", "two"]
+    with pytest.raises(ConfigurationError, match=r"^no database of these servers matches 'no_such_\*'$"):
+        SweepOfServers(settings, fleet[3:], SweepRequest(), 2).run()
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_an_end_ends_all_servers(server: EmbeddedServer, databases: Databases, cancel: bool) -> None:
+    name = databases.make("1")
+    sweeps = Sweeps(waits=True)
+    fleet = [Server(f"s{number}", Dsn(server.dsn(), "x"), (name,)) for number in range(4)]
+    sweep = SweepOfServers(Settings(Dsn("", "")), fleet, SweepRequest(), 2, make_sweep=sweeps.make)
+    outcomes: list[SweepsOfDatabases | WorkCancelledError] = []
+
+    def run() -> None:
+        try:
+            outcomes.append(sweep.run())
+        except WorkCancelledError as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    wait_until(lambda: len(sweeps.made) == 2 and all(one.running.is_set() for one in sweeps.made))
+    (sweep.cancel if cancel else sweep.stop)()
+    thread.join(PATIENCE_S)
+
+    (outcome,) = outcomes
+    assert len(sweeps.made) == 2
+    if cancel:
+        assert isinstance(outcome, WorkCancelledError)
+    else:
+        assert isinstance(outcome, SweepsOfDatabases)
+        assert [report.interrupted for report in outcome.sweeps] == [True, True]
+        assert [(one.server, one.reason) for one in outcome.not_swept] == [
+            ("s2", NOT_REACHED),
+            ("s3", NOT_REACHED),
+        ]

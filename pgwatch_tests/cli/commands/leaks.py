@@ -141,8 +141,7 @@ def command(
         leaks = _without_accepted(leaks, known, accept, write_accept)
     leak_options.write(leaks, outputs, gate, verbose)
     if isinstance(leaks, LeaksOfDatabases) and leaks.servers and not leaks.databases:
-        # Of a fleet the reasons are in the report, one per server.
-        ctx.exit(max(one.exit_code for one in leaks.not_checked))
+        ctx.exit(fleet_options.exit_code_of_none(one.exit_code for one in leaks.not_checked))
     if fail:
         reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
         ctx.exit(EXIT_CODES[verdict(gate, reports, reached)])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from pgwatch_tests.cli import formats, options, sweep_options
+from pgwatch_tests.cli import fleet_options, formats, options, sweep_options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES, RefusedError
+from pgwatch_tests.fleet.shards import Shard
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
@@ -30,7 +32,7 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 @options.inside
 @options.ignore
 @sweep_options.since_options
-@sweep_options.databases_option
+@sweep_options.databases_options
 @sweep_options.how_options
 @click.option(
     "--fail",
@@ -71,6 +73,10 @@ def command(
     settle_s: float,
     transactions: Path | None,
     databases: tuple[str, ...],
+    servers: tuple[str, ...],
+    shard: Shard | None,
+    jobs: int | None,
+    verbose: bool,
     patience_s: float,
     temp_index: bool,
     batch: int,
@@ -122,7 +128,7 @@ def command(
         temp_index=temp_index,
         keep_unmarked=settings.keep_unmarked,
         since=sweep_options.load_baseline(
-            baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases
+            baseline, any_rows=any_rows, one_run=bool(run or test), databases=databases, servers=servers
         ),
         any_rows=any_rows,
         settle_s=settle_s,
@@ -130,27 +136,34 @@ def command(
     if not request.sought:
         raise click.UsageError("--run and --test choose among rows: they need rows in --only")
     options.check_output(output)
+    fleet = fleet_options.chosen(settings, servers, databases, shard, dsn)
+    if fleet is not None and yes:
+        options.narrate(f"sweeping {plural(len(fleet), 'server')}: {', '.join(one.name for one in fleet)}")
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.runs.sweep_run import run_sweep
-    from pgwatch_tests.reports.sweeps import sweep_remarks
+    from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
     from pgwatch_tests.text.plain_text import plain
 
-    sweeps, signal_code = run_sweep(settings, request, databases)
+    at_once = jobs or min(fleet_options.MOST_AT_ONCE, len(fleet or ())) or 1
+    sweeps, signal_code = run_sweep(settings, request, databases, fleet, at_once)
+    if isinstance(sweeps, SweepsOfDatabases) and shard is not None:
+        sweeps = replace(sweeps, shard=str(shard))
     if sweeps is not None:
-        options.emit(formats.render_sweep(form, sweeps), output)
+        options.emit(formats.render_sweep(form, sweeps, verbose), output)
     reports, reached = _reports(sweeps)
     if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
         options.narrate(_nothing_carries(test, run))
     for report in reports:
+        where = plain(sweep_words.place(report))
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
             options.narrate(
-                f"with --yes nothing would be done in {plain(report.database)}: "
+                f"with --yes nothing would be done in {where}: "
                 f"{plural(report.planned_rows, 'row')} would go, but --max-rows allows {max_rows:,}"
             )
         if mind := sweep_remarks.large_parts(report, plain):
-            options.narrate(f"warning: {plain(report.database)}: {mind}")
+            options.narrate(f"warning: {where}: {mind}")
         if report.error:
-            options.narrate(f"the sweep of {plain(report.database)} ended early: {plain(report.error)}")
+            options.narrate(f"the sweep of {where} ended early: {plain(report.error)}")
     ctx.exit(_exit_code(sweeps, signal_code, fail))
 
 
@@ -191,6 +204,8 @@ def _exit_code(sweeps: SweepReport | SweepsOfDatabases | None, signal_code: int 
         return max(failed)
     if signal_code is not None:
         return signal_code
+    if isinstance(sweeps, SweepsOfDatabases) and sweeps.servers and not reports:
+        return fleet_options.exit_code_of_none(one.exit_code for one in sweeps.not_swept)
     if not fail:
         return 0
     return EXIT_CODES[verdict(reports, reached)]

@@ -60,8 +60,14 @@ def database_name(dsn: Dsn) -> str | None:
 
 
 def address(dsn: Dsn) -> str:
-    """`host:port` that a connection string, or libpq's environment, names; `socket:port` if no host is."""
+    """`host:port` that a connection string, or libpq's environment, names; `socket:port` if no host is.
+
+    Of a string that leaves the host to a service file, `service NAME`.
+    """
     parameters = _parameters(dsn)
+    named = conninfo_to_dict(normalise(dsn)[0])
+    if (service := named.get("service")) and not named.get("host") and not named.get("hostaddr"):
+        return f"service {service}"
     host = parameters.get("host") or parameters.get("hostaddr") or "socket"
     return f"{host}:{parameters.get('port', '5432')}"
 

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, NotChecked, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.sections import REASON, Section
+from pgwatch_tests.reports.sections import REASON, Section, named_places
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 
 Shown = Callable[[str], str]
 """Makes foreign text harmless for a format."""
-
-_MOST_NAMED = 3  # databases in a cell
 
 
 def telling(leaks: LeaksOfDatabases) -> list[LeakReport]:
@@ -130,9 +128,9 @@ def not_checked(leaks: LeaksOfDatabases, shown: Shown) -> Section:
         ("Not checked", REASON),
         "ll",
         [
-            *((shown(_names(names)), shown(reason)) for reason, names in whole.items()),
+            *((shown(named_places(names)), shown(reason)) for reason, names in whole.items()),
             *(
-                (shown(f"{what} in {_names(list(dict.fromkeys(names)))}"), shown(reason))
+                (shown(f"{what} in {named_places(list(dict.fromkeys(names)))}"), shown(reason))
                 for (what, reason), names in parts.items()
             ),
         ],
@@ -164,7 +162,7 @@ def scope(leaks: LeaksOfDatabases, shown: Shown) -> list[str]:
     without = [server for server in leaks.servers if not any(_figures(leaks, server)[:1])]
     without = [server for server in without if all(one.server != server for one in leaks.not_checked)]
     if without:
-        lines.append(f"No database fits on {shown(_names(without))}")
+        lines.append(f"No database fits on {shown(named_places(without))}")
     return lines
 
 
@@ -195,9 +193,3 @@ def _written(figures: Iterable[int]) -> list[str]:
 
 def _unchecked(report: LeakReport) -> int:
     return len({(one.schema, one.table) for one in report.skipped}) + len(report.unchecked)
-
-
-def _names(names: Sequence[str]) -> str:
-    """`a, b, c and 12 more`"""
-    more = len(names) - _MOST_NAMED
-    return f"{', '.join(names[:_MOST_NAMED])}{f' and {more:,} more' if more > 0 else ''}"

@@ -33,7 +33,7 @@ def _databases(leaks: LeaksOfDatabases) -> dict[str, object]:
             for one in leaks.not_checked
         ],
     }
-    if leaks.servers:
+    if leaks.servers or leaks.shard:
         document["shard"] = leaks.shard or None
         document["servers"] = [_server(leaks, server) for server in leaks.servers]
     return document

@@ -12,7 +12,6 @@ from pgwatch_tests.text.plain_text import plain
 _BACKTICKS = re.compile(r"`+")
 # A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
 _MOST_ROWS = 100
-_MOST_DATABASES = 30
 _PIPE = re.compile(r"(\\*)\|")
 
 
@@ -87,22 +86,6 @@ def written(section: Section, level: str, noun: str = "") -> Iterator[str]:
     """Blocks of the section, its heading of that `level` (`###`); nothing if it has no rows."""
     heading = f"{level} {section.heading}" if section.heading else ""
     yield from table(section.columns, section.alignment, section.rows, heading, noun=noun)
-
-
-def by_database(
-    title: str, left_out: Section, reports: Sequence[tuple[str, Iterable[str]]], fewer: str
-) -> Iterator[str]:
-    """Blocks of a report on several databases: a heading and blocks for each of the first reports.
-
-    `fewer` says what the databases behind these have fewer of.
-    """
-    yield title
-    yield from written(left_out, "###")
-    for heading, blocks in reports[:_MOST_DATABASES]:
-        yield f"### {heading}"
-        yield from blocks
-    if len(reports) > _MOST_DATABASES:
-        yield f"… and {len(reports) - _MOST_DATABASES:,} more databases, with fewer {fewer}."
 
 
 def document(blocks: Iterable[str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pgwatch_tests.reports.sections import Section
-from pgwatch_tests.text.plain_text import plain
 
 
 def table(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> str:
@@ -31,9 +30,3 @@ def written(section: Section) -> str:
     """The section, with its heading in place of the first column's name."""
     first, *others = section.columns
     return table((section.heading or first, *others), section.alignment, section.rows)
-
-
-def by_database(reports: Iterable[tuple[str, str]], left_out: Section, end: str) -> str:
-    """Each database's report under its name, those that there is none of, and a sentence on all."""
-    parts = [f"== {plain(database)} ==\n\n{report}" for database, report in reports]
-    return "\n\n".join([*parts, *([written(left_out)] if left_out.rows else []), end])

@@ -11,25 +11,33 @@ from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 COLUMNS = (
     *("database", "kind", "status", "schema", "name", "rows", "marked", "dependent", "age_s", "reason"),
-    *("detail", "hint", "unmarked", "of"),
+    *("detail", "hint", "unmarked", "of", "server"),
 )
 KEPT, NOT_CHECKED, NOT_SWEPT, ENDED_EARLY = "kept", "not checked", "not swept", "ended early"
+CLEAN = "nothing to do"
 CHANGED, BY_TRIGGERS = "changed", "written by triggers"
 
 
 def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
-    """A header and the lines; ages are float seconds. A database that wasn't swept has no `kind`.
+    """A header and the lines; ages are float seconds. A database that wasn't swept has no `kind`,
+    and so has one of several in which there was nothing to do.
 
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
     reports, not_swept = sweep_words.by_database(sweeps)
     lines = [line for report in reports for line in _lines(report)]
-    lines += [{"database": one.database, "status": NOT_SWEPT, "detail": one.reason} for one in not_swept]
+    if not isinstance(sweeps, SweepReport):
+        clean = filter(sweep_words.is_clean, reports)
+        lines += [{"server": one.server, "database": one.database, "status": CLEAN} for one in clean]
+    lines += [
+        {"server": one.server, "database": one.database, "status": NOT_SWEPT, "detail": one.reason}
+        for one in not_swept
+    ]
     return csv_text.document(COLUMNS, lines)
 
 
 def _lines(report: SweepReport) -> Iterator[dict[str, str]]:
-    database = {"database": report.database}
+    database = {"server": report.server, "database": report.database}
     for one in sweep_words.gone(report):
         yield database | {
             "kind": "rows",

@@ -21,15 +21,40 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
 
 
 def _databases(sweeps: SweepsOfDatabases) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "schema": "pgwatch-tests.sweeps-of-databases/1",
         "started_at": iso_time(sweeps.started_at),
         "duration_s": sweeps.duration_s,
         "complete": not sweeps.not_swept and all(report.complete for report in sweeps.sweeps),
         "planned": sum(report.planned_rows for report in sweeps.sweeps),
         "deleted": sum(report.deleted_rows for report in sweeps.sweeps),
-        "databases": [_report(report) for report in sweeps.sweeps],
-        "not_swept": [asdict(one) for one in sweeps.not_swept],
+        "databases": [_of_server(sweeps, one.server) | _report(one) for one in sweeps.sweeps],
+        "not_swept": [
+            _of_server(sweeps, one.server) | {"database": one.database or None, "reason": one.reason}
+            for one in sweeps.not_swept
+        ],
+    }
+    if sweeps.servers or sweeps.shard:
+        document["shard"] = sweeps.shard or None
+        document["servers"] = [_server(sweeps, server) for server in sweeps.servers]
+    return document
+
+
+def _of_server(sweeps: SweepsOfDatabases, server: str) -> dict[str, object]:
+    """Which server it is of, where there are several to tell apart."""
+    return {"server": server} if sweeps.servers else {}
+
+
+def _server(sweeps: SweepsOfDatabases, server: str) -> dict[str, object]:
+    reports = [report for report in sweeps.sweeps if report.server == server]
+    left = sum(one.server == server for one in sweeps.not_swept)
+    return {
+        "server": server,
+        "planned": sum(report.planned_rows for report in reports),
+        "deleted": sum(report.deleted_rows for report in reports),
+        "complete": not left and all(report.complete for report in reports),
+        "databases": len(reports),
+        "not_swept": left,
     }
 
 

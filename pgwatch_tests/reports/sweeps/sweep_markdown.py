@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pgwatch_tests.reports.render import markdown_text
-from pgwatch_tests.reports.render.markdown_text import code, folded, table
-from pgwatch_tests.reports.sections import left_out
-from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
+from pgwatch_tests.reports.render.markdown_text import code, escaped, folded, table, written
+from pgwatch_tests.reports.sweeps import sweep_databases, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
 
 _MOST_LINES = 100
 _MOST_UNFOLDED = 20
 _MOST_FOLDED = 1000
+_MOST_DATABASES = 10  # with a report of their own
+_CLEAN_LIMIT = 20_000  # characters
 
 
 def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
     """A heading, tables of what went and what stays, and what was swept.
 
-    Of several databases: that for each, below what they add up to; those with most rows first.
+    Of several databases: a row for each that has something to tell, what they have in common once, and folded
+    up the whole of those with most rows, and the names of the others.
     """
     dry_run = any(report.dry_run for report in sweep_words.by_database(sweeps)[0])
     title = "## Sweep (dry run):" if dry_run else "## Sweep:"
     if isinstance(sweeps, SweepReport):
         title += f" {sweep_words.outcome(sweeps)} (database {code(sweeps.database)})"
         return markdown_text.document([title, *_sections(sweeps, "###")])
-    shown = sorted(sweeps.sweeps, key=lambda one: (-one.planned_rows, one.complete))
-    reports = [(f"{code(one.database)}: {sweep_words.outcome(one)}", _sections(one, "####")) for one in shown]
+    if len(sweeps.sweeps) == 1 and not sweeps.not_swept:
+        (report,) = sweeps.sweeps
+        title += f" {sweep_words.outcome(report)} (database {code(sweep_words.place(report))})"
+        return markdown_text.document([title, *_sections(report, "###")])
     title += f" {sweep_words.summary_of_databases(sweeps)}"
-    missing = left_out("Database not swept", sweeps.not_swept, code)
-    return markdown_text.document(markdown_text.by_database(title, missing, reports, "rows"))
+    return markdown_text.document([title, *_of_databases(sweeps)])
+
+
+def _of_databases(sweeps: SweepsOfDatabases) -> Iterator[str]:
+    per_server, total = sweep_databases.servers(sweeps, code)
+    if per_server.rows:
+        yield from written(replace(per_server, rows=[*per_server.rows, total]), "###")
+    headed = (
+        ("Databases", sweep_databases.databases(sweeps, code)),
+        ("Not swept", sweep_databases.not_swept(sweeps, code)),
+        ("Tables", sweep_databases.tables(sweeps, code)),
+        ("Kept", sweep_databases.kept(sweeps, code)),
+    )
+    for heading, section in headed:
+        yield from written(replace(section, heading=heading), "###")
+    telling = sweep_databases.telling(sweeps)
+    for report in telling[:_MOST_DATABASES]:
+        summary = f"{escaped(sweep_words.place(report))}: {escaped(sweep_words.outcome(report))}"
+        yield from folded(summary, _sections(report, "####"))
+    if len(telling) > _MOST_DATABASES:
+        yield f"… and {len(telling) - _MOST_DATABASES:,} more databases, with fewer rows."
+    if clean := sweep_databases.clean(sweeps):
+        names = code(plain(", ".join(clean), _CLEAN_LIMIT))
+        yield from folded(f"Nothing to do in {plural(len(clean), 'database')}", [names])
+    if scope := sweep_databases.scope(sweeps, code):
+        yield ". ".join(scope) + "."
 
 
 def _sections(report: SweepReport, level: str) -> Iterator[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.reports.render import text_table
+from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, ScreenSection, fitted, wrapped
-from pgwatch_tests.reports.sections import left_out
-from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps import sweep_databases, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text.numbers import plural
@@ -17,19 +17,51 @@ from pgwatch_tests.text.plain_text import plain, shortened_middle
 _NARROWEST_NAME = 21
 
 
-def table(sweeps: SweepReport | SweepsOfDatabases) -> str:
+def table(sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str:
     """What went, or would go, most first; why rows stay; what to do; and in one line what it comes to.
 
-    It fits on a screen of 80 columns and 24 lines; the other formats name all. Of several databases: that for
-    each under its name, those that weren't swept, and all of it in one line.
+    It fits on a screen of 80 columns and 24 lines; the other formats name all. Of several databases: a row
+    for each that has something to tell, and what they have in common once. `verbose`: all rows, the names of
+    the others, and the report of each.
     """
     if isinstance(sweeps, SweepReport):
         return _text(sweeps)
-    return text_table.by_database(
-        [(report.database, _text(report)) for report in sweeps.sweeps],
-        left_out("Database not swept", sweeps.not_swept, plain),
-        summary_of_databases(sweeps),
-    )
+    if len(sweeps.sweeps) == 1 and not sweeps.not_swept:
+        return _text(sweeps.sweeps[0])
+    sections, end = _of_databases(sweeps), _end_of_databases(sweeps, verbose)
+    if not verbose:
+        return screen(sections, end)
+    reports = [
+        f"== {plain(sweep_words.place(report))} ==\n\n{_text(report)}"
+        for report in sweep_databases.telling(sweeps)
+    ]
+    return "\n\n".join([*(section.whole() for section in sections), *reports, "\n".join(end)])
+
+
+def _of_databases(sweeps: SweepsOfDatabases) -> list[ScreenTable]:
+    per_server, total = sweep_databases.servers(sweeps, plain)
+    sections = [
+        ScreenTable(sweep_databases.databases(sweeps, plain), ("database", "databases"), weight=3),
+        ScreenTable(sweep_databases.not_swept(sweeps, plain), ("reason", "reasons"), weight=3),
+        ScreenTable(per_server, ("server", "servers"), total if len(sweeps.servers) > 1 else (), weight=2),
+        ScreenTable(sweep_databases.tables(sweeps, plain), ("table", "tables"), weight=2),
+        ScreenTable(sweep_databases.kept(sweeps, plain), ("reason", "reasons")),
+    ]
+    return [section for section in sections if section.items]
+
+
+def _end_of_databases(sweeps: SweepsOfDatabases, verbose: bool) -> list[str]:
+    """What is always said: what it comes to, where there was nothing to do, and what was looked for."""
+    sentences = [summary_of_databases(sweeps)]
+    if clean := sweep_databases.clean(sweeps):
+        them = "it" if len(clean) == 1 else "them"
+        others = ", and tells all of the others" if len(clean) < len(sweeps.sweeps) else ""
+        names = f": {', '.join(map(plain, clean))}" if verbose else f"; --verbose names {them}{others}"
+        sentences.append(f"Nothing to do in {plural(len(clean), 'database')}{names}")
+    elif sweeps.sweeps and not verbose:
+        sentences.append("There is something to do in each; --verbose tells all of it")
+    sentences.append(". ".join(sweep_databases.scope(sweeps, plain)))
+    return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 
 
 def _text(report: SweepReport) -> str:

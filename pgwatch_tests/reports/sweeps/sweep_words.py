@@ -177,6 +177,20 @@ def by_database(
     return ((sweeps,), ()) if isinstance(sweeps, SweepReport) else (sweeps.sweeps, sweeps.not_swept)
 
 
+def place(one: SweepReport | NotSwept) -> str:
+    """`app_test`, or `ci-1/app_test` of a fleet's server; `ci-1` for all its databases."""
+    return "/".join(filter(None, (one.server, one.database)))
+
+
+def is_clean(report: SweepReport) -> bool:
+    """Whether there is nothing to tell of a database but that there was nothing to do."""
+    return (
+        not (gone(report) or report.kept or report.orphans or report.changed or report.side_effects)
+        and report.complete
+        and not report.interrupted
+    )
+
+
 def summary(report: SweepReport) -> str:
     """`12 rows of 3 tables to remove; 4 kept: too young (3), locked (1)`, and whether it came to an end."""
     line = f"{_gone(report)}{_kept(report)}"
@@ -197,11 +211,14 @@ def outcome(report: SweepReport) -> str:
 
 
 def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """`24 rows to remove in 2 databases; 1 kept: locked (1); 1 database not swept`."""
+    """`24 rows to remove in 2 databases; 1 kept: locked (1); 1 database not swept; nothing was changed`."""
     reports = sweeps.sweeps
     dry = bool(reports) and reports[0].dry_run
     rows = sum(table.total for report in reports for table in gone(report))
     where = number_of(len(reports), "databases")
+    if sweeps.servers or sweeps.shard:
+        where += f" on {plural(len({report.server for report in reports}), 'server')}"
+        where += f" (part {sweeps.shard} of the fleet)" if sweeps.shard else ""
     line = f"{number_of(rows, 'rows')} {'to remove' if dry else 'deleted'} in {where}"
     removed = [orphan for report in reports for orphan in report.orphans if orphan.removed]
     if removed:
@@ -212,25 +229,20 @@ def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
             [orphan for report in reports for orphan in report.orphans],
         )
     )
-    if sweeps.not_swept:
-        line += f"; {number_of(len(sweeps.not_swept), 'databases')} not swept"
-    return line
+    left = sum(bool(one.database) for one in sweeps.not_swept)
+    if left:
+        line += f"; {number_of(left, 'databases')} not swept"
+    if servers := len(sweeps.not_swept) - left:
+        line += f"; {plural(servers, 'server')} not swept at all"
+    if not dry:
+        return line
+    return f"{line}; nothing was changed{': add --yes' if rows or removed else ''}"
 
 
 def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     """What was swept, by which rules, and how long it took; foreign text through `shown`."""
-    kinds = ", ".join(_KINDS[name][1] for name in report.kinds)
-    age = f"at least {durations.in_words(report.min_age_s)} old" if report.min_age_s else "of any age"
-    lines = [
-        f"{'Looked' if report.dry_run else 'Swept'} in {shown(report.database)} "
-        f"(PostgreSQL {shown(report.server_version)}) for {kinds}, {age}",
-    ]
-    if "rows" in report.kinds:
-        new = "; and rows without a marker that came since" if report.any_rows else ""
-        markers = ", ".join(map(shown, report.markers))
-        lines.append(f"Rows of tests: {markers}{new}; and what depends on them")
-    if report.since is not None:
-        lines.append(f"Nothing that was there at {clock(report.since)}, when the baseline was taken")
+    where = f"{shown(report.database)} (PostgreSQL {shown(report.server_version)})"
+    lines = rules(report, where, shown)
     lines += giving_way.lines(report.away_s)
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:
@@ -238,6 +250,20 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     passes = plural(report.passes, "pass", "passes")
     # A batch takes milliseconds.
     return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
+
+
+def rules(report: SweepReport, where: str, shown: Callable[[str], str]) -> list[str]:
+    """What was swept in `where`, and by which rules; foreign text through `shown`."""
+    kinds = ", ".join(_KINDS[name][1] for name in report.kinds)
+    age = f"at least {durations.in_words(report.min_age_s)} old" if report.min_age_s else "of any age"
+    lines = [f"{'Looked' if report.dry_run else 'Swept'} in {where} for {kinds}, {age}"]
+    if "rows" in report.kinds:
+        new = "; and rows without a marker that came since" if report.any_rows else ""
+        markers = ", ".join(map(shown, report.markers))
+        lines.append(f"Rows of tests: {markers}{new}; and what depends on them")
+    if report.since is not None:
+        lines.append(f"Nothing that was there at {clock(report.since)}, when the baseline was taken")
+    return lines
 
 
 def phase(progress: SweepProgress, kinds: Collection[SweepKind]) -> str:

@@ -93,8 +93,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
     both = several(one, one, not_swept=(NotSwept(text, text),))
 
     lines = 7 + bool(text)  # who gives no reason didn't end early
-    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(one)))] == [14] * (lines + 1)
-    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(both)))] == [14] * (2 * lines + 2)
+    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(one)))] == [15] * (lines + 1)
+    assert [len(line) for line in csv.reader(io.StringIO(sweep_csv.document(both)))] == [15] * (2 * lines + 2)
     for sweeps in (one, both):
         page = html(render_sweep("markdown", sweeps))
         assert set(re.findall(r"<(\w+)", page)) <= {
@@ -117,7 +117,7 @@ def test_every_form_is_valid_whatever_the_text_is(text: str, dry_run: bool) -> N
                 "summary",
             )
         }
-        assert page.count("<table>") == (3 if sweeps is one else 7)
+        assert page.count("<table>") == (3 if sweeps is one else 10)
         for form in SWEEPS:
             document = render_sweep(form, sweeps)
             assert not set(document) & set("\x00\x1b\r\u202e\ufffe")
@@ -173,7 +173,8 @@ def test_what_several_come_to() -> None:
 
     assert summary_of_databases(both) == (
         "2,408 rows to remove in 2 databases, besides 2 schemas, 2 prepared transactions; "
-        "10 kept: too young (6), locked (2), of a run still alive (2); 1 database not swept"
+        "10 kept: too young (6), locked (2), of a run still alive (2); 1 database not swept; "
+        "nothing was changed: add --yes"
     )
     assert summary_of_databases(several(ACTED)).startswith("3 rows deleted in 1 database, besides 1 schema")
 
@@ -209,9 +210,49 @@ def test_the_table_as_people_read_it() -> None:
 def test_the_table_of_several_databases() -> None:
     text = sweep_table.table(several(FULL, not_swept=(NotSwept("b", "a standby"),)))
 
-    assert text.startswith("== test_app ==\n\n")
-    assert re.search(r"Database not swept +Reason\n-.*\nb +a standby", text)
-    assert text.splitlines()[-1] == summary_of_databases(several(FULL, not_swept=(NotSwept("b", "-"),)))
+    assert re.search(r"^Database .*\n-.*\ntest_app +1,204 +2 +5 +too young\n\n", text)
+    assert re.search(r"Not swept +Reason\n-.*\nb +a standby", text)
+    assert re.search(r"\npublic.bookings +1,201 +1 +test_app\n", text)
+    assert "\n1,204 rows to remove in 1 database, besides 1 schema, 1 prepared transaction; 5\n  kept" in text
+    whole = sweep_table.table(several(FULL, replace(NOTHING, database="b")), verbose=True)
+    assert f"\n\n== test_app ==\n\n{sweep_table.table(FULL)}\n\n1,204 rows" in whole
+    assert "\nNothing to do in 1 database: b\nLooked in 2 databases (PostgreSQL 18.1) for" in whole
+
+
+def test_a_fleet_is_a_screen() -> None:
+    servers = tuple(f"ci-{number}" for number in range(1, 6))
+    reports = [
+        replace(FULL if number % 3 else NOTHING, server=server, database=f"a_rather_long_name_{number}")
+        for server in servers
+        for number in range(40)
+    ]
+    left = (NotSwept("", "cannot connect (x): no answer", "ci-9", 3), NotSwept("app", "a standby", "ci-1"))
+    sweeps = SweepsOfDatabases(AT, tuple(reports), left, 1.0, (*servers, "ci-9"))
+
+    short, whole = sweep_table.table(sweeps).split("\n"), sweep_table.table(sweeps, verbose=True)
+
+    assert len(short) <= 23
+    assert max(map(len, short)) <= 80
+    assert "… and 128 more databases" in short
+    assert "ci-9         cannot connect (x): no answer" in short
+    assert "156,520 rows to remove in 200 databases on 5 servers, besides 130 schemas, 130" in short
+    totals = [line.split() for line in whole.split("\n")]
+    assert ["all", "6", "servers", "201", "2", "650", "260", "156,520"] in totals
+    assert whole.count("\n== ci-") == 130
+    document = json.loads(sweep_json.document(replace(sweeps, shard="2/8")))
+    assert document["shard"] == "2/8"
+    assert document["servers"][0] == {
+        "server": "ci-1",
+        "planned": 31304,
+        "deleted": 0,
+        "complete": False,
+        "databases": 40,
+        "not_swept": 1,
+    }
+    assert document["not_swept"][0] == {"server": "ci-9", "database": None, "reason": left[0].reason}
+    assert document["databases"][0]["server"] == "ci-1"
+    line = lines_of(sweep_csv.document(sweeps))[-2]
+    assert (line["server"], line["database"], line["status"]) == ("ci-9", "", "not swept")
 
 
 def test_the_document_is_the_one_that_was_promised() -> None:
@@ -381,6 +422,8 @@ def test_markdown_of_very_many_databases_is_cut() -> None:
 
     document = sweep_markdown.document(several(*reports))
 
-    assert document.count("\n### `") == 30
-    assert document.index("### `test_app`") < document.index("### `d0`")
-    assert document.endswith("… and 11 more databases, with fewer rows.\n")
+    assert document.count("<details><summary>test_app: 1,204 rows of 2 tables, 1 schema") == 1
+    assert "<summary>Nothing to do in 40 databases</summary>\n\n`d0, d1, " in document
+    document = sweep_markdown.document(several(*(replace(FULL, database=f"d{n}") for n in range(40))))
+    assert document.count("<details><summary>d") == 10
+    assert "\n\n… and 30 more databases, with fewer rows.\n" in document

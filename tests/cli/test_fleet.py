@@ -1,0 +1,93 @@
+"""`leaks --servers` and `sweep --servers` as people run them: one report, exit codes, no password."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.fleet.shards import shard_of
+from tests.cli.running import pgwatch
+from tests.servers.databases import Databases
+
+DEAD = "postgresql://ci:verysecret@127.0.0.1:1/app"
+
+
+def declare(home: Path, servers: dict[str, str]) -> None:
+    lines = "".join(f"{json.dumps(name)} = {value}\n" for name, value in servers.items())
+    (home / "pyproject.toml").write_text(f"[tool.pgwatch-tests.servers]\n{lines}", encoding="utf-8")
+
+
+def test_one_report_over_servers(server: EmbeddedServer, databases: Databases, home: Path) -> None:
+    clean, leaking = databases.make("clean"), databases.make("leaking", 3)
+    table = {"dsn": server.dsn(), "databases": [f"{databases.prefix}*"]}
+    inline = f"{{ dsn = {json.dumps(table['dsn'])}, databases = {json.dumps(table['databases'])} }}"
+    declare(home, {"ci-1": inline, "ci-2": json.dumps(server.dsn(clean)), "dead": json.dumps(DEAD)})
+    service = f"[svc]\nhost={server.directory}/s\nuser=postgres\ndbname={leaking}\n"
+    (home / "services").write_text(service, encoding="utf-8")
+    extra = {"PGSERVICEFILE": str(home / "services"), "PGWATCH_HISTORY": str(home / "history.sqlite3")}
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        done = pgwatch(home, *arguments, extra=extra)
+        assert "verysecret" not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, _ = run("leaks", "--servers", "*", "--fail", "--format", "json")
+    document = json.loads(out)
+    found = [(one["server"], one["database"], one["total"]) for one in document["databases"]]
+    assert code == 1
+    assert found == [("ci-1", clean, 0), ("ci-1", leaking, 3), ("ci-2", clean, 0), ("svc", leaking, 3)]
+    assert [(one["server"], one["total"], one["complete"]) for one in document["servers"]] == [
+        *(("ci-1", 3, True), ("ci-2", 0, True), ("dead", 0, False), ("svc", 3, True)),
+    ]
+    assert document["not_checked"][0]["reason"].startswith("cannot connect (servers.dead in ")
+    assert document["shard"] is None
+    assert run("leaks", "--servers", "ci-2,dead", "--fail")[0] == 4
+    assert run("leaks", "--servers", "ci-2,dead")[0] == 0
+    code, out, _ = run("leaks", "--servers", "dead", "--fail")
+    assert (code, "no leaked rows in 0 databases on 0 servers; 1 server not checked at all" in out) == (
+        3,
+        True,
+    )
+    assert run("leaks", "--servers", "svc", "--databases", clean, "--fail")[0] == 0
+    for part in (1, 2):
+        code, out, _ = run(
+            "leaks", "--servers", "ci-2,svc", "--servers-shard", f"{part}/2", "--format", "json"
+        )
+        expected = [name for name in ("ci-2", "svc") if shard_of(name, 2) == part]
+        document = json.loads(out)
+        assert [one["server"] for one in document["databases"]] == expected
+        assert document["shard"] == f"{part}/2"
+
+    code, out, _ = run("sweep", "--servers", "*", "--min-age", "0s", "--fail", "--format", "json")
+    document = json.loads(out)
+    # No name of a test's: the guard refuses each.
+    assert (code, document["planned"]) == (2, 0)
+    assert {one["server"] for one in document["not_swept"]} == {"ci-1", "ci-2", "dead", "svc"}
+    entries = json.loads(run("sweep", "--history", "--format", "json")[1])["sweeps"]
+    assert {one["server"] for one in entries} == {
+        *(f"{server.directory}/s:5432", "service svc", "127.0.0.1:1")
+    }
+
+
+@pytest.mark.parametrize("command", ["leaks", "sweep"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--servers", "nowhere"], "no server is called 'nowhere'; known names: ci-1"),
+        (["--servers", ","], "names no server"),
+        (["--servers-shard", "1/2"], "--servers-shard needs --servers"),
+        (["--servers", "ci-1", "--servers-shard", "3/2"], "isn't a part such as 2/8"),
+        (["--servers", "ci-1", "-d", "host=x"], "--dsn and --servers can't be combined"),
+        (["--servers", "ci-1", "--since", "x.json"], "--since and --servers can't be combined"),
+    ],
+)
+def test_what_doesnt_go_together(home: Path, command: str, arguments: list[str], message: str) -> None:
+    declare(home, {"ci-1": json.dumps(DEAD)})
+
+    done = pgwatch(home, command, *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
