@@ -5,14 +5,16 @@ The PostgreSQL manual, Server Configuration, says what each does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.doctor.model import Advice
-from pgwatch_tests.text.sql_names import identifier
+from pgwatch_tests.text.sql_names import identifier, literal
 
 _RELOAD = "SELECT pg_reload_conf();"
 _LONGEST_DEADLOCK_MS = 1000
+_PREFIX_ESCAPE = re.compile(r"%-?\d*([a-zA-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,22 @@ def _track_commit_timestamp(setting: Setting, _: str) -> Advice:
 
 
 def _log_lock_waits(setting: Setting, _: str) -> Advice:
-    why = "logs lock waits longer than deadlock_timeout, also while nothing polls"
+    why = "logs lock waits longer than deadlock_timeout, also while nothing polls: for `run --server-log`"
     if setting.value == "on":
         return Advice(setting.name, setting.shown, None, why)
     return Advice(setting.name, setting.shown, "on", why, ("ALTER SYSTEM SET log_lock_waits = on;", _RELOAD))
+
+
+def _log_line_prefix(setting: Setting, _: str) -> Advice:
+    why = "tells time, process and application in each line of the log: for `run --server-log`"
+    told = set(_PREFIX_ESCAPE.findall(setting.value))
+    shown = repr(setting.value)
+    if told & {"m", "t", "n"} and told & {"p", "c"} and "a" in told:
+        return Advice(setting.name, shown, None, why)
+    is_kept = {"m", "p"} <= told and "q" not in told
+    better = f"{setting.value.rstrip(' ')} %q%a " if is_kept else "%m [%p] %q%a "
+    how = (f"ALTER SYSTEM SET log_line_prefix = {literal(better)};", _RELOAD)
+    return Advice(setting.name, shown, repr(better), why, how)
 
 
 def _deadlock_timeout(setting: Setting, _: str) -> Advice:
@@ -85,6 +99,7 @@ def _idle_in_transaction_session_timeout(setting: Setting, database: str) -> Adv
 _RULES: dict[str, Callable[[Setting, str], Advice]] = {
     "track_commit_timestamp": _track_commit_timestamp,
     "log_lock_waits": _log_lock_waits,
+    "log_line_prefix": _log_line_prefix,
     "deadlock_timeout": _deadlock_timeout,
     "idle_in_transaction_session_timeout": _idle_in_transaction_session_timeout,
     "max_prepared_transactions": _max_prepared_transactions,

@@ -7,6 +7,7 @@ WHERE name OPERATOR(pg_catalog.=) ANY (
     '{
         track_commit_timestamp,
         log_lock_waits,
+        log_line_prefix,
         deadlock_timeout,
         max_prepared_transactions,
         idle_in_transaction_session_timeout

@@ -31,6 +31,7 @@ HELPFUL = (
     "log_lock_waits",
     "deadlock_timeout",
     "idle_in_transaction_session_timeout",
+    "log_line_prefix",
 )
 
 
@@ -54,7 +55,7 @@ def untuned(programs: ServerPrograms, template: Path) -> Iterator[EmbeddedServer
 
 def test_settings_are_better_after_what_is_printed(untuned: EmbeddedServer) -> None:
     found = examine(settings(untuned.dsn()))
-    assert [advice(found, name).value for name in HELPFUL] == ["off", "off", "90s", "0"]
+    assert [advice(found, name).value for name in HELPFUL] == ["off", "off", "90s", "0", "'%m [%p] '"]
     assert all(advice(found, name).better for name in HELPFUL)
     assert advice(found, "max_prepared_transactions").better is None
     assert found.works, "settings are advice"
@@ -69,12 +70,12 @@ def test_settings_are_better_after_what_is_printed(untuned: EmbeddedServer) -> N
 
     after = wait_until(reloaded)
     assert after is not None
-    assert [advice(after, name).value for name in HELPFUL] == ["off", "on", "1s", "5min"]
+    assert [advice(after, name).value for name in HELPFUL] == ["off", "on", "1s", "5min", "'%m [%p] %q%a '"]
     waits_for_restart = advice(after, "track_commit_timestamp")
     assert (waits_for_restart.better, waits_for_restart.how, waits_for_restart.restart) == ("on", (), True)
     untuned.restart()
     finally_ = examine(settings(untuned.dsn()))
-    assert [advice(finally_, name).better for name in HELPFUL] == [None] * 4
+    assert [advice(finally_, name).better for name in HELPFUL] == [None] * len(HELPFUL)
 
 
 def test_the_clocks_of_one_machine_agree(database: Database) -> None:
