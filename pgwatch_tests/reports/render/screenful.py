@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 WIDTH = 80
@@ -30,6 +31,40 @@ class ScreenSection(Protocol):
 
         More items never make fewer lines.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Sentences, under a head if there is one, wrapped."""
+
+    head: str
+    sentences: Sequence[str | Sequence[str]]
+    """An item each; those of an item that has several are indented below its first. What fits on a line
+    keeps its spaces."""
+    rest: Callable[[int], str]
+    """Says what isn't shown; told how many are."""
+    in_all: str
+    """What stands for all of them; may be empty."""
+    weight: int = 1
+
+    @property
+    def items(self) -> int:
+        """How many there are."""
+        return len(self.sentences)
+
+    def lines(self, shown: int) -> list[str]:
+        """The head, the first `shown` items, and the line on the rest."""
+        if not shown:
+            return wrapped(self.in_all, rest="  ") if self.in_all else []
+        indent = "  " if self.head else ""
+        written = [self.head] if self.head else []
+        for item in self.sentences[:shown]:
+            first, *below = (item,) if isinstance(item, str) else item
+            written += wrapped(first, indent, f"{indent}  ")
+            for line in below:
+                whole = f"{indent}  {line}"
+                written += [whole] if len(whole) <= WIDTH else wrapped(line, f"{indent}  ", f"{indent}    ")
+        return written if shown == self.items else [*written, f"{indent}{self.rest(shown)}"]
 
 
 def fitted(sections: Sequence[ScreenSection], room: int) -> list[list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
-from pgwatch_tests.reports.render.screenful import LINES, WIDTH, ScreenSection, fitted, wrapped
+from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Listed, ScreenSection, fitted, wrapped
 from pgwatch_tests.reports.sweeps import sweep_databases, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
@@ -79,32 +79,6 @@ def _text(report: SweepReport) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
-    """Sentences, under a head if there is one, wrapped."""
-
-    head: str
-    sentences: Sequence[str]
-    rest: Callable[[int], str]
-    """Says what isn't shown; told how many are."""
-    in_all: str
-    """What stands for all of them; may be empty."""
-    weight: int = 1
-
-    @property
-    def items(self) -> int:
-        return len(self.sentences)
-
-    def lines(self, shown: int) -> list[str]:
-        if not shown:
-            return wrapped(self.in_all, rest="  ") if self.in_all else []
-        indent = "  " if self.head else ""
-        written = [self.head] if self.head else []
-        for sentence in self.sentences[:shown]:
-            written += wrapped(sentence, indent, f"{indent}  ")
-        return written if shown == self.items else [*written, f"{indent}{self.rest(shown)}"]
-
-
-@dataclass(frozen=True, slots=True)
 class _Deleted:
     """The tables that rows go from, most rows first, with a line for the rest and one for all."""
 
@@ -161,7 +135,7 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
     if causes:
         in_all = f"{plural(kept, 'row')} stay, for {plural(len(causes), 'cause')}"
         sections.append(
-            _Listed(
+            Listed(
                 "",
                 [sweep_remarks.why_rows_stay(cause, plain) for cause in causes],
                 lambda shown: sweep_remarks.more_causes(report, shown),
@@ -172,23 +146,23 @@ def _sections(report: SweepReport) -> list[ScreenSection]:
     if orphans := sorted(report.orphans, key=lambda one: (one.removed, one.may_stay)):
         lines = [sweep_lines.orphan(one, report.dry_run) for one in orphans]
         in_all = f"{plural(len(lines), 'thing')} left behind besides rows: --format json names them"
-        sections.append(_Listed("Left behind besides rows:", lines, _rest_of(len(lines)), in_all))
+        sections.append(Listed("Left behind besides rows:", lines, _rest_of(len(lines)), in_all))
     if hints:
-        sections.append(_Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
+        sections.append(Listed("What to do about what is kept:", hints, _rest_of(len(hints)), "", weight=0))
     if unchecked := [plain(sentence) for sentence in report.not_checked]:
         in_all = f"{plural(len(unchecked), 'thing')} not checked: --format json names them"
-        sections.append(_Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
+        sections.append(Listed("Not checked:", unchecked, _rest_of(len(unchecked)), in_all))
     return sections
 
 
-def _with_rows(sentences: Sequence[tuple[str, int]], nouns: str, in_all: str) -> _Listed:
+def _with_rows(sentences: Sequence[tuple[str, int]], nouns: str, in_all: str) -> Listed:
     """Sentences that are each about a number of rows; the rest is summed up."""
 
     def rest(shown: int) -> str:
         rows = plural(sum(rows for _, rows in sentences[shown:]), "row")
         return f"and {len(sentences) - shown:,} more {nouns}, {rows}"
 
-    return _Listed("", [sentence for sentence, _ in sentences], rest, in_all)
+    return Listed("", [sentence for sentence, _ in sentences], rest, in_all)
 
 
 def _end(report: SweepReport) -> list[str]:
