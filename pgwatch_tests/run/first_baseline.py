@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -30,10 +31,12 @@ class _Came:
 
 
 class FirstBaseline:
-    """Takes the baseline in a thread of its own; a server that isn't there yet is asked again."""
+    """Takes the baseline, in whatever thread calls `run`; a server that isn't there yet is asked again."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, began: Callable[[], float | None]) -> None:
+        """`began` tells when the command began, by `time.monotonic`; None as long as it hasn't."""
         self._settings = settings
+        self._began = began
         self._stop = threading.Event()
         self.decided = threading.Event()
         """Set once it is taken, or the first attempt has failed."""
@@ -42,18 +45,13 @@ class FirstBaseline:
         """Why there is none, in a clause."""
         self.late_s: float | None = None
         """How many seconds after the command's start it was taken; None: before it."""
-        self._command_began: float | None = None
-        threading.Thread(target=self._run, name="pgwatch-tests baseline", daemon=True).start()
-
-    def command_begins(self) -> None:
-        """The command is about to begin."""
-        self._command_began = time.monotonic()
 
     def stop(self) -> None:
         """Gives it up, if it isn't taken yet."""
         self._stop.set()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Takes it, or gives it up. Raises nothing."""
         pauses_s = iter(_PAUSES_S)
         pause_s = 0.0
         while not self._stop.wait(pause_s):
@@ -71,15 +69,13 @@ class FirstBaseline:
 
     def _take(self) -> None:
         baseline = take(self._settings)
-        began = self._command_began
+        began = self._began()
         if began is None:
             self.baseline, self.trouble = baseline, ""
             return
         late_s = time.monotonic() - began
         if self._sessions_since(late_s):
-            self.trouble = (
-                f"the baseline was only ready {late_s:.1f} s after the command began, with sessions at work"
-            )
+            self.trouble = f"it was ready {late_s:.1f} s after the command began, with sessions at work"
         elif not self._stop.is_set():
             self.baseline, self.late_s, self.trouble = baseline, late_s, ""
 

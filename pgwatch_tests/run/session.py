@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +18,23 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from pgwatch_tests import __version__
-from pgwatch_tests.errors import SIGNALLED, PgwatchError
+from pgwatch_tests.errors import EXIT_CODES, SIGNALLED, PgwatchError
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts
-from pgwatch_tests.run import surroundings
+from pgwatch_tests.run import github, surroundings
+from pgwatch_tests.run.beside import Beside
 from pgwatch_tests.run.command import Command, CommandEnd, NotStartedError
-from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement, judge
 from pgwatch_tests.run.results_place import ResultsPlace
 from pgwatch_tests.run.signals import SignalRelay
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.text.secrets import mask_text
+
+if TYPE_CHECKING:
+    from pgwatch_tests.run.leak_check import LeakChecker
 
 Tell = Callable[[str], None]
 """Shows a line to people: on stderr, since stdout is the command's."""
@@ -37,6 +43,8 @@ HOLD_UP_S = 0.4
 """The command starts so many seconds after this process, whether or not everything is ready beside it."""
 _REPORT_S = 2.0
 """What is kept of `--grace` for the report."""
+_SHORTEST_CHECK_S = 0.3
+_RELEASE_S = 1.0
 _TO_THE_KILL_S = 0.5
 """The report is to be whole a moment before whoever cancels a job kills it."""
 
@@ -118,18 +126,41 @@ class RunSession:
             self.run_id, request.name, masked, datetime.now(UTC), None, None, program_version=__version__
         )
         self.hangs: list[Hang] = []
-        self._started_s = time.monotonic() - time.process_time()
-        """About when this process began."""
+        self.command: Command | None = None
+        """None until it is started."""
+        self._hold_up_until = time.monotonic() - time.process_time() + HOLD_UP_S
+        """By then the command starts; its first seconds were this process's own imports."""
+        self._beside: Beside | None = None
         self._news: SimpleQueue[str] = SimpleQueue()
         self._end: CommandEnd | None = None
+        self._checker: LeakChecker | None = None
+        self._known = Evidence()
+        self._judgement: Judgement | None = None
+        self._files: dict[str, str] = {}
+        self._is_hurried = False
+        self._has_spoken = False
 
     def run(self) -> RunOutcome:
         """Does all of it; returns how it ended."""
         with ExitStack() as held:
+            # Before the command.
             self._read_surroundings()
             self._open_results(held)
-            self._prepare()
+            self._begin_beside()
+            self._set_environment()
+            self._wait_for_what_begins()
+            # The command.
             self._run_command()
+            # After the command.
+            self.relay.on_end = self._hurry
+            self._note_end()
+            self._look_for_junit_files()
+            self._check_leaks()
+            self._judge()
+            self._write_documents()
+            self._release()
+            self._sweep()
+            self._tell_ci()
             return self._finish()
 
     # Before the command.
@@ -150,10 +181,20 @@ class RunSession:
                 self.tell(place.remark)
             self._write_index()
 
-    def _prepare(self) -> None:
+    def _begin_beside(self) -> None:
+        """Begins with the lease and the baseline, which the command doesn't wait for."""
+        if self.settings is not None:
+            self._beside = Beside(self.settings, self.facts, self.tell, None)
+
+    def _set_environment(self) -> None:
         logs = None if self.results is None else self.results.logs.absolute()
         program = self.request.command[0]
         self.environment = surroundings.command_environment(self.environment, self.run_id, program, logs)
+
+    def _wait_for_what_begins(self) -> None:
+        if self._beside is not None:
+            self._beside.wait(self._hold_up_until)
+            self._beside.command_begins()
 
     # The command.
 
@@ -163,29 +204,28 @@ class RunSession:
         if self.relay.first is not None:
             self._end = CommandEnd(SIGNALLED + self.relay.first, None)
             return
-        command = Command(self.request.command, self.environment, self.relay.mask_before)
+        self.command = Command(self.request.command, self.environment, self.relay.mask_before)
         try:
-            command.start()
+            self.command.start()
         except NotStartedError as error:
             self.tell(str(error))
             self._end = CommandEnd(error.status)
             return
-        self.relay.forward_to(command)
-        threading.Thread(
-            target=self._wait_for, args=[command], name="pgwatch-tests command", daemon=True
-        ).start()
+        self.relay.forward_to(self.command)
+        threading.Thread(target=self._wait_for_end, name="pgwatch-tests command", daemon=True).start()
+        self.facts = surroundings.repository_facts(self.facts, Path.cwd())
         while self._end is None:
+            left_s = self.left_s
+            if left_s is not None and left_s <= _REPORT_S:
+                # Whoever has signalled is about to kill us, and the command doesn't end.
+                return
             with suppress(Empty):
-                self._news.get(timeout=self._until_report_s())
+                self._news.get(timeout=None if left_s is None else left_s - _REPORT_S)
 
-    def _wait_for(self, command: Command) -> None:
-        self._end = command.wait()
+    def _wait_for_end(self) -> None:
+        assert self.command is not None
+        self._end = self.command.wait()
         self._news.put("end")
-
-    def _until_report_s(self) -> float | None:
-        """Seconds until the report has to be written, whether or not the command has ended."""
-        left_s = self.left_s
-        return None if left_s is None else max(0.05, left_s - _REPORT_S)
 
     @property
     def left_s(self) -> float | None:
@@ -196,14 +236,133 @@ class RunSession:
 
     # After the command.
 
-    def _finish(self) -> RunOutcome:
-        end = self._end
-        assert end is not None
-        exit_code = end.exit_code
-        self.facts = replace(self.facts, ended=datetime.now(UTC), exit_code=exit_code, signal=end.signal)
+    def _hurry(self, number: int, count: int) -> None:
+        """A signal while we are at work alone ends the check for leaks; the next one all of it."""
+        if self._is_hurried and self._end is not None:
+            os._exit(self._exit_code)
+        self._is_hurried = True
+        if self._checker is not None:
+            self._checker.cancel()
+
+    def _note_end(self) -> None:
+        """From now on `run.json` tells how the command ended, whatever happens to us."""
+        if self._end is not None:
+            self.facts = replace(self.facts, signal=self._end.signal)
+        else:
+            self.notes.not_checked.append("the command was still running when this was written")
         self._write_index()
-        by_ctrl_c = end.signal == self.relay.first == signal.SIGINT and not self.relay.has_forwarded
-        return RunOutcome(exit_code, interrupted=by_ctrl_c)
+
+    def _look_for_junit_files(self) -> None:
+        with self.notes.spared("JUnit files weren't looked for"):
+            if self.request.junit:
+                from pgwatch_tests.run import aftermath
+
+                found = aftermath.junit_files(self.request.junit, Path.cwd(), self.facts.began)
+                self.facts = replace(self.facts, junit_files=found)
+                if not found:
+                    names = ", ".join(self.request.junit)
+                    self.notes.not_checked.append(f"no JUnit file was written since the start: {names}")
+
+    def _check_leaks(self) -> None:
+        if self.settings is None:
+            return
+        with self.notes.spared("leaks weren't checked"):
+            within_s = None if self.left_s is None else self.left_s - _REPORT_S
+            if self._end is None or (within_s is not None and within_s < _SHORTEST_CHECK_S):
+                self.notes.not_checked.append("leaks weren't checked: no time was left")
+                return
+            from pgwatch_tests.run import aftermath
+
+            first = None if self._beside is None else self._beside.baseline
+            before = aftermath.state_before(self.request.since, first)
+            self._checker = aftermath.checker(
+                self.settings,
+                before,
+                any_rows=self.request.any_rows,
+                fail_on=self.request.fail_on,
+                logs=None if self.results is None else self.results.logs,
+            )
+            check = self._checker.run(within_s)
+            report = aftermath.with_note(check, before.note)
+            self._known = replace(self._known, leaks=report, leaks_may_be_older=not check.compared)
+            if report is None:
+                self.notes.not_checked.append(f"leaks weren't checked: {check.trouble}")
+            elif not check.compared:
+                why = check.trouble or before.trouble
+                self.notes.not_checked.append(
+                    f"what is leaked may be older than this run, without a baseline: {why}"
+                )
+
+    def _judge(self) -> None:
+        if self.request.fail_on:
+            self._judgement = judge(self.request.fail_on, self._known)
+            self.notes.not_checked += self._judgement.missing
+
+    def _write_documents(self) -> None:
+        if self.results is None:
+            return
+        with self.notes.spared("the report wasn't written"):
+            from pgwatch_tests.run import aftermath
+
+            judgement = self._judgement or Judgement("clean", (), ())
+            for kind in aftermath.write_documents(self.results, self.request.fail_on, self._known, judgement):
+                self._files[kind] = self.results.file(kind).name
+
+    def _release(self) -> None:
+        if self._beside is not None:
+            self._beside.release(_RELEASE_S)
+
+    def _sweep(self) -> None:
+        if not self.request.sweep or self.settings is None:
+            return
+        if self._end is None or self.relay.first is not None:
+            self.notes.not_checked.append("nothing was swept: the run was told to end")
+            return
+        with self.notes.spared("nothing was swept"):
+            from pgwatch_tests.run.sweeping import sweep
+
+            self.notes.notes.append(sweep(self.settings, self.relay, self.notes.not_checked))
+
+    def _tell_ci(self) -> None:
+        if not github.is_there(self.environment):
+            return
+        findings = self._judgement.findings if self._judgement is not None else ()
+        for line in github.annotation_lines(findings, self.notes.not_checked):
+            print(line, file=sys.stderr)
+
+    # The end.
+
+    @property
+    def _exit_code(self) -> int:
+        """The command's, unless it passed and the gate doesn't."""
+        code = 0 if self._end is None else self._end.exit_code
+        if code or not self.request.fail_on:
+            return code
+        return EXIT_CODES["incomplete" if self._judgement is None else self._judgement.verdict]
+
+    def _finish(self) -> RunOutcome:
+        """Writes the index, says the last words, and waits for a command that doesn't end."""
+        if self._end is None:
+            self._write_index()
+            self._say_last_words()
+            while self._end is None:
+                self._news.get()
+            self.facts = replace(self.facts, signal=self._end.signal)
+        self.facts = replace(self.facts, ended=datetime.now(UTC), exit_code=self._exit_code)
+        self._write_index()
+        self._say_last_words()
+        by_ctrl_c = self._end.signal == self.relay.first == signal.SIGINT and not self.relay.has_forwarded
+        return RunOutcome(self._exit_code, interrupted=by_ctrl_c)
+
+    def _say_last_words(self) -> None:
+        if self._has_spoken:
+            return
+        self._has_spoken = True
+        with self.notes.spared("the last words"):
+            from pgwatch_tests.run import closing_words
+
+            for line in closing_words.lines(self._record(), self._known, self.results, self._exit_code):
+                self.tell(line)
 
     def _write_index(self) -> None:
         if self.results is not None:
@@ -211,12 +370,16 @@ class RunSession:
                 self.results.write(self._record())
 
     def _record(self) -> RunRecord:
+        judgement = self._judgement
         return RunRecord(
             self.facts,
             command_exit_code=None if self._end is None else self._end.exit_code,
+            verdict=None if judgement is None else judgement.verdict,
             fail_on=self.request.fail_on.words,
+            findings=() if judgement is None else judgement.findings,
             hangs=tuple(self.hangs),
             not_checked=tuple(self.notes.not_checked),
             notes=tuple(self.notes.notes),
+            files=dict(self._files),
             versions={"pgwatch_tests": __version__, "python": platform.python_version()},
         )

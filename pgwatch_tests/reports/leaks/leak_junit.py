@@ -27,21 +27,26 @@ def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
     database has a suite; of several, the clean ones have one together, a case each, and those that weren't
     checked another, all skipped.
     """
+    return ci_text.junit(suites(leaks, gate))
+
+
+def suites(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> list[Element]:
+    """The suites of `document`, for one that has more of them."""
     reports, not_checked = leak_words.by_database(leaks)
     fails = gate.fails_on_rows(leaks.total)
     is_one = len(reports) + len(not_checked) == 1
     clean = [report for report in reports if leak_words.is_clean(report) and not _unread(report, gate)]
-    suites = [_suite(report, gate, fails) for report in reports if is_one or report not in clean]
+    made = [_suite(report, gate, fails) for report in reports if is_one or report not in clean]
     if clean and not is_one:
         cases = [Case(leak_words.place(report), "passed", time_s=report.duration_s) for report in clean]
         name = "pgwatch-tests leaks: clean databases"
         took = seconds(sum(report.duration_s for report in clean))
-        suites.append(ci_text.suite(_CLASS, cases, name=name, time=took))
+        made.append(ci_text.suite(_CLASS, cases, name=name, time=took))
     if not_checked:
         cases = [Case(leak_words.place(one), "skipped", one.reason) for one in not_checked]
         name = "pgwatch-tests leaks: databases not checked"
-        suites.append(ci_text.suite(_CLASS, cases, name=name, time=seconds(0.0)))
-    return ci_text.junit(suites)
+        made.append(ci_text.suite(_CLASS, cases, name=name, time=seconds(0.0)))
+    return made
 
 
 def _suite(report: LeakReport, gate: Gate, fails: bool) -> Element:

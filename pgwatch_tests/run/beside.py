@@ -1,0 +1,86 @@
+"""What begins beside a run's command: its lease and its baseline, in threads that hold nobody up.
+
+Loading the database driver alone takes longer than a command may be made to wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pgwatch_tests.record.run_summary import RunFacts
+from pgwatch_tests.settings.load import Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.postgres.runs import Announcement
+    from pgwatch_tests.run.alone import RunLease
+    from pgwatch_tests.run.first_baseline import FirstBaseline
+
+_LOOK_EVERY_S = 0.01
+
+
+class Beside:
+    """Begins at once; nothing of it raises."""
+
+    def __init__(
+        self, settings: Settings, facts: RunFacts, tell: Callable[[str], None], lease: RunLease | None
+    ) -> None:
+        """`lease`: one that is held already, by a run that wanted to be alone."""
+        self._settings = settings
+        self._facts = facts
+        self._tell = tell
+        self._command_began: float | None = None
+        self.lease = lease
+        self.baseline: FirstBaseline | None = None
+        self.trouble = ""
+        self._thread = threading.Thread(target=self._begin, name="pgwatch-tests beside", daemon=True)
+        self._thread.start()
+
+    def wait(self, until: float) -> None:
+        """Waits until both are there, or are known not to be, at most until then (`time.monotonic`)."""
+        while not self._is_decided and self._thread.is_alive() and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY_S)
+
+    def command_begins(self) -> None:
+        """The command is about to begin."""
+        self._command_began = time.monotonic()
+
+    def release(self, within_s: float) -> None:
+        """Gives the lease back."""
+        if self.baseline is not None:
+            self.baseline.stop()
+        if self.lease is not None:
+            self.lease.release(within_s)
+
+    @property
+    def _is_decided(self) -> bool:
+        lease, baseline = self.lease, self.baseline
+        if lease is None or baseline is None:
+            return False
+        return baseline.decided.is_set() and (lease.is_held or bool(lease.trouble))
+
+    def _begin(self) -> None:
+        try:
+            from pgwatch_tests.run.first_baseline import FirstBaseline
+
+            baseline = FirstBaseline(self._settings, lambda: self._command_began)
+            if self.lease is None:
+                from pgwatch_tests.run.alone import RunLease
+
+                self.lease = RunLease(self._settings, self._announcement(), self._tell)
+                self.lease.keep()
+            self.baseline = baseline
+            baseline.run()
+        except Exception as error:  # noqa: BLE001  # the suite's result counts, not ours
+            self.trouble = f"internal error, please report it: {error!r}"
+
+    def _announcement(self) -> Announcement:
+        from pgwatch_tests.postgres.runs import Announcement
+
+        facts = self._facts
+        who = "@".join(filter(None, (facts.account, facts.machine)))
+        return Announcement(
+            facts.run, "", "shared", facts.began, who, " ".join(facts.command), facts.shard, facts.ci_url
+        )

@@ -1,0 +1,96 @@
+"""The last words of a run, on stderr: a verdict, the worst, what isn't known, where the report is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgwatch_tests.errors import Verdict
+from pgwatch_tests.leaks.attribution.rows_by_test import by_test
+from pgwatch_tests.record import sums
+from pgwatch_tests.record.results import ResultsDirectory, RunRecord
+from pgwatch_tests.run.fail_on import Evidence
+from pgwatch_tests.text.durations import in_words
+from pgwatch_tests.text.numbers import plural
+
+_MOST_PAIRS = 3
+_MOST_TESTS = 3
+_MOST_NOT_CHECKED = 5
+_MOST_FINDINGS = 5
+_WORTH_TELLING_S = 0.5
+
+
+def lines(
+    record: RunRecord, known: Evidence, results: ResultsDirectory | None, exit_code: int
+) -> Iterator[str]:
+    """Yields the lines; texts of others are as they are."""
+    yield "; ".join(_verdict(record, known, exit_code))
+    for finding in record.findings[:_MOST_FINDINGS]:
+        yield f"  fails on {finding.kind}: {finding.text}"
+    if len(record.findings) > _MOST_FINDINGS:
+        yield f"  and {plural(len(record.findings) - _MOST_FINDINGS, 'finding')} more"
+    yield from _pairs(known)
+    yield from _leaks(known)
+    for reason in record.not_checked[:_MOST_NOT_CHECKED]:
+        yield f"  not checked: {reason}"
+    if len(record.not_checked) > _MOST_NOT_CHECKED:
+        yield f"  not checked: {len(record.not_checked) - _MOST_NOT_CHECKED} things more, see run.json"
+    for note in record.notes:
+        yield f"  {note}"
+    if results is not None:
+        name = record.files.get("html") or record.files.get("markdown") or results.index.name
+        yield f"  report: {results.path / name}"
+
+
+def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str]:
+    yield f"{_ended(record)}{_gate(record.verdict, record.command_exit_code, exit_code)}"
+    if known.waits is not None:
+        blocked_s = sum(wait.waited_s for wait in known.waits)
+        if known.waits:
+            yield f"{plural(len(known.waits), 'wait')} for locks seen, {in_words(blocked_s)} in all"
+        else:
+            yield "no wait for a lock seen"
+        if known.deadlocks:
+            yield plural(len(known.deadlocks), "deadlock")
+    if known.hangs:
+        yield plural(len(known.hangs), "hang")
+    if known.leaks is not None:
+        older = ", perhaps older than this run" if known.leaks_may_be_older and known.leaks.total else ""
+        left = len(known.leaks.leftovers)
+        more = f" and {plural(left, 'thing')} else" if left else ""
+        yield (
+            f"{plural(known.leaks.total, 'leaked row')}{more}{older}"
+            if known.leaks.total or left
+            else ("nothing leaked")
+        )
+
+
+def _ended(record: RunRecord) -> str:
+    code = record.command_exit_code
+    if code is None:
+        return "the command still runs"
+    if record.facts.signal is not None:
+        return f"the command was ended by signal {record.facts.signal}"
+    return "the command passed" if code == 0 else f"the command failed ({code})"
+
+
+def _gate(verdict: Verdict | None, command_exit_code: int | None, exit_code: int) -> str:
+    if verdict in (None, "clean") or command_exit_code != 0:
+        return ""
+    words = "--fail-on found something" if verdict == "findings" else "--fail-on couldn't check everything"
+    return f", but {words}: exit code {exit_code}"
+
+
+def _pairs(known: Evidence) -> Iterator[str]:
+    for pair in sums.pairs(known.waits or ())[:_MOST_PAIRS]:
+        if pair.sum.blocked_s >= _WORTH_TELLING_S:
+            yield (
+                f"  {in_words(pair.sum.blocked_s)}: {pair.waiter} waited for {pair.blocker} ({pair.target})"
+            )
+
+
+def _leaks(known: Evidence) -> Iterator[str]:
+    if known.leaks is None:
+        return
+    for one in by_test(known.leaks.tables)[:_MOST_TESTS]:
+        tables = ", ".join(name for name, _ in one.tables[:_MOST_TESTS])
+        yield f"  {plural(one.rows, 'row')} of {tables} left by {one.test or 'a test that is not known'}"
