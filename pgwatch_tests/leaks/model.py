@@ -233,6 +233,8 @@ class LeakReport:
     """Seconds that a statement ran which couldn't give way, if longer than others wait; else 0."""
     server: str = ""
     """The name of a fleet's server; empty where only one was asked."""
+    live_runs: tuple[str, ...] = ()
+    """The runs of `pgwatch-tests run` that work in the database, in words: what they have isn't left yet."""
 
     @property
     def total(self) -> int:

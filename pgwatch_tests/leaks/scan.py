@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -36,6 +37,7 @@ from pgwatch_tests.leaks.statements.chunks import Chunks
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import Identity
+from pgwatch_tests.postgres.runs import runs_at_work
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.load import Settings
@@ -197,6 +199,7 @@ class LeakScan:
                 since = find_changes_since(*asking, before, comparison)
                 left = left.beside(since.leftovers)
                 baseline = replace(baseline, gone=since.gone)
+            live = runs_at_work(session, identity.database, os.environ.get("PGWATCH_RUN"))
             server_version = in_words(session.connection.info.server_version)
         return LeakReport(
             checked_at=checked_at,
@@ -222,6 +225,7 @@ class LeakScan:
             without_strings=counts.discovery.without_strings,
             away_s=tuple(session.away_s),
             in_the_way_s=session.in_the_way_s,
+            live_runs=live,
         )
 
     @property

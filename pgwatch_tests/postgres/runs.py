@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
+import psycopg
 from psycopg import sql
 
+from pgwatch_tests.identity.real_clock import real_time_ms
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.text.durations import in_words
@@ -156,6 +158,19 @@ def live_runs(rows: Iterable[RunRow]) -> tuple[LiveRun, ...]:
 def read_runs(session: DatabaseSession, database: str | None = None) -> tuple[LiveRun, ...]:
     """Returns the runs that live on the server of `session`. Raises what `session.running` does."""
     return live_runs(session.ask("leases/runs", RunRow, run_parameters(database)))
+
+
+def runs_at_work(session: DatabaseSession, database: str, but: str | None = None) -> tuple[str, ...]:
+    """Returns the runs that work in a database, in words; none if that can't be read now. See `described`.
+
+    Without the run with the id `but`. Raises ConnectionLostError, GaveWayError and WorkCancelledError.
+    """
+    try:
+        runs = read_runs(session, database)
+    except psycopg.Error:
+        return ()
+    now = datetime.fromtimestamp(real_time_ms() / 1000, UTC)
+    return tuple(one.described(now) for one in runs if one.is_here and one.run != but)
 
 
 def _live_run(row: RunRow) -> LiveRun | None:

@@ -245,6 +245,8 @@ class SweepReport:
     """Seconds of each interruption that left the database to somebody who dropped, altered or copied it."""
     changed: tuple[ChangedRows, ...] = ()
     """The rows that stay but are changed, or would be."""
+    live_runs: tuple[str, ...] = ()
+    """The runs of `pgwatch-tests run` that work in the database, in words."""
     side_effects: tuple[SideEffects, ...] = ()
     """The rows that triggers wrote besides; a dry run can't tell."""
     since: datetime | None = None

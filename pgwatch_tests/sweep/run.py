@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, PgwatchEr
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.postgres.connections.connection import Identity
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
+from pgwatch_tests.postgres.runs import runs_at_work
 from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.postgres.sweep_lock import release_sweep_lock, take_sweep_lock
@@ -73,6 +75,7 @@ class Sweep:
             raise RefusedError("nothing is swept: read_only is set")
         before, rows, after = SweptOrphans(), SweptRows(), SweptOrphans()
         failure: Exception | None = None
+        live: tuple[str, ...] = ()
         with closing(self._session) as session:
             session.open()
             if not self._request.dry_run:
@@ -80,6 +83,7 @@ class Sweep:
             version = in_words(session.connection.info.server_version)
             try:
                 identity = self._guarded()
+                live = runs_at_work(session, identity.database, os.environ.get("PGWATCH_RUN"))
                 # First those that hold locks on rows, or on what is in schemas and databases.
                 before = self._orphans("sessions", "prepared")
                 if before.error is None:
@@ -120,6 +124,7 @@ class Sweep:
             server_started=None if self._started is None else self._started.server_started,
             away_s=tuple(session.away_s),
             changed=rows.changed,
+            live_runs=live,
             side_effects=rows.side_effects,
             since=None if self._request.since is None else self._request.since.taken_at,
             any_rows=self._request.any_rows,

@@ -80,6 +80,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "accepted": report.accepted and _accepted(report.accepted),
         "gave_way": giving_way.fields(report.away_s) | {"in_the_way_s": round(report.in_the_way_s, 3)},
         "ignored": [asdict(one) for one in report.ignored],
+        "live_runs": report.live_runs,
     }
 
 

@@ -175,6 +175,7 @@ def compared(report: LeakReport, shown: Callable[[str], str]) -> list[str]:
             lines.append(f"Dropped since: {', '.join(map(shown, (*used.dropped, *used.gone)))}")
         lines += map(shown, used.notes)
     lines += giving_way.lines(report.away_s) + giving_way.hindrance(report.in_the_way_s)
+    lines += [f"At work in it: {shown(run)}" for run in report.live_runs]
     if report.ignored:
         lines.append(f"Ignored: {'; '.join(shown(_ignored(one)) for one in report.ignored)}")
     return lines + accepted(report.accepted, shown)

@@ -86,6 +86,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "interrupted": report.interrupted,
         "error": report.error or None,
         "gave_way": giving_way.fields(report.away_s),
+        "live_runs": report.live_runs,
         "passes": report.passes,
         "duration_s": report.duration_s,
         "longest_transaction_s": report.longest_transaction_s,

@@ -244,6 +244,7 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     where = f"{shown(report.database)} (PostgreSQL {shown(report.server_version)})"
     lines = rules(report, where, shown)
     lines += giving_way.lines(report.away_s)
+    lines += [f"At work in it: {shown(run)}" for run in report.live_runs]
     took = f"Took {durations.in_words(report.duration_s)}"
     if report.dry_run:
         return [*lines, took]

@@ -11,7 +11,8 @@ from textual.containers import Vertical
 from textual.reactive import reactive
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot, Session
+from pgwatch_tests.postgres.runs import LiveRun, announced
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import minute
@@ -98,6 +99,7 @@ class StatusLine(Vertical):
         """The parts by name, and shorter forms in the order in which they are tried where room is short."""
         clients = snapshot.clients
         idle = sum((one.state or "").startswith("idle in transaction") for one in clients)
+        runs = len({one.run for one in map(_run, clients) if one is not None})
         through = " via pooler" if snapshot.pooled else ""
         leaks, capacity = self.leaks, snapshot.capacity
         parts = {
@@ -105,6 +107,7 @@ class StatusLine(Vertical):
             "blocked": f"{snapshot.blocked:,} blocked",
             "deadlocks": "",
             "leaked": f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked",
+            "runs": plural(runs, "run") if runs else "",
             "connections": plural(len(clients), "session"),
             "lock table": "",
             "idle": f"{at_least(idle, not snapshot.hidden_sessions)} idle in tx",
@@ -126,6 +129,7 @@ class StatusLine(Vertical):
             ("next sweep", parts["next sweep"].removeprefix("next ")),
             ("database", plain(snapshot.database, 12) + through),
             ("next sweep", ""),
+            ("runs", ""),
             ("idle", ""),
         ]
         if capacity is not None:
@@ -139,6 +143,11 @@ class StatusLine(Vertical):
         if not snapshot.deadlocks and snapshot.probable_deadlocks:
             shorter.append(("deadlocks", "deadlock?"))
         return parts, shorter
+
+
+def _run(session: Session) -> LiveRun | None:
+    """The run of `pgwatch-tests run` whose session it is."""
+    return announced(session.application_name)
 
 
 def _fitted(parts: dict[str, str], shorter: Sequence[tuple[str, str]], width: int | None) -> str:

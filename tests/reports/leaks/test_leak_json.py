@@ -60,6 +60,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "unchecked": [],
         "unread": [],
         "gave_way": {"times": 0, "away_s": 0.0, "in_the_way_s": 0.0},
+        "live_runs": [],
         "ignored": [],
         "accepted": None,
         "without_strings": [],

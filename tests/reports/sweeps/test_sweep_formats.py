@@ -348,6 +348,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "interrupted": False,
         "error": "lost",
         "gave_way": {"times": 0, "away_s": 0.0},
+        "live_runs": [],
         "passes": 2,
         "duration_s": 12.0,
         "longest_transaction_s": 0.1,
