@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.model import LockSnapshot
     from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
-Format = Literal["table", "json", "csv", "markdown", "github", "junit"]
+Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics"]
 Makers = Mapping[Format, Callable[[], str]]
 F = TypeVar("F", bound=Callable[..., object])
 
 LEAKS: tuple[Format, ...] = get_args(Format)
-LOCKS: tuple[Format, ...] = LEAKS
-SWEEPS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
+LOCKS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "github", "junit")
+SWEEPS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "openmetrics")
+JOBS: tuple[Format, ...] = ("table", "openmetrics")
+"""Those of `schedule now`."""
 CONTENTION: tuple[Format, ...] = ("table", "json", "markdown")
 TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
@@ -60,6 +62,7 @@ def render_leaks(
         leak_markdown,
         leak_table,
     )
+    from pgwatch_tests.reports.openmetrics import leak_metrics
 
     makers: Makers = {
         "table": lambda: leak_table.table(leaks, verbose),
@@ -68,12 +71,14 @@ def render_leaks(
         "markdown": lambda: leak_markdown.document(leaks, gate),
         "github": lambda: leak_github.document(leaks, gate),
         "junit": lambda: leak_junit.document(leaks, gate),
+        "openmetrics": lambda: leak_metrics.document(leaks),
     }
     return makers[form]()
 
 
 def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str:
     """A sweep, or what it would do, in that format; `verbose` as in `render_leaks`."""
+    from pgwatch_tests.reports.openmetrics import sweep_metrics
     from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
 
     makers: Makers = {
@@ -81,6 +86,7 @@ def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases, verbose:
         "json": lambda: sweep_json.document(sweeps),
         "csv": lambda: sweep_csv.document(sweeps),
         "markdown": lambda: sweep_markdown.document(sweeps),
+        "openmetrics": lambda: sweep_metrics.document(sweeps),
     }
     return makers[form]()
 
@@ -147,6 +153,18 @@ def render_history(form: Format, entries: Sequence[HistoryEntry], place: str) ->
     from pgwatch_tests.reports.sweeps import sweep_history
 
     return (sweep_history.document if form == "json" else sweep_history.table)(entries, place)
+
+
+def render_job(form: Format, entries: Sequence[HistoryEntry]) -> str:
+    """One run of a job, an entry per database, in that format."""
+    from pgwatch_tests.reports.openmetrics import sweep_metrics
+    from pgwatch_tests.reports.sweeps.sweep_history import result_line
+    from pgwatch_tests.text.plain_text import plain
+
+    if form == "openmetrics":
+        return sweep_metrics.job_document(entries)
+    lines = [f"{plain(entry.database)}: {result_line(entry)}" for entry in entries]
+    return "\n".join(lines or ["nothing was done"])
 
 
 def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:

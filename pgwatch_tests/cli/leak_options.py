@@ -63,7 +63,8 @@ format_option = formats.format_option(
     formats.LEAKS,
     "table: text; json: the document pgwatch-tests.leaks/1, with --databases "
     "or --servers pgwatch-tests.leaks-of-databases/1; csv: a line per table and leftover; markdown: for "
-    "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind.",
+    "$GITHUB_STEP_SUMMARY; github: workflow annotations; junit: a test case per table and leftover kind; "
+    "openmetrics: for a node exporter's textfile or a push gateway.",
 )
 
 

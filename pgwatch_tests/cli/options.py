@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE, S_ISREG
 from typing import TypeVar
 
 import click
@@ -182,17 +184,51 @@ def check_output(output: Path | None) -> None:
 
 
 def emit(text: str, output: Path | None) -> None:
-    """Writes a document to stdout, or to the file of `-o`. Raises ConfigurationError if it can't."""
+    """Writes a document to stdout, or to the file of `-o`. Raises ConfigurationError if it can't.
+
+    Whoever reads the file meanwhile (a node exporter, a CI) gets the old one or the new one, never a part.
+    """
     document = text if text.endswith("\n") else f"{text}\n"
     try:
         if output is None:
             click.echo(document, nl=False)
         else:
-            output.write_text(document, encoding="utf-8")
+            _replace(output, document.encode())
     except BrokenPipeError:
         raise
     except OSError as error:
         raise ConfigurationError(f"cannot write {output or 'to stdout'}: {error.strerror}") from error
+
+
+def _replace(output: Path, content: bytes) -> None:
+    """Puts a new file in the place of the old one, with its mode; what is no plain file is written to."""
+    try:
+        mode = output.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not S_ISREG(mode):
+        output.write_bytes(content)
+        return
+    target = output.resolve()  # a link stays one
+    # Its end is one that no node exporter takes for a file of metrics.
+    part = target.with_name(f".{target.name[:100]}.{os.getpid()}.{token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError:
+        # The file may be written where the directory may not.
+        output.write_bytes(content)
+        return
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, S_IMODE(mode))
+            file.write(content)
+        try:
+            part.replace(target)
+        except PermissionError:  # in a sticky directory, another's file
+            output.write_bytes(content)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sweep_kinds(value: str) -> tuple[SweepKind, ...]:

@@ -36,7 +36,8 @@ format_option = formats.format_option(
     formats.SWEEPS,
     "table: text; json: the document pgwatch-tests.sweep/1, with --databases or "
     "--servers pgwatch-tests.sweeps-of-databases/1, with --history pgwatch-tests.sweep-history/1; csv: a "
-    "line per table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY.",
+    "line per table, reason and orphan; markdown: for $GITHUB_STEP_SUMMARY; openmetrics: for a node "
+    "exporter's textfile or a push gateway.",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,6 +16,7 @@ from pgwatch_tests.settings.jobs import JobSetting, SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
+    from pgwatch_tests.history.model import HistoryEntry
     from pgwatch_tests.schedule.events import JobEvent
 
 _SHORTEST_S = 1.0
@@ -145,8 +147,13 @@ def list_jobs(dsn: str | None, form: Format, output: Path | None) -> None:
 @command.command("now")
 @click.argument("name")
 @options.dsn
+@formats.format_option(
+    formats.JOBS,
+    "table: a line per database; openmetrics: for a node exporter's textfile or a push gateway.",
+)
+@options.output_file
 @click.pass_context
-def now(ctx: click.Context, name: str, dsn: str | None) -> None:
+def now(ctx: click.Context, name: str, dsn: str | None, form: Format, output: Path | None) -> None:
     """Run the job NAME now, also a disabled one, and print its result.
 
     Ctrl-C ends a sweep after its batch, a second one at once. Exit codes: 0 done, 2 refused, or another sweep
@@ -157,9 +164,13 @@ def now(ctx: click.Context, name: str, dsn: str | None) -> None:
     if job is None:
         known = [job.name for job in settings.schedule]
         raise RefusedError(f"there is no job {name!r}{did_you_mean(name, known) if known else ''}")
+    options.check_output(output)
     from pgwatch_tests.cli.runs import schedule_daemon
 
-    ctx.exit(schedule_daemon.run_once(settings, job, _narrate_warning))
+    def write(entries: Sequence[HistoryEntry]) -> None:
+        options.emit(formats.render_job(form, entries), output)
+
+    ctx.exit(schedule_daemon.run_once(settings, job, _narrate_warning, write))
 
 
 def _enabled(settings: Settings) -> tuple[JobSetting, ...]:

@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.history.history import History
-from pgwatch_tests.history.model import RunResult
+from pgwatch_tests.history.model import HistoryEntry, RunResult
 from pgwatch_tests.postgres.connections.dsn import address, database_name
 from pgwatch_tests.reports.sweeps.sweep_history import result_line
 from pgwatch_tests.schedule.events import JobEvent
@@ -72,8 +72,10 @@ def on_signals(first: Callable[[signal.Signals], None]) -> None:
         signal.signal(number, handle)
 
 
-def run_once(settings: Settings, job: JobSetting, tell: Tell) -> int:
-    """Runs one job in the foreground and prints its result, a line per database. Returns the exit code."""
+def run_once(
+    settings: Settings, job: JobSetting, tell: Tell, write: Callable[[Sequence[HistoryEntry]], None]
+) -> int:
+    """Runs one job in the foreground and has its entries written, one per database. Returns the exit code."""
     job_run = JobRun(job, settings, History.open(settings), "command line", tell, JobTasks())
     arrivals: SimpleQueue[signal.Signals | JobOutcome | BaseException] = SimpleQueue()
 
@@ -93,8 +95,7 @@ def run_once(settings: Settings, job: JobSetting, tell: Tell) -> int:
         job_run.stop()
     if isinstance(one, BaseException):
         raise one
-    lines = [f"{plain(entry.database)}: {result_line(entry)}" for entry in one.entries]
-    options.emit("\n".join(lines or ["nothing was done"]), None)
+    write(one.entries)
     return one.exit_code if received is None else SIGNALLED + received
 
 

@@ -1,0 +1,1 @@
+"""Metrics as OpenMetrics text, for a node exporter's textfile collector or a push gateway."""
