@@ -1,8 +1,4 @@
-"""What is done after a run's command: the check for leaks, the verdict, the documents, the sweep, the store.
-
-In this order of worth, since whoever cancels a job soon kills what isn't done; each step is spared the errors
-of the others.
-"""
+"""What a run does after its command without its recording: the check for leaks, JUnit files, documents."""
 
 from __future__ import annotations
 
@@ -16,11 +12,9 @@ from pgwatch_tests.leaks.baseline import baseline_file
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import BaselineUse, LeakReport
-from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory
 from pgwatch_tests.reports.leaks import leak_json
-from pgwatch_tests.reports.locks import contention_json
-from pgwatch_tests.run import recorded_contention, run_junit
+from pgwatch_tests.run import run_junit
 from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement
 from pgwatch_tests.run.first_baseline import FirstBaseline
 from pgwatch_tests.run.leak_check import LeakCheck, LeakChecker
@@ -73,19 +67,6 @@ def with_note(check: LeakCheck, note: str) -> LeakReport | None:
     return replace(report, baseline=use)
 
 
-def recorded(path: Path, known: Evidence) -> Evidence:
-    """Returns the evidence with what the recording has. Raises RecordingError."""
-    with Recording.open(path) as recording:
-        if not recording.polls:
-            return known
-        return replace(
-            known,
-            waits=recording.waits(),
-            deadlocks=recording.deadlocks(),
-            unwatched_s=recording.unwatched_s,
-        )
-
-
 def write_documents(
     results: ResultsDirectory, fail_on: FailOn, known: Evidence, judgement: Judgement
 ) -> Iterator[ResultKind]:
@@ -95,19 +76,6 @@ def write_documents(
     if known.leaks is not None:
         results.write_text(results.file("leaks"), leak_json.document(known.leaks))
         yield "leaks"
-    if known.waits is not None:
-        with Recording.open(results.recording) as recording:
-            watched = recorded_contention.Watched(
-                recording.servers,
-                recording.began,
-                recording.until,
-                recording.polls,
-                recording.watched_s,
-                recording.unwatched_s,
-            )
-        seen = recorded_contention.contention(watched, known.waits, known.deadlocks)
-        results.write_text(results.file("contention"), contention_json.document(seen))
-        yield "contention"
 
 
 def junit_files(globs: Sequence[str], folder: Path, since: datetime) -> tuple[str, ...]:

@@ -54,6 +54,16 @@ class Beside:
         if self.lease is not None:
             self.lease.release(within_s)
 
+    def troubles(self, *, checked: bool) -> list[str]:
+        """Returns sentences on what went wrong; `checked`: the server could be reached in the end."""
+        told = [self.trouble] if self.trouble else []
+        if checked and self.lease is not None and self.lease.trouble:
+            told.append(
+                "the lease wasn't held all the time, so sweeps may have taken this run's rows for old ones: "
+                f"{self.lease.trouble}"
+            )
+        return told
+
     @property
     def _is_decided(self) -> bool:
         lease, baseline = self.lease, self.baseline

@@ -12,93 +12,41 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from pgwatch_tests import __version__
-from pgwatch_tests.errors import EXIT_CODES, SIGNALLED, PgwatchError
-from pgwatch_tests.record.results import ResultsDirectory, RunRecord
-from pgwatch_tests.record.run_summary import Hang, RunFacts
+from pgwatch_tests.errors import EXIT_CODES, SIGNALLED
+from pgwatch_tests.record.results import FILE_NAMES, ResultKind, ResultsDirectory, RunRecord
+from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
 from pgwatch_tests.run import github, surroundings
 from pgwatch_tests.run.beside import Beside
 from pgwatch_tests.run.command import Command, CommandEnd, NotStartedError
-from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement, judge
+from pgwatch_tests.run.fail_on import Evidence, Judgement, judge
+from pgwatch_tests.run.request import Notes, RunOutcome, RunRequest, Tell
 from pgwatch_tests.run.results_place import ResultsPlace
 from pgwatch_tests.run.signals import SignalRelay
-from pgwatch_tests.settings.load import Flags, Settings
+from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_text
 
 if TYPE_CHECKING:
     from pgwatch_tests.run.leak_check import LeakChecker
 
-Tell = Callable[[str], None]
-"""Shows a line to people: on stderr, since stdout is the command's."""
-
 HOLD_UP_S = 0.4
 """The command starts so many seconds after this process, whether or not everything is ready beside it."""
+_IMPORTS_S = 0.2
+"""At most so much of it is taken for this process's own imports, before anybody looked at the clock."""
 _REPORT_S = 2.0
 """What is kept of `--grace` for the report."""
 _SHORTEST_CHECK_S = 0.3
 _RELEASE_S = 1.0
 _TO_THE_KILL_S = 0.5
 """The report is to be whole a moment before whoever cancels a job kills it."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What `pgwatch-tests run` was asked for. Durations are seconds."""
-
-    command: tuple[str, ...]
-    flags: Flags = field(default_factory=Flags)
-    directory: Path = Path("pgwatch-results")
-    name: str = ""
-    """The shard: its results are in a directory of this name below `directory`."""
-    since: Path | None = None
-    """A baseline's file, instead of one that is taken before the command."""
-    any_rows: bool = False
-    fail_on: FailOn = field(default_factory=FailOn)
-    grace_s: float = 10.0
-    every_s: float | None = None
-    record: bool = True
-    max_bytes: int | None = None
-    sweep: bool = False
-    junit: tuple[str, ...] = ()
-    """Globs of the JUnit files that the command writes."""
-    store: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
-    """How a run ended."""
-
-    exit_code: int
-    interrupted: bool = False
-    """The terminal's Ctrl-C has ended the command: a shell's loop around us is to end, too."""
-
-
-@dataclass(slots=True)
-class Notes:
-    """What is told in the end: what couldn't be recorded or checked, and what is worth knowing."""
-
-    not_checked: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def spared(self, what: str) -> Iterator[None]:
-        """Lets no error of ours get out: it is told as something that wasn't done."""
-        try:
-            yield
-        except PgwatchError as error:
-            self.not_checked.append(f"{what}: {error}")
-        except OSError as error:
-            self.not_checked.append(f"{what}: {error.strerror or error}")
-        except Exception as error:  # noqa: BLE001  # the suite's result counts, not ours
-            self.not_checked.append(f"{what}: internal error, please report it: {error!r}")
 
 
 def run(request: RunRequest, tell: Tell) -> RunOutcome:
@@ -128,8 +76,8 @@ class RunSession:
         self.hangs: list[Hang] = []
         self.command: Command | None = None
         """None until it is started."""
-        self._hold_up_until = time.monotonic() - time.process_time() + HOLD_UP_S
-        """By then the command starts; its first seconds were this process's own imports."""
+        self._hold_up_until = time.monotonic() + HOLD_UP_S - min(_IMPORTS_S, time.process_time())
+        """By then the command starts."""
         self._beside: Beside | None = None
         self._news: SimpleQueue[str] = SimpleQueue()
         self._end: CommandEnd | None = None
@@ -137,6 +85,7 @@ class RunSession:
         self._known = Evidence()
         self._judgement: Judgement | None = None
         self._files: dict[str, str] = {}
+        self._outcomes: tuple[TestOutcome, ...] = ()
         self._is_hurried = False
         self._has_spoken = False
 
@@ -247,7 +196,12 @@ class RunSession:
     def _note_end(self) -> None:
         """From now on `run.json` tells how the command ended, whatever happens to us."""
         if self._end is not None:
-            self.facts = replace(self.facts, signal=self._end.signal)
+            self.facts = replace(
+                self.facts,
+                signal=self._end.signal,
+                ended=datetime.now(UTC),
+                exit_code=self._end.exit_code,
+            )
         else:
             self.notes.not_checked.append("the command was still running when this was written")
         self._write_index()
@@ -305,12 +259,33 @@ class RunSession:
             from pgwatch_tests.run import aftermath
 
             judgement = self._judgement or Judgement("clean", (), ())
-            for kind in aftermath.write_documents(self.results, self.request.fail_on, self._known, judgement):
-                self._files[kind] = self.results.file(kind).name
+            kinds = aftermath.write_documents(self.results, self.request.fail_on, self._known, judgement)
+            self._note_files(kinds)
+            self._read_outcomes()
+            # Only here: it loads SQLAlchemy.
+            from pgwatch_tests.run import recorded
+
+            self._note_files(recorded.write_contention(self.results, self._known))
+            whole = recorded.report(self.results, self._record(), self._known, self._outcomes)
+            self._note_files(recorded.write_report(self.results, whole))
+
+    def _note_files(self, kinds: Iterable[ResultKind]) -> None:
+        for kind in kinds:
+            self._files[kind] = FILE_NAMES[kind]
+
+    def _read_outcomes(self) -> None:
+        """Reads how tests ended, from the JUnit files that were found."""
+        if self.facts.junit_files:
+            from pgwatch_tests.junit.outcomes import read_outcomes
+
+            read = read_outcomes([Path.cwd() / name for name in self.facts.junit_files])
+            self._outcomes = read.tests
+            self.notes.not_checked += read.not_read
 
     def _release(self) -> None:
         if self._beside is not None:
             self._beside.release(_RELEASE_S)
+            self.notes.notes += self._beside.troubles(checked=self._known.leaks is not None)
 
     def _sweep(self) -> None:
         if not self.request.sweep or self.settings is None:
@@ -347,8 +322,8 @@ class RunSession:
             self._say_last_words()
             while self._end is None:
                 self._news.get()
-            self.facts = replace(self.facts, signal=self._end.signal)
-        self.facts = replace(self.facts, ended=datetime.now(UTC), exit_code=self._exit_code)
+            self._note_end()
+        self.facts = replace(self.facts, exit_code=self._exit_code)
         self._write_index()
         self._say_last_words()
         by_ctrl_c = self._end.signal == self.relay.first == signal.SIGINT and not self.relay.has_forwarded

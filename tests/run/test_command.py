@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.run.programs import PROGRAM, SignalTeller, arguments, run
 from tests.terminals import needs_tmux, terminal
 from tests.waiting import wait_until
@@ -34,7 +34,7 @@ def test_exit_codes_are_those_of_a_shell(home: Path, python: str) -> None:
         ("no-such-command",): 127,
     }
     for command, exit_code in ends.items():
-        done = run(home, *command, options=["--no-record"], extra=_NOWHERE)
+        done = pgwatch(home, "run", "--no-record", "--", *command, extra=_NOWHERE)
         assert done.returncode == exit_code, (command, done.stderr)
         index = json.loads((home / "pgwatch-results" / "run.json").read_text())
         assert (index["exit_code"], tuple(index["command"])) == (exit_code, command)

@@ -55,7 +55,8 @@ def command(
     127 if it can't be started. Only if that is 0, --fail-on makes it 1 or 4.
     """
     # Only here: --help must not load what a run needs.
-    from pgwatch_tests.run.session import RunRequest, run
+    from pgwatch_tests.run.request import RunRequest
+    from pgwatch_tests.run.session import run
 
     request = RunRequest(
         command,

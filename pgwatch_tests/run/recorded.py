@@ -1,0 +1,90 @@
+"""What a run does with its recording after its command: evidence for the gate, contention, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pgwatch_tests.record.events import leak_events
+from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
+from pgwatch_tests.record.recording.reader import Recording
+from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
+from pgwatch_tests.record.run_summary import TestOutcome
+from pgwatch_tests.reports.locks import contention_json
+from pgwatch_tests.reports.runs import run_markdown
+from pgwatch_tests.reports.runs.page import document as page
+from pgwatch_tests.run import recorded_contention
+from pgwatch_tests.run.fail_on import Evidence
+
+
+def evidence(results: ResultsDirectory, known: Evidence) -> Evidence:
+    """Returns the evidence with what the recording has, if any poll is in it. Raises RecordingError."""
+    with Recording.open(results.recording) as recording:
+        if not recording.polls:
+            return known
+        return replace(
+            known,
+            waits=recording.waits(),
+            deadlocks=recording.deadlocks(),
+            unwatched_s=recording.unwatched_s,
+        )
+
+
+def write_contention(results: ResultsDirectory, known: Evidence) -> Iterator[ResultKind]:
+    """Writes what was recorded as `locks --watch` tells it. Raises RecordingError, OSError."""
+    if known.waits is None:
+        return
+    with Recording.open(results.recording) as recording:
+        watched = recorded_contention.Watched(
+            recording.servers,
+            recording.began,
+            recording.until,
+            recording.polls,
+            recording.watched_s,
+            recording.unwatched_s,
+        )
+    seen = recorded_contention.contention(watched, known.waits, known.deadlocks)
+    results.write_text(results.file("contention"), contention_json.document(seen))
+    yield "contention"
+
+
+def report(
+    results: ResultsDirectory, record: RunRecord, known: Evidence, outcomes: Sequence[TestOutcome]
+) -> RunReport:
+    """Returns the report on this run alone; without a recording, on what is known else.
+
+    Raises RecordingError.
+    """
+    run = RecordedRun(
+        str(results.path),
+        record.facts,
+        leaks=() if known.leaks is None else tuple(leak_events(known.leaks)),
+        leaks_checked=known.leaks is not None,
+        hangs=record.hangs,
+        outcomes=tuple(outcomes),
+        not_checked=record.not_checked,
+    )
+    if known.waits is not None:
+        with Recording.open(results.recording) as recording:
+            run = replace(
+                run,
+                servers=recording.servers,
+                began=recording.began,
+                until=recording.until,
+                polls=recording.polls,
+                watched_s=recording.watched_s,
+                unwatched_s=recording.unwatched_s,
+                waits=tuple(known.waits),
+                deadlocks=tuple(known.deadlocks),
+                tests=recording.tests(),
+                marks=recording.marks(),
+            )
+    return merge([run])
+
+
+def write_report(results: ResultsDirectory, whole: RunReport) -> Iterator[ResultKind]:
+    """Writes the report as Markdown and as a page. Raises OSError."""
+    results.write_text(results.file("markdown"), run_markdown.document(whole))
+    yield "markdown"
+    results.write_text(results.file("html"), page.document(whole))
+    yield "html"

@@ -1,0 +1,198 @@
+"""A run on a real server: its lease, what is leaked since its baseline, the gate, and what isn't there."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.run.first_baseline import FirstBaseline
+from pgwatch_tests.run.leak_check import LeakChecker
+from pgwatch_tests.run.results_place import ResultsPlace
+from pgwatch_tests.settings.load import Dsn, Settings
+from tests.cli.running import pgwatch
+from tests.run.programs import run
+from tests.servers.poolers import pooler
+from tests.servers.sessions import Connect, Database, unique_name
+from tests.waiting import wait_until
+
+LEAK = """
+import os, psycopg
+with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+    print(connection.info.parameter_status("application_name"))
+    for _ in range(200):
+        held = connection.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND objid::int8::bit(32)::int4 = hashtext(%s)",
+            ["run:" + os.environ["PGWATCH_RUN"]],
+        ).fetchone()[0]
+        if held:
+            break
+        connection.execute("SELECT pg_sleep(0.05)")
+    print("lease", held)
+    connection.execute("INSERT INTO users VALUES ('new@test.example.com')")
+"""
+
+
+def _index(home: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((home / "pgwatch-results" / "run.json").read_text())
+    return index
+
+
+def test_what_is_left_since_the_start_fails_a_run_that_passed(
+    home: Path, database: Database, owner: Connection[TupleRow], python: str
+) -> None:
+    """The lease is held meanwhile; the old row doesn't count; the DSN may be in .env."""
+    owner.execute("CREATE TABLE users AS SELECT 'old@test.example.com'::text AS email")
+    (home / ".env").write_text(f"DATABASE_URL='{database.dsn}'\n")
+    (home / "leak.py").write_text(LEAK)
+    command = f"import os, runpy; os.environ['DATABASE_URL'] = {database.dsn!r}; runpy.run_path('leak.py')"
+    done = run(home, sys.executable, "-c", command, options=["--fail-on", "rows,deadlock", "--no-record"])
+    index = _index(home)
+    assert done.stdout == f"run:{index['run']} {Path(sys.executable).name}\nlease 1\n"
+    assert (done.returncode, index["exit_code"], index["command_exit_code"]) == (1, 1, 0), done.stderr
+    assert index["verdict"] == "findings"
+    assert index["findings"] == [{"kind": "rows", "text": "1 leaked row in public.users"}]
+    assert "fails on rows: 1 leaked row in public.users" in done.stderr
+    assert "the database is that of DATABASE_URL in .env" in done.stderr
+    leaks = json.loads((home / "pgwatch-results" / "leaks.json").read_text())
+    assert (leaks["total"], leaks["tables"][0]["samples"]) == (1, ["n…@test.example.com"])
+    junit = ElementTree.parse(home / "pgwatch-results" / "junit.xml").getroot()
+    outcomes = {case.get("name"): [part.tag for part in case] for case in junit.iter("testcase")}
+    assert outcomes["no test rows in public.users"] == ["failure"]
+    assert outcomes["no deadlock"] == ["skipped"]
+    # What the run left is free for a sweep, which the run's end is on record for.
+    assert not owner.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+
+
+def test_a_failure_of_the_command_stays_what_it_is(home: Path, database: Database, python: str) -> None:
+    """Whatever `--fail-on` says; and without a server, the gate doesn't pass on what it couldn't check."""
+    nobody = {"PGWATCH_DSN": "postgresql://nobody@127.0.0.1:1/none"}
+    there = {"PGWATCH_DSN": database.dsn}
+    mysql = {"DATABASE_URL": "mysql://localhost/app"}
+    for extra, command, exit_code in (
+        (there, "exit 0", 0),
+        (there, "exit 3", 3),
+        (nobody, "exit 0", 4),
+        (nobody, "exit 3", 3),
+        (mysql, "exit 0", 4),
+    ):
+        options = ["--fail-on", "rows", "--no-record"]
+        done = pgwatch(home, "run", *options, "--", "sh", "-c", command, extra=extra)
+        assert done.returncode == exit_code, (extra, command, done.stderr)
+        index = _index(home)
+        assert index["exit_code"] == exit_code
+        assert bool(index["not_checked"]) == (extra is not there), index
+    assert pgwatch(home, "run", "--no-record", "true", extra=nobody).returncode == 0
+
+
+def test_nothing_is_held_up_by_a_server_that_answers_nobody(home: Path, python: str) -> None:
+    """A port that accepts and says nothing: the command starts at once, the checks are given up in time."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/a_test?connect_timeout=2"
+        began = time.time()
+        (home / "when.py").write_text("import time; print(time.time())")
+        done = run(home, sys.executable, "when.py", options=["--no-record"], extra={"PGWATCH_DSN": dsn})
+    assert done.returncode == 0
+    assert float(done.stdout) - began < 3.0, "on a quiet machine: 0.5 s"
+    assert "leaks weren't checked" in done.stderr
+
+
+def test_a_late_baseline_counts_only_if_no_session_came(
+    database: Database, connect: Connect, owner: Connection[TupleRow]
+) -> None:
+    """Sessions that were there before the command don't matter."""
+    settings = Settings(Dsn(database.dsn, "the test"))
+    owner.execute("SELECT pg_sleep(0.3)")
+    late = FirstBaseline(settings, lambda: time.monotonic() - 0.2)
+    late.run()
+    assert late.baseline is not None
+    assert late.late_s is not None
+    connect()
+    later = FirstBaseline(settings, lambda: time.monotonic() - 0.2)
+    later.run()
+    assert later.baseline is None
+    assert "with sessions at work" in later.trouble
+
+
+def test_a_database_that_comes_later_gets_its_baseline(server: EmbeddedServer) -> None:
+    """The command creates it, or starts its server."""
+    name = unique_name()
+    first = FirstBaseline(Settings(Dsn(server.dsn(name), "the test")), time.monotonic)
+    thread = threading.Thread(target=first.run)
+    thread.start()
+    wait_until(first.decided.is_set)
+    assert first.baseline is None
+    assert name in first.trouble
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        thread.join()
+        assert first.baseline is not None
+        administrator.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+
+def test_a_database_made_anew_is_checked_without_its_baseline(
+    server: EmbeddedServer, database: Database
+) -> None:
+    settings = Settings(Dsn(database.dsn, "the test"))
+    first = FirstBaseline(settings, lambda: None)
+    first.run()
+    assert first.baseline is not None
+    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
+        administrator.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database.name)))
+        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database.name)))
+    from pgwatch_tests.leaks.baseline.comparison import Since
+
+    check = LeakChecker(settings, Since(first.baseline), (), None).run(None)
+    assert check.report is not None
+    assert not check.compared
+    assert "dropped and recreated" in check.trouble
+
+
+def test_a_check_ends_when_its_time_is_over(database: Database, owner: Connection[TupleRow]) -> None:
+    checker = LeakChecker(Settings(Dsn(database.dsn, "the test")), None, (), None)
+    checker.cancel()
+    assert checker.run(None).trouble == "it took too long"
+
+
+def test_behind_a_pooler_the_suite_runs_and_the_lease_is_told_as_missing(
+    server: EmbeddedServer, home: Path, database: Database, python: str
+) -> None:
+    with pooler(server, "transaction") as pooled:
+        extra = {"PGWATCH_DSN": pooled.dsn(database.name)}
+        done = pgwatch(home, "run", "--no-record", "--fail-on", "rows", "--", "true", extra=extra)
+    assert done.returncode == 0, done.stderr
+    assert any("lease" in reason and "pooler" in reason for reason in _index(home)["notes"]), done.stderr
+
+
+def test_files_that_are_no_runs_stay(home: Path) -> None:
+    """A directory with a report of somebody else's isn't emptied."""
+    from contextlib import ExitStack
+
+    place = home / "results"
+    place.mkdir()
+    (place / "report.md").write_text("mine")
+    with ExitStack() as held:
+        chosen = ResultsPlace(place, "", "1a2b3c4d")
+        results = chosen.open(held)
+    assert results.path == place / "run-1a2b3c4d"
+    assert "it has files of these names that are of no run" in chosen.remark
+    assert (place / "report.md").read_text() == "mine"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGWATCH_RUN", "PGWATCH_LOG_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
