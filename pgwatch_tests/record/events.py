@@ -171,6 +171,11 @@ def _last_active(session: Session, at: datetime) -> datetime | None:
     return None if session.state_age_s is None else at - timedelta(seconds=session.state_age_s)
 
 
+def recorded_side(graph: LockGraph, party: Party) -> RecordedSide:
+    """Returns a session, or a prepared transaction, as events have it."""
+    return _side(side_of(graph, party))
+
+
 def _side(side: Side) -> RecordedSide:
     identity = parse(side.name) if side.pid else None
     test = side.known_test or (identity.label if identity else "")

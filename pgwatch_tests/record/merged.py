@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 from typing import Literal
 
+from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.record import duplicates, leak_checks
 from pgwatch_tests.record.duplicates import Observed
 from pgwatch_tests.record.model import (
@@ -23,7 +24,7 @@ from pgwatch_tests.record.model import (
     TestSighting,
     WaitEvent,
 )
-from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
+from pgwatch_tests.record.run_summary import Hang, RunFacts
 
 Ending = Literal["ended", "killed", "running"]
 """`killed`: whoever ran or recorded it ended before it could say so; the command itself may have gone on."""
@@ -74,8 +75,10 @@ class RecordedRun:
     marks: tuple[Mark, ...] = ()
     leaks: tuple[LeakEvent, ...] = ()
     leaks_checked: bool = False
+    """Whether there was a check for leaks."""
     hangs: tuple[Hang, ...] = ()
-    outcomes: tuple[TestOutcome, ...] = ()
+    leak_report: LeakReport | None = None
+    """The check after the suite, whole; `leaks` are what it found."""
     not_checked: tuple[str, ...] = ()
     last: LastPicture | None = None
     """Read where the run didn't end by itself."""
@@ -137,11 +140,6 @@ class ServerReport:
     def hangs(self) -> tuple[Hang, ...]:
         """Those that any of its runs told, the first first."""
         return tuple(sorted(chain.from_iterable(run.hangs for run in self.runs), key=lambda one: one.at))
-
-    @property
-    def outcomes(self) -> tuple[TestOutcome, ...]:
-        """Those of all its runs."""
-        return tuple(chain.from_iterable(run.outcomes for run in self.runs))
 
 
 @dataclass(frozen=True, slots=True)

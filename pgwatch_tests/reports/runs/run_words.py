@@ -43,7 +43,8 @@ def _hangs(report: RunReport) -> list[str]:
     ended = sum(bool(one.ended_root) for one in hangs)
     longest = max(one.after_s for one in hangs)
     how = f", {ended:,} of them ended by us" if ended else ""
-    return [f"{plural(len(hangs), 'hang')} told after {durations.in_words(longest)}{how}"]
+    after = f" told after {durations.in_words(longest)}" if longest else ""
+    return [f"{plural(len(hangs), 'hang')}{after}{how}"]
 
 
 def _cut_off(report: RunReport, shown: Shown) -> list[str]:
@@ -147,6 +148,8 @@ def ending(run: RecordedRun) -> str:
         return "recorded without a command"
     if facts.signal is not None:
         return f"the command was ended by {signal_name(facts.signal)}"
+    if facts.exit_code is None:
+        return "the command's end isn't known"
     return "the command passed" if facts.exit_code == 0 else f"the command exited with {facts.exit_code}"
 
 

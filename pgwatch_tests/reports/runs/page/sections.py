@@ -12,6 +12,7 @@ from pgwatch_tests.reports.render.html_text import Child, Element, Lines, elemen
 from pgwatch_tests.reports.runs import run_words
 from pgwatch_tests.reports.runs.page import tables
 from pgwatch_tests.reports.runs.page.tables import Cell, Column, Row, block, code, folded, name, text
+from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 
 _SUMS = (Column("Blocked", "number", is_sorted=True), Column("Waits", "number"), Column("Longest", "number"))
@@ -23,9 +24,10 @@ def hangs(server: ServerReport) -> Iterator[Element]:
         ended = (
             (" The session at its root was ended: ", code(hang.ended_root), ".") if hang.ended_root else ()
         )
+        after = f", after {durations.in_words(hang.after_s)}" if hang.after_s else ""
         yield element(
             "div",
-            element("p", f"Told at {run_words.utc(hang.at)}, after {hang.after_s:.0f} s.", *ended),
+            element("p", f"Told at {run_words.utc(hang.at)}{after}.", *ended),
             element("pre", Lines(hang.text), tabindex=0),
             class_="card",
         )

@@ -1,0 +1,68 @@
+"""`pgwatch-tests report`: recorded runs, of one machine or of a hundred, in one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.formats import Format
+from pgwatch_tests.cli.run_options import fail_on_option
+from pgwatch_tests.errors import EXIT_CODES, RecordingError
+from pgwatch_tests.run.fail_on import FailOn
+
+_DEFAULT = Path("pgwatch-results")
+
+
+@click.command("report", epilog="Example: pgwatch-tests report pgwatch-results/ --format html -o report.html")
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
+@formats.format_option(
+    formats.RUNS,
+    "table: one screen; markdown: for $GITHUB_STEP_SUMMARY; json: the document pgwatch-tests.report/1, with "
+    "every wait; html: one page for a browser, which needs no network.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Rows of each table. Default: what fits on a screen; 100 for html.",
+)
+@options.output_file
+@fail_on_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    form: Format,
+    top: int | None,
+    output: Path | None,
+    fail_on: FailOn,
+) -> None:
+    """Report what recordings hold: who blocked whom, deadlocks, leaks, and where a killed suite was.
+
+    FILE is a recording, DIR the results of a run (pgwatch-results, if none is given), or holds those of many,
+    such as the artifacts of a CI's shards. Recordings of one server become one by the server's own clock, and
+    what several of them saw counts once; other servers have a part of their own. What can't be read is named.
+    """
+    from pgwatch_tests.record import run_files
+    from pgwatch_tests.record.merged import merge
+
+    runs, unreadable = run_files.read(paths or (_DEFAULT,))
+    if not runs:
+        first = unreadable[0]
+        more = f" (and {len(unreadable) - 1:,} more)" if len(unreadable) > 1 else ""
+        raise RecordingError(f"nothing to report: {first.name}: {first.reason}{more}")
+    report = merge(runs, unreadable)
+    for one in unreadable:
+        options.narrate(f"{one.name}: {one.reason}")
+    options.emit(formats.render_runs(form, report, top), output)
+    if fail_on:
+        from pgwatch_tests.run.report_gate import judge_report
+
+        judgement = judge_report(fail_on, report)
+        for finding in judgement.findings:
+            options.narrate(f"--fail-on {finding.kind}: {finding.text}")
+        for line in judgement.missing:
+            options.narrate(f"not checked: {line}")
+        ctx.exit(EXIT_CODES[judgement.verdict])

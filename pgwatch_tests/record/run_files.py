@@ -1,0 +1,223 @@
+"""Recordings and results directories on disk, read whole for a report. What can't be read stops nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from pgwatch_tests.errors import RecordingError
+from pgwatch_tests.leaks.model import Confidence
+from pgwatch_tests.record.last_picture import last_picture
+from pgwatch_tests.record.merged import Ending, RecordedRun, Unreadable
+from pgwatch_tests.record.model import LeakEvent, Mark, RecordingHeader
+from pgwatch_tests.record.recording.reader import Recording
+from pgwatch_tests.record.results import RUN_NAME, ResultsDirectory, RunRecord
+from pgwatch_tests.record.run_summary import Hang, RunFacts
+
+SUFFIX = ".pgwatch"
+_DEEPEST = 8
+_SKIPPED = frozenset({"node_modules", "__pycache__"})
+_WRITTEN_WITHIN_S = 15.0
+"""A recorder writes every few seconds: a file that it hasn't written to for so long has none any more."""
+_CONFIDENCES: tuple[Confidence, ...] = ("marker", "transaction", "1 of N", "unknown")
+
+
+def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
+    """The runs of these files and directories, each once, and what couldn't be read.
+
+    A directory may be that of one run, or hold those of many, such as the artifacts of a CI's shards.
+    """
+    runs: dict[Path, RecordedRun] = {}
+    unreadable: list[Unreadable] = []
+    for path in paths:
+        try:
+            found = list(_found(path))
+            if not found:
+                unreadable.append(Unreadable(str(path), "no run and no recording in it"))
+        except OSError as error:
+            unreadable.append(Unreadable(str(path), error.strerror or str(error)))
+            continue
+        for one in found:
+            key = Path(os.path.realpath(one))
+            if key in runs:
+                continue
+            try:
+                runs[key] = _run(one) if one.is_dir() else _recording(one)
+            except RecordingError as error:
+                unreadable.append(Unreadable(str(one), _without_path(error, one)))
+    return list(runs.values()), unreadable
+
+
+def _found(path: Path) -> Iterator[Path]:
+    """The results directories and the recordings beside them, at or below `path`. Raises OSError."""
+    if not path.is_dir():
+        path.stat()
+        yield path.parent if path.name == RUN_NAME else path
+        return
+    yield from _below(path, _DEEPEST)
+
+
+def _below(directory: Path, deepest: int) -> Iterator[Path]:
+    with os.scandir(directory) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    names = {entry.name for entry in ordered}
+    results = ResultsDirectory(directory)
+    if RUN_NAME in names:
+        yield directory
+    for entry in ordered:
+        path = directory / entry.name
+        if entry.name.endswith(SUFFIX) and entry.is_file():
+            if not (RUN_NAME in names and path == results.recording):
+                yield path
+        elif deepest and entry.is_dir(follow_symlinks=False) and _may_hold_runs(entry.name):
+            with suppress(PermissionError):
+                yield from _below(path, deepest - 1)
+
+
+def _may_hold_runs(name: str) -> bool:
+    return not name.startswith(".") and name not in _SKIPPED
+
+
+def _run(directory: Path) -> RecordedRun:
+    """A results directory, of which the recording may be missing. Raises RecordingError if it says nothing."""
+    results = ResultsDirectory(directory)
+    try:
+        record = results.read()
+    except RecordingError as error:
+        if not results.recording.exists():
+            raise
+        run = _recording(results.recording)
+        return replace(run, not_checked=(*run.not_checked, _sentence(_without_path(error, directory))))
+    ending: Ending = "ended"
+    if record.facts.ended is None:
+        ending = "running" if results.is_in_use else "killed"
+    missing: list[str] = []
+    run = RecordedRun(str(directory))
+    if results.recording.exists():
+        try:
+            run = _recording(results.recording, with_picture=ending != "ended" or _was_hit(record))
+        except RecordingError as error:
+            missing.append(
+                _sentence(f"The recording can't be read: {_without_path(error, results.recording)}")
+            )
+    else:
+        missing.append("Nothing was recorded.")
+    leaks = run.leaks if run.leaks_checked else _leaks_of_document(results.file("leaks"))
+    return replace(
+        run,
+        name=str(directory),
+        facts=record.facts,
+        ending=ending,
+        leaks=leaks or (),
+        leaks_checked=leaks is not None,
+        hangs=record.hangs or run.hangs,
+        not_checked=(*record.not_checked, *missing, *run.not_checked),
+    )
+
+
+def _was_hit(record: RunRecord) -> bool:
+    """Whether the suite was ended, or hung."""
+    return record.facts.signal is not None or bool(record.hangs)
+
+
+def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
+    """A recording alone. Raises RecordingError. None: with its last picture if it wasn't ended."""
+    with Recording.open(path) as recording:
+        is_whole = recording.is_whole
+        ending: Ending = "ended" if is_whole else "running" if _is_being_written(path) else "killed"
+        marks = recording.marks()
+        report = recording.leak_report()
+        polls = recording.polls
+        snapshot = None
+        if polls and (with_picture if with_picture is not None else not is_whole):
+            snapshot = recording.at(recording.until)
+        return RecordedRun(
+            name=str(path),
+            facts=_facts(recording.header, marks),
+            servers=recording.servers,
+            began=recording.began if polls else None,
+            until=recording.until if polls else None,
+            ending=ending,
+            is_whole=is_whole,
+            polls=polls,
+            watched_s=recording.watched_s,
+            unwatched_s=recording.unwatched_s,
+            waits=recording.waits(),
+            deadlocks=recording.deadlocks(),
+            tests=recording.tests(),
+            marks=marks,
+            leaks=recording.leaks(),
+            leaks_checked=report is not None,
+            leak_report=report,
+            hangs=tuple(Hang(mark.at, 0.0, mark.text) for mark in marks if mark.kind == "hang"),
+            not_checked=tuple(_sentence(mark.text) for mark in marks if mark.kind == "thinned" and mark.text),
+            last=last_picture(snapshot) if snapshot is not None else None,
+        )
+
+
+def _is_being_written(path: Path) -> bool:
+    ahead = Path(f"{path}-wal")
+    with suppress(OSError):
+        return time.time() - max(ahead.stat().st_mtime, path.stat().st_mtime) < _WRITTEN_WITHIN_S
+    return False
+
+
+def _facts(header: RecordingHeader, marks: Sequence[Mark]) -> RunFacts | None:
+    """What a recording says of the run that it is of; None of a recorder alone."""
+    if not header.run:
+        return None
+    ended = [mark for mark in marks if mark.kind == "command_ended"]
+    return RunFacts(
+        run=header.run,
+        shard=header.shard,
+        command=header.command,
+        began=header.began,
+        ended=ended[-1].at if ended else None,
+        exit_code=None,
+        machine=header.machine,
+        account=header.account,
+        pid=header.pid,
+        program_version=header.program_version,
+    )
+
+
+def _leaks_of_document(path: Path) -> tuple[LeakEvent, ...] | None:
+    """What a `leaks.json` beside a run without a recording says; None if there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != "pgwatch-tests.leaks/1":
+            return None
+        return tuple(_leaks(content))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _leaks(content: dict[str, list[dict[str, object]]]) -> Iterator[LeakEvent]:
+    for table in content["tables"]:
+        name = f"{table['schema']}.{table['table']}"
+        known = table["attribution"] or [{"test": None, "confidence": "unknown", "rows": table["rows"]}]
+        if not isinstance(known, list):
+            raise TypeError("attribution is a list")
+        for one in known:
+            candidates = tuple(map(str, one.get("candidates") or ()))
+            [confidence] = [word for word in _CONFIDENCES if word == one["confidence"]]
+            detail = str(one.get("detail") or "")
+            yield LeakEvent("rows", name, int(one["rows"]), one["test"] or "", confidence, candidates, detail)
+    for left in content["leftovers"]:
+        test = str(left["test"] or "")
+        confidence = "marker" if test else "unknown"
+        yield LeakEvent(str(left["kind"]), str(left["name"]), 1, test, confidence, (), str(left["detail"]))
+
+
+def _without_path(error: RecordingError, path: Path) -> str:
+    """The error's message without the path that is named beside it."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
