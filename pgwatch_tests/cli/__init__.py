@@ -19,6 +19,7 @@ from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
 COMMANDS = {
     "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
     "run": "Run a test suite; record who blocks whom, and tell what it left.",
+    "report": "Report recorded runs: who blocked whom, deadlocks, leaks.",
     "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
     "locks": "Print who waits for whom, on what, and what to do.",
     "leaks": "Count the test rows that were left behind.",

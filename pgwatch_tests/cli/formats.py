@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.contention.contention import Contention
     from pgwatch_tests.locks.gate import AcceptanceUse
     from pgwatch_tests.locks.model import LockSnapshot
+    from pgwatch_tests.record.merged import RunReport
     from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
-Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics"]
+Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics", "html"]
 Makers = Mapping[Format, Callable[[], str]]
 F = TypeVar("F", bound=Callable[..., object])
 
-LEAKS: tuple[Format, ...] = get_args(Format)
 LOCKS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "github", "junit")
+LEAKS: tuple[Format, ...] = (*LOCKS, "openmetrics")
 SWEEPS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "openmetrics")
 JOBS: tuple[Format, ...] = ("table", "openmetrics")
 """Those of `schedule now`."""
 CONTENTION: tuple[Format, ...] = ("table", "json", "markdown")
+RUNS: tuple[Format, ...] = ("table", "markdown", "json", "html")
+"""Those of `report`."""
 TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
 WITH_VERDICT: tuple[Format, ...] = ("markdown", "github", "junit")
@@ -172,3 +175,17 @@ def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:
     from pgwatch_tests.reports import schedule_jobs
 
     return (schedule_jobs.document if form == "json" else schedule_jobs.table)(jobs)
+
+
+def render_runs(form: Format, report: RunReport, top: int | None) -> str:
+    """A report on recorded runs in that format; `top` rows of each table, None: as many as fit."""
+    from pgwatch_tests.reports.runs import run_json, run_markdown, run_table
+    from pgwatch_tests.reports.runs.page import document
+
+    makers: Makers = {
+        "table": lambda: run_table.table(report, top),
+        "markdown": lambda: run_markdown.document(report, top or run_markdown.MOST_ROWS),
+        "json": lambda: run_json.document(report),
+        "html": lambda: document.document(report, top or document.MOST_ROWS),
+    }
+    return makers[form]()

@@ -22,7 +22,8 @@ def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     return value or ""
 
 
-def _fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> FailOn:
+def fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> FailOn:
+    """The callback of `--fail-on`; without a value, nothing fails."""
     try:
         return FailOn() if value is None else parse(value)
     except ValueError as error:
@@ -110,7 +111,7 @@ check_options = options.all_of(
     ),
     click.option(
         "--fail-on",
-        callback=_fail_on,
+        callback=fail_on,
         metavar="KINDS",
         help="Exit with 1 if the command passed and any of these was seen, with 4 if one of them couldn't be "
         "checked: a comma list of blocked (blocked=2s: for so long; default 1s), deadlock, hang, rows, and "

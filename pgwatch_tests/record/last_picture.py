@@ -54,5 +54,5 @@ def _session(graph: LockGraph, party: Party, wait: EdgeGroup | None) -> LastSess
     side = recorded_side(graph, party)
     if wait is None:
         return LastSession(side)
-    blockers = tuple(graph.who(blocker) for blocker in wait.blockers[:3])
+    blockers = tuple(recorded_side(graph, blocker).who for blocker in wait.blockers[:3])
     return LastSession(side, wait.lock.target or wait.lock.type, wait.wait_s, blockers)

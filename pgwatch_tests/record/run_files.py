@@ -84,7 +84,7 @@ def _may_hold_runs(name: str) -> bool:
 
 
 def _run(directory: Path) -> RecordedRun:
-    """A results directory, of which the recording may be missing. Raises RecordingError if it says nothing."""
+    """A results directory, perhaps without its recording. Raises RecordingError if it says nothing."""
     results = ResultsDirectory(directory)
     try:
         record = results.read()

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli import formats, options, run_options
 from pgwatch_tests.cli.formats import Format
-from pgwatch_tests.cli.run_options import fail_on_option
 from pgwatch_tests.errors import EXIT_CODES, RecordingError
 from pgwatch_tests.run.fail_on import FailOn
 
@@ -29,7 +28,13 @@ _DEFAULT = Path("pgwatch-results")
     help="Rows of each table. Default: what fits on a screen; 100 for html.",
 )
 @options.output_file
-@fail_on_option
+@click.option(
+    "--fail-on",
+    callback=run_options.fail_on,
+    metavar="KINDS",
+    help="Exit with 1 if any of these is in the report, with 4 if one of them wasn't checked or something "
+    "couldn't be read: a comma list as that of `run --fail-on` (blocked=2s,deadlock,hang,rows …).",
+)
 @click.pass_context
 def command(
     ctx: click.Context,

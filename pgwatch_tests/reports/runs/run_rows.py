@@ -127,17 +127,20 @@ def runs(every: tuple[RecordedRun, ...], style: Style) -> Section:
     return Section(("Run", "Ended", "Watched", "Waits", "Left"), "llrrr", rows, "Runs")
 
 
-def deadlock_sentences(server: ServerReport, style: Style) -> list[list[str]]:
+def deadlock_sentences(
+    server: ServerReport, style: Style, *, with_statements: bool = True
+) -> list[list[str]]:
     """Of each deadlock, a line on all of it, one per member with its statement, and what helps."""
     return [
         [
-            f"{run_words.utc_clock(one.at)} {run_words.deadlock(one, style.shown)}",
+            f"{run_words.utc_clock(one.at)} {run_words.deadlock(one, style.name)}",
             *(
                 f"{style.shown(member.side.who)}: "
                 f"{style.statement(member.side.statement) or 'statement not known'}"
                 for member in one.members
+                if with_statements
             ),
-            *([f"→ {style.shown(one.advice)}"] if one.advice else []),
+            *([f"→ {style.shown(one.advice)}"] if one.advice and with_statements else []),
         ]
         for one in server.deadlocks
     ]

@@ -125,17 +125,16 @@ def _of_server(server: ServerReport, style: Style, *, alone: bool) -> Iterator[S
             [run_words.utc_clock(one.at), *map(plain, one.text.splitlines()[:_LONGEST_HANG])] for one in hangs
         ]
         yield Listed("Hangs (UTC):", told, _rest(len(told)), plural(len(told), "hang"), weight=3)
-    cut_off = [run for run in server.runs if run.last is not None and run.last.sessions]
-    if cut_off:
-        last = run_rows.last_sessions(cut_off, style, with_statements=is_whole)
-        in_all = f"{last.heading}: {plural(len(last.rows), 'session')}"
-        yield _Rows(last, in_all, weight=3)
     if server.deadlocks:
-        groups = run_rows.deadlock_sentences(server, style)
+        groups = run_rows.deadlock_sentences(server, style, with_statements=is_whole)
         yield Listed("Deadlocks:", groups, _rest(len(groups)), plural(len(groups), "deadlock"), weight=2)
     if server.waits:
         pairs = run_rows.pairs(server, style)
         yield _Rows(pairs, f"{plural(len(pairs.rows), 'pair')} of tests in each other's way", weight=4)
+    if cut_off := [run for run in server.runs if run.last is not None and run.last.sessions]:
+        last = run_rows.last_sessions(cut_off, style, with_statements=is_whole)
+        yield _Rows(last, f"{last.heading}: {plural(len(last.rows), 'session')}", weight=2)
+    if server.waits:
         advice = run_rows.advice(server, plain)
         yield Listed("What to do:", advice, _rest(len(advice)), "", weight=2)
         objects = run_rows.objects(server, replace(style, name_width=style.name_width + 14))
