@@ -24,7 +24,7 @@ from pgwatch_tests.record.model import (
     TestSighting,
     WaitEvent,
 )
-from pgwatch_tests.record.run_summary import Hang, RunFacts
+from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
 
 Ending = Literal["ended", "killed", "running"]
 """`killed`: whoever ran or recorded it ended before it could say so; the command itself may have gone on."""
@@ -79,6 +79,8 @@ class RecordedRun:
     hangs: tuple[Hang, ...] = ()
     leak_report: LeakReport | None = None
     """The check after the suite, whole; `leaks` are what it found."""
+    outcomes: tuple[TestOutcome, ...] = ()
+    """Of its JUnit files, where somebody has read these."""
     not_checked: tuple[str, ...] = ()
     last: LastPicture | None = None
     """Read where the run didn't end by itself."""

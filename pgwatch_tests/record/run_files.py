@@ -93,11 +93,16 @@ def _run(directory: Path) -> RecordedRun:
             raise
         run = _recording(results.recording)
         return replace(run, not_checked=(*run.not_checked, _sentence(_without_path(error, directory))))
+    return of_results(results, record)
+
+
+def of_results(results: ResultsDirectory, record: RunRecord) -> RecordedRun:
+    """A results directory with that index; without its recording, what the rest says."""
     ending: Ending = "ended"
     if record.facts.ended is None:
         ending = "running" if results.is_in_use else "killed"
     missing: list[str] = []
-    run = RecordedRun(str(directory))
+    run = RecordedRun(str(results.path))
     if results.recording.exists():
         try:
             run = _recording(results.recording, with_picture=ending != "ended" or _was_hit(record))
@@ -110,13 +115,13 @@ def _run(directory: Path) -> RecordedRun:
     leaks = run.leaks if run.leaks_checked else _leaks_of_document(results.file("leaks"))
     return replace(
         run,
-        name=str(directory),
+        name=str(results.path),
         facts=record.facts,
         ending=ending,
         leaks=leaks or (),
         leaks_checked=leaks is not None,
         hangs=record.hangs or run.hangs,
-        not_checked=(*record.not_checked, *missing, *run.not_checked),
+        not_checked=tuple(dict.fromkeys((*record.not_checked, *missing, *run.not_checked))),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
-from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
+from pgwatch_tests.record.merged import RunReport, merge
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
@@ -51,35 +52,11 @@ def write_contention(results: ResultsDirectory, known: Evidence) -> Iterator[Res
 def report(
     results: ResultsDirectory, record: RunRecord, known: Evidence, outcomes: Sequence[TestOutcome]
 ) -> RunReport:
-    """Returns the report on this run alone; without a recording, on what is known else.
-
-    Raises RecordingError.
-    """
-    run = RecordedRun(
-        str(results.path),
-        record.facts,
-        leaks=() if known.leaks is None else tuple(leak_events(known.leaks)),
-        leaks_checked=known.leaks is not None,
-        hangs=record.hangs,
-        outcomes=tuple(outcomes),
-        not_checked=record.not_checked,
-    )
-    if known.waits is not None:
-        with Recording.open(results.recording) as recording:
-            run = replace(
-                run,
-                servers=recording.servers,
-                began=recording.began,
-                until=recording.until,
-                polls=recording.polls,
-                watched_s=recording.watched_s,
-                unwatched_s=recording.unwatched_s,
-                waits=tuple(known.waits),
-                deadlocks=tuple(known.deadlocks),
-                tests=recording.tests(),
-                marks=recording.marks(),
-            )
-    return merge([run])
+    """Returns the report on this run alone; without a recording, on what is known else."""
+    run = run_files.of_results(results, record)
+    checked = known.leaks is not None
+    leaks = tuple(leak_events(known.leaks)) if known.leaks is not None else ()
+    return merge([replace(run, leaks=leaks, leaks_checked=checked, outcomes=tuple(outcomes))])
 
 
 def write_report(results: ResultsDirectory, whole: RunReport) -> Iterator[ResultKind]:

@@ -51,6 +51,7 @@ def _run(run: RecordedRun) -> dict[str, object]:
         "leaks_checked": run.leaks_checked,
         "marks": [asdict(mark) for mark in run.marks],
         "hangs": [asdict(hang) for hang in run.hangs],
+        "outcomes": [asdict(outcome) for outcome in run.outcomes],
         "last": run.last and asdict(run.last),
         "not_checked": run.not_checked,
     }

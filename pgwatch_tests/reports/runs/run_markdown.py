@@ -61,6 +61,7 @@ def _of_server(server: ServerReport, most: int) -> Iterator[str]:
         yield _groups(run_rows.deadlock_sentences(server, _STYLE)[:most])
         if len(server.deadlocks) > most:
             yield f"… and {len(server.deadlocks) - most:,} more."
+    yield from _table(run_rows.failures(server, _STYLE), most, "tests")
     if server.waits:
         yield from _table(run_rows.pairs(server, _STYLE), most, "pairs")
         sentences = run_rows.wait_sentences(server, _STYLE, most)

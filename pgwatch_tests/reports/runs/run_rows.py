@@ -9,6 +9,7 @@ from pgwatch_tests.record import sums
 from pgwatch_tests.record.merged import RecordedRun, ServerReport
 from pgwatch_tests.record.run_summary import BlockedSum
 from pgwatch_tests.reports.runs import run_words
+from pgwatch_tests.reports.runs.failed_tests import failed_tests
 from pgwatch_tests.reports.runs.run_words import Shown
 from pgwatch_tests.reports.sections import Section
 from pgwatch_tests.text import durations
@@ -75,6 +76,20 @@ def _figures(blocked: BlockedSum, server: ServerReport) -> tuple[str, str, str, 
     """As in _FIGURES."""
     share = f"{100 * blocked.blocked_s / server.blocked_s:.0f} %" if server.blocked_s else ""
     return durations.short(blocked.blocked_s), durations.short(blocked.longest_s), share, f"{blocked.waits:,}"
+
+
+def failures(server: ServerReport, style: Style) -> Section:
+    """Failed and flaky tests, those that were blocked longest first."""
+    rows = [
+        (
+            style.name(one.outcome.test),
+            one.words,
+            durations.short(one.blocked_s) if one.blocked_s else "",
+            style.name(one.blocker) if one.blocker else "",
+        )
+        for one in failed_tests(server)
+    ]
+    return Section(("Test", "Outcome", "Blocked", "Behind"), "llrl", rows, "Failed and flaky tests")
 
 
 def leaks(server: ServerReport, style: Style) -> Section:

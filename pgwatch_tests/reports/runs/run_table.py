@@ -139,6 +139,9 @@ def _of_server(server: ServerReport, style: Style, *, alone: bool) -> Iterator[S
         yield Listed("What to do:", advice, _rest(len(advice)), "", weight=2)
         objects = run_rows.objects(server, replace(style, name_width=style.name_width + 14))
         yield _Rows(objects, "", weight=1)
+    failures = run_rows.failures(server, replace(style, name_width=style.name_width - 4))
+    if failures.rows:
+        yield _Rows(failures, f"{plural(len(failures.rows), 'test')} failed or flaky", weight=2)
     if server.leaks:
         leaks = run_rows.leaks(server, style)
         yield _Rows(leaks, f"{plural(len(leaks.rows), 'finding')} of what was left", weight=3)

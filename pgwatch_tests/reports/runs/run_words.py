@@ -10,6 +10,7 @@ from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
 from pgwatch_tests.record.merged import LastSession, RecordedRun, RunReport, ServerReport
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import RunFacts
+from pgwatch_tests.reports.runs.failed_tests import failed_tests
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
@@ -65,11 +66,17 @@ def _deadlocks(report: RunReport) -> list[str]:
 
 def _failed(report: RunReport) -> list[str]:
     failed = [run for run in report.runs if not run.was_cut_off and run.facts and run.facts.exit_code]
-    if not failed:
-        return []
-    if len(report.runs) == 1:
-        return [ending(failed[0])]
-    return [f"{len(failed):,} of {plural(len(report.runs), 'run')} failed"]
+    parts = []
+    if failed and len(report.runs) == 1:
+        parts.append(ending(failed[0]))
+    elif failed:
+        parts.append(f"{len(failed):,} of {plural(len(report.runs), 'run')} failed")
+    tests = [one for server in report.servers for one in failed_tests(server)]
+    if tests:
+        blocked = sum(one.blocked_s > 0 for one in tests)
+        which = f", {blocked:,} of them blocked meanwhile" if blocked else ""
+        parts.append(f"{plural(len(tests), 'test')} failed or flaky{which}")
+    return parts
 
 
 def _blocked(report: RunReport, shown: Shown) -> list[str]:

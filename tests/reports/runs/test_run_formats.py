@@ -10,9 +10,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pgwatch_tests.record.merged import RunReport, merge
+from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH
 from pgwatch_tests.reports.runs import run_json, run_markdown, run_table, run_words
-from tests.record.made_events import facts, run, server, wait
+from pgwatch_tests.reports.runs.page import document as page
+from tests.record.made_events import facts, run, server, side, wait
 from tests.reports.runs.made_report import HOSTILE, hostile_report, killed_run, report, waits
 
 
@@ -91,6 +93,26 @@ def test_markdown_is_small_and_nothing_in_it_is_markup() -> None:
         assert forbidden not in html
     assert html.count("<table>") == html.count("</table>")
     assert html.count("<details>") == html.count("</details>")
+
+
+def test_failed_tests_are_told_with_what_they_waited_for() -> None:
+    waiter, blocker = side(11, "t.py::test_fails"), side(12, "t.py::test_blocks")
+    outcomes = (
+        TestOutcome("t.py::test_is_flaky", "passed", 1.0, "", 2),
+        TestOutcome("t.py::test_fails", "failed", 4.0, "lock timeout | <b>"),
+        TestOutcome("t.py::test_passes", "passed", 0.1),
+        TestOutcome("t.py::test_skipped", "skipped", None),
+    )
+    one = replace(run("a", [wait(1, 2.5, waiter, blocker)], facts=facts(exit_code=1)), outcomes=outcomes)
+    whole = merge([one])
+
+    assert "; 2 tests failed or flaky, 1 of them blocked meanwhile; " in run_words.verdict(whole)
+    text = run_markdown.document(whole)
+    assert "| `t.py::test_fails` | failed | 2.5s | `t.py::test_blocks` |" in text
+    assert "| `t.py::test_is_flaky` | flaky: 2 attempts failed |  |  |" in text
+    assert "test_passes" not in text
+    assert "lock timeout | &lt;b&gt;" in page.document(whole)
+    assert len(json.loads(run_json.document(whole))["runs"][0]["outcomes"]) == 4
 
 
 def test_json_is_complete() -> None:

@@ -171,6 +171,8 @@ def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iter
         )
     else:
         yield _section("Blocked time", prefix + "waits", _nothing("Nothing was blocked."))
+    if (failed := sections.failures(server, most)) is not None:
+        yield _section("Failed tests", prefix + "failed", failed)
     yield _section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
     yield _section(
         "Tests", prefix + "tests", sections.tests(server, most) or _nothing("No test named itself.")

@@ -10,6 +10,7 @@ from pgwatch_tests.record.model import DeadlockEvent, DeadlockMember, RecordedSi
 from pgwatch_tests.record.run_summary import BlockedSum, PairSum
 from pgwatch_tests.reports.render.html_text import Child, Element, Lines, element
 from pgwatch_tests.reports.runs import run_words
+from pgwatch_tests.reports.runs.failed_tests import failed_tests
 from pgwatch_tests.reports.runs.page import tables
 from pgwatch_tests.reports.runs.page.tables import Cell, Column, Row, block, code, folded, name, text
 from pgwatch_tests.text import durations
@@ -207,6 +208,31 @@ def _told(wait: WaitEvent) -> list[Child]:
         element("p", "Lock: ", code(f"{wait.lock}, {modes}"), class_="quiet"),
         *_statements(wait.waiter, *blockers),
     ]
+
+
+def failures(server: ServerReport, most: int) -> Element | None:
+    """Failed and flaky tests, with how long each was blocked meanwhile."""
+    failed = failed_tests(server)
+    columns = (
+        Column("Test"),
+        Column("Outcome"),
+        Column("Blocked", "number", is_sorted=True),
+        Column("Behind"),
+        Column("Message"),
+    )
+    rows = [
+        Row(
+            (
+                name(one.outcome.test),
+                text(one.words),
+                tables.seconds(one.blocked_s or None),
+                name(one.blocker),
+                text(one.outcome.message) if one.outcome.message else text(),
+            )
+        )
+        for one in failed[:most]
+    ]
+    return tables.table("Failed and flaky tests", columns, rows, len(failed), "test")
 
 
 def leaks(server: ServerReport, most: int) -> Element | None:
