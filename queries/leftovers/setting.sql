@@ -26,4 +26,6 @@ CROSS JOIN LATERAL pg_catalog.unnest(setconfig) AS setting
 WHERE setdatabase OPERATOR(pg_catalog.=) ANY (
     ARRAY[0, (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))]
 )
+  -- Ours (`run --migrations-hash`).
+  AND NOT pg_catalog.starts_with(setting, 'pgwatch.migrations_hash=')
 ORDER BY name;
