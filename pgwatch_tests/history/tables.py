@@ -161,7 +161,8 @@ RUN_PAIRS = Table(
     *_sums(),
     Column("object", BigInteger, nullable=False),
     Column("cause", BigInteger, nullable=False),
-    Index("run_pairs_blocker", "blocker", "waiter", "build"),
+    # Trends read nothing else.
+    Index("run_pairs_blocker", "blocker", "waiter", "build", "blocked_s", "waits", "longest_s"),
     Index("run_pairs_waiter", "waiter", "build"),
     sqlite_with_rowid=False,
 )
@@ -193,7 +194,7 @@ RUN_LEAKS = Table(
     _name("confidence"),
     Column("build", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Index("run_leaks_test", "test", "kind", "name", "build"),
+    Index("run_leaks_test", "test", "kind", "name", "build", "rows"),
     sqlite_with_rowid=False,
 )
 # Tests that failed, needed more than one attempt, or had a part in a wait or a leak.

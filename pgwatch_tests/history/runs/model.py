@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.record.run_summary import Outcome
+OUTCOMES = ("passed", "failed", "error", "skipped", "flaky")
+"""Outcomes of tests, in the order of the numbers that the store keeps them as.
 
-OUTCOMES: tuple[Outcome, ...] = ("passed", "failed", "error", "skipped")
-"""Outcomes of tests, in the order of the numbers that the store keeps them as."""
+`flaky`: it passed, after attempts of the same run that failed.
+"""
 
 Addition = Literal["added", "replaced", "known", "too old"]
 """What became of a run that was to be added:

@@ -12,8 +12,11 @@ from sqlalchemy import Connection, RowMapping, delete, func, select
 from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.history.layout import is_postgresql, may_delete
 from pgwatch_tests.history.runs.addition import NAMES_OF_BUILD, NAMES_OF_RUN, add_run
+from pgwatch_tests.history.runs.builds import Window
 from pgwatch_tests.history.runs.model import Addition, StoredRun
 from pgwatch_tests.history.runs.strings import texts_of
+from pgwatch_tests.history.runs.trend_model import Trends
+from pgwatch_tests.history.runs.trends import read_trends
 from pgwatch_tests.history.store import Store, default_file
 from pgwatch_tests.history.tables import BUILDS, RUNS
 from pgwatch_tests.record.run_summary import RunSummary
@@ -63,16 +66,21 @@ class RunStore:
         with self._reading() as connection:
             return _stored_runs(connection, connection.execute(query.limit(limit)).mappings().all())
 
+    def trends(self, since: datetime, test: str = "", branch: str = "", most: int = 20) -> Trends:
+        """Returns what came again in the builds since then; `test` is a pattern (see `builds.Window`)."""
+        with self._reading() as connection:
+            return read_trends(connection, Window(since, test, branch), most)
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._store.reading() as connection:
             try:
                 yield connection
-            except (ValueError, TypeError, OverflowError):
+            except (ValueError, TypeError, OverflowError) as error:
                 # SQLite keeps values of any type.
                 raise HistoryError(
                     f"the runs in {self.name} are damaged: move the history away to start a new one"
-                ) from None
+                ) from error
 
 
 def _stored_runs(connection: Connection, rows: Sequence[RowMapping]) -> tuple[StoredRun, ...]:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pgwatch_tests.history.column_types import storable
@@ -56,6 +56,18 @@ def string_numbers(connection: Connection, texts: Iterable[str]) -> Mapping[str,
         insert_new(connection, STRINGS, [{"digest": one, "text": missing[one]} for one in sorted(missing)])
         numbers |= _known(connection, STRINGS, missing)
     return {text: numbers[one] for text, one in digests.items()}
+
+
+def named(column: ColumnElement[int], pattern: str) -> ColumnElement[bool]:
+    """The condition that the column's string matches: `*` stands for anything, `?` for one character.
+
+    A pattern without them is a part of a name. The case of letters is ignored.
+    """
+    if not {"*", "?"} & set(pattern):
+        pattern = f"*{pattern}*"
+    wild = {"*": "%", "?": "_", "%": "\\%", "_": "\\_", "\\": "\\\\"}
+    like = "".join(wild.get(character, character) for character in pattern)
+    return column.in_(select(STRINGS.c.id).where(STRINGS.c.text.ilike(like, escape="\\")))
 
 
 def texts_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
