@@ -20,6 +20,9 @@ from dataclasses import dataclass
 
 from pgwatch_tests.identity.application_name import digest
 
+RUN_VARIABLE = "PGWATCH_RUN"
+"""The environment variable that hands the id of a run to its workers and to the programs they start."""
+
 TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?)(?![0-9A-Za-z])"
 """Milliseconds and test: a regular expression of PostgreSQL and Python. Its first group is both."""
 RUN_TOKEN = r"[_-](1[0-9]{12}([_-]t[0-9a-f]{8})?([_-]r[0-9a-f]{8})?)(?![0-9A-Za-z])"

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.value_tokens import RUN_VARIABLE
 from pgwatch_tests.pytest_plugin.log_directories import (
     hold_log_directory,
     make_log_directory,
     remove_log_directory,
     remove_ownerless_directories,
 )
-from pgwatch_tests.testing.identifiers import RUN_VARIABLE, run_id
+from pgwatch_tests.testing.identifiers import run_id
 
 LOG_VARIABLE = "PGWATCH_LOG_DIR"
 """The environment variable by which `pgwatch-tests run` says where logs go."""

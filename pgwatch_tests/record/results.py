@@ -18,7 +18,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -51,12 +51,9 @@ _LOG_SUFFIXES = frozenset({".journal", ".jsonl", ".tests", ".waits", ".writes"})
 
 @cache
 def _converter() -> JsonConverter:
-    # Only here: a run starts its command before it needs this.
     from cattrs.preconf.json import make_converter
 
-    converter = make_converter()
-    converter.register_unstructure_hook(datetime, lambda time: iso_time(time, "microseconds"))
-    return converter
+    return make_converter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +166,9 @@ class ResultsDirectory:
             os.close(descriptor)
 
     def is_of_earlier_run(self) -> bool:
-        """Whether all files in it with names of ours are a run's: `run.json` says which run."""
+        """Whether all files in it with names of ours are a run's: there is a `run.json` of ours."""
         with suppress(RecordingError):
-            self.read()
+            _content(self.index)
             return True
         return False
 
@@ -196,10 +193,16 @@ class ResultsDirectory:
 
 def document(record: RunRecord) -> str:
     """Returns the record as the JSON document `pgwatch-tests.run/1`: the run's facts at its top."""
-    content: dict[str, object] = _converter().unstructure(record)
+    # Not by cattrs, which takes longer to load than a command may wait.
+    content = asdict(record)
     facts = content.pop("facts")
-    assert isinstance(facts, dict)
-    return json.dumps({"schema": SCHEMA, **facts, **content}, indent=1) + "\n"
+    return json.dumps({"schema": SCHEMA, **facts, **content}, indent=1, default=_time) + "\n"
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return iso_time(value, "microseconds")
+    raise TypeError(f"no JSON: {type(value).__name__}")
 
 
 def read_run(path: Path) -> RunRecord:
@@ -207,17 +210,7 @@ def read_run(path: Path) -> RunRecord:
 
     What a newer version has added to it is left out.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(f"{path} isn't the index of a run") from error
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
-        which = f": it is a {schema!r} document, not {SCHEMA!r}" if known else ""
-        raise RecordingError(f"{path} isn't the index of a run{which}")
+    content = _content(path)
     try:
         facts = {one.name: content.pop(one.name) for one in fields(RunFacts) if one.name in content}
         record = _converter().structure({**content, "facts": facts}, RunRecord)
@@ -227,3 +220,19 @@ def read_run(path: Path) -> RunRecord:
     except (ValueError, TypeError, KeyError, RecursionError, ExceptionGroup) as error:
         raise RecordingError(f"{path} is damaged: it isn't a whole index of a run") from error
     return record
+
+
+def _content(path: Path) -> dict[str, object]:
+    """Returns the document in a `run.json`. Raises RecordingError if it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordingError(f"{path} isn't the index of a run") from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA or not isinstance(content, dict):
+        known = isinstance(schema, str) and schema.startswith("pgwatch-tests.")
+        which = f": it is a {schema!r} document, not {SCHEMA!r}" if known else ""
+        raise RecordingError(f"{path} isn't the index of a run{which}")
+    return dict(content)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.record.run_summary import RunFacts
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pgwatch_tests.run.first_baseline import FirstBaseline
 
 _LOOK_EVERY_S = 0.01
+_LOAD_AFTER_S = 1.0
+"""A command that has just begun loads modules of its own."""
+_AFTER = ("aftermath", "recorded", "closing_words")
 
 
 class Beside:
@@ -35,6 +39,7 @@ class Beside:
         self.lease = lease
         self.baseline: FirstBaseline | None = None
         self.trouble = ""
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._begin, name="pgwatch-tests beside", daemon=True)
         self._thread.start()
 
@@ -49,6 +54,7 @@ class Beside:
 
     def release(self, within_s: float) -> None:
         """Gives the lease back."""
+        self._ended.set()
         if self.baseline is not None:
             self.baseline.stop()
         if self.lease is not None:
@@ -83,8 +89,15 @@ class Beside:
                 self.lease.keep()
             self.baseline = baseline
             baseline.run()
+            self._load_what_comes_after()
         except Exception as error:  # noqa: BLE001  # the suite's result counts, not ours
             self.trouble = f"internal error, please report it: {error!r}"
+
+    def _load_what_comes_after(self) -> None:
+        """Loads modules while the command runs, so that its end isn't followed by a second of that."""
+        if not self._ended.wait(_LOAD_AFTER_S):
+            for name in _AFTER:
+                import_module(f"{__package__}.{name}")
 
     def _announcement(self) -> Announcement:
         from pgwatch_tests.postgres.runs import Announcement

@@ -39,14 +39,21 @@ if TYPE_CHECKING:
 
 HOLD_UP_S = 0.4
 """The command starts so many seconds after this process, whether or not everything is ready beside it."""
-_IMPORTS_S = 0.2
-"""At most so much of it is taken for this process's own imports, before anybody looked at the clock."""
 _REPORT_S = 2.0
 """What is kept of `--grace` for the report."""
 _SHORTEST_CHECK_S = 0.3
 _RELEASE_S = 1.0
 _TO_THE_KILL_S = 0.5
 """The report is to be whole a moment before whoever cancels a job kills it."""
+
+
+def _age_s() -> float:
+    """Seconds since this process began: its imports have held the command up already."""
+    with suppress(OSError, ValueError, AttributeError):
+        stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        began_s = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # proc_pid_stat(5)
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began_s)
+    return time.process_time()
 
 
 def run(request: RunRequest, tell: Tell) -> RunOutcome:
@@ -76,7 +83,7 @@ class RunSession:
         self.hangs: list[Hang] = []
         self.command: Command | None = None
         """None until it is started."""
-        self._hold_up_until = time.monotonic() + HOLD_UP_S - min(_IMPORTS_S, time.process_time())
+        self._hold_up_until = time.monotonic() + HOLD_UP_S - _age_s()
         """By then the command starts."""
         self._beside: Beside | None = None
         self._news: SimpleQueue[str] = SimpleQueue()
@@ -229,6 +236,9 @@ class RunSession:
 
             first = None if self._beside is None else self._beside.baseline
             before = aftermath.state_before(self.request.since, first)
+            if self.request.any_rows and before.baseline is None:
+                self.notes.not_checked.append(f"--any needs the state before the command: {before.trouble}")
+                return
             self._checker = aftermath.checker(
                 self.settings,
                 before,
@@ -241,7 +251,7 @@ class RunSession:
             self._known = replace(self._known, leaks=report, leaks_may_be_older=not check.compared)
             if report is None:
                 self.notes.not_checked.append(f"leaks weren't checked: {check.trouble}")
-            elif not check.compared:
+            elif not check.compared and (report.total or report.leftovers):
                 why = check.trouble or before.trouble
                 self.notes.not_checked.append(
                     f"what is leaked may be older than this run, without a baseline: {why}"

@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pgwatch_tests.identity.value_tokens import RUN_VARIABLE
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.run.dotenv import read_dsn
 from pgwatch_tests.settings.load import Dsn, Flags, Settings, load
-from pgwatch_tests.testing.identifiers import RUN_VARIABLE
 
 LOG_VARIABLE = "PGWATCH_LOG_DIR"
 """The environment variable by which the pytest plugin learns where its logs go."""

@@ -20,11 +20,8 @@ from contextlib import contextmanager
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.real_clock import real_time_ms
-from pgwatch_tests.identity.value_tokens import token
+from pgwatch_tests.identity.value_tokens import RUN_VARIABLE, token
 from pgwatch_tests.testing.current_test import current
-
-RUN_VARIABLE = "PGWATCH_RUN"
-"""The environment variable that hands the id of a run to its workers and to the programs they start."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
 _EMAIL_PREFIX = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.+_-]{0,38}[A-Za-z0-9])?")

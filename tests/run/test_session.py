@@ -92,7 +92,7 @@ def test_a_failure_of_the_command_stays_what_it_is(home: Path, database: Databas
         assert done.returncode == exit_code, (extra, command, done.stderr)
         index = _index(home)
         assert index["exit_code"] == exit_code
-        assert bool(index["not_checked"]) == (extra is not there), index
+        assert bool(index["not_checked"]) == (extra is not there), index["not_checked"]
     assert pgwatch(home, "run", "--no-record", "true", extra=nobody).returncode == 0
 
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.identity.value_tokens import RUN_TOKEN, parse
+from pgwatch_tests.identity.value_tokens import RUN_TOKEN, RUN_VARIABLE, parse
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from pgwatch_tests.testing import run_id, token, unique_email, unique_id
 from pgwatch_tests.testing.current_test import Owner, running
-from pgwatch_tests.testing.identifiers import RUN_VARIABLE, entered_run
+from pgwatch_tests.testing.identifiers import entered_run
 from tests.examples import examples
 
 TEST = "tests/test_booking.py::test_books[ä]"
