@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
+from pgwatch_tests.identity.application_name import OWN_NAME, parse
 from pgwatch_tests.leaks.model import Attribution, Confidence, LeakReport
 from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock, DeadlockCatcher
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -29,8 +29,8 @@ from pgwatch_tests.record.model import (
 )
 
 _MOST_ROOTS: Final = 20
-_MOST_TESTS: Final = 5_000
-"""The number of tests that are kept in mind; one that is seen again later is added to what was written."""
+_MOST_NAMES: Final = 10_000
+_NO_TEST: Final = ("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Changes:
     deadlocks: tuple[tuple[int, DeadlockEvent], ...]
     """Each with the number that a later change of it has as well."""
     tests: tuple[TestSighting, ...]
-    """`polls` are those since the last time; a first sight isn't later than one that was given before."""
+    """Those seen since they were taken last, with the polls and times of that alone."""
 
 
 class EventTracker:
@@ -56,8 +56,10 @@ class EventTracker:
         self._catcher = DeadlockCatcher()
         self._caught: dict[int, tuple[CaughtDeadlock, DeadlockEvent]] = {}
         self._changed_deadlocks: dict[int, DeadlockEvent] = {}
-        self._tests: dict[tuple[int, str, str, str], TestSighting] = {}
-        self._identities: dict[tuple[str, str], TestIdentity | None] = {}
+        self._tests: dict[tuple[int, str, str, str], _Sighting] = {}
+        """Those seen since they were taken last: by server, test, runner, worker."""
+        self._poll = 0
+        self._names: dict[tuple[str, str], tuple[str, str, str]] = {}
         self.blocked = 0
         """The sessions that the last snapshot shows waiting."""
 
@@ -81,12 +83,16 @@ class EventTracker:
         changes = Changes(
             (*self._over, *map(self._event, self._open.values())),
             tuple(self._changed_deadlocks.items()),
-            tuple(one for one in self._tests.values() if one.polls),
+            tuple(
+                TestSighting(
+                    test, runner, worker, server, one.first_seen, one.last_seen, one.polls, one.last_active
+                )
+                for (server, test, runner, worker), one in self._tests.items()
+            ),
         )
         self._over.clear()
         self._changed_deadlocks.clear()
-        kept = list(self._tests.items())[-_MOST_TESTS:]
-        self._tests = {key: replace(one, polls=0) for key, one in kept}
+        self._tests.clear()
         return changes
 
     def _event(self, seen: SeenWait) -> WaitEvent:
@@ -134,32 +140,43 @@ class EventTracker:
             del self._caught[number]
 
     def _add_tests(self, snapshot: LockSnapshot, server: int) -> None:
-        at = snapshot.sampled_at
-        seen: dict[tuple[int, str, str, str], datetime | None] = {}
+        at, seen = snapshot.sampled_at, self._tests
+        self._poll += 1
         for session in snapshot.sessions:
-            identity = self._identity(session)
-            if identity is not None:
-                key = server, identity.label, identity.runner, identity.worker
-                active, before = _last_active(session, at), seen.get(key)
-                seen[key] = max(filter(None, (active, before)), default=None)
-        for key, active in seen.items():
-            _, test, runner, worker = key
-            # Put last again: those that were seen last are kept.
-            sighting = self._tests.pop(key, None) or TestSighting(test, runner, worker, server, at, at, 0)
-            self._tests[key] = replace(
-                sighting,
-                last_seen=max(at, sighting.last_seen),
-                polls=sighting.polls + 1,
-                last_active=max(filter(None, (active, sighting.last_active)), default=None),
-            )
+            name = session.application_name, session.known_test
+            test = self._names.get(name)
+            if test is None:
+                test = self._names[name] = _named_test(session)
+            if test is _NO_TEST:
+                continue
+            key = server, *test
+            sighting = seen.get(key)
+            if sighting is None:
+                sighting = seen[key] = _Sighting(at, at)
+            if sighting.last_poll != self._poll:
+                sighting.last_poll = self._poll
+                sighting.last_seen = max(at, sighting.last_seen)
+                sighting.polls += 1
+            active = _last_active(session, at)
+            if active is not None and (sighting.last_active is None or active > sighting.last_active):
+                sighting.last_active = active
+        if len(self._names) > _MOST_NAMES:
+            self._names.clear()
 
-    def _identity(self, session: Session) -> TestIdentity | None:
-        name = session.application_name, session.known_test
-        if name not in self._identities:
-            if len(self._identities) >= 2 * _MOST_TESTS:
-                self._identities.clear()
-            self._identities[name] = None if name[0] == OWN_NAME else session.identity
-        return self._identities[name]
+
+@dataclass(slots=True)
+class _Sighting:
+    first_seen: datetime
+    last_seen: datetime
+    polls: int = 0
+    last_poll: int = 0
+    last_active: datetime | None = None
+
+
+def _named_test(session: Session) -> tuple[str, str, str]:
+    """The test that a session names, its runner and worker; _NO_TEST if it names none, or is ours."""
+    identity = None if session.application_name == OWN_NAME else session.identity
+    return _NO_TEST if identity is None else (identity.label, identity.runner, identity.worker)
 
 
 def _last_active(session: Session, at: datetime) -> datetime | None:

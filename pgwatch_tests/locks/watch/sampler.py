@@ -111,13 +111,19 @@ def _when_alone(told: int, parent: int, then: Callable[[], None]) -> None:
                 pass
         then()
 
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    when_parent_is_gone(parent, then)
+
+
+def when_parent_is_gone(parent: int, then: Callable[[], None]) -> None:
+    """Calls `then`, in a thread of its own, once this process has another parent than that one."""
+
     def wait_for_parent() -> None:
         while os.getppid() == parent:
             threading.Event().wait(_LOOK_FOR_PARENT_S)
         then()
 
-    for target in (wait_for_end, wait_for_parent):
-        threading.Thread(target=target, daemon=True).start()
+    threading.Thread(target=wait_for_parent, daemon=True).start()
 
 
 async def _watch(settings: Settings, journal: JournalWriter, parent: int) -> None:

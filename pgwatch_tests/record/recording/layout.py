@@ -59,6 +59,7 @@ recording = Table(
     "recording",
     metadata,
     Column("header", LargeBinary, nullable=False),
+    Column("dictionary", LargeBinary, nullable=False),  # of the details
     Column("polls", Integer, nullable=False),
     Column("watched_s", Float, nullable=False),
     Column("unwatched_s", Float, nullable=False),
@@ -112,7 +113,7 @@ tests = Table(
     Column("worker", Text, primary_key=True),
     Column("test", Text, primary_key=True),
     Column("first_us", BigInteger, nullable=False),
-    Column("last_us", BigInteger, nullable=False, index=True),
+    Column("last_us", BigInteger, nullable=False),
     Column("active_us", BigInteger),
     Column("polls", Integer, nullable=False),
     sqlite_with_rowid=False,

@@ -29,8 +29,9 @@ from pgwatch_tests.record.model import (
     WaitEvent,
 )
 from pgwatch_tests.record.recording import layout
-from pgwatch_tests.record.recording.segments import Segment, times_of
-from pgwatch_tests.record.recording.values import DAMAGES, from_json, microseconds, moment
+from pgwatch_tests.record.recording.details import inflated
+from pgwatch_tests.record.recording.read_segments import Segment, times_of
+from pgwatch_tests.record.recording.values import DAMAGES, microseconds, moment
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -59,7 +60,9 @@ class Recording:
         self._engine = engine
         self._lock = threading.RLock()
         self._segments: OrderedDict[tuple[int, int], Segment] = OrderedDict()
-        self.header = from_detail(self._whole().header, RecordingHeader)
+        whole = self._whole()
+        self._dictionary: bytes = whole.dictionary
+        self.header = inflated(whole.header, RecordingHeader)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -203,7 +206,7 @@ class Recording:
         """Returns the check after the suite; None if there was none."""
         with _damage_told(self.path):
             for row in self._rows(select(layout.leak_report.c.detail)):
-                return from_detail(row.detail, LeakReport)
+                return inflated(row.detail, LeakReport, self._dictionary)
         return None
 
     # The file.
@@ -228,7 +231,7 @@ class Recording:
     def _details(self, table: Table, form: type[T], order: str = "number") -> list[T]:
         rows = self._rows(select(table.c.detail).order_by(table.c[order], table.c.number))
         with _damage_told(self.path):
-            return [from_detail(row.detail, form) for row in rows]
+            return [inflated(row.detail, form, self._dictionary) for row in rows]
 
     def _extents(self, connection: Connection) -> list[_Extent]:
         """All segments, in the order of time, those recorded later last where they begin together."""
@@ -286,13 +289,6 @@ class Recording:
                     found = times[bisect_left(times, at_us) - 1]
                     best = found if best is None else max(best, found)
         return None if best is None else moment(best)
-
-
-def from_detail(detail: object, form: type[T]) -> T:
-    """The value that a row keeps. Raises one of DAMAGES, or zlib.error."""
-    if not isinstance(detail, bytes):
-        raise TypeError("a detail is bytes")
-    return from_json(zlib.decompress(detail), form)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pgwatch_tests.record.recording import layout
-from pgwatch_tests.record.recording.segments import Segment, SegmentWriter
+from pgwatch_tests.record.recording.read_segments import Segment
+from pgwatch_tests.record.recording.segments import SegmentWriter
 
 _MOST_TIMES: Final = 4
 _LAST_KEPT: Final = 5
@@ -54,8 +55,8 @@ def _halve(connection: Connection, number: int, thinned: int) -> None:
     writer = SegmentWriter()
     for place in range(0, len(segment.times), 2):
         writer.add(segment.snapshot(place))
-    part = writer.take()
-    assert part is not None
+    writer.take()
+    part = writer.whole()
     connection.execute(delete(layout.parts).where(layout.parts.c.segment == number))
     connection.execute(insert(layout.parts).values(layout.part_row(number, part)))
     connection.execute(

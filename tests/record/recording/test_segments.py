@@ -30,8 +30,9 @@ from pgwatch_tests.locks.model import (
 from pgwatch_tests.locks.waits.statement_text import effects
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.columns import pack, unpack
+from pgwatch_tests.record.recording.read_segments import Segment
 from pgwatch_tests.record.recording.reader import Recording
-from pgwatch_tests.record.recording.segments import Part, Segment, SegmentWriter, as_recorded
+from pgwatch_tests.record.recording.segments import Part, SegmentWriter, as_recorded
 from pgwatch_tests.record.recording.writer import RecordingWriter
 from tests.record.recordings import BEGAN, story
 
@@ -147,8 +148,11 @@ def test_what_is_read_back_is_what_was_polled(polls: list[LockSnapshot]) -> None
             part = writers[-1].take()
             assert part is not None
             parts[-1].append(part)
-    for some in parts:
+    for some, writer in zip(parts, writers, strict=True):
         segment = Segment(some)
+        whole = Segment([writer.whole()])
+        assert whole.times == segment.times
+        assert whole.snapshot(len(whole.times) - 1) == segment.snapshot(len(whole.times) - 1)
         # Backwards, too, as people look.
         read += [segment.snapshot(place) for place in range(len(segment.times) - 1, -1, -1)][::-1]
     assert read == [as_recorded(poll) for poll in polls]

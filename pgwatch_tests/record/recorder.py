@@ -1,0 +1,275 @@
+"""The recorder: polls a server, and writes a recording of it, for as long as it isn't told to stop.
+
+    python -P -m pgwatch_tests.record.recorder
+
+As a process of its own it is told by its standard input what to write and to watch (`recorder_messages.py`),
+and tells on its standard output what it sees. It ends, with a whole file, at SIGTERM, when the pipe ends, and
+when the parent process is gone, however that was ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.identity.real_clock import real_time_ns
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
+from pgwatch_tests.locks.snapshot.poll_interval import PollPace, retry_pauses_s
+from pgwatch_tests.locks.watch.sampler import when_parent_is_gone
+from pgwatch_tests.record.model import Mark
+from pgwatch_tests.record.recorder_messages import (
+    AddLeaks,
+    Begin,
+    End,
+    LeaveMark,
+    Lost,
+    Order,
+    Polled,
+    Report,
+    Trouble,
+    Watch,
+    order_of,
+    to_line,
+)
+from pgwatch_tests.record.recording.values import from_json
+from pgwatch_tests.record.recording.writer import RecordingWriter
+from pgwatch_tests.settings.load import Dsn, Settings
+
+EVERY_S: Final = 0.25
+"""The pause between polls, if not told otherwise: tests of this length are seen."""
+_GLANCE_EVERY_S: Final = 0.25
+_TELL_EVERY_S: Final = 1.0
+_LONGEST_REASON: Final = 300
+
+
+def machine_time_s() -> float:
+    """Returns this machine's time, in seconds since 1970."""
+    return real_time_ns() / 1e9
+
+
+class Recorder:
+    """Polls the server of `settings` into `writer`, until it is told to stop. `tell` gets the reports."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        writer: RecordingWriter,
+        every_s: float | None = None,
+        tell: Callable[[Report], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._every_s = EVERY_S if every_s is None else every_s
+        self._tell = tell
+        self._pace = PollPace()
+        self._stopped = asyncio.Event()
+        self._trouble = ""
+        self._told = (-1, -1)
+        self._told_s = float("-inf")
+        self.polls = 0
+        self.lost: PgwatchError | None = None
+        """Why the last poll failed; None if it didn't."""
+
+    def stop(self) -> None:
+        """Ends the polling soon; called in the event loop's thread."""
+        self._stopped.set()
+
+    async def run(self, for_s: float | None = None) -> None:
+        """Polls until it is stopped, or `for_s` seconds are over."""
+        if for_s is not None:
+            asyncio.get_running_loop().call_later(for_s, self.stop)
+        retries_s = retry_pauses_s()
+        async with LiveSource(self._settings) as source:
+            while not self._stopped.is_set():
+                try:
+                    polling = asyncio.create_task(self._poll(source))
+                    stopping = asyncio.create_task(self._stopped.wait())
+                    await asyncio.wait({polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                    stopping.cancel()
+                    if not polling.done():
+                        polling.cancel()
+                        return
+                    pause_s = await polling
+                    self.lost, retries_s = None, retry_pauses_s()
+                except PgwatchError as error:
+                    self.lost, pause_s = error, next(retries_s)
+                    reason = " ".join(str(error).split())[:_LONGEST_REASON]
+                    self._writer.interrupt(reason, machine_time_s())
+                    self._tell(Lost(reason))
+                self._tell_trouble()
+                await self._sleep(pause_s)
+
+    async def _poll(self, source: LiveSource) -> float:
+        """Polls once, then glances as long as nothing waits. Returns in how many seconds to poll again."""
+        began_s = time.monotonic()
+        snapshot = await source.read()
+        self._writer.add(snapshot, machine_time_s())
+        self.polls += 1
+        self._tell_poll(snapshot)
+        pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, self._every_s)
+        if snapshot.groups or snapshot.wanted_databases:
+            # What isn't sure yet may be over soon.
+            return pause_s if snapshot.blocked else min(pause_s, SECOND_LOOK_S)
+        until_s = began_s + pause_s
+        while (left_s := until_s - time.monotonic()) > _GLANCE_EVERY_S:
+            await self._sleep(_GLANCE_EVERY_S)
+            if self._stopped.is_set() or not await source.is_quiet():
+                return 0.0
+        return max(0.0, left_s)
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+
+    def _tell_poll(self, snapshot: LockSnapshot) -> None:
+        active = sum(one.state not in ("idle", None) for one in snapshot.clients)
+        now_s = time.monotonic()
+        if (snapshot.blocked, active) == self._told and now_s < self._told_s + _TELL_EVERY_S:
+            return
+        self._told, self._told_s = (snapshot.blocked, active), now_s
+        longest_s = max((group.wait_s or 0.0 for group in snapshot.shown_groups), default=0.0)
+        self._tell(Polled(snapshot.sampled_at, snapshot.blocked, longest_s, active))
+
+    def _tell_trouble(self) -> None:
+        if self._writer.trouble != self._trouble:
+            self._trouble = self._writer.trouble
+            self._tell(Trouble(self._trouble))
+
+
+class _Process:
+    """The recorder as a process: takes orders, polls once it knows what, writes the file in one thread."""
+
+    def __init__(self, writer: RecordingWriter, every_s: float | None) -> None:
+        self._writer = writer
+        self._every_s = every_s
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._is_ending = False
+        self._recorder: Recorder | None = None
+        self._recording: asyncio.Task[None] | None = None
+        self.why_ended = ""
+
+    async def run(self, parent: int) -> None:
+        """Takes orders until there will be none."""
+        loop = asyncio.get_running_loop()
+
+        def put(order: Order, why: str = "") -> None:
+            def take() -> None:
+                if isinstance(order, End) and not self._is_ending:
+                    self._is_ending, self.why_ended = True, why
+                self._orders.put_nowait(order)
+
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(take)
+
+        def orphaned() -> None:
+            put(End(), "whoever had started it was gone")
+
+        loop.add_signal_handler(signal.SIGTERM, lambda: put(End(), "SIGTERM"))
+        threading.Thread(target=_read_orders, args=[put, orphaned], daemon=True).start()
+        when_parent_is_gone(parent, orphaned)
+        order: Order = await self._orders.get()
+        while not isinstance(order, End):
+            self._take(order)
+            order = await self._orders.get()
+        if self._recorder is not None and self._recording is not None:
+            self._recorder.stop()
+            await self._recording
+
+    def _take(self, order: Order) -> None:
+        match order:
+            case Watch(dsn, source, tests):
+                if self._recorder is None:
+                    settings = Settings(Dsn(dsn, source), tests=None if tests is None else Path(tests))
+                    self._recorder = Recorder(settings, self._writer, self._every_s, _tell)
+                    self._recording = asyncio.create_task(self._record(self._recorder))
+            case LeaveMark(kind, text, at):
+                self._writer.mark(Mark(at or self._writer.server_time(machine_time_s()), kind, text))
+            case AddLeaks(report):
+                self._writer.add_leaks(from_json(report, LeakReport))
+
+    async def _record(self, recorder: Recorder) -> None:
+        try:
+            await recorder.run()
+        except PgwatchError as error:  # the settings are wrong
+            self._writer.interrupt(str(error), machine_time_s())
+            _tell(Lost(str(error)))
+
+
+def _read_orders(put: Callable[[Order], None], orphaned: Callable[[], None]) -> None:
+    with os.fdopen(os.dup(0), "rb") as pipe:
+        for line in pipe:
+            try:
+                order = order_of(line)
+            except (ValueError, TypeError, KeyError):
+                continue  # of a newer program
+            put(order)
+            if isinstance(order, End):
+                return
+    orphaned()
+
+
+def _tell(report: Report) -> None:
+    with suppress(OSError):  # nobody listens
+        os.write(1, to_line(report))
+
+
+def _first_line() -> bytes:
+    """Returns the first line of standard input, and takes no more of it; empty if there is none."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
+def main() -> int:
+    """Runs the process; returns its exit code."""
+    parent = os.getppid()
+    # Ctrl-C is for the suite; its end is ours.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Modules are there for good: no look for garbage goes through them.
+    gc.collect()
+    gc.freeze()
+    line = _first_line()
+    if not line:
+        return 0
+    try:
+        begin = order_of(line)
+        if not isinstance(begin, Begin):
+            return 2
+        writer = RecordingWriter(Path(begin.path), begin.header, begin.max_bytes)
+    except (PgwatchError, OSError) as error:
+        _tell(Trouble(str(error)))
+        return 1
+    process = _Process(writer, begin.every_s)
+    try:
+        asyncio.run(process.run(parent))
+    except Exception as error:  # noqa: BLE001  # the suite goes on, and is told
+        writer.interrupt(type(error).__name__, machine_time_s())
+        _tell(Trouble(f"the recorder failed: {type(error).__name__}"))
+    writer.close(process.why_ended)
+    if writer.trouble:
+        _tell(Trouble(writer.trouble))
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Threads that wait for a pipe don't hold it up.
+    os._exit(code)
