@@ -111,7 +111,7 @@ gate_options = options.all_of(
 )
 
 
-# `databases`, `servers`, `shard` (`--servers-shard`), `jobs` and `verbose`.
+# `databases`, `servers`, `shard` (`--servers-shard`), `jobs`, `save`, `saved` and `verbose`.
 databases_options = options.all_of(
     click.option(
         "--databases",
@@ -122,6 +122,18 @@ databases_options = options.all_of(
     ),
     fleet_options.servers_options,
     fleet_options.jobs_option,
+    click.option(
+        "--save",
+        metavar="NAME",
+        help="With --servers: also put the report into the history, as a part of the check of this name: "
+        "--servers-shard 2/8 --save nightly-7.",
+    ),
+    click.option(
+        "--saved",
+        metavar="NAME",
+        help="Check nothing: put together what was saved by this name. Parts that are missing count as not "
+        "checked; --servers names those that should be there.",
+    ),
     click.option(
         "--verbose",
         "-v",

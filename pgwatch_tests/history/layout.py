@@ -28,7 +28,7 @@ from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.history.tables import METADATA, SWEEPS
 
 VERSION = 2
-"""1: sweeps. 2: runs beside them."""
+"""1: sweeps. 2: runs and checks of fleets beside them."""
 SCHEMA = "pgwatch_tests"
 """The schema of our tables in a PostgreSQL. No scan reads it and no sweep touches it."""
 WRITES = "pgwatch_tests_writes"

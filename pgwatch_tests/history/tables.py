@@ -60,6 +60,17 @@ SWEEPS = Table(
     sqlite_autoincrement=True,
 )
 
+# Parts of checks of fleets, each a whole LeaksOfDatabases as JSON.
+FLEET_CHECKS = Table(
+    "fleet_checks",
+    METADATA,
+    Column("id", Number, Identity(), primary_key=True),
+    Column("name", AnyText, nullable=False, index=True),
+    Column("checked_at", UtcTime, nullable=False, index=True),
+    Column("report", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 STRINGS = Table(
     "strings",
     METADATA,

@@ -72,6 +72,54 @@ def test_one_report_over_servers(server: EmbeddedServer, databases: Databases, h
     }
 
 
+def test_parts_meet_in_the_history(server: EmbeddedServer, databases: Databases, home: Path) -> None:
+    name = databases.make("leaking", 3)
+    servers = [f"ci-{number}" for number in range(1, 10)]
+    declare(home, {one: json.dumps(server.dsn(name)) for one in servers})
+    extra = {"PGWATCH_HISTORY": str(home / "history.sqlite3"), "PGSERVICEFILE": str(home / "none")}
+
+    def run(*arguments: str) -> tuple[int, dict[str, object], str]:
+        done = pgwatch(home, "leaks", *arguments, "--format", "json", extra=extra)
+        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+    assert run("--saved", "nightly")[0] == 4
+    lost = [one for one in servers if shard_of(one, 3) == 2]
+    assert lost
+    for part in ("1/3", "3/3"):
+        code, _, err = run("--servers", "ci-*", "--servers-shard", part, "--save", "nightly", "--max", "99")
+        assert (code, err) == (0, "")
+    code, document, _ = run("--saved", "nightly", "--servers", "ci-*", "--max", "99")
+    assert code == 4
+    assert document["not_checked"] == [
+        {"server": one, "database": None, "reason": "part 2/3 hasn't reported"} for one in lost
+    ]
+    assert document["total"] == 3 * (9 - len(lost))
+    run("--servers", "ci-*", "--servers-shard", "2/3", "--save", "nightly")
+    code, document, _ = run("--saved", "nightly", "--max", "99")
+    assert (code, document["total"], document["complete"]) == (0, 27, True)
+    assert run("--saved", "nightly", "--fail")[0] == 1
+    extra["PGWATCH_HISTORY"] = str(home / "pyproject.toml" / "x")
+    code, document, err = run("--servers", "ci-1", "--save", "nightly", "--max", "9")
+    assert (code, document["total"]) == (2, 3)
+    assert "not saved: the history in" in err
+    assert run("--servers", "ci-1", "--save", "nightly", "--fail")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--save", "x"], "--save needs --servers"),
+        (["--saved", "x", "--databases", "y"], "--saved can't be combined with"),
+        (["--saved", "x", "--servers", "nowhere"], "no server is called 'nowhere'"),
+    ],
+)
+def test_what_doesnt_go_with_parts(home: Path, arguments: list[str], message: str) -> None:
+    done = pgwatch(home, "leaks", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize("command", ["leaks", "sweep"])
 @pytest.mark.parametrize(
     ("arguments", "message"),

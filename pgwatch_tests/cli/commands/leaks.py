@@ -16,10 +16,10 @@ from pgwatch_tests.cli.commands import leak_index
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.runs.progress import Progress
-from pgwatch_tests.errors import EXIT_CODES
+from pgwatch_tests.errors import EXIT_CODES, HistoryError, NotCheckedError
 from pgwatch_tests.fleet.servers import Server
 from pgwatch_tests.fleet.shards import Shard
-from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, FindingKind, verdict
+from pgwatch_tests.leaks.gate import ALL_KINDS, DEFAULT_KINDS, FindingKind, Gate, verdict
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, LeftoverKind
 from pgwatch_tests.settings.load import Flags, Settings
 
@@ -91,6 +91,8 @@ def command(
     servers: tuple[str, ...],
     shard: Shard | None,
     jobs: int | None,
+    save: str | None,
+    saved: str | None,
     verbose: bool,
     form: Format,
     output: Path | None,
@@ -128,10 +130,18 @@ def command(
     known = accept_options.check(accept, write_accept)
     fail = fail or fail_on is not None or max_rows is not None
     wanted = (*kinds, *gate.kinds) if fail else kinds
+    if saved is not None and (databases or shard or save or dsn or baseline):
+        raise click.UsageError(
+            "--saved can't be combined with --dsn, --databases, --since, --save and shards"
+        )
+    if save is not None and not servers:
+        raise click.UsageError("--save needs --servers")
     fleet = fleet_options.chosen(settings, servers, databases, shard, dsn)
     at_once = fleet_options.at_once(jobs, fleet)
     leaks: LeakReport | LeaksOfDatabases
-    if fleet is not None:
+    if saved is not None:
+        leaks = _put_together(settings, saved, fleet)
+    elif fleet is not None:
         leaks = replace(_scan_servers(settings, fleet, wanted, at_once), shard=str(shard or ""))
     elif databases:
         leaks = _scan_many(settings, databases, wanted, at_once)
@@ -140,11 +150,41 @@ def command(
     if known is not None:
         leaks = _without_accepted(leaks, known, accept, write_accept)
     leak_options.write(leaks, outputs, gate, verbose)
+    exit_code = _exit_code(leaks, gate) if fail else 0
     if isinstance(leaks, LeaksOfDatabases) and leaks.servers and not leaks.databases:
-        ctx.exit(fleet_options.exit_code_of_none(one.exit_code for one in leaks.not_checked))
-    if fail:
-        reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
-        ctx.exit(EXIT_CODES[verdict(gate, reports, reached)])
+        exit_code = fleet_options.exit_code_of_none(one.exit_code for one in leaks.not_checked)
+    if save is not None and isinstance(leaks, LeaksOfDatabases):
+        not_saved = _save(settings, save, leaks)
+        exit_code = exit_code if exit_code == EXIT_CODES["findings"] else not_saved or exit_code
+    ctx.exit(exit_code)
+
+
+def _exit_code(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> int:
+    reports, reached = ((leaks,), True) if isinstance(leaks, LeakReport) else _of_many(leaks)
+    return EXIT_CODES[verdict(gate, reports, reached)]
+
+
+def _save(settings: Settings, name: str, part: LeaksOfDatabases) -> int:
+    """Puts the part into the history. Returns 0, or the exit code of what kept it from that."""
+    from pgwatch_tests.history.fleet_checks import FleetChecks
+
+    try:
+        FleetChecks.open(settings).add(name, part)
+    except HistoryError as error:
+        options.narrate(f"not saved: {error}")
+        return error.exit_code
+    return 0
+
+
+def _put_together(settings: Settings, name: str, fleet: Sequence[Server] | None) -> LeaksOfDatabases:
+    from pgwatch_tests.history.fleet_checks import FleetChecks
+    from pgwatch_tests.leaks.fleet_parts import put_together
+
+    checks = FleetChecks.open(settings)
+    parts = checks.parts(name)
+    if not parts:
+        raise NotCheckedError(f"no part of {name!r} is in {checks.name}")
+    return put_together(parts, [one.name for one in fleet or ()])
 
 
 def _by_name(

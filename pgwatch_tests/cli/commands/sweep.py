@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.text.numbers import plural
 
+_MOST_WARNINGS = 3  # databases of which the same is said
 # What goes with --history.
 _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 
@@ -141,8 +143,6 @@ def command(
         options.narrate(f"sweeping {plural(len(fleet), 'server')}: {', '.join(one.name for one in fleet)}")
     # Only here: --help must not load the database driver.
     from pgwatch_tests.cli.runs.sweep_run import run_sweep
-    from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
-    from pgwatch_tests.text.plain_text import plain
 
     at_once = jobs or min(fleet_options.MOST_AT_ONCE, len(fleet or ())) or 1
     sweeps, signal_code = run_sweep(settings, request, databases, fleet, at_once)
@@ -153,18 +153,35 @@ def command(
     reports, reached = _reports(sweeps)
     if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
         options.narrate(_nothing_carries(test, run))
+    for line in _warnings(reports, max_rows):
+        options.narrate(line)
+    ctx.exit(_exit_code(sweeps, signal_code, fail))
+
+
+def _warnings(reports: Sequence[SweepReport], max_rows: int | None) -> Iterator[str]:
+    """What to mind, a line per database; a line for many of which the same is to be said."""
+    from pgwatch_tests.reports.sections import named_places
+    from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
+    from pgwatch_tests.text.plain_text import plain
+
+    lines: dict[str, list[tuple[str, str]]] = {}
     for report in reports:
         where = plain(sweep_words.place(report))
         if max_rows is not None and report.dry_run and report.planned_rows > max_rows:
-            options.narrate(
-                f"with --yes nothing would be done in {where}: "
-                f"{plural(report.planned_rows, 'row')} would go, but --max-rows allows {max_rows:,}"
-            )
+            rows = f"{plural(report.planned_rows, 'row')} would go, but --max-rows allows {max_rows:,}"
+            line = f"with --yes nothing would be done in {where}: {rows}"
+            lines.setdefault(f"--max-rows allows {max_rows:,}, and more would go", []).append((where, line))
         if mind := sweep_remarks.large_parts(report, plain):
-            options.narrate(f"warning: {where}: {mind}")
+            line = f"warning: {where}: {mind}"
+            lines.setdefault(f"warning: {mind.partition(':')[0]}", []).append((where, line))
         if report.error:
-            options.narrate(f"the sweep of {where} ended early: {plain(report.error)}")
-    ctx.exit(_exit_code(sweeps, signal_code, fail))
+            line = f"the sweep of {where} ended early: {plain(report.error)}"
+            lines.setdefault("sweeps ended early", []).append((where, line))
+    for what, said in lines.items():
+        if len(said) > _MOST_WARNINGS:
+            yield f"{what}, in {plural(len(said), 'database')}: {named_places([where for where, _ in said])}"
+        else:
+            yield from (line for _, line in said)
 
 
 def _history(settings: Settings, form: Format, limit: int) -> str:

@@ -361,6 +361,27 @@ def test_several_databases(
     ]
 
 
+def test_what_is_to_be_said_of_many_databases_is_a_line(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"test_{number}" for number in range(9)]
+    chosen = Choice(tuple(names[:3]), ())
+    monkeypatch.setattr(many_databases, "choose_on_server", lambda *_: chosen)
+    sweeps.default = replace(NOTHING, planned=(TableRows("public", "users", 6, 0, 0, 6),))
+
+    assert sweep("--databases", "test_*", "--max-rows", "5") == 0
+    few = capsys.readouterr().err
+    assert few.count("warning: test_") == few.count("with --yes nothing would be done in test_") == 3
+    chosen = Choice(tuple(names), ())
+    assert sweep("--databases", "test_*", "--max-rows", "5") == 0
+    many = capsys.readouterr().err.splitlines()
+    where = "in 9 databases: test_0, test_1, test_2 and 6 more"
+    assert many == [
+        f"pgwatch-tests: --max-rows allows 5, and more would go, {where}",
+        f"pgwatch-tests: warning: half of a table or more would go, {where}",
+    ]
+
+
 def test_the_history(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep() == 0
     sweeps.default = replace(NOTHING, planned=ROWS, deleted=ROWS, orphans=ORPHANS)
