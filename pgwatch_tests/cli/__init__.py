@@ -20,6 +20,7 @@ COMMANDS = {
     "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
     "run": "Run a test suite; record who blocks whom, and tell what it left.",
     "report": "Report recorded runs: who blocked whom, deadlocks, leaks.",
+    "history": "Show the runs on record, and what comes again in them.",
     "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
     "locks": "Print who waits for whom, on what, and what to do.",
     "leaks": "Count the test rows that were left behind.",

@@ -12,6 +12,8 @@ from pgwatch_tests.accepted_findings import Acceptance
 if TYPE_CHECKING:
     from pgwatch_tests.doctor.model import Examination
     from pgwatch_tests.history.model import HistoryEntry, JobState
+    from pgwatch_tests.history.runs.model import StoredRun, TestEvent
+    from pgwatch_tests.history.runs.trend_model import Trends
     from pgwatch_tests.leaks.gate import Gate
     from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
     from pgwatch_tests.locks.contention.contention import Contention
@@ -34,6 +36,8 @@ RUNS: tuple[Format, ...] = ("table", "markdown", "json", "html")
 """Those of `report`."""
 TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
+HISTORY: tuple[Format, ...] = ("table", "json", "markdown")
+"""Those of `history`."""
 WITH_VERDICT: tuple[Format, ...] = ("markdown", "github", "junit")
 """Those of `locks` that tell findings from shorter waits, with `--fail` or without."""
 
@@ -168,6 +172,26 @@ def render_job(form: Format, entries: Sequence[HistoryEntry]) -> str:
         return sweep_metrics.job_document(entries)
     lines = [f"{plain(entry.database)}: {result_line(entry)}" for entry in entries]
     return "\n".join(lines or ["nothing was done"])
+
+
+def render_runs_on_record(form: Format, runs: Sequence[StoredRun], place: str) -> str:
+    """The runs of a history, which is kept in `place`, in that format."""
+    from pgwatch_tests.reports.runs_over_time import run_list
+
+    if form == "json":
+        return run_list.document(runs, place)
+    return run_list.text(runs, place, "markdown" if form == "markdown" else "table")
+
+
+def render_trends(form: Format, trends: Trends, place: str, events: Sequence[TestEvent] = ()) -> str:
+    """What comes again over the runs of a history, in that format; and what happened last to some tests."""
+    from pgwatch_tests.reports.runs_over_time import trend_json, trend_text
+
+    if form == "json":
+        return trend_json.document(trends, place, events)
+    table_form: Literal["table", "markdown"] = "markdown" if form == "markdown" else "table"
+    parts = [trend_text.text(trends, place, table_form), trend_text.events_text(events, table_form)]
+    return "\n".join(filter(None, parts))
 
 
 def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:

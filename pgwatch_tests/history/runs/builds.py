@@ -61,6 +61,8 @@ class Builds:
 
     def __init__(self, connection: Connection, window: Window) -> None:
         nameless = connection.execute(select(STRINGS.c.id).where(STRINGS.c.digest == digest(""))).scalar()
+        self.nameless = nameless
+        """The number of the empty string: of the test, say, that nobody knows."""
         query = select(BUILDS.c.id, BUILDS.c.repository, BUILDS.c.branch, BUILDS.c.commit)
         self.known = {
             number: Build(place, repository, branch, -number if commit == nameless else commit)

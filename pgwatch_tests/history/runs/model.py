@@ -12,6 +12,7 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "flaky")
 `flaky`: it passed, after attempts of the same run that failed.
 """
 
+EventKind = Literal["failed", "error", "flaky", "blocked by", "blocked", "left"]
 Addition = Literal["added", "replaced", "known", "too old"]
 """What became of a run that was to be added:
 
@@ -67,3 +68,28 @@ class StoredRun:
     leftovers: int
     hangs: int
     not_checked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestEvent:
+    """Something that happened to a test in a run."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    began: datetime
+    """When the run began."""
+    run: str
+    shard: str
+    attempt: int
+    branch: str
+    commit: str
+    test: str
+    kind: EventKind
+    other: str
+    """Who blocked it or was blocked by it; or the kind of what it left."""
+    object: str
+    """What was waited for, or the name of what it left."""
+    amount: float
+    """Blocked seconds, or rows."""
+    message: str
+    """Of a failure."""

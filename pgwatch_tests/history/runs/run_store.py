@@ -12,8 +12,9 @@ from sqlalchemy import Connection, RowMapping, delete, func, select
 from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.history.layout import is_postgresql, may_delete
 from pgwatch_tests.history.runs.addition import NAMES_OF_BUILD, NAMES_OF_RUN, add_run
-from pgwatch_tests.history.runs.builds import Window
-from pgwatch_tests.history.runs.model import Addition, StoredRun
+from pgwatch_tests.history.runs.builds import Builds, Window
+from pgwatch_tests.history.runs.events import read_events
+from pgwatch_tests.history.runs.model import Addition, StoredRun, TestEvent
 from pgwatch_tests.history.runs.strings import texts_of
 from pgwatch_tests.history.runs.trend_model import Trends
 from pgwatch_tests.history.runs.trends import read_trends
@@ -70,6 +71,12 @@ class RunStore:
         """Returns what came again in the builds since then; `test` is a pattern (see `builds.Window`)."""
         with self._reading() as connection:
             return read_trends(connection, Window(since, test, branch), most)
+
+    def events(self, test: str, since: datetime, branch: str = "", most: int = 50) -> tuple[TestEvent, ...]:
+        """Returns what happened last to the tests of these names, newest first; `test` as in `trends`."""
+        with self._reading() as connection:
+            builds = Builds(connection, Window(since, test, branch))
+            return read_events(connection, builds, test, most)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -67,7 +67,7 @@ class SightingsReader:
         runs = select(RUNS.c.build, RUNS.c.test_set).where(RUNS.c.build.in_(builds), RUNS.c.watched_s > 0)
         rows = self._connection.execute(runs.distinct()).all() if builds else []
         told = {test_set for _, test_set in rows if test_set is not None}
-        if not told:
+        if not told or test == self._builds.nameless:
             return len({build for build, _ in rows}), None
         contents = select(TEST_SETS.c.id, TEST_SETS.c.tests).where(
             TEST_SETS.c.id.in_(told - self._sets.keys())

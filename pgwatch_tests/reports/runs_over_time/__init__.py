@@ -1,0 +1,1 @@
+"""Runs over time, as text, Markdown and JSON: the runs on record, and what comes again in them."""
