@@ -19,6 +19,7 @@ from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
 COMMANDS = {
     "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
     "run": "Run a test suite; record who blocks whom, and tell what it left.",
+    "record": "Record who waits for whom on a server, to replay or report it later.",
     "report": "Report recorded runs: who blocked whom, deadlocks, leaks.",
     "history": "Show the runs on record, and what comes again in them.",
     "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",

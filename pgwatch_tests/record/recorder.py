@@ -48,8 +48,10 @@ from pgwatch_tests.record.recording.values import from_json
 from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.settings.load import Dsn, Settings
 
-EVERY_S: Final = 0.25
-"""The pause between polls, if not told otherwise: tests of this length are seen."""
+_AT_WORK_S: Final = 0.25
+"""The pause between polls while sessions are at work, if not told otherwise: longer tests are all seen."""
+_AT_REST_S: Final = 1.0
+_RESTS_AFTER_S: Final = 2.0
 _GLANCE_EVERY_S: Final = 0.25
 _TELL_EVERY_S: Final = 1.0
 _LONGEST_REASON: Final = 300
@@ -72,7 +74,7 @@ class Recorder:
     ) -> None:
         self._settings = settings
         self._writer = writer
-        self._every_s = EVERY_S if every_s is None else every_s
+        self._every_s = every_s
         self._tell = tell
         self._pace = PollPace()
         self._stopped = asyncio.Event()
@@ -119,7 +121,10 @@ class Recorder:
         self._writer.add(snapshot, machine_time_s())
         self.polls += 1
         self._tell_poll(snapshot)
-        pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, self._every_s)
+        every_s = self._every_s or (_AT_WORK_S if _is_at_work(snapshot) else _AT_REST_S)
+        if snapshot.blocked:
+            every_s = min(every_s, _AT_REST_S)
+        pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, every_s)
         if snapshot.groups or snapshot.wanted_databases:
             # What isn't sure yet may be over soon.
             return pause_s if snapshot.blocked else min(pause_s, SECOND_LOOK_S)
@@ -147,6 +152,14 @@ class Recorder:
         if self._writer.trouble != self._trouble:
             self._trouble = self._writer.trouble
             self._tell(Trouble(self._trouble))
+
+
+def _is_at_work(snapshot: LockSnapshot) -> bool:
+    """Whether a client's session runs something, is in a transaction, or was within the last seconds."""
+    return any(
+        session.state != "idle" or (session.state_age_s or 0.0) < _RESTS_AFTER_S
+        for session in snapshot.clients
+    )
 
 
 class _Process:
@@ -262,7 +275,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001  # the suite goes on, and is told
         writer.interrupt(type(error).__name__, machine_time_s())
         _tell(Trouble(f"the recorder failed: {type(error).__name__}"))
-    writer.close(process.why_ended)
+    writer.close(process.why_ended, machine_time_s())
     if writer.trouble:
         _tell(Trouble(writer.trouble))
     return 0

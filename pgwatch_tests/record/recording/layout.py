@@ -53,6 +53,7 @@ APPLICATION_ID: Final = 0x70677772  # 'pgwr'
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _PATIENCE_S: Final = 5.0
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 
 metadata = MetaData()
 recording = Table(
@@ -139,6 +140,9 @@ def create(path: Path) -> Engine:
     """Makes the file with its tables, readable by its owner alone. Raises RecordingError, FileExistsError."""
     with told(path, "written"):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        for beside in _BESIDE:
+            # Of a recorder that was killed, and whose file was removed: SQLite would take it for this file's.
+            Path(f"{path}{beside}").unlink(missing_ok=True)
         engine = _engine(f"file:{quote(str(path.absolute()))}?mode=rw")
         with engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -213,6 +217,16 @@ def damaged(path: Path) -> RecordingError:
     return RecordingError(f"the recording {path} is damaged, or a part of it is missing")
 
 
+def is_recording(path: Path) -> bool:
+    """Whether a file says that it is a recording, damaged or of a newer layout as it may be."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+    except OSError:
+        return False
+    return head.startswith(_MAGIC) and _number(head, 68) == APPLICATION_ID
+
+
 def part_row(segment: int, part: Part) -> dict[str, object]:
     """The row of a part."""
     checksum = zlib.crc32(part.times + part.body)
@@ -237,17 +251,13 @@ def _check_header(path: Path) -> None:
     with told(path, "read"), path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
         length = os.fstat(file.fileno()).st_size
-
-    def number(start: int) -> int:
-        return int.from_bytes(head[start : start + 4], "big")
-
     if not head.startswith(_MAGIC[: len(head)]) or not head:
         raise RecordingError(f"{path} isn't a recording of pgwatch-tests")
     if len(head) < _HEADER_BYTES:
         raise damaged(path)
-    if number(68) != APPLICATION_ID:
+    if _number(head, 68) != APPLICATION_ID:
         raise RecordingError(f"{path} isn't a recording of pgwatch-tests")
-    layout = number(60)
+    layout = _number(head, 60)
     if layout > LAYOUT:
         raise RecordingError(
             f"the recording {path} has layout {layout}, and this version of pgwatch-tests reads layouts up "
@@ -256,8 +266,12 @@ def _check_header(path: Path) -> None:
     page_bytes = int.from_bytes(head[16:18], "big")
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     is_being_written = Path(f"{path}-wal").exists()
-    if length < number(28) * page_bytes and not is_being_written:
+    if length < _number(head, 28) * page_bytes and not is_being_written:
         raise damaged(path)
+
+
+def _number(head: bytes, start: int) -> int:
+    return int.from_bytes(head[start : start + 4], "big")
 
 
 def _check_readable(engine: Engine) -> None:

@@ -97,6 +97,11 @@ class RecordingWriter:
         """The sessions that the last sample shows waiting."""
         return self._events.blocked
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a connection pooler is between us and the server, by the last sample."""
+        return self._last is not None and self._last.pooled
+
     def server_time(self, machine_time_s: float) -> datetime:
         """A moment of this machine's clock by the server's, as far as they were compared."""
         ahead_s = max(self._ahead_s, default=0.0)
@@ -139,17 +144,18 @@ class RecordingWriter:
         self._unwritten.leak_report = report
         self.flush()
 
-    def close(self, why: str = "") -> None:
+    def close(self, why: str = "", machine_time_s: float | None = None) -> None:
         """Writes the rest, and leaves one whole file; a file that can't be written is left as it is.
 
-        `why` is the text of its last mark.
+        `why` is the text of its last mark, which without a time is as old as the last sample.
         """
         if not self._is_open:
             return
         self._is_open = False
         if self._segment.polls:
             self._end_segment()
-        self._unwritten.marks.append(Mark(self._last_at, "recording_ended", why))
+        at = self._last_at if machine_time_s is None else self.server_time(machine_time_s)
+        self._unwritten.marks.append(Mark(at, "recording_ended", why))
         try:
             if self.flush():
                 with layout.told(self.path, "ended"):
