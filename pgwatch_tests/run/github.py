@@ -6,11 +6,13 @@ command's own.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pgwatch_tests.record.results import RunFinding
 from pgwatch_tests.reports.render import ci_text
+from pgwatch_tests.run.request import Notes
 
 MOST_BYTES = 900 * 1024
 """GitHub drops a step's summary as a whole once it has more than 1 MiB."""
@@ -24,11 +26,23 @@ def is_there(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true"
 
 
+def tell(
+    environ: Mapping[str, str], findings: Iterable[RunFinding], report: Path | None, notes: Notes
+) -> None:
+    """Writes annotations, and the report in Markdown if there is one. Raises nothing."""
+    for line in annotation_lines(findings, notes.not_checked):
+        print(line, file=sys.stderr)
+    if report is not None:
+        with notes.spared("the step's summary wasn't written"):
+            if not append_summary(environ, report.read_text(encoding="utf-8")):
+                notes.notes.append("the step's summary has no room for the report")
+
+
 def append_summary(environ: Mapping[str, str], markdown: str) -> bool:
-    """Appends to the step's summary, as far as there is room; whether there was any. Raises OSError."""
+    """Appends to the step's summary, if there is one; False if there is no room. Raises OSError."""
     name = environ.get("GITHUB_STEP_SUMMARY")
     if not name:
-        return False
+        return True
     path = Path(name)
     size = path.stat().st_size if path.exists() else 0
     text = f"\n{markdown}\n".encode(errors="backslashreplace")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -30,6 +29,7 @@ from pgwatch_tests.run.command import Command, CommandEnd, NotStartedError
 from pgwatch_tests.run.fail_on import Evidence, Judgement, judge
 from pgwatch_tests.run.request import Notes, RunOutcome, RunRequest, Tell
 from pgwatch_tests.run.results_place import ResultsPlace
+from pgwatch_tests.run.run_recorder import RunRecorder
 from pgwatch_tests.run.signals import SignalRelay
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_text
@@ -85,6 +85,7 @@ class RunSession:
         """None until it is started."""
         self._hold_up_until = time.monotonic() + HOLD_UP_S - _age_s()
         """By then the command starts."""
+        self._recorder: RunRecorder | None = None
         self._beside: Beside | None = None
         self._news: SimpleQueue[str] = SimpleQueue()
         self._end: CommandEnd | None = None
@@ -102,6 +103,7 @@ class RunSession:
             # Before the command.
             self._read_surroundings()
             self._open_results(held)
+            self._begin_recording()
             self._begin_beside()
             self._set_environment()
             self._wait_for_what_begins()
@@ -112,6 +114,7 @@ class RunSession:
             self._note_end()
             self._look_for_junit_files()
             self._check_leaks()
+            self._end_recording()
             self._judge()
             self._write_documents()
             self._release()
@@ -137,6 +140,13 @@ class RunSession:
                 self.tell(place.remark)
             self._write_index()
 
+    def _begin_recording(self) -> None:
+        """Starts the recorder's process, which has its imports to do meanwhile."""
+        if not self.request.record or self.settings is None or self.results is None:
+            return
+        with self.notes.spared("nothing was recorded"):
+            self._recorder = RunRecorder(self.request, self.facts, self.settings, self.results)
+
     def _begin_beside(self) -> None:
         """Begins with the lease and the baseline, which the command doesn't wait for."""
         if self.settings is not None:
@@ -151,12 +161,14 @@ class RunSession:
         if self._beside is not None:
             self._beside.wait(self._hold_up_until)
             self._beside.command_begins()
+        if self._recorder is not None:
+            self._recorder.mark("command_began")
 
     # The command.
 
     def _run_command(self) -> None:
         """Starts the command and waits for it; a signal meanwhile is passed on."""
-        self.relay.on_end = lambda _number, _count: self._news.put("signal")
+        self.relay.on_end = self._note_signal
         if self.relay.first is not None:
             self._end = CommandEnd(SIGNALLED + self.relay.first, None)
             return
@@ -177,6 +189,11 @@ class RunSession:
                 return
             with suppress(Empty):
                 self._news.get(timeout=None if left_s is None else left_s - _REPORT_S)
+
+    def _note_signal(self, number: signal.Signals, _count: int) -> None:
+        if self._recorder is not None:
+            self._recorder.mark("signal", number.name)
+        self._news.put("signal")
 
     def _wait_for_end(self) -> None:
         assert self.command is not None
@@ -211,7 +228,16 @@ class RunSession:
             )
         else:
             self.notes.not_checked.append("the command was still running when this was written")
+        if self._recorder is not None and self._end is not None:
+            self._recorder.mark("command_ended", f"exit code {self._end.exit_code}")
         self._write_index()
+
+    def _end_recording(self) -> None:
+        """Ends the recorder, and reads what it saw."""
+        if self._recorder is not None and self.results is not None:
+            self._known = self._recorder.end(self._known, self.left_s, self.notes)
+            if self.results.recording.exists():
+                self._files["recording"] = FILE_NAMES["recording"]
 
     def _look_for_junit_files(self) -> None:
         with self.notes.spared("JUnit files weren't looked for"):
@@ -272,7 +298,6 @@ class RunSession:
             kinds = aftermath.write_documents(self.results, self.request.fail_on, self._known, judgement)
             self._note_files(kinds)
             self._read_outcomes()
-            # Only here: it loads SQLAlchemy.
             from pgwatch_tests.run import recorded
 
             self._note_files(recorded.write_contention(self.results, self._known))
@@ -309,11 +334,11 @@ class RunSession:
             self.notes.notes.append(sweep(self.settings, self.relay, self.notes.not_checked))
 
     def _tell_ci(self) -> None:
-        if not github.is_there(self.environment):
-            return
-        findings = self._judgement.findings if self._judgement is not None else ()
-        for line in github.annotation_lines(findings, self.notes.not_checked):
-            print(line, file=sys.stderr)
+        if github.is_there(self.environment):
+            findings = self._judgement.findings if self._judgement is not None else ()
+            has_report = self.results is not None and "markdown" in self._files
+            report = self.results.file("markdown") if has_report and self.results is not None else None
+            github.tell(self.environment, findings, report, self.notes)
 
     # The end.
 
