@@ -21,7 +21,7 @@ def test_a_summary_never_grows_beyond_what_github_takes(tmp_path: Path, before: 
     assert written.startswith(b"x" * before)
     if before <= MOST_BYTES - 500:
         assert written.decode().endswith("… cut short: the whole report is in the results.\n")
-        assert written.decode().splitlines()[-3].endswith("|")
+        assert written.decode().splitlines()[-4].endswith("|")
 
 
 def test_annotations_are_one_line_each_and_few() -> None:
