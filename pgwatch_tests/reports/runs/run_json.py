@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RecordedRun, RunReport, ServerReport, Span
-from pgwatch_tests.record.run_summary import BlockedSum
+from pgwatch_tests.record.merged import RecordedRun, RunReport, ServerReport
+from pgwatch_tests.record.run_summary import CauseSum, ObjectSum, PairSum
 from pgwatch_tests.reports.runs import run_words
 from pgwatch_tests.text.times import iso_time
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SCHEMA = "pgwatch-tests.report/1"
 
 
 def document(report: RunReport) -> str:
-    """The document. Text is as it was recorded, ASCII-escaped."""
+    """The document on one line, for it may be long. Text is as it was recorded, ASCII-escaped."""
     runs = report.runs
     place = {id(run): number for number, run in enumerate(runs)}
     content = {
@@ -26,15 +30,9 @@ def document(report: RunReport) -> str:
         "servers": [
             {"runs": [place[id(run)] for run in server.runs], **_server(server)} for server in report.servers
         ],
-        "unreadable": [asdict(one) for one in report.unreadable],
+        "unreadable": _plain(report.unreadable),
     }
-    return json.dumps(content, indent=1, allow_nan=False, default=_time)
-
-
-def _time(value: object) -> str:
-    if isinstance(value, datetime):
-        return iso_time(value, "microseconds")
-    raise TypeError(f"no JSON: {type(value).__name__}")
+    return json.dumps(content, allow_nan=False)
 
 
 def _run(run: RecordedRun) -> dict[str, object]:
@@ -42,48 +40,73 @@ def _run(run: RecordedRun) -> dict[str, object]:
         "name": run.name,
         "ending": run.ending,
         "is_whole": run.is_whole,
-        "facts": run.facts and asdict(run.facts),
-        "began": run.began,
-        "until": run.until,
+        "facts": _plain(run.facts),
+        "began": _plain(run.began),
+        "until": _plain(run.until),
         "polls": run.polls,
         "watched_s": run.watched_s,
         "unwatched_s": run.unwatched_s,
         "leaks_checked": run.leaks_checked,
-        "marks": [asdict(mark) for mark in run.marks],
-        "hangs": [asdict(hang) for hang in run.hangs],
-        "outcomes": [asdict(outcome) for outcome in run.outcomes],
-        "last": run.last and asdict(run.last),
-        "not_checked": run.not_checked,
+        "marks": _plain(run.marks),
+        "hangs": _plain(run.hangs),
+        "outcomes": _plain(run.outcomes),
+        "last": _plain(run.last),
+        "not_checked": _plain(run.not_checked),
     }
 
 
 def _server(server: ServerReport) -> dict[str, object]:
     return {
-        "servers": [asdict(one) for one in server.servers],
-        "since": server.span and server.span.since,
-        "until": server.span and server.span.until,
+        "servers": _plain(server.servers),
+        "since": _plain(server.span and server.span.since),
+        "until": _plain(server.span and server.span.until),
         "watched_s": server.watched_s,
         "unwatched_s": server.unwatched_s,
-        "gaps": [_span(gap) for gap in server.gaps],
+        "gaps": [
+            {"since": _plain(gap.since), "until": _plain(gap.until), "duration_s": gap.seconds}
+            for gap in server.gaps
+        ],
         "blocked_s": server.blocked_s,
         "pairs": [_flat(one) for one in sums.pairs(server.waits)],
         "objects": [_flat(one) for one in sums.objects(server.waits)],
         "causes": [_flat(one) for one in sums.causes(server.waits)],
-        "waits": [asdict(wait) for wait in server.waits],
-        "deadlocks": [asdict(one) for one in server.deadlocks],
-        "tests": [asdict(test) for test in server.tests],
-        "leaks": [asdict(leak) for leak in server.leaks],
+        "waits": _plain(server.waits),
+        "deadlocks": _plain(server.deadlocks),
+        "tests": _plain(server.tests),
+        "leaks": _plain(server.leaks),
     }
 
 
-def _span(span: Span) -> dict[str, object]:
-    return {**asdict(span), "duration_s": span.seconds}
-
-
-def _flat(one: object) -> dict[str, object]:
+def _flat(one: PairSum | ObjectSum | CauseSum) -> dict[str, object]:
     """A sum with its figures beside what they are of: `{blocker, waiter, blocked_s, waits, longest_s, …}`."""
     flat: dict[str, object] = {}
-    for field in fields(one):  # type: ignore[arg-type]
-        value = getattr(one, field.name)
-        flat |= asdict(value) if isinstance(value, BlockedSum) else {field.name: value}
+    for name in _names(one):
+        value = getattr(one, name)
+        flat |= (
+            {key: getattr(value, key) for key in _names(value)} if name == "sum" else {name: _plain(value)}
+        )
     return flat
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it. Hours of waits pass here: `dataclasses.asdict` would copy each time of them."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, datetime):
+        return iso_time(value, "microseconds")
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    assert is_dataclass(value)
+    assert not isinstance(value, type)
+    return {name: _plain(getattr(value, name)) for name in _names(value)}
+
+
+_NAMES: dict[str, tuple[str, ...]] = {}
+
+
+def _names(one: DataclassInstance) -> tuple[str, ...]:
+    """The names of a dataclass' fields, asked once per class."""
+    key = type(one).__qualname__
+    if key not in _NAMES:
+        _NAMES[key] = tuple(field.name for field in fields(one))
+    return _NAMES[key]
