@@ -129,6 +129,11 @@ class ServerReport:
     leaks: tuple[LeakEvent, ...]
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether there was any poll: else nothing is known of waits."""
+        return any(run.polls for run in self.runs)
+
+    @property
     def unwatched_s(self) -> float:
         """Seconds between first and last poll in which nobody watched."""
         return sum(gap.seconds for gap in self.gaps)

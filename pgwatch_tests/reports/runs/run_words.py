@@ -28,10 +28,7 @@ def verdict(report: RunReport, shown: Shown = plain) -> str:
         return "Nothing could be read."
     parts = [*_hangs(report), *_cut_off(report, shown), *_deadlocks(report), *_failed(report)]
     parts += [*_blocked(report, shown), *_leaks(report)]
-    clean = [
-        *([] if any(one.waits for one in report.servers) else ["nothing was blocked"]),
-        *(_no_leaks(report)),
-    ]
+    clean = [*_no_waits(report), *_no_leaks(report)]
     unknown = _not_known(report)
     sentence = "; ".join([*parts, *clean, *unknown])
     return f"{sentence[:1].upper()}{sentence[1:]}."
@@ -114,6 +111,12 @@ def _leaks(report: RunReport) -> list[str]:
     return parts
 
 
+def _no_waits(report: RunReport) -> list[str]:
+    if any(one.waits for one in report.servers) or not any(one.is_recorded for one in report.servers):
+        return []
+    return ["nothing was blocked"]
+
+
 def _no_leaks(report: RunReport) -> list[str]:
     if any(server.leaks for server in report.servers):
         return []
@@ -123,6 +126,10 @@ def _no_leaks(report: RunReport) -> list[str]:
 
 def _not_known(report: RunReport) -> list[str]:
     parts = []
+    unrecorded = sum(not run.polls for run in report.runs)
+    if unrecorded:
+        of = f" of {plural(unrecorded, 'run')}" if unrecorded < len(report.runs) else ""
+        parts.append(f"waits{of} not recorded")
     unchecked = sum(not run.leaks_checked for run in report.runs)
     if unchecked:
         of = f" of {plural(unchecked, 'run')}" if unchecked < len(report.runs) else ""
@@ -265,7 +272,7 @@ def leaked(leak: LeakEvent) -> str:
 def server_title(server: ServerReport, shown: Shown) -> str:
     """`PostgreSQL 18.1 at 127.0.0.1:5432, database test_app, 3 recordings, watched for 40 s`."""
     if not server.servers:
-        return "No server was reached"
+        return "Nothing was recorded"
     last = server.servers[-1]
     parts = [f"PostgreSQL {shown(last.version)} at {shown(last.address)}", f"database {shown(last.database)}"]
     if len(server.runs) > 1:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.record.merged import RunReport, merge
+from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH
 from pgwatch_tests.reports.runs import run_json, run_markdown, run_table, run_words
@@ -36,6 +36,11 @@ def test_the_verdict_says_nothing_of_what_nobody_checked() -> None:
         == "Nothing was blocked; nothing was left."
     )
     assert run_words.verdict(merge([])) == "Nothing could be read."
+    bare = merge([RecordedRun("a", facts(), leaks_checked=True)])
+    assert run_words.verdict(bare) == "Nothing was left; waits not recorded."
+    for text in (run_table.table(bare), run_markdown.document(bare), page.document(bare)):
+        assert "Nothing was recorded" in text
+        assert "othing was blocked" not in text
     failed = run(facts=facts(exit_code=1))
     assert run_words.verdict(merge([failed])).startswith("The command exited with 1; nothing was blocked")
     killed = replace(run(facts=replace(facts("2/4"), ended=None, exit_code=None)), ending="killed")

@@ -151,6 +151,20 @@ def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iter
     if server.span is not None and server.servers:
         picture = Timeline(server, server.span, worst, prefix).figure()
         yield _section("Time line", prefix + "timeline", _span(server.span.since, server.span.until), picture)
+    yield from _blocking(server, prefix, most)
+    if (failed := sections.failures(server, most)) is not None:
+        yield _section("Failed tests", prefix + "failed", failed)
+    yield _section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
+    if server.is_recorded:
+        seen = sections.tests(server, most) or _nothing("No test named itself.")
+        yield _section("Tests", prefix + "tests", seen)
+
+
+def _blocking(server: ServerReport, prefix: str, most: int) -> Iterator[Child]:
+    if not server.is_recorded:
+        words = _nothing("Nothing was recorded: of waits and deadlocks nothing is known.")
+        yield element("div", _section("Blocked time", prefix + "waits", words), id=prefix + "deadlocks")
+        return
     yield _section(
         "Deadlocks",
         prefix + "deadlocks",
@@ -160,22 +174,17 @@ def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iter
             else [_nothing("No deadlock was seen.")]
         ),
     )
-    if server.waits:
-        yield _section(
-            "Blocked time",
-            prefix + "waits",
-            sections.pairs(server, most),
-            sections.objects(server, most),
-            sections.causes(server, most),
-            sections.waits(server, worst, prefix),
-        )
-    else:
+    if not server.waits:
         yield _section("Blocked time", prefix + "waits", _nothing("Nothing was blocked."))
-    if (failed := sections.failures(server, most)) is not None:
-        yield _section("Failed tests", prefix + "failed", failed)
-    yield _section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
+        return
+    worst = sums.largest(server.waits, most)
     yield _section(
-        "Tests", prefix + "tests", sections.tests(server, most) or _nothing("No test named itself.")
+        "Blocked time",
+        prefix + "waits",
+        sections.pairs(server, most),
+        sections.objects(server, most),
+        sections.causes(server, most),
+        sections.waits(server, worst, prefix),
     )
 
 
