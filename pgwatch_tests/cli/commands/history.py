@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +13,20 @@ import click
 from pgwatch_tests.cli import formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.settings.load import Flags
+from pgwatch_tests.text.numbers import plural
 
 if TYPE_CHECKING:
+    from pgwatch_tests.history.runs.model import Addition
     from pgwatch_tests.history.runs.run_store import RunStore
+    from pgwatch_tests.record.merged import RecordedRun
 
+MOST_ROWS = 20
+_ADDED: Mapping[Addition, str] = {
+    "added": "new",
+    "replaced": "known before, replaced",
+    "known": "known before",
+    "too old": "too old to be kept (setting keep_runs)",
+}
 DEFAULT_SINCE_S = 30 * 86_400.0
 _LONGEST_S = 365 * 100 * 86_400.0
 
@@ -39,7 +51,7 @@ _LONGEST_S = 365 * 100 * 86_400.0
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    default=20,
+    default=MOST_ROWS,
     show_default=True,
     metavar="N",
     help="How many runs, or rows of each table.",
@@ -60,27 +72,42 @@ def command(
     """
     if branch and not (trend or test):
         raise click.UsageError("--branch needs --trend or --test")
-    # Only here: --help must not load SQLAlchemy.
-    from pgwatch_tests.history.runs.run_store import RunStore
-
-    store = RunStore.open(options.settings(Flags()))
-    options.emit(
-        _trends(store, test, since_s, branch, limit, form)
-        if trend or test
-        else _runs(store, since_s, limit, form),
-        output,
-    )
+    text = trends(test, since_s, branch, limit, form) if trend or test else _runs(since_s, limit, form)
+    options.emit(text, output)
 
 
-def _runs(store: RunStore, since_s: float | None, limit: int, form: Format) -> str:
+def _runs(since_s: float | None, limit: int, form: Format) -> str:
+    store = _store()
     runs = store.runs(limit, None if since_s is None else _moment(since_s))
     return formats.render_runs_on_record(form, runs, store.name)
 
 
-def _trends(store: RunStore, test: str, since_s: float | None, branch: str, limit: int, form: Format) -> str:
+def trends(test: str, since_s: float | None, branch: str, limit: int, form: Format) -> str:
+    """What comes again over the runs on record, as a document; of tests of a name, what happened last too."""
+    store = _store()
     since = _moment(DEFAULT_SINCE_S if since_s is None else since_s)
     events = store.events(test, since, branch, limit) if test else ()
     return formats.render_trends(form, store.trends(since, test, branch, limit), store.name, events)
+
+
+def put_on_record(runs: Sequence[RecordedRun]) -> str:
+    """Puts the runs into the history; returns a sentence on what became of them. Raises HistoryError."""
+    from pgwatch_tests.record.summary import summary_of
+
+    store = _store()
+    summaries = [summary_of(run, run.facts) for run in runs if run.facts is not None]
+    became = Counter(store.add(summary) for summary in summaries)
+    told = ", ".join(f"{became[one]:,} {words}" for one, words in _ADDED.items() if became[one])
+    alone = len(runs) - len(summaries)
+    more = f"; {plural(alone, 'recording')} of no run not put on record" if alone else ""
+    return f"{plural(len(summaries), 'run')} on record in {store.name}{f': {told}' if told else ''}{more}"
+
+
+def _store() -> RunStore:
+    # Only here: --help must not load SQLAlchemy.
+    from pgwatch_tests.history.runs.run_store import RunStore
+
+    return RunStore.open(options.settings(Flags()))
 
 
 def _moment(ago_s: float) -> datetime:

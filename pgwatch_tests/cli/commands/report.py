@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import formats, options, run_options
+from pgwatch_tests.cli.commands import history
 from pgwatch_tests.cli.formats import Format
-from pgwatch_tests.errors import EXIT_CODES, RecordingError
+from pgwatch_tests.errors import EXIT_CODES, HistoryError, RecordingError
 from pgwatch_tests.run.fail_on import FailOn
 
 _DEFAULT = Path("pgwatch-results")
@@ -35,6 +36,24 @@ _DEFAULT = Path("pgwatch-results")
     help="Exit with 1 if any of these is in the report, with 4 if one of them wasn't checked or something "
     "couldn't be read: a comma list as that of `run --fail-on` (blocked=2s,deadlock,hang,rows …).",
 )
+@click.option(
+    "--store",
+    is_flag=True,
+    help="Put the runs on record too: into the history, as `run --store` does. A run is there once, however "
+    "often it is put there.",
+)
+@click.option(
+    "--trend",
+    is_flag=True,
+    help="Report what comes again in the runs on record instead, as `history --trend` does.",
+)
+@click.option(
+    "--since",
+    "since_s",
+    callback=options.optional_duration,
+    metavar="TIME",
+    help="With --trend: of what began at most so long ago. Default: 30d.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -43,6 +62,9 @@ def command(
     top: int | None,
     output: Path | None,
     fail_on: FailOn,
+    store: bool,
+    trend: bool,
+    since_s: float | None,
 ) -> None:
     """Report what recordings hold: who blocked whom, deadlocks, leaks, and where a killed suite was.
 
@@ -50,6 +72,13 @@ def command(
     such as the artifacts of a CI's shards. Recordings of one server become one by the server's own clock, and
     what several of them saw counts once; other servers have a part of their own. What can't be read is named.
     """
+    if since_s is not None and not trend:
+        raise click.UsageError("--since needs --trend")
+    if trend:
+        if paths or store or fail_on or form == "html":
+            raise click.UsageError("--trend reads the history: it takes no FILE, --store, --fail-on or html")
+        options.emit(history.trends("", since_s, "", top or history.MOST_ROWS, form), output)
+        return
     from pgwatch_tests.record import run_files
     from pgwatch_tests.record.merged import merge
 
@@ -62,6 +91,12 @@ def command(
     for one in unreadable:
         options.narrate(f"{one.name}: {one.reason}")
     options.emit(formats.render_runs(form, report, top), output)
+    if store:
+        try:
+            options.narrate(history.put_on_record(runs))
+        except HistoryError as error:
+            # The report is there, and its verdict counts.
+            options.narrate(f"not put on record: {error}")
     if fail_on:
         from pgwatch_tests.run.report_gate import judge_report
 

@@ -25,6 +25,7 @@ from pgwatch_tests.history.tables import (
     RUNS,
 )
 from pgwatch_tests.record.run_summary import BlockedSum, RunFacts, RunSummary, TestOutcome
+from pgwatch_tests.record.sums import label
 from pgwatch_tests.text.plain_text import shortened_middle
 
 UNNAMED = "sessions without a name"
@@ -54,11 +55,14 @@ NAMES_OF_RUN = (
 def add_run(connection: Connection, summary: RunSummary) -> Addition:
     """Adds a run, in the transaction of the connection. Returns what became of it."""
     key = _run_key(summary.facts)
-    known = connection.execute(select(RUNS.c.id).where(RUNS.c.key == key)).scalar()
+    of_key = select(RUNS.c.id, RUNS.c.test_set.is_not(None), RUNS.c.watched_s > 0).where(RUNS.c.key == key)
+    known = connection.execute(of_key).first()
     if known is not None:
-        if not may_delete(connection, RUNS):
+        # What is known less of now, as of a recording without its JUnit files, replaces nothing.
+        is_less = (known[1] and not summary.outcomes) or (known[2] and not summary.watched_s)
+        if is_less or not may_delete(connection, RUNS):
             return "known"
-        connection.execute(delete(RUNS).where(RUNS.c.id == known))
+        connection.execute(delete(RUNS).where(RUNS.c.id == known[0]))
     outcomes = {kept(one.test): one for one in summary.outcomes}
     passed = [test for test, one in outcomes.items() if one.outcome == "passed" and not one.failed_attempts]
     build_row, run_row = _build_row(summary.facts), _run_row(summary, outcomes)
@@ -240,7 +244,7 @@ def _deadlocks(summary: RunSummary) -> list[_Row]:
             "deadlock": number,
             "member": place,
             "at": deadlock.at,
-            "who": _named(member.side.who),
+            "who": _named(label(member.side)),
             "object": kept(member.object),
             "is_victim": bool(deadlock.victim) and member.side.who == deadlock.victim,
         }

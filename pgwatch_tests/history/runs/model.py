@@ -18,7 +18,7 @@ Addition = Literal["added", "replaced", "known", "too old"]
 
 - `added`: it is a new one
 - `replaced`: it was there, and what is known of it now is kept instead
-- `known`: it was there, and stays so: this role may not delete
+- `known`: it was there, and stays so: more was known of it, or this role may not delete
 - `too old`: the history keeps no run of that age (setting `keep_runs`)
 """
 

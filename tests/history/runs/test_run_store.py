@@ -91,6 +91,8 @@ def test_the_same_run_is_one_run(place: Path | Dsn) -> None:
     assert store.add(one) == "added"
     # `report --store` may know more than `run` did.
     assert store.add(summary(facts(1), [pair("a", "b"), pair("b", "c")], tests=[outcome("a")])) == "replaced"
+    # A recording without its JUnit files knows less.
+    assert store.add(summary(facts(1), [pair("a", "b")])) == "known"
     assert store.add(summary(facts(1, attempt=2), [pair("a", "b")])) == "added"
     assert store.add(summary(facts(1, shard="b"), [pair("a", "b")])) == "added"
 

@@ -1,0 +1,61 @@
+"""A recorded run in short: what the history keeps of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.identity.known_tests import KnownTests
+from pgwatch_tests.record import sums
+from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.model import DeadlockEvent, RecordedSide, WaitEvent
+from pgwatch_tests.record.run_summary import RunFacts, RunSummary
+
+
+def summary_of(run: RecordedRun, facts: RunFacts) -> RunSummary:
+    """Returns the summary of a run. Tests that sessions name by a hash get the ids of its outcomes."""
+    whole = _WholeNames(KnownTests(one.test for one in run.outcomes))
+    waits = [whole.wait(one) for one in run.waits]
+    most_blocked = 0
+    if waits and run.began is not None and run.until is not None:
+        (most_blocked,) = sums.blocked_over_time(waits, run.began, run.until, 1)
+    return RunSummary(
+        facts=facts,
+        servers=run.servers,
+        watched_s=run.watched_s,
+        unwatched_s=run.unwatched_s,
+        blocked_s=sum(one.waited_s for one in waits),
+        waits=len(waits),
+        most_blocked=most_blocked,
+        pairs=sums.pairs(waits),
+        objects=sums.objects(waits),
+        causes=sums.causes(waits),
+        deadlocks=tuple(map(whole.deadlock, run.deadlocks)),
+        leaks=run.leaks,
+        tests_seen=len(run.tests),
+        outcomes=run.outcomes,
+        hangs=run.hangs,
+        not_checked=run.not_checked,
+    )
+
+
+class _WholeNames:
+    """Puts whole ids of tests in the place of those that a session's name had no room for."""
+
+    def __init__(self, known: KnownTests) -> None:
+        self._known = known
+
+    def wait(self, event: WaitEvent) -> WaitEvent:
+        """The wait, with whole names of its waiter and its root blockers."""
+        roots = tuple(replace(root, side=self._side(root.side)) for root in event.roots)
+        return replace(event, waiter=self._side(event.waiter), roots=roots)
+
+    def deadlock(self, event: DeadlockEvent) -> DeadlockEvent:
+        """The deadlock, with whole names of its members."""
+        members = tuple(replace(member, side=self._side(member.side)) for member in event.members)
+        return replace(event, members=members)
+
+    def _side(self, side: RecordedSide) -> RecordedSide:
+        identity = parse(side.name)
+        test = None if identity is None else self._known.full_id(identity)
+        return side if test is None else replace(side, test=test)
