@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import query_list, races, readme
+from screenshots import query_list, races, readme, report_page
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 
@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--record-large", action="store_true", help="record a sweep of 500 tables first")
     parser.add_argument("--record-races", action="store_true", help="record what interleave finds first")
     parser.add_argument("--queries", action="store_true", help="write queries/README.md alone")
+    parser.add_argument("--without-browser", action="store_true", help="leave the report's pictures alone")
     options = parser.parse_args()
     query_list.PATH.write_text(query_list.text(), encoding="utf-8")
     if options.queries:
@@ -33,6 +34,9 @@ def main() -> None:
     recording, large, found = load(RECORDING), load(LARGE_SWEEP), races.load()
     for name, picture in draw(recording).items():
         (FOLDER / name).write_text(picture, encoding="utf-8")
+    if not options.without_browser:
+        for name, drawn in report_page.draw().items():
+            (FOLDER / name).write_bytes(drawn)
     for page in (readme.PATH, races.PAGE):
         text = readme.filled(page.read_text(encoding="utf-8"), recording, large, found)
         page.write_text(text, encoding="utf-8")

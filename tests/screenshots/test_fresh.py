@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from screenshots import query_list, races, readme
+from screenshots import query_list, races, readme, report_page
 from screenshots.recording import LARGE_SWEEP, RECORDING, load
 
 HOW = "stale: run `python -m screenshots`"
@@ -21,6 +21,12 @@ def test_readme_is_fresh() -> None:
         assert "<!-- output: interleave -->" in text
     assert "<!-- output: locks -->" in text
     assert "<!-- output: leaks -->" in text
+
+
+def test_the_pictures_of_a_report_are_of_what_it_is_today() -> None:
+    html = report_page.page()
+    for name in report_page.PICTURES:
+        assert report_page.is_fresh(name, html), f"{name} {HOW}"
 
 
 def test_the_list_of_queries_is_fresh() -> None:

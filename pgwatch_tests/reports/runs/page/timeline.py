@@ -24,6 +24,8 @@ _KINDS = 6  # colours; the last one is that of all other causes
 _LOAD_HEIGHT = 64
 _LANE_HEIGHT = 16
 _ZOOMS = (1, 4, 16)
+_EDGE = 0.08
+"""The share of the width that half a time of day may take, on a phone."""
 _TICKS = 6
 _TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
@@ -128,10 +130,15 @@ class Timeline:
                 line = element("line", x1=place, x2=place, y1=16, y2=_LOAD_HEIGHT + 16, class_=class_)
                 form = "%H:%M" if step_s >= 60 else "%H:%M:%S"
                 label = element(
-                    "text", f"{moment:{form}}", x=place, y=_LOAD_HEIGHT + 30, text_anchor="middle"
+                    "text", f"{moment:{form}}", x=place, y=_LOAD_HEIGHT + 30, text_anchor=self._anchor(moment)
                 )
                 odd = " odd" if number % 2 else ""
                 yield element("g", line, label, class_=f"{class_}{odd}")
+
+    def _anchor(self, moment: datetime) -> str:
+        """Where a text begins from its place, so that the edges cut none off."""
+        share = (moment - self._span.since) / (self._span.until - self._span.since)
+        return "start" if share < _EDGE else "end" if share > 1 - _EDGE else "middle"
 
     def _gaps(self, height: int) -> Iterator[Element]:
         for gap in self._server.gaps:
