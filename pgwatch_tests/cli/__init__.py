@@ -28,6 +28,7 @@ COMMANDS = {
     "sweep": "Remove the test data that was left behind, in foreign-key order.",
     "baseline": "Save the state before a suite, for `leaks --since`.",
     "schedule": "Sweep, or count leaks, by the clock.",
+    "replay": "Look at a recording as at a live server.",
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }
 

@@ -355,6 +355,8 @@ class LockSnapshot:
     """The system identifier of its cluster, shared with its standbys; None if not known."""
     own_database: int | None = None
     """The OID of the database that was polled from."""
+    is_past: bool = False
+    """Whether it is a moment of a recording: what would unblock its sessions can't be done any more."""
     wanted_databases: frozenset[int] = frozenset()
     """The OIDs of databases that a session drops, renames, moves or copies, or waits to."""
     shut_databases: frozenset[int] = frozenset()

@@ -94,7 +94,7 @@ def blocked_snapshot(*, waiters: int = 2, after_s: float = 0.0) -> LockSnapshot:
     return settle(None, snapshot(edges, (root,), after_s))
 
 
-def text_of(app: Dashboard, selector: str) -> str:
+def text_of(app: App[int], selector: str) -> str:
     """What a Static of the base screen says."""
     return str(app.screen_stack[0].query_one(selector, Static).render())
 

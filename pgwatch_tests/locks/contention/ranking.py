@@ -48,6 +48,12 @@ class BlockedTimes(Generic[K]):
         self._found: dict[Hashable, tuple[K, BlockedTime]] = {}
         self._others: BlockedTime | None = None
 
+    def __copy__(self) -> BlockedTimes[K]:
+        """Returns sums of their own that start from these."""
+        copied: BlockedTimes[K] = BlockedTimes()
+        copied._found, copied._others = dict(self._found), self._others
+        return copied
+
     def __contains__(self, key: Hashable) -> bool:
         """Whether it is among the largest, not gone to the others."""
         return key in self._found

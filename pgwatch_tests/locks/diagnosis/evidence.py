@@ -18,6 +18,13 @@ CLEAN_UP = "Clean up after each test"
 NO_SHARED_STATE = "Don't share state between tests"
 
 _OTHERS_SHOWN = 2
+_NOW = "To unblock now"
+"""Begins the last sentence of an advice: what helps the sessions that are blocked at present."""
+
+
+def advice_afterwards(advice: str) -> str:
+    """Returns an advice without what would unblock the sessions now: they are gone."""
+    return advice.partition(_NOW)[0].strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pgwatch_tests.locks.diagnosis.evidence import (
     UNIQUE_DATA,
     Diagnosis,
     RootBlocker,
+    advice_afterwards,
 )
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, Party
@@ -334,6 +335,8 @@ def diagnose(graph: LockGraph, party: Party) -> Diagnosis:
             break
     else:
         diagnosis = unknown(root)
+    if graph.snapshot.is_past:
+        diagnosis = replace(diagnosis, advice=advice_afterwards(diagnosis.advice))
     if taking_turns := turns.advice(root, diagnosis.cause):
         diagnosis = replace(diagnosis, advice=f"{diagnosis.advice} {taking_turns}")
     remark = lock_origin.remark(root) if diagnosis.cause in _ABOUT_A_LOCK else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
 from pgwatch_tests.locks.watch.wait_history import SeenWait, WaiterSum, WaitHistory
-from pgwatch_tests.pytest_plugin.blocking.words import TestNames, advice_afterwards, deadlock
+from pgwatch_tests.pytest_plugin.blocking.words import TestNames, deadlock
 from pgwatch_tests.pytest_plugin.reports.summary import Section
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.identity.known_tests import KnownTests
+from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
 from pgwatch_tests.locks.watch.wait_history import SeenDeadlock, SeenWait
 from pgwatch_tests.locks.watch.wait_journal import JournalWait, Side
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain
 
 _STATEMENT_CHARACTERS = 300
-_NOW = "To unblock now"
 
 
 class TestNames:
@@ -88,11 +88,6 @@ def deadlock(names: TestNames, one: SeenDeadlock) -> list[str]:
     if advice := advice_afterwards(one.advice):
         lines.append(f"advice: {plain(advice)}")
     return lines
-
-
-def advice_afterwards(advice: str) -> str:
-    """Returns an advice without what would unblock the sessions now: they are gone."""
-    return advice.partition(_NOW)[0].strip()
 
 
 def short_name(test: str) -> str:

@@ -153,6 +153,18 @@ class Recording:
         """Returns the time of the last sample before a moment; None if there is none."""
         return self._neighbour(moment, forward=False)
 
+    def polls_until(self, moment: datetime) -> int:
+        """Returns how many samples there are at or before a moment."""
+        at_us = microseconds(moment)
+        with self._reading() as connection:
+            return sum(
+                extent.polls
+                if extent.until_us <= at_us
+                else bisect_right(self._times(connection, extent), at_us)
+                for extent in self._extents(connection)
+                if extent.began_us <= at_us
+            )
+
     def snapshots(self) -> Iterator[LockSnapshot]:
         """Yields all samples in the order in which they were recorded."""
         with self._reading() as connection:
@@ -170,6 +182,15 @@ class Recording:
     def waits(self) -> tuple[WaitEvent, ...]:
         """Returns all waits, in the order of their beginnings."""
         return tuple(self._details(layout.waits, WaitEvent, "began_us"))
+
+    def longest_wait(self) -> WaitEvent | None:
+        """Returns the longest wait, without reading the others; None if there was none."""
+        columns = layout.waits.c
+        longest = select(columns.detail).order_by(columns.waited_s.desc(), columns.number).limit(1)
+        with _damage_told(self.path):
+            for row in self._rows(longest):
+                return inflated(row.detail, WaitEvent, self._dictionary)
+        return None
 
     def deadlocks(self) -> tuple[DeadlockEvent, ...]:
         """Returns all deadlocks, in the order of their times."""

@@ -1,4 +1,4 @@
-"""Help: the keys and columns in words."""
+"""Help: the keys and columns in words, of the live dashboard and of the replay."""
 
 from __future__ import annotations
 
@@ -32,13 +32,45 @@ _SWEEPS_KEYS = (
     ("o", "pause or resume the selected job"),
 )
 _ACTING = ("C", "K", "w", "n", "o")
-_READING = (
+_REPLAY_KEYS = (
+    ("space", "play or pause; at the end it plays from the beginning"),
+    ("+ -", "faster, slower: ×1 to ×60"),
+    (". ,  → ←", "next sample, previous sample"),
+    ("> <", "10 s on, 10 s back; shift with → ← as well"),
+    ("n N", "next wait, previous wait"),
+    ("d D", "next deadlock, previous deadlock"),
+    ("m M", "next mark, previous mark: a hang, a signal, the end of the command"),
+    ("t", "go to a time, or to the first sight of a test"),
+    ("home end", "beginning and end of the recording; ctrl with them: of the table"),
+    ("1 2 3 4", "Locks, Sessions, Leaks, Contention"),
+    ("up down j k", "move"),
+    ("enter", "the selected row in full"),
+    ("y", "copy the selected session's query"),
+    ("/", "show only rows that contain a text; escape clears it"),
+    ("s", "sort sessions by another column; group leaks or contention by another"),
+    ("e", "export the open tab to a JSON file"),
+    ("ctrl+p", "commands, themes"),
+    ("q", "quit"),
+)
+_LOCKS_READING = (
     "",
     "Locks: root blockers are bold, their waiters below them. For: how long a root blocker has been "
     "in its state, or a waiter has waited. Blocks: all sessions blocked, in brackets those blocked "
     "directly.",
+)
+_READING = (
+    *_LOCKS_READING,
     "",
     "Contention: session-seconds spent waiting since the dashboard started or x, as seen by polls.",
+)
+_REPLAY_READING = (
+    *_LOCKS_READING,
+    "",
+    "A recording has samples. What is shorter than the time between two of them may be missing: a test that "
+    "was seen did run, one that wasn't may have run. Ages are those of the last sample.",
+    "",
+    "Contention: session-seconds spent waiting from the beginning up to the moment. Leaks: the check after "
+    "the suite.",
 )
 
 
@@ -47,3 +79,10 @@ def help_screen(acting: bool, sweeps: bool) -> TextScreen:
     keys = [*_KEYS, ("", ""), *_SWEEPS_KEYS] if sweeps else _KEYS
     lines = [f"{key:<12} {words}" for key, words in keys if acting or key not in _ACTING]
     return TextScreen("Keys", [*lines, *_READING])
+
+
+def replay_help_screen(legend: str) -> TextScreen:
+    """The screen that `?` opens in a replay; `legend` explains the signs of its time line."""
+    keys = [f"{key:<12} {words}" for key, words in _REPLAY_KEYS]
+    line = ["", f"Time line: the most sessions blocked at once. {legend}. A click goes to that moment."]
+    return TextScreen("Keys", [*keys, *line, *_REPLAY_READING])

@@ -18,6 +18,8 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import minute
 from pgwatch_tests.tui.widgets.live_table import StillText
 
+_PADDING = 2
+
 
 class StatusLine(Vertical):
     """One line of figures, and a banner while the data is stale or polling is paused."""
@@ -28,6 +30,10 @@ class StatusLine(Vertical):
     """When the schedule's next sweep starts; None if none is known."""
     pace: reactive[tuple[str, ...]] = reactive((), repaint=False)
     """How often the server is, or was, polled: in words, the longest first."""
+    is_recorded: reactive[bool] = reactive(False, repaint=False)
+    """Whether it is a moment of a recording: leaks were counted at its end, and `pace` stays in sight."""
+    note: reactive[str] = reactive("", repaint=False)
+    """What else there is to say of the moment, as plain text."""
     absence: reactive[str] = reactive("Connecting …", repaint=False)
     """What is shown without a snapshot."""
     paused: reactive[bool] = reactive(False, repaint=False)
@@ -61,6 +67,9 @@ class StatusLine(Vertical):
     def watch_paused(self) -> None:
         self._show()
 
+    def watch_note(self) -> None:
+        self._show()
+
     def watch_trouble(self) -> None:
         self._show()
 
@@ -76,7 +85,9 @@ class StatusLine(Vertical):
         if not self.is_mounted:
             return
         banner = self.query_one("#banner", StillText)
-        if self.trouble and self.snapshot is not None:
+        if self.is_recorded:
+            text = plain(self.trouble) or self.note
+        elif self.trouble and self.snapshot is not None:
             text = f"Stale, data {self.age_s} s old: {plain(self.trouble)}"
         elif self.trouble:
             text = f"No data yet: {plain(self.trouble)}"
@@ -91,9 +102,9 @@ class StatusLine(Vertical):
     def _figures(self) -> str:
         snapshot = self.snapshot
         if snapshot is None:
-            return self.absence if not self.trouble else "Not connected"
-        width = self.content_size.width if self.size.width else None
-        return _fitted(*self._parts(snapshot), width)
+            return self.absence if self.is_recorded or not self.trouble else "Not connected"
+        width = self.content_size.width - _PADDING if self.size.width else None
+        return fitted(*self._parts(snapshot), width)
 
     def _parts(self, snapshot: LockSnapshot) -> tuple[dict[str, str], Sequence[tuple[str, str]]]:
         """The parts by name, and shorter forms in the order in which they are tried where room is short."""
@@ -106,7 +117,7 @@ class StatusLine(Vertical):
             "database": plain(snapshot.database, 24) + through,
             "blocked": f"{snapshot.blocked:,} blocked",
             "deadlocks": "",
-            "leaked": f"{'?' if leaks is None else at_least(leaks.total, not leaks.skipped)} leaked",
+            "leaked": _leaked(leaks, self.is_recorded),
             "runs": plural(runs, "run") if runs else "",
             "connections": plural(len(clients), "session"),
             "lock table": "",
@@ -122,16 +133,21 @@ class StatusLine(Vertical):
             parts["deadlocks"] = "1 probable deadlock"
         if self.next_sweep is not None:
             parts["next sweep"] = f"next sweep {minute(self.next_sweep, snapshot.sampled_at)}"
+        short_database = plain(snapshot.database, 12) + through
         shorter = [
-            *(("interval", shorter) for shorter in self.pace[1:]),
+            *(("interval", pace) for pace in self.pace[1:]),
             ("version", ""),
             ("interval", ""),
             ("next sweep", parts["next sweep"].removeprefix("next ")),
-            ("database", plain(snapshot.database, 12) + through),
+            ("database", short_database),
             ("next sweep", ""),
             ("runs", ""),
             ("idle", ""),
         ]
+        if self.is_recorded:
+            # That samples aren't all stays in sight.
+            shorter = [("version", ""), ("runs", ""), ("idle", ""), *shorter[: len(self.pace) - 1]]
+            shorter += [("connections", ""), ("database", short_database), ("leaked", _leaked(leaks, False))]
         if capacity is not None:
             taken = f"{capacity.connections:,}/{capacity.max_connections:,}"
             nearly = ", nearly all" if capacity.connections_nearly_used_up else ""
@@ -139,7 +155,8 @@ class StatusLine(Vertical):
             if capacity.lock_table_nearly_full:
                 parts["lock table"] = "lock table nearly full"
                 shorter.append(("lock table", "locks nearly full"))
-            shorter.append(("connections", f"{taken} conns"))
+            if not self.is_recorded:
+                shorter.append(("connections", f"{taken} conns"))
         if not snapshot.deadlocks and snapshot.probable_deadlocks:
             shorter.append(("deadlocks", "deadlock?"))
         return parts, shorter
@@ -150,7 +167,13 @@ def _run(session: Session) -> LiveRun | None:
     return announced(session.application_name)
 
 
-def _fitted(parts: dict[str, str], shorter: Sequence[tuple[str, str]], width: int | None) -> str:
+def _leaked(report: LeakReport | None, is_recorded: bool) -> str:
+    if report is None:
+        return "" if is_recorded else "? leaked"
+    return f"{at_least(report.total, not report.skipped)} leaked{' at the end' if is_recorded else ''}"
+
+
+def fitted(parts: dict[str, str], shorter: Sequence[tuple[str, str]], width: int | None) -> str:
     """Joins the parts in one line of at most `width` cells if possible; None is any width."""
     parts = dict(parts)
     for name, text in (("", ""), *shorter):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pgwatch_tests.identity.application_name import compose
+from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
 from pgwatch_tests.locks.watch.wait_history import WaitHistory
 from pgwatch_tests.locks.watch.wait_journal import JournalWait, Poll, Side, Trouble
 from pgwatch_tests.pytest_plugin.blocking.failure_section import Failure, lines_of
 from pgwatch_tests.pytest_plugin.blocking.lock_errors import LockError
-from pgwatch_tests.pytest_plugin.blocking.words import TestNames, advice_afterwards
+from pgwatch_tests.pytest_plugin.blocking.words import TestNames
 
 ONE, TWO = "pytest:gw0 tests/a.py::test_one", "pytest:gw1 tests/b.py::test_two"
 WAITER = Side(12, TWO, "client backend", "active", "UPDATE users SET name = 'b'", 100.0, 101.0)
