@@ -9,6 +9,7 @@ import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.run.fail_on import FailOn, parse
+from pgwatch_tests.run.guards import Aloneness, GuardOptions, HangLimit, parse_limit
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SIZE = re.compile(r"(?P<number>[0-9]{1,9}) *(?P<unit>[kMG]?)i?B?", re.IGNORECASE)
@@ -82,6 +83,84 @@ record_options = options.all_of(
         help="How large the recording may become, such as 50MB: beyond, samples are thinned, events stay.",
     ),
 )
+
+
+def _hang(_ctx: click.Context, _param: click.Parameter, value: str | None) -> HangLimit | None:
+    try:
+        return None if value is None else parse_limit(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_WITHOUT_VALUE = {"--alone": "--alone=refuse", "--lane": "--lane="}
+
+
+class RunCommand(click.Command):
+    """A command whose `--alone` and `--lane` take a value by `=` only: what follows them isn't theirs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click's."""
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [*(_WITHOUT_VALUE.get(arg, arg) for arg in args[:end]), *args[end:]])
+
+
+# Whose the database is, and what is watched over while the command runs.
+guard_options = options.all_of(
+    click.option(
+        "--hang",
+        callback=_hang,
+        metavar="DURATION[=end]",
+        help="Tell the lock tree on stderr as soon as something is blocked for so long (30s), or nobody does "
+        "anything. With =end, end the root if it is an idle transaction of this very run.",
+    ),
+    click.option(
+        "--alone",
+        type=click.Choice(["refuse", "wait"]),
+        metavar="[=wait]",
+        help="Begin only if no other run works in the database; with =wait, wait for its end.",
+    ),
+    click.option(
+        "--lane",
+        metavar="[=TEMPLATE]",
+        help="Give the command a database of its own, a copy of the database or of TEMPLATE, and set "
+        "DATABASE_URL, PGWATCH_DSN and PGDATABASE. It is dropped at the end.",
+    ),
+    click.option("--keep", is_flag=True, help="With --lane: keep the database for a day if the run fails."),
+    click.option(
+        "--migrations-hash",
+        metavar="CMD|FILE",
+        default="",
+        help="Refuse a database that has the schema of other migrations. They are a file, a directory, or "
+        "what a command prints; the first use records their hash with the database.",
+    ),
+    click.option(
+        "--migrated", is_flag=True, help="With --migrations-hash: record it, whatever was recorded before."
+    ),
+    click.option(
+        "--server-log",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The server's log, or its directory: tell deadlocks and lock waits of it by test.",
+    ),
+)
+
+
+def guards_of(
+    hang: HangLimit | None,
+    alone: str | None,
+    lane: str | None,
+    keep: bool,
+    migrations_hash: str,
+    migrated: bool,
+    server_log: Path | None,
+) -> GuardOptions:
+    """The guards that the options ask for. Raises click.UsageError for those that make no sense together."""
+    if keep and lane is None:
+        raise click.UsageError("--keep needs --lane")
+    if migrated and not migrations_hash:
+        raise click.UsageError("--migrated needs --migrations-hash")
+    modes: dict[str | None, Aloneness] = {"refuse": "refuse", "wait": "wait"}
+    return GuardOptions(hang, modes.get(alone, ""), lane, keep, migrations_hash, migrated, server_log)
 
 
 # What is checked after the command, and what fails the run.

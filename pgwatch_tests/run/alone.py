@@ -32,6 +32,7 @@ from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import KEEPALIVES, LEASE_KEY, run_lease
 from pgwatch_tests.postgres.runs import Announcement, LiveRun, RunMode, RunRow, live_runs, run_parameters
+from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
 from pgwatch_tests.testing.lease_session import is_lost
@@ -267,6 +268,13 @@ class RunLease:
             started, ended_at = row
             if isinstance(started, datetime) and isinstance(ended_at, datetime):
                 note_end(EndedLease(name, started, ended_at))
+
+
+def announcement_of(facts: RunFacts) -> Announcement:
+    """Returns what a run announces of itself; the server tells its database."""
+    who = "@".join(filter(None, (facts.account, facts.machine)))
+    command = " ".join(facts.command)
+    return Announcement(facts.run, "", "shared", facts.began, who, command, facts.shard, facts.ci_url)
 
 
 def _somebody() -> LiveRun:

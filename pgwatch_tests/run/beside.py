@@ -15,7 +15,6 @@ from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.settings.load import Settings
 
 if TYPE_CHECKING:
-    from pgwatch_tests.postgres.runs import Announcement
     from pgwatch_tests.run.alone import RunLease
     from pgwatch_tests.run.first_baseline import FirstBaseline
 
@@ -83,9 +82,9 @@ class Beside:
 
             baseline = FirstBaseline(self._settings, lambda: self._command_began)
             if self.lease is None:
-                from pgwatch_tests.run.alone import RunLease
+                from pgwatch_tests.run.alone import RunLease, announcement_of
 
-                self.lease = RunLease(self._settings, self._announcement(), self._tell)
+                self.lease = RunLease(self._settings, announcement_of(self._facts), self._tell)
                 self.lease.keep()
             self.baseline = baseline
             baseline.run()
@@ -98,12 +97,3 @@ class Beside:
         if not self._ended.wait(_LOAD_AFTER_S):
             for name in _AFTER:
                 import_module(f"{__package__}.{name}")
-
-    def _announcement(self) -> Announcement:
-        from pgwatch_tests.postgres.runs import Announcement
-
-        facts = self._facts
-        who = "@".join(filter(None, (facts.account, facts.machine)))
-        return Announcement(
-            facts.run, "", "shared", facts.began, who, " ".join(facts.command), facts.shard, facts.ci_url
-        )

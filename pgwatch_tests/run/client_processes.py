@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-TOKEN_VARIABLE = "PGWATCH_RUN_TOKEN"
-"""The environment variable that tells processes of one `pgwatch-tests run` from those of all others."""
+from pgwatch_tests.run.guards import TOKEN_VARIABLE
 
 _PROC = Path("/proc")
 _ESTABLISHED = "01"

@@ -21,12 +21,11 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import retry_pauses_s
-from pgwatch_tests.record.model import MarkKind
 from pgwatch_tests.record.run_summary import Hang
-from pgwatch_tests.run.hangs import HangWatch, Limit, Told
-from pgwatch_tests.run.root_ending import EndingResult, RunProcesses, end_root
+from pgwatch_tests.run.guards import HangLimit, Note
+from pgwatch_tests.run.hangs import HangWatch, Told
+from pgwatch_tests.run.root_ending import EndingResult, RunProcesses, end_root, is_of_run
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.durations import parse
 from pgwatch_tests.text.plain_text import plain
 
 _LONGEST_POLL_S = 2.0
@@ -34,20 +33,10 @@ _SHORTEST_POLL_S = 0.1
 _POLLS_IN_LIMIT = 5
 _MOST_HANGS = 100
 _MOST_ENDED = 5
+_MOST_LOOKED_AT = 20
 
 Tell = Callable[[str], None]
 """Writes lines of plain text into the job's log, at once."""
-Note = Callable[[MarkKind, str, datetime], None]
-"""Notes an event, at a time of the server's clock."""
-
-
-def parse_limit(text: str) -> Limit:
-    """Reads `30s` or `30s=end`. Raises ValueError."""
-    duration, mark, action = text.partition("=")
-    after_s = parse(duration)
-    if after_s <= 0 or (mark and action.strip() != "end"):
-        raise ValueError(f"{text!r} isn't a duration such as 30s, or 30s=end")
-    return Limit(after_s, ends_root=bool(mark))
 
 
 @dataclass(slots=True)
@@ -63,7 +52,7 @@ class _Open:
 class HangGuard:
     """Watches one run from `start` to `stop`."""
 
-    def __init__(self, limit: Limit, processes: RunProcesses, tell: Tell, note: Note) -> None:
+    def __init__(self, limit: HangLimit, processes: RunProcesses, tell: Tell, note: Note) -> None:
         """`tell` and `note` are called from the guard's thread."""
         self._limit = limit
         self._processes = processes
@@ -75,6 +64,9 @@ class HangGuard:
         self._wake = asyncio.Event()
         self._hangs: list[Hang] = []
         self._open: dict[Party, _Open] = {}
+        self._ours: dict[tuple[int, datetime | None], bool] = {}
+        """Of sessions in other databases, by pid and start: whether they are the run's."""
+        self._unknown: set[tuple[int, datetime | None]] = set()
         self.trouble = ""
         """Why it doesn't watch, or didn't at last; empty if it does."""
 
@@ -116,6 +108,7 @@ class HangGuard:
                         return
                     told, graph, roots = watch.look(snapshot, time.monotonic())
                     await self._handle(settings, told, graph, roots)
+                    await self._look_whose(settings)
                     self.trouble, retries_s, sleep_s = "", retry_pauses_s(), pause_s
                 except (PgwatchError, psycopg.Error) as error:
                     self.trouble = " ".join(str(error).split())
@@ -169,5 +162,13 @@ class HangGuard:
         self._hangs[known.number] = replace(hang, ending=ending.sentence)
 
     def _is_ours(self, session: Session) -> bool:
-        token = self._processes.token
-        return bool(token) and token in session.application_name
+        """Whether a session in another database is the run's; one that isn't known yet is looked at next."""
+        key = session.pid, session.backend_start
+        if key not in self._ours:
+            self._unknown.add(key)
+        return self._ours.get(key, False)
+
+    async def _look_whose(self, settings: Settings) -> None:
+        for key in list(self._unknown)[:_MOST_LOOKED_AT]:
+            self._ours[key] = await asyncio.to_thread(is_of_run, settings, key[0], self._processes)
+        self._unknown.clear()

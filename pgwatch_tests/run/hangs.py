@@ -29,14 +29,6 @@ IsOurs = Callable[[Session], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """`--hang 30s[=end]`."""
-
-    after_s: float
-    ends_root: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """A hang that is to be told now."""
 
@@ -112,7 +104,12 @@ class HangWatch:
         session = graph.sessions.get(waiter)
         if session is None or not session.is_client:
             return False
-        return session.database in (None, graph.snapshot.database) or self._is_ours(session)
+        tested = graph.snapshot.database
+        if session.database in (None, tested):
+            return True
+        # Those of workers are called like the tested one, and a number.
+        is_workers = session.identity is not None and bool(tested) and tested in session.database
+        return is_workers or self._is_ours(session)
 
     def _blocked(self, graph: LockGraph, roots: dict[Party, float], now_s: float) -> list[Told]:
         keys = {root: _key(graph, root) for root in roots}

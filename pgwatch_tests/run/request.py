@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.guards import GuardOptions
 from pgwatch_tests.settings.load import Flags
 
 Tell = Callable[[str], None]
@@ -36,6 +37,7 @@ class RunRequest:
     junit: tuple[str, ...] = ()
     """Globs of the JUnit files that the command writes."""
     store: str | None = None
+    guards: GuardOptions = field(default_factory=GuardOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -26,6 +26,7 @@ from pgwatch_tests.locks.model import Party
 from pgwatch_tests.postgres import guard, queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import server_clause
@@ -49,13 +50,14 @@ class RunProcesses:
 
     command_pid: int
     token: str
-    """8 hex digits or more that no other run has: in the command's environment, and in `application_name`."""
-    application_name: str = ""
-    """The name that sessions of the command have unless they are given another; empty: none was given."""
+    """Hex digits that no other run has, in the environment of the command."""
+    own_name: str = ""
+    """The name that sessions of the command have unless they are given another; empty if others may have
+    it."""
 
     def have(self, end: ClientEnd, own: OwnEnd, application_name: str) -> str:
         """Returns how a session is known as this run's, in words; empty if it isn't."""
-        if self.token in self.application_name and application_name == self.application_name:
+        if self.own_name and application_name == self.own_name:
             return "it has the run's name"
         pid = owner_of(end, own, processes_of_run(self.command_pid, self.token))
         return "" if pid is None else f"process {pid} of the command holds it"
@@ -126,6 +128,15 @@ def end_root(
         return Ending("not yet", f"{who} couldn't be ended: {error}.")
 
 
+def is_of_run(settings: Settings, pid: int, processes: RunProcesses) -> bool:
+    """Whether the session with this pid is proved to be the run's, in whatever database. Raises nothing."""
+    with suppress(PgwatchError, psycopg.Error):
+        connection = connect_outside(settings.dsn, _LIMITS, connect_timeout_s=settings.connect_timeout_s)
+        with closing(connection):
+            return _RootSession(connection, settings, pid, "").is_of(processes)
+    return False
+
+
 class _RootSession:
     def __init__(self, connection: OwnConnection, settings: Settings, pid: int, who: str) -> None:
         self._connection = connection
@@ -153,11 +164,7 @@ class _RootSession:
             return Ending(
                 "not yet", f"{self._who} was left alone: it is {row.state}, not idle in transaction."
             )
-        proof = processes.have(
-            ClientEnd(row.client_address, row.client_port, self._pid),
-            self._own_end(row),
-            row.application_name,
-        )
+        proof = self._proof(row, processes)
         if not proof:
             return self._left("it can't be shown to be a session of this run")
         if row.idle_s is not None and row.idle_s < idle_for_s:
@@ -166,6 +173,14 @@ class _RootSession:
                 f"{self._who} was left alone so far: it has been idle for {in_words(row.idle_s)} only.",
             )
         return self._signal(row, waiters, proof)
+
+    def is_of(self, processes: RunProcesses) -> bool:
+        rows = self._ask("run/root", _Root, {"pid": self._pid, "lease_key": LEASE_KEY})
+        return bool(rows) and bool(self._proof(rows[0], processes))
+
+    def _proof(self, row: _Root, processes: RunProcesses) -> str:
+        end = ClientEnd(row.client_address, row.client_port, self._pid)
+        return processes.have(end, self._own_end(row), row.application_name)
 
     def _own_end(self, row: _Root) -> OwnEnd:
         told = ClientEnd(row.own_address, row.own_port, row.own_pid)

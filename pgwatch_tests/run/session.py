@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 
 from pgwatch_tests import __version__
 from pgwatch_tests.errors import EXIT_CODES, SIGNALLED
+from pgwatch_tests.record.model import MarkKind
 from pgwatch_tests.record.results import FILE_NAMES, ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
 from pgwatch_tests.run import github, surroundings
 from pgwatch_tests.run.beside import Beside
 from pgwatch_tests.run.command import Command, CommandEnd, NotStartedError
 from pgwatch_tests.run.fail_on import Evidence, Judgement, judge
+from pgwatch_tests.run.guards import RunGuards
 from pgwatch_tests.run.request import Notes, RunOutcome, RunRequest, Tell
 from pgwatch_tests.run.results_place import ResultsPlace
 from pgwatch_tests.run.run_recorder import RunRecorder
@@ -86,6 +88,7 @@ class RunSession:
         self._hold_up_until = time.monotonic() + HOLD_UP_S - _age_s()
         """By then the command starts."""
         self._recorder: RunRecorder | None = None
+        self._guards = RunGuards(request.guards, tell)
         self._beside: Beside | None = None
         self._news: SimpleQueue[str] = SimpleQueue()
         self._end: CommandEnd | None = None
@@ -102,6 +105,7 @@ class RunSession:
         with ExitStack() as held:
             # Before the command.
             self._read_surroundings()
+            self._come_first(held)
             self._open_results(held)
             self._begin_recording()
             self._begin_beside()
@@ -115,10 +119,12 @@ class RunSession:
             self._look_for_junit_files()
             self._check_leaks()
             self._end_recording()
+            self._read_server_log()
             self._judge()
             self._write_documents()
             self._release()
             self._sweep()
+            self._leave_lane()
             self._tell_ci()
             return self._finish()
 
@@ -130,6 +136,16 @@ class RunSession:
             self.settings, note = surroundings.settings_of(self.request.flags, self.environment, Path.cwd())
             if note:
                 self.notes.notes.append(note)
+
+    def _come_first(self, held: ExitStack) -> None:
+        """Does what the command has to wait for. Raises what keeps it from being started."""
+        held.callback(self._guards.close, failed=True)
+        self.settings = self._guards.come_first(
+            self.settings, self.facts, self.environment, lambda: self.relay.first is not None
+        )
+        if self.request.guards.come_first:
+            self._hold_up_until = time.monotonic() + HOLD_UP_S
+        self.environment |= self._guards.environment
 
     def _open_results(self, held: ExitStack) -> None:
         """From now on there is a `run.json`: one without an end tells that the run was killed."""
@@ -150,7 +166,7 @@ class RunSession:
     def _begin_beside(self) -> None:
         """Begins with the lease and the baseline, which the command doesn't wait for."""
         if self.settings is not None:
-            self._beside = Beside(self.settings, self.facts, self.tell, None)
+            self._beside = Beside(self.settings, self.facts, self.tell, self._guards.lease)
 
     def _set_environment(self) -> None:
         logs = None if self.results is None else self.results.logs.absolute()
@@ -180,6 +196,8 @@ class RunSession:
             self._end = CommandEnd(error.status)
             return
         self.relay.forward_to(self.command)
+        own_name = surroundings.own_session_name(self.environment)
+        self._guards.command_began(self.settings, self.command.pid, own_name, self._note)
         threading.Thread(target=self._wait_for_end, name="pgwatch-tests command", daemon=True).start()
         self.facts = surroundings.repository_facts(self.facts, Path.cwd())
         while self._end is None:
@@ -217,8 +235,16 @@ class RunSession:
         if self._checker is not None:
             self._checker.cancel()
 
+    def _note(self, kind: MarkKind, text: str, _at: datetime) -> None:
+        """Has the recording tell an event. For any thread."""
+        if self._recorder is not None:
+            self._recorder.mark(kind, text)
+
     def _note_end(self) -> None:
         """From now on `run.json` tells how the command ended, whatever happens to us."""
+        if self.request.guards.hang is not None:
+            self.hangs = [*self._guards.command_ended()]
+            self._known = replace(self._known, hangs=self.hangs)
         if self._end is not None:
             self.facts = replace(
                 self.facts,
@@ -283,6 +309,12 @@ class RunSession:
                     f"what is leaked may be older than this run, without a baseline: {why}"
                 )
 
+    def _read_server_log(self) -> None:
+        with self.notes.spared("the server's log wasn't read"):
+            self._known = self._guards.read_server_log(
+                self.settings, self.facts, self.results, self._known, self.notes
+            )
+
     def _judge(self) -> None:
         if self.request.fail_on:
             self._judgement = judge(self.request.fail_on, self._known)
@@ -332,6 +364,11 @@ class RunSession:
             from pgwatch_tests.run.sweeping import sweep
 
             self.notes.notes.append(sweep(self.settings, self.relay, self.notes.not_checked))
+
+    def _leave_lane(self) -> None:
+        """Ends the lane; what the guards have to say comes with the last words."""
+        failed = self._end is None or self._exit_code != 0
+        self.notes.notes += [*self._guards.close(failed=failed), *self._guards.notes]
 
     def _tell_ci(self) -> None:
         if github.is_there(self.environment):

@@ -72,6 +72,15 @@ def session_name(run: str, program: str) -> str:
     return f"run:{run} {shown}"[:_LONGEST_NAME]
 
 
+def own_session_name(environ: Mapping[str, str]) -> str:
+    """Returns the name that only this run's sessions have, in the environment of its command.
+
+    Empty if others may have it: PGAPPNAME was set before, or PGWATCH_RUN, which shards share.
+    """
+    is_ours = RUN_VARIABLE not in os.environ and not os.environ.get(_NAME_VARIABLE)
+    return environ.get(_NAME_VARIABLE, "") if is_ours else ""
+
+
 def is_named_by(run: str, application_name: str) -> bool:
     """Whether a session got its name from the run's PGAPPNAME."""
     return application_name.startswith(f"run:{run} ")

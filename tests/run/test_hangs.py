@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.locks.model import LockSnapshot, Party
-from pgwatch_tests.run.hang_guard import parse_limit
-from pgwatch_tests.run.hangs import HangWatch, Limit
+from pgwatch_tests.run.guards import HangLimit, parse_limit
+from pgwatch_tests.run.hangs import HangWatch
 from tests.locks.snapshots import edge, session, snapshot
 
 
@@ -17,8 +17,8 @@ def told(watch: HangWatch, seen: LockSnapshot, now_s: float) -> list[str]:
 
 
 def test_limit_is_a_duration_and_perhaps_what_to_do() -> None:
-    assert parse_limit("30s") == Limit(30.0)
-    assert parse_limit("2m=end") == Limit(120.0, ends_root=True)
+    assert parse_limit("30s") == HangLimit(30.0)
+    assert parse_limit("2m=end") == HangLimit(120.0, ends_root=True)
     for wrong in ("", "end", "30s=", "30s=kill", "0", "-5s"):
         with pytest.raises(ValueError, match="duration"):
             parse_limit(wrong)

@@ -10,11 +10,13 @@ import click
 
 from pgwatch_tests.cli import options, run_options
 from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.guards import HangLimit
 from pgwatch_tests.settings.load import Flags
 
 
 @click.command(
     "run",
+    cls=run_options.RunCommand,
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
     epilog="Example: pgwatch-tests run --fail-on deadlock,rows -- pytest -n 4",
 )
@@ -25,6 +27,7 @@ from pgwatch_tests.settings.load import Flags
 @options.tests
 @run_options.place_options
 @run_options.record_options
+@run_options.guard_options
 @run_options.check_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -41,6 +44,13 @@ def command(
     record: bool,
     every_s: float | None,
     max_bytes: int | None,
+    hang: HangLimit | None,
+    alone: str | None,
+    lane: str | None,
+    keep: bool,
+    migrations_hash: str,
+    migrated: bool,
+    server_log: Path | None,
     since: Path | None,
     any_rows: bool,
     sweep: bool,
@@ -54,6 +64,7 @@ def command(
     recorded; after it, what it left is looked for. The exit code is COMMAND's: 128 + n after signal n, 126 or
     127 if it can't be started. Only if that is 0, --fail-on makes it 1 or 4.
     """
+    guards = run_options.guards_of(hang, alone, lane, keep, migrations_hash, migrated, server_log)
     # Only here: --help must not load what a run needs.
     from pgwatch_tests.run.request import RunRequest
     from pgwatch_tests.run.session import run
@@ -72,6 +83,7 @@ def command(
         max_bytes=max_bytes,
         sweep=sweep,
         junit=junit,
+        guards=guards,
     )
     outcome = run(request, options.narrate)
     if outcome.interrupted:

@@ -92,6 +92,8 @@ def _files(path: Path, since: datetime) -> list[Path]:
         if path.is_dir():
             candidates = [one for one in path.iterdir() if not one.name.startswith(".")]
             written = [one for one in candidates[: 10 * _MOST_FILES] if _is_written(one, since)]
+            if candidates and not written:
+                return []  # nothing was told since
             forms = {_format(one) for one in written}
             form = next((form for form in _PREFERRED if form in forms), None)
             found = [one for one in written if _format(one) == form]
@@ -109,7 +111,7 @@ def _files(path: Path, since: datetime) -> list[Path]:
     except OSError as error:
         raise ConfigurationError(f"the server's log {path} can't be read: {error.strerror}") from None
     if not found:
-        raise ConfigurationError(f"there is no log in {path} that was written to since the run began")
+        raise ConfigurationError(f"there is no log in {path}")
     return sorted(found, key=lambda one: one.stat().st_mtime)[-_MOST_FILES:]
 
 

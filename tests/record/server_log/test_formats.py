@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -251,8 +251,11 @@ def test_rotated_log_and_directory(tmp_path: Path) -> None:
 def test_what_is_no_log_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="can't be read"):
         read_server_log(tmp_path / "none.log", SINCE)
-    with pytest.raises(ConfigurationError, match="no log in"):
+    with pytest.raises(ConfigurationError, match="there is no log in"):
         read_server_log(tmp_path, SINCE)
+    # One in which nothing was written since.
+    (tmp_path / "old.log").write_text(stderr("%m [%p] "), encoding="utf-8")
+    assert not read_server_log(tmp_path, datetime.now(UTC) + timedelta(hours=1)).messages.deadlocks
     odd = tmp_path / "odd.log"
     odd.write_text("hello\nworld\n", encoding="utf-8")
     assert "isn't understood" in read_server_log(odd, SINCE).remarks[0]

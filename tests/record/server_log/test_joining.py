@@ -133,7 +133,12 @@ def test_each_format_tells_both_sides_by_their_tests(scene: Scene, form: str) ->
     log = read_server_log(scene.logs[form], scene.since, settings=LogSettings(PREFIXES[0], "UTC"))
     assert not log.remarks
     relations = {scene.relation: "users"}
-    joined = LogJoin(log.messages, None, relations=lambda _database, oid: relations.get(oid, "")).join((), ())
+    # Whoever has logged nothing itself is known from samples.
+    moments = [one.at for one in log.messages.deadlocks] + [one.began for one in log.messages.waits]
+    taken = Taken(tuple(replace(snapshot((), sides(scene)), sampled_at=at) for at in sorted(moments)))
+    joined = LogJoin(log.messages, taken, relations=lambda _database, oid: relations.get(oid, "")).join(
+        (), ()
+    )
     [deadlock] = joined.deadlocks
     assert deadlock.source == "server log"
     assert {member.side.who for member in deadlock.members} == {
