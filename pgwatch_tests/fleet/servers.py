@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.fleet.shards import Shard, share
 from pgwatch_tests.settings.fields import did_you_mean
 from pgwatch_tests.settings.load import Dsn, Settings
@@ -22,6 +22,11 @@ class Server:
     name: str
     dsn: Dsn
     databases: tuple[str, ...] = ()
+
+
+def reason_of(error: PgwatchError, dsn: Dsn) -> str:
+    """The error in words, for a report that has the server's name beside it: without where it was read."""
+    return str(error).replace(f" ({dsn.source})", "")
 
 
 def choose_servers(

@@ -19,7 +19,7 @@ from pgwatch_tests.errors import (
     NotCheckedError,
     PgwatchError,
 )
-from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.fleet.servers import Server, reason_of
 from pgwatch_tests.fleet.shared_work import SharedWork
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers.markers import markers
@@ -219,7 +219,8 @@ class _Scans:
                 self._reports.append(replace(outcome, server=server))
             else:
                 database = item.database if isinstance(item, _Scan) else ""
-                self.not_checked.append(NotChecked(database, str(outcome), server, outcome.exit_code))
+                reason = reason_of(outcome, item.settings.dsn) if server else str(outcome)
+                self.not_checked.append(NotChecked(database, reason, server, outcome.exit_code))
             self._done += isinstance(item, _Scan)
             self._tell()
 

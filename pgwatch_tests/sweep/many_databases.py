@@ -15,7 +15,7 @@ from pgwatch_tests.errors import (
     PgwatchError,
     RefusedError,
 )
-from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.fleet.servers import Server, reason_of
 from pgwatch_tests.fleet.shared_work import SharedWork
 from pgwatch_tests.leaks.many_databases import choose_any, choose_on_server, databases_of
 from pgwatch_tests.postgres.connections.dsn import in_database
@@ -213,7 +213,8 @@ class SweepOfServers:
             report = self._work.run_task(self._make_sweep(settings, self._request, None))
             return replace(nothing, sweeps=(report,))
         except (*_OF_ONE_DATABASE, ConfigurationError) as error:
-            return replace(nothing, not_swept=(NotSwept("", str(error), exit_code=error.exit_code),))
+            reason = reason_of(error, server.dsn)
+            return replace(nothing, not_swept=(NotSwept("", reason, exit_code=error.exit_code),))
 
 
 def _of_all(errors: Sequence[PgwatchError], not_swept: Sequence[NotSwept]) -> PgwatchError:

@@ -237,7 +237,7 @@ def test_servers_of_a_fleet(server: EmbeddedServer, databases: Databases, silent
     assert leaks.servers == tuple(one.name for one in fleet)
     reasons = {one.server: (one.database, one.reason, one.exit_code) for one in leaks.not_checked}
     assert set(reasons) == {"silent", "dead", "wrong", "no_dsn", "typo"}
-    assert reasons["silent"] == ("", "cannot connect (silent): no answer from the server in 1 s", 3)
+    assert reasons["silent"] == ("", "cannot connect: no answer from the server in 1 s", 3)
     assert reasons["dead"][1:2] != reasons["silent"][1:2]
     assert reasons["dead"][2] == 3
     assert 'role "nobody_of_that_name" does not exist' in reasons["wrong"][1]

@@ -137,7 +137,7 @@ def not_checked(leaks: LeaksOfDatabases, shown: Shown) -> Section:
     )
 
 
-def scope(leaks: LeaksOfDatabases, shown: Shown) -> list[str]:
+def scope(leaks: LeaksOfDatabases, shown: Shown, in_full: bool = True) -> list[str]:
     """What was looked for, and in what: once, for what databases have in common."""
     reports = leaks.databases
     if not reports:
@@ -155,7 +155,9 @@ def scope(leaks: LeaksOfDatabases, shown: Shown) -> list[str]:
         f"Checked {checked}{where}, PostgreSQL {', '.join(used)}, for {leak_words.wanted(reports[0], shown)}"
     ]
     kinds = dict.fromkeys(kind for report in reports for kind in report.kinds_checked)
-    if kinds:
+    if kinds and not in_full:
+        lines.append(f"Leftovers looked for: {plural(len(kinds), 'kind')} (--kinds)")
+    elif kinds:
         lines.append(f"Leftovers looked for: {', '.join(leak_words.kind(kind, 2) for kind in kinds)}")
     else:
         lines.append("Only rows were looked for")

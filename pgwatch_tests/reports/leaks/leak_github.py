@@ -30,8 +30,11 @@ def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
         lines = list(_annotations(reports[0], gate, fails))
     else:
         lines = list(_of_databases(reports, gate, fails))
+    is_fleet = isinstance(leaks, LeaksOfDatabases) and bool(leaks.servers)
     for reason, places in leak_databases.grouped(not_checked).items():
-        what = f"database {plain(places[0])}" if len(places) == 1 else plural(len(places), "database")
+        alone = plain(places[0]) if is_fleet else f"database {plain(places[0])}"
+        noun = "place" if is_fleet else "database"
+        what = alone if len(places) == 1 else plural(len(places), noun)
         named = "" if len(places) == 1 else f"\n{_places(places)}"
         lines.append(annotation("error", f"not checked: {what}", f"{plain(reason)}{named}"))
     lines += [annotation("notice", "pgwatch-tests leaks", line) for line in leak_words.unseen(leaks)]

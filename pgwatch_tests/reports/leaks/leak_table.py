@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
@@ -47,7 +48,7 @@ def _of_databases(leaks: LeaksOfDatabases) -> list[ScreenTable]:
     per_server, total = leak_databases.servers(leaks, plain)
     sections = [
         ScreenTable(leak_databases.databases(leaks, plain), ("database", "databases"), weight=3),
-        ScreenTable(leak_databases.not_checked(leaks, plain), ("reason", "reasons"), weight=3),
+        ScreenTable(leak_databases.not_checked(leaks, plain), ("reason", "reasons"), weight=inf),
         ScreenTable(per_server, ("server", "servers"), total if len(leaks.servers) > 1 else (), weight=2),
         ScreenTable(leak_databases.tables(leaks, plain), ("table", "tables"), weight=2),
         ScreenTable(leak_databases.leftovers(leaks, plain), ("thing", "things")),
@@ -66,7 +67,7 @@ def _end(leaks: LeaksOfDatabases, verbose: bool) -> list[str]:
         sentences.append(f"Clean: {plural(len(clean), 'database')}{names}")
     elif leaks.databases and not verbose:
         sentences.append("No database is clean; --verbose tells all of each")
-    sentences += [*leak_databases.scope(leaks, plain), *leak_words.unseen(leaks)]
+    sentences += [*leak_databases.scope(leaks, plain, verbose), *leak_words.unseen(leaks)]
     return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 
 

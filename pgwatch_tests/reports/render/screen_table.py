@@ -28,7 +28,7 @@ class ScreenTable:
     noun: tuple[str, str]
     """What a row is: one, several."""
     total: Sequence[str] = ()
-    weight: int = 1
+    weight: float = 1
 
     @property
     def items(self) -> int:

@@ -19,8 +19,11 @@ class ScreenSection(Protocol):
     """A part of a report that can show any number of its items."""
 
     @property
-    def weight(self) -> int:
-        """How many items it gets for one of a section with weight 1; with 0, what others leave."""
+    def weight(self) -> float:
+        """How many items it gets for one of a section with weight 1; with 0, what others leave.
+
+        With infinity, it gets all there is room for before those behind it get one.
+        """
 
     @property
     def items(self) -> int:

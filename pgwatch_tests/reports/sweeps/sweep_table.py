@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
@@ -42,7 +43,7 @@ def _of_databases(sweeps: SweepsOfDatabases) -> list[ScreenTable]:
     per_server, total = sweep_databases.servers(sweeps, plain)
     sections = [
         ScreenTable(sweep_databases.databases(sweeps, plain), ("database", "databases"), weight=3),
-        ScreenTable(sweep_databases.not_swept(sweeps, plain), ("reason", "reasons"), weight=3),
+        ScreenTable(sweep_databases.not_swept(sweeps, plain), ("reason", "reasons"), weight=inf),
         ScreenTable(per_server, ("server", "servers"), total if len(sweeps.servers) > 1 else (), weight=2),
         ScreenTable(sweep_databases.tables(sweeps, plain), ("table", "tables"), weight=2),
         ScreenTable(sweep_databases.kept(sweeps, plain), ("reason", "reasons")),
