@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.record.merged import merge
-from pgwatch_tests.record.model import Mark
+from pgwatch_tests.record.model import Mark, RecordingHeader
+from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_files import read
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.reports.leaks import leak_json
 from tests.record.made_events import facts
-from tests.record.recordings import BEGAN, BOOKS, CANCELS, leak_report, make_recording
+from tests.record.recordings import BEGAN, BOOKS, CANCELS, leak_report, make_recording, story
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,20 @@ def test_where_a_killed_suite_was(recordings: Path, tmp_path: Path) -> None:
             os.utime(path, (0, 0))
     [alone], _ = read([recordings / "killed.pgwatch"])
     assert alone.ending == "killed"
+
+
+def test_a_recorder_that_stood_still_leaves_a_gap(tmp_path: Path) -> None:
+    path = tmp_path / "still.pgwatch"
+    with RecordingWriter(path, RecordingHeader(BEGAN)) as writer:
+        for snapshot in story(every_s=1.0, seconds=40.0):
+            second = (snapshot.sampled_at - BEGAN).total_seconds()
+            if not 5 < second < 25:
+                writer.add(snapshot, snapshot.sampled_at.timestamp())
+    runs, _ = read([path])
+    [merged] = merge(runs).servers
+    [gap] = merged.gaps
+    assert ((gap.since - BEGAN).total_seconds(), gap.seconds) == (5.0, 20.0)
+    assert (merged.unwatched_s, merged.watched_s) == (runs[0].unwatched_s, runs[0].watched_s) == (20.0, 20.0)
 
 
 def test_a_run_without_a_recording_has_its_leaks(recordings: Path, tmp_path: Path) -> None:

@@ -238,6 +238,10 @@ class RecordingWriter:
             elapsed_s = max(0.0, here_s)
         if self._lost or elapsed_s > _UNSEEN_AFTER_S:
             self._unwatched_s += elapsed_s
+            if not self._lost and snapshot.sampled_at > self._last.sampled_at:
+                # So that a report can tell when that was.
+                stood_still = Mark(self._last.sampled_at, "server_lost", "the recorder stood still")
+                self._unwritten.marks += [stood_still, Mark(snapshot.sampled_at, "server_back")]
         else:
             self._watched_s += elapsed_s
 
