@@ -263,6 +263,8 @@ def _check_header(path: Path) -> None:
             f"the recording {path} has layout {layout}, and this version of pgwatch-tests reads layouts up "
             f"to {LAYOUT}: use a newer version"
         )
+    if layout < 1:
+        raise damaged(path)
     page_bytes = int.from_bytes(head[16:18], "big")
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     is_being_written = Path(f"{path}-wal").exists()

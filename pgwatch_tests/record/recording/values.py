@@ -17,7 +17,10 @@ from pgwatch_tests.locks.model import Party
 
 T = TypeVar("T")
 
-DAMAGES = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, BaseValidationError)
+DAMAGES = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError),
+    BaseValidationError,
+)
 """The errors that reading a damaged value raises."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

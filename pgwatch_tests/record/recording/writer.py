@@ -25,7 +25,7 @@ from pgwatch_tests.record.recording import layout
 from pgwatch_tests.record.recording.details import deflated, dictionary
 from pgwatch_tests.record.recording.segments import Part, SegmentWriter
 from pgwatch_tests.record.recording.thinning import thin
-from pgwatch_tests.record.recording.unwritten import Unwritten, UnwrittenPart
+from pgwatch_tests.record.recording.unwritten import Unwritten, UnwrittenPart, storable
 from pgwatch_tests.text.secrets import mask_text
 
 FLUSH_AFTER_S: Final = 2.0
@@ -131,7 +131,7 @@ class RecordingWriter:
 
     def mark(self, mark: Mark) -> None:
         """Adds a mark, and writes what there is: a mark may be the last thing that happens."""
-        self._unwritten.marks.append(replace(mark, text=mask_text(mark.text)[:_LONGEST_TEXT]))
+        self._unwritten.marks.append(replace(mark, text=storable(mask_text(mark.text))[:_LONGEST_TEXT]))
         self.flush()
 
     def add_deadlock(self, deadlock: DeadlockEvent) -> None:
@@ -181,8 +181,8 @@ class RecordingWriter:
                     with self._engine.begin() as connection:
                         thin(connection, self._max_bytes, self._segment_number)
                 if now_s - self._moved_s >= MOVE_AFTER_S:
-                    self._moved_s = now_s
                     layout.move_into_file(self._engine)
+                    self._moved_s = now_s
         except RecordingError as error:
             self.trouble = str(error)
             self._bound_unwritten()
