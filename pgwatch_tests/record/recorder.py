@@ -62,6 +62,24 @@ def machine_time_s() -> float:
     return real_time_ns() / 1e9
 
 
+class RecorderPace:
+    """The pauses between the polls of a recorder; `every_s`: that while nothing waits, None as needed."""
+
+    def __init__(self, every_s: float | None = None) -> None:
+        self._every_s = every_s
+        self._pace = PollPace()
+
+    def pause_s(self, snapshot: LockSnapshot) -> float:
+        """Returns the seconds to sleep after this poll."""
+        every_s = self._every_s or (_AT_WORK_S if _is_at_work(snapshot) else _AT_REST_S)
+        if snapshot.blocked:
+            every_s = min(every_s, _AT_REST_S)
+        pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, every_s)
+        # What isn't sure yet may be over soon.
+        is_sure = snapshot.blocked or not (snapshot.groups or snapshot.wanted_databases)
+        return pause_s if is_sure else min(pause_s, SECOND_LOOK_S)
+
+
 class Recorder:
     """Polls the server of `settings` into `writer`, until it is told to stop. `tell` gets the reports."""
 
@@ -74,9 +92,8 @@ class Recorder:
     ) -> None:
         self._settings = settings
         self._writer = writer
-        self._every_s = every_s
         self._tell = tell
-        self._pace = PollPace()
+        self._pace = RecorderPace(every_s)
         self._stopped = asyncio.Event()
         self._trouble = ""
         self._told = (-1, -1)
@@ -121,13 +138,9 @@ class Recorder:
         self._writer.add(snapshot, machine_time_s())
         self.polls += 1
         self._tell_poll(snapshot)
-        every_s = self._every_s or (_AT_WORK_S if _is_at_work(snapshot) else _AT_REST_S)
-        if snapshot.blocked:
-            every_s = min(every_s, _AT_REST_S)
-        pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, every_s)
+        pause_s = self._pace.pause_s(snapshot)
         if snapshot.groups or snapshot.wanted_databases:
-            # What isn't sure yet may be over soon.
-            return pause_s if snapshot.blocked else min(pause_s, SECOND_LOOK_S)
+            return pause_s
         until_s = began_s + pause_s
         while (left_s := until_s - time.monotonic()) > _GLANCE_EVERY_S:
             await self._sleep(_GLANCE_EVERY_S)
