@@ -136,8 +136,10 @@ class JournalEntries:
         known = self._began.get(group.wait_key)
         if known is not None and group.wait is not None:
             return known
-        if group.wait is None or group.wait.started is not None:
+        if group.wait is None:
             return sampled_at - (group.wait_s or 0.0)
+        if group.wait.started is not None:
+            return group.wait.started.timestamp()
         session = graph.sessions.get(group.waiter)
         statement_began = snapshot.began_s(session.query_age_s) if session else None
         if statement_began is not None and statement_began + ahead_s > self._looked_at:
