@@ -9,6 +9,7 @@ import pytest
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.fleet.shards import shard_of
+from pgwatch_tests.record.recording.reader import Recording
 from tests.cli.running import pgwatch
 from tests.servers.databases import Databases
 
@@ -103,6 +104,32 @@ def test_parts_meet_in_the_history(server: EmbeddedServer, databases: Databases,
     assert (code, document["total"]) == (2, 3)
     assert "not saved: the history in" in err
     assert run("--servers", "ci-1", "--save", "nightly", "--fail")[0] == 1
+
+
+def test_a_recording_per_server(server: EmbeddedServer, home: Path) -> None:
+    declare(home, {"ci/1": json.dumps(server.dsn()), "dead": json.dumps(DEAD)})
+    extra = {"PGSERVICEFILE": str(home / "none")}
+
+    done = pgwatch(home, "record", "--servers", "*", "--for", "1s", "-o", "recordings", extra=extra)
+
+    assert done.returncode == 0
+    assert "ci/1: recording " in done.stderr
+    assert "dead: not recording: cannot connect" in done.stderr
+    assert "verysecret" not in done.stderr
+    first, second = sorted((home / "recordings").iterdir())
+    assert (first.name[:5], second.name[:5]) == ("ci_1-", "dead-")
+    with Recording.open(first) as recording:
+        assert recording.polls
+        assert recording.is_whole
+    with Recording.open(second) as recording:
+        assert not recording.polls
+    report = pgwatch(home, "report", "recordings", "--format", "json")
+    assert report.returncode == 0, report.stderr
+    assert "dead-" in report.stdout
+    none = pgwatch(home, "record", "--servers", "dead", "--for", "500ms", "-o", "recordings", extra=extra)
+    assert none.returncode == 3
+    replacing = pgwatch(home, "record", "--servers", "dead", "--replace", "-o", "x", extra=extra)
+    assert (replacing.returncode, (home / "x").exists()) == (2, False)
 
 
 @pytest.mark.parametrize(

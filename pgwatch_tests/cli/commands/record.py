@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from pgwatch_tests.cli import options
+from pgwatch_tests.cli import fleet_options, options
 from pgwatch_tests.cli.run_options import size
+from pgwatch_tests.fleet.shards import Shard
 from pgwatch_tests.settings.load import Flags
 
 
@@ -47,6 +48,7 @@ from pgwatch_tests.settings.load import Flags
     help="How large the recording may become, such as 100MB: beyond, samples are thinned, the oldest first; "
     "waits, deadlocks and tests stay.",
 )
+@fleet_options.servers_options
 @options.tests
 @click.pass_context
 def command(
@@ -57,6 +59,8 @@ def command(
     for_s: float | None,
     every_s: float | None,
     max_bytes: int | None,
+    servers: tuple[str, ...],
+    shard: Shard | None,
     tests: Path | None,
 ) -> None:
     """Record who waits for whom on a server, to replay it or report on it later.
@@ -65,12 +69,20 @@ def command(
     restart and go away: the recording says when it was not there. Ctrl-C or SIGTERM ends it with a whole
     file; after a kill, all but the last 5 seconds can be read.
 
+    With --servers, -o is a directory, and each server has a file of its own in it; one that can't be reached
+    doesn't stop the others.
+
     The file holds names and statements of sessions, without passwords; only its owner may read it.
     """
     if every_s is not None and not every_s:
         raise click.BadParameter("must be more than 0", param_hint="--every")
     settings = options.settings(Flags(dsn=dsn, tests=tests))
+    fleet = fleet_options.chosen(settings, servers, (), shard, dsn)
+    if fleet is not None and replace:
+        raise click.UsageError("--replace is for one file: with --servers, each start makes files of its own")
     # Only here: --help must not load what a recording needs.
     from pgwatch_tests.cli.runs import recording_run
 
+    if fleet is not None:
+        ctx.exit(recording_run.run_servers(settings, fleet, place, for_s, every_s, max_bytes))
     ctx.exit(recording_run.run(settings, place, for_s, every_s, max_bytes, replaces=replace))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from pgwatch_tests import __version__
 from pgwatch_tests.cli import options
 from pgwatch_tests.cli.runs.snapshot import POOLED
 from pgwatch_tests.errors import SIGNALLED, ConfigurationError, RecordingError
+from pgwatch_tests.fleet.servers import Server
 from pgwatch_tests.identity.known_tests import read_test_list
 from pgwatch_tests.postgres.connections.dsn import address, database_name
 from pgwatch_tests.record.model import RecordingHeader
@@ -28,6 +32,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 
 SUFFIX = ".pgwatch"
+_UNSAFE = re.compile(r"[^\w.-]")
 
 
 def run(
@@ -46,9 +51,42 @@ def run(
     if settings.tests is not None:
         read_test_list(settings.tests)
     began = datetime.now(UTC)
-    path = place / f"recording-{began:%Y%m%dT%H%M%SZ}{SUFFIX}" if place.is_dir() else place
+    path = place / f"recording-{_stamp(began)}{SUFFIX}" if place.is_dir() else place
     if replaces:
         _remove(path)
+    return _run([_RecordingRun(settings, _writer(path, began, every_s, max_bytes), every_s)], for_s)
+
+
+def run_servers(
+    settings: Settings,
+    servers: Sequence[Server],
+    directory: Path,
+    for_s: float | None,
+    every_s: float | None,
+    max_bytes: int | None,
+) -> int:
+    """Records each server into a file of its own in `directory`, which is made. Returns the exit code.
+
+    It is 3 if none of them could be reached. Raises ConfigurationError if the directory can't be made, and
+    RecordingError if a file can't be written.
+    """
+    if settings.tests is not None:
+        read_test_list(settings.tests)
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
+    began = datetime.now(UTC)
+    runs = []
+    for server in servers:
+        name = _UNSAFE.sub("_", server.name)
+        path = directory / f"{name}-{_stamp(began)}{SUFFIX}"
+        writer = _writer(path, began, every_s, max_bytes)
+        runs.append(_RecordingRun(replace(settings, dsn=server.dsn), writer, every_s, server.name))
+    return _run(runs, for_s)
+
+
+def _writer(path: Path, began: datetime, every_s: float | None, max_bytes: int | None) -> RecordingWriter:
     header = RecordingHeader(
         began=began,
         machine=socket.gethostname(),
@@ -59,31 +97,79 @@ def run(
         max_bytes=max_bytes,
     )
     try:
-        writer = RecordingWriter(path, header, max_bytes)
+        return RecordingWriter(path, header, max_bytes)
     except FileExistsError:
         raise ConfigurationError(f"{path} is there already: name another file, or use --replace") from None
-    return _RecordingRun(settings, writer, every_s).run(for_s)
+
+
+def _run(runs: Sequence[_RecordingRun], for_s: float | None) -> int:
+    """Records all until a signal comes or the time is over, and tells how much. Returns the exit code."""
+    signals = _Signals(runs)
+    try:
+        asyncio.run(signals.record(for_s))
+    finally:
+        for run in runs:
+            run.close("" if signals.first is None else signals.first.name)
+    errors = [error for run in runs if (error := run.tell_end()) is not None]
+    if errors:
+        raise errors[0]
+    lost = [run.lost_exit_code for run in runs]
+    if lost and all(lost):
+        return lost[0]
+    return SIGNALLED + signal.SIGINT if signals.first is signal.SIGINT else 0
+
+
+class _Signals:
+    """Ends all recordings at the first signal, and the process at the second."""
+
+    def __init__(self, runs: Sequence[_RecordingRun]) -> None:
+        self._runs = runs
+        self.first: signal.Signals | None = None
+
+    async def record(self, for_s: float | None) -> None:
+        """Records until a signal comes, or the time is over."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        await asyncio.gather(*(run.recorder.run(for_s) for run in self._runs))
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self.first is not None:
+            # What is in the files can be read.
+            os._exit(SIGNALLED + number)
+        self.first = number
+        for run in self._runs:
+            run.recorder.stop()
 
 
 class _RecordingRun:
-    def __init__(self, settings: Settings, writer: RecordingWriter, every_s: float | None) -> None:
+    """The recording of one server; of a fleet's, what it tells begins with the server's name."""
+
+    def __init__(
+        self, settings: Settings, writer: RecordingWriter, every_s: float | None, server: str = ""
+    ) -> None:
         self._writer = writer
-        self._recorder = Recorder(settings, writer, every_s, self._tell)
+        self.recorder = Recorder(settings, writer, every_s, self._tell)
         self._where = f"{address(settings.dsn)}, database {database_name(settings.dsn) or 'of the role'}"
-        self._signal: signal.Signals | None = None
+        self._server = server
         self._is_lost = False
         self._has_begun = False
 
-    def run(self, for_s: float | None) -> int:
-        """Records until it is told to stop, and tells how much that was."""
+    def close(self, why: str) -> None:
+        """Ends the file."""
+        self._writer.close(why, machine_time_s())
+
+    @property
+    def lost_exit_code(self) -> int:
+        """The exit code of what kept the server from being polled at all; else 0."""
+        lost = self.recorder.lost
+        return lost.exit_code if lost is not None and not self.recorder.polls else 0
+
+    def tell_end(self) -> RecordingError | None:
+        """Tells how much was recorded. Returns the error if it couldn't be written."""
         path = self._writer.path
-        try:
-            asyncio.run(self._record(for_s))
-        finally:
-            why = "" if self._signal is None else self._signal.name
-            self._writer.close(why, machine_time_s())
         if self._writer.trouble:
-            raise RecordingError(self._writer.trouble)
+            return RecordingError(self._writer.trouble)
         with Recording.open(path) as recording:
             seen = [
                 durations.in_words(recording.watched_s),
@@ -91,40 +177,32 @@ class _RecordingRun:
                 plural(len(recording.waits()), "wait"),
                 plural(len(recording.deadlocks()), "deadlock"),
             ]
-        options.narrate(f"recorded {', '.join(seen)}: {path}, {path.stat().st_size / 1e6:.1f} MB")
-        if not self._recorder.polls and self._recorder.lost is not None:
-            return self._recorder.lost.exit_code
-        return SIGNALLED + signal.SIGINT if self._signal is signal.SIGINT else 0
+        self._narrate(f"recorded {', '.join(seen)}: {path}, {path.stat().st_size / 1e6:.1f} MB")
+        return None
 
-    async def _record(self, for_s: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, number)
-        await self._recorder.run(for_s)
-
-    def _stop(self, number: signal.Signals) -> None:
-        if self._signal is not None:
-            # What is in the file can be read.
-            os._exit(SIGNALLED + number)
-        self._signal = number
-        self._recorder.stop()
+    def _narrate(self, line: str) -> None:
+        options.narrate(f"{self._server}: {line}" if self._server else line)
 
     def _tell(self, report: Report) -> None:
         match report:
             case Polled():
                 if not self._has_begun:
-                    options.narrate(f"recording {self._where}; Ctrl-C or SIGTERM ends it")
+                    self._narrate(f"recording {self._where}; Ctrl-C or SIGTERM ends it")
                     if self._writer.is_pooled:
-                        options.narrate(POOLED)
+                        self._narrate(POOLED)
                 elif self._is_lost:
-                    options.narrate("recording again")
+                    self._narrate("recording again")
                 self._has_begun, self._is_lost = True, False
             case Lost(reason):
                 if not self._is_lost:
-                    options.narrate(f"not recording: {reason}; trying again")
+                    self._narrate(f"not recording: {reason}; trying again")
                 self._is_lost = True
             case Trouble(reason):
-                options.narrate(f"{reason}; trying again" if reason else "the recording can be written again")
+                self._narrate(f"{reason}; trying again" if reason else "the recording can be written again")
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%SZ}"
 
 
 def _remove(path: Path) -> None:
