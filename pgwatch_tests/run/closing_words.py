@@ -51,8 +51,8 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
             yield "no wait for a lock seen"
         if known.deadlocks:
             yield plural(len(known.deadlocks), "deadlock")
-    if known.hangs:
-        yield plural(len(known.hangs), "hang")
+    if hangs := sum(hang.kind == "blocked" for hang in known.hangs or ()):
+        yield plural(hangs, "hang")
     if known.leaks is not None:
         older = ", perhaps older than this run" if known.leaks_may_be_older and known.leaks.total else ""
         left = len(known.leaks.leftovers)

@@ -116,7 +116,12 @@ def _blocking(fail_on: FailOn, known: Evidence) -> list[RunFinding]:
             names = " and ".join(dict.fromkeys(member.side.who for member in deadlock.members))
             found.append(RunFinding("deadlock", f"deadlock between {names}"))
     if fail_on.hang:
-        found += [RunFinding("hang", f"hang after {hang.after_s:g} s") for hang in known.hangs or ()]
+        # That nobody did anything for a while is worth a word, and no fault of a suite that passed.
+        blocked = [hang for hang in known.hangs or () if hang.kind == "blocked"]
+        found += [
+            RunFinding("hang", hang.text.partition("\n")[0].removeprefix("hang: "))
+            for hang in blocked[:_MOST_NAMED]
+        ]
     return found
 
 
