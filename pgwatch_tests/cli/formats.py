@@ -36,7 +36,7 @@ RUNS: tuple[Format, ...] = ("table", "markdown", "json", "html")
 """Those of `report`."""
 TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
-HISTORY: tuple[Format, ...] = ("table", "json", "markdown")
+HISTORY: tuple[Format, ...] = ("table", "json", "markdown", "openmetrics")
 """Those of `history`."""
 WITH_VERDICT: tuple[Format, ...] = ("markdown", "github", "junit")
 """Those of `locks` that tell findings from shorter waits, with `--fail` or without."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.record.merged import RecordedRun
 
 MOST_ROWS = 20
+_MOST_SUMMED = 100_000  # runs
 _ADDED: Mapping[Addition, str] = {
     "added": "new",
     "replaced": "known before, replaced",
@@ -45,7 +46,8 @@ _LONGEST_S = 365 * 100 * 86_400.0
     "since_s",
     metavar="TIME",
     callback=options.optional_duration,
-    help="Only what began at most so long ago: 12h, 90d. Default: 30d for trends, all for the list of runs.",
+    help="Only what began at most so long ago: 12h, 90d. Default: 30d for trends and "
+    "openmetrics, all for the list of runs.",
 )
 @click.option("--branch", metavar="NAME", default="", help="Only builds of this branch; for trends.")
 @click.option(
@@ -57,7 +59,9 @@ _LONGEST_S = 365 * 100 * 86_400.0
     help="How many runs, or rows of each table.",
 )
 @formats.format_option(
-    formats.HISTORY, "How to print it; json: pgwatch-tests.history/1, or pgwatch-tests.trend/1."
+    formats.HISTORY,
+    "How to print it; json: pgwatch-tests.history/1, or pgwatch-tests.trend/1; openmetrics: sums over "
+    "the runs, for a node exporter's textfile or a push gateway.",
 )
 @options.output_file
 def command(
@@ -72,8 +76,21 @@ def command(
     """
     if branch and not (trend or test):
         raise click.UsageError("--branch needs --trend or --test")
+    if form == "openmetrics":
+        if trend or test:
+            raise click.UsageError("--trend and --test have the formats table, json and markdown")
+        options.emit(_metrics(since_s), output)
+        return
     text = trends(test, since_s, branch, limit, form) if trend or test else _runs(since_s, limit, form)
     options.emit(text, output)
+
+
+def _metrics(since_s: float | None) -> str:
+    from pgwatch_tests.reports.openmetrics import run_metrics
+
+    now = datetime.now(UTC)
+    since = _moment(DEFAULT_SINCE_S if since_s is None else since_s)
+    return run_metrics.document(_store().runs(_MOST_SUMMED, since), since, now)
 
 
 def _runs(since_s: float | None, limit: int, form: Format) -> str:

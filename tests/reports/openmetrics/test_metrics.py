@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
@@ -16,8 +16,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from pgwatch_tests.history.model import HistoryEntry
+from pgwatch_tests.history.runs.model import StoredRun
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover, NotChecked, TableLeak
-from pgwatch_tests.reports.openmetrics import leak_metrics, sweep_metrics
+from pgwatch_tests.reports.openmetrics import leak_metrics, run_metrics, sweep_metrics
 from pgwatch_tests.reports.openmetrics.families import Family, text
 from pgwatch_tests.sweep.model import NotSwept, SweepsOfDatabases, TableRows
 from tests.sweep.reports import KEPT, NOTHING, ORPHANS, ROWS
@@ -49,6 +50,19 @@ ENTRY = HistoryEntry(
     duration_s=0.5,
 )
 COUNTED = replace(ENTRY, action="leaks", database="b", result="failed", leaked_rows=3, leftovers=0)
+RUN = StoredRun(
+    **dict.fromkeys(StoredRun.__slots__, 0)
+    | {
+        "began": AT,
+        "ended": AT,
+        "repository": "",
+        "exit_code": 1,
+        "failed": 2,
+        "flaky": 1,
+        "blocked_s": 1.5,
+        "leaked_rows": 7,
+    }  # type: ignore[arg-type]
+)
 DOCUMENTS = {
     "leaks": leak_metrics.document(LEAKING),
     "leaks of a fleet": leak_metrics.document(FLEET),
@@ -57,6 +71,15 @@ DOCUMENTS = {
         SweepsOfDatabases(AT, (replace(SWEPT, server="ci-1"),), (NotSwept("app", "gone", "ci-2"),), 1.0)
     ),
     "job": sweep_metrics.job_document([ENTRY, COUNTED]),
+    "history": run_metrics.document(
+        [
+            RUN,
+            replace(RUN, exit_code=0, began=AT + timedelta(hours=1), failed=None),
+            replace(RUN, ended=None, exit_code=None, repository="app"),
+        ],
+        AT,
+        AT + timedelta(days=30),
+    ),
     "nothing": leak_metrics.document(LeaksOfDatabases(AT, (), (), 1.0)),
 }
 
@@ -145,6 +168,21 @@ def test_sweeps_and_jobs_as_metrics() -> None:
     assert f"\npgwatch_tests_job_leaked_rows{counted} 3\n" in DOCUMENTS["job"]
     assert f"\npgwatch_tests_job_success{counted} 0\n" in DOCUMENTS["job"]
     assert DOCUMENTS["nothing"] == "# EOF\n"
+
+
+def test_runs_as_metrics() -> None:
+    for sample in (
+        'runs{result="passed"} 1',
+        'runs{result="failed"} 1',
+        'runs{repository="app",result="unfinished"} 1',
+        "failed_tests 2",
+        'failed_tests{repository="app"} 2',
+        "blocked_seconds 3",
+        "leaked_rows 14",
+        "last_run_timestamp_seconds 1767326645.006",
+        "window_seconds 2592000",
+    ):
+        assert f"\npgwatch_tests_history_{sample}\n" in DOCUMENTS["history"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
