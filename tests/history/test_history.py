@@ -4,8 +4,6 @@ import json
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +20,6 @@ from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.settings.load import Dsn
-from tests.cli.running import environment
 from tests.history.histories import entry, report, settings
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.waiting import PATIENCE_S
@@ -91,38 +88,6 @@ def test_many_threads_and_connections_at_once(place: Path | Dsn) -> None:
 
     assert failed == []
     assert len(histories[0].entries(100)) == 40
-
-
-def test_processes_that_make_it_at_once(place: Path | Dsn) -> None:
-    where = f"Path({str(place)!r})" if isinstance(place, Path) else f"Dsn({place.value!r}, 'x')"
-    code = (
-        "import sys; from pathlib import Path; from pgwatch_tests.settings.load import Dsn;"
-        "from pgwatch_tests.history.history import History;"
-        "from tests.history.histories import entry, settings;"
-        "print('ready', flush=True); sys.stdin.readline();"
-        f"History.open(settings({where})).add(entry())"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        for _ in range(3)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=PATIENCE_S)[1] for process in processes] == [""] * 3
-
-    assert len(History.open(settings(place)).entries()) == 3
 
 
 def test_nobody_else_can_read_the_file(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     for some in _portions(rows, _AT_ONCE // len(rows[0]) if rows else 1):
         dialect = postgresql if is_postgresql(connection) else sqlite
         statement = dialect.insert(table).values(list(some)).on_conflict_do_nothing()
-        inserted += connection.execute(statement).rowcount
+        # SQLAlchemy forgets the number of inserted rows unless it is told not to.
+        kept_number = connection.execute(statement, execution_options={"preserve_rowcount": True})
+        inserted += kept_number.rowcount
     return inserted
 
 
