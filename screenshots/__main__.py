@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import query_list, races, readme, report_page
+from screenshots import query_list, races, readme, replay, report_page
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 
@@ -32,7 +32,7 @@ def main() -> None:
     if options.record_races:
         races.save(races.record())
     recording, large, found = load(RECORDING), load(LARGE_SWEEP), races.load()
-    for name, picture in draw(recording).items():
+    for name, picture in (draw(recording) | replay.draw()).items():
         (FOLDER / name).write_text(picture, encoding="utf-8")
     if not options.without_browser:
         for name, drawn in report_page.draw().items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from screenshots import pictures
+from screenshots import pictures, replay
 from screenshots.recording import RECORDING, load
 
 HOW = "stale: run `python -m screenshots`"
@@ -12,7 +12,7 @@ HOW = "stale: run `python -m screenshots`"
 
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_pictures_are_fresh() -> None:
-    drawn = pictures.draw(load(RECORDING))
+    drawn = pictures.draw(load(RECORDING)) | replay.draw()
     for name, picture in drawn.items():
         assert pictures.same(picture, (pictures.FOLDER / name).read_text(encoding="utf-8")), f"{name} {HOW}"
     assert {path.name for path in pictures.FOLDER.glob("*.svg")} == set(drawn)
