@@ -108,23 +108,22 @@ def leaks(server: ServerReport, style: Style) -> Section:
     return Section(("Rows", "Left", "Test", "Known by"), "rlll", rows, "Leaks by test")
 
 
-def last_sessions(runs: Sequence[RecordedRun], style: Style, *, with_statements: bool = True) -> Section:
+def last_sessions(runs: Sequence[RecordedRun], style: Style) -> Section:
     """What sessions did in the last polls of runs that didn't come to their end."""
-    columns = ("Session", "Doing", "Statement") if with_statements else ("Session", "Doing")
     pictures = [run.last for run in runs if run.last is not None]
     rows = [
         (
             style.name(one.side.who),
             run_words.doing(one, style.name),
             style.statement(one.side.statement),
-        )[: len(columns)]
+        )
         for picture in pictures
         for one in picture.sessions
     ]
     named = f"{style.name(runs[0].label)} was" if len(runs) == 1 else f"{len(runs):,} runs were"
     when = max((picture.at for picture in pictures), default=None)
     heading = f"Where {named}{f', {run_words.utc(when)}' if when else ''}"
-    return Section(columns, "l" * len(columns), rows, heading)
+    return Section(("Session", "Doing", "Statement"), "lll", rows, heading)
 
 
 def runs(every: tuple[RecordedRun, ...], style: Style) -> Section:

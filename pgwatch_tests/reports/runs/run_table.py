@@ -132,8 +132,13 @@ def _of_server(server: ServerReport, style: Style, *, alone: bool) -> Iterator[S
         pairs = run_rows.pairs(server, style)
         yield _Rows(pairs, f"{plural(len(pairs.rows), 'pair')} of tests in each other's way", weight=4)
     if cut_off := [run for run in server.runs if run.last is not None and run.last.sessions]:
-        last = run_rows.last_sessions(cut_off, style, with_statements=is_whole)
-        yield _Rows(last, f"{last.heading}: {plural(len(last.rows), 'session')}", weight=2)
+        last = run_rows.last_sessions(cut_off, style)
+        in_all = f"{last.heading}: {plural(len(last.rows), 'session')}"
+        if is_whole:
+            yield _Rows(last, in_all, weight=2)
+        else:
+            said = [f"{session}: {doing}" for session, doing, *_ in last.rows]
+            yield Listed(f"{last.heading}:", said, _rest(len(said)), in_all, weight=4)
     if server.waits:
         advice = run_rows.advice(server, plain)
         yield Listed("What to do:", advice, _rest(len(advice)), "", weight=2)

@@ -64,13 +64,23 @@ def several_servers() -> RunReport:
     )
 
 
-@pytest.mark.parametrize("made", [report, hostile_report, several_servers, lambda: merge([])])
+def killed() -> RunReport:
+    """A run that was killed, and of which nothing else is to be told."""
+    return merge([replace(killed_run(3), hangs=(), deadlocks=(), leaks=(), not_checked=())])
+
+
+@pytest.mark.parametrize("made", [report, hostile_report, several_servers, killed, lambda: merge([])])
 def test_the_table_fits_on_a_screen(made: Callable[[], RunReport]) -> None:
     lines = run_table.table(made()).split("\n")
     assert lines[0].startswith(run_words.verdict(made())[:10])
     assert len(lines) <= LINES, "\n".join(lines)
     # A single word may be longer than a line.
     assert all(len(line) <= WIDTH or " " not in line.strip()[:60] for line in lines), "\n".join(lines)
+
+
+def test_the_table_tells_where_a_killed_suite_was() -> None:
+    text = " ".join(run_table.table(killed()).split())
+    assert "tests/test_a.py::test_one: active, waited 12 s for row of users (id=7), behind" in text
 
 
 def test_with_top_the_table_is_as_long_as_it_is() -> None:
