@@ -29,6 +29,8 @@ _NEAR = timedelta(seconds=2)
 _SAME_WAIT = timedelta(seconds=1)
 _SAME_DEADLOCK = timedelta(seconds=5)
 _MOST_BLOCKERS = 4
+_PREPARED = "a prepared transaction"
+"""Its name isn't in the log."""
 
 RelationNames = Callable[[int, int], str]
 """From a database's OID and a relation's, its name; empty if that isn't known."""
@@ -178,6 +180,8 @@ class LogJoin:
     # Sessions.
 
     def _side(self, logged: LoggedSession, began: datetime, until: datetime) -> RecordedSide:
+        if not logged.pid:
+            return RecordedSide(0, _PREPARED, backend="prepared transaction")
         session = self._session(logged.pid, began, until)
         name = logged.name if logged.has_name else session.application_name if session else ""
         if not name:

@@ -16,7 +16,6 @@ from pgwatch_tests.record.server_log.lock_messages import LockMessages
 from pgwatch_tests.record.server_log.log_files import LogSettings, ServerLog, read_server_log
 from pgwatch_tests.text.numbers import plural
 
-_MARGIN = timedelta(seconds=2)
 _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -49,7 +48,9 @@ def join_run_log(
         recorded = None if recording is None else held.enter_context(Recording.open(recording))
         servers = () if recorded is None else recorded.servers
         ahead_s = next((one.clock_ahead_s for one in servers if one.clock_ahead_s is not None), 0.0)
-        found = read_server_log(log, began + timedelta(seconds=ahead_s) - _MARGIN, None, settings)
+        # A log may tell whole seconds only.
+        since = (began + timedelta(seconds=ahead_s)).replace(microsecond=0)
+        found = read_server_log(log, since, None, settings)
         waits = () if recorded is None else recorded.waits()
         deadlocks = () if recorded is None else recorded.deadlocks()
         for number, messages in _by_server(found.messages, servers):

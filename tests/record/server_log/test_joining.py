@@ -214,6 +214,13 @@ def test_samples_around_a_wait_have_to_agree() -> None:
     assert who(before, meanwhile, other) == "test_d"
 
 
+def test_prepared_transaction_is_no_session() -> None:
+    end = MOMENT + timedelta(seconds=1)
+    wait = LoggedWait(LoggedSession(2), MOMENT, end, 1.0, "ShareLock", "transaction 7", "", (0,), True)
+    [found] = LogJoin(LockMessages([wait]), Taken()).join((), ()).waits
+    assert [one.who for one in found.blockers] == ["a prepared transaction"]
+
+
 def recorded(pid: int) -> RecordedSide:
     return RecordedSide(pid, f"test_{pid}", test=f"test_{pid}", statement="old")
 
