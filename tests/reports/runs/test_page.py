@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from pgwatch_tests.record.merged import RecordedRun, merge
 from pgwatch_tests.reports.render import html_text
 from pgwatch_tests.reports.render.html_text import Lines, Static, element, link
 from pgwatch_tests.reports.runs.page import document
 from pgwatch_tests.text.plain_text import plain
-from tests.reports.runs.made_report import HOSTILE, hostile_report, report
+from tests.record.made_events import facts, run
+from tests.reports.runs.made_report import HOSTILE, hostile_report, killed_run, report
 
 _KNOWN = re.compile(
     r"(aria|data)-[a-z]+|class|id|href|role|tabindex|x|y|x1|x2|y1|y2|width|height|points|d|viewbox"
@@ -139,6 +142,21 @@ def test_a_page_says_how_much_it_leaves_out() -> None:
     assert len(re.findall(r'id="s1-w\d', page)) == 20
     # Each bar of the time line leads to a row.
     assert len(re.findall(r'href="#s1-w\d', page)) == 20
+
+
+def test_figures_that_nobody_knows_are_no_noughts() -> None:
+    bare = document.document(merge([RecordedRun("a", facts())]))
+    assert re.findall(r"<b>([^<]*)</b>", bare) == ["?", "?", "?", "?", "?"]
+    quiet = replace(run("b"), leaks_checked=True)
+    assert re.findall(r"<b>([^<]*)</b>", document.document(merge([quiet]))) == [
+        "0.0 s",
+        "0.0 s",
+        "0",
+        "0",
+        "0",
+    ]
+    half = document.document(merge([killed_run(3), RecordedRun("a", facts("2", pid=2))]))
+    assert re.findall(r"<b>([^<]*)</b>", half)[2:] == ["2+", "22+", "1+"]
 
 
 def test_an_hour_of_waits_stays_a_few_hundred_kibibytes() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 from pgwatch_tests.record import sums
@@ -15,7 +15,7 @@ from pgwatch_tests.reports.runs import run_words
 from pgwatch_tests.reports.runs.page import sections
 from pgwatch_tests.reports.runs.page.timeline import Timeline
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import at_least, plural
 
 TITLE = "pgwatch-tests report"
 MOST_ROWS = 100
@@ -111,61 +111,72 @@ def _head(report: RunReport) -> Iterator[Child]:
             element("li", html_text.link("its CI job", facts.ci_url)) if facts.ci_url else None,
             class_="facts",
         )
+    yield _tiles(report)
+
+
+def _tiles(report: RunReport) -> Element:
+    """The figures; `?` for what wasn't recorded or checked, and `7+` where some of it wasn't."""
+    runs = report.runs
+    recorded, checked = all(run.polls for run in runs), all(run.leaks_checked for run in runs)
+    any_recorded = any(run.polls for run in runs)
     blocked_s = sum(server.blocked_s for server in report.servers)
     deadlocks = sum(len(server.deadlocks) for server in report.servers)
     leaked = sum(leak.rows for server in report.servers for leak in server.leaks if leak.kind == "rows")
     others = sum(leak.kind != "rows" for server in report.servers for leak in server.leaks)
     longest_s = max((wait.waited_s for server in report.servers for wait in server.waits), default=0.0)
     tiles = (
-        ("blocked", durations.in_words(blocked_s), "waits", "warn" if blocked_s else ""),
-        ("longest wait", durations.in_words(longest_s), "waits", "warn" if longest_s else ""),
-        ("deadlocks", f"{deadlocks:,}", "deadlocks", "bad" if deadlocks else ""),
-        ("leaked rows", f"{leaked:,}", "leaks", "warn" if leaked else ""),
-        ("other leftovers", f"{others:,}", "leaks", "warn" if others else ""),
+        ("blocked", durations.in_words(blocked_s if any_recorded else None), "waits", bool(blocked_s)),
+        ("longest wait", durations.in_words(longest_s if any_recorded else None), "waits", bool(longest_s)),
+        ("deadlocks", at_least(deadlocks, recorded), "deadlocks", bool(deadlocks)),
+        ("leaked rows", at_least(leaked, checked), "leaks", bool(leaked)),
+        ("other leftovers", at_least(others, checked), "leaks", bool(others)),
     )
     first = next((number for number, server in enumerate(report.servers, 1) if server.servers), 1)
-    yield element(
+    return element(
         "ul",
         *(
             element(
                 "li",
                 element("a", element("b", figure), words, href=f"#s{first}-{target}"),
-                class_=class_ or None,
+                class_=("bad" if target == "deadlocks" else "warn") if is_finding else None,
             )
-            for words, figure, target, class_ in tiles
+            for words, figure, target, is_finding in tiles
         ),
         class_="tiles",
     )
 
 
 def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iterator[Child]:
+    section = partial(_section, level="h3" if several else "h2")
     worst = sums.largest(server.waits, most)
     title = run_words.server_title(server, str)
     yield element("h2", title) if several else element("p", title, class_="quiet")
     if server.hangs:
-        yield _section("Hangs", prefix + "hangs", *sections.hangs(server))
+        yield section("Hangs", prefix + "hangs", *sections.hangs(server))
     cut_off = [run for run in server.runs if run.last is not None]
     if cut_off:
         found = (child for run in cut_off for child in sections.last_sessions(run, most))
-        yield _section("Where it was", prefix + "last", *found)
+        yield section("Where it was", prefix + "last", *found)
     if server.span is not None and server.servers:
         picture = Timeline(server, server.span, worst, prefix).figure()
-        yield _section("Time line", prefix + "timeline", _span(server.span.since, server.span.until), picture)
-    yield from _blocking(server, prefix, most)
+        yield section("Time line", prefix + "timeline", _span(server.span.since, server.span.until), picture)
+    yield from _blocking(server, prefix, most, section)
     if (failed := sections.failures(server, most)) is not None:
-        yield _section("Failed tests", prefix + "failed", failed)
-    yield _section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
+        yield section("Failed tests", prefix + "failed", failed)
+    yield section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
     if server.is_recorded:
         seen = sections.tests(server, most) or _nothing("No test named itself.")
-        yield _section("Tests", prefix + "tests", seen)
+        yield section("Tests", prefix + "tests", seen)
 
 
-def _blocking(server: ServerReport, prefix: str, most: int) -> Iterator[Child]:
+def _blocking(
+    server: ServerReport, prefix: str, most: int, section: Callable[..., Element]
+) -> Iterator[Child]:
     if not server.is_recorded:
         words = _nothing("Nothing was recorded: of waits and deadlocks nothing is known.")
-        yield element("div", _section("Blocked time", prefix + "waits", words), id=prefix + "deadlocks")
+        yield element("div", section("Blocked time", prefix + "waits", words), id=prefix + "deadlocks")
         return
-    yield _section(
+    yield section(
         "Deadlocks",
         prefix + "deadlocks",
         *(
@@ -175,10 +186,10 @@ def _blocking(server: ServerReport, prefix: str, most: int) -> Iterator[Child]:
         ),
     )
     if not server.waits:
-        yield _section("Blocked time", prefix + "waits", _nothing("Nothing was blocked."))
+        yield section("Blocked time", prefix + "waits", _nothing("Nothing was blocked."))
         return
     worst = sums.largest(server.waits, most)
-    yield _section(
+    yield section(
         "Blocked time",
         prefix + "waits",
         sections.pairs(server, most),
@@ -213,8 +224,8 @@ def _rest(report: RunReport) -> Iterator[Child]:
         )
 
 
-def _section(heading: str, place: str, *children: Child) -> Element:
-    return element("section", element("h3", heading), *children, id=place)
+def _section(heading: str, place: str, *children: Child, level: str = "h2") -> Element:
+    return element("section", element(level, heading), *children, id=place)
 
 
 def _span(since: datetime, until: datetime) -> Element:
