@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
-from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, NotChecked, TableLeak
+from pgwatch_tests.leaks.model import (
+    AcceptedUse,
+    Ignored,
+    LeakReport,
+    LeaksOfDatabases,
+    NotChecked,
+    TableLeak,
+)
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.sections import REASON, Section, named_places
 from pgwatch_tests.text import durations
@@ -166,6 +174,41 @@ def scope(leaks: LeaksOfDatabases, shown: Shown, in_full: bool = True) -> list[s
     if without:
         lines.append(f"No database fits on {shown(named_places(without))}")
     return lines
+
+
+def remarks(leaks: LeaksOfDatabases, shown: Shown) -> list[str]:
+    """What to mind of the databases together: what wasn't read, is ignored, accepted, at work, in the way."""
+    if not leaks.databases:
+        return []
+    both = _together(leaks.databases)
+    unread = leak_words.unread(both, shown)
+    return [
+        *([f"Not read{unread}"] if unread else []),
+        *leak_words.without_strings(both, shown),
+        *leak_words.compared(both, shown),
+    ]
+
+
+def _together(reports: Sequence[LeakReport]) -> LeakReport:
+    """The reports as if they were of one database; names that several have are there once."""
+    ignored: Counter[tuple[str, str]] = Counter()
+    for report in reports:
+        for one in report.ignored:
+            ignored[one.what, one.reason] += one.tables
+    uses = [report.accepted for report in reports if report.accepted is not None]
+    accepted = AcceptedUse(
+        tuple(one for use in uses for one in use.known), tuple(one for use in uses for one in use.gone)
+    )
+    return replace(
+        reports[0],
+        ignored=tuple(Ignored(what, reason, tables) for (what, reason), tables in ignored.items()),
+        accepted=accepted if uses else None,
+        unread=tuple(dict.fromkeys(one for report in reports for one in report.unread)),
+        without_strings=tuple(dict.fromkeys(one for report in reports for one in report.without_strings)),
+        live_runs=tuple(dict.fromkeys(one for report in reports for one in report.live_runs)),
+        away_s=tuple(one for report in reports for one in report.away_s),
+        in_the_way_s=max(report.in_the_way_s for report in reports),
+    )
 
 
 def grouped(items: Iterable[NotChecked]) -> dict[str, list[str]]:

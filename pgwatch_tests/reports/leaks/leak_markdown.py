@@ -62,7 +62,7 @@ def _of_databases(leaks: LeaksOfDatabases, gate: Gate, fails: bool) -> Iterator[
         names = _list(clean[:_MOST_CLEAN], _CLEAN_LIMIT)
         yield from folded(f"Clean: {plural(len(clean), 'database')}", [names])
     if scope := leak_databases.scope(leaks, code):
-        yield ". ".join(scope) + "."
+        yield ". ".join([*scope, *leak_databases.remarks(leaks, code)]) + "."
 
 
 def _sections(

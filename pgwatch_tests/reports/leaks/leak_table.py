@@ -20,6 +20,7 @@ from pgwatch_tests.text.plain_text import plain
 _LIST_LIMIT = 60  # characters of a list in a cell
 _STYLE = Style(plain, _LIST_LIMIT, 2 * _LIST_LIMIT)
 _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
+_REMARK_LIMIT = 150  # characters: two lines
 _MOST_LEFTOVERS = 200  # the other formats name all
 
 
@@ -67,7 +68,10 @@ def _end(leaks: LeaksOfDatabases, verbose: bool) -> list[str]:
         sentences.append(f"Clean: {plural(len(clean), 'database')}{names}")
     elif leaks.databases and not verbose:
         sentences.append("No database is clean; --verbose tells all of each")
-    sentences += [*leak_databases.scope(leaks, plain, verbose), *leak_words.unseen(leaks)]
+    remarks = leak_databases.remarks(leaks, plain)
+    sentences += leak_databases.scope(leaks, plain, verbose)
+    sentences += remarks if verbose else [plain(one, _REMARK_LIMIT) for one in remarks]
+    sentences += leak_words.unseen(leaks)
     return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.sections import REASON, Section, named_places
-from pgwatch_tests.reports.sweeps import sweep_words
-from pgwatch_tests.sweep.model import KeptReason, SweepReport, SweepsOfDatabases
+from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
+from pgwatch_tests.sweep.model import KeptReason, SideEffects, SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 
@@ -138,6 +140,62 @@ def scope(sweeps: SweepsOfDatabases, shown: Shown) -> list[str]:
         *sweep_words.rules(sweeps.sweeps[0], where, shown),
         f"Took {durations.in_words(sweeps.duration_s)}",
     ]
+
+
+def remarks(sweeps: SweepsOfDatabases, shown: Shown) -> list[str]:
+    """What to mind of the databases together: unmarked rows, changed ones, triggers, who is at work."""
+    if not sweeps.sweeps:
+        return []
+    both = _together(sweeps.sweeps)
+    beside = sweep_remarks.beside_in_all(both) if both.changed or both.side_effects else ""
+    told = (sweep_remarks.unmarked(both, shown), sweep_remarks.in_spite_of_age(both), beside)
+    return [
+        *filter(None, told),
+        *(f"At work: {shown(run)}" for run in both.live_runs),
+        *giving_way.lines(both.away_s),
+    ]
+
+
+def _together(reports: Sequence[SweepReport]) -> SweepReport:
+    """The reports as if they were of one database; tables of a name are one."""
+    return replace(
+        reports[0],
+        planned=_tables([one for report in reports for one in report.planned]),
+        deleted=_tables([one for report in reports for one in report.deleted]),
+        changed=tuple(one for report in reports for one in report.changed),
+        side_effects=_effects([one for report in reports for one in report.side_effects]),
+        in_spite_of_age=sum(report.in_spite_of_age for report in reports),
+        ended_runs=tuple(dict.fromkeys(run for report in reports for run in report.ended_runs)),
+        live_runs=tuple(dict.fromkeys(run for report in reports for run in report.live_runs)),
+        away_s=tuple(one for report in reports for one in report.away_s),
+    )
+
+
+def _tables(rows: Sequence[TableRows]) -> tuple[TableRows, ...]:
+    by_name: dict[tuple[str, str], TableRows] = {}
+    for one in rows:
+        known = by_name.get((one.schema, one.table), TableRows(one.schema, one.table, 0, 0))
+        by_name[one.schema, one.table] = replace(
+            known,
+            marked=known.marked + one.marked,
+            dependent=known.dependent + one.dependent,
+            unmarked=known.unmarked + one.unmarked,
+        )
+    return tuple(by_name.values())
+
+
+def _effects(effects: Sequence[SideEffects]) -> tuple[SideEffects, ...]:
+    by_name: dict[tuple[str, str], SideEffects] = {}
+    for one in effects:
+        known = by_name.get((one.schema, one.table), SideEffects(one.schema, one.table, 0, 0, 0))
+        by_name[one.schema, one.table] = replace(
+            known,
+            inserted=known.inserted + one.inserted,
+            updated=known.updated + one.updated,
+            deleted=known.deleted + one.deleted,
+            emptied=known.emptied or one.emptied,
+        )
+    return tuple(by_name.values())
 
 
 def _figures(sweeps: SweepsOfDatabases, server: str) -> list[int]:

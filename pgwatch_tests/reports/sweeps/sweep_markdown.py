@@ -41,6 +41,7 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
 
 
 def _of_databases(sweeps: SweepsOfDatabases) -> Iterator[str]:
+    yield from _list("", sweep_databases.remarks(sweeps, code))
     per_server, total = sweep_databases.servers(sweeps, code)
     if per_server.rows:
         yield from written(replace(per_server, rows=[*per_server.rows, total]), "###")

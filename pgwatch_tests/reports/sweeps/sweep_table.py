@@ -16,6 +16,7 @@ from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 
 _NARROWEST_NAME = 21
+_REMARK_LIMIT = 150  # characters: two lines
 
 
 def table(sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str:
@@ -61,6 +62,8 @@ def _end_of_databases(sweeps: SweepsOfDatabases, verbose: bool) -> list[str]:
         sentences.append(f"Nothing to do in {plural(len(clean), 'database')}{names}")
     elif sweeps.sweeps and not verbose:
         sentences.append("There is something to do in each; --verbose tells all of it")
+    remarks = sweep_databases.remarks(sweeps, plain)
+    sentences += remarks if verbose else [plain(one, _REMARK_LIMIT) for one in remarks]
     sentences.append(". ".join(sweep_databases.scope(sweeps, plain)))
     return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgwatch_tests.accepted_findings import Finding
 from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.leaks.model import (
+    Accepted,
+    AcceptedUse,
     Attribution,
     BaselineUse,
     Ignored,
@@ -20,6 +23,7 @@ from pgwatch_tests.leaks.model import (
     Skipped,
     TableLeak,
     Unchecked,
+    UnreadColumn,
 )
 from pgwatch_tests.reports.leaks.leak_table import table
 from pgwatch_tests.reports.leaks.leak_words import kind, summary
@@ -201,6 +205,37 @@ def test_several_databases() -> None:
         "\n\n7 leaked rows in 2 databases; 1 database not checked at all\n"
         "Clean: 1 database; --verbose names it, and tells all of the others\n"
     ) in text
+
+
+def test_what_databases_have_in_common_is_told_once() -> None:
+    unread = UnreadColumn("public", "books", "cover", "bytea")
+    entry = Finding("leaks", "rows", "public.old", "*")
+    gone = Finding("leaks", "rows", "public.older", "*")
+    reports = [
+        replace(
+            report(database=f"d{number}"),
+            unread=(unread,),
+            ignored=(Ignored("public.log", "grows", 1),),
+            accepted=AcceptedUse((Accepted(entry, 2),), (gone,) if not number else ()),
+            without_strings=("public.flags",),
+            away_s=(1.0,) if number else (),
+            live_runs=("unit (ci@host)",),
+        )
+        for number in range(3)
+    ]
+
+    text = table(LeaksOfDatabases(CHECKED_AT, tuple(reports), (), 1.0)).replace("\n  ", " ")
+
+    for line in (
+        "Not read: public.books.cover (bytea)",
+        "No strings to search in 1 table: public.flags",
+        "Left the database 2 times, 2.0 s in all, while others dropped, altered or copied it, and then went",
+        "Ignored: public.log (in 3 tables: grows)",
+        "At work in it: unit (ci@host)",
+        "Accepted, not counted: 6 rows of public.old",
+        "Accepted, but not found any more: rows of public.older; remove from the file",
+    ):
+        assert text.count(f"\n{line}") == 1, line
 
 
 def test_hundreds_of_databases_are_a_screen() -> None:

@@ -219,6 +219,30 @@ def test_the_table_of_several_databases() -> None:
     assert "\nNothing to do in 1 database: b\nLooked in 2 databases (PostgreSQL 18.1) for" in whole
 
 
+def test_what_databases_have_in_common_is_told_once() -> None:
+    one = replace(
+        FULL,
+        planned=(TableRows("public", "notes", 1, 7, 5, 90),),
+        side_effects=(SideEffects("public", "audit", 4, 0, 0),),
+        in_spite_of_age=2,
+        ended_runs=("5e6f7a8b",),
+        live_runs=("unit (ci@host)",),
+        away_s=(1.5,),
+    )
+
+    text = sweep_table.table(several(*(replace(one, database=f"d{n}") for n in range(3))))
+
+    text = text.replace("\n  ", " ")
+    for sentence in (
+        "of these 15 without a marker, in tables where others bear one: public.notes (15)",
+        "6 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended",
+        "triggers wrote 12 rows of 1 table",
+        "At work: unit (ci@host)",
+        "Left the database 3 times, 4.5 s in all",
+    ):
+        assert text.count(sentence) == 1, (sentence, text)
+
+
 def test_a_fleet_is_a_screen() -> None:
     servers = tuple(f"ci-{number}" for number in range(1, 6))
     reports = [
