@@ -13,6 +13,7 @@ from typing import Final
 from pgwatch_tests.identity.application_name import OWN_NAME, parse
 from pgwatch_tests.leaks.model import Attribution, Confidence, LeakReport
 from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock, DeadlockCatcher
+from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.watch.journal_entries import JournalEntries, side_of
@@ -116,7 +117,7 @@ class EventTracker:
             object=wait.object,
             cause=wait.cause,
             explanation=wait.explanation,
-            advice=wait.advice,
+            advice=advice_afterwards(wait.advice),
             polls=seen.polls,
         )
 
@@ -221,7 +222,9 @@ def _deadlock(caught: CaughtDeadlock, graph: LockGraph, server: int) -> Deadlock
         DeadlockMember(_side(side_of(graph, one.party)), one.target, one.object.object, one.object.mode)
         for one in caught.sessions
     )
-    return DeadlockEvent(caught.seen_at, server, members, "", caught.explanation, caught.advice)
+    return DeadlockEvent(
+        caught.seen_at, server, members, "", caught.explanation, advice_afterwards(caught.advice)
+    )
 
 
 def _with_victim(event: DeadlockEvent, caught: CaughtDeadlock) -> DeadlockEvent:

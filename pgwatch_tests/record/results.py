@@ -70,9 +70,6 @@ class RunRecord:
     """What `run.json` says."""
 
     facts: RunFacts
-    command_exit_code: int | None = None
-    """The command's own, as a shell has it; `facts.exit_code` is 1 instead of 0 where `--fail-on` found
-    something. None while it runs."""
     verdict: Verdict | None = None
     """Of `--fail-on`; None where nothing was asked to fail, or the run hasn't ended."""
     fail_on: tuple[str, ...] = ()

@@ -31,6 +31,8 @@ class RunFacts:
     """None: it runs, or whoever ran it was killed."""
     exit_code: int | None
     """That of `pgwatch-tests run`; None while `ended` is."""
+    command_exit_code: int | None = None
+    """The command's own, as a shell has it: 0 where `exit_code` is 1 since `--fail-on` found something."""
     signal: int | None = None
     """The signal that ended the command."""
     machine: str = ""

@@ -42,7 +42,7 @@ def lines(
 
 
 def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str]:
-    yield f"{_ended(record)}{_gate(record.verdict, record.command_exit_code, exit_code)}"
+    yield f"{_ended(record)}{_gate(record.verdict, record.facts.command_exit_code, exit_code)}"
     if known.waits is not None:
         blocked_s = sum(wait.waited_s for wait in known.waits)
         if known.waits:
@@ -65,7 +65,7 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
 
 
 def _ended(record: RunRecord) -> str:
-    code = record.command_exit_code
+    code = record.facts.command_exit_code
     if code is None:
         return "the command still runs"
     if record.facts.signal is not None:

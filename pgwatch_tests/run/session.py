@@ -251,6 +251,7 @@ class RunSession:
                 signal=self._end.signal,
                 ended=datetime.now(UTC),
                 exit_code=self._end.exit_code,
+                command_exit_code=self._end.exit_code,
             )
         else:
             self.notes.not_checked.append("the command was still running when this was written")
@@ -420,7 +421,6 @@ class RunSession:
         judgement = self._judgement
         return RunRecord(
             self.facts,
-            command_exit_code=None if self._end is None else self._end.exit_code,
             verdict=None if judgement is None else judgement.verdict,
             fail_on=self.request.fail_on.words,
             findings=() if judgement is None else judgement.findings,

@@ -14,8 +14,7 @@ from pgwatch_tests.record.run_summary import Hang, RunFacts
 
 _BEGAN = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 _RECORD = RunRecord(
-    RunFacts("1a2b3c4d", "unit", ("pytest", "-n", "4"), _BEGAN, _BEGAN, 1, junit_files=("junit.xml",)),
-    command_exit_code=0,
+    RunFacts("1a2b3c4d", "unit", ("pytest", "-n", "4"), _BEGAN, _BEGAN, 1, 0, junit_files=("junit.xml",)),
     verdict="findings",
     fail_on=("rows", "blocked=2s"),
     findings=(RunFinding("rows", "3 rows"),),

@@ -62,7 +62,9 @@ def _deadlocks(report: RunReport) -> list[str]:
 
 
 def _failed(report: RunReport) -> list[str]:
-    failed = [run for run in report.runs if not run.was_cut_off and run.facts and run.facts.exit_code]
+    failed = [
+        run for run in report.runs if not run.was_cut_off and run.facts and command_exit_code(run.facts)
+    ]
     parts = []
     if failed and len(report.runs) == 1:
         parts.append(ending(failed[0]))
@@ -162,9 +164,15 @@ def ending(run: RecordedRun) -> str:
         return "recorded without a command"
     if facts.signal is not None:
         return f"the command was ended by {signal_name(facts.signal)}"
-    if facts.exit_code is None:
+    code = command_exit_code(facts)
+    if code is None:
         return "the command's end isn't known"
-    return "the command passed" if facts.exit_code == 0 else f"the command exited with {facts.exit_code}"
+    return "the command passed" if code == 0 else f"the command exited with {code}"
+
+
+def command_exit_code(facts: RunFacts) -> int | None:
+    """Returns the exit code of a run's command; that of the run where the command's own isn't known."""
+    return facts.exit_code if facts.command_exit_code is None else facts.command_exit_code
 
 
 def signal_name(number: int) -> str:
