@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,7 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.settings.load import Dsn
 
 _PATIENCE_S = 5.0
+_TURNS = 3.0  # so many times that for a writer's turn in an SQLite file
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
 
 
@@ -166,9 +169,24 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # One that begins by reading and then writes is told "locked" at once if another writes.
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get(WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # One that begins by reading and then writes is told "locked" at once if another writes. SQLite itself
+    # looks only every 0.1 s after a while: between many writers it finds no moment.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    deadline = time.monotonic() + _TURNS * _PATIENCE_S
+    driver.execute("PRAGMA busy_timeout = 0")
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                break
+        time.sleep(random.uniform(0.001, 0.01))
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy's error, or a last chance
 
 
 def _postgresql(dsn: Dsn) -> Engine:

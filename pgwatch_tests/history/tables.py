@@ -161,6 +161,7 @@ def _sums() -> tuple[Column[float], Column[int], Column[float]]:
     )
 
 
+_OF_PAIR = ("blocked_s", "waits", "longest_s", "object", "cause")
 # The build is in these tables again: trends count builds, from an index alone.
 RUN_PAIRS = Table(
     "run_pairs",
@@ -173,7 +174,7 @@ RUN_PAIRS = Table(
     Column("object", BigInteger, nullable=False),
     Column("cause", BigInteger, nullable=False),
     # Trends read nothing else.
-    Index("run_pairs_blocker", "blocker", "waiter", "build", "blocked_s", "waits", "longest_s"),
+    Index("run_pairs_blocker", "blocker", "waiter", "build", *_OF_PAIR),
     Index("run_pairs_waiter", "waiter", "build"),
     sqlite_with_rowid=False,
 )

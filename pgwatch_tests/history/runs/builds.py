@@ -5,6 +5,7 @@ They are read once, as numbers: what was seen in thousands of builds is then com
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,10 +57,14 @@ class Run:
     test_set: int | None
 
 
+_RUN = (RUNS.c.id, RUNS.c.build, RUNS.c.attempt, RUNS.c.servers, RUNS.c.watched_s > 0, RUNS.c.test_set)
+
+
 class Builds:
     """All builds that are kept, and the runs of those in a window."""
 
     def __init__(self, connection: Connection, window: Window) -> None:
+        self._connection = connection
         nameless = connection.execute(select(STRINGS.c.id).where(STRINGS.c.digest == digest(""))).scalar()
         self.nameless = nameless
         """The number of the empty string: of the test, say, that nobody knows."""
@@ -79,10 +84,12 @@ class Builds:
         """The numbers of the builds in the window."""
         self._lowest = min(self.counted, default=0)
         self._are_mixed = any(number >= self._lowest and number not in self.counted for number in self.known)
-        columns = RUNS.c.build, RUNS.c.attempt, RUNS.c.servers, RUNS.c.watched_s > 0, RUNS.c.test_set
-        runs = connection.execute(select(RUNS.c.id, *columns).where(*self.counted_in(RUNS))).all()
+        runs = connection.execute(select(*_RUN).where(*self.counted_in(RUNS))).all()
         self.runs = {number: Run(*values) for number, *values in runs}
         """The runs of these builds."""
+        self._of_build: dict[int, list[Run]] = {}
+        for run in self.runs.values():
+            self._of_build.setdefault(run.build, []).append(run)
         self.since = window.since
         self._on_branches: dict[tuple[int, int], list[int]] = {}
 
@@ -95,6 +102,24 @@ class Builds:
         if self._are_mixed:
             conditions.append(table.c.build.in_(select(BUILDS.c.id).where(*self._holds)))
         return conditions if self.counted else [false()]
+
+    @property
+    def repositories(self) -> set[int]:
+        """Those of all builds."""
+        return {one.repository for one in self.known.values()}
+
+    def watched(self, builds: Collection[int]) -> dict[int, list[Run]]:
+        """The watched runs of these builds; builds without one are left out."""
+        runs: dict[int, list[Run]] = {}
+        others = [number for number in builds if number not in self.counted]
+        if others:
+            query = select(*_RUN).where(RUNS.c.build.in_(others))
+            for _, *values in self._connection.execute(query).all():
+                self._of_build.setdefault(values[0], []).append(Run(*values))
+        for number in builds:
+            if some := [run for run in self._of_build.get(number, ()) if run.watched]:
+                runs[number] = some
+        return runs
 
     def on_branch(self, repository: int, branch: int) -> list[int]:
         """All builds of a branch, in their order."""

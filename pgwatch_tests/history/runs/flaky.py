@@ -48,16 +48,17 @@ def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int)
     _add_passes(connection, builds, known)
     flaky = [(key, one) for key, one in known.items() if one.commits]
     flaky.sort(key=lambda item: (-item[1].commits, -len(item[1].failed), item[0]))
+    del flaky[most:]
+    blocked_by = {key: [number for number, _ in one.blockers.most_common(_BLOCKERS)] for key, one in flaky}
+    texts = texts_of(connection, {number for key, _ in flaky for number in (*key, *blocked_by[key])})
     trends = []
-    for (test, repository), one in flaky[:most]:
+    for (test, repository), one in flaky:
         last = (
             select(RUN_OUTCOMES.c.message, BUILDS.c.began)
             .join(BUILDS, BUILDS.c.id == RUN_OUTCOMES.c.build)
             .where(RUN_OUTCOMES.c.run == one.last_run, RUN_OUTCOMES.c.test == test)
         )
         message, began = connection.execute(last).one()
-        blockers = [number for number, _ in one.blockers.most_common(_BLOCKERS)]
-        texts = texts_of(connection, {test, repository, *blockers})
         trends.append(
             FlakyTrend(
                 repository=texts[repository],
@@ -67,7 +68,7 @@ def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int)
                 blocked_when_failed=len(one.blocked_failed),
                 passed_builds=len(one.passed),
                 blocked_when_passed=len(one.blocked_passed),
-                blockers=tuple(texts[number] for number in blockers),
+                blockers=tuple(texts[number] for number in blocked_by[test, repository]),
                 message=message,
                 last_began=began,
             )

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, select
 
 from pgwatch_tests.history.runs.builds import FAILED, Builds
 from pgwatch_tests.history.runs.strings import texts_of, unpacked
 from pgwatch_tests.history.runs.trend_model import MOST_BUILDS_ASIDE, Sightings
-from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, RUNS, TEST_SETS
+from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, TEST_SETS
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What something is that was seen."""
+
+    builds: Collection[int]
+    """Those in the window in which it was seen, all of one repository."""
+    test: int
+    rows: Select[tuple[int]]
+    """A query for all builds in which it was seen, joined to BUILDS."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An answer in numbers: of the branch, and of the first and the last build."""
+
+    branch: int
+    is_older: bool
+    first: int
+    builds_before: int
+    ran_before: int | None
+    last: int
+    builds_after: int
 
 
 class SightingsReader:
@@ -22,13 +47,32 @@ class SightingsReader:
         self._builds = builds
         self._sets: dict[int, list[int]] = {}
 
-    def read(self, seen: Collection[int], test: int, rows: Select[tuple[int]]) -> Sightings:
-        """Returns when something was seen first and last in the window.
+    def read(self, questions: Iterable[Question]) -> list[Sightings]:
+        """Returns the answer of each question."""
+        seen = [self._seen(one) for one in questions]
+        builds = {number for one in seen for number in (one.first, one.last)}
+        moments = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(builds))
+        began = {row.id: row.began for row in self._connection.execute(moments)} if builds else {}
+        commits = {number: self._builds.known[number].commit for number in builds}
+        texts = texts_of(self._connection, {one.branch for one in seen} | set(commits.values()))
+        return [
+            Sightings(
+                branch=texts[one.branch],
+                is_older=one.is_older,
+                first_commit=texts.get(commits[one.first], ""),
+                first_began=began[one.first],
+                builds_before=one.builds_before,
+                ran_before=one.ran_before,
+                last_commit=texts.get(commits[one.last], ""),
+                last_began=began[one.last],
+                builds_after=one.builds_after,
+            )
+            for one in seen
+        ]
 
-        `seen` are builds of one repository, `rows` a query for all builds with it, joined to BUILDS.
-        """
+    def _seen(self, question: Question) -> _Seen:
         known = self._builds.known
-        ordered = sorted(seen, key=lambda one: known[one].place)
+        ordered = sorted(question.builds, key=lambda one: known[one].place)
         builds = Counter(known[number].branch for number in ordered)
         branch = max(reversed(builds), key=lambda one: builds[one])
         there = [number for number in ordered if known[number].branch == branch]
@@ -37,48 +81,45 @@ class SightingsReader:
         all_builds = self._builds.on_branch(repository, branch)
         before = bisect_left(all_builds, known[first].place, key=lambda one: known[one].place)
         after = bisect_left(all_builds, known[last].place, key=lambda one: known[one].place) + 1
-        older = rows.where(
-            BUILDS.c.began < self._builds.since, BUILDS.c.repository == repository, BUILDS.c.branch == branch
-        )
-        is_older = self._connection.execute(older.limit(1)).first() is not None
-        asides = () if is_older else all_builds[max(0, before - MOST_BUILDS_ASIDE) : before]
-        builds_before, ran_before = self._watched(asides, test)
-        builds_after, _ = self._watched(all_builds[after : after + MOST_BUILDS_ASIDE], test)
-        moments = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_((first, last)))
-        began = {row.id: row.began for row in self._connection.execute(moments)}
-        texts = texts_of(self._connection, {branch, known[first].commit, known[last].commit})
-        return Sightings(
-            branch=texts[branch],
-            is_older=is_older,
-            first_commit=texts.get(known[first].commit, ""),
-            first_began=began[first],
-            builds_before=builds_before,
-            ran_before=ran_before,
-            last_commit=texts.get(known[last].commit, ""),
-            last_began=began[last],
-            builds_after=builds_after,
-        )
+        is_older = False
+        if len(self._builds.counted) < len(known):
+            older = question.rows.where(
+                BUILDS.c.began < self._builds.since,
+                BUILDS.c.repository == repository,
+                BUILDS.c.branch == branch,
+            )
+            is_older = self._connection.execute(older.limit(1)).first() is not None
+        aside = [] if is_older else all_builds[max(0, before - MOST_BUILDS_ASIDE) : before]
+        builds_before, ran_before = self._watched(aside, question.test)
+        builds_after = self._builds.watched(all_builds[after : after + MOST_BUILDS_ASIDE])
+        return _Seen(branch, is_older, first, builds_before, ran_before, last, len(builds_after))
 
     def _watched(self, builds: Sequence[int], test: int) -> tuple[int, int | None]:
-        """How many of these builds were watched, and in how many of them the test is known to have ended.
+        """How many of these builds were watched, and in how many of them the test has passed or failed.
 
         None: no outcome is known of any of them.
         """
-        runs = select(RUNS.c.build, RUNS.c.test_set).where(RUNS.c.build.in_(builds), RUNS.c.watched_s > 0)
-        rows = self._connection.execute(runs.distinct()).all() if builds else []
-        told = {test_set for _, test_set in rows if test_set is not None}
+        runs = self._builds.watched(builds)
+        sets = {number: {run.test_set for run in some} - {None} for number, some in runs.items()}
+        told = set().union(*sets.values())
         if not told or test == self._builds.nameless:
-            return len({build for build, _ in rows}), None
-        contents = select(TEST_SETS.c.id, TEST_SETS.c.tests).where(
-            TEST_SETS.c.id.in_(told - self._sets.keys())
-        )
-        self._sets |= {number: unpacked(content) for number, content in self._connection.execute(contents)}
-        failed = select(RUN_OUTCOMES.c.build).where(
-            RUN_OUTCOMES.c.test == test, RUN_OUTCOMES.c.outcome.in_(FAILED), RUN_OUTCOMES.c.build.in_(builds)
-        )
-        ran = set(self._connection.execute(failed).scalars())
-        ran.update(build for build, number in rows if number is not None and _holds(self._sets[number], test))
-        return len({build for build, _ in rows}), len(ran)
+            return len(runs), None
+        if missing := told - self._sets.keys():
+            contents = select(TEST_SETS.c.id, TEST_SETS.c.tests).where(TEST_SETS.c.id.in_(missing))
+            self._sets |= {row.id: unpacked(row.tests) for row in self._connection.execute(contents)}
+        ran = {
+            number
+            for number, some in sets.items()
+            if any(_holds(self._sets[one], test) for one in some if one)
+        }
+        if others := runs.keys() - ran:
+            failed = select(RUN_OUTCOMES.c.build).where(
+                RUN_OUTCOMES.c.test == test,
+                RUN_OUTCOMES.c.outcome.in_(FAILED),
+                RUN_OUTCOMES.c.build.in_(others),
+            )
+            ran.update(self._connection.execute(failed).scalars())
+        return len(runs), len(ran)
 
 
 def _holds(ordered: list[int], number: int) -> bool:

@@ -25,14 +25,13 @@ from sqlalchemy import (
 
 from pgwatch_tests.history.runs.builds import Builds, Window
 from pgwatch_tests.history.runs.flaky import flaky_tests
-from pgwatch_tests.history.runs.sightings import SightingsReader
+from pgwatch_tests.history.runs.sightings import Question, SightingsReader
 from pgwatch_tests.history.runs.strings import named, texts_of
 from pgwatch_tests.history.runs.trend_model import (
     BlockerTrend,
     DeadlockTrend,
     LeakTrend,
     PairTrend,
-    Sightings,
     Trends,
 )
 from pgwatch_tests.history.tables import BUILDS, RUN_DEADLOCKS, RUN_LEAKS, RUN_PAIRS
@@ -86,30 +85,34 @@ class _Reader:
         table = RUN_PAIRS.c
         names = (table.blocker, table.waiter)
         found, number = self._often(names, names, table.blocked_s)
-        trends: list[PairTrend] = []
-        for pair in found:
-            rows = self._rows(names, pair, table.blocked_s, table.waits, table.longest_s)
-            for repository, some in rows.items():
-                longest = max(some, key=lambda row: int(row[4]))
-                of_longest = select(table.object, table.cause).where(
-                    table.run == longest[1], *_equal(names, pair)
-                )
-                what, cause = self._connection.execute(of_longest).one()
-                texts = texts_of(self._connection, (repository, *pair, what, cause))
-                trends.append(
-                    PairTrend(
-                        repository=texts[repository],
-                        blocker=texts[pair[0]],
-                        waiter=texts[pair[1]],
-                        builds=len({row[0] for row in some}),
-                        blocked_s=self._sum(some, 2) / 1000,
-                        waits=self._sum(some, 3),
-                        longest_s=longest[4] / 1000,
-                        object=texts[what],
-                        cause=texts[cause],
-                        sightings=self._seen(names, pair, some, pair[1]),
-                    )
-                )
+        measures = (table.blocked_s, table.waits, table.longest_s, table.object, table.cause)
+        seen = [
+            (repository, pair, some, max(some, key=lambda row: int(row[4])))
+            for pair in found
+            for repository, some in self._rows(names, pair, *measures).items()
+        ]
+        sightings = self._sightings.read(
+            self._question(names, pair, some, pair[1]) for _, pair, some, _ in seen
+        )
+        texts = texts_of(
+            self._connection,
+            {one for repository, pair, _, longest in seen for one in (repository, *pair, *longest[5:])},
+        )
+        trends = [
+            PairTrend(
+                repository=texts[repository],
+                blocker=texts[pair[0]],
+                waiter=texts[pair[1]],
+                builds=len({row[0] for row in some}),
+                blocked_s=self._sum(some, 2) / 1000,
+                waits=self._sum(some, 3),
+                longest_s=longest[4] / 1000,
+                object=texts[longest[5]],
+                cause=texts[longest[6]],
+                sightings=one,
+            )
+            for (repository, pair, some, longest), one in zip(seen, sightings, strict=True)
+        ]
         trends.sort(key=lambda one: (-one.builds, -one.blocked_s, one.blocker, one.waiter))
         return tuple(trends[: self._most]), max(0, number - self._most)
 
@@ -118,21 +121,27 @@ class _Reader:
         table = RUN_LEAKS.c
         names = (table.test, table.kind, table.name)
         found, number = self._often(names, names[:1], table.rows)
-        trends: list[LeakTrend] = []
-        for leak in found:
-            for repository, some in self._rows(names, leak, table.rows).items():
-                texts = texts_of(self._connection, (repository, *leak))
-                trends.append(
-                    LeakTrend(
-                        repository=texts[repository],
-                        test=texts[leak[0]],
-                        kind=texts[leak[1]],
-                        name=texts[leak[2]],
-                        builds=len({row[0] for row in some}),
-                        rows=self._sum(some, 2),
-                        sightings=self._seen(names, leak, some, leak[0]),
-                    )
-                )
+        seen = [
+            (repository, leak, some)
+            for leak in found
+            for repository, some in self._rows(names, leak, table.rows).items()
+        ]
+        sightings = self._sightings.read(self._question(names, leak, some, leak[0]) for _, leak, some in seen)
+        texts = texts_of(
+            self._connection, {one for repository, leak, _ in seen for one in (repository, *leak)}
+        )
+        trends = [
+            LeakTrend(
+                repository=texts[repository],
+                test=texts[leak[0]],
+                kind=texts[leak[1]],
+                name=texts[leak[2]],
+                builds=len({row[0] for row in some}),
+                rows=self._sum(some, 2),
+                sightings=one,
+            )
+            for (repository, leak, some), one in zip(seen, sightings, strict=True)
+        ]
         trends.sort(key=lambda one: (-one.builds, -one.rows, one.test, one.kind, one.name))
         return tuple(trends[: self._most]), max(0, number - self._most)
 
@@ -140,6 +149,7 @@ class _Reader:
         """The tests that block others."""
         table = RUN_PAIRS.c
         found, _ = self._often((table.blocker,), (table.blocker,), table.blocked_s)
+        texts = texts_of(self._connection, {one for (one,) in found} | self.builds.repositories)
         trends: list[BlockerTrend] = []
         for (blocker,) in found:
             rows = select(table.build, table.waiter).where(table.blocker == blocker)
@@ -150,7 +160,6 @@ class _Reader:
                 repository = self.builds.known[build].repository
                 waiters[repository].add(waiter)
                 builds[repository].add(build)
-            texts = texts_of(self._connection, {blocker, *builds})
             trends += [
                 BlockerTrend(texts[one], texts[blocker], len(waiters[one]), len(builds[one]))
                 for one in builds
@@ -247,12 +256,10 @@ class _Reader:
         query = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(set(builds)))
         return {row.id: row.began for row in self._connection.execute(query)}
 
-    def _seen(self, names: _Names, numbers: Sequence[int], rows: _Rows, test: int) -> Sightings:
+    def _question(self, names: _Names, numbers: Sequence[int], rows: _Rows, test: int) -> Question:
         table = _table(names)
-        older = (
-            select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build).where(*_equal(names, numbers))
-        )
-        return self._sightings.read({row[0] for row in rows}, test, older)
+        older = select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build)
+        return Question({row[0] for row in rows}, test, older.where(*_equal(names, numbers)))
 
 
 def _table(names: _Names) -> Table:
