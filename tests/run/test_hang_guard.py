@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.record.model import MarkKind
+from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.run.guards import HangLimit
 from pgwatch_tests.run.hang_guard import HangGuard
 from pgwatch_tests.run.root_ending import RunProcesses
@@ -74,6 +75,12 @@ def suite(python: str, database: Database) -> Iterator[tuple[subprocess.Popen[st
             running.kill()
 
 
+def blocked_one(guard: HangGuard) -> Hang:
+    """Its one hang; on a busy machine sessions may be quiet for as long as well."""
+    [hang] = [one for one in guard.stop() if one.kind == "blocked"]
+    return hang
+
+
 @pytest.fixture
 def users(owner: Connection[TupleRow]) -> Connection[TupleRow]:
     owner.execute("CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users VALUES (1, 'a')")
@@ -89,14 +96,14 @@ def test_root_of_this_run_is_ended_and_told(
         with guarded(database, HangLimit(0.5, ends_root=True), processes) as (guard, log):
             waiting.result()
             wait_until(lambda: "root_ended" in log.marks)
-            [hang] = guard.stop()
+            hang = blocked_one(guard)
         assert re.match(rf"hang: blocked for \S+ s behind test_books \(gw0, pid {backend}\)\n", log.text)
         assert "gw1 tests/test_a.py::test_waits  waits" in log.text
         assert "row of users (id=1)" in log.text
         assert f"test_books (gw0, pid {backend}) was ended: it was idle in transaction" in log.text
         assert f"(process {command.pid} of the command holds it)" in log.text
         assert (hang.kind, hang.ended_root) == ("blocked", f"test_books (gw0, pid {backend})")
-        assert log.marks == ["hang", "root_ended"]
+        assert log.marks[:2] == ["hang", "root_ended"]
         assert not guard.trouble
 
 
@@ -115,11 +122,11 @@ def test_nobody_elses_session_is_ended(
                 wait_until(lambda: "was left alone" in log.text)
                 # Told once, however many polls follow.
                 wait_until(lambda: "still hanging" in log.text)
-                [hang] = guard.stop()
+                hang = blocked_one(guard)
             assert log.text.count("was left alone: it can't be shown to be a session of this run.") == 1
             assert hang.ended_root == ""
             assert "can't be shown to be a session of this run" in hang.ending
-            assert log.marks == ["hang"]
+            assert "root_ended" not in log.marks
             command.kill()
         assert waiting.thread.is_alive()
         [(state,)] = users.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [backend]).fetchall()
@@ -162,6 +169,6 @@ def test_what_works_and_what_is_no_test_database_is_left_alone(
     root.cancel_safe()
     # Its transaction has failed, and holds its locks still until it ends.
     waiting.result()
-    [hang] = guard.stop()
+    hang = blocked_one(guard)
     assert hang.ended_root in ("", f"{name} (pid {root.info.backend_pid})")
     at_work.thread.join()
