@@ -7,16 +7,17 @@ gauges, times are values, and both parsers read the same from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pgwatch_tests.text.plain_text import plain
 
 PREFIX = "pgwatch_tests_"
 _LONGEST = 200  # characters of a label's value
 
+T = TypeVar("T")
 Labels = Mapping[str, str]
 Unit = Literal["", "seconds"]
 
@@ -32,6 +33,16 @@ class Family:
     help: str
     samples: tuple[tuple[Labels, float], ...]
     unit: Unit = ""
+
+
+def gauge(name: str, help: str, samples: Iterable[tuple[Labels, float]]) -> Family:
+    """A family with these samples; its unit is that of its name."""
+    return Family(name, help, tuple(samples), "seconds" if name.endswith("_seconds") else "")
+
+
+def gauge_of(name: str, help: str, places: Iterable[tuple[Labels, T]], value: Callable[[T], float]) -> Family:
+    """A family with a sample per place: the labels that come with it, and its value."""
+    return gauge(name, help, ((labels, value(one)) for labels, one in places))
 
 
 def text(families: Iterable[Family]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.openmetrics.families import Family, Labels, seconds_since_epoch, text
+from pgwatch_tests.reports.openmetrics.families import Labels, gauge, gauge_of, seconds_since_epoch, text
 
 _MOST_TABLES = 50  # of a database, by name
 OTHERS = "other tables"
@@ -21,34 +21,28 @@ def document(leaks: LeakReport | LeaksOfDatabases) -> str:
     places: list[tuple[Labels, LeakReport]] = [(_place(one), one) for one in reports]
     return text(
         (
-            Family(
+            gauge(
                 "leaked_rows",
                 "Leaked rows of a table, of the tables that have any.",
-                tuple(sample for place, one in places for sample in _tables(place, one)),
+                (sample for place, one in places for sample in _tables(place, one)),
             ),
-            Family(
-                "leaking_tables",
-                "Tables with leaked rows.",
-                tuple((place, len(one.tables)) for place, one in places),
-            ),
-            Family(
+            gauge_of("leaking_tables", "Tables with leaked rows.", places, lambda one: len(one.tables)),
+            gauge(
                 "leftovers",
                 "What is left over besides rows, of each kind that was looked for.",
-                tuple(
-                    (
-                        {**place, "kind": kind},
-                        sum(left.kind == kind for left in one.leftovers),
-                    )
+                (
+                    ({**place, "kind": kind}, sum(left.kind == kind for left in one.leftovers))
                     for place, one in places
                     for kind in one.kinds_checked
                 ),
             ),
-            Family(
+            gauge_of(
                 "leaks_complete",
                 "1 if everything that was asked for was checked, else 0.",
-                tuple((place, one.complete) for place, one in places),
+                places,
+                lambda one: one.complete,
             ),
-            Family(
+            gauge(
                 "leaks_reached",
                 "1 if the database, or of a server all that were asked for, could be checked at all, else 0.",
                 (
@@ -56,22 +50,17 @@ def document(leaks: LeakReport | LeaksOfDatabases) -> str:
                     *(({"server": one.server, "database": one.database}, 0) for one in not_checked),
                 ),
             ),
-            Family(
-                "leaks_checked_tables",
-                "Tables that were checked.",
-                tuple((place, one.tables_checked) for place, one in places),
+            gauge_of(
+                "leaks_checked_tables", "Tables that were checked.", places, lambda one: one.tables_checked
             ),
-            Family(
-                "leaks_duration_seconds",
-                "How long the check took.",
-                tuple((place, one.duration_s) for place, one in places),
-                "seconds",
+            gauge_of(
+                "leaks_duration_seconds", "How long the check took.", places, lambda one: one.duration_s
             ),
-            Family(
+            gauge_of(
                 "leaks_timestamp_seconds",
                 "When the check began, since 1970.",
-                tuple((place, seconds_since_epoch(one.checked_at)) for place, one in places),
-                "seconds",
+                places,
+                lambda one: seconds_since_epoch(one.checked_at),
             ),
         )
     )

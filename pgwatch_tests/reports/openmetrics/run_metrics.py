@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pgwatch_tests.history.runs.model import StoredRun
-from pgwatch_tests.reports.openmetrics.families import Family, seconds_since_epoch, text
+from pgwatch_tests.reports.openmetrics.families import Family, gauge, gauge_of, seconds_since_epoch, text
 
 _RESULTS = ("passed", "failed", "unfinished")
 
@@ -22,23 +22,19 @@ def document(runs: Sequence[StoredRun], since: datetime, now: datetime) -> str:
     for run in runs:
         by_repository[run.repository].append(run)
 
+    places = [({"repository": repository}, some) for repository, some in by_repository.items()]
+
     def sums(name: str, help: str, value: Callable[[StoredRun], float]) -> Family:
-        samples = tuple(
-            ({"repository": repository}, sum(map(value, some))) for repository, some in by_repository.items()
-        )
-        return Family(name, help, samples, "seconds" if name.endswith("_seconds") else "")
+        return gauge_of(name, help, places, lambda some: sum(map(value, some)))
 
     return text(
         (
-            Family(
+            gauge(
                 "history_runs",
                 "Runs on record, by their result; unfinished ones run, or were killed.",
-                tuple(
-                    (
-                        {"repository": repository, "result": result},
-                        sum(_result(run) == result for run in some),
-                    )
-                    for repository, some in by_repository.items()
+                (
+                    ({**place, "result": result}, sum(_result(run) == result for run in some))
+                    for place, some in places
                     for result in _RESULTS
                 ),
             ),
@@ -53,20 +49,16 @@ def document(runs: Sequence[StoredRun], since: datetime, now: datetime) -> str:
             sums("history_hangs", "Hangs that were told in these runs.", lambda run: run.hangs),
             sums("history_leaked_rows", "Rows that these runs left.", lambda run: run.leaked_rows),
             sums("history_leftovers", "What these runs left besides rows.", lambda run: run.leftovers),
-            Family(
+            gauge_of(
                 "history_last_run_timestamp_seconds",
                 "When the newest run began, since 1970.",
-                tuple(
-                    ({"repository": repository}, max(seconds_since_epoch(run.began) for run in some))
-                    for repository, some in by_repository.items()
-                ),
-                "seconds",
+                places,
+                lambda some: max(seconds_since_epoch(run.began) for run in some),
             ),
-            Family(
+            gauge(
                 "history_window_seconds",
                 "How far back the runs go that are summed up.",
                 (({}, round((now - since).total_seconds())),),
-                "seconds",
             ),
         )
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.history.model import HistoryEntry
-from pgwatch_tests.reports.openmetrics.families import Family, Labels, seconds_since_epoch, text
+from pgwatch_tests.reports.openmetrics.families import Labels, gauge, gauge_of, seconds_since_epoch, text
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
@@ -22,37 +22,35 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
     ]
     return text(
         (
-            Family(
+            gauge_of(
                 "sweep_planned_rows",
                 "Rows that the sweep was to delete; of a dry run that it would.",
-                tuple((place, one.planned_rows) for place, one in places),
+                places,
+                lambda one: one.planned_rows,
             ),
-            Family(
-                "sweep_deleted_rows",
-                "Rows that the sweep deleted.",
-                tuple((place, one.deleted_rows) for place, one in places),
+            gauge_of(
+                "sweep_deleted_rows", "Rows that the sweep deleted.", places, lambda one: one.deleted_rows
             ),
-            Family(
+            gauge(
                 "sweep_kept_rows",
                 "Rows that stay, by the reason.",
-                tuple(sample for place, one in places for sample in _kept(place, one)),
+                (sample for place, one in places for sample in _kept(place, one)),
             ),
-            Family(
+            gauge(
                 "sweep_removed",
                 "What went besides rows, by kind; of a dry run what would.",
-                tuple(sample for place, one in places for sample in _removed(place, one)),
+                (sample for place, one in places for sample in _removed(place, one)),
             ),
-            Family(
-                "sweep_dry_run",
-                "1 if nothing was to be changed, else 0.",
-                tuple((place, one.dry_run) for place, one in places),
+            gauge_of(
+                "sweep_dry_run", "1 if nothing was to be changed, else 0.", places, lambda one: one.dry_run
             ),
-            Family(
+            gauge_of(
                 "sweep_complete",
                 "1 if nothing stays but what a later sweep removes, else 0.",
-                tuple((place, one.complete) for place, one in places),
+                places,
+                lambda one: one.complete,
             ),
-            Family(
+            gauge(
                 "sweep_reached",
                 "1 if the database, or of a server all that were asked for, could be swept at all, else 0.",
                 (
@@ -60,23 +58,20 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
                     *(({"server": one.server, "database": one.database}, 0) for one in not_swept),
                 ),
             ),
-            Family(
+            gauge_of(
                 "sweep_longest_transaction_seconds",
                 "The longest transaction of the sweep.",
-                tuple((place, one.longest_transaction_s) for place, one in places),
-                "seconds",
+                places,
+                lambda one: one.longest_transaction_s,
             ),
-            Family(
-                "sweep_duration_seconds",
-                "How long the sweep took.",
-                tuple((place, one.duration_s) for place, one in places),
-                "seconds",
+            gauge_of(
+                "sweep_duration_seconds", "How long the sweep took.", places, lambda one: one.duration_s
             ),
-            Family(
+            gauge_of(
                 "sweep_timestamp_seconds",
                 "When the sweep began, since 1970.",
-                tuple((place, seconds_since_epoch(one.started_at)) for place, one in places),
-                "seconds",
+                places,
+                lambda one: seconds_since_epoch(one.started_at),
             ),
         )
     )
@@ -91,47 +86,32 @@ def job_document(entries: Sequence[HistoryEntry]) -> str:
     checks = [(place, one) for place, one in places if one.leaked_rows is not None]
     return text(
         (
-            Family(
-                "job_success",
-                "1 if the job went through, else 0.",
-                tuple((place, one.result == "done") for place, one in places),
+            gauge_of(
+                "job_success", "1 if the job went through, else 0.", places, lambda one: one.result == "done"
             ),
-            Family(
+            gauge_of(
                 "job_planned_rows",
                 "Rows that the job was to delete; of a dry run that it would.",
-                tuple((place, one.planned_rows) for place, one in sweeps),
+                sweeps,
+                lambda one: one.planned_rows,
             ),
-            Family(
-                "job_deleted_rows",
-                "Rows that the job deleted.",
-                tuple((place, one.deleted_rows) for place, one in sweeps),
-            ),
-            Family(
-                "job_kept_rows",
-                "Rows that stay.",
-                tuple((place, one.kept_rows) for place, one in sweeps),
-            ),
-            Family(
+            gauge_of("job_deleted_rows", "Rows that the job deleted.", sweeps, lambda one: one.deleted_rows),
+            gauge_of("job_kept_rows", "Rows that stay.", sweeps, lambda one: one.kept_rows),
+            gauge_of(
                 "job_leaked_rows",
                 "Leaked rows that the job counted.",
-                tuple((place, one.leaked_rows or 0) for place, one in checks),
+                checks,
+                lambda one: one.leaked_rows or 0,
             ),
-            Family(
-                "job_leftovers",
-                "What is left over besides rows.",
-                tuple((place, one.leftovers or 0) for place, one in checks),
+            gauge_of(
+                "job_leftovers", "What is left over besides rows.", checks, lambda one: one.leftovers or 0
             ),
-            Family(
-                "job_duration_seconds",
-                "How long the job took.",
-                tuple((place, one.duration_s) for place, one in places),
-                "seconds",
-            ),
-            Family(
+            gauge_of("job_duration_seconds", "How long the job took.", places, lambda one: one.duration_s),
+            gauge_of(
                 "job_timestamp_seconds",
                 "When the job began, since 1970.",
-                tuple((place, seconds_since_epoch(one.started_at)) for place, one in places),
-                "seconds",
+                places,
+                lambda one: seconds_since_epoch(one.started_at),
             ),
         )
     )
