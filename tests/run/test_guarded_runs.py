@@ -49,9 +49,10 @@ def test_suite_that_hangs_tells_its_root_and_is_helped(
     assert ") was ended: it was idle in transaction for " in done.stderr
     assert users.execute("SELECT name FROM users").fetchone() == ("c",)
     index = json.loads((home / "pgwatch-results" / "run.json").read_text())
-    assert [hang["kind"] for hang in index["hangs"]] == ["blocked"]
-    assert index["hangs"][0]["ended_root"].startswith("test_0 (gw0, pid ")
-    assert [finding["kind"] for finding in index["findings"]] == ["hang"]
+    # On a busy machine its start or its end may be a hang as well: nothing of it does anything.
+    [hang] = [hang for hang in index["hangs"] if hang["kind"] == "blocked"]
+    assert hang["ended_root"].startswith("test_0 (gw0, pid ")
+    assert {finding["kind"] for finding in index["findings"]} == {"hang"}
 
 
 def test_database_that_is_not_free_is_refused_before_anything_begins(
