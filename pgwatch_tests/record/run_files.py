@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pgwatch_tests.errors import RecordingError
@@ -30,11 +31,12 @@ _CONFIDENCES: tuple[Confidence, ...] = ("marker", "transaction", "1 of N", "unkn
 def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
     """The runs of these files and directories, each once, and what couldn't be read.
 
-    A directory may be that of one run, or hold those of many, such as the artifacts of a CI's shards.
+    A directory may be that of one run, or hold those of many, such as the artifacts of a CI's shards. A
+    pattern that no shell has expanded (`'artifacts/*/'`) stands for what fits it.
     """
     runs: dict[Path, RecordedRun] = {}
     unreadable: list[Unreadable] = []
-    for path in paths:
+    for path in chain.from_iterable(map(_expanded, paths)):
         try:
             found = list(_found(path))
             if not found:
@@ -51,6 +53,13 @@ def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
             except RecordingError as error:
                 unreadable.append(Unreadable(str(one), _without_path(error, one)))
     return list(runs.values()), unreadable
+
+
+def _expanded(path: Path) -> Sequence[Path]:
+    if path.exists() or not set("*?[") & set(str(path)):
+        return [path]
+    anchor = Path(path.anchor)
+    return sorted(anchor.glob(str(path.relative_to(anchor)))) or [path]
 
 
 def _found(path: Path) -> Iterator[Path]:

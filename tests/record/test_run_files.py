@@ -71,6 +71,9 @@ def test_all_runs_of_a_directory_are_found_and_what_is_none_is_named(
     runs, unreadable = read([artifacts, alone, link, empty, tmp_path / "none"])
 
     assert sorted(run.label for run in runs) == [str(alone), "1", "2"]
+    by_pattern, _ = read([artifacts / "pgwatch-results-*"])
+    assert sorted(run.label for run in by_pattern) == ["1", "2"]
+    assert read([tmp_path / "none-*"])[1][0].reason == "No such file or directory"
     reasons = {one.name: one.reason for one in unreadable}
     assert reasons.pop(str(broken)).startswith("isn't a recording")
     assert "isn't the index of a run" in reasons.pop(str(artifacts / "4"))
