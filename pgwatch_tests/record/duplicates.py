@@ -86,7 +86,7 @@ def _groups(
             apart_s = (moment(other.event) - moment(one.event)).total_seconds()
             if apart_s > within_s:
                 break
-            if other.recorder != one.recorder and same(one.event, other.event):
+            if same(one.event, other.event):
                 near.append((apart_s, first, second))
     for _, first, second in sorted(near):
         group, more = group_of[first], group_of[second]

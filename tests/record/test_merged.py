@@ -145,13 +145,14 @@ def test_a_deadlock_counts_once_and_has_the_best_of_what_is_known() -> None:
         10.6, side(11, statement="UPDATE a"), side(12, statement="UPDATE b"), source="server log", advice=""
     )
     again = deadlock(13.0, one, other)
+    elsewhere = deadlock(13.1, side(11, "t.py::test_one"), side(14))
     runs = [
         run("a", deadlocks=[polled, again, logged], facts=facts("1", pid=1)),
-        run("b", deadlocks=[replace(polled, at=at(10.2))], facts=facts("2", pid=2)),
+        run("b", deadlocks=[replace(polled, at=at(10.2)), elsewhere], facts=facts("2", pid=2)),
     ]
     for ordered in (runs, runs[::-1]):
         [merged] = merge(ordered).servers
-        first, second = merged.deadlocks
+        first, second, third = merged.deadlocks
         assert (first.source, first.victim, first.advice) == (
             "server log",
             "gw3 t.py::test_one",
@@ -161,7 +162,8 @@ def test_a_deadlock_counts_once_and_has_the_best_of_what_is_known() -> None:
             ("t.py::test_one", "UPDATE a"),
             ("t.py::test_other", "UPDATE b"),
         ]
-        assert second.at == at(13.0)
+        # A deadlock again, and one at the same time that has one member in common.
+        assert (second.at, third.at) == (at(13.0), at(13.1))
 
 
 def test_leaks_that_several_checks_found_count_once() -> None:
