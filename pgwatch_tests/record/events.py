@@ -32,6 +32,7 @@ from pgwatch_tests.record.model import (
 _MOST_ROOTS: Final = 20
 _MOST_NAMES: Final = 10_000
 _NO_TEST: Final = ("", "", "")
+_NEVER: Final = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,14 @@ class EventTracker:
             tuple(self._changed_deadlocks.items()),
             tuple(
                 TestSighting(
-                    test, runner, worker, server, one.first_seen, one.last_seen, one.polls, one.last_active
+                    test,
+                    runner,
+                    worker,
+                    server,
+                    one.first_seen,
+                    one.last_seen,
+                    one.polls,
+                    None if one.active_s == _NEVER else _moment(one.active_s),
                 )
                 for (server, test, runner, worker), one in self._tests.items()
             ),
@@ -142,6 +150,7 @@ class EventTracker:
 
     def _add_tests(self, snapshot: LockSnapshot, server: int) -> None:
         at, seen = snapshot.sampled_at, self._tests
+        at_s = at.timestamp()
         self._poll += 1
         for session in snapshot.sessions:
             name = session.application_name, session.known_test
@@ -158,9 +167,12 @@ class EventTracker:
                 sighting.last_poll = self._poll
                 sighting.last_seen = max(at, sighting.last_seen)
                 sighting.polls += 1
-            active = _last_active(session, at)
-            if active is not None and (sighting.last_active is None or active > sighting.last_active):
-                sighting.last_active = active
+            state = session.state
+            if state == "idle":
+                if session.state_age_s is not None:
+                    sighting.active_s = max(sighting.active_s, at_s - session.state_age_s)
+            elif state is not None and not session.hidden:
+                sighting.active_s = max(sighting.active_s, at_s)
         if len(self._names) > _MOST_NAMES:
             self._names.clear()
 
@@ -171,22 +183,14 @@ class _Sighting:
     last_seen: datetime
     polls: int = 0
     last_poll: int = 0
-    last_active: datetime | None = None
+    active_s: float = _NEVER
+    """When it was last at work, in seconds since 1970, as far as that is visible."""
 
 
 def _named_test(session: Session) -> tuple[str, str, str]:
     """The test that a session names, its runner and worker; _NO_TEST if it names none, or is ours."""
     identity = None if session.application_name == OWN_NAME else session.identity
     return _NO_TEST if identity is None else (identity.label, identity.runner, identity.worker)
-
-
-def _last_active(session: Session, at: datetime) -> datetime | None:
-    """When a session was last at work, by a poll at `at`; None if that isn't visible."""
-    if session.hidden or session.state is None:
-        return None
-    if session.state != "idle":
-        return at
-    return None if session.state_age_s is None else at - timedelta(seconds=session.state_age_s)
 
 
 def recorded_side(graph: LockGraph, party: Party) -> RecordedSide:

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,8 @@ from pgwatch_tests.settings.load import Dsn, Settings
 _AT_WORK_S: Final = 0.25
 """The pause between polls while sessions are at work, if not told otherwise: longer tests are all seen."""
 _AT_REST_S: Final = 1.0
+_SHARE_OF_CORE: Final = 0.009
+_COSTS_COMPARED: Final = 8
 _RESTS_AFTER_S: Final = 2.0
 _GLANCE_EVERY_S: Final = 0.25
 _TELL_EVERY_S: Final = 1.0
@@ -63,21 +66,37 @@ def machine_time_s() -> float:
 
 
 class RecorderPace:
-    """The pauses between the polls of a recorder; `every_s`: that while nothing waits, None as needed."""
+    """The pauses between the polls of a recorder; `every_s`: that while nothing waits, None as needed.
 
-    def __init__(self, every_s: float | None = None) -> None:
+    As needed is often while sessions are at work, but not so often that it takes more than its share of a
+    core: `cpu_s` tells the processor time that was used so far.
+    """
+
+    def __init__(self, every_s: float | None = None, cpu_s: Callable[[], float] = time.process_time) -> None:
         self._every_s = every_s
+        self._cpu_s = cpu_s
+        self._used_s = cpu_s()
+        self._costs_s: deque[float] = deque(maxlen=_COSTS_COMPARED)
         self._pace = PollPace()
 
     def pause_s(self, snapshot: LockSnapshot) -> float:
         """Returns the seconds to sleep after this poll."""
-        every_s = self._every_s or (_AT_WORK_S if _is_at_work(snapshot) else _AT_REST_S)
+        used_s = self._cpu_s()
+        self._costs_s.append(used_s - self._used_s)
+        self._used_s = used_s
+        every_s = self._every_s or self._as_needed_s(snapshot)
         if snapshot.blocked:
             every_s = min(every_s, _AT_REST_S)
         pause_s = self._pace.pause_s(snapshot.blocked, snapshot.spent_s, every_s)
         # What isn't sure yet may be over soon.
         is_sure = snapshot.blocked or not (snapshot.groups or snapshot.wanted_databases)
         return pause_s if is_sure else min(pause_s, SECOND_LOOK_S)
+
+    def _as_needed_s(self, snapshot: LockSnapshot) -> float:
+        if not _is_at_work(snapshot):
+            return _AT_REST_S
+        # The least of the last ones: on a busy machine the rest is the others' doing.
+        return min(max(_AT_WORK_S, min(self._costs_s) / _SHARE_OF_CORE), _AT_REST_S)
 
 
 class Recorder:

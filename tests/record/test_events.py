@@ -101,7 +101,7 @@ def _group(one: Truth, at_s: float, tells_start: bool) -> EdgeGroup:
 @pytest.mark.parametrize("tells_start", [True, False])
 def test_all_waits_of_an_hour_are_there_and_as_long_as_they_were(tells_start: bool) -> None:
     truths, draw = script(7), random.Random(1)
-    tracker, pace = EventTracker(), RecorderPace()
+    tracker, pace = EventTracker(), RecorderPace(cpu_s=lambda: 0.0)
     previous: LockSnapshot | None = None
     at_s, longest_pause_s = 0.0, 0.0
     beginnings = sorted(one.began_s for one in truths)

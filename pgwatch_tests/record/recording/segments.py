@@ -50,7 +50,7 @@ ALL_COLUMNS: Final = PER_POLL + PER_CHANGE + 6
 _QUICK, _SMALL = 1, 9
 WHO_BIT, DOING_BIT, QUERY_BIT, BEGAN_BIT, STATE_BIT, XACT_BIT = (1 << bit for bit in range(6))
 LENGTH: Final = 4
-_MOST_CHANGES: Final = 20_000
+_MOST_CHANGES: Final = 10_000
 """A segment ends after so many changed sessions: to read one moment of it takes a tenth of a second."""
 SEGMENT_S: Final = 60.0
 
@@ -182,11 +182,13 @@ class SegmentWriter:
         return number
 
     def _add_session(self, session: Session, slot: _Slot, at_us: int) -> bool:
-        who, doing = _who(session), _doing(session)
-        began = _began_ms(at_us, session.query_age_s)
-        state = _began_ms(at_us, session.state_age_s)
-        xact = _began_ms(at_us, session.xact_age_s)
-        mask, at_ms, columns = 0, at_us // 1000, self._content
+        # Called hundreds of times a second: no more calls than it needs.
+        who, doing, query = _who(session), _doing(session), session.query
+        query_s, state_s, xact_s = session.query_age_s, session.state_age_s, session.xact_age_s
+        began = None if query_s is None else (at_us - round(query_s * 1e6)) // 1000
+        state = None if state_s is None else (at_us - round(state_s * 1e6)) // 1000
+        xact = None if xact_s is None else (at_us - round(xact_s * 1e6)) // 1000
+        mask, columns = 0, self._content
         if who != slot.who:
             mask |= WHO_BIT
             slot.who = who
@@ -195,23 +197,24 @@ class SegmentWriter:
             mask |= DOING_BIT
             slot.doing = doing
             columns.doing.append(self._number("doing", doing, doing))
-        if session.query != slot.query:
+        if query != slot.query:
             mask |= QUERY_BIT
-            slot.query = session.query
-            columns.query.append(self._number("query", session.query, session.query))
+            slot.query = query
+            columns.query.append(self._number("query", query, query))
+        # Most begin together, or soon after each other: small numbers.
+        reference = at_us // 1000 if began is None else began
         if began != slot.began_ms:
             mask |= BEGAN_BIT
             slot.began_ms = began
-            columns.began.append(_coded(began, at_ms))
-        # Most begin together, or soon after each other: small numbers.
+            columns.began.append(_coded(began, at_us // 1000))
         if state != slot.state_ms:
             mask |= STATE_BIT
             slot.state_ms = state
-            columns.state.append(_coded(at_ms if began is None else began, state))
+            columns.state.append(_coded(reference, state))
         if xact != slot.xact_ms:
             mask |= XACT_BIT
             slot.xact_ms = xact
-            columns.xact.append(_coded(xact, at_ms if began is None else began))
+            columns.xact.append(_coded(xact, reference))
         if mask:
             columns.changes += (slot.number, mask)
         return bool(mask)
