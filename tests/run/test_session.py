@@ -101,12 +101,12 @@ def test_nothing_is_held_up_by_a_server_that_answers_nobody(home: Path, python: 
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        dsn = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/a_test?connect_timeout=2"
+        dsn = f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/a_test?connect_timeout=6"
         began = time.time()
         (home / "when.py").write_text("import time; print(time.time())")
         done = run(home, sys.executable, "when.py", options=["--no-record"], extra={"PGWATCH_DSN": dsn})
     assert done.returncode == 0
-    assert float(done.stdout) - began < 3.0, "on a quiet machine: 0.5 s"
+    assert float(done.stdout) - began < 5.5, "on a quiet machine: 0.5 s"
     assert "leaks weren't checked" in done.stderr
 
 
@@ -115,13 +115,14 @@ def test_a_late_baseline_counts_only_if_no_session_came(
 ) -> None:
     """Sessions that were there before the command don't matter."""
     settings = Settings(Dsn(database.dsn, "the test"))
-    owner.execute("SELECT pg_sleep(0.3)")
-    late = FirstBaseline(settings, lambda: time.monotonic() - 0.2)
+    owner.execute("SELECT pg_sleep(0.1)")
+    began = time.monotonic()
+    late = FirstBaseline(settings, lambda: began)
     late.run()
     assert late.baseline is not None
     assert late.late_s is not None
     connect()
-    later = FirstBaseline(settings, lambda: time.monotonic() - 0.2)
+    later = FirstBaseline(settings, lambda: began)
     later.run()
     assert later.baseline is None
     assert "with sessions at work" in later.trouble
