@@ -62,6 +62,12 @@ place_options = options.all_of(
         metavar="SHARD",
         help="The name of this shard: its results go into a directory of that name below DIR.",
     ),
+    click.option(
+        "--store",
+        is_flag=True,
+        help="Put the run on record, for `pgwatch-tests history` and `report --trend`. Default: only if the "
+        "setting history names a place.",
+    ),
 )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
-from pgwatch_tests.record.merged import RunReport, merge
+from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
+from pgwatch_tests.record.summary import summary_of
 from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.runs import run_markdown
 from pgwatch_tests.reports.runs.page import document as page
 from pgwatch_tests.run import recorded_contention
 from pgwatch_tests.run.fail_on import Evidence
+from pgwatch_tests.settings.load import Settings
 
 
 def evidence(results: ResultsDirectory, known: Evidence) -> Evidence:
@@ -53,10 +56,29 @@ def report(
     results: ResultsDirectory, record: RunRecord, known: Evidence, outcomes: Sequence[TestOutcome]
 ) -> RunReport:
     """Returns the report on this run alone; without a recording, on what is known else."""
+    return merge([_run(results, record, known, outcomes)])
+
+
+def put_on_record(
+    settings: Settings,
+    results: ResultsDirectory,
+    record: RunRecord,
+    known: Evidence,
+    outcomes: Sequence[TestOutcome],
+) -> str:
+    """Puts the run's summary into the history; returns a sentence on that. Raises HistoryError."""
+    store = RunStore.open(settings)
+    addition = store.add(summary_of(_run(results, record, known, outcomes), record.facts))
+    return f"put on record in {store.name}: {addition}"
+
+
+def _run(
+    results: ResultsDirectory, record: RunRecord, known: Evidence, outcomes: Sequence[TestOutcome]
+) -> RecordedRun:
     run = run_files.of_results(results, record)
     checked = known.leaks is not None
     leaks = tuple(leak_events(known.leaks)) if known.leaks is not None else ()
-    return merge([replace(run, leaks=leaks, leaks_checked=checked, outcomes=tuple(outcomes))])
+    return replace(run, leaks=leaks, leaks_checked=checked, outcomes=tuple(outcomes))
 
 
 def write_report(results: ResultsDirectory, whole: RunReport) -> Iterator[ResultKind]:

@@ -36,7 +36,8 @@ class RunRequest:
     sweep: bool = False
     junit: tuple[str, ...] = ()
     """Globs of the JUnit files that the command writes."""
-    store: str | None = None
+    store: bool = False
+    """Whether the run is put on record, also where the setting `history` doesn't say so."""
     guards: GuardOptions = field(default_factory=GuardOptions)
 
 

@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.record.recording.reader import Recording
-from tests.cli.running import environment
+from tests.cli.running import environment, pgwatch
 from tests.run.programs import arguments, run
 from tests.servers.sessions import Database
 from tests.waiting import wait_until
@@ -69,7 +69,12 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
         "GITHUB_REPOSITORY": "acme/shop",
     }
     done = run(
-        home, sys.executable, "suite.py", "2.5", options=["--fail-on", "blocked=1s,deadlock"], extra=extra
+        home,
+        sys.executable,
+        "suite.py",
+        "2.5",
+        options=["--fail-on", "blocked=1s,deadlock", "--store"],
+        extra=extra,
     )
     results = home / "pgwatch-results"
     index = json.loads((results / "run.json").read_text())
@@ -95,6 +100,9 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
         assert recording.leak_report() is not None
         kinds = [mark.kind for mark in recording.marks()]
     assert {"command_began", "command_ended"} <= {*kinds}
+    assert any(note.startswith("put on record in ") for note in index["notes"])
+    said = pgwatch(home, "history", "--format", "json", extra=extra)
+    assert index["run"] in said.stdout, said
 
 
 def test_a_job_that_is_killed_leaves_what_was_recorded(

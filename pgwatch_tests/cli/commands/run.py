@@ -41,6 +41,7 @@ def command(
     tests: Path | None,
     directory: Path,
     name: str,
+    store: bool,
     record: bool,
     every_s: float | None,
     max_bytes: int | None,
@@ -83,6 +84,7 @@ def command(
         max_bytes=max_bytes,
         sweep=sweep,
         junit=junit,
+        store=store,
         guards=guards,
     )
     outcome = run(request, options.narrate)
