@@ -146,12 +146,14 @@ class ReplayDashboard(TabbedApp):
         self._show_position()
         # Workers of the app, not of a screen: they go on under a dialog.
         start_worker(self, self._follow, "replay")
-        start_worker(self, self._read_events, "events")
 
     # What the moment looks like.
 
     async def _follow(self) -> None:
         """Makes the moves that were asked for, and shows where they lead; while it plays, again and again."""
+        await self._show_moment()
+        # Only now: reading all events takes longer than one picture, and the processor from it.
+        start_worker(self, self._read_events, "events")
         while not self._is_closing:
             self._asked.clear()
             while self._moves:
