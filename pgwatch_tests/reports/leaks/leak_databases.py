@@ -16,6 +16,7 @@ from pgwatch_tests.leaks.model import (
     TableLeak,
 )
 from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.reports.render.digest import FIRST, Digest, Part
 from pgwatch_tests.reports.sections import REASON, Section, named_places
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -33,6 +34,28 @@ def telling(leaks: LeaksOfDatabases) -> list[LeakReport]:
 def clean(leaks: LeaksOfDatabases) -> list[str]:
     """The names of the databases that there is nothing to tell of."""
     return [leak_words.place(report) for report in leaks.databases if leak_words.is_clean(report)]
+
+
+def digest(leaks: LeaksOfDatabases, shown: Shown, in_full: bool = True) -> Digest:
+    """The tables and sentences on all databases; what is looked for is named `in_full`, or counted."""
+    per_server, total = servers(leaks, shown)
+    remarked = [*remarks(leaks, shown), *leak_words.unseen(leaks)]
+    return Digest(
+        (
+            Part("Databases", databases(leaks, shown), ("database", "databases"), 3),
+            Part("Not checked", not_checked(leaks, shown), ("reason", "reasons"), FIRST),
+            Part("Servers", per_server, ("server", "servers"), 2, total if len(leaks.servers) > 1 else ()),
+            Part("Tables", tables(leaks, shown), ("table", "tables"), 2),
+            Part("Left over", leftovers(leaks, shown), ("thing", "things")),
+            Part("By test", tests(leaks, shown), ("test", "tests")),
+        ),
+        leak_words.summary(leaks),
+        clean(leaks),
+        "Clean: {}",
+        "No database is clean; --verbose tells all of each" if leaks.databases else "",
+        scope(leaks, shown, in_full),
+        remarked,
+    )
 
 
 def databases(leaks: LeaksOfDatabases, shown: Shown) -> Section:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
 from pgwatch_tests.reports.leaks import leak_databases, leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
-from pgwatch_tests.reports.render import markdown_text
-from pgwatch_tests.reports.render.markdown_text import code, escaped, folded, table, written
+from pgwatch_tests.reports.render import digest, markdown_text
+from pgwatch_tests.reports.render.markdown_text import code, escaped, table, written
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _LIST_LIMIT = 120  # characters of a list in a cell
-_MOST_DATABASES = 10  # with a report of their own
-_MOST_CLEAN = 1000
-_CLEAN_LIMIT = 20_000  # characters
 
 
 def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
@@ -36,33 +32,15 @@ def document(leaks: LeakReport | LeaksOfDatabases, gate: Gate) -> str:
         (report,) = leaks.databases
         title += f" (database {code(leak_words.place(report))})"
         return markdown_text.document([title, *_sections(report, "###", fails, gate, unseen)])
-    return markdown_text.document([title, *_of_databases(leaks, gate, fails), *(f"{one}." for one in unseen)])
-
-
-def _of_databases(leaks: LeaksOfDatabases, gate: Gate, fails: bool) -> Iterator[str]:
-    per_server, total = leak_databases.servers(leaks, code)
-    if per_server.rows:
-        yield from written(replace(per_server, rows=[*per_server.rows, total]), "###")
-    headed = (
-        ("Databases", leak_databases.databases(leaks, code)),
-        ("Not checked", leak_databases.not_checked(leaks, code)),
-        ("Tables", leak_databases.tables(leaks, code)),
-        ("By test", leak_databases.tests(leaks, code)),
-        ("Left over", leak_databases.leftovers(leaks, code)),
-    )
-    for heading, section in headed:
-        yield from written(replace(section, heading=heading), "###")
-    telling = leak_databases.telling(leaks)
-    for report in telling[:_MOST_DATABASES]:
-        blocks = _sections(report, "####", fails, gate)
-        yield from folded(f"{escaped(leak_words.place(report))}: {leak_words.summary(report)}", blocks)
-    if len(telling) > _MOST_DATABASES:
-        yield f"… and {len(telling) - _MOST_DATABASES:,} more databases, with fewer leaks."
-    if clean := leak_databases.clean(leaks):
-        names = _list(clean[:_MOST_CLEAN], _CLEAN_LIMIT)
-        yield from folded(f"Clean: {plural(len(clean), 'database')}", [names])
-    if scope := leak_databases.scope(leaks, code):
-        yield ". ".join([*scope, *leak_databases.remarks(leaks, code)]) + "."
+    reports = [
+        (
+            f"{escaped(leak_words.place(report))}: {leak_words.summary(report)}",
+            _sections(report, "####", fails, gate),
+        )
+        for report in leak_databases.telling(leaks)
+    ]
+    told = leak_databases.digest(leaks, code)
+    return markdown_text.document([title, *digest.markdown(told, reports, "leaks")])
 
 
 def _sections(
@@ -98,8 +76,8 @@ def _sections(
     yield ". ".join(scope) + "."
 
 
-def _list(texts: Sequence[str], limit: int = _LIST_LIMIT) -> str:
-    return code(plain(", ".join(texts), limit))
+def _list(texts: Sequence[str]) -> str:
+    return code(plain(", ".join(texts), _LIST_LIMIT))
 
 
 def _bold(text: str) -> str:

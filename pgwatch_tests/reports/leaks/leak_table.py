@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test as grouped
@@ -11,16 +10,13 @@ from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases, Leftover
 from pgwatch_tests.reports.leaks import leak_databases, leak_sections, leak_words
 from pgwatch_tests.reports.leaks.leak_sections import Style
 from pgwatch_tests.reports.leaks.leak_words import summary
-from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
-from pgwatch_tests.reports.render.screenful import wrapped
+from pgwatch_tests.reports.render import digest, text_table
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 
 _LIST_LIMIT = 60  # characters of a list in a cell
 _STYLE = Style(plain, _LIST_LIMIT, 2 * _LIST_LIMIT)
 _MOST_SEQUENCES = 5  # each rolled back or deleted row moves one
-_REMARK_LIMIT = 150  # characters: two lines
 _MOST_LEFTOVERS = 200  # the other formats name all
 
 
@@ -34,45 +30,11 @@ def table(leaks: LeakReport | LeaksOfDatabases, verbose: bool = False) -> str:
         return _text(leaks, leak_words.unseen(leaks))
     if len(leaks.databases) + len(leaks.not_checked) == 1 and leaks.databases:
         return _text(leaks.databases[0], leak_words.unseen(leaks))
-    sections, end = _of_databases(leaks), _end(leaks, verbose)
-    if verbose:
-        whole = [section.whole() for section in sections]
-        reports = [
-            f"== {plain(leak_words.place(report))} ==\n\n{_text(report, ())}"
-            for report in leak_databases.telling(leaks)
-        ]
-        return "\n\n".join([*whole, *reports, "\n".join(end)])
-    return screen(sections, end)
-
-
-def _of_databases(leaks: LeaksOfDatabases) -> list[ScreenTable]:
-    per_server, total = leak_databases.servers(leaks, plain)
-    sections = [
-        ScreenTable(leak_databases.databases(leaks, plain), ("database", "databases"), weight=3),
-        ScreenTable(leak_databases.not_checked(leaks, plain), ("reason", "reasons"), weight=inf),
-        ScreenTable(per_server, ("server", "servers"), total if len(leaks.servers) > 1 else (), weight=2),
-        ScreenTable(leak_databases.tables(leaks, plain), ("table", "tables"), weight=2),
-        ScreenTable(leak_databases.leftovers(leaks, plain), ("thing", "things")),
-        ScreenTable(leak_databases.tests(leaks, plain), ("test", "tests")),
-    ]
-    return [section for section in sections if section.items]
-
-
-def _end(leaks: LeaksOfDatabases, verbose: bool) -> list[str]:
-    """What is always said: what it comes to, which databases are clean, and what was looked for."""
-    sentences = [summary(leaks)]
-    if clean := leak_databases.clean(leaks):
-        them = "it" if len(clean) == 1 else "them"
-        others = ", and tells all of the others" if len(clean) < len(leaks.databases) else ""
-        names = f": {', '.join(map(plain, clean))}" if verbose else f"; --verbose names {them}{others}"
-        sentences.append(f"Clean: {plural(len(clean), 'database')}{names}")
-    elif leaks.databases and not verbose:
-        sentences.append("No database is clean; --verbose tells all of each")
-    remarks = leak_databases.remarks(leaks, plain)
-    sentences += leak_databases.scope(leaks, plain, verbose)
-    sentences += remarks if verbose else [plain(one, _REMARK_LIMIT) for one in remarks]
-    sentences += leak_words.unseen(leaks)
-    return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
+    told = leak_databases.digest(leaks, plain, in_full=verbose)
+    if not verbose:
+        return digest.screen_text(told)
+    reports = leak_databases.telling(leaks)
+    return digest.whole_text(told, ((leak_words.place(report), _text(report, ())) for report in reports))
 
 
 def _text(report: LeakReport, unseen: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pgwatch_tests.reports import giving_way
+from pgwatch_tests.reports.render.digest import FIRST, Digest, Part
 from pgwatch_tests.reports.sections import REASON, Section, named_places
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import KeptReason, SideEffects, SweepReport, SweepsOfDatabases, TableRows
@@ -26,6 +27,27 @@ def telling(sweeps: SweepsOfDatabases) -> list[SweepReport]:
 def clean(sweeps: SweepsOfDatabases) -> list[str]:
     """The names of the databases in which there was nothing to do."""
     return [sweep_words.place(report) for report in sweeps.sweeps if sweep_words.is_clean(report)]
+
+
+def digest(sweeps: SweepsOfDatabases, shown: Shown) -> Digest:
+    """The tables and sentences on all databases."""
+    per_server, total = servers(sweeps, shown)
+    told = scope(sweeps, shown)
+    return Digest(
+        (
+            Part("Databases", databases(sweeps, shown), ("database", "databases"), 3),
+            Part("Not swept", not_swept(sweeps, shown), ("reason", "reasons"), FIRST),
+            Part("Servers", per_server, ("server", "servers"), 2, total if len(sweeps.servers) > 1 else ()),
+            Part("Tables", tables(sweeps, shown), ("table", "tables"), 2),
+            Part("Kept", kept(sweeps, shown), ("reason", "reasons")),
+        ),
+        sweep_words.summary_of_databases(sweeps),
+        clean(sweeps),
+        "Nothing to do in {}",
+        "There is something to do in each; --verbose tells all of it" if sweeps.sweeps else "",
+        [". ".join(told)] if told else [],
+        remarks(sweeps, shown),
+    )
 
 
 def is_dry(sweeps: SweepsOfDatabases) -> bool:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from pgwatch_tests.reports.render import markdown_text
-from pgwatch_tests.reports.render.markdown_text import code, escaped, folded, table, written
+from pgwatch_tests.reports.render import digest, markdown_text
+from pgwatch_tests.reports.render.markdown_text import code, escaped, folded, table
 from pgwatch_tests.reports.sweeps import sweep_databases, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_words import explained
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import plain
 
 _MOST_LINES = 100
 _MOST_UNFOLDED = 20
 _MOST_FOLDED = 1000
-_MOST_DATABASES = 10  # with a report of their own
-_CLEAN_LIMIT = 20_000  # characters
 
 
 def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
@@ -37,33 +32,15 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
         title += f" {sweep_words.outcome(report)} (database {code(sweep_words.place(report))})"
         return markdown_text.document([title, *_sections(report, "###")])
     title += f" {sweep_words.summary_of_databases(sweeps)}"
-    return markdown_text.document([title, *_of_databases(sweeps)])
-
-
-def _of_databases(sweeps: SweepsOfDatabases) -> Iterator[str]:
-    yield from _list("", sweep_databases.remarks(sweeps, code))
-    per_server, total = sweep_databases.servers(sweeps, code)
-    if per_server.rows:
-        yield from written(replace(per_server, rows=[*per_server.rows, total]), "###")
-    headed = (
-        ("Databases", sweep_databases.databases(sweeps, code)),
-        ("Not swept", sweep_databases.not_swept(sweeps, code)),
-        ("Tables", sweep_databases.tables(sweeps, code)),
-        ("Kept", sweep_databases.kept(sweeps, code)),
-    )
-    for heading, section in headed:
-        yield from written(replace(section, heading=heading), "###")
-    telling = sweep_databases.telling(sweeps)
-    for report in telling[:_MOST_DATABASES]:
-        summary = f"{escaped(sweep_words.place(report))}: {escaped(sweep_words.outcome(report))}"
-        yield from folded(summary, _sections(report, "####"))
-    if len(telling) > _MOST_DATABASES:
-        yield f"… and {len(telling) - _MOST_DATABASES:,} more databases, with fewer rows."
-    if clean := sweep_databases.clean(sweeps):
-        names = code(plain(", ".join(clean), _CLEAN_LIMIT))
-        yield from folded(f"Nothing to do in {plural(len(clean), 'database')}", [names])
-    if scope := sweep_databases.scope(sweeps, code):
-        yield ". ".join(scope) + "."
+    reports = [
+        (
+            f"{escaped(sweep_words.place(report))}: {escaped(sweep_words.outcome(report))}",
+            _sections(report, "####"),
+        )
+        for report in sweep_databases.telling(sweeps)
+    ]
+    told = sweep_databases.digest(sweeps, code)
+    return markdown_text.document([title, *digest.markdown(told, reports, "rows")])
 
 
 def _sections(report: SweepReport, level: str) -> Iterator[str]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
 
-from pgwatch_tests.reports.render import text_table
-from pgwatch_tests.reports.render.screen_table import ScreenTable, screen
+from pgwatch_tests.reports.render import digest, text_table
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Listed, ScreenSection, fitted, wrapped
 from pgwatch_tests.reports.sweeps import sweep_databases, sweep_lines, sweep_remarks, sweep_words
-from pgwatch_tests.reports.sweeps.sweep_words import outcome, summary_of_databases
+from pgwatch_tests.reports.sweeps.sweep_words import outcome
 from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 
 _NARROWEST_NAME = 21
-_REMARK_LIMIT = 150  # characters: two lines
 
 
 def table(sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str:
@@ -30,42 +27,11 @@ def table(sweeps: SweepReport | SweepsOfDatabases, verbose: bool = False) -> str
         return _text(sweeps)
     if len(sweeps.sweeps) == 1 and not sweeps.not_swept:
         return _text(sweeps.sweeps[0])
-    sections, end = _of_databases(sweeps), _end_of_databases(sweeps, verbose)
+    told = sweep_databases.digest(sweeps, plain)
     if not verbose:
-        return screen(sections, end)
-    reports = [
-        f"== {plain(sweep_words.place(report))} ==\n\n{_text(report)}"
-        for report in sweep_databases.telling(sweeps)
-    ]
-    return "\n\n".join([*(section.whole() for section in sections), *reports, "\n".join(end)])
-
-
-def _of_databases(sweeps: SweepsOfDatabases) -> list[ScreenTable]:
-    per_server, total = sweep_databases.servers(sweeps, plain)
-    sections = [
-        ScreenTable(sweep_databases.databases(sweeps, plain), ("database", "databases"), weight=3),
-        ScreenTable(sweep_databases.not_swept(sweeps, plain), ("reason", "reasons"), weight=inf),
-        ScreenTable(per_server, ("server", "servers"), total if len(sweeps.servers) > 1 else (), weight=2),
-        ScreenTable(sweep_databases.tables(sweeps, plain), ("table", "tables"), weight=2),
-        ScreenTable(sweep_databases.kept(sweeps, plain), ("reason", "reasons")),
-    ]
-    return [section for section in sections if section.items]
-
-
-def _end_of_databases(sweeps: SweepsOfDatabases, verbose: bool) -> list[str]:
-    """What is always said: what it comes to, where there was nothing to do, and what was looked for."""
-    sentences = [summary_of_databases(sweeps)]
-    if clean := sweep_databases.clean(sweeps):
-        them = "it" if len(clean) == 1 else "them"
-        others = ", and tells all of the others" if len(clean) < len(sweeps.sweeps) else ""
-        names = f": {', '.join(map(plain, clean))}" if verbose else f"; --verbose names {them}{others}"
-        sentences.append(f"Nothing to do in {plural(len(clean), 'database')}{names}")
-    elif sweeps.sweeps and not verbose:
-        sentences.append("There is something to do in each; --verbose tells all of it")
-    remarks = sweep_databases.remarks(sweeps, plain)
-    sentences += remarks if verbose else [plain(one, _REMARK_LIMIT) for one in remarks]
-    sentences.append(". ".join(sweep_databases.scope(sweeps, plain)))
-    return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
+        return digest.screen_text(told)
+    reports = sweep_databases.telling(sweeps)
+    return digest.whole_text(told, ((sweep_words.place(report), _text(report)) for report in reports))
 
 
 def _text(report: SweepReport) -> str:
