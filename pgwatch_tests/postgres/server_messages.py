@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg import errors
 
+from pgwatch_tests.errors import NotCheckedError
 from pgwatch_tests.text.secrets import mask_text
 
 # Their detail is the whole row, whatever is in it.
@@ -29,3 +33,12 @@ def server_clause(error: psycopg.Error) -> str:
 
 def _on_one_line(text: str) -> str:
     return " ".join(mask_text(text).split())
+
+
+@contextmanager
+def not_checked(what: str) -> Iterator[None]:
+    """Turns the server's errors, such as a locked catalog's, into NotCheckedError: `what: …`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise NotCheckedError(f"{what}: {server_clause(error)}") from error

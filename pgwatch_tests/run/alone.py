@@ -32,6 +32,7 @@ from pgwatch_tests.postgres.connections.maintenance_database import MAINTENANCE_
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import KEEPALIVES, LEASE_KEY, run_lease
 from pgwatch_tests.postgres.runs import Announcement, LiveRun, RunMode, RunRow, live_runs, run_parameters
+from pgwatch_tests.postgres.server_messages import not_checked
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
@@ -76,10 +77,10 @@ class RunLease:
         """Takes the database for this run alone. Returns False if it was `stopped` while it waited.
 
         Raises RefusedError if another run works there and `wait` isn't set, or if a pooler is in between;
-        CannotConnectError, ConnectionLostError.
+        CannotConnectError, ConnectionLostError, and NotCheckedError if who is there can't be read.
         """
         self._announcement = replace(self._announcement, mode="waiting" if wait else "alone")
-        with lost_connection(self._settings.dsn):
+        with not_checked("whether it is free can't be told"), lost_connection(self._settings.dsn):
             while True:
                 with self._lock:
                     others = self._others_while_alone(self._connected())

@@ -76,7 +76,8 @@ class RunEnding:
         """From now on `run.json` tells how the command ended, whatever happens to us."""
         state = self._state
         if state.request.guards.hang is not None:
-            state.hangs = [*self._guards.command_ended()]
+            passed = state.end is not None and state.end.exit_code == 0
+            state.hangs = [*self._guards.command_ended(passed=passed)]
             state.known = replace(state.known, hangs=state.hangs)
         end = state.end
         if end is None:

@@ -63,6 +63,8 @@ class HangGuard:
         self._stopped = threading.Event()
         self._wake = asyncio.Event()
         self._hangs: list[Hang] = []
+        self._passed: set[int] = set()
+        """The quiet times that have passed, by their places among these."""
         self._open: dict[Party, _Open] = {}
         self._ours: dict[tuple[int, datetime | None], bool] = {}
         """Of sessions in other databases, by pid and start: whether they are the run's."""
@@ -78,7 +80,10 @@ class HangGuard:
         self._thread.start()
 
     def stop(self, within_s: float = 1.0) -> tuple[Hang, ...]:
-        """Ends the watch. Returns the hangs that were told, the first ones first."""
+        """Ends the watch. Returns the hangs that were told, the first ones first.
+
+        Of quiet times only one that has lasted until now is one.
+        """
         self._stopped.set()
         loop = self._loop
         if loop is not None:
@@ -86,7 +91,7 @@ class HangGuard:
                 loop.call_soon_threadsafe(self._wake.set)
         if self._thread is not None:
             self._thread.join(within_s)
-        return tuple(self._hangs)
+        return tuple(hang for number, hang in enumerate(self._hangs) if number not in self._passed)
 
     def _run(self, settings: Settings) -> None:
         try:
@@ -108,6 +113,8 @@ class HangGuard:
                         return
                     told, graph, roots = watch.look(snapshot, time.monotonic())
                     await self._handle(settings, told, graph, roots)
+                    if not watch.is_quiet:
+                        self._went_on()
                     await self._look_whose(settings)
                     self.trouble, retries_s, sleep_s = "", retry_pauses_s(), pause_s
                 except (PgwatchError, psycopg.Error) as error:
@@ -135,13 +142,18 @@ class HangGuard:
         for one in told:
             self._tell(one.text)
             if one.is_new and len(self._hangs) < _MOST_HANGS:
-                self._note("hang", one.text, at)
+                if one.roots:
+                    self._note("hang", one.text, at)
                 self._hangs.append(Hang(at, one.lasted_s, one.text, kind="blocked" if one.roots else "quiet"))
                 for root in one.roots:
                     self._open[root] = _Open(len(self._hangs) - 1)
         if self._limit.ends_root:
             for root in roots[:_MOST_ENDED]:
                 await self._end(settings, graph, root)
+
+    def _went_on(self) -> None:
+        """Forgets quiet times that have passed: a suite may do other things than talk to its database."""
+        self._passed.update(number for number, hang in enumerate(self._hangs) if hang.kind == "quiet")
 
     async def _end(self, settings: Settings, graph: LockGraph, root: Party) -> None:
         """Ends a root, or tells once why it isn't ended."""

@@ -69,6 +69,11 @@ class HangWatch:
         self._reminders: dict[_RootKey, _Reminder] = {}
         self._quiet = _QuietTime(after_s)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a quiet time that was told lasted until the last look."""
+        return self._quiet.is_told
+
     def look(self, snapshot: LockSnapshot, now_s: float) -> tuple[list[Told], LockGraph, tuple[Party, ...]]:
         """Returns the hangs to tell, the graph, and the roots of all hangs there are.
 
@@ -77,8 +82,9 @@ class HangWatch:
         graph = LockGraph(snapshot)
         roots = self._roots(graph, now_s)
         told = [*self._blocked(graph, roots, now_s)]
+        quiet = self._quiet.look(snapshot, now_s)
         if not roots:
-            told += self._quiet.look(snapshot, now_s)
+            told += quiet
         return told, graph, tuple(roots)
 
     def _roots(self, graph: LockGraph, now_s: float) -> dict[Party, float]:
@@ -147,6 +153,10 @@ class _QuietTime:
         self._reminder: _Reminder | None = None
         self._last: str = ""
         """Who was seen last, with the statement."""
+
+    @property
+    def is_told(self) -> bool:
+        return self._reminder is not None
 
     def look(self, snapshot: LockSnapshot, now_s: float) -> list[Told]:
         sessions = [one for one in snapshot.clients if _is_in_database(one, snapshot)]

@@ -31,6 +31,7 @@ from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import address, database_name
 from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
+from pgwatch_tests.postgres.server_messages import not_checked
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.plain_text import plain
@@ -117,9 +118,9 @@ def check_schema(settings: Settings, wanted: str, who: str, *, migrated: bool = 
     """Compares with what was recorded for the database; records it if nothing was, or if it was `migrated`.
 
     Returns a sentence on what was recorded, empty if nothing had to be. Raises RefusedError if the schema is
-    of other migrations; CannotConnectError, ConnectionLostError.
+    of other migrations; CannotConnectError, ConnectionLostError, NotCheckedError.
     """
-    with lost_connection(settings.dsn):
+    with not_checked("the recorded migrations can't be read"), lost_connection(settings.dsn):
         connection = connect_outside(settings.dsn, _LIMITS, connect_timeout_s=settings.connect_timeout_s)
         with closing(connection):
             database = database_name(settings.dsn) or connection.info.user

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.errors import CannotConnectError, RefusedError
+from pgwatch_tests.errors import CannotConnectError, NotCheckedError, RefusedError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.leases import lease_holders, run_lease
 from pgwatch_tests.postgres.runs import Announcement, LiveRun, RunRow, live_runs, run_parameters
@@ -194,3 +194,15 @@ def test_pooler_is_refused_and_a_server_that_is_not_there_holds_nothing_up(
     wait_until(lambda: "cannot connect" in nowhere.lease.trouble)
     with pytest.raises(CannotConnectError):
         nowhere.lease.hold_alone(wait=True)
+
+
+def test_locked_catalog_is_told_and_holds_nobody_up(
+    run: StartRun, database: Database, server: EmbeddedServer
+) -> None:
+    with psycopg.connect(server.dsn()) as locking:
+        one = run("11111111")
+        assert one.lease.hold_alone(wait=False)
+        locking.execute("LOCK pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
+        # On a session that is there already: a new one isn't let in.
+        with pytest.raises(NotCheckedError, match=r"whether it is free can't be told: .*lock timeout"):
+            one.lease.hold_alone(wait=True)

@@ -83,6 +83,7 @@ def test_quiet_is_told_once_somebody_has_been_there() -> None:
     assert told(watch, nobody, 100.0) == []
     at_work = session(1)
     assert told(watch, snapshot((), (at_work,)), 101.0) == []
+    assert not watch.is_quiet
     idle = replace(session(1, state="idle in transaction", query="SELECT 1"), state_age_s=4.0)
     assert told(watch, snapshot((), (idle,)), 105.0) == []
     [one] = watch.look(snapshot((), (replace(idle, state_age_s=5.5),)), 106.5)[0]
@@ -94,6 +95,7 @@ def test_quiet_is_told_once_somebody_has_been_there() -> None:
         "│  last query: SELECT 1",
     ]
     assert told(watch, snapshot(()), 108.0) == []
+    assert watch.is_quiet
     [again] = watch.look(snapshot(()), 112.0)[0]
     assert again.text.endswith(
         "none is connected; the last one seen was gw1 tests/test_app.py::test_1 (pid 1)"
@@ -101,6 +103,7 @@ def test_quiet_is_told_once_somebody_has_been_there() -> None:
     assert not again.is_new
     # Whoever works again begins anew.
     assert told(watch, snapshot((), (at_work,)), 130.0) == []
+    assert not watch.is_quiet
     assert told(watch, snapshot(()), 134.9) == []
     assert told(watch, snapshot(()), 135.1)[0].startswith("quiet:")
 
