@@ -17,6 +17,7 @@ FIRST = inf
 """The weight of a part that has all the room there is before others get more than a row."""
 _REMARK_LIMIT = 150  # characters: two lines
 _MOST_REPORTS = 10  # in Markdown
+_REPORTS_LIMIT = 400_000  # characters: a step's summary may have 1 MiB (GitHub's manual, Workflow commands)
 _CLEAN_LIMIT = 20_000  # characters of names in Markdown
 
 
@@ -71,10 +72,16 @@ def markdown(digest: Digest, reports: Sequence[tuple[str, Iterable[str]]], fewer
         if part.section.rows:
             rows = [*part.section.rows, *([part.total] if part.total else [])]
             yield from written(replace(part.section, heading=part.heading, rows=rows), "###")
+    length = shown = 0
     for heading, blocks in reports[:_MOST_REPORTS]:
-        yield from folded(heading, blocks)
-    if len(reports) > _MOST_REPORTS:
-        yield f"… and {len(reports) - _MOST_REPORTS:,} more databases, with fewer {fewer}."
+        told = list(folded(heading, blocks))
+        length += sum(map(len, told))
+        if shown and length > _REPORTS_LIMIT:
+            break
+        shown += 1
+        yield from told
+    if len(reports) > shown:
+        yield f"… and {len(reports) - shown:,} more databases, with fewer {fewer}."
     if digest.clean:
         names = code(plain(", ".join(digest.clean), _CLEAN_LIMIT))
         yield from folded(digest.clean_line.format(plural(len(digest.clean), "database")), [names])

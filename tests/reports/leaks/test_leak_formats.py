@@ -314,6 +314,11 @@ def test_markdown_of_very_many_databases_is_cut() -> None:
     assert document.count("<details><summary>d") == 10
     assert "\n\n… and 30 more databases, with fewer leaks.\n" in document
     assert "\n| `public.users` | 280 | 40 | `d0` |\n" in document
+    lengthy = replace(LEAKING, leftovers=tuple(Leftover("schema", "x", "y" * 3_000) for _ in range(100)))
+    document = leak_markdown.document(several(*[replace(lengthy, database=f"d{n}") for n in range(9)]), GATE)
+    assert document.count("<details><summary>d") == 1
+    assert "\n… and 8 more databases, with fewer leaks.\n" in document
+    assert len(document.encode()) < 2**20
 
 
 def test_json_of_several_databases() -> None:
