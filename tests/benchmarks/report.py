@@ -9,13 +9,17 @@ which one in a hundred waits for another, most for less than a second.
 from __future__ import annotations
 
 import random
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pgwatch_tests.identity.application_name import compose
@@ -52,7 +56,7 @@ class _Blocked:
 
 
 def main() -> None:
-    """Prints seconds per format, each in a process of its own, imports and all."""
+    """Prints the times of each format, in a process of its own, imports and all."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "hour.pgwatch"
         began_s = time.monotonic()
@@ -61,30 +65,26 @@ def main() -> None:
         took_s = time.monotonic() - began_s
         print(f"an hour, {SESSIONS} sessions, {number:,} waits: {size:.1f} MiB, made in {took_s:.0f} s")
 
+        walls: defaultdict[str, list[float]] = defaultdict(list)
+
         def report(form: str) -> float:
-            began_s = time.monotonic()
+            """Seconds of processor time: what else the machine does isn't the report's."""
             out = Path(name) / f"report.{form}"
-            command = [
-                sys.executable,
-                "-m",
-                "pgwatch_tests",
-                "report",
-                str(path),
-                "--format",
-                form,
-                "-o",
-                str(out),
-            ]
-            subprocess.run(command, check=True)
-            return time.monotonic() - began_s
+            command = [sys.executable, "-m", "pgwatch_tests", "report", str(path), "--format", form]
+            before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            subprocess.run([*command, "-o", str(out)], check=True)
+            walls[form].append(time.monotonic() - began_s)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
         forms = ("table", "markdown", "json", "html")
-        samples = interleave({form: lambda form=form: report(form) for form in forms}, ROUNDS)  # type: ignore[misc]
+        samples = interleave({form: partial(report, form) for form in forms}, ROUNDS)
         for form in forms:
             kib = (Path(name) / f"report.{form}").stat().st_size / 1024
-            print(f"{form:9} {samples.median(form):.2f} s, {kib:,.0f} KiB")
-        slowest = max(map(samples.median, forms))
-        print("within" if slowest <= AT_MOST_S else "ABOVE", f"the budget of {AT_MOST_S:g} s")
+            wall_s = statistics.median(walls[form])
+            print(f"{form:9} {samples.median(form):.2f} s of a core, {wall_s:.2f} s in all, {kib:,.0f} KiB")
+        slowest_s = max(map(samples.median, forms))
+        print("within" if slowest_s <= AT_MOST_S else "ABOVE", f"the budget of {AT_MOST_S:g} s of a core")
 
 
 def make(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pgwatch_tests.record.last_picture import MOST_SESSIONS
 from pgwatch_tests.record.merged import RunReport, ServerReport
 from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import block, code, table
@@ -21,12 +22,22 @@ _STYLE = Style(code, 60, 160)
 
 def document(report: RunReport, top: int = MOST_ROWS) -> str:
     """The verdict, tables with at most `top` rows each, and what wasn't checked; at most `MOST_BYTES`."""
-    most = top
+    most = min(top, _longest(report))
     while True:
         text = markdown_text.document(_blocks(report, most))
-        if len(text.encode()) <= MOST_BYTES or not most:
-            return text if most else text.encode()[:MOST_BYTES].decode(errors="ignore")
-        most //= 2
+        size = len(text.encode())
+        if size <= MOST_BYTES:
+            return text
+        if not most:
+            return text.encode()[:MOST_BYTES].decode(errors="ignore")
+        most = most * MOST_BYTES // (size + MOST_BYTES // 8)
+
+
+def _longest(report: RunReport) -> int:
+    """Rows that no table of the report has more of."""
+    of_servers = (max(len(one.waits), len(one.leaks), len(one.deadlocks)) for one in report.servers)
+    of_runs = (max(len(one.outcomes), len(one.not_checked), MOST_SESSIONS) for one in report.runs)
+    return max([*of_servers, *of_runs, len(report.runs), len(report.unreadable)])
 
 
 def _blocks(report: RunReport, most: int) -> Iterator[str]:

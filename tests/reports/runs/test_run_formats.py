@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
+from pgwatch_tests.record.model import LeakEvent
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH
 from pgwatch_tests.reports.runs import run_json, run_markdown, run_table, run_words
@@ -99,15 +100,21 @@ def test_markdown_is_small_and_nothing_in_it_is_markup() -> None:
     assert "… and 7 more pairs." in text
     assert "- 05:06:37.0 `gw3 tests/test_a.py::test_one` waits for" in text
 
-    many = merge([killed_run(5000)])
-    huge = run_markdown.document(many, top=100_000)
-    assert len(huge.encode()) <= run_markdown.MOST_BYTES
-
     html = MarkdownIt("gfm-like").render(run_markdown.document(hostile_report(), top=100))
     for forbidden in ("<script", "<img", "<svg", "<a ", "<strong", "evil.example</a>"):
         assert forbidden not in html
     assert html.count("<table>") == html.count("</table>")
     assert html.count("<details>") == html.count("</details>")
+
+
+def test_markdown_that_would_be_too_large_has_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_markdown.MOST_BYTES < 1024 * 1024  # beyond, GitHub drops all of it
+    monkeypatch.setattr(run_markdown, "MOST_BYTES", 60_000)
+    leaks = [LeakEvent("rows", f"public.{'x' * 60}{number}", 1, "", "unknown") for number in range(1_000)]
+    huge = run_markdown.document(merge([replace(killed_run(3), leaks=tuple(leaks))]), top=100_000)
+    assert 30_000 < len(huge.encode()) <= 60_000
+    assert " more findings." in huge
+    assert "The server's log could not be read" in huge
 
 
 def test_failed_tests_are_told_with_what_they_waited_for() -> None:
