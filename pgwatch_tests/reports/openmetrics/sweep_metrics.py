@@ -78,9 +78,12 @@ def document(sweeps: SweepReport | SweepsOfDatabases) -> str:
 
 
 def job_document(entries: Sequence[HistoryEntry]) -> str:
-    """One run of a job, per database: whether it went through, what it deleted or counted, when."""
+    """One run of a job, per database: whether it went through, what it deleted or counted, when.
+
+    The label isn't called `job`: Prometheus has one of that name for what it scrapes.
+    """
     places: list[tuple[Labels, HistoryEntry]] = [
-        ({"job": one.job, "server": one.server, "database": one.database}, one) for one in entries
+        ({"job_name": one.job, "server": one.server, "database": one.database}, one) for one in entries
     ]
     sweeps = [(place, one) for place, one in places if one.action != "leaks"]
     checks = [(place, one) for place, one in places if one.leaked_rows is not None]

@@ -162,9 +162,9 @@ def test_sweeps_and_jobs_as_metrics() -> None:
         assert f"\npgwatch_tests_{sample}\n" in DOCUMENTS["sweep"]
     assert 'sweep_reached{server="ci-2",database="app"} 0\n' in DOCUMENTS["sweep of a fleet"]
     for sample in ("success{", "deleted_rows{", "duration_seconds{"):
-        start = f'\npgwatch_tests_job_{sample}job="nightly",server="host:5432",database="app"}} '
+        start = f'\npgwatch_tests_job_{sample}job_name="nightly",server="host:5432",database="app"}} '
         assert start in DOCUMENTS["job"]
-    counted = '{job="nightly",server="host:5432",database="b"}'
+    counted = '{job_name="nightly",server="host:5432",database="b"}'
     assert f"\npgwatch_tests_job_leaked_rows{counted} 3\n" in DOCUMENTS["job"]
     assert f"\npgwatch_tests_job_success{counted} 0\n" in DOCUMENTS["job"]
     assert DOCUMENTS["nothing"] == "# EOF\n"
