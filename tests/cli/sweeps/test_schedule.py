@@ -232,7 +232,12 @@ def test_the_list(project: Project, owner: Connection[TupleRow]) -> None:
     assert re.search(r"02:30:00 CES?T +never", listed)
     assert "disabled" in listed
 
-    assert project.run("now", "cou\x1bnt").returncode == 0
+    metrics = project.run("now", "cou\x1bnt", "--format", "openmetrics", "-o", "count.prom")
+    assert (metrics.returncode, metrics.stdout) == (0, "")
+    told = (project.home / "count.prom").read_text(encoding="utf-8")
+    assert re.search(
+        r'\npgwatch_tests_job_leaked_rows\{job_name="cou␛nt",server=".+",database=".+"\} 0\n', told
+    )
     jobs = json.loads(project.run("list", "--format", "json").stdout)
     assert jobs["schema"] == "pgwatch-tests.schedule/1"
     nightly, count = jobs["jobs"]
