@@ -26,6 +26,8 @@ _COLUMNS = {"user": 1, "database": 2, "pid": 3, "severity": 11, "state": 12, "me
             "context": 18, "statement": 19, "name": 22, "backend": 23}  # fmt: skip
 _FEWEST_COLUMNS = 23
 _LONGEST_RECORD = 1 << 20
+# Most records of a server that logs statements are about nothing else.
+_TELLING = re.compile("Lock|40P01|ERROR|FATAL")
 _PARTS = {"DETAIL": "detail", "CONTEXT": "context", "STATEMENT": "statement", "HINT": "", "QUERY": "",
           "LOCATION": "", "BACKTRACE": ""}  # fmt: skip
 
@@ -195,6 +197,8 @@ def _known(text: str) -> str:
 
 def _csv_entries(lines: Iterable[str], zone: Zone, reading: LogReading) -> Iterator[LogEntry]:
     for record in _csv_records(lines, reading):
+        if _TELLING.search(record) is None:
+            continue
         try:
             [columns] = csv.reader([record], strict=True)
         except (csv.Error, ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ _PROBED_BYTES = 1 << 16
 _CLOSE_BYTES = 1 << 18
 _MOST_FILES = 200
 _TIME = re.compile(rb'(?:^|[ "\[(:])(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (\S{1,40}?)[",\s\]):]')
+_TELLING = re.compile(rb"Lock|deadlock|40P01|ERROR|FATAL|DETAIL|CONTEXT|STATEMENT")
 _FORMATS: dict[str, LogFormat] = {".csv": "csv", ".json": "json"}
 _PREFERRED: Sequence[LogFormat] = ("json", "csv", "stderr")
 
@@ -75,7 +76,12 @@ def read_server_log(
                 )
             continue
         begin = _beginning(file, since - _MARGIN, zone)
-        entries.append(read_entries(_lines(file, begin, remarks), form, zone, reading, prefix))
+        lines = _lines(file, begin, remarks)
+        if form != "csv":
+            # A record of csvlog may have several lines.
+            lines = _telling(lines)
+        text = (line.decode("utf-8", "backslashreplace") for line in lines)
+        entries.append(read_entries(text, form, zone, reading, prefix))
     messages = lock_messages((entry for some in entries for entry in some), since, until)
     for name in sorted(reading.unknown_zones):
         remarks.append(
@@ -196,7 +202,17 @@ def _first_time(block: bytes, zone: Zone) -> datetime | None:
     return None
 
 
-def _lines(path: Path, begin: int, remarks: list[str]) -> Iterator[str]:
+def _telling(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the lines that may be about locks, or end a wait: few where statements are logged."""
+    is_kept = False
+    for line in lines:
+        if not line.startswith(b"\t"):
+            is_kept = _TELLING.search(line) is not None
+        if is_kept:
+            yield line
+
+
+def _lines(path: Path, begin: int, remarks: list[str]) -> Iterator[bytes]:
     """Yields lines up to the end that the file has now; a last one without its end is left out."""
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
@@ -210,4 +226,4 @@ def _lines(path: Path, begin: int, remarks: list[str]) -> Iterator[str]:
             left -= len(line)
             if not line or (left <= 0 and not line.endswith(b"\n")):
                 return
-            yield line.decode("utf-8", "backslashreplace")
+            yield line
