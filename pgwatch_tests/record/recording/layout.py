@@ -16,12 +16,14 @@ the layout. It is readable by its owner alone, for statements are somebody's.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -143,7 +145,7 @@ def create(path: Path) -> Engine:
         for beside in _BESIDE:
             # Of a recorder that was killed, and whose file was removed: SQLite would take it for this file's.
             Path(f"{path}{beside}").unlink(missing_ok=True)
-        engine = _engine(f"file:{quote(str(path.absolute()))}?mode=rw")
+        engine = _engine(_uri(path, "rw"))
         with engine.connect() as connection, connection.begin():
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version = {LAYOUT}")
@@ -180,18 +182,32 @@ def size(connection: Connection) -> int:
 def open_to_read(path: Path) -> Engine:
     """Opens a recording, and changes nothing in it. Raises RecordingError."""
     _check_header(path)
-    place = f"file:{quote(str(path.absolute()))}?mode=ro"
-    engine = _engine(place)
+    engine = _engine(_uri(path, "ro"))
     with told(path, "read"):
         try:
             _check_readable(engine)
         except DBAPIError as error:
             if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-            # It was never ended, and nothing can be written beside it: what is in the file itself.
+            # It was never ended, and nothing can be written beside it.
             engine.dispose()
-            engine = _engine(f"{place}&immutable=1")
-            _check_readable(engine)
+            engine = _open_copy(path)
+    return engine
+
+
+def _open_copy(path: Path) -> Engine:
+    """Opens a copy of a recording, with what lies beside it, that is gone once it is closed."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory, path.name)
+        for beside in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{beside}", f"{copy}{beside}")
+        engine = _engine(_uri(copy, "rw"))
+        make_one_file(engine)
+        engine.dispose()
+        # What is open stays open.
+        engine = _engine(f"{_uri(copy, 'ro')}&immutable=1")
+        _check_readable(engine)
     return engine
 
 
@@ -279,6 +295,10 @@ def _number(head: bytes, start: int) -> int:
 def _check_readable(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+
+
+def _uri(path: Path, mode: Literal["ro", "rw"]) -> str:
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"
 
 
 def _engine(uri: str) -> Engine:

@@ -72,6 +72,8 @@ class RecordingWriter:
         self._lost = ""
         self._polls = 0
         self._watched_s = self._unwatched_s = 0.0
+        self._lost_s = 0.0
+        """The seconds since the last sample, while the server doesn't answer."""
         self._flushed_s = clock()
         self._moved_s = float("-inf")
         self._is_open = True
@@ -123,6 +125,8 @@ class RecordingWriter:
 
     def interrupt(self, reason: str, machine_time_s: float) -> None:
         """Notes that the server doesn't answer; the time until the next poll is unwatched."""
+        if self._last is not None:
+            self._lost_s = max(0.0, machine_time_s - self._last_machine_s)
         if not self._lost:
             self._lost = reason or "no answer"
             self.mark(Mark(self.server_time(machine_time_s), "server_lost", reason))
@@ -152,6 +156,8 @@ class RecordingWriter:
         if not self._is_open:
             return
         self._is_open = False
+        if self._lost and self._last is not None and machine_time_s is not None:
+            self._lost_s = max(0.0, machine_time_s - self._last_machine_s)
         if self._segment.polls:
             self._end_segment()
         at = self._last_at if machine_time_s is None else self.server_time(machine_time_s)
@@ -230,6 +236,7 @@ class RecordingWriter:
 
     def _count(self, snapshot: LockSnapshot, machine_time_s: float) -> None:
         self._polls += 1
+        self._lost_s = 0.0
         if self._last is None:
             return
         elapsed_s = (snapshot.sampled_at - self._last.sampled_at).total_seconds()
@@ -249,7 +256,7 @@ class RecordingWriter:
         return {
             "polls": self._polls,
             "watched_s": self._watched_s,
-            "unwatched_s": self._unwatched_s,
+            "unwatched_s": self._unwatched_s + self._lost_s,
             "is_whole": False,
         }
 

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -130,6 +130,8 @@ def test_one_that_is_written_can_be_read_and_one_that_was_killed_too(tmp_path: P
     writer.close()
     count, _ = read_all(killed / "x.pgwatch")
     assert count >= len(polls) - 8
+    with closing(layout._open_copy(killed / "x.pgwatch").raw_connection()) as copy:
+        assert copy.cursor().execute("SELECT sum(polls) FROM segments").fetchone() == (count,)
     assert [one.name for one in tmp_path.glob("x.pgwatch*")] == ["x.pgwatch"]
     assert read_all(path)[0] == len(polls)
     # A new recording of that name begins anew, whatever the killed one left.

@@ -1,0 +1,75 @@
+"""What a writer knows beside the samples: which server it was, when it was watched, and when it wasn't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.record.model import RecordingHeader
+from pgwatch_tests.record.recording.reader import Recording
+from pgwatch_tests.record.recording.writer import RecordingWriter
+from tests.record.recordings import BEGAN, STARTED, story
+
+AHEAD_S = 100.0
+"""The server's clock is that much ahead of this machine's."""
+HERE_S = BEGAN.timestamp() - AHEAD_S
+[FIRST] = story(seconds=0)
+
+
+def poll(at_s: float, **changed: object) -> LockSnapshot:
+    return replace(FIRST, sampled_at=BEGAN + timedelta(seconds=at_s), **changed)  # type: ignore[arg-type]
+
+
+def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path: Path) -> None:
+    path, again = tmp_path / "x.pgwatch", STARTED + timedelta(minutes=5)
+    writer = RecordingWriter(path, RecordingHeader(BEGAN), clock=lambda: 0.0)
+    # Its identifier becomes known with the second poll; both come a little late.
+    writer.add(poll(0.0, system_identifier=None), HERE_S + 0.3)
+    writer.add(poll(1.0), HERE_S + 1.1)
+    writer.interrupt("no answer", HERE_S + 3.0)
+    writer.interrupt("connection refused", HERE_S + 4.0)
+    # It was started again; then another one, with a clock of its own, has its address.
+    writer.add(poll(6.0, server_started=again), HERE_S + 6.0)
+    writer.add(poll(7.0, server_started=again), HERE_S + 7.0)
+    writer.add(poll(-3600.0, server_started=STARTED - timedelta(days=1)), HERE_S + 8.0)
+    # A machine that slept; and a server whose clock was set back.
+    writer.add(poll(-3500.0, server_started=STARTED - timedelta(days=1)), HERE_S + 108.0)
+    writer.add(poll(-3560.0, server_started=STARTED - timedelta(days=1)), HERE_S + 109.0)
+    writer.interrupt("password=secret is wrong", HERE_S + 110.0)
+    writer.close(machine_time_s=HERE_S + 119.0)
+
+    assert b"secret" not in path.read_bytes()
+    with Recording.open(path) as recording:
+        first, second, third = recording.servers
+        assert [one.number for one in (first, second, third)] == [1, 2, 3]
+        assert first.system_identifier == second.system_identifier == FIRST.system_identifier
+        assert (first.started_at, second.started_at) == (STARTED, again)
+        assert [one.clock_ahead_s for one in (first, second)] == pytest.approx([AHEAD_S - 0.1, AHEAD_S])
+        assert third.clock_ahead_s == pytest.approx(AHEAD_S - 3608)
+        assert recording.polls == 7
+        assert recording.watched_s == pytest.approx(1.0 + 1.0 + 1.0 + 1.0)
+        assert recording.unwatched_s == pytest.approx(4.9 + 100.0 + 10.0)
+        kinds = [(mark.kind, mark.text) for mark in recording.marks()]
+        assert sorted(kinds) == [
+            ("recording_began", ""),
+            ("recording_ended", ""),
+            ("server_back", ""),
+            ("server_lost", "no answer"),
+            ("server_lost", "password=*** is wrong"),
+        ]
+        assert {seen.server for seen in recording.tests()} == {1, 2, 3}
+
+
+def test_a_kill_while_the_server_is_gone_leaves_how_long_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.pgwatch"
+    writer = RecordingWriter(path, RecordingHeader(BEGAN), clock=iter(range(0, 1000, 5)).__next__)
+    writer.add(poll(0.0), HERE_S)
+    for second in range(1, 8):
+        writer.interrupt("no answer", HERE_S + second)
+    with Recording.open(path) as recording:
+        assert recording.unwatched_s == pytest.approx(7.0)
+    writer.close()
