@@ -18,6 +18,8 @@ _NAME = re.compile(
     r":(?P<worker>[A-Za-z0-9_.-]*) (?:#(?P<digest>[0-9a-f]{8})(?: |$))?(?P<test>\S.*)?$"
 )
 
+_RUN_NAME = re.compile(r"^run:[0-9a-f]{8} (?P<program>\S.*)$")
+
 
 @dataclass(frozen=True, slots=True)
 class TestIdentity:
@@ -68,6 +70,17 @@ def compose(runner: str, worker: str, test: str) -> str:
     head = f"{runner}:{worker} #{digest(test)} "
     room = _MAX_BYTES - len(head)
     return head + (shown if len(shown) <= room else f"..{shown[len(shown) - room + 2 :]}")
+
+
+def compose_run(run: str, program: str) -> str:
+    """The `application_name` of sessions of a run's command that choose none: `run:1a2b3c4d vitest`."""
+    return f"run:{run} {printable(program)}"[:_MAX_BYTES]
+
+
+def program_of(application_name: str) -> str | None:
+    """The program that `compose_run` has put into a name: the same for all runs. None for other names."""
+    match = _RUN_NAME.match(application_name)
+    return None if match is None else match["program"]
 
 
 def printable(test: str) -> str:

@@ -19,6 +19,7 @@ from pgwatch_tests.record.model import LeakEvent, Mark, RecordingHeader
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import RUN_NAME, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts
+from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 
 SUFFIX = ".pgwatch"
 _DEEPEST = 8
@@ -121,6 +122,7 @@ def of_results(results: ResultsDirectory, record: RunRecord) -> RecordedRun:
             )
     else:
         missing.append("Nothing was recorded.")
+    run = WholeNames(listed_tests(results.logs)).run(run)
     leaks = run.leaks if run.leaks_checked else _leaks_of_document(results.file("leaks"))
     return replace(
         run,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
-from pgwatch_tests.identity.application_name import parse
-from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.record import sums
 from pgwatch_tests.record.merged import RecordedRun
-from pgwatch_tests.record.model import DeadlockEvent, RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import Outcome, RunFacts, RunSummary, TestOutcome
+from pgwatch_tests.record.whole_names import WholeNames
 
 _MOST_DEADLOCKS: Final = 300
 _MOST_LEAKS: Final = 2_000
@@ -24,7 +21,7 @@ def summary_of(run: RecordedRun, facts: RunFacts) -> RunSummary:
 
     What it keeps is bounded: the last deadlocks, the largest leaks, failed and flaky tests first.
     """
-    whole = _WholeNames(KnownTests(one.test for one in run.outcomes))
+    whole = WholeNames(one.test for one in run.outcomes)
     waits = [whole.wait(one) for one in run.waits]
     most_blocked = 0
     if waits and run.began is not None and run.until is not None:
@@ -52,25 +49,3 @@ def summary_of(run: RecordedRun, facts: RunFacts) -> RunSummary:
 def _rank(one: TestOutcome) -> int:
     is_flaky = one.outcome == "passed" and one.failed_attempts > 0
     return _FLAKY if is_flaky else _RANKS[one.outcome]
-
-
-class _WholeNames:
-    """Puts whole ids of tests in the place of those that a session's name had no room for."""
-
-    def __init__(self, known: KnownTests) -> None:
-        self._known = known
-
-    def wait(self, event: WaitEvent) -> WaitEvent:
-        """The wait, with whole names of its waiter and its root blockers."""
-        roots = tuple(replace(root, side=self._side(root.side)) for root in event.roots)
-        return replace(event, waiter=self._side(event.waiter), roots=roots)
-
-    def deadlock(self, event: DeadlockEvent) -> DeadlockEvent:
-        """The deadlock, with whole names of its members."""
-        members = tuple(replace(member, side=self._side(member.side)) for member in event.members)
-        return replace(event, members=members)
-
-    def _side(self, side: RecordedSide) -> RecordedSide:
-        identity = parse(side.name)
-        test = None if identity is None else self._known.full_id(identity)
-        return side if test is None else replace(side, test=test)

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from pgwatch_tests.identity.application_name import program_of
 from pgwatch_tests.record.model import RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import BlockedSum, CauseSum, ObjectSum, PairSum
 
@@ -17,8 +18,8 @@ K = TypeVar("K", bound=Hashable)
 
 
 def label(side: RecordedSide) -> str:
-    """The test, whichever worker runs it; else the application, else who it is."""
-    return side.test or side.name or side.who
+    """The test, whichever worker runs it; else the application, whichever run it is of; else who it is."""
+    return side.test or program_of(side.name) or side.name or side.who
 
 
 def pairs(waits: Iterable[WaitEvent]) -> tuple[PairSum, ...]:

@@ -13,6 +13,7 @@ from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.record.summary import summary_of
+from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.runs import run_markdown
 from pgwatch_tests.reports.runs.page import document as page
@@ -26,10 +27,11 @@ def evidence(results: ResultsDirectory, known: Evidence) -> Evidence:
     with Recording.open(results.recording) as recording:
         if not recording.polls:
             return known
+        whole = WholeNames(listed_tests(results.logs))
         return replace(
             known,
-            waits=recording.waits(),
-            deadlocks=recording.deadlocks(),
+            waits=tuple(map(whole.wait, recording.waits())),
+            deadlocks=tuple(map(whole.deadlock, recording.deadlocks())),
             unwatched_s=recording.unwatched_s,
         )
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pgwatch_tests.identity.application_name import compose_run
 from pgwatch_tests.identity.value_tokens import RUN_VARIABLE
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.run.dotenv import read_dsn
@@ -23,7 +24,6 @@ LOG_VARIABLE = "PGWATCH_LOG_DIR"
 _NAME_VARIABLE = "PGAPPNAME"
 _DOTENV = ".env"
 _RUN_ID = re.compile(r"[0-9a-f]{8}")
-_LONGEST_NAME = 63  # bytes of an application_name
 _GIT_WITHIN_S = 2.0
 
 
@@ -60,16 +60,10 @@ def command_environment(
     """
     added = {RUN_VARIABLE: run}
     if not environ.get(_NAME_VARIABLE):
-        added[_NAME_VARIABLE] = session_name(run, program)
+        added[_NAME_VARIABLE] = compose_run(run, Path(program).name)
     if logs is not None and not environ.get(LOG_VARIABLE):
         added[LOG_VARIABLE] = str(logs)
     return {**environ, **added}
-
-
-def session_name(run: str, program: str) -> str:
-    """Returns the application name of sessions that choose none: `run:1a2b3c4d vitest`. It names no test."""
-    shown = "".join(letter if " " <= letter <= "~" else "?" for letter in Path(program).name)
-    return f"run:{run} {shown}"[:_LONGEST_NAME]
 
 
 def own_session_name(environ: Mapping[str, str]) -> str:
@@ -79,11 +73,6 @@ def own_session_name(environ: Mapping[str, str]) -> str:
     """
     is_ours = RUN_VARIABLE not in os.environ and not os.environ.get(_NAME_VARIABLE)
     return environ.get(_NAME_VARIABLE, "") if is_ours else ""
-
-
-def is_named_by(run: str, application_name: str) -> bool:
-    """Whether a session got its name from the run's PGAPPNAME."""
-    return application_name.startswith(f"run:{run} ")
 
 
 def machine_facts(facts: RunFacts) -> RunFacts:

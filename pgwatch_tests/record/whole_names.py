@@ -1,0 +1,71 @@
+"""Whole ids of tests, where the name of a session had no room for them: from lists that the run has left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.application_name import parse
+from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
+from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.model import DeadlockEvent, RecordedSide, TestSighting, WaitEvent
+
+_LISTS = "*.tests"
+
+
+def listed_tests(logs: Path) -> Iterator[str]:
+    """Yields the tests that pytest collected, as its plugin has listed them in a run's directory of logs."""
+    for path in sorted(logs.glob(_LISTS)):
+        with suppress(ConfigurationError):
+            yield from read_test_list(path)
+
+
+class WholeNames:
+    """Puts whole ids in the place of those that a session's name carries shortened, with a hash."""
+
+    def __init__(self, tests: Iterable[str]) -> None:
+        self._known = KnownTests(tests)
+
+    def run(self, run: RecordedRun) -> RecordedRun:
+        """The run, with whole names wherever they are known."""
+        return replace(
+            run,
+            waits=tuple(map(self.wait, run.waits)),
+            deadlocks=tuple(map(self.deadlock, run.deadlocks)),
+            tests=tuple(map(self._sighting, run.tests)),
+        )
+
+    def wait(self, event: WaitEvent) -> WaitEvent:
+        """The wait, with whole names of its waiter and its blockers."""
+        return replace(
+            event,
+            waiter=self._side(event.waiter),
+            blockers=tuple(map(self._side, event.blockers)),
+            roots=tuple(replace(root, side=self._side(root.side)) for root in event.roots),
+        )
+
+    def deadlock(self, event: DeadlockEvent) -> DeadlockEvent:
+        """The deadlock, with whole names of its members."""
+        members = tuple(replace(member, side=self._side(member.side)) for member in event.members)
+        return replace(event, members=members)
+
+    def _side(self, side: RecordedSide) -> RecordedSide:
+        identity = parse(side.name)
+        test = None if identity is None else self._known.full_id(identity)
+        if identity is None or test is None:
+            return side
+        return replace(side, test=test, who=side.who.replace(identity.label, test))
+
+    def _sighting(self, seen: TestSighting) -> TestSighting:
+        identity = parse(f"{seen.runner}:{seen.worker} {_as_named(seen.test)}")
+        test = None if identity is None else self._known.full_id(identity)
+        return seen if test is None else replace(seen, test=test)
+
+
+def _as_named(label: str) -> str:
+    """`#1a2b3c4d ..py::test_a`, as a name has it, from `..py::test_a #1a2b3c4d`, as people are shown it."""
+    test, mark, digest = label.rpartition(" #")
+    return f"#{digest} {test}" if mark and len(digest) == 8 else label
