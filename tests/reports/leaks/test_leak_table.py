@@ -264,6 +264,12 @@ def test_hundreds_of_databases_are_a_screen() -> None:
     ending = "\n".join(short[-8:])
     assert "\n910 leaked rows, 40 leftovers in 200 databases on 5 servers; 1 server not" in ending
     assert "PostgreSQL 18.1 (160), 16.2 (40), for" in ending.replace("\n  ", " ")
+    gone = tuple(NotChecked("", f"reason {number}", f"ci-{number}", 3) for number in range(20, 25))
+    named = table(replace(leaks, not_checked=gone, servers=(*servers, *(one.server for one in gone))))
+    assert [line.split() for line in named.split("\n") if " reason " in line] == [
+        [one.server, *one.reason.split()] for one in gone
+    ], "each server that can't be reached is named before the others get more than a row"
+    assert named.count("\n") < 23
     totals = [line.split() for line in whole.split("\n")]
     assert ["ci-2", "40", "11", "0", "8", "182"] in totals
     assert ["all", "6", "servers", "200", "55", "1", "40", "910"] in totals
