@@ -149,8 +149,9 @@ class RunEnding:
     def _read_server_log(self) -> None:
         state = self._state
         with self._notes.spared("the server's log wasn't read"):
+            within_s = None if state.left_s is None else state.left_s - REPORT_S
             state.known = self._guards.read_server_log(
-                state.settings, state.facts, state.results, state.known, self._notes
+                state.settings, state.facts, state.results, state.known, self._notes, within_s
             )
 
     def _judge(self) -> None:

@@ -169,9 +169,11 @@ class RunGuards:
         results: ResultsDirectory | None,
         known: Evidence,
         notes: Notes,
+        within_s: float | None = None,
     ) -> Evidence:
         """Returns the evidence with what the server's log tells; the recording has it as well from then on.
 
+        Reads for so many seconds at most: the rest is told as not read.
         Raises ConfigurationError, RecordingError.
         """
         if self._options.server_log is None:
@@ -179,7 +181,7 @@ class RunGuards:
         from pgwatch_tests.run.log_step import read_run_log
 
         recording = None if results is None or not results.recording.exists() else results.recording
-        found, lacking = read_run_log(self._options.server_log, settings, facts.began, recording)
+        found, lacking = read_run_log(self._options.server_log, settings, facts.began, recording, within_s)
         notes.notes.append(found.told)
         notes.not_checked += lacking
         return replace(known, waits=found.waits, deadlocks=found.deadlocks)

@@ -46,7 +46,11 @@ class _Name:
 
 
 def read_run_log(
-    log: Path, settings: Settings | None, began: datetime, recording: Path | None
+    log: Path,
+    settings: Settings | None,
+    began: datetime,
+    recording: Path | None,
+    within_s: float | None = None,
 ) -> tuple[RunLog, list[str]]:
     """Reads the log's part of a run; returns what it tells, and sentences on what it lacks.
 
@@ -73,7 +77,7 @@ def read_run_log(
     def name_of(database_oid: int, relation: int) -> str:
         return asked.name(relation) if database_oid == database else ""
 
-    found = join_run_log(log, began, recording, log_settings, tests, name_of)
+    found = join_run_log(log, began, recording, log_settings, tests, name_of, within_s)
     return found, [*lacking, *found.remarks]
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from math import inf
 from pathlib import Path
 
 from pgwatch_tests.errors import ConfigurationError
@@ -26,6 +29,7 @@ _LONGEST_LINE = 1 << 20
 _PROBED_BYTES = 1 << 16
 _CLOSE_BYTES = 1 << 18
 _MOST_FILES = 200
+_LINES_AT_ONCE = 1000
 _TIME = re.compile(rb'(?:^|[ "\[(:])(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (\S{1,40}?)[",\s\]):]')
 _TELLING = re.compile(rb"Lock|deadlock|40P01|ERROR|FATAL|DETAIL|CONTEXT|STATEMENT")
 _FORMATS: dict[str, LogFormat] = {".csv": "csv", ".json": "json"}
@@ -56,15 +60,18 @@ def read_server_log(
     since: datetime,
     until: datetime | None = None,
     settings: LogSettings = LogSettings(),
+    within_s: float | None = None,
 ) -> ServerLog:
     """Reads what the server has logged on locks between two moments of its clock.
 
-    `path` is a file, or the directory of logs. Raises ConfigurationError if it can't be read.
+    `path` is a file, or the directory of logs; it is read for `within_s` at most. Raises
+    ConfigurationError if it can't be read.
     """
     files = _files(path, since)
     reading, remarks = LogReading(), []
     entries: list[Iterator[LogEntry]] = []
     zone = Zone(settings.time_zone)
+    until_s = inf if within_s is None else time.monotonic() + within_s
     for file in files:
         form = _format(file)
         prefix = _prefix(file, settings) if form == "stderr" else None
@@ -76,7 +83,7 @@ def read_server_log(
                 )
             continue
         begin = _beginning(file, since - _MARGIN, zone)
-        lines = _lines(file, begin, remarks)
+        lines = _lines(file, begin, remarks, until_s)
         if form != "csv":
             # A record of csvlog may have several lines.
             lines = _telling(lines)
@@ -212,8 +219,9 @@ def _telling(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield line
 
 
-def _lines(path: Path, begin: int, remarks: list[str]) -> Iterator[bytes]:
+def _lines(path: Path, begin: int, remarks: list[str], until_s: float) -> Iterator[bytes]:
     """Yields lines up to the end that the file has now; a last one without its end is left out."""
+    numbers = count()
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
         if end - begin > _MOST_BYTES:
@@ -224,6 +232,9 @@ def _lines(path: Path, begin: int, remarks: list[str]) -> Iterator[bytes]:
         while left > 0:
             line = file.readline(min(left, _LONGEST_LINE))
             left -= len(line)
+            if next(numbers) % _LINES_AT_ONCE == 0 and time.monotonic() > until_s:
+                remarks.append(f"{path.name} was read in part only: no time was left")
+                return
             if not line or (left <= 0 and not line.endswith(b"\n")):
                 return
             yield line

@@ -38,11 +38,12 @@ def join_run_log(
     settings: LogSettings,
     tests: KnownTests | None = None,
     relations: RelationNames = lambda _database, _relation: "",
+    within_s: float | None = None,
 ) -> RunLog:
     """Reads what the log tells of a run that began then, and amends its recording, if there is one.
 
-    `began` is this machine's time. Raises ConfigurationError if the log can't be read, RecordingError if the
-    recording can't be read or written.
+    `began` is this machine's time; the log is read for `within_s` at most. Raises ConfigurationError if the
+    log can't be read, RecordingError if the recording can't be read or written.
     """
     with ExitStack() as held:
         recorded = None if recording is None else held.enter_context(Recording.open(recording))
@@ -50,7 +51,7 @@ def join_run_log(
         ahead_s = next((one.clock_ahead_s for one in servers if one.clock_ahead_s is not None), 0.0)
         # A log may tell whole seconds only.
         since = (began + timedelta(seconds=ahead_s)).replace(microsecond=0)
-        found = read_server_log(log, since, None, settings)
+        found = read_server_log(log, since, None, settings, within_s)
         waits = () if recorded is None else recorded.waits()
         deadlocks = () if recorded is None else recorded.deadlocks()
         for number, messages in _by_server(found.messages, servers):

@@ -235,6 +235,10 @@ def test_huge_log_is_read_from_the_start_of_the_run(tmp_path: Path) -> None:
     # Without what the server says of it, as well.
     assert len(read_server_log(path, since).messages.deadlocks) == 1
     assert not read_server_log(path, since, since).messages.deadlocks
+    # Whoever has no time says so.
+    assert read_server_log(path, since, within_s=-1.0).remarks == [
+        f"{path.name} was read in part only: no time was left"
+    ]
 
 
 def test_rotated_log_and_directory(tmp_path: Path) -> None:
