@@ -10,7 +10,7 @@ from pathlib import Path
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
-from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.merged import LastPicture, RecordedRun
 from pgwatch_tests.record.model import DeadlockEvent, RecordedSide, TestSighting, WaitEvent
 
 _LISTS = "*.tests"
@@ -36,6 +36,7 @@ class WholeNames:
             waits=tuple(map(self.wait, run.waits)),
             deadlocks=tuple(map(self.deadlock, run.deadlocks)),
             tests=tuple(map(self._sighting, run.tests)),
+            last=None if run.last is None else self._picture(run.last),
         )
 
     def wait(self, event: WaitEvent) -> WaitEvent:
@@ -48,9 +49,19 @@ class WholeNames:
         )
 
     def deadlock(self, event: DeadlockEvent) -> DeadlockEvent:
-        """The deadlock, with whole names of its members."""
+        """The deadlock, with whole names of its members and its victim."""
         members = tuple(replace(member, side=self._side(member.side)) for member in event.members)
-        return replace(event, members=members)
+        who = {before.side.who: now.side.who for before, now in zip(event.members, members, strict=True)}
+        return replace(event, members=members, victim=who.get(event.victim, event.victim))
+
+    def _picture(self, picture: LastPicture) -> LastPicture:
+        sides = [self._side(one.side) for one in picture.sessions]
+        who = {before.side.who: now.who for before, now in zip(picture.sessions, sides, strict=True)}
+        sessions = (
+            replace(one, side=side, blockers=tuple(who.get(blocker, blocker) for blocker in one.blockers))
+            for one, side in zip(picture.sessions, sides, strict=True)
+        )
+        return replace(picture, sessions=tuple(sessions))
 
     def _side(self, side: RecordedSide) -> RecordedSide:
         identity = parse(side.name)

@@ -77,7 +77,8 @@ def put_on_record(
 def _run(
     results: ResultsDirectory, record: RunRecord, known: Evidence, outcomes: Sequence[TestOutcome]
 ) -> RecordedRun:
-    run = run_files.of_results(results, record)
+    # A session's name may have no room for a test's id, which its outcome has.
+    run = WholeNames(one.test for one in outcomes).run(run_files.of_results(results, record))
     checked = known.leaks is not None
     leaks = tuple(leak_events(known.leaks)) if known.leaks is not None else ()
     return replace(run, leaks=leaks, leaks_checked=checked, outcomes=tuple(outcomes))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.identity.application_name import compose
+from pgwatch_tests.record.model import RecordingHeader
+from pgwatch_tests.record.recording.writer import RecordingWriter
 from tests.cli.running import pgwatch
-from tests.record.recordings import leak_report, make_recording
+from tests.record.recordings import BEGAN, leak_report, make_recording, story
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,24 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(recording: Path, tmp_pat
     done = pgwatch(tmp_path, "report")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("pgwatch-tests: nothing to report: pgwatch-results: No such file or directory\n")
+
+
+def test_a_list_of_tests_gives_whole_names(tmp_path: Path) -> None:
+    long = f"tests/{'very_' * 20}long.py::test_that_was_killed"
+    name = compose("pytest", "gw0", long)
+    path = tmp_path / "suite.pgwatch"
+    with RecordingWriter(path, RecordingHeader(BEGAN)) as writer:
+        for poll in story(every_s=1.0, seconds=6.0):
+            sessions = tuple(
+                replace(one, application_name=name) if one.pid == 100 else one for one in poll.sessions
+            )
+            writer.add(replace(poll, sessions=sessions), poll.sampled_at.timestamp())
+    assert long not in pgwatch(tmp_path, "report", str(path), "--format", "json").stdout
+    (tmp_path / "tests.txt").write_text(f"{long}\n")
+    done = pgwatch(tmp_path, "report", str(path), "--format", "json", "--tests", "tests.txt")
+    [server] = json.loads(done.stdout)["servers"]
+    assert {one["blocker"] for one in server["pairs"]} == {long}
+    assert long in {one["test"] for one in server["tests"]}
 
 
 def test_what_fails(recording: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgwatch_tests.identity.application_name import compose, parse
 from pgwatch_tests.record import sums
+from pgwatch_tests.record.merged import LastPicture, LastSession
 from pgwatch_tests.record.model import TestSighting
 from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 from tests.record.made_events import BEGAN, deadlock, run, side, wait
@@ -23,13 +24,19 @@ def test_names_that_were_cut_off_become_whole(tmp_path: Path) -> None:
     cut = replace(side(11), name=name, test=identity.label, who=f"gw1 {identity.label}")
     seen = TestSighting(identity.label, "pytest", "gw1", 1, BEGAN, BEGAN, 3)
     before = replace(
-        run(waits=[wait(1.0, 2.0, cut, 12)], deadlocks=[deadlock(5.0, cut, side(13))]), tests=(seen,)
+        run(waits=[wait(1.0, 2.0, cut, 12)], deadlocks=[deadlock(5.0, cut, side(13), victim=cut.who)]),
+        tests=(seen,),
+        last=LastPicture(BEGAN, (LastSession(cut), LastSession(side(13), "row", 1.0, (cut.who,)))),
     )
     whole = WholeNames(listed_tests(tmp_path)).run(before)
     assert (whole.waits[0].waiter.test, whole.waits[0].waiter.who) == (_TEST, f"gw1 {_TEST}")
     assert whole.waits[0].roots == before.waits[0].roots
     assert whole.deadlocks[0].members[0].side.test == _TEST
     assert whole.deadlocks[0].members[1] == before.deadlocks[0].members[1]
+    assert whole.deadlocks[0].victim == f"gw1 {_TEST}"
+    assert whole.last is not None
+    assert whole.last.sessions[0].side.test == _TEST
+    assert whole.last.sessions[1].blockers == (f"gw1 {_TEST}",)
     assert whole.tests[0].test == _TEST
     assert WholeNames([]).run(before) == before
 

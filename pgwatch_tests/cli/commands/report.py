@@ -28,6 +28,7 @@ _DEFAULT = Path("pgwatch-results")
     metavar="N",
     help="Rows of each table. Default: what fits on a screen; 100 for html.",
 )
+@options.tests
 @options.output_file
 @click.option(
     "--fail-on",
@@ -60,6 +61,7 @@ def command(
     paths: tuple[Path, ...],
     form: Format,
     top: int | None,
+    tests: Path | None,
     output: Path | None,
     fail_on: FailOn,
     store: bool,
@@ -79,14 +81,20 @@ def command(
             raise click.UsageError("--trend reads the history: it takes no FILE, --store, --fail-on or html")
         options.emit(history.trends("", since_s, "", top or history.MOST_ROWS, form), output)
         return
+    from pgwatch_tests.identity.known_tests import read_test_list
     from pgwatch_tests.record import run_files
     from pgwatch_tests.record.merged import merge
+    from pgwatch_tests.record.whole_names import WholeNames
+    from pgwatch_tests.settings.load import Flags, load
 
     runs, unreadable = run_files.read(paths or (_DEFAULT,))
     if not runs:
         first = unreadable[0]
         more = f" (and {len(unreadable) - 1:,} more)" if len(unreadable) > 1 else ""
         raise RecordingError(f"nothing to report: {first.name}: {first.reason}{more}")
+    if known := load(Flags(tests=tests)).tests:
+        whole = WholeNames(read_test_list(known))
+        runs = [whole.run(run) for run in runs]
     report = merge(runs, unreadable)
     for one in unreadable:
         options.narrate(f"{one.name}: {one.reason}")
