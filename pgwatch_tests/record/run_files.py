@@ -56,6 +56,22 @@ def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
     return list(runs.values()), unreadable
 
 
+def recordings(paths: Iterable[Path]) -> list[Path]:
+    """The recordings among these files, and in these directories, each once. Raises RecordingError."""
+    found: dict[Path, Path] = {}
+    for path in chain.from_iterable(map(_expanded, paths)):
+        try:
+            inside = list(_found(path)) if path.is_dir() else [path]
+        except OSError as error:
+            raise RecordingError(f"{path} can't be read: {error.strerror or error}") from None
+        files = [ResultsDirectory(one).recording if one.is_dir() else one for one in inside]
+        files = [one for one in files if one == path or one.exists()]
+        if not files:
+            raise RecordingError(f"no recording is in {path}")
+        found |= {Path(os.path.realpath(one)): one for one in files}
+    return list(found.values())
+
+
 def _expanded(path: Path) -> Sequence[Path]:
     if path.exists() or not set("*?[") & set(str(path)):
         return [path]

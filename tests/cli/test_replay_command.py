@@ -35,7 +35,7 @@ def test_the_locks_of_a_moment(file: Path, tmp_path: Path, capsys: pytest.Captur
     assert document["schema"] == "pgwatch-tests.locks/1"
     assert document["sampled_at"] == "2026-03-01T12:00:10.500Z"
     assert document["deadlocks"] == [[102, 103]]
-    # A results directory stands for its recording; formats and -o are those of `locks`.
+    # A directory stands for the recordings in it; formats and -o are those of `locks`.
     for form in ("table", "csv", "markdown", "github", "junit"):
         written = tmp_path / form
         at = ["--at", "test_swaps_a", "--format", form, "-o", str(written)]
@@ -52,6 +52,7 @@ def test_what_is_refused_is_told_in_a_line(
     with sqlite3.connect(newer) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
+    (tmp_path / "empty").mkdir()
     damaged = tmp_path / "damaged.pgwatch"
     damaged.write_bytes(file.read_bytes()[:9000])
     cases: list[tuple[list[object], int, str]] = [
@@ -63,7 +64,7 @@ def test_what_is_refused_is_told_in_a_line(
         ([file, "--at", "25%%"], 2, "no test seen in the recording has '25%%' in its name"),
         ([file, "--at", "+1h"], 2, "isn't in the recording"),
         ([file, "--tests", tmp_path / "none"], 2, "cannot read the tests"),
-        ([tmp_path], 2, "recording.pgwatch can't be read"),
+        ([tmp_path / "empty"], 2, "no recording is in"),
     ]
     for arguments, code, words in cases:
         assert cli.run(["replay", *map(str, arguments)]) == code, words

@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Look at a recording as at a live server: who blocked whom, at any moment of a run that is over.
 
-    A FILE is a recording, or a results directory with one. Several recordings, such as those of a run's
+    A FILE is a recording, or a directory of results: of one run, or of many. Several recordings, such as those of a run's
     shards, are one time line if they are of one server. Where stdout is no terminal, the locks of one moment
     are printed. Keys: ? shows them, q leaves. Exit codes: 2
     not a recording, or a damaged one; 4 the moment wasn't recorded.
@@ -64,20 +64,14 @@ def command(
         raise click.UsageError("--format and -o need --once")
     # What is loaded stays: looking for garbage in it costs a tenth of the start.
     gc.disable()
+    from pgwatch_tests.record import run_files
     from pgwatch_tests.record.replay.source import opened
 
-    with opened([_recording(path) for path in files], _known(tests)) as source:
+    with opened(run_files.recordings(files), _known(tests)) as source:
         moment = source.opens_at if place is None else source.find(place)
         if interactive:
             ctx.exit(_run(source, moment))
         options.emit(_document(source, moment, form), output)
-
-
-def _recording(path: Path) -> Path:
-    """The recording in a results directory, or the file itself."""
-    from pgwatch_tests.record.results import ResultsDirectory
-
-    return ResultsDirectory(path).recording if path.is_dir() else path
 
 
 def _known(tests: Path | None) -> KnownTests | None:

@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.record.model import MarkKind
+from pgwatch_tests.record.model import Mark, MarkKind
 from pgwatch_tests.record.replay.playback import Playback
 from pgwatch_tests.record.replay.source import Picture, ReplaySource
 from pgwatch_tests.text.plain_text import one_line, plain
@@ -57,6 +57,14 @@ _MARK_WORDS: dict[MarkKind, str] = {
 def _pace(apart_s: float) -> tuple[str, ...]:
     apart = f"{apart_s:.2f}".rstrip("0").rstrip(".") if apart_s < 9.95 else f"{apart_s:.0f}"
     return f"samples {apart} s apart: seen, not ran", f"{apart} s apart: seen, not ran"
+
+
+def _mark_words(mark: Mark) -> str:
+    """`Hang: blocked for 5 s behind test_books`: the first line of a mark."""
+    words, text = _MARK_WORDS[mark.kind], one_line(mark.text.strip().partition("\n")[0])
+    if text.casefold().startswith(f"{words.casefold()}: "):
+        text = text[len(words) + 2 :]
+    return f"{words}: {text}" if text else f"{words}."
 
 
 class RunInThread(Protocol):
@@ -233,11 +241,7 @@ class ReplayDashboard(TabbedApp):
 
     def _note(self, picture: Picture) -> str:
         """Marks of the moment, or that the recording breaks off there."""
-        notes = [
-            f"{_MARK_WORDS[mark.kind]}: {one_line(mark.text)}" if mark.text else f"{_MARK_WORDS[mark.kind]}."
-            for mark in picture.marks
-            if mark.kind in _MARK_WORDS
-        ]
+        notes = [_mark_words(mark) for mark in picture.marks if mark.kind in _MARK_WORDS]
         if picture.changes_at is None and self._source.breaks_off_at:
             notes.append("The recording breaks off here: its recorder was killed, or still records.")
         return plain(" · ".join(notes), _LONGEST_NOTE)

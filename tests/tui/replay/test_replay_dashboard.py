@@ -243,11 +243,13 @@ async def test_where_a_suite_was_stopped_or_killed(tmp_path: Path) -> None:
         assert "breaks off" not in screen_text(app)
         await press(pilot, "3", then="has no check for leaks")
         assert "leaked" not in text_of(app, "#figures")
-    hang = Mark(BEGAN + timedelta(seconds=5.6), "hang", "blocked for 5 s:\n\x1b[31m  gw0 [b]test[/b]")
+    hang = Mark(
+        BEGAN + timedelta(seconds=5.6), "hang", "hang: blocked for 5 s behind \x1b[31m[b]a[/b]\n│ tree"
+    )
     hung = make_recording(tmp_path / "hung.pgwatch", marks=(hang,))
     async with replaying(hung, at=BEGAN) as (app, pilot):
         drawn = await press(pilot, "m", then="12:00:05.60")
-        assert "Hang: blocked for 5 s: ␛[31m gw0 [b]test[/b]" in drawn
+        assert " Hang: blocked for 5 s behind ␛[31m[b]a[/b] \n" in drawn.replace("/b]\n", "/b] \n")
         assert "H" in drawn.splitlines()[-2]
 
 
