@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests import cli
+from pgwatch_tests.record import run_files
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
+from pgwatch_tests.record.replay.source import opened
 from screenshots.zone import local_zone
 from tests.record.recordings import BEGAN, make_recording, story
 
@@ -41,6 +43,20 @@ def test_the_locks_of_a_moment(file: Path, tmp_path: Path, capsys: pytest.Captur
         at = ["--at", "test_swaps_a", "--format", form, "-o", str(written)]
         assert cli.run(["replay", str(file.parent), *at]) == 0
         assert written.read_text()
+
+
+def test_a_directory_with_the_results_of_shards_is_one_time_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for shard in ("one", "two"):
+        (tmp_path / shard).mkdir()
+        make_recording(tmp_path / shard / "recording.pgwatch", shard=shard, seconds=6.0)
+    # Named twice, a recording counts once.
+    with opened(run_files.recordings([tmp_path, tmp_path / "one"])) as source:
+        assert [one.header.shard for one in source.recordings] == ["one", "two"]
+        assert len(source.events.waits) == 2
+    assert cli.run(["replay", str(tmp_path), "--at", "+5s"]) == 0
+    assert "2 blocked" in capsys.readouterr().out
 
 
 def test_what_is_refused_is_told_in_a_line(

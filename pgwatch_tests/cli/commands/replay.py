@@ -47,10 +47,10 @@ def command(
 ) -> None:
     """Look at a recording as at a live server: who blocked whom, at any moment of a run that is over.
 
-    A FILE is a recording, or a directory of results: of one run, or of many. Several recordings, such as those of a run's
-    shards, are one time line if they are of one server. Where stdout is no terminal, the locks of one moment
-    are printed. Keys: ? shows them, q leaves. Exit codes: 2
-    not a recording, or a damaged one; 4 the moment wasn't recorded.
+    A FILE is a recording, or a directory of results: of one run, or of many. Several recordings, such as
+    those of a run's shards, are one time line if they are of one server. Where stdout is no terminal, the
+    locks of one moment are printed. Keys: ? shows them, q leaves. Exit codes: 2 not a recording, or a damaged
+    one; 4 the moment wasn't recorded.
 
     \b
     Examples:
