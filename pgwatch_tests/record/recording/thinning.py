@@ -16,18 +16,20 @@ from pgwatch_tests.record.recording.segments import SegmentWriter
 
 _MOST_TIMES: Final = 4
 _LAST_KEPT: Final = 5
-_MOST_AT_ONCE: Final = 4
+_FULL: Final = 15 / 16
+"""The part of the size that is used; the rest is for what comes until the next call."""
+_MOST_AT_ONCE: Final = 1
 """Segments per call: polls wait for it."""
 
 
 def thin(connection: Connection, max_bytes: int, newest: int) -> bool:
-    """Thins out until at most `max_bytes` are in use, or a little of it. Returns whether anything went.
+    """Thins out a little if nearly `max_bytes` are in use. Returns whether anything went.
 
     `newest` is the number of the segment that is written to.
     """
     went = False
     for _ in range(_MOST_AT_ONCE):
-        if layout.size(connection) <= max_bytes:
+        if layout.size(connection) <= max_bytes * _FULL:
             break
         columns = layout.segments.c
         candidate = connection.execute(

@@ -153,8 +153,8 @@ def test_thinning_leaves_fewer_samples_of_older_parts_and_all_events(tmp_path: P
             return layout.size(connection)
 
     size = thinned_to(1 << 30)
-    smaller = thinned_to(size - 8192)
-    assert smaller <= size - 8192
+    smaller = thinned_to((size - 4096) * 16 // 15)
+    assert smaller <= size - 4096
     with Recording.open(path) as recording:
         samples = list(recording.snapshots())
         assert (recording.waits(), recording.deadlocks(), recording.tests()) == before[:3]

@@ -58,8 +58,10 @@ def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path
             ("recording_began", ""),
             ("recording_ended", ""),
             ("server_back", ""),
+            ("server_back", ""),
             ("server_lost", "no answer"),
             ("server_lost", "password=*** is wrong"),
+            ("server_lost", "the recorder stood still"),
         ]
         assert {seen.server for seen in recording.tests()} == {1, 2, 3}
 
