@@ -25,7 +25,9 @@ from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from screenshots.zone import local_zone
 from tests.record.recordings import BEGAN, leak_report, make_recording, story
+from tests.tui import contrast
 from tests.tui.driving import screen_text, text_of, until
+from tests.tui.test_contrast import AT_LEAST
 from tests.tui.test_dashboard import HOSTILE, SIZES
 
 T = TypeVar("T")
@@ -89,6 +91,11 @@ async def press(pilot: Pilot[int], *keys: str, then: str) -> str:
     return screen_text(pilot.app)
 
 
+def faint(app: ReplayDashboard) -> list[contrast.Drawn]:
+    """Pieces of text that don't stand out from their ground (WCAG 2)."""
+    return [one for one in contrast.drawn(app.export_screenshot()) if one.contrast < AT_LEAST]
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size: tuple[int, int]) -> None:
     async with replaying(file, size=size) as (app, pilot):
@@ -116,6 +123,12 @@ async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size:
         await pilot.press("C", "K", "r", "x", "5", "escape", "C", "K", "r", "x", "5")
         await settled(pilot)
         assert screen_text(app).splitlines() == drawn
+        app.theme = "textual-dark" if size[0] == 80 else "textual-light"
+        await settled(pilot)
+        assert not faint(app)
+        await press(pilot, "t", then="13:05:12 or test_booking")
+        box = app.screen.query_one("#box").region
+        assert not [one for one in faint(app) if box.contains(one.column, one.line)]
 
 
 async def test_steps_and_jumps(file: Path) -> None:
