@@ -46,6 +46,8 @@ class Evidence:
     waits: Sequence[WaitEvent] | None = None
     deadlocks: Sequence[DeadlockEvent] = ()
     unwatched_s: float = 0.0
+    recording_trouble: str = ""
+    """Why the recording ends too early; empty if it doesn't."""
     hangs: Sequence[Hang] | None = None
     leaks: LeakReport | None = None
     leaks_may_be_older: bool = False
@@ -150,6 +152,8 @@ def _missing(fail_on: FailOn, known: Evidence) -> list[str]:
     if fail_on.blocked_s is not None or fail_on.deadlock:
         if known.waits is None:
             missing.append("waits and deadlocks weren't recorded")
+        elif known.recording_trouble:
+            missing.append("waits and deadlocks weren't recorded to the end")
         elif known.unwatched_s:
             gap = durations.in_words(known.unwatched_s)
             missing.append(f"nobody watched for {gap}: waits and deadlocks of that time aren't known")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgwatch_tests.record.model import MarkKind, RecordingHeader
 from pgwatch_tests.record.recorder_process import RecorderProcess
 from pgwatch_tests.record.results import ResultsDirectory
@@ -10,6 +12,7 @@ from pgwatch_tests.run.fail_on import Evidence
 from pgwatch_tests.run.request import Notes, RunRequest
 from pgwatch_tests.settings.load import Settings
 
+_TOO_SHORT = "the command ended before the first poll"
 _STOP_S = 5.0
 _SHORTEST_STOP_S = 0.1
 
@@ -48,9 +51,10 @@ class RunRecorder:
         trouble = self._process.stop(
             _STOP_S if left_s is None else max(_SHORTEST_STOP_S, min(_STOP_S, left_s / 2))
         )
-        if trouble:
+        if trouble and self._process.polls_seen:
             notes.not_checked.append(f"the recording isn't whole: {trouble}")
         if not self._results.recording.exists():
+            notes.not_checked.append(f"nothing was recorded: {trouble or _TOO_SHORT}")
             return known
         with notes.spared("what was recorded can't be read"):
             # Only here: it loads SQLAlchemy.
@@ -58,6 +62,6 @@ class RunRecorder:
 
             known = recorded.evidence(self._results, known)
             if known.waits is None:
-                why = self._process.lost or "the command ended before the first poll"
+                why = self._process.lost or trouble or _TOO_SHORT
                 notes.not_checked.append(f"nothing was recorded: {why}")
-        return known
+        return replace(known, recording_trouble=trouble)

@@ -38,6 +38,7 @@ _SEEN = Evidence(waits=(wait(0.0, 1.5),), hangs=(), leaks=_CLEAN)
         ("blocked=2s", Evidence(), "incomplete", []),
         ("blocked=2s", replace(_SEEN, unwatched_s=3.0), "incomplete", []),
         ("blocked=1s", replace(_SEEN, unwatched_s=3.0), "findings", ["blocked"]),
+        ("deadlock", replace(_SEEN, recording_trouble="it was killed"), "incomplete", []),
         (
             "deadlocks",
             replace(_SEEN, deadlocks=(_DEADLOCK,)),
