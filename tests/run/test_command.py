@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.cli.running import environment, pgwatch
-from tests.run.programs import PROGRAM, SignalTeller, arguments, run
+from tests.run.programs import PROGRAM, SignalTeller, arguments
 from tests.terminals import needs_tmux, terminal
 from tests.waiting import wait_until
 
@@ -70,10 +69,9 @@ def test_streams_descriptors_and_environment_are_the_commands_own(home: Path, py
     assert done.stdout == f"typed\n{index['run']}|{name}|{logs}\n"
 
 
-@pytest.mark.parametrize("to_group", [False, True], ids=["to us", "to the group"])
-def test_a_signal_reaches_the_command_once(home: Path, to_group: bool, python: str) -> None:
-    """Whether a CI signals only us, or `timeout` the whole group; other signals are passed on, too."""
-    teller = SignalTeller(home, 3)
+def test_what_the_whole_group_gets_is_not_passed_on(home: Path, python: str) -> None:
+    """As `timeout` signals: its child, then everybody."""
+    teller = SignalTeller(home, 2)
     running = subprocess.Popen(
         arguments(*teller.command, options=["--no-record"]),
         cwd=home,
@@ -82,20 +80,14 @@ def test_a_signal_reaches_the_command_once(home: Path, to_group: bool, python: s
         stderr=subprocess.DEVNULL,
     )
     teller.pid()
-    if to_group:
-        # As `timeout` does: its child, then everybody.
-        running.send_signal(signal.SIGINT)
-        os.killpg(running.pid, signal.SIGINT)
-    else:
-        running.send_signal(signal.SIGUSR1)
-        wait_until(lambda: teller.signals == ["SIGUSR1"])
-        running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)
     assert running.wait(60) == 0
-    assert teller.signals == (["SIGINT"] if to_group else ["SIGUSR1", "SIGINT"])
+    assert teller.signals == ["SIGINT"]
 
 
-def test_a_second_signal_kills(home: Path, python: str) -> None:
-    """SIGINT, then SIGTERM, as GitHub cancels a job; ignored signals stay ignored."""
+def test_what_only_we_get_is_passed_on_once_and_a_second_signal_kills(home: Path, python: str) -> None:
+    """SIGINT, then SIGTERM, as GitHub cancels a job; ignored signals stay ignored, others are passed on."""
     teller = SignalTeller(home, 60)
     running = subprocess.Popen(
         ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *arguments(*teller.command, options=["--no-record"])],
@@ -105,11 +97,13 @@ def test_a_second_signal_kills(home: Path, python: str) -> None:
     )
     teller.pid()
     running.send_signal(signal.SIGHUP)
+    running.send_signal(signal.SIGUSR1)
+    wait_until(lambda: teller.signals == ["SIGUSR1"])
     running.send_signal(signal.SIGINT)
-    wait_until(lambda: teller.signals == ["SIGINT"])
+    wait_until(lambda: teller.signals == ["SIGUSR1", "SIGINT"])
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 137
-    assert teller.signals == ["SIGINT"]
+    assert teller.signals == ["SIGUSR1", "SIGINT"]
     index = json.loads((home / "pgwatch-results" / "run.json").read_text())
     assert (index["exit_code"], index["signal"]) == (137, 9)
 
@@ -122,7 +116,7 @@ def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
     )
     pid = teller.pid()
     index = home / "pgwatch-results" / "run.json"
-    beside = run(home, "true", options=["--no-record"], extra=_NOWHERE)
+    beside = pgwatch(home, "run", "--no-record", "true", extra=_NOWHERE)
     assert beside.returncode == 0
     assert "another run is at work in it" in beside.stderr
     [other] = [path for path in index.parent.iterdir() if path.name.startswith("run-")]
@@ -132,7 +126,7 @@ def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
     os.kill(pid, signal.SIGKILL)
     told = json.loads(index.read_text())
     assert (told["ended"], told["exit_code"]) == (None, None)
-    assert run(home, "true", options=["--no-record"], extra=_NOWHERE).returncode == 0
+    assert pgwatch(home, "run", "--no-record", "true", extra=_NOWHERE).returncode == 0
     assert json.loads(index.read_text())["run"] != told["run"]
 
 
@@ -140,15 +134,14 @@ def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
 def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> None:
     """Ctrl-Z and fg, Ctrl-C once, and the end of a shell's loop, in an interactive shell."""
     teller = SignalTeller(home, 60)
-    (home / "say").write_text("import sys; print('tty', *(sys.stdin.isatty(), sys.stdout.isatty()))")
     line = " ".join([*PROGRAM, "run", "--no-record", "--"])
     with terminal(["bash", "--norc", "-i"], {**environment(_NOWHERE), "PS1": "$ "}, tmp_path) as screen:
-        screen.type(f"cd {home}; {line} {sys.executable} say; echo code $?\r")
-        screen.shows("code 0")
-        screen.shows("tty True True")
-        (home / "teller.py").write_text(teller.command[2])
-        screen.type(f"clear; {line} {sys.executable} teller.py {teller.file} 60; echo code $?\r")
+        (home / "teller.py").write_text(
+            f"import os; print('tty', os.isatty(0), os.isatty(1))\n{teller.command[2]}"
+        )
+        screen.type(f"cd {home}; clear; {line} {sys.executable} teller.py {teller.file} 60; echo code $?\r")
         pid = teller.pid()
+        screen.shows("tty True True")
         screen.press("C-z")
         screen.shows("Stopped")
         assert _is_stopped(pid)

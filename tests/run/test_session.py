@@ -28,18 +28,24 @@ from tests.waiting import wait_until
 
 LEAK = """
 import os, psycopg
-with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-    print(connection.info.parameter_status("application_name"))
-    for _ in range(200):
-        held = connection.execute(
-            "SELECT count(*) FROM pg_locks"
-            " WHERE locktype = 'advisory' AND objid::int8::bit(32)::int4 = hashtext(%s)",
-            ["run:" + os.environ["PGWATCH_RUN"]],
-        ).fetchone()[0]
-        if held:
+dsn = os.environ["DATABASE_URL"]
+with psycopg.connect(dsn, dbname="postgres", autocommit=True) as outside:
+    # Until the lease is held, and the baseline is taken: its session was there, and is gone for a while.
+    seen = held = quiet = 0
+    for _ in range(1500):
+        [(held, there)] = outside.execute(
+            "SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND objid::int8::bit(32)::int4 = hashtext(%s)), (SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = %s AND application_name = 'pgwatch-tests')",
+            ["run:" + os.environ["PGWATCH_RUN"], psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]],
+        )
+        seen, quiet = seen or there, 0 if there else quiet + 1
+        if held and seen and quiet > 50:
             break
-        connection.execute("SELECT pg_sleep(0.05)")
+        outside.execute("SELECT pg_sleep(0.02)")
     print("lease", held)
+with psycopg.connect(dsn, autocommit=True) as connection:
+    print(connection.info.parameter_status("application_name"))
     connection.execute("INSERT INTO users VALUES ('new@test.example.com')")
 """
 
@@ -59,7 +65,7 @@ def test_what_is_left_since_the_start_fails_a_run_that_passed(
     command = f"import os, runpy; os.environ['DATABASE_URL'] = {database.dsn!r}; runpy.run_path('leak.py')"
     done = run(home, sys.executable, "-c", command, options=["--fail-on", "rows,deadlock", "--no-record"])
     index = _index(home)
-    assert done.stdout == f"run:{index['run']} {Path(sys.executable).name}\nlease 1\n"
+    assert done.stdout == f"lease 1\nrun:{index['run']} {Path(sys.executable).name}\n"
     assert (done.returncode, index["exit_code"], index["command_exit_code"]) == (1, 1, 0), done.stderr
     assert index["verdict"] == "findings"
     assert index["findings"] == [{"kind": "rows", "text": "1 leaked row in public.users"}]
