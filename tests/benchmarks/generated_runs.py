@@ -224,6 +224,7 @@ def _insert(connection: Connection, table: Table, rows: Iterable[Sequence[object
         driver.executemany(f"INSERT INTO {table.name} VALUES ({places})", map(_for_sqlite, rows))  # noqa: S608
         return
     assert isinstance(driver, PsycopgConnection)
+    driver.execute("SET LOCAL statement_timeout = 0")
     name = sql.Identifier(SCHEMA, table.name)
     with driver.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(name)) as copy:
         for row in rows:

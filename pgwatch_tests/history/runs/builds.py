@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, false, select
 
@@ -33,9 +34,8 @@ class Window:
     """The only branch that counts; empty if all do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
-    """One CI run, by the numbers of its strings."""
+class Build(NamedTuple):
+    """One CI run, by the numbers of its strings. A tuple: there are tens of thousands."""
 
     place: int
     """Its place in the order of all builds."""
@@ -45,8 +45,7 @@ class Build:
     """Negative, and the build's own, where none is known: it is compared with no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One shard in one attempt of a build that counts."""
 
     build: int
@@ -102,11 +101,6 @@ class Builds:
         if self._are_mixed:
             conditions.append(table.c.build.in_(select(BUILDS.c.id).where(*self._holds)))
         return conditions if self.counted else [false()]
-
-    @property
-    def repositories(self) -> set[int]:
-        """Those of all builds."""
-        return {one.repository for one in self.known.values()}
 
     def watched(self, builds: Collection[int]) -> dict[int, list[Run]]:
         """The watched runs of these builds; builds without one are left out."""

@@ -14,6 +14,7 @@ from pgwatch_tests.history.runs.trend_model import FlakyTrend
 from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, RUN_PAIRS, TEST_SETS
 
 _BLOCKERS = 3
+_CANDIDATES = 4  # times as many tests are looked at as are shown, if need be
 _FEW_SETS = 500  # an older SQLite takes 999 parameters
 _Key = tuple[int, int]
 """A test and a repository."""
@@ -42,11 +43,16 @@ class _Known:
 
 def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int) -> tuple[FlakyTrend, ...]:
     """Returns the tests that failed and passed on one commit, on most commits first."""
-    known: defaultdict[_Key, _Known] = defaultdict(_Known)
-    for test in _often_failed(connection, builds, pattern, 2 * most):
-        _add_failures(connection, builds, test, known)
-    _add_passes(connection, builds, known)
-    flaky = [(key, one) for key, one in known.items() if one.commits]
+    failed = _often_failed(connection, builds, pattern, _CANDIDATES * most)
+    flaky: list[tuple[_Key, _Known]] = []
+    # As a rule the first ones are enough; not where tests always fail.
+    for some in (failed[:most], failed[most:]):
+        if some and len(flaky) < most:
+            known: defaultdict[_Key, _Known] = defaultdict(_Known)
+            for test in some:
+                _add_failures(connection, builds, test, known)
+            _add_passes(connection, builds, known)
+            flaky += [(key, one) for key, one in known.items() if one.commits]
     flaky.sort(key=lambda item: (-item[1].commits, -len(item[1].failed), item[0]))
     del flaky[most:]
     blocked_by = {key: [number for number, _ in one.blockers.most_common(_BLOCKERS)] for key, one in flaky}

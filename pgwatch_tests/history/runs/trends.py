@@ -149,22 +149,17 @@ class _Reader:
         """The tests that block others."""
         table = RUN_PAIRS.c
         found, _ = self._often((table.blocker,), (table.blocker,), table.blocked_s)
-        texts = texts_of(self._connection, {one for (one,) in found} | self.builds.repositories)
-        trends: list[BlockerTrend] = []
-        for (blocker,) in found:
-            rows = select(table.build, table.waiter).where(table.blocker == blocker)
-            rows = rows.where(*self.builds.counted_in(RUN_PAIRS))
-            waiters: defaultdict[int, set[int]] = defaultdict(set)
-            builds: defaultdict[int, set[int]] = defaultdict(set)
-            for build, waiter in self._connection.execute(rows).all():
-                repository = self.builds.known[build].repository
-                waiters[repository].add(waiter)
-                builds[repository].add(build)
-            trends += [
-                BlockerTrend(texts[one], texts[blocker], len(waiters[one]), len(builds[one]))
-                for one in builds
-            ]
-        trends = [one for one in trends if one.builds >= self._at_least]
+        builds, waiters = func.count(table.build.distinct()), func.count(table.waiter.distinct())
+        query = (
+            select(BUILDS.c.repository, table.blocker, waiters, builds)
+            .join(BUILDS, BUILDS.c.id == table.build)
+            .where(table.blocker.in_([blocker for (blocker,) in found]), *self.builds.counted_in(RUN_PAIRS))
+            .group_by(BUILDS.c.repository, table.blocker)
+            .having(builds >= self._at_least)
+        )
+        rows = self._connection.execute(query).all() if found else []
+        texts = texts_of(self._connection, {number for row in rows for number in row[:2]})
+        trends = [BlockerTrend(texts[row[0]], texts[row[1]], row[2], row[3]) for row in rows]
         return tuple(sorted(trends, key=lambda one: (-one.builds, -one.waiters, one.blocker))[: self._most])
 
     def deadlocks(self) -> tuple[DeadlockTrend, ...]:

@@ -43,7 +43,7 @@ def events_text(events: Sequence[TestEvent], form: Form = "table") -> str:
         (
             utc_time(event.began),
             name(event.test),
-            _happened(event, name),
+            _happened(event, name, form),
             name(event.commit[:COMMIT_WIDTH]),
             name(event.branch),
             name(" ".join(filter(None, (event.run, event.shard)))),
@@ -55,7 +55,13 @@ def events_text(events: Sequence[TestEvent], form: Form = "table") -> str:
     return f"{heading('Last events', form)}\n{grid(columns, 'llllllr', rows, form)}\n"
 
 
-def _happened(event: TestEvent, name: Callable[[str], str]) -> str:
+def _message(message: str, form: Form) -> str:
+    """The beginning and the end of a failure's message."""
+    short = shortened_middle(message, _MESSAGE_WIDTH)
+    return code(short) if form == "markdown" else plain(short)
+
+
+def _happened(event: TestEvent, name: Callable[[str], str], form: Form) -> str:
     if event.kind == "left":
         return _left(event.other, event.object, int(event.amount), name)
     if event.kind in ("blocked", "blocked by"):
@@ -63,7 +69,7 @@ def _happened(event: TestEvent, name: Callable[[str], str]) -> str:
         by = " by" if event.kind == "blocked by" else ""
         behind = f"{how} {durations.in_words(event.amount)}{by} {name(event.other)}"
         return f"{behind}: {name(event.object)}" if event.object else behind
-    message = f": {name(shortened_middle(event.message, _MESSAGE_WIDTH))}" if event.message else ""
+    message = f": {_message(event.message, form)}" if event.message else ""
     how = {"failed": "failed", "error": "ended with an error", "flaky": "failed, then passed"}[event.kind]
     return f"{how}{message}"
 
@@ -190,7 +196,7 @@ class _Text:
                 _share(one.blocked_when_passed, one.passed_builds),
                 self._of(one.repository, one.test),
                 ", ".join(map(self._name, one.blockers)),
-                self._name(shortened_middle(one.message, _MESSAGE_WIDTH)),
+                _message(one.message, self._form),
             )
             for one in self._trends.flaky
         ]
