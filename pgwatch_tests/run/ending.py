@@ -158,7 +158,10 @@ class RunEnding:
         state = self._state
         if state.request.fail_on:
             state.judgement = judge(state.request.fail_on, state.known)
-            self._notes.not_checked += state.judgement.missing
+            told = tuple(self._notes.not_checked)
+            self._notes.not_checked += [
+                line for line in state.judgement.missing if not any(one.startswith(line) for one in told)
+            ]
 
     def _write_documents(self, results: ResultsDirectory) -> None:
         from pgwatch_tests.run import aftermath
