@@ -95,7 +95,7 @@ def test_a_layout_before_this_one_is_read(whole: Path, monkeypatch: pytest.Monke
 def test_damage_anywhere_raises_nothing_else(whole: Path, tmp_path: Path) -> None:
     content, draw, refused = whole.read_bytes(), random.Random(5), 0
     path = tmp_path / "x.pgwatch"
-    for _ in range(30):
+    for _ in range(16):
         damaged = bytearray(content)
         place = draw.randrange(100, len(content))
         length = draw.choice([1, 40, 4096])
@@ -105,7 +105,7 @@ def test_damage_anywhere_raises_nothing_else(whole: Path, tmp_path: Path) -> Non
             read_all(path)
             continue
         refused += 1
-    assert refused > 10
+    assert refused > 4
 
 
 def test_one_that_is_written_can_be_read_and_one_that_was_killed_too(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_one_that_is_written_can_be_read_and_one_that_was_killed_too(tmp_path: P
 
 
 def test_thinning_leaves_fewer_samples_of_older_parts_and_all_events(tmp_path: Path) -> None:
-    path = make_recording(tmp_path / "x.pgwatch", seconds=540, every_s=1.0, killed=True)
+    path = make_recording(tmp_path / "x.pgwatch", seconds=420, every_s=1.0, killed=True)
     with Recording.open(path) as recording:
         before = recording.waits(), recording.deadlocks(), recording.tests(), list(recording.snapshots())
     engine = layout._engine(f"file:{path}?mode=rw")
 
     def thinned_to(max_bytes: int) -> int:
         with engine.begin() as connection:
-            while thin(connection, max_bytes, newest=10):
+            while thin(connection, max_bytes, newest=8):
                 pass
             return layout.size(connection)
 

@@ -34,6 +34,7 @@ from pgwatch_tests.record.recording.read_segments import Segment
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.recording.segments import Part, SegmentWriter, as_recorded
 from pgwatch_tests.record.recording.writer import RecordingWriter
+from tests.examples import examples
 from tests.record.recordings import BEGAN, story
 
 # The server's bytes may be no text: lone surrogates stand for them.
@@ -134,7 +135,7 @@ sequences: SearchStrategy[list[LockSnapshot]] = st.lists(
 
 
 @given(sequences)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_what_is_read_back_is_what_was_polled(polls: list[LockSnapshot]) -> None:
     read: list[LockSnapshot] = []
     writers = [SegmentWriter()]
@@ -159,7 +160,7 @@ def test_what_is_read_back_is_what_was_polled(polls: list[LockSnapshot]) -> None
 
 
 @given(st.lists(pauses_s, max_size=8))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 def test_a_moment_has_the_last_sample_before_it_wherever_clocks_went(pauses: list[float]) -> None:
     [first] = story(seconds=0)
     polls = [first]
