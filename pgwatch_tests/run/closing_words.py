@@ -28,7 +28,8 @@ def lines(
         yield f"  fails on {finding.kind}: {finding.text}"
     if len(record.findings) > _MOST_FINDINGS:
         yield f"  and {plural(len(record.findings) - _MOST_FINDINGS, 'finding')} more"
-    yield from _pairs(known)
+    if not any(finding.kind == "blocked" for finding in record.findings):
+        yield from _pairs(known)
     yield from _leaks(known)
     for reason in record.not_checked[:_MOST_NOT_CHECKED]:
         yield f"  not checked: {reason}"
@@ -56,7 +57,7 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
     if known.leaks is not None:
         older = ", perhaps older than this run" if known.leaks_may_be_older and known.leaks.total else ""
         left = len(known.leaks.leftovers)
-        more = f" and {plural(left, 'thing')} else" if left else ""
+        more = f" and {plural(left, 'other leftover')}" if left else ""
         yield (
             f"{plural(known.leaks.total, 'leaked row')}{more}{older}"
             if known.leaks.total or left
