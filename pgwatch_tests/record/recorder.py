@@ -95,8 +95,8 @@ class RecorderPace:
     def _as_needed_s(self, snapshot: LockSnapshot) -> float:
         if not _is_at_work(snapshot):
             return _AT_REST_S
-        # The least of the last ones: on a busy machine the rest is the others' doing.
-        return min(max(_AT_WORK_S, min(self._costs_s) / _SHARE_OF_CORE), _AT_REST_S)
+        mean_s = sum(self._costs_s) / len(self._costs_s)
+        return min(max(_AT_WORK_S, mean_s / _SHARE_OF_CORE), _AT_REST_S)
 
 
 class Recorder:
