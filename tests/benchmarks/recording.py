@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.pytest_plugin.blocking.sampler_process import SamplerFiles, SamplerProcess
@@ -45,7 +45,6 @@ OPEN_S = 1.0
 AT_S = 0.1
 LARGE_MB = 100.0
 _LARGE_S = 300.0
-_EMPTY_MB = 0.06
 
 
 def size_per_hour(directory: Path, busy: Busy, seconds: float) -> tuple[float, float]:
@@ -176,9 +175,13 @@ def large_recording(directory: Path) -> Path:
         for snapshot in BusySuite(Busy()).polls(_LARGE_S):
             now_s = (snapshot.sampled_at - BEGAN).total_seconds()
             writer.add(snapshot, snapshot.sampled_at.timestamp())
-    copies = 1 + int(LARGE_MB / (path.stat().st_size / 1e6 - _EMPTY_MB))
     engine = layout._engine(f"file:{path}?mode=rw")
     with engine.begin() as connection:
+        payload = sum(
+            connection.execute(select(func.sum(func.length(column)))).scalar_one()
+            for column in (layout.parts.c.body, layout.waits.c.detail)
+        )
+        copies = 1 + int(LARGE_MB * 1e6 / payload)
         segments = connection.execute(select(layout.segments)).all()
         for copy, segment in itertools.product(range(1, copies), segments):
             later_us = int(copy * _LARGE_S * 1e6)
