@@ -107,6 +107,12 @@ class Store:
             unreachable = error.connection_invalidated and isinstance(self._place, Dsn)
             kind = HistoryUnreachableError if unreachable else HistoryError
             raise kind(f"the history in {self.name} can't be {verb}: {self._reason(error.orig)}") from None
+        except UnicodeDecodeError:
+            # SQLite quotes what it finds damaged in its own tables, whatever bytes these are.
+            raise HistoryError(
+                f"the history in {self.name} can't be {verb}: it is damaged; move the file away to start a "
+                "new one"
+            ) from None
         except OSError as error:
             raise HistoryError(
                 f"the history in {self.name} can't be {verb}: {error.strerror or type(error).__name__}"

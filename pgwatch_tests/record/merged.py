@@ -192,16 +192,18 @@ def _without_copies(runs: Iterable[RecordedRun]) -> list[RecordedRun]:
     kept: dict[object, RecordedRun] = {}
     for run in runs:
         facts = run.facts
-        key = run.name if facts is None else (facts.run, facts.shard, facts.began, facts.machine, facts.pid)
+        key = run.name if facts is None else (facts.run, facts.shard, facts.began, facts.machine)
         before = kept.get(key)
         if before is None or _length(run) > _length(before):
             kept[key] = run
     return sorted(kept.values(), key=lambda run: (run.began is None, _instant(run.began), run.name))
 
 
-def _length(run: RecordedRun) -> tuple[bool, float, str]:
-    # The path decides between whole copies, so that the order of what was given doesn't.
-    return run.is_whole, _instant(run.until), run.name
+def _length(run: RecordedRun) -> tuple[bool, float, bool, str]:
+    # A results directory knows more than its recording alone. The path decides between whole copies, so
+    # that the order of what was given doesn't.
+    has_index = run.facts is not None and run.facts.exit_code is not None
+    return run.is_whole, _instant(run.until), has_index, run.name
 
 
 def _instant(moment: datetime | None) -> float:

@@ -83,9 +83,15 @@ def _found(path: Path) -> Iterator[Path]:
     """The results directories and the recordings beside them, at or below `path`. Raises OSError."""
     if not path.is_dir():
         path.stat()
-        yield path.parent if path.name == RUN_NAME else path
+        yield path.parent if _is_part_of_results(path) else path
         return
     yield from _below(path, _DEEPEST)
+
+
+def _is_part_of_results(path: Path) -> bool:
+    """Whether a file stands for its whole results directory: its index, or the recording beside that."""
+    results = ResultsDirectory(path.parent)
+    return path == results.index or (path == results.recording and results.index.is_file())
 
 
 def _below(directory: Path, deepest: int) -> Iterator[Path]:

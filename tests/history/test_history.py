@@ -169,6 +169,22 @@ def test_a_later_layout_is_left_alone(tmp_path: Path) -> None:
         History.open(settings(path)).add(entry())
 
 
+def test_a_damaged_file_is_told_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    History.open(settings(path)).add(entry())
+    content = path.read_bytes()
+    # SQLite quotes the name in its message, which is no text then.
+    schema = {b"tablesweepssweeps": b"table\xffweepssweeps", b"CREATE TABLE sweeps": b"CRXATE TABLE sweeps"}
+    for changes in (schema, {b"db.example": b"db.ex\xffmple"}):
+        damaged = content
+        for found, other in changes.items():
+            assert found in damaged
+            damaged = damaged.replace(found, other)
+        path.write_bytes(damaged)
+        with pytest.raises(HistoryError, match=r"move the file away to start a new one|Could not decode"):
+            History.open(settings(path)).entries()
+
+
 def test_a_report_of_another_version(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     history = History.open(settings(path))

@@ -97,6 +97,22 @@ def test_a_run_has_what_its_index_and_its_recording_say(recordings: Path, tmp_pa
     assert run.last is not None
 
 
+def test_a_run_counts_once_by_whichever_of_its_files_it_is_given(recordings: Path, tmp_path: Path) -> None:
+    of_run = make_recording(tmp_path / "of_run.pgwatch", run=facts().run, began=facts().began)
+    record = RunRecord(replace(facts(exit_code=1, pid=4711), machine="ci-7"))
+    directory = results(tmp_path / "results", record, of_run)
+    # An artifact of the recordings alone, beside that of the results.
+    copy = tmp_path / "recordings" / "recording.pgwatch"
+    copy.parent.mkdir()
+    copy.write_bytes(of_run.read_bytes())
+
+    [run], unreadable = read([directory.recording, directory.path, directory.index])
+    assert (run.facts, unreadable) == (record.facts, [])
+    for paths in ([copy, directory.path], [directory.recording, copy]):
+        [counted] = merge(read(paths)[0]).runs
+        assert counted.facts == record.facts
+
+
 def test_where_a_killed_suite_was(recordings: Path, tmp_path: Path) -> None:
     unfinished = RunRecord(replace(facts(), ended=None, exit_code=None))
     directory = results(tmp_path / "results", unfinished, recordings / "killed.pgwatch")

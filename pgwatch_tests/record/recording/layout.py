@@ -223,6 +223,9 @@ def told(path: Path, verb: str) -> Iterator[None]:
             raise damaged(path) from None
         words = str(error.orig if isinstance(error, DBAPIError) else error)
         raise RecordingError(f"the recording {path} can't be {verb}: {words}") from None
+    except UnicodeDecodeError:
+        # SQLite quotes what it finds damaged in its own tables, whatever bytes these are.
+        raise damaged(path) from None
     except OSError as error:
         words = error.strerror or type(error).__name__
         raise RecordingError(f"the recording {path} can't be {verb}: {words}") from None

@@ -60,6 +60,16 @@ NOT_ONE = "isn't a recording of pgwatch-tests"
 DAMAGED = "is damaged, or a part of it is missing"
 
 
+def rename_in_schema(path: Path, table: bytes) -> None:
+    """Gives a table a name that is no text, and a definition that is none."""
+    content = path.read_bytes()
+    names, definition = b"table" + table + table, b"CREATE TABLE " + table
+    assert names in content
+    assert definition in content
+    damaged = content.replace(names, b"table" + b"\xff" * len(table) + table)
+    path.write_bytes(damaged.replace(definition, b"CRXATE TABLE " + table))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -73,6 +83,8 @@ DAMAGED = "is damaged, or a part of it is missing"
         (lambda path: path.write_bytes(path.read_bytes()[:60]), DAMAGED),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), DAMAGED),
         (lambda path: path.write_bytes(path.read_bytes()[:4096]), DAMAGED),
+        # SQLite quotes the name in its message, which is no text then.
+        (lambda path: rename_in_schema(path, b"waits"), DAMAGED),
     ],
 )
 def test_what_can_t_be_read_is_refused_in_a_line(
