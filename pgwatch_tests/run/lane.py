@@ -16,7 +16,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.errors import ConfigurationError, PgwatchError, RefusedError
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.connections.dsn import database_name, normalise
@@ -27,6 +27,7 @@ from pgwatch_tests.testing.isolation.databases.database_pool import drop_leased,
 from pgwatch_tests.testing.isolation.isolated_place import IsolatedPlace
 from pgwatch_tests.testing.isolation.kept_places import keep, note_kept
 from pgwatch_tests.testing.isolation.own_sessions import OwnSessions
+from pgwatch_tests.text.plain_text import plain
 
 VARIABLES = ("DATABASE_URL", "PGWATCH_DSN")
 _URL = re.compile(r"(?P<place>[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(?:/[^?#]*)?(?:\?(?P<query>[^#]*))?")
@@ -47,6 +48,8 @@ class Lane:
         Raises RefusedError (somebody is connected to the template, it isn't there, or there is no right to
         copy it; a pooler in between), CannotConnectError, ConfigurationError.
         """
+        if template.encode("utf-8", "replace").decode() != template:
+            raise ConfigurationError(f"--lane: a name in UTF-8 is needed, not {plain(template)}")
         self._sessions = OwnSessions(settings.dsn.value)
         self.template = template or database_name(settings.dsn) or self._own_database()
         self.name = orphan_name()
