@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.run.fail_on import FailOn, parse
+from pgwatch_tests.run.checks.fail_on import FailOn, parse
 from pgwatch_tests.run.guards import Aloneness, GuardOptions, HangLimit, parse_limit
 
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

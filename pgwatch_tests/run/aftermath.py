@@ -14,10 +14,10 @@ from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import BaselineUse, LeakReport
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory
 from pgwatch_tests.reports.leaks import leak_json
-from pgwatch_tests.run import run_junit
-from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement
-from pgwatch_tests.run.first_baseline import FirstBaseline
-from pgwatch_tests.run.leak_check import LeakCheck, LeakChecker
+from pgwatch_tests.run.checks.fail_on import Evidence, FailOn, Judgement
+from pgwatch_tests.run.checks.first_baseline import FirstBaseline
+from pgwatch_tests.run.checks.leak_check import LeakCheck, LeakChecker
+from pgwatch_tests.run.outcome import run_junit
 from pgwatch_tests.settings.load import Settings
 
 

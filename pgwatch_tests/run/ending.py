@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.record.results import ResultsDirectory
-from pgwatch_tests.run import github
-from pgwatch_tests.run.beside import Beside
-from pgwatch_tests.run.fail_on import Judgement, judge
+from pgwatch_tests.run.checks.beside import Beside
+from pgwatch_tests.run.checks.fail_on import Judgement, judge
 from pgwatch_tests.run.guards import RunGuards
-from pgwatch_tests.run.run_recorder import RunRecorder
+from pgwatch_tests.run.outcome import github
+from pgwatch_tests.run.outcome.run_recorder import RunRecorder
 from pgwatch_tests.run.state import REPORT_S, RunState
 from pgwatch_tests.settings.load import Settings
 
 if TYPE_CHECKING:
-    from pgwatch_tests.run.leak_check import LeakChecker
+    from pgwatch_tests.run.checks.leak_check import LeakChecker
 
 _SHORTEST_CHECK_S = 0.3
 _RELEASE_S = 1.0
@@ -170,7 +170,7 @@ class RunEnding:
         judgement = state.judgement or Judgement("clean", (), ())
         state.note_files(aftermath.write_documents(results, state.request.fail_on, state.known, judgement))
         self._read_outcomes()
-        from pgwatch_tests.run import recorded
+        from pgwatch_tests.run.outcome import recorded
 
         state.note_files(recorded.write_contention(results, state.known))
         whole = recorded.report(results, state.record(), state.known, state.outcomes)
@@ -198,7 +198,7 @@ class RunEnding:
             self._notes.not_checked.append("nothing was swept: the run was told to end")
             return
         with self._notes.spared("nothing was swept"):
-            from pgwatch_tests.run.sweeping import sweep
+            from pgwatch_tests.run.checks.sweeping import sweep
 
             self._notes.notes.append(sweep(state.settings, state.relay, self._notes.not_checked))
 
@@ -215,7 +215,7 @@ class RunEnding:
             return
         if state.request.store or settings.history is not None:
             with self._notes.spared("the run wasn't put on record"):
-                from pgwatch_tests.run import recorded
+                from pgwatch_tests.run.outcome import recorded
 
                 facts = replace(state.facts, exit_code=state.exit_code)
                 record = replace(state.record(), facts=facts)
@@ -237,7 +237,7 @@ class RunEnding:
             return
         self._has_spoken = True
         with self._notes.spared("the last words"):
-            from pgwatch_tests.run import closing_words
+            from pgwatch_tests.run.outcome import closing_words
 
             state = self._state
             words = closing_words.lines(state.record(), state.known, state.results, state.exit_code)

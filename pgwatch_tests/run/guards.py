@@ -21,10 +21,10 @@ from pgwatch_tests.text.durations import parse
 
 if TYPE_CHECKING:
     from pgwatch_tests.record.results import ResultsDirectory
-    from pgwatch_tests.run.alone import RunLease
-    from pgwatch_tests.run.fail_on import Evidence
-    from pgwatch_tests.run.hang_guard import HangGuard
-    from pgwatch_tests.run.lane import Lane
+    from pgwatch_tests.run.checks.fail_on import Evidence
+    from pgwatch_tests.run.database.alone import RunLease
+    from pgwatch_tests.run.database.lane import Lane
+    from pgwatch_tests.run.hangs.hang_guard import HangGuard
     from pgwatch_tests.run.request import Notes
 
 TOKEN_VARIABLE = "PGWATCH_RUN_TOKEN"
@@ -110,7 +110,7 @@ class RunGuards:
         if options.migrations_hash:
             self._check_schema(settings, facts, environ)
         if options.lane is not None:
-            from pgwatch_tests.run.lane import Lane
+            from pgwatch_tests.run.database.lane import Lane
 
             self._lane = Lane(settings, options.lane, environ)
             self.environment |= self._lane.environment
@@ -118,7 +118,7 @@ class RunGuards:
             self.notes += self._lane.remarks
             settings = self._lane.settings
         if options.alone:
-            from pgwatch_tests.run.alone import RunLease, announcement_of
+            from pgwatch_tests.run.database.alone import RunLease, announcement_of
 
             self.lease = RunLease(settings, announcement_of(facts), self._tell)
             try:
@@ -136,8 +136,8 @@ class RunGuards:
             return
 
         def begin() -> None:
-            from pgwatch_tests.run.hang_guard import HangGuard
-            from pgwatch_tests.run.root_ending import RunProcesses
+            from pgwatch_tests.run.hangs.hang_guard import HangGuard
+            from pgwatch_tests.run.hangs.root_ending import RunProcesses
 
             guard = HangGuard(limit, RunProcesses(command_pid, self.token, own_name), self._tell_lines, note)
             with self._lock:
@@ -178,7 +178,7 @@ class RunGuards:
         """
         if self._options.server_log is None:
             return known
-        from pgwatch_tests.run.log_step import read_run_log
+        from pgwatch_tests.run.checks.log_step import read_run_log
 
         recording = None if results is None or not results.recording.exists() else results.recording
         found, lacking = read_run_log(self._options.server_log, settings, facts.began, recording, within_s)
@@ -195,8 +195,8 @@ class RunGuards:
         return [said] if said else []
 
     def _check_schema(self, settings: Settings, facts: RunFacts, environ: Mapping[str, str]) -> None:
-        from pgwatch_tests.run.schema_hash import check_schema, migrations_hash
-        from pgwatch_tests.run.surroundings import repository_facts
+        from pgwatch_tests.run.command.surroundings import repository_facts
+        from pgwatch_tests.run.database.schema_hash import check_schema, migrations_hash
 
         folder = Path.cwd()
         wanted = migrations_hash(self._options.migrations_hash, folder, environ)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.checks.fail_on import FailOn
 from pgwatch_tests.run.guards import GuardOptions
 from pgwatch_tests.settings.load import Flags
 

@@ -18,15 +18,15 @@ from queue import Empty, SimpleQueue
 
 from pgwatch_tests.errors import SIGNALLED
 from pgwatch_tests.record.model import MarkKind
-from pgwatch_tests.run import surroundings
-from pgwatch_tests.run.beside import Beside
-from pgwatch_tests.run.command import Command, CommandEnd, NotStartedError
+from pgwatch_tests.run.checks.beside import Beside
+from pgwatch_tests.run.command import surroundings
+from pgwatch_tests.run.command.command import Command, CommandEnd, NotStartedError
+from pgwatch_tests.run.command.signals import SignalRelay
 from pgwatch_tests.run.ending import RunEnding
 from pgwatch_tests.run.guards import RunGuards
+from pgwatch_tests.run.outcome.results_place import ResultsPlace
+from pgwatch_tests.run.outcome.run_recorder import RunRecorder
 from pgwatch_tests.run.request import RunOutcome, RunRequest, Tell
-from pgwatch_tests.run.results_place import ResultsPlace
-from pgwatch_tests.run.run_recorder import RunRecorder
-from pgwatch_tests.run.signals import SignalRelay
 from pgwatch_tests.run.state import REPORT_S, RunState
 
 HOLD_UP_S = 0.4

@@ -12,11 +12,11 @@ from pgwatch_tests import __version__
 from pgwatch_tests.errors import EXIT_CODES
 from pgwatch_tests.record.results import FILE_NAMES, ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
-from pgwatch_tests.run import surroundings
-from pgwatch_tests.run.command import CommandEnd
-from pgwatch_tests.run.fail_on import Evidence, Judgement
+from pgwatch_tests.run.checks.fail_on import Evidence, Judgement
+from pgwatch_tests.run.command import surroundings
+from pgwatch_tests.run.command.command import CommandEnd
+from pgwatch_tests.run.command.signals import SignalRelay
 from pgwatch_tests.run.request import Notes, RunRequest, Tell
-from pgwatch_tests.run.signals import SignalRelay
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.secrets import mask_text
 

@@ -21,7 +21,7 @@ from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.leases import lease_holders, run_lease
 from pgwatch_tests.postgres.runs import Announcement, LiveRun, RunRow, live_runs, run_parameters
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.run.alone import RunLease
+from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
 from tests.servers.poolers import pooler
@@ -32,7 +32,7 @@ HOLD = """
 import sys
 from datetime import UTC, datetime
 from pgwatch_tests.postgres.runs import Announcement
-from pgwatch_tests.run.alone import RunLease
+from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
 told = Announcement("0e0e0e0e", "", "shared", datetime.now(UTC), "killed@here", "sleep")
 lease = RunLease(Settings(Dsn(sys.argv[1], "test")), told, print)

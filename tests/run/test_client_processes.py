@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.run.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
 from pgwatch_tests.run.guards import TOKEN_VARIABLE
+from pgwatch_tests.run.hangs.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sockets of processes are read from /proc")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgwatch_tests.run.dotenv import read_dsn
+from pgwatch_tests.run.command.dotenv import read_dsn
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.model import LeakReport, Leftover, TableLeak
 from pgwatch_tests.record.run_summary import Hang
-from pgwatch_tests.run.fail_on import Evidence, judge, parse
+from pgwatch_tests.run.checks.fail_on import Evidence, judge, parse
 from tests.record.made_events import deadlock, side, wait
 
 _NOW = datetime(2026, 1, 2, tzinfo=UTC)

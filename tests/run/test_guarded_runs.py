@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres.runs import Announcement
-from pgwatch_tests.run.alone import RunLease
+from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.run.programs import run
 from tests.servers.poolers import pooler

@@ -17,8 +17,8 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.record.model import MarkKind
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.run.guards import HangLimit
-from pgwatch_tests.run.hang_guard import HangGuard
-from pgwatch_tests.run.root_ending import RunProcesses
+from pgwatch_tests.run.hangs.hang_guard import HangGuard
+from pgwatch_tests.run.hangs.root_ending import RunProcesses
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.databases import Databases
 from tests.servers.sessions import Connect, Database, RunningStatement, blocked

@@ -8,7 +8,7 @@ import pytest
 
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.run.guards import HangLimit, parse_limit
-from pgwatch_tests.run.hangs import HangWatch
+from pgwatch_tests.run.hangs.hangs import HangWatch
 from tests.locks.snapshots import edge, session, snapshot
 
 

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import RefusedError
-from pgwatch_tests.run.lane import Lane
+from pgwatch_tests.run.database.lane import Lane
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
@@ -21,7 +21,7 @@ from tests.servers.sessions import Connect, Database, MakeRole
 
 MAKE = """
 import sys
-from pgwatch_tests.run.lane import Lane
+from pgwatch_tests.run.database.lane import Lane
 from pgwatch_tests.settings.load import Dsn, Settings
 lane = Lane(Settings(Dsn(sys.argv[1], "test")))
 print(lane.name, flush=True)

@@ -14,7 +14,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.leaks.scan import scan
-from pgwatch_tests.run.schema_hash import check_schema, migrations_hash
+from pgwatch_tests.run.database.schema_hash import check_schema, migrations_hash
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.sessions import Database, MakeRole
 

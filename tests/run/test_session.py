@@ -16,9 +16,9 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.run.first_baseline import FirstBaseline
-from pgwatch_tests.run.leak_check import LeakChecker
-from pgwatch_tests.run.results_place import ResultsPlace
+from pgwatch_tests.run.checks.first_baseline import FirstBaseline
+from pgwatch_tests.run.checks.leak_check import LeakChecker
+from pgwatch_tests.run.outcome.results_place import ResultsPlace
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.cli.running import pgwatch
 from tests.run.programs import run

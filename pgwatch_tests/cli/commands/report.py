@@ -13,7 +13,7 @@ from pgwatch_tests.cli import formats, options, run_options
 from pgwatch_tests.cli.commands import history
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES, HistoryError, RecordingError
-from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.checks.fail_on import FailOn
 
 _DEFAULT = Path("pgwatch-results")
 
@@ -112,7 +112,7 @@ def command(
             # The report is there, and its verdict counts.
             options.narrate(f"not put on record: {error}")
     if fail_on:
-        from pgwatch_tests.run.report_gate import judge_report
+        from pgwatch_tests.run.checks.report_gate import judge_report
 
         judgement = judge_report(fail_on, report)
         for finding in judgement.findings:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import options, run_options
-from pgwatch_tests.run.fail_on import FailOn
+from pgwatch_tests.run.checks.fail_on import FailOn
 from pgwatch_tests.run.guards import HangLimit
 from pgwatch_tests.settings.load import Flags
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
-from pgwatch_tests.run.signals import SignalRelay
+from pgwatch_tests.run.command.signals import SignalRelay
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep

@@ -23,8 +23,8 @@ from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import retry_pauses_s
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.run.guards import HangLimit, Note
-from pgwatch_tests.run.hangs import HangWatch, Told
-from pgwatch_tests.run.root_ending import EndingResult, RunProcesses, end_root, is_of_run
+from pgwatch_tests.run.hangs.hangs import HangWatch, Told
+from pgwatch_tests.run.hangs.root_ending import EndingResult, RunProcesses, end_root, is_of_run
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.plain_text import plain
 

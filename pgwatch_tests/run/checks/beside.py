@@ -15,8 +15,8 @@ from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.settings.load import Settings
 
 if TYPE_CHECKING:
-    from pgwatch_tests.run.alone import RunLease
-    from pgwatch_tests.run.first_baseline import FirstBaseline
+    from pgwatch_tests.run.checks.first_baseline import FirstBaseline
+    from pgwatch_tests.run.database.alone import RunLease
 
 _LOOK_EVERY_S = 0.01
 _LOAD_AFTER_S = 1.0
@@ -78,11 +78,11 @@ class Beside:
 
     def _begin(self) -> None:
         try:
-            from pgwatch_tests.run.first_baseline import FirstBaseline
+            from pgwatch_tests.run.checks.first_baseline import FirstBaseline
 
             baseline = FirstBaseline(self._settings, lambda: self._command_began)
             if self.lease is None:
-                from pgwatch_tests.run.alone import RunLease, announcement_of
+                from pgwatch_tests.run.database.alone import RunLease, announcement_of
 
                 self.lease = RunLease(self._settings, announcement_of(self._facts), self._tell)
                 self.lease.keep()

@@ -17,8 +17,8 @@ from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.runs import run_markdown
 from pgwatch_tests.reports.runs.page import document as page
-from pgwatch_tests.run import recorded_contention
-from pgwatch_tests.run.fail_on import Evidence
+from pgwatch_tests.run.checks.fail_on import Evidence
+from pgwatch_tests.run.outcome import recorded_contention
 from pgwatch_tests.settings.load import Settings
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.record.merged import RunReport
-from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement, judge
+from pgwatch_tests.run.checks.fail_on import Evidence, FailOn, Judgement, judge
 
 
 def judge_report(fail_on: FailOn, report: RunReport) -> Judgement:

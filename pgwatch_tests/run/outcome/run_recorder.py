@@ -8,7 +8,7 @@ from pgwatch_tests.record.model import MarkKind, RecordingHeader
 from pgwatch_tests.record.recorder_process import RecorderProcess
 from pgwatch_tests.record.results import ResultsDirectory
 from pgwatch_tests.record.run_summary import RunFacts
-from pgwatch_tests.run.fail_on import Evidence
+from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.run.request import Notes, RunRequest
 from pgwatch_tests.settings.load import Settings
 
@@ -58,7 +58,7 @@ class RunRecorder:
             return known
         with notes.spared("what was recorded can't be read"):
             # Only here: it loads SQLAlchemy.
-            from pgwatch_tests.run import recorded
+            from pgwatch_tests.run.outcome import recorded
 
             known = recorded.evidence(self._results, known)
             if known.waits is None:

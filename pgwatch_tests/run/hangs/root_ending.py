@@ -30,7 +30,7 @@ from pgwatch_tests.postgres.connections.maintenance_database import connect_outs
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import server_clause
-from pgwatch_tests.run.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
+from pgwatch_tests.run.hangs.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.durations import in_words
 

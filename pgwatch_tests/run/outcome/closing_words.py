@@ -8,7 +8,7 @@ from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.record import sums
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
-from pgwatch_tests.run.fail_on import Evidence
+from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
 

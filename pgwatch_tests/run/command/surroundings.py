@@ -16,7 +16,7 @@ from pathlib import Path
 from pgwatch_tests.identity.application_name import compose_run
 from pgwatch_tests.identity.value_tokens import RUN_VARIABLE
 from pgwatch_tests.record.run_summary import RunFacts
-from pgwatch_tests.run.dotenv import read_dsn
+from pgwatch_tests.run.command.dotenv import read_dsn
 from pgwatch_tests.settings.load import Dsn, Flags, Settings, load
 
 LOG_VARIABLE = "PGWATCH_LOG_DIR"

@@ -8,7 +8,7 @@ from pgwatch_tests.record.results import RunFinding
 from pgwatch_tests.reports.leaks import leak_junit
 from pgwatch_tests.reports.render import ci_text
 from pgwatch_tests.reports.render.ci_text import Case
-from pgwatch_tests.run.fail_on import Evidence, FailOn, Judgement
+from pgwatch_tests.run.checks.fail_on import Evidence, FailOn, Judgement
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
 

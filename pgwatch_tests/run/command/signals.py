@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from pgwatch_tests.run import group_witness
+from pgwatch_tests.run.command import group_witness
 
 _ENDING = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
 _TOLD = ("SIGUSR1", "SIGUSR2")

@@ -1,0 +1,1 @@
+"""Checks of a run: its state before, what is left and what was logged after, and the gate."""
