@@ -137,5 +137,5 @@ def test_every_flag(path: tuple[str, ...], flag: str, database: Database, home: 
         besides = (*BESIDES.get(path, []), *BESIDES.get(flag, []))
         command = ("--", "true") if is_run else ()
         done = pgwatch(home, *path, *besides, *given, *command, extra=extra)
-        nothing_there = "there are no jobs", "there is no job", "nothing to report", "none.pgwatch"
+        nothing_there = "there are no jobs", "there is no job", "nothing to report", "none.pgwatch", "0 polls"
         check(done, flag, plain(value)[:5], repr(value)[1:5], *nothing_there)

@@ -51,7 +51,10 @@ def run(
     if settings.tests is not None:
         read_test_list(settings.tests)
     began = datetime.now(UTC)
-    path = place / f"recording-{_stamp(began)}{SUFFIX}" if place.is_dir() else place
+    try:
+        path = place / f"recording-{_stamp(began)}{SUFFIX}" if place.is_dir() else place
+    except OSError as error:  # a name of any length
+        raise ConfigurationError(f"cannot write {place}: {error.strerror}") from None
     if replaces:
         _remove(path)
     return _run([_RecordingRun(settings, _writer(path, began, every_s, max_bytes), every_s)], for_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ def amend(path: Path, waits: Sequence[WaitEvent], deadlocks: Sequence[DeadlockEv
     """Puts these in the place of the recording's own, all or none. Raises RecordingError."""
     # Whatever is there is looked at first.
     layout.open_to_read(path).dispose()
-    place = f"file:{quote(str(path.absolute()))}?mode=rw"
+    place = f"file:{quote(os.fsencode(path.absolute()))}?mode=rw"
     engine = create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(place, uri=True, timeout=5.0), poolclass=StaticPool
     )

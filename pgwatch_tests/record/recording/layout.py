@@ -301,7 +301,7 @@ def _check_readable(engine: Engine) -> None:
 
 
 def _uri(path: Path, mode: Literal["ro", "rw"]) -> str:
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 def _engine(uri: str) -> Engine:
