@@ -16,16 +16,14 @@ _PIPE = re.compile(r"(\\*)\|")
 
 
 def code(text: str) -> str:
-    """`text` as a code span for a table's cell; empty if there is nothing in it.
+    """`text` as a code span; empty if there is nothing in it.
 
     In a code span nothing is markup but the backticks that end it: no link, mention or HTML is made of it
-    (CommonMark 6.1), and a table's pipes are escaped in it all the same (GFM 4.10).
+    (CommonMark 6.1), and no backslash escapes anything.
     """
     shown = plain(text).strip()
     if not shown:
         return ""
-    # A row is split before code spans are read, at pipes with an even number of backslashes before them.
-    shown = _PIPE.sub(lambda match: f"{match[1]}{'' if len(match[1]) % 2 else chr(92)}|", shown)
     ticks = _longest_run(shown) + 1
     pad = " " if "`" in shown else ""
     return f"{'`' * ticks}{pad}{shown}{pad}{'`' * ticks}"
@@ -62,7 +60,13 @@ def table(
 def grid(headers: Sequence[str], alignment: str, rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are Markdown already; `alignment` has an `l` or `r` for each column."""
     rule = ["--:" if side == "r" else ":--" for side in alignment]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows))
+    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in (headers, rule, *rows))
+
+
+def _cell(content: str) -> str:
+    """The cell with its pipes escaped, also those in code spans (GFM 4.10)."""
+    # A row is split before code spans are read, at pipes with an even number of backslashes before them.
+    return _PIPE.sub(lambda match: f"{match[1]}{'' if len(match[1]) % 2 else chr(92)}|", content)
 
 
 def folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:

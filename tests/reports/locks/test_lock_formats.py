@@ -17,7 +17,7 @@ from pgwatch_tests.cli.formats import LOCKS, Format, render_locks
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks import lock_csv, lock_github, lock_junit, lock_markdown
-from pgwatch_tests.reports.render.markdown_text import block, code
+from pgwatch_tests.reports.render.markdown_text import block, code, grid
 from tests.locks.snapshots import edge, session, snapshot
 
 HOSTILE = (
@@ -106,19 +106,21 @@ def test_markdown_as_people_read_it() -> None:
     "text", ["a|b", "a`b", "``", "a``|`b", "|", "*a* <b>", "http://e.example", "a@b.example"]
 )
 def test_a_cell_shows_the_text_as_it_is(text: str) -> None:
-    [[shown]] = cells(f"| h |\n|--|\n| {code(text)} |\n")
+    [[shown]] = cells(grid(["h"], "l", [[code(text)]]))
     expected = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert shown == f"<code>{expected}</code>"
+    # Outside of a table nothing is escaped.
+    assert html(code(text)) == f"<p><code>{expected}</code></p>\n"
 
 
 @pytest.mark.parametrize("backslashes", range(5))
 def test_backslashes_before_a_pipe_dont_split_a_cell(backslashes: int) -> None:
-    text = code("a" + "\\" * backslashes + "|b")
+    table = grid(["h", "i"], "ll", [[code("a" + "\\" * backslashes + "|b"), "c"]])
     # As GitHub reads a row: a pipe with an odd number of backslashes before it is none.
-    before = re.search(r"(\\*)\|", text)
+    before = re.search(r"a(\\*)\|b", table)
     assert before is not None
     assert len(before[1]) % 2 == 1
-    assert len(cells(f"| h | i |\n|--|--|\n| {text} | c |\n")[0]) == 2
+    assert len(cells(table)[0]) == 2
 
 
 def test_a_fence_is_longer_than_any_in_its_text() -> None:
