@@ -65,8 +65,11 @@ class EventTracker:
         self.blocked = 0
         """The sessions that the last snapshot shows waiting."""
 
-    def add(self, snapshot: LockSnapshot, server: int) -> None:
-        """Takes the next snapshot."""
+    def add(self, snapshot: LockSnapshot, server: int, *, after_gap: bool = False) -> None:
+        """Takes the next snapshot; `after_gap`: nobody watched since the one before it.
+
+        A wait that was over after a gap may have ended at any time in it: it counts as far as it was seen.
+        """
         self.blocked = snapshot.blocked
         for entry in self._entries.of(snapshot, snapshot.sampled_at.timestamp()):
             match entry:
@@ -74,7 +77,7 @@ class EventTracker:
                     self._open.see(entry)
                     self._servers.setdefault(entry.number, server)
                 case Poll():
-                    for seen in self._open.poll(entry):
+                    for seen in self._open.poll(replace(entry, over={}) if after_gap else entry):
                         self._over.append(self._event(seen))
                         del self._servers[seen.wait.number]
         self._add_deadlocks(snapshot, server)

@@ -112,12 +112,12 @@ class RecordingWriter:
     def add(self, snapshot: LockSnapshot, machine_time_s: float) -> None:
         """Adds a settled poll, which this machine had at that time of its clock (seconds since 1970)."""
         server = self._number_server(snapshot, machine_time_s)
-        self._count(snapshot, machine_time_s)
+        after_gap = self._count(snapshot, machine_time_s)
         if self._lost:
             self._lost = ""
             self._unwritten.marks.append(Mark(snapshot.sampled_at, "server_back"))
         self._last, self._last_machine_s = snapshot, machine_time_s
-        self._events.add(snapshot, server.number)
+        self._events.add(snapshot, server.number, after_gap=after_gap)
         if not self._segment.takes(snapshot):
             self._end_segment()
         self._segment.add(snapshot)
@@ -234,11 +234,12 @@ class RecordingWriter:
             self._server = self._unwritten.servers[now.number] = now
         return now
 
-    def _count(self, snapshot: LockSnapshot, machine_time_s: float) -> None:
+    def _count(self, snapshot: LockSnapshot, machine_time_s: float) -> bool:
+        """Counts the time since the poll before; returns whether nobody watched in it."""
         self._polls += 1
         self._lost_s = 0.0
         if self._last is None:
-            return
+            return False
         elapsed_s = (snapshot.sampled_at - self._last.sampled_at).total_seconds()
         here_s = machine_time_s - self._last_machine_s
         if elapsed_s < 0 or snapshot.server_started != self._last.server_started:
@@ -249,8 +250,9 @@ class RecordingWriter:
                 # So that a report can tell when that was.
                 stood_still = Mark(self._last.sampled_at, "server_lost", "the recorder stood still")
                 self._unwritten.marks += [stood_still, Mark(snapshot.sampled_at, "server_back")]
-        else:
-            self._watched_s += elapsed_s
+            return True
+        self._watched_s += elapsed_s
+        return False
 
     def _totals(self) -> dict[str, object]:
         return {

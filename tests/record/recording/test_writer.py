@@ -24,6 +24,27 @@ def poll(at_s: float, **changed: object) -> LockSnapshot:
     return replace(FIRST, sampled_at=BEGAN + timedelta(seconds=at_s), **changed)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_wait_that_ended_while_nobody_watched_counts_as_far_as_it_was_seen(
+    tmp_path: Path, is_lost: bool
+) -> None:
+    path = tmp_path / "x.pgwatch"
+    polls = {(one.sampled_at - BEGAN).total_seconds(): one for one in story(seconds=19)}
+    with RecordingWriter(path, RecordingHeader(BEGAN), clock=lambda: 0.0) as writer:
+        for at_s in (3.75, 4.0, 4.25, 4.5):
+            writer.add(polls[at_s], HERE_S + at_s)
+        if is_lost:
+            writer.interrupt("no answer", HERE_S + 5.0)
+        for at_s in (18.75, 19.0):
+            writer.add(polls[at_s], HERE_S + at_s)
+    with Recording.open(path) as recording:
+        [wait] = recording.waits()
+    # The script ends it at 7.5 s.
+    assert (wait.began - BEGAN).total_seconds() == pytest.approx(4.0)
+    assert wait.waited_s == pytest.approx(0.5)
+    assert wait.ended is not None
+
+
 def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path: Path) -> None:
     path, again = tmp_path / "x.pgwatch", STARTED + timedelta(minutes=5)
     writer = RecordingWriter(path, RecordingHeader(BEGAN), clock=lambda: 0.0)
