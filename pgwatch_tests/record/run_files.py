@@ -53,6 +53,8 @@ def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
                 runs[key] = _run(one) if one.is_dir() else _recording(one)
             except RecordingError as error:
                 unreadable.append(Unreadable(str(one), _without_path(error, one)))
+            except PermissionError as error:
+                unreadable.append(Unreadable(str(one), error.strerror or str(error)))
     return list(runs.values()), unreadable
 
 
@@ -107,8 +109,10 @@ def _below(directory: Path, deepest: int) -> Iterator[Path]:
             if not (RUN_NAME in names and path == results.recording):
                 yield path
         elif deepest and entry.is_dir(follow_symlinks=False) and _may_hold_runs(entry.name):
-            with suppress(PermissionError):
+            try:
                 yield from _below(path, deepest - 1)
+            except PermissionError:
+                yield path  # what is in it isn't known: it is named among what can't be read
 
 
 def _may_hold_runs(name: str) -> bool:
@@ -254,7 +258,7 @@ def _leaks(content: dict[str, list[dict[str, object]]]) -> Iterator[LeakEvent]:
 
 def _without_path(error: RecordingError, path: Path) -> str:
     """The error's message without the path that is named beside it."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+    return str(error).removeprefix("the recording ").removeprefix(f"{path}: ").removeprefix(f"{path} ")
 
 
 def _sentence(text: str) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +51,47 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(recording: Path, tmp_pat
     done = pgwatch(tmp_path, "report")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("pgwatch-tests: nothing to report: pgwatch-results: No such file or directory\n")
+
+
+def test_what_may_not_be_read_is_named_and_stops_nothing(recording: Path) -> None:
+    # pytest's own directories may be entered by their owner alone.
+    content = recording.read_bytes()
+    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
+        for path in (home / "suite.pgwatch", home / "other.pgwatch", home / "shards" / "2" / "suite.pgwatch"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for path in (home / "other.pgwatch", home / "shards" / "2"):
+            path.chmod(0)
+        try:
+            files = ("suite.pgwatch", "other.pgwatch", "shards")
+            done = pgwatch(home, "report", *files, "--format", "json")
+            refused = pgwatch(home, "replay", "other.pgwatch", "--once")
+        finally:
+            (home / "shards" / "2").chmod(0o700)
+    assert done.returncode == 0
+    named = [(one["name"], one["reason"]) for one in json.loads(done.stdout)["unreadable"]]
+    assert named == [
+        ("other.pgwatch", "can't be read: Permission denied"),
+        ("shards/2", "Permission denied"),
+    ]
+    assert refused.returncode == 2
+    assert refused.stderr == "pgwatch-tests: the recording other.pgwatch can't be read: Permission denied\n"
+
+
+@contextmanager
+def as_ordinary_account(directory: Path) -> Iterator[Path]:
+    """A place in `directory`, and an account to work in it that file modes hold for."""
+    home = directory / "home"
+    home.mkdir()
+    account = os.geteuid()
+    if account == 0:
+        directory.chmod(0o755)
+        os.chown(home, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield home
+    finally:
+        os.seteuid(account)
 
 
 def test_a_list_of_tests_gives_whole_names(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 @click.command("replay")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False, path_type=Path)
+)
 @click.option(
     "--at",
     "place",

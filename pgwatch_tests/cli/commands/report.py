@@ -19,7 +19,7 @@ _DEFAULT = Path("pgwatch-results")
 
 
 @click.command("report", epilog="Example: pgwatch-tests report pgwatch-results/ --format html -o report.html")
-@click.argument("paths", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR]...", type=click.Path(readable=False, path_type=Path))
 @formats.format_option(
     formats.RUNS,
     "table: one screen; markdown: for $GITHUB_STEP_SUMMARY; json: the document pgwatch-tests.report/1, with "

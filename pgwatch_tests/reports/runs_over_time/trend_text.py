@@ -128,7 +128,8 @@ class _Text:
 
     def _of(self, repository: str, name: str) -> str:
         """The name, with its repository where there are several."""
-        return f"{self._name(name)} ({self._name(repository)})" if self._several else self._name(name)
+        is_told = self._several and repository
+        return f"{self._name(name)} ({self._name(repository)})" if is_told else self._name(name)
 
     def _pairs(self) -> Iterator[str]:
         if not self._trends.pairs:

@@ -69,6 +69,15 @@ def test_trends_in_words(tmp_path: Path) -> None:
     assert (document["test"], document["pairs"][0]["waiter"], document["events"]) == (None, B, [])
 
 
+def test_a_repository_is_told_where_there_are_several_and_it_is_known(tmp_path: Path) -> None:
+    runs = RunStore.open(settings(tmp_path / "h.sqlite3"))
+    for number, repository in ((990, "acme/shop"), (991, "acme/shop"), (992, ""), (993, "")):
+        runs.add(summary(facts(number, repository=repository), [pair("t.py::test_c", "t.py::test_d")]))
+    text = trend_text.text(runs.trends(NOW - timedelta(days=30)), "/h", "markdown")
+    assert "| `t.py::test_c` (`acme/shop`) | `t.py::test_d` |" in text
+    assert "| `t.py::test_c` | `t.py::test_d` |" in text
+
+
 def test_nothing_to_tell(tmp_path: Path) -> None:
     since = datetime(2026, 1, 2, tzinfo=UTC)
     runs = RunStore.open(settings(tmp_path / "h.sqlite3"))
