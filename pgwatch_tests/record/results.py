@@ -125,6 +125,9 @@ class ResultsDirectory:
             with unfinished.open("x", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
             unfinished.replace(path)
+        except OSError as error:
+            error.filename = str(path)
+            raise
         finally:
             unfinished.unlink(missing_ok=True)
 

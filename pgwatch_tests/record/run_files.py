@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _DEEPEST = 8
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 _WRITTEN_WITHIN_S = 15.0
 """A recorder writes every few seconds: a file that it hasn't written to for so long has none any more."""
+_TOLD_WITHIN = timedelta(minutes=1)
+"""A signal that was sent longer before the end has nothing to do with it: Ctrl-C in a debugger."""
 _CONFIDENCES: tuple[Confidence, ...] = ("marker", "transaction", "1 of N", "unknown")
 
 
@@ -177,7 +180,7 @@ def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
         polls = recording.polls
         snapshot = None
         if polls and (with_picture if with_picture is not None else not is_whole):
-            snapshot = recording.at(recording.until)
+            snapshot = recording.at(_last_work(marks, recording.until))
         return RecordedRun(
             name=str(path),
             facts=_facts(recording.header, marks),
@@ -200,6 +203,17 @@ def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
             not_checked=tuple(_sentence(mark.text) for mark in marks if mark.kind == "thinned" and mark.text),
             last=last_picture(snapshot) if snapshot is not None else None,
         )
+
+
+def _last_work(marks: Sequence[Mark], until: datetime) -> datetime:
+    """When a suite that was ended was last at work: as it was told to end, else at its end.
+
+    What is seen later is its clean-up, and ours.
+    """
+    ends = [mark.at for mark in marks if mark.kind == "command_ended"]
+    end = ends[-1] if ends else until
+    told = [mark.at for mark in marks if mark.kind == "signal" and end - _TOLD_WITHIN <= mark.at <= end]
+    return min([*told, end, until])
 
 
 def _is_being_written(path: Path) -> bool:

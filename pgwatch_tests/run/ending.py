@@ -75,10 +75,11 @@ class RunEnding:
     def note_end(self) -> None:
         """From now on `run.json` tells how the command ended, whatever happens to us."""
         state = self._state
-        if state.request.guards.hang is not None:
-            passed = state.end is not None and state.end.exit_code == 0
-            state.hangs = [*self._guards.command_ended(passed=passed)]
-            state.known = replace(state.known, hangs=state.hangs)
+        with self._notes.spared("hangs weren't looked for to the end"):
+            if state.request.guards.hang is not None:
+                passed = state.end is not None and state.end.exit_code == 0
+                state.hangs = [*self._guards.command_ended(passed=passed)]
+                state.known = replace(state.known, hangs=state.hangs)
         end = state.end
         if end is None:
             self._notes.not_checked.append("the command was still running when this was written")
@@ -186,7 +187,9 @@ class RunEnding:
             self._notes.not_checked += read.not_read
 
     def _release(self) -> None:
-        if self._beside is not None:
+        if self._beside is None:
+            return
+        with self._notes.spared("the lease wasn't given back in order"):
             self._beside.release(_RELEASE_S)
             self._notes.notes += self._beside.troubles(checked=self._state.known.leaks is not None)
 
@@ -205,7 +208,8 @@ class RunEnding:
     def _leave_lane(self) -> None:
         """Ends the lane; what the guards have to say comes with the last words."""
         failed = self._state.end is None or self._state.exit_code != 0
-        self._notes.notes += [*self._guards.close(failed=failed), *self._guards.notes]
+        with self._notes.spared("the lane wasn't left in order"):
+            self._notes.notes += [*self._guards.close(failed=failed), *self._guards.notes]
 
     def _put_on_record(self) -> None:
         """Puts the run into the history, if `--store` or the setting `history` asks for it."""
@@ -224,7 +228,9 @@ class RunEnding:
 
     def _tell_ci(self) -> None:
         state = self._state
-        if github.is_there(state.environment):
+        if not github.is_there(state.environment):
+            return
+        with self._notes.spared("GitHub wasn't told"):
             findings = state.judgement.findings if state.judgement is not None else ()
             report = None
             if state.results is not None and "markdown" in state.files:

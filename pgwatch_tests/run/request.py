@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Notes:
         except PgwatchError as error:
             self.not_checked.append(f"{what}: {error}")
         except OSError as error:
-            self.not_checked.append(f"{what}: {error.strerror or error}")
+            where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            self.not_checked.append(f"{what}: {where}{error.strerror or error}")
         except Exception as error:  # noqa: BLE001  # the suite's result counts, not ours
             self.not_checked.append(f"{what}: internal error, please report it: {error!r}")

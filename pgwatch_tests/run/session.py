@@ -95,10 +95,11 @@ class RunSession:
         state = self._state
         with state.notes.spared("no results are written"):
             place = ResultsPlace(state.request.directory, state.request.name, state.facts.run)
-            state.results = place.open(held)
+            results = place.open(held)
+            results.write(state.record())
+            state.results = results
             if place.remark:
                 state.tell(place.remark)
-            state.write_index()
 
     def _begin_recording(self) -> None:
         """Starts the recorder's process, which has its imports to do meanwhile."""

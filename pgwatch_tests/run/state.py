@@ -18,7 +18,7 @@ from pgwatch_tests.run.command.command import CommandEnd
 from pgwatch_tests.run.command.signals import SignalRelay
 from pgwatch_tests.run.request import Notes, RunRequest, Tell
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.text.secrets import mask_text
+from pgwatch_tests.text.secrets import mask_arguments
 
 REPORT_S = 2.0
 """What is kept of `--grace` for the report."""
@@ -37,7 +37,7 @@ class RunState:
         self.environment = dict(os.environ)
         """Of the command."""
         run = surroundings.run_id_of(self.environment)
-        masked = tuple(map(mask_text, request.command))
+        masked = mask_arguments(request.command)
         self.facts = RunFacts(
             run, request.name, masked, datetime.now(UTC), None, None, program_version=__version__
         )

@@ -9,7 +9,9 @@ that was cut off within a secret ends there. Better a harmless value hidden than
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.text.secret_values import secret_tokens
@@ -40,6 +42,11 @@ _IN_JSON = re.compile(
     r'(?P<head>"(?P<name>[^"\\\n]{1,100})"\s*(?::|=>)\s*)(?P<value>"(?:[^"\\]|\\.)*+"?|[^\s,{}\[\]"]+)',
     re.DOTALL,
 )
+# `--password value`, not `--no-password`. A second option isn't the value of the first.
+_OPTION = re.compile(
+    rf"(?P<head>(?<!\S)--?(?!no-)(?P<name>[A-Za-z][\w-]{{0,100}}+)\s++)(?P<value>(?!-){_VALUE})", re.DOTALL
+)
+_OPTION_ALONE = re.compile(r"--?(?!no-)(?P<name>[A-Za-z][\w-]{0,100})")
 _HEADER = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s'\"]{8,}")
 # How the server names a key that a row breaks: `Key (email, password)=(a, b) already exists.`
 _KEY = re.compile(r"\((?P<names>[^()\n]{0,1000})\)=\((?P<values>[^\n]{0,4000})\)")
@@ -53,6 +60,16 @@ def mask_statement(statement: str) -> str:
 def mask_text(text: str) -> str:
     """Returns a message or value, which may quote statements and connection strings, without secrets."""
     return _text(_scanned(text), 0, cut=False)
+
+
+def mask_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Returns a command's arguments without secrets, also where an option and its value are two of them."""
+    masked = [*map(mask_text, arguments)]
+    for at, (option, value) in enumerate(pairwise(arguments), start=1):
+        match = _OPTION_ALONE.fullmatch(option)
+        if match is not None and is_credential(match["name"]) and not value.startswith("-"):
+            masked[at] = MASK
+    return tuple(masked)
 
 
 def mask_name(name: str) -> str:
@@ -139,7 +156,7 @@ def _text(text: str, depth: int, *, cut: bool) -> str:
     text = _URL.sub(_without_password, text)
     if cut:
         text = _CUT_URL.sub(rf"\1{MASK}", text)
-    for pattern in (_ASSIGNED_IN_URL, _ASSIGNED, _IN_JSON):
+    for pattern in (_ASSIGNED_IN_URL, _ASSIGNED, _IN_JSON, _OPTION):
         text = pattern.sub(_without_value, text)
     if _CONNINFO.fullmatch(text):
         text = _SPACED.sub(_without_value, text)

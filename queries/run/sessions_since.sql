@@ -10,5 +10,6 @@ WHERE datid OPERATOR(pg_catalog.=) (
     AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
     AND (backend_type OPERATOR(pg_catalog.=) 'client backend') IS NOT FALSE
     AND (application_name OPERATOR(pg_catalog.~~) 'pgwatch-tests%%') IS NOT TRUE
+    AND (application_name OPERATOR(pg_catalog.~~) 'pgwatch-run %%') IS NOT TRUE
     AND (backend_start OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
         pg_catalog.make_interval(secs => %(seconds)s::pg_catalog.float8))) IS NOT TRUE;

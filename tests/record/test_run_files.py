@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,24 @@ def test_where_a_killed_suite_was(recordings: Path, tmp_path: Path) -> None:
             os.utime(path, (0, 0))
     [alone], _ = read([recordings / "killed.pgwatch"])
     assert alone.ending == "killed"
+
+
+def test_what_a_suite_did_when_it_was_told_to_end_counts_not_its_clean_up(tmp_path: Path) -> None:
+    """Polls go on while its end is recorded, and see our own check."""
+    at = [BEGAN + timedelta(seconds=seconds) for seconds in (2.0, 4.0, 100.0)]
+    record = RunRecord(replace(facts(exit_code=143), signal=15))
+    for number, (marks, told_at) in enumerate(
+        [
+            ([Mark(at[0], "signal", "SIGTERM"), Mark(at[1], "command_ended")], at[0]),
+            ([Mark(at[1], "command_ended")], at[1]),
+            ([Mark(at[0], "signal", "SIGINT"), Mark(at[2], "command_ended")], None),
+        ]
+    ):
+        directory = results(tmp_path / str(number), record)
+        make_recording(directory.recording, marks=marks, seconds=8.0)
+        [run], _ = read([directory.path])
+        assert run.last is not None
+        assert run.last.at == (told_at or run.until)
 
 
 def test_a_recorder_that_stood_still_leaves_a_gap(tmp_path: Path) -> None:

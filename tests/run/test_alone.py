@@ -206,3 +206,20 @@ def test_locked_catalog_is_told_and_holds_nobody_up(
         # On a session that is there already: a new one isn't let in.
         with pytest.raises(NotCheckedError, match=r"whether it is free can't be told: .*lock timeout"):
             one.lease.hold_alone(wait=True)
+
+
+def test_release_may_come_while_the_lease_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command may be over before the thread beside it gets to the lease."""
+    told = Announcement("0f0f0f0f", "", "shared", datetime.now(UTC), "anna@here", "true")
+    lease = RunLease(Settings(Dsn("postgresql://nobody@127.0.0.1:1/none", "the test")), told, print)
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        lease.release()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    lease.keep()
+    lease.release()
+    assert not lease.is_held

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
+from pgwatch_tests.run.command.command import Command, NotStartedError
 from tests.cli.running import environment, pgwatch
 from tests.run.programs import PROGRAM, SignalTeller, arguments
 from tests.terminals import needs_tmux, terminal
@@ -30,16 +32,33 @@ def test_exit_codes_are_those_of_a_shell(home: Path, python: str) -> None:
         ("sh", "-c", "kill -9 $$"): 137,
         ("./script",): 5,  # without its #! line
         ("./plain",): 126,
+        ("PGPASSWORD=hidden",): 127,
         ("no-such-command",): 127,
+        ("",): 127,
     }
+    told = ""
     for command, exit_code in ends.items():
         done = pgwatch(home, "run", "--no-record", "--", *command, extra=_NOWHERE)
         assert done.returncode == exit_code, (command, done.stderr)
         index = json.loads((home / "pgwatch-results" / "run.json").read_text())
-        assert (index["exit_code"], tuple(index["command"])) == (exit_code, command)
+        shown = tuple(word.replace("hidden", "***") for word in command)
+        assert (index["exit_code"], tuple(index["command"])) == (exit_code, shown)
+        assert "hidden" not in done.stderr
+        told += done.stderr
         assert index["ended"] is not None
         assert index["signal"] == (9 if exit_code == 137 else None)
-    assert "no-such-command: command not found" in done.stderr
+    assert "no-such-command: command not found" in told
+
+
+def test_a_command_that_is_nowhere_isnt_one_that_may_not_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """execvp() tells EACCES where one of the directories may not be searched, or has one of that name."""
+    (tmp_path / "no-such-command").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(NotStartedError) as refused:
+        Command(["no-such-command"], {}).start()
+    assert refused.value.status == 127
 
 
 def test_streams_descriptors_and_environment_are_the_commands_own(home: Path, python: str) -> None:

@@ -127,6 +127,11 @@ def test_a_late_baseline_counts_only_if_no_session_came(
     late.run()
     assert late.baseline is not None
     assert late.late_s is not None
+    # The lease of a run whose database is the one for maintenance.
+    settled = FirstBaseline(settings, lambda: began)
+    connect(application_name="pgwatch-run 1a2b3c4d t7k2p9 anna@ci-12 pytest -n 4")
+    settled.run()
+    assert settled.baseline is not None
     connect()
     later = FirstBaseline(settings, lambda: began)
     later.run()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pgwatch_tests.text.secrets import mask_name, mask_statement, mask_text
+from pgwatch_tests.text.secrets import mask_arguments, mask_name, mask_statement, mask_text
 from tests.examples import examples
 
 SECRET = "hunter2Secret"
@@ -179,10 +179,20 @@ def test_the_rest_of_the_statement_stays() -> None:
         ("cannot reach postgres://u:hunter2@h/d", "cannot reach postgres://u:***@h/d"),
         ("http://localhost:8080", "http://localhost:8080"),
         ("bad option password=hunter2", "bad option password=***"),
+        ("curl --token hunter2 -v", "curl --token *** -v"),
+        ("psql --no-password app -v", "psql --no-password app -v"),
     ],
 )
 def test_messages(message: str, shown: str) -> None:
     assert mask_text(message) == shown
+
+
+def test_arguments() -> None:
+    """An option and its value may be two of them."""
+    shown = ["app", "--token", "***", "-v", "--db-password=***", "--password", "-x", "sh", "-c", "a --key b"]
+    arguments = [*shown[:2], "hunter2", "-v", "--db-password=hunter2", *shown[5:]]
+    assert mask_arguments(arguments) == tuple(shown)
+    assert mask_arguments(["psql", "--no-password", "app"]) == ("psql", "--no-password", "app")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pgwatch_tests.errors import SIGNALLED, PgwatchError
+from pgwatch_tests.text.secrets import mask_text
 
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
@@ -60,11 +62,11 @@ class Command:
 
     def start(self) -> None:
         """Starts it. Raises NotStartedError."""
-        name = self._argv[0]
+        name = mask_text(self._argv[0])
         try:
             self.pid = self._spawned()
         except OSError as error:
-            if error.errno == errno.ENOENT:
+            if error.errno == errno.ENOENT or (error.errno == errno.EACCES and self._is_nowhere):
                 what = "no such file" if os.sep in name else "command not found"
                 raise NotStartedError(f"{name}: {what}", _NOT_FOUND) from None
             raise NotStartedError(f"{name}: {error.strerror}", _NOT_EXECUTABLE) from None
@@ -100,7 +102,18 @@ class Command:
                 with suppress(ProcessLookupError, PermissionError):  # a setuid program isn't ours to signal
                     os.kill(self.pid, number)
 
+    @property
+    def _is_nowhere(self) -> bool:
+        """Whether no file of the path has that name. A directory that we may not search has none."""
+        name = self._argv[0]
+        if os.sep in name:
+            return False
+        there = (path for folder in os.get_exec_path() if os.access(path := Path(folder, name), os.F_OK))
+        return all(path.is_dir() for path in there)
+
     def _spawned(self) -> int:
+        if not self._argv[0]:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         try:
             return self._spawn(self._argv[0], self._argv)
         except OSError as error:

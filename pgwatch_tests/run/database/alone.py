@@ -101,8 +101,10 @@ class RunLease:
 
     def keep(self) -> None:
         """Begins to hold the lease, and to take it anew when the session is lost. Returns at once."""
-        self._thread = threading.Thread(target=self._keep, name="pgwatch-tests run lease", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._keep, name="pgwatch-tests run lease", daemon=True)
+        thread.start()
+        # `release` may come at any time, from another thread: only one that was started can be joined.
+        self._thread = thread
 
     def release(self, within_s: float = 1.0) -> None:
         """Gives the lease back, and puts its end on record for sweeps on this machine. Raises nothing."""

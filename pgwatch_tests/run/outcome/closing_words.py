@@ -34,7 +34,8 @@ def lines(
     for reason in record.not_checked[:_MOST_NOT_CHECKED]:
         yield f"  not checked: {reason}"
     if len(record.not_checked) > _MOST_NOT_CHECKED:
-        yield f"  not checked: {len(record.not_checked) - _MOST_NOT_CHECKED} things more, see run.json"
+        more = plural(len(record.not_checked) - _MOST_NOT_CHECKED, "thing")
+        yield f"  not checked: {more} more{'' if results is None else ', see run.json'}"
     for note in record.notes:
         yield f"  {note}"
     if results is not None:

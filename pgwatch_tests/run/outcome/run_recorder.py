@@ -60,7 +60,7 @@ class RunRecorder:
             # Only here: it loads SQLAlchemy.
             from pgwatch_tests.run.outcome import recorded
 
-            known = recorded.evidence(self._results, known)
+            known = recorded.evidence(self._results, known, notes)
             if known.waits is None:
                 why = self._process.lost or trouble or _TOO_SHORT
                 notes.not_checked.append(f"nothing was recorded: {why}")
