@@ -27,6 +27,12 @@ def advice_afterwards(advice: str) -> str:
     return advice.partition(_NOW)[0].strip()
 
 
+def with_advice(advice: str, more: str) -> str:
+    """Returns an advice with one more sentence, before what would unblock the sessions now."""
+    better, now, unblocking = advice.partition(_NOW)
+    return " ".join(filter(None, (better.strip(), more, now + unblocking)))
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The diagnosis of a root blocker; foreign text as it is.

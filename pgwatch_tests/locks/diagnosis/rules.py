@@ -15,6 +15,7 @@ from pgwatch_tests.locks.diagnosis.evidence import (
     Diagnosis,
     RootBlocker,
     advice_afterwards,
+    with_advice,
 )
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, Party
@@ -335,9 +336,9 @@ def diagnose(graph: LockGraph, party: Party) -> Diagnosis:
             break
     else:
         diagnosis = unknown(root)
+    if taking_turns := turns.advice(root, diagnosis.cause):
+        diagnosis = replace(diagnosis, advice=with_advice(diagnosis.advice, taking_turns))
     if graph.snapshot.is_past:
         diagnosis = replace(diagnosis, advice=advice_afterwards(diagnosis.advice))
-    if taking_turns := turns.advice(root, diagnosis.cause):
-        diagnosis = replace(diagnosis, advice=f"{diagnosis.advice} {taking_turns}")
     remark = lock_origin.remark(root) if diagnosis.cause in _ABOUT_A_LOCK else ""
     return replace(diagnosis, explanation=f"{diagnosis.explanation} {remark}") if remark else diagnosis
