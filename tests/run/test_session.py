@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.run.checks import beside
 from pgwatch_tests.run.checks.first_baseline import FirstBaseline
 from pgwatch_tests.run.checks.leak_check import LeakChecker
 from pgwatch_tests.run.outcome.results_place import ResultsPlace
@@ -208,3 +210,8 @@ def test_files_that_are_no_runs_stay(home: Path) -> None:
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PGWATCH_RUN", "PGWATCH_LOG_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_what_is_loaded_while_the_command_runs_is_there() -> None:
+    """It is named by texts, which no type checker follows."""
+    assert all(find_spec(name) for name in beside._AFTER)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 0.01
 _LOAD_AFTER_S = 1.0
 """A command that has just begun loads modules of its own."""
-_AFTER = ("aftermath", "recorded", "closing_words")
+_AFTER = tuple(
+    f"pgwatch_tests.run.{name}" for name in ("aftermath", "outcome.recorded", "outcome.closing_words")
+)
 
 
 class Beside:
@@ -96,4 +98,4 @@ class Beside:
         """Loads modules while the command runs, so that its end isn't followed by a second of that."""
         if not self._ended.wait(_LOAD_AFTER_S):
             for name in _AFTER:
-                import_module(f"{__package__}.{name}")
+                import_module(name)
