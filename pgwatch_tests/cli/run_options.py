@@ -209,6 +209,6 @@ check_options = options.all_of(
         show_default=True,
         callback=options.duration,
         metavar="DURATION",
-        help="After a signal, have the report written within this time.",
+        help="After a signal, but Ctrl-C in a terminal, have the report written within this time.",
     ),
 )

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pgwatch_tests.run.command.command import Command, NotStartedError
+from pgwatch_tests.run.command.signals import SignalRelay
 from tests.cli.running import environment, pgwatch
 from tests.run.programs import PROGRAM, SignalTeller, arguments
 from tests.terminals import needs_tmux, terminal
@@ -181,3 +182,15 @@ def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> 
 
 def _is_stopped(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def test_no_kill_is_expected_after_a_key_of_the_terminal() -> None:
+    """A prompt or a debugger goes on after Ctrl-C; the kernel tells that it was one."""
+    relay = SignalRelay()
+    relay._take(signal.SIGINT, from_kernel=True)
+    assert (relay.first, relay.first_at) == (signal.SIGINT, None)
+    relay._take(signal.SIGTERM, from_kernel=False)
+    assert (relay.first, relay.first_at is None) == (signal.SIGINT, False)
+    hung_up = SignalRelay()
+    hung_up._take(signal.SIGHUP, from_kernel=True)
+    assert hung_up.first_at is not None

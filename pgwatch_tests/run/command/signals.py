@@ -22,6 +22,7 @@ from typing import Protocol
 from pgwatch_tests.run.command import group_witness
 
 _ENDING = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
+_OF_KEYS = ("SIGINT", "SIGQUIT")
 _TOLD = ("SIGUSR1", "SIGUSR2")
 """Signals that are forwarded, but ask for nobody's end."""
 _WITNESS_WITHIN_S = 0.3
@@ -54,7 +55,10 @@ class SignalRelay:
         self.first: signal.Signals | None = None
         """The first signal that asks for an end."""
         self.first_at: float | None = None
-        """When that was, by `time.monotonic`."""
+        """When a signal first came that a kill may follow, by `time.monotonic`.
+
+        Ctrl-C and Ctrl-\\ of a terminal are none: whoever is at a prompt, a pager or a debugger goes on.
+        """
         self.on_end: Callable[[signal.Signals, int], None] = lambda number, count: None
         """Called for each signal that asks for an end, and how many there were: in a thread of its own."""
         self._count = 0
@@ -114,7 +118,9 @@ class SignalRelay:
         if number in self._ending and not is_same:
             self._count += 1
             if self.first is None:
-                self.first, self.first_at = number, now
+                self.first = number
+            if self.first_at is None and not (from_kernel and number.name in _OF_KEYS):
+                self.first_at = now
             self.on_end(number, self._count)
         target = self._target
         if (
