@@ -69,8 +69,11 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read with. Raises HistoryError."""
+        """A connection to read with, of one moment: nothing comes or goes meanwhile. Raises HistoryError."""
         with self._told("read"), self._ready().connect() as connection:
+            # A transaction of SQLite sees one moment anyway.
+            if layout.is_postgresql(connection):
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager

@@ -107,7 +107,7 @@ RUNS = Table(
     METADATA,
     Column("id", Number, Identity(), primary_key=True),
     Column("key", LargeBinary(16), nullable=False, unique=True),
-    Column("build", BigInteger, ForeignKey(BUILDS.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("build", BigInteger, ForeignKey(BUILDS.c.id, ondelete="CASCADE"), nullable=False),
     Column("run", AnyText, nullable=False),
     Column("shard", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -136,12 +136,15 @@ RUNS = Table(
     Column("failed", Integer),
     Column("skipped", Integer),
     Column("flaky", Integer),
-    Column("test_set", BigInteger, ForeignKey(TEST_SETS.c.id), index=True),
+    Column("test_set", BigInteger, ForeignKey(TEST_SETS.c.id)),
     Column("deadlocks", Integer, nullable=False),
     Column("leaked_rows", BigInteger, nullable=False),
     Column("leftovers", BigInteger, nullable=False),
     Column("hangs", Integer, nullable=False),
     Column("not_checked", Words, nullable=False),
+    # Trends read nothing else.
+    Index("runs_build", "build", "test_set", "watched_s"),
+    Index("runs_test_set", "test_set", "build", "watched_s"),
 )
 
 
@@ -175,7 +178,7 @@ RUN_PAIRS = Table(
     Column("cause", BigInteger, nullable=False),
     # Trends read nothing else.
     Index("run_pairs_blocker", "blocker", "waiter", "build", *_OF_PAIR),
-    Index("run_pairs_waiter", "waiter", "build"),
+    Index("run_pairs_waiter", "waiter", "build", "run", "blocker"),
     sqlite_with_rowid=False,
 )
 RUN_OBJECTS = Table(
@@ -220,6 +223,8 @@ RUN_OUTCOMES = Table(
     Column("failed_attempts", Integer, nullable=False),
     Column("duration_s", Milliseconds),
     Column("message", AnyText, nullable=False),
-    Index("run_outcomes_test", "test", "outcome", "build"),
+    # Whether it waited for another test in this run; nothing is known of it if nobody watched.
+    Column("was_blocked", Boolean),
+    Index("run_outcomes_test", "test", "outcome", "build", "was_blocked", "run"),
     sqlite_with_rowid=False,
 )

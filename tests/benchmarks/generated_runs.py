@@ -161,11 +161,15 @@ def _rows(runs: int, rng: random.Random) -> Mapping[str, list[Sequence[object]]]
                 }
                 rows["run_leaks"].extend((run, *leak, build, rng.randrange(1, 9)) for leak in leaks)
                 rows["run_outcomes"].extend(
-                    (run, test, build, 1, 0, 250, f"AssertionError: expected {rng.random()} of it")
+                    (
+                        *(run, test, build, 1, 0, 250),
+                        f"AssertionError: expected {rng.random()} of it",
+                        test in blocked,
+                    )
                     for test in failed
                 )
                 rows["run_outcomes"].extend(
-                    (run, test, build, 0, 0, 250, "")
+                    (run, test, build, 0, 0, 250, "", test in blocked)
                     for test in passed & (blocked | {one[0] for one in leaks})
                 )
                 started = began + timedelta(hours=attempt - 1, seconds=shard)

@@ -268,6 +268,7 @@ def _leaks(summary: RunSummary) -> list[_Row]:
 
 def _outcomes(summary: RunSummary, outcomes: Mapping[str, TestOutcome]) -> list[_Row]:
     """Rows of tests that didn't simply pass, and of those that had a part in a wait or a leak."""
+    blocked = {_named(pair.waiter) for pair in summary.pairs}
     involved = {kept(who) for pair in summary.pairs for who in (pair.blocker, pair.waiter)}
     involved.update(kept(leak.test) for leak in summary.leaks)
     return [
@@ -277,6 +278,7 @@ def _outcomes(summary: RunSummary, outcomes: Mapping[str, TestOutcome]) -> list[
             "failed_attempts": one.failed_attempts,
             "duration_s": one.duration_s,
             "message": shortened_middle(one.message, _LONGEST_MESSAGE),
+            "was_blocked": test in blocked if round(summary.watched_s * 1000) > 0 else None,
         }
         for test, one in outcomes.items()
         if one.outcome in ("failed", "error") or one.failed_attempts or test in involved

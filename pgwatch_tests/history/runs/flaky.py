@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, case, cast, func, select
 
 from pgwatch_tests.history.runs.builds import FAILED, FLAKY, PASSED, Builds
-from pgwatch_tests.history.runs.strings import named, texts_of, unpacked
+from pgwatch_tests.history.runs.strings import AT_ONCE, named, portions, texts_of, unpacked
 from pgwatch_tests.history.runs.trend_model import FlakyTrend
-from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, RUN_PAIRS, TEST_SETS
+from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, RUN_PAIRS, RUNS, TEST_SETS
 
 _BLOCKERS = 3
 _CANDIDATES = 4  # times as many tests are looked at as are shown, if need be
-_FEW_SETS = 500  # an older SQLite takes 999 parameters
 _Key = tuple[int, int]
 """A test and a repository."""
 
@@ -27,13 +26,12 @@ class _Known:
     failed: set[int] = field(default_factory=set)
     blocked_failed: set[int] = field(default_factory=set)
     passed: set[int] = field(default_factory=set)
-    blocked_passed: set[int] = field(default_factory=set)
+    blocked_passed: int = 0
+    """In how many builds it passed and was blocked."""
     failed_on: set[int] = field(default_factory=set)
     passed_on: set[int] = field(default_factory=set)
-    blockers: Counter[int] = field(default_factory=Counter)
-    """Who blocked it in runs in which it failed."""
-    last_run: int = 0
-    """The last run in which it failed."""
+    last: tuple[int, int, int] = (-1, 0, 0)
+    """Its last failure: place of the build, outcome, run."""
 
     @property
     def commits(self) -> int:
@@ -49,20 +47,20 @@ def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int)
     for some in (failed[:most], failed[most:]):
         if some and len(flaky) < most:
             known: defaultdict[_Key, _Known] = defaultdict(_Known)
-            for test in some:
-                _add_failures(connection, builds, test, known)
+            _add_failures(connection, builds, some, known)
             _add_passes(connection, builds, known)
             flaky += [(key, one) for key, one in known.items() if one.commits]
     flaky.sort(key=lambda item: (-item[1].commits, -len(item[1].failed), item[0]))
     del flaky[most:]
-    blocked_by = {key: [number for number, _ in one.blockers.most_common(_BLOCKERS)] for key, one in flaky}
+    _add_blocked_passes(connection, builds, dict(flaky))
+    blocked_by = _blockers(connection, builds, {test for (test, _), _ in flaky})
     texts = texts_of(connection, {number for key, _ in flaky for number in (*key, *blocked_by[key])})
     trends = []
     for (test, repository), one in flaky:
         last = (
             select(RUN_OUTCOMES.c.message, BUILDS.c.began)
             .join(BUILDS, BUILDS.c.id == RUN_OUTCOMES.c.build)
-            .where(RUN_OUTCOMES.c.run == one.last_run, RUN_OUTCOMES.c.test == test)
+            .where(RUN_OUTCOMES.c.run == one.last[-1], RUN_OUTCOMES.c.test == test)
         )
         message, began = connection.execute(last).one()
         trends.append(
@@ -73,7 +71,7 @@ def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int)
                 failed_builds=len(one.failed),
                 blocked_when_failed=len(one.blocked_failed),
                 passed_builds=len(one.passed),
-                blocked_when_passed=len(one.blocked_passed),
+                blocked_when_passed=one.blocked_passed,
                 blockers=tuple(texts[number] for number in blocked_by[test, repository]),
                 message=message,
                 last_began=began,
@@ -95,58 +93,88 @@ def _often_failed(connection: Connection, builds: Builds, pattern: str, most: in
 
 
 def _add_failures(
-    connection: Connection, builds: Builds, test: int, known: defaultdict[_Key, _Known]
+    connection: Connection, builds: Builds, tests: Sequence[int], known: defaultdict[_Key, _Known]
 ) -> None:
-    """Adds the runs in which a test failed, and those in which it was blocked and passed."""
-    waits = select(RUN_PAIRS.c.run, RUN_PAIRS.c.blocker).where(RUN_PAIRS.c.waiter == test)
-    blockers: defaultdict[int, list[int]] = defaultdict(list)
-    for run, blocker in connection.execute(waits.where(*builds.counted_in(RUN_PAIRS))).all():
-        blockers[run].append(blocker)
-    outcomes = select(RUN_OUTCOMES.c.build, RUN_OUTCOMES.c.run, RUN_OUTCOMES.c.outcome).where(
-        RUN_OUTCOMES.c.test == test,
-        RUN_OUTCOMES.c.outcome.in_((PASSED, *FAILED)),
-        *builds.counted_in(RUN_OUTCOMES),
-    )
-    for build, run, outcome in connection.execute(outcomes).all():
-        of = builds.known[build]
-        one = known[test, of.repository]
-        watched, was_blocked = builds.runs[run].watched, run in blockers
-        if outcome == PASSED:
-            if watched and was_blocked:
-                one.blocked_passed.add(build)
-            continue
-        one.failed_on.add(of.commit)
-        if outcome == FLAKY:
-            one.passed_on.add(of.commit)
-        if watched:
-            one.failed.add(build)
-            if was_blocked:
-                one.blocked_failed.add(build)
-                one.blockers.update(blockers[run])
-        last = builds.runs.get(one.last_run)
-        if last is None or builds.known[last.build].place <= of.place:
-            one.last_run = run
+    """Adds the runs in which the tests failed."""
+    of = RUN_OUTCOMES.c
+    for some in portions(tests, AT_ONCE):
+        query = select(of.test, of.build, of.run, of.outcome, of.was_blocked).where(
+            of.outcome.in_(FAILED), of.test.in_(some), *builds.counted_in(RUN_OUTCOMES)
+        )
+        for test, build, run, outcome, was_blocked in connection.execute(query).all():
+            place, repository, _, commit = builds.known[build]
+            one = known[test, repository]
+            one.failed_on.add(commit)
+            if outcome == FLAKY:
+                one.passed_on.add(commit)
+            if was_blocked is not None:
+                one.failed.add(build)
+                if was_blocked:
+                    one.blocked_failed.add(build)
+            one.last = max(one.last, (place, outcome, run))
 
 
-def _add_passes(connection: Connection, builds: Builds, known: dict[_Key, _Known]) -> None:
+def _add_passes(connection: Connection, builds: Builds, known: Mapping[_Key, _Known]) -> None:
     """Adds the builds in which the tests passed at once: many runs share a set of tests that passed."""
     tests = {test for test, _ in known}
-    # By set and repository: commits, and watched builds.
-    of_sets: defaultdict[int, dict[int, tuple[set[int], set[int]]]] = defaultdict(dict)
-    for run in builds.runs.values() if tests else ():
-        if run.test_set is not None:
-            build = builds.known[run.build]
-            commits, watched = of_sets[run.test_set].setdefault(build.repository, (set(), set()))
-            commits.add(build.commit)
-            if run.watched:
-                watched.add(run.build)
+    # By set: builds that were watched, and others. One row for each: there are many more runs.
+    build, was_watched = cast(RUNS.c.build, Text), RUNS.c.watched_s > 0
+    columns = [func.aggregate_strings(case((one, build)), " ") for one in (was_watched, ~was_watched)]
+    query = select(RUNS.c.test_set, *columns).where(RUNS.c.test_set.is_not(None), *builds.counted_in(RUNS))
+    rows = connection.execute(query.group_by(RUNS.c.test_set)).all() if tests else ()
+    of_sets = {number: (watched, others) for number, watched, others in rows}
     contents = select(TEST_SETS.c.id, TEST_SETS.c.tests)
-    if len(of_sets) <= _FEW_SETS:
+    if len(of_sets) <= AT_ONCE:
         contents = contents.where(TEST_SETS.c.id.in_(of_sets))
+    passed: defaultdict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
     for number, content in connection.execute(contents).all() if of_sets else ():
-        for test in tests.intersection(unpacked(content)) if number in of_sets else ():
-            for repository, (commits, watched) in of_sets[number].items():
-                one = known.get((test, repository))
-                if one is not None:
-                    one.passed_on |= commits
-                    one.passed |= watched
+        some = tests.intersection(unpacked(content)) if number in of_sets else None
+        if some:
+            both = [[int(one) for one in (numbers or "").split()] for numbers in of_sets[number]]
+            for test in some:
+                for all_builds, more in zip(passed[test], both, strict=True):
+                    all_builds.update(more)
+    on_commits: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for build in builds.counted:
+        on_commits[builds.known[build].repository, builds.known[build].commit].append(build)
+    is_one = len(builds.repositories) == 1
+    for (test, repository), one in known.items():
+        watched, others = passed[test]
+        one.passed = watched if is_one else {x for x in watched if builds.known[x].repository == repository}
+        for commit in one.failed_on - one.passed_on:
+            on_commit = on_commits[repository, commit]
+            if not (watched.isdisjoint(on_commit) and others.isdisjoint(on_commit)):
+                one.passed_on.add(commit)
+
+
+def _add_blocked_passes(connection: Connection, builds: Builds, known: Mapping[_Key, _Known]) -> None:
+    """Adds the builds in which the tests were blocked and passed."""
+    of = RUN_OUTCOMES.c
+    for some in portions(sorted({test for test, _ in known}), AT_ONCE):
+        blocked = select(of.test, of.build).where(
+            of.outcome == PASSED, of.test.in_(some), of.was_blocked, *builds.counted_in(RUN_OUTCOMES)
+        )
+        of_builds = blocked.group_by(of.test, of.build).subquery()
+        keys = of_builds.c.test, BUILDS.c.repository
+        query = select(*keys, func.count()).join_from(of_builds, BUILDS, BUILDS.c.id == of_builds.c.build)
+        for test, repository, number in connection.execute(query.group_by(*keys)).all():
+            if (test, repository) in known:
+                known[test, repository].blocked_passed = number
+
+
+def _blockers(connection: Connection, builds: Builds, tests: Collection[int]) -> Mapping[_Key, Sequence[int]]:
+    """Who blocked the tests in runs in which they failed, the most frequent first."""
+    blockers: defaultdict[_Key, Counter[int]] = defaultdict(Counter)
+    of, waits = RUN_OUTCOMES.c, RUN_PAIRS.c
+    for some in portions(sorted(tests), AT_ONCE):
+        query = (
+            select(of.test, of.build, waits.blocker)
+            .join(RUN_PAIRS, (waits.waiter == of.test) & (waits.build == of.build) & (waits.run == of.run))
+            .where(of.outcome.in_(FAILED), of.test.in_(some), of.was_blocked)
+            .where(*builds.counted_in(RUN_OUTCOMES))
+            .order_by(of.outcome, of.build, of.run, waits.blocker)
+        )
+        for test, build, blocker in connection.execute(query).all():
+            blockers[test, builds.known[build].repository][blocker] += 1
+    ordered = {key: [number for number, _ in some.most_common(_BLOCKERS)] for key, some in blockers.items()}
+    return defaultdict(list, ordered)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, select
 
 from pgwatch_tests.history.runs.builds import FAILED, Builds
+from pgwatch_tests.history.runs.recurrence import OnBranch
 from pgwatch_tests.history.runs.strings import texts_of, unpacked
 from pgwatch_tests.history.runs.trend_model import MOST_BUILDS_ASIDE, Sightings
 from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, TEST_SETS
@@ -19,24 +19,24 @@ from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, TEST_SETS
 class Question:
     """What something is that was seen."""
 
-    builds: Collection[int]
-    """Those in the window in which it was seen, all of one repository."""
+    repository: int
+    branches: Sequence[OnBranch]
+    """Where it was seen in the window."""
     test: int
     rows: Select[tuple[int]]
     """A query for all builds in which it was seen, joined to BUILDS."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """An answer in numbers: of the branch, and of the first and the last build."""
+class _Place:
+    """Where the answer is looked for: the branch, its first and last build, and the builds around them."""
 
     branch: int
     is_older: bool
     first: int
-    builds_before: int
-    ran_before: int | None
+    before: Sequence[int]
     last: int
-    builds_after: int
+    after: Sequence[int]
 
 
 class SightingsReader:
@@ -47,52 +47,57 @@ class SightingsReader:
         self._builds = builds
         self._sets: dict[int, list[int]] = {}
 
-    def read(self, questions: Iterable[Question]) -> list[Sightings]:
+    def read(self, questions: Sequence[Question]) -> list[Sightings]:
         """Returns the answer of each question."""
-        seen = [self._seen(one) for one in questions]
-        builds = {number for one in seen for number in (one.first, one.last)}
+        places = [self._place(one) for one in questions]
+        self._builds.read_runs({number for one in places for number in (*one.before, *one.after)})
+        builds = {number for one in places for number in (one.first, one.last)}
         moments = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(builds))
         began = {row.id: row.began for row in self._connection.execute(moments)} if builds else {}
         commits = {number: self._builds.known[number].commit for number in builds}
-        texts = texts_of(self._connection, {one.branch for one in seen} | set(commits.values()))
-        return [
-            Sightings(
-                branch=texts[one.branch],
-                is_older=one.is_older,
-                first_commit=texts.get(commits[one.first], ""),
-                first_began=began[one.first],
-                builds_before=one.builds_before,
-                ran_before=one.ran_before,
-                last_commit=texts.get(commits[one.last], ""),
-                last_began=began[one.last],
-                builds_after=one.builds_after,
+        texts = texts_of(self._connection, {one.branch for one in places} | set(commits.values()))
+        answers = []
+        for question, one in zip(questions, places, strict=True):
+            builds_before, ran_before = self._watched(one.before, question.test)
+            answers.append(
+                Sightings(
+                    branch=texts[one.branch],
+                    is_older=one.is_older,
+                    first_commit=texts.get(commits[one.first], ""),
+                    first_began=began[one.first],
+                    builds_before=builds_before,
+                    ran_before=ran_before,
+                    last_commit=texts.get(commits[one.last], ""),
+                    last_began=began[one.last],
+                    builds_after=len(self._builds.watched(one.after)),
+                )
             )
-            for one in seen
-        ]
+        return answers
 
-    def _seen(self, question: Question) -> _Seen:
-        known = self._builds.known
-        ordered = sorted(question.builds, key=lambda one: known[one].place)
-        builds = Counter(known[number].branch for number in ordered)
-        branch = max(reversed(builds), key=lambda one: builds[one])
-        there = [number for number in ordered if known[number].branch == branch]
-        first, last = there[0], there[-1]
-        repository = known[first].repository
-        all_builds = self._builds.on_branch(repository, branch)
-        before = bisect_left(all_builds, known[first].place, key=lambda one: known[one].place)
-        after = bisect_left(all_builds, known[last].place, key=lambda one: known[one].place) + 1
+    def _place(self, question: Question) -> _Place:
+        known, in_order = self._builds.known, self._builds.in_order
+        # Of branches with as many builds, the one on which it was seen first most lately.
+        most = max(question.branches, key=lambda one: (one.builds, one.first))
+        first, last = in_order[most.first], in_order[most.last]
+        all_builds = self._builds.on_branch(question.repository, most.branch)
+        before = bisect_left(all_builds, most.first, key=lambda one: known[one].place)
+        after = bisect_left(all_builds, most.last, key=lambda one: known[one].place) + 1
         is_older = False
         if len(self._builds.counted) < len(known):
             older = question.rows.where(
                 BUILDS.c.began < self._builds.since,
-                BUILDS.c.repository == repository,
-                BUILDS.c.branch == branch,
+                BUILDS.c.repository == question.repository,
+                BUILDS.c.branch == most.branch,
             )
             is_older = self._connection.execute(older.limit(1)).first() is not None
-        aside = [] if is_older else all_builds[max(0, before - MOST_BUILDS_ASIDE) : before]
-        builds_before, ran_before = self._watched(aside, question.test)
-        builds_after = self._builds.watched(all_builds[after : after + MOST_BUILDS_ASIDE])
-        return _Seen(branch, is_older, first, builds_before, ran_before, last, len(builds_after))
+        return _Place(
+            most.branch,
+            is_older,
+            first,
+            [] if is_older else all_builds[max(0, before - MOST_BUILDS_ASIDE) : before],
+            last,
+            all_builds[after : after + MOST_BUILDS_ASIDE],
+        )
 
     def _watched(self, builds: Sequence[int], test: int) -> tuple[int, int | None]:
         """How many of these builds were watched, and in how many of them the test has passed or failed.

@@ -19,7 +19,8 @@ from pgwatch_tests.history.tables import STRINGS, TEST_SETS
 from pgwatch_tests.text.plain_text import shortened_middle
 
 _LONGEST = 1_000  # characters
-_AT_ONCE = 500  # an older SQLite takes 999 parameters (its manual, Implementation Limits)
+AT_ONCE = 500
+"""Values for one statement: an older SQLite takes 999 parameters (its manual, Implementation Limits)."""
 T = TypeVar("T")
 
 
@@ -35,7 +36,7 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     in one order.
     """
     inserted = 0
-    for some in _portions(rows, _AT_ONCE // len(rows[0]) if rows else 1):
+    for some in portions(rows, AT_ONCE // len(rows[0]) if rows else 1):
         dialect = postgresql if is_postgresql(connection) else sqlite
         statement = dialect.insert(table).values(list(some)).on_conflict_do_nothing()
         # SQLAlchemy forgets the number of inserted rows unless it is told not to.
@@ -75,7 +76,7 @@ def named(column: ColumnElement[int], pattern: str) -> ColumnElement[bool]:
 def texts_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
     """Returns the texts of these numbers."""
     texts: dict[int, str] = {}
-    for some in _portions(sorted(set(numbers)), _AT_ONCE):
+    for some in portions(sorted(set(numbers)), AT_ONCE):
         query = select(STRINGS.c.id, STRINGS.c.text).where(STRINGS.c.id.in_(some))
         texts.update((number, text) for number, text in connection.execute(query))
     return texts
@@ -119,12 +120,13 @@ def _little_endian(numbers: array[int]) -> array[int]:
 def _known(connection: Connection, table: Table, digests: Iterable[bytes]) -> dict[bytes, int]:
     """The numbers of the rows that have one of these digests."""
     found: dict[bytes, int] = {}
-    for some in _portions(list(digests), _AT_ONCE):
+    for some in portions(list(digests), AT_ONCE):
         query = select(table.c.digest, table.c.id).where(table.c.digest.in_(some))
         found.update((bytes(one), number) for one, number in connection.execute(query))
     return found
 
 
-def _portions(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+def portions(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Returns the items in portions of at most so many."""
     for start in range(0, len(items), most):
         yield items[start : start + most]

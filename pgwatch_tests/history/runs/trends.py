@@ -1,30 +1,17 @@
-"""Trends over runs: queries for what came again in several builds.
-
-What comes again is counted in indexes alone; the most frequent of it is then looked at, row by row.
-"""
+"""Trends over runs: what came again in several builds, from the counts and sums that the store makes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Table,
-    func,
-    or_,
-    select,
-    tuple_,
-    type_coerce,
-)
+from sqlalchemy import BigInteger, Connection, func, select, tuple_, type_coerce
 
 from pgwatch_tests.history.runs.builds import Builds, Window
 from pgwatch_tests.history.runs.flaky import flaky_tests
+from pgwatch_tests.history.runs.recurrence import Names, Recurrence, RecurrenceReader, equal, table_of
 from pgwatch_tests.history.runs.sightings import Question, SightingsReader
 from pgwatch_tests.history.runs.strings import named, texts_of
 from pgwatch_tests.history.runs.trend_model import (
@@ -36,9 +23,6 @@ from pgwatch_tests.history.runs.trend_model import (
 )
 from pgwatch_tests.history.tables import BUILDS, RUN_DEADLOCKS, RUN_LEAKS, RUN_PAIRS
 
-_Names = Sequence[Column[int]]
-"""The columns of a table that name something: a blocker and a waiter."""
-_Rows = list[tuple[int, ...]]
 _MOST_DEADLOCK_ROWS = 20_000  # the newest
 
 
@@ -50,15 +34,13 @@ def read_trends(connection: Connection, window: Window, most: int) -> Trends:
     reader = _Reader(connection, window, most)
     pairs, more_pairs = reader.pairs()
     leaks, more_leaks = reader.leaks()
-    runs = reader.builds.runs.values()
+    counts = reader.builds.counts()
     return Trends(
         window.since,
         window.test,
         window.branch,
         builds=len(reader.builds.counted),
-        runs=len(runs),
-        watched_builds=len({run.build for run in runs if run.watched}),
-        told_builds=len({run.build for run in runs if run.test_set is not None}),
+        **counts._asdict(),
         pairs=pairs,
         more_pairs=more_pairs,
         blockers=reader.blockers(),
@@ -76,42 +58,33 @@ class _Reader:
         self._connection = connection
         self._test = window.test
         self._most = most
-        self._at_least = 1 if window.test else 2
         self.builds = Builds(connection, window)
+        self._recurrences = RecurrenceReader(connection, self.builds, window.test)
         self._sightings = SightingsReader(connection, self.builds)
 
     def pairs(self) -> tuple[tuple[PairTrend, ...], int]:
         """The pairs of tests in each other's way, and how many more there are."""
         table = RUN_PAIRS.c
         names = (table.blocker, table.waiter)
-        found, number = self._often(names, names, table.blocked_s)
-        measures = (table.blocked_s, table.waits, table.longest_s, table.object, table.cause)
-        seen = [
-            (repository, pair, some, max(some, key=lambda row: int(row[4])))
-            for pair in found
-            for repository, some in self._rows(names, pair, *measures).items()
-        ]
-        sightings = self._sightings.read(
-            self._question(names, pair, some, pair[1]) for _, pair, some, _ in seen
-        )
-        texts = texts_of(
-            self._connection,
-            {one for repository, pair, _, longest in seen for one in (repository, *pair, *longest[5:])},
-        )
+        found, number = self._recurrences.most_frequent(names, names, table.blocked_s, self._most)
+        seen = self._recurrences.read(names, found, table.blocked_s, table.waits, table.longest_s)
+        longest = [self._longest(one) for one in seen]
+        sightings = self._sightings.read([_question(names, one, one.names[1]) for one in seen])
+        texts = texts_of(self._connection, _numbers(seen).union(*longest))
         trends = [
             PairTrend(
-                repository=texts[repository],
-                blocker=texts[pair[0]],
-                waiter=texts[pair[1]],
-                builds=len({row[0] for row in some}),
-                blocked_s=self._sum(some, 2) / 1000,
-                waits=self._sum(some, 3),
-                longest_s=longest[4] / 1000,
-                object=texts[longest[5]],
-                cause=texts[longest[6]],
-                sightings=one,
+                repository=texts[one.repository],
+                blocker=texts[one.names[0]],
+                waiter=texts[one.names[1]],
+                builds=one.builds,
+                blocked_s=one.sums[0] / 1000,
+                waits=one.sums[1],
+                longest_s=one.largest / 1000,
+                object=texts[object_],
+                cause=texts[cause],
+                sightings=when,
             )
-            for (repository, pair, some, longest), one in zip(seen, sightings, strict=True)
+            for one, (object_, cause), when in zip(seen, longest, sightings, strict=True)
         ]
         trends.sort(key=lambda one: (-one.builds, -one.blocked_s, one.blocker, one.waiter))
         return tuple(trends[: self._most]), max(0, number - self._most)
@@ -120,27 +93,21 @@ class _Reader:
         """What tests left, and how many more there is of it."""
         table = RUN_LEAKS.c
         names = (table.test, table.kind, table.name)
-        found, number = self._often(names, names[:1], table.rows)
-        seen = [
-            (repository, leak, some)
-            for leak in found
-            for repository, some in self._rows(names, leak, table.rows).items()
-        ]
-        sightings = self._sightings.read(self._question(names, leak, some, leak[0]) for _, leak, some in seen)
-        texts = texts_of(
-            self._connection, {one for repository, leak, _ in seen for one in (repository, *leak)}
-        )
+        found, number = self._recurrences.most_frequent(names, names[:1], table.rows, self._most)
+        seen = self._recurrences.read(names, found, table.rows)
+        sightings = self._sightings.read([_question(names, one, one.names[0]) for one in seen])
+        texts = texts_of(self._connection, _numbers(seen))
         trends = [
             LeakTrend(
-                repository=texts[repository],
-                test=texts[leak[0]],
-                kind=texts[leak[1]],
-                name=texts[leak[2]],
-                builds=len({row[0] for row in some}),
-                rows=self._sum(some, 2),
-                sightings=one,
+                repository=texts[one.repository],
+                test=texts[one.names[0]],
+                kind=texts[one.names[1]],
+                name=texts[one.names[2]],
+                builds=one.builds,
+                rows=one.sums[0],
+                sightings=when,
             )
-            for (repository, leak, some), one in zip(seen, sightings, strict=True)
+            for one, when in zip(seen, sightings, strict=True)
         ]
         trends.sort(key=lambda one: (-one.builds, -one.rows, one.test, one.kind, one.name))
         return tuple(trends[: self._most]), max(0, number - self._most)
@@ -148,14 +115,15 @@ class _Reader:
     def blockers(self) -> tuple[BlockerTrend, ...]:
         """The tests that block others."""
         table = RUN_PAIRS.c
-        found, _ = self._often((table.blocker,), (table.blocker,), table.blocked_s)
+        names = (table.blocker,)
+        found, _ = self._recurrences.most_frequent(names, names, table.blocked_s, self._most)
         builds, waiters = func.count(table.build.distinct()), func.count(table.waiter.distinct())
         query = (
             select(BUILDS.c.repository, table.blocker, waiters, builds)
             .join(BUILDS, BUILDS.c.id == table.build)
             .where(table.blocker.in_([blocker for (blocker,) in found]), *self.builds.counted_in(RUN_PAIRS))
             .group_by(BUILDS.c.repository, table.blocker)
-            .having(builds >= self._at_least)
+            .having(builds >= self._recurrences.at_least)
         )
         rows = self._connection.execute(query).all() if found else []
         texts = texts_of(self._connection, {number for row in rows for number in row[:2]})
@@ -200,68 +168,34 @@ class _Reader:
             for key in found
         )
 
-    def _often(
-        self, names: _Names, of_tests: _Names, weight: Column[Any]
-    ) -> tuple[list[tuple[int, ...]], int]:
-        """What was in several builds, in most builds first, and how many there are altogether."""
-        table = _table(names)
-        builds = func.count(table.c.build.distinct())
+    def _longest(self, pair: Recurrence) -> tuple[int, int]:
+        """What the longest wait of a pair was for, and its cause."""
+        table = RUN_PAIRS.c
         query = (
-            select(*names, func.count().over())
-            .where(*self.builds.counted_in(table))
-            .group_by(*names)
-            .having(builds >= self._at_least)
-            .order_by(builds.desc(), func.sum(weight).desc(), *names)
-            .limit(self._most)
+            select(table.object, table.cause)
+            .join(BUILDS, BUILDS.c.id == table.build)
+            .where(
+                *equal((table.blocker, table.waiter), pair.names),
+                type_coerce(table.longest_s, BigInteger) == pair.largest,
+                BUILDS.c.repository == pair.repository,
+                *self.builds.counted_in(RUN_PAIRS),
+            )
+            .order_by(table.build, table.blocked_s, table.waits, table.object, table.cause)
         )
-        if self._test:
-            query = query.where(or_(*(named(column, self._test) for column in of_tests)))
-        rows = self._connection.execute(query).all()
-        return [tuple(row[:-1]) for row in rows], rows[0][-1] if rows else 0
-
-    def _rows(self, names: _Names, numbers: Sequence[int], *measures: Column[Any]) -> Mapping[int, _Rows]:
-        """What the runs in the window add to something: build, run, measures; by repository.
-
-        Repositories in which it was in too few builds are left out. Durations are milliseconds.
-        """
-        table = _table(names)
-        query = select(table.c.build, table.c.run, *(type_coerce(one, BigInteger) for one in measures))
-        rows: defaultdict[int, _Rows] = defaultdict(list)
-        for row in self._connection.execute(
-            query.where(*_equal(names, numbers), *self.builds.counted_in(table))
-        ).all():
-            rows[self.builds.known[row[0]].repository].append(row)
-        return {
-            repository: some
-            for repository, some in rows.items()
-            if len({row[0] for row in some}) >= self._at_least
-        }
-
-    def _sum(self, rows: _Rows, place: int) -> int:
-        """The sum of a measure. Recorders of shards that share a server all see the same: it counts once."""
-        largest: dict[tuple[int, int, int], int] = {}
-        for row in rows:
-            run = self.builds.runs[row[1]]
-            key = row[0], run.attempt, run.servers
-            if row[place] > largest.get(key, -1):
-                largest[key] = row[place]
-        return sum(largest.values())
+        row = self._connection.execute(query.limit(1)).one()
+        return row[0], row[1]
 
     def _began(self, builds: Iterable[int]) -> dict[int, datetime]:
         query = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(set(builds)))
         return {row.id: row.began for row in self._connection.execute(query)}
 
-    def _question(self, names: _Names, numbers: Sequence[int], rows: _Rows, test: int) -> Question:
-        table = _table(names)
-        older = select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build)
-        return Question({row[0] for row in rows}, test, older.where(*_equal(names, numbers)))
+
+def _question(names: Names, one: Recurrence, test: int) -> Question:
+    table = table_of(names)
+    older = select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build)
+    return Question(one.repository, one.branches, test, older.where(*equal(names, one.names)))
 
 
-def _table(names: _Names) -> Table:
-    table = names[0].table
-    assert isinstance(table, Table)
-    return table
-
-
-def _equal(names: _Names, numbers: Sequence[int]) -> list[ColumnElement[bool]]:
-    return [column == number for column, number in zip(names, numbers, strict=True)]
+def _numbers(seen: Iterable[Recurrence]) -> set[int]:
+    """The numbers of their strings."""
+    return {number for one in seen for number in (one.repository, *one.names)}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.history.runs.builds import Builds, Window
 from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.history.runs.trend_model import DeadlockTrend, FlakyTrend, PairTrend, Sightings, Trends
+from pgwatch_tests.history.store import Store
 from pgwatch_tests.record.run_summary import RunSummary
 from pgwatch_tests.settings.load import Dsn
 from tests.history.histories import settings
@@ -59,6 +61,45 @@ def test_the_pair_that_is_in_each_others_way(place: Path | Dsn) -> None:
     assert (seen.pairs[1].sightings.branch, seen.pairs[1].sightings.builds_before) == ("other", 0)
     assert [(one.blocker, one.waiters, one.builds) for one in seen.blockers] == [("a", 1, 2), ("c", 1, 2)]
     assert seen.more_pairs == 0
+
+
+def test_a_trend_is_of_one_moment(place: Path | Dsn) -> None:
+    """Runs that are added while a trend is read belong to the next one."""
+    runs = RunStore.open(settings(place))
+    runs.add(summary(facts(990), [pair("a", "b")]))
+    store = Store(place)
+    with store.reading() as connection:
+        builds = Builds(connection, Window(MONTH))
+        runs.add(summary(facts(991), [pair("a", "b")]))
+        assert (len(builds.counted), builds.counts().runs) == (1, 1)
+    assert [one.builds for one in runs.trends(MONTH).pairs] == [2]
+
+
+def test_tests_of_one_name_in_two_repositories(place: Path | Dsn) -> None:
+    """They are different tests; and shards of one server in one of the repositories count once."""
+    waits, left = [pair("a", "b", 4.0, 2)], [leak("a", 3)]
+    tests, failed = [outcome("a"), outcome("b")], [outcome("a"), outcome("b", "failed")]
+    shop, bank = "acme/shop", "acme/bank"
+    runs = [
+        summary(facts(one, repository=repository, commit="c1"), waits, left, failed if one % 2 else tests)
+        for one, repository in ((980, shop), (981, shop), (982, bank), (983, bank))
+    ]
+    both = [replace(facts(980 + one, repository="acme/bank"), ci_run="7", shard=f"{one}/2") for one in (1, 2)]
+    seen = trends(place, [*runs, *(summary(one, waits, left) for one in both)])
+
+    assert [(one.repository, one.builds, one.blocked_s, one.waits) for one in seen.pairs] == [
+        ("acme/bank", 3, 12.0, 6),
+        ("acme/shop", 2, 8.0, 4),
+    ]
+    assert [(one.repository, one.builds, one.rows) for one in seen.leaks] == [
+        ("acme/bank", 3, 9),
+        ("acme/shop", 2, 6),
+    ]
+    assert [
+        (one.test, one.failed_builds, one.blocked_when_failed, one.passed_builds, one.blocked_when_passed)
+        for one in seen.flaky
+    ] == [("b", 1, 1, 1, 1), ("b", 1, 1, 1, 1)]
+    assert {one.repository for one in seen.flaky} == {"acme/shop", "acme/bank"}
 
 
 def test_what_was_there_before_is_not_new(place: Path | Dsn) -> None:
