@@ -164,6 +164,12 @@ def _sums() -> tuple[Column[float], Column[int], Column[float]]:
     )
 
 
+def _of_builds(table: str) -> Index:
+    """An index of a few pages: rows of a build lie together. SQLite has no such kind."""
+    index = Index(f"{table}_build", "build", postgresql_using="brin", postgresql_with={"pages_per_range": 32})
+    return index.ddl_if(dialect="postgresql")
+
+
 _OF_PAIR = ("blocked_s", "waits", "longest_s", "object", "cause")
 # The build is in these tables again: trends count builds, from an index alone.
 RUN_PAIRS = Table(
@@ -178,6 +184,7 @@ RUN_PAIRS = Table(
     Column("cause", BigInteger, nullable=False),
     # Trends read nothing else.
     Index("run_pairs_blocker", "blocker", "waiter", "build", *_OF_PAIR),
+    _of_builds("run_pairs"),
     Index("run_pairs_waiter", "waiter", "build", "run", "blocker"),
     sqlite_with_rowid=False,
 )
@@ -209,6 +216,7 @@ RUN_LEAKS = Table(
     _name("confidence"),
     Column("build", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
+    _of_builds("run_leaks"),
     Index("run_leaks_test", "test", "kind", "name", "build", "rows"),
     sqlite_with_rowid=False,
 )
@@ -225,6 +233,7 @@ RUN_OUTCOMES = Table(
     Column("message", AnyText, nullable=False),
     # Whether it waited for another test in this run; nothing is known of it if nobody watched.
     Column("was_blocked", Boolean),
+    _of_builds("run_outcomes"),
     Index("run_outcomes_test", "test", "outcome", "build", "was_blocked", "run"),
     sqlite_with_rowid=False,
 )
