@@ -108,8 +108,12 @@ class Recorder:
         writer: RecordingWriter,
         every_s: float | None = None,
         tell: Callable[[Report], None] = lambda _: None,
+        *,
+        spares_scarce_sessions: bool = False,
     ) -> None:
+        """`spares_scarce_sessions`: it records nothing where its role may have only a few at once."""
         self._settings = settings
+        self._spares_scarce_sessions = spares_scarce_sessions
         self._writer = writer
         self._tell = tell
         self._pace = RecorderPace(every_s)
@@ -130,7 +134,7 @@ class Recorder:
         if for_s is not None:
             asyncio.get_running_loop().call_later(for_s, self.stop)
         retries_s = retry_pauses_s()
-        async with LiveSource(self._settings) as source:
+        async with LiveSource(self._settings, spares_scarce_sessions=self._spares_scarce_sessions) as source:
             while not self._stopped.is_set():
                 try:
                     polling = asyncio.create_task(self._poll(source))
@@ -238,7 +242,9 @@ class _Process:
             case Watch(dsn, source, tests):
                 if self._recorder is None:
                     settings = Settings(Dsn(dsn, source), tests=None if tests is None else Path(tests))
-                    self._recorder = Recorder(settings, self._writer, self._every_s, _tell)
+                    self._recorder = Recorder(
+                        settings, self._writer, self._every_s, _tell, spares_scarce_sessions=True
+                    )
                     self._recording = asyncio.create_task(self._record(self._recorder))
             case LeaveMark(kind, text, at):
                 self._writer.mark(Mark(at or self._writer.server_time(machine_time_s()), kind, text))

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -47,6 +47,9 @@ LOGS_NAME: Final = "logs"
 
 _LOG_SUFFIXES = frozenset({".journal", ".jsonl", ".tests", ".waits", ".writes"})
 """Of the files that the pytest plugin writes into the directory of logs."""
+
+
+_MOST = 2**31
 
 
 @cache
@@ -214,12 +217,23 @@ def read_run(path: Path) -> RunRecord:
     try:
         facts = {one.name: content.pop(one.name) for one in fields(RunFacts) if one.name in content}
         record = _converter().structure({**content, "facts": facts}, RunRecord)
-        if record.facts.began.tzinfo is None:
-            raise ValueError("a time without its zone")
+        _check(record.facts)
     # cattrs' errors are groups of those of its parts.
-    except (ValueError, TypeError, KeyError, RecursionError, ExceptionGroup) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, ExceptionGroup) as error:
         raise RecordingError(f"{path} is damaged: it isn't a whole index of a run") from error
     return record
+
+
+def _check(facts: RunFacts) -> None:
+    """Raises ValueError or OverflowError for times and numbers that no run has."""
+    for moment in (facts.began, facts.ended):
+        if moment is not None:
+            if moment.tzinfo is None:
+                raise ValueError("a time without its zone")
+            moment.astimezone(UTC)
+    numbers = facts.exit_code, facts.command_exit_code, facts.signal, facts.attempt, facts.pid
+    if any(number is not None and not -_MOST <= number <= _MOST for number in numbers):
+        raise ValueError("a number that no system has")
 
 
 def _content(path: Path) -> dict[str, object]:

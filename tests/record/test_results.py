@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,24 @@ def test_what_is_no_run_is_refused_in_a_line(tmp_path: Path, text: str, words: s
         ResultsDirectory(tmp_path).read()
     # A damaged one is a run of ours all the same, and may be replaced.
     assert ResultsDirectory(tmp_path).is_of_earlier_run() == ("run/1" in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("began", datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))).isoformat()),
+        ("ended", datetime.min.replace(tzinfo=timezone(timedelta(hours=14))).isoformat()),
+        ("exit_code", 10**30),
+        ("attempt", 10**30),
+    ],
+)
+def test_values_that_no_run_has_are_damage(name: str, value: object, tmp_path: Path) -> None:
+    results = ResultsDirectory(tmp_path)
+    results.write(_RECORD)
+    content = json.loads(results.index.read_text())
+    results.index.write_text(json.dumps({**content, name: value}))
+    with pytest.raises(RecordingError, match="is damaged"):
+        results.read()
 
 
 def test_only_files_of_ours_are_removed_before_another_run(tmp_path: Path) -> None:

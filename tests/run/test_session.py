@@ -25,7 +25,7 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from tests.cli.running import pgwatch
 from tests.run.programs import run
 from tests.servers.poolers import pooler
-from tests.servers.sessions import Connect, Database, unique_name
+from tests.servers.sessions import Connect, Database, MakeRole, unique_name
 from tests.waiting import wait_until
 
 LEAK = """
@@ -215,3 +215,34 @@ def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_loaded_while_the_command_runs_is_there() -> None:
     """It is named by texts, which no type checker follows."""
     assert all(find_spec(name) for name in beside._AFTER)
+
+
+SECOND_OF_TWO = """
+import os, time, psycopg
+first = psycopg.connect(os.environ["DATABASE_URL"])
+in_a_row = 0
+# Lease and recorder each ask once whether there is room, and come no more.
+for _ in range(1200):
+    try:
+        psycopg.connect(os.environ["DATABASE_URL"]).close()
+        in_a_row += 1
+    except psycopg.OperationalError:
+        in_a_row = 0
+    if in_a_row == 60:
+        break
+    time.sleep(0.05)
+assert in_a_row == 60
+"""
+
+
+def test_a_role_that_may_have_two_sessions_has_them_for_its_tests(
+    home: Path, database: Database, make_role: MakeRole
+) -> None:
+    role = make_role("CONNECTION LIMIT 2")
+    dsn = psycopg.conninfo.make_conninfo(database.dsn, user=role)
+    options = ["--fail-on", "deadlock"]
+    done = run(home, sys.executable, "-c", SECOND_OF_TWO, options=options, extra={"DATABASE_URL": dsn})
+    index = _index(home)
+    assert index["command_exit_code"] == 0, done.stderr
+    assert done.returncode == 4
+    assert any("may have only 2 sessions at once" in line for line in index["not_checked"]), index

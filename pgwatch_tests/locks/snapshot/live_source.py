@@ -18,6 +18,7 @@ from pgwatch_tests.errors import (
     NoAnswerError,
     NotCheckedError,
     PgwatchError,
+    RefusedError,
 )
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
@@ -37,6 +38,7 @@ from pgwatch_tests.postgres.connections.maintenance_database import (
     connect_outside_async,
 )
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
+from pgwatch_tests.postgres.sessions.scarcity import refuse_scarce_async
 from pgwatch_tests.settings.load import Settings
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
@@ -59,8 +61,19 @@ class LiveSource:
     Raises ConfigurationError if the list of tests in the settings can't be read.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    _too_few: RefusedError | None = None
+    """Why it stays away for good."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        spares_scarce_sessions: bool = False,
+    ) -> None:
+        """`spares_scarce_sessions`: it stays away where its role may have only a few sessions at once."""
         self._settings = settings
+        self._spares_scarce_sessions = spares_scarce_sessions
         self.attempts = ConnectionAttempts(settings)
         """The source of connections; others that connect to the same server share its attempts."""
         tests = None if settings.tests is None else KnownTests(read_test_list(settings.tests))
@@ -214,8 +227,10 @@ class LiveSource:
         """A connection to poll with, preferably to the maintenance database.
 
         There the poll is in nobody's way, and out of reach of whoever locks the catalogs of the tested one.
-        Raises CannotConnectError.
+        Raises CannotConnectError, and RefusedError where it stays away.
         """
+        if self._too_few is not None:
+            raise self._too_few
         if time.monotonic() < self._back_s:
             raise CannotConnectError(self._left)
         try:
@@ -226,6 +241,13 @@ class LiveSource:
             raise
         self._left = ""
         self._polled_s = time.monotonic()
+        if self._spares_scarce_sessions:
+            try:
+                await self._within_deadline(connection, refuse_scarce_async(connection))
+            except RefusedError as error:
+                self._too_few = error
+                self._hang_up()
+                raise
         self.attempts.stay_with(connection)
         self._names.lookups.stay_with(connection)
         self._server = f"{connection.info.host}:{connection.info.port}"

@@ -18,7 +18,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.errors import CannotConnectError, PgwatchError
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect
 from pgwatch_tests.postgres.connections.connection import DatabaseInstance, OwnConnection
 from pgwatch_tests.postgres.connections.disconnection import hang_up
@@ -26,6 +25,7 @@ from pgwatch_tests.postgres.connections.dsn import database_name, normalise
 from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.sessions.lookout import is_wanted
+from pgwatch_tests.postgres.sessions.scarcity import are_sessions_scarce
 from pgwatch_tests.settings.load import Dsn
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.testing.connections.commits import ServedDatabase
@@ -37,8 +37,6 @@ _TICK_S = 0.5
 _IDLE_TICKS = 2
 _DEADLINE_TICKS = 6
 _SOURCE = "the tests' own connection"
-_SCARCE = 20
-"""Where a role may have fewer sessions than these, tests may need each of them."""
 
 
 class PostponedError(PgwatchError):
@@ -108,7 +106,7 @@ class VerdictSession:
         ):
             self._leave()
             connection = self._connection = _connect(database)
-            self._is_scarce = _are_sessions_scarce(connection)
+            self._is_scarce = are_sessions_scarce(connection)
             self._database, self._asked = database, self._ticks
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -152,11 +150,6 @@ def _has_been_spoken_to(connection: OwnConnection) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection.pgconn.socket, selectors.EVENT_READ)
         return bool(selector.select(0))
-
-
-def _are_sessions_scarce(connection: OwnConnection) -> bool:
-    row = connection.execute(queries.load("verdicts/room")).fetchone()
-    return row is not None and isinstance(row[0], int) and row[0] < _SCARCE
 
 
 def served(dsn: str) -> ServedDatabase:

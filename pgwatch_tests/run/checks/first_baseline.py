@@ -50,6 +50,11 @@ class FirstBaseline:
         """Gives it up, if it isn't taken yet."""
         self._stop.set()
 
+    def give_up(self, trouble: str) -> None:
+        """Doesn't even begin, for this reason."""
+        self.trouble = trouble
+        self.decided.set()
+
     def run(self) -> None:
         """Takes it, or gives it up. Raises nothing."""
         pauses_s = iter(_PAUSES_S)

@@ -33,6 +33,7 @@ from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import KEEPALIVES, LEASE_KEY, run_lease
 from pgwatch_tests.postgres.runs import Announcement, LiveRun, RunMode, RunRow, live_runs, run_parameters
 from pgwatch_tests.postgres.server_messages import not_checked
+from pgwatch_tests.postgres.sessions.scarcity import ScarceSessionsError, refuse_scarce
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, note_end
@@ -59,6 +60,8 @@ class RunLease:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: set[tuple[str, int]] = set()
+        self._tried = threading.Event()
+        self._stays_away = False
         self.trouble = ""
         """Why there is no lease, or wasn't for a while; empty if there was one all the time."""
 
@@ -106,6 +109,11 @@ class RunLease:
         # `release` may come at any time, from another thread: only one that was started can be joined.
         self._thread = thread
 
+    def stays_away(self, within_s: float) -> bool:
+        """Whether tests may need the session of the lease, if that is known within so many seconds."""
+        self._tried.wait(within_s)
+        return self._stays_away
+
     def release(self, within_s: float = 1.0) -> None:
         """Gives the lease back, and puts its end on record for sweeps on this machine. Raises nothing."""
         self._ended.set()
@@ -137,6 +145,7 @@ class RunLease:
             connection = connect_outside(self._settings.dsn, limits, connect_timeout_s=patience_s)
             try:
                 connection.require_session("the lease of a run")
+                refuse_scarce(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -224,10 +233,14 @@ class RunLease:
                         return
                     self._look()
                 retries_s, pause_s = retry_pauses_s(), _LOOK_EVERY_S
+                self._tried.set()
             except (PgwatchError, psycopg.Error, OSError) as error:
                 self.trouble = " ".join(str(error).split())
                 if isinstance(error, RefusedError):
+                    self._stays_away = isinstance(error, ScarceSessionsError)
+                    self._tried.set()
                     return  # a pooler stays one
+                self._tried.set()
                 with self._lock:
                     self._disconnect()
                 pause_s = next(retries_s)

@@ -105,7 +105,7 @@ class HangGuard:
         watch = HangWatch(self._limit.after_s, self._is_ours)
         pause_s = min(_LONGEST_POLL_S, max(_SHORTEST_POLL_S, self._limit.after_s / _POLLS_IN_LIMIT))
         retries_s = retry_pauses_s()
-        async with LiveSource(settings) as source:
+        async with LiveSource(settings, spares_scarce_sessions=True) as source:
             while not self._stopped.is_set():
                 try:
                     snapshot = await self._unless_stopped(source)
