@@ -200,6 +200,9 @@ def test_rows_put_back_fail_nothing(
     pytester: pytest.Pytester, database: Database, owner: Connection[TupleRow]
 ) -> None:
     owner.execute(TABLES)
+    if owner.info.server_version >= 150000:
+        # So that the server's counters have these rows before the suite begins.
+        owner.execute("SELECT pg_stat_force_next_flush()")
     done = run_suite(pytester, database.dsn, RESTORED)
     done.assert_outcomes(passed=3, errors=1)
     assert told(done) == {
