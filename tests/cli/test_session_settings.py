@@ -17,42 +17,45 @@ from pgwatch_tests import cli
 from pgwatch_tests.embedded.server import EmbeddedServer
 from tests.servers.sessions import Connect, Database, MakeRole, blocked
 
-SETTINGS = [
-    ("DateStyle", "German"),
-    ("DateStyle", "SQL, DMY"),
-    ("DateStyle", "Postgres, MDY"),
-    ("DateStyle", "ISO, YMD"),
-    ("IntervalStyle", "iso_8601"),
-    ("IntervalStyle", "sql_standard"),
-    ("IntervalStyle", "postgres_verbose"),
-    ("TimeZone", "America/Caracas"),
-    ("TimeZone", "<+1245>-12:45"),
-    ("bytea_output", "escape"),
-    ("extra_float_digits", "-15"),
-    ("standard_conforming_strings", "off"),
-    ("backslash_quote", "off"),
-    ("client_encoding", "LATIN1"),
-    ("client_encoding", "SJIS"),
-    ("client_min_messages", "debug5"),
-    ("client_min_messages", "error"),
-    ("search_path", "hostile, pg_catalog"),
-    ("quote_all_identifiers", "on"),
-    ("array_nulls", "off"),
-    ("transform_null_equals", "on"),
-    ("xmlbinary", "hex"),
-    ("default_transaction_isolation", "serializable"),
-    ("default_transaction_deferrable", "on"),
-    ("lock_timeout", "1ms"),
-    ("statement_timeout", "300ms"),
-    ("idle_in_transaction_session_timeout", "1ms"),
-    ("idle_session_timeout", "400ms"),
-    ("transaction_timeout", "300ms"),
-    ("row_security", "off"),
-    ("session_replication_role", "replica"),
-    ("gin_fuzzy_search_limit", "1"),
-    ("enable_seqscan", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("vacuum_freeze_min_age", "0"),
+# Together where none of them hides what another one does.
+SETTINGS: list[dict[str, str]] = [
+    {
+        "DateStyle": "German",
+        "IntervalStyle": "iso_8601",
+        "TimeZone": "America/Caracas",
+        "bytea_output": "escape",
+        "extra_float_digits": "-15",
+        "standard_conforming_strings": "off",
+        "client_encoding": "LATIN1",
+        "client_min_messages": "debug5",
+        "search_path": "hostile, pg_catalog",
+        "array_nulls": "off",
+        "transform_null_equals": "on",
+        "default_transaction_isolation": "serializable",
+        "default_transaction_deferrable": "on",
+    },
+    {
+        "DateStyle": "SQL, DMY",
+        "IntervalStyle": "sql_standard",
+        "TimeZone": "<+1245>-12:45",
+        "backslash_quote": "off",
+        "client_encoding": "SJIS",
+        "client_min_messages": "error",
+        "quote_all_identifiers": "on",
+        "xmlbinary": "hex",
+    },
+    {
+        "DateStyle": "Postgres, MDY",
+        "IntervalStyle": "postgres_verbose",
+        "enable_seqscan": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "gin_fuzzy_search_limit": "1",
+        "vacuum_freeze_min_age": "0",
+    },
+    {"DateStyle": "ISO, YMD", "session_replication_role": "replica", "row_security": "off"},
+    {"lock_timeout": "1ms", "statement_timeout": "300ms", "idle_in_transaction_session_timeout": "1ms"},
+    {"idle_session_timeout": "400ms"},
+    {"transaction_timeout": "300ms"},
 ]
 _SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 MARKED = 3
@@ -107,22 +110,22 @@ def commands(
     return found
 
 
-@pytest.mark.parametrize(("name", "value"), SETTINGS, ids=[f"{name}={value}" for name, value in SETTINGS])
-def test_a_setting_of_the_database(
-    name: str,
-    value: str,
+@pytest.mark.parametrize("settings", SETTINGS, ids=["=".join(next(iter(one.items()))) for one in SETTINGS])
+def test_settings_of_the_database(
+    settings: dict[str, str],
     commands: Commands,
     database: Database,
     owner: Connection[TupleRow],
     connect: Connect,
 ) -> None:
-    if owner.info.server_version < _SINCE.get(name, 0):
-        pytest.skip(f"this server has no {name} yet")
-    owner.execute(
-        sql.SQL("ALTER DATABASE {} SET {} = {}").format(
-            sql.Identifier(database.name), sql.Identifier(name), sql.Literal(value)
+    if any(owner.info.server_version < _SINCE.get(name, 0) for name in settings):
+        pytest.skip(f"this server has no {' '.join(settings)} yet")
+    for name, value in settings.items():
+        owner.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(database.name), sql.Identifier(name), sql.Literal(value)
+            )
         )
-    )
     check_all(commands, connect)
 
 

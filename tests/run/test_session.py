@@ -42,7 +42,7 @@ with psycopg.connect(dsn, dbname="postgres", autocommit=True) as outside:
             ["run:" + os.environ["PGWATCH_RUN"], psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]],
         )
         seen, quiet = seen or there, 0 if there else quiet + 1
-        if held and seen and quiet > 50:
+        if held and quiet > (50 if seen else 150):
             break
         outside.execute("SELECT pg_sleep(0.02)")
     print("lease", held)

@@ -62,7 +62,9 @@ async def test_what_is_offered_does_something(full: bool, keys: str, more: list[
         assert sorted(offered(app)) == sorted(everywhere + more)
         drawn = {one.action for one in app.screen.query(FooterKey) if not one.disabled}
         assert drawn == {app.screen.active_bindings[key].binding.action for key in offered(app)}
-        for key in (*more, *EVERYWHERE[1:], "q"):
+        # What is everywhere does the same everywhere: it is tried where there is most to see, and least.
+        anywhere = (*EVERYWHERE[1:], "q") if keys in ("1", "5s") else ()
+        for key in (*more, *anywhere):
             before = state(source, app)
             await pilot.press(key)
             await settled(pilot)
