@@ -21,7 +21,7 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/cli/sweeps/test_schedule.py": "signals and the clock; sweeps and counts have their own tests",
     "tests/cli/test_command_line.py": "what commands say of themselves",
     "tests/cli/test_fleet.py": "lists of servers; scans and sweeps have their own tests",
-    "tests/cli/test_hostile_settings.py": "values of settings and flags; scans and sweeps have their own tests",
+    "tests/cli/test_hostile_settings.py": "values of settings and flags; scans have their own tests",
     "tests/cli/test_pooler.py": "poolers; scans, sweeps and watches have their own tests",
     "tests/cli/test_record.py": "the command; the recorder has its own tests",
     "tests/cli/test_secrets_of_others.py": "words of a statement that every major hands on as they are",
