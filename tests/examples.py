@@ -5,17 +5,18 @@ from __future__ import annotations
 import hypothesis
 from hypothesis import HealthCheck
 
-ALL, FEW = "all examples", "few examples"
-"""Hypothesis' profiles: the suite's, and that of `--without-server` and `--without-processes`."""
-_OF_THE_SUITE = 100
+ALL, SOME, FEW = "all examples", "some examples", "few examples"
+"""Hypothesis' profiles: the suite's, that of another PostgreSQL, that of `--without-server` and the like."""
+_IN_FULL = 100
 
 # How fast input is made says more of the machine than of a strategy.
 hypothesis.settings.register_profile(
-    ALL, max_examples=_OF_THE_SUITE, suppress_health_check=[HealthCheck.too_slow], deadline=None
+    ALL, max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None
 )
+hypothesis.settings.register_profile(SOME, hypothesis.settings.get_profile(ALL), max_examples=20)
 hypothesis.settings.register_profile(FEW, hypothesis.settings.get_profile(ALL), max_examples=3)
 
 
 def examples(in_the_suite: int) -> int:
-    """As many examples as the suite draws, or 3 % of them under `--without-server`; at least one."""
-    return max(1, in_the_suite * hypothesis.settings().max_examples // _OF_THE_SUITE)
+    """The share of so many examples that the profile draws, by its `max_examples` of 100; at least one."""
+    return max(1, in_the_suite * hypothesis.settings().max_examples // _IN_FULL)

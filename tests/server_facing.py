@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from tests import examples
 from tests.without_server import starts_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +49,21 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/run/test_guarded_runs.py": "options of a command; guards have their own tests",
     "tests/run/test_session.py": "steps of a run; each has its own tests",
     "tests/testing/connections/test_django.py": "Django; hooks in its drivers have their own tests",
+    "tests/cli/leaks/test_leaks_gate.py": "exit codes; what it counts is counted by tests/leaks",
+    "tests/cli/locks/test_lock_watch.py": "a command that watches; snapshots have their own tests",
+    "tests/testing/factories/test_removal.py": "plain statements",
+    "tests/testing/interleaving/proxy/test_asyncpg.py": "a driver in front of the proxy",
+    "tests/testing/interleaving/proxy/test_proxy.py": "messages that every major has",
+    "tests/testing/interleaving/test_drivers.py": "gates in drivers",
+    "tests/testing/interleaving/test_faults.py": "errors that every major has",
+    "tests/testing/interleaving/test_interleave.py": "plain statements; anomalies have their own tests",
+    "tests/testing/interleaving/test_soundness.py": "plain statements; anomalies have their own tests",
+    "tests/testing/interleaving/test_statements.py": "texts of statements; anomalies have their own tests",
+    "tests/testing/isolation/rollbacks/test_async_rollback.py": "savepoints",
+    "tests/testing/isolation/rollbacks/test_psycopg_rollback.py": "savepoints",
+    "tests/testing/isolation/rollbacks/test_rollback.py": "savepoints",
+    "tests/testing/isolation/rollbacks/test_self_waits.py": "snapshots, which have their own tests",
+    "tests/testing/isolation/test_migrations.py": "plain statements",
     "tests/testing/interleaving/test_django.py": "Django; gates in its drivers have their own tests",
     "tests/testing/interleaving/test_prevention.py": "words about statements",
     "tests/pytest_plugin/test_behind_pooler.py": "a pooler; verdicts and names have their own tests",
@@ -77,6 +94,12 @@ def superfluous(tests: Iterable[Known]) -> set[str]:
     known = tuple(tests)
     needed = {test.path for test in known if test.starts_server}
     return {test.path for test in known if test.path in ELSEWHERE} - needed
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Draws fewer random examples: the suite has drawn many already."""
+    hypothesis.settings.load_profile(examples.SOME)
 
 
 @pytest.hookimpl(trylast=True)
