@@ -11,9 +11,8 @@ from tests.servers.sessions import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Dsn:
+def place(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -> Path | Dsn:
     """Where a history is to be made: there is nothing there yet."""
     if request.param == "sqlite":
         return tmp_path / "state" / "history.sqlite3"
-    database: Database = request.getfixturevalue("database")
     return Dsn(database.dsn, "PGWATCH_HISTORY")
