@@ -11,7 +11,7 @@ _IN_FULL = 100
 
 # How fast input is made says more of the machine than of a strategy.
 hypothesis.settings.register_profile(
-    ALL, max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None
+    ALL, max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None
 )
 hypothesis.settings.register_profile(SOME, hypothesis.settings.get_profile(ALL), max_examples=20)
 hypothesis.settings.register_profile(FEW, hypothesis.settings.get_profile(ALL), max_examples=3)
