@@ -208,6 +208,7 @@ def _polls(path: Path) -> int:
         return 0
 
 
+@pytest.mark.usefixtures("python")
 def test_a_python_that_can_t_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
     beside = Beside(tmp_path / "x.pgwatch", "host=nowhere")

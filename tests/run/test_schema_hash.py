@@ -21,6 +21,7 @@ from tests.servers.sessions import Database, MakeRole
 FIRST, SECOND = "1" * 16, "2" * 16
 
 
+@pytest.mark.usefixtures("python")
 def test_hash_is_of_a_file_a_directory_or_what_a_command_prints(tmp_path: Path) -> None:
     migrations = tmp_path / "migrations"
     migrations.mkdir()

@@ -212,6 +212,7 @@ def test_any_text_is_a_label(value: str) -> None:
 @pytest.mark.skipif(
     shutil.which("promtool") is None, reason="needs promtool, of Debian's package prometheus: see .ci/run"
 )
+@pytest.mark.usefixtures("python")
 def test_promtool_finds_no_fault() -> None:
     for name, document in DOCUMENTS.items():
         done = subprocess.run(
