@@ -29,7 +29,7 @@ from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace, retry_pauses_s
-from pgwatch_tests.locks.watch.sampler import when_parent_is_gone
+from pgwatch_tests.locks.watch.sampler import first_line, when_parent_is_gone
 from pgwatch_tests.record.model import Mark
 from pgwatch_tests.record.recorder_messages import (
     AddLeaks,
@@ -277,17 +277,6 @@ def _tell(report: Report) -> None:
         os.write(1, to_line(report))
 
 
-def _first_line() -> bytes:
-    """Returns the first line of standard input, and takes no more of it; empty if there is none."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return b""
-        line += byte
-    return line
-
-
 def main() -> int:
     """Runs the process; returns its exit code."""
     parent = os.getppid()
@@ -296,7 +285,7 @@ def main() -> int:
     # Modules are there for good: no look for garbage goes through them.
     gc.collect()
     gc.freeze()
-    line = _first_line()
+    line = first_line()
     if not line:
         return 0
     try:

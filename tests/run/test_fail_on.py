@@ -69,3 +69,13 @@ def test_all_is_everything() -> None:
     assert (everything.blocked_s, everything.deadlock, everything.hang) == (1.0, True, True)
     assert "rows" in everything.leaks.fail_on
     assert parse("blocked=3s,all").blocked_s == 3.0
+
+
+def test_waits_of_the_same_two_are_one_finding() -> None:
+    [wait] = _SEEN.waits or ()
+    longer = replace(wait, number=wait.number + 1, waited_s=wait.waited_s + 1)
+    elsewhere = replace(wait, number=wait.number + 2, target="table seats")
+    told = judge(parse("blocked"), replace(_SEEN, waits=(wait, longer, elsewhere))).findings
+    assert len(told) == 2
+    assert told[0].text.endswith(f"{wait.target}, the longest of 2 waits")
+    assert told[1].text.endswith("table seats")

@@ -138,11 +138,11 @@ async def _watch(settings: Settings, journal: JournalWriter, parent: int) -> Non
     await sampler.run()
 
 
-def _first_line(descriptor: int) -> bytes:
-    """Returns the first line that comes; empty if none does."""
+def first_line() -> bytes:
+    """Returns the first line of standard input, and takes no more of it; empty if there is none."""
     line = b""
     while not line.endswith(b"\n"):
-        byte = os.read(descriptor, 1)
+        byte = os.read(0, 1)
         if not byte:
             return b""
         line += byte
@@ -157,7 +157,7 @@ def main() -> int:
     # Modules are there for good: no look for garbage goes through them.
     gc.collect()
     gc.freeze()
-    line = _first_line(0)
+    line = first_line()
     if not line:
         return 0
     told = json.loads(line)

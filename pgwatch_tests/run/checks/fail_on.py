@@ -104,15 +104,19 @@ def judge(fail_on: FailOn, known: Evidence) -> Judgement:
 def _blocking(fail_on: FailOn, known: Evidence) -> list[RunFinding]:
     found = []
     if fail_on.blocked_s is not None:
-        lasting = [wait for wait in known.waits or () if wait.waited_s >= fail_on.blocked_s]
-        for wait in sorted(lasting, key=lambda wait: -wait.waited_s)[:_MOST_NAMED]:
-            blocker = wait.roots[0].side.who if wait.roots else "a session that is gone"
-            text = (
-                f"{wait.waiter.who} waited {durations.in_words(wait.waited_s)} for {blocker}: {wait.target}"
-            )
-            found.append(RunFinding("blocked", text))
-        if len(lasting) > _MOST_NAMED:
-            found.append(RunFinding("blocked", f"{plural(len(lasting) - _MOST_NAMED, 'wait')} more"))
+        # The same two over the same object are one finding, told by their longest wait.
+        alike: dict[tuple[str, str, str], list[float]] = {}
+        for wait in sorted(known.waits or (), key=lambda wait: -wait.waited_s):
+            if wait.waited_s >= fail_on.blocked_s:
+                blocker = wait.roots[0].side.who if wait.roots else "a session that is gone"
+                alike.setdefault((wait.waiter.who, blocker, wait.target), []).append(wait.waited_s)
+        for (waiter, blocker, target), waits_s in list(alike.items())[:_MOST_NAMED]:
+            of_several = f", the longest of {len(waits_s):,} waits" if len(waits_s) > 1 else ""
+            waited = f"waited {durations.in_words(waits_s[0])} for {blocker}"
+            found.append(RunFinding("blocked", f"{waiter} {waited}: {target}{of_several}"))
+        unnamed = sum(map(len, list(alike.values())[_MOST_NAMED:]))
+        if unnamed:
+            found.append(RunFinding("blocked", f"{plural(unnamed, 'wait')} more"))
     if fail_on.deadlock:
         for deadlock in known.deadlocks[:_MOST_NAMED]:
             names = " and ".join(dict.fromkeys(member.side.who for member in deadlock.members))
