@@ -49,11 +49,6 @@ class Writes:
         """Whether it may have been written anew as a whole, which gives all rows one transaction's id."""
         return before is not None and before.filenode != self.filenode
 
-    def growth_since(self, before: Writes | None) -> int:
-        """Returns by how many rows it has grown, but for TRUNCATE."""
-        grown = self.inserted - self.deleted
-        return grown if before is None else grown - (before.inserted - before.deleted)
-
 
 @dataclass(frozen=True, slots=True)
 class Counters:

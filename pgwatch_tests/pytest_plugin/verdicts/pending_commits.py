@@ -25,8 +25,6 @@ class Sight:
     counters: Counters | None = None
     last_numbers: Mapping[int, int] = field(default_factory=dict)
     """Positions of sequences, by the table's oid."""
-    commits: int = 0
-    """How many commits of this process's owners were known by then."""
 
     def of(self, oid: int) -> Writes | None:
         """How often a table had been written to; None if it wasn't there, or nobody looked."""
@@ -93,13 +91,11 @@ class PendingCommits:
             return True
         return now.updated > (then.updated if then else 0)
 
-    def rows_put_back(
-        self, counters: Counters, shape: Shape, rows: int, *, is_alone: bool
-    ) -> RestoredRows | None:
-        """Which of so many rows may be of before, deleted and put back; None: none.
+    def rows_put_back(self, counters: Counters, shape: Shape) -> RestoredRows | None:
+        """Which rows of a table may be of before, deleted and put back; None: none.
 
-        `is_alone`: whether nobody else has committed in the database since the last look. Else the net count
-        says nothing: others insert and delete, too.
+        How much the table has grown says nothing: the counters of another session, or of a ROLLBACK, may come
+        long after what they count (`pgstat_report_stat` in backend/utils/activity/pgstat.c).
         """
         tables = shape.table, shape.root_table
         restored = rows_put_back(self.commits, *tables)
@@ -107,10 +103,7 @@ class PendingCommits:
             return None
         now, then = counters.tables.get(shape.oid), self.before.of(shape.oid)
         if self._are_counted(counters, now, then) and now is not None:
-            if now.deleted == (then.deleted if then else 0):
-                return None
-            if is_alone and now.growth_since(then) >= rows:
-                return None
+            return None if now.deleted == (then.deleted if then else 0) else restored
         return restored
 
     def _are_counted(self, counters: Counters, now: Writes | None, then: Writes | None) -> bool:

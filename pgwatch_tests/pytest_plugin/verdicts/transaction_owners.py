@@ -16,12 +16,9 @@ class TransactionOwners:
     _owners: dict[int, int] = field(default_factory=dict)
     """By the lower 32 bits of the ids."""
     _unseen: set[int] = field(default_factory=set)
-    commits: int = 0
-    """How many there were until now, known or not."""
 
     def commit(self, number: int, xid: int | None) -> bool:
         """Takes a commit. Returns whether others have committed since the last look."""
-        self.commits += 1
         if xid is not None:
             self._owners[xid % CIRCLE] = number
         others_wrote = bool(self._unseen - {number})

@@ -179,14 +179,13 @@ class WorkerVerdicts:
         self, connection: OwnConnection, database: ServedDatabase, works: Sequence[PendingCommits]
     ) -> None:
         self._logs.open(connection, database)
-        commits = self._transactions[database].commits
         client_us = real_time_ns() // 1000
         counters = read_counters(connection)
         ahead_us = counters.now_us - client_us
         last_numbers = dict(self._sights.get(database, NOTHING_SEEN).last_numbers)
         for work in works:
             last_numbers |= self._look_for(connection, work, counters, ahead_us)
-        self._see(database, Sight(counters, last_numbers, commits))
+        self._see(database, Sight(counters, last_numbers))
 
     def _see(self, database: ServedDatabase, sight: Sight) -> None:
         with self._lock:
@@ -274,15 +273,12 @@ class WorkerVerdicts:
             suspect = replace(
                 suspect, xids=suspect.xids | self._own_ids(connection, work, shape, others, counters)
             )
-        is_alone = self._is_alone_in(work.database) and (
-            self._transactions[work.database].commits - work.before.commits == len(work.commits)
-        )
         known = self._shapes.setdefault(work.database, Shapes()).known
         return judge(
             found,
             suspect,
             may_be_updated=work.may_be_updated(counters, shape.oid),
-            restored=work.rows_put_back(counters, shape, found.rows, is_alone=is_alone),
+            restored=work.rows_put_back(counters, shape),
             last_number=work.before.last_numbers.get(shape.oid),
             is_own_table=work.made_table(counters, shape, suspect.xids, known),
         )
@@ -347,7 +343,6 @@ class WorkerVerdicts:
 
     def _look_ahead(self, connection: OwnConnection, database: ServedDatabase) -> None:
         self._logs.open(connection, database)
-        commits = self._transactions[database].commits
         counters = read_counters(connection)
         shapes = self._shapes.setdefault(database, Shapes())
         tables = list(counters.tables.values())[:_MOST_TABLES]
@@ -357,7 +352,7 @@ class WorkerVerdicts:
             for found in find_rows(connection, some, RowsWanted())
             if found.last_number is not None
         }
-        self._see(database, Sight(counters, last_numbers, commits))
+        self._see(database, Sight(counters, last_numbers))
 
     def _next_xid(self, database: ServedDatabase) -> int | None:
         """Returns the next transaction's id; None if nobody tells."""
