@@ -8,6 +8,11 @@ def plural(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def share_of(number: int, total: int, noun: str) -> str:
+    """`2 of 7 databases`; `7 databases` if it is all of them, or none."""
+    return plural(total, noun) if number in (0, total) else f"{number:,} of {plural(total, noun)}"
+
+
 def at_least(number: int, is_all: bool) -> str:
     """`7`; `7+` if there may be more, and `?` if none is known but there may be some."""
     if is_all:

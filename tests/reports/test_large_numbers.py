@@ -23,8 +23,8 @@ from tests.locks.snapshots import edge, session, snapshot
 from tests.reports.leaks.test_leak_formats import LEAKING
 from tests.reports.locks.test_contention_reports import hostile_watch
 from tests.reports.sweeps.test_history_reports import ENTRY
-from tests.reports.sweeps.test_sweep_formats import ACTED, FULL
 from tests.reports.test_doctor_reports import FOUND
+from tests.sweep.reports import ACTED, FULL
 
 PLAIN = re.compile(r"(?<![\w,])\d{5,}")
 # Names of a thing, not how many there are.

@@ -9,9 +9,11 @@ from pgwatch_tests.sweep.model import (
     DEFAULT_SWEEP_KINDS,
     ChangedRows,
     Kept,
+    NotSwept,
     Orphan,
     SideEffects,
     SweepReport,
+    SweepsOfDatabases,
     TableRows,
 )
 
@@ -43,6 +45,21 @@ ORPHANS = (
     Orphan("schemas", "test_1717171717172_4712_y8g4", False, "run_alive", "its owner lives"),
     Orphan("prepared", "gid-1", True, age_s=700.0),
 )
+
+FULL = replace(NOTHING, planned=ROWS, kept=KEPT, orphans=ORPHANS)
+ACTED = replace(
+    FULL,
+    dry_run=False,
+    deleted=(TableRows("public", "users", 3, 0),),
+    passes=2,
+    longest_transaction_s=0.1,
+    duration_s=12.0,
+)
+
+
+def several(*reports: SweepReport, not_swept: tuple[NotSwept, ...] = ()) -> SweepsOfDatabases:
+    """The sweeps of several databases as one."""
+    return SweepsOfDatabases(AT, reports, not_swept, 1.0)
 
 
 def of_tables(number: int, *, dry_run: bool = True) -> SweepReport:

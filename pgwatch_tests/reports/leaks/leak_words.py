@@ -22,7 +22,7 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import plural, share_of
 from pgwatch_tests.text.times import utc_time
 
 UNKNOWN_TEST = "unknown"
@@ -67,7 +67,7 @@ def is_clean(report: LeakReport) -> bool:
 
 def summary(leaks: LeakReport | LeaksOfDatabases) -> str:
     """`7 leaked rows in 1 table; left over: 2 test schemas; 2 tables not checked`; of several databases
-    `9 leaked rows, 2 leftovers in 3 databases; 1 database not checked at all`.
+    `9 leaked rows, 2 leftovers in 3 of 8 databases; 1 database not checked at all`.
     """
     return _summary(leaks) if isinstance(leaks, LeakReport) else _summary_of_databases(leaks)
 
@@ -95,14 +95,15 @@ def _summary_of_databases(leaks: LeaksOfDatabases) -> str:
     line = plural(leaks.total, "leaked row") if leaks.total else "no leaked rows"
     if leftovers:
         line += f", {plural(leftovers, 'leftover')}"
-    line += f" in {plural(len(leaks.databases), 'database')}"
+    leaking = sum(bool(report.total or report.leftovers) for report in leaks.databases)
+    line += f" in {share_of(leaking, len(leaks.databases), 'database')}"
     if leaks.servers or leaks.shard:
         reached = {report.server for report in leaks.databases}
         line += f" on {plural(len(reached), 'server')}"
         line += f" (part {leaks.shard} of the fleet)" if leaks.shard else ""
     incomplete = sum(not report.complete for report in leaks.databases)
     if incomplete:
-        line += f"; {incomplete:,} of them not fully checked"
+        line += f"; {plural(incomplete, 'database')} not fully checked"
     unchecked = sum(bool(one.database) for one in leaks.not_checked)
     if unchecked:
         line += f"; {plural(unchecked, 'database')} not checked at all"

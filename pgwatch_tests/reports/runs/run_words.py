@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
@@ -98,19 +98,23 @@ def _in_short(wait: WaitEvent, shown: Shown) -> str:
 
 
 def _leaks(report: RunReport) -> list[str]:
-    leaks = [leak for server in report.servers for leak in server.leaks]
-    rows = [leak for leak in leaks if leak.kind == "rows"]
+    rows = [(place, leak) for place, leak in _placed_leaks(report) if leak.kind == "rows"]
     parts = []
     if rows:
-        tables = len({(leak.database, leak.name) for leak in rows})
-        total = sum(leak.rows for leak in rows)
+        tables = len({(place, leak.database, leak.name) for place, leak in rows})
+        total = sum(leak.rows for _, leak in rows)
         parts.append(f"{plural(total, 'row')} left in {plural(tables, 'table')}")
-    others = [leak for leak in leaks if leak.kind != "rows"]
+    others = [leak for _, leak in _placed_leaks(report) if leak.kind != "rows"]
     kinds: dict[str, int] = {}
     for leak in others:
         kinds[leak.kind] = kinds.get(leak.kind, 0) + 1
     parts += [f"{leftovers(kind, number)} left" for kind, number in sorted(kinds.items())]
     return parts
+
+
+def _placed_leaks(report: RunReport) -> Iterator[tuple[int, LeakEvent]]:
+    """What was left, with the place of its server: databases and tables of several may share their names."""
+    return ((place, leak) for place, server in enumerate(report.servers) for leak in server.leaks)
 
 
 def _no_waits(report: RunReport) -> list[str]:

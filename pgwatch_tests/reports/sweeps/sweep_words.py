@@ -22,7 +22,7 @@ from pgwatch_tests.sweep.model import (
     TableRows,
 )
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import plural, share_of
 from pgwatch_tests.text.times import clock
 
 # One, several.
@@ -211,11 +211,15 @@ def outcome(report: SweepReport) -> str:
 
 
 def summary_of_databases(sweeps: SweepsOfDatabases) -> str:
-    """`24 rows to remove in 2 databases; 1 kept: locked (1); 1 database not swept; nothing was changed`."""
+    """`24 rows to remove in 2 of 5 databases; 1 kept: locked (1); 1 database not swept` and so on."""
     reports = sweeps.sweeps
     dry = bool(reports) and reports[0].dry_run
     rows = sum(table.total for report in reports for table in gone(report))
-    where = number_of(len(reports), "databases")
+    changed = sum(
+        any(table.total for table in gone(report)) or any(orphan.removed for orphan in report.orphans)
+        for report in reports
+    )
+    where = share_of(changed, len(reports), "database")
     if sweeps.servers or sweeps.shard:
         where += f" on {plural(len({report.server for report in reports}), 'server')}"
         where += f" (part {sweeps.shard} of the fleet)" if sweeps.shard else ""

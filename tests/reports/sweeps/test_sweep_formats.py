@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from pgwatch_tests.cli.formats import SWEEPS, Format, render_sweep
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
-from pgwatch_tests.reports.sweeps.sweep_words import explained, outcome, summary, summary_of_databases
+from pgwatch_tests.reports.sweeps.sweep_words import explained, outcome, summary
 from pgwatch_tests.sweep.model import (
     ChangedRows,
     Kept,
@@ -26,25 +26,15 @@ from pgwatch_tests.sweep.model import (
     Orphan,
     SideEffects,
     SweepReport,
-    SweepsOfDatabases,
     TableRows,
 )
-from tests.sweep.reports import AT, KEPT, NOTHING, ORPHANS, ROWS
+from tests.sweep.reports import ACTED, FULL, KEPT, NOTHING, ORPHANS, several
 
 HOSTILE = (
     "=1+1 | `a` ``` <img src=x onerror=alert(1)> [x](http://evil.example) www.evil.example a@evil.example "
     "::error::x %0A, \\| \x1b[31m \x00 \n::warning::y\r\n```\n## h \u202e \udcff \ufffe ]]> &amp;"
 )
 NONE_UNMARKED = {"unmarked": 0, "of": None}
-FULL = replace(NOTHING, planned=ROWS, kept=KEPT, orphans=ORPHANS)
-ACTED = replace(
-    FULL,
-    dry_run=False,
-    deleted=(TableRows("public", "users", 3, 0),),
-    passes=2,
-    longest_transaction_s=0.1,
-    duration_s=12.0,
-)
 
 
 def of_text(text: str, dry_run: bool = True) -> SweepReport:
@@ -71,16 +61,12 @@ def of_text(text: str, dry_run: bool = True) -> SweepReport:
     )
 
 
-def several(*reports: SweepReport, not_swept: tuple[NotSwept, ...] = ()) -> SweepsOfDatabases:
-    return SweepsOfDatabases(AT, reports, not_swept, 1.0)
+def rows_of(document: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(document)))
 
 
 def html(markdown: str) -> str:
     return str(MarkdownIt("gfm-like").render(markdown))
-
-
-def lines_of(document: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(document)))
 
 
 texts = st.text(alphabet=st.sampled_from("ab `|\\<>&[]()*_~:,%=+-@\n\r\t\0\x1b\u202e\ud800\uffff#.!;'\"ä界"))
@@ -136,7 +122,7 @@ def test_hostile_text_is_harmless_in_every_form(form: Format) -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", " =1", "＝1", "\r\n-1"])
 def test_a_spreadsheet_runs_no_cell(text: str) -> None:
-    for line in lines_of(sweep_csv.document(of_text(text))):
+    for line in rows_of(sweep_csv.document(of_text(text))):
         for column, value in line.items():
             assert not value.lstrip().startswith(tuple("=+-@＝")), (column, value)
 
@@ -168,17 +154,6 @@ def test_what_it_comes_to() -> None:
     assert summary(replace(one, interrupted=True)).endswith("; interrupted before it was done")
 
 
-def test_what_several_come_to() -> None:
-    both = several(FULL, FULL, not_swept=(NotSwept("app", "not a test database"),))
-
-    assert summary_of_databases(both) == (
-        "2,408 rows to remove in 2 databases, besides 2 schemas, 2 prepared transactions; "
-        "10 kept: too young (6), locked (2), of a run still alive (2); 1 database not swept; "
-        "nothing was changed: add --yes"
-    )
-    assert summary_of_databases(several(ACTED)).startswith("3 rows deleted in 1 database, besides 1 schema")
-
-
 def test_the_table_as_people_read_it() -> None:
     unchecked = ("public.secret: GRANT SELECT …",)
     text = sweep_table.table(replace(FULL, kept=KEPT[:1], orphans=ORPHANS[:2], not_checked=unchecked))
@@ -205,78 +180,6 @@ def test_the_table_as_people_read_it() -> None:
     assert "of any age" in acted
     assert "Took 12 s, 2 passes, longest transaction 100 ms" in acted
     assert "nothing was changed" not in acted
-
-
-def test_the_table_of_several_databases() -> None:
-    text = sweep_table.table(several(FULL, not_swept=(NotSwept("b", "a standby"),)))
-
-    assert re.search(r"^Database .*\n-.*\ntest_app +1,204 +2 +5 +too young\n\n", text)
-    assert re.search(r"Not swept +Reason\n-.*\nb +a standby", text)
-    assert re.search(r"\npublic.bookings +1,201 +1 +test_app\n", text)
-    assert "\n1,204 rows to remove in 1 database, besides 1 schema, 1 prepared transaction; 5\n  kept" in text
-    whole = sweep_table.table(several(FULL, replace(NOTHING, database="b")), verbose=True)
-    assert f"\n\n== test_app ==\n\n{sweep_table.table(FULL)}\n\n1,204 rows" in whole
-    assert "\nNothing to do in 1 database: b\nLooked in 2 databases (PostgreSQL 18.1) for" in whole
-
-
-def test_what_databases_have_in_common_is_told_once() -> None:
-    one = replace(
-        FULL,
-        planned=(TableRows("public", "notes", 1, 7, 5, 90),),
-        side_effects=(SideEffects("public", "audit", 4, 0, 0),),
-        in_spite_of_age=2,
-        ended_runs=("5e6f7a8b",),
-        live_runs=("unit (ci@host)",),
-        away_s=(1.5,),
-    )
-
-    text = sweep_table.table(several(*(replace(one, database=f"d{n}") for n in range(3))))
-
-    text = text.replace("\n  ", " ")
-    for sentence in (
-        "of these 15 without a marker, in tables where others bear one: public.notes (15)",
-        "6 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended",
-        "triggers wrote 12 rows of 1 table",
-        "At work: unit (ci@host)",
-        "Left the database 3 times, 4.5 s in all",
-    ):
-        assert text.count(sentence) == 1, (sentence, text)
-
-
-def test_a_fleet_is_a_screen() -> None:
-    servers = tuple(f"ci-{number}" for number in range(1, 6))
-    reports = [
-        replace(FULL if number % 3 else NOTHING, server=server, database=f"a_rather_long_name_{number}")
-        for server in servers
-        for number in range(40)
-    ]
-    left = (NotSwept("", "cannot connect (x): no answer", "ci-9", 3), NotSwept("app", "a standby", "ci-1"))
-    sweeps = SweepsOfDatabases(AT, tuple(reports), left, 1.0, (*servers, "ci-9"))
-
-    short, whole = sweep_table.table(sweeps).split("\n"), sweep_table.table(sweeps, verbose=True)
-
-    assert len(short) <= 23
-    assert max(map(len, short)) <= 80
-    assert "… and 128 more databases" in short
-    assert "ci-9         cannot connect (x): no answer" in short
-    assert "156,520 rows to remove in 200 databases on 5 servers, besides 130 schemas, 130" in short
-    totals = [line.split() for line in whole.split("\n")]
-    assert ["all", "6", "servers", "201", "2", "650", "260", "156,520"] in totals
-    assert whole.count("\n== ci-") == 130
-    document = json.loads(sweep_json.document(replace(sweeps, shard="2/8")))
-    assert document["shard"] == "2/8"
-    assert document["servers"][0] == {
-        "server": "ci-1",
-        "planned": 31304,
-        "deleted": 0,
-        "complete": False,
-        "databases": 40,
-        "not_swept": 1,
-    }
-    assert document["not_swept"][0] == {"server": "ci-9", "database": None, "reason": left[0].reason}
-    assert document["databases"][0]["server"] == "ci-1"
-    line = lines_of(sweep_csv.document(sweeps))[-2]
-    assert (line["server"], line["database"], line["status"]) == ("ci-9", "", "not swept")
 
 
 def test_the_document_is_the_one_that_was_promised() -> None:
@@ -379,25 +282,9 @@ def test_the_document_is_the_one_that_was_promised() -> None:
     }
 
 
-def test_json_of_several_databases() -> None:
-    both = several(FULL, ACTED, not_swept=(NotSwept("c", "gone"),))
-
-    assert json.loads(sweep_json.document(both)) == {
-        "schema": "pgwatch-tests.sweeps-of-databases/1",
-        "started_at": "2026-01-02T03:04:05.000Z",
-        "duration_s": 1.0,
-        "complete": False,
-        "planned": 2408,
-        "deleted": 3,
-        "databases": [json.loads(sweep_json.document(FULL)), json.loads(sweep_json.document(ACTED))],
-        "not_swept": [{"database": "c", "reason": "gone"}],
-    }
-    assert json.loads(sweep_json.document(several(FULL)))["complete"] is True
-
-
 def test_csv_has_a_line_for_everything() -> None:
     report = replace(ACTED, not_checked=("x",), error="lost")
-    users, kept, locked, schema, alive, prepared, unchecked, early = lines_of(sweep_csv.document(report))
+    users, kept, locked, schema, alive, prepared, unchecked, early = rows_of(sweep_csv.document(report))
 
     assert {name: value for name, value in users.items() if value} == {
         "database": "test_app",
@@ -417,7 +304,7 @@ def test_csv_has_a_line_for_everything() -> None:
     assert prepared["status"] == "rolled back"
     assert (unchecked["status"], unchecked["detail"]) == ("not checked", "x")
     assert (early["status"], early["detail"]) == ("ended early", "lost")
-    planned = lines_of(sweep_csv.document(FULL))
+    planned = rows_of(sweep_csv.document(FULL))
     assert [line["status"] for line in planned] == [
         *("would be deleted", "would be deleted", "kept", "kept"),
         *("would be dropped", "kept", "would be rolled back"),
@@ -440,15 +327,3 @@ def test_markdown_as_people_read_it() -> None:
     ):
         assert part in document
     assert sweep_markdown.document(ACTED).startswith("## Sweep: 3 rows of 1 table")
-
-
-def test_markdown_of_very_many_databases_is_cut() -> None:
-    reports = [replace(NOTHING, database=f"d{number}") for number in range(40)] + [FULL]
-
-    document = sweep_markdown.document(several(*reports))
-
-    assert document.count("<details><summary>test_app: 1,204 rows of 2 tables, 1 schema") == 1
-    assert "<summary>Nothing to do in 40 databases</summary>\n\n`d0, d1, " in document
-    document = sweep_markdown.document(several(*(replace(FULL, database=f"d{n}") for n in range(40))))
-    assert document.count("<details><summary>d") == 10
-    assert "\n\n… and 30 more databases, with fewer rows.\n" in document
