@@ -35,7 +35,7 @@ class WholeNames:
             run,
             waits=tuple(map(self.wait, run.waits)),
             deadlocks=tuple(map(self.deadlock, run.deadlocks)),
-            tests=tuple(map(self._sighting, run.tests)),
+            tests=tuple(map(self.sighting, run.tests)),
             last=None if run.last is None else self._picture(run.last),
         )
 
@@ -70,7 +70,8 @@ class WholeNames:
             return side
         return replace(side, test=test, who=side.who.replace(identity.label, test))
 
-    def _sighting(self, seen: TestSighting) -> TestSighting:
+    def sighting(self, seen: TestSighting) -> TestSighting:
+        """The sighting, with the whole name of its test."""
         identity = parse(f"{seen.runner}:{seen.worker} {_as_named(seen.test)}")
         test = None if identity is None else self._known.full_id(identity)
         return seen if test is None else replace(seen, test=test)

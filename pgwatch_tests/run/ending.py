@@ -170,19 +170,21 @@ class RunEnding:
         state = self._state
         judgement = state.judgement or Judgement("clean", (), ())
         state.note_files(aftermath.write_documents(results, state.request.fail_on, state.known, judgement))
-        self._read_outcomes()
+        self._read_outcomes(results)
         from pgwatch_tests.run.outcome import recorded
 
         state.note_files(recorded.write_contention(results, state.known))
         whole = recorded.report(results, state.record(), state.known, state.outcomes)
         state.note_files(recorded.write_report(results, whole))
 
-    def _read_outcomes(self) -> None:
+    def _read_outcomes(self, results: ResultsDirectory) -> None:
         """Reads how tests ended, from the JUnit files that were found."""
         if self._state.facts.junit_files:
             from pgwatch_tests.junit.outcomes import read_outcomes
+            from pgwatch_tests.run.outcome import recorded
 
-            read = read_outcomes([Path.cwd() / name for name in self._state.facts.junit_files])
+            files = [Path.cwd() / name for name in self._state.facts.junit_files]
+            read = read_outcomes(files, recorded.known_tests(results))
             self._state.outcomes = read.tests
             self._notes.not_checked += read.not_read
 

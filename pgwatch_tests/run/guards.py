@@ -31,8 +31,8 @@ TOKEN_VARIABLE = "PGWATCH_RUN_TOKEN"
 """The environment variable that tells processes of one `pgwatch-tests run` from those of all others."""
 
 Aloneness = Literal["", "refuse", "wait"]
-Note = Callable[[MarkKind, str, datetime], None]
-"""Notes an event, at a time of the server's clock."""
+Note = Callable[[MarkKind, str, datetime | None], None]
+"""Notes an event, at a time of the server's clock; None: now."""
 
 
 @dataclass(frozen=True, slots=True)

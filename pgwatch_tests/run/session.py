@@ -171,10 +171,10 @@ class RunSession:
         self._state.end = command.wait()
         self._news.put("end")
 
-    def _note(self, kind: MarkKind, text: str, _at: datetime) -> None:
+    def _note(self, kind: MarkKind, text: str, at: datetime | None) -> None:
         """Has the recording tell an event. For any thread."""
         if self._recorder is not None:
-            self._recorder.mark(kind, text)
+            self._recorder.mark(kind, text, at)
 
     # The end.
 

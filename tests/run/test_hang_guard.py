@@ -47,7 +47,7 @@ class Log:
         with self._lock:
             self.text += f"{text}\n"
 
-    def note(self, kind: MarkKind, _text: str, _at: datetime) -> None:
+    def note(self, kind: MarkKind, _text: str, _at: datetime | None) -> None:
         self.marks.append(kind)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -27,7 +29,9 @@ SUITE = """
 import os, sys, threading, time
 import psycopg
 a, b = (
-    psycopg.connect(os.environ["PGWATCH_DSN"], application_name=f"pytest:gw{n} tests/test_it.py::test_{n}")
+    psycopg.connect(
+        os.environ["PGWATCH_DSN"], application_name=f"pytest:gw{n} tests/test_it.py::seats::test_{n}"
+    )
     for n in (0, 1)
 )
 def update(connection, id):
@@ -46,6 +50,11 @@ waiter.start()
 time.sleep(0.1)
 update(b, 1)
 waiter.join()
+with open("suite.xml", "w") as report:
+    report.write(
+        '<testsuite name="pytest"><testcase classname="tests.test_it.seats" name="test_1" time="3">'
+        "<failure message='it failed'/></testcase></testsuite>"
+    )
 """
 """Test 1 waits for test 0; then both are in a deadlock."""
 
@@ -73,7 +82,9 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
         sys.executable,
         "suite.py",
         "2.5",
-        options=["--fail-on", "blocked=1s,deadlock", "--store"],
+        options=[
+            *("--fail-on", "blocked=1s,deadlock", "--store", "--hang", "1s", "--junit", "suite.xml"),
+        ],
         extra=extra,
     )
     results = home / "pgwatch-results"
@@ -85,11 +96,14 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
         path.name for path in results.iterdir() if path.name not in ("run.json", ".gitignore")
     )
     contention = json.loads((results / "contention.json").read_text())
-    assert contention["longest_wait"]["waiter"] == "tests/test_it.py::test_1"
+    assert contention["longest_wait"]["waiter"] == "tests/test_it.py::seats::test_1"
     assert contention["longest_wait"]["wait_s"] > 1.0
     assert contention["deadlocks"]["caught"] == 1
     for name in ("report.md", "report.html"):
-        assert "tests/test_it.py::test_0" in (results / name).read_text()
+        assert "tests/test_it.py::seats::test_0" in (results / name).read_text()
+    # The report of JUnit doesn't tell a module from a class; the names of sessions do.
+    failed = r"`tests/test_it.py::seats::test_1` \| failed \| [\d.]+s \| `tests/test_it.py::seats::test_0` "
+    assert re.search(failed, (results / "report.md").read_text())
     summary = (home / "summary.md").read_text()
     assert summary.startswith("before\n")
     assert (results / "report.md").read_text() in summary
@@ -98,8 +112,11 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
     with Recording.open(results / "recording.pgwatch") as recording:
         assert recording.is_whole
         assert recording.leak_report() is not None
-        kinds = [mark.kind for mark in recording.marks()]
-    assert {"command_began", "command_ended"} <= {*kinds}
+        marks = recording.marks()
+    assert {"command_began", "command_ended"} <= {mark.kind for mark in marks}
+    hangs = [datetime.fromisoformat(one["at"]) for one in index["hangs"] if one["kind"] == "blocked"]
+    assert hangs
+    assert [mark.at for mark in marks if mark.kind == "hang"] == hangs
     assert any(note.startswith("put on record in ") for note in index["notes"])
     said = pgwatch(home, "history", "--format", "json", extra=extra)
     assert index["run"] in said.stdout, said
@@ -137,8 +154,8 @@ def test_a_job_that_is_killed_leaves_what_was_recorded(
     assert not any(one.is_running() for one in recorders)
     with Recording.open(path) as recording:
         assert {seen.test for seen in recording.tests()} == {
-            "tests/test_it.py::test_0",
-            "tests/test_it.py::test_1",
+            "tests/test_it.py::seats::test_0",
+            "tests/test_it.py::seats::test_1",
         }
     leases = "SELECT FROM pg_locks WHERE locktype = 'advisory'"
     wait_until(lambda: not owner.execute(leases).fetchall(), message="the leases are free")

@@ -169,7 +169,7 @@ class HangGuard:
         self._tell(plain(ending.sentence))
         hang = self._hangs[known.number]
         if ending.result == "ended":
-            self._note("root_ended", ending.sentence, graph.snapshot.sampled_at)
+            self._note("root_ended", ending.sentence, None)  # a while after that poll
             hang = replace(hang, ended_root=graph.who(root))
         self._hangs[known.number] = replace(hang, ending=ending.sentence)
 

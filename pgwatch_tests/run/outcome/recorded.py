@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
-from pgwatch_tests.record.model import Mark
+from pgwatch_tests.record.model import Mark, TestSighting
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
@@ -55,6 +57,16 @@ def evidence(results: ResultsDirectory, known: Evidence, notes: Notes) -> Eviden
             deadlocks=tuple(map(whole.deadlock, recording.deadlocks())),
             unwatched_s=before_s + recording.unwatched_s + after_s,
         )
+
+
+def known_tests(results: ResultsDirectory) -> frozenset[str]:
+    """Returns the tests that were collected, and those that sessions named: whole, or as far as they do."""
+    listed = [*listed_tests(results.logs)]
+    seen: tuple[TestSighting, ...] = ()
+    with suppress(RecordingError), Recording.open(results.recording) as recording:
+        seen = recording.tests()
+    whole = WholeNames(listed)
+    return frozenset((*listed, *(whole.sighting(one).test for one in seen)))
 
 
 def _unwatched_before_s(recording: Recording, marks: Sequence[Mark]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from pgwatch_tests.record.model import MarkKind, RecordingHeader
 from pgwatch_tests.record.recorder_process import RecorderProcess
@@ -40,9 +41,9 @@ class RunRecorder:
         )
         self._process.watch(settings.dsn.value, settings.dsn.source, settings.tests)
 
-    def mark(self, kind: MarkKind, text: str = "") -> None:
-        """Leaves a mark, at the present time."""
-        self._process.mark(kind, text)
+    def mark(self, kind: MarkKind, text: str = "", at: datetime | None = None) -> None:
+        """Leaves a mark, at a time of the server's clock; None: now."""
+        self._process.mark(kind, text, at)
 
     def end(self, known: Evidence, left_s: float | None, notes: Notes) -> Evidence:
         """Ends the recorder, within half of the time that is left; returns what is known with what it saw."""
