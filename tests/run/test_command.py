@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pgwatch_tests.run.command import command
 from pgwatch_tests.run.command.command import Command, NotStartedError
 from pgwatch_tests.run.command.signals import SignalRelay
 from tests.cli.running import environment, pgwatch
@@ -38,11 +39,11 @@ def test_exit_codes_are_those_of_a_shell(home: Path, python: str) -> None:
         ("",): 127,
     }
     told = ""
-    for command, exit_code in ends.items():
-        done = pgwatch(home, "run", "--no-record", "--", *command, extra=_NOWHERE)
-        assert done.returncode == exit_code, (command, done.stderr)
+    for words, exit_code in ends.items():
+        done = pgwatch(home, "run", "--no-record", "--", *words, extra=_NOWHERE)
+        assert done.returncode == exit_code, (words, done.stderr)
         index = json.loads((home / "pgwatch-results" / "run.json").read_text())
-        shown = tuple(word.replace("hidden", "***") for word in command)
+        shown = tuple(word.replace("hidden", "***") for word in words)
         assert (index["exit_code"], tuple(index["command"])) == (exit_code, shown)
         assert "hidden" not in done.stderr
         told += done.stderr
@@ -171,7 +172,7 @@ def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> 
         wait_until(lambda: teller.signals == ["SIGINT"])
         os.kill(pid, signal.SIGKILL)
         screen.shows("code 137")
-        screen.type(f"clear; for i in 1 2; do {line} sh -c 'echo turn $i; exec sleep 60'; done\r")
+        screen.type(f"clear; for i in 1 2; do {line} sh -c 'echo turn $0; exec sleep 60' $i; done\r")
         screen.shows("turn 1")
         screen.press("C-c")
         screen.until(lambda shown: shown.rstrip().endswith("$"))
@@ -182,6 +183,26 @@ def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> 
 
 def _is_stopped(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def test_a_command_that_runs_again_isnt_taken_for_a_stopped_one(
+    monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    """After `fg`. The kernel forgets that a process was continued once it dies, which may take a while."""
+    ours: list[bool] = []
+    stopping = Command(["sh", "-c", "kill -STOP $$; sleep 0.2; exit 7"], os.environ)
+
+    def go_on(_seconds: float) -> None:
+        os.kill(stopping.pid, signal.SIGCONT)
+        assert os.waitid(os.P_PID, stopping.pid, os.WCONTINUED)
+
+    # Without a terminal of its own, no key stops a process group.
+    monkeypatch.setattr(command, "_OF_TERMINALS", (signal.SIGSTOP,))
+    monkeypatch.setattr(command, "_stop_as_well", lambda: ours.append(True))
+    monkeypatch.setattr("time.sleep", go_on)
+    stopping.start()
+    assert stopping.wait().exit_code == 7
+    assert not ours
 
 
 def test_no_kill_is_expected_after_a_key_of_the_terminal() -> None:

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -76,18 +77,7 @@ class Command:
 
     def wait(self) -> CommandEnd:
         """Waits for its end. While a terminal has it stopped, this process is stopped as well."""
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        while os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
-            news = 0
-            if os.WIFSTOPPED(status) and os.WSTOPSIG(status) in _OF_TERMINALS:
-                # After Ctrl-Z and `fg` both of us were stopped and go on: then what we hear is old.
-                time.sleep(_CONTINUED_WITHIN_S)
-                news, status = os.waitpid(self.pid, os.WUNTRACED | os.WCONTINUED | os.WNOHANG)
-                if not news and _is_in_foreground():
-                    # Whoever waits for us, a shell, is to know that the job is stopped.
-                    os.kill(os.getpid(), signal.SIGSTOP)
-            if not news:
-                _, status = os.waitpid(self.pid, os.WUNTRACED)
+        status = _status_at_end(self.pid)
         with self._lock:
             self._runs = False
         if os.WIFSIGNALED(status):
@@ -125,6 +115,51 @@ class Command:
 
     def _spawn(self, file: str, argv: Sequence[str]) -> int:
         return os.posix_spawnp(file, [*argv], self._environment, setsigmask=self._mask, setsigdef=_OF_PYTHON)
+
+
+if sys.platform == "linux":
+
+    def _status_at_end(pid: int) -> int:
+        """Waits for a process's end and returns its status, as `os.waitpid` has it."""
+        # Not taken from the kernel yet (WNOWAIT): what was taken can't be asked again.
+        while stop := os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT):
+            if stop.si_code != os.CLD_STOPPED:
+                break
+            if stop.si_status in _OF_TERMINALS:
+                # After Ctrl-Z and `fg` both of us were stopped and go on: then what we hear is old.
+                time.sleep(_CONTINUED_WITHIN_S)
+            # Asked whether it is stopped still, not whether it was continued: a dying process was, and the
+            # kernel doesn't say so any more.
+            is_stopped = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
+            if is_stopped and stop.si_status in _OF_TERMINALS:
+                _stop_as_well()
+        return os.waitpid(pid, 0)[1]
+
+else:
+
+    def _status_at_end(pid: int) -> int:
+        """Waits for a process's end and returns its status, as `os.waitpid` has it.
+
+        macOS has no `os.waitid` before Python 3.13: one that dies right after `fg` may be taken for
+        a stopped one.
+        """
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        while os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+            news = 0
+            if os.WIFSTOPPED(status) and os.WSTOPSIG(status) in _OF_TERMINALS:
+                time.sleep(_CONTINUED_WITHIN_S)
+                news, status = os.waitpid(pid, os.WUNTRACED | os.WCONTINUED | os.WNOHANG)
+                if not news:
+                    _stop_as_well()
+            if not news:
+                _, status = os.waitpid(pid, os.WUNTRACED)
+        return status
+
+
+def _stop_as_well() -> None:
+    """Stops this process, in the foreground: whoever waits for us, a shell, is to know of a stopped job."""
+    if _is_in_foreground():
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _is_in_foreground() -> bool:
