@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
@@ -28,7 +32,7 @@ TOKEN = "5eed5eed5eed"
 UPDATE = "UPDATE users SET name = 'b' WHERE id = 1"
 HOLD = f"""
 import psycopg, sys
-connection = psycopg.connect(sys.argv[1], application_name="pytest:gw0 tests/test_a.py::test_books")
+connection = psycopg.connect(sys.argv[1], application_name=sys.argv[2])
 connection.execute("{UPDATE}")
 print(connection.info.backend_pid, flush=True)
 sys.stdin.read()
@@ -63,10 +67,12 @@ def guarded(database: Database, limit: HangLimit, processes: RunProcesses) -> It
 
 
 @contextmanager
-def suite(python: str, database: Database) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def suite(
+    python: str, database: Database, name: str = "pytest:gw0 tests/test_a.py::test_books"
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A command whose test leaves a transaction open; its backend."""
     with subprocess.Popen(
-        [python, "-c", HOLD, database.dsn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [python, "-c", HOLD, database.dsn, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as running:
         try:
             assert running.stdout is not None
@@ -133,17 +139,68 @@ def test_nobody_elses_session_is_ended(
         assert state == "idle in transaction"
 
 
-def test_name_that_no_other_run_has_proves_it_where_sockets_do_not(
+@contextmanager
+def relayed(database: Database) -> Iterator[Database]:
+    """The same database through something that passes bytes on, as a container's published port does."""
+    place = conninfo_to_dict(database.dsn)
+    with suppress(OSError), ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgwatch-")))
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(directory / ".s.PGSQL.5432"))
+        listener.listen()
+
+        def accept() -> None:
+            with suppress(OSError):  # it is shut down at the end
+                while True:
+                    client = listener.accept()[0]
+                    server = socket.socket(socket.AF_UNIX)
+                    server.connect(f"{place['host']}/.s.PGSQL.{place['port']}")
+                    for source, to in ((client, server), (server, client)):
+                        threading.Thread(target=pass_on, args=(source, to), daemon=True).start()
+
+        def pass_on(source: socket.socket, to: socket.socket) -> None:
+            with suppress(OSError), source:
+                while some := source.recv(1 << 16):
+                    to.sendall(some)
+                to.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield Database(database.name, make_conninfo(database.dsn, host=str(directory), port=5432))
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_name_that_no_other_run_has_proves_it_where_sockets_cannot(
     python: str, database: Database, users: Connection[TupleRow], connect: Connect
 ) -> None:
     name = f"suite of {TOKEN}"
-    root = connect(name)
-    root.execute(UPDATE)
-    waiting = blocked(connect("psql"), UPDATE, observer=users)
-    with guarded(database, HangLimit(0.3, ends_root=True), RunProcesses(0, TOKEN, name)) as (_, log):
-        waiting.result()
-        wait_until(lambda: "root_ended" in log.marks)
+    with relayed(database) as relay, suite(python, relay, name) as (command, _):
+        waiting = blocked(connect("psql"), UPDATE, observer=users)
+        processes = RunProcesses(command.pid, TOKEN, name)
+        with guarded(relay, HangLimit(0.3, ends_root=True), processes) as (_, log):
+            waiting.result()
+            wait_until(lambda: "root_ended" in log.marks)
     assert "(it has the run's name)" in log.text
+
+
+def test_name_that_a_pooler_may_have_kept_for_somebody_else_proves_nothing(
+    python: str, database: Database, users: Connection[TupleRow], connect: Connect
+) -> None:
+    name = f"suite of {TOKEN}"
+    # As a pooler's: it has the name of the run's client that had it before, and is another's now.
+    connect(name).execute(UPDATE)
+    waiting = blocked(connect("psql"), UPDATE, observer=users)
+    with ExitStack() as stack:
+        relay = stack.enter_context(relayed(database))
+        command = stack.enter_context(
+            subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        )
+        stack.callback(command.kill)
+        processes = RunProcesses(command.pid, TOKEN, name)
+        for way in (database, relay):
+            with guarded(way, HangLimit(0.3, ends_root=True), processes) as (_, log):
+                wait_until(lambda: "was left alone: it can't be shown to be a session" in log.text)
+            assert "root_ended" not in log.marks
+    assert waiting.thread.is_alive()
 
 
 def test_what_works_and_what_is_no_test_database_is_left_alone(

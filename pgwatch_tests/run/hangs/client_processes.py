@@ -67,6 +67,20 @@ class OwnEnd:
             address, port, *_ = same.getsockname()
         return (_plain(str(address)), int(port)) == (_plain(self.told.address or ""), self.told.port)
 
+    def sockets_of_same_way(self) -> frozenset[int]:
+        """Returns this machine's sockets that are connected to where ours is, ours among them."""
+        with socket.socket(fileno=os.dup(self.descriptor)) as same:
+            is_unix, there = same.family == socket.AF_UNIX, same.getpeername()
+        if is_unix:
+            accepted = _unix_sockets_at(os.fsdecode(there))
+            return frozenset(inode for inode, peer in _unix_peers() if peer in accepted)
+        address, port = _plain(str(there[0])), int(there[1])
+        return frozenset(
+            inode
+            for _, (to, to_port), inode in _tcp_connections()
+            if to_port == port and (to == address or (_is_loopback(to) and _is_loopback(address)))
+        )
+
 
 def processes_of_run(command_pid: int, token: str) -> frozenset[int]:
     """Returns the command's processes: it, what it started, and whatever has its token.
@@ -107,6 +121,23 @@ def owner_of(end: ClientEnd, own: OwnEnd, processes: Iterable[int]) -> int | Non
     return next((pid for pid in processes if sockets & _sockets_of(pid)), None)
 
 
+def is_clients_own(end: ClientEnd, own: OwnEnd, processes: Iterable[int]) -> bool:
+    """Whether a session's name is its client's, where `owner_of` proves nothing.
+
+    A pooler's session keeps the name of a client that has left it, also for one without a name (seen with
+    PgBouncer 1.18). So it has to come from where ours comes from, and on Linux, a process of the run has to
+    be connected to where ours is: not to a pooler. Without anything in between, `owner_of` decides.
+    """
+    if _plain(end.address or "") != _plain(own.told.address or ""):
+        return False
+    if sys.platform != "linux":
+        return True
+    if own.is_direct:
+        return False
+    same_way = own.sockets_of_same_way()
+    return any(same_way & _sockets_of(pid) for pid in processes)
+
+
 def _parents() -> Iterator[tuple[int, int]]:
     """Yields each process of this machine, with its parent."""
     with suppress(OSError):
@@ -139,20 +170,20 @@ def _sockets_of(pid: int) -> frozenset[int]:
 
 def _tcp_sockets(end: ClientEnd, server_port: int | None) -> frozenset[int]:
     """Returns the sockets of this machine with the client's address and port, connected to the server's."""
-    found: set[int] = set()
+    client = _plain(end.address or ""), end.port
+    return frozenset(
+        inode for ours, (_, port), inode in _tcp_connections() if ours == client and port == server_port
+    )
+
+
+def _tcp_connections() -> Iterator[tuple[tuple[str, int], tuple[str, int], int]]:
+    """Yields each TCP connection of this machine: its end here, its end there, its inode."""
     for table in ("tcp", "tcp6"):
         with suppress(OSError):
             for line in (_PROC / "net" / table).read_text(encoding="ascii").splitlines()[1:]:
                 columns = line.split()
-                address, port = _end(columns[1])
-                _, remote_port = _end(columns[2])
-                if (
-                    columns[3] == _ESTABLISHED
-                    and (address, port) == (_plain(end.address or ""), end.port)
-                    and remote_port == server_port
-                ):
-                    found.add(int(columns[9]))
-    return frozenset(found)
+                if columns[3] == _ESTABLISHED:
+                    yield _end(columns[1]), _end(columns[2]), int(columns[9])
 
 
 def _end(column: str) -> tuple[str, int]:
@@ -175,12 +206,30 @@ def _plain(address: str) -> str:
     return str(read)
 
 
+def _is_loopback(address: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(address).is_loopback
+    return False
+
+
 def _other_ends(backend_pid: int) -> frozenset[int]:
     """Returns the sockets at the other ends of those of a server's process, if that may be looked at."""
     own = _sockets_of(backend_pid)
     if not own:
         return frozenset()
     return frozenset(peer for inode, peer in _unix_peers() if inode in own)
+
+
+def _unix_sockets_at(path: str) -> frozenset[int]:
+    """Returns the sockets that a server has at a path (manual, unix(7): /proc/net/unix)."""
+    found: set[int] = set()
+    with suppress(OSError):
+        table = (_PROC / "net" / "unix").read_text(encoding="utf-8", errors="surrogateescape")
+        for line in table.splitlines()[1:]:
+            columns = line.split(maxsplit=7)
+            if len(columns) == 8 and columns[7] == path:
+                found.add(int(columns[6]))
+    return frozenset(found)
 
 
 def _unix_peers() -> list[tuple[int, int]]:

@@ -1,9 +1,9 @@
 """The end of a hang's root: only an idle transaction of this very run, in its test database.
 
 A session is of this very run if the process at its client's end is one of the command's (`client_processes`),
-or if its name is the one that this run gave its command, with the run's token in it. What can't be proved
-isn't ended. All else is as for a sweep: the guard of the database, no session that holds a lease, and all of
-it checked once more where the signal is sent.
+or if its name is the one that this run gave its command, and no pooler can have kept that name for somebody
+else. What can't be proved isn't ended. All else is as for a sweep: the guard of the database, no session that
+holds a lease, and all of it checked once more where the signal is sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ from pgwatch_tests.postgres.connections.maintenance_database import connect_outs
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import server_clause
-from pgwatch_tests.run.hangs.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
+from pgwatch_tests.run.hangs.client_processes import (
+    ClientEnd,
+    OwnEnd,
+    is_clients_own,
+    owner_of,
+    processes_of_run,
+)
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.durations import in_words
 
@@ -57,10 +63,12 @@ class RunProcesses:
 
     def have(self, end: ClientEnd, own: OwnEnd, application_name: str) -> str:
         """Returns how a session is known as this run's, in words; empty if it isn't."""
-        if self.own_name and application_name == self.own_name:
-            return "it has the run's name"
-        pid = owner_of(end, own, processes_of_run(self.command_pid, self.token))
-        return "" if pid is None else f"process {pid} of the command holds it"
+        processes = processes_of_run(self.command_pid, self.token)
+        pid = owner_of(end, own, processes)
+        if pid is not None:
+            return f"process {pid} of the command holds it"
+        has_name = bool(self.own_name) and application_name == self.own_name
+        return "it has the run's name" if has_name and is_clients_own(end, own, processes) else ""
 
 
 @dataclass(frozen=True, slots=True)
