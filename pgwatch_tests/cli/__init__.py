@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Run a test suite; record who blocks whom, and tell what it left.",
     "record": "Record who waits for whom on a server, to replay or report it later.",
     "report": "Report recorded runs: who blocked whom, deadlocks, leaks.",
+    "junit": "Report the JUnit files of many shards as one, and what is missing.",
     "history": "Show the runs on record, and what comes again in them.",
     "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
     "locks": "Print who waits for whom, on what, and what to do.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.history.model import HistoryEntry, JobState
     from pgwatch_tests.history.runs.model import StoredRun, TestEvent
     from pgwatch_tests.history.runs.trend_model import Trends
+    from pgwatch_tests.junit.summary import JUnitSummary
     from pgwatch_tests.leaks.gate import Gate
     from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
     from pgwatch_tests.locks.contention.contention import Contention
@@ -34,6 +35,7 @@ JOBS: tuple[Format, ...] = ("table", "openmetrics")
 CONTENTION: tuple[Format, ...] = ("table", "json", "markdown")
 RUNS: tuple[Format, ...] = ("table", "markdown", "json", "html")
 """Those of `report`."""
+JUNIT: tuple[Format, ...] = ("table", "markdown", "github", "junit", "json")
 TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
 HISTORY: tuple[Format, ...] = ("table", "json", "markdown", "openmetrics")
@@ -211,5 +213,25 @@ def render_runs(form: Format, report: RunReport, top: int | None) -> str:
         "markdown": lambda: run_markdown.document(report, top or run_markdown.MOST_ROWS),
         "json": lambda: run_json.document(report),
         "html": lambda: document.document(report, top or document.MOST_ROWS),
+    }
+    return makers[form]()
+
+
+def render_junit(form: Format, summary: JUnitSummary) -> str:
+    """The JUnit files of all shards in that format; `junit` is one merged document."""
+    from pgwatch_tests.reports.junit import (
+        merged_xml,
+        summary_github,
+        summary_json,
+        summary_markdown,
+        summary_table,
+    )
+
+    makers: Makers = {
+        "table": lambda: summary_table.table(summary),
+        "markdown": lambda: summary_markdown.document(summary),
+        "github": lambda: summary_github.document(summary),
+        "junit": lambda: merged_xml.document(summary),
+        "json": lambda: summary_json.document(summary),
     }
     return makers[form]()

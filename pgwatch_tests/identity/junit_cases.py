@@ -1,59 +1,131 @@
-"""Test cases of JUnit reports: read safely, whoever wrote them, and what the id of each test can be. Pure.
+"""Test cases of JUnit reports, read one after the other, whoever wrote them. Pure.
 
 A report comes from elsewhere. Nothing in it is expanded or opened; a DOCTYPE is refused. What is torn, or has
-characters that XML forbids, is read as far as it goes, and that is said.
+characters that XML forbids, is read as far as it goes, and that is said. Numbers come from the cases, never
+from the attributes that sum them up.
 """
 
 from __future__ import annotations
 
-import codecs
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 from xml.parsers import expat
 
+from pgwatch_tests.identity.junit_text import CleanText
+
 CaseOutcome = Literal["passed", "failed", "error", "skipped"]
+Runner = Literal["pytest", "vitest", "playwright", "merged", ""]
+"""`merged`: by `pgwatch-tests junit -o`."""
+TroubleKind = Literal[
+    "failure", "error", "skipped", "flakyFailure", "flakyError", "rerunFailure", "rerunError"
+]
 
 _OUTCOMES: Mapping[str, CaseOutcome] = {"failure": "failed", "error": "error", "skipped": "skipped"}
-# Attempts that the runner repeated, in a case that came to another end (Maven Surefire).
-_ATTEMPTS = ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_DECLARED = re.compile(rb"""\A<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-# All that XML 1.0 allows is the rest (Extensible Markup Language, 2.2 Characters).
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
-_SCRIPT = re.compile(r"\.[cm]?[jt]sx?$")
-_LONGEST_TEXT = 2_000  # characters of a failure
+# Attempts that the runner repeated, in a case that came to another end (Maven Surefire, Playwright).
+_REPEATED: Mapping[str, CaseOutcome] = {
+    "flakyFailure": "failed",
+    "flakyError": "error",
+    "rerunFailure": "failed",
+    "rerunError": "error",
+}
+MERGED = "pgwatch-tests junit"
+"""The name of a document that `pgwatch-tests junit -o` has made of others."""
+_RUNNERS: Mapping[str, Runner] = {"vitest tests": "vitest", "pytest tests": "pytest", MERGED: "merged"}
+_COUNTED = ("tests", "failures", "errors", "skipped")
+_CHUNK = 1 << 18
+_LONGEST_TEXT = 10_000  # characters of a failure, and of a test's output
+_MOST_TEXT = 8_000_000
+"""Characters of failures that a file's cases have together; beyond, their messages are kept."""
+_MOST_PROPERTIES = 20
+_LONGEST_VALUE = 1_000
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]+")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 
 
-@dataclass(frozen=True, slots=True)
-class JUnitCase:
+class Readable(Protocol):
+    """What gives the bytes of a report, at most so many at once; none at its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+
+class Suite(NamedTuple):
+    """A `testsuite` element, with the attributes that its cases need."""
+
+    name: str = ""
+    host: str = ""
+    """Its `hostname`: a machine, or a project of Playwright's."""
+    timestamp: str = ""
+    runner: Runner = ""
+    """Whose report it seems to be in; empty if that can't be told."""
+
+
+class Trouble(NamedTuple):
+    """An element that says why a case didn't pass, or an attempt of it."""
+
+    kind: TroubleKind
+    message: str
+    text: str
+    """Of either at most 10,000 characters."""
+    type: str = ""
+
+
+class JUnitCase(NamedTuple):
     """A `testcase` element. Texts are other people's."""
 
     name: str
     classname: str
     file: str = ""
-    suite: str = ""
-    """The name of the innermost `testsuite`."""
-    host: str = ""
-    """Its `hostname`: a machine, or a project of Playwright's."""
-    runner: Literal["pytest", "vitest", "playwright", ""] = ""
-    """Whose report it seems to be; empty if that can't be told."""
-    outcome: CaseOutcome = "passed"
+    suite: Suite = Suite()
+    """The innermost."""
     duration_s: float | None = None
-    message: str = ""
-    """The failure's message, else its text, at most 2,000 characters of either."""
-    failed_attempts: int = 0
-    """How many attempts failed besides the one that `outcome` tells."""
+    troubles: tuple[Trouble, ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()
+    output: str = ""
+    """Of a case that has troubles: what it printed, at most 10,000 characters."""
+
+    @property
+    def runner(self) -> Runner:
+        """Whose report it seems to be in."""
+        return self.suite.runner
+
+    @property
+    def outcome(self) -> CaseOutcome:
+        """How it ended. A test that failed and was torn down with an error has failed."""
+        if not self.troubles:
+            return "passed"
+        own = [_OUTCOMES[one.kind] for one in self.troubles if one.kind in _OUTCOMES]
+        for outcome in own:
+            if outcome != "skipped":
+                return outcome
+        # Without an element of its own, an attempt that was repeated says how it ended.
+        again = next((one.kind for one in self.troubles if one.kind.startswith("rerun")), None)
+        return _REPEATED[again] if again else "skipped" if own else "passed"
+
+    @property
+    def failed_attempts(self) -> int:
+        """How many attempts failed besides the one that `outcome` tells."""
+        repeated = sum(one.kind in _REPEATED for one in self.troubles)
+        is_last = not any(one.kind in _OUTCOMES for one in self.troubles)
+        return repeated - (repeated > 0 and is_last and self.outcome != "passed")
+
+    @property
+    def message(self) -> str:
+        """The first trouble's message, else its text; empty if there is none."""
+        return next((one.message or one.text for one in self.troubles), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something about a file that a reader has to know; nothing in it is wrong about the cases."""
+
+    code: str
+    """`wrong-count`, `forbidden-characters`, `encoding`, `bad-number`, `second-document` …"""
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,189 +137,300 @@ class JUnitCases:
     """Why there may be more, or none is read: `it ends early`; empty if nothing is wrong."""
 
 
-def decoded(content: bytes) -> str:
-    """Returns a file's text by its byte order mark, by what its XML declaration says, or as UTF-8.
-
-    What isn't in that encoding is replaced.
-    """
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding, errors="replace")
-    declared = _DECLARED.match(content)
-    try:
-        return content.decode(declared[1].decode() if declared else "utf-8", errors="replace")
-    except (LookupError, ValueError):  # no such encoding, or none of text
-        return content.decode("utf-8", errors="replace")
-
-
-def read_cases(text: str) -> JUnitCases:
+def read_cases(content: bytes) -> JUnitCases:
     """Returns the cases of a report; of none, why it isn't one."""
-    if not text.strip():
-        return JUnitCases((), "it is empty")
-    reader = _Reader()
-    parser = expat.ParserCreate("utf-8")
-    parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
-    parser.CharacterDataHandler = reader.text
-    parser.StartDoctypeDeclHandler = reader.refuse
-    parser.buffer_text = True
-    trouble = ""
-    try:
-        parser.Parse(_allowed(text.lstrip()).encode(), True)
-    except _RefusedError as error:
-        return JUnitCases((), str(error))
-    except expat.ExpatError as error:
-        trouble = f"it is damaged at line {error.lineno}: {expat.ErrorString(error.code)}"
-    return JUnitCases(tuple(reader.cases), trouble)
+    reader = CaseReader()
+    cases = tuple(reader.cases(io.BytesIO(content)))
+    return JUnitCases(cases, reader.trouble)
 
 
-def possible_ids(case: JUnitCase) -> Iterator[str]:
-    """All that the id of a test can be, by pytest's and by Vitest's, Jest's and Playwright's rules."""
-    # pytest: `tests.test_a.TestA` is a file and perhaps classes in it (_pytest/junitxml.py).
-    parts = case.classname.split(".")
-    for end in range(1, len(parts) + 1):
-        yield "::".join(("/".join(parts[:end]) + ".py", *parts[end:], case.name))
-        if case.file:
-            yield "::".join((case.file, *parts[end:], case.name))
-    title = case.name.replace(" \u203a ", " > ")
-    for place in dict.fromkeys(filter(None, (case.classname, case.file))):
-        yield f"{place} > {title}"
-        if case.host:
-            # Playwright's reporter calls the project the host.
-            yield f"[{case.host}] {place} > {title}"
+@dataclass(slots=True)
+class _Frame:
+    """An element that holds cases, whose end isn't read yet: what it says, and what is in it."""
 
-
-def likely_id(case: JUnitCase) -> str:
-    """Returns the id of a test of which nothing else is known: one of `possible_ids`, or its name alone."""
-    title = case.name.replace(" \u203a ", " > ")
-    if case.runner == "playwright" and case.host:
-        return f"[{case.host}] {case.classname} > {title}"
-    if case.runner != "pytest" or _SCRIPT.search(case.classname):
-        # Jest's reporter writes the name twice.
-        return f"{case.classname} > {title}" if case.classname not in ("", case.name) else title
-    if not case.classname:
-        return case.name
-    parts = case.classname.split(".")
-    # Classes of tests begin with a capital letter, modules don't.
-    end = next((place for place, part in enumerate(parts) if place and part[:1].isupper()), len(parts))
-    return "::".join((case.file or "/".join(parts[:end]) + ".py", *parts[end:], case.name))
-
-
-class _RefusedError(Exception):
-    """The text is no report, or not a safe one."""
-
-
-def _allowed(text: str) -> str:
-    """The text without the characters and references that XML forbids."""
-    text = _FORBIDDEN.sub("\ufffd", text)
-    return _REFERENCE.sub(_allowed_reference, text) if "&#" in text else text
-
-
-def _allowed_reference(match: re.Match[str]) -> str:
-    code = int(match[1], 16) if match[1] else int(match[2])
-    return match[0] if code <= 0x10FFFF and not _FORBIDDEN.match(chr(code)) else "\ufffd"
+    attributes: Mapping[str, str]
+    suite: Suite
+    counts: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    """As in `_COUNTED`."""
 
 
 @dataclass(slots=True)
 class _Open:
     """A `testcase` whose end isn't read yet."""
 
-    case: Mapping[str, str]
-    outcome: CaseOutcome = "passed"
-    message: str = ""
-    texts: list[str] = field(default_factory=list)
-    attempts: int = 0
+    attributes: Mapping[str, str]
+    troubles: list[Trouble] = field(default_factory=list)
+    properties: list[tuple[str, str]] = field(default_factory=list)
+    output: str = ""
 
 
-class _Reader:
-    """Collects cases from the events of a parser."""
+class _RefusedError(Exception):
+    """The text is no report, or not a safe one."""
+
+
+class CaseReader:
+    """A pull reader of one report: gives the cases while it reads; its memory doesn't grow with the file.
+
+    `trouble`, `anomalies` and the rest are known once all cases were taken.
+    """
 
     def __init__(self) -> None:
-        self.cases: list[JUnitCase] = []
-        self._depth = 0
-        self._runner: Literal["pytest", "vitest", "playwright", ""] = ""
-        self._suites: list[Mapping[str, str]] = []
+        self.trouble = ""
+        """Why there may be more cases, or none is read; empty if nothing is wrong."""
+        self.trouble_kind: Literal["", "empty", "refused", "torn"] = ""
+        self.runner: Runner = ""
+        self.declared: int | None = None
+        """How many tests the report announces at its beginning."""
+        self.suites = 0
+        self.empty_suites: list[str] = []
+        """Names of the first suites without any case."""
+        self.first_began = self.last_began = ""
+        """The first and the last timestamp of its suites, as they are written."""
+        self.anomalies: list[Anomaly] = []
+        self._text = CleanText()
+        self._parser = expat.ParserCreate()
+        self._fed = 0
+        """Bytes that the present parser got."""
+        self._ready: list[JUnitCase] = []
+        self._frames: list[_Frame] = []
         self._open: _Open | None = None
-        self._collects = False
+        self._trouble: tuple[TroubleKind, Mapping[str, str]] | None = None
+        self._collected: list[str] | None = None
+        self._collects = ""
+        self._room = 0
+        self._left = _MOST_TEXT
+        self._depth = self._roots = 0
+        self._names: dict[str, str] = {}
+        self._bad_number = False
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
+    def cases(self, source: Readable) -> Iterator[JUnitCase]:
+        """Yields the cases in their order. Raises OSError if the source can't be read."""
+        self._begin_document()
+        is_empty = True
+        while True:
+            content = source.read(_CHUNK)
+            clean = self._text.feed(content, is_last=not content)
+            if is_empty:
+                clean = clean.lstrip()
+                is_empty = not clean
+            try:
+                self._parse(clean, is_last=not content and not is_empty)
+            except _RefusedError as error:
+                self.trouble, self.trouble_kind = str(error), "refused"
+            except expat.ExpatError as error:
+                where = f"at line {error.lineno}: {expat.ErrorString(error.code)}"
+                self.trouble, self.trouble_kind = f"it is damaged {where}", "torn"
+            yield from self._ready
+            self._ready.clear()
+            if not content or self.trouble:
+                break
+        if is_empty:
+            self.trouble, self.trouble_kind = "it is empty", "empty"
+        self._tell_of_text()
+        # The handlers are bound to the reader: a ring that only the collector would take apart.
+        self._parser = expat.ParserCreate()
+
+    def _begin_document(self) -> None:
+        parser = expat.ParserCreate("utf-8")
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.StartDoctypeDeclHandler = self._refuse
+        self._parser, self._fed, self._depth = parser, 0, 0
+
+    def _parse(self, content: bytes, *, is_last: bool) -> None:
+        begin = self._fed
+        self._fed += len(content)
+        try:
+            self._parser.Parse(content, is_last)
+        except expat.ExpatError:
+            place = self._parser.ErrorByteIndex - begin
+            rest = content[place:].lstrip() if 0 <= place <= len(content) else b""
+            # Another report was appended: all of it was read, and the next one begins.
+            is_next = rest.startswith((b"<?xml", b"<testsuite"))
+            if self._depth or not self._roots or not is_next:
+                raise
+            self.anomalies.append(Anomaly("second-document", "another document follows the first"))
+            self._begin_document()
+            self._parse(rest, is_last=is_last)
+
+    def _tell_of_text(self) -> None:
+        if self._text.replaced:
+            codes = ", ".join(f"U+{code:04X}" for code in sorted(self._text.replaced)[:10])
+            self.anomalies.append(Anomaly("forbidden-characters", f"replaced characters: {codes}"))
+        if self._text.encoding not in ("utf-8", "ascii", "us-ascii", ""):
+            self.anomalies.append(Anomaly("encoding", f"it is in {self._text.encoding}"))
+        if self._bad_number:
+            self.anomalies.append(Anomaly("bad-number", "a time in it is no number"))
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._depth == 0:
-            if name not in ("testsuites", "testsuite"):
-                raise _RefusedError(f"it is no JUnit report: its root is <{name[:40]}>")
-            self._runner = _runner(name, attributes)
+            self._start_root(name, attributes)
         self._depth += 1
-        if name == "testsuite":
-            self._suites.append(attributes)
-            if attributes.get("name") == "pytest":
-                self._runner = "pytest"
-        elif name == "testcase":
+        if name == "testcase":
             self._open = _Open(attributes)
         elif self._open is not None:
             self._start_in_case(name, attributes, self._open)
+        elif name in ("testsuite", "testsuites"):
+            self._start_suite(name, attributes)
+
+    def _start_root(self, name: str, attributes: Mapping[str, str]) -> None:
+        if name not in ("testsuites", "testsuite"):
+            raise _RefusedError(f"it is no JUnit report: its root is <{name[:40]}>")
+        self._roots += 1
+        self.runner = _runner(name, attributes)
+        number = attributes.get("tests", "")
+        if number.isdecimal() and len(number) < 10:
+            self.declared = (self.declared or 0) + int(number)
+
+    def _start_suite(self, name: str, attributes: Mapping[str, str]) -> None:
+        suite = Suite(
+            self._shared(attributes.get("name", "")),
+            self._shared(attributes.get("hostname", "")),
+            attributes.get("timestamp", ""),
+            self.runner,
+        )
+        if suite.name == "pytest" and name == "testsuite":
+            self.runner = "pytest"
+            suite = suite._replace(runner="pytest")
+        self._frames.append(_Frame(attributes, suite))
+        if name == "testsuite":
+            self.suites += 1
+            if suite.timestamp:
+                self.first_began = min(self.first_began or suite.timestamp, suite.timestamp)
+                self.last_began = max(self.last_began, suite.timestamp)
 
     def _start_in_case(self, name: str, attributes: Mapping[str, str], case: _Open) -> None:
-        if name in _ATTEMPTS:
-            case.attempts += 1
-        outcome = _OUTCOMES.get(name)
-        # A test that failed and was torn down with an error has failed.
-        if outcome is not None and case.outcome in ("passed", "skipped"):
-            case.outcome = outcome
-        if (outcome is not None or name in _ATTEMPTS) and not case.message:
-            case.message = attributes.get("message", "")[:_LONGEST_TEXT]
-            self._collects = not case.message
+        if name in _OUTCOMES or name in _REPEATED:
+            self._trouble = (name, attributes)  # type: ignore[assignment]  # one of the kinds
+            self._collect(name)
+        elif name == "stackTrace" and self._trouble is not None:
+            self._collect(self._trouble[0])
+        elif name in ("system-out", "system-err"):
+            # That of an attempt is inside of it, and no part of its text.
+            if self._trouble is None:
+                self._collect(name)
+            else:
+                self._parser.CharacterDataHandler = None
+        elif name == "property" and len(case.properties) < _MOST_PROPERTIES:
+            value = attributes.get("value", "")[:_LONGEST_VALUE]
+            case.properties.append((self._shared(attributes.get("name", "")), value))
 
-    def text(self, data: str) -> None:
-        """Characters within an element."""
-        if self._collects and self._open is not None:
-            self._open.texts.append(data[:_LONGEST_TEXT])
-            self._collects = len(self._open.texts) < 20
+    def _collect(self, element: str) -> None:
+        if self._collects != element:
+            self._collects, self._collected, self._room = element, [], min(_LONGEST_TEXT, self._left)
+        self._parser.CharacterDataHandler = self._take if self._room > 0 else None
 
-    def end(self, name: str) -> None:
-        """An element ends."""
+    def _take(self, data: str) -> None:
+        if self._collected is not None:
+            self._collected.append(data[: self._room])
+        self._room -= len(data)
+        if self._room <= 0:
+            # Megabytes of output cost nothing once nobody listens.
+            self._parser.CharacterDataHandler = None
+
+    def _taken(self) -> str:
+        text = "".join(self._collected or ())
+        self._collected, self._collects = None, ""
+        self._parser.CharacterDataHandler = None
+        return text
+
+    def _end(self, name: str) -> None:
         self._depth -= 1
-        if name == "testsuite":
-            self._suites.pop()
-        elif name == "testcase" and self._open is not None:
-            suite = self._suites[-1] if self._suites else {}
-            self.cases.append(_closed(self._open, suite, self._runner))
-            self._open = None
-        if name in _OUTCOMES or name in _ATTEMPTS:
-            self._collects = False
+        if name == "testcase":
+            if self._open is not None:
+                self._ready.append(self._closed(self._open))
+                self._open = None
+        elif self._open is not None:
+            self._end_in_case(name, self._open)
+        elif name in ("testsuite", "testsuites") and self._frames:
+            self._end_suite(name, self._frames.pop())
 
-    def refuse(self, *_: object) -> None:
+    def _end_in_case(self, name: str, case: _Open) -> None:
+        if self._trouble is not None and name == self._trouble[0]:
+            kind, attributes = self._trouble
+            text = self._taken().strip()
+            self._left -= len(text)
+            message = attributes.get("message", "")[:_LONGEST_TEXT]
+            case.troubles.append(Trouble(kind, message, text, self._shared(attributes.get("type", ""))))
+            self._trouble = None
+        elif name in ("system-out", "system-err") and self._trouble is None:
+            case.output = f"{case.output}\n{self._taken()}".strip()[:_LONGEST_TEXT]
+
+    def _end_suite(self, name: str, frame: _Frame) -> None:
+        if name == "testsuite" and not frame.counts[0] and len(self.empty_suites) < _MOST_PROPERTIES:
+            self.empty_suites.append(frame.suite.name)
+        if self._frames:
+            above = self._frames[-1].counts
+            for place, number in enumerate(frame.counts):
+                above[place] += number
+        for attribute, number in zip(_COUNTED, frame.counts, strict=True):
+            says = frame.attributes.get(attribute)
+            if says is not None and says.strip() != str(number) and len(self.anomalies) < _MOST_PROPERTIES:
+                where = f"suite {frame.suite.name}" if name == "testsuite" else "the root"
+                text = f"{attribute} of {where} says {says[:20]!r}, its cases say {number:,}"
+                self.anomalies.append(Anomaly("wrong-count", text))
+        if "time" in frame.attributes and _seconds(frame.attributes["time"]) is None:
+            self._bad_number = True
+
+    def _closed(self, case: _Open) -> JUnitCase:
+        get = case.attributes.get
+        frame = self._frames[-1] if self._frames else None
+        made = JUnitCase(
+            get("name", ""),
+            self._shared(get("classname", "")),
+            self._shared(get("file", "")),
+            frame.suite if frame is not None else Suite(),
+            self._duration_s(get("time", "")),
+            tuple(case.troubles),
+            tuple(case.properties),
+            case.output if case.troubles else "",
+        )
+        if frame is not None:
+            frame.counts[0] += 1
+            if case.troubles:
+                kinds = {one.kind for one in case.troubles}
+                for place, kind in enumerate(("failure", "error", "skipped"), 1):
+                    frame.counts[place] += kind in kinds
+        self._left -= len(made.output)
+        return made
+
+    def _duration_s(self, text: str) -> float | None:
+        if not text:
+            return None
+        try:
+            number = float(text)  # nearly always
+        except ValueError:
+            number = math.nan
+        if 0 <= number < math.inf:
+            return number
+        self._bad_number = True
+        return _seconds(text)
+
+    def _shared(self, text: str) -> str:
+        """The same text, one object for all cases that have it."""
+        return self._names.setdefault(text, text)
+
+    def _refuse(self, name: str, *_: object) -> None:
         """A DOCTYPE: entities are declared there, which expand without end or read other files."""
+        if name.lower() == "html":
+            raise _RefusedError("it is no JUnit report: it is an HTML page")
         raise _RefusedError("it has a DOCTYPE, which no JUnit report has")
 
 
-def _runner(root: str, attributes: Mapping[str, str]) -> Literal["pytest", "vitest", "playwright", ""]:
+def _runner(root: str, attributes: Mapping[str, str]) -> Runner:
     if root == "testsuites" and "id" in attributes:
         return "playwright"
-    name = attributes.get("name", "")
-    return "vitest" if name == "vitest tests" else "pytest" if name == "pytest tests" else ""
-
-
-def _closed(
-    case: _Open, suite: Mapping[str, str], runner: Literal["pytest", "vitest", "playwright", ""]
-) -> JUnitCase:
-    message = case.message or "".join(chain(case.texts)).strip()[:_LONGEST_TEXT]
-    return JUnitCase(
-        name=case.case.get("name", ""),
-        classname=case.case.get("classname", ""),
-        file=case.case.get("file", ""),
-        suite=suite.get("name", ""),
-        host=suite.get("hostname", ""),
-        runner=runner,
-        outcome=case.outcome,
-        duration_s=_seconds(case.case.get("time", "")),
-        message=message,
-        failed_attempts=case.attempts,
-    )
+    return _RUNNERS.get(attributes.get("name", ""), "")
 
 
 def _seconds(text: str) -> float | None:
-    """A number of seconds; Maven writes `1,234.5`. None if it is none."""
+    """A number of seconds: Maven writes `1,234.5`, others a decimal comma. None if it is none."""
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    elif _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     try:
-        number = float(text.replace(",", "") if "." in text else text)
+        number = float(text)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
-from pgwatch_tests.identity.junit_cases import decoded, possible_ids, read_cases
+from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.identity.test_ids import possible_ids
 
+# With any byte order mark, and in UTF-16.
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # pytest's last line: `26 tests collected in 0.05s`, `3/5 tests collected (2 deselected) in 0.01s`.
 _SUMMARY = re.compile(r"=*\s*(?:no|[0-9]+(?:/[0-9]+)?) tests? collected\b.*\bin [0-9.]+s\b.*")
@@ -56,10 +59,9 @@ def read_test_list(path: Path) -> tuple[str, ...]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot read the tests in {path}: {error.strerror}") from error
-    text = decoded(content)
-    if text.lstrip()[:1] == "<":
-        report = read_cases(text)
-        if report.trouble:
+    if _MARKUP.match(content):
+        report = read_cases(content)
+        if report.trouble and not report.cases:
             raise ConfigurationError(
                 f"{path} is neither a list of tests nor a whole JUnit report: {report.trouble}"
             )

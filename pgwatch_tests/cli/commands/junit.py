@@ -1,0 +1,91 @@
+"""`pgwatch-tests junit`: the JUnit files of many shards in one report, and what is missing of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.formats import Format
+from pgwatch_tests.errors import EXIT_CODES
+
+
+@click.command(
+    "junit", epilog="Example: pgwatch-tests junit 'artifacts/*/junit.xml' --shards integration:4,e2e:4 --fail"
+)
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE|GLOB|DIR...",
+    type=click.Path(readable=False, allow_dash=True, path_type=Path),
+)
+@formats.format_option(
+    formats.JUNIT,
+    "table: one screen; markdown: for $GITHUB_STEP_SUMMARY; github: annotations; junit: one merged document; "
+    "json: the document pgwatch-tests.junit/1, with every test.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the merged JUnit document to this file. With --format: write that format to it instead.",
+)
+@click.option(
+    "--shards",
+    metavar="NAME:N,...",
+    help="The shards that have to be there: 'integration:4,e2e:4,unit'. One that is missing is a finding, "
+    "and so is a test that ran in two shards of one name.",
+)
+@click.option(
+    "--expect",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many shards have to be there, whatever their names.",
+)
+@click.option(
+    "--results",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Results directories of `pgwatch-tests run`, or what holds them: exit codes, and what the database "
+    "knew of each failure. May be repeated. Default: those beside the files.",
+)
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if a test failed or a shard is missing, was killed or contradicts itself; with 4 if a "
+    "file can't be read.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    form: Format,
+    output: Path | None,
+    shards: str | None,
+    expect: int | None,
+    results: tuple[Path, ...],
+    fail: bool,
+) -> None:
+    """Report the JUnit files of all shards of a CI run as one, and say which of them can't be believed.
+
+    FILE is a JUnit report of any runner, or - for standard input; of a DIR, it is all reports below. A test
+    counts once, however many attempts and failures it has. Shards that were killed, or whose report is
+    missing, torn, stale or contradicts their exit code, are findings. Beside each failure stands what the
+    database knew of it.
+    """
+    from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
+    from pgwatch_tests.junit.shard_names import parse_expected
+
+    chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
+    request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, output)
+    summary = summarise(request)
+    if output is not None and not chosen:
+        options.emit(formats.render_junit("junit", summary), output)
+        options.emit(formats.render_junit(form, summary), None)
+    else:
+        options.emit(formats.render_junit(form, summary), output)
+    if fail:
+        ctx.exit(EXIT_CODES[summary.verdict])

@@ -1,0 +1,115 @@
+"""What `junit` reads: the files, the results directories beside them, and both put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgwatch_tests.cli import options
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.junit.findings import findings_of
+from pgwatch_tests.junit.report_files import STDIN, GivenFile, ReportFile, given_files, read_report_file
+from pgwatch_tests.junit.shard_names import ExpectedShards
+from pgwatch_tests.junit.shards import shards_of
+from pgwatch_tests.junit.summary import JUnitSummary, ShardRun
+from pgwatch_tests.record.results import RUN_NAME
+
+_RESULTS = "pgwatch-results"
+
+
+@dataclass(frozen=True, slots=True)
+class JUnitRequest:
+    """What was asked for."""
+
+    files: tuple[Path, ...]
+    expected: tuple[ExpectedShards, ...] = ()
+    number: int | None = None
+    """How many shards there have to be; None: nobody says."""
+    results: tuple[Path, ...] = ()
+    """Where results directories are; none: beside the files."""
+    output: Path | None = None
+
+
+def summarise(request: JUnitRequest) -> JUnitSummary:
+    """Reads all that was asked for. Raises ConfigurationError if nothing matches."""
+    given, nothing = given_files(request.files)
+    given = [one for one in given if not _is_output(one, request.output) and not _is_our_own(one)]
+    if not given:
+        raise ConfigurationError(f"no file matches {', '.join(nothing or map(str, request.files))}")
+    for argument in nothing:
+        options.narrate(f"no file matches {argument}")
+    runs = _runs(request, given)
+    read = [(one, read_report_file(one.path, may_be_pipe=one.is_named)) for one in given]
+    read = [(one, report) for one, report in read if _is_meant(one, report)]
+    if not read:
+        raise ConfigurationError(f"no JUnit report is in {', '.join(map(str, request.files))}")
+    files: list[GivenFile] = [one for one, _ in read]
+    reports: list[ReportFile] = [report for _, report in read]
+    shards = shards_of(files, reports, runs, request.expected)
+    return JUnitSummary(tuple(shards), findings_of(shards, request.expected, request.number))
+
+
+def _is_output(one: GivenFile, output: Path | None) -> bool:
+    if output is None or one.path == STDIN or not output.exists():
+        return False
+    is_it = output.samefile(one.path)
+    if is_it and one.is_named:
+        raise ConfigurationError(f"{output} is an input: name another file for -o")
+    return is_it
+
+
+def _is_meant(one: GivenFile, report: ReportFile) -> bool:
+    """Whether it is a shard's: a pattern may match what was merged before, a directory holds other XML."""
+    if report.runner == "merged":
+        return one.is_named
+    return one.given_as != "directory" or report.trouble_kind != "refused"
+
+
+def _is_our_own(one: GivenFile) -> bool:
+    """Whether it is what `run` wrote of its own checks, beside its `run.json`, which says the same."""
+    return not one.is_named and one.path.name == "junit.xml" and (one.path.parent / RUN_NAME).exists()
+
+
+def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> list[ShardRun]:
+    places = list(request.results) or list(_beside(given))
+    if not places:
+        return []
+    # Only here: most reports have no recording to read.
+    from pgwatch_tests.record import run_files
+    from pgwatch_tests.record.results import ResultsDirectory
+    from pgwatch_tests.record.whole_names import listed_tests
+
+    runs, unreadable = run_files.read(places)
+    for one in unreadable if request.results else ():
+        options.narrate(f"{one.name}: {one.reason}")
+    found = []
+    for run in runs:
+        path = Path(run.name)
+        logs = ResultsDirectory(path).logs if path.is_dir() else None
+        found.append(ShardRun(run, len(set(listed_tests(logs))) if logs is not None else 0))
+    return found
+
+
+def _beside(given: Iterable[GivenFile]) -> Iterable[Path]:
+    """Results directories near the files: in their own directory, and in those above it, up to their root."""
+    found: dict[str, Path] = {}
+    for one in given:
+        if one.path == STDIN:
+            continue
+        root = os.path.realpath(one.root)
+        folder = one.path.parent
+        while True:
+            for place in (folder, folder / _RESULTS):
+                real = os.path.realpath(place)
+                if (
+                    real not in found
+                    and (place.name == _RESULTS or (place / RUN_NAME).exists())
+                    and place.is_dir()
+                ):
+                    found[real] = place
+            if os.path.realpath(folder) == root or folder == folder.parent or folder == Path():
+                break
+            folder = folder.parent
+    return found.values()

@@ -1,0 +1,96 @@
+"""`pgwatch-tests junit` as people run it: inputs, formats, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.junit.verdicts import judged_tests
+from tests.cli.running import pgwatch
+
+REPORTS = Path(__file__).parents[1] / "junit" / "reports"
+PASSED = '<testsuite name="a"><testcase classname="a.test.ts" name="one" time="1"/></testsuite>'
+FAILED = PASSED.replace("/></testsuite>", '><failure message="no"/></testcase></testsuite>')
+
+
+def shard(home: Path, name: str, content: str | bytes = PASSED) -> Path:
+    path = home / name / "junit.xml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    shard(tmp_path, "good")
+    shard(tmp_path, "bad", FAILED)
+    shard(tmp_path, "html", "<html><body>502</body></html>")
+    shard(tmp_path, "empty", "")
+    for arguments, plain, gate in (
+        (("good/junit.xml",), 0, 0),
+        (("bad/junit.xml",), 0, 1),
+        (("html/junit.xml",), 0, 4),
+        (("html/*.xml", "good/junit.xml"), 0, 4),
+        (("empty/junit.xml",), 0, 1),
+        (("html/junit.xml", "bad/junit.xml"), 0, 1),
+        (("good/junit.xml", "--expect", "2"), 0, 1),
+        (("good/junit.xml", "--shards", "good,e2e:2"), 0, 1),
+        (("none.xml",), 2, 2),
+        (("none/*.xml",), 2, 2),
+        (("good/junit.xml", "--shards", "a:0"), 2, 2),
+    ):
+        assert pgwatch(tmp_path, "junit", *arguments).returncode == plain, arguments
+        assert pgwatch(tmp_path, "junit", *arguments, "--fail").returncode == gate, arguments
+
+
+def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:
+    for name in ("vitest4-zoo", "playwright-zoo", "pytest-out-n2", "surefire-booking"):
+        shard(tmp_path, f"art/{name}", next(REPORTS.glob(f"{name}*.xml")).read_bytes())
+    done = pgwatch(tmp_path, "junit", "art/*/junit.xml", "-o", "art/merged/junit.xml", "--format", "json")
+    assert done.returncode == 2  # no such directory
+    (tmp_path / "art" / "merged").mkdir()
+    for _ in range(2):  # the output, which the pattern matches, is no input
+        done = pgwatch(tmp_path, "junit", "art/*/junit.xml", "-o", "art/merged/junit.xml")
+        assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(pgwatch(tmp_path, "junit", "art/*/junit.xml", "--format", "json").stdout)
+    document = (tmp_path / "art" / "merged" / "junit.xml").read_bytes()
+    assert len(ElementTree.fromstring(document).findall("testsuite")) == len(
+        {(test["shard"], test["suite"], test["project"]) for test in told["tests"]}
+    )
+    again = judged_tests(read_cases(document).cases)
+    assert sorted((one.case.name, one.verdict) for one in again) == sorted(
+        (test["name"], test["verdict"]) for test in told["tests"]
+    )
+
+
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
+    path = shard(tmp_path, "a")
+    done = pgwatch(tmp_path, "junit", "a/junit.xml", "-o", str(path))
+    assert done.returncode == 2
+    assert "is an input" in done.stderr
+    assert path.read_text() == PASSED
+
+
+def test_a_pipe_a_directory_and_what_is_in_it(tmp_path: Path) -> None:
+    shard(tmp_path, "all/e2e-1")
+    (tmp_path / "all" / "pom.xml").write_text("<project/>")
+    ours = shard(tmp_path, "all/pgwatch-results", FAILED)
+    ours.with_name("run.json").write_text("{}")
+    reading, writing = os.pipe()
+    os.write(writing, FAILED.encode())
+    os.close(writing)
+    try:
+        done = pgwatch(tmp_path, "junit", "all", f"/dev/fd/{reading}", "--format", "json")
+    finally:
+        os.close(reading)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["totals"] == {
+        "tests": 2,
+        "passed": 1,
+        "failed": 1,
+        "errored": 0,
+        "skipped": 0,
+        "flaky": 0,
+    }
