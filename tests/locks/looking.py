@@ -10,14 +10,15 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
+from tests.waiting import PATIENCE_S
 
 
 def look(dsn: str) -> LockGraph:
-    """A settled graph of the whole server."""
+    """A settled graph of the whole server, with all names that can be had."""
 
     async def read() -> LockSnapshot:
         async with LiveSource(Settings(dsn=Dsn(dsn, "the test"))) as source:
-            return await source.read_twice()
+            return await source.read_twice(names_within_s=PATIENCE_S)
 
     return LockGraph(asyncio.run(read()))
 

@@ -77,6 +77,10 @@ class Lookups:
         self._poll: AsyncConnection[Row] | None = None
         self.was_refused = False
         """Whether a connection was refused, perhaps for want of a free slot."""
+        self.was_late = False
+        """Whether an answer didn't come in time, as on a busy machine."""
+        self._unanswered: set[str] = set()
+        """The databases that haven't answered an attempt to connect yet."""
 
     def stay_with(self, poll: AsyncConnection[Row]) -> None:
         """Sets the home of the poll: there, databases and roles are looked up.
@@ -105,8 +109,11 @@ class Lookups:
         self._failed, self._unreachable, self.was_refused = _Failures(), _Failures(), False
 
     def ask_again(self) -> bool:
-        """Makes all failed look-ups due but those of unreached databases; returns whether there are any."""
-        has_gaps, self._failed = bool(self._failed.resting), _Failures()
+        """Makes all failed look-ups due but those of refusing databases; returns whether there are any."""
+        has_gaps, self._failed, self.was_late = bool(self._failed.resting), _Failures(), False
+        for name in self._unanswered:
+            self._unreachable.resting.pop(name, None)
+        self._unanswered.clear()
         return has_gaps
 
     @contextmanager
@@ -147,7 +154,7 @@ class Lookups:
             # Not cancelled: psycopg would cancel the statement and wait for the answer to that.
             await asyncio.wait({asking}, timeout=self._deadline_s)
             if not asking.done():
-                self._silent[name] = asking
+                self._silent[name], self.was_late = asking, True
             if not asking.done() or asking.cancelled() or not asking.result():
                 self.rest(keys)
 
@@ -160,7 +167,8 @@ class Lookups:
         """Returns whether it succeeded; either way, its database isn't silent any more."""
         try:
             await read(connection)
-        except (psycopg.Error, PgwatchError):
+        except (psycopg.Error, PgwatchError) as error:
+            self.was_late |= isinstance(error, psycopg.errors.QueryCanceled)  # statement_timeout
             if connection is not self._poll and (connection.broken or connection.pgconn.transaction_status):
                 connection.pgconn.finish()
             return False
@@ -177,9 +185,12 @@ class Lookups:
             try:
                 connection = await self._attempts.connect(LIMITS, name, timeout_s=_CONNECT_IN_S)
             except (psycopg.Error, PgwatchError) as error:
+                longest_s = _LONGEST_PAUSE_S
                 self.was_refused = not isinstance(error, NoAnswerError)
-                # Without an answer, the same attempt goes on: asking again costs nothing.
-                longest_s = _ASK_AGAIN_S if isinstance(error, NoAnswerError) else _LONGEST_PAUSE_S
+                if isinstance(error, NoAnswerError):
+                    # The same attempt goes on: asking again costs nothing.
+                    longest_s, self.was_late = _ASK_AGAIN_S, True
+                    self._unanswered.add(name)
                 self._unreachable.note([name], self._clock(), longest_s)
             else:
                 return self._shared(name, connection)

@@ -45,6 +45,8 @@ POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_byt
 POLL_DEADLINE_S = 3.0
 _NAMES_AT_ONCE_S = 0.1
 _NAMES_IN_TIME_S = 1.0
+_NAMES_FOR_GOOD_S = 3.0
+"""How long whoever looks only once waits for names: they are the answer, and a busy machine is late."""
 # PostgreSQL waits 5 s for others to leave a database that a session wants for itself.
 _LOOK_EVERY_S = 1.0
 _STAY_AWAY_S = 1.0
@@ -133,8 +135,13 @@ class LiveSource:
         await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
-    async def read_twice(self, look_again: LookAgain = lambda _first, _last: None) -> LockSnapshot:
-        """Two polls 150 ms apart, for those who look only once; waits a little for the names as well.
+    async def read_twice(
+        self,
+        look_again: LookAgain = lambda _first, _last: None,
+        *,
+        names_within_s: float = _NAMES_FOR_GOOD_S,
+    ) -> LockSnapshot:
+        """Two polls 150 ms apart, for those who look only once; waits `names_within_s` for names as well.
 
         After that it polls again as long as `look_again` says. Raises the same as `read`.
         """
@@ -144,16 +151,20 @@ class LiveSource:
             await asyncio.sleep(pause_s)
             snapshot = await self._poll()
             pause_s = look_again(first, snapshot)
-        await self._in_time(self._names.resolve(snapshot))
+        until_s = time.monotonic() + names_within_s
+        lookups = self._names.lookups
+        await self._resolve(snapshot, until_s)
         await self._refuse_a_closed_database()
-        if self._names.lookups.was_refused:
+        if lookups.was_refused:
             # If only one slot is free, the poll needn't keep it any more.
             await self.close_and_wait()
-            self._names.lookups.try_again()
-            await self._in_time(self._names.resolve(snapshot))
-        elif self._names.lookups.ask_again():
-            # A busy machine may have been late with names that are there at the next look.
-            await self._in_time(self._names.resolve(snapshot))
+            lookups.try_again()
+            await self._resolve(snapshot, until_s)
+        is_late = True
+        # What failed may be there at the next look, what was late at one of the next.
+        while is_late and time.monotonic() < until_s and lookups.ask_again():
+            await self._resolve(snapshot, until_s)
+            is_late = lookups.was_late
         return self._with_names(snapshot)
 
     async def close_and_wait(self) -> None:
@@ -190,9 +201,14 @@ class LiveSource:
         await self._names.resolve(snapshot)
         await self._deadlocks.read(snapshot, now=count_now)
 
-    async def _in_time(self, looking_up: Coroutine[None, None, None]) -> None:
+    async def _resolve(self, snapshot: LockSnapshot, until_s: float) -> None:
+        await self._in_time(self._names.resolve(snapshot), max(0.0, until_s - time.monotonic()))
+
+    async def _in_time(
+        self, looking_up: Coroutine[None, None, None], timeout_s: float = _NAMES_IN_TIME_S
+    ) -> None:
         """Waits for it, but not for long; it goes on behind the next polls, if there are any."""
-        await asyncio.wait({self._begin(looking_up)}, timeout=_NAMES_IN_TIME_S)
+        await asyncio.wait({self._begin(looking_up)}, timeout=timeout_s)
 
     def _begin(self, looking_up: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(looking_up)
