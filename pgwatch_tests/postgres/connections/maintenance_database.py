@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
-from pgwatch_tests.errors import CannotConnectError, NoAnswerError
+from pgwatch_tests.errors import CannotConnectError, NoAnswerError, NoSlotError
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts, has_connected
 from pgwatch_tests.postgres.connections.connect import connect, connect_async, no_answer
 from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection, OwnConnection
@@ -23,6 +23,9 @@ MAINTENANCE_DATABASE = "postgres"
 """The one database in which a session of ours may be idle: no suite drops it, or copies it."""
 
 _HEAD_START_S = 0.5
+_REFUSED_GONE_WITHIN_S = 1.0
+_REFUSED_GONE_EVERY_S = 0.02
+"""The backend of a refused attempt counts against limits until it has ended, a moment later."""
 
 
 async def connect_outside_async(attempts: ConnectionAttempts, limits: SessionLimits) -> AsyncOwnConnection:
@@ -34,20 +37,30 @@ async def connect_outside_async(attempts: ConnectionAttempts, limits: SessionLim
     patience_s = attempts.settings.connect_timeout_s
     until_s = time.monotonic() + patience_s
 
-    def attempt(database: str | None) -> asyncio.Task[AsyncOwnConnection]:
+    def attempt(database: str | None) -> Coroutine[None, None, AsyncOwnConnection]:
         left_s = max(0.0, until_s - time.monotonic())
-        return asyncio.create_task(attempts.connect(limits, database, timeout_s=left_s))
+        return attempts.connect(limits, database, timeout_s=left_s)
+
+    async def attempt_inside() -> AsyncOwnConnection:
+        gone_s = time.monotonic() + _REFUSED_GONE_WITHIN_S if _took_a_place(tasks[0]) else float("-inf")
+        while True:
+            try:
+                return await attempt(None)
+            except NoSlotError:
+                if time.monotonic() > gone_s:
+                    raise
+                await asyncio.sleep(_REFUSED_GONE_EVERY_S)
 
     def close_unless_used(task: asyncio.Task[AsyncOwnConnection]) -> None:
         if has_connected(task) and task.result() is not connection:
             task.result().pgconn.finish()
 
     connection: AsyncOwnConnection | None = None
-    tasks = [attempt(MAINTENANCE_DATABASE)]
+    tasks = [asyncio.create_task(attempt(MAINTENANCE_DATABASE))]
     try:
         await asyncio.wait(tasks, timeout=min(_HEAD_START_S, patience_s))
         if not has_connected(tasks[0]) and database_name(attempts.settings.dsn) != MAINTENANCE_DATABASE:
-            tasks.append(attempt(None))
+            tasks.append(asyncio.create_task(attempt_inside()))
         while not any(map(has_connected, tasks)):
             under_way = [task for task in tasks if not task.done()]
             if not under_way:
@@ -79,8 +92,23 @@ def connect_outside(dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float
             return connected()
         except NoAnswerError as error:
             raise CannotConnectError(str(error)) from None  # that isn't about one database
-    except CannotConnectError:
+    except NoSlotError:
         return connected()
+    except CannotConnectError:
+        until_s = time.monotonic() + _REFUSED_GONE_WITHIN_S
+    while True:
+        try:
+            return connected()
+        except NoSlotError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(_REFUSED_GONE_EVERY_S)
+
+
+def _took_a_place(attempt: asyncio.Task[AsyncOwnConnection]) -> bool:
+    """Whether an attempt was refused by a backend that was within the limits of its role and database."""
+    refusal = attempt.exception() if attempt.done() and not attempt.cancelled() else None
+    return isinstance(refusal, CannotConnectError) and not isinstance(refusal, NoSlotError | NoAnswerError)
 
 
 async def connect_inside_async(

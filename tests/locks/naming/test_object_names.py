@@ -20,7 +20,9 @@ from tests.locks.scenarios import rows
 from tests.locks.scenarios.cast import Cast
 
 
-def test_what_took_too_long_is_asked_for_until_it_is_there(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_took_too_long_is_asked_for_until_it_is_there(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows.rows_of_a_partition.play(cast)
     ask, asked = NameCache._read_relations, 0
 

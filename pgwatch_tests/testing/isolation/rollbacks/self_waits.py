@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Protocol
 
 import psycopg
 
-from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.errors import NoSlotError, PgwatchError
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.postgres import queries
@@ -42,8 +43,9 @@ LOOK_EVERY_S = 0.2
 _LOOK_ANYWAY_AFTER = 5
 """Looks after which a transaction that doesn't stand still is asked about, too: its test may be polling."""
 _ROUNDS_UNTIL_SLEEP = 10
+_LONGEST_REST_S = 30.0
 _MOST_TOLD = 3
-_NAMES_WITHIN_S = 3.0
+_NAMES_WITHIN_S, _SNAPSHOT_WITHIN_S = 3.0, 5.0
 _LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5)
 _CONNECT_TIMEOUT_S = 5.0
 _STATEMENT_CHARACTERS = 120
@@ -89,6 +91,14 @@ class Watched:
     seen: frozenset[int] = frozenset()
     """The waiters at the last look."""
     is_given_up: bool = False
+    rest_s: float = LOOK_EVERY_S
+    """How long it rests when no connection is left for the look: twice as long each time."""
+    rests_until_s: float = float("-inf")
+
+    def rest(self) -> None:
+        """Has it looked at later: whoever takes the last connection now may be gone then."""
+        self.rest_s = min(2 * self.rest_s, _LONGEST_REST_S)
+        self.rests_until_s = time.monotonic() + self.rest_s
 
     def add_notes(self, error: BaseException) -> None:
         """Puts the sentences into an error of the test: the wait may be its reason."""
@@ -173,10 +183,13 @@ class _Watch:
                     self._wake.wait()
                 self._is_asleep, idle = False, 0
             for one in tuple(self.watched):
-                if one.is_given_up or not one.transaction.has_begun:
+                is_resting = time.monotonic() < one.rests_until_s
+                if one.is_given_up or is_resting or not one.transaction.has_begun:
                     continue
                 try:
                     self._look_at(one)
+                except NoSlotError:
+                    one.rest()
                 except Exception:  # noqa: BLE001
                     # Without it, the test is as it would be without us.
                     one.is_given_up = True
@@ -259,7 +272,8 @@ def _cancel(connection: OwnConnection, waiter: int, blocker: int) -> bool | None
 def _look_for_names(dsn: Dsn) -> LockSnapshot | None:
     async def look() -> LockSnapshot:
         async with LiveSource(Settings(dsn)) as source:
-            return await asyncio.wait_for(source.read_twice(), _NAMES_WITHIN_S)
+            looking = source.read_twice(names_within_s=_NAMES_WITHIN_S)
+            return await asyncio.wait_for(looking, _SNAPSHOT_WITHIN_S)
 
     with suppress(PgwatchError, TimeoutError):
         return asyncio.run(look())

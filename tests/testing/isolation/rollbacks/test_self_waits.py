@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import sqlalchemy as sa
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from sqlalchemy.exc import DBAPIError
@@ -192,6 +192,28 @@ def test_behind_a_pooler_a_test_is_rolled_back_but_not_watched(
         engine.dispose()
     with make().connect() as connection:
         assert execute(connection, "SELECT FROM users").rowcount == 0
+
+
+def test_it_comes_back_when_there_is_a_connection_for_it(
+    make: Make, server: EmbeddedServer, owner: Connection[TupleRow], make_role: MakeRole, database: Database
+) -> None:
+    make()
+    owner.execute("GRANT ALL ON users TO PUBLIC")
+    role = make_role("CONNECTION LIMIT 1")
+    engine = sa.create_engine(url_of(database, "psycopg").set(username=role))
+
+    def wait() -> None:
+        with rollback_session(engine) as session:
+            add(session, 1)
+            (one,) = self_waits.all_watched()
+            wait_until(lambda: one.rest_s > self_waits.LOOK_EVERY_S, message="it has found no connection")
+            owner.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 3").format(sql.Identifier(role)))
+            with pytest.raises(DBAPIError, match="canceling statement"):
+                run_elsewhere(engine, ADD)
+
+    with pytest.raises(SelfWaitError, match="waits for itself"):
+        wait()
+    engine.dispose()
 
 
 def test_its_own_connection_is_not_idle_in_the_suites_database(
