@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.run.checks.leak_check import LeakChecker
 
 _SHORTEST_CHECK_S = 0.3
-_RELEASE_S = 1.0
+_RELEASE_S = 3.0
+_HURRIED_RELEASE_S = 1.0
 
 
 class RunEnding:
@@ -192,7 +193,7 @@ class RunEnding:
         if self._beside is None:
             return
         with self._notes.spared("the lease wasn't given back in order"):
-            self._beside.release(_RELEASE_S)
+            self._beside.release(_RELEASE_S if self._state.left_s is None else _HURRIED_RELEASE_S)
             self._notes.notes += self._beside.troubles(checked=self._state.known.leaks is not None)
 
     def _sweep(self) -> None:

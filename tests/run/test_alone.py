@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
 from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, MakeRole
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 HOLD = """
 import sys
@@ -206,6 +209,22 @@ def test_locked_catalog_is_told_and_holds_nobody_up(
         # On a session that is there already: a new one isn't let in.
         with pytest.raises(NotCheckedError, match=r"whether it is free can't be told: .*lock timeout"):
             one.lease.hold_alone(wait=True)
+
+
+def test_a_server_that_says_nothing_any_more_holds_no_release_up(run: StartRun, database: Database) -> None:
+    one = run("0e0e0e0e")
+    one.lease.keep()
+    wait_until(lambda: one.lease.is_held)
+    [live] = wait_until(lambda: runs_in(database))
+    os.kill(live.pid, signal.SIGSTOP)
+    try:
+        began_s = time.monotonic()
+        one.lease.release(0.3)
+        # It would wait for ever.
+        assert time.monotonic() - began_s < PATIENCE_S / 2
+    finally:
+        os.kill(live.pid, signal.SIGCONT)
+    wait_until(lambda: not runs_in(database))
 
 
 def test_release_may_come_while_the_lease_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:

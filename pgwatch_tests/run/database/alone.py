@@ -115,19 +115,24 @@ class RunLease:
         return self._stays_away
 
     def release(self, within_s: float = 1.0) -> None:
-        """Gives the lease back, and puts its end on record for sweeps on this machine. Raises nothing."""
+        """Gives the lease back, and puts its end on record for sweeps on this machine. Raises nothing.
+
+        A server that doesn't answer any more is waited for no longer than that: the session ends with the
+        process.
+        """
         self._ended.set()
         if self._thread is not None:
             self._thread.join(within_s)
-        if not self._lock.acquire(timeout=within_s):
-            return  # its session ends with the process
-        try:
+        end = threading.Thread(target=self._end, name="pgwatch-tests run lease's end", daemon=True)
+        end.start()
+        end.join(within_s)
+
+    def _end(self) -> None:
+        with self._lock:
             if self._connection is not None and not self._connection.closed:
                 with suppress(psycopg.Error, PgwatchError):
                     self._note_end(self._connection)
             self._disconnect()
-        finally:
-            self._lock.release()
 
     # Its session.
 
