@@ -17,6 +17,7 @@ from pgwatch_tests.leaks.model import Confidence
 from pgwatch_tests.record.last_picture import last_picture
 from pgwatch_tests.record.merged import Ending, RecordedRun, Unreadable
 from pgwatch_tests.record.model import LeakEvent, Mark, RecordingHeader
+from pgwatch_tests.record.recording.layout import BESIDE
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import RUN_NAME, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts
@@ -38,7 +39,7 @@ def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
     A directory may be that of one run, or hold those of many, such as the artifacts of a CI's shards. A
     pattern that no shell has expanded (`'artifacts/*/'`) stands for what fits it.
     """
-    runs: dict[Path, RecordedRun] = {}
+    runs: dict[Path, RecordedRun | None] = {}
     unreadable: list[Unreadable] = []
     for path in chain.from_iterable(map(_expanded, paths)):
         try:
@@ -52,13 +53,14 @@ def read(paths: Iterable[Path]) -> tuple[list[RecordedRun], list[Unreadable]]:
             key = Path(os.path.realpath(one))
             if key in runs:
                 continue
+            runs[key] = None
             try:
                 runs[key] = _run(one) if one.is_dir() else _recording(one)
             except RecordingError as error:
                 unreadable.append(Unreadable(str(one), _without_path(error, one)))
             except PermissionError as error:
                 unreadable.append(Unreadable(str(one), error.strerror or str(error)))
-    return list(runs.values()), unreadable
+    return [run for run in runs.values() if run is not None], unreadable
 
 
 def recordings(paths: Iterable[Path]) -> list[Path]:
@@ -66,7 +68,7 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in chain.from_iterable(map(_expanded, paths)):
         try:
-            inside = list(_found(path)) if path.is_dir() else [path]
+            inside = list(_found(path)) if os.path.exists(path) else [path]  # noqa: PTH110  # raises nothing
         except OSError as error:
             raise RecordingError(f"{path} can't be read: {error.strerror or error}") from None
         files = [ResultsDirectory(one).recording if one.is_dir() else one for one in inside]
@@ -78,25 +80,36 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
 
 
 def _expanded(path: Path) -> Sequence[Path]:
-    if path.exists() or not set("*?[") & set(str(path)):
+    if os.path.exists(path) or not set("*?[") & set(str(path)):  # noqa: PTH110  # raises nothing
         return [path]
     anchor = Path(path.anchor)
     return sorted(anchor.glob(str(path.relative_to(anchor)))) or [path]
 
 
 def _found(path: Path) -> Iterator[Path]:
-    """The results directories and the recordings beside them, at or below `path`. Raises OSError."""
-    if not path.is_dir():
-        path.stat()
-        yield path.parent if _is_part_of_results(path) else path
+    """The results directories and the recordings beside them, at or below `path`. Raises OSError.
+
+    A file beside the index of a run stands for the whole run, and what SQLite keeps beside a recording for
+    that: a shell's `results/*` finds what `results` does.
+    """
+    path.stat()
+    if path.is_dir():
+        inside = list(_below(path, _DEEPEST))
+        yield from inside or ([path.parent] if ResultsDirectory(path.parent).index.is_file() else [])
         return
-    yield from _below(path, _DEEPEST)
+    recording = _recording_beside(path)
+    results = ResultsDirectory(recording.parent)
+    is_another = recording.suffix == SUFFIX and recording != results.recording
+    yield results.path if results.index.is_file() and not is_another else recording
 
 
-def _is_part_of_results(path: Path) -> bool:
-    """Whether a file stands for its whole results directory: its index, or the recording beside that."""
-    results = ResultsDirectory(path.parent)
-    return path == results.index or (path == results.recording and results.index.is_file())
+def _recording_beside(path: Path) -> Path:
+    """The recording that a file of SQLite's is beside, else the file itself."""
+    for end in BESIDE:
+        recording = path.with_name(path.name.removesuffix(end))
+        if recording != path and recording.suffix == SUFFIX and recording.is_file():
+            return recording
+    return path
 
 
 def _below(directory: Path, deepest: int) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from pgwatch_tests.record.model import Mark, RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_files import read
+from pgwatch_tests.record.run_files import recordings as recordings_in
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.reports.leaks import leak_json
 from tests.record.made_events import facts
@@ -109,6 +110,19 @@ def test_a_run_counts_once_by_whichever_of_its_files_it_is_given(recordings: Pat
 
     [run], unreadable = read([directory.recording, directory.path, directory.index])
     assert (run.facts, unreadable) == (record.facts, [])
+    # What a shell makes of `results/*`: also what others have put there, and our other files.
+    (directory.path / "coverage.xml").write_text("<coverage/>")
+    (directory.path / "screenshots").mkdir()
+    directory.write_text(directory.file("leaks"), leak_json.document(leak_report()))
+    Path(f"{directory.recording}-shm").touch()
+    everything = sorted(directory.path.iterdir())
+    assert len(everything) > 5
+    [run], unreadable = read(everything)
+    assert (run.facts, unreadable) == (record.facts, [])
+    assert recordings_in(everything) == [directory.recording]
+    directory.index.write_text("{}")
+    assert len(read([*everything, tmp_path / "none"])[1]) == 1
+    directory.write(record)
     for paths in ([copy, directory.path], [directory.recording, copy]):
         [counted] = merge(read(paths)[0]).runs
         assert counted.facts == record.facts

@@ -55,7 +55,8 @@ APPLICATION_ID: Final = 0x70677772  # 'pgwr'
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _PATIENCE_S: Final = 5.0
-_BESIDE: Final = ("-wal", "-shm", "-journal")
+BESIDE: Final = ("-wal", "-shm", "-journal")
+"""What SQLite adds to the name of a recording, for its files beside it."""
 
 metadata = MetaData()
 recording = Table(
@@ -142,7 +143,7 @@ def create(path: Path) -> Engine:
     """Makes the file with its tables, readable by its owner alone. Raises RecordingError, FileExistsError."""
     with told(path, "written"):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        for beside in _BESIDE:
+        for beside in BESIDE:
             # Of a recorder that was killed, and whose file was removed: SQLite would take it for this file's.
             Path(f"{path}{beside}").unlink(missing_ok=True)
         engine = _engine(_uri(path, "rw"))
