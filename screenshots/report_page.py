@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pgwatch_tests.record import run_files
-from pgwatch_tests.record.merged import merge
+from pgwatch_tests.record.merging.merged import merge
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.reports.runs.page import document
 from screenshots.pictures import FOLDER

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.contention.contention import Contention
     from pgwatch_tests.locks.gate import AcceptanceUse
     from pgwatch_tests.locks.model import LockSnapshot
-    from pgwatch_tests.record.merged import RunReport
+    from pgwatch_tests.record.merging.merged import RunReport
     from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics", "html"]

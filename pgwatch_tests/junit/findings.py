@@ -17,7 +17,7 @@ from pgwatch_tests.junit.report_files import ReportFile
 from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.summary import FindingKind, JUnitFinding, Level, ShardReport
 from pgwatch_tests.junit.verdicts import JUnitTest, is_nameless
-from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.text.numbers import plural
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.junit.report_files import ReportFile
 from pgwatch_tests.junit.verdicts import JUnitTest
-from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import RunFacts
 
 Level = Literal["error", "warning", "notice"]

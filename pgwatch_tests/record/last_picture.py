@@ -6,7 +6,7 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Session
 from pgwatch_tests.record.events import recorded_side
-from pgwatch_tests.record.merged import LastPicture, LastSession
+from pgwatch_tests.record.merging.merged import LastPicture, LastSession
 
 MOST_SESSIONS = 100
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.leaks.model import Confidence
 from pgwatch_tests.record.last_picture import last_picture
-from pgwatch_tests.record.merged import Ending, RecordedRun, Unreadable
+from pgwatch_tests.record.merging.merged import Ending, RecordedRun, Unreadable
 from pgwatch_tests.record.model import LeakEvent, Mark, RecordingHeader
 from pgwatch_tests.record.recording.layout import BESIDE
 from pgwatch_tests.record.recording.reader import Recording

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import Outcome, RunFacts, RunSummary, TestOutcome
 from pgwatch_tests.record.whole_names import WholeNames
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
-from pgwatch_tests.record.merged import LastPicture, RecordedRun
+from pgwatch_tests.record.merging.merged import LastPicture, RecordedRun
 from pgwatch_tests.record.model import DeadlockEvent, RecordedSide, TestSighting, WaitEvent
 
 _LISTS = "*.tests"

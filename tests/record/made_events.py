@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from pgwatch_tests.record.merged import RecordedRun
+from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.model import (
     DeadlockEvent,
     DeadlockMember,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.record.merged import merge
+from pgwatch_tests.record.merging.merged import merge
 from pgwatch_tests.record.model import Mark, RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord

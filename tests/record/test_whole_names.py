@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pgwatch_tests.identity.application_name import compose, parse
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import LastPicture, LastSession
+from pgwatch_tests.record.merging.merged import LastPicture, LastSession
 from pgwatch_tests.record.model import TestSighting
 from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 from tests.record.made_events import BEGAN, deadlock, run, side, wait

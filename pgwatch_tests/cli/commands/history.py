@@ -18,7 +18,7 @@ from pgwatch_tests.text.numbers import plural
 if TYPE_CHECKING:
     from pgwatch_tests.history.runs.model import Addition
     from pgwatch_tests.history.runs.run_store import RunStore
-    from pgwatch_tests.record.merged import RecordedRun
+    from pgwatch_tests.record.merging.merged import RecordedRun
 
 MOST_ROWS = 20
 _MOST_SUMMED = 100_000  # runs

@@ -86,7 +86,7 @@ def command(
         return
     from pgwatch_tests.identity.known_tests import read_test_list
     from pgwatch_tests.record import run_files
-    from pgwatch_tests.record.merged import merge
+    from pgwatch_tests.record.merging.merged import merge
     from pgwatch_tests.record.whole_names import WholeNames
     from pgwatch_tests.settings.load import Flags, load
 

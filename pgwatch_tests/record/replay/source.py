@@ -14,7 +14,7 @@ from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.record.merged import RecordedRun, ServerReport, Span, merge
+from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport, Span, merge
 from pgwatch_tests.record.model import Mark, RecordedServer
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.replay.contention import RecordedContention

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import ServerReport
+from pgwatch_tests.record.merging.merged import ServerReport
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.text.numbers import plural
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RecordedRun, RunReport, ServerReport
+from pgwatch_tests.record.merging.merged import RecordedRun, RunReport, ServerReport
 from pgwatch_tests.record.run_summary import CauseSum, ObjectSum, PairSum
 from pgwatch_tests.reports.runs import run_words
 from pgwatch_tests.text.times import iso_time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.record.last_picture import MOST_SESSIONS
-from pgwatch_tests.record.merged import RunReport, ServerReport
+from pgwatch_tests.record.merging.merged import RunReport, ServerReport
 from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import block, code, table
 from pgwatch_tests.reports.runs import run_rows, run_words

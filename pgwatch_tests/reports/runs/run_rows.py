@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RecordedRun, ServerReport
+from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport
 from pgwatch_tests.record.run_summary import BlockedSum
 from pgwatch_tests.reports.runs import run_words
 from pgwatch_tests.reports.runs.failed_tests import failed_tests

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RunReport, ServerReport
+from pgwatch_tests.record.merging.merged import RunReport, ServerReport
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH, Listed, ScreenSection, fitted, wrapped
 from pgwatch_tests.reports.render.sparkline import sparkline

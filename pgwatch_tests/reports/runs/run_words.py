@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
-from pgwatch_tests.record.merged import LastSession, RecordedRun, RunReport, ServerReport
+from pgwatch_tests.record.merging.merged import LastSession, RecordedRun, RunReport, ServerReport
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.reports.runs.failed_tests import failed_tests

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.gate import Gate
-from pgwatch_tests.record.merged import RunReport
+from pgwatch_tests.record.merging.merged import RunReport
 from pgwatch_tests.run.checks.fail_on import Evidence, FailOn, Judgement, judge
 
 

@@ -11,7 +11,7 @@ from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
-from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
+from pgwatch_tests.record.merging.merged import RecordedRun, RunReport, merge
 from pgwatch_tests.record.model import Mark, TestSighting
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgwatch_tests.record.merged import LastPicture, LastSession, RecordedRun, RunReport, Unreadable, merge
+from pgwatch_tests.record.merging.merged import (
+    LastPicture,
+    LastSession,
+    RecordedRun,
+    RunReport,
+    Unreadable,
+    merge,
+)
 from pgwatch_tests.record.model import LeakEvent, Mark, TestSighting, WaitEvent
 from pgwatch_tests.record.run_summary import Hang
 from tests.record.made_events import at, deadlock, facts, run, server, side, wait

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pgwatch_tests.record.merged import RecordedRun, merge
+from pgwatch_tests.record.merging.merged import RecordedRun, merge
 from pgwatch_tests.reports.render import html_text
 from pgwatch_tests.reports.render.html_text import Lines, Static, element, link
 from pgwatch_tests.reports.runs.page import document

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
-from pgwatch_tests.record.merged import RecordedRun, RunReport, merge
+from pgwatch_tests.record.merging.merged import RecordedRun, RunReport, merge
 from pgwatch_tests.record.model import LeakEvent
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.reports.render.screenful import LINES, WIDTH

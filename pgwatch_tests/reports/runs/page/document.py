@@ -8,7 +8,7 @@ from functools import cache, partial
 from importlib.resources import files
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RunReport, ServerReport
+from pgwatch_tests.record.merging.merged import RunReport, ServerReport
 from pgwatch_tests.reports.render import html_text
 from pgwatch_tests.reports.render.html_text import Child, Element, Static, element
 from pgwatch_tests.reports.runs import run_words

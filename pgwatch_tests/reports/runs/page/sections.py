@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merged import RecordedRun, ServerReport
+from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport
 from pgwatch_tests.record.model import DeadlockEvent, DeadlockMember, RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import BlockedSum, PairSum
 from pgwatch_tests.reports.render.html_text import Child, Element, Lines, element

@@ -13,8 +13,8 @@ from itertools import chain, pairwise
 from typing import Literal
 
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.record import duplicates, leak_checks
-from pgwatch_tests.record.duplicates import Observed
+from pgwatch_tests.record.merging import duplicates, leak_checks
+from pgwatch_tests.record.merging.duplicates import Observed
 from pgwatch_tests.record.model import (
     DeadlockEvent,
     LeakEvent,

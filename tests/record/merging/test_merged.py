@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.leaks.model import Confidence
-from pgwatch_tests.record.duplicates import EXACT_S, POLL_S
-from pgwatch_tests.record.merged import RecordedRun, merge
+from pgwatch_tests.record.merging.duplicates import EXACT_S, POLL_S
+from pgwatch_tests.record.merging.merged import RecordedRun, merge
 from pgwatch_tests.record.model import LeakEvent, Mark, TestSighting, WaitEvent
 from tests.examples import examples
 from tests.record.made_events import at, deadlock, facts, run, server, side, wait
