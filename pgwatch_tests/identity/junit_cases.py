@@ -35,8 +35,15 @@ _REPEATED: Mapping[str, CaseOutcome] = {
 MERGED = "pgwatch-tests junit"
 """The name of a document that `pgwatch-tests junit -o` has made of others."""
 _RUNNERS: Mapping[str, Runner] = {"vitest tests": "vitest", "pytest tests": "pytest", MERGED: "merged"}
+_new = tuple.__new__  # of a NamedTuple: half the time of calling it, a hundred thousand times
 _COUNTED = ("tests", "failures", "errors", "skipped")
+_COUNTED_KINDS = ("failure", "error", "skipped")
+_SUITES = frozenset({"testsuite", "testsuites"})
+_PRINTED = frozenset({"system-out", "system-err"})
 _CHUNK = 1 << 18
+_BUFFER = 1 << 16
+_MOST_OUTPUTS = 4
+"""Pieces of 64 KiB of a test's output that are looked at."""
 _LONGEST_TEXT = 10_000  # characters of a failure, and of a test's output
 _MOST_TEXT = 8_000_000
 """Characters of failures that a file's cases have together; beyond, their messages are kept."""
@@ -154,16 +161,6 @@ class _Frame:
     """As in `_COUNTED`."""
 
 
-@dataclass(slots=True)
-class _Open:
-    """A `testcase` whose end isn't read yet."""
-
-    attributes: Mapping[str, str]
-    troubles: list[Trouble] = field(default_factory=list)
-    properties: list[tuple[str, str]] = field(default_factory=list)
-    output: str = ""
-
-
 class _RefusedError(Exception):
     """The text is no report, or not a safe one."""
 
@@ -191,15 +188,18 @@ class CaseReader:
         self._parser = expat.ParserCreate()
         self._fed = 0
         """Bytes that the present parser got."""
+        self._roots = 0
         self._ready: list[JUnitCase] = []
         self._frames: list[_Frame] = []
-        self._open: _Open | None = None
+        self._case: Mapping[str, str] | None = None
+        """The attributes of the `testcase` whose end isn't read yet, and what is in it so far:"""
+        self._troubles: list[Trouble] = []
+        self._properties: list[tuple[str, str]] = []
+        self._output: list[str] = []
         self._trouble: tuple[TroubleKind, Mapping[str, str]] | None = None
-        self._collected: list[str] | None = None
-        self._collects = ""
+        self._texts: list[str] = []
         self._room = 0
         self._left = _MOST_TEXT
-        self._depth = self._roots = 0
         self._names: dict[str, str] = {}
         self._bad_number = False
 
@@ -232,10 +232,10 @@ class CaseReader:
 
     def _begin_document(self) -> None:
         parser = expat.ParserCreate("utf-8")
-        parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.buffer_text, parser.buffer_size = True, _BUFFER
+        parser.StartElementHandler, parser.EndElementHandler = self._start_root, self._end
         parser.StartDoctypeDeclHandler = self._refuse
-        self._parser, self._fed, self._depth = parser, 0, 0
+        self._parser, self._fed = parser, 0
 
     def _parse(self, content: bytes, *, is_last: bool) -> None:
         begin = self._fed
@@ -247,7 +247,7 @@ class CaseReader:
             rest = content[place:].lstrip() if 0 <= place <= len(content) else b""
             # Another report was appended: all of it was read, and the next one begins.
             is_next = rest.startswith((b"<?xml", b"<testsuite"))
-            if self._depth or not self._roots or not is_next:
+            if self._frames or not self._roots or not is_next:
                 raise
             self.anomalies.append(Anomaly("second-document", "another document follows the first"))
             self._begin_document()
@@ -262,25 +262,31 @@ class CaseReader:
         if self._bad_number:
             self.anomalies.append(Anomaly("bad-number", "a time in it is no number"))
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._depth == 0:
-            self._start_root(name, attributes)
-        self._depth += 1
-        if name == "testcase":
-            self._open = _Open(attributes)
-        elif self._open is not None:
-            self._start_in_case(name, attributes, self._open)
-        elif name in ("testsuite", "testsuites"):
-            self._start_suite(name, attributes)
+    # Handlers run for each element: what most of them need comes first. Text is only asked for where it is
+    # kept; its handler must not be set from within itself, since that hands over what is buffered once more.
 
-    def _start_root(self, name: str, attributes: Mapping[str, str]) -> None:
-        if name not in ("testsuites", "testsuite"):
+    def _start_root(self, name: str, attributes: dict[str, str]) -> None:
+        if name not in _SUITES:
             raise _RefusedError(f"it is no JUnit report: its root is <{name[:40]}>")
         self._roots += 1
         self.runner = _runner(name, attributes)
         number = attributes.get("tests", "")
         if number.isdecimal() and len(number) < 10:
             self.declared = (self.declared or 0) + int(number)
+        self._parser.StartElementHandler = self._start
+        self._start_suite(name, attributes)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "testcase":
+            self._case = attributes
+        elif self._case is not None:
+            if name in _PRINTED:
+                # That of an attempt is inside of it, and no part of its text.
+                self._parser.CharacterDataHandler = self._take_output if self._trouble is None else None
+            else:
+                self._start_in_case(name, attributes)
+        elif name in _SUITES:
+            self._start_suite(name, attributes)
 
     def _start_suite(self, name: str, attributes: Mapping[str, str]) -> None:
         suite = Suite(
@@ -299,62 +305,78 @@ class CaseReader:
                 self.first_began = min(self.first_began or suite.timestamp, suite.timestamp)
                 self.last_began = max(self.last_began, suite.timestamp)
 
-    def _start_in_case(self, name: str, attributes: Mapping[str, str], case: _Open) -> None:
+    def _start_in_case(self, name: str, attributes: Mapping[str, str]) -> None:
         if name in _OUTCOMES or name in _REPEATED:
             self._trouble = (name, attributes)  # type: ignore[assignment]  # one of the kinds
-            self._collect(name)
-        elif name == "stackTrace" and self._trouble is not None:
-            self._collect(self._trouble[0])
-        elif name in ("system-out", "system-err"):
-            # That of an attempt is inside of it, and no part of its text.
-            if self._trouble is None:
-                self._collect(name)
-            else:
-                self._parser.CharacterDataHandler = None
-        elif name == "property" and len(case.properties) < _MOST_PROPERTIES:
+            self._room = min(_LONGEST_TEXT, self._left)
+            self._parser.CharacterDataHandler = self._take
+        elif name == "stackTrace":
+            self._parser.CharacterDataHandler = self._take
+        elif name == "property" and len(self._properties) < _MOST_PROPERTIES:
             value = attributes.get("value", "")[:_LONGEST_VALUE]
-            case.properties.append((self._shared(attributes.get("name", "")), value))
-
-    def _collect(self, element: str) -> None:
-        if self._collects != element:
-            self._collects, self._collected, self._room = element, [], min(_LONGEST_TEXT, self._left)
-        self._parser.CharacterDataHandler = self._take if self._room > 0 else None
+            self._properties.append((self._shared(attributes.get("name", "")), value))
 
     def _take(self, data: str) -> None:
-        if self._collected is not None:
-            self._collected.append(data[: self._room])
-        self._room -= len(data)
-        if self._room <= 0:
-            # Megabytes of output cost nothing once nobody listens.
-            self._parser.CharacterDataHandler = None
+        if self._room > 0 and self._trouble is not None:
+            self._texts.append(data[: self._room])
+            self._room -= len(data)
 
-    def _taken(self) -> str:
-        text = "".join(self._collected or ())
-        self._collected, self._collects = None, ""
-        self._parser.CharacterDataHandler = None
-        return text
+    def _take_output(self, data: str) -> None:
+        if len(self._output) < _MOST_OUTPUTS:
+            self._output.append(data[:_LONGEST_TEXT])
 
     def _end(self, name: str) -> None:
-        self._depth -= 1
         if name == "testcase":
-            if self._open is not None:
-                self._ready.append(self._closed(self._open))
-                self._open = None
-        elif self._open is not None:
-            self._end_in_case(name, self._open)
-        elif name in ("testsuite", "testsuites") and self._frames:
+            if self._case is not None:
+                self._close_case(self._case)
+                self._case = None
+        elif self._case is not None:
+            if self._trouble is not None:
+                self._end_in_trouble(name, self._trouble)
+            elif name in _PRINTED:
+                self._parser.CharacterDataHandler = None
+        elif name in _SUITES and self._frames:
             self._end_suite(name, self._frames.pop())
 
-    def _end_in_case(self, name: str, case: _Open) -> None:
-        if self._trouble is not None and name == self._trouble[0]:
-            kind, attributes = self._trouble
-            text = self._taken().strip()
+    def _end_in_trouble(self, name: str, trouble: tuple[TroubleKind, Mapping[str, str]]) -> None:
+        kind, attributes = trouble
+        if name == kind:
+            text = "".join(self._texts).strip()
+            self._texts.clear()
             self._left -= len(text)
             message = attributes.get("message", "")[:_LONGEST_TEXT]
-            case.troubles.append(Trouble(kind, message, text, self._shared(attributes.get("type", ""))))
+            self._troubles.append(Trouble(kind, message, text, self._shared(attributes.get("type", ""))))
             self._trouble = None
-        elif name in ("system-out", "system-err") and self._trouble is None:
-            case.output = f"{case.output}\n{self._taken()}".strip()[:_LONGEST_TEXT]
+            self._parser.CharacterDataHandler = None
+
+    def _close_case(self, attributes: Mapping[str, str]) -> None:
+        get, shared = attributes.get, self._names.setdefault
+        frame = self._frames[-1]
+        frame.counts[0] += 1
+        classname, file, time = get("classname", ""), get("file", ""), get("time")
+        duration_s = None if time is None else self._duration_s(time)
+        values = get("name", ""), shared(classname, classname), shared(file, file), frame.suite, duration_s
+        case: JUnitCase = _new(JUnitCase, (*values, (), (), ""))
+        if self._properties or self._troubles:
+            case = self._with_details(case, frame)
+        if self._output:
+            self._output.clear()
+        self._ready.append(case)
+
+    def _with_details(self, case: JUnitCase, frame: _Frame) -> JUnitCase:
+        output = ""
+        if self._troubles:
+            output = "".join(self._output).strip()[: min(_LONGEST_TEXT, max(0, self._left))]
+            self._left -= len(output)
+            kinds = {one.kind for one in self._troubles}
+            for place, kind in enumerate(_COUNTED_KINDS, 1):
+                frame.counts[place] += kind in kinds
+        case = case._replace(
+            troubles=tuple(self._troubles), properties=tuple(self._properties), output=output
+        )
+        self._troubles.clear()
+        self._properties.clear()
+        return case
 
     def _end_suite(self, name: str, frame: _Frame) -> None:
         if name == "testsuite" and not frame.counts[0] and len(self.empty_suites) < _MOST_PROPERTIES:
@@ -369,41 +391,16 @@ class CaseReader:
                 where = f"suite {frame.suite.name}" if name == "testsuite" else "the root"
                 text = f"{attribute} of {where} says {says[:20]!r}, its cases say {number:,}"
                 self.anomalies.append(Anomaly("wrong-count", text))
-        if "time" in frame.attributes and _seconds(frame.attributes["time"]) is None:
+        if "time" in frame.attributes and _plain_seconds(frame.attributes["time"]) is None:
             self._bad_number = True
 
-    def _closed(self, case: _Open) -> JUnitCase:
-        get = case.attributes.get
-        frame = self._frames[-1] if self._frames else None
-        made = JUnitCase(
-            get("name", ""),
-            self._shared(get("classname", "")),
-            self._shared(get("file", "")),
-            frame.suite if frame is not None else Suite(),
-            self._duration_s(get("time", "")),
-            tuple(case.troubles),
-            tuple(case.properties),
-            case.output if case.troubles else "",
-        )
-        if frame is not None:
-            frame.counts[0] += 1
-            if case.troubles:
-                kinds = {one.kind for one in case.troubles}
-                for place, kind in enumerate(("failure", "error", "skipped"), 1):
-                    frame.counts[place] += kind in kinds
-        self._left -= len(made.output)
-        return made
-
     def _duration_s(self, text: str) -> float | None:
-        if not text:
-            return None
         try:
-            number = float(text)  # nearly always
+            if 0 <= (number := float(text)) < math.inf:
+                return number
         except ValueError:
-            number = math.nan
-        if 0 <= number < math.inf:
-            return number
-        self._bad_number = True
+            pass
+        self._bad_number = self._bad_number or bool(text)
         return _seconds(text)
 
     def _shared(self, text: str) -> str:
@@ -423,14 +420,16 @@ def _runner(root: str, attributes: Mapping[str, str]) -> Runner:
     return _RUNNERS.get(attributes.get("name", ""), "")
 
 
-def _seconds(text: str) -> float | None:
-    """A number of seconds: Maven writes `1,234.5`, others a decimal comma. None if it is none."""
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    elif _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
+def _plain_seconds(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if 0 <= number < math.inf else None
+
+
+def _seconds(text: str) -> float | None:
+    """A number of seconds: Maven writes `1,234.5`, others a decimal comma. None if it is none."""
+    if _THOUSANDS.fullmatch(text):
+        return _plain_seconds(text.replace(",", ""))
+    return _plain_seconds(text.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(text) else None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pgwatch_tests.identity.junit_cases import CaseOutcome, JUnitCase, Trouble
+from pgwatch_tests.identity.junit_cases import CaseOutcome, JUnitCase, Suite, Trouble
 from pgwatch_tests.identity.test_ids import PLAYWRIGHT_SEPARATOR, likely_id, project
 
 TestVerdict = Literal["passed", "failed", "errored", "skipped", "flaky"]
@@ -26,8 +25,7 @@ TEARDOWN = "failed on teardown"
 """Begins the message of pytest's second case of a test, whose tear-down failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class JUnitTest:
+class JUnitTest(NamedTuple):
     """A test of one shard: how it ended, and the last case that stands for it."""
 
     case: JUnitCase
@@ -73,40 +71,41 @@ def is_nameless(case: JUnitCase) -> bool:
 
 
 def judged_tests(cases: Iterable[JUnitCase], shard: str = "") -> list[JUnitTest]:
-    """Returns the tests of a shard's cases, each once, in the order of their first cases."""
-    tests: list[JUnitTest] = []
-    places: defaultdict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
-    groups = _Groups()
-    unsure: list[int] = []
+    """Returns the tests of a shard's cases, each once, class by class."""
+    by_class: dict[tuple[Suite, str], dict[str, JUnitTest]] = {}
+    of_class: dict[str, JUnitTest] = {}
+    suite, classname = None, ""
     for case in cases:
-        if is_nameless(case):
+        if not case.name and is_nameless(case):
             continue
-        groups.add(case)
-        of_class = places[case.suite.name, project(case), case.classname]
-        place = of_class.setdefault(case.name, len(tests))
-        if place == len(tests):
-            tests.append(_first(case, shard))
-        else:
-            tests[place] = _after(tests[place], case)
-        if tests[place].verdict != "passed":
-            unsure.append(place)
-    for place in dict.fromkeys(unsure):
-        tests[place] = _judged(tests[place], groups)
-    return tests
+        if case.suite is not suite or case.classname is not classname:
+            suite, classname = case.suite, case.classname
+            # Files of one shard have suites of one name, each with its time.
+            key = Suite(suite.name, project(case)), classname
+            of_class = by_class.setdefault(key, {})
+        before = of_class.get(case.name)
+        of_class[case.name] = _first(case, shard) if before is None else _after(before, case)
+    tests = list(chain.from_iterable(one.values() for one in by_class.values()))
+    groups = _Groups(tests)
+    return [
+        _judged(one, groups) if one.verdict == "failed" or one.verdict == "errored" else one for one in tests
+    ]
 
 
 class _Groups:
     """Names of groups of tests, by suite: what names of tests begin with, up to a separator."""
 
-    def __init__(self) -> None:
+    def __init__(self, tests: Sequence[JUnitTest]) -> None:
+        self._tests = tests
         self._names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._groups: dict[tuple[str, str], frozenset[str]] = {}
 
-    def add(self, case: JUnitCase) -> None:
-        self._names[case.suite.name, case.suite.host].append(case.name)
-
     def of(self, case: JUnitCase) -> Collection[str]:
-        key = case.suite.name, case.suite.host
+        """The groups of the case's suite."""
+        if not self._names:
+            for one in self._tests:
+                self._names[one.case.suite.name, one.project].append(one.case.name)
+        key = case.suite.name, project(case)
         if key not in self._groups:
             self._groups[key] = frozenset(chain.from_iterable(map(_beginnings, self._names[key])))
         return self._groups[key]
@@ -122,7 +121,7 @@ def _beginnings(name: str) -> Iterator[str]:
 
 def _first(case: JUnitCase, shard: str) -> JUnitTest:
     if not case.troubles:
-        return JUnitTest(case, "passed", shard=shard)
+        return JUnitTest(case, "passed", 1, 0, (), "test", shard)
     failed = case.failed_attempts
     return JUnitTest(case, _verdict(case.outcome, failed), 1 + failed, failed, shard=shard)
 
@@ -141,14 +140,7 @@ def _after(before: JUnitTest, case: JUnitCase) -> JUnitTest:
     is_teardown = outcome == "error" and case.message.startswith(TEARDOWN)
     if before.has_failed and is_teardown:
         # pytest writes a second case for a tear-down that fails after its test failed.
-        return JUnitTest(
-            before.case,
-            before.verdict,
-            before.attempts,
-            before.failed_attempts,
-            (*before.earlier, case),
-            shard=before.shard,
-        )
+        return before._replace(earlier=(*before.earlier, case))
     failed = before.failed_attempts + case.failed_attempts + before.has_failed
     ran_before = before.attempts if before.verdict != "skipped" else 0
     attempts = ran_before + 1 + case.failed_attempts - is_teardown
@@ -161,11 +153,7 @@ def _judged(test: JUnitTest, groups: _Groups) -> JUnitTest:
     if not test.has_failed:
         return test
     stands_for = _stands_for(test.case, groups)
-    if stands_for == "test":
-        return test
-    return JUnitTest(
-        test.case, "errored", test.attempts, test.failed_attempts, test.earlier, stands_for, test.shard
-    )
+    return test if stands_for == "test" else test._replace(verdict="errored", stands_for=stands_for)
 
 
 def _stands_for(case: JUnitCase, groups: _Groups) -> StandsFor:
