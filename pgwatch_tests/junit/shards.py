@@ -109,12 +109,14 @@ def _runs_of(names: Mapping[Path, ShardName], runs: Sequence[ShardRun]) -> dict[
     paths = {path: Path(os.path.realpath(path)) for path in names if str(path) != "-"}
     everything = [*folders, *(path.parent for path in paths.values())]
     top = len(Path(os.path.commonpath(everything)).parts)
+    has_several = len({name.name for name in names.values()}) > 1
     found = {}
     for path, whole in paths.items():
         near = [shared_beginning([whole.parent.parts, folder.parts]) for folder in folders]
         nearest = max(near)
         candidates = [place for place, depth in enumerate(near) if depth == nearest]
-        if len(candidates) > 1 or (nearest == top and len(runs) > 1):
+        # What has nothing but the top in common with a run is its own only if there is no other.
+        if len(candidates) > 1 or (nearest == top and (len(runs) > 1 or has_several)):
             candidates = [place for place in candidates if _fits(runs[place], whole, names[path])]
         if len(candidates) == 1:
             found[path] = candidates[0]

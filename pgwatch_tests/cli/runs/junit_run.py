@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.junit.database_facts import with_database
 from pgwatch_tests.junit.findings import findings_of
 from pgwatch_tests.junit.report_files import STDIN, GivenFile, ReportFile, given_files, read_report_file
 from pgwatch_tests.junit.shard_names import ExpectedShards
@@ -48,6 +49,7 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
     files: list[GivenFile] = [one for one, _ in read]
     reports: list[ReportFile] = [report for _, report in read]
     shards = shards_of(files, reports, runs, request.expected)
+    shards = with_database(shards, [run.recorded for run in runs])
     return JUnitSummary(tuple(shards), findings_of(shards, request.expected, request.number))
 
 

@@ -12,6 +12,7 @@ from itertools import chain
 from xml.sax.saxutils import escape, quoteattr
 
 from pgwatch_tests.identity.junit_cases import MERGED, JUnitCase, Trouble
+from pgwatch_tests.junit.database_facts import OWN_PROPERTY
 from pgwatch_tests.junit.summary import JUnitFinding, JUnitSummary, ShardReport
 from pgwatch_tests.junit.verdicts import JUnitTest
 from pgwatch_tests.text.plain_text import plain, plain_lines
@@ -91,7 +92,7 @@ def _case_attributes(test: JUnitTest) -> str:
 
 
 def _properties(test: JUnitTest) -> Iterator[str]:
-    own = [("pgwatch.database", line) for line in test.database]
+    own = [(OWN_PROPERTY, line) for line in test.database]
     if test.case.properties or own:
         yield "   <properties>"
         for name, value in (*test.case.properties, *own):
