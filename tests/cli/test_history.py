@@ -55,6 +55,10 @@ def test_recorded_runs_are_put_on_record_and_told(
     assert "Last events" in told
     assert "was blocked" in told
     assert run("history", "--trend").stdout.startswith("No run since ")
+    tidied = run("history", "--tidy")
+    assert (tidied.returncode, tidied.stdout) == (0, "")
+    assert tidied.stderr == f"pgwatch-tests: {tmp_path / 'history.sqlite3'}: 0 names removed\n"
+    assert run("history", "--tidy", "--trend").returncode == 2
     assert json.loads(run("history", "--format", "json").stdout)["schema"] == "pgwatch-tests.history/1"
 
 

@@ -51,6 +51,12 @@ _LONGEST_S = 365 * 100 * 86_400.0
 )
 @click.option("--branch", metavar="NAME", default="", help="Only builds of this branch; for trends.")
 @click.option(
+    "--tidy",
+    is_flag=True,
+    help="Remove names of tests, commits … that no run on record has any more, now; `run --store` does so "
+    "now and then, as long as there are at most 20,000 runs.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=MOST_ROWS,
@@ -65,7 +71,14 @@ _LONGEST_S = 365 * 100 * 86_400.0
 )
 @options.output_file
 def command(
-    test: str, trend: bool, since_s: float | None, branch: str, limit: int, form: Format, output: Path | None
+    test: str,
+    trend: bool,
+    since_s: float | None,
+    branch: str,
+    tidy: bool,
+    limit: int,
+    form: Format,
+    output: Path | None,
 ) -> None:
     """Show the runs on record, newest first: `run --store` and `report --store` put them there.
 
@@ -76,6 +89,14 @@ def command(
     """
     if branch and not (trend or test):
         raise click.UsageError("--branch needs --trend or --test")
+    if tidy:
+        if trend or test or since_s is not None or output is not None:
+            raise click.UsageError("--tidy shows nothing: it goes with no other option")
+        store = _store()
+        removed = store.tidy()
+        told = "no name removed: its role may not, or a run is just being put on record"
+        options.narrate(f"{store.name}: {told if removed is None else plural(removed, 'name') + ' removed'}")
+        return
     if form == "openmetrics":
         if trend or test:
             raise click.UsageError("--trend and --test have the formats table, json and markdown")

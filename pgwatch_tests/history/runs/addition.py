@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 
 from pgwatch_tests.history.layout import may_delete
 from pgwatch_tests.history.runs.model import OUTCOMES, Addition
+from pgwatch_tests.history.runs.retention import NAMES_OF_BUILD, NAMES_OF_ROWS, NAMES_OF_RUN, hold_names
 from pgwatch_tests.history.runs.strings import digest, insert_new, kept, string_numbers, test_set_number
 from pgwatch_tests.history.tables import (
     BUILDS,
@@ -35,25 +36,11 @@ _PID = re.compile(r"pid [0-9]+")
 # What differs from run to run in the name of a schema or session: `test_1764400000000_4711_ab12`.
 _VARYING = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{3,}(?![A-Za-z0-9])")
 _Row = dict[str, object]
-# Columns that refer to strings, in the tables that have rows of a run.
-_NAMES: Mapping[Table, tuple[str, ...]] = {
-    RUN_PAIRS: ("blocker", "waiter", "object", "cause"),
-    RUN_OBJECTS: ("object", "mode"),
-    RUN_CAUSES: ("cause",),
-    RUN_DEADLOCKS: ("who", "object"),
-    RUN_LEAKS: ("test", "kind", "name", "confidence"),
-    RUN_OUTCOMES: ("test",),
-}
-# And those of the tables of builds and runs.
-NAMES_OF_BUILD = ("repository", "branch", "commit", "ci")
-NAMES_OF_RUN = (
-    *("shard", "command", "machine", "account", "ci_job", "program_version"),
-    *("server", "database", "server_version"),
-)
 
 
 def add_run(connection: Connection, summary: RunSummary) -> Addition:
     """Adds a run, in the transaction of the connection. Returns what became of it."""
+    hold_names(connection)
     key = _run_key(summary.facts)
     of_key = select(RUNS.c.id, RUNS.c.test_set.is_not(None), RUNS.c.watched_s > 0).where(RUNS.c.key == key)
     known = connection.execute(of_key).first()
@@ -75,7 +62,9 @@ def add_run(connection: Connection, summary: RunSummary) -> Addition:
         RUN_OUTCOMES: _outcomes(summary, outcomes),
     }
     texts = {*passed, *_texts([build_row], NAMES_OF_BUILD), *_texts([run_row], NAMES_OF_RUN)}
-    numbers = string_numbers(connection, texts.union(*(_texts(rows[table], _NAMES[table]) for table in rows)))
+    for table, some in rows.items():
+        texts |= _texts(some, NAMES_OF_ROWS[table])
+    numbers = string_numbers(connection, texts)
 
     build = _build_number(connection, _numbered(build_row, NAMES_OF_BUILD, numbers))
     run_row |= {"key": key, "build": build, "test_set": None}
@@ -87,7 +76,7 @@ def add_run(connection: Connection, summary: RunSummary) -> Addition:
     for table, some in rows.items():
         of_run = {"run": run, "build": build} if "build" in table.c else {"run": run}
         if some:
-            numbered = [_numbered(row, _NAMES[table], numbers) | of_run for row in some]
+            numbered = [_numbered(row, NAMES_OF_ROWS[table], numbers) | of_run for row in some]
             connection.execute(insert(table), numbered)
     return "added" if known is None else "replaced"
 

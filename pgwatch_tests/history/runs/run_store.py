@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from sqlalchemy import Connection, RowMapping, delete, func, select
+from sqlalchemy import Connection, RowMapping, select
 
 from pgwatch_tests.errors import HistoryError
-from pgwatch_tests.history.layout import is_postgresql, may_delete
-from pgwatch_tests.history.runs.addition import NAMES_OF_BUILD, NAMES_OF_RUN, add_run
+from pgwatch_tests.history.runs import retention
+from pgwatch_tests.history.runs.addition import add_run
 from pgwatch_tests.history.runs.builds import Builds, Window
 from pgwatch_tests.history.runs.events import read_events
 from pgwatch_tests.history.runs.model import Addition, StoredRun, TestEvent
+from pgwatch_tests.history.runs.retention import NAMES_OF_BUILD, NAMES_OF_RUN
 from pgwatch_tests.history.runs.strings import texts_of
 from pgwatch_tests.history.runs.trend_model import Trends
 from pgwatch_tests.history.runs.trends import read_trends
@@ -25,8 +26,6 @@ from pgwatch_tests.settings.load import Settings
 
 _RUN_COLUMNS = [(RUNS if name in RUNS.c else BUILDS).c[name] for name in StoredRun.__slots__]
 _NAMES = frozenset((*NAMES_OF_BUILD, *NAMES_OF_RUN))
-_FORGOTTEN_AT_ONCE = 10  # builds: no run waits long for others to be forgotten
-_CLEANING_KEY = 0x70677768_636C6561  # 'pgwhclea': the advisory lock of who forgets old runs
 
 
 class RunStore:
@@ -49,15 +48,26 @@ class RunStore:
     def add(self, summary: RunSummary) -> Addition:
         """Puts a run on record. The same run, shard and attempt is one run, however often it is added.
 
-        Some of the runs that are older than `keep_runs` are forgotten meanwhile.
+        Some of the runs that are older than `keep_runs` are forgotten meanwhile, and now and then names that
+        no run has any more.
         """
         oldest = datetime.now(UTC) - timedelta(seconds=self._keep_s)
         if summary.facts.began < oldest:
             return "too old"
         with self._store.writing() as connection:
             outcome = add_run(connection, summary)
-            _forget(connection, oldest)
+            is_to_tidy = retention.forget(connection, oldest)
+        if is_to_tidy:
+            with suppress(HistoryError):  # the run is on record
+                self.tidy()
         return outcome
+
+    def tidy(self) -> int | None:
+        """Removes names that no run has any more; returns how many, as `retention.remove` does."""
+        with self._reading() as connection:
+            found = retention.unused(connection)
+        with self._store.writing() as connection:
+            return retention.remove(connection, found)
 
     def runs(self, limit: int = 20, since: datetime | None = None) -> tuple[StoredRun, ...]:
         """Returns the newest runs, newest first; those that began since then, if it is given."""
@@ -93,18 +103,3 @@ class RunStore:
 def _stored_runs(connection: Connection, rows: Sequence[RowMapping]) -> tuple[StoredRun, ...]:
     texts = texts_of(connection, {row[column] for row in rows for column in _NAMES})
     return tuple(StoredRun(**(dict(row) | {name: texts[row[name]] for name in _NAMES})) for row in rows)
-
-
-def _forget(connection: Connection, oldest: datetime) -> None:
-    """Forgets a few of the builds that began before `oldest`, if this role may, and nobody else is at it."""
-    query = (
-        select(BUILDS.c.id).where(BUILDS.c.began < oldest).order_by(BUILDS.c.began).limit(_FORGOTTEN_AT_ONCE)
-    )
-    builds = connection.execute(query).scalars().all()
-    if not builds or not may_delete(connection, BUILDS):
-        return
-    if is_postgresql(connection):
-        lock = func.pg_catalog.pg_try_advisory_xact_lock(_CLEANING_KEY)
-        if not connection.execute(select(lock)).scalar():
-            return
-    connection.execute(delete(BUILDS).where(BUILDS.c.id.in_(builds)))

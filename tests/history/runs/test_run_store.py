@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
+from sqlalchemy import delete
 
+from pgwatch_tests.history.runs import retention
 from pgwatch_tests.history.runs.model import StoredRun
 from pgwatch_tests.history.runs.run_store import RunStore
+from pgwatch_tests.history.store import Store
+from pgwatch_tests.history.tables import BUILDS
 from pgwatch_tests.settings.load import Dsn
 from tests.history.histories import settings
 from tests.history.runs.summaries import deadlock, facts, leak, outcome, pair, summary
+from tests.servers.sessions import Database
 
 
 def count(place: Path | Dsn, table: str) -> int:
@@ -134,3 +141,62 @@ def test_old_runs_are_forgotten_with_all_they_had(place: Path | Dsn) -> None:
         assert count(place, table) == 2, table
     assert count(place, "run_deadlocks") == 4
     assert store.runs(since=datetime.now(UTC)) == ()
+
+
+def test_names_that_no_run_has_any_more_go(place: Path | Dsn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_TIDY_EVERY", 1)
+    store = RunStore.open(replace(settings(place), keep_runs_s=timedelta(days=60).total_seconds()))
+    generous = RunStore.open(settings(place))
+    shared = [pair("a", "b")], [leak("a")], [outcome("a", "failed"), outcome("p")], [deadlock("a", "b")]
+    store.add(summary(facts(990), *shared))
+    names, sets = count(place, "strings"), count(place, "test_sets")
+
+    tests = [outcome(f"test[{number}]", "passed" if number % 2 else "failed") for number in range(40)]
+    old = facts(1, days_ago=90, branch="gone", commit="gone")
+    generous.add(summary(old, [pair("old", "older")], [leak("oldest")], tests))
+    assert (count(place, "strings"), count(place, "test_sets")) == (names + 44, sets + 1)
+    assert store.add(summary(facts(991, commit=facts(990).commit), *shared)) == "added"
+
+    assert (count(place, "strings"), count(place, "test_sets")) == (names, sets)
+    assert [(run.branch, run.commit) for run in store.runs()] == 2 * [("main", facts(990).commit)]
+    assert store.tidy() == 0
+
+
+def test_no_name_is_removed_that_a_run_is_about_to_refer_to(
+    place: Path | Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers add and forget runs of the same names at once, and each time names are removed."""
+    monkeypatch.setattr(retention, "_TIDY_EVERY", 1)
+    generous = RunStore.open(settings(place))
+    keep_s = timedelta(days=60).total_seconds()
+
+    def write(writer: int) -> None:
+        store = RunStore.open(replace(settings(place), keep_runs_s=keep_s))
+        for turn in range(3):
+            number = 10 * writer + turn
+            tests = [outcome(f"test_{turn}"), outcome(f"test_{turn + 1}", "failed")]
+            of_turn = [pair(f"test_{turn}", f"test_{turn + 1}")], [leak(f"test_{turn}")], tests
+            generous.add(summary(facts(number, days_ago=90, commit=f"{turn}"), *of_turn))
+            store.add(summary(facts(900 + number, commit=f"{turn}"), *of_turn))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+
+    assert {run.commit for run in generous.runs(1_000)} == {f"{turn}" for turn in range(3)}
+    pairs = generous.trends(datetime.now(UTC) - timedelta(days=50)).pairs
+    assert {(one.blocker, one.waiter) for one in pairs} == {(f"test_{n}", f"test_{n + 1}") for n in range(3)}
+
+
+def test_a_run_that_is_being_added_keeps_all_names(database: Database) -> None:
+    place = Dsn(database.dsn, "PGWATCH_HISTORY")
+    runs, store = RunStore.open(settings(place)), Store(place)
+    runs.add(summary(facts(1), [pair("a", "b")]))
+    with store.writing() as connection:
+        connection.execute(delete(BUILDS))
+    names = count(place, "strings")
+    with store.writing() as connection:
+        retention.hold_names(connection)
+        assert runs.tidy() is None
+        assert count(place, "strings") == names
+    assert runs.tidy() == names
+    assert count(place, "strings") == 0
