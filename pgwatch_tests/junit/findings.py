@@ -15,6 +15,7 @@ from itertools import chain
 from pgwatch_tests.identity.test_ids import likely_id
 from pgwatch_tests.junit.report_files import ReportFile
 from pgwatch_tests.junit.shard_names import ExpectedShards
+from pgwatch_tests.junit.split_findings import split_findings
 from pgwatch_tests.junit.summary import FindingKind, JUnitFinding, Level, ShardReport
 from pgwatch_tests.junit.verdicts import JUnitTest, is_nameless
 from pgwatch_tests.record.merging.merged import RecordedRun
@@ -37,7 +38,7 @@ def findings_of(
     """Returns all findings, errors first; `expected` and `number` say which shards there have to be."""
     found = list(chain(_missing(shards, number), *(_of_shard(shard) for shard in shards)))
     found += chain(_copies(shards), _ran_twice(shards, expected), _other_runs(shards), _other_days(shards))
-    found += _unknown_exit_codes(shards)
+    found += chain(split_findings(shards), _unknown_exit_codes(shards))
     return tuple(sorted(found, key=lambda one: _LEVELS[one.level]))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from pgwatch_tests.junit.report_files import GivenFile, ReportFile
 from pgwatch_tests.junit.shard_names import (
@@ -18,6 +19,7 @@ from pgwatch_tests.junit.shard_names import (
     names_of,
     shared_beginning,
 )
+from pgwatch_tests.junit.splitting import SplitPlan
 from pgwatch_tests.junit.summary import ShardReport, ShardRun
 from pgwatch_tests.junit.verdicts import judged_tests
 
@@ -46,10 +48,11 @@ def shards_of(
     reports: Sequence[ReportFile],
     runs: Sequence[ShardRun],
     expected: Sequence[ExpectedShards] = (),
+    plans: Mapping[Path, SplitPlan] = MappingProxyType({}),
 ) -> list[ShardReport]:
     """Returns the shards, those that were expected first; one that isn't there has neither files nor a run.
 
-    `reports` are what was read of `given`, in the same order.
+    `reports` are what was read of `given`, in the same order; `plans` those that lie beside them, by path.
     """
     uploads = _uploads(given, reports, runs)
     canonical = canonical_names({one.label for one in uploads}, expected)
@@ -59,7 +62,7 @@ def shards_of(
     wanted = list(chain.from_iterable(kind.names for kind in expected))
     others = sorted(set(by_name) - set(wanted), key=_by_number)
     return [
-        _shard(name, by_name.get(name, []), is_expected=not expected or name in wanted)
+        _shard(name, by_name.get(name, []), plans, is_expected=not expected or name in wanted)
         for name in (*wanted, *others)
     ]
 
@@ -132,13 +135,16 @@ def _fits(run: ShardRun, path: Path, name: ShardName) -> bool:
     return path.name in {Path(one).name for one in run.facts.junit_files}
 
 
-def _shard(name: str, uploads: Iterable[_Upload], *, is_expected: bool) -> ShardReport:
+def _shard(
+    name: str, uploads: Iterable[_Upload], plans: Mapping[Path, SplitPlan], *, is_expected: bool
+) -> ShardReport:
     ordered = sorted(uploads, key=lambda one: one.order)
     attempts = [_attempt(name, one) for one in ordered]
     if not attempts:
         return ShardReport(name)
     *earlier, newest = attempts
-    return replace(newest, earlier=tuple(earlier), is_expected=is_expected)
+    plan = next((plans[one.path] for one in newest.files if one.path in plans), None)
+    return replace(newest, earlier=tuple(earlier), is_expected=is_expected, plan=plan)
 
 
 def _attempt(name: str, upload: _Upload) -> ShardReport:

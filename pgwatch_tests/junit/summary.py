@@ -9,6 +9,7 @@ from typing import Literal
 
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.junit.report_files import ReportFile
+from pgwatch_tests.junit.splitting import SplitPlan
 from pgwatch_tests.junit.verdicts import JUnitTest
 from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import RunFacts
@@ -108,6 +109,8 @@ class ShardReport:
     attempt: int = 1
     run: ShardRun | None = None
     """Its results directory; None if there is none, and its exit code isn't known."""
+    plan: SplitPlan | None = None
+    """What `junit --split` has planned for it; None if nobody knows."""
     is_expected: bool = True
     earlier: tuple[ShardReport, ...] = ()
     """Its earlier attempts, the first first."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pgwatch_tests.cli import formats, options
 from pgwatch_tests.cli.formats import Format
-from pgwatch_tests.errors import EXIT_CODES
+from pgwatch_tests.errors import EXIT_CODES, ConfigurationError
+
+if TYPE_CHECKING:
+    from pgwatch_tests.junit.splitting import SplitRunner
 
 
 @click.command(
@@ -58,6 +62,33 @@ from pgwatch_tests.errors import EXIT_CODES
     help="Exit with 1 if a test failed or a shard is missing, was killed or contradicts itself; with 4 if a "
     "file can't be read.",
 )
+@click.option(
+    "--split",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Report nothing, but print the test files of one of N shards, by the time that they took before. "
+    "FILE is a test file then, or - for a list of them.",
+)
+@click.option("--shard", type=click.IntRange(min=1), metavar="I", help="With --split: which shard, from 1.")
+@click.option(
+    "--for",
+    "runner",
+    type=click.Choice(["vitest", "playwright"]),
+    help="With --split: whose arguments to print. vitest: paths; playwright: lines of its --test-list.",
+)
+@click.option(
+    "--history",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="With --split: JUnit files of earlier runs, the same ones on all shards.",
+)
+@click.option(
+    "--plan",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --split: also write what was planned. Beside the shard's JUnit files, as pgwatch-split.json, "
+    "it lets the report tell files that ran twice or never.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -68,6 +99,11 @@ def command(
     expect: int | None,
     results: tuple[Path, ...],
     fail: bool,
+    split: int | None,
+    shard: int | None,
+    runner: SplitRunner | None,
+    history: Path | None,
+    plan: Path | None,
 ) -> None:
     """Report the JUnit files of all shards of a CI run as one, and say which of them can't be believed.
 
@@ -76,6 +112,21 @@ def command(
     missing, torn, stale or contradicts their exit code, are findings. Beside each failure stands what the
     database knew of it.
     """
+    if split is not None:
+        if shard is None or runner is None or history is None:
+            raise click.UsageError("--split needs --shard, --for and --history")
+        from pgwatch_tests.cli.runs import junit_split
+
+        wanted = junit_split.SplitRequest(files, split, shard, runner, history, plan)
+        lines, planned = junit_split.split(wanted)
+        options.emit(lines, output)
+        if not planned.files:
+            raise ConfigurationError(
+                f"shard {shard} of {split} has no file: there are fewer files than shards"
+            )
+        return
+    if shard is not None or runner is not None or history is not None or plan is not None:
+        raise click.UsageError("--shard, --for, --history and --plan need --split")
     from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
     from pgwatch_tests.junit.shard_names import parse_expected
 

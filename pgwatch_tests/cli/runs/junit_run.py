@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pgwatch_tests.junit.findings import findings_of
 from pgwatch_tests.junit.report_files import STDIN, GivenFile, ReportFile, given_files, read_report_file
 from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.shards import shards_of
+from pgwatch_tests.junit.splitting import PLAN_NAME, SplitPlan, read_plan
 from pgwatch_tests.junit.summary import JUnitSummary, ShardRun
 from pgwatch_tests.record.results import RUN_NAME
 
@@ -48,7 +50,7 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
         raise ConfigurationError(f"no JUnit report is in {', '.join(map(str, request.files))}")
     files: list[GivenFile] = [one for one, _ in read]
     reports: list[ReportFile] = [report for _, report in read]
-    shards = shards_of(files, reports, runs, request.expected)
+    shards = shards_of(files, reports, runs, request.expected, _plans(files))
     shards = with_database(shards, [run.recorded for run in runs])
     return JUnitSummary(tuple(shards), findings_of(shards, request.expected, request.number))
 
@@ -98,20 +100,34 @@ def _beside(given: Iterable[GivenFile]) -> Iterable[Path]:
     """Results directories near the files: in their own directory, and in those above it, up to their root."""
     found: dict[str, Path] = {}
     for one in given:
-        if one.path == STDIN:
-            continue
-        root = os.path.realpath(one.root)
-        folder = one.path.parent
-        while True:
+        for folder in _folders(one):
             for place in (folder, folder / _RESULTS):
-                real = os.path.realpath(place)
-                if (
-                    real not in found
-                    and (place.name == _RESULTS or (place / RUN_NAME).exists())
-                    and place.is_dir()
-                ):
-                    found[real] = place
-            if os.path.realpath(folder) == root or folder == folder.parent or folder == Path():
-                break
-            folder = folder.parent
+                is_there = (place.name == _RESULTS and place.is_dir()) or (place / RUN_NAME).exists()
+                if is_there:
+                    found.setdefault(os.path.realpath(place), place)
     return found.values()
+
+
+def _folders(one: GivenFile) -> Iterator[Path]:
+    """The directory of the file, and those above it, up to the root of what was asked for."""
+    if one.path == STDIN:
+        return
+    root = os.path.realpath(one.root)
+    folder = one.path.parent
+    while True:
+        yield folder
+        if os.path.realpath(folder) == root or folder == folder.parent:
+            return
+        folder = folder.parent
+
+
+def _plans(given: Iterable[GivenFile]) -> dict[Path, SplitPlan]:
+    """What `--split` has planned for the shard of each file, where it lies beside it or above."""
+    found = {}
+    for one in given:
+        for folder in _folders(one):
+            with suppress(OSError, UnicodeDecodeError):
+                if plan := read_plan((folder / PLAN_NAME).read_text(encoding="utf-8")):
+                    found[one.path] = plan
+                    break
+    return found

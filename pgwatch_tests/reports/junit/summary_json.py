@@ -10,6 +10,7 @@ from typing import Final
 from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.junit.outcomes import message_of
 from pgwatch_tests.junit.report_files import ReportFile
+from pgwatch_tests.junit.splitting import SplitPlan
 from pgwatch_tests.junit.summary import JUnitFinding, JUnitSummary, ShardReport
 from pgwatch_tests.junit.verdicts import JUnitTest
 from pgwatch_tests.text.secrets import mask_text
@@ -67,6 +68,7 @@ def _shard(shard: ShardReport) -> dict[str, object]:
         "signal": facts.signal if facts is not None else None,
         "run": facts.run if facts is not None else None,
         "results": shard.run.recorded.name if shard.run is not None else None,
+        "split": _split(shard.plan),
         "files": [_file(one) for one in shard.files],
         "earlier_attempts": [
             {
@@ -76,6 +78,18 @@ def _shard(shard: ShardReport) -> dict[str, object]:
             }
             for one in shard.earlier
         ],
+    }
+
+
+def _split(plan: SplitPlan | None) -> dict[str, object] | None:
+    if plan is None:
+        return None
+    return {
+        "digest": plan.digest,
+        "shard": plan.shard,
+        "shards": plan.split,
+        "expected_s": plan.expected_s,
+        "ideal_s": plan.ideal_s,
     }
 
 
