@@ -30,6 +30,7 @@ COMMANDS = {
     "baseline": "Save the state before a suite, for `leaks --since`.",
     "schedule": "Sweep, or count leaks, by the clock.",
     "replay": "Look at a recording as at a live server.",
+    "init": "Set a repository up: helper, configurations, CI workflows.",
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }
 

@@ -1,0 +1,126 @@
+"""Commands of CI jobs: what installs, migrates and runs the suites, and looks at all of them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pgwatch_tests.kit.repository import Repository
+from pgwatch_tests.kit.runner_files import PLAYWRIGHT_CONFIG, VITEST_CONFIG, run_command
+from pgwatch_tests.kit.suites import Runner, Suites
+
+POSTGRES_IMAGE = "postgres:18"
+PYTHON = "3.13"
+NODE_RUNNERS: tuple[Runner, ...] = ("vitest", "playwright")
+
+_NODE = "24"
+_PYTEST_REPORT = "--junit-xml=test-results/pytest/junit.xml"
+_INSTALL: Mapping[str, str] = {
+    "npm": "npm ci",
+    "pnpm": "pnpm install --frozen-lockfile",
+    "yarn": "yarn install --immutable",
+    "bun": "bun install --frozen-lockfile",
+}
+_PREFIXES: Mapping[str, str] = {"uv": "uv run ", "poetry": "poetry run ", "pdm": "pdm run "}
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands of a repository's jobs. Empty where it has none."""
+
+    install_node: str
+    install_python: str
+    migrate: str
+    browsers: str
+    tests: Mapping[Runner, str]
+    """For a POSIX shell; $SHARD, $SHARDS and $PROJECT are set."""
+    merge_blobs: str
+
+
+def commands(repository: Repository, suites: Suites) -> Commands:
+    """Returns the commands of a repository's jobs."""
+    run = run_command(repository)
+    manager = repository.node.manager if repository.node else "npm"
+    enable = "corepack enable\n" if manager in ("pnpm", "yarn") else ""
+    python = repository.python
+    has_split = any(one.shards > 1 for one in suites.of("pytest"))
+    prefix = _PREFIXES.get(python.manager if python else "", "")
+    split = ' --splits "$SHARDS" --group "$SHARD"' if has_split else ""
+    shard, project = '"--shard=$SHARD/$SHARDS"', '${PROJECT:+"--project=$PROJECT"}'
+    tests: dict[Runner, str] = {
+        "vitest": f"{run} vitest run --config {VITEST_CONFIG} {shard}",
+        "playwright": f"{run} playwright test --config {PLAYWRIGHT_CONFIG} {project} {shard}",
+        "pytest": f"{prefix}python -m pytest -n auto --pgwatch=warn {_PYTEST_REPORT}{split}",
+    }
+    migrations = {
+        "drizzle": f"{run} drizzle-kit migrate",
+        "prisma": f"{run} prisma migrate deploy",
+        "knex": f"{run} knex migrate:latest",
+        "alembic": f"{prefix}alembic upgrade head",
+        # Django's runner makes a database of its own.
+        "django": "",
+    }
+    install_python = python.install if python else ""
+    if python and python.manager != "pip":
+        install_python = f"pipx install {python.manager}\n{install_python}"
+    return Commands(
+        install_node=enable + _INSTALL[manager] if repository.node else "",
+        install_python=install_python,
+        migrate=migrations.get(repository.migrator or "", ""),
+        browsers=f"{run} playwright install --with-deps chromium",
+        tests={runner: tests[runner] for runner in dict.fromkeys(one.runner for one in suites.suites)},
+        merge_blobs=f"{run} playwright merge-reports --reporter=html all-blobs",
+    )
+
+
+def junit_command(suites: Suites, directory: str, rest: str) -> str:
+    shards = ",".join(f"{one.name}:{one.shards}" for one in suites.suites)
+    return f"pgwatch-tests junit '{directory}/**/junit.xml' --shards '{shards}' {rest}"
+
+
+def shared_checks(directory: str) -> list[str]:
+    """Returns the commands for a server that all jobs share: only there, all shards have left their rows."""
+    logs = f"logs=$(mktemp -d) && find {directory} -path '*/logs/*.jsonl' -exec cp {{}} \"$logs\" ';'"
+    return [
+        f'{logs} && pgwatch-tests leaks --transactions "$logs"',
+        f'{run_id_command()} && pgwatch-tests sweep --run "$PGWATCH_RUN" --yes',
+    ]
+
+
+def run_id_command() -> str:
+    """Returns the command that sets the id of a run, the same in all jobs of an attempt."""
+    seed = "$CI_PIPELINE_ID$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT"
+    return f'PGWATCH_RUN=$(printf %s "{seed}" | sha256sum | cut -c1-8) && export PGWATCH_RUN'
+
+
+def _wrapped(shared: bool) -> str:
+    # With a server per job, what is new is this shard's; else the last job looks.
+    fail_on = "deadlock" if shared else "deadlock,rows,schemas"
+    return (
+        'exec pgwatch-tests run --name "$SUITE-$SHARD" -o test-results/pgwatch '
+        f"--junit 'test-results/*/junit.xml' --fail-on {fail_on} -- "
+    )
+
+
+def test_script(tests: Mapping[Runner, str], *, shared: bool) -> str:
+    script = [run_id_command()] if shared else []
+    script.append('case "$SUITE_RUNNER" in')
+    script += [f"  {runner}) set -- {command} ;;" for runner, command in tests.items()]
+    script += ["esac", _wrapped(shared) + '"$@"']
+    return "\n".join(script)
+
+
+def wrapped_test(command: str, *, shared: bool) -> str:
+    return "\n".join(
+        [*([run_id_command()] if shared else []), _wrapped(shared).removeprefix("exec ") + command]
+    )
+
+
+def node_version(repository: Repository) -> str:
+    return (repository.node.node if repository.node else "") or _NODE
+
+
+def quoted(text: str) -> str:
+    """Returns a text between double quotes, for YAML."""
+    return json.dumps(text)

@@ -1,0 +1,135 @@
+"""A plan of `init`: files to write, what becomes of each, lines that people add themselves.
+
+Each file but the list of suites begins with a line that has the kit's version and a hash of the rest. Where
+the hash still fits, nobody has changed the file, and a newer kit may replace it; any other file is left
+alone, unless it is forced.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Literal
+
+from pgwatch_tests.errors import ConfigurationError
+
+KIT_VERSION = 1
+"""Goes up with each change of a template."""
+
+State = Literal["new", "current", "older", "changed"]
+"""`older`: as an earlier `init` wrote it; `changed`: somebody has changed it, or it isn't the kit's."""
+_STAMP = re.compile(r"(?://|#) pgwatch-tests kit (\d+), ([0-9a-f]{16})\b.*")
+_COMMENTS = {".yml": "#", ".py": "#", ".ini": "#"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file, with its whole text and what was there before (None: nothing)."""
+
+    path: str
+    """Relative to the root, with `/`."""
+    text: str
+    state: State
+    before: str | None = None
+    kit: int | None = None
+    """The kit's version that the file there is of; None if it says none."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the file is missing, or of an older kit, whoever has changed it."""
+        return self.state in ("new", "older") or (self.kit is not None and self.kit < KIT_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines to add by hand: where, and why."""
+
+    place: str
+    why: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that `init` would do."""
+
+    files: tuple[PlannedFile, ...]
+    lines: tuple[Lines, ...] = ()
+
+    def to_write(self, *, force: bool = False) -> tuple[PlannedFile, ...]:
+        """Returns the files that are written."""
+        states = ("new", "older", "changed") if force else ("new", "older")
+        return tuple(one for one in self.files if one.state in states)
+
+
+def stamped(path: str, body: str) -> str:
+    """Returns a text with the line that tells whose it is."""
+    comment = _COMMENTS.get(Path(path).suffix, "//")
+    what = "written by `pgwatch-tests init`, which leaves it alone once it is changed"
+    return f"{comment} pgwatch-tests kit {KIT_VERSION}, {_hash(body)}: {what}.\n{body}"
+
+
+def planned(root: Path, path: str, text: str) -> PlannedFile:
+    """Returns what becomes of a file. Raises ConfigurationError if what is there can't be read."""
+    place = root / path
+    try:
+        # What a file has for line ends is Git's business, and no change.
+        before = place.read_text(encoding="utf-8") if place.exists() or place.is_symlink() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from None
+    if before is None:
+        return PlannedFile(path, text, "new")
+    first, _, body = before.partition("\n")
+    stamp = _STAMP.fullmatch(first)
+    kit = int(stamp[1]) if stamp else None
+    if before == text:
+        return PlannedFile(path, text, "current", before, kit)
+    is_untouched = stamp is not None and stamp[2] == _hash(body)
+    return PlannedFile(path, text, "older" if is_untouched else "changed", before, kit)
+
+
+def kept(root: Path, path: str, text: str) -> PlannedFile:
+    """Returns what becomes of a file that is only ever written where there is none."""
+    found = planned(root, path, text)
+    return found if found.state == "new" else PlannedFile(path, found.before or "", "current", found.before)
+
+
+def is_written(root: Path, path: str) -> bool:
+    """Whether a file of the kit is there, changed or not."""
+    try:
+        with (root / path).open(encoding="utf-8", errors="replace") as file:
+            return _STAMP.fullmatch(file.readline().rstrip("\n")) is not None
+    except OSError:
+        return False
+
+
+def diff(files: Sequence[PlannedFile]) -> Iterator[str]:
+    """Yields the lines of a unified diff of what would be written."""
+    for one in files:
+        before, name = ([], "/dev/null") if one.before is None else (one.before.splitlines(), f"a/{one.path}")
+        yield from difflib.unified_diff(before, one.text.splitlines(), name, f"b/{one.path}", lineterm="")
+
+
+def write(root: Path, files: Sequence[PlannedFile]) -> None:
+    """Writes files, each in one step. Raises ConfigurationError; none goes outside of the root by a link."""
+    top = root.resolve()
+    for one in files:
+        place = root / one.path
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.is_symlink() or not place.parent.resolve().is_relative_to(top):
+                raise ConfigurationError(f"{one.path} is a link: init writes through none")
+            beside = place.with_name(f".{place.name}.{token_hex(4)}")
+            beside.write_text(one.text, encoding="utf-8", newline="\n")
+            beside.replace(place)
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {one.path}: {error.strerror}") from error
+
+
+def _hash(body: str) -> str:
+    return hashlib.sha256(body.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,33 @@
+// The suite's configuration, and what pgwatch-tests adds: `@@RUN@@ --config @@CONFIG@@`
+import { @@DEVICES@@defineConfig, @@TYPES@@type ReporterDescription } from '@playwright/test'
+@@EXISTING@@
+import { prepareRun } from './@@HELPERS@@/reporter@@JS@@'
+
+prepareRun()
+const inCi = Boolean(process.env.CI)
+const reports: ReporterDescription[] = [
+  [
+    'junit',
+    { outputFile: 'test-results/playwright/junit.xml', includeRetries: true, stripANSIControlSequences: true },
+  ],
+  ['blob', { outputDir: 'test-results/blob' }],
+]
+
+export default defineConfig({
+  ...own,
+  testDir: own.testDir ?? '@@TEST_DIR@@',
+  fullyParallel: own.fullyParallel ?? true,
+  forbidOnly: inCi,
+  retries: own.retries ?? (inCi ? 1 : 0),
+@@RETRY_STRATEGY@@
+  timeout: own.timeout ?? 60_000,
+  outputDir: 'test-results/playwright/output',
+  reporter: [['list'], ...(inCi ? reports : []), ['./@@HELPERS@@/reporter.ts']],
+  use: {
+    trace: 'retain-on-failure',
+    ...own.use,
+    // A browser that the machine has, instead of Playwright's own.
+    ...(process.env.CHROMIUM_PATH ? { launchOptions: { ...own.use?.launchOptions, executablePath: process.env.CHROMIUM_PATH } } : {}),
+  },
+@@PROJECTS@@
+})

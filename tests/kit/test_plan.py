@@ -1,0 +1,68 @@
+"""Plans: what becomes of files that are new, old, changed or somebody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.kit.plan import KIT_VERSION, Plan, diff, kept, planned, stamped, write
+
+
+def test_states_of_a_file(tmp_path: Path) -> None:
+    text = stamped("a.ts", "const one = 1\n")
+    older = stamped("a.ts", "const one = 0\n")
+    states = {}
+    for name, before in {
+        "new": None,
+        "current": text,
+        "crlf": text.replace("\n", "\r\n"),
+        "older": older,
+        "changed": older.replace("one = 0", "one = 7"),
+        "other": "const theirs = 1\n",
+    }.items():
+        if before is not None:
+            (tmp_path / name).write_bytes(before.encode())
+        one = planned(tmp_path, name, text)
+        states[name] = (one.state, one.is_outdated)
+    assert states == {
+        "new": ("new", True),
+        "current": ("current", False),
+        "crlf": ("current", False),
+        "older": ("older", True),
+        "changed": ("changed", False),
+        "other": ("changed", False),
+    }
+    assert kept(tmp_path, "other", text).state == "current"
+
+
+def test_a_changed_file_of_an_older_kit_is_outdated(tmp_path: Path) -> None:
+    (tmp_path / "a.ts").write_text("// pgwatch-tests kit 0, 0123456789abcdef: written by init.\nmine\n")
+    one = planned(tmp_path, "a.ts", stamped("a.ts", "theirs\n"))
+    assert (one.state, one.kit, one.is_outdated) == ("changed", 0, KIT_VERSION > 0)
+    assert Plan((one,)).to_write() == ()
+    assert Plan((one,)).to_write(force=True) == (one,)
+
+
+def test_writing_and_the_difference(tmp_path: Path) -> None:
+    text = stamped("deep/a.yml", "on: push\n")
+    one = planned(tmp_path, "deep/a.yml", text)
+    assert list(diff([one]))[:3] == ["--- /dev/null", "+++ b/deep/a.yml", "@@ -0,0 +1,2 @@"]
+    write(tmp_path, [one])
+    assert (tmp_path / "deep/a.yml").read_text() == text
+    assert text.startswith("# pgwatch-tests kit ")
+    assert planned(tmp_path, "deep/a.yml", text).state == "current"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.yml"]
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "repository").mkdir()
+    root = tmp_path / "repository"
+    (root / "tests").symlink_to(tmp_path / "outside")
+    (root / "b.ts").symlink_to(tmp_path / "outside" / "b.ts")
+    for name in ("tests/a.ts", "b.ts"):
+        with pytest.raises(ConfigurationError, match=r"a link|cannot"):
+            write(root, [planned(root, name, "x")])
+    assert list((tmp_path / "outside").iterdir()) == []
