@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests import cli
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
+from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.poolers import MODES, Pooler, pooler, settings_of
 from tests.servers.sessions import Connect, Database, blocked
 
@@ -192,3 +196,23 @@ def test_a_suite_beside_a_watch(database: Database, pooled: Pooler) -> None:
     suite.join()
     assert well == [STATEMENTS]
     assert settings_of(dsn) == before
+
+
+def test_waits_are_named_where_the_pooler_calls_the_database_otherwise(
+    server: EmbeddedServer, database: Database, connect: Connect, owner: Connection[TupleRow]
+) -> None:
+    owner.execute("CREATE TABLE account (id int PRIMARY KEY); INSERT INTO account VALUES (1)")
+    delete = "DELETE FROM account WHERE id = 1"
+    connect("pytest:gw0 test_a.py::test_blocks").execute(delete)
+    waiting = blocked(connect("pytest:gw1 test_a.py::test_waits"), delete, observer=owner)
+
+    async def read(dsn: str) -> LockSnapshot:
+        async with LiveSource(Settings(Dsn(dsn, "the test"))) as source:
+            return await source.read_twice()
+
+    with pooler(server, "transaction", aliases={"app": database.name}) as pooled:
+        snapshot = asyncio.run(read(pooled.dsn("app")))
+    # What is in this database matters to `run --hang`, and its rows are looked up in it.
+    assert snapshot.database == database.name
+    [target] = {edge.lock.target for edge in snapshot.edges if edge.waiter.pid == waiting.pid}
+    assert target == "row of account (id=1)"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
@@ -16,6 +17,7 @@ from pgwatch_tests.leaks.model import LeftoverKind
 from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.run.database.schema_hash import check_schema, migrations_hash
 from pgwatch_tests.settings.load import Dsn, Settings
+from tests.servers.poolers import pooler
 from tests.servers.sessions import Database, MakeRole
 
 FIRST, SECOND = "1" * 16, "2" * 16
@@ -69,6 +71,23 @@ def test_other_migrations_are_refused_until_they_are_recorded(
     assert not any("pgwatch" in name for name in after)
     nowhere = Settings(Dsn(server.dsn("test_none_such"), "the test"))
     assert "isn't there yet" in check_schema(nowhere, FIRST, "")
+
+
+def test_database_is_known_where_a_pooler_or_a_service_file_calls_it_otherwise(
+    database: Database, server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = conninfo_to_dict(database.dsn)
+    file = tmp_path / "services"
+    lines = [f"{word}={place[word]}" for word in ("host", "port", "user", "dbname")]
+    file.write_text("\n".join(["[mine]", *lines, ""]), encoding="utf-8")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    told = check_schema(Settings(Dsn("service=mine", "the test")), FIRST, "")
+    assert told == f"{database.name} is recorded as of these migrations ({FIRST})"
+    with (
+        pooler(server, "transaction", aliases={"app": database.name}) as pooled,
+        pytest.raises(RefusedError, match=f"^{database.name} has the schema of other migrations"),
+    ):
+        check_schema(Settings(Dsn(pooled.dsn("app"), "the test")), SECOND, "")
 
 
 def test_role_that_may_not_set_it_keeps_it_on_this_machine(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import psycopg
@@ -43,8 +44,18 @@ class Pooler:
 
 
 @contextmanager
-def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **settings: str) -> Iterator[Pooler]:
-    """Runs a pgbouncer for all databases of `server`. Skips the test where there is none."""
+def pooler(
+    server: EmbeddedServer,
+    mode: PoolMode,
+    pool_size: int = 3,
+    *,
+    aliases: Mapping[str, str] = MappingProxyType({}),
+    **settings: str,
+) -> Iterator[Pooler]:
+    """Runs a pgbouncer for all databases of `server`, those of `aliases` under these names as well.
+
+    Skips the test where there is none.
+    """
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip(_HOW_TO_INSTALL)
@@ -57,6 +68,7 @@ def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **setting
         started = Pooler(server, directory)
         command = [program, "-q", *(["-u", "nobody"] if account is not None else []), "pgbouncer.ini"]
         place = conninfo_to_dict(server.dsn())
+        there = f"host={place['host']} port={place['port']} user=postgres"
         words = {
             "unix_socket_dir": str(directory),
             "listen_port": str(_PORT),
@@ -70,7 +82,8 @@ def pooler(server: EmbeddedServer, mode: PoolMode, pool_size: int = 3, **setting
             "\n".join(
                 [
                     "[databases]",
-                    f"* = host={place['host']} port={place['port']} user=postgres",
+                    *(f"{alias} = {there} dbname={name}" for alias, name in aliases.items()),
+                    f"* = {there}",
                     "[pgbouncer]",
                     *lines,
                     "",

@@ -31,6 +31,7 @@ from pgwatch_tests.locks.waits import lock_modes, named_locks, wait_target
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
+from pgwatch_tests.postgres.connections.connection import AsyncOwnConnection
 from pgwatch_tests.postgres.connections.disconnection import close_and_wait, within
 from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.connections.maintenance_database import (
@@ -267,15 +268,26 @@ class LiveSource:
         self.attempts.stay_with(connection)
         self._names.lookups.stay_with(connection)
         self._server = f"{connection.info.host}:{connection.info.port}"
-        self._database = database_name(self._settings.dsn) or await self._own_name()
+        self._database = await self._tested_database(connection)
         if connection.info.dbname != MAINTENANCE_DATABASE:
             self._admitted = True
             self._guarding = asyncio.create_task(self._guard(connection))
         return connection
 
-    async def _own_name(self) -> str:
-        """Returns the name of the DSN's own database, where a service file or the role's name says it."""
-        name = await self.attempts.probe(catalog_lookups.LIMITS)
+    async def _tested_database(self, connection: AsyncOwnConnection) -> str:
+        """Returns the server's name for the DSN's own database.
+
+        A service file may name it, or the role's name, and a pooler may call it otherwise.
+        """
+        named = database_name(self._settings.dsn)
+        if named and not connection.pooled:
+            return named
+        try:
+            name = await self.attempts.probe(catalog_lookups.LIMITS)
+        except NoAnswerError:
+            if not named:
+                raise
+            return named
         self._admitted = True
         return name
 

@@ -35,6 +35,8 @@ class ConnectionAttempts:
         self._waiting: Counter[_Key] = Counter()
         """How many callers wait for each attempt."""
         self._closed = False
+        self._real_name: str | None = None
+        """The server's name for the DSN's own database; None if not known. A pooler may call it otherwise."""
 
     def stay_with(self, connection: AsyncOwnConnection) -> None:
         """Connects only to the server of `connection` from now on, whichever others the DSN names."""
@@ -57,7 +59,8 @@ class ConnectionAttempts:
         if self._closed:
             raise ConnectionLostError("no connection is opened: the program is closing its connections")
         patience_s = self.settings.connect_timeout_s if timeout_s is None else timeout_s
-        key = database or database_name(self.settings.dsn), limits, self._dsn
+        own = database_name(self.settings.dsn)
+        key = own if database in (None, self._real_name) else database, limits, self._dsn
         attempt = self._attempt(key)
         self._waiting[key] += 1
         try:
@@ -74,11 +77,14 @@ class ConnectionAttempts:
         return await self.connect(limits, database, timeout_s=patience_s)
 
     async def probe(self, limits: SessionLimits) -> str:
-        """Connects to the DSN's own database, and leaves it. Returns its name. Raises what `connect` does."""
+        """Connects to the DSN's own database, and leaves it. Returns the name that the server has for it.
+
+        From then on `connect` knows it by that name as well. Raises what `connect` does.
+        """
         connection = await self.connect(limits)
-        name = connection.info.dbname
+        self._real_name = connection.real_database
         connection.pgconn.finish()
-        return name
+        return self._real_name
 
     def _attempt(self, key: _Key) -> _Attempt:
         """The attempt that is under way, or a new one."""

@@ -77,6 +77,11 @@ class OwnConnection(psycopg.Connection[Row]):
     _settings: Mapping[str, str] | None = None
     """The settings to apply per transaction; None if they hold for the session."""
 
+    @property
+    def real_database(self) -> str:
+        """The database's name on its server: a pooler may call it otherwise."""
+        return self.info.dbname if self.identity is None else self.identity.database
+
     def apply_settings(self, limits: SessionLimits) -> None:
         """Applies the settings of a new connection, once before anything else. Raises psycopg's errors."""
         try:
@@ -207,6 +212,8 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
 
     pooled: bool | None = None
     """Whether a pooler is in between; None if that couldn't be told, which counts as if."""
+    real_database: str = ""
+    """The database's name on its server: a pooler may call it otherwise."""
     _settings: Mapping[str, str] | None = None
     _is_in_block = False
     """Whether there is a transaction that `transaction` began."""
@@ -267,6 +274,7 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
 
     async def _open(self, settings: dict[str, str]) -> None:
         told_pid = self.info.backend_pid
+        self.real_database = self.info.dbname
         try:
             cursor = await self._run(opening(settings, told_pid))
         except _CANNOT_TELL:
@@ -274,7 +282,8 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
         else:
             while cursor.nextset():
                 pass
-            self.pooled = (await cursor.fetchall())[0][0] != told_pid
+            pid, _, _, database, *_ = (await cursor.fetchall())[0]
+            self.pooled, self.real_database = pid != told_pid, str(database)
         if self.pooled is not False:
             self.prepare_threshold = None
             self._settings = settings

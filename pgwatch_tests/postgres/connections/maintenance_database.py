@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import closing
 
 from pgwatch_tests.errors import CannotConnectError, NoAnswerError, NoSlotError
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts, has_connected
@@ -109,6 +110,21 @@ def _took_a_place(attempt: asyncio.Task[AsyncOwnConnection]) -> bool:
     """Whether an attempt was refused by a backend that was within the limits of its role and database."""
     refusal = attempt.exception() if attempt.done() and not attempt.cancelled() else None
     return isinstance(refusal, CannotConnectError) and not isinstance(refusal, NoSlotError | NoAnswerError)
+
+
+def tested_database(
+    outside: OwnConnection, dsn: Dsn, limits: SessionLimits, *, connect_timeout_s: float
+) -> str:
+    """Returns the name that the server has for the DSN's own database; `outside` is connected to that server.
+
+    A service file may name it, or the role's name, and a pooler may call it otherwise. Raises what `connect`
+    does.
+    """
+    named = database_name(dsn)
+    if named and outside.pooled is False:
+        return named
+    with closing(connect(dsn, limits, connect_timeout_s=connect_timeout_s)) as inside:
+        return inside.real_database
 
 
 async def connect_inside_async(

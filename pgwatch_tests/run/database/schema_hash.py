@@ -28,8 +28,8 @@ from pgwatch_tests.identity.real_clock import real_time_ms
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import lost_connection
 from pgwatch_tests.postgres.connections.connection import OwnConnection
-from pgwatch_tests.postgres.connections.dsn import address, database_name
-from pgwatch_tests.postgres.connections.maintenance_database import connect_outside
+from pgwatch_tests.postgres.connections.dsn import address
+from pgwatch_tests.postgres.connections.maintenance_database import connect_outside, tested_database
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.server_messages import not_checked
 from pgwatch_tests.settings.load import Settings
@@ -121,9 +121,10 @@ def check_schema(settings: Settings, wanted: str, who: str, *, migrated: bool = 
     of other migrations; CannotConnectError, ConnectionLostError, NotCheckedError.
     """
     with not_checked("the recorded migrations can't be read"), lost_connection(settings.dsn):
-        connection = connect_outside(settings.dsn, _LIMITS, connect_timeout_s=settings.connect_timeout_s)
+        patience_s = settings.connect_timeout_s
+        connection = connect_outside(settings.dsn, _LIMITS, connect_timeout_s=patience_s)
         with closing(connection):
-            database = database_name(settings.dsn) or connection.info.user
+            database = tested_database(connection, settings.dsn, _LIMITS, connect_timeout_s=patience_s)
             with connection.cursor(row_factory=class_row(_Row)) as cursor:
                 cursor.execute(
                     queries.load("run/recorded_hash").encode(), {"database": database, "setting": SETTING}
