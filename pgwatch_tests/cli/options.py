@@ -58,10 +58,10 @@ inside = click.option(
 )
 tests = click.option(
     "--tests",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Test ids, one per line, as `pytest --collect-only -q` prints them, or a JUnit report: the names of "
-    "tests that a session's name, or a value, has only the hash of. Default: PGWATCH_TESTS, "
+    type=click.Path(path_type=Path),
+    metavar="FILE|GLOB|DIR",
+    help="Test ids, one per line, as `pytest --collect-only -q` prints them, or JUnit reports of any runner: "
+    "the names of tests that a session's name, or a value, has only the hash of. Default: PGWATCH_TESTS, "
     "pyproject.toml.",
 )
 transactions = click.option(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
-from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.identity.junit_cases import CaseReader
 from pgwatch_tests.identity.test_ids import possible_ids
 
 # With any byte order mark, and in UTF-16.
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<")
+_CHUNK = 8_192
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # pytest's last line: `26 tests collected in 0.05s`, `3/5 tests collected (2 deselected) in 0.01s`.
 _SUMMARY = re.compile(r"=*\s*(?:no|[0-9]+(?:/[0-9]+)?) tests? collected\b.*\bin [0-9.]+s\b.*")
@@ -50,22 +53,45 @@ class KnownTests:
 
 def read_test_list(path: Path) -> tuple[str, ...]:
     """Returns the test ids of a file: one per line, as `pytest --collect-only -q` prints them, or a JUnit
-    report.
+    report; of a pattern (`artifacts/*/junit.xml`) or a directory, those of all its JUnit reports.
 
     A report doesn't say what a test's id is: of each test case, all that it can be are returned; a hash tells
-    them apart. Raises ConfigurationError if the file can't be read, or is damaged XML.
+    them apart. Of a torn report, its whole cases count. Raises ConfigurationError if no id can be read.
     """
+    if path.is_dir() or (set("*?[") & set(str(path)) and not path.exists()):
+        return _of_many(path)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            # Far enough for spaces and empty lines before the first element.
+            if _MARKUP.match(file.peek(_CHUNK)):
+                return _of_report(path, file)
+            content = file.read()
     except OSError as error:
         raise ConfigurationError(f"cannot read the tests in {path}: {error.strerror}") from error
-    if _MARKUP.match(content):
-        report = read_cases(content)
-        if report.trouble and not report.cases:
-            raise ConfigurationError(
-                f"{path} is neither a list of tests nor a whole JUnit report: {report.trouble}"
-            )
-        return tuple(dict.fromkeys(chain.from_iterable(map(possible_ids, report.cases))))
     lines = content.decode("utf-8-sig", errors="surrogateescape").splitlines()
     stripped = (_COLOUR.sub("", line).strip() for line in lines)
     return tuple(line for line in stripped if line and not _SUMMARY.fullmatch(line))
+
+
+def _of_report(path: Path, file: BinaryIO) -> tuple[str, ...]:
+    reader = CaseReader()
+    tests = tuple(dict.fromkeys(chain.from_iterable(map(possible_ids, reader.cases(file)))))
+    if reader.trouble and not tests:
+        raise ConfigurationError(
+            f"{path} is neither a list of tests nor a whole JUnit report: {reader.trouble}"
+        )
+    return tests
+
+
+def _of_many(path: Path) -> tuple[str, ...]:
+    """Of a shard that was killed there may be nothing to read: the others count."""
+    anchor = Path(path.anchor)
+    paths = sorted(path.rglob("*.xml") if path.is_dir() else anchor.glob(str(path.relative_to(anchor))))
+    tests: dict[str, None] = {}
+    for one in paths:
+        if one.is_file() and "node_modules" not in one.parts:
+            with suppress(ConfigurationError):
+                tests |= dict.fromkeys(read_test_list(one))
+    if not tests:
+        raise ConfigurationError(f"no test can be read from {path}: no JUnit report is there")
+    return tuple(tests)
