@@ -62,6 +62,8 @@ class ReplaySource:
         self.until = max(one.until for one in recordings)
         self.breaks_off_at = tuple(sorted(one.until for one in recordings if not one.is_whole))
         """The last samples of the recordings that didn't end by themselves."""
+        self.killed_at = tuple(sorted(one.until for one in recordings if _has_outlived_its_run(one)))
+        """The last samples of the recordings whose suite was killed, and `run` with it."""
         self._lock = RLock()
         self._outline: ReplayEvents | None = None
         self._events: ReplayEvents | None = None
@@ -72,8 +74,8 @@ class ReplaySource:
     @property
     def opens_at(self) -> datetime:
         """The first moment shown: where a suite was stopped, else the longest wait ended, else the start."""
-        if self.breaks_off_at:
-            return self.breaks_off_at[-1]
+        if self.breaks_off_at or self.killed_at:
+            return max(*self.breaks_off_at, *self.killed_at, self.began)
         signals = [mark.at for mark in self.outline.marks if mark.kind == "signal"]
         if signals:
             return max(self.began, min(self.until, signals[0]))
@@ -291,3 +293,9 @@ def _servers(reports: Sequence[ServerReport]) -> str:
         address = plain(report.servers[-1].address, 60) if report.servers else "no server"
         parts.append(f"{names}{more} {'are' if len(report.runs) > 1 else 'is'} of {address}")
     return "these recordings are of different servers: " + ", ".join(parts)
+
+
+def _has_outlived_its_run(recording: Recording) -> bool:
+    """Whether its recorder was left alone in the middle of a suite, and ended by itself."""
+    kinds = {mark.kind for mark in recording.marks()}
+    return recording.is_whole and "command_began" in kinds and not kinds & {"command_ended", "signal"}

@@ -206,7 +206,7 @@ class ReplayDashboard(TabbedApp):
         source = self._source
         try:
             self._time_line = await self._in_thread(
-                lambda: time_line_data(source.events, source.breaks_off_at), "events"
+                lambda: time_line_data(source.events, (*source.breaks_off_at, *source.killed_at)), "events"
             )
             leaks = await self._in_thread(lambda: source.leaks, "leaks")
         except PgwatchError as error:
@@ -244,6 +244,8 @@ class ReplayDashboard(TabbedApp):
         notes = [_mark_words(mark) for mark in picture.marks if mark.kind in _MARK_WORDS]
         if picture.changes_at is None and self._source.breaks_off_at:
             notes.append("The recording breaks off here: its recorder was killed, or still records.")
+        elif picture.changes_at is None and self._source.killed_at:
+            notes.append("The recording ends here: the suite was killed, and run with it.")
         return plain(" · ".join(notes), _LONGEST_NOTE)
 
     def _tell_trouble(self, error: PgwatchError) -> None:

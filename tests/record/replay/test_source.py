@@ -121,6 +121,14 @@ def test_a_killed_suite_opens_at_its_last_picture(tmp_path: Path) -> None:
     with opened([killed]) as source:
         assert (source.opens_at, source.breaks_off_at) == (at(6), (at(6),))
         assert waiting(source, source.opens_at) == [101, 102]
+    # Its recorder has seen that `run` was gone, and ended by itself.
+    alone = make_recording(
+        tmp_path / "alone.pgwatch",
+        seconds=6.0,
+        marks=[Mark(at(0.1), "command_began"), Mark(at(6), "recording_ended")],
+    )
+    with opened([alone]) as source:
+        assert (source.opens_at, source.killed_at, source.breaks_off_at) == (at(6), (at(6),), ())
     marks = [Mark(at(10.6), "signal", "SIGTERM"), Mark(at(12), "command_ended")]
     stopped = make_recording(tmp_path / "stopped.pgwatch", marks=marks)
     with opened([stopped]) as source:
