@@ -11,7 +11,7 @@ from pgwatch_tests.kit.job_commands import (
     PYTHON,
     Commands,
     commands,
-    junit_command,
+    junit_commands,
     node_version,
     quoted,
     shared_checks,
@@ -20,6 +20,7 @@ from pgwatch_tests.kit.job_commands import (
 from pgwatch_tests.kit.repository import Repository
 from pgwatch_tests.kit.suites import Suites
 
+_SUMMARY = '>> "$GITHUB_STEP_SUMMARY"'
 GITHUB = ".github/workflows/pgwatch-tests.yml"
 
 # Commits of the releases that the comments name: a tag can be moved to other code.
@@ -99,7 +100,7 @@ def github_workflow(repository: Repository, suites: Suites, version: str) -> str
         "        if: ${{ !cancelled() }}",
         "        with:",
         "          # An artifact can't be added to: a name per job and attempt.",
-        "          name: results-${{ matrix.suite }}-${{ matrix.shard }}-${{ github.run_attempt }}",
+        "          name: results-${{ matrix.suite }}-${{ matrix.shard }}-attempt-${{ github.run_attempt }}",
         "          path: test-results/",
         "          include-hidden-files: true",
         "          if-no-files-found: error",
@@ -166,10 +167,7 @@ def _report(repository: Repository, suites: Suites, own: Commands, version: str)
         "          pattern: results-*",
         "          path: results",
         *_run("Install pgwatch-tests", f"pipx install 'pgwatch-tests=={version}'"),
-        *_run(
-            "Summarise all shards",
-            junit_command(suites, "results", '-o merged.xml --format markdown >> "$GITHUB_STEP_SUMMARY"'),
-        ),
+        *_run("Report all shards as one", "\n".join(junit_commands(suites, "results", _SUMMARY))),
     ]
     if has_blobs:
         find = "find results -path '*/blob/*.zip' -exec cp {} all-blobs/ ';'"
@@ -183,7 +181,7 @@ def _report(repository: Repository, suites: Suites, own: Commands, version: str)
         f"      - uses: actions/upload-artifact@{_ACTIONS['actions/upload-artifact']}",
         "        if: ${{ !cancelled() }}",
         "        with:",
-        "          name: report-${{ github.run_attempt }}",
+        "          name: report-attempt-${{ github.run_attempt }}",
         "          path: |",
         "            merged.xml",
         *(["            playwright-report/"] if has_blobs else []),

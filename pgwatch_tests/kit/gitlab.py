@@ -9,7 +9,7 @@ from pgwatch_tests.kit.job_commands import (
     POSTGRES_IMAGE,
     PYTHON,
     commands,
-    junit_command,
+    junit_commands,
     node_version,
     quoted,
     shared_checks,
@@ -46,6 +46,17 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
         "      junit: test-results/*/junit.xml",
         "",
     ]
+    if is_shared and own.migrate:
+        install = own.install_node if own.install_node else own.install_python
+        lines += [
+            "pgwatch-migrate:",
+            "  stage: .pre",
+            f"  image: {f'node:{node_version(repository)}' if own.install_node else f'python:{PYTHON}'}",
+            "  timeout: 10 minutes",
+            "  script:",
+            *_script([*_lines(install), own.migrate]),
+            "",
+        ]
     for suite in suites.suites:
         is_node = suite.runner in NODE_RUNNERS
         script = [*_lines(own.install_node if is_node else own.install_python)]
@@ -57,6 +68,8 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
         script.append(
             'export PATH="$HOME/.local/bin:$PATH" SHARD="${CI_NODE_INDEX:-1}" SHARDS="${CI_NODE_TOTAL:-1}"'
         )
+        # The last job has the files of all jobs in one directory.
+        script.append('export PGWATCH_RESULTS="test-results/$SUITE-$SHARD"')
         if suite.runner == "playwright":
             script.append(own.browsers)
         if own.migrate and not is_shared:
@@ -85,7 +98,7 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
         *_script(
             [
                 f"python -m pip install -q 'pgwatch-tests=={version}'",
-                junit_command(suites, "test-results", "-o merged.xml --format markdown > summary.md"),
+                *junit_commands(suites, "test-results", "> summary.md"),
                 *(shared_checks("test-results") if is_shared else []),
             ]
         ),

@@ -15,7 +15,8 @@ PYTHON = "3.13"
 NODE_RUNNERS: tuple[Runner, ...] = ("vitest", "playwright")
 
 _NODE = "24"
-_PYTEST_REPORT = "--junit-xml=test-results/pytest/junit.xml"
+_RESULTS = '"${PGWATCH_RESULTS:-test-results}"'
+_PYTEST_REPORT = f"--junit-xml={_RESULTS}/junit.xml"
 _INSTALL: Mapping[str, str] = {
     "npm": "npm ci",
     "pnpm": "pnpm install --frozen-lockfile",
@@ -74,9 +75,12 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     )
 
 
-def junit_command(suites: Suites, directory: str, rest: str) -> str:
+def junit_commands(suites: Suites, directory: str, summary: str) -> list[str]:
+    """Returns the commands that make one report of all shards: a merged document, and a `summary`."""
     shards = ",".join(f"{one.name}:{one.shards}" for one in suites.suites)
-    return f"pgwatch-tests junit '{directory}/**/junit.xml' --shards '{shards}' {rest}"
+    # Not the findings of each run, which lie deeper.
+    command = f"pgwatch-tests junit '{directory}/*/junit.xml' --results {directory} --shards '{shards}'"
+    return [f"{command} -o merged.xml", f"{command} --format markdown {summary}"]
 
 
 def shared_checks(directory: str) -> list[str]:
@@ -98,8 +102,8 @@ def _wrapped(shared: bool) -> str:
     # With a server per job, what is new is this shard's; else the last job looks.
     fail_on = "deadlock" if shared else "deadlock,rows,schemas"
     return (
-        'exec pgwatch-tests run --name "$SUITE-$SHARD" -o test-results/pgwatch '
-        f"--junit 'test-results/*/junit.xml' --fail-on {fail_on} -- "
+        f'exec pgwatch-tests run --name "$SUITE-$SHARD" -o {_RESULTS}/pgwatch '
+        f"--junit {_RESULTS}/junit.xml --fail-on {fail_on} -- "
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
+from pgwatch_tests.identity.sql_comments import commented_test
 from pgwatch_tests.locks.waits.statement_text import Effects
 
 SubjectKind = Literal[
@@ -92,8 +93,11 @@ class Session:
 
     @property
     def identity(self) -> TestIdentity | None:
-        """The test that it says it runs, by its whole id if that is known; None if it names none."""
-        identity = parse(self.application_name)
+        """The test that it says it runs, by its whole id if that is known; None if it names none.
+
+        Its name says so, else a comment in its statement.
+        """
+        identity = parse(self.application_name) or commented_test(self.query)
         return replace(identity, test=self.known_test) if identity and self.known_test else identity
 
     @property

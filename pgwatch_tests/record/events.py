@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pgwatch_tests.identity.application_name import OWN_NAME, parse
+from pgwatch_tests.identity.sql_comments import commented_test
 from pgwatch_tests.leaks.model import Attribution, Confidence, LeakReport
 from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock, DeadlockCatcher
 from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
@@ -202,7 +203,7 @@ def recorded_side(graph: LockGraph, party: Party) -> RecordedSide:
 
 
 def _side(side: Side) -> RecordedSide:
-    identity = parse(side.name) if side.pid else None
+    identity = (parse(side.name) or commented_test(side.statement)) if side.pid else None
     test = side.known_test or (identity.label if identity else "")
     nameless = side.backend if side.backend not in ("", "client backend") else f"pid {side.pid}"
     name = side.name or nameless if side.pid else str(Party(0, side.name)).strip()

@@ -67,7 +67,7 @@ def test_workflows_have_a_job_per_shard(tmp_path: Path) -> None:
             "fail-fast: false",
             "contents: read",
             "if: ${{ !cancelled() }}",
-            "${{ matrix.suite }}-${{ matrix.shard }}-${{ github.run_attempt }}",
+            "${{ matrix.suite }}-${{ matrix.shard }}-attempt-${{ github.run_attempt }}",
             "pgwatch-tests==1.2",
             "--shards 'unit:2,e2e-chromium:3,py:1'",
         ):
@@ -82,3 +82,6 @@ def test_workflows_have_a_job_per_shard(tmp_path: Path) -> None:
     assert "parallel: 3" in pipeline
     assert "stage: .post" in pipeline
     assert pipeline.count("\npgwatch-") == 4
+    shared_pipeline = gitlab_pipeline(repository, replace(LISTED, database="external"), "1.2")
+    assert "stage: .pre" in shared_pipeline
+    assert shared_pipeline.count("drizzle-kit migrate") == 1

@@ -5,12 +5,13 @@ import { prepareRun } from './@@HELPERS@@/reporter@@JS@@'
 
 prepareRun()
 const inCi = Boolean(process.env.CI)
+const results = process.env.PGWATCH_RESULTS ?? 'test-results'
 const reports: ReporterDescription[] = [
   [
     'junit',
-    { outputFile: 'test-results/playwright/junit.xml', includeRetries: true, stripANSIControlSequences: true },
+    { outputFile: `${results}/junit.xml`, includeRetries: true, stripANSIControlSequences: true },
   ],
-  ['blob', { outputDir: 'test-results/blob' }],
+  ['blob', { outputDir: `${results}/blob` }],
 ]
 
 export default defineConfig({
@@ -21,7 +22,7 @@ export default defineConfig({
   retries: own.retries ?? (inCi ? 1 : 0),
 @@RETRY_STRATEGY@@
   timeout: own.timeout ?? 60_000,
-  outputDir: 'test-results/playwright/output',
+  outputDir: `${results}/playwright`,
   reporter: [['list'], ...(inCi ? reports : []), ['./@@HELPERS@@/reporter.ts']],
   use: {
     trace: 'retain-on-failure',

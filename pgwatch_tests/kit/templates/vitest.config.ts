@@ -4,6 +4,7 @@ import { @@DEFAULTS@@defineConfig, mergeConfig, type ViteUserConfig } from 'vite
 @@OWN@@
 
 const inCi = Boolean(process.env.CI)
+const results = process.env.PGWATCH_RESULTS ?? 'test-results'
 
 @@BEGIN@@
 @@EXISTING@@
@@ -15,7 +16,7 @@ const inCi = Boolean(process.env.CI)
       testTimeout: existing.test?.testTimeout ?? 30_000,
       hookTimeout: existing.test?.hookTimeout ?? 30_000,
 @@EXCLUDE@@
-      outputFile: { junit: 'test-results/vitest/junit.xml' },
+      outputFile: { junit: `${results}/junit.xml` },
     },
   } satisfies ViteUserConfig)
   // Merged, those of the suite would be there twice.

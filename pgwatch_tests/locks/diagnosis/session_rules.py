@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.locks.diagnosis import table_rules
 from pgwatch_tests.locks.diagnosis.evidence import CLEAN_UP, NO_SHARED_STATE, Diagnosis, RootBlocker
 from pgwatch_tests.locks.model import Party
@@ -42,14 +41,14 @@ def waits_for_itself(root: RootBlocker) -> Diagnosis | None:
 
 def _of_the_same_test(root: RootBlocker) -> Party | None:
     """Returns the waiters behind the root that belong to its test; direct waiters come first."""
-    test = parse(root.session.application_name) if root.session else None
+    test = root.session.identity if root.session else None
     if test is None:
         return None
     direct = [edge.waiter for edge in root.direct]
     others = sorted(root.graph.blocked_by(root.party).difference(direct))
     for waiter in (*direct, *others):
         session = root.graph.sessions.get(waiter)
-        if session is not None and parse(session.application_name) == test:
+        if session is not None and session.identity == test:
             return waiter
     return None
 
