@@ -21,6 +21,15 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
         raise click.BadParameter(str(error)) from None
 
 
+# `--servers-shard` as `shard`.
+shard_option = click.option(
+    "--servers-shard",
+    "shard",
+    callback=_shard,
+    metavar="I/N",
+    help="With --servers: only part I of N, for N machines. A server stays in its part when others come "
+    "or go.",
+)
 # `--servers` as `servers` and `--servers-shard` as `shard`.
 servers_options = options.all_of(
     click.option(
@@ -30,14 +39,7 @@ servers_options = options.all_of(
         help="Servers instead of --dsn, all in one report: a comma list of names or globs such as 'ci-*', of "
         "[tool.pgwatch-tests.servers] or of libpq's service file.",
     ),
-    click.option(
-        "--servers-shard",
-        "shard",
-        callback=_shard,
-        metavar="I/N",
-        help="With --servers: only part I of N, for N machines. A server stays in its part when others come "
-        "or go.",
-    ),
+    shard_option,
 )
 # `--jobs` as `jobs`.
 jobs_option = click.option(

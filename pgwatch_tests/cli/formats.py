@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.gate import AcceptanceUse
     from pgwatch_tests.locks.model import LockSnapshot
     from pgwatch_tests.record.merging.merged import RunReport
+    from pgwatch_tests.record.merging.recorded_fleet import RecordedFleet
     from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics", "html"]
@@ -201,6 +202,22 @@ def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:
     from pgwatch_tests.reports import schedule_jobs
 
     return (schedule_jobs.document if form == "json" else schedule_jobs.table)(jobs)
+
+
+def render_recorded_fleet(
+    form: Format, fleet: RecordedFleet, report: RunReport | None, top: int | None
+) -> str:
+    """Recordings of a fleet in that format; the page is of `report`, all of them put together."""
+    from pgwatch_tests.reports.runs import recorded_fleet, run_markdown
+
+    if report is not None and form == "html":
+        return render_runs(form, report, top)
+    makers: Makers = {
+        "table": lambda: recorded_fleet.table(fleet, top),
+        "markdown": lambda: recorded_fleet.markdown(fleet, top or run_markdown.MOST_ROWS),
+        "json": lambda: recorded_fleet.document(fleet),
+    }
+    return makers[form]()
 
 
 def render_runs(form: Format, report: RunReport, top: int | None) -> str:

@@ -46,6 +46,10 @@ class RecordingHeader:
     every_s: float | None = None
     """The pause between polls while nothing waits; None if not known."""
     max_bytes: int | None = None
+    server: str = ""
+    """The server's name in a list (`--servers`); empty if it was recorded by its address."""
+    part: str = ""
+    """`2/4`: the part of the list that was recorded (`--servers-shard`); empty if all of it was."""
 
 
 @dataclass(frozen=True, slots=True)

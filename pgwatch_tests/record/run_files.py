@@ -215,6 +215,8 @@ def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
             hangs=tuple(Hang(mark.at, 0.0, mark.text) for mark in marks if mark.kind == "hang"),
             not_checked=tuple(_sentence(mark.text) for mark in marks if mark.kind == "thinned" and mark.text),
             last=last_picture(snapshot) if snapshot is not None else None,
+            fleet_server=recording.header.server,
+            fleet_part=recording.header.part,
         )
 
 

@@ -126,6 +126,26 @@ def test_a_recording_per_server(server: EmbeddedServer, home: Path) -> None:
     report = pgwatch(home, "report", "recordings", "--format", "json")
     assert report.returncode == 0, report.stderr
     assert "dead-" in report.stdout
+    declare(home, {"ci/1": json.dumps(server.dsn()), "dead": json.dumps(DEAD), "new": json.dumps(DEAD)})
+    extra["PGWATCH_HISTORY"] = str(home / "history.sqlite3")
+    arguments = ("report", "--servers", "*", "recordings", "--save", "nightly", "--format", "json")
+    report = pgwatch(home, *arguments, extra=extra)
+    assert (report.returncode, report.stderr) == (0, "")
+    document = json.loads(report.stdout)
+    assert [one["server"] for one in document["servers"]] == ["ci/1"]
+    assert [one["server"] for one in document["not_recorded"]] == ["dead", "new"]
+    assert document["not_recorded"][0]["reason"].startswith("cannot connect: Connection refused")
+    assert document["not_recorded"][1]["reason"] == "left no recording"
+    assert document["total"]["recordings"] == 1
+    saved = pgwatch(home, "report", "--saved", "nightly", "--format", "json", extra=extra)
+    assert json.loads(saved.stdout) == document
+    assert pgwatch(home, "report", "--saved", "other", extra=extra).returncode == 4
+    gate = pgwatch(home, *arguments[:4], "--fail-on", "deadlock", extra=extra)
+    assert (gate.returncode, "not checked: new: left no recording" in gate.stderr) == (4, True)
+    gate = pgwatch(home, *arguments[:2], "ci/1", "recordings", "--fail-on", "deadlock", extra=extra)
+    assert (gate.returncode, gate.stderr) == (0, "pgwatch-tests: 1 recording of other servers left out\n")
+    none = pgwatch(home, "report", "--servers", "new", "recordings", extra=extra)
+    assert (none.returncode, none.stderr.endswith("no recording is of new\n")) == (2, True)
     none = pgwatch(home, "record", "--servers", "dead", "--for", "500ms", "-o", "recordings", extra=extra)
     assert none.returncode == 3
     replacing = pgwatch(home, "record", "--servers", "dead", "--replace", "-o", "x", extra=extra)

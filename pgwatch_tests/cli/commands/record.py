@@ -84,5 +84,7 @@ def command(
     from pgwatch_tests.cli.runs import recording_run
 
     if fleet is not None:
-        ctx.exit(recording_run.run_servers(settings, fleet, place, for_s, every_s, max_bytes))
+        ctx.exit(
+            recording_run.run_servers(settings, fleet, place, for_s, every_s, max_bytes, str(shard or ""))
+        )
     ctx.exit(recording_run.run(settings, place, for_s, every_s, max_bytes, replaces=replace))

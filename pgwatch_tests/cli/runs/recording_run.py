@@ -19,6 +19,7 @@ from pgwatch_tests.cli import options
 from pgwatch_tests.cli.runs.snapshot import POOLED
 from pgwatch_tests.errors import SIGNALLED, ConfigurationError, RecordingError
 from pgwatch_tests.fleet.servers import Server
+from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.known_tests import read_test_list
 from pgwatch_tests.postgres.connections.dsn import address, database_name
 from pgwatch_tests.record.model import RecordingHeader
@@ -67,6 +68,7 @@ def run_servers(
     for_s: float | None,
     every_s: float | None,
     max_bytes: int | None,
+    part: str = "",
 ) -> int:
     """Records each server into a file of its own in `directory`, which is made. Returns the exit code.
 
@@ -82,14 +84,26 @@ def run_servers(
     began = datetime.now(UTC)
     runs = []
     for server in servers:
-        name = _UNSAFE.sub("_", server.name)
-        path = directory / f"{name}-{_stamp(began)}{SUFFIX}"
-        writer = _writer(path, began, every_s, max_bytes)
+        path = directory / f"{_file_name(server.name)}-{_stamp(began)}{SUFFIX}"
+        writer = _writer(path, began, every_s, max_bytes, server.name, part)
         runs.append(_RecordingRun(replace(settings, dsn=server.dsn), writer, every_s, server.name))
     return _run(runs, for_s)
 
 
-def _writer(path: Path, began: datetime, every_s: float | None, max_bytes: int | None) -> RecordingWriter:
+def _file_name(server: str) -> str:
+    """The name of a server as part of a file's; no two servers share one."""
+    safe = _UNSAFE.sub("_", server)
+    return safe if safe == server else f"{safe}-{digest(server)}"
+
+
+def _writer(
+    path: Path,
+    began: datetime,
+    every_s: float | None,
+    max_bytes: int | None,
+    server: str = "",
+    part: str = "",
+) -> RecordingWriter:
     header = RecordingHeader(
         began=began,
         machine=socket.gethostname(),
@@ -98,6 +112,8 @@ def _writer(path: Path, began: datetime, every_s: float | None, max_bytes: int |
         program_version=__version__,
         every_s=every_s,
         max_bytes=max_bytes,
+        server=server,
+        part=part,
     )
     try:
         return RecordingWriter(path, header, max_bytes)

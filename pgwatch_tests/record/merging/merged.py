@@ -84,6 +84,10 @@ class RecordedRun:
     not_checked: tuple[str, ...] = ()
     last: LastPicture | None = None
     """Read where the run didn't end by itself."""
+    fleet_server: str = ""
+    """`RecordingHeader.server`."""
+    fleet_part: str = ""
+    """`RecordingHeader.part`."""
 
     @property
     def was_cut_off(self) -> bool:

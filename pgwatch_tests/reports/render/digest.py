@@ -70,8 +70,8 @@ def markdown(digest: Digest, reports: Sequence[tuple[str, Iterable[str]]], fewer
     """
     for part in digest.parts:
         if part.section.rows:
-            rows = [*part.section.rows, *([part.total] if part.total else [])]
-            yield from written(replace(part.section, heading=part.heading, rows=rows), "###")
+            section = replace(part.section, heading=part.heading)
+            yield from written(section, "###", part.noun[1], part.total)
     length = shown = 0
     for heading, blocks in reports[:_MOST_REPORTS]:
         told = list(folded(heading, blocks))

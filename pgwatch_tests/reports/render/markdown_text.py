@@ -42,17 +42,18 @@ def table(
     heading: str = "",
     most: int = _MOST_ROWS,
     noun: str = "",
+    total: Sequence[str] = (),
 ) -> Iterator[str]:
     """Blocks: the heading, and a table of cells that are Markdown already; nothing if there are no rows.
 
     `alignment` has an `l` or `r` for each column. Rows beyond `most` are left out, and their number told
-    with what they are, `noun`.
+    with what they are, `noun`. `total` is a last row, which never is.
     """
     if not rows:
         return
     if heading:
         yield heading
-    yield grid(headers, alignment, rows[:most])
+    yield grid(headers, alignment, [*rows[:most], *([total] if total else [])])
     if len(rows) > most:
         yield f"… and {len(rows) - most:,} more{f' {noun}' if noun else ''}."
 
@@ -86,10 +87,10 @@ def escaped(text: str) -> str:
     return html.escape(plain(text))
 
 
-def written(section: Section, level: str, noun: str = "") -> Iterator[str]:
+def written(section: Section, level: str, noun: str = "", total: Sequence[str] = ()) -> Iterator[str]:
     """Blocks of the section, its heading of that `level` (`###`); nothing if it has no rows."""
     heading = f"{level} {section.heading}" if section.heading else ""
-    yield from table(section.columns, section.alignment, section.rows, heading, noun=noun)
+    yield from table(section.columns, section.alignment, section.rows, heading, noun=noun, total=total)
 
 
 def document(blocks: Iterable[str]) -> str:

@@ -147,7 +147,7 @@ def _not_known(report: RunReport) -> list[str]:
     if not_checked:
         parts.append(f"{plural(not_checked, 'thing')} not checked")
     if report.unreadable:
-        parts.append(f"{plural(len(report.unreadable), 'file')} not read")
+        parts.append(f"{len(report.unreadable):,} not read")
     return parts
 
 

@@ -29,7 +29,7 @@ def judge_report(fail_on: FailOn, report: RunReport) -> Judgement:
     parts += [judge(only_leaks, Evidence(leaks=run.leak_report)) for run in report.runs]
     # Of shards that share a database, each has found the same.
     findings = tuple(dict.fromkeys(finding for part in parts for finding in part.findings))
-    unread = [f"{one.name} couldn't be read: {one.reason}" for one in report.unreadable]
+    unread = [f"{one.name}: {one.reason}" for one in report.unreadable]
     missing = tuple(dict.fromkeys([*unread, *(line for part in parts for line in part.missing)]))
     verdict: Verdict = "findings" if findings else "incomplete" if missing else "clean"
     return Judgement(verdict, findings, missing)

@@ -25,7 +25,7 @@ def test_the_verdict_has_the_worst_first() -> None:
     )
     assert run_words.verdict(report()).endswith(
         "; 22 rows left in 3 tables; 1 test schema left; not watched for 5.0 s; 1 thing not checked; "
-        "1 file not read."
+        "1 not read."
     )
 
 
