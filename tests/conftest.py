@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -20,10 +20,25 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_p
 from tests import examples, without_server
 from tests.servers.databases import Databases
 from tests.servers.server_places import server_directory
-from tests.servers.sessions import Connect, Database, MakeRole, close_at_once, drop_database, unique_name
+from tests.servers.sessions import (
+    Connect,
+    Database,
+    MakeRole,
+    close_at_once,
+    create_database,
+    drop_database,
+    unique_name,
+)
 
-SUITES_PLUGINS = "-p pgwatch -p xdist -p asyncio -p rerunfailures -p timeout"
-"""Options of pytest without its autoload of plugins: those that the suites of these tests need."""
+
+def suites_plugins(files: Iterable[str]) -> str:
+    """Options of pytest without its autoload of plugins: those that a suite of a test needs, by its files."""
+    plugins = ["pgwatch", "xdist", "rerunfailures", "timeout"]
+    # The only one whose import takes a while.
+    if any("async" in text for text in files):
+        plugins.append("asyncio")
+    return " ".join(f"-p {plugin}" for plugin in plugins)
+
 
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,6 +47,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Twice as many as there are cores: tests wait for servers and screens. Without servers, as many."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,7 +120,7 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
     """An empty database, dropped when the test ends, whoever is still connected to it."""
     name = unique_name()
     with psycopg.connect(server.dsn(), autocommit=True) as administrator:
-        administrator.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        create_database(administrator, name)
     yield Database(name, server.dsn(name))
     with psycopg.connect(server.dsn(), autocommit=True) as administrator:
         drop_database(administrator, name)
@@ -200,6 +216,15 @@ def home(tmp_path: Path) -> Path:
 def pytester(pytester: pytest.Pytester, python: str, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """pytest's own, whose runs load the plugins that suites of these tests need: all others take seconds."""
     assert python
+    run = pytester.runpytest_subprocess
+
+    def run_with_plugins(
+        *arguments: str | os.PathLike[str], timeout: float | None = None
+    ) -> pytest.RunResult:
+        files = [path for kind in ("*.py", "*.ini") for path in pytester.path.rglob(kind)]
+        monkeypatch.setenv("PYTEST_ADDOPTS", suites_plugins(path.read_text() for path in files))
+        return run(*arguments, timeout=timeout)
+
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_ADDOPTS", SUITES_PLUGINS)
+    monkeypatch.setattr(pytester, "runpytest_subprocess", run_with_plugins)
     return pytester

@@ -74,7 +74,7 @@ def _run(python: str, tmp_path: Path, *arguments: str) -> tuple[dict[str, str], 
             *("-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path), *arguments),
         ],
         # Where this test runs without a server itself, the child has to find the programs first.
-        env={**_environment(), "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**_environment(), "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -28,7 +28,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.conftest import SUITES_PLUGINS
+from tests.conftest import suites_plugins
 from tests.docs.page import Page, read_page
 from tests.servers.sessions import Database
 
@@ -62,7 +62,8 @@ def run_page(python: str, page: Page, dsn: str, directory: Path) -> tuple[set[st
         (directory / name).write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PG"))}
     environment |= {"PGWATCH_DSN": dsn, "DATABASE_URL": dsn}
-    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": SUITES_PLUGINS}
+    plugins = suites_plugins(files.values())
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": plugins}
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", *page.options],
         cwd=directory,
