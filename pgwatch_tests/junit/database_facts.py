@@ -7,7 +7,7 @@ A test is known there by the name of its sessions, whole or by its hash; reports
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -20,11 +20,10 @@ from pgwatch_tests.record.whole_names import WholeNames
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
 
-OWN_PROPERTY = "pgwatch.database"
-"""The property of a merged document that has such a sentence."""
 _PROPERTY = "pgwatch."
-_WAITED = "pgwatch.waited_for"
-_INTERFERENCE = "pgwatch.interference"
+OWN_PROPERTY = f"{_PROPERTY}database"
+"""The property of a merged document that has such a sentence."""
+_LEFT = frozenset({"rows", "late_rows"})
 _MOST_WAITS = 3
 _MOST_DEADLOCKS = 2
 _MOST_LEAKS = 5
@@ -70,7 +69,7 @@ def with_database(shards: Sequence[ShardReport], runs: Sequence[RecordedRun]) ->
 def _with_properties(test: JUnitTest) -> JUnitTest:
     if not _is_told(test):
         return test
-    facts = tuple(_of_properties(test, with_waits=True))
+    facts = tuple(_of_properties(test, with_waits=True, with_leaks=True))
     return test._replace(database=facts) if facts else test
 
 
@@ -87,7 +86,8 @@ def _with_facts(test: JUnitTest, name: str, servers: Sequence[_Known]) -> JUnitT
         facts += _deadlocks(name, one.deadlocks.get(name, ()))
         facts += _leaks(name, one.leaks.get(name, ()))
     has_waits = any(name in one.waits or name in one.deadlocks for one in servers)
-    facts += _of_properties(test, with_waits=not has_waits)
+    has_leaks = any(name in one.leaks for one in servers)
+    facts += _of_properties(test, with_waits=not has_waits, with_leaks=not has_leaks)
     return test._replace(test=name, database=tuple(dict.fromkeys(facts)))
 
 
@@ -96,7 +96,7 @@ def _waits(waits: Sequence[WaitEvent]) -> Iterator[str]:
     for wait in longest[:_MOST_WAITS]:
         sides = [root.side.who for root in wait.roots] or [side.who for side in wait.blockers]
         blockers = _named(list(dict.fromkeys(sides))) or "a session that isn't known"
-        advice = f"; {wait.advice}" if wait.advice else ""
+        advice = f". {wait.advice}" if wait.advice else ""
         yield f"waited {in_words(wait.waited_s)} for {blockers}: {wait.target}{advice}"
     if len(waits) > _MOST_WAITS:
         rest_s = sum(wait.waited_s for wait in longest[_MOST_WAITS:])
@@ -135,18 +135,24 @@ def _noun(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _of_properties(test: JUnitTest, *, with_waits: bool) -> Iterator[str]:
-    """What the pytest plugin has told of the test in its report."""
-    words: Mapping[str, str] = {
-        OWN_PROPERTY: "",
-        _INTERFERENCE: "tables that it had read were written to while it ran, perhaps by ",
-        _WAITED: "waited for: ",
-    }
-    for case in (test.case, *test.earlier):
-        for key, value in case.properties:
-            if not key.startswith(_PROPERTY) or (key == _WAITED and not with_waits):
-                continue
-            yield f"{words.get(key, f'{_noun(key.removeprefix(_PROPERTY))}: ')}{value}"
+def _of_properties(test: JUnitTest, *, with_waits: bool, with_leaks: bool) -> Iterator[str]:
+    """What the pytest plugin has told of the test in its report, unless the recordings know it better."""
+    told = dict.fromkeys(pair for case in (test.case, *test.earlier) for pair in case.properties)
+    values = {key.removeprefix(_PROPERTY): value for key, value in told if key.startswith(_PROPERTY)}
+    if blocked_s := values.pop("blocked_s", ""):
+        blocker, target = values.pop("blocked_by", ""), values.pop("blocked_on", "")
+        if with_waits:
+            yield f"waited {blocked_s} s for {blocker or 'others'}{f': {target}' if target else ''}"
+    for key, value in values.items():
+        if key == "waited_for":
+            if with_waits and not blocked_s:
+                yield f"waited for: {value}"
+        elif key == "interference":
+            yield f"tables that it had read were written to while it ran, perhaps by {value}"
+        elif key == "database":
+            yield value
+        elif with_leaks or key not in _LEFT:
+            yield f"{_noun(key)}: {value}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ nothing or tests that are `skipped`, pytest a case without a name. Only the runn
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
 
@@ -36,7 +36,9 @@ def findings_of(
     shards: Sequence[ShardReport], expected: Sequence[ExpectedShards] = (), number: int | None = None
 ) -> tuple[JUnitFinding, ...]:
     """Returns all findings, errors first; `expected` and `number` say which shards there have to be."""
-    found = list(chain(_missing(shards, number), *(_of_shard(shard) for shard in shards)))
+    reported = frozenset(test.id for shard in shards for test in shard.tests) if _has_runs(shards) else ()
+    found = list(chain(_missing(shards, number), *(_ended(shard, reported) for shard in shards)))
+    found += chain.from_iterable(map(_of_shard, shards))
     found += chain(_copies(shards), _ran_twice(shards, expected), _other_runs(shards), _other_days(shards))
     found += chain(split_findings(shards), _unknown_exit_codes(shards))
     return tuple(sorted(found, key=lambda one: _LEVELS[one.level]))
@@ -70,7 +72,11 @@ def _missing(shards: Sequence[ShardReport], number: int | None) -> Findings:
         yield JUnitFinding("unexpected", "warning", f"{plural(there, 'shard')} instead of {number:,}")
 
 
-def _ended(shard: ShardReport) -> Findings:
+def _has_runs(shards: Sequence[ShardReport]) -> bool:
+    return any(shard.run is not None for shard in shards)
+
+
+def _ended(shard: ShardReport, reported: Collection[str]) -> Findings:
     """How the shard's command ended, and what of it is reported, in one sentence."""
     kind, words = _ending(shard)
     if kind is None:
@@ -79,7 +85,7 @@ def _ended(shard: ShardReport) -> Findings:
         kind,
         "error",
         shard,
-        "; ".join((words, *_reported(shard), *_file_words(shard), *_last_seen(shard))),
+        "; ".join((words, *_reported(shard), *_file_words(shard), *_last_seen(shard, reported))),
         shard.files,
     )
 
@@ -158,23 +164,23 @@ def _file_words(shard: ShardReport) -> Iterator[str]:
             )
 
 
-def _last_seen(shard: ShardReport) -> Iterator[str]:
-    if shard.run is None:
-        return
-    if names := last_seen(shard.run.recorded, {test.id for test in shard.tests}):
+def _last_seen(shard: ShardReport, reported: Collection[str]) -> Iterator[str]:
+    if shard.run is not None and (names := last_seen(shard.run.recorded, reported)):
         yield f"last seen running: {', '.join(names)}"
 
 
-def last_seen(run: RecordedRun, reported: Iterable[str]) -> list[str]:
-    """Returns the tests that a run was at when it ended, at most three."""
+def last_seen(run: RecordedRun, reported: Collection[str]) -> list[str]:
+    """Returns the tests that a run was at when it ended, at most three; none that any shard has reported.
+
+    A recording is of a server: it has the tests of other shards, too.
+    """
     at_work = [] if run.last is None else [one.side.test for one in run.last.sessions if one.side.test]
-    done = frozenset(reported)
-    seen = sorted(
-        (one for one in run.tests if one.test not in done),
-        key=lambda one: one.last_active or one.last_seen,
-        reverse=True,
-    )
-    return list(dict.fromkeys([*at_work, *(one.test for one in seen)]))[:_MOST_NAMED]
+    names = [test for test in dict.fromkeys(at_work) if test not in reported]
+    if not names:
+        seen = [one for one in run.tests if one.test not in reported]
+        seen.sort(key=lambda one: one.last_active or one.last_seen, reverse=True)
+        names = [one.test for one in seen[:1]]
+    return names[:_MOST_NAMED]
 
 
 def _unreadable(shard: ShardReport) -> Findings:
@@ -365,7 +371,6 @@ def _more(number: int) -> str:
 
 
 _RULES: Sequence[Callable[[ShardReport], Findings]] = (
-    _ended,
     _unreadable,
     _nothing_ran,
     _passed_though_failed,

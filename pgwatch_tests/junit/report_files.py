@@ -100,12 +100,17 @@ def _matching(argument: Path) -> Iterator[GivenFile]:
         yield from _globbed(argument)
 
 
-def _globbed(pattern: Path) -> Iterator[GivenFile]:
+def fixed_part(pattern: Path) -> Path:
+    """The directories of a pattern before its first part that may stand for several."""
     parts = pattern.parts
-    fixed = next(place for place, part in enumerate(parts) if set("*?[") & set(part))
-    base = Path(*parts[:fixed])
+    fixed = next((place for place, part in enumerate(parts) if set("*?[") & set(part)), len(parts))
+    return Path(*parts[:fixed])
+
+
+def _globbed(pattern: Path) -> Iterator[GivenFile]:
+    base = fixed_part(pattern)
     with suppress(OSError, ValueError, NotImplementedError):
-        for path in sorted(base.glob(str(Path(*parts[fixed:])))):
+        for path in sorted(base.glob(str(pattern.relative_to(base)))):
             if path.is_file() and not _SKIPPED & set(path.parts):
                 yield GivenFile(path, base, "pattern")
 

@@ -120,7 +120,7 @@ def test_a_killed_shard_is_told_with_where_it_was() -> None:
     _, findings = shards([torn, report("integration-4/junit.xml", case("x"))], [run])
     assert told(findings) == {
         "killed": "integration-3: ended by signal 9; 2 of about 5 tests reported; junit.xml: it is damaged "
-        "at line 9; last seen running: a.test.ts > four, a.test.ts > five, a.test.ts > three"
+        "at line 9; last seen running: a.test.ts > four"
     }
     collected = replace(run, collected=7)
     _, findings = shards([torn], [collected])
@@ -242,7 +242,7 @@ def test_beside_a_failure_stands_what_the_database_knew() -> None:
     first, passed, third = shard.tests
     assert (first.id, passed.database) == (long, ())
     assert first.database == (
-        "waited 2.5 s for gw2 b.test.ts > blocks: row of bookings (id=42); "
+        "waited 2.5 s for gw2 b.test.ts > blocks: row of bookings (id=42). "
         "End the transaction of the test before it waits for something else.",
         "in a deadlock with gw2 b.test.ts > blocks over row of bookings (id=1); the server ended it",
         "left 3 rows of public.users (its values bear its hash)",

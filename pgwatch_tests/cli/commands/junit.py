@@ -132,6 +132,7 @@ def command(
 
     chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
     request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, output)
+    options.check_output(output)
     summary = summarise(request)
     if output is not None and not chosen:
         options.emit(formats.render_junit("junit", summary), output)

@@ -12,7 +12,14 @@ from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.junit.database_facts import with_database
 from pgwatch_tests.junit.findings import findings_of
-from pgwatch_tests.junit.report_files import STDIN, GivenFile, ReportFile, given_files, read_report_file
+from pgwatch_tests.junit.report_files import (
+    STDIN,
+    GivenFile,
+    ReportFile,
+    fixed_part,
+    given_files,
+    read_report_file,
+)
 from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.shards import shards_of
 from pgwatch_tests.junit.splitting import PLAN_NAME, SplitPlan, read_plan
@@ -36,17 +43,17 @@ class JUnitRequest:
 
 
 def summarise(request: JUnitRequest) -> JUnitSummary:
-    """Reads all that was asked for. Raises ConfigurationError if nothing matches."""
+    """Reads all that was asked for. Raises ConfigurationError if neither a report nor a run is there."""
     given, nothing = given_files(request.files)
     given = [one for one in given if not _is_output(one, request.output) and not _is_our_own(one)]
-    if not given:
-        raise ConfigurationError(f"no file matches {', '.join(nothing or map(str, request.files))}")
+    runs = _runs(request, given)
     for argument in nothing:
         options.narrate(f"no file matches {argument}")
-    runs = _runs(request, given)
+    if not given and not any(run.facts for run in runs):
+        raise ConfigurationError(f"no file matches {', '.join(map(str, request.files))}")
     read = [(one, read_report_file(one.path, may_be_pipe=one.is_named)) for one in given]
     read = [(one, report) for one, report in read if _is_meant(one, report)]
-    if not read:
+    if not read and not any(run.facts for run in runs):
         raise ConfigurationError(f"no JUnit report is in {', '.join(map(str, request.files))}")
     files: list[GivenFile] = [one for one, _ in read]
     reports: list[ReportFile] = [report for _, report in read]
@@ -77,7 +84,7 @@ def _is_our_own(one: GivenFile) -> bool:
 
 
 def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> list[ShardRun]:
-    places = list(request.results) or list(_beside(given))
+    places = list(request.results or _results_near(request.files, given))
     if not places:
         return []
     # Only here: most reports have no recording to read.
@@ -96,14 +103,24 @@ def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> list[ShardRun]:
     return found
 
 
-def _beside(given: Iterable[GivenFile]) -> Iterable[Path]:
-    """Results directories near the files: in their own directory, and in those above it, up to their root."""
+def _results_near(arguments: Sequence[Path], given: Sequence[GivenFile]) -> Iterable[Path]:
+    """Where results directories may be: below the directories that were named, and beside each file.
+
+    A shard that was killed may have left its results, and no report.
+    """
     found: dict[str, Path] = {}
+    bases = [fixed_part(one) for one in arguments if one.is_dir() or not one.exists()]
+    if named := [one.path.parent for one in given if one.is_named and one.path != STDIN]:
+        bases.append(Path(os.path.commonpath(map(os.path.abspath, named))))
+    here = os.path.realpath(Path())
+    for base in bases:
+        # The working directory is the repository: all of it is too much to look through.
+        if base.is_dir() and os.path.realpath(base) not in (here, *map(str, Path(here).parents)):
+            found.setdefault(os.path.realpath(base), base)
     for one in given:
         for folder in _folders(one):
             for place in (folder, folder / _RESULTS):
-                is_there = (place.name == _RESULTS and place.is_dir()) or (place / RUN_NAME).exists()
-                if is_there:
+                if (place.name == _RESULTS and place.is_dir()) or (place / RUN_NAME).exists():
                     found.setdefault(os.path.realpath(place), place)
     return found.values()
 
