@@ -156,6 +156,11 @@ def _name(name: str) -> Column[int]:
     return Column(name, BigInteger, primary_key=True)
 
 
+def _seen_by() -> Column[int]:
+    """Of a run's attempt and servers: trends count once what several recorders have seen of one server."""
+    return Column("seen_by", Integer, nullable=False)
+
+
 def _sums() -> tuple[Column[float], Column[int], Column[float]]:
     return (
         Column("blocked_s", Milliseconds, nullable=False),
@@ -179,11 +184,12 @@ RUN_PAIRS = Table(
     _name("blocker"),
     _name("waiter"),
     Column("build", BigInteger, nullable=False),
+    _seen_by(),
     *_sums(),
     Column("object", BigInteger, nullable=False),
     Column("cause", BigInteger, nullable=False),
     # Trends read nothing else.
-    Index("run_pairs_blocker", "blocker", "waiter", "build", *_OF_PAIR),
+    Index("run_pairs_blocker", "blocker", "waiter", "build", "seen_by", *_OF_PAIR),
     _of_builds("run_pairs"),
     Index("run_pairs_waiter", "waiter", "build", "run", "blocker"),
     sqlite_with_rowid=False,
@@ -215,9 +221,10 @@ RUN_LEAKS = Table(
     _name("name"),
     _name("confidence"),
     Column("build", BigInteger, nullable=False),
+    _seen_by(),
     Column("rows", BigInteger, nullable=False),
     _of_builds("run_leaks"),
-    Index("run_leaks_test", "test", "kind", "name", "build", "rows"),
+    Index("run_leaks_test", "test", "kind", "name", "build", "seen_by", "rows"),
     sqlite_with_rowid=False,
 )
 # Tests that failed, needed more than one attempt, or had a part in a wait or a leak.

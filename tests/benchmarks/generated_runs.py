@@ -138,6 +138,7 @@ def _rows(runs: int, rng: random.Random) -> Mapping[str, list[Sequence[object]]]
                         run,
                         *pair,
                         build,
+                        attempt,
                         ms,
                         1 + ms // 900,
                         ms * 2 // 3,
@@ -159,7 +160,7 @@ def _rows(runs: int, rng: random.Random) -> Mapping[str, list[Sequence[object]]]
                     for test, table, chance in leaky
                     if test in mine and rng.random() < chance
                 }
-                rows["run_leaks"].extend((run, *leak, build, rng.randrange(1, 9)) for leak in leaks)
+                rows["run_leaks"].extend((run, *leak, build, attempt, rng.randrange(1, 9)) for leak in leaks)
                 rows["run_outcomes"].extend(
                     (
                         *(run, test, build, 1, 0, 250),

@@ -5,12 +5,24 @@ They are read once, as numbers: what was seen in thousands of builds is then com
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, false, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    Text,
+    case,
+    cast,
+    false,
+    func,
+    select,
+)
 
 from pgwatch_tests.history.runs.model import OUTCOMES
 from pgwatch_tests.history.runs.strings import AT_ONCE, digest, portions
@@ -32,17 +44,6 @@ class Window:
     """`*` stands for anything, `?` for one character; without them, for a part of a name. Empty: any name."""
     branch: str = ""
     """The only branch that counts; empty if all do."""
-
-
-class Build(NamedTuple):
-    """One CI run, by the numbers of its strings. A tuple: there are tens of thousands."""
-
-    place: int
-    """Its place in the order of all builds."""
-    repository: int
-    branch: int
-    commit: int
-    """Negative, and the build's own, where none is known: it is compared with no other."""
 
 
 class Run(NamedTuple):
@@ -70,48 +71,71 @@ class Builds:
 
     def __init__(self, connection: Connection, window: Window) -> None:
         self._connection = connection
-        nameless = connection.execute(select(STRINGS.c.id).where(STRINGS.c.digest == digest(""))).scalar()
+        self.since = window.since
+        nameless, branch = (
+            connection.execute(select(STRINGS.c.id).where(STRINGS.c.digest == digest(text))).scalar()
+            for text in ("", window.branch)
+        )
         self.nameless = nameless
         """The number of the empty string: of the test, say, that nobody knows."""
-        self._holds = [BUILDS.c.began >= window.since]
-        if window.branch:
-            branch = select(STRINGS.c.id).where(STRINGS.c.digest == digest(window.branch)).scalar_subquery()
-            self._holds.append(BUILDS.c.branch == branch)
-        columns = BUILDS.c.id, BUILDS.c.repository, BUILDS.c.branch, BUILDS.c.commit, and_(*self._holds)
+        columns = BUILDS.c.id, BUILDS.c.repository, BUILDS.c.branch, BUILDS.c.commit
         rows = connection.execute(select(*columns).order_by(BUILDS.c.began, BUILDS.c.id)).all()
-        self.known = {
-            number: Build(place, repository, branch, -number if commit == nameless else commit)
-            for place, (number, repository, branch, commit, _) in enumerate(rows)
-        }
-        """All builds, in their order."""
-        self.in_order = tuple(self.known)
+        # Columns, rather than an object per build: there are tens of thousands.
+        numbers, repositories, branches, commits = zip(*rows, strict=True) if rows else ((), (), (), ())
+        self.in_order: Sequence[int] = numbers
         """The numbers of all builds, in their order."""
-        self.repositories = frozenset(one.repository for one in self.known.values())
-        self.counted = [number for number, *_, counts in rows if counts]
+        self.branch_at: Sequence[int] = branches
+        """The branch of each, in that order."""
+        self.place = dict(zip(numbers, range(len(numbers)), strict=True))
+        """By number: the place in that order."""
+        self._repository = dict(zip(numbers, repositories, strict=True))
+        self.commit = {
+            number: -number if commit == nameless else commit
+            for number, commit in zip(numbers, commits, strict=True)
+        }
+        """By number. Negative, and the build's own, where none is known: it is compared with no other."""
+        self.repositories = frozenset(repositories)
+        # Of another name than in a query around it, whose rows it would otherwise be asked of.
+        self._in_window = BUILDS.alias("in_window")
+        self._holds = [self._in_window.c.began >= window.since]
+        older = select(func.count()).select_from(BUILDS).where(BUILDS.c.began < window.since)
+        self._older = connection.execute(older).scalar_one()
+        self.counted: Sequence[int] = numbers[self._older :]
         """The numbers of the builds in the window."""
+        if window.branch:
+            self._holds.append(self._in_window.c.branch == branch)
+            since = range(self._older, len(numbers))
+            self.counted = [numbers[place] for place in since if branches[place] == branch]
         self._lowest = min(self.counted, default=0)
-        above = sum(number >= self._lowest for number in self.known)
-        self._are_mixed = above > len(self.counted)
-        self.since = window.since
+        self._are_mixed = sum(map(self._lowest.__le__, numbers)) > len(self.counted)
         self._of_build: dict[int, list[Run]] = {}
         self._on_branches: dict[tuple[int, int], list[int]] = {}
 
-    def counted_in(self, table: Table) -> list[ColumnElement[bool]]:
+    def counted_in(self, table: FromClause) -> list[ColumnElement[bool]]:
         """Conditions that rows of a table belong to builds in the window.
 
         Numbers of builds grow with time, but for what was added late: an index begins at the lowest one.
         """
         conditions = [table.c.build >= self._lowest]
         if self._are_mixed:
-            conditions.append(table.c.build.in_(select(BUILDS.c.id).where(*self._holds)))
+            conditions.append(table.c.build.in_(select(self._in_window.c.id).where(*self._holds)))
         return conditions if self.counted else [false()]
+
+    def before_in(self, table: Table) -> list[ColumnElement[bool]]:
+        """Conditions that hold for all rows of builds before the window, and as a rule for no others."""
+        return [] if self._are_mixed or not self.counted else [table.c.build < self._lowest]
 
     def counts(self) -> Counts:
         """Counts runs and builds in the window."""
-        build = RUNS.c.build
-        watched, told = (RUNS.c.watched_s > 0, build), (RUNS.c.test_set.is_not(None), build)
-        columns = func.count(), func.count(case(watched).distinct()), func.count(case(told).distinct())
-        return Counts(*self._connection.execute(select(*columns).where(*self.counted_in(RUNS))).one())
+        builds = func.count(RUNS.c.build.distinct())
+        # One by one: SQLite counts distinct builds in the order of the index if it counts nothing else.
+        queries = (
+            select(func.count()).select_from(RUNS),
+            select(builds).where(RUNS.c.watched_s > 0),
+            select(builds).where(RUNS.c.test_set.is_not(None)),
+        )
+        holds = self.counted_in(RUNS)
+        return Counts(*(self._connection.execute(query.where(*holds)).scalar_one() for query in queries))
 
     def read_runs(self, builds: Collection[int]) -> None:
         """Reads the runs of these builds, for `watched`."""
@@ -131,6 +155,36 @@ class Builds:
     def on_branch(self, repository: int, branch: int) -> list[int]:
         """All builds of a branch, in their order."""
         if not self._on_branches:
-            for number, one in self.known.items():
-                self._on_branches.setdefault((one.repository, one.branch), []).append(number)
+            for number, its_branch in zip(self.in_order, self.branch_at, strict=True):
+                self._on_branches.setdefault((self._repository[number], its_branch), []).append(number)
         return self._on_branches[repository, branch]
+
+    def before_on_branch(self, repository: int, branch: int) -> list[int]:
+        """The builds of a branch that began before the window, in their order."""
+        all_builds = self.on_branch(repository, branch)
+        return all_builds[: bisect_left(all_builds, self._older, key=self.place.__getitem__)]
+
+    def by_repository(self, numbers: Collection[int]) -> Mapping[int, Collection[int]]:
+        """The builds of each repository among these."""
+        if len(self.repositories) == 1:
+            return dict.fromkeys(self.repositories, numbers) if numbers else {}
+        builds: dict[int, list[int]] = {}
+        for number in numbers:
+            builds.setdefault(self._repository[number], []).append(number)
+        return builds
+
+
+def joined_builds(
+    build: ColumnElement[int], condition: ColumnElement[bool] | None = None
+) -> ColumnElement[str]:
+    """An aggregate: the builds of all rows for which the condition holds, for `numbers_in`.
+
+    In one string: thousands of builds cost more as rows than all the rest.
+    """
+    text = cast(build, Text)
+    return func.aggregate_strings(text if condition is None else case((condition, text)), " ")
+
+
+def numbers_in(text: str | None) -> list[int]:
+    """Returns the numbers of builds that `joined_builds` has put into a string."""
+    return list(map(int, text.split())) if text else []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
 
-from sqlalchemy import Connection, Text, case, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from pgwatch_tests.history.runs.builds import FAILED, FLAKY, PASSED, Builds
-from pgwatch_tests.history.runs.strings import AT_ONCE, named, portions, texts_of, unpacked
+from pgwatch_tests.history.runs.builds import FAILED, FLAKY, PASSED, Builds, joined_builds, numbers_in
+from pgwatch_tests.history.runs.strings import AT_ONCE, Sought, named, portions, read_each, texts_of
 from pgwatch_tests.history.runs.trend_model import FlakyTrend
 from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, RUN_PAIRS, RUNS, TEST_SETS
 
@@ -31,7 +33,7 @@ class _Known:
     failed_on: set[int] = field(default_factory=set)
     passed_on: set[int] = field(default_factory=set)
     last: tuple[int, int, int] = (-1, 0, 0)
-    """Its last failure: place of the build, outcome, run."""
+    """Its last failure: place of the build, outcome, build."""
 
     @property
     def commits(self) -> int:
@@ -56,13 +58,8 @@ def flaky_tests(connection: Connection, builds: Builds, pattern: str, most: int)
     blocked_by = _blockers(connection, builds, {test for (test, _), _ in flaky})
     texts = texts_of(connection, {number for key, _ in flaky for number in (*key, *blocked_by[key])})
     trends = []
-    for (test, repository), one in flaky:
-        last = (
-            select(RUN_OUTCOMES.c.message, BUILDS.c.began)
-            .join(BUILDS, BUILDS.c.id == RUN_OUTCOMES.c.build)
-            .where(RUN_OUTCOMES.c.run == one.last[-1], RUN_OUTCOMES.c.test == test)
-        )
-        message, began = connection.execute(last).one()
+    failures = read_each(connection, _last_failure, [(test, *one.last[1:]) for (test, _), one in flaky])
+    for ((test, repository), one), ((message, began),) in zip(flaky, failures, strict=True):
         trends.append(
             FlakyTrend(
                 repository=texts[repository],
@@ -92,55 +89,78 @@ def _often_failed(connection: Connection, builds: Builds, pattern: str, most: in
     return connection.execute(ordered.limit(most)).scalars().all()
 
 
+def _last_failure(
+    test: ColumnElement[int], outcome: ColumnElement[int], build: ColumnElement[int]
+) -> Select[str, datetime]:
+    """A query for the message of the last failure, and when its build began."""
+    of = RUN_OUTCOMES.c
+    query = select(of.message, BUILDS.c.began).join(BUILDS, BUILDS.c.id == of.build)
+    return (
+        query.where(of.test == test, of.outcome == outcome, of.build == build)
+        .order_by(of.run.desc())
+        .limit(1)
+    )
+
+
 def _add_failures(
     connection: Connection, builds: Builds, tests: Sequence[int], known: defaultdict[_Key, _Known]
 ) -> None:
-    """Adds the runs in which the tests failed."""
+    """Adds the builds in which the tests failed."""
     of = RUN_OUTCOMES.c
+    conditions = of.was_blocked, ~of.was_blocked, of.was_blocked.is_(None)
+    columns = [joined_builds(of.build, condition) for condition in conditions]
     for some in portions(tests, AT_ONCE):
-        query = select(of.test, of.build, of.run, of.outcome, of.was_blocked).where(
-            of.outcome.in_(FAILED), of.test.in_(some), *builds.counted_in(RUN_OUTCOMES)
+        query = (
+            select(of.test, of.outcome, *columns)
+            .where(of.outcome.in_(FAILED), of.test.in_(some), *builds.counted_in(RUN_OUTCOMES))
+            .group_by(of.test, of.outcome)
         )
-        for test, build, run, outcome, was_blocked in connection.execute(query).all():
-            place, repository, _, commit = builds.known[build]
-            one = known[test, repository]
-            one.failed_on.add(commit)
-            if outcome == FLAKY:
-                one.passed_on.add(commit)
-            if was_blocked is not None:
-                one.failed.add(build)
-                if was_blocked:
-                    one.blocked_failed.add(build)
-            one.last = max(one.last, (place, outcome, run))
+        for test, outcome, *texts in connection.execute(query).all():
+            for was_blocked, text in zip((True, False, None), texts, strict=True):
+                for repository, failed in builds.by_repository(numbers_in(text)).items():
+                    one = known[test, repository]
+                    commits = set(map(builds.commit.__getitem__, failed))
+                    one.failed_on |= commits
+                    if outcome == FLAKY:
+                        one.passed_on |= commits
+                    if was_blocked is not None:
+                        one.failed.update(failed)
+                    if was_blocked:
+                        one.blocked_failed.update(failed)
+                    last = max(failed, key=builds.place.__getitem__)
+                    one.last = max(one.last, (builds.place[last], outcome, last))
 
 
 def _add_passes(connection: Connection, builds: Builds, known: Mapping[_Key, _Known]) -> None:
     """Adds the builds in which the tests passed at once: many runs share a set of tests that passed."""
     tests = {test for test, _ in known}
-    # By set: builds that were watched, and others. One row for each: there are many more runs.
-    build, was_watched = cast(RUNS.c.build, Text), RUNS.c.watched_s > 0
-    columns = [func.aggregate_strings(case((one, build)), " ") for one in (was_watched, ~was_watched)]
+    # By set: builds that were watched, and others.
+    was_watched = RUNS.c.watched_s > 0
+    columns = [joined_builds(RUNS.c.build, one) for one in (was_watched, ~was_watched)]
     query = select(RUNS.c.test_set, *columns).where(RUNS.c.test_set.is_not(None), *builds.counted_in(RUNS))
     rows = connection.execute(query.group_by(RUNS.c.test_set)).all() if tests else ()
     of_sets = {number: (watched, others) for number, watched, others in rows}
     contents = select(TEST_SETS.c.id, TEST_SETS.c.tests)
     if len(of_sets) <= AT_ONCE:
         contents = contents.where(TEST_SETS.c.id.in_(of_sets))
-    passed: defaultdict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
+    sought = Sought(tests)
+    sets: defaultdict[int, list[int]] = defaultdict(list)
     for number, content in connection.execute(contents).all() if of_sets else ():
-        some = tests.intersection(unpacked(content)) if number in of_sets else None
-        if some:
-            both = [[int(one) for one in (numbers or "").split()] for numbers in of_sets[number]]
-            for test in some:
-                for all_builds, more in zip(passed[test], both, strict=True):
-                    all_builds.update(more)
+        if number in of_sets:
+            for test in sought.among(content):
+                sets[test].append(number)
+    of_kinds = [{number: numbers_in(texts[kind]) for number, texts in of_sets.items()} for kind in (0, 1)]
+    passed = {
+        test: [set(chain.from_iterable(map(kind.__getitem__, sets[test]))) for kind in of_kinds]
+        for test in tests
+    }
     on_commits: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    for build in builds.counted:
-        on_commits[builds.known[build].repository, builds.known[build].commit].append(build)
-    is_one = len(builds.repositories) == 1
+    for repository, counted in builds.by_repository(builds.counted).items():
+        for build in counted:
+            on_commits[repository, builds.commit[build]].append(build)
     for (test, repository), one in known.items():
         watched, others = passed[test]
-        one.passed = watched if is_one else {x for x in watched if builds.known[x].repository == repository}
+        one.passed = set(builds.by_repository(watched).get(repository, ()))
         for commit in one.failed_on - one.passed_on:
             on_commit = on_commits[repository, commit]
             if not (watched.isdisjoint(on_commit) and others.isdisjoint(on_commit)):
@@ -151,15 +171,13 @@ def _add_blocked_passes(connection: Connection, builds: Builds, known: Mapping[_
     """Adds the builds in which the tests were blocked and passed."""
     of = RUN_OUTCOMES.c
     for some in portions(sorted({test for test, _ in known}), AT_ONCE):
-        blocked = select(of.test, of.build).where(
+        blocked = select(of.test, joined_builds(of.build)).where(
             of.outcome == PASSED, of.test.in_(some), of.was_blocked, *builds.counted_in(RUN_OUTCOMES)
         )
-        of_builds = blocked.group_by(of.test, of.build).subquery()
-        keys = of_builds.c.test, BUILDS.c.repository
-        query = select(*keys, func.count()).join_from(of_builds, BUILDS, BUILDS.c.id == of_builds.c.build)
-        for test, repository, number in connection.execute(query.group_by(*keys)).all():
-            if (test, repository) in known:
-                known[test, repository].blocked_passed = number
+        for test, text in connection.execute(blocked.group_by(of.test)).all():
+            for repository, numbers in builds.by_repository(set(numbers_in(text))).items():
+                if (test, repository) in known:
+                    known[test, repository].blocked_passed = len(numbers)
 
 
 def _blockers(connection: Connection, builds: Builds, tests: Collection[int]) -> Mapping[_Key, Sequence[int]]:
@@ -175,6 +193,7 @@ def _blockers(connection: Connection, builds: Builds, tests: Collection[int]) ->
             .order_by(of.outcome, of.build, of.run, waits.blocker)
         )
         for test, build, blocker in connection.execute(query).all():
-            blockers[test, builds.known[build].repository][blocker] += 1
+            (repository,) = builds.by_repository([build])
+            blockers[test, repository][blocker] += 1
     ordered = {key: [number for number, _ in some.most_common(_BLOCKERS)] for key, some in blockers.items()}
     return defaultdict(list, ordered)

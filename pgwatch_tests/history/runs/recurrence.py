@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -12,22 +14,20 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Executable,
+    Select,
     Table,
-    Text,
     and_,
     cast,
     func,
     literal,
     or_,
     select,
-    tuple_,
     type_coerce,
 )
 
-from pgwatch_tests.history.runs.builds import Builds
-from pgwatch_tests.history.runs.strings import AT_ONCE, named, portions
-from pgwatch_tests.history.tables import BUILDS, RUNS
+from pgwatch_tests.history.runs.builds import Builds, joined_builds, numbers_in
+from pgwatch_tests.history.runs.strings import named, read_each
+from pgwatch_tests.history.tables import BUILDS
 
 Names = Sequence[Column[int]]
 """The columns of a table that name something: a blocker and a waiter."""
@@ -74,21 +74,41 @@ class RecurrenceReader:
     def most_frequent(
         self, names: Names, of_tests: Names, weight: Column[Any], most: int
     ) -> tuple[list[tuple[int, ...]], int]:
-        """Returns what was in several builds, in most builds first, and how many there are altogether."""
+        """Returns what was in several builds, in most builds first, and how many there are altogether.
+
+        Of those in as many builds, what weighs most comes first, where that tells who is among them.
+        """
         table = table_of(names)
         builds = func.count(table.c.build.distinct())
-        query = (
-            select(*names, func.count().over())
-            .where(*self._builds.counted_in(table))
-            .group_by(*names)
-            .having(builds >= self.at_least)
-            .order_by(builds.desc(), func.sum(weight).desc(), *names)
-            .limit(most)
-        )
-        if self._test:
-            query = query.where(or_(*(named(column, self._test) for column in of_tests)))
-        rows = self._connection.execute(query).all()
-        return [tuple(row[:-1]) for row in rows], rows[0][-1] if rows else 0
+        # SQLite counts distinct builds in the order of an index if nothing else is summed up meanwhile.
+        counted = select(*names).where(*self._holds(names, of_tests)).group_by(*names)
+        several = counted.add_columns(builds, func.count().over()).having(builds >= self.at_least)
+        rows = self._connection.execute(several.order_by(builds.desc()).limit(most + 1)).all()
+        number = rows[0][-1] if rows else 0
+        least = rows[most][-2] if len(rows) > most else 0
+        found = [tuple(row[:-2]) for row in rows if row[-2] > least][:most]
+        if len(found) < most and least:
+            tied = counted.having(builds == least).subquery()
+            same = [tied.c[column.name] == column for column in names]
+            heaviest = (
+                select(*names)
+                .join_from(tied, table, and_(*same))
+                .where(*self._builds.counted_in(table))
+                .group_by(*names)
+                .order_by(func.sum(weight).desc(), *names)
+                .limit(most - len(found))
+            )
+            found += map(tuple, self._connection.execute(heaviest))
+        return found, number
+
+    def most_rows(self, names: Names) -> Sequence[tuple[int, int]]:
+        """Returns the names of one column, with the most rows first, and the number of these.
+
+        A name is in as many builds at most.
+        """
+        query = select(*names, func.count()).where(*self._holds(names, names)).group_by(*names)
+        ordered = query.having(func.count() >= self.at_least).order_by(func.count().desc(), *names)
+        return [(row[0], row[1]) for row in self._connection.execute(ordered).all()]
 
     def read(
         self, names: Names, found: Sequence[tuple[int, ...]], *measures: Column[Any]
@@ -97,75 +117,50 @@ class RecurrenceReader:
 
         Durations are milliseconds.
         """
-        recurrences: dict[tuple[tuple[int, ...], int], Recurrence] = {}
-        for some in portions(found, AT_ONCE // (2 * len(names))):
-            for row in self._connection.execute(self._sums(names, some, measures)).all():
-                key, (repository, builds, largest, *sums) = _split(row, names)
-                branches = self._branches(set(map(int, builds.split())))
-                recurrences[key, repository] = Recurrence(key, repository, branches, sums, largest)
-            for row in self._connection.execute(self._repeated(names, some, measures)).all():
-                key, (repository, *repeated) = _split(row, names)
-                one = recurrences[key, repository]
-                one.sums = [known - twice for known, twice in zip(one.sums, repeated, strict=True)]
-        places = {names: place for place, names in enumerate(found)}
-        ordered = sorted(recurrences.values(), key=lambda one: (places[one.names], one.repository))
-        return [one for one in ordered if one.builds >= self.at_least]
+        recurrences = []
+        sums = read_each(self._connection, partial(self._sums, names, measures), found)
+        for key, rows in zip(found, sums, strict=True):
+            for repository, builds, largest, *totals in sorted(rows, key=itemgetter(0)):
+                branches = self._branches(numbers_in(builds))
+                recurrences.append(Recurrence(key, repository, branches, totals, largest))
+        return [one for one in recurrences if one.builds >= self.at_least]
 
-    def _branches(self, builds: Collection[int]) -> list[OnBranch]:
-        places: defaultdict[int, list[int]] = defaultdict(list)
-        for number in builds:
-            build = self._builds.known[number]
-            places[build.branch].append(build.place)
-        return [OnBranch(branch, len(some), min(some), max(some)) for branch, some in places.items()]
+    def _branches(self, builds: Iterable[int]) -> list[OnBranch]:
+        places = sorted(set(map(self._builds.place.__getitem__, builds)))
+        branches = [self._builds.branch_at[place] for place in places]
+        first = dict(zip(reversed(branches), reversed(places), strict=True))
+        last = dict(zip(branches, places, strict=True))
+        return [OnBranch(one, number, first[one], last[one]) for one, number in Counter(branches).items()]
 
-    def _chosen(self, names: Names, found: Sequence[tuple[int, ...]]) -> list[ColumnElement[bool]]:
-        # SQLite finds single columns in an index, but no tuples.
-        columns = [column.in_({numbers[place] for numbers in found}) for place, column in enumerate(names)]
-        return [*columns, tuple_(*names).in_(found), *self._builds.counted_in(table_of(names))]
+    def _holds(self, names: Names, of_tests: Names) -> list[ColumnElement[bool]]:
+        """Conditions that a row is in the window, and one of its tests has the name that is asked for."""
+        conditions = self._builds.counted_in(table_of(names))
+        if self._test:
+            conditions.append(or_(*(named(column, self._test) for column in of_tests)))
+        return conditions
 
     def _sums(
-        self, names: Names, found: Sequence[tuple[int, ...]], measures: Sequence[Column[Any]]
-    ) -> Executable:
-        """By names and repository: the builds, in one string; the largest last measure; sums."""
+        self, names: Names, measures: Sequence[Column[Any]], *numbers: ColumnElement[int]
+    ) -> Select[Any]:
+        """By repository: the builds, in one string; the largest last measure; sums."""
         table = table_of(names)
-        # One row for each: thousands of builds cost more as rows than all the rest.
-        builds = func.aggregate_strings(cast(table.c.build, Text), " ")
-        numbers = [type_coerce(one, BigInteger) for one in measures]
-        totals = func.max(numbers[-1]), *(_whole(func.sum(one)) for one in numbers)
-        chosen = self._chosen(names, found)
-        if len(self._builds.repositories) == 1:  # in the order of the index then, without a look at builds
-            (repository,) = self._builds.repositories
-            of_one = literal(repository, BigInteger)
-            return select(*names, of_one, builds, *totals).where(*chosen).group_by(*names)
-        keys = *names, BUILDS.c.repository
-        query = select(*keys, builds, *totals).join_from(table, BUILDS, BUILDS.c.id == table.c.build)
-        return query.where(*chosen).group_by(*keys)
-
-    def _repeated(
-        self, names: Names, found: Sequence[tuple[int, ...]], measures: Sequence[Column[Any]]
-    ) -> Executable:
-        """By names and repository: what recorders of shards that share a server have seen once more."""
-        table = table_of(names)
-        several = select(*names, table.c.build).where(*self._chosen(names, found))
-        of_builds = several.group_by(*names, table.c.build).having(func.count() > 1).subquery()
-        keys = [of_builds.c[column.name] for column in (*names, table.c.build)]
-        same = [key == table.c[key.name] for key in keys]
-        excess = [
-            (func.sum(number) - func.max(number)).label(number.name)
-            for number in (type_coerce(one, BigInteger).label(one.name) for one in measures)
-        ]
-        of_servers = (
-            select(*keys, *excess)
-            .join_from(of_builds, table, and_(*same))
-            .join(RUNS, RUNS.c.id == table.c.run)
-            .group_by(*keys, RUNS.c.attempt, RUNS.c.servers)
-            .having(func.count() > 1)
+        largest = [func.max(type_coerce(one, BigInteger)).label(one.name) for one in measures]
+        # What several recorders have seen of one server counts once.
+        seen = (
+            select(table.c.build, *largest)
+            .where(*equal(names, numbers), *self._builds.counted_in(table))
+            .group_by(table.c.build, table.c.seen_by)
             .subquery()
         )
-        keys = [*(of_servers.c[column.name] for column in names), BUILDS.c.repository]
-        sums = [_whole(func.sum(of_servers.c[one.name])) for one in measures]
-        together = select(*keys, *sums).join_from(of_servers, BUILDS, BUILDS.c.id == of_servers.c.build)
-        return together.group_by(*keys)
+        columns = [seen.c[one.name] for one in measures]
+        totals = func.max(columns[-1]), *(cast(func.sum(one), BigInteger) for one in columns)
+        labelled = (one.label(f"total_{place}") for place, one in enumerate(totals))
+        several: list[ColumnElement[Any]] = [joined_builds(seen.c.build).label("builds"), *labelled]
+        if len(self._builds.repositories) == 1:  # from an index alone then, without a look at builds
+            (repository,) = self._builds.repositories
+            return select(literal(repository, BigInteger).label("repository"), *several)
+        query = select(BUILDS.c.repository, *several).join_from(seen, BUILDS, BUILDS.c.id == seen.c.build)
+        return query.group_by(BUILDS.c.repository)
 
 
 def table_of(names: Names) -> Table:
@@ -175,15 +170,6 @@ def table_of(names: Names) -> Table:
     return table
 
 
-def equal(names: Names, numbers: Sequence[int]) -> list[ColumnElement[bool]]:
+def equal(names: Names, numbers: Sequence[ColumnElement[int]]) -> list[ColumnElement[bool]]:
     """Returns the conditions that the columns have these numbers."""
     return [column == number for column, number in zip(names, numbers, strict=True)]
-
-
-def _whole(total: ColumnElement[Any]) -> ColumnElement[int]:
-    """A sum as an integer: PostgreSQL's is a numeric."""
-    return cast(total, BigInteger)
-
-
-def _split(row: Sequence[Any], names: Names) -> tuple[tuple[int, ...], Sequence[Any]]:
-    return tuple(row[: len(names)]), row[len(names) :]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
-from pgwatch_tests.history.runs.builds import FAILED, Builds
-from pgwatch_tests.history.runs.recurrence import OnBranch
-from pgwatch_tests.history.runs.strings import texts_of, unpacked
+from pgwatch_tests.history.runs.builds import FAILED, Builds, joined_builds, numbers_in
+from pgwatch_tests.history.runs.recurrence import Names, OnBranch, equal, table_of
+from pgwatch_tests.history.runs.strings import AT_ONCE, Sought, portions, read_each, texts_of
 from pgwatch_tests.history.runs.trend_model import MOST_BUILDS_ASIDE, Sightings
 from pgwatch_tests.history.tables import BUILDS, RUN_OUTCOMES, TEST_SETS
 
@@ -23,8 +24,7 @@ class Question:
     branches: Sequence[OnBranch]
     """Where it was seen in the window."""
     test: int
-    rows: Select[tuple[int]]
-    """A query for all builds in which it was seen, joined to BUILDS."""
+    names: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class _Place:
     """Where the answer is looked for: the branch, its first and last build, and the builds around them."""
 
     branch: int
-    is_older: bool
+    older: Sequence[int]
+    """Builds of the branch before the window."""
     first: int
     before: Sequence[int]
     last: int
@@ -45,24 +46,26 @@ class SightingsReader:
     def __init__(self, connection: Connection, builds: Builds) -> None:
         self._connection = connection
         self._builds = builds
-        self._sets: dict[int, list[int]] = {}
 
-    def read(self, questions: Sequence[Question]) -> list[Sightings]:
-        """Returns the answer of each question."""
+    def read(self, names: Names, questions: Sequence[Question]) -> list[Sightings]:
+        """Returns the answer of each question. `names`: the columns that name it."""
         places = [self._place(one) for one in questions]
-        self._builds.read_runs({number for one in places for number in (*one.before, *one.after)})
+        are_older = self._are_older(names, questions, places)
+        before = [() if older else one.before for one, older in zip(places, are_older, strict=True)]
+        self._builds.read_runs({number for some in before for number in some})
+        self._builds.read_runs({number for one in places for number in one.after})
         builds = {number for one in places for number in (one.first, one.last)}
         moments = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(builds))
         began = {row.id: row.began for row in self._connection.execute(moments)} if builds else {}
-        commits = {number: self._builds.known[number].commit for number in builds}
+        commits = {number: self._builds.commit[number] for number in builds}
         texts = texts_of(self._connection, {one.branch for one in places} | set(commits.values()))
+        ran = self._ran(before, [one.test for one in questions])
         answers = []
-        for question, one in zip(questions, places, strict=True):
-            builds_before, ran_before = self._watched(one.before, question.test)
+        for one, is_older, (builds_before, ran_before) in zip(places, are_older, ran, strict=True):
             answers.append(
                 Sightings(
                     branch=texts[one.branch],
-                    is_older=one.is_older,
+                    is_older=is_older,
                     first_commit=texts.get(commits[one.first], ""),
                     first_began=began[one.first],
                     builds_before=builds_before,
@@ -75,58 +78,84 @@ class SightingsReader:
         return answers
 
     def _place(self, question: Question) -> _Place:
-        known, in_order = self._builds.known, self._builds.in_order
+        place, in_order = self._builds.place, self._builds.in_order
         # Of branches with as many builds, the one on which it was seen first most lately.
         most = max(question.branches, key=lambda one: (one.builds, one.first))
-        first, last = in_order[most.first], in_order[most.last]
         all_builds = self._builds.on_branch(question.repository, most.branch)
-        before = bisect_left(all_builds, most.first, key=lambda one: known[one].place)
-        after = bisect_left(all_builds, most.last, key=lambda one: known[one].place) + 1
-        is_older = False
-        if len(self._builds.counted) < len(known):
-            older = question.rows.where(
-                BUILDS.c.began < self._builds.since,
-                BUILDS.c.repository == question.repository,
-                BUILDS.c.branch == most.branch,
-            )
-            is_older = self._connection.execute(older.limit(1)).first() is not None
+        before = bisect_left(all_builds, most.first, key=place.__getitem__)
+        after = bisect_left(all_builds, most.last, key=place.__getitem__) + 1
         return _Place(
             most.branch,
-            is_older,
-            first,
-            [] if is_older else all_builds[max(0, before - MOST_BUILDS_ASIDE) : before],
-            last,
+            self._builds.before_on_branch(question.repository, most.branch),
+            in_order[most.first],
+            all_builds[max(0, before - MOST_BUILDS_ASIDE) : before],
+            in_order[most.last],
             all_builds[after : after + MOST_BUILDS_ASIDE],
         )
 
-    def _watched(self, builds: Sequence[int], test: int) -> tuple[int, int | None]:
+    def _are_older(self, names: Names, questions: Sequence[Question], places: Sequence[_Place]) -> list[bool]:
+        """Whether each was seen on its branch before the window."""
+        table = table_of(names)
+        before = self._builds.before_in(table)
+
+        def builds(*numbers: ColumnElement[int]) -> Select[str]:
+            return select(joined_builds(table.c.build)).where(*equal(names, numbers), *before)
+
+        asked = [number for number, one in enumerate(places) if one.older]
+        are_older = [False] * len(places)
+        found = read_each(self._connection, builds, [questions[number].names for number in asked])
+        for number, ((text,),) in zip(asked, found, strict=True):
+            are_older[number] = not set(places[number].older).isdisjoint(numbers_in(text))
+        return are_older
+
+    def _ran(self, before: Sequence[Sequence[int]], tests: Sequence[int]) -> list[tuple[int, int | None]]:
         """How many of these builds were watched, and in how many of them the test has passed or failed.
 
         None: no outcome is known of any of them.
         """
-        runs = self._builds.watched(builds)
-        sets = {number: {run.test_set for run in some} - {None} for number, some in runs.items()}
-        told = set().union(*sets.values())
-        if not told or test == self._builds.nameless:
-            return len(runs), None
-        if missing := told - self._sets.keys():
-            contents = select(TEST_SETS.c.id, TEST_SETS.c.tests).where(TEST_SETS.c.id.in_(missing))
-            self._sets |= {row.id: unpacked(row.tests) for row in self._connection.execute(contents)}
-        ran = {
-            number
-            for number, some in sets.items()
-            if any(_holds(self._sets[one], test) for one in some if one)
-        }
-        if others := runs.keys() - ran:
-            failed = select(RUN_OUTCOMES.c.build).where(
-                RUN_OUTCOMES.c.test == test,
-                RUN_OUTCOMES.c.outcome.in_(FAILED),
-                RUN_OUTCOMES.c.build.in_(others),
-            )
-            ran.update(self._connection.execute(failed).scalars())
-        return len(runs), len(ran)
+        watched = [self._builds.watched(some) for some in before]
+        told = [
+            {run.test_set for some in runs.values() for run in some if run.test_set is not None}
+            for runs in watched
+        ]
+        holders = self._holders(set().union(*told), tests)
+        ran: list[set[int] | None] = []
+        missing: dict[int, set[int]] = {}
+        for runs, sets, test in zip(watched, told, tests, strict=True):
+            of_test = {
+                number for number, some in runs.items() if any(run.test_set in holders[test] for run in some)
+            }
+            is_known = bool(sets) and test != self._builds.nameless
+            ran.append(of_test if is_known else None)
+            if is_known:
+                missing.setdefault(test, set()).update(runs.keys() - of_test)
+        failed = self._failed(missing)
+        return [
+            (len(runs), None if some is None else len(some | (runs.keys() & failed.get(test, set()))))
+            for runs, some, test in zip(watched, ran, tests, strict=True)
+        ]
 
+    def _holders(self, sets: Collection[int], tests: Iterable[int]) -> Mapping[int, set[int]]:
+        """By test: those of the sets that hold it."""
+        sought = Sought(set(tests))
+        holders: defaultdict[int, set[int]] = defaultdict(set)
+        for some in portions(sorted(sets), AT_ONCE):
+            contents = select(TEST_SETS.c.id, TEST_SETS.c.tests).where(TEST_SETS.c.id.in_(some))
+            for number, content in self._connection.execute(contents):
+                for test in sought.among(content):
+                    holders[test].add(number)
+        return holders
 
-def _holds(ordered: list[int], number: int) -> bool:
-    place = bisect_left(ordered, number)
-    return place < len(ordered) and ordered[place] == number
+    def _failed(self, of_tests: Mapping[int, Collection[int]]) -> Mapping[int, set[int]]:
+        """By test: those of the builds in which it failed."""
+        builds = sorted(set().union(*of_tests.values()))
+        failed: dict[int, set[int]] = {}
+        outcomes = RUN_OUTCOMES.c
+        for tests in portions(sorted(of_tests), AT_ONCE // 2):
+            for some in portions(builds, AT_ONCE // 2):
+                query = select(outcomes.test, outcomes.build).where(
+                    outcomes.test.in_(tests), outcomes.outcome.in_(FAILED), outcomes.build.in_(some)
+                )
+                for test, build in self._connection.execute(query):
+                    failed.setdefault(test, set()).add(build)
+        return failed

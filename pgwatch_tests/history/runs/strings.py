@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
-from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import accumulate, pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    column,
+    literal_column,
+    select,
+    true,
+    values,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pgwatch_tests.history.column_types import storable
@@ -21,6 +31,8 @@ from pgwatch_tests.text.plain_text import shortened_middle
 _LONGEST = 1_000  # characters
 AT_ONCE = 500
 """Values for one statement: an older SQLite takes 999 parameters (its manual, Implementation Limits)."""
+_PAGE = 1024  # numbers
+_HEAD = 4  # bytes
 T = TypeVar("T")
 
 
@@ -61,8 +73,8 @@ def string_numbers(connection: Connection, texts: Iterable[str]) -> Mapping[str,
     return {text: numbers[one] for text, one in digests.items()}
 
 
-def named(column: ColumnElement[int], pattern: str) -> ColumnElement[bool]:
-    """The condition that the column's string matches: `*` stands for anything, `?` for one character.
+def named(number: ColumnElement[int], pattern: str) -> ColumnElement[bool]:
+    """The condition that the number's string matches: `*` stands for anything, `?` for one character.
 
     A pattern without them is a part of a name. The case of letters is ignored.
     """
@@ -70,7 +82,7 @@ def named(column: ColumnElement[int], pattern: str) -> ColumnElement[bool]:
         pattern = f"*{pattern}*"
     wild = {"*": "%", "?": "_", "%": "\\%", "_": "\\_", "\\": "\\\\"}
     like = "".join(wild.get(character, character) for character in pattern)
-    return column.in_(select(STRINGS.c.id).where(STRINGS.c.text.ilike(like, escape="\\")))
+    return number.in_(select(STRINGS.c.id).where(STRINGS.c.text.ilike(like, escape="\\")))
 
 
 def texts_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
@@ -94,27 +106,56 @@ def test_set_number(connection: Connection, tests: Collection[int]) -> int:
 
 
 def packed(numbers: Collection[int]) -> bytes:
-    """Returns numbers up to 2**32 in few bytes: the differences between neighbours, compressed."""
-    ordered = sorted(set(numbers))
-    differences = array("I", ordered[:1])
-    differences.extend(after - before for before, after in pairwise(ordered))
-    return zlib.compress(_little_endian(differences).tobytes())
+    """Returns numbers up to 2**42 in few bytes: a bit for each, in pages of neighbours, compressed."""
+    pages: defaultdict[int, int] = defaultdict(int)
+    for number in numbers:
+        pages[number // _PAGE] |= 1 << number % _PAGE
+    ordered = sorted(pages.items())
+    heads = b"".join(page.to_bytes(_HEAD, "little") for page, _ in ordered)
+    return zlib.compress(heads + b"".join(bits.to_bytes(_PAGE // 8, "little") for _, bits in ordered))
 
 
 def unpacked(content: bytes) -> list[int]:
     """Returns the numbers that `packed` has packed, in order. Raises ValueError for anything else."""
-    differences = array("I")
+    numbers: list[int] = []
+    for head, page in _pages(content):
+        first, bits = int.from_bytes(head, "little") * _PAGE, int.from_bytes(page, "little")
+        numbers += [first + place for place in range(_PAGE) if bits >> place & 1]
+    return numbers
+
+
+class Sought:
+    """Numbers that are looked for in many packed sets."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._wanted: defaultdict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        for number in numbers:
+            head = (number // _PAGE).to_bytes(_HEAD, "little")
+            self._wanted[head].append((1 << number % _PAGE, number))
+
+    def among(self, content: bytes) -> list[int]:
+        """Returns those of them that are in what `packed` returned. Raises ValueError for anything else."""
+        found: list[int] = []
+        for head, page in _pages(content):
+            if wanted := self._wanted.get(head):
+                bits = int.from_bytes(page, "little")
+                found += [number for bit, number in wanted if bits & bit]
+        return found
+
+
+def _pages(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The pages of a packed set: which one it is, and its bits."""
     try:
-        differences.frombytes(zlib.decompress(content))
+        body = zlib.decompress(content)
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    return list(accumulate(_little_endian(differences)))
-
-
-def _little_endian(numbers: array[int]) -> array[int]:
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    size = _PAGE // 8
+    pages, rest = divmod(len(body), _HEAD + size)
+    if rest:
+        raise ValueError("no whole pages")
+    for place in range(pages):
+        begin = pages * _HEAD + place * size
+        yield body[place * _HEAD : (place + 1) * _HEAD], body[begin : begin + size]
 
 
 def _known(connection: Connection, table: Table, digests: Iterable[bytes]) -> dict[bytes, int]:
@@ -123,6 +164,36 @@ def _known(connection: Connection, table: Table, digests: Iterable[bytes]) -> di
     for some in portions(list(digests), AT_ONCE):
         query = select(table.c.digest, table.c.id).where(table.c.digest.in_(some))
         found.update((bytes(one), number) for one, number in connection.execute(query))
+    return found
+
+
+def read_each(
+    connection: Connection,
+    query: Callable[..., Select[*tuple[Any, ...]]],
+    asked: Sequence[tuple[int, ...]],
+) -> list[list[Sequence[Any]]]:
+    """Returns the rows that a query finds for each of these tuples of numbers.
+
+    `query` takes an expression for each number. What is of one thing is in one place of an index, in order:
+    a query for many things at once would sort it all.
+    """
+    found: list[list[Sequence[Any]]] = [[] for _ in asked]
+    if not asked:
+        return found
+    names = [f"number_{place}" for place in range(len(asked[0]))]
+    if not is_postgresql(connection):  # no LATERAL, but no way to a server either
+        statement = query(*(bindparam(name, type_=BigInteger) for name in names))
+        for rows, numbers in zip(found, asked, strict=True):
+            rows += connection.execute(statement, dict(zip(names, numbers, strict=True))).all()
+        return found
+    columns = [column(name, BigInteger) for name in ("place", *names)]
+    table = values(*columns, name="asked").data([(place, *numbers) for place, numbers in enumerate(asked)])
+    # As SQL: the columns themselves would have each subquery read all of the table.
+    others = [literal_column(f"asked.{name}", BigInteger) for name in names]
+    of_each = query(*others).lateral("found")
+    whole = select(table.c.place, of_each).select_from(table.join(of_each, true()))
+    for number, *row in connection.execute(whole).all():
+        found[number].append(row)
     return found
 
 

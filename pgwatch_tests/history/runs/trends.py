@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, func, select, tuple_, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, func, select, tuple_, type_coerce
 
-from pgwatch_tests.history.runs.builds import Builds, Window
+from pgwatch_tests.history.runs.builds import Builds, Window, joined_builds, numbers_in
 from pgwatch_tests.history.runs.flaky import flaky_tests
-from pgwatch_tests.history.runs.recurrence import Names, Recurrence, RecurrenceReader, equal, table_of
+from pgwatch_tests.history.runs.recurrence import Recurrence, RecurrenceReader, equal
 from pgwatch_tests.history.runs.sightings import Question, SightingsReader
-from pgwatch_tests.history.runs.strings import named, texts_of
+from pgwatch_tests.history.runs.strings import named, portions, read_each, texts_of
 from pgwatch_tests.history.runs.trend_model import (
     BlockerTrend,
     DeadlockTrend,
@@ -51,6 +53,17 @@ def read_trends(connection: Connection, window: Window, most: int) -> Trends:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocker:
+    """What is known of a test that blocks others."""
+
+    test: int
+    builds: int
+    blocked_ms: int
+    of_waiters: Sequence[Sequence[int]]
+    """The builds in which it blocked each of them."""
+
+
 class _Reader:
     """Reads trends, on one connection."""
 
@@ -68,8 +81,9 @@ class _Reader:
         names = (table.blocker, table.waiter)
         found, number = self._recurrences.most_frequent(names, names, table.blocked_s, self._most)
         seen = self._recurrences.read(names, found, table.blocked_s, table.waits, table.longest_s)
-        longest = [self._longest(one) for one in seen]
-        sightings = self._sightings.read([_question(names, one, one.names[1]) for one in seen])
+        asked = [(*one.names, one.largest, one.repository) for one in seen]
+        longest = [rows[0] for rows in read_each(self._connection, self._longest, asked)]
+        sightings = self._sightings.read(names, [_question(one, one.names[1]) for one in seen])
         texts = texts_of(self._connection, _numbers(seen).union(*longest))
         trends = [
             PairTrend(
@@ -95,7 +109,7 @@ class _Reader:
         names = (table.test, table.kind, table.name)
         found, number = self._recurrences.most_frequent(names, names[:1], table.rows, self._most)
         seen = self._recurrences.read(names, found, table.rows)
-        sightings = self._sightings.read([_question(names, one, one.names[0]) for one in seen])
+        sightings = self._sightings.read(names, [_question(one, one.names[0]) for one in seen])
         texts = texts_of(self._connection, _numbers(seen))
         trends = [
             LeakTrend(
@@ -115,20 +129,47 @@ class _Reader:
     def blockers(self) -> tuple[BlockerTrend, ...]:
         """The tests that block others."""
         table = RUN_PAIRS.c
-        names = (table.blocker,)
-        found, _ = self._recurrences.most_frequent(names, names, table.blocked_s, self._most)
-        builds, waiters = func.count(table.build.distinct()), func.count(table.waiter.distinct())
-        query = (
-            select(BUILDS.c.repository, table.blocker, waiters, builds)
-            .join(BUILDS, BUILDS.c.id == table.build)
-            .where(table.blocker.in_([blocker for (blocker,) in found]), *self.builds.counted_in(RUN_PAIRS))
-            .group_by(BUILDS.c.repository, table.blocker)
-            .having(builds >= self._recurrences.at_least)
-        )
-        rows = self._connection.execute(query).all() if found else []
+        at_least = self._recurrences.at_least
+        found: list[_Blocker] = []
+        # Nothing is in more builds than it has rows: the rest needn't be looked at.
+        ordered = self._recurrences.most_rows((table.blocker,))
+        for some in portions(ordered, self._most):
+            if len(found) == self._most and some[0][1] < found[-1].builds:
+                break
+            found += self._blockers([number for number, _ in some])
+            found = [one for one in found if one.builds >= at_least]
+            found.sort(key=lambda one: (-one.builds, -one.blocked_ms, one.test))
+            del found[self._most :]
+        rows: list[tuple[int, int, int, int]] = []
+        for one in found:
+            waiters: Counter[int] = Counter()
+            builds: defaultdict[int, set[int]] = defaultdict(set)
+            for numbers in one.of_waiters:
+                for repository, in_repository in self.builds.by_repository(numbers).items():
+                    waiters[repository] += 1
+                    builds[repository].update(in_repository)
+            rows += [(key, one.test, waiters[key], len(in_it)) for key, in_it in sorted(builds.items())]
         texts = texts_of(self._connection, {number for row in rows for number in row[:2]})
-        trends = [BlockerTrend(texts[row[0]], texts[row[1]], row[2], row[3]) for row in rows]
+        trends = [BlockerTrend(texts[row[0]], texts[row[1]], *row[2:]) for row in rows if row[3] >= at_least]
         return tuple(sorted(trends, key=lambda one: (-one.builds, -one.waiters, one.blocker))[: self._most])
+
+    def _blockers(self, tests: Sequence[int]) -> list[_Blocker]:
+        """What is known of these tests as blockers."""
+        table = RUN_PAIRS.c
+        blocked_ms = func.sum(type_coerce(table.blocked_s, BigInteger)).label("blocked_ms")
+        holds = self.builds.counted_in(RUN_PAIRS)
+
+        def waits(test: ColumnElement[int]) -> Select[str, int]:
+            of_test = select(joined_builds(table.build), blocked_ms).where(table.blocker == test, *holds)
+            return of_test.group_by(table.waiter)
+
+        found = read_each(self._connection, waits, [(test,) for test in tests])
+        blockers = []
+        for test, rows in zip(tests, found, strict=True):
+            of_waiters = [numbers_in(text) for text, _ in rows]
+            builds = len(set(chain.from_iterable(of_waiters)))
+            blockers.append(_Blocker(test, builds, sum(int(blocked) for _, blocked in rows), of_waiters))
+        return blockers
 
     def deadlocks(self) -> tuple[DeadlockTrend, ...]:
         """The tests that were in deadlocks with each other; once is enough."""
@@ -147,11 +188,11 @@ class _Reader:
             deadlocks[row.run, row.deadlock].append(row)
         grouped: defaultdict[tuple[int, frozenset[int]], list[Any]] = defaultdict(list)
         for rows in deadlocks.values():
-            repository = self.builds.known[rows[0].build].repository
+            (repository,) = self.builds.by_repository([rows[0].build])
             grouped[repository, frozenset(row.who for row in rows)] += rows
         builds = {key: {row.build for row in rows} for key, rows in grouped.items()}
         found = sorted(grouped, key=lambda key: (-len(builds[key]), key[0], sorted(key[1])))[: self._most]
-        last = {key: max(builds[key], key=lambda one: self.builds.known[one].place) for key in found}
+        last = {key: max(builds[key], key=self.builds.place.__getitem__) for key in found}
         began = self._began(last.values())
         numbers = {
             number for key in found for row in grouped[key] for number in (key[0], row.who, row.object)
@@ -168,32 +209,35 @@ class _Reader:
             for key in found
         )
 
-    def _longest(self, pair: Recurrence) -> tuple[int, int]:
-        """What the longest wait of a pair was for, and its cause."""
+    def _longest(
+        self,
+        blocker: ColumnElement[int],
+        waiter: ColumnElement[int],
+        longest_ms: ColumnElement[int],
+        repository: ColumnElement[int],
+    ) -> Select[int, int]:
+        """A query for what the longest wait of a pair was for, and its cause."""
         table = RUN_PAIRS.c
-        query = (
+        return (
             select(table.object, table.cause)
             .join(BUILDS, BUILDS.c.id == table.build)
             .where(
-                *equal((table.blocker, table.waiter), pair.names),
-                type_coerce(table.longest_s, BigInteger) == pair.largest,
-                BUILDS.c.repository == pair.repository,
+                *equal((table.blocker, table.waiter), (blocker, waiter)),
+                type_coerce(table.longest_s, BigInteger) == longest_ms,
+                BUILDS.c.repository == repository,
                 *self.builds.counted_in(RUN_PAIRS),
             )
             .order_by(table.build, table.blocked_s, table.waits, table.object, table.cause)
+            .limit(1)
         )
-        row = self._connection.execute(query.limit(1)).one()
-        return row[0], row[1]
 
     def _began(self, builds: Iterable[int]) -> dict[int, datetime]:
         query = select(BUILDS.c.id, BUILDS.c.began).where(BUILDS.c.id.in_(set(builds)))
         return {row.id: row.began for row in self._connection.execute(query)}
 
 
-def _question(names: Names, one: Recurrence, test: int) -> Question:
-    table = table_of(names)
-    older = select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build)
-    return Question(one.repository, one.branches, test, older.where(*equal(names, one.names)))
+def _question(one: Recurrence, test: int) -> Question:
+    return Question(one.repository, one.branches, test, one.names)
 
 
 def _numbers(seen: Iterable[Recurrence]) -> set[int]:

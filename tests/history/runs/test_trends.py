@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from pgwatch_tests.history.runs.builds import Builds, Window
 from pgwatch_tests.history.runs.run_store import RunStore
+from pgwatch_tests.history.runs.strings import Sought, packed, unpacked
 from pgwatch_tests.history.runs.trend_model import DeadlockTrend, FlakyTrend, PairTrend, Sightings, Trends
 from pgwatch_tests.history.store import Store
 from pgwatch_tests.record.run_summary import RunSummary
@@ -212,3 +214,29 @@ def test_one_branch_only(place: Path | Dsn) -> None:
     assert seen.deadlocks[0].builds == 3
     nothing = trends(place, [], branch="none")
     assert (nothing.builds, nothing.pairs, nothing.flaky, nothing.deadlocks) == (0, (), (), ())
+
+
+def test_the_heaviest_of_those_in_as_many_builds_come_first(place: Path | Dsn) -> None:
+    """Who is left out is told by blocked time, not by chance; all are counted."""
+    waits = [pair("a", "b", 1.0), pair("c", "d", 3.0), pair("e", "f", 2.0)]
+    store = RunStore.open(settings(place))
+    for number in (990, 991):
+        assert store.add(summary(facts(number), waits, [leak("a"), leak("c", 5), leak("e", 9)])) == "added"
+
+    seen = store.trends(MONTH, most=2)
+
+    assert [(one.blocker, one.builds) for one in seen.pairs] == [("c", 2), ("e", 2)]
+    assert [one.blocker for one in seen.blockers] == ["c", "e"]
+    assert [one.test for one in seen.leaks] == ["e", "c"]
+    assert (seen.more_pairs, seen.more_leaks) == (1, 1)
+
+
+def test_sets_of_tests_are_packed_and_searched() -> None:
+    numbers = {1, 1023, 1024, 70_000, 2**31 + 5}
+    packed_set = packed(numbers)
+    assert sorted(Sought([*numbers, 2, 1025, 2**31]).among(packed_set)) == sorted(numbers)
+    assert unpacked(packed_set) == sorted(numbers)
+    assert (Sought([1]).among(packed([])), unpacked(packed([]))) == ([], [])
+    for damaged in (b"no zlib", zlib.compress(b"no page")):
+        with pytest.raises(ValueError, match=r"."):
+            Sought([1]).among(damaged)
