@@ -38,6 +38,8 @@ class Owner:
     attempt: int = 1
     number: int = field(default_factory=count(1).__next__)
     """Unique in this process, ascending."""
+    runner: str = ""
+    """The runner of a test in another language, whose request is served; empty for this process's own."""
     _life: list[bool] = field(default_factory=lambda: [False, False], repr=False)
     """Whether it has ended, and whether a session has worked for it."""
 

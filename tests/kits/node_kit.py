@@ -31,16 +31,9 @@ _COST_LIMIT_MS = 1.5
 def run(place: Place, vitest: str, *, playwright: bool = False, cost: bool = False) -> None:
     """Raises KitError at the first thing that isn't so."""
     place.copy("tests", "server", "tsconfig.json", "names.mjs")
-    packages = {**_PACKAGES, "vitest": vitest}
     if playwright:
         place.copy("e2e", "playwright.config.ts")
-        packages["@playwright/test"] = "1"
-    manifest = {"name": "shop", "private": True, "type": "module", "devDependencies": packages}
-    place.write("package.json", json.dumps(manifest))
-    place.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"],
-        variables={"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1"},
-    )
+    install(place, vitest, playwright=playwright)
     parts = ["vitest", *(["playwright"] if playwright else [])]
     place.pgwatch("init", *parts)
     place.pgwatch("init", *parts, "--check")
@@ -52,6 +45,17 @@ def run(place: Place, vitest: str, *, playwright: bool = False, cost: bool = Fal
         _check_playwright(place)
     if cost:
         _measure(place)
+
+
+def install(place: Place, vitest: str, *, playwright: bool) -> None:
+    """Writes package.json and installs. Raises KitError."""
+    packages = {**_PACKAGES, "vitest": vitest, **({"@playwright/test": "1"} if playwright else {})}
+    manifest = {"name": "shop", "private": True, "type": "module", "devDependencies": packages}
+    place.write("package.json", json.dumps(manifest))
+    place.run(
+        ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"],
+        variables={"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1"},
+    )
 
 
 def _check_names(place: Place) -> None:

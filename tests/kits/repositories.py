@@ -60,11 +60,26 @@ class Place:
         stdin: str | None = None,
     ) -> str:
         """Returns what a command prints. Raises KitError if it ends with another code than one of `codes`."""
+        code, output = self._run(command, variables or {}, stdin)
+        if code not in codes:
+            raise KitError(f"{' '.join(command)} ended with {code}:\n{output[-6000:]}")
+        return output
+
+    def code(self, command: Sequence[str], *, variables: Mapping[str, str]) -> int:
+        """Returns the exit code of a command; what it prints is kept in `<its --name>.log`."""
+        code, output = self._run(command, variables, None)
+        name = command[command.index("--name") + 1] if "--name" in command else "output"
+        (self.root / f"{name}.log").write_text(output, encoding="utf-8")
+        return code
+
+    def _run(
+        self, command: Sequence[str], variables: Mapping[str, str], stdin: str | None
+    ) -> tuple[int, str]:
         try:
             done = subprocess.run(
                 command,
                 cwd=self.root,
-                env=self._environment(variables or {}),
+                env=self._environment(variables),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -73,9 +88,7 @@ class Place:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise KitError(f"{' '.join(command)}: {error}") from error
-        if done.returncode not in codes:
-            raise KitError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
-        return done.stdout
+        return done.returncode, done.stdout
 
     def pgwatch(self, *arguments: str, codes: Sequence[int] = (0,)) -> str:
         """Returns what a command of pgwatch-tests prints."""

@@ -216,7 +216,7 @@ class DriverHooks(ABC, Generic[C]):
         """Returns the name of the owner's sessions."""
         of, name = self._last_name
         if of is not owner:
-            name = compose(self._runner, owner.worker, owner.name)
+            name = compose(owner.runner or self._runner, owner.worker, owner.name)
             self._last_name = owner, name
         return name
 

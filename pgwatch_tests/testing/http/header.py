@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
@@ -22,6 +23,7 @@ SECRET_VARIABLE = "PGWATCH_SECRET"
 """The environment variable that holds the secret of a run."""
 
 _MOST_KEPT = 1000
+_RUNNER = re.compile(r"[a-z]{1,20}")
 _LOCAL_DOMAINS = (".localhost", ".local", ".test", ".internal")
 
 
@@ -75,12 +77,14 @@ def sender(header: str) -> Owner | None:
     if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
         return None
     try:
-        process, kind, name, worker, attempt, number = json.loads(urlsafe_b64decode(payload))
+        process, kind, name, worker, attempt, number, *more = json.loads(urlsafe_b64decode(payload))
     except (ValueError, TypeError):
         return None
     if kind not in get_args(OwnerKind) or not all(isinstance(one, int) for one in (process, attempt, number)):
         return None
-    return _senders.keep(process, Owner(kind, str(name), str(worker), attempt, number))
+    # The TypeScript helper says which runner's test it is.
+    runner = str(more[0]) if more and _RUNNER.fullmatch(str(more[0])) else ""
+    return _senders.keep(process, Owner(kind, str(name), str(worker), attempt, number, runner))
 
 
 def is_of_this_machine(host: str | None) -> bool:

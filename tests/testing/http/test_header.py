@@ -59,8 +59,8 @@ def client_of(app: AsgiApp) -> TestClient:
     return TestClient(app)
 
 
-def of_another_process(number: int, kind: str = "test") -> str:
-    words = [1, kind, f"test_{number}", "gw1", 1, number]
+def of_another_process(number: int, kind: str = "test", *more: str) -> str:
+    words = [1, kind, f"test_{number}", "gw1", 1, number, *more]
     return f"{SECRET}.{urlsafe_b64encode(json.dumps(words).encode()).decode()}"
 
 
@@ -81,6 +81,15 @@ def test_an_owner_of_another_process_ends_with_the_next_test() -> None:
     sender(of_another_process(10**6 + 2))
     assert first.has_ended
     assert not fixture.has_ended
+
+
+def test_an_owner_of_another_runner() -> None:
+    runners = []
+    for number, runner in enumerate(("playwright", "SET x; --", "", "a" * 30)):
+        owner = sender(of_another_process(10**7 + number, "test", runner))
+        assert owner is not None
+        runners.append(owner.runner)
+    assert runners == ["playwright", "", "", ""]
 
 
 @pytest.mark.parametrize(
