@@ -16,6 +16,7 @@ from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.leaks.model import Confidence
 from pgwatch_tests.record.last_picture import last_picture
 from pgwatch_tests.record.merging.merged import Ending, RecordedRun, Unreadable
+from pgwatch_tests.record.merging.watched import Polls, unwatched_s
 from pgwatch_tests.record.model import LeakEvent, Mark, RecordingHeader
 from pgwatch_tests.record.recording.layout import BESIDE
 from pgwatch_tests.record.recording.reader import Recording
@@ -204,7 +205,7 @@ def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
             is_whole=is_whole,
             polls=polls,
             watched_s=recording.watched_s,
-            unwatched_s=recording.unwatched_s,
+            unwatched_s=_unwatched_s(recording, marks),
             waits=recording.waits(),
             deadlocks=recording.deadlocks(),
             tests=recording.tests(),
@@ -218,6 +219,13 @@ def _recording(path: Path, *, with_picture: bool | None = None) -> RecordedRun:
             fleet_server=recording.header.server,
             fleet_part=recording.header.part,
         )
+
+
+def _unwatched_s(recording: Recording, marks: Sequence[Mark]) -> float:
+    """The gaps as a report has them; without a poll, all of the recording's time."""
+    if not recording.polls:
+        return recording.unwatched_s
+    return unwatched_s([Polls(recording.began, recording.until, marks, recording.servers)])
 
 
 def _last_work(marks: Sequence[Mark], until: datetime) -> datetime:

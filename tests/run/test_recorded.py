@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.record.model import Mark
+from pgwatch_tests.record.merging.merged import merge
+from pgwatch_tests.record.model import Mark, RecordingHeader
+from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.results import ResultsDirectory
+from pgwatch_tests.record.run_files import read
 from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.run.outcome.recorded import evidence
 from pgwatch_tests.run.request import Notes
-from tests.record.recordings import BEGAN, make_recording
+from tests.record.recordings import BEGAN, make_recording, story
 
 _POLLED_S = 4.0
 _REFUSED = "cannot connect (DATABASE_URL): Connection refused; is the server running on that host?"
@@ -42,5 +45,32 @@ def test_what_polls_leave_out_at_both_ends(
     notes = Notes()
     known = evidence(results, Evidence(), notes)
     assert known.unwatched_s == pytest.approx(unwatched_s, abs=0.1)
+    [merged] = merge(read([results.recording])[0]).servers
+    assert merged.unwatched_s == known.unwatched_s
     assert len(notes.notes) == bool(told)
     assert told in "".join(notes.notes)
+
+
+def test_a_gap_has_one_length(tmp_path: Path) -> None:
+    """A server that goes away is noticed at the next poll; the gap begins with the one before it."""
+    results = ResultsDirectory(tmp_path)
+    with RecordingWriter(results.recording, RecordingHeader(BEGAN, run="0a1b2c3d")) as writer:
+        for poll in story(every_s=1.0, seconds=20.0):
+            now_s = poll.sampled_at.timestamp()
+            since_s = (poll.sampled_at - BEGAN).total_seconds()
+            if 5.0 < since_s < 9.0 or since_s > 15.0:
+                writer.interrupt(_SILENT, now_s + 0.5)
+            else:
+                writer.add(poll, now_s)
+        writer.mark(Mark(BEGAN + timedelta(seconds=20), "command_ended"))
+        writer.close("", (BEGAN + timedelta(seconds=21)).timestamp())
+    known = evidence(results, Evidence(), Notes())
+    runs, _ = read([results.recording])
+    [merged] = merge(runs).servers
+
+    assert [((gap.since - BEGAN).total_seconds(), gap.seconds) for gap in merged.gaps] == [
+        (5.0, 4.0),
+        (15.0, 5.0),
+    ]
+    assert (known.unwatched_s, merged.unwatched_s, runs[0].unwatched_s) == (9.0, 9.0, 9.0)
+    assert (merged.watched_s, runs[0].watched_s) == (11.0, 11.0)

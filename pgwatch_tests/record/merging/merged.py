@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Literal
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.record.merging import duplicates, leak_checks
 from pgwatch_tests.record.merging.duplicates import Observed
+from pgwatch_tests.record.merging.watched import Polls, Span, unwatched
 from pgwatch_tests.record.model import (
     DeadlockEvent,
     LeakEvent,
@@ -101,19 +102,6 @@ class RecordedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A time from `since` to `until`."""
-
-    since: datetime
-    until: datetime
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return (self.until - self.since).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
 class ServerReport:
     """One server, over all recordings of it. Its events have the numbers of `servers`."""
 
@@ -123,7 +111,7 @@ class ServerReport:
     runs: tuple[RecordedRun, ...]
     """The recordings of it, the first first."""
     span: Span | None
-    """First to last poll of any of them; None if there was none."""
+    """First to last poll of any of them, and what these missed of commands; None if there was none."""
     gaps: tuple[Span, ...]
     """When none of them watched."""
     watched_s: float
@@ -139,7 +127,7 @@ class ServerReport:
 
     @property
     def unwatched_s(self) -> float:
-        """Seconds between first and last poll in which nobody watched."""
+        """Seconds in which nobody watched."""
         return sum(gap.seconds for gap in self.gaps)
 
     @property
@@ -274,13 +262,13 @@ def _server_report(runs: Sequence[RecordedRun], starts: Sequence[_Start]) -> Ser
         for one in runs[place].deadlocks
         if (place, one.server) in numbers
     )
-    watched = _united(chain.from_iterable(map(_watched, its_runs)))
+    span, gaps, watched_s = unwatched(chain.from_iterable(map(_polls, its_runs)))
     return ServerReport(
         servers=_servers(starts, numbers),
         runs=tuple(its_runs),
-        span=Span(watched[0].since, watched[-1].until) if watched else None,
-        gaps=tuple(Span(one.until, other.since) for one, other in pairwise(watched)),
-        watched_s=sum(one.seconds for one in watched),
+        span=span,
+        gaps=gaps,
+        watched_s=watched_s,
         waits=tuple(
             wait if wait.number == number else replace(wait, number=number)
             for number, wait in enumerate(waits, 1)
@@ -326,36 +314,14 @@ def _servers(starts: Sequence[_Start], numbers: dict[tuple[int, int], int]) -> t
 
 
 def _without_server(run: RecordedRun) -> ServerReport:
-    watched = list(_watched(run))
+    span, _, _ = unwatched(_polls(run))
     leaks = leak_checks.together([("", run.leaks)])
-    span = Span(watched[0].since, watched[-1].until) if watched else None
     return ServerReport((), (run,), span, (), 0.0, (), (), (), leaks)
 
 
-def _watched(run: RecordedRun) -> Iterator[Span]:
-    """When it watched: from its first poll to its last, without the time that the server didn't answer."""
-    if run.began is None or run.until is None:
-        return
-    since: datetime | None = run.began
-    for mark in sorted(run.marks, key=lambda one: one.at):
-        if mark.kind == "server_lost" and since is not None and since <= mark.at:
-            yield Span(since, mark.at)
-            since = None
-        elif mark.kind == "server_back" and since is None:
-            since = mark.at
-    if since is not None and since <= run.until:
-        yield Span(since, run.until)
-
-
-def _united(spans: Iterable[Span]) -> list[Span]:
-    """The same time in spans that don't touch, in order."""
-    united: list[Span] = []
-    for span in sorted(spans, key=lambda one: one.since):
-        if united and span.since <= united[-1].until:
-            united[-1] = Span(united[-1].since, max(united[-1].until, span.until))
-        else:
-            united.append(span)
-    return united
+def _polls(run: RecordedRun) -> Iterator[Polls]:
+    if run.began is not None and run.until is not None:
+        yield Polls(run.began, run.until, run.marks, run.servers)
 
 
 def _sightings(seen: Iterable[TestSighting]) -> tuple[TestSighting, ...]:

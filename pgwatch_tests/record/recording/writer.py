@@ -124,12 +124,14 @@ class RecordingWriter:
         self._flush_if_due()
 
     def interrupt(self, reason: str, machine_time_s: float) -> None:
-        """Notes that the server doesn't answer; the time until the next poll is unwatched."""
+        """Notes that the server doesn't answer; from the last poll to the next, nobody watches."""
         if self._last is not None:
             self._lost_s = max(0.0, machine_time_s - self._last_machine_s)
         if not self._lost:
             self._lost = reason or "no answer"
-            self.mark(Mark(self.server_time(machine_time_s), "server_lost", reason))
+            last = self._last
+            at = self.server_time(machine_time_s) if last is None else last.sampled_at
+            self.mark(Mark(at, "server_lost", reason))
         else:
             self._flush_if_due()
 

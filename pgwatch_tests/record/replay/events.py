@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merging.merged import Span
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import DeadlockEvent, Mark, MarkKind, TestSighting, WaitEvent
 
 NOTABLE_MARKS: tuple[MarkKind, ...] = ("signal", "hang", "root_ended", "command_ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import RLock
 
@@ -14,7 +14,8 @@ from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport, Span, merge
+from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport, merge
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import Mark, RecordedServer
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.replay.contention import RecordedContention
@@ -26,6 +27,7 @@ from pgwatch_tests.text.plain_text import plain
 _POLLS_UNTIL_SHOWN = 4
 """A wait is shown from its second poll on, or once it is 100 ms old."""
 _MOST_WAITS_LOOKED_AT = 200
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class ReplaySource:
         gap = outline.gap_after(since)
         changes_at, apart_s = following, None
         if gap is not None and (following is None or gap.since < following):
-            changes_at = gap.since
+            changes_at = max(gap.since, since + _MOMENT)  # a gap begins with the last sample before it
         elif following is not None:
             apart_s = (following - since).total_seconds()
         marks = outline.marks_between(since, changes_at)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 
 from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.merging.merged import RecordedRun, RunReport, merge
-from pgwatch_tests.record.model import Mark, TestSighting
+from pgwatch_tests.record.merging.watched import Polls, unwatched_s
+from pgwatch_tests.record.model import TestSighting
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
@@ -27,11 +27,6 @@ from pgwatch_tests.run.request import Notes
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.durations import in_words
 
-_SEEN_LATE_AFTER_S = 10.0
-"""As within a recording: polls come more often than this."""
-_NOBODY_THERE = ("refused", "No such file or directory")
-"""What connect(2) says where no server listens: there, nobody waits."""
-
 
 def evidence(results: ResultsDirectory, known: Evidence, notes: Notes) -> Evidence:
     """Returns the evidence with what the recording has, if any poll is in it. Raises RecordingError.
@@ -41,21 +36,18 @@ def evidence(results: ResultsDirectory, known: Evidence, notes: Notes) -> Eviden
     with Recording.open(results.recording) as recording:
         if not recording.polls:
             return known
-        marks = recording.marks()
-        before_s = _unwatched_before_s(recording, marks)
-        if before_s:
+        polls = Polls(recording.began, recording.until, recording.marks(), recording.servers)
+        if before_s := polls.missed_before_s:
             notes.notes.append(f"the recording began {in_words(before_s)} after the command")
-        after_s, why = _unwatched_after_s(recording, marks)
+        after_s, why = polls.missed_after
         if after_s:
             notes.notes.append(f"nothing was recorded in the last {in_words(after_s)} of the command: {why}")
-        if any(said in why for said in _NOBODY_THERE):
-            after_s = 0.0
         whole = WholeNames(listed_tests(results.logs))
         return replace(
             known,
             waits=tuple(map(whole.wait, recording.waits())),
             deadlocks=tuple(map(whole.deadlock, recording.deadlocks())),
-            unwatched_s=before_s + recording.unwatched_s + after_s,
+            unwatched_s=unwatched_s([polls]),
         )
 
 
@@ -69,26 +61,6 @@ def known_tests(results: ResultsDirectory) -> frozenset[str]:
     return frozenset((*listed, *(whole.sighting(one).test for one in seen)))
 
 
-def _unwatched_before_s(recording: Recording, marks: Sequence[Mark]) -> float:
-    """Seconds from the command's beginning, or the server's if that was later, to the first poll."""
-    server = recording.servers[0]
-    began = next((mark.at for mark in marks if mark.kind == "command_began"), recording.began)
-    # Before the first poll, a mark has this machine's time.
-    began = max(began, began + timedelta(seconds=server.clock_ahead_s or 0.0))
-    late_s = (recording.began - max(began, server.started_at or began)).total_seconds()
-    return late_s if late_s > _SEEN_LATE_AFTER_S else 0.0
-
-
-def _unwatched_after_s(recording: Recording, marks: Sequence[Mark]) -> tuple[float, str]:
-    """Seconds from the last poll to the command's end, if the server didn't answer by then, and why."""
-    ended = next((mark.at for mark in reversed(marks) if mark.kind == "command_ended"), recording.until)
-    early_s = (ended - recording.until).total_seconds()
-    news = [mark for mark in marks if mark.kind in ("server_lost", "server_back") and mark.at <= ended]
-    if early_s > 0 and news and news[-1].kind == "server_lost":
-        return early_s, news[-1].text
-    return (early_s, "the recorder stood still") if early_s > _SEEN_LATE_AFTER_S else (0.0, "")
-
-
 def write_contention(results: ResultsDirectory, known: Evidence) -> Iterator[ResultKind]:
     """Writes what was recorded as `locks --watch` tells it. Raises RecordingError, OSError."""
     if known.waits is None:
@@ -100,7 +72,7 @@ def write_contention(results: ResultsDirectory, known: Evidence) -> Iterator[Res
             recording.until,
             recording.polls,
             recording.watched_s,
-            recording.unwatched_s,
+            known.unwatched_s,
         )
     seen = recorded_contention.contention(watched, known.waits, known.deadlocks)
     results.write_text(results.file("contention"), contention_json.document(seen))

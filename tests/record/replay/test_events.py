@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.record.merging.merged import Span
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import Mark
 from pgwatch_tests.record.replay.events import ReplayEvents
 from tests.record.made_events import at, deadlock, side, wait

@@ -9,7 +9,7 @@ import pytest
 
 from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.locks.contention.wait_record import LockedObject
-from pgwatch_tests.record.merging.merged import Span
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import Root, WaitEvent
 from pgwatch_tests.record.replay import contention
 from pgwatch_tests.record.replay.contention import RecordedContention

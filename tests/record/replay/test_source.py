@@ -146,10 +146,11 @@ def test_what_nobody_watched_is_a_gap(tmp_path: Path) -> None:
     polls = list(story())
     seen = [one for one in polls if not at(5) < one.sampled_at < at(12)]
     with opened([write(tmp_path / "gap.pgwatch", seen, lost_after=at(5))]) as source:
-        before, inside, after = (source.picture(at(one)) for one in (5.2, 8, 12))
-        assert (before.since, before.changes_at, before.apart_s) == (at(5), at(5.5), None)
+        before, inside, after = (source.picture(at(one)) for one in (5, 8, 12))
+        assert (before.since, before.changes_at, before.apart_s) == (at(5), at(5.000001), None)
+        assert [mark.kind for mark in before.marks] == ["server_lost"]
         assert before.snapshot is not None
-        assert (inside.since, inside.changes_at, inside.snapshot) == (at(5.5), at(12), None)
+        assert (inside.since, inside.changes_at, inside.snapshot) == (at(5), at(12), None)
         assert (after.since, after.gap) == (at(12), None)
         assert None in source.events.blocked_over_time(at(20), 20)
         assert seconds(source.step(1, at(8))) == 12

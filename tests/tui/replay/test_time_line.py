@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pgwatch_tests.record.merging.merged import Span
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import Mark
 from pgwatch_tests.record.replay.events import ReplayEvents
 from pgwatch_tests.tui.replay.time_line import TimeLineData, moment_at, rows, time_line_data

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgwatch_tests.record import sums
-from pgwatch_tests.record.merging.merged import ServerReport, Span
+from pgwatch_tests.record.merging.merged import ServerReport
+from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import DeadlockEvent, WaitEvent
 from pgwatch_tests.reports.render.html_text import Element, element
 from pgwatch_tests.reports.runs import run_words
