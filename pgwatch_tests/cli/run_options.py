@@ -71,13 +71,20 @@ place_options = options.all_of(
 )
 
 
+def _every(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    every_s = options.optional_duration(ctx, param, value)
+    if every_s is not None and not every_s:
+        raise click.BadParameter("must be more than 0")
+    return every_s
+
+
 # What is recorded: `record`, `every_s` and `max_bytes`.
 record_options = options.all_of(
     click.option("--no-record", "record", flag_value=False, default=True, help="Record nothing meanwhile."),
     click.option(
         "--every",
         "every_s",
-        callback=options.optional_duration,
+        callback=_every,
         metavar="DURATION",
         help="How often to look at the server. Default: 250ms while anything is going on.",
     ),
@@ -96,6 +103,13 @@ def _hang(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Ha
         return None if value is None else parse_limit(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _source(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    if value is not None and not value.strip():
+        # A variable that isn't set would switch the guard off.
+        raise click.BadParameter("names neither a file nor a command")
+    return value or ""
 
 
 _WITHOUT_VALUE = {"--alone": "--alone=refuse", "--lane": "--lane="}
@@ -135,7 +149,7 @@ guard_options = options.all_of(
     click.option(
         "--migrations-hash",
         metavar="CMD|FILE",
-        default="",
+        callback=_source,
         help="Refuse a database that has the schema of other migrations. They are a file, a directory, or "
         "what a command prints; the first use records their hash with the database.",
     ),
@@ -169,6 +183,37 @@ def guards_of(
     return GuardOptions(hang, modes.get(alone, ""), lane, keep, migrations_hash, migrated, server_log)
 
 
+def refuse_contradictions(
+    fail_on: FailOn,
+    guards: GuardOptions,
+    *,
+    record: bool,
+    every_s: float | None,
+    max_bytes: int | None,
+    since: Path | None,
+) -> None:
+    """Raises click.UsageError for options that can't be followed together, before anything begins."""
+    if not record:
+        for option, is_given in (("--every", every_s is not None), ("--max-size", max_bytes is not None)):
+            if is_given:
+                raise click.UsageError(f"{option} is about the recording, and --no-record makes none")
+        if fail_on.deadlock or fail_on.blocked_s is not None:
+            raise click.UsageError(
+                "--fail-on blocked and deadlock (all has them as well) need the recording, and --no-record "
+                "makes none"
+            )
+    if fail_on.hang and guards.hang is None:
+        raise click.UsageError("--fail-on hang (all has it as well) needs --hang")
+    if since is not None and guards.lane is not None:
+        raise click.UsageError("--since is a baseline of another database than the lane that --lane makes")
+
+
+def _globs(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(glob.strip() for glob in value):
+        raise click.BadParameter("names no file")
+    return value
+
+
 # What is checked after the command, and what fails the run.
 check_options = options.all_of(
     click.option(
@@ -190,6 +235,7 @@ check_options = options.all_of(
     click.option(
         "--junit",
         multiple=True,
+        callback=_globs,
         metavar="GLOB",
         help="JUnit files that the command writes ('reports/*.xml'): outcomes of tests go into the report. "
         "May be repeated.",

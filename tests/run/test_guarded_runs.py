@@ -12,6 +12,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests import cli
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres.runs import Announcement
 from pgwatch_tests.run.database.alone import RunLease
@@ -104,3 +105,31 @@ def test_lane_leads_the_command_and_is_gone_after_it(
     assert done.returncode == 2
     assert f"{database.name} has the schema of other migrations" in done.stderr
     assert not (home / "begun").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--no-record", "--every", "1s"], "--every is about the recording"),
+        (["--no-record", "--max-size", "9MB"], "--max-size is about the recording"),
+        (["--no-record", "--fail-on", "rows,blocked=2s"], "need the recording"),
+        (["--no-record", "--fail-on", "deadlock"], "need the recording"),
+        (["--fail-on", "rows,hang"], "needs --hang"),
+        (["--fail-on", "all"], "needs --hang"),
+        (["--since", "before.json", "--lane"], "another database than the lane"),
+        (["--every", "0s"], "must be more than 0"),
+        (["--junit", ""], "names no file"),
+        (["--migrations-hash", ""], "names neither a file nor a command"),
+    ],
+)
+def test_options_that_cannot_be_followed_are_refused_before_anything_begins(
+    options: list[str],
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["run", *options, "--", "touch", "begun"]) == 2
+    assert reason in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())

@@ -66,6 +66,9 @@ def command(
     127 if it can't be started. Only if that is 0, --fail-on makes it 1 or 4.
     """
     guards = run_options.guards_of(hang, alone, lane, keep, migrations_hash, migrated, server_log)
+    run_options.refuse_contradictions(
+        fail_on, guards, record=record, every_s=every_s, max_bytes=max_bytes, since=since
+    )
     # Only here: --help must not load what a run needs.
     from pgwatch_tests.run.request import RunRequest
     from pgwatch_tests.run.session import run
