@@ -127,17 +127,19 @@ def command(
         return
     if shard is not None or runner is not None or history is not None or plan is not None:
         raise click.UsageError("--shard, --for, --history and --plan need --split")
+    from pgwatch_tests.cli.commands.report import uncollected
     from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
     from pgwatch_tests.junit.shard_names import parse_expected
 
     chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
     request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, output)
     options.check_output(output)
-    summary = summarise(request)
-    if output is not None and not chosen:
-        options.emit(formats.render_junit("junit", summary), output)
-        options.emit(formats.render_junit(form, summary), None)
-    else:
-        options.emit(formats.render_junit(form, summary), output)
+    with uncollected():
+        summary = summarise(request)
+        document = formats.render_junit(form, summary)
+        merged = formats.render_junit("junit", summary) if output is not None and not chosen else None
+    if merged is not None:
+        options.emit(merged, output)
+    options.emit(document, output if merged is None else None)
     if fail:
         ctx.exit(EXIT_CODES[summary.verdict])

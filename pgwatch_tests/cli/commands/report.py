@@ -137,7 +137,7 @@ def command(
     from pgwatch_tests.record.merging.merged import Unreadable, merge
     from pgwatch_tests.record.whole_names import WholeNames
 
-    with _uncollected():
+    with uncollected():
         runs, unreadable = run_files.read(paths or (_DEFAULT,))
     if not runs:
         first = unreadable[0]
@@ -153,7 +153,7 @@ def command(
         runs, recorded = _of_fleet(runs, unreadable, fleet, shard)
         unreadable += (Unreadable(one.server, one.reason) for one in recorded.not_recorded)
     report = merge(runs, unreadable)
-    with _uncollected():
+    with uncollected():
         if recorded is None:
             document = formats.render_runs(form, report, top)
         else:
@@ -223,7 +223,7 @@ def _fleet_checks(settings: Settings) -> FleetChecks:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Has no rings of garbage looked for: among the values of an hour that takes a sixth of all time."""
     was_enabled = gc.isenabled()
     gc.disable()

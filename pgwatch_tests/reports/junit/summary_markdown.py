@@ -28,6 +28,7 @@ _MOST_FLAKY = 200
 _LONGEST_NAME = 300
 _LONGEST_TEXT = 4_000
 _MOST_LINES = 40
+_FIRST_LINES = 16
 _LEVELS = {"error": "❌", "warning": "⚠️", "notice": "ℹ️"}
 
 
@@ -56,7 +57,8 @@ def _blocks(summary: JUnitSummary) -> Iterator[str]:
     if len(summary.shards) > _MOST_SHARDS:
         yield f"… and {plural(len(summary.shards) - _MOST_SHARDS, 'more shard')}."
     if summary.findings:
-        yield "### What of this can't be believed" if is_bad else "### Remarks"
+        is_doubted = any(one.level == "error" for one in summary.findings)
+        yield "### What of this can't be believed" if is_doubted else "### Remarks"
         for one in summary.findings:
             yield f"- {_LEVELS[one.level]} {code(shortened_middle(one.text, _LONGEST_TEXT))}"
     failed = [one for one in in_order(summary.tests) if one.has_failed]
@@ -73,7 +75,7 @@ def _name(text: str) -> str:
 
 def _failed(test: JUnitTest, with_shard: bool) -> str:
     """One block: a line that opens what the failure says, below what the database knew."""
-    shard = f" · {escaped(test.shard)}" if with_shard else ""
+    shard = f" · <code>{escaped(test.shard)}</code>" if with_shard else ""
     words = escaped(verdict_words(test))
     name = escaped(shortened_middle(test.id, _LONGEST_NAME))
     parts = [f"<details><summary><code>{name}</code>{shard} · {words}</summary>"]
@@ -89,10 +91,12 @@ def _failed(test: JUnitTest, with_shard: bool) -> str:
 
 
 def _text(text: str) -> str:
-    """The first lines of a failure's text, as plain text."""
-    lines = plain_lines(mask_text(text[:_LONGEST_TEXT]))
-    more = [f"… and {plural(len(lines) - _MOST_LINES, 'more line')}"] if len(lines) > _MOST_LINES else []
-    return "\n".join([*lines[:_MOST_LINES], *more]).strip("\n")
+    """The first and last lines of a failure's text, as plain text: pytest says what was wrong at its end."""
+    lines = plain_lines(shortened_middle(mask_text(text), _LONGEST_TEXT))
+    if len(lines) > _MOST_LINES:
+        left_out = plural(len(lines) - _MOST_LINES, "line")
+        lines = [*lines[:_FIRST_LINES], f"… {left_out} …", *lines[_FIRST_LINES - _MOST_LINES :]]
+    return "\n".join(lines).strip("\n")
 
 
 def _flaky(summary: JUnitSummary) -> Iterator[str]:
