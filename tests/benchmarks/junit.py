@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.junit
 
-Three cases: 50 MB of 25,000 tests that print 2 kB each, 50 MB of 100,000 tests that print little, and 16 files
-of 200 kB. A bare pass counts the cases: expat with a handler of starts and one of ends. The budgets: reading and
-judging 50 MB takes at most twice as long, and at most 60 MiB; 16 files take at most 0.3 s more than a file with
-one test.
+Three cases: 50 MB of 25,000 tests that print 2 kB each, 50 MB of 100,000 tests that print little, and 16
+files of 200 kB. A bare pass counts the cases: expat with a handler of starts and one of ends. The budgets:
+reading and judging 50 MB takes at most twice as long, and at most 60 MiB; 16 files take at most 0.3 s more
+than a file of one test.
 """
 
 from __future__ import annotations
