@@ -8,7 +8,8 @@ from typing import Literal
 
 def iso_time(moment: datetime, timespec: Literal["milliseconds", "microseconds"] = "milliseconds") -> str:
     """`2026-01-02T03:04:05.000Z`: ISO 8601, UTC."""
-    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def utc_time(moment: datetime | None, separator: str = " ") -> str:

@@ -45,6 +45,9 @@ def _party(value: int | list[str | int], _type: object) -> Party:
 
 _CONVERTER.register_unstructure_hook(datetime, microseconds)
 _CONVERTER.register_structure_hook(datetime, lambda value, _type: moment(int(value)))
+_CONVERTER.register_structure_hook(
+    datetime | None, lambda value, _type: None if value is None else moment(int(value))
+)
 _CONVERTER.register_unstructure_hook(Party, lambda party: list(party) if party.gid else party.pid)
 _CONVERTER.register_structure_hook(Party, _party)
 

@@ -38,8 +38,9 @@ class Style:
 
 def pairs(server: ServerReport, style: Style) -> Section:
     """Blocked time by pair of tests, largest first."""
+    total_s = server.blocked_s
     rows = [
-        (*_figures(one.sum, server), style.name(one.blocker), style.name(one.waiter))
+        (*_figures(one.sum, total_s), style.name(one.blocker), style.name(one.waiter))
         for one in sums.pairs(server.waits)
     ]
     return _sums(rows, ("Blocking test", "Waiting test"), "By pair of tests", style)
@@ -47,8 +48,9 @@ def pairs(server: ServerReport, style: Style) -> Section:
 
 def objects(server: ServerReport, style: Style) -> Section:
     """Blocked time by what was waited for."""
+    total_s = server.blocked_s
     rows = [
-        (*_figures(one.sum, server), style.name(one.object), style.name(one.mode))
+        (*_figures(one.sum, total_s), style.name(one.object), style.name(one.mode))
         for one in sums.objects(server.waits)
     ]
     return _sums(rows, ("Object", "Lock mode"), "By object", style)
@@ -56,8 +58,9 @@ def objects(server: ServerReport, style: Style) -> Section:
 
 def causes(server: ServerReport, style: Style) -> Section:
     """Blocked time by cause."""
+    total_s = server.blocked_s
     rows = [
-        (*_figures(one.sum, server), run_words.because(one.cause, style.shown))
+        (*_figures(one.sum, total_s), run_words.because(one.cause, style.shown))
         for one in sums.causes(server.waits)
     ]
     return _sums(rows, ("Cause",), "By cause", style)
@@ -72,9 +75,9 @@ def _sums(rows: Sequence[tuple[str, ...]], columns: tuple[str, ...], heading: st
     return Section((*_FIGURES[:figures], *columns), "r" * figures + "l" * len(columns), kept, heading)
 
 
-def _figures(blocked: BlockedSum, server: ServerReport) -> tuple[str, str, str, str]:
-    """As in _FIGURES."""
-    share = f"{100 * blocked.blocked_s / server.blocked_s:.0f} %" if server.blocked_s else ""
+def _figures(blocked: BlockedSum, total_s: float) -> tuple[str, str, str, str]:
+    """As in _FIGURES; `total_s`: of all waits."""
+    share = f"{100 * blocked.blocked_s / total_s:.0f} %" if total_s else ""
     return durations.short(blocked.blocked_s), durations.short(blocked.longest_s), share, f"{blocked.waits:,}"
 
 
