@@ -23,7 +23,7 @@ from typing import Literal, get_args
 
 from pgwatch_tests.errors import ConfigurationError
 
-GateName = Literal["leaks", "locks"]
+GateName = Literal["leaks", "lint", "locks"]
 
 SCHEMA = "pgwatch-tests.accepted/1"
 ANY_TEST = "*"

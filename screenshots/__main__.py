@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import query_list, races, readme, replay, report_page
+from screenshots import lint_rules, query_list, races, readme, replay, report_page
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 
@@ -15,10 +15,14 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="record the demo first")
     parser.add_argument("--record-large", action="store_true", help="record a sweep of 500 tables first")
     parser.add_argument("--record-races", action="store_true", help="record what interleave finds first")
-    parser.add_argument("--queries", action="store_true", help="write queries/README.md alone")
+    parser.add_argument(
+        "--queries", action="store_true", help="write queries/README.md and the rules in docs/lint.md alone"
+    )
     parser.add_argument("--without-browser", action="store_true", help="leave the report's pictures alone")
     options = parser.parse_args()
     query_list.PATH.write_text(query_list.text(), encoding="utf-8")
+    rules = lint_rules.filled(lint_rules.PATH.read_text(encoding="utf-8"))
+    lint_rules.PATH.write_text(rules, encoding="utf-8")
     if options.queries:
         return
     if options.record:

@@ -31,6 +31,7 @@ COMMANDS = {
     "schedule": "Sweep, or count leaks, by the clock.",
     "replay": "Look at a recording as at a live server.",
     "init": "Set a repository up: helper, configurations, CI workflows.",
+    "lint": "Find what breaks tests in parallel: fixed data, sleeps, wiped tables.",
     "doctor": "Say what works with this role, and print the GRANTs for the rest.",
 }
 

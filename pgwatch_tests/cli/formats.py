@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.junit.summary import JUnitSummary
     from pgwatch_tests.leaks.gate import Gate
     from pgwatch_tests.leaks.model import LeakReport, LeaksOfDatabases
+    from pgwatch_tests.lint.model import LintReport
     from pgwatch_tests.locks.contention.contention import Contention
     from pgwatch_tests.locks.gate import AcceptanceUse
     from pgwatch_tests.locks.model import LockSnapshot
@@ -41,6 +42,8 @@ TEXT_OR_JSON: tuple[Format, ...] = ("table", "json")
 """Those of `doctor`, `schedule list` and `sweep --history`."""
 HISTORY: tuple[Format, ...] = ("table", "json", "markdown", "openmetrics")
 """Those of `history`."""
+LINT: tuple[Format, ...] = ("table", "json", "github")
+"""Those of `lint`."""
 WITH_VERDICT: tuple[Format, ...] = ("markdown", "github", "junit")
 """Those of `locks` that tell findings from shorter waits, with `--fail` or without."""
 
@@ -195,6 +198,18 @@ def render_trends(form: Format, trends: Trends, place: str, events: Sequence[Tes
     table_form: Literal["table", "markdown"] = "markdown" if form == "markdown" else "table"
     parts = [trend_text.text(trends, place, table_form), trend_text.events_text(events, table_form)]
     return "\n".join(filter(None, parts))
+
+
+def render_lint(form: Format, report: LintReport) -> str:
+    """What the linter found, in that format."""
+    from pgwatch_tests.reports.lint import lint_github, lint_json, lint_table
+
+    makers: Makers = {
+        "table": lambda: lint_table.text(report),
+        "json": lambda: lint_json.document(report),
+        "github": lambda: lint_github.document(report),
+    }
+    return makers[form]()
 
 
 def render_schedule(form: Format, jobs: Sequence[JobState]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from screenshots import query_list, races, readme, report_page
+from screenshots import lint_rules, query_list, races, readme, report_page
 from screenshots.recording import LARGE_SWEEP, RECORDING, load
 
 HOW = "stale: run `python -m screenshots`"
@@ -31,6 +31,12 @@ def test_the_pictures_of_a_report_are_of_what_it_is_today() -> None:
 
 def test_the_list_of_queries_is_fresh() -> None:
     assert query_list.PATH.read_text(encoding="utf-8") == query_list.text(), f"queries/README.md {HOW}"
+
+
+def test_the_reference_of_the_lint_rules_is_fresh() -> None:
+    text = lint_rules.PATH.read_text(encoding="utf-8")
+    assert lint_rules.filled(text) == text, f"docs/lint.md {HOW}"
+    assert lint_rules.filled(text.replace("### sleep", "### nap")) == text
 
 
 def test_the_list_of_queries_has_those_of_all_folders(tmp_path: Path) -> None:

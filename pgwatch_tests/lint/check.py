@@ -1,0 +1,146 @@
+"""Checks files: reads those that a rule may speak of, parses them, and gathers the rules' findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgwatch_tests.lint import cleaning, files, ignores
+from pgwatch_tests.lint.context import Context
+from pgwatch_tests.lint.facts import DatabaseKeys, LeakedByTests
+from pgwatch_tests.lint.files import File
+from pgwatch_tests.lint.model import Finding, Language, LintReport, NotRead, Problem, Rule
+from pgwatch_tests.lint.rules import RULES, no_cleanup
+from pgwatch_tests.lint.surroundings import Neighbourhood, Surroundings
+from pgwatch_tests.lint.syntax import python_source, typescript_source, typescript_tree
+from pgwatch_tests.lint.syntax.source import Scope, Source
+
+_LONGEST_CODE = 160
+_TOO_DEEP = "nested too deeply"
+
+
+@dataclass(slots=True)
+class _Parsed:
+    file: File
+    source: Source
+    rules: list[Rule]
+
+
+def check(
+    paths: Sequence[Path],
+    rules: Sequence[Rule],
+    keys: DatabaseKeys | None = None,
+    leaks: LeakedByTests | None = None,
+    progress: Callable[[int], None] = lambda files: None,
+) -> LintReport:
+    """Checks all tests below some paths by some rules. `progress` is told the number of files read so far.
+
+    `keys` are those of the tests' database, `leaks` what tests left there. Raises ConfigurationError for a
+    path that isn't there.
+    """
+    neighbourhood = Neighbourhood()
+    around: dict[str, Surroundings] = {}
+
+    def look_around(path: str, text: str, language: Language) -> Surroundings:
+        if path not in around:
+            around[path] = neighbourhood.around(path, text, language)
+        return around[path]
+
+    def is_isolated(file: File, text: str) -> bool:
+        return look_around(file.shown, text, file.language).isolation == "own database"
+
+    parsed: list[_Parsed] = []
+    not_read: list[NotRead] = []
+    findings: list[Finding] = []
+    number = ignored = 0
+    for file in files.find(paths):
+        number += 1
+        progress(number)
+        try:
+            data, text = files.read(file)
+            wanted = _wanted(rules, file, text)
+            if leaks is not None and leaks.of_file(file.shown):
+                # What a test left says nothing of its words.
+                wanted = [rule for rule in rules if rule in wanted or rule is no_cleanup.RULE]
+            if any(rule.shared_only for rule in wanted) and is_isolated(file, text):
+                wanted = [rule for rule in wanted if not rule.shared_only]
+            if file.language == "typescript" and not typescript_tree.is_installed():
+                raise ValueError(typescript_tree.MISSING)
+            source = _parse(file, data, text) if wanted else None
+        except ValueError as error:
+            not_read.append(NotRead(file.shown, str(error)))
+            continue
+        if source is not None:
+            parsed.append(_Parsed(file, source, wanted))
+        elif "pgwatch-lint" in text:
+            findings += _of_comments(file, text.splitlines())
+    hooks = frozenset(name for one in parsed for name in cleaning.called_by_hooks(one.source))
+    context = Context(
+        lambda source: look_around(source.path, source.text, source.language), keys, leaks, hooks
+    )
+    for one in parsed:
+        lines = one.source.lines
+        comments = ignores.read(lines, (*RULES, ignores.RULE_ID))
+        for rule in one.rules:
+            try:
+                problems = list(rule.check(one.source, context))
+            except RecursionError:
+                not_read.append(NotRead(one.file.shown, f"{rule.id}: {_TOO_DEEP}"))
+                continue
+            covered = [problem for problem in problems if comments.covers(rule.id, problem.line)]
+            ignored += len(covered)
+            findings += [
+                _finding(one.file, rule.id, rule.help, problem, lines)
+                for problem in problems
+                if problem not in covered
+            ]
+        findings += [_finding(one.file, ignores.RULE_ID, "", problem, lines) for problem in comments.problems]
+    return LintReport(tuple(sorted(set(findings))), tuple(sorted(not_read)), number, ignored)
+
+
+def _wanted(rules: Sequence[Rule], file: File, text: str) -> list[Rule]:
+    lower = text.lower()
+    return [rule for rule in rules if file.language in rule.languages and rule.may_speak_of(lower)]
+
+
+def _of_comments(file: File, lines: Sequence[str]) -> Iterator[Finding]:
+    for problem in ignores.read(lines, (*RULES, ignores.RULE_ID)).problems:
+        yield _finding(file, ignores.RULE_ID, "", problem, lines)
+
+
+def _parse(file: File, data: bytes, text: str) -> Source:
+    """Raises ValueError with why it can't be parsed."""
+    if file.language == "yaml":
+        module = Scope("module", "", 1, text.count("\n") + 1, None, read=lambda: text)
+        return Source(file.shown, "yaml", text, module, [module], [])
+    if file.language == "typescript":
+        tsx = file.path.suffix.lower() in (".tsx", ".jsx", ".js", ".mjs", ".cjs")
+        try:
+            source = typescript_source.read(file.shown, data, tsx)
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
+        if source is None:
+            raise ValueError("isn't TypeScript")
+        return source
+    try:
+        return python_source.read(file.shown, data, text)
+    except SyntaxError as error:
+        raise ValueError(f"line {error.lineno}: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError(_TOO_DEEP) from None
+
+
+def _finding(file: File, rule: str, advice: str, problem: Problem, lines: Sequence[str]) -> Finding:
+    code = lines[problem.line - 1].strip()[:_LONGEST_CODE] if problem.line <= len(lines) else ""
+    return Finding(
+        file.shown,
+        problem.line,
+        problem.column,
+        rule,
+        problem.severity,
+        problem.message,
+        advice,
+        problem.test,
+        code,
+    )

@@ -1,0 +1,401 @@
+"""Which calls write rows, and which remove them: SQL in strings, and the calls of common libraries.
+
+Python: Django, SQLAlchemy, psycopg, asyncpg. TypeScript: Drizzle, Prisma, Knex, Kysely, TypeORM, Sequelize,
+pg, postgres.js.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pgwatch_tests.lint.syntax.source import Call, Source
+from pgwatch_tests.lint.syntax.values import (
+    HOLE,
+    Invocation,
+    Items,
+    Lambda,
+    Mapping,
+    Name,
+    Pair,
+    Text,
+    Unknown,
+    Value,
+    columns,
+    texts,
+)
+
+EXECUTORS = frozenset(
+    [
+        "query",
+        "execute",
+        "exec",
+        "executemany",
+        "unsafe",
+        "raw",
+        "run",
+        "sql",
+        "one",
+        "none",
+        "any",
+        "many",
+        "manyOrNone",
+        "oneOrNone",
+        "result",
+        "$executeRaw",
+        "$executeRawUnsafe",
+        "$queryRaw",
+        "$queryRawUnsafe",
+        "executeSql",
+        "fetch",
+        "fetchrow",
+        "fetchval",
+        "fetchone",
+        "scalar",
+        "scalars",
+        "exec_driver_sql",
+        "execute_query",
+        "execute_async",
+        "execute_sql",
+        "fetch_one",
+        "fetch_all",
+    ]
+)
+"""Methods that send SQL."""
+_INSERT = re.compile(
+    r"\s*INSERT\s+INTO\s+(?:ONLY\s+)?(?P<table>[\w.\"]+)\s*(?:\((?P<columns>[^()]*)\))?", re.I
+)
+_TRUNCATE = re.compile(
+    r"(?:^|;|\bEXECUTE\s+'|\b(?:BEGIN|LOOP)\s)\s*TRUNCATE\s+(?:TABLE\s+)?(?:ONLY\s+)?(?P<table>[\w.\"\x00]+)",
+    re.I,
+)
+_DELETE = re.compile(r"(?:^|;)\s*DELETE\s+FROM\s+(?:ONLY\s+)?(?P<table>[\w.\"\x00]+)(?P<rest>[^;]*)", re.I)
+_DROP_SCHEMA = re.compile(
+    r"(?:^|;)\s*DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?(?P<table>\"?(?:public|drizzle|graphile_worker|pgboss)\"?)\b",
+    re.I,
+)
+_SHARED_PATTERN = re.compile(r"\bLIKE\s+'(?P<pattern>%@[^'\x00]*)'", re.I)
+_REPOSITORY = re.compile(r"(\w*?)_?(?:repo|repository|manager)(?:sitory)?$", re.I)
+_ORM = re.compile(r"sequelize|objection|typeorm|mikro-orm|adonisjs", re.I)
+_TEMPORARY = re.compile(r"\btemp(?:orary)?\s+table\b", re.I)
+_DRIZZLE = re.compile("drizzle|schema")
+_SYNCHRONIZE = re.compile(r"synchronize\(true")
+_DATABASE_NAME = re.compile(
+    r"(?:^|\.)\w*(?:db|database|drizzle|prisma|knex|tx|trx|orm|conn|connection|sql|pool|client)\w*$", re.I
+)
+_ADDED = re.compile(r"(?:^|\.)\w*(?:session|db|sess|s)$", re.I)
+_LITERAL = re.compile(r"\s*(?:'((?:[^'\x00]|'')*)'|(-?\d+(?:\.\d+)?)(?!\w)|([^,()\s][^,()]*))")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Rows that a call inserts. `table` is as the source names it: a table, a model or a variable."""
+
+    table: str
+    pairs: tuple[Pair, ...]
+    """The columns whose values the source has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Rows that a call removes. `everything`: all of the table, or of all tables where `table` is empty."""
+
+    table: str
+    everything: bool
+    how: str
+    """The words of the statement or the call."""
+    pattern: str = ""
+    """The LIKE pattern that matches rows of other tests, too."""
+
+
+def write_of(source: Source, call: Call) -> Write | None:
+    """The rows that a call inserts, None if it inserts none. Upserts are none: they meet what is there."""
+    if set(call.later_methods()) & {
+        "onConflictDoNothing",
+        "onConflictDoUpdate",
+        "onConflict",
+        "orIgnore",
+        "ignore",
+    }:
+        return None
+    if _end(call).is_stored:
+        return None  # a statement that is made and, as far as one sees, not sent
+    written = _python_write(source, call) if source.language == "python" else _typescript_write(source, call)
+    written = written or _sql_write(call)
+    return None if written is None or _is_temporary(source, written.table) else written
+
+
+def _end(call: Call) -> Call:
+    """The last call of a chain."""
+    while call.continued is not None:
+        call = call.continued
+    return call
+
+
+def removal_of(source: Source, call: Call) -> Removal | None:
+    """The rows that a call removes, None if it removes none."""
+    removed = (
+        _python_removal(source, call) if source.language == "python" else _typescript_removal(source, call)
+    )
+    removed = removed or _sql_removal(call)
+    return None if removed is None or _is_temporary(source, removed.table) else removed
+
+
+def _is_temporary(source: Source, table: str) -> bool:
+    """Whether a file makes a temporary table of that name: nobody else sees its rows."""
+    if not table or not source.holds(_TEMPORARY):
+        return False
+    return (
+        re.search(
+            rf"\btemp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?\"?{re.escape(table)}\b", source.text, re.I
+        )
+        is not None
+    )
+
+
+def sql_of(call: Call) -> Iterator[str]:
+    """The SQL that a call sends, if it looks like one that sends SQL."""
+    if call.method not in EXECUTORS:
+        return
+    if (
+        call.is_tag
+        and call.method in ("sql", "raw")
+        and call.outer is not None
+        and call.outer.method in EXECUTORS
+    ):
+        return  # its outer call sends it
+    yield from texts(call.arguments[:1])
+
+
+def _typescript_write(source: Source, call: Call) -> Write | None:
+    method, receiver, arguments = call.method, call.receiver, call.arguments
+    if method == "values" and receiver is not None and receiver.method in ("insert", "insertInto"):
+        return Write(_table(receiver.arguments), tuple(columns(_rows(source, call))))
+    if method in ("create", "createMany", "createManyAndReturn") and arguments:
+        first = arguments[0]
+        if (
+            isinstance(first, Mapping)
+            and (data := first.get("data")) is not None
+            and call.name.count(".") > 1
+        ):
+            rows = source.resolved(data, call.scope)
+            return Write(call.target.rpartition(".")[2], tuple(columns((rows,))))
+    if method == "insert" and receiver is not None and isinstance(next(iter(receiver.arguments), None), Text):
+        return Write(_table(receiver.arguments), tuple(columns(_rows(source, call))))
+    owner = call.target.rpartition(".")[2]
+    if method in ("save", "insert") and arguments and (match := _REPOSITORY.match(owner)):
+        return Write(match[1] or _table(arguments), tuple(columns(_rows(source, call))))
+    is_model = method in ("create", "bulkCreate") and owner[:1].isupper() and source.holds(_ORM)
+    if is_model and arguments and isinstance(arguments[0], Mapping | Items):
+        return Write(owner, tuple(columns(arguments[:1])))
+    return None
+
+
+def _python_write(source: Source, call: Call) -> Write | None:
+    method, arguments = call.method, call.arguments
+    target = call.target
+    if target.endswith("objects") and method in (
+        "create",
+        "acreate",
+        "create_user",
+        "create_superuser",
+        "bulk_create",
+    ):
+        return Write(target.split(".")[-2] if "." in target else target, tuple(columns(arguments)))
+    if method in ("add", "add_all") and arguments and _ADDED.search(target):
+        row = source.resolved(arguments[0], call.scope)
+        rows = row.values if isinstance(row, Items) else (row,)
+        known = [one for each in rows if isinstance(one := source.resolved(each, call.scope), Invocation)]
+        if known and known[0].name.rpartition(".")[2][:1].isupper():
+            return Write(known[0].name.rpartition(".")[2], tuple(columns(tuple(known))))
+    if method == "values" and call.receiver is not None and call.receiver.method == "insert":
+        return Write(_table(call.receiver.arguments) or call.receiver.target, tuple(columns(arguments)))
+    return None
+
+
+def _sql_write(call: Call) -> Write | None:
+    for sql in sql_of(call):
+        match = _INSERT.match(sql)
+        if match and not re.search(r"\bON\s+CONFLICT\b", sql, re.I):
+            return Write(match["table"].strip('"'), tuple(_sql_pairs(match, sql, call)))
+    return None
+
+
+def _sql_pairs(match: re.Match[str], sql: str, call: Call) -> Iterator[Pair]:
+    """Columns and values of an INSERT: literals in the statement, and literals among its parameters."""
+    values = re.compile(r"\s*(?:OVERRIDING\s+\w+\s+VALUE\s+)?VALUES\s*\(([^()]*)\)", re.I).match(
+        sql, match.end()
+    )
+    if values is None or match["columns"] is None:
+        return
+    names = [name.strip().strip('"') for name in match["columns"].split(",")]
+    literals = [found.groups() for found in _LITERAL.finditer(values[1]) if found[0].strip()]
+    parameters = _parameters(call)
+    for name, (text, number, other) in zip(names, literals, strict=False):
+        value: Value = Unknown()
+        if text is not None:
+            value = Text(text)
+        elif number is not None:
+            value = Text(number)
+        elif other.strip() in ("%s", "?") and parameters:
+            value = parameters.pop(0)
+        elif (numbered := re.fullmatch(r"\$(\d+)", other.strip())) and int(numbered[1]) <= len(parameters):
+            value = parameters[int(numbered[1]) - 1]
+        elif (named := re.fullmatch(r"[:%]\(?(\w+)\)?s?", other.strip())) and len(call.arguments) > 1:
+            rows = call.arguments[1]
+            value = (rows.get(named[1]) if isinstance(rows, Mapping) else None) or Unknown()
+        yield Pair(name, value, call.line, call.column)
+
+
+def _parameters(call: Call) -> list[Value]:
+    if len(call.arguments) < 2:
+        return []
+    first = call.arguments[1]
+    return list(first.values) if isinstance(first, Items) else list(call.arguments[1:])
+
+
+def _typescript_removal(source: Source, call: Call) -> Removal | None:
+    method, receiver, arguments, owner = call.method, call.receiver, call.arguments, call.target
+    later = call.later_methods()
+    narrowed = any(
+        one.lower().endswith("where") or one.startswith(("where", "andWhere", "limit")) for one in later
+    )
+    first = arguments[0] if arguments else None
+    if method == "deleteMany" and owner.count("."):
+        empty = (
+            first is None
+            or _is_empty(first)
+            or (
+                isinstance(first, Mapping)
+                and _is_empty(first.get("where"))
+                and "where" in [one.key for one in first.pairs]
+            )
+        )
+        return Removal(owner.rpartition(".")[2], empty, "deleteMany without where")
+    if (
+        method in ("delete", "deleteFrom")
+        and receiver is None
+        and isinstance(first, Name | Text)
+        and len(arguments) == 1
+    ) and (
+        method == "deleteFrom"
+        or (
+            _DATABASE_NAME.search(owner)
+            and "." not in getattr(first, "text", ".").replace("schema.", "")
+            and ("where" in later or (source.language == "typescript" and source.holds(_DRIZZLE)))
+        )
+    ):
+        return Removal(_table(arguments), not narrowed, f"{method} without where")
+    if (
+        method in ("del", "delete", "truncate")
+        and receiver is not None
+        and not arguments
+        and isinstance(next(iter(receiver.arguments), None), Text)
+    ):
+        before = call.name.lower()
+        return Removal(_table(receiver.arguments), "where" not in before, f"{method}() without where")
+    if (
+        method == "delete"
+        and isinstance(first, Mapping)
+        and first.get("where") is not None
+        and owner.count(".")
+    ):
+        return Removal(owner.rpartition(".")[2], False, "delete")
+    repository = _REPOSITORY.match(owner.rpartition(".")[2])
+    if method == "clear" and repository and not arguments and receiver is None:
+        return Removal(repository[1], True, "clear()")
+    if method in ("delete", "remove", "softDelete") and repository and arguments:
+        return Removal(repository[1], _is_empty(first), f"{method}({{}})")
+    if (method == "dropDatabase" and not arguments) or (
+        method == "synchronize" and source.holds(_SYNCHRONIZE)
+    ):
+        return Removal("", True, call.name)
+    if method == "sync" and isinstance(first, Mapping) and first.get("force") is not None:
+        return Removal("", True, f"{call.name}({{ force }})")
+    if method == "destroy" and isinstance(first, Mapping) and owner.rpartition(".")[2][:1].isupper():
+        where = first.get("where")
+        return Removal(
+            owner.rpartition(".")[2],
+            _is_empty(where) or (where is None and first.get("truncate") is not None),
+            "destroy without where",
+        )
+    return None
+
+
+def _python_removal(source: Source, call: Call) -> Removal | None:
+    method, name, arguments = call.method, call.name, call.arguments
+    if method == "drop_all" and "metadata" in name:
+        return Removal("", True, "drop_all")
+    if method in ("delete", "adelete") and ".objects." in f"{name}.":
+        chain = name.split(".")
+        narrowed = {"filter", "exclude", "get", "first", "last"} & set(chain)
+        return Removal(
+            chain[chain.index("objects") - 1], not narrowed and "all" in chain, "objects.all().delete()"
+        )
+    if method == "delete" and call.receiver is not None and call.receiver.method == "query":
+        return Removal(_table(call.receiver.arguments), True, "query(…).delete() without filter")
+    if method == "delete" and call.receiver is not None and ".query." in name:
+        return Removal("", False, "delete")
+    if method == "delete" and len(arguments) == 1 and isinstance(arguments[0], Name):
+        is_model = arguments[0].text.rpartition(".")[2][:1].isupper()
+        if call.target in ("", "sa", "sqlalchemy", "sqlmodel") and is_model:
+            narrowed_later = bool({"where", "filter", "filter_by"} & set(call.later_methods()))
+            # A statement in a variable may be narrowed in a later line.
+            return Removal(
+                arguments[0].text, not narrowed_later, f"delete({arguments[0].text}) without where"
+            )
+        if _ADDED.search(call.target) and not is_model:
+            return Removal(arguments[0].text, False, "delete")
+    return None
+
+
+def _sql_removal(call: Call) -> Removal | None:
+    for sql in sql_of(call):
+        if match := _TRUNCATE.search(sql):
+            return Removal(_plain(match["table"]), True, "TRUNCATE")
+        if match := _DROP_SCHEMA.search(sql):
+            return Removal("", True, f"DROP SCHEMA {match['table']}")
+        deletes = list(_DELETE.finditer(sql))
+        for match in deletes:
+            rest = match["rest"]
+            if not re.search(r"\bWHERE\b|\bUSING\b", rest, re.I) and not rest.strip().startswith(HOLE):
+                return Removal(_plain(match["table"]), True, "DELETE without WHERE")
+            if like := _SHARED_PATTERN.search(rest):
+                return Removal(_plain(match["table"]), False, "DELETE", like["pattern"])
+        if deletes:
+            return Removal(_plain(deletes[0]["table"]), False, "DELETE")
+    return None
+
+
+def shared_pattern(values: tuple[Value, ...]) -> str:
+    """The LIKE pattern in a condition that matches rows of all tests: `%@test.example.com`; empty if none."""
+    for text in texts(values):
+        if match := _SHARED_PATTERN.search(text):
+            return match["pattern"]
+    return ""
+
+
+def _rows(source: Source, call: Call) -> tuple[Value, ...]:
+    rows: list[Value] = []
+    for argument in call.arguments:
+        value = source.resolved(argument, call.scope)
+        rows += (
+            [source.resolved(one, call.scope) for one in value.values]
+            if isinstance(value, Items)
+            else [value]
+        )
+    return tuple(one.result if isinstance(one, Lambda) else one for one in rows)
+
+
+def _table(arguments: tuple[Value, ...]) -> str:
+    first = arguments[0] if arguments else None
+    return _plain(first.text) if isinstance(first, Name | Text) else ""
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(".")[2].strip('"').replace(HOLE, "")
+
+
+def _is_empty(value: Value | None) -> bool:
+    return isinstance(value, Mapping) and not value.pairs

@@ -1,0 +1,1 @@
+"""Source of tests in one form for all languages: calls, values and scopes."""

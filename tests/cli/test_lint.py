@@ -1,0 +1,130 @@
+"""`pgwatch-tests lint` as people and pipelines run it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pgwatch_tests.lint.rules import RULES
+from pgwatch_tests.lint.syntax import typescript_tree
+from tests.cli.running import pgwatch
+from tests.lint.suites import write
+from tests.servers.sessions import Connect, Database
+
+SUITE = {
+    "tests/test_a.py": "import time\ndef test_a(cur):\n    time.sleep(1)\n"
+    "    cur.execute('INSERT INTO users (email) VALUES (%s)', ('a@b.example',))\n",
+    "tests/test_b.py": "def test_b(cur):\n    cur.execute('DELETE FROM users')\n",
+}
+
+
+def test_the_exit_codes_of_a_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, SUITE)
+    found = pgwatch(tmp_path, "lint", "--fail")
+    assert (found.returncode, found.stderr) == (1, "")
+    assert "tests/test_a.py:3:10: warning [sleep] Pauses for 1 s" in found.stdout
+    assert "0 errors, 3 warnings in 2 files" in found.stdout
+    assert pgwatch(tmp_path, "lint").returncode == 0
+    quiet = pgwatch(tmp_path, "lint", "--fail", "--ignore", "sleep,wiped-rows", "--ignore", "static-identity")
+    assert (quiet.returncode, quiet.stdout) == (0, "nothing found in 2 files\n")
+    write(tmp_path, {"a.test.ts": "test('a', () => {})"})
+    monkeypatch.setattr(typescript_tree, "is_installed", lambda: False)
+    incomplete = pgwatch(tmp_path, "lint", "--fail", "--select", "order-dependence")
+    assert incomplete.returncode == 4
+    assert "not read: a.test.ts: needs the extra lint" in incomplete.stdout
+    assert pgwatch(tmp_path, "lint", "--fail").returncode == 1
+    for wrong, words in (
+        (["--select", "nap"], "there is no rule 'nap'"),
+        (["nowhere"], "no such file"),
+        (["--explain", "nap"], "there is no rule 'nap'"),
+        (["--select", "sleep", "--ignore", "sleep"], "no rule is left"),
+        (["--leaks", "nowhere.json"], "cannot read the leaks"),
+    ):
+        refused = pgwatch(tmp_path, "lint", *wrong)
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+
+
+def test_the_formats(tmp_path: Path) -> None:
+    write(tmp_path, {**SUITE, "tests/test_c.py": "import time\n" + "def test_c():\n    time.sleep(1)\n" * 12})
+    document = json.loads(pgwatch(tmp_path, "lint", "--format", "json").stdout)
+    assert document["schema"] == "pgwatch-tests.lint/1"
+    assert (document["files"], document["complete"], document["not_read"]) == (3, True, [])
+    first = document["findings"][0]
+    assert {key: first[key] for key in ("rule", "path", "line", "severity", "test")} == {
+        "rule": "sleep",
+        "path": "tests/test_a.py",
+        "line": 3,
+        "severity": "warning",
+        "test": "test_a",
+    }
+    assert first["help"]
+    assert first["message"]
+    lines = pgwatch(tmp_path, "lint", "--format", "github").stdout.splitlines()
+    assert lines[0].startswith("::warning file=tests/test_a.py,line=3,title=sleep::Pauses")
+    assert sum(line.startswith("::warning") for line in lines) == 10
+    assert "title=wiped-rows" in "".join(lines)
+    assert lines[-2:] == ["… and 5 more warnings", "0 errors, 15 warnings in 3 files"]
+
+
+def test_each_rule_is_listed_and_explained(tmp_path: Path) -> None:
+    listed = pgwatch(tmp_path, "lint", "--rules").stdout
+    for rule in RULES.values():
+        assert f"{rule.id} " in listed
+        assert max(map(len, rule.summary.splitlines())) <= 110
+        explained = pgwatch(tmp_path, "lint", "--explain", rule.id).stdout
+        assert explained.startswith(f"{rule.id}: ")
+        assert "found" in explained
+        assert explained.endswith(f"→ {rule.help}\n")
+
+
+def test_accepted_findings_pass_wherever_their_line_moves(tmp_path: Path) -> None:
+    write(tmp_path, SUITE)
+    written = pgwatch(tmp_path, "lint", "--fail", "--write-accept", "lint.json")
+    assert (written.returncode, written.stderr) == (
+        0,
+        "pgwatch-tests: 3 accepted findings of lint written to lint.json\n",
+    )
+    moved = "\n\n" + SUITE["tests/test_a.py"] + "def test_new():\n    time.sleep(2)\n"
+    write(tmp_path, {"tests/test_a.py": moved, "tests/test_b.py": "def test_b(): ...\n"})
+    done = pgwatch(tmp_path, "lint", "--fail", "--accept", "lint.json")
+    assert done.returncode == 1
+    assert "tests/test_a.py:8:10: warning [sleep] Pauses for 2 s" in done.stdout
+    assert "0 errors, 1 warning in 2 files, 2 accepted" in done.stdout
+    assert "accepted, but there no more: wiped-rows in tests/test_b.py" in done.stdout
+
+
+def test_the_keys_of_a_database_decide(database: Database, connect: Connect, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "tests/test_a.py": "def test_a(cur):\n"
+            '    cur.execute("INSERT INTO users (email, login, '
+            "username) VALUES ('a@b.example', 'a', "
+            "'b')\")\n"
+            "    cur.execute(\"INSERT INTO profiles (email) VALUES ('a@b.example')\")\n"
+            "def test_b(cur):\n    cur.execute('DELETE FROM users')\n"
+        },
+    )
+    admin = connect(autocommit=True)
+    admin.execute("CREATE TABLE users (id int PRIMARY KEY, email text, login text UNIQUE, username text)")
+    admin.execute("CREATE UNIQUE INDEX ON users (lower(email)) WHERE id > 0")
+    admin.execute("CREATE UNIQUE INDEX ON users (username, login)")
+    admin.execute("CREATE TABLE profiles (user_id int REFERENCES users, email text)")
+    done = pgwatch(tmp_path, "lint", "--dsn", database.dsn, "--format", "json", "--fail")
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)["findings"]
+    assert [(one["line"], one["severity"], one["message"].split(" ")[0]) for one in found] == [
+        (2, "error", "users.email"),
+        (2, "error", "users.login"),
+        (2, "info", "users.username"),
+        (3, "info", "profiles.email"),
+        (5, "error", "DELETE"),
+    ]
+    assert "profiles refer to it" in found[-1]["message"]
+    assert admin.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
+    ).fetchone() == (0,)
+    unreachable = pgwatch(tmp_path, "lint", "--dsn", "postgresql://u:hunter2@127.0.0.1:1/d")
+    assert (unreachable.returncode, "hunter2" in unreachable.stderr) == (3, False)
