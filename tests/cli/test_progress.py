@@ -15,6 +15,11 @@ from tests.waiting import wait_until
 HIDE_CURSOR, SHOW_CURSOR, ERASE_LINE = "\x1b[?25l", "\x1b[?25h", "\x1b[2K"
 
 
+@pytest.fixture(autouse=True)
+def quick_machine() -> None:
+    """These tests have a clock."""
+
+
 @dataclass
 class Clock:
     now_s: float = 100.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -13,11 +15,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.locks.naming.object_names import NameCache
+from pgwatch_tests.postgres.connections.session_settings import Row
 from pgwatch_tests.record.model import MarkKind
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.run.guards import HangLimit
@@ -91,6 +95,29 @@ def blocked_one(guard: HangGuard) -> Hang:
 def users(owner: Connection[TupleRow]) -> Connection[TupleRow]:
     owner.execute("CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users VALUES (1, 'a')")
     return owner
+
+
+def test_hang_that_is_told_at_once_waits_for_names(
+    database: Database, users: Connection[TupleRow], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once: on a busy machine, names come a moment later than the lock table."""
+    ask = NameCache._read_relations
+
+    async def late(
+        self: NameCache, asked: int, keys: list[tuple[int, int]], connection: AsyncConnection[Row]
+    ) -> None:
+        await asyncio.sleep(0.4)
+        await ask(self, asked, keys, connection)
+
+    monkeypatch.setattr(NameCache, "_read_relations", late)
+    holder = connect()
+    holder.execute(UPDATE)
+    waiting = blocked(connect(), UPDATE, observer=users)
+    with guarded(database, HangLimit(0.1), RunProcesses(os.getpid(), TOKEN)) as (_, log):
+        wait_until(lambda: "blocked for" in log.text)
+    assert "row of users (id=1)" in log.text
+    holder.rollback()
+    waiting.result()
 
 
 def test_root_of_this_run_is_ended_and_told(

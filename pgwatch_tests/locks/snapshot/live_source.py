@@ -44,7 +44,7 @@ from pgwatch_tests.settings.load import Settings
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 POLL_DEADLINE_S = 3.0
-_NAMES_AT_ONCE_S = 0.1
+_NAMES_AT_ONCE_S = 0.1  # for a screen that is drawn again: no name is worth more
 _NAMES_IN_TIME_S = 1.0
 _NAMES_FOR_GOOD_S = 3.0
 """How long whoever looks only once waits for names: they are the answer, and a busy machine is late."""
@@ -102,9 +102,8 @@ class LiveSource:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    async def read(self) -> LockSnapshot:
-        """Returns one settled poll; names that aren't known yet are looked up behind it and come with the
-        next.
+    async def read(self, names_within_s: float = _NAMES_AT_ONCE_S) -> LockSnapshot:
+        """Returns one settled poll; names that aren't there in time come with the next.
 
         Raises CannotConnectError, ConnectionLostError, or NotCheckedError if the server answered with an
         error. After any of them the next call connects anew.
@@ -112,8 +111,7 @@ class LiveSource:
         snapshot = await self._poll()
         if not self._looking_up:
             self._begin(self._look_up(snapshot))
-        # Names that can be had at once are worth a moment; none is worth more.
-        await asyncio.wait(set(self._looking_up), timeout=_NAMES_AT_ONCE_S)
+        await asyncio.wait(set(self._looking_up), timeout=names_within_s)
         await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
@@ -137,10 +135,7 @@ class LiveSource:
         return self._with_names(snapshot)
 
     async def read_twice(
-        self,
-        look_again: LookAgain = lambda _first, _last: None,
-        *,
-        names_within_s: float = _NAMES_FOR_GOOD_S,
+        self, look_again: LookAgain = lambda _first, _last: None, *, names_within_s: float = _NAMES_FOR_GOOD_S
     ) -> LockSnapshot:
         """Two polls 150 ms apart, for those who look only once; waits `names_within_s` for names as well.
 
@@ -205,11 +200,9 @@ class LiveSource:
     async def _resolve(self, snapshot: LockSnapshot, until_s: float) -> None:
         await self._in_time(self._names.resolve(snapshot), max(0.0, until_s - time.monotonic()))
 
-    async def _in_time(
-        self, looking_up: Coroutine[None, None, None], timeout_s: float = _NAMES_IN_TIME_S
-    ) -> None:
+    async def _in_time(self, work: Coroutine[None, None, None], within_s: float = _NAMES_IN_TIME_S) -> None:
         """Waits for it, but not for long; it goes on behind the next polls, if there are any."""
-        await asyncio.wait({self._begin(looking_up)}, timeout=timeout_s)
+        await asyncio.wait({self._begin(work)}, timeout=within_s)
 
     def _begin(self, looking_up: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(looking_up)
@@ -341,9 +334,8 @@ class LiveSource:
                 return await within(POLL_DEADLINE_S, poll, disconnect)
         except psycopg.Error as error:
             disconnect()
-            raise NotCheckedError(
-                f"the lock table couldn't be read: {' '.join(str(error).split())}"
-            ) from error
+            why = " ".join(str(error).split())
+            raise NotCheckedError(f"the lock table couldn't be read: {why}") from error
         except ConnectionLostError:
             disconnect()
             raise

@@ -28,6 +28,7 @@ from pgwatch_tests.run.hangs.root_ending import EndingResult, RunProcesses, end_
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.plain_text import plain
 
+_NAMES_WITHIN_S = 2.0  # a hang is told once, and a busy machine is late with names
 _LONGEST_POLL_S = 2.0
 _SHORTEST_POLL_S = 0.1
 _POLLS_IN_LIMIT = 5
@@ -125,7 +126,7 @@ class HangGuard:
 
     async def _unless_stopped(self, source: LiveSource) -> LockSnapshot | None:
         """Returns a poll; None if the end comes first."""
-        reading = asyncio.create_task(source.read())
+        reading = asyncio.create_task(source.read(_NAMES_WITHIN_S))
         waking = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait({reading, waking}, return_when=asyncio.FIRST_COMPLETED)
