@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from pgwatch_tests.junit.splitting import SplitPlan
 from pgwatch_tests.junit.summary import ShardReport, ShardRun
 from pgwatch_tests.junit.verdicts import judged_tests
 
+_CLOCK_SLACK = timedelta(seconds=2)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -83,7 +84,7 @@ def _uploads(
     given: Sequence[GivenFile], reports: Sequence[ReportFile], runs: Sequence[ShardRun]
 ) -> list[_Upload]:
     names = names_of(given)
-    run_of = _runs_of(names, runs)
+    run_of = _runs_of(names, dict(zip((one.path for one in given), reports, strict=True)), runs)
     files: defaultdict[tuple[str, int, int | None], list[ReportFile]] = defaultdict(list)
     for one, report in zip(given, reports, strict=True):
         run = run_of.get(one.path)
@@ -98,13 +99,15 @@ def _uploads(
         for (label, attempt, run), those in files.items()
     ]
     for place, without in enumerate(runs):
-        if place not in run_of.values() and without.facts is not None:
+        if place not in run_of.values() and without.facts is not None and not without.is_by_chance:
             label = without.facts.shard or Path(without.recorded.name).resolve().parent.name
             found.append(_Upload(label, without.facts.attempt, without, ()))
     return found
 
 
-def _runs_of(names: Mapping[Path, ShardName], runs: Sequence[ShardRun]) -> dict[Path, int]:
+def _runs_of(
+    names: Mapping[Path, ShardName], reports: Mapping[Path, ReportFile], runs: Sequence[ShardRun]
+) -> dict[Path, int]:
     """The place of the run that each file belongs to, where that can be told."""
     if not runs:
         return {}
@@ -121,9 +124,15 @@ def _runs_of(names: Mapping[Path, ShardName], runs: Sequence[ShardRun]) -> dict[
         # What has nothing but the top in common with a run is its own only if there is no other.
         if len(candidates) > 1 or (nearest == top and (len(runs) > 1 or has_several)):
             candidates = [place for place in candidates if _fits(runs[place], whole, names[path])]
-        if len(candidates) == 1:
+        if len(candidates) == 1 and not _is_later(reports[path], runs[candidates[0]]):
             found[path] = candidates[0]
     return found
+
+
+def _is_later(report: ReportFile, run: ShardRun) -> bool:
+    """Whether the tests of a report began after the run had ended: an old run lies beside a new report."""
+    ended = None if run.facts is None else run.facts.ended
+    return ended is not None and report.first_began is not None and report.first_began > ended + _CLOCK_SLACK
 
 
 def _fits(run: ShardRun, path: Path, name: ShardName) -> bool:

@@ -92,6 +92,8 @@ class ShardRun:
     recorded: RecordedRun
     collected: int = 0
     """How many tests the pytest plugin has listed as collected; 0 if it isn't known."""
+    is_by_chance: bool = False
+    """Whether it only lay beside a report: without a report of its own, nobody has asked for it."""
 
     @property
     def facts(self) -> RunFacts | None:

@@ -76,20 +76,29 @@ def judged_tests(cases: Iterable[JUnitCase], shard: str = "") -> list[JUnitTest]
     of_class: dict[str, JUnitTest] = {}
     suite, classname = None, ""
     for case in cases:
-        if not case.name and is_nameless(case):
+        name = case.name
+        if not name and is_nameless(case):
             continue
         if case.suite is not suite or case.classname is not classname:
             suite, classname = case.suite, case.classname
             # Files of one shard have suites of one name, each with its time.
             key = Suite(suite.name, project(case)), classname
             of_class = by_class.setdefault(key, {})
-        before = of_class.get(case.name)
-        of_class[case.name] = _first(case, shard) if before is None else _after(before, case)
-    tests = list(chain.from_iterable(one.values() for one in by_class.values()))
+        if name in of_class:
+            of_class[name] = _after(of_class[name], case)
+        elif case.troubles:
+            of_class[name] = _first(case, shard)
+        else:
+            of_class[name] = JUnitTest(case, "passed", 1, 0, (), "test", shard)
+    tests: list[JUnitTest] = []
+    for each in by_class.values():
+        tests += each.values()
+        each.clear()  # of a hundred thousand, these are many megabytes
     groups = _Groups(tests)
-    return [
-        _judged(one, groups) if one.verdict == "failed" or one.verdict == "errored" else one for one in tests
-    ]
+    for place, test in enumerate(tests):
+        if test.verdict == "failed" or test.verdict == "errored":
+            tests[place] = _judged(test, groups)
+    return tests
 
 
 class _Groups:
@@ -120,8 +129,6 @@ def _beginnings(name: str) -> Iterator[str]:
 
 
 def _first(case: JUnitCase, shard: str) -> JUnitTest:
-    if not case.troubles:
-        return JUnitTest(case, "passed", 1, 0, (), "test", shard)
     failed = case.failed_attempts
     return JUnitTest(case, _verdict(case.outcome, failed), 1 + failed, failed, shard=shard)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.junit_cases import read_cases
 from pgwatch_tests.junit.verdicts import judged_tests
+from pgwatch_tests.record import run_files
+from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from tests.cli.running import pgwatch
+from tests.record.made_events import facts
+from tests.record.recordings import make_recording
 
 REPORTS = Path(__file__).parents[1] / "junit" / "reports"
 PASSED = '<testsuite name="a"><testcase classname="a.test.ts" name="one" time="1"/></testsuite>'
@@ -94,3 +100,34 @@ def test_a_pipe_a_directory_and_what_is_in_it(tmp_path: Path) -> None:
         "skipped": 0,
         "flaky": 0,
     }
+
+
+def test_a_failure_has_what_its_runs_recording_knows(tmp_path: Path) -> None:
+    results = ResultsDirectory(tmp_path / "art" / "unit-1" / "pgwatch-results")
+    results.path.mkdir(parents=True)
+    make_recording(results.recording)
+    results.write(RunRecord(replace(facts("unit-1", exit_code=1), command_exit_code=1)))
+    (recorded,), _ = run_files.read([results.path])
+    waiter = recorded.waits[0].waiter
+    module, _, name = waiter.test.partition("::")
+    case = f'<testcase classname="{module.removesuffix(".py").replace("/", ".")}" name="{name}">'
+    failure = '<failure message="timed out"/></testcase>'
+    (tmp_path / "art" / "unit-1" / "junit.xml").write_text(
+        f'<testsuites name="pytest tests"><testsuite name="pytest">{case}{failure}</testsuite></testsuites>'
+    )
+    told = json.loads(pgwatch(tmp_path, "junit", "art/*/junit.xml", "--format", "json").stdout)
+    (test,) = told["tests"]
+    assert (test["test"], test["hash"]) == (waiter.test, digest(waiter.test))
+    assert [line for line in test["database"] if line.startswith("waited ")]
+    assert told["shards"][0]["exit_code"] == 1
+
+
+def test_an_old_run_beside_a_report_is_none_of_its(tmp_path: Path) -> None:
+    results = ResultsDirectory(tmp_path / "pgwatch-results")
+    results.path.mkdir()
+    results.write(RunRecord(replace(facts("", exit_code=1), command_exit_code=1)))
+    report = tmp_path / "junit.xml"
+    for timestamp, kinds in (("2026-03-04T05:07:00Z", {"contradiction"}), ("2027-01-01T00:00:00Z", set())):
+        report.write_text(PASSED.replace('name="a"', f'name="a" timestamp="{timestamp}"', 1))
+        told = json.loads(pgwatch(tmp_path, "junit", "junit.xml", "--format", "json").stdout)
+        assert {one["kind"] for one in told["findings"]} - {"exit_code_unknown"} == kinds

@@ -24,6 +24,7 @@ from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.shards import shards_of
 from pgwatch_tests.junit.splitting import PLAN_NAME, SplitPlan, read_plan
 from pgwatch_tests.junit.summary import JUnitSummary, ShardRun
+from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.results import RUN_NAME
 
 _RESULTS = "pgwatch-results"
@@ -84,45 +85,59 @@ def _is_our_own(one: GivenFile) -> bool:
 
 
 def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> list[ShardRun]:
-    places = list(request.results or _results_near(request.files, given))
-    if not places:
+    below = list(request.results or _named_directories(request.files, given))
+    beside = [] if request.results else [one for one in _beside(given) if not _is_in(one, below)]
+    if not below and not beside:
         return []
     # Only here: most reports have no recording to read.
     from pgwatch_tests.record import run_files
-    from pgwatch_tests.record.results import ResultsDirectory
-    from pgwatch_tests.record.whole_names import listed_tests
 
-    runs, unreadable = run_files.read(places)
-    for one in unreadable if request.results else ():
-        options.narrate(f"{one.name}: {one.reason}")
-    found = []
-    for run in runs:
-        path = Path(run.name)
-        logs = ResultsDirectory(path).logs if path.is_dir() else None
-        found.append(ShardRun(run, len(set(listed_tests(logs))) if logs is not None else 0))
+    found: list[ShardRun] = []
+    for places, is_by_chance in ((below, False), (beside, True)):
+        runs, unreadable = run_files.read(places)
+        for one in unreadable if request.results else ():
+            options.narrate(f"{one.name}: {one.reason}")
+        found += [_shard_run(run, is_by_chance) for run in runs]
     return found
 
 
-def _results_near(arguments: Sequence[Path], given: Sequence[GivenFile]) -> Iterable[Path]:
-    """Where results directories may be: below the directories that were named, and beside each file.
+def _shard_run(run: RecordedRun, is_by_chance: bool) -> ShardRun:
+    from pgwatch_tests.record.results import ResultsDirectory
+    from pgwatch_tests.record.whole_names import listed_tests
+
+    path = Path(run.name)
+    collected = len(set(listed_tests(ResultsDirectory(path).logs))) if path.is_dir() else 0
+    return ShardRun(run, collected, is_by_chance)
+
+
+def _named_directories(arguments: Sequence[Path], given: Sequence[GivenFile]) -> list[Path]:
+    """The directories that were named, or are common to all files: results may be anywhere below.
 
     A shard that was killed may have left its results, and no report.
     """
-    found: dict[str, Path] = {}
     bases = [fixed_part(one) for one in arguments if one.is_dir() or not one.exists()]
     if named := [one.path.parent for one in given if one.is_named and one.path != STDIN]:
         bases.append(Path(os.path.commonpath(map(os.path.abspath, named))))
-    here = os.path.realpath(Path())
-    for base in bases:
-        # The working directory is the repository: all of it is too much to look through.
-        if base.is_dir() and os.path.realpath(base) not in (here, *map(str, Path(here).parents)):
-            found.setdefault(os.path.realpath(base), base)
+    here = Path(os.path.realpath(Path()))
+    # The working directory is the repository: all of it is too much to look through.
+    too_much = {str(here), *map(str, here.parents)}
+    found = {os.path.realpath(base): base for base in bases if base.is_dir()}
+    return [base for real, base in found.items() if real not in too_much]
+
+
+def _beside(given: Iterable[GivenFile]) -> list[Path]:
+    """Results directories in the files' own directories, and in those above, up to the root."""
+    found: dict[str, Path] = {}
     for one in given:
         for folder in _folders(one):
             for place in (folder, folder / _RESULTS):
                 if (place.name == _RESULTS and place.is_dir()) or (place / RUN_NAME).exists():
                     found.setdefault(os.path.realpath(place), place)
-    return found.values()
+    return list(found.values())
+
+
+def _is_in(place: Path, directories: Iterable[Path]) -> bool:
+    return any(Path(os.path.realpath(place)).is_relative_to(os.path.realpath(one)) for one in directories)
 
 
 def _folders(one: GivenFile) -> Iterator[Path]:
