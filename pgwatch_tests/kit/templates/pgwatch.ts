@@ -127,7 +127,7 @@ interface Session {
   waiting: (() => void)[] | undefined
 }
 interface Answer {
-  rows: { told: string }[]
+  rows: { told: string | null }[]
 }
 interface OwnStatement {
   text: string
@@ -226,7 +226,7 @@ function ownStatements(client: PgClient, session: Session, test: TestIdentity | 
     if (process.env.PGWATCH_LOG_DIR && session.log === undefined) {
       const { host = '', port = '', database = '' } = client.connectionParameters ?? {}
       session.log = databaseLog(`${host}:${port}/${database}`, (statement, told) =>
-        own.push({ text: statement, then: (error, answer) => told(error ? undefined : answer?.rows[0]?.told) }),
+        own.push({ text: statement, then: (error, answer) => told(error ? undefined : (answer?.rows[0]?.told ?? undefined)) }),
       )
     }
   }
@@ -241,7 +241,7 @@ function ownStatements(client: PgClient, session: Session, test: TestIdentity | 
     session.owner = test
   } else if (verb === 'commit' || verb === 'end') {
     if (owner !== undefined && log !== undefined)
-      own.push({ text: WRITTEN, then: (error, answer) => void (!error && answer?.rows[0] && log.wrote(owner, answer.rows[0].told)) })
+      own.push({ text: WRITTEN, then: (error, answer) => void (!error && answer?.rows[0]?.told && log.wrote(owner, answer.rows[0].told)) })
     leave()
   } else if (verb === 'abort' || (verb === 'rollback' && !/\bto\b/i.test(text))) leave()
   else if (verb === 'prepare' && /^\s*prepare\s+transaction\b/i.test(text)) {
@@ -294,7 +294,7 @@ export function namedSql<S extends object>(sql: S): S {
   const ask = async (statement: string): Promise<string | undefined> => {
     const session = await plain.reserve()
     try {
-      return ((await session.unsafe(statement)) as Answer['rows'])[0]?.told
+      return ((await session.unsafe(statement)) as Answer['rows'])[0]?.told ?? undefined
     } finally {
       session.release()
     }
@@ -345,7 +345,7 @@ export function namedSql<S extends object>(sql: S): S {
         const done: unknown = Array.isArray(result) ? await Promise.all(result) : result
         if (logged !== undefined) {
           const rows = (await transaction.unsafe(WRITTEN)) as Answer['rows']
-          if (rows[0]) logged.wrote(test, rows[0].told)
+          if (rows[0]?.told) logged.wrote(test, rows[0].told)
         }
         return done
       }
@@ -365,10 +365,11 @@ export function namedSql<S extends object>(sql: S): S {
 
 // ---- the log of transactions: pgwatch-tests.transactions/1 ---------------------------------------------
 
-// queries/leaks/transaction_written.sql of pgwatch-tests, as one line of JSON.
-const WRITTEN = `SELECT pg_catalog.row_to_json(answer)::pg_catalog.text AS told FROM (
+// queries/leaks/transaction_written.sql of pgwatch-tests, as one line of JSON; NULL if nothing was written.
+const WRITTEN = `SELECT CASE WHEN pg_catalog.pg_current_xact_id_if_assigned() IS NOT NULL THEN (
+SELECT pg_catalog.row_to_json(answer)::pg_catalog.text FROM (
 @@WRITTEN@@
-) AS answer`
+) AS answer) END AS told`
 // queries/leaks/transaction_database.sql, and the time.
 const DATABASE = `SELECT pg_catalog.row_to_json(answer)::pg_catalog.text AS told FROM (
 SELECT here.*, extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 AS epoch_s FROM (
