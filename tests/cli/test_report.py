@@ -53,7 +53,10 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(recording: Path, tmp_pat
     assert done.stderr == ("pgwatch-tests: nothing to report: pgwatch-results: No such file or directory\n")
 
 
-def test_what_may_not_be_read_is_named_and_stops_nothing(recording: Path) -> None:
+def test_what_may_not_be_read_is_named_and_stops_nothing(recording: Path, tmp_path: Path) -> None:
+    # What they import late has to be there: the ordinary account may not be let to where Python is.
+    for command in (["report", str(recording), "--format", "json"], ["replay", str(recording), "--once"]):
+        assert pgwatch(tmp_path, *command).returncode == 0
     # pytest's own directories may be entered by their owner alone.
     content = recording.read_bytes()
     with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:

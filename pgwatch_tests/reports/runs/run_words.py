@@ -84,9 +84,9 @@ def _blocked(report: RunReport, shown: Shown) -> list[str]:
         return []
     blocked_s = sum(wait.waited_s for wait in waits)
     longest = max(waits, key=lambda wait: wait.waited_s)
-    which = "one" if len(waits) == 1 else "longest"
+    which = "" if len(waits) == 1 else f", longest {durations.in_words(longest.waited_s)}"
     line = f"{durations.in_words(blocked_s)} blocked in {plural(len(waits), 'wait')}"
-    return [f"{line}, {which} {durations.in_words(longest.waited_s)}: {_in_short(longest, shown)}"]
+    return [f"{line}{which}: {_in_short(longest, shown)}"]
 
 
 def _in_short(wait: WaitEvent, shown: Shown) -> str:

@@ -48,7 +48,7 @@ def test_the_verdict_says_nothing_of_what_nobody_checked() -> None:
     assert run_words.verdict(merge([killed])).startswith("The run was killed after 2026-03-04 05:07:47 UTC; ")
     both = merge([killed, run("other", [wait(1, 2.5)], facts=facts("1/4", exit_code=3, pid=8))])
     assert run_words.verdict(both).startswith(
-        "1 of 2 runs didn't come to an end (2/4); 1 of 2 runs failed; 2.5 s blocked in 1 wait, one 2.5 s: "
+        "1 of 2 runs didn't come to an end (2/4); 1 of 2 runs failed; 2.5 s blocked in 1 wait: "
     )
 
 
