@@ -36,7 +36,7 @@ def _refuse(row: tuple[object, ...] | None) -> None:
     allowed = _allowed(row)
     if allowed is not None:
         raise ScarceSessionsError(
-            f"its role may have only {allowed:,} sessions at once, all of which tests may need: "
+            f"the role may have only {allowed:,} sessions at once, all of which tests may need: "
             "give --dsn or PGWATCH_DSN a role of its own"
         )
 

@@ -94,7 +94,7 @@ class Beside:
             self.baseline = baseline
             if stays_away:
                 # No session of ours is to be in the way of tests that may have only a few.
-                baseline.give_up("its role may have only a few sessions at once")
+                baseline.give_up("the role may have only a few sessions at once")
             else:
                 baseline.run()
             self._load_what_comes_after()
