@@ -18,7 +18,7 @@ from pgwatch_tests.record.merging.merged import RecordedRun, ServerReport, merge
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, WaitEvent
 from pgwatch_tests.record.whole_names import WholeNames
 from pgwatch_tests.text.durations import in_words
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 _PROPERTY = "pgwatch."
 OWN_PROPERTY = f"{_PROPERTY}database"
@@ -27,7 +27,6 @@ _LEFT = frozenset({"rows", "late_rows"})
 _MOST_WAITS = 3
 _MOST_DEADLOCKS = 2
 _MOST_LEAKS = 5
-_MOST_NAMED = 3
 _CONFIDENCES = {"marker": "its values bear its hash", "transaction": "by its transactions"}
 
 
@@ -95,7 +94,7 @@ def _waits(waits: Sequence[WaitEvent]) -> Iterator[str]:
     longest = sorted(waits, key=lambda one: -one.waited_s)
     for wait in longest[:_MOST_WAITS]:
         sides = [root.side.who for root in wait.roots] or [side.who for side in wait.blockers]
-        blockers = _named(list(dict.fromkeys(sides))) or "a session that isn't known"
+        blockers = named(list(dict.fromkeys(sides))) or "a session that isn't known"
         advice = f". {wait.advice}" if wait.advice else ""
         yield f"waited {in_words(wait.waited_s)} for {blockers}: {wait.target}{advice}"
     if len(waits) > _MOST_WAITS:
@@ -109,7 +108,7 @@ def _deadlocks(name: str, deadlocks: Sequence[DeadlockEvent]) -> Iterator[str]:
         others = [member.side.who for member in one.members if member.side.test != name]
         victims = {member.side.who for member in own}
         ended = "it" if one.victim in victims else one.victim or "one of them"
-        with_whom = _named(list(dict.fromkeys(others))) or "another session of its own"
+        with_whom = named(list(dict.fromkeys(others))) or "another session of its own"
         targets = ", ".join(dict.fromkeys(member.target for member in own))
         yield f"in a deadlock with {with_whom} over {targets}; the server ended {ended}"
     if len(deadlocks) > _MOST_DEADLOCKS:
@@ -153,8 +152,3 @@ def _of_properties(test: JUnitTest, *, with_waits: bool, with_leaks: bool) -> It
             yield value
         elif with_leaks or key not in _LEFT:
             yield f"{_noun(key)}: {value}"
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return f"{', '.join(names[:_MOST_NAMED])}{f' and {more:,} more' if more > 0 else ''}"

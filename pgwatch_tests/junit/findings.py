@@ -20,7 +20,7 @@ from pgwatch_tests.junit.summary import FindingKind, JUnitFinding, Level, ShardR
 from pgwatch_tests.junit.verdicts import JUnitTest, is_nameless
 from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import RunFacts
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 _MOST_NAMED = 3
 _CLOCK_SLACK = timedelta(seconds=2)
@@ -224,8 +224,8 @@ def _doubtful_passes(shard: ShardReport) -> Findings:
         if test.verdict == "passed" and test.case.runner == "vitest" and not spent[test.case.suite.name]
     ]
     if doubtful:
-        names = ", ".join(likely_id(test.case) for test in doubtful[:_MOST_NAMED])
-        text = f"passed in 0 s, as a test does whose worker died: {names}{_more(len(doubtful))}"
+        names = named([likely_id(test.case) for test in doubtful])
+        text = f"passed in 0 s, as a test does whose worker died: {names}"
         yield _finding("doubtful_pass", "warning", shard, text)
 
 
@@ -364,10 +364,6 @@ def _unknown_exit_codes(shards: Sequence[ShardReport]) -> Findings:
         whose = f"of {plural(len(unknown), 'shard')}" if len(shards) > 1 else "of the runner"
         text = f"exit codes {whose} aren't known: a crash that its report doesn't show isn't seen"
         yield JUnitFinding("exit_code_unknown", "notice", f"{text} (`pgwatch-tests run` keeps them)")
-
-
-def _more(number: int) -> str:
-    return f" and {number - _MOST_NAMED:,} more" if number > _MOST_NAMED else ""
 
 
 _RULES: Sequence[Callable[[ShardReport], Findings]] = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pgwatch_tests.junit.splitting import SplitPlan, file_of
 from pgwatch_tests.junit.summary import JUnitFinding, ShardReport
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 _MOST_NAMED = 3
 
@@ -56,13 +56,13 @@ def _never_ran(planned: Sequence[tuple[ShardReport, SplitPlan]]) -> Iterator[JUn
         given = {file for _, plan in planned for file in plan.files}
         without = sorted({file for _, plan in planned for file in plan.all_files} - given)
         if without:
-            text = f"{plural(len(without), 'file')} ran in no shard: {_named(without)}"
+            text = f"{plural(len(without), 'file')} ran in no shard: {named(without)}"
             yield JUnitFinding("never_ran", "error", text)
     for shard, plan in planned:
         reported = _reported(shard)
         silent = [file for file in plan.files if not _is_reported(file, reported)]
         if silent and all(not one.trouble for one in shard.files):
-            text = f"{shard.name}: {plural(len(silent), 'file')} of its own not reported: {_named(silent)}"
+            text = f"{shard.name}: {plural(len(silent), 'file')} of its own not reported: {named(silent)}"
             yield JUnitFinding("never_ran", "error", text, shard.name)
 
 
@@ -74,8 +74,3 @@ def _reported(shard: ShardReport) -> Mapping[str, None]:
 def _is_reported(file: str, reported: Mapping[str, None]) -> bool:
     parts = file.split("/")
     return any("/".join(parts[begin:]) in reported for begin in range(len(parts)))
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return f"{', '.join(names[:_MOST_NAMED])}{f' and {more:,} more' if more > 0 else ''}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pgwatch_tests.text.numbers import named
+
 REASON = "Reason"
 """The column of sentences that say why."""
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +25,4 @@ class Section:
 
 def named_places(names: Sequence[str]) -> str:
     """`a, b, c and 12 more`: databases and servers of a report."""
-    more = len(names) - _MOST_NAMED
-    return f"{', '.join(names[:_MOST_NAMED])}{f' and {more:,} more' if more > 0 else ''}"
+    return named(names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def plural(number: int, noun: str, nouns: str = "") -> str:
     """`1 row`, `12,345 rows`; `2 indices` where `nouns` isn't the noun with an s."""
@@ -11,6 +13,12 @@ def plural(number: int, noun: str, nouns: str = "") -> str:
 def share_of(number: int, total: int, noun: str) -> str:
     """`2 of 7 databases`; `7 databases` if it is all of them, or none."""
     return plural(total, noun) if number in (0, total) else f"{number:,} of {plural(total, noun)}"
+
+
+def named(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 12 more`: the first names, and how many there are more."""
+    more = len(names) - most
+    return f"{', '.join(names[:most])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def at_least(number: int, is_all: bool) -> str:

@@ -13,8 +13,8 @@ from pgwatch_tests.identity.junit_cases import JUnitCase, Suite, Trouble
 from pgwatch_tests.junit.summary import JUnitFinding, JUnitSummary, ShardReport
 from pgwatch_tests.junit.verdicts import judged_tests
 from pgwatch_tests.reports.junit.summary_github import document as github
-from pgwatch_tests.reports.junit.summary_markdown import MOST_BYTES
 from pgwatch_tests.reports.junit.summary_markdown import document as markdown
+from pgwatch_tests.reports.render.markdown_text import MOST_BYTES
 from tests.reports.runs.made_report import HOSTILE
 
 SECRET = "postgresql://app:hunter2@db/shop"

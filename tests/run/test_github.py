@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.record.results import RunFinding
-from pgwatch_tests.run.outcome.github import MOST_BYTES, annotation_lines, append_summary
+from pgwatch_tests.reports.render.markdown_text import MOST_BYTES
+from pgwatch_tests.run.outcome.github import annotation_lines, append_summary
 
 
 @pytest.mark.parametrize("before", [0, 100, MOST_BYTES - 500, MOST_BYTES - 20, MOST_BYTES + 1])

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from pgwatch_tests.identity.junit_cases import MERGED, JUnitCase, Trouble
 from pgwatch_tests.junit.database_facts import OWN_PROPERTY
 from pgwatch_tests.junit.summary import JUnitFinding, JUnitSummary, ShardReport
-from pgwatch_tests.junit.verdicts import JUnitTest
+from pgwatch_tests.junit.verdicts import TEARDOWN, JUnitTest
 from pgwatch_tests.text.plain_text import plain, plain_lines
 from pgwatch_tests.text.secrets import mask_text
 
@@ -108,7 +108,9 @@ def _troubles(test: JUnitTest) -> Iterator[str]:
     yield from map(_trouble, own)
     for case in test.earlier:
         for one in case.troubles:
-            if one.kind in _REPEATED:
+            if one.message.startswith(TEARDOWN):
+                yield _trouble(one)  # no attempt of its own
+            elif one.kind in _REPEATED:
                 kind = f"{'flaky' if test.verdict == 'flaky' else 'rerun'}{_REPEATED[one.kind]}"
                 yield _trouble(one._replace(kind=kind))  # type: ignore[arg-type]  # one of the kinds
             elif one.kind != "skipped":

@@ -15,13 +15,11 @@ from pgwatch_tests.reports.junit.summary_words import (
     shard_rows,
     verdict_words,
 )
-from pgwatch_tests.reports.render.markdown_text import block, code, escaped, grid
+from pgwatch_tests.reports.render.markdown_text import MOST_BYTES, block, code, escaped, grid
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain_lines, shortened_middle
 from pgwatch_tests.text.secrets import mask_text
 
-MOST_BYTES = 900 * 1024
-"""GitHub drops a step's summary as a whole once it has more than 1 MiB."""
 _ROOM_FOR_THE_END = 200
 _MOST_SHARDS = 300
 _MOST_FLAKY = 200

@@ -11,6 +11,8 @@ from pgwatch_tests.text.plain_text import plain
 
 _BACKTICKS = re.compile(r"`+")
 # A step's summary may have 1 MiB (GitHub's manual, Workflow commands).
+MOST_BYTES = 900 * 1024
+"""GitHub drops a step's summary as a whole once it has more than 1 MiB."""
 _MOST_ROWS = 100
 _PIPE = re.compile(r"(\\*)\|")
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from pgwatch_tests.record.results import RunFinding
 from pgwatch_tests.reports.render import ci_text
+from pgwatch_tests.reports.render.markdown_text import MOST_BYTES
 from pgwatch_tests.run.request import Notes
 
-MOST_BYTES = 900 * 1024
-"""GitHub drops a step's summary as a whole once it has more than 1 MiB."""
 _MOST_ANNOTATIONS = 10
 """GitHub shows ten of each level per step."""
 _CUT = "\n\n… cut short: the whole report is in the results.\n"
