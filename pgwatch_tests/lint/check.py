@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,28 @@ from pgwatch_tests.lint import cleaning, files, ignores
 from pgwatch_tests.lint.context import Context
 from pgwatch_tests.lint.facts import DatabaseKeys, LeakedByTests
 from pgwatch_tests.lint.files import File
+from pgwatch_tests.lint.ignores import Ignores
 from pgwatch_tests.lint.model import Finding, Language, LintReport, NotRead, Problem, Rule
 from pgwatch_tests.lint.rules import RULES, no_cleanup
 from pgwatch_tests.lint.surroundings import Neighbourhood, Surroundings
 from pgwatch_tests.lint.syntax import python_source, typescript_source, typescript_tree
 from pgwatch_tests.lint.syntax.source import Scope, Source
 
+_IDS = frozenset((*RULES, ignores.RULE_ID))
 _LONGEST_CODE = 160
+_COLLECTED_EVERY = 100
+"""Files after which memory of earlier ones is freed: at most some 150 MB."""
 _TOO_DEEP = "nested too deeply"
 
 
 @dataclass(slots=True)
-class _Parsed:
+class _Waiting:
+    """A file with rules that ask what all files' hooks call."""
+
     file: File
     source: Source
     rules: list[Rule]
+    comments: Ignores
 
 
 def check(
@@ -39,6 +47,22 @@ def check(
     `keys` are those of the tests' database, `leaks` what tests left there. Raises ConfigurationError for a
     path that isn't there.
     """
+    was_enabled = gc.isenabled()
+    gc.disable()  # a third of the time goes into looking at syntax trees that are in use
+    try:
+        return _check(paths, rules, keys, leaks, progress)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _check(
+    paths: Sequence[Path],
+    rules: Sequence[Rule],
+    keys: DatabaseKeys | None,
+    leaks: LeakedByTests | None,
+    progress: Callable[[int], None],
+) -> LintReport:
     neighbourhood = Neighbourhood()
     around: dict[str, Surroundings] = {}
 
@@ -50,10 +74,27 @@ def check(
     def is_isolated(file: File, text: str) -> bool:
         return look_around(file.shown, text, file.language).isolation == "own database"
 
-    parsed: list[_Parsed] = []
+    waiting: list[_Waiting] = []
     not_read: list[NotRead] = []
     findings: list[Finding] = []
+    hooks: set[str] = set()
     number = ignored = 0
+    context = Context(
+        lambda source: look_around(source.path, source.text, source.language), keys, leaks, hooks
+    )
+
+    def apply(file: File, source: Source, chosen: Sequence[Rule], comments: Ignores) -> None:
+        nonlocal ignored
+        for rule in chosen:
+            try:
+                problems = list(rule.check(source, context))
+            except RecursionError:
+                not_read.append(NotRead(file.shown, f"{rule.id}: {_TOO_DEEP}"))
+                continue
+            told = [problem for problem in problems if not comments.covers(rule.id, problem.line)]
+            ignored += len(problems) - len(told)
+            findings.extend(_finding(file, rule.id, rule.help, problem, source.lines) for problem in told)
+
     for file in files.find(paths):
         number += 1
         progress(number)
@@ -71,31 +112,21 @@ def check(
         except ValueError as error:
             not_read.append(NotRead(file.shown, str(error)))
             continue
-        if source is not None:
-            parsed.append(_Parsed(file, source, wanted))
-        elif "pgwatch-lint" in text:
-            findings += _of_comments(file, text.splitlines())
-    hooks = frozenset(name for one in parsed for name in cleaning.called_by_hooks(one.source))
-    context = Context(
-        lambda source: look_around(source.path, source.text, source.language), keys, leaks, hooks
-    )
-    for one in parsed:
-        lines = one.source.lines
-        comments = ignores.read(lines, (*RULES, ignores.RULE_ID))
-        for rule in one.rules:
-            try:
-                problems = list(rule.check(one.source, context))
-            except RecursionError:
-                not_read.append(NotRead(one.file.shown, f"{rule.id}: {_TOO_DEEP}"))
-                continue
-            covered = [problem for problem in problems if comments.covers(rule.id, problem.line)]
-            ignored += len(covered)
-            findings += [
-                _finding(one.file, rule.id, rule.help, problem, lines)
-                for problem in problems
-                if problem not in covered
-            ]
-        findings += [_finding(one.file, ignores.RULE_ID, "", problem, lines) for problem in comments.problems]
+        if source is None:
+            if "pgwatch-lint" in text:
+                findings += _of_comments(file, text.splitlines())
+            continue
+        hooks.update(cleaning.called_by_hooks(source))
+        comments = ignores.read(source.lines if "pgwatch-lint" in text else (), _IDS)
+        findings += [_finding(file, ignores.RULE_ID, "", one, source.lines) for one in comments.problems]
+        late = [rule for rule in wanted if rule.is_late(file.shown)]
+        if late:
+            waiting.append(_Waiting(file, source, late, comments))
+        apply(file, source, [rule for rule in wanted if rule not in late], comments)
+        if number % _COLLECTED_EVERY == 0:
+            gc.collect()
+    for late_one in waiting:
+        apply(late_one.file, late_one.source, late_one.rules, late_one.comments)
     return LintReport(tuple(sorted(set(findings))), tuple(sorted(not_read)), number, ignored)
 
 
@@ -105,7 +136,7 @@ def _wanted(rules: Sequence[Rule], file: File, text: str) -> list[Rule]:
 
 
 def _of_comments(file: File, lines: Sequence[str]) -> Iterator[Finding]:
-    for problem in ignores.read(lines, (*RULES, ignores.RULE_ID)).problems:
+    for problem in ignores.read(lines, _IDS).problems:
         yield _finding(file, ignores.RULE_ID, "", problem, lines)
 
 

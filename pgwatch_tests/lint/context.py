@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from pgwatch_tests.lint.facts import DatabaseKeys, LeakedByTests
@@ -23,7 +24,7 @@ class Context:
     surroundings: Callable[[Source], Surroundings]
     database: DatabaseKeys | None = None
     leaks: LeakedByTests | None = None
-    called_by_hooks: frozenset[str] = frozenset()
+    called_by_hooks: AbstractSet[str] = frozenset()
     """Names of methods that a hook calls, in any of the files that are checked."""
 
     def is_shared(self, source: Source) -> bool:

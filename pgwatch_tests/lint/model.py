@@ -92,6 +92,8 @@ class Rule:
     shared_only: bool = False
     """Whether it speaks only of tests that see each other's rows: not of those with their own database."""
     languages: frozenset[Language] = frozenset(("python", "typescript"))
+    is_late: Callable[[str], bool] = lambda path: False
+    """Whether it asks, for a file of that path, what hooks of all files call."""
     default: bool = True
     """Whether it is on unless `--select` names it."""
 

@@ -117,4 +117,5 @@ functions.
     "Remove the rows in afterEach or a fixture, by the identifier that the test made; or roll back.",
     (("insert", "create", "save(", "cleanup", "teardown"),),
     check,
+    is_late=lambda path: not is_test_file(path),
 )

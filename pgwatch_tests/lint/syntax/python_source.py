@@ -126,10 +126,11 @@ class _Reader(ast.NodeVisitor):
     def _call(self, node: ast.Call, continued: Call | None) -> None:
         end = node.func.end_lineno or node.lineno
         end_column = node.func.end_col_offset or 0
+        name = dotted(node.func)
         call = Call(
-            dotted(node.func),
+            name,
             end,
-            end_column - len(dotted(node.func).rpartition(".")[2]) + 1,
+            end_column - len(name.rpartition(".")[2]) + 1,
             node.end_lineno or node.lineno,
             self._scope,
             lambda: arguments_of(node),
