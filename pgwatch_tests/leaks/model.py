@@ -49,6 +49,9 @@ LEFTOVER_NOUNS: Mapping[LeftoverKind, tuple[str, str]] = {
 }
 """Nouns per kind of leftover: for one, and for several."""
 
+TRACES: frozenset[str] = frozenset({"sequence"})
+"""Kinds that a suite leaves even where it cleans up after itself: no headline names them."""
+
 SAMPLE_LIMIT = 40
 """Characters of a sample: even test data may be somebody's."""
 _MOST_OF_A_LOCAL_PART = 6

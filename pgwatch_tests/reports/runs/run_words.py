@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
+from pgwatch_tests.leaks.model import LEFTOVER_NOUNS, TRACES
 from pgwatch_tests.record.merging.merged import LastSession, RecordedRun, RunReport, ServerReport
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedSide, WaitEvent
 from pgwatch_tests.record.run_summary import RunFacts
@@ -104,7 +104,7 @@ def _leaks(report: RunReport) -> list[str]:
         tables = len({(place, leak.database, leak.name) for place, leak in rows})
         total = sum(leak.rows for _, leak in rows)
         parts.append(f"{plural(total, 'row')} left in {plural(tables, 'table')}")
-    others = [leak for _, leak in _placed_leaks(report) if leak.kind != "rows"]
+    others = [leak for _, leak in _placed_leaks(report) if leak.kind not in ("rows", *TRACES)]
     kinds: dict[str, int] = {}
     for leak in others:
         kinds[leak.kind] = kinds.get(leak.kind, 0) + 1
@@ -124,7 +124,7 @@ def _no_waits(report: RunReport) -> list[str]:
 
 
 def _no_leaks(report: RunReport) -> list[str]:
-    if any(server.leaks for server in report.servers):
+    if any(leak.kind not in TRACES for _, leak in _placed_leaks(report)):
         return []
     checked = [run for run in report.runs if run.leaks_checked]
     return ["nothing was left"] if len(checked) == len(report.runs) else []

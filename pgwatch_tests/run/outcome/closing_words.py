@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
+from pgwatch_tests.leaks.model import TRACES
 from pgwatch_tests.record import sums
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from pgwatch_tests.run.checks.fail_on import Evidence
@@ -57,7 +58,7 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
         yield plural(hangs, "hang")
     if known.leaks is not None:
         older = ", perhaps older than this run" if known.leaks_may_be_older and known.leaks.total else ""
-        left = len(known.leaks.leftovers)
+        left = sum(one.kind not in TRACES for one in known.leaks.leftovers)
         more = f" and {plural(left, 'other leftover')}" if left else ""
         yield (
             f"{plural(known.leaks.total, 'leaked row')}{more}{older}"
