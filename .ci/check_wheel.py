@@ -24,6 +24,14 @@ def output_of(*arguments: str) -> str:
     ).stdout
 
 
+def repository() -> str:
+    """A directory with a package.json."""
+    place = Path("repository")
+    place.mkdir(exist_ok=True)
+    (place / "package.json").write_text('{"devDependencies": {"vitest": "5"}}')
+    return str(place)
+
+
 def main() -> None:
     """Prints a line for each thing that works; ends with an AssertionError at the first that doesn't."""
     package = Path(pgwatch_tests.__file__).parent
@@ -38,6 +46,11 @@ def main() -> None:
     version = output_of("--version").strip()
     assert version == f"pgwatch-tests {pgwatch_tests.__version__}", version
     print(version)
+
+    kit = output_of("init", "vitest", "pytest", "github", "--directory", repository(), "--dry-run")
+    assert "+++ b/tests/pgwatch/pgwatch.ts" in kit, kit[:500]
+    assert "@@WRITTEN@@" not in kit
+    print("the kit's files come with it")
 
     live = output_of("demo", "--once")
     assert "blocks " in live, live

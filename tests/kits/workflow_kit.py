@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 from pgwatch_tests.kit.github import github_workflow
+from pgwatch_tests.kit.gitlab import gitlab_pipeline
 from pgwatch_tests.kit.repository import read_repository
 from pgwatch_tests.kit.suites import found_suites
 from tests.kits.repositories import Place, expect
@@ -28,8 +29,13 @@ def run(place: Place) -> None:
         for one in (suites, replace(suites, database="external")):
             name = f"{lockfile.partition('.')[0]}-{one.database}"
             place.write(f".github/workflows/{name}.yml", github_workflow(repository, one, "1.0"))
+            place.write(f".gitlab/{name}.yml", gitlab_pipeline(repository, one, "1.0"))
         (place.root / lockfile).unlink()
     place.run(_ACTIONLINT)
+    # GitLab's linter is a service of its own: here, only that each is YAML with all its jobs.
+    for pipeline in sorted((place.root / ".gitlab").iterdir())[:2]:
+        jobs = json.loads(place.run(["npx", "--yes", "js-yaml@4", str(pipeline)]))
+        expect(sum("script" in one for one in jobs.values()) >= 4, "each job is in it", jobs)
     zizmor = shutil.which("zizmor")
     expect(zizmor is not None, "zizmor is installed (pip install zizmor)")
     place.run([str(zizmor), "--offline", "--no-progress", ".github/workflows"])

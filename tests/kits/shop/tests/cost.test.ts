@@ -33,7 +33,8 @@ test('what the helper costs a test of five statements', async () => {
     } else await runAs(undefined, statements)
     took[kind].push(performance.now() - began)
   }
-  const median = (of: number[]): number => of.sort((one, other) => one - other)[of.length >> 1] ?? 0
-  writeFileSync('cost.json', JSON.stringify({ off: median(took.off), on: median(took.on) }))
+  // Not the median: on a busy machine that is what others cost.
+  const tenth = (of: number[]): number => of.sort((one, other) => one - other)[Math.floor(of.length / 10)] ?? 0
+  writeFileSync('cost.json', JSON.stringify({ off: tenth(took.off), on: tenth(took.on) }))
   expect(took.on.length).toBe(took.off.length)
 }, 120_000)
