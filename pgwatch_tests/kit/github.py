@@ -46,7 +46,7 @@ def github_workflow(repository: Repository, suites: Suites, version: str) -> str
         "name: pgwatch-tests",
         "on:",
         "  push:",
-        "    branches: [main]",
+        f"    branches: [{quoted(repository.branch)}]",
         "  pull_request:",
         "permissions:",
         "  contents: read",

@@ -23,8 +23,8 @@ def found_parts(repository: Repository) -> tuple[Part, ...]:
         "vitest": repository.uses("vitest"),
         "playwright": repository.uses("@playwright/test"),
         "pytest": repository.python is not None,
-        "github": repository.has_github,
-        "gitlab": repository.has_gitlab,
+        "github": repository.has_github and repository.top == repository.root,
+        "gitlab": repository.has_gitlab and repository.top == repository.root,
     }
     return tuple(part for part in PARTS if has[part])
 
@@ -57,6 +57,12 @@ def plan_kit(
     for part in ("vitest", "playwright"):
         if part in parts and repository.node is None:
             raise ConfigurationError(f"{part} needs a package.json, and there is none in {repository.root}")
+    for part in ("github", "gitlab"):
+        if part in parts and repository.top != repository.root:
+            raise ConfigurationError(
+                f"workflows are looked for in {repository.top} alone: run init {part} there, and have its "
+                f"steps work in {repository.root.relative_to(repository.top)}"
+            )
     root = repository.root
     runners = [runner for runner in RUNNERS if runner in parts] or [
         runner for runner in RUNNERS if runner in (*found_parts(repository), *written_parts(repository))

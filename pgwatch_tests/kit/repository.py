@@ -87,6 +87,10 @@ class Repository:
     """Where the helper goes, relative to the root: `tests/pgwatch`."""
     e2e: str
     """Where Playwright's tests are, or would be: `e2e`."""
+    top: Path
+    """The directory with `.git` in it, in which CI services look for workflows; the root if there is none."""
+    branch: str
+    """The default branch, as far as the clone tells; else `main`."""
 
     def version(self, package: str) -> Version | None:
         """Returns the version of a Node package; None if the repository hasn't it."""
@@ -121,7 +125,18 @@ def read_repository(root: Path) -> Repository:
         has_gitlab_file=(root / ".gitlab-ci.yml").is_file(),
         helpers=f"{beside}/pgwatch",
         e2e=e2e,
+        top=top,
+        branch=_branch(top),
     )
+
+
+def _branch(top: Path) -> str:
+    # Of a clone, else of a repository that was made here.
+    for name, prefix in (("refs/remotes/origin/HEAD", "refs/remotes/origin/"), ("HEAD", "refs/heads/")):
+        match = re.fullmatch(rf"ref: {prefix}([\w./-]+)\s*", _text(top / ".git" / name))
+        if match and (name != "HEAD" or match[1] in ("main", "master", "trunk", "develop")):
+            return match[1]
+    return "main"
 
 
 def _node_package(root: Path, top: Path) -> NodePackage | None:

@@ -6,8 +6,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pgwatch_tests.kit.kit import found_parts
+import pytest
+
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.kit.kit import found_parts, plan_kit
 from pgwatch_tests.kit.repository import read_repository
+from pgwatch_tests.kit.runner_files import HelperStatements
 
 ROOT = "package.json"
 
@@ -27,7 +31,9 @@ def test_a_node_package_in_a_workspace(tmp_path: Path) -> None:
     made(
         tmp_path,
         {
-            ".git/HEAD": "",
+            ".git/HEAD": "ref: refs/heads/feature\n",
+            ".git/refs/remotes/origin/HEAD": "ref: refs/remotes/origin/trunk\n",
+            ".github/workflows/ci.yml": "",
             ".nvmrc": "v22.12.0\n",
             "pnpm-lock.yaml": "importers:\n\n  apps/web:\n    dependencies:\n      vitest:\n"
             "        specifier: ^4\n        version: 4.1.12\n",
@@ -49,6 +55,9 @@ def test_a_node_package_in_a_workspace(tmp_path: Path) -> None:
     assert node.aliases == {"@/": "src", "~/": ""}
     assert (found.migrator, found.helpers, found.e2e) == ("drizzle", "test/pgwatch", "browser")
     assert found_parts(found) == ("vitest", "playwright")
+    assert (found.top, found.branch, found.has_github) == (tmp_path, "trunk", True)
+    with pytest.raises(ConfigurationError, match="run init github there"):
+        plan_kit(found, ("github",), HelperStatements("", ""), "1.0")
 
 
 def test_managers_and_migrators(tmp_path: Path) -> None:
