@@ -91,7 +91,7 @@ def _matching(argument: Path) -> Iterator[GivenFile]:
     if argument == STDIN:
         yield GivenFile(STDIN, Path())
     elif argument.is_dir():
-        for path in _below(argument, _DEEPEST):
+        for path in files_below(argument, ".xml"):
             yield GivenFile(path, argument, "directory")
     elif os.path.lexists(argument) or not set("*?[") & set(str(argument)):
         if os.path.lexists(argument):
@@ -115,13 +115,14 @@ def _globbed(pattern: Path) -> Iterator[GivenFile]:
                 yield GivenFile(path, base, "pattern")
 
 
-def _below(directory: Path, deepest: int) -> Iterator[Path]:
+def files_below(directory: Path, *ends: str, deepest: int = _DEEPEST) -> Iterator[Path]:
+    """Yields the files in a directory and below whose names end so; links to directories aren't followed."""
     with suppress(OSError):
         for entry in sorted(os.scandir(directory), key=lambda one: one.name):
             if entry.is_dir(follow_symlinks=False):
                 if deepest and entry.name not in _SKIPPED:
-                    yield from _below(directory / entry.name, deepest - 1)
-            elif entry.name.endswith(".xml") and entry.is_file():
+                    yield from files_below(directory / entry.name, *ends, deepest=deepest - 1)
+            elif entry.name.endswith(ends) and entry.is_file():
                 yield directory / entry.name
 
 

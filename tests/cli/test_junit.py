@@ -131,3 +131,17 @@ def test_an_old_run_beside_a_report_is_none_of_its(tmp_path: Path) -> None:
         report.write_text(PASSED.replace('name="a"', f'name="a" timestamp="{timestamp}"', 1))
         told = json.loads(pgwatch(tmp_path, "junit", "junit.xml", "--format", "json").stdout)
         assert {one["kind"] for one in told["findings"]} - {"exit_code_unknown"} == kinds
+
+
+def test_a_killed_shard_that_left_no_report_is_found_by_its_results(tmp_path: Path) -> None:
+    shard(tmp_path, "art/e2e-1")
+    shard(tmp_path, "art/e2e-3")
+    results = ResultsDirectory(tmp_path / "art" / "e2e-2" / "pgwatch-results" / "e2e-2")
+    results.path.mkdir(parents=True)
+    results.write(RunRecord(replace(facts("e2e-2", exit_code=137), command_exit_code=137, signal=9)))
+    for arguments in (("art/*/junit.xml",), ("art",), ("art/e2e-1/junit.xml", "art/e2e-3/junit.xml")):
+        done = pgwatch(tmp_path, "junit", *arguments, "--fail")
+        assert done.returncode == 1
+        assert "error: e2e-2: ended by signal 9; 0 tests reported" in done.stdout
+    # One file says nothing of other shards: nobody has named their directory.
+    assert pgwatch(tmp_path, "junit", "art/e2e-1/junit.xml", "--fail").returncode == 0

@@ -16,6 +16,7 @@ from pgwatch_tests.junit.report_files import (
     STDIN,
     GivenFile,
     ReportFile,
+    files_below,
     fixed_part,
     given_files,
     read_report_file,
@@ -28,6 +29,8 @@ from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.results import RUN_NAME
 
 _RESULTS = "pgwatch-results"
+_RECORDING = ".pgwatch"
+"""The suffix of recordings, as in `run_files`, which takes long to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +114,29 @@ def _shard_run(run: RecordedRun, is_by_chance: bool) -> ShardRun:
 
 
 def _named_directories(arguments: Sequence[Path], given: Sequence[GivenFile]) -> list[Path]:
-    """The directories that were named, or are common to all files: results may be anywhere below.
+    """The directories that were named, and have results of runs somewhere below.
 
-    A shard that was killed may have left its results, and no report.
+    A shard that was killed may have left its results, and no report. A directory is named by itself, by a
+    pattern for what is below it, or as that of several files.
     """
-    bases = [fixed_part(one) for one in arguments if one.is_dir() or not one.exists()]
-    if named := [one.path.parent for one in given if one.is_named and one.path != STDIN]:
-        bases.append(Path(os.path.commonpath(map(os.path.abspath, named))))
-    here = Path(os.path.realpath(Path()))
-    # The working directory is the repository: all of it is too much to look through.
-    too_much = {str(here), *map(str, here.parents)}
+    bases = [one if one.is_dir() else fixed_part(one) for one in arguments if _names_directory(one)]
+    folders = {one.path.parent.resolve() for one in given if one.is_named and one.path != STDIN}
+    here = os.path.realpath(Path())
+    if len(folders) > 1 and (common := Path(os.path.commonpath(folders))).is_relative_to(here):
+        bases.append(common)
     found = {os.path.realpath(base): base for base in bases if base.is_dir()}
-    return [base for real, base in found.items() if real not in too_much]
+    # The working directory is the repository: all of it is too much to look through.
+    too_much = {here, *map(str, Path(here).parents)}
+    return [
+        base
+        for real, base in found.items()
+        if real not in too_much and any(files_below(base, RUN_NAME, _RECORDING))
+    ]
+
+
+def _names_directory(argument: Path) -> bool:
+    """Whether it is a directory, or a pattern for files in several."""
+    return argument.is_dir() or len(argument.parts) > len(fixed_part(argument).parts) + 1
 
 
 def _beside(given: Iterable[GivenFile]) -> list[Path]:
