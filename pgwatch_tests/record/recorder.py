@@ -51,6 +51,8 @@ from pgwatch_tests.settings.load import Dsn, Settings
 
 _AT_WORK_S: Final = 0.25
 """The pause between polls while sessions are at work, if not told otherwise: longer tests are all seen."""
+_MOST_AT_WORK_S: Final = 2.0
+"""The longest pause while they are: what begins to wait in it is glanced for."""
 _AT_REST_S: Final = 1.0
 _SHARE_OF_CORE: Final = 0.009
 _COSTS_COMPARED: Final = 8
@@ -96,7 +98,7 @@ class RecorderPace:
         if not _is_at_work(snapshot):
             return _AT_REST_S
         mean_s = sum(self._costs_s) / len(self._costs_s)
-        return min(max(_AT_WORK_S, mean_s / _SHARE_OF_CORE), _AT_REST_S)
+        return min(max(_AT_WORK_S, mean_s / _SHARE_OF_CORE), _MOST_AT_WORK_S)
 
 
 class Recorder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,6 +97,16 @@ def _group(one: Truth, at_s: float, tells_start: bool) -> EdgeGroup:
         Wait(one.pid, f"{one.pid}/{one.began_s}", tag, "ExclusiveLock", started if tells_start else None),
         at_s - one.began_s if tells_start else None,
     )
+
+
+@pytest.mark.parametrize(("cost_s", "every_s"), [(0.001, 0.25), (0.0114, 0.0114 / 0.009), (0.1, 2.0)])
+def test_polls_beside_sessions_at_work_take_less_than_a_hundredth_of_a_core(
+    cost_s: float, every_s: float
+) -> None:
+    used = itertools.count()
+    pace = RecorderPace(cpu_s=lambda: next(used) * cost_s)
+    working = poll(1.0, [], tells_start=True)
+    assert [pace.pause_s(working) + working.spent_s for _ in range(3)] == pytest.approx([every_s] * 3)
 
 
 @pytest.mark.parametrize("tells_start", [True, False])
