@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pgwatch_tests.identity.junit_cases import JUnitCase
@@ -77,8 +77,16 @@ def outcomes_of(cases: Iterable[JUnitCase], seen: Collection[str] = ()) -> tuple
     tests: dict[str, TestOutcome] = {}
     for test in judged_tests(of_tests):
         one = outcome_of(test, name(test.case))
-        tests[one.test] = one
+        tests[one.test] = _again(tests[one.test], one) if one.test in tests else one
     return tuple(sorted(tests.values(), key=lambda one: 1 if _is_flaky(one) else _RANKS[one.outcome]))
+
+
+def _again(before: TestOutcome, one: TestOutcome) -> TestOutcome:
+    """A test of the same id in another suite is taken for a further attempt at it."""
+    if one.outcome == "skipped":
+        return before
+    failed = before.failed_attempts + (before.outcome in ("failed", "error"))
+    return replace(one, message=one.message or before.message, failed_attempts=one.failed_attempts + failed)
 
 
 def outcome_of(test: JUnitTest, name: str) -> TestOutcome:

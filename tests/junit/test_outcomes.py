@@ -97,6 +97,13 @@ def test_the_last_attempt_decides(tmp_path: Path) -> None:
     ]
     assert {one.message for one in tests} == {"no password=*** there", ""}
     assert {one.duration_s for one in tests} == {0.5}
+    # Another suite's test of the same id is one more attempt.
+    second.write_text(f'<testsuite name="other">{case("fails")}{case("flaky", "<skipped/>")}</testsuite>')
+    again = {one.test.removeprefix("a.test.ts > "): one for one in read_outcomes([first, second]).tests}
+    assert [(again[name].outcome, again[name].failed_attempts) for name in ("fails", "flaky")] == [
+        ("passed", 1),
+        ("failed", 0),
+    ]
 
 
 @pytest.mark.parametrize(
