@@ -90,7 +90,7 @@ def _check_vitest(place: Place, options: Sequence[str]) -> None:
     (place.root / "trial.mjs").write_text(PROGRAM)
     trials = f"node {place.root / 'trial.mjs'}"
     logs = place.root / "logs"
-    files = [f"tests/{name}.test.ts" for name in ("booking", "holder", "waiter", "cost")]
+    files = [f"tests/{name}.test.ts" for name in ("booking", "holder", "waiter")]
     output = place.run(
         [*_VITEST, "--maxWorkers=3", *options, *files],
         variables={"PGWATCH_TRIALS": trials, "CI": "1", "PGWATCH_LOG_DIR": str(logs)},

@@ -9,13 +9,11 @@ test('holds a row that another test waits for', async () => {
   const client = await pool.connect()
   await client.query('BEGIN')
   await client.query("UPDATE users SET clerk_id = 'held' WHERE email = 'seed@shop.example'")
-  await vi.waitUntil(
-    async () => (await pool.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).rowCount,
-    { timeout: 20_000, interval: 20 },
-  )
+  const waiters = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%waits for%'"
+  await vi.waitUntil(async () => (await pool.query(waiters)).rowCount, { timeout: 60_000, interval: 20 })
   writeFileSync('locks.json', pgwatchTests('locks', '--format', 'json'))
   await client.query('COMMIT')
   client.release()
   await pool.end()
   expect(true).toBe(true)
-})
+}, 90_000)

@@ -4,8 +4,8 @@ import { expect, test, vi } from 'vitest'
 test('waits for a row that another test holds', async () => {
   const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
   const row = "SELECT FROM users WHERE email = 'seed@shop.example' FOR UPDATE SKIP LOCKED"
-  await vi.waitUntil(async () => (await pool.query(row)).rowCount === 0, { timeout: 20_000, interval: 20 })
+  await vi.waitUntil(async () => (await pool.query(row)).rowCount === 0, { timeout: 60_000, interval: 20 })
   const done = await pool.query("UPDATE users SET clerk_id = 'free' WHERE email = 'seed@shop.example'")
   expect(done.rowCount).toBe(1)
   await pool.end()
-})
+}, 90_000)
