@@ -20,8 +20,8 @@ from pgwatch_tests.lint.syntax.source import Scope, Source
 
 _IDS = frozenset((*RULES, ignores.RULE_ID))
 _LONGEST_CODE = 160
-_COLLECTED_EVERY = 100
-"""Files after which memory of earlier ones is freed: at most some 150 MB."""
+_COLLECTED_EVERY = 300
+"""Files after which memory of earlier ones is freed."""
 _TOO_DEEP = "nested too deeply"
 
 
@@ -93,7 +93,11 @@ def _check(
                 continue
             told = [problem for problem in problems if not comments.covers(rule.id, problem.line)]
             ignored += len(problems) - len(told)
-            findings.extend(_finding(file, rule.id, rule.help, problem, source.lines) for problem in told)
+            # A value that several tests share is one place.
+            once = {(one.line, one.column, one.message): one for one in reversed(told)}
+            findings.extend(
+                _finding(file, rule.id, rule.help, problem, source.lines) for problem in once.values()
+            )
 
     for file in files.find(paths):
         number += 1

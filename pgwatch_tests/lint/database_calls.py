@@ -63,6 +63,26 @@ EXECUTORS = frozenset(
     ]
 )
 """Methods that send SQL."""
+# Asked for first: reading arguments costs more than all else.
+_WRITING = EXECUTORS | {
+    *("values", "create", "createMany", "createManyAndReturn", "insert", "save", "bulkCreate"),
+    *("acreate", "create_user", "create_superuser", "bulk_create", "add", "add_all"),
+}
+_REMOVING = EXECUTORS | {
+    *(
+        "deleteMany",
+        "delete",
+        "deleteFrom",
+        "del",
+        "truncate",
+        "clear",
+        "remove",
+        "softDelete",
+        "dropDatabase",
+    ),
+    *("synchronize", "sync", "destroy", "drop_all", "adelete"),
+}
+_UPSERTS = frozenset(("onConflictDoNothing", "onConflictDoUpdate", "onConflict", "orIgnore", "ignore"))
 _INSERT = re.compile(
     r"\s*INSERT\s+INTO\s+(?:ONLY\s+)?(?P<table>[\w.\"]+)\s*(?:\((?P<columns>[^()]*)\))?", re.I
 )
@@ -111,13 +131,7 @@ class Removal:
 
 def write_of(source: Source, call: Call) -> Write | None:
     """The rows that a call inserts, None if it inserts none. Upserts are none: they meet what is there."""
-    if set(call.later_methods()) & {
-        "onConflictDoNothing",
-        "onConflictDoUpdate",
-        "onConflict",
-        "orIgnore",
-        "ignore",
-    }:
+    if call.method not in _WRITING or not _UPSERTS.isdisjoint(call.later_methods()):
         return None
     if _end(call).is_stored:
         return None  # a statement that is made and, as far as one sees, not sent
@@ -135,6 +149,8 @@ def _end(call: Call) -> Call:
 
 def removal_of(source: Source, call: Call) -> Removal | None:
     """The rows that a call removes, None if it removes none."""
+    if call.method not in _REMOVING:
+        return None
     removed = (
         _python_removal(source, call) if source.language == "python" else _typescript_removal(source, call)
     )

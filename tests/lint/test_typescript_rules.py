@@ -204,6 +204,14 @@ def test_clean_up_in_hooks_set_up_files_and_bodies(tmp_path: Path) -> None:
     }
 
 
+def test_a_value_that_tests_share_is_one_finding(tmp_path: Path) -> None:
+    text = (
+        "const rows = [{ id: 1 }]\n"
+        + "test('a', async () => { await prisma.t.createMany({ data: rows }) })\n" * 3
+    )
+    assert places(checked(tmp_path, {"a.test.ts": text + HOOK}).findings) == [("fixed-key", 1)]
+
+
 def test_the_test_and_the_line_of_code_are_told(tmp_path: Path) -> None:
     text = (
         "describe('users', () => {\n  it('signs up', async () => {\n    await sleep(500) // long\n  })\n})\n"

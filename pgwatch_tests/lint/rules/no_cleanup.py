@@ -115,7 +115,8 @@ alone: files with a hook, a fixture or a set-up file that removes, truncates or 
 functions.
 """,
     "Remove the rows in afterEach or a fixture, by the identifier that the test made; or roll back.",
-    (("insert", "create", "save(", "cleanup", "teardown"),),
+    ((".insert", "insert into", ".create(", ".createmany", ".save(", ".bulkcreate(", "cleanup", "teardown"),),
     check,
+    languages=frozenset(("typescript",)),  # with a leaks document, files of all languages are looked at
     is_late=lambda path: not is_test_file(path),
 )
