@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
-from pgwatch_tests.identity.junit_cases import CaseReader
+from pgwatch_tests.identity.junit_reader import CaseReader
 from pgwatch_tests.identity.test_ids import possible_ids
 
 # With any byte order mark, and in UTF-16.

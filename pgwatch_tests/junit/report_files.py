@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pgwatch_tests.identity.junit_cases import Anomaly, CaseReader, JUnitCase, Readable, Runner
+from pgwatch_tests.identity.junit_cases import Anomaly, JUnitCase, Runner
+from pgwatch_tests.identity.junit_reader import CaseReader, Readable
 
 GivenAs = Literal["name", "pattern", "directory"]
 """How somebody has asked for a file; `directory` for one above it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pgwatch_tests.identity.application_name import digest
-from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.identity.junit_reader import read_cases
 from pgwatch_tests.junit.verdicts import judged_tests
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.identity.application_name import digest
-from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.identity.junit_reader import read_cases
 from pgwatch_tests.junit.outcomes import read_outcomes
 
 REPORTS = Path(__file__).parent / "reports"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwatch_tests.identity.junit_cases import CaseReader, JUnitCase, Readable, read_cases
+from pgwatch_tests.identity.junit_cases import JUnitCase
+from pgwatch_tests.identity.junit_reader import CaseReader, Readable, read_cases
 from pgwatch_tests.junit import report_files
 from pgwatch_tests.junit.report_files import given_files, read_report_file
 from pgwatch_tests.junit.verdicts import judged_tests

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.identity.junit_cases import read_cases
+from pgwatch_tests.identity.junit_reader import read_cases
 from pgwatch_tests.junit.verdicts import JUnitTest, judged_tests
 
 REPORTS = Path(__file__).parent / "reports"
