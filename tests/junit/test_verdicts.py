@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.identity.junit_reader import read_cases
+from pgwatch_tests.identity.junit_reader import CaseReader, read_cases
 from pgwatch_tests.junit.verdicts import JUnitTest, judged_tests
 
 REPORTS = Path(__file__).parent / "reports"
@@ -39,3 +40,14 @@ def test_cases_attempts_and_verdicts(name: str) -> None:
         truth["failing"]
     )
     assert [identity(test) for test in tests if test.verdict == "flaky"] == truth["flaky"]
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_what_is_odd_about_a_file_is_said(name: str) -> None:
+    reader = CaseReader()
+    list(reader.cases(io.BytesIO(content_of(name))))
+    codes = {"wrong-count", "forbidden-characters", "encoding", "bad-number"}
+    assert {one.code for one in reader.anomalies} == codes & set(TRUTH[name]["anomalies"])
+    kinds = {"empty-file": "empty", "torn": "torn", "doctype": "refused", "not-junit": "refused"}
+    told = [kind for code, kind in kinds.items() if code in TRUTH[name]["anomalies"]]
+    assert reader.trouble_kind == (told[0] if told else "")
