@@ -82,6 +82,11 @@ _REMOVING = EXECUTORS | {
     ),
     *("synchronize", "sync", "destroy", "drop_all", "adelete"),
 }
+WRITING_WORDS = (
+    *(".insert", "insert(", "insert into", ".create(", ".createmany", "create_user(", "create_superuser("),
+    *("bulk_create(", ".acreate(", ".bulkcreate(", ".save(", ".add(", "add_all("),
+)
+"""One of these, in lower case, is in each file that writes rows."""
 _UPSERTS = frozenset(("onConflictDoNothing", "onConflictDoUpdate", "onConflict", "orIgnore", "ignore"))
 _INSERT = re.compile(
     r"\s*INSERT\s+INTO\s+(?:ONLY\s+)?(?P<table>[\w.\"]+)\s*(?:\((?P<columns>[^()]*)\))?", re.I

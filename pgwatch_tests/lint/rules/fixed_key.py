@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context
-from pgwatch_tests.lint.database_calls import write_of
+from pgwatch_tests.lint.database_calls import WRITING_WORDS, write_of
 from pgwatch_tests.lint.model import Problem, Rule, Severity
 from pgwatch_tests.lint.syntax.source import Source
 from pgwatch_tests.lint.syntax.values import Number
@@ -68,7 +68,7 @@ Keys named `id`, `pk`, `uuid`, `uid` count, not references such as `userId`. Lef
 `static-identity`.
 """,
     "Let the database make the key and use the one that it returns, or make a UUID.",
-    (("insert", ".create", ".save(", ".add(", "add_all"),),
+    (WRITING_WORDS,),
     check,
     shared_only=True,
 )

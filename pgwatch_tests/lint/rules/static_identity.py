@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context, is_test_file
-from pgwatch_tests.lint.database_calls import Write, write_of
+from pgwatch_tests.lint.database_calls import WRITING_WORDS, Write, write_of
 from pgwatch_tests.lint.model import Problem, Rule, Severity
 from pgwatch_tests.lint.syntax.source import Call, Source
 from pgwatch_tests.lint.syntax.values import Name, Pair
@@ -104,7 +104,7 @@ own database (Django's always do). Under a rollback only `--dsn` can tell, so th
     "Make it unique: a timestamp or a UUID in it (pgwatch_tests.testing.unique_email, crypto.randomUUID()).",
     (
         ("@", "name", "login", "handle", "id", "sub"),
-        ("insert", ".create", ".save(", ".add(", "add_all", "email"),
+        (*WRITING_WORDS, "email = '", 'email = "'),
     ),
     check,
     shared_only=True,
