@@ -7,63 +7,20 @@ pg, postgres.js.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pgwatch_tests.lint.sql_calls import EXECUTORS, Removal, Write, sql_removal, sql_write, table_name
 from pgwatch_tests.lint.syntax.source import Call, Source
 from pgwatch_tests.lint.syntax.values import (
-    HOLE,
     Invocation,
     Items,
     Lambda,
     Mapping,
     Name,
-    Pair,
     Text,
-    Unknown,
     Value,
     columns,
-    texts,
 )
 
-EXECUTORS = frozenset(
-    [
-        "query",
-        "execute",
-        "exec",
-        "executemany",
-        "unsafe",
-        "raw",
-        "run",
-        "sql",
-        "one",
-        "none",
-        "any",
-        "many",
-        "manyOrNone",
-        "oneOrNone",
-        "result",
-        "$executeRaw",
-        "$executeRawUnsafe",
-        "$queryRaw",
-        "$queryRawUnsafe",
-        "executeSql",
-        "fetch",
-        "fetchrow",
-        "fetchval",
-        "fetchone",
-        "scalar",
-        "scalars",
-        "exec_driver_sql",
-        "execute_query",
-        "execute_async",
-        "execute_sql",
-        "fetch_one",
-        "fetch_all",
-    ]
-)
-"""Methods that send SQL."""
-# Asked for first: reading arguments costs more than all else.
 _WRITING = EXECUTORS | {
     *("values", "create", "createMany", "createManyAndReturn", "insert", "save", "bulkCreate"),
     *("acreate", "create_user", "create_superuser", "bulk_create", "add", "add_all"),
@@ -88,19 +45,6 @@ WRITING_WORDS = (
 )
 """One of these, in lower case, is in each file that writes rows."""
 _UPSERTS = frozenset(("onConflictDoNothing", "onConflictDoUpdate", "onConflict", "orIgnore", "ignore"))
-_INSERT = re.compile(
-    r"\s*INSERT\s+INTO\s+(?:ONLY\s+)?(?P<table>[\w.\"]+)\s*(?:\((?P<columns>[^()]*)\))?", re.I
-)
-_TRUNCATE = re.compile(
-    r"(?:^|;|\bEXECUTE\s+'|\b(?:BEGIN|LOOP)\s)\s*TRUNCATE\s+(?:TABLE\s+)?(?:ONLY\s+)?(?P<table>[\w.\"\x00]+)",
-    re.I,
-)
-_DELETE = re.compile(r"(?:^|;)\s*DELETE\s+FROM\s+(?:ONLY\s+)?(?P<table>[\w.\"\x00]+)(?P<rest>[^;]*)", re.I)
-_DROP_SCHEMA = re.compile(
-    r"(?:^|;)\s*DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?(?P<table>\"?(?:public|drizzle|graphile_worker|pgboss)\"?)\b",
-    re.I,
-)
-_SHARED_PATTERN = re.compile(r"\bLIKE\s+'(?P<pattern>%@[^'\x00]*)'", re.I)
 _REPOSITORY = re.compile(r"(\w*?)_?(?:repo|repository|manager)(?:sitory)?$", re.I)
 _ORM = re.compile(r"sequelize|objection|typeorm|mikro-orm|adonisjs", re.I)
 _TEMPORARY = re.compile(r"\btemp(?:orary)?\s+table\b", re.I)
@@ -110,28 +54,6 @@ _DATABASE_NAME = re.compile(
     r"(?:^|\.)\w*(?:db|database|drizzle|prisma|knex|tx|trx|orm|conn|connection|sql|pool|client)\w*$", re.I
 )
 _ADDED = re.compile(r"(?:^|\.)\w*(?:session|db|sess|s)$", re.I)
-_LITERAL = re.compile(r"\s*(?:'((?:[^'\x00]|'')*)'|(-?\d+(?:\.\d+)?)(?!\w)|([^,()\s][^,()]*))")
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Rows that a call inserts. `table` is as the source names it: a table, a model or a variable."""
-
-    table: str
-    pairs: tuple[Pair, ...]
-    """The columns whose values the source has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Rows that a call removes. `everything`: all of the table, or of all tables where `table` is empty."""
-
-    table: str
-    everything: bool
-    how: str
-    """The words of the statement or the call."""
-    pattern: str = ""
-    """The LIKE pattern that matches rows of other tests, too."""
 
 
 def write_of(source: Source, call: Call) -> Write | None:
@@ -141,7 +63,7 @@ def write_of(source: Source, call: Call) -> Write | None:
     if _end(call).is_stored:
         return None  # a statement that is made and, as far as one sees, not sent
     written = _python_write(source, call) if source.language == "python" else _typescript_write(source, call)
-    written = written or _sql_write(call)
+    written = written or sql_write(call)
     return None if written is None or _is_temporary(source, written.table) else written
 
 
@@ -159,7 +81,7 @@ def removal_of(source: Source, call: Call) -> Removal | None:
     removed = (
         _python_removal(source, call) if source.language == "python" else _typescript_removal(source, call)
     )
-    removed = removed or _sql_removal(call)
+    removed = removed or sql_removal(call)
     return None if removed is None or _is_temporary(source, removed.table) else removed
 
 
@@ -173,20 +95,6 @@ def _is_temporary(source: Source, table: str) -> bool:
         )
         is not None
     )
-
-
-def sql_of(call: Call) -> Iterator[str]:
-    """The SQL that a call sends, if it looks like one that sends SQL."""
-    if call.method not in EXECUTORS:
-        return
-    if (
-        call.is_tag
-        and call.method in ("sql", "raw")
-        and call.outer is not None
-        and call.outer.method in EXECUTORS
-    ):
-        return  # its outer call sends it
-    yield from texts(call.arguments[:1])
 
 
 def _typescript_write(source: Source, call: Call) -> Write | None:
@@ -233,47 +141,6 @@ def _python_write(source: Source, call: Call) -> Write | None:
     if method == "values" and call.receiver is not None and call.receiver.method == "insert":
         return Write(_table(call.receiver.arguments) or call.receiver.target, tuple(columns(arguments)))
     return None
-
-
-def _sql_write(call: Call) -> Write | None:
-    for sql in sql_of(call):
-        match = _INSERT.match(sql)
-        if match and not re.search(r"\bON\s+CONFLICT\b", sql, re.I):
-            return Write(match["table"].strip('"'), tuple(_sql_pairs(match, sql, call)))
-    return None
-
-
-def _sql_pairs(match: re.Match[str], sql: str, call: Call) -> Iterator[Pair]:
-    """Columns and values of an INSERT: literals in the statement, and literals among its parameters."""
-    values = re.compile(r"\s*(?:OVERRIDING\s+\w+\s+VALUE\s+)?VALUES\s*\(([^()]*)\)", re.I).match(
-        sql, match.end()
-    )
-    if values is None or match["columns"] is None:
-        return
-    names = [name.strip().strip('"') for name in match["columns"].split(",")]
-    literals = [found.groups() for found in _LITERAL.finditer(values[1]) if found[0].strip()]
-    parameters = _parameters(call)
-    for name, (text, number, other) in zip(names, literals, strict=False):
-        value: Value = Unknown()
-        if text is not None:
-            value = Text(text)
-        elif number is not None:
-            value = Text(number)
-        elif other.strip() in ("%s", "?") and parameters:
-            value = parameters.pop(0)
-        elif (numbered := re.fullmatch(r"\$(\d+)", other.strip())) and int(numbered[1]) <= len(parameters):
-            value = parameters[int(numbered[1]) - 1]
-        elif (named := re.fullmatch(r"[:%]\(?(\w+)\)?s?", other.strip())) and len(call.arguments) > 1:
-            rows = call.arguments[1]
-            value = (rows.get(named[1]) if isinstance(rows, Mapping) else None) or Unknown()
-        yield Pair(name, value, call.line, call.column)
-
-
-def _parameters(call: Call) -> list[Value]:
-    if len(call.arguments) < 2:
-        return []
-    first = call.arguments[1]
-    return list(first.values) if isinstance(first, Items) else list(call.arguments[1:])
 
 
 def _typescript_removal(source: Source, call: Call) -> Removal | None:
@@ -371,32 +238,6 @@ def _python_removal(source: Source, call: Call) -> Removal | None:
     return None
 
 
-def _sql_removal(call: Call) -> Removal | None:
-    for sql in sql_of(call):
-        if match := _TRUNCATE.search(sql):
-            return Removal(_plain(match["table"]), True, "TRUNCATE")
-        if match := _DROP_SCHEMA.search(sql):
-            return Removal("", True, f"DROP SCHEMA {match['table']}")
-        deletes = list(_DELETE.finditer(sql))
-        for match in deletes:
-            rest = match["rest"]
-            if not re.search(r"\bWHERE\b|\bUSING\b", rest, re.I) and not rest.strip().startswith(HOLE):
-                return Removal(_plain(match["table"]), True, "DELETE without WHERE")
-            if like := _SHARED_PATTERN.search(rest):
-                return Removal(_plain(match["table"]), False, "DELETE", like["pattern"])
-        if deletes:
-            return Removal(_plain(deletes[0]["table"]), False, "DELETE")
-    return None
-
-
-def shared_pattern(values: tuple[Value, ...]) -> str:
-    """The LIKE pattern in a condition that matches rows of all tests: `%@test.example.com`; empty if none."""
-    for text in texts(values):
-        if match := _SHARED_PATTERN.search(text):
-            return match["pattern"]
-    return ""
-
-
 def _rows(source: Source, call: Call) -> tuple[Value, ...]:
     rows: list[Value] = []
     for argument in call.arguments:
@@ -411,11 +252,7 @@ def _rows(source: Source, call: Call) -> tuple[Value, ...]:
 
 def _table(arguments: tuple[Value, ...]) -> str:
     first = arguments[0] if arguments else None
-    return _plain(first.text) if isinstance(first, Name | Text) else ""
-
-
-def _plain(name: str) -> str:
-    return name.rpartition(".")[2].strip('"').replace(HOLE, "")
+    return table_name(first.text) if isinstance(first, Name | Text) else ""
 
 
 def _is_empty(value: Value | None) -> bool:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context, at
-from pgwatch_tests.lint.database_calls import sql_of
 from pgwatch_tests.lint.model import Problem, Rule
+from pgwatch_tests.lint.sql_calls import sql_of
 from pgwatch_tests.lint.syntax.source import Call, Source
 
 _SET = re.compile(r"(?:^|;)\s*SET\s+(?:SESSION\s+)?search_path\b", re.I)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context, at
-from pgwatch_tests.lint.database_calls import EXECUTORS, removal_of, shared_pattern
+from pgwatch_tests.lint.database_calls import removal_of
 from pgwatch_tests.lint.model import Problem, Rule
+from pgwatch_tests.lint.sql_calls import EXECUTORS, shared_pattern
 from pgwatch_tests.lint.syntax.source import Source
 from pgwatch_tests.lint.syntax.values import texts
 

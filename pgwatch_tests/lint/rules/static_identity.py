@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context, is_test_file
-from pgwatch_tests.lint.database_calls import WRITING_WORDS, Write, write_of
+from pgwatch_tests.lint.database_calls import WRITING_WORDS, write_of
 from pgwatch_tests.lint.model import Problem, Rule, Severity
+from pgwatch_tests.lint.sql_calls import Write
 from pgwatch_tests.lint.syntax.source import Call, Source
 from pgwatch_tests.lint.syntax.values import Name, Pair
 

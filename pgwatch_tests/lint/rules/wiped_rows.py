@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgwatch_tests.lint.context import Context, at
-from pgwatch_tests.lint.database_calls import Removal, removal_of
+from pgwatch_tests.lint.database_calls import removal_of
 from pgwatch_tests.lint.model import Problem, Rule, Severity
+from pgwatch_tests.lint.sql_calls import Removal
 from pgwatch_tests.lint.syntax.source import Call, Source
 
 
