@@ -15,24 +15,24 @@ from pgwatch_tests import __version__
 from pgwatch_tests.cli.streams import open_streams
 from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
 
-# name -> its line in --help; the command itself is `command` in the module of that name.
+# name -> its room in `commands`, its line in --help; it is `command` in the module of that name.
 COMMANDS = {
-    "dashboard": "Watch locks, sessions and leaks in the terminal (the default).",
-    "run": "Run a test suite; record who blocks whom, and tell what it left.",
-    "record": "Record who waits for whom on a server, to replay or report it later.",
-    "report": "Report recorded runs: who blocked whom, deadlocks, leaks.",
-    "junit": "Report the JUnit files of many shards as one, and what is missing.",
-    "history": "Show the runs on record, and what comes again in them.",
-    "demo": "Start a PostgreSQL with a flaky suite, and the dashboard on it.",
-    "locks": "Print who waits for whom, on what, and what to do.",
-    "leaks": "Count the test rows that were left behind.",
-    "sweep": "Remove the test data that was left behind, in foreign-key order.",
-    "baseline": "Save the state before a suite, for `leaks --since`.",
-    "schedule": "Sweep, or count leaks, by the clock.",
-    "replay": "Look at a recording as at a live server.",
-    "init": "Set a repository up: helper, configurations, CI workflows.",
-    "lint": "Find what breaks tests in parallel: fixed data, sleeps, wiped tables.",
-    "doctor": "Say what works with this role, and print the GRANTs for the rest.",
+    "dashboard": ("server", "Watch locks, sessions and leaks in the terminal (the default)."),
+    "run": ("runs", "Run a test suite; record who blocks whom, and tell what it left."),
+    "record": ("runs", "Record who waits for whom on a server, to replay or report it later."),
+    "report": ("runs", "Report recorded runs: who blocked whom, deadlocks, leaks."),
+    "junit": ("repository", "Report the JUnit files of many shards as one, and what is missing."),
+    "history": ("runs", "Show the runs on record, and what comes again in them."),
+    "demo": ("server", "Start a PostgreSQL with a flaky suite, and the dashboard on it."),
+    "locks": ("server", "Print who waits for whom, on what, and what to do."),
+    "leaks": ("hygiene", "Count the test rows that were left behind."),
+    "sweep": ("hygiene", "Remove the test data that was left behind, in foreign-key order."),
+    "baseline": ("hygiene", "Save the state before a suite, for `leaks --since`."),
+    "schedule": ("hygiene", "Sweep, or count leaks, by the clock."),
+    "replay": ("runs", "Look at a recording as at a live server."),
+    "init": ("repository", "Set a repository up: helper, configurations, CI workflows."),
+    "lint": ("repository", "Find what breaks tests in parallel: fixed data, sleeps, wiped tables."),
+    "doctor": ("server", "Say what works with this role, and print the GRANTs for the rest."),
 }
 
 BROKEN_PIPE = 141
@@ -54,12 +54,13 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"pgwatch_tests.cli.commands.{cmd_name}").command
+        room, _ = COMMANDS[cmd_name]
+        command: click.Command = import_module(f"pgwatch_tests.cli.commands.{room}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.command(

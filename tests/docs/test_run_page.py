@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.cli.commands.run import command
+from pgwatch_tests.cli.commands.runs.run import command
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LINE = re.compile(r"pgwatch-tests run (?P<arguments>[^`#\n]*)")

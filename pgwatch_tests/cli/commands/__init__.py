@@ -1,1 +1,1 @@
-"""Commands: one per module, loaded when it is called; `cli/__init__.py` lists them."""
+"""Commands: one per module, loaded when it is called; `cli/__init__.py` lists them with their rooms."""

@@ -270,7 +270,7 @@ def drained(terminal: int) -> str:
 
 def test_help_shows_an_example_and_loads_no_database_driver(python: str) -> None:
     code = (
-        "import sys; from pgwatch_tests.cli.commands.leaks import command; import click;"
+        "import sys; from pgwatch_tests.cli.commands.hygiene.leaks import command; import click;"
         "print(command.get_help(click.Context(command)));"
         "print('LOADED', *({'psycopg', 'sqlalchemy', 'textual', 'tabulate'} & set(sys.modules)))"
     )

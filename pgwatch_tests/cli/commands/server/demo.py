@@ -29,7 +29,7 @@ def command(once: bool, seconds: float | None) -> int:
     soon as there is something to see. That is the end, unless --seconds keeps the demo running
     until then.
     """
-    from pgwatch_tests.cli.commands.dashboard import is_interactive, run_dashboard
+    from pgwatch_tests.cli.commands.server.dashboard import is_interactive, run_dashboard
     from pgwatch_tests.cli.runs.snapshot import print_snapshot
     from pgwatch_tests.demo.run import running_demo
     from pgwatch_tests.settings.load import Dsn, Settings

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import fleet_options, formats, options, run_options
-from pgwatch_tests.cli.commands import history
+from pgwatch_tests.cli.commands.runs import history
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import EXIT_CODES, HistoryError, NotCheckedError, RecordingError
 from pgwatch_tests.fleet.servers import Server

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import formats, options
-from pgwatch_tests.cli.commands.dashboard import is_interactive
+from pgwatch_tests.cli.commands.server.dashboard import is_interactive
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 

@@ -127,7 +127,7 @@ def command(
         return
     if shard is not None or runner is not None or history is not None or plan is not None:
         raise click.UsageError("--shard, --for, --history and --plan need --split")
-    from pgwatch_tests.cli.commands.report import uncollected
+    from pgwatch_tests.cli.commands.runs.report import uncollected
     from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
     from pgwatch_tests.junit.shard_names import parse_expected
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.cli import accept_options, fleet_options, leak_options, options
-from pgwatch_tests.cli.commands import leak_index
+from pgwatch_tests.cli.commands.hygiene import leak_index
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.leak_options import Output
 from pgwatch_tests.cli.runs.progress import Progress

@@ -1,0 +1,1 @@
+"""Commands on runs of suites: to run and record them, to look at recordings, and at all runs together."""
