@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.kit import github, gitlab, runner_files, suites
 from pgwatch_tests.kit.plan import Lines, Plan, PlannedFile, is_written, kept, planned, stamped
-from pgwatch_tests.kit.repository import Repository
+from pgwatch_tests.kit.repository import PYTEST_TESTS, Repository
 from pgwatch_tests.kit.runner_files import HelperStatements
 from pgwatch_tests.kit.suites import RUNNERS, Runner, Suites
 
@@ -35,7 +35,7 @@ def written_parts(repository: Repository) -> tuple[Part, ...]:
     files = {
         "vitest": runner_files.VITEST_CONFIG,
         "playwright": runner_files.PLAYWRIGHT_CONFIG,
-        "pytest": f"{tests}/test_pgwatch_kit.py",
+        "pytest": f"{tests}/{PYTEST_TESTS}",
         "github": github.GITHUB,
         "gitlab": gitlab.GITLAB,
     }

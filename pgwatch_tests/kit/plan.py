@@ -2,7 +2,7 @@
 
 Each file but the list of suites begins with a line that has the kit's version and a hash of the rest. Where
 the hash still fits, nobody has changed the file, and a newer kit may replace it; any other file is left
-alone, unless it is forced.
+alone, unless it is forced. What a newer kit has written is left alone as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pgwatch_tests.errors import ConfigurationError
 KIT_VERSION = 1
 """Goes up with each change of a template."""
 
-State = Literal["new", "current", "older", "changed"]
-"""`older`: as an earlier `init` wrote it; `changed`: somebody has changed it, or it isn't the kit's."""
+State = Literal["new", "current", "older", "newer", "changed"]
+"""`older`, `newer`: as another version's `init` wrote it; `changed`: somebody has changed it, or it isn't the
+kit's."""
 _STAMP = re.compile(r"(?://|#) pgwatch-tests kit (\d+), ([0-9a-f]{16})\b.*")
 _COMMENTS = {".yml": "#", ".py": "#", ".ini": "#"}
 
@@ -63,7 +64,7 @@ class Plan:
 
     def to_write(self, *, force: bool = False) -> tuple[PlannedFile, ...]:
         """Returns the files that are written."""
-        states = ("new", "older", "changed") if force else ("new", "older")
+        states = ("new", "older", "newer", "changed") if force else ("new", "older")
         return tuple(one for one in self.files if one.state in states)
 
 
@@ -75,8 +76,13 @@ def stamped(path: str, body: str) -> str:
 
 
 def planned(root: Path, path: str, text: str) -> PlannedFile:
-    """Returns what becomes of a file. Raises ConfigurationError if what is there can't be read."""
+    """Returns what becomes of a file.
+
+    Raises ConfigurationError if what is there can't be read, or is reached by a link out of the root.
+    """
     place = root / path
+    if not place.parent.resolve().is_relative_to(root.resolve()):
+        raise ConfigurationError(f"{path} would be outside of {root} by a link: init writes through none")
     try:
         # What a file has for line ends is Git's business, and no change.
         before = place.read_text(encoding="utf-8") if place.exists() or place.is_symlink() else None
@@ -89,8 +95,9 @@ def planned(root: Path, path: str, text: str) -> PlannedFile:
     kit = int(stamp[1]) if stamp else None
     if before == text:
         return PlannedFile(path, text, "current", before, kit)
-    is_untouched = stamp is not None and stamp[2] == _hash(body)
-    return PlannedFile(path, text, "older" if is_untouched else "changed", before, kit)
+    if stamp is None or kit is None or stamp[2] != _hash(body) or place.is_symlink():
+        return PlannedFile(path, text, "changed", before, kit)
+    return PlannedFile(path, text, "newer" if kit > KIT_VERSION else "older", before, kit)
 
 
 def kept(root: Path, path: str, text: str) -> PlannedFile:
@@ -116,17 +123,20 @@ def diff(files: Sequence[PlannedFile]) -> Iterator[str]:
 
 
 def write(root: Path, files: Sequence[PlannedFile]) -> None:
-    """Writes files, each in one step. Raises ConfigurationError; none goes outside of the root by a link."""
-    top = root.resolve()
+    """Writes files, each in one step. Raises ConfigurationError; it writes through no link."""
+    for one in files:
+        if (root / one.path).is_symlink():
+            raise ConfigurationError(f"{one.path} is a link: init writes through none")
     for one in files:
         place = root / one.path
+        beside = place.with_name(f".{place.name}.{token_hex(4)}")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            if place.is_symlink() or not place.parent.resolve().is_relative_to(top):
-                raise ConfigurationError(f"{one.path} is a link: init writes through none")
-            beside = place.with_name(f".{place.name}.{token_hex(4)}")
-            beside.write_text(one.text, encoding="utf-8", newline="\n")
-            beside.replace(place)
+            try:
+                beside.write_text(one.text, encoding="utf-8", newline="\n")
+                beside.replace(place)
+            finally:
+                beside.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(f"cannot write {one.path}: {error.strerror}") from error
 

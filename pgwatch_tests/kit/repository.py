@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pgwatch_tests.kit.lockfiles import LOCKFILES, PackageManager, Version, locked_version, parse_version
+from pgwatch_tests.kit.plan import is_written
 
 Migrator = Literal["drizzle", "prisma", "knex", "alembic", "django"]
 PythonManager = Literal["uv", "poetry", "pdm", "pip"]
@@ -28,6 +29,7 @@ _PYTHON_FILES = (
     "requirements.txt",
     "Pipfile",
 )
+PYTEST_TESTS = "test_pgwatch_kit.py"
 _PYTEST_FILES = ("pytest.ini", "conftest.py", "tests/conftest.py", "test/conftest.py")
 
 
@@ -114,7 +116,11 @@ def read_repository(root: Path) -> Repository:
     )
     if node and (match := re.search(r"testDir:\s*['\"](?:\./)?([^'\"]+)", node.playwright_text)):
         e2e = match[1].rstrip("/")
-    beside = next((one for one in _HELPERS_BESIDE if (root / one).is_dir()), "tests")
+    # Where an earlier run has put it, whatever directories have come since.
+    beside = next(
+        (one for one in _HELPERS_BESIDE if is_written(root, f"{one}/pgwatch/pgwatch.ts")),
+        next((one for one in _HELPERS_BESIDE if (root / one).is_dir()), "tests"),
+    )
     return Repository(
         root,
         node,
@@ -280,7 +286,10 @@ def _python_project(root: Path) -> PythonProject | None:
         install,
         requirements=requirements or "pyproject.toml",
         config=config,
-        tests=next((one for one in ("tests", "test") if (root / one).is_dir()), "."),
+        tests=next(
+            (one for one in ("tests", "test", ".") if is_written(root, f"{one}/{PYTEST_TESTS}")),
+            next((one for one in ("tests", "test") if (root / one).is_dir()), "."),
+        ),
         has_split=any("pytest-split" in text for text in texts.values()),
     )
 

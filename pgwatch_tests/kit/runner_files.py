@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pgwatch_tests.kit.plan import KIT_VERSION, Lines
-from pgwatch_tests.kit.repository import Repository
+from pgwatch_tests.kit.repository import PYTEST_TESTS, Repository
 from pgwatch_tests.kit.suites import Suites
 from pgwatch_tests.kit.templates import render
 
@@ -163,10 +163,7 @@ def playwright_lines(repository: Repository) -> Iterator[Lines]:
 def pytest_files(repository: Repository) -> Iterator[tuple[str, str]]:
     """Yields the file for pytest: tests that show that the set-up works."""
     tests = repository.python.tests if repository.python else "tests"
-    yield (
-        (f"{tests}/test_pgwatch_kit.py" if tests != "." else "test_pgwatch_kit.py"),
-        render("pytest_kit.txt"),
-    )
+    yield (f"{tests}/{PYTEST_TESTS}" if tests != "." else PYTEST_TESTS), render("pytest_kit.txt")
 
 
 def pytest_lines(repository: Repository, suites: Suites) -> Iterator[Lines]:

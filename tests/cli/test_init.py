@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.kit.plan import KIT_VERSION
 from pgwatch_tests.kit.runner_files import bare
 from pgwatch_tests.postgres import queries
 from tests.cli.running import pgwatch
@@ -74,10 +75,33 @@ def test_a_file_that_was_changed_by_hand_stays(repository: Path) -> None:
     made(repository, {"package.json": manifest({"vitest": "3.2.4", "pg": "8"})})
     checked = pgwatch(repository, "init", "--check")
     assert checked.returncode == 1
-    assert "vitest.setup.ts: older than kit" in checked.stderr
+    assert "vitest.setup.ts: not what this version writes for what is here now" in checked.stderr
     pgwatch(repository, "init", "vitest")
     assert "enterTest(test)" in setup.read_text()
     assert pgwatch(repository, "init", "--check").returncode == 0
+
+
+def test_a_second_run_keeps_to_the_places_of_the_first(tmp_path: Path) -> None:
+    made(tmp_path, {".git": "", "package.json": manifest({"vitest": "4"}), "conftest.py": ""})
+    assert pgwatch(tmp_path, "init").returncode == 0
+    (tmp_path / "test-helpers").mkdir()  # where a first run would put the helper
+    before = files(tmp_path)
+    assert {"tests/pgwatch/pgwatch.ts", "test_pgwatch_kit.py"} <= before.keys()
+    again = pgwatch(tmp_path, "init")
+    assert (again.returncode, files(tmp_path)) == (0, before)
+    assert "written" not in again.stderr
+
+
+def test_a_file_of_a_newer_kit_stays(tmp_path: Path) -> None:
+    made(tmp_path, {".git": "", "package.json": manifest({"vitest": "4"})})
+    pgwatch(tmp_path, "init")
+    helper = tmp_path / "tests/pgwatch/pgwatch.ts"
+    newer = helper.read_text().replace(f"kit {KIT_VERSION},", f"kit {KIT_VERSION + 1},", 1)
+    helper.write_text(newer)
+    done = pgwatch(tmp_path, "init")
+    assert f"of kit {KIT_VERSION + 1}, newer than this version's {KIT_VERSION}, so it stays" in done.stderr
+    assert helper.read_text() == newer
+    assert pgwatch(tmp_path, "init", "--check").returncode == 0
 
 
 @pytest.mark.parametrize(

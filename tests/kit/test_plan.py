@@ -13,12 +13,14 @@ from pgwatch_tests.kit.plan import KIT_VERSION, Plan, diff, kept, planned, stamp
 def test_states_of_a_file(tmp_path: Path) -> None:
     text = stamped("a.ts", "const one = 1\n")
     older = stamped("a.ts", "const one = 0\n")
+    newer = older.replace(f"kit {KIT_VERSION},", f"kit {KIT_VERSION + 1},")
     states = {}
     for name, before in {
         "new": None,
         "current": text,
         "crlf": text.replace("\n", "\r\n"),
         "older": older,
+        "newer": newer,
         "changed": older.replace("one = 0", "one = 7"),
         "other": "const theirs = 1\n",
     }.items():
@@ -31,10 +33,13 @@ def test_states_of_a_file(tmp_path: Path) -> None:
         "current": ("current", False),
         "crlf": ("current", False),
         "older": ("older", True),
+        "newer": ("newer", False),
         "changed": ("changed", False),
         "other": ("changed", False),
     }
     assert kept(tmp_path, "other", text).state == "current"
+    assert Plan((planned(tmp_path, "newer", text),)).to_write() == ()
+    assert len(Plan((planned(tmp_path, "newer", text),)).to_write(force=True)) == 1
 
 
 def test_a_changed_file_of_an_older_kit_is_outdated(tmp_path: Path) -> None:
@@ -62,7 +67,16 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     root = tmp_path / "repository"
     (root / "tests").symlink_to(tmp_path / "outside")
     (root / "b.ts").symlink_to(tmp_path / "outside" / "b.ts")
-    for name in ("tests/a.ts", "b.ts"):
+    for name in ("tests/a.ts", "tests/deep/a.ts", "b.ts"):
         with pytest.raises(ConfigurationError, match=r"a link|cannot"):
-            write(root, [planned(root, name, "x")])
+            planned(root, name, "x")  # so that --dry-run says it as well
     assert list((tmp_path / "outside").iterdir()) == []
+
+    # A link to a file of an older kit: it stays, and nothing is written where one of several can't be.
+    (root / "c.ts").write_text(stamped("c.ts", "old"))
+    (root / "d.ts").symlink_to("c.ts")
+    one = planned(root, "d.ts", stamped("d.ts", "new"))
+    assert one.state == "changed"
+    with pytest.raises(ConfigurationError, match=r"d\.ts is a link"):
+        write(root, [planned(root, "e.ts", "x"), one])
+    assert sorted(path.name for path in root.iterdir()) == ["b.ts", "c.ts", "d.ts", "tests"]

@@ -72,10 +72,12 @@ def command(
 
 def _told(one: PlannedFile, *, written: bool, dry_run: bool) -> str:
     if written:
-        done = {"new": "written", "older": "brought up to date", "changed": "overwritten"}[one.state]
+        done = {"new": "written", "older": "brought up to date"}.get(one.state, "overwritten")
         return f"{one.path}: {'would be ' if dry_run else ''}{done}"
     if one.state == "current":
         return f"{one.path}: up to date"
+    if one.state == "newer":
+        return f"{one.path}: of kit {one.kit}, newer than this version's {KIT_VERSION}, so it stays"
     return f"{one.path}: changed by hand, so it stays (--force overwrites it)"
 
 
@@ -84,13 +86,16 @@ def _check(plan: Plan) -> int:
         if one.state == "new":
             options.narrate(f"{one.path}: missing")
         elif one.is_outdated:
-            by_hand = ", and changed by hand" if one.state == "changed" else ""
-            options.narrate(f"{one.path}: older than kit {KIT_VERSION}{by_hand}")
+            options.narrate(f"{one.path}: {_outdated(one)}")
         else:
-            options.narrate(
-                f"{one.path}: up to date" if one.state == "current" else f"{one.path}: changed by hand"
-            )
+            options.narrate(_told(one, written=False, dry_run=False))
     return EXIT_CODES["findings" if any(one.is_outdated for one in plan.files) else "clean"]
+
+
+def _outdated(one: PlannedFile) -> str:
+    if one.kit == KIT_VERSION:
+        return "not what this version writes for what is here now: run init again"
+    return f"older than kit {KIT_VERSION}{', and changed by hand' if one.state == 'changed' else ''}"
 
 
 def _tell_lines(plan: Plan) -> None:
