@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pgwatch_tests.kit.job_commands import (
@@ -20,6 +20,10 @@ from pgwatch_tests.kit.job_commands import (
 from pgwatch_tests.kit.repository import Repository
 from pgwatch_tests.kit.suites import Suites
 
+_STEP_LIMIT = (
+    "# Less than the job's limit, past which nothing would be uploaded.",
+    "timeout-minutes: 25",
+)
 _SUMMARY = '>> "$GITHUB_STEP_SUMMARY"'
 GITHUB = ".github/workflows/pgwatch-tests.yml"
 
@@ -52,7 +56,8 @@ def github_workflow(repository: Repository, suites: Suites, version: str) -> str
         "  contents: read",
         "concurrency:",
         "  group: pgwatch-tests-${{ github.ref }}",
-        "  cancel-in-progress: true",
+        "  # A run on the branch itself goes on to its end, and to what it removes.",
+        "  cancel-in-progress: ${{ github.event_name == 'pull_request' }}",
         *(_external_env() if is_shared else ["env:", *_local_url()]),
         "jobs:",
     ]
@@ -94,7 +99,7 @@ def github_workflow(repository: Repository, suites: Suites, version: str) -> str
         ),
         *(_run("Migrate", own.migrate) if own.migrate and not is_shared else []),
         "      # Its exit code is the suite's; who waited for whom, and what is left, is recorded beside it.",
-        *_run("Test", test_script(own.tests, shared=is_shared)),
+        *_run("Test", test_script(own.tests, shared=is_shared), more=_STEP_LIMIT),
         f"      - uses: actions/upload-artifact@{_ACTIONS['actions/upload-artifact']}",
         "        # Not in a cancelled job, as with always().",
         "        if: ${{ !cancelled() }}",
@@ -112,7 +117,7 @@ def github_workflow(repository: Repository, suites: Suites, version: str) -> str
 
 def _matrix(suites: Suites) -> list[str]:
     return [
-        f"          - {{suite: {one.name}, runner: {one.runner}, project: {quoted(one.project)}, "
+        f"          - {{suite: {quoted(one.name)}, runner: {one.runner}, project: {quoted(one.project)}, "
         f"shard: {shard}, shards: {one.shards}}}"
         for one in suites.suites
         for shard in range(1, one.shards + 1)
@@ -170,7 +175,8 @@ def _report(repository: Repository, suites: Suites, own: Commands, version: str)
         *_run("Report all shards as one", "\n".join(junit_commands(suites, "results", _SUMMARY))),
     ]
     if has_blobs:
-        find = "find results -path '*/blob/*.zip' -exec cp {} all-blobs/ ';'"
+        # Of two attempts, the later one's counts.
+        find = "find results -path '*/blob/*.zip' | sort -V | xargs -r -d '\\n' -I{} cp {} all-blobs/"
         merge = f"mkdir -p all-blobs\n{find}\n{own.merge_blobs}"
         lines += _run("Merge Playwright's reports, traces included", merge, "${{ !cancelled() }}")
     if is_shared:
@@ -186,6 +192,8 @@ def _report(repository: Repository, suites: Suites, own: Commands, version: str)
         "            merged.xml",
         *(["            playwright-report/"] if has_blobs else []),
         "          retention-days: 7",
+        "      # This job alone can be required of a branch: it passes only if all shards did.",
+        *_run("All shards passed", "exit 1", "${{ !cancelled() && needs.test.result != 'success' }}"),
     ]
     return lines
 
@@ -218,10 +226,11 @@ def _service() -> list[str]:
     ]
 
 
-def _run(name: str, script: str, condition: str = "") -> list[str]:
+def _run(name: str, script: str, condition: str = "", *, more: Sequence[str] = ()) -> list[str]:
     lines = [f"      - name: {name}"]
     if condition:
         lines.append(f"        if: {condition}")
+    lines += [f"        {line}" for line in more]
     if "\n" not in script:
         return [*lines, f"        run: {_plain_or_block(script)}"]
     return [*lines, "        run: |", *(f"          {line}" for line in script.splitlines())]

@@ -36,6 +36,8 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
         if is_shared
         else "    DATABASE_URL: postgresql://postgres:postgres@postgres:5432/test_app",
         *([] if is_shared else ["    POSTGRES_PASSWORD: postgres", "    POSTGRES_DB: test_app"]),
+        "    # Less than the job's limit, past which nothing would be uploaded.",
+        "    RUNNER_SCRIPT_TIMEOUT: 25m",
         '    SHARD: "1"',
         '    SHARDS: "1"',
         "  artifacts:",
@@ -81,12 +83,13 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
             f"  image: {f'node:{node_version(repository)}-bookworm' if is_node else f'python:{PYTHON}'}",
             *([f"  parallel: {suite.shards}"] if suite.shards > 1 else []),
             "  variables:",
-            f"    SUITE: {suite.name}",
+            f"    SUITE: {quoted(suite.name)}",
             f"    PROJECT: {quoted(suite.project)}",
             "  script:",
             *_script(script),
             "",
         ]
+    summary, merged = junit_commands(suites, "test-results", "> summary.md")
     lines += [
         "pgwatch-report:",
         "  stage: .post",
@@ -98,8 +101,9 @@ def gitlab_pipeline(repository: Repository, suites: Suites, version: str) -> str
         *_script(
             [
                 f"python -m pip install -q 'pgwatch-tests=={version}'",
-                *junit_commands(suites, "test-results", "> summary.md"),
+                f"{summary}\n{merged} || failed=$?",
                 *(shared_checks("test-results") if is_shared else []),
+                'exit "${failed:-0}"',
             ]
         ),
         "  artifacts:",

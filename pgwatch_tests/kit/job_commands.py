@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,18 +70,28 @@ def commands(repository: Repository, suites: Suites) -> Commands:
         install_node=enable + _INSTALL[manager] if repository.node else "",
         install_python=install_python,
         migrate=migrations.get(repository.migrator or "", ""),
-        browsers=f"{run} playwright install --with-deps chromium",
+        browsers=f"{run} playwright install --with-deps{_browsers(repository, suites)}",
         tests={runner: tests[runner] for runner in dict.fromkeys(one.runner for one in suites.suites)},
         merge_blobs=f"{run} playwright merge-reports --reporter=html all-blobs",
     )
 
 
+def _browsers(repository: Repository, suites: Suites) -> str:
+    """Returns the argument that installs Chromium alone; none, for all browsers, where others are named."""
+    named = " ".join(one.project for one in suites.of("playwright"))
+    text = f"{repository.node.playwright_text if repository.node else ''} {named}"
+    return "" if re.search(r"firefox|webkit|safari|iphone|ipad", text, re.IGNORECASE) else " chromium"
+
+
 def junit_commands(suites: Suites, directory: str, summary: str) -> list[str]:
-    """Returns the commands that make one report of all shards: a merged document, and a `summary`."""
+    """Returns the commands that make one report of all shards: a `summary`, then a merged document.
+
+    The last one fails where a test failed, or a shard is missing or can't be believed.
+    """
     shards = ",".join(f"{one.name}:{one.shards}" for one in suites.suites)
     # Not the findings of each run, which lie deeper.
     command = f"pgwatch-tests junit '{directory}/*/junit.xml' --results {directory} --shards '{shards}'"
-    return [f"{command} -o merged.xml", f"{command} --format markdown {summary}"]
+    return [f"{command} --format markdown {summary}", f"{command} -o merged.xml --fail"]
 
 
 def shared_checks(directory: str) -> list[str]:
@@ -127,4 +138,4 @@ def node_version(repository: Repository) -> str:
 
 def quoted(text: str) -> str:
     """Returns a text between double quotes, for YAML."""
-    return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)

@@ -68,6 +68,10 @@ def plan_kit(
         runner for runner in RUNNERS if runner in (*found_parts(repository), *written_parts(repository))
     ]
     listed = _suites(root, repository, runners)
+    if not listed.suites and ("github" in parts or "gitlab" in parts):
+        raise ConfigurationError(
+            f"a workflow needs a suite: name its part too ({', '.join(RUNNERS)}), or list it in {suites.FILE}"
+        )
     files: list[PlannedFile] = []
     if "github" in parts or "gitlab" in parts or "playwright" in parts:
         files.append(kept(root, suites.FILE, suites.suites_text(listed)))

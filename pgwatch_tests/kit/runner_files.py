@@ -23,6 +23,8 @@ _DEVICES: Mapping[str, str] = {
     "chromium": "Desktop Chrome",
     "firefox": "Desktop Firefox",
     "webkit": "Desktop Safari",
+    "mobile safari": "iPhone 15",
+    "safari": "Desktop Safari",
     "mobile": "Pixel 7",
 }
 _EXISTING = """  const given: unknown = own
@@ -91,10 +93,20 @@ def _vitest_config(repository: Repository) -> str:
         own=_import_of(existing, repository) if existing else "",
         existing=_EXISTING if existing else "  const existing: ViteUserConfig = {}",
         defaults="configDefaults, " if excludes else "",
-        exclude=f"      exclude: [...configDefaults.exclude, '{repository.e2e}/**']," if excludes else "",
+        exclude=f"      exclude: [...configDefaults.exclude, '{_of_playwright(repository)}'],"
+        if excludes
+        else "",
         alias_import="import { join } from 'node:path'" if aliases else "",
         alias=f"    resolve: {{ alias: {{ {listed} }} }}," if aliases else "",
         github_reporter=_github_reporter(repository),
+    )
+
+
+def _of_playwright(repository: Repository) -> str:
+    # In a directory that Vitest's tests may be in as well, Playwright's are told by their usual ending.
+    e2e = repository.e2e
+    return (
+        f"{e2e}/**" if e2e not in (".", "src", "test", "tests") else f"{e2e}/**/*.spec.*".removeprefix("./")
     )
 
 
@@ -210,8 +222,10 @@ def _hooks(repository: Repository) -> dict[str, str]:
 
 
 def _import_of(config: str, repository: Repository) -> str:
-    stem = re.sub(r"[.][cm]?[jt]s$", "", config)
-    return f"import own from './{stem}{_ending(repository)}'"
+    stem, _, ending = config.rpartition(".")
+    # A file `.mts` is found by `.mjs` alone, by TypeScript, Vite and Playwright alike.
+    module = f".{ending[0]}js" if ending[0] in "cm" else _ending(repository)
+    return f"import own from './{stem}{module}'"
 
 
 def _ending(repository: Repository) -> str:

@@ -29,7 +29,7 @@ Placement = Literal["per-job", "external"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_PROJECT = re.compile(r"[^\x00-\x1f'\"`$\\]{1,80}")
+_PROJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff'\"`$\\]{1,80}")
 _MOST_SHARDS = 100
 
 

@@ -60,6 +60,37 @@ def test_a_node_package_in_a_workspace(tmp_path: Path) -> None:
         plan_kit(found, ("github",), HelperStatements("", ""), "1.0")
 
 
+@pytest.mark.parametrize(
+    ("config", "imported"),
+    [("config.ts", "config"), ("config.mts", "config.mjs"), ("config.cjs", "config.cjs")],
+)
+def test_the_configuration_of_the_suite_is_imported_by_its_ending(
+    config: str, imported: str, tmp_path: Path
+) -> None:
+    packages = manifest({"vitest": "4", "@playwright/test": "1.65"})
+    given = {f"vitest.{config}": "export default {}", f"playwright.{config}": "export default {}"}
+    found = read_repository(made(tmp_path, {".git": "", "package.json": packages, **given}))
+    plan = plan_kit(found, ("vitest", "playwright"), HelperStatements("", ""), "1.0")
+    texts = {one.path: one.text for one in plan.files}
+    for runner in ("vitest", "playwright"):
+        assert f"import own from './{runner}.{imported}'\n" in texts[f"{runner}.pgwatch.config.ts"]
+
+
+@pytest.mark.parametrize(
+    ("directory", "excluded"),
+    [("./browser", "browser/**"), ("./tests", "tests/**/*.spec.*"), ("./", "**/*.spec.*")],
+)
+def test_vitest_leaves_out_only_the_files_of_playwright(
+    directory: str, excluded: str, tmp_path: Path
+) -> None:
+    packages = manifest({"vitest": "4", "@playwright/test": "1.65"})
+    config = f"export default {{ testDir: '{directory}' }}"
+    files = {".git": "", "package.json": packages, "playwright.config.ts": config}
+    plan = plan_kit(read_repository(made(tmp_path, files)), ("vitest",), HelperStatements("", ""), "1.0")
+    text = next(one.text for one in plan.files if one.path == "vitest.pgwatch.config.ts")
+    assert f"exclude: [...configDefaults.exclude, '{excluded}']" in text
+
+
 def test_managers_and_migrators(tmp_path: Path) -> None:
     cases: list[tuple[dict[str, str], tuple[str, str | None]]] = [
         ({ROOT: manifest({})}, ("npm", None)),

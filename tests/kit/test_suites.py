@@ -11,7 +11,9 @@ import pytest
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.kit.github import github_workflow
 from pgwatch_tests.kit.gitlab import gitlab_pipeline
+from pgwatch_tests.kit.kit import plan_kit
 from pgwatch_tests.kit.repository import read_repository
+from pgwatch_tests.kit.runner_files import HelperStatements
 from pgwatch_tests.kit.suites import Suite, Suites, found_suites, parse_suites, suites_text
 from tests.kit.test_repository import made, manifest
 
@@ -36,6 +38,7 @@ def test_a_list_is_read_as_it_is_written() -> None:
         ({"suites": [{"name": "a", "runner": "vitest", "shards": 0}]}, "1 to 100"),
         ({"suites": [{"name": "a", "runner": "vitest", "shards": True}]}, "1 to 100"),
         ({"suites": [{"name": "a", "runner": "playwright", "project": "$(id)"}]}, "no shell"),
+        ({"suites": [{"name": "a", "runner": "playwright", "project": "\ud83d"}]}, "no shell"),
         ({"suites": [{"name": "a", "runner": "vitest"}] * 2}, "two suites"),
     ],
 )
@@ -72,7 +75,11 @@ def test_workflows_have_a_job_per_shard(tmp_path: Path) -> None:
             "--shards 'unit:2,e2e-chromium:3,py:1'",
         ):
             assert line in workflow
-        assert workflow.count("timeout-minutes:") == workflow.count("runs-on:")
+        # One per job, and one of the step whose results are uploaded after it.
+        assert workflow.count("timeout-minutes:") == workflow.count("runs-on:") + 1
+        # The job that may be required of a branch: it writes its summary, then fails for a shard.
+        assert workflow.index("--format markdown") < workflow.index("-o merged.xml --fail")
+        assert workflow.endswith("needs.test.result != 'success' }}\n        run: exit 1\n")
     assert "image: postgres" in local
     assert "secrets.DATABASE_URL" not in local
     assert "image: postgres" not in shared
@@ -82,6 +89,44 @@ def test_workflows_have_a_job_per_shard(tmp_path: Path) -> None:
     assert "parallel: 3" in pipeline
     assert "stage: .post" in pipeline
     assert pipeline.count("\npgwatch-") == 4
+    assert pipeline.index("-o merged.xml --fail || failed=$?") < pipeline.index('exit "${failed:-0}"')
     shared_pipeline = gitlab_pipeline(repository, replace(LISTED, database="external"), "1.2")
     assert "stage: .pre" in shared_pipeline
     assert shared_pipeline.count("drizzle-kit migrate") == 1
+    assert shared_pipeline.index(" sweep ") < shared_pipeline.index('exit "${failed:-0}"')
+
+
+def test_names_stay_what_they_are_in_yaml(tmp_path: Path) -> None:
+    listed = Suites((Suite("1.10", "vitest", 2), Suite("true", "playwright", 1, "Mobile: #1 é 🙂")))
+    repository = read_repository(made(tmp_path, {".git": "", "package.json": manifest({"vitest": "4"})}))
+    workflow, pipeline = (
+        github_workflow(repository, listed, "1.2"),
+        gitlab_pipeline(repository, listed, "1.2"),
+    )
+    assert '- {suite: "1.10", runner: vitest,' in workflow
+    assert '- {suite: "true", runner: playwright, project: "Mobile: #1 é 🙂",' in workflow
+    assert ('SUITE: "1.10"' in pipeline, 'SUITE: "true"' in pipeline) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "installed"),
+    [
+        ("projects: [{ name: 'setup' }, { name: 'chromium' }]", "--with-deps chromium\n"),
+        ("projects: [{ name: 'chromium' }, { name: 'firefox' }]", "--with-deps\n"),
+        ("projects: [{ name: 'phone', use: devices['iPhone 15'] }]", "--with-deps\n"),
+    ],
+)
+def test_a_workflow_installs_the_browsers_of_its_projects(
+    config: str, installed: str, tmp_path: Path
+) -> None:
+    packages = manifest({"@playwright/test": "1.65"})
+    files = {".git": "", "package.json": packages, "playwright.config.ts": config}
+    repository = read_repository(made(tmp_path, files))
+    suites = found_suites(repository, ("playwright",))
+    assert f"playwright install {installed}" in github_workflow(repository, suites, "1.2")
+
+
+def test_a_workflow_without_suites_is_refused(tmp_path: Path) -> None:
+    repository = read_repository(made(tmp_path, {".git": "", "README": ""}))
+    with pytest.raises(ConfigurationError, match="a workflow needs a suite"):
+        plan_kit(repository, ("github",), HelperStatements("", ""), "1.0")
