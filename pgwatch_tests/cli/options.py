@@ -36,6 +36,29 @@ def all_of(*choices: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+class AnyPath(click.Path):
+    """A path that a file may have: click's own asks the system only for those that have to be there."""
+
+    name = "path"
+
+    def __init__(self, *, dir_okay: bool = True, allow_dash: bool = False) -> None:
+        super().__init__(dir_okay=dir_okay, readable=False, allow_dash=allow_dash, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Returns the path. Fails for one that is longer than any file's."""
+        try:
+            os.lstat(value)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                self.fail(f"{plain(os.fspath(value))[:40]}…: {error.strerror}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 dsn = click.option(
     "--dsn",
     "-d",

@@ -58,9 +58,9 @@ def read_test_list(path: Path) -> tuple[str, ...]:
     A report doesn't say what a test's id is: of each test case, all that it can be are returned; a hash tells
     them apart. Of a torn report, its whole cases count. Raises ConfigurationError if no id can be read.
     """
-    if path.is_dir() or (set("*?[") & set(str(path)) and not path.exists()):
-        return _of_many(path)
     try:
+        if path.is_dir() or (set("*?[") & set(str(path)) and not path.exists()):
+            return _of_many(path)
         with path.open("rb") as file:
             # Far enough for spaces and empty lines before the first element.
             if _MARKUP.match(file.peek(_CHUNK)):
@@ -93,5 +93,5 @@ def _of_many(path: Path) -> tuple[str, ...]:
             with suppress(ConfigurationError):
                 tests |= dict.fromkeys(read_test_list(one))
     if not tests:
-        raise ConfigurationError(f"no test can be read from {path}: no JUnit report is there")
+        raise ConfigurationError(f"cannot read the tests in {path}: no JUnit report is there")
     return tuple(tests)

@@ -28,6 +28,7 @@ THINGS = {
     "transactions": "the transaction logs in",
     "history": "the history in",
 }
+SPLIT = ["--split", "2", "--shard", "1", "--for", "vitest"]
 # What a command needs besides, so that it comes to look at the value.
 BESIDES = {
     ("leaks", "index"): ["--list"],
@@ -35,6 +36,9 @@ BESIDES = {
     ("replay",): ["none.pgwatch"],
     ("record",): ["--for", "10ms", "-o", "a.pgwatch", "--replace"],
     ("run",): ["--no-record"],
+    ("junit",): ["a.xml"],
+    "--plan": [*SPLIT, "--history", "."],
+    "--history": SPLIT,
     "--rollback-prepared": ["--yes"],
     "--cancel": ["--yes"],
     "--terminate": ["--yes"],
@@ -129,6 +133,7 @@ def _flags() -> list[tuple[tuple[str, ...], str]]:
 @pytest.mark.parametrize(("path", "flag"), _flags(), ids=str)
 def test_every_flag(path: tuple[str, ...], flag: str, database: Database, home: Path) -> None:
     is_run = path == ("run",)
+    (home / "a.xml").write_text("<testsuite><testcase classname='a' name='b'/></testsuite>")
     # Half of them for each flag, the others for the next one.
     for value in VALUES[len(flag) % 2 :: 2]:
         extra = {"PGWATCH_DSN": database.dsn, "PGWATCH_HISTORY": str(home / "history")}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     nargs=-1,
     required=True,
     metavar="FILE|GLOB|DIR...",
-    type=click.Path(readable=False, allow_dash=True, path_type=Path),
+    type=options.AnyPath(allow_dash=True),
 )
 @formats.format_option(
     formats.JUNIT,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     "--results",
     multiple=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=options.AnyPath(),
     help="Results directories of `pgwatch-tests run`, or what holds them: exit codes, and what the database "
     "knew of each failure. May be repeated. Default: those beside the files.",
 )
@@ -79,13 +79,13 @@ if TYPE_CHECKING:
 @click.option(
     "--history",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=options.AnyPath(),
     help="With --split: JUnit files of earlier runs, the same ones on all shards.",
 )
 @click.option(
     "--plan",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.AnyPath(dir_okay=False),
     help="With --split: also write what was planned. Beside the shard's JUnit files, as pgwatch-split.json, "
     "it lets the report tell files that ran twice or never.",
 )

@@ -38,7 +38,7 @@ def _ids(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) 
 @click.command(
     "lint", epilog="Example: pgwatch-tests lint tests --dsn postgresql://localhost/app_test --fail"
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=options.AnyPath())
 @click.option(
     "--select",
     multiple=True,
