@@ -118,7 +118,7 @@ def _check(
             continue
         if source is None:
             if "pgwatch-lint" in text:
-                findings += _of_comments(file, text.splitlines())
+                findings += _of_comments(file, text.split("\n"))
             continue
         hooks.update(cleaning.called_by_hooks(source))
         comments = ignores.read(source.lines if "pgwatch-lint" in text else (), _IDS)
@@ -159,9 +159,10 @@ def _parse(file: File, data: bytes, text: str) -> Source:
             raise ValueError("isn't TypeScript")
         return source
     try:
-        return python_source.read(file.shown, data, text)
+        return python_source.read(file.shown, text)
     except SyntaxError as error:
-        raise ValueError(f"line {error.lineno}: {error.msg}") from None
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise ValueError(f"{where}{error.msg}") from None
     except (RecursionError, MemoryError):
         raise ValueError(_TOO_DEEP) from None
 

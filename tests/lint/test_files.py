@@ -34,6 +34,9 @@ PYTHON_SLEEP = "import time\ndef test_a():\n    time.sleep(1)\n"
         ("test_a.py", codecs.BOM_UTF8 + PYTHON_SLEEP.encode()),
         ("test_a.py", PYTHON_SLEEP.replace("\n", "\r\n").encode()),
         ("test_a.py", b"# -*- coding: latin-1 -*-\n# caf\xe9\n" + PYTHON_SLEEP.encode()),
+        ("test_a.py", b"# -*- coding: latin-1 -*-\n" + PYTHON_SLEEP.replace("_a", "_\xe9").encode("latin-1")),
+        ("test_a.py", PYTHON_SLEEP.replace("def", "x = 'a\u2028b\x85c'\n\fdef").encode()),
+        ("a.test.ts", SLEEP.replace("test(", "const x = 'a\u2028b\x0c'\ntest(").encode()),
     ],
 )
 def test_a_file_is_read_however_it_is_written(name: str, content: bytes, tmp_path: Path) -> None:
@@ -136,6 +139,9 @@ def test_without_the_extra_typescript_is_told_as_not_read(
 
 
 IGNORED = {
+    "d.test.ts": (
+        "const x = 'a\u2028b'\ntest('a', async () => {\n  await sleep(500) // pgwatch-lint: ignore[sleep] rate limit\n})\n"
+    ),
     "a.test.ts": (
         "test('a', async () => {\n  await sleep(500) // pgwatch-lint: ignore[sleep] the API's rate "
         "limit\n})\n"
@@ -158,7 +164,7 @@ NOT_IGNORED = {
 
 def test_a_comment_with_a_reason_ignores_a_finding(tmp_path: Path) -> None:
     report = checked(tmp_path, IGNORED)
-    assert (report.findings, report.ignored) == ((), 3)
+    assert (report.findings, report.ignored) == ((), 4)
 
 
 def test_a_comment_without_a_reason_ignores_nothing(tmp_path: Path) -> None:

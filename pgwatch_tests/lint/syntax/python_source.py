@@ -33,11 +33,14 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def read(path: str, data: bytes, text: str) -> Source:
-    """Parses a file. Raises SyntaxError, ValueError, RecursionError or MemoryError if it isn't Python."""
+def read(path: str, text: str) -> Source:
+    """Parses a file's text, whatever encoding it names.
+
+    Raises SyntaxError, ValueError, RecursionError or MemoryError if it isn't Python.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as of an escape in a string of the suite's
-        tree = ast.parse(data)
+        tree = ast.parse(text)
     module = Scope("module", "", 1, text.count("\n") + 1, None, read=lambda: text)
     source = Source(path, "python", text, module, [module], [])
     reader = _Reader(source)
@@ -53,7 +56,7 @@ class _Reader(ast.NodeVisitor):
     def __init__(self, source: Source) -> None:
         self.modules: set[str] = set()
         self._source = source
-        self._lines = source.text.splitlines()
+        self._lines = source.lines
         self._scope = source.module
         self._outer: Call | None = None
         self._in_loop = False
