@@ -120,6 +120,8 @@ def _check(
             if "pgwatch-lint" in text:
                 findings += _of_comments(file, text.split("\n"))
             continue
+        if source.lost_at:
+            not_read.append(NotRead(file.shown, f"line {source.lost_at}: invalid syntax"))
         hooks.update(cleaning.called_by_hooks(source))
         comments = ignores.read(source.lines if "pgwatch-lint" in text else (), _IDS)
         findings += [_finding(file, ignores.RULE_ID, "", one, source.lines) for one in comments.problems]

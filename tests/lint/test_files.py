@@ -11,7 +11,7 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.lint import files
 from pgwatch_tests.lint.check import check
 from pgwatch_tests.lint.syntax import typescript_tree
-from tests.lint.suites import ALL, checked, write
+from tests.lint.suites import ALL, checked, places, write
 
 SLEEP = "test('a', async () => {\n  await sleep(500)\n})\n"
 PYTHON_SLEEP = "import time\ndef test_a():\n    time.sleep(1)\n"
@@ -61,6 +61,14 @@ def test_what_cannot_be_read_is_told(name: str, content: bytes, reason: str, tmp
     [not_read] = report.not_read
     assert not_read.path.endswith(name)
     assert reason in not_read.reason
+
+
+def test_a_test_that_is_lost_in_a_syntax_error_is_told_beside_the_rest(tmp_path: Path) -> None:
+    report = checked(
+        tmp_path, {"a.test.ts": SLEEP + "test('b', async () => {\n  await sleep(500)\n }}} ((\n"}
+    )
+    assert ("sleep", 2) in places(report.findings)
+    assert [one.reason for one in report.not_read] == ["line 4: invalid syntax"]
 
 
 def test_which_files_are_looked_at(tmp_path: Path) -> None:
@@ -140,7 +148,8 @@ def test_without_the_extra_typescript_is_told_as_not_read(
 
 IGNORED = {
     "d.test.ts": (
-        "const x = 'a\u2028b'\ntest('a', async () => {\n  await sleep(500) // pgwatch-lint: ignore[sleep] rate limit\n})\n"
+        "const x = 'a\u2028b'\ntest('a', async () => {\n"
+        "  await sleep(500) // pgwatch-lint: ignore[sleep] limit\n})\n"
     ),
     "a.test.ts": (
         "test('a', async () => {\n  await sleep(500) // pgwatch-lint: ignore[sleep] the API's rate "

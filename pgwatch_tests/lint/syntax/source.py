@@ -154,6 +154,8 @@ class Source:
     """Variables of the module or of a suite that can be written, with their line."""
     modules: frozenset[str] = frozenset()
     """What it imports, as it is written."""
+    lost_at: int = 0
+    """The line of the first test that a syntax error hides; 0 if there is none."""
 
     def value_of(self, name: str, scope: Scope) -> Value:
         """The only value that a name has, seen from a scope; Unknown if there are several."""

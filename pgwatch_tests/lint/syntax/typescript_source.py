@@ -103,6 +103,8 @@ class _Reader:
         elif kind == "assignment":
             target = node.child_by_field_name("left") or node.child_by_field_name("argument")
             self._source.assignments.append((text_of(target), around.scope, node.start_point[0] + 1))
+        elif kind == "lost":
+            self._source.lost_at = self._source.lost_at or node.start_point[0] + 1
         else:
             self.modules.add(text_of(node).strip("'\"`"))
 
