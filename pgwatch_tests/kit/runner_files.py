@@ -27,6 +27,11 @@ _DEVICES: Mapping[str, str] = {
     "safari": "Desktop Safari",
     "mobile": "Pixel 7",
 }
+_ADDING: Mapping[str, str] = {
+    "uv": "uv add --dev",
+    "poetry": "poetry add --group dev",
+    "pdm": "pdm add --dev --group dev",
+}
 _EXISTING = """  const given: unknown = own
   const call = given as (of: typeof env) => unknown
   const existing = (typeof given === 'function' ? await call(env) : await given) as ViteUserConfig"""
@@ -184,9 +189,13 @@ def pytest_lines(repository: Repository, suites: Suites) -> Iterator[Lines]:
     needed = ["pgwatch-tests", "pytest-xdist"]
     if any(one.shards > 1 for one in suites.of("pytest")):
         needed.append("pytest-split")
-    yield Lines(
-        python.requirements if python else "requirements.txt", "what the tests need", "\n".join(needed)
-    )
+    add = _ADDING.get(python.manager if python else "pip", "")
+    file = python.requirements if python else "requirements.txt"
+    if not add and file == "pyproject.toml":
+        yield Lines(f"{file}, beside pytest", "what the tests need", ", ".join(map(json.dumps, needed)))
+    else:
+        text = f"{add} {' '.join(needed)}" if add else "\n".join(needed)
+        yield Lines("a shell" if add else file, "what the tests need", text)
     config = python.config if python else "pyproject.toml"
     section = {"pyproject.toml": "[tool.pytest.ini_options]", "setup.cfg": "[tool:pytest]"}.get(
         config, "[pytest]"

@@ -131,6 +131,22 @@ def test_python_projects(tmp_path: Path) -> None:
     assert read_repository(made(tmp_path / "none", {"setup.py": "", ".git": ""})).python is None
 
 
+@pytest.mark.parametrize(
+    ("files", "place", "text"),
+    [
+        ({"uv.lock": "", "conftest.py": ""}, "a shell", "uv add --dev pgwatch-tests pytest-xdist"),
+        ({"conftest.py": ""}, "pyproject.toml, beside pytest", '"pgwatch-tests", "pytest-xdist"'),
+        ({"requirements.txt": "pytest"}, "requirements.txt", "pgwatch-tests\npytest-xdist"),
+    ],
+)
+def test_what_the_tests_need_is_said_as_the_project_adds_it(
+    files: dict[str, str], place: str, text: str, tmp_path: Path
+) -> None:
+    found = read_repository(made(tmp_path, {".git": "", **files}))
+    lines = plan_kit(found, ("pytest",), HelperStatements("", ""), "1.0").lines
+    assert (lines[0].place, lines[0].text) == (place, text)
+
+
 def test_files_that_cannot_be_read_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_bytes(b"\xff\xfe{")
     (tmp_path / "pyproject.toml").mkdir()

@@ -112,7 +112,7 @@ function told({ tables, leftovers, skipped }: Leaks): string[] {
       byTest.set(test, [...(byTest.get(test) ?? []), `    ${one.rows} row${one.rows === 1 ? '' : 's'} of ${schema}.${table} (${how})`])
     }
   const lines = ['']
-  if (rows === 0) lines.push('pgwatch-tests: no test left rows')
+  if (rows === 0) lines.push('pgwatch-tests: no rows with a marker are left')
   else lines.push(`pgwatch-tests: ${rows} row${rows === 1 ? '' : 's'} left by ${byTest.size} test${byTest.size === 1 ? '' : 's'}`)
   for (const [test, own] of byTest) lines.push(`  ${plain(test)}`, ...own.map(plain))
   for (const one of leftovers) lines.push(`  ${one.kind.replaceAll('_', ' ')} ${plain(one.name)}: ${plain(one.detail)}`)
