@@ -39,6 +39,9 @@ def possible_ids(case: JUnitCase) -> Iterator[str]:
     title = _title(case)
     for place in dict.fromkeys(filter(None, (case.classname, case.file))):
         yield f"{place} > {title}"
+        if case.name != title:
+            # Vitest has such a title as it is written.
+            yield f"{place} > {case.name}"
         if case.suite.host:
             # Playwright's reporter calls the project the host.
             yield f"[{case.suite.host}] {place} > {title}"
@@ -82,4 +85,4 @@ def _title(case: JUnitCase) -> str:
     """The titles of the groups and of the test; Playwright may put the project before them."""
     own = f"[{case.suite.host}] "
     name = case.name.removeprefix(own) if case.runner == "playwright" and case.suite.host else case.name
-    return name.replace(PLAYWRIGHT_SEPARATOR, " > ")
+    return name if case.runner == "vitest" else name.replace(PLAYWRIGHT_SEPARATOR, " > ")
