@@ -194,7 +194,7 @@ def test_a_role_that_may_not_know_the_server_is_judged_all_the_same(
 
 def test_where_logs_are_kept(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     def directory(*options: str) -> Path:
-        return Path(SharedRun.of(pytester.parseconfigure(*options)).log_directory)
+        return Path(SharedRun.of(pytester.parseconfigure("-p", "pgwatch", *options)).log_directory)
 
     monkeypatch.setenv("PGWATCH_RUN", "0a1b2c3d")
     monkeypatch.delenv("PGWATCH_LOG_DIR", raising=False)

@@ -223,6 +223,7 @@ def test_killed(owner: Connection[TupleRow], database: Database, home: Path) -> 
     wait_until(lambda: backends(owner) == 0, timeout_s=30)
 
 
+@pytest.mark.usefixtures("progress_after_a_second")
 def test_progress_in_lines(owner: Connection[TupleRow], database: Database, home: Path) -> None:
     make_slow_table(owner, "slow")
 

@@ -205,6 +205,7 @@ def test_interrupted_over_many_databases(
     wait_until(lambda: not counting(owner), timeout_s=30)
 
 
+@pytest.mark.usefixtures("progress_after_a_second")
 def test_progress_over_many_databases(
     owner: Connection[TupleRow], server: EmbeddedServer, database: Database, second: Database, home: Path
 ) -> None:

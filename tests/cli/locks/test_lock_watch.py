@@ -166,6 +166,7 @@ def test_a_watch_as_a_gate(database: Database, connect: Connect, tmp_path: Path)
     assert run("0.3", "--fail", "--min-wait", "2h", "-d", database.dsn, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.usefixtures("progress_after_a_second")
 def test_progress_in_lines(database: Database, tmp_path: Path) -> None:
     done = run("2", "-d", database.dsn, cwd=tmp_path)
     assert done.returncode == 0
