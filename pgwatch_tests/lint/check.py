@@ -17,9 +17,11 @@ from pgwatch_tests.lint.rules import RULES, no_cleanup
 from pgwatch_tests.lint.surroundings import Neighbourhood, Surroundings
 from pgwatch_tests.lint.syntax import python_source, typescript_source, typescript_tree
 from pgwatch_tests.lint.syntax.source import Scope, Source
+from pgwatch_tests.text.secrets import mask_text
 
 _IDS = frozenset((*RULES, ignores.RULE_ID))
 _LONGEST_CODE = 160
+_LONGEST_LINE = 4_000
 _COLLECTED_EVERY = 300
 """Files after which memory of earlier ones is freed."""
 _TOO_DEEP = "nested too deeply"
@@ -170,7 +172,9 @@ def _parse(file: File, data: bytes, text: str) -> Source:
 
 
 def _finding(file: File, rule: str, advice: str, problem: Problem, lines: Sequence[str]) -> Finding:
-    code = lines[problem.line - 1].strip()[:_LONGEST_CODE] if problem.line <= len(lines) else ""
+    line = lines[problem.line - 1].strip() if problem.line <= len(lines) else ""
+    # Source has connection strings; masked before it is cut, since half of one isn't known as such.
+    code = mask_text(line[:_LONGEST_LINE])[:_LONGEST_CODE]
     return Finding(
         file.shown,
         problem.line,

@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 import re
+import stat
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -148,7 +149,10 @@ def _below_here(path: Path) -> str:
 def read(file: File) -> tuple[bytes, str]:
     """A file as UTF-8 and as text, without a byte order mark and CR. Raises ValueError with why not."""
     try:
-        if file.path.stat().st_size > LARGEST:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("is no regular file")  # a named pipe waits for its writer for ever
+        if status.st_size > LARGEST:
             raise ValueError(f"larger than {LARGEST // 1_000_000} MB")
         data = file.path.read_bytes()
     except OSError as error:

@@ -10,6 +10,7 @@ from pgwatch_tests.lint.model import Problem
 
 RULE_ID = "ignore-without-reason"
 SUMMARY = "A comment ignores a finding without a reason, or a rule that isn't there. It ignores nothing."
+HELP = "Write pgwatch-lint: ignore[rule] and the reason, with an id that --rules lists."
 _COMMENT = re.compile(
     r"(?P<before>.*?)(?:#|//|/\*|\{/\*)\s*pgwatch-lint:\s*ignore(?:\[(?P<rules>[^\]]*)\])?[\s:,–-]*(?P<reason>.*?)\s*(?:\*/\}?)?\s*$"
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,11 +109,11 @@ class Neighbourhood:
 
     def _text(self, path: str) -> str:
         if path not in self._texts:
-            try:
-                with Path(path).open("rb") as file:
-                    self._texts[path] = file.read(_LARGEST).decode("utf-8", "replace")
-            except OSError:
-                self._texts[path] = ""
+            self._texts[path] = ""
+            with suppress(OSError):
+                if Path(path).is_file():  # a named pipe waits for its writer for ever
+                    with Path(path).open("rb") as file:
+                        self._texts[path] = file.read(_LARGEST).decode("utf-8", "replace")
         return self._texts[path]
 
     def _holds(self, path: str, pattern: re.Pattern[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,21 @@ def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(ConfigurationError, match="no source that lint reads"):
         list(files.find([tmp_path / "a.txt"]))
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("test_pipe.py", "conftest.py"):
+        os.mkfifo(tmp_path / name)
+    write(tmp_path, {"test_a.py": "def test_a(session):\n    session.execute('TRUNCATE users')\n"})
+    report = check([tmp_path / "test_pipe.py", tmp_path], ALL)
+    assert [one.reason for one in report.not_read] == ["is no regular file"]
+    assert [one.rule for one in report.findings] == ["wiped-rows"]
+
+
+def test_no_secret_of_a_line_is_shown(tmp_path: Path) -> None:
+    line = f"    connect('postgresql://app:hunter2@{'db' * 60}/shop'); time.sleep(1)\n"
+    [found] = checked(tmp_path, {"test_a.py": f"import time\ndef test_a():\n{line}"}).findings
+    assert ("hunter2" in found.code, found.code[:30]) == (False, "connect('postgresql://app:***@")
 
 
 def test_a_generated_file_of_a_megabyte_is_checked(tmp_path: Path) -> None:
