@@ -21,6 +21,7 @@ from pgwatch_tests.junit.verdicts import JUnitTest, is_nameless
 from pgwatch_tests.record.merging.merged import RecordedRun
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.text.numbers import named, plural
+from pgwatch_tests.text.plain_text import shortened_middle
 
 _MOST_NAMED = 3
 _CLOCK_SLACK = timedelta(seconds=2)
@@ -299,13 +300,13 @@ def _copies(shards: Sequence[ShardReport]) -> Findings:
     seen: list[tuple[ShardReport, ReportFile]] = []
     for shard in shards:
         for one in shard.files:
-            for other, before in seen:
-                if other is not shard and one.is_copy_of(before) and one.first_began is not None:
-                    text = (
-                        f"{one.path} is a copy of {before.path}, of {other.name}: its own report is missing"
-                    )
-                    yield _finding("copy", "error", shard, text, [one, before])
-            seen.append((shard, one))
+            same = (entry for entry in seen if one.is_copy_of(entry[1]) and one.first_began is not None)
+            other, before = next(same, (shard, one))
+            if other is shard:
+                seen.append((shard, one))
+                continue
+            text = f"{one.path} is a copy of {before.path}, of {other.name}: its own report is missing"
+            yield _finding("copy", "error", shard, text, [one, before])
 
 
 def _ran_twice(shards: Sequence[ShardReport], expected: Sequence[ExpectedShards]) -> Findings:
@@ -320,8 +321,8 @@ def _ran_twice(shards: Sequence[ShardReport], expected: Sequence[ExpectedShards]
         if twice:
             test, shard = twice[0]
             text = (
-                f"{plural(len(twice), 'test')} ran in two shards, such as {test.id} in "
-                f"{where[_key(test)].name} and {shard.name}"
+                f"{plural(len(twice), 'test')} ran in two shards, such as "
+                f"{shortened_middle(test.id, 200)} in {where[_key(test)].name} and {shard.name}"
             )
             yield JUnitFinding("ran_twice", "error", f"{kind.kind}: {text}", kind.kind)
 

@@ -51,6 +51,12 @@ def test_exit_codes(tmp_path: Path) -> None:
         assert pgwatch(tmp_path, "junit", *arguments, "--fail").returncode == gate, arguments
 
 
+def test_what_matches_nothing_is_told_once(tmp_path: Path) -> None:
+    shard(tmp_path, "good")
+    for files in (("none/*.xml",), ("none/*.xml", "good/junit.xml")):
+        assert pgwatch(tmp_path, "junit", *files).stderr.count("no file matches none/*.xml") == 1, files
+
+
 def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:
     for name in ("vitest4-zoo", "playwright-zoo", "pytest-out-n2", "surefire-booking"):
         shard(tmp_path, f"art/{name}", next(REPORTS.glob(f"{name}*.xml")).read_bytes())

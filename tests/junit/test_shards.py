@@ -201,6 +201,8 @@ def test_the_same_shard_twice() -> None:
     _, findings = shards(copies, expected="e2e:2")
     assert "its own report is missing" in told(findings)["copy"]
     assert "1 test ran in two shards" in told(findings)["ran_twice"]
+    _, findings = shards([report(f"e2e-{n}/junit.xml", case("a")) for n in (1, 2, 3)])
+    assert [one.shard for one in findings if one.kind == "copy"] == ["e2e-2", "e2e-3"]  # not each pair
     _, findings = shards([replace(copies[0], cases=(case("b"),)), copies[1]], expected="e2e:2")
     assert told(findings) == {}
 

@@ -66,6 +66,12 @@ def test_a_job_summary_is_cut_between_parts() -> None:
     assert "312 more errors" in lines[-1]
 
 
+def test_a_name_of_a_megabyte_fills_no_line() -> None:
+    long = summary([failed("x" * 1_000_000)])
+    for form in ("table", "markdown", "github"):
+        assert max(map(len, render_junit(form, long).splitlines())) < 12_000, form
+
+
 def test_a_hundred_thousand_tests() -> None:
     suite = Suite("a.test.ts", "", "", "vitest")
     cases = [JUnitCase(f"test {number}", "a.test.ts", "", suite, 0.25) for number in range(99_999)]

@@ -51,10 +51,10 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
     given, nothing = given_files(request.files)
     given = [one for one in given if not _is_output(one, request.output) and not _is_our_own(one)]
     runs = _runs(request, given)
-    for argument in nothing:
-        options.narrate(f"no file matches {argument}")
     if not given and not any(run.facts for run in runs):
         raise ConfigurationError(f"no file matches {', '.join(map(str, request.files))}")
+    for argument in nothing:
+        options.narrate(f"no file matches {argument}")
     read = [(one, read_report_file(one.path, may_be_pipe=one.is_named)) for one in given]
     read = [(one, report) for one, report in read if _is_meant(one, report)]
     if not read and not any(run.facts for run in runs):

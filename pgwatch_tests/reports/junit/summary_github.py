@@ -6,15 +6,17 @@ import re
 
 from pgwatch_tests.junit.summary import JUnitSummary, Level
 from pgwatch_tests.junit.verdicts import JUnitTest, in_order
-from pgwatch_tests.reports.junit.summary_words import database_lines, reason, verdict_words
+from pgwatch_tests.reports.junit.summary_words import database_lines, id_words, reason, verdict_words
 from pgwatch_tests.reports.render.ci_text import annotation
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.plain_text import plain, shortened_middle
 
 _MOST = 10
 _SCRIPT = re.compile(r"[^\s<>:]+\.[cm]?[jt]sx?")
 _PYTEST = re.compile(r"(?P<file>[^\s<>:]+\.py)(?:::|$)")
 _MOST_DATABASE = 3
+_LONGEST_REASON = 2_000
+_LONGEST_PATH = 500
 
 
 def document(summary: JUnitSummary) -> str:
@@ -43,14 +45,16 @@ def _first(level: Level, lines: list[str]) -> list[str]:
 
 def _of_test(level: Level, test: JUnitTest) -> str:
     shard = f" [{test.shard}]" if test.shard else ""
-    said = [reason(test), *list(database_lines(test))[:_MOST_DATABASE]]
+    said = [shortened_middle(reason(test), _LONGEST_REASON), *list(database_lines(test))[:_MOST_DATABASE]]
     message = "\n".join(map(plain, said))
-    return annotation(level, plain(f"{verdict_words(test)}: {test.id}{shard}"), message, file_of(test))
+    return annotation(level, plain(f"{verdict_words(test)}: {id_words(test)}{shard}"), message, file_of(test))
 
 
 def file_of(test: JUnitTest) -> str | None:
     """The test's file, relative to where it ran; None if it isn't known."""
     case = test.case
+    if max(len(case.file), len(case.classname)) > _LONGEST_PATH:
+        return None
     if case.file and not case.file.startswith("/"):
         return plain(case.file)
     if _SCRIPT.fullmatch(case.classname):

@@ -11,6 +11,7 @@ from pgwatch_tests.reports.junit.summary_words import (
     COLUMNS,
     database_lines,
     headline,
+    id_words,
     reason,
     shard_rows,
     verdict_words,
@@ -75,7 +76,7 @@ def _failed(test: JUnitTest, with_shard: bool) -> str:
     """One block: a line that opens what the failure says, below what the database knew."""
     shard = f" · <code>{escaped(test.shard)}</code>" if with_shard else ""
     words = escaped(verdict_words(test))
-    name = escaped(shortened_middle(test.id, _LONGEST_NAME))
+    name = escaped(id_words(test))
     parts = [f"<details><summary><code>{name}</code>{shard} · {words}</summary>"]
     parts.append(code(reason(test)))
     database = [f"- {code(line)}" for line in database_lines(test)]
@@ -104,7 +105,7 @@ def _flaky(summary: JUnitSummary) -> Iterator[str]:
     yield f"### {plural(len(flaky), 'flaky test')}"
     rows = [
         [
-            code(shortened_middle(test.id, _LONGEST_NAME)),
+            code(id_words(test)),
             code(test.shard),
             verdict_words(test),
             code(reason(test)),

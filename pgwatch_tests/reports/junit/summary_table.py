@@ -11,6 +11,7 @@ from pgwatch_tests.reports.junit.summary_words import (
     COLUMNS,
     database_lines,
     headline,
+    id_words,
     reason,
     shard_rows,
     verdict_words,
@@ -55,7 +56,7 @@ def _findings(summary: JUnitSummary) -> Iterator[str]:
 def _tests(tests: Sequence[JUnitTest], most: int, with_shard: bool) -> Iterator[str]:
     for test in tests[:most]:
         shard = f"[{plain(test.shard)}] " if with_shard else ""
-        yield f"{verdict_words(test)}: {shard}{plain(test.id)}"
+        yield f"{verdict_words(test)}: {shard}{plain(id_words(test))}"
         yield f"    {plain(shortened_middle(reason(test), _REASON_WIDTH))}"
         for line in list(database_lines(test))[:_MOST_DATABASE]:
             yield f"    → {plain(line)}"

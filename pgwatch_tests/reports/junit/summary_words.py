@@ -9,6 +9,10 @@ from pgwatch_tests.junit.summary import JUnitSummary, ShardReport, Totals
 from pgwatch_tests.junit.verdicts import JUnitTest
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import shortened_middle
+
+_LONGEST_ID = 300
+"""Characters of a test's id in one line: tables of parameters have made names of megabytes."""
 
 STANDS_FOR = {
     "file": "the file could not be loaded",
@@ -86,6 +90,11 @@ def _numbers(totals: Totals) -> list[str]:
 def duration_words(shard_or_test_s: float | None) -> str:
     """`1.2 s`; empty if it isn't known."""
     return "" if shard_or_test_s is None else in_words(shard_or_test_s)
+
+
+def id_words(test: JUnitTest) -> str:
+    """What it is called, as long as a line bears; it isn't plain text yet."""
+    return shortened_middle(test.id, _LONGEST_ID)
 
 
 def reason(test: JUnitTest) -> str:
