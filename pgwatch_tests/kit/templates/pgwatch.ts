@@ -957,24 +957,27 @@ export async function cleanUp(database: Database, { tables, mark = ownMark() }: 
     catalogs.set(database, catalog)
   }
   const { tables: all, keys } = await catalog
-  const roots = new Map(all.filter(({ name, columns }) => columns && (!tables || tables.some((one) => one === name || `public.${one}` === name))).map((one) => [one.name, one.columns ?? []]))
-  const condition = (table: string, alias: string, above: readonly string[]): string[] => [
-    ...(roots.get(table) ?? []).map((column) => `${alias}.${column}::pg_catalog.text LIKE ${literal(`%${mark}%`)}`),
-    ...keys.flatMap(({ child, parent, columns, referred }, number) => {
-      if (child !== table || above.includes(parent)) return []
-      const other = `${alias}_${number}`
-      const parents = condition(parent, other, [...above, table])
-      if (parents.length === 0) return []
-      const same = columns.map((column, at) => `${other}.${referred[at] ?? ''} = ${alias}.${column}`)
-      return [`EXISTS (SELECT FROM ${parent} ${other} WHERE ${same.join(' AND ')} AND (${parents.join(' OR ')}))`]
-    }),
-  ]
-  // One statement has one snapshot, and foreign keys are looked at when it is over.
-  const deletions = all.flatMap(({ name }, number) => {
-    const own = condition(name, 't', [])
-    return own.length > 0 ? [`d${number} AS (DELETE FROM ${name} t WHERE ${own.join(' OR ')})`] : []
+  const searched = all.filter(({ name, columns }) => columns && (!tables || tables.some((one) => one === name || `public.${one}` === name)))
+  if (searched.length === 0) return
+  const marked = searched.map(({ name, columns }) => {
+    const carry = (columns ?? []).map((column) => `t.${column}::pg_catalog.text LIKE ${literal(`%${mark}%`)}`)
+    return `SELECT t.tableoid, t.ctid::pg_catalog.text FROM ${name} t WHERE ${carry.join(' OR ')}`
   })
-  if (deletions.length > 0) await rows(`WITH ${deletions.join(', ')} SELECT 1 AS done`)
+  const referring = keys.map(({ child, parent, columns, referred }) => {
+    const same = columns.map((column, at) => `p.${referred[at] ?? ''} = c.${column}`)
+    return (
+      `SELECT c.tableoid, c.ctid::pg_catalog.text FROM ${parent} p JOIN ${child} c ON ${same.join(' AND ')} ` +
+      'WHERE p.tableoid = doomed.part AND p.ctid = doomed.place::pg_catalog.tid'
+    )
+  })
+  // However far a reference leads, and round in a circle. PostgreSQL 13 can't tell two ctid apart, but their texts.
+  const reached = referring.length > 0 ? ` UNION SELECT r.* FROM doomed CROSS JOIN LATERAL (${referring.join(' UNION ALL ')}) r` : ''
+  // One statement has one snapshot, and foreign keys are looked at when it is over.
+  const deletions = [...new Set([...searched.map(({ name }) => name), ...keys.map(({ child }) => child)])].map(
+    (name, number) => `d${number} AS (DELETE FROM ${name} t WHERE t.ctid = ANY (ARRAY(SELECT place::pg_catalog.tid FROM doomed)) ` +
+      'AND (t.tableoid, t.ctid::pg_catalog.text) IN (SELECT part, place FROM doomed))',
+  )
+  await rows(`WITH RECURSIVE doomed (part, place) AS ((${marked.join(' UNION ALL ')})${reached}), ${deletions.join(', ')} SELECT 1 AS done`)
 }
 
 const CATALOG = `SELECT pg_catalog.json_build_object(
@@ -994,4 +997,4 @@ const CATALOG = `SELECT pg_catalog.json_build_object(
     FROM pg_catalog.pg_constraint f
     JOIN pg_catalog.pg_class c ON c.oid = f.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
     JOIN pg_catalog.pg_class p ON p.oid = f.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confdeltype IN ('a', 'r')) k))::pg_catalog.text AS told`
+    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confdeltype IN ('a', 'r', 'c')) k))::pg_catalog.text AS told`

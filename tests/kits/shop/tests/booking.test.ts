@@ -103,6 +103,30 @@ describe('leaks', () => {
     expect(await count(email)).toBe(0)
     await cleanUp(js, { tables: ['users'] })
   })
+  test('nothing: rows that refer to each other go as well', async () => {
+    const schema = await TestSchema.create([
+      'CREATE TABLE staff (id serial PRIMARY KEY, email text, boss int REFERENCES staff)',
+      'CREATE TABLE desks (id serial PRIMARY KEY, owner int REFERENCES staff)',
+      'ALTER TABLE staff ADD desk int REFERENCES desks',
+      'CREATE TABLE keys (desk int REFERENCES desks ON DELETE CASCADE, id serial PRIMARY KEY)',
+      'CREATE TABLE copies (key int REFERENCES keys) PARTITION BY RANGE (key)',
+      'CREATE TABLE copies_1 PARTITION OF copies FOR VALUES FROM (0) TO (100)',
+    ])
+    const isolated = new pg.Pool({ connectionString: schema.url })
+    await isolated.query('INSERT INTO staff (email) VALUES ($1)', [uniqueEmail('boss')])
+    await isolated.query("INSERT INTO staff (email, boss) VALUES (NULL, 1), (NULL, 2), (NULL, 3), ('stays', NULL)")
+    await isolated.query('INSERT INTO desks (owner) VALUES (4), (5)')
+    await isolated.query('UPDATE staff SET desk = 1 WHERE id = 1')
+    await isolated.query('INSERT INTO keys VALUES (1), (2)')
+    await isolated.query('INSERT INTO copies VALUES (1), (2)')
+    await cleanUp(isolated)
+    const left = await isolated.query(
+      'SELECT (SELECT array_agg(id) FROM staff) s, (SELECT array_agg(id) FROM desks) d, (SELECT array_agg(id) FROM keys) k, (SELECT array_agg(key) FROM copies) c',
+    )
+    expect(left.rows[0]).toEqual({ s: [5], d: [2], k: [2], c: [2] })
+    await isolated.end()
+    await schema.drop()
+  })
 })
 
 describe('isolation', () => {
