@@ -44,7 +44,11 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     """Returns the commands of a repository's jobs."""
     run = run_command(repository)
     manager = repository.node.manager if repository.node else "npm"
-    enable = "corepack enable\n" if manager in ("pnpm", "yarn") else ""
+    # Node 25 and newer come without Corepack.
+    corepack = "command -v corepack || npm install -g corepack\ncorepack enable\n"
+    enable = corepack if manager in ("pnpm", "yarn") else ""
+    is_locked = repository.node is not None and repository.node.is_locked
+    install_node = _INSTALL[manager] if is_locked else f"{manager} install"
     python = repository.python
     has_split = any(one.shards > 1 for one in suites.of("pytest"))
     prefix = _PREFIXES.get(python.manager if python else "", "")
@@ -67,7 +71,7 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     if python and python.manager != "pip":
         install_python = f"pipx install {python.manager}\n{install_python}"
     return Commands(
-        install_node=enable + _INSTALL[manager] if repository.node else "",
+        install_node=enable + install_node if repository.node else "",
         install_python=install_python,
         migrate=migrations.get(repository.migrator or "", ""),
         browsers=f"{run} playwright install --with-deps{_browsers(repository, suites)}",

@@ -38,6 +38,8 @@ class NodePackage:
     """The package of a package.json."""
 
     manager: PackageManager
+    is_locked: bool
+    """Whether there is a lockfile."""
     is_workspace: bool
     """Whether its lockfile lies in a directory above."""
     dependencies: Mapping[str, str]
@@ -168,6 +170,7 @@ def _node_package(root: Path, top: Path) -> NodePackage | None:
     playwright = _config(root, "playwright.config")
     return NodePackage(
         manager,
+        is_locked=lockfile is not None,
         is_workspace=lockfile is not None and lockfile.parent != root,
         dependencies=dependencies,
         versions=versions,

@@ -127,12 +127,21 @@ def vitest_lines(repository: Repository) -> Iterator[Lines]:
         yield Lines(f"{config}, test of each project", "a project has set-up files of its own", setup)
     if re.search(r"\bworkspace\s*:", text) and version >= _NO_POOL_OPTIONS:
         yield Lines(config, "Vitest 4 has no test.workspace", "projects: [ … ]")
+    yield from _own_reporters(text, VITEST_CONFIG)
     if "poolOptions" in text and version >= _NO_POOL_OPTIONS:
         yield Lines(
             config,
             "Vitest 4 ignores test.poolOptions; maxConcurrency isn't the number of workers either",
             "pool: 'forks', isolate: true, maxWorkers: '50%'",
         )
+
+
+def _own_reporters(text: str, config: str) -> Iterator[Lines]:
+    if match := re.search(r"\breporters?\s*:", text):
+        why = (
+            "these stand in place of the suite's own: add those of them that you need, the file is yours then"
+        )
+        yield Lines(config, why, f"{match[0]} [ … ]")
 
 
 def playwright_files(repository: Repository, suites: Suites) -> Iterator[tuple[str, str]]:
@@ -173,6 +182,7 @@ def playwright_lines(repository: Repository) -> Iterator[Lines]:
         "production, it passes each request on",
         f"import {{ forTests }} from './{repository.helpers}/pgwatch'\napp.use(forTests)",
     )
+    yield from _own_reporters(repository.node.playwright_text if repository.node else "", PLAYWRIGHT_CONFIG)
     run = f"{run_command(repository)} playwright test --config {PLAYWRIGHT_CONFIG}"
     yield Lines("package.json, scripts", "to run the suite with the kit", f'"e2e:pgwatch": "{run}"')
 

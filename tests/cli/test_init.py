@@ -20,7 +20,7 @@ def files(root: Path) -> dict[str, str]:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     packages = {"vitest": "^4.1", "@playwright/test": "^1.65", "pg": "^8", "postgres": "^3"}
-    config = "export default { test: { poolOptions: {} } }\n"
+    config = "export default { test: { poolOptions: {}, reporters: ['verbose'] } }\n"
     return made(
         tmp_path,
         {".git": "", "package.json": manifest(packages), "vitest.config.ts": config, ".github/x": ""},
@@ -49,6 +49,7 @@ def test_init_writes_beside_what_is_there_and_once(repository: Path) -> None:
     }
     assert not any("@@" in text for text in after.values())
     assert "Vitest 4 ignores test.poolOptions" in done.stderr
+    assert "vitest.pgwatch.config.ts: these stand in place of the suite's own" in done.stderr
     assert "aroundEach" in after["tests/pgwatch/vitest.setup.ts"]
     for name in ("written", "database"):
         assert bare(queries.load(f"leaks/transaction_{name}")) in after["tests/pgwatch/pgwatch.ts"]

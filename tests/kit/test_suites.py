@@ -130,3 +130,18 @@ def test_a_workflow_without_suites_is_refused(tmp_path: Path) -> None:
     repository = read_repository(made(tmp_path, {".git": "", "README": ""}))
     with pytest.raises(ConfigurationError, match="a workflow needs a suite"):
         plan_kit(repository, ("github",), HelperStatements("", ""), "1.0")
+
+
+def test_what_a_job_installs_is_what_is_locked(tmp_path: Path) -> None:
+    for name, files, wanted in (
+        ("none", {}, "npm install"),
+        ("npm", {"package-lock.json": "{}"}, "npm ci"),
+        ("pnpm", {"pnpm-lock.yaml": ""}, "corepack enable\n          pnpm install --frozen-lockfile"),
+    ):
+        given = {".git": "", "package.json": manifest({"vitest": "4"}), **files}
+        repository = read_repository(made(tmp_path / name, given))
+        workflow = github_workflow(repository, LISTED, "1.2")
+        assert f" {wanted}\n" in workflow
+        assert workflow.count("command -v corepack || npm install -g corepack") == (
+            2 if name == "pnpm" else 0
+        )

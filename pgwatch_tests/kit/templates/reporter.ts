@@ -77,7 +77,7 @@ export default class PgwatchReporter {
 
   private giveUp(done: Answer): void {
     this.isOn = false
-    const why = done.error ? `${command()[0] ?? ''} can't be started (${done.error.message})` : done.stderr.trim().split('\n')[0]
+    const why = done.error ? `${command()[0] ?? ''} can't be started (${done.error.message})` : done.stderr.trim().split('\n')[0]?.replace(/^pgwatch-tests: /, '')
     console.log(`\npgwatch-tests: not checked what tests left: ${why ?? ''}`)
     if (this.mode === 'fail') process.exitCode = 1
   }
