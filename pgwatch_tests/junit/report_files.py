@@ -91,7 +91,7 @@ def given_files(arguments: Iterable[Path]) -> tuple[list[GivenFile], list[str]]:
 def _matching(argument: Path) -> Iterator[GivenFile]:
     if argument == STDIN:
         yield GivenFile(STDIN, Path())
-    elif argument.is_dir():
+    elif is_directory(argument):
         for path in files_below(argument, ".xml"):
             yield GivenFile(path, argument, "directory")
     elif os.path.lexists(argument) or not set("*?[") & set(str(argument)):
@@ -99,6 +99,13 @@ def _matching(argument: Path) -> Iterator[GivenFile]:
             yield GivenFile(argument, argument.parent)
     else:
         yield from _globbed(argument)
+
+
+def is_directory(path: Path) -> bool:
+    """Whether it is a directory; not below a closed one, where `Path.is_dir` raises."""
+    with suppress(OSError):
+        return stat.S_ISDIR(path.stat().st_mode)
+    return False
 
 
 def fixed_part(pattern: Path) -> Path:

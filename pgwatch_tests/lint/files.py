@@ -75,9 +75,13 @@ def find(paths: Sequence[Path]) -> Iterator[File]:
     """
     seen: set[tuple[int, int]] = set()
     for path in paths:
-        if not path.exists():
-            raise ConfigurationError(f"no such file or directory: {path}")
-        for file in _walk(path, False) if path.is_dir() else _named(path):
+        try:
+            is_directory = stat.S_ISDIR(path.stat().st_mode)
+        except FileNotFoundError:
+            raise ConfigurationError(f"no such file or directory: {path}") from None
+        except OSError as error:
+            raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+        for file in _walk(path, False, is_named=True) if is_directory else _named(path):
             try:
                 status = file.path.stat()
             except OSError:
@@ -96,11 +100,14 @@ def _named(path: Path) -> Iterator[File]:
     yield File(path, _shown(path), language)
 
 
-def _walk(directory: Path, in_tests: bool) -> Iterator[File]:
+def _walk(directory: Path, in_tests: bool, *, is_named: bool = False) -> Iterator[File]:
+    """Yields the files below; a closed directory of tests itself, for `read` to say why."""
     in_tests = in_tests or _DIRECTORY.match(directory.resolve().name) is not None
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError:
+        if in_tests or is_named:
+            yield File(directory, _shown(directory), "python")
         return
     for entry in entries:
         path = Path(entry.path)
@@ -127,10 +134,10 @@ def _is_pruned(path: Path) -> bool:
     name = path.name
     if name in _PRUNED or (name.startswith(".") and name not in _CI_DIRECTORIES):
         return True
-    if (path / "pyvenv.cfg").exists():
-        return True
     git = path / ".git"
     try:
+        if (path / "pyvenv.cfg").exists():
+            return True
         # A worktree is another state of the same files.
         return git.is_file() and "/worktrees/" in git.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -150,6 +157,8 @@ def read(file: File) -> tuple[bytes, str]:
     """A file as UTF-8 and as text, without a byte order mark and CR. Raises ValueError with why not."""
     try:
         status = file.path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(file.path).close()  # raises why
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is no regular file")  # a named pipe waits for its writer for ever
         if status.st_size > LARGEST:

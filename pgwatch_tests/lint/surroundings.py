@@ -132,7 +132,9 @@ class Neighbourhood:
 
     def _is_file(self, path: str) -> bool:
         directory, _, name = path.rpartition("/")
-        return name in self._names(directory) and Path(path).is_file()
+        with suppress(OSError):  # one may list a directory, and look at nothing in it
+            return name in self._names(directory) and Path(path).is_file()
+        return False
 
     def _upwards(self, directory: str) -> tuple[str, ...]:
         """The directory and those above it, up to the repository's top."""

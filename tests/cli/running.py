@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryFile
 from unittest.mock import patch
@@ -54,3 +54,19 @@ def pgwatch(
         said = (stdout.read(), stderr.read())
     assert [signal.getsignal(number) for number in _HANDLED] == handlers, arguments
     return subprocess.CompletedProcess(["pgwatch-tests", *arguments], exit_code, *said)
+
+
+@contextmanager
+def as_ordinary_account(directory: Path) -> Iterator[Path]:
+    """A place in `directory`, and an account to work in it that file modes hold for."""
+    home = directory / "home"
+    home.mkdir()
+    account = os.geteuid()
+    if account == 0:
+        directory.chmod(0o755)
+        os.chown(home, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield home
+    finally:
+        os.seteuid(account)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +14,7 @@ from pgwatch_tests.identity.junit_reader import read_cases
 from pgwatch_tests.junit.verdicts import judged_tests
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
-from tests.cli.running import pgwatch
+from tests.cli.running import as_ordinary_account, pgwatch
 from tests.record.made_events import facts
 from tests.record.recordings import make_recording
 
@@ -55,6 +56,19 @@ def test_what_matches_nothing_is_told_once(tmp_path: Path) -> None:
     shard(tmp_path, "good")
     for files in (("none/*.xml",), ("none/*.xml", "good/junit.xml")):
         assert pgwatch(tmp_path, "junit", *files).stderr.count("no file matches none/*.xml") == 1, files
+
+
+def test_a_closed_directory_matches_nothing(tmp_path: Path) -> None:
+    pgwatch(tmp_path, "junit", "none/*.xml")  # late imports, before the account changes
+    # pytest's own directories may be entered by their owner alone.
+    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
+        shard(home, "closed")
+        (home / "closed").chmod(0)
+        try:
+            done = [pgwatch(home, "junit", path) for path in ("closed/*.xml", "closed/junit.xml", "closed")]
+        finally:
+            (home / "closed").chmod(0o700)
+    assert [(one.returncode, "no file matches closed" in one.stderr) for one in done] == [(2, True)] * 3
 
 
 def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pgwatch_tests.lint import ignores
 from pgwatch_tests.lint.rules import RULES
 from pgwatch_tests.lint.syntax import typescript_tree
-from tests.cli.running import pgwatch
+from tests.cli.running import as_ordinary_account, pgwatch
 from tests.lint.suites import write
 from tests.servers.sessions import Connect, Database
 
@@ -131,3 +132,33 @@ def test_the_keys_of_a_database_decide(database: Database, connect: Connect, tmp
     ).fetchone() == (0,)
     unreachable = pgwatch(tmp_path, "lint", "--dsn", "postgresql://u:hunter2@127.0.0.1:1/d")
     assert (unreachable.returncode, "hunter2" in unreachable.stderr) == (3, False)
+
+
+def test_what_is_closed_is_told_where_tests_may_be(tmp_path: Path) -> None:
+    code = "import time\ndef test_a():\n    time.sleep(1)\n"
+    (tmp_path / "test_a.py").write_text(code)
+    pgwatch(tmp_path, "lint", "--fail")  # late imports, before the account changes
+    # pytest's own directories may be entered by their owner alone.
+    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
+        (home / "test_a.py").write_text(code)
+        closed = [home / "pgdata", home / "tests" / "db", home / "test_b.py"]
+        for path in closed[:2]:
+            path.mkdir(parents=True)
+        closed[2].write_text(code)
+        for path in closed:
+            path.chmod(0)
+        try:
+            whole = pgwatch(home, "lint", "--fail")
+            named = [
+                pgwatch(home, "lint", path, "--fail") for path in ("pgdata", "test_b.py", "pgdata/test_c.py")
+            ]
+        finally:
+            for path in closed:
+                path.chmod(0o700)
+    assert whole.returncode == 1
+    assert [line for line in whole.stdout.splitlines() if line.startswith("not read")] == [
+        "not read: test_b.py: Permission denied",
+        "not read: tests/db: Permission denied",
+    ]
+    assert [one.returncode for one in named] == [4, 4, 2]
+    assert "cannot read pgdata/test_c.py: Permission denied" in named[2].stderr

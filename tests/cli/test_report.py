@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
-from tests.cli.running import pgwatch
+from tests.cli.running import as_ordinary_account, pgwatch
 from tests.record.recordings import BEGAN, leak_report, make_recording, story
 
 
@@ -79,22 +76,6 @@ def test_what_may_not_be_read_is_named_and_stops_nothing(recording: Path, tmp_pa
     ]
     assert refused.returncode == 2
     assert refused.stderr == "pgwatch-tests: the recording other.pgwatch can't be read: Permission denied\n"
-
-
-@contextmanager
-def as_ordinary_account(directory: Path) -> Iterator[Path]:
-    """A place in `directory`, and an account to work in it that file modes hold for."""
-    home = directory / "home"
-    home.mkdir()
-    account = os.geteuid()
-    if account == 0:
-        directory.chmod(0o755)
-        os.chown(home, 65534, 65534)
-        os.seteuid(65534)
-    try:
-        yield home
-    finally:
-        os.seteuid(account)
 
 
 def test_a_list_of_tests_gives_whole_names(tmp_path: Path) -> None:

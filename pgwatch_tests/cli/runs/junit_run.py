@@ -19,6 +19,7 @@ from pgwatch_tests.junit.report_files import (
     files_below,
     fixed_part,
     given_files,
+    is_directory,
     read_report_file,
 )
 from pgwatch_tests.junit.shard_names import ExpectedShards
@@ -67,9 +68,11 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
 
 
 def _is_output(one: GivenFile, output: Path | None) -> bool:
-    if output is None or one.path == STDIN or not output.exists():
+    if output is None or one.path == STDIN:
         return False
-    is_it = output.samefile(one.path)
+    is_it = False
+    with suppress(OSError):  # it isn't there yet, or can't be written
+        is_it = output.samefile(one.path)
     if is_it and one.is_named:
         raise ConfigurationError(f"{output} is an input: name another file for -o")
     return is_it
@@ -119,12 +122,12 @@ def _named_directories(arguments: Sequence[Path], given: Sequence[GivenFile]) ->
     A shard that was killed may have left its results, and no report. A directory is named by itself, by a
     pattern for what is below it, or as that of several files.
     """
-    bases = [one if one.is_dir() else fixed_part(one) for one in arguments if _names_directory(one)]
+    bases = [one if is_directory(one) else fixed_part(one) for one in arguments if _names_directory(one)]
     folders = {one.path.parent.resolve() for one in given if one.is_named and one.path != STDIN}
     here = os.path.realpath(Path())
     if len(folders) > 1 and (common := Path(os.path.commonpath(folders))).is_relative_to(here):
         bases.append(common)
-    found = {os.path.realpath(base): base for base in bases if base.is_dir()}
+    found = {os.path.realpath(base): base for base in bases if is_directory(base)}
     # The working directory is the repository: all of it is too much to look through.
     too_much = {here, *map(str, Path(here).parents)}
     return [
@@ -136,7 +139,7 @@ def _named_directories(arguments: Sequence[Path], given: Sequence[GivenFile]) ->
 
 def _names_directory(argument: Path) -> bool:
     """Whether it is a directory, or a pattern for files in several."""
-    return argument.is_dir() or len(argument.parts) > len(fixed_part(argument).parts) + 1
+    return is_directory(argument) or len(argument.parts) > len(fixed_part(argument).parts) + 1
 
 
 def _beside(given: Iterable[GivenFile]) -> list[Path]:
