@@ -22,7 +22,7 @@ _OWN_DATABASE = {
     "python": re.compile(
         r"worker_id|PYTEST_XDIST_WORKER|CREATE DATABASE|create_database|testcontainers|pytest_postgresql"
         r"|postgresql_proc"
-        r"|DatabaseJanitor|sqlite:|aiosqlite|pytest\.mark\.django_db|django\.test|django_db|rest_framework\.test|pgwatch_database"
+        r"|DatabaseJanitor|sqlite:|aiosqlite|sqlite3\.connect|pytest\.mark\.django_db|django\.test|django_db|rest_framework\.test|pgwatch_database"
         r"|createdb",
     ),
     "typescript": re.compile(

@@ -148,6 +148,7 @@ TEST = "def test_a(session):\n    session.add(User(email='a@b.example'))\n"
     [
         ({}, ["static-identity"]),
         ({"conftest.py": "def session(worker_id): ...\n"}, []),
+        ({"conftest.py": "def session(tmp_path):\n    return sqlite3.connect(tmp_path / 'cache.db')\n"}, []),
         (
             {
                 "tests/conftest.py": "pytest_plugins = ['tests.plugins.database']\n",
@@ -167,7 +168,7 @@ TEST = "def test_a(session):\n    session.add(User(email='a@b.example'))\n"
             ["static-identity"],
         ),
     ],
-    ids=["nothing", "a worker's own", "a plugin", "rolled back", "shared"],
+    ids=["nothing", "a worker's own", "SQLite", "a plugin", "rolled back", "shared"],
 )
 def test_fixtures_are_followed(files: dict[str, str], found: list[str], tmp_path: Path) -> None:
     report = checked(tmp_path, {"tests/api/test_a.py": TEST, **files})

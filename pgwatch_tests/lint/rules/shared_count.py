@@ -38,9 +38,10 @@ RULE = Rule(
 Beside other tests the number changes at any time: the check fails for what others did, or passes by chance.
 
 ```ts
-await db.select({ n: sql`count(*)` }).from(users).where(sql`email LIKE '%@test.example.com'`)     // found
-await db.select({ n: sql`count(*)` }).from(users).where(sql`email LIKE ${`%-${run}@test.example.com`}`) //
-right
+// found
+await db.select({ n: sql`count(*)` }).from(users).where(sql`email LIKE '%@test.example.com'`)
+// right
+await db.select({ n: sql`count(*)` }).from(users).where(sql`email LIKE ${`%-${run}@test.example.com`}`)
 ```
 
 After a suite, `pgwatch-tests leaks --fail` counts what is left, by test.

@@ -60,14 +60,14 @@ On a shared database it takes away what other tests are at work with; TRUNCATE a
 
 ```ts
 beforeEach(() => prisma.user.deleteMany({}))                                     // found
-afterEach(() => db.delete(users).where(sql`email LIKE ${`%-${run}@test.example.com`}`))  // right: only its
-own
+// right: only its own
+afterEach(() => db.delete(users).where(sql`email LIKE ${`%-${run}@test.example.com`}`))
 ```
 
 ```python
 connection.execute("TRUNCATE users CASCADE")                                     # found
-connection.execute("DELETE FROM users WHERE email LIKE '%@test.example.com'")    # found: fits rows of all
-tests connection.execute("DELETE FROM users WHERE email = %s", (email,))               # right
+connection.execute("DELETE FROM users WHERE email LIKE '%@test.example.com'")    # found: all tests' rows
+connection.execute("DELETE FROM users WHERE email = %s", (email,))               # right
 ```
 
 With `--dsn`, a table that others refer to makes it an error. Left alone: tests with a database of their own
