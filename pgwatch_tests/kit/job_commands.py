@@ -45,7 +45,8 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     run = run_command(repository)
     manager = repository.node.manager if repository.node else "npm"
     # Node 25 and newer come without Corepack.
-    corepack = "command -v corepack || npm install -g corepack\ncorepack enable\n"
+    has_corepack = int(node_version(repository).partition(".")[0]) < 25
+    corepack = "corepack enable\n" if has_corepack else "npm install -g corepack\ncorepack enable\n"
     enable = corepack if manager in ("pnpm", "yarn") else ""
     is_locked = repository.node is not None and repository.node.is_locked
     install_node = _INSTALL[manager] if is_locked else f"{manager} install"
