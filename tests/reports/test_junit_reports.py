@@ -66,6 +66,13 @@ def test_a_job_summary_is_cut_between_parts() -> None:
     assert "312 more errors" in lines[-1]
 
 
+def test_a_secret_in_a_parameter_is_shown_to_nobody_who_reads() -> None:
+    secret = summary([failed("a.test.ts")._replace(name=f"test_a[{SECRET}]")])
+    for form in ("table", "markdown", "github"):
+        document = render_junit(form, secret)
+        assert ("hunter2" in document, "***" in document) == (False, True), form
+
+
 def test_a_name_of_a_megabyte_fills_no_line() -> None:
     long = summary([failed("x" * 1_000_000)])
     for form in ("table", "markdown", "github"):

@@ -10,6 +10,7 @@ from pgwatch_tests.junit.verdicts import JUnitTest
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_middle
+from pgwatch_tests.text.secrets import mask_text
 
 _LONGEST_ID = 300
 """Characters of a test's id in one line: tables of parameters have made names of megabytes."""
@@ -93,8 +94,8 @@ def duration_words(shard_or_test_s: float | None) -> str:
 
 
 def id_words(test: JUnitTest) -> str:
-    """What it is called, as long as a line bears; it isn't plain text yet."""
-    return shortened_middle(test.id, _LONGEST_ID)
+    """What it is called, without secrets that its parameters hold, as long as a line bears; not plain yet."""
+    return shortened_middle(mask_text(test.id), _LONGEST_ID)
 
 
 def reason(test: JUnitTest) -> str:
