@@ -116,5 +116,7 @@ def test_a_shard_without_files_runs_none(home: Path) -> None:
     done = pgwatch(home, "junit", *arguments, "tests/*/*.test.ts")
     # Vitest without arguments would run everything.
     assert (done.returncode, done.stdout) == (2, "no-file-for-this-shard\n")
+    for wrong in (["--fail"], ["--format", "json"], ["--expect", "2"], ["--shards", "a:2"]):
+        assert "--split reports nothing" in pgwatch(home, "junit", "a.test.ts", *arguments, *wrong).stderr
     for missing in (("--split", "2"), ("--shard", "1"), ("--split", "1", "--shard", "2", *arguments[4:])):
         assert pgwatch(home, "junit", *missing, "tests/*/*.test.ts").returncode == 2

@@ -112,9 +112,14 @@ def command(
     missing, torn, stale or contradicts their exit code, are findings. Beside each failure stands what the
     database knew of it.
     """
+    chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
     if split is not None:
         if shard is None or runner is None or history is None:
             raise click.UsageError("--split needs --shard, --for and --history")
+        if chosen or shards or expect or results or fail:
+            raise click.UsageError(
+                "--split reports nothing: --format, --shards, --expect, --results and --fail are for a report"
+            )
         from pgwatch_tests.cli.runs import junit_split
 
         wanted = junit_split.SplitRequest(files, split, shard, runner, history, plan)
@@ -131,7 +136,6 @@ def command(
     from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
     from pgwatch_tests.junit.shard_names import parse_expected
 
-    chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
     request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, output)
     options.check_output(output)
     with uncollected():
