@@ -108,6 +108,7 @@ RIGHT = {
     "own rows": "afterEach(() => db.delete(users).where(eq(users.id, id)))",
     "a set": "afterEach(() => { seen.delete(key); cache.clear() })",
     "several own rows": "afterEach(() => prisma.user.deleteMany({ where: { id } }))",
+    "a store of state": "afterEach(() => useUserStore.getState().deleteMany())",
     "a database of a worker": (
         "const name = `test_${process.env.VITEST_POOL_ID}`\nbeforeEach(() => pool.query('TRUNCATE users'))"
     ),
