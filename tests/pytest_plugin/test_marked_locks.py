@@ -48,7 +48,8 @@ TURNS = """
     class TestSeveral:
         @pytest.mark.pgwatch_lock("NAMEc")
         def test_the_stricter_marker_counts(self, connection):
-            modes = [connection.execute(HELD, ["lock:NAME" + one]).fetchone()[0] for one in "bc"]
+            held = HELD + " AND granted"  # the others of this class wait for it in other workers
+            modes = [connection.execute(held, ["lock:NAME" + one]).fetchone()[0] for one in "bc"]
             assert modes == ["ShareLock", "ExclusiveLock"]
 
         def test_taken_already(self, pgwatch_lock):

@@ -205,6 +205,21 @@ def test_a_command_that_runs_again_isnt_taken_for_a_stopped_one(
     assert not ours
 
 
+def test_a_command_that_dies_while_it_is_stopped_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    stopping = Command(["sh", "-c", "kill -STOP $$"], os.environ)
+
+    def die(_seconds: float) -> None:
+        os.kill(stopping.pid, signal.SIGKILL)
+        assert os.waitid(os.P_PID, stopping.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(command, "_OF_TERMINALS", (signal.SIGSTOP,))
+    monkeypatch.setattr("time.sleep", die)
+    stopping.start()
+    assert stopping.wait().signal == signal.SIGKILL
+
+
 def test_no_kill_is_expected_after_a_key_of_the_terminal() -> None:
     """A prompt or a debugger goes on after Ctrl-C; the kernel tells that it was one."""
     relay = SignalRelay()

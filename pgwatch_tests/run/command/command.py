@@ -130,7 +130,9 @@ if sys.platform == "linux":
                 time.sleep(_CONTINUED_WITHIN_S)
             # Asked whether it is stopped still, not whether it was continued: a dying process was, and the
             # kernel doesn't say so any more.
-            is_stopped = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
+            is_stopped = False
+            with suppress(ChildProcessError):  # dead by now: then there is none that could be stopped
+                is_stopped = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
             if is_stopped and stop.si_status in _OF_TERMINALS:
                 _stop_as_well()
         return os.waitpid(pid, 0)[1]
