@@ -93,10 +93,7 @@ class Session:
 
     @property
     def identity(self) -> TestIdentity | None:
-        """The test that it says it runs, by its whole id if that is known; None if it names none.
-
-        Its name says so, else a comment in its statement.
-        """
+        """The test that its name, or a comment in its statement, tells, by its whole id if that is known."""
         identity = parse(self.application_name) or commented_test(self.query)
         return replace(identity, test=self.known_test) if identity and self.known_test else identity
 
