@@ -41,7 +41,7 @@ def main() -> None:
     if not options.without_browser:
         for name, drawn in report_page.draw().items():
             (FOLDER / name).write_bytes(drawn)
-    for page in (readme.PATH, races.PAGE):
+    for page in readme.PAGES:
         text = readme.filled(page.read_text(encoding="utf-8"), recording, large, found)
         page.write_text(text, encoding="utf-8")
 

@@ -17,7 +17,7 @@ from pgwatch_tests.tui.app import Dashboard
 from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
 # name -> size, and the keys that lead there
 _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
@@ -27,6 +27,8 @@ _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "leaks.svg": ((116, 32), ("3",)),
     "detail.svg": ((116, 32), ("down", "enter")),
 }
+# What the name of a picture ends with, by the theme that it is drawn in.
+_THEMES = {"": "textual-dark", "-light": "textual-light"}
 _MOST_PAUSES = 200
 _VERSION = re.compile(r"<!-- textual (\S+) -->")
 _TEXT = re.compile(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>')
@@ -39,10 +41,14 @@ def draw(recording: Recording) -> dict[str, str]:
 
 
 async def _draw_all(recording: Recording) -> dict[str, str]:
-    return {name: await _draw(recording, size, keys) for name, (size, keys) in _SCENES.items()}
+    return {
+        name.replace(".svg", f"{ending}.svg"): await _draw(recording, size, keys, theme)
+        for name, (size, keys) in _SCENES.items()
+        for ending, theme in _THEMES.items()
+    }
 
 
-async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ...]) -> str:
+async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ...], theme: str) -> str:
     async def read_locks() -> LockSnapshot:
         return recording.locks[-1]
 
@@ -55,6 +61,7 @@ async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ..
 
     app = Dashboard(read_locks, read_leaks, act=act, clock=lambda: 0.0)
     async with app.run_test(size=size) as pilot:
+        app.theme = theme
         await settled(pilot)
         for key in keys:
             await pilot.press(key)

@@ -1,4 +1,4 @@
-"""README's output blocks, and those of pages of documentation, filled in from the recordings."""
+"""Output blocks of README and of pages of documentation, filled in from the recordings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
 PATH = Path(__file__).parent.parent / "README.md"
+DOCS = PATH.parent / "docs"
+PAGES = (
+    PATH,
+    *(DOCS / f"{name}.md" for name in ("while_it_hangs", "gate", "sweeps", "pytest", "races")),
+)
+"""The pages with such blocks."""
 _BLOCK = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n```\w*\n).*?(```\n<!-- end -->)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""docs/run.md: each command line that it shows is one that `run` takes."""
+"""docs/run.md and others: each command line that they show is one that `run` takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LINE = re.compile(r"pgwatch-tests run (?P<arguments>[^`#\n]*)")
 _LINES = [
     match["arguments"].strip()
-    for page in ("docs/run.md", "README.md")
+    for page in ("docs/run.md", "docs/index.md", "README.md")
     for match in _LINE.finditer((_ROOT / page).read_text(encoding="utf-8"))
     if " -- " in f" {match['arguments']}"
 ]
