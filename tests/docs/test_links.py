@@ -1,4 +1,4 @@
-"""Links of README and docs/ lead to files and headings that are there, read as GitHub and the site read them."""
+"""Links of README and docs/ lead to files and headings that are there, on GitHub and on the site."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -40,7 +41,7 @@ def anchors(path: Path) -> frozenset[str]:
     """The ids of a page's headings, as GitHub makes them; python-markdown's are the same here."""
     tokens = MarkdownIt().parse(path.read_text(encoding="utf-8"))
     found: list[str] = []
-    for before, token in zip(tokens, tokens[1:], strict=False):
+    for before, token in pairwise(tokens):
         if before.type == "heading_open":
             text = "".join(child.content for child in token.children or [] if child.type != "html_inline")
             slug = re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
