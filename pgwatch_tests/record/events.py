@@ -66,6 +66,14 @@ class EventTracker:
         self.blocked = 0
         """The sessions that the last snapshot shows waiting."""
 
+    def begin(self, at: datetime) -> None:
+        """Notes that the first snapshot is being prepared since then, by the server's clock."""
+        self._entries.begin(at.timestamp())
+
+    def add_quiet(self, at: datetime) -> None:
+        """Notes a look that found nobody waiting, by the server's clock."""
+        self._entries.of_nothing(at.timestamp())
+
     def add(self, snapshot: LockSnapshot, server: int, *, after_gap: bool = False) -> None:
         """Takes the next snapshot; `after_gap`: nobody watched since the one before it.
 

@@ -169,8 +169,10 @@ class Recorder:
         until_s = began_s + pause_s
         while (left_s := until_s - time.monotonic()) > _GLANCE_EVERY_S:
             await self._sleep(_GLANCE_EVERY_S)
+            looked_s = machine_time_s()
             if self._stopped.is_set() or not await source.is_quiet():
                 return 0.0
+            self._writer.add_quiet(looked_s)
         return max(0.0, left_s)
 
     async def _sleep(self, seconds: float) -> None:

@@ -4,8 +4,9 @@ A wait's statement and state change often where its blocker is at work: these ar
 at most, and of the first few waits only.
 
 A wait counts from its true beginning, which the server tells (pg_locks.waitstart, since 14; before, the
-statement's beginning, if that came after the last look). It ended by the moment when its session, by the next
-poll, had gone on: ended its statement, begun another one, waited for something else.
+statement's beginning, if that came after the last look had begun, or the watch itself). It ended by the moment
+when its session, by the next poll, had gone on: ended its statement, begun another one, waited for something
+else. A poll on a busy machine takes a while, in which a session may go on that it still shows waiting.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pgwatch_tests.locks.contention.contention import responsible
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, WaitKey
+from pgwatch_tests.locks.model import SAME_MOMENT_S, EdgeGroup, LockSnapshot, Party, WaitKey
 from pgwatch_tests.locks.waits import lock_modes
 from pgwatch_tests.locks.watch.wait_journal import Deadlock, Entry, JournalWait, Poll, Side
 
@@ -29,7 +30,7 @@ _STATEMENT_CHARACTERS = 1_000
 _LONGEST_UNSEEN_S = 1.0
 """A wait that is gone is counted up to the poll that missed it only if that came as soon as this."""
 _ONE_STATEMENT_S = 0.05
-"""How long one poll may take: it reads the lock table first, then the sessions, then the time."""
+"""How long one poll takes at least: it reads the lock table first, then the sessions, then the time."""
 _LOOKS_COMPARED = 64
 
 
@@ -41,6 +42,8 @@ class _Known:
     at: float
     began: float
     seen_at: float
+    looked_at: float
+    """When the poll began that saw it last."""
 
 
 class JournalEntries:
@@ -55,10 +58,17 @@ class JournalEntries:
         self._began: dict[WaitKey, float] = {}
         """When each wait of the last poll began, sure or not, by the server's clock."""
         self._looked_at = float("inf")
-        """When the last look was, by this machine's clock."""
+        """When the last look began, by this machine's clock."""
         self._delays_s: deque[float] = deque(maxlen=_LOOKS_COMPARED)
         self._deadlocks: dict[frozenset[int], None] = {}
         self._last_number = 0
+
+    def begin(self, here: float) -> None:
+        """Notes that the first look is being prepared since `here`, by this machine's clock.
+
+        A program that watches a suite from its beginning may need a second to load and connect.
+        """
+        self._looked_at = here
 
     def of_nothing(self, here: float) -> Poll:
         """Returns the entry of a look at `here`, by this machine's clock, that found that nobody waits."""
@@ -74,7 +84,8 @@ class JournalEntries:
         here = sampled_at + ahead_s
         graph = LockGraph(snapshot)
         self._began = {group.wait_key: self._beginning(graph, group, ahead_s) for group in snapshot.groups}
-        self._looked_at = here
+        self._looked_at = here - snapshot.spent_s
+        looked_at = sampled_at - max(snapshot.spent_s, _ONE_STATEMENT_S)
         waits = _by_wait(snapshot.shown_groups)
         roots = responsible(graph) if waits else {}
         diagnoses = {root: diagnose(graph, root) for root in {one for some in roots.values() for one in some}}
@@ -110,7 +121,7 @@ class JournalEntries:
             )
             if known is None or self._all_changes or self._is_worth_a_line(known, wait, here, rewritten):
                 rewritten += known is not None
-                known = _Known(wait, here, began, sampled_at)
+                known = _Known(wait, here, began, sampled_at, looked_at)
                 yield wait
             present[key] = known
         over = {
@@ -125,7 +136,7 @@ class JournalEntries:
                 self._deadlocks[frozenset(members)] = None
                 yield Deadlock(here, tuple(members), diagnose(graph, cycle[0]).advice)
         for key, known in present.items():
-            known.began, known.seen_at = self._began[key], sampled_at
+            known.began, known.seen_at, known.looked_at = self._began[key], sampled_at, looked_at
         lasted = {known.written.number: max(0.0, sampled_at - known.began) for known in present.values()}
         yield Poll(here, lasted, over)
 
@@ -154,7 +165,9 @@ class JournalEntries:
         if session is not None:
             ages_s = session.state_age_s, session.query_age_s, session.xact_age_s
             went_on += [began for began in map(snapshot.began_s, ages_s) if began is not None]
-        after = [began for began in went_on if began > known.seen_at - _ONE_STATEMENT_S]
+        # Its own statement began before it, or with it.
+        since = max(known.looked_at, known.began + SAME_MOMENT_S)
+        after = [began for began in went_on if began > since]
         if after:
             return max(known.seen_at, min(after))
         sampled_at = snapshot.sampled_at.timestamp()

@@ -61,6 +61,7 @@ class Sampler:
     async def run(self) -> None:
         """Polls: often while anything waits, else seldom, with glances in between."""
         retries_s = retry_pauses_s()
+        self._entries.begin(now_s())
         async with LiveSource(self._settings, spares_scarce_sessions=True) as source:
             while not self._stopped.is_set():
                 try:

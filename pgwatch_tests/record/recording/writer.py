@@ -67,6 +67,8 @@ class RecordingWriter:
         self._logged_deadlocks = 0
         self._last: LockSnapshot | None = None
         self._last_machine_s = 0.0
+        self._ready_s = header.began.timestamp()
+        """Since when the first poll is tried, by this machine's clock."""
         self._server: RecordedServer | None = None
         self._ahead_s: deque[float] = deque(maxlen=_COMPARED)
         self._lost = ""
@@ -112,6 +114,8 @@ class RecordingWriter:
     def add(self, snapshot: LockSnapshot, machine_time_s: float) -> None:
         """Adds a settled poll, which this machine had at that time of its clock (seconds since 1970)."""
         server = self._number_server(snapshot, machine_time_s)
+        if self._last is None:
+            self._events.begin(self.server_time(self._ready_s))
         after_gap = self._count(snapshot, machine_time_s)
         if self._lost:
             self._lost = ""
@@ -123,10 +127,15 @@ class RecordingWriter:
         self._segment.add(snapshot)
         self._flush_if_due()
 
+    def add_quiet(self, machine_time_s: float) -> None:
+        """Notes that a look which began at that time of this machine's clock found nobody waiting."""
+        self._events.add_quiet(self.server_time(machine_time_s))
+
     def interrupt(self, reason: str, machine_time_s: float) -> None:
         """Notes that the server doesn't answer; from the last poll to the next, nobody watches."""
         if self._last is not None:
             self._lost_s = max(0.0, machine_time_s - self._last_machine_s)
+        self._ready_s = machine_time_s
         if not self._lost:
             self._lost = reason or "no answer"
             last = self._last

@@ -26,10 +26,21 @@ class Watch:
         self._last: LockSnapshot | None = None
         self.history = WaitHistory()
 
-    def poll(self, at: float, *edges: Edge, waiter: Session | None = None, delay_s: float = 0.0) -> None:
+    def poll(
+        self,
+        at: float,
+        *edges: Edge,
+        waiter: Session | None = None,
+        delay_s: float = 0.0,
+        spent_s: float = 0.0,
+    ) -> None:
         sessions = () if waiter is None else (waiter,)
-        self._last = settle(self._last, snapshot(edges, sessions, after_s=at))
+        polled = replace(snapshot(edges, sessions, after_s=at), spent_s=spent_s)
+        self._last = settle(self._last, polled)
         self.history.add(self._entries.of(self._last, MOMENT.timestamp() + at + AHEAD_S + delay_s))
+
+    def begin(self, at: float) -> None:
+        self._entries.begin(here(at))
 
     def glance(self, at: float) -> None:
         self.history.add([self._entries.of_nothing(here(at))])
@@ -132,6 +143,36 @@ def test_before_14_a_wait_begins_with_its_statement_if_that_came_after_the_last_
     for at in (1.5, 1.75):
         watch.poll(at, waits_before_14(), waiter=waiter(at, state=1.1, query=1.1))
     assert watch.blocked_s == 0.25
+
+
+def test_before_14_a_statement_that_began_while_the_watch_was_prepared_has_waited_since() -> None:
+    for began, blocked_s in ((0.1, 1.2), (-0.1, 0.25)):
+        watch = Watch()
+        watch.begin(0.0)
+        for at in (1.05, 1.3):
+            watch.poll(at, waits_before_14(), waiter=waiter(at, state=began, query=began))
+        assert watch.blocked_s == blocked_s
+
+
+def test_a_poll_that_took_long_may_show_a_wait_that_is_over_and_miss_one_that_has_begun() -> None:
+    watch = Watch()
+    watch.poll(1.0, waits(0.5, 1.0), waiter=waiter(1.0, state=0.5, query=0.5), spent_s=0.4)
+    # It had gone on while that poll went from the lock table to the time.
+    watch.poll(1.6, waiter=waiter(1.6, state=0.8, query=0.8))
+    assert watch.blocked_s == 0.5
+    watch = Watch()
+    watch.poll(1.0, spent_s=0.4)
+    for at in (1.25, 1.5):
+        watch.poll(at, waits_before_14(), waiter=waiter(at, state=0.7, query=0.7))
+    assert watch.blocked_s == 0.8
+
+
+def test_the_statement_that_waits_isn_t_the_one_after_it() -> None:
+    watch = Watch()
+    watch.poll(1.0, waits(0.99, 1.0), waiter=waiter(1.0, state=0.98, query=0.98))
+    watch.poll(1.2, waits(0.99, 1.2), waiter=waiter(1.2, state=0.98, query=0.98))
+    watch.poll(1.5, waiter=waiter(1.5, state=1.4, query=0.98))
+    assert watch.blocked_s == 0.41
 
 
 def test_the_end_of_its_test_ends_a_wait() -> None:

@@ -12,7 +12,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.recording.writer import RecordingWriter
-from tests.record.recordings import BEGAN, STARTED, story
+from tests.record.recordings import BEGAN, CANCELS, STARTED, story
 
 AHEAD_S = 100.0
 """The server's clock is that much ahead of this machine's."""
@@ -43,6 +43,46 @@ def test_a_wait_that_ended_while_nobody_watched_counts_as_far_as_it_was_seen(
     assert (wait.began - BEGAN).total_seconds() == pytest.approx(4.0)
     assert wait.waited_s == pytest.approx(0.5)
     assert wait.ended is not None
+
+
+@pytest.mark.parametrize(
+    ("lost_s", "glance_s", "waited_s"),
+    [
+        # While the recorder was loaded and connected, the statement began that waits at the first poll.
+        (None, None, 2.25),
+        # The server didn't answer before: how long the statement had run by then isn't known.
+        (4.5, None, 1.25),
+        # A later wait of the same recording; a glance in between found nobody waiting.
+        (None, 3.75, 2.25),
+        (None, 4.25, 1.25),
+    ],
+)
+def test_before_14_a_wait_counts_from_its_statement_unless_a_look_came_after_that(
+    tmp_path: Path, lost_s: float | None, glance_s: float | None, waited_s: float
+) -> None:
+    path = tmp_path / "x.pgwatch"
+    polls = {(one.sampled_at - BEGAN).total_seconds(): _before_14(one) for one in story(seconds=7)}
+    header = RecordingHeader(BEGAN - timedelta(seconds=AHEAD_S - 3.25))
+    with RecordingWriter(path, header, clock=lambda: 0.0) as writer:
+        if lost_s is not None:
+            writer.interrupt("no answer", HERE_S + lost_s)
+        if glance_s is not None:
+            writer.add(polls[3.5], HERE_S + 3.5)
+            writer.add_quiet(HERE_S + glance_s)
+        # The statement began at 4.0 s.
+        for at_s in (5.0, 5.25, 6.25):
+            writer.add(polls[at_s], HERE_S + at_s)
+    with Recording.open(path) as recording:
+        [longest] = [wait.waited_s for wait in recording.waits() if wait.waiter.test == CANCELS]
+    assert longest == pytest.approx(waited_s, abs=0.01)
+
+
+def _before_14(poll: LockSnapshot) -> LockSnapshot:
+    groups = tuple(
+        replace(one, wait=one.wait and replace(one.wait, started=None), wait_s=0.0 if one.confirmed else None)
+        for one in poll.groups
+    )
+    return replace(poll, groups=groups)
 
 
 def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path: Path) -> None:
