@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from pgwatch_tests.record.merging.merged import merge
 from pgwatch_tests.record.model import Mark, RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
+from pgwatch_tests.record.replay.source import opened
 from pgwatch_tests.record.results import ResultsDirectory
 from pgwatch_tests.record.run_files import read
+from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.run.checks.fail_on import Evidence
-from pgwatch_tests.run.outcome.recorded import evidence
+from pgwatch_tests.run.outcome.recorded import evidence, write_contention
 from pgwatch_tests.run.request import Notes
 from tests.record.recordings import BEGAN, make_recording, story
 
@@ -49,6 +52,27 @@ def test_what_polls_leave_out_at_both_ends(
     assert merged.unwatched_s == known.unwatched_s
     assert len(notes.notes) == bool(told)
     assert told in "".join(notes.notes)
+
+
+def test_the_documents_of_a_run_and_of_its_replay_tell_the_same(tmp_path: Path) -> None:
+    results = ResultsDirectory(tmp_path)
+    make_recording(results.recording, seconds=12.0)
+    known = evidence(results, Evidence(), Notes())
+    assert list(write_contention(results, known)) == ["contention"]
+    with opened([results.recording]) as source:
+        replayed = contention_json.document(source.contention(source.until))
+    document = json.loads(results.file("contention").read_text())
+    assert document == json.loads(replayed)
+    assert (document["waits"], document["deadlocks"]["caught"]) == (len(known.waits or ()), 1)
+
+
+def test_nothing_recorded_is_no_contention(tmp_path: Path) -> None:
+    results = ResultsDirectory(tmp_path)
+    make_recording(results.recording, seconds=1.0)
+    known = evidence(results, Evidence(), Notes())
+    assert list(write_contention(results, known)) == ["contention"]
+    document = json.loads(results.file("contention").read_text())
+    assert (document["waits"], document["pairs"], document["longest_wait"]) == (0, [], None)
 
 
 def test_a_gap_has_one_length(tmp_path: Path) -> None:

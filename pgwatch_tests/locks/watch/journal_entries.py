@@ -4,9 +4,9 @@ A wait's statement and state change often where its blocker is at work: these ar
 at most, and of the first few waits only.
 
 A wait counts from its true beginning, which the server tells (pg_locks.waitstart, since 14; before, the
-statement's beginning, if that came after the last look had begun, or the watch itself). It ended by the moment
-when its session, by the next poll, had gone on: ended its statement, begun another one, waited for something
-else. A poll on a busy machine takes a while, in which a session may go on that it still shows waiting.
+statement's beginning, if that came after the last look had begun, or the watch itself). It ended by the
+moment when its session, by the next poll, had gone on: ended its statement, begun another one, waited for
+something else. A poll on a busy machine takes a while, in which a session may go on that it shows waiting.
 """
 
 from __future__ import annotations

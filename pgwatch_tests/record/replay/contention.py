@@ -1,7 +1,7 @@
 """Contention of a recording from its beginning to a moment, from its recorded waits. Pure.
 
 Blocked time here is exact to a poll: a recorded wait knows when it began. A wait that lasts at the moment
-counts up to it.
+counts up to it, one that was never seen to end up to its last sight.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class RecordedContention:
         events = self._events
         sums = self._ended_until(moment)
         for wait in events.waits_at(moment):
-            sums.add(wait, max(0.0, (moment - wait.began).total_seconds()), self._tested)
+            waited_s = min(wait.waited_s, (moment - wait.began).total_seconds())
+            sums.add(wait, max(0.0, waited_s), self._tested)
         caught = [one for one in events.deadlocks if one.at <= moment]
         changes = bisect_right(self._change_times, moment)
         elapsed_s = max(0.0, (moment - events.began).total_seconds())
@@ -147,9 +148,9 @@ class RecordedContention:
         )
 
     def _longest(self, wait_s: float, wait: WaitEvent, moment: datetime) -> LongestWait:
-        blockers = tuple(root.side.who for root in wait.roots)
+        blockers = tuple(label(side) for side in wait.blockers)
         seen_at = min(moment, self._events.end_of(wait))
-        return LongestWait(wait_s, wait.waiter.who, blockers, _locked(wait, self._tested), seen_at)
+        return LongestWait(wait_s, label(wait.waiter), blockers, _locked(wait, self._tested), seen_at)
 
     def _pair_wait(self, wait_s: float, wait: WaitEvent, root: Root, moment: datetime) -> RecordedWait:
         return RecordedWait(

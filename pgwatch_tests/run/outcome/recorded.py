@@ -11,9 +11,11 @@ from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.merging.merged import RecordedRun, RunReport, merge
-from pgwatch_tests.record.merging.watched import Polls, unwatched_s
+from pgwatch_tests.record.merging.watched import Polls, unwatched, unwatched_s
 from pgwatch_tests.record.model import TestSighting
 from pgwatch_tests.record.recording.reader import Recording
+from pgwatch_tests.record.replay.contention import RecordedContention
+from pgwatch_tests.record.replay.events import ReplayEvents
 from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.record.summary import summary_of
@@ -22,7 +24,6 @@ from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.runs import run_markdown
 from pgwatch_tests.reports.runs.page import document as page
 from pgwatch_tests.run.checks.fail_on import Evidence
-from pgwatch_tests.run.outcome import recorded_contention
 from pgwatch_tests.run.request import Notes
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.text.durations import in_words
@@ -36,7 +37,7 @@ def evidence(results: ResultsDirectory, known: Evidence, notes: Notes) -> Eviden
     with Recording.open(results.recording) as recording:
         if not recording.polls:
             return known
-        polls = Polls(recording.began, recording.until, recording.marks(), recording.servers)
+        polls = _polls(recording)
         if before_s := polls.missed_before_s:
             notes.notes.append(f"the recording began {in_words(before_s)} after the command")
         after_s, why = polls.missed_after
@@ -49,6 +50,10 @@ def evidence(results: ResultsDirectory, known: Evidence, notes: Notes) -> Eviden
             deadlocks=tuple(map(whole.deadlock, recording.deadlocks())),
             unwatched_s=unwatched_s([polls]),
         )
+
+
+def _polls(recording: Recording) -> Polls:
+    return Polls(recording.began, recording.until, recording.marks(), recording.servers)
 
 
 def known_tests(results: ResultsDirectory) -> frozenset[str]:
@@ -66,15 +71,18 @@ def write_contention(results: ResultsDirectory, known: Evidence) -> Iterator[Res
     if known.waits is None:
         return
     with Recording.open(results.recording) as recording:
-        watched = recorded_contention.Watched(
-            recording.servers,
-            recording.began,
-            recording.until,
-            recording.polls,
-            recording.watched_s,
-            known.unwatched_s,
-        )
-    seen = recorded_contention.contention(watched, known.waits, known.deadlocks)
+        polls = recording.polls
+        server = recording.servers[-1] if recording.servers else None
+        whole, gaps, _ = unwatched([_polls(recording)])
+        since, until = (whole.since, whole.until) if whole else (recording.began, recording.until)
+    # The server's log may tell of what came after the last poll.
+    ends = [wait.ended or until for wait in known.waits]
+    until = max([until, *ends, *(one.at for one in known.deadlocks)])
+    waits = sorted(known.waits, key=lambda wait: wait.began)
+    deadlocks = sorted(known.deadlocks, key=lambda one: one.at)
+    events = ReplayEvents(since, until, tuple(waits), tuple(deadlocks), gaps=gaps)
+    version, database = (server.version, server.database) if server else ("", "")
+    seen = RecordedContention(events, version, database).until(until, polls)
     results.write_text(results.file("contention"), contention_json.document(seen))
     yield "contention"
 

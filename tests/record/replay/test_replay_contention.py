@@ -30,7 +30,7 @@ def test_a_wait_counts_up_to_the_moment() -> None:
     assert (early.waits, early.blocked_s, early.longest, early.most_blocked) == (0, 0, None, 0)
     assert (middle.waits, middle.blocked_s, middle.most_blocked) == (2, 8 + 3, 2)
     assert middle.longest is not None
-    assert (middle.longest.wait_s, middle.longest.blockers) == (8, (f"gw0 {TEST_12}",))
+    assert (middle.longest.wait_s, middle.longest.blockers) == (8, (TEST_12,))
     assert (late.waits, late.blocked_s, late.longest and late.longest.wait_s) == (3, 30, 20)
     assert [(cause, one.blocked_s) for cause, one in late.causes.rows] == [
         ("idle_in_transaction", 25),
@@ -43,6 +43,11 @@ def test_a_wait_counts_up_to_the_moment() -> None:
     assert (middle.deadlocks_caught, late.deadlocks_caught) == (0, 1)
     assert late.deadlocks[0].sessions[0].who == "pid 1"
     assert (late.since, late.until, late.polls) == (at(0), at(100), 7)
+
+
+def test_a_wait_that_was_never_seen_to_end_counts_up_to_its_last_sight() -> None:
+    lasting = wait(10, 20, ended=False)
+    assert [sums(lasting, moment=moment).blocked_s for moment in (15, 30, 90)] == [5, 20, 20]
 
 
 def test_roots_share_a_wait_and_what_is_in_other_databases_says_so() -> None:
