@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pgwatch_tests.identity.junit_cases import JUnitCase
 from pgwatch_tests.identity.test_ids import namer
-from pgwatch_tests.junit.report_files import ReportFile, read_report_file
+from pgwatch_tests.junit.report_files import ReportFile, read_report_files
 from pgwatch_tests.junit.verdicts import JUnitTest, TestVerdict, is_nameless, judged_tests
 from pgwatch_tests.record.run_summary import Outcome, TestOutcome
 from pgwatch_tests.text.plain_text import shortened_middle
@@ -55,8 +55,8 @@ def read_outcomes(paths: Iterable[Path], seen: Collection[str] = ()) -> Outcomes
     """
     not_read: list[str] = []
     reports: list[ReportFile] = []
-    for path in paths:
-        report = read_report_file(path)
+    for report in read_report_files((path, False) for path in paths):
+        path = report.path
         if report.trouble_kind == "unreadable":
             not_read.append(f"{path} can't be read: {report.trouble}")
         elif report.trouble:

@@ -103,7 +103,7 @@ class RunEnding:
         with self._notes.spared("JUnit files weren't looked for"):
             from pgwatch_tests.run import aftermath
 
-            found = aftermath.junit_files(state.request.junit, Path.cwd(), state.facts.began)
+            found = aftermath.junit_files(state.request.junit, state.facts.began)
             state.facts = replace(state.facts, junit_files=found)
             if not found:
                 names = ", ".join(state.request.junit)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import read_bytes
 from pgwatch_tests.settings.fields import (
     Field,
     Source,
@@ -313,7 +314,7 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         try:
-            text = path.read_bytes()
+            text = read_bytes(path)
         except OSError:  # missing or unreadable: then it isn't our configuration
             continue
         try:

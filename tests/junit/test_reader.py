@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.identity.junit_cases import JUnitCase
 from pgwatch_tests.identity.junit_reader import CaseReader, Readable, read_cases
 from pgwatch_tests.junit import report_files
-from pgwatch_tests.junit.report_files import given_files, read_report_file
+from pgwatch_tests.junit.report_files import given_files, read_report_file, read_report_files
 from pgwatch_tests.junit.verdicts import judged_tests
 
 REPORTS = Path(__file__).parent / "reports"
@@ -147,6 +147,33 @@ def test_a_file_that_grows_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_report_file(path, sleep=pauses.append).trouble_kind == "growing"
 
 
+def test_a_torn_file_that_goes_on_is_still_being_written(tmp_path: Path) -> None:
+    growing, killed, done = (tmp_path / name for name in ("growing.xml", "killed.xml", "done.xml"))
+    for path in (growing, killed, done):
+        path.write_bytes(whole()[:-12])
+    killed.with_name("empty.xml").touch()
+    pauses: list[float] = []
+
+    def go_on(pause_s: float) -> None:
+        pauses.append(pause_s)
+        growing.write_bytes(whole()[:-8])
+        done.write_bytes(whole())
+
+    paths = [growing, killed, done, tmp_path / "empty.xml", tmp_path / "none.xml"]
+    reports = read_report_files([(path, False) for path in paths], sleep=go_on)
+    assert [(one.trouble_kind, len(one.cases)) for one in reports] == [
+        ("growing", 1),
+        ("torn", 1),
+        ("", 1),
+        ("empty", 0),
+        ("unreadable", 0),
+    ]
+    assert "still being written" in reports[0].trouble
+    assert len(pauses) == 1  # for all of them
+    assert read_report_files([(done, False)], sleep=pauses.append)[0].trouble == ""
+    assert len(pauses) == 1
+
+
 def test_names_patterns_and_directories(tmp_path: Path) -> None:
     for name in (
         "a/junit.xml",
@@ -166,4 +193,4 @@ def test_names_patterns_and_directories(tmp_path: Path) -> None:
         "b/junit.xml",
         "b/deep/er/TEST-x.xml",
     ]
-    assert nothing == [str(tmp_path / "c")]
+    assert nothing == [f"there is no file {tmp_path / 'c'}"]
