@@ -12,15 +12,17 @@ from pgwatch_tests.reports.locks.lock_tree import in_database, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_left
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 _COLUMNS = (
-    Column("PID", 7, right=True),
-    Column("Test", share=10, cut=shortened_left),
-    Column("State", 11),
-    Column("For", 6, right=True),
-    Column("Waits on", 9),
-    Column("Query", share=11),
+    Column("pid", right=True),
+    Column("Test", least=14, enough=30, cut=shortened_left),
+    Column("State"),
+    Column("For", right=True),
+    Column("Waits on", least=8),
+    Column("Query", least=12, enough=24),
 )
 _SHORT_STATES = {
     "idle in transaction": "idle in tx",
@@ -84,7 +86,7 @@ class SessionsTab(DashboardTab):
             empty = self.row_filter.no_match("session")
         else:
             empty = "No other sessions."
-        self.show_rows([row for row in rows if self.row_filter.fits(row.cells)], empty)
+        self.show_rows([row for row in rows if self.row_filter.fits(row.texts)], empty)
 
 
 def _rank(session: Session) -> int:
@@ -106,5 +108,5 @@ def _live_row(session: Session, tested: str) -> LiveRow:
             plain(waits or ""),
             one_line(session.query[:_ROOM_FOR_QUERY]),
         ),
-        "dim" if state == "idle" else "",
+        "quiet" if state == "idle" else "",
     )
