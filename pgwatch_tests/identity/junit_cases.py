@@ -60,7 +60,9 @@ class JUnitCase(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
     output: str = ""
-    """Of a case that has troubles: what it printed, at most 10,000 characters."""
+    """Of a case that has troubles: at most 10,000 characters that it printed, and lines that attach files."""
+    is_suite: bool = False
+    """Whether it stands for its suite, which has a failure outside of any case."""
 
     @property
     def runner(self) -> Runner:

@@ -203,6 +203,15 @@ def _nothing_ran(shard: ShardReport) -> Findings:
         )
 
 
+def _failed_suites(shard: ShardReport) -> Findings:
+    """What is in a suite and in no test of it has no name that a reader would look for."""
+    names = [test.case.name for test in shard.tests if test.stands_for == "suite"]
+    if names:
+        yield _finding(
+            "suite_failed", "warning", shard, f"failed outside of their tests: {named(names)}", shard.files
+        )
+
+
 def _passed_though_failed(shard: ShardReport) -> Findings:
     if (
         shard.exit_code == 0
@@ -370,6 +379,7 @@ def _unknown_exit_codes(shards: Sequence[ShardReport]) -> Findings:
 _RULES: Sequence[Callable[[ShardReport], Findings]] = (
     _unreadable,
     _nothing_ran,
+    _failed_suites,
     _passed_though_failed,
     _doubtful_passes,
     _stale,

@@ -15,7 +15,7 @@ from pgwatch_tests.identity.junit_cases import CaseOutcome, JUnitCase, Suite, Tr
 from pgwatch_tests.identity.test_ids import PLAYWRIGHT_SEPARATOR, likely_id, project
 
 TestVerdict = Literal["passed", "failed", "errored", "skipped", "flaky"]
-StandsFor = Literal["test", "file", "hook", "crash"]
+StandsFor = Literal["test", "file", "hook", "crash", "suite"]
 
 VERDICTS: tuple[TestVerdict, ...] = ("passed", "failed", "errored", "skipped", "flaky")
 _SEPARATORS = (" > ", PLAYWRIGHT_SEPARATOR)
@@ -67,22 +67,23 @@ class JUnitTest(NamedTuple):
 
 def is_nameless(case: JUnitCase) -> bool:
     """Whether it is no test, but the place at which pytest was stopped."""
-    return not case.name and not case.classname
+    return not case.name and not case.classname and not case.is_suite
 
 
 def judged_tests(cases: Iterable[JUnitCase], shard: str = "") -> list[JUnitTest]:
     """Returns the tests of a shard's cases, each once, class by class."""
-    by_class: dict[tuple[Suite, str], dict[str, JUnitTest]] = {}
+    by_class: dict[tuple[Suite, str | None], dict[str, JUnitTest]] = {}
     of_class: dict[str, JUnitTest] = {}
     suite, classname = None, ""
     for case in cases:
         name = case.name
         if not name and is_nameless(case):
             continue
-        if case.suite is not suite or case.classname is not classname:
-            suite, classname = case.suite, case.classname
+        if case.suite is not suite or case.classname is not classname or case.is_suite:
+            # After a case that stands for its suite, the key is made anew.
+            suite, classname = None if case.is_suite else case.suite, case.classname
             # Files of one shard have suites of one name, each with its time.
-            key = Suite(suite.name, project(case)), classname
+            key = Suite(case.suite.name, project(case)), None if case.is_suite else classname
             of_class = by_class.setdefault(key, {})
         if name in of_class:
             of_class[name] = _after(of_class[name], case)
@@ -144,6 +145,9 @@ def _after(before: JUnitTest, case: JUnitCase) -> JUnitTest:
     outcome = case.outcome
     if outcome == "skipped":
         return before
+    if case.is_suite:
+        whole = before.case._replace(troubles=(*before.case.troubles, *case.troubles))
+        return before._replace(case=whole)
     is_teardown = outcome == "error" and case.message.startswith(TEARDOWN)
     if before.has_failed and is_teardown:
         # pytest writes a second case for a tear-down that fails after its test failed.
@@ -164,6 +168,8 @@ def _judged(test: JUnitTest, groups: _Groups) -> JUnitTest:
 
 
 def _stands_for(case: JUnitCase, groups: _Groups) -> StandsFor:
+    if case.is_suite:
+        return "suite"
     if case.suite.name == _UNHANDLED or case.message.startswith(_CRASHES[0]):
         return "crash"
     if case.message.startswith(_CRASHES[1]) or case.name == case.classname == case.suite.name:

@@ -95,6 +95,32 @@ def test_megabytes_of_output_and_of_failures_are_cut() -> None:
     assert max(len(case.output), len(case.troubles[0].text)) == 10_000
 
 
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@pytest.mark.parametrize("before", [0, 9_980, 10_000, 300_000])
+def test_lines_that_attach_files_stay_however_much_was_printed(size: int, before: int) -> None:
+    files = [f"[[ATTACHMENT|test-results/{place}.png]]" for place in range(3)]
+    lines = "\n".join(files)
+    printed = f"<system-out>{'x' * before}\n{lines}\n[[ATTACHMENT|cut</system-out>"
+    attempt = f"<rerunFailure>why<system-out>{files[0]}</system-out></rerunFailure>"
+    ((case,), _) = read(whole(f"<failure>no</failure>{attempt}{printed}"), size)
+    assert [line for line in case.output.splitlines() if line in files] == files
+    assert len(case.output) < 10_200
+    assert case.troubles[1].text == "why"
+    # Of a test that passed, nothing is kept, and nothing goes to the next one.
+    passed, failed = read_cases(
+        f"<testsuite><testcase name='a'>{printed}</testcase>"
+        "<testcase name='b'><failure/></testcase></testsuite>".encode()
+    ).cases
+    assert (passed.output, failed.output) == ("", "")
+
+
+def test_attachments_are_not_without_end() -> None:
+    printed = "".join(f"[[ATTACHMENT|{place}]]\n" for place in range(100_000)) + "[[ATTACHMENT|" + "y" * 9_999
+    (case,) = read_cases(whole(f"<failure/><system-out>{'x' * 10_000}{printed}</system-out>")).cases
+    assert case.output.count("ATTACHMENT") == 20
+    assert len(case.output) < 11_000
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
