@@ -13,7 +13,8 @@ class Column:
     """A column as wide as its content, as long as there is room.
 
     Where room is short, it shrinks to `least` characters; it wants `enough` of them before another column is
-    shown at all. A column of `rank` 0 is always shown; others in the order of their rank.
+    shown at all. A column of `rank` 0 is always shown; others, unless they are empty, in the order of
+    their rank.
     """
 
     label: str
@@ -48,7 +49,8 @@ def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: i
         for column, wanted, minimum in zip(columns, whole, least, strict=True)
     ]
     shown = [number for number, column in enumerate(columns) if not column.rank]
-    for number in sorted(set(range(len(columns))) - set(shown), key=lambda one: (columns[one].rank, one)):
+    filled = {number for number, length in enumerate(contents) if length}
+    for number in sorted(filled - set(shown), key=lambda one: (columns[one].rank, one)):
         if sum(enough[one] + gap for one in (*shown, number)) > room:
             break
         shown.append(number)
