@@ -18,37 +18,33 @@ class Output:
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
+        """The first ones, cut."""
         self._attachments: dict[str, None] = {}
         self._held = ""
         """The end of what came, in which a line that attaches a file may have begun."""
-        self.is_there = False
-        """Whether anything came."""
 
     def take(self, data: str) -> None:
         """Adds the next piece."""
-        if len(self._pieces) < _MOST_PIECES:
-            self._pieces.append(data[: self._longest])
-        self.take_attachments(data)
+        pieces = self.pieces  # this runs for each test that prints
+        if len(pieces) < _MOST_PIECES:
+            pieces.append(data[: self._longest])
+        if self._held or "[" in data:
+            self.take_attachments(data)
 
     def take_attachments(self, data: str) -> None:
         """Adds only what of the next piece attaches files."""
-        self.is_there = True
-        text = self._held + data if self._held else data
+        text = self._held + data
         if _BEGIN in text and len(self._attachments) < _MOST_ATTACHMENTS:
             self._attachments |= dict.fromkeys(_ATTACHMENT.findall(text))
-        begun = text.rfind("[[", -_LONGEST_LINE)
+        begun = text.rfind("[", max(0, len(text) - _LONGEST_LINE))
+        if begun > 0 and text[begun - 1] == "[":
+            begun -= 1
         self._held = "" if begun < 0 or "]]" in text[begun:] else text[begun:]
-        if not self._held and text.endswith("["):
-            self._held = "["
-
-    def end(self) -> None:
-        """Ends an element: what comes next is another one's."""
-        self._held = ""
 
     def text(self, longest: int) -> str:
         """At most so many characters of it, and the lines that attach files, which come after them."""
-        whole = "".join(self._pieces).strip()
+        whole = "".join(self.pieces).strip()
         kept = whole[:longest]
         if len(whole) > longest:
             # A line that was cut attaches nothing.
@@ -59,6 +55,6 @@ class Output:
 
     def clear(self) -> None:
         """Forgets all of it: a new test begins."""
-        self._pieces.clear()
+        self.pieces.clear()
         self._attachments.clear()
-        self._held, self.is_there = "", False
+        self._held = ""

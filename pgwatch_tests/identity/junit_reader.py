@@ -115,6 +115,7 @@ class CaseReader:
         self._troubles: list[Trouble] = []
         self._properties: list[tuple[str, str]] = []
         self._output = Output(_LONGEST_TEXT)
+        self._take_output = self._output.take
         self._trouble: tuple[TroubleKind, Mapping[str, str]] | None = None
         self._texts: list[str] = []
         self._room = 0
@@ -205,7 +206,7 @@ class CaseReader:
             if name in _PRINTED:
                 # That of an attempt is inside of it, and no part of its text: only files are attached.
                 self._parser.CharacterDataHandler = (
-                    self._output.take if self._trouble is None else self._output.take_attachments
+                    self._take_output if self._trouble is None else self._output.take_attachments
                 )
             else:
                 self._start_in_case(name, attributes)
@@ -262,17 +263,13 @@ class CaseReader:
             if self._trouble is not None:
                 self._end_in_trouble(name, self._trouble)
             elif name in _PRINTED:
-                self._end_output()
+                self._parser.CharacterDataHandler = None
             elif ":" in name:
                 self._end(_local(name))
         elif name in _SUITES and self._frames:
             self._end_suite(name, self._frames.pop())
         elif ":" in name:
             self._end(_local(name))
-
-    def _end_output(self) -> None:
-        self._output.end()
-        self._parser.CharacterDataHandler = None
 
     def _end_in_trouble(self, name: str, trouble: tuple[TroubleKind, Mapping[str, str]]) -> None:
         kind, attributes = trouble
@@ -287,13 +284,13 @@ class CaseReader:
             if self._is_suite:
                 self._close_suite_case()
         elif name in _PRINTED:
-            self._end_output()
+            self._parser.CharacterDataHandler = None
         elif ":" in name:
             self._end_in_trouble(_local(name), trouble)
 
     def _close_suite_case(self) -> None:
-        suite = self._frames[-1].suite
-        case = JUnitCase(suite.name or "testsuite", "", suite=suite, is_suite=True)
+        suite = self._frames[-1].suite._replace(is_case=True)
+        case = JUnitCase(suite.name or "testsuite", "", suite=suite)
         self._ready.append(case._replace(troubles=tuple(self._troubles)))
         self._frames[-1].counts[_COUNTED_KINDS.index(self._troubles[-1].kind) + 1] += 1
         self._troubles.clear()
@@ -305,16 +302,22 @@ class CaseReader:
         frame = self._frames[-1]
         frame.counts[0] += 1
         classname, file, time = get("classname", ""), get("file", ""), get("time")
-        duration_s = None if time is None else self._duration_s(time)
-        values = get("name", ""), shared(classname, classname), shared(file, file), frame.suite, duration_s
-        case: JUnitCase = _new(JUnitCase, (*values, (), (), "", False))
-        if self._properties or self._troubles:
+        if file:
+            file = shared(file, file)
+        duration_s = None
+        if time is not None:
+            try:
+                duration_s = float(time)
+            except ValueError:
+                duration_s = -1.0
+            if not 0 <= duration_s < math.inf:
+                duration_s = self._odd_duration_s(time)
+        name, classname = get("name", ""), shared(classname, classname)
+        case: JUnitCase = _new(JUnitCase, (name, classname, file, frame.suite, duration_s, (), (), ""))
+        if self._properties or self._troubles or self._trouble is not None:
             case = self._with_details(case, frame)
-        if self._output.is_there:
+        elif self._output.pieces:
             self._output.clear()
-        if self._trouble is not None:  # a case within a failure: this one is over, too
-            self._trouble, self._is_suite = None, False
-            self._texts.clear()
         self._ready.append(case)
 
     def _with_details(self, case: JUnitCase, frame: _Frame) -> JUnitCase:
@@ -330,6 +333,10 @@ class CaseReader:
         )
         self._troubles.clear()
         self._properties.clear()
+        self._output.clear()
+        if self._trouble is not None:  # a case within a failure: this one is over, too
+            self._trouble, self._is_suite = None, False
+            self._texts.clear()
         return case
 
     def _end_suite(self, name: str, frame: _Frame) -> None:
@@ -348,12 +355,7 @@ class CaseReader:
         if "time" in frame.attributes and _plain_seconds(frame.attributes["time"]) is None:
             self._bad_number = True
 
-    def _duration_s(self, text: str) -> float | None:
-        try:
-            if 0 <= (number := float(text)) < math.inf:
-                return number
-        except ValueError:
-            pass
+    def _odd_duration_s(self, text: str) -> float | None:
         self._bad_number = self._bad_number or bool(text)
         return _seconds(text)
 

@@ -103,7 +103,8 @@ def _ending(shard: ShardReport) -> tuple[FindingKind | None, str]:
         if run.recorded.ending == "running":
             return "running", "still at work"
         if not shard.files:
-            return "no_report", f"wrote no JUnit file, {_exit_words(code)}"
+            wrote = "its JUnit files aren't among these" if facts.junit_files else "wrote no JUnit file"
+            return "no_report", f"{wrote}, {_exit_words(code)}"
         if code and not shard.totals.not_ok:
             return "contradiction", f"{_exit_words(code)}, though no test of it failed"
     if any(is_nameless(case) for one in shard.files for case in one.cases):
