@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.known_tests import read_test_list
 from pgwatch_tests.junit.report_files import given_files
 from pgwatch_tests.leaks.baseline import baseline_file
 from pgwatch_tests.leaks.baseline.baseline import Baseline
@@ -52,11 +54,21 @@ def state_before(file: Path | None, first: FirstBaseline | None) -> Before:
 
 
 def checker(
-    settings: Settings, before: Before, *, any_rows: bool, fail_on: FailOn, logs: Path | None
+    settings: Settings,
+    before: Before,
+    *,
+    any_rows: bool,
+    fail_on: FailOn,
+    logs: Path | None,
+    reports: Iterable[Path] = (),
 ) -> LeakChecker:
-    """Returns the check for leaks that a run makes."""
+    """Returns the check for leaks that a run makes; JUnit `reports` name the tests of hashes."""
     since = None if before.baseline is None else Since(before.baseline, any_rows)
-    return LeakChecker(settings, since, tuple(fail_on.leaks.kinds), logs)
+    tests: list[str] = []
+    for report in reports:
+        with suppress(ConfigurationError):  # torn: nobody's hash is known by it
+            tests += read_test_list(report)
+    return LeakChecker(settings, since, tuple(fail_on.leaks.kinds), logs, tests)
 
 
 def with_note(check: LeakCheck, note: str) -> LeakReport | None:

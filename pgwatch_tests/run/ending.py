@@ -128,6 +128,7 @@ class RunEnding:
             any_rows=state.request.any_rows,
             fail_on=state.request.fail_on,
             logs=None if state.results is None else state.results.logs,
+            reports=[Path.cwd() / name for name in state.facts.junit_files],
         )
         check = self._checker.run(within_s)
         report = aftermath.with_note(check, before.note)
