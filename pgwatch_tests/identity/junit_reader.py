@@ -8,7 +8,6 @@ from the attributes that sum them up.
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +42,8 @@ _MOST_TEXT = 8_000_000
 """Characters of failures that a file's cases have together; beyond, their messages are kept."""
 _MOST_PROPERTIES = 20
 _LONGEST_VALUE = 1_000
+_LONGEST_S = 1e9
+"""Thirty years: sums of what is longer have no end."""
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]+")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 
@@ -310,7 +311,7 @@ class CaseReader:
                 duration_s = float(time)
             except ValueError:
                 duration_s = -1.0
-            if not 0 <= duration_s < math.inf:
+            if not 0 <= duration_s < _LONGEST_S:
                 duration_s = self._odd_duration_s(time)
         name, classname = get("name", ""), shared(classname, classname)
         case: JUnitCase = _new(JUnitCase, (name, classname, file, frame.suite, duration_s, (), (), ""))
@@ -386,7 +387,7 @@ def _plain_seconds(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if 0 <= number < math.inf else None
+    return number if 0 <= number < _LONGEST_S else None
 
 
 def _seconds(text: str) -> float | None:

@@ -19,6 +19,7 @@ StandsFor = Literal["test", "file", "hook", "crash", "suite"]
 
 _new = tuple.__new__  # of a NamedTuple: half the time of calling it, a hundred thousand times
 VERDICTS: tuple[TestVerdict, ...] = ("passed", "failed", "errored", "skipped", "flaky")
+_MOST_EARLIER = 50
 _SEPARATORS = (" > ", PLAYWRIGHT_SEPARATOR)
 _UNHANDLED = "vitest unhandled errors"
 _CRASHES = ("worker '", "collection failure")
@@ -36,7 +37,7 @@ class JUnitTest(NamedTuple):
     failed_attempts: int = 0
     """Those that failed before the last one."""
     earlier: tuple[JUnitCase, ...] = ()
-    """Further cases of it, in their order."""
+    """Further cases of it, in their order: the first 50."""
     stands_for: StandsFor = "test"
     """What the runner has written as a test: a file that can't be loaded, the hook of a group, a crash."""
     shard: str = ""
@@ -146,17 +147,22 @@ def _after(before: JUnitTest, case: JUnitCase) -> JUnitTest:
     if outcome == "skipped":
         return before
     if case.is_suite:
-        whole = before.case._replace(troubles=(*before.case.troubles, *case.troubles))
-        return before._replace(case=whole)
+        troubles = (*before.case.troubles, *case.troubles)[:_MOST_EARLIER]
+        return before._replace(case=before.case._replace(troubles=troubles))
     is_teardown = outcome == "error" and case.message.startswith(TEARDOWN)
     if before.has_failed and is_teardown:
         # pytest writes a second case for a tear-down that fails after its test failed.
-        return before._replace(earlier=(*before.earlier, case))
+        return before._replace(earlier=_with(before.earlier, case))
     failed = before.failed_attempts + case.failed_attempts + before.has_failed
     ran_before = before.attempts if before.verdict != "skipped" else 0
     attempts = ran_before + 1 + case.failed_attempts - is_teardown
-    earlier = (*before.earlier, before.case)
+    earlier = _with(before.earlier, before.case)
     return JUnitTest(case, _verdict(outcome, failed), attempts, failed, earlier, shard=before.shard)
+
+
+def _with(earlier: tuple[JUnitCase, ...], case: JUnitCase) -> tuple[JUnitCase, ...]:
+    """One more, if there aren't many already."""
+    return (*earlier, case) if len(earlier) < _MOST_EARLIER else earlier
 
 
 def _judged(test: JUnitTest, groups: _Groups) -> JUnitTest:

@@ -47,6 +47,7 @@ def test_exit_codes(tmp_path: Path) -> None:
         (("none.xml",), 2, 2),
         (("none/*.xml",), 2, 2),
         (("good/junit.xml", "--shards", "a:0"), 2, 2),
+        (("good/junit.xml", "--shards", "a:2,a-1"), 2, 2),
     ):
         assert pgwatch(tmp_path, "junit", *arguments).returncode == plain, arguments
         assert pgwatch(tmp_path, "junit", *arguments, "--fail").returncode == gate, arguments

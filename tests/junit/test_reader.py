@@ -130,6 +130,7 @@ def test_attachments_are_not_without_end() -> None:
         ("1,234", None),
         ("NaN", None),
         ("-1", None),
+        ("1e308", None),
         ("", None),
         ("x", None),
     ],
@@ -150,6 +151,13 @@ def test_a_declared_encoding_that_the_file_is_not_in(tmp_path: Path) -> None:
     # As PowerShell writes it: in UTF-8, with the declaration as it was.
     content = b'<?xml version="1.0" encoding="UTF-16"?>' + whole(attributes='name="\u00e4"').decode().encode()
     assert [case.name for case in read_cases(content).cases] == ["\u00e4"]
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "undefined", "base64", "utf-7", "cp037", "rot13"])
+def test_a_declared_encoding_that_no_xml_is_in(encoding: str) -> None:
+    content = f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + whole(attributes='name="\u00e4"')
+    assert len(read_cases(content).cases) == 1
+    read_cases(content + bytes(range(256)) + b"." * 1_000)  # raises nothing
 
 
 def test_a_file_that_grows_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -102,6 +103,14 @@ def test_a_failure_of_a_suite_itself_counts_once() -> None:
         "<testsuite><failure><testcase/></failure><error/></testsuite>",
     ):
         assert any(test.has_failed for test in judged_tests(read_cases(document.encode()).cases)), document
+
+
+def test_attempts_without_end_are_counted() -> None:
+    cases = 30_000 * '<testcase name="a"><failure message="no"/></testcase>'
+    began = time.process_time()
+    [test] = judged_tests(read_cases(f"<testsuite>{cases}</testsuite>".encode()).cases)
+    assert (test.attempts, test.failed_attempts, len(test.earlier)) == (30_000, 29_999, 50)
+    assert time.process_time() - began < 2  # 4 s where each took all before it along
 
 
 def test_a_case_within_a_failure_takes_nothing_from_the_next_one() -> None:
