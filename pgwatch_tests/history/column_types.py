@@ -11,6 +11,8 @@ from sqlalchemy.types import TypeDecorator
 Number = BigInteger().with_variant(Integer, "sqlite")
 """A number that counts up: SQLite does that only with an INTEGER."""
 
+LARGEST_INTEGER = 2**31 - 1
+
 
 def storable(text: str) -> str:
     """The text without NULs and halves of surrogate pairs, which no store takes: they are written out."""
@@ -58,6 +60,19 @@ class AnyText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else storable(value)
+
+
+class ShortMilliseconds(TypeDecorator[float]):
+    """A duration in seconds as whole milliseconds in four bytes: 24 days at most, longer ones count so."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> int | None:
+        return None if value is None else min(round(value * 1000), LARGEST_INTEGER)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> float | None:
+        return None if value is None else int(value) / 1000
 
 
 class Milliseconds(TypeDecorator[float]):

@@ -7,8 +7,10 @@ Killed in the middle, it leaves the older layout whole. With the layout in place
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Engine,
@@ -25,10 +27,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
 from pgwatch_tests.errors import HistoryError
-from pgwatch_tests.history.tables import METADATA, SWEEPS
+from pgwatch_tests.history.column_types import LARGEST_INTEGER
+from pgwatch_tests.history.tables import METADATA, RUN_PAIRS, SWEEPS
 
-VERSION = 2
-"""1: sweeps. 2: runs and checks of fleets beside them."""
+VERSION = 3
+"""1: sweeps. 2: runs and checks of fleets beside them. 3: a PostgreSQL's columns take four bytes."""
 SCHEMA = "pgwatch_tests"
 """The schema of our tables in a PostgreSQL. No scan reads it and no sweep touches it."""
 WRITES = "pgwatch_tests_writes"
@@ -65,6 +68,8 @@ def prepare(engine: Engine, place: str) -> None:
                 f"the history in {place} has the older layout {found} and can't be brought to layout "
                 f"{VERSION}: {why}; have the owner of its tables run pgwatch-tests history once"
             ) from None
+    if found is not None and found < VERSION:
+        _vacuum(engine)
 
 
 def is_postgresql(connection: Connection) -> bool:
@@ -105,6 +110,8 @@ def _create(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection, found: int) -> None:
+    if is_postgresql(connection):
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # large tables are written anew
     for version in range(found, VERSION):
         _MIGRATIONS[version](connection)
     connection.execute(update(_LAYOUT).values(version=VERSION))
@@ -125,5 +132,42 @@ def _add_runs(connection: Connection) -> None:
     )
 
 
+def _narrow(connection: Connection) -> None:
+    """From 2 to 3: four bytes for numbers that refer to rows, and vacuums that keep up with new runs."""
+    if not is_postgresql(connection):
+        return  # SQLite packs small numbers by itself
+    inspector = inspect(connection)
+    for table in METADATA.sorted_tables:
+        present = {one["name"]: one["type"] for one in inspector.get_columns(table.name, schema=SCHEMA)}
+        wide = [
+            one.name
+            for one in table.columns
+            if isinstance(present[one.name], BigInteger)
+            and one.type.compile(dialect=connection.dialect) == "INTEGER"
+        ]
+        changes = [
+            f'ALTER COLUMN "{name}" TYPE integer USING least("{name}", {LARGEST_INTEGER})::integer'
+            for name in wide
+        ]
+        options = table.dialect_options["postgresql"]["with"] or {}
+        if options:
+            changes.append(f"SET ({', '.join(f'{name} = {value}' for name, value in options.items())})")
+        if changes:
+            connection.exec_driver_sql(f"ALTER TABLE {SCHEMA}.{table.name} {', '.join(changes)}")
+    [by_waiter] = [index for index in RUN_PAIRS.indexes if index.name == "run_pairs_waiter"]
+    by_waiter.drop(connection)
+    by_waiter.create(connection)
+
+
+def _vacuum(engine: Engine) -> None:
+    """Has trends read indexes alone again, after a migration that has written tables anew."""
+    with suppress(DBAPIError), engine.connect() as connection:
+        if is_postgresql(connection):
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            alone.exec_driver_sql("SET statement_timeout = 0")
+            for table in METADATA.sorted_tables:
+                alone.exec_driver_sql(f"VACUUM (ANALYZE) {SCHEMA}.{table.name}")
+
+
 # By the version that each begins with.
-_MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _add_runs}
+_MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _add_runs, 2: _narrow}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_migration_that_is_killed_leaves_what_was_there(
         "whole = layout._MIGRATIONS[1]\n"
         "def halfway(connection):\n"
         "    whole(connection); print('halfway', flush=True); sys.stdin.readline()\n"
-        "layout._MIGRATIONS = {1: halfway}\n"
+        "layout._MIGRATIONS = {**layout._MIGRATIONS, 1: halfway}\n"
         "History.open(settings(place)).entries()\n"
     )
     process = python(place, code)
@@ -147,8 +148,64 @@ def test_a_migration_that_is_killed_leaves_what_was_there(
     assert [one.deleted_rows for one in history.entries()] == [2, 1]
     assert history.add(entry(3)).id in (3, 4)  # a sequence doesn't roll back
     monkeypatch.setattr(layout, "VERSION", 1)
-    with pytest.raises(HistoryError, match="has the layout 2, and this version"):
+    with pytest.raises(HistoryError, match="has the layout 3, and this version"):
         History.open(settings(place)).entries()
+
+
+def test_numbers_of_the_second_layout_become_narrow(database: Database, owner: Connection[TupleRow]) -> None:
+    place = Dsn(database.dsn, "PGWATCH_HISTORY")
+    everything = [pair("a", "b"), pair("b", "c")], [leak("a")], [outcome("a", "failed")], [deadlock("a", "b")]
+    runs = RunStore.open(settings(place))
+    for number in (1, 2):
+        assert runs.add(summary(facts(number), *everything)) == "added"
+    moment = facts(1).began - timedelta(days=1)
+    before = runs.trends(moment)
+    narrow = _columns(owner)
+    for table, columns in narrow.items():
+        for column, kind in columns.items():
+            if kind == "integer":
+                owner.execute(f'ALTER TABLE pgwatch_tests.{table} ALTER "{column}" TYPE bigint'.encode())
+        owner.execute(
+            f"ALTER TABLE pgwatch_tests.{table} RESET (autovacuum_vacuum_insert_threshold)".encode()
+        )
+    owner.execute("DROP INDEX pgwatch_tests.run_pairs_waiter")
+    owner.execute("CREATE INDEX run_pairs_waiter ON pgwatch_tests.run_pairs (waiter, build, run, blocker)")
+    # A month of blocked time in one run.
+    owner.execute("UPDATE pgwatch_tests.run_objects SET blocked_s = 2592000000")
+    owner.execute("UPDATE pgwatch_tests.layout SET version = 2")
+
+    again = RunStore.open(settings(place))
+    assert again.trends(moment) == before
+    present = _columns(owner)
+    for table, column in (("sweeps", "passes"), ("runs", "attempt"), ("layout", "version")):
+        del narrow[table][column], present[table][column]  # these were of four bytes before
+    assert present == narrow
+    row = owner.execute("SELECT max(blocked_s) FROM pgwatch_tests.run_objects").fetchone()
+    assert row == (2**31 - 1,)
+    query = (
+        "SELECT reloptions, pg_stat_get_last_vacuum_time(oid) IS NOT NULL, "
+        "pg_get_indexdef('pgwatch_tests.run_pairs_waiter'::regclass) "
+        "FROM pg_class WHERE oid = 'pgwatch_tests.run_pairs'::regclass"
+    )
+    row = owner.execute(query).fetchone()
+    assert row is not None
+    options, was_vacuumed, index = row
+    assert "autovacuum_vacuum_insert_threshold=1000" in options
+    assert was_vacuumed
+    assert index.endswith("(waiter, build, run) INCLUDE (blocker)")
+    assert again.add(summary(facts(3), *everything)) == "added"
+
+
+def _columns(owner: Connection[TupleRow]) -> dict[str, dict[str, str]]:
+    """The types of the history's columns, by table and name."""
+    rows = owner.execute(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'pgwatch_tests'"
+    ).fetchall()
+    types: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        types.setdefault(table, {})[column] = kind
+    return types
 
 
 def test_a_role_that_may_only_insert_and_read(

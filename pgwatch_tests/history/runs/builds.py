@@ -122,8 +122,10 @@ class Builds:
         return conditions if self.counted else [false()]
 
     def before_in(self, table: Table) -> list[ColumnElement[bool]]:
-        """Conditions that hold for all rows of builds before the window, and as a rule for no others."""
-        return [] if self._are_mixed or not self.counted else [table.c.build < self._lowest]
+        """Conditions that rows of a table, joined to BUILDS, belong to builds before the window."""
+        if self._are_mixed or not self.counted:
+            return [BUILDS.c.began < self.since]
+        return [table.c.build < self._lowest]
 
     def counts(self) -> Counts:
         """Counts runs and builds in the window."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Select, select
 
-from pgwatch_tests.history.runs.builds import FAILED, Builds, joined_builds, numbers_in
+from pgwatch_tests.history.runs.builds import FAILED, Builds
 from pgwatch_tests.history.runs.recurrence import Names, OnBranch, equal, table_of
 from pgwatch_tests.history.runs.strings import AT_ONCE, Sought, portions, read_each, texts_of
 from pgwatch_tests.history.runs.trend_model import MOST_BUILDS_ASIDE, Sightings
@@ -98,14 +98,21 @@ class SightingsReader:
         table = table_of(names)
         before = self._builds.before_in(table)
 
-        def builds(*numbers: ColumnElement[int]) -> Select[str]:
-            return select(joined_builds(table.c.build)).where(*equal(names, numbers), *before)
+        def build(
+            repository: ColumnElement[int], branch: ColumnElement[int], *numbers: ColumnElement[int]
+        ) -> Select[int]:
+            seen = select(table.c.build).join(BUILDS, BUILDS.c.id == table.c.build)
+            on_branch = BUILDS.c.repository == repository, BUILDS.c.branch == branch
+            return seen.where(*equal(names, numbers), *before, *on_branch).limit(1)
 
         asked = [number for number, one in enumerate(places) if one.older]
         are_older = [False] * len(places)
-        found = read_each(self._connection, builds, [questions[number].names for number in asked])
-        for number, ((text,),) in zip(asked, found, strict=True):
-            are_older[number] = not set(places[number].older).isdisjoint(numbers_in(text))
+        keys = [
+            (questions[number].repository, places[number].branch, *questions[number].names)
+            for number in asked
+        ]
+        for number, rows in zip(asked, read_each(self._connection, build, keys), strict=True):
+            are_older[number] = bool(rows)
         return are_older
 
     def _ran(self, before: Sequence[Sequence[int]], tests: Sequence[int]) -> list[tuple[int, int | None]]:

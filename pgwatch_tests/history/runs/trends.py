@@ -15,7 +15,7 @@ from pgwatch_tests.history.runs.builds import Builds, Window, joined_builds, num
 from pgwatch_tests.history.runs.flaky import flaky_tests
 from pgwatch_tests.history.runs.recurrence import Recurrence, RecurrenceReader, equal
 from pgwatch_tests.history.runs.sightings import Question, SightingsReader
-from pgwatch_tests.history.runs.strings import named, portions, read_each, texts_of
+from pgwatch_tests.history.runs.strings import AT_ONCE, named, portions, read_each, texts_of
 from pgwatch_tests.history.runs.trend_model import (
     BlockerTrend,
     DeadlockTrend,
@@ -156,20 +156,23 @@ class _Reader:
     def _blockers(self, tests: Sequence[int]) -> list[_Blocker]:
         """What is known of these tests as blockers."""
         table = RUN_PAIRS.c
-        blocked_ms = func.sum(type_coerce(table.blocked_s, BigInteger)).label("blocked_ms")
-        holds = self.builds.counted_in(RUN_PAIRS)
-
-        def waits(test: ColumnElement[int]) -> Select[str, int]:
-            of_test = select(joined_builds(table.build), blocked_ms).where(table.blocker == test, *holds)
-            return of_test.group_by(table.waiter)
-
-        found = read_each(self._connection, waits, [(test,) for test in tests])
-        blockers = []
-        for test, rows in zip(tests, found, strict=True):
-            of_waiters = [numbers_in(text) for text, _ in rows]
-            builds = len(set(chain.from_iterable(of_waiters)))
-            blockers.append(_Blocker(test, builds, sum(int(blocked) for _, blocked in rows), of_waiters))
-        return blockers
+        blocked_ms = func.sum(type_coerce(table.blocked_s, BigInteger))
+        of_waiters: defaultdict[int, list[list[int]]] = defaultdict(list)
+        blocked: Counter[int] = Counter()
+        # All at once: one by one, PostgreSQL 18 skips from waiter to waiter, or reads the window each time.
+        for some in portions(tests, AT_ONCE):
+            query = (
+                select(table.blocker, joined_builds(table.build), blocked_ms)
+                .where(table.blocker.in_(some), *self.builds.counted_in(RUN_PAIRS))
+                .group_by(table.blocker, table.waiter)
+            )
+            for test, text, milliseconds in self._connection.execute(query).all():
+                of_waiters[test].append(numbers_in(text))
+                blocked[test] += int(milliseconds)
+        return [
+            _Blocker(test, len(set(chain.from_iterable(numbers))), blocked[test], numbers)
+            for test, numbers in of_waiters.items()
+        ]
 
     def deadlocks(self) -> tuple[DeadlockTrend, ...]:
         """The tests that were in deadlocks with each other; once is enough."""
