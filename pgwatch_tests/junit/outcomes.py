@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pgwatch_tests.identity.junit_cases import JUnitCase
 from pgwatch_tests.identity.test_ids import namer
-from pgwatch_tests.junit.report_files import ReportFile, read_report_files
+from pgwatch_tests.junit.report_files import ReportFile, read_report_file
 from pgwatch_tests.junit.verdicts import JUnitTest, TestVerdict, is_nameless, judged_tests
 from pgwatch_tests.record.run_summary import Outcome, TestOutcome
 from pgwatch_tests.text.plain_text import shortened_middle
@@ -53,9 +53,14 @@ def read_outcomes(paths: Iterable[Path], seen: Collection[str] = ()) -> Outcomes
     A report doesn't say what the id of a test is. `seen` are tests as sessions named them, whole or by their
     hash: where one of them can be meant, it is.
     """
+    return outcomes_in(map(read_report_file, paths), seen)
+
+
+def outcomes_in(files: Iterable[ReportFile], seen: Collection[str] = ()) -> Outcomes:
+    """Returns the outcomes in JUnit reports that were read, as `read_outcomes` does."""
     not_read: list[str] = []
     reports: list[ReportFile] = []
-    for report in read_report_files((path, False) for path in paths):
+    for report in files:
         path = report.path
         if report.trouble_kind == "unreadable":
             not_read.append(f"{path} can't be read: {report.trouble}")

@@ -33,7 +33,6 @@ FindingKind = Literal[
     "other_history",
     "unreadable",
     "growing",
-    "suite_failed",
     "too_few",
     "doubtful_pass",
     "unexpected",

@@ -133,12 +133,14 @@ def command(
         options.emit(formats.render_recorded_fleet(form, together, None, top), output)
         return
     from pgwatch_tests.identity.known_tests import read_test_list
+    from pgwatch_tests.junit.run_outcomes import with_outcomes
     from pgwatch_tests.record import run_files
     from pgwatch_tests.record.merging.merged import Unreadable, merge
     from pgwatch_tests.record.whole_names import WholeNames
 
     with uncollected():
         runs, unreadable = run_files.read(paths or (_DEFAULT,))
+        runs = [with_outcomes(run) for run in runs]
     if not runs:
         first = unreadable[0]
         more = f" (and {len(unreadable) - 1:,} more)" if len(unreadable) > 1 else ""
