@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +13,14 @@ from pgwatch_tests.cli import options
 from pgwatch_tests.run.checks.fail_on import FailOn, parse
 from pgwatch_tests.run.guards import Aloneness, GuardOptions, HangLimit, parse_limit
 
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.baseline.baseline import Baseline
+
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SIZE = re.compile(r"(?P<number>[0-9]{1,9}) *(?P<unit>[kMG]?)i?B?", re.IGNORECASE)
 _BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SMALLEST = 1024**2
+_NOWHERE = Path("/nonexistent")
 
 
 def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
@@ -51,7 +57,6 @@ place_options = options.all_of(
         "-o",
         "directory",
         type=click.Path(file_okay=False, path_type=Path),
-        callback=options.no_stdout,
         default=Path("pgwatch-results"),
         show_default=True,
         metavar="DIR",
@@ -210,9 +215,38 @@ def refuse_contradictions(
 
 
 def _globs(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(glob.strip() for glob in value):
-        raise click.BadParameter("names no file")
+    for glob in value:
+        if not glob.strip():
+            raise click.BadParameter("names no file")
+        if os.path.isdir(glob):  # noqa: PTH112  # raises nothing
+            raise click.BadParameter(f"{glob} is a directory; the files in it are '{glob.rstrip('/')}/*.xml'")
+        try:
+            # Nothing is there: it only reads the pattern.
+            next(_NOWHERE.glob(glob.lstrip("/")), None)
+        except OSError:
+            continue  # no such name can be
+        except (ValueError, NotImplementedError) as error:
+            raise click.BadParameter(f"{glob!r} isn't a pattern: {error}") from None
     return value
+
+
+def check_test_list(path: Path | None) -> None:
+    """Raises ConfigurationError for a list of tests that can't be read; reports may be yet to be written."""
+    is_directory = path is not None and os.path.isdir(path)  # noqa: PTH112  # raises nothing
+    if path is not None and not is_directory and not set("*?[") & set(str(path)):
+        from pgwatch_tests.identity.known_tests import read_test_list
+
+        read_test_list(path)
+
+
+def baseline_of(path: Path | None) -> Baseline | None:
+    """Returns the baseline of `--since`. Raises ConfigurationError for a file that holds none."""
+    if path is None:
+        return None
+    # Only here: --help must not load what reads it.
+    from pgwatch_tests.leaks.baseline import baseline_file
+
+    return baseline_file.load(path)
 
 
 # What is checked after the command, and what fails the run.

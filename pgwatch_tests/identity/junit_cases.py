@@ -36,8 +36,6 @@ class Suite(NamedTuple):
     timestamp: str = ""
     runner: Runner = ""
     """Whose report it seems to be in; empty if that can't be told."""
-    is_case: bool = False
-    """Whether this is of the case that stands for it: it has a failure outside of any other."""
 
 
 class Trouble(NamedTuple):
@@ -62,12 +60,7 @@ class JUnitCase(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
     output: str = ""
-    """Of a case that has troubles: at most 10,000 characters that it printed, and lines that attach files."""
-
-    @property
-    def is_suite(self) -> bool:
-        """Whether it stands for its suite, which has a failure outside of any case."""
-        return self.suite.is_case
+    """Of a case that has troubles: what it printed, at most 10,000 characters."""
 
     @property
     def runner(self) -> Runner:

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.run.checks.fail_on import FailOn
 from pgwatch_tests.run.guards import GuardOptions
 from pgwatch_tests.settings.load import Flags
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.baseline.baseline import Baseline
 
 Tell = Callable[[str], None]
 """Shows a line to people: on stderr, since stdout is the command's."""
@@ -26,8 +30,8 @@ class RunRequest:
     directory: Path = Path("pgwatch-results")
     name: str = ""
     """The shard: its results are in a directory of this name below `directory`."""
-    since: Path | None = None
-    """A baseline's file, instead of one that is taken before the command."""
+    since: Baseline | None = None
+    """The state to compare with, instead of that before the command."""
     any_rows: bool = False
     fail_on: FailOn = field(default_factory=FailOn)
     grace_s: float = 10.0

@@ -23,6 +23,33 @@ from tests.waiting import wait_until
 _NOWHERE = {"PGWATCH_DSN": "postgresql://nobody@127.0.0.1:1/none"}
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "code", "told"),
+    [
+        ("--since", "none.json", 2, "none.json: No such file"),
+        ("--since", "pyproject.toml", 2, "pyproject.toml"),
+        ("--tests", "none.txt", 2, "none.txt: No such file"),
+        ("--junit", ".", 2, "'./*.xml'"),
+        ("--junit", "**x.xml", 2, "isn't a pattern"),
+        # What the command may yet write.
+        ("--tests", "reports/*.xml", 0, ""),
+        ("--junit", "reports/none.xml", 0, ""),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_before_the_command(
+    home: Path, python: str, option: str, value: str, code: int, told: str
+) -> None:
+    done = pgwatch(home, "run", "--no-record", option, value, "--", "touch", "ran", extra=_NOWHERE)
+    assert (done.returncode, (home / "ran").exists()) == (code, not code), done.stderr
+    assert told in done.stderr
+
+
+def test_a_lane_without_a_server_says_where_the_connection_string_is_from(home: Path, python: str) -> None:
+    done = pgwatch(home, "run", "--no-record", "--lane", "--", "touch", "ran", extra=_NOWHERE)
+    assert (done.returncode, (home / "ran").exists()) == (3, False)
+    assert "cannot connect (PGWATCH_DSN)" in done.stderr
+
+
 def test_exit_codes_are_those_of_a_shell(home: Path, python: str) -> None:
     """One run per kind of end; the index tells each of them."""
     script = home / "script"

@@ -104,6 +104,8 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
     # The report of JUnit doesn't tell a module from a class; the names of sessions do.
     failed = r"`tests/test_it.py::seats::test_1` \| failed \| [\d.]+s \| `tests/test_it.py::seats::test_0` "
     assert re.search(failed, (results / "report.md").read_text())
+    # The report that is made later, from the directory, tells the same.
+    assert re.search(failed, pgwatch(home, "report", "--format", "markdown").stdout)
     summary = (home / "summary.md").read_text()
     assert summary.startswith("before\n")
     assert (results / "report.md").read_text() in summary

@@ -19,7 +19,6 @@ STANDS_FOR = {
     "file": "the file could not be loaded",
     "hook": "a hook of the group failed",
     "crash": "a crash outside of any test",
-    "suite": "the suite failed outside of its tests",
 }
 
 

@@ -50,7 +50,7 @@ class Lane:
         """
         if template.encode("utf-8", "replace").decode() != template:
             raise ConfigurationError(f"--lane: a name in UTF-8 is needed, not {plain(template)}")
-        self._sessions = OwnSessions(settings.dsn.value)
+        self._sessions = OwnSessions(settings.dsn.value, settings.dsn.source)
         self.template = template or database_name(settings.dsn) or self._own_database()
         self.name = orphan_name()
         self.remarks: list[str] = []

@@ -36,8 +36,9 @@ class OwnSessions:
     Each is opened when it is first asked for, and again if it was lost.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn = Dsn(dsn, "the DSN of the suite")
+    def __init__(self, dsn: str, source: str = "the DSN of the suite") -> None:
+        """`source` is where the connection string was read, for messages."""
+        self.dsn = Dsn(dsn, source)
         self.inside = LeaseSession(self._connect_inside)
         """The session in the DSN's database. It raises RefusedError for a pooler, CannotConnectError."""
         self.outside = LeaseSession(self._connect_outside)

@@ -15,8 +15,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveRow
+from pgwatch_tests.tui.widgets.live_table import Column, LiveRow
 
 SweepsSection = Literal["plan", "jobs", "history"]
 
@@ -28,25 +27,25 @@ cron = "30 2 * * *"   # or every = "15m\""""
 
 COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     "plan": (
-        Column("Object", least=10, enough=30, cut=shortened_middle),
-        Column("Rows", right=True),
-        Column("Marked", right=True),
-        Column("Dependent", right=True),
-        Column("Result", least=12, enough=40),
+        Column("Object", share=9, cut=shortened_middle),
+        Column("Rows", 9, right=True),
+        Column("Marked", 7, right=True),
+        Column("Dependent", 9, right=True),
+        Column("Result", share=12),
     ),
     "jobs": (
-        Column("Job", least=8, enough=16),
-        Column("Action"),
-        Column("Schedule", least=8, enough=16),
-        Column("Next run"),
-        Column("Last run", least=12, enough=30),
+        Column("Job", share=3),
+        Column("Action", 15),
+        Column("Schedule", share=3),
+        Column("Next run", 17),
+        Column("Last run", share=6),
     ),
     "history": (
-        Column("Started"),
-        Column("Database", least=8, enough=20, cut=shortened_middle),
-        Column("Action", least=8, enough=16),
-        Column("Result", least=12, enough=30),
-        Column("Took", right=True),
+        Column("Started", 20),
+        Column("Database", share=3, cut=shortened_middle),
+        Column("Action", share=3),
+        Column("Result", share=6),
+        Column("Took", 6, right=True),
     ),
 }
 
@@ -174,12 +173,12 @@ def plan_rows(report: SweepReport) -> list[LiveRow]:
         *(_side_effects_row(one) for one in report.side_effects),
         *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
         *(
-            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "quiet")
+            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "dim")
             for sentence in report.not_checked
         ),
     ]
     # Two of them may have the same key.
-    return [LiveRow(f"{number} {row.key}", row.cells, row.tone) for number, row in enumerate(rows)]
+    return [LiveRow(f"{number} {row.key}", row.cells, row.style) for number, row in enumerate(rows)]
 
 
 def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
@@ -194,7 +193,7 @@ def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
                 _next_run(job),
                 _last_time(job),
             ),
-            "quiet" if job.paused or not job.enabled else "",
+            "dim" if job.paused or not job.enabled else "",
         )
         for job in jobs
     ]
@@ -212,7 +211,7 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
                 result_words(entry),
                 durations.short(entry.duration_s) or "?",
             ),
-            "quiet" if entry.dry_run else "",
+            "dim" if entry.dry_run else "",
         )
         for entry in entries
     ]
@@ -272,7 +271,7 @@ def _cause_row(cause: Cause) -> LiveRow:
     return LiveRow(
         f"kept {cause.reason} {cause.detail}",
         (name, f"{cause.rows:,}", "", "", f"{why}, {plain(cause.detail)}" if cause.detail else why),
-        "quiet",
+        "dim",
     )
 
 
@@ -299,5 +298,5 @@ def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
     return LiveRow(
         f"orphan {orphan.kind} {orphan.name}",
         (plain(orphan.name), "", "", "", ", ".join(parts)),
-        "" if orphan.removed else "quiet",
+        "" if orphan.removed else "dim",
     )

@@ -69,6 +69,9 @@ def command(
     run_options.refuse_contradictions(
         fail_on, guards, record=record, every_s=every_s, max_bytes=max_bytes, since=since
     )
+    # What can be known to fail is told before the command, not after an hour of it.
+    run_options.check_test_list(tests)
+    baseline = run_options.baseline_of(since)
     # Only here: --help must not load what a run needs.
     from pgwatch_tests.run.request import RunRequest
     from pgwatch_tests.run.session import run
@@ -78,7 +81,7 @@ def command(
         Flags(dsn=dsn, markers=markers, inside=inside, ignore=ignore, tests=tests),
         directory=directory,
         name=name,
-        since=since,
+        since=baseline,
         any_rows=any_rows,
         fail_on=fail_on,
         grace_s=grace_s,

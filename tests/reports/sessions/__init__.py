@@ -1,1 +1,0 @@
-"""Sessions as rows and documents."""
