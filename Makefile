@@ -37,7 +37,7 @@ bench: .venv ## run a benchmark of tests/benchmarks: make bench BENCH=sweep
 	$(BIN)/python -m tests.benchmarks.$(BENCH)
 
 docs: .venv ## write the pages that are made of the code, and build the site into site/, links checked
-	$(BIN)/python -m screenshots --queries
+	$(BIN)/python -m screenshots --queries --reference
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/zensical build --strict --clean
 	$(BIN)/python .ci/check_site.py site

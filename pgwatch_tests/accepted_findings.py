@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import read_text
 
 GateName = Literal["leaks", "lint", "locks"]
 
@@ -81,7 +82,7 @@ def stable(name: str, *, numbers: bool = False) -> str:
 def load(path: Path) -> Acceptance:
     """Reads a file. Raises ConfigurationError if it can't be read, is damaged, or is something else."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         raise ConfigurationError(f"cannot read the accepted findings in {path}: {error.strerror}") from error
     except UnicodeDecodeError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import lint_rules, query_list, races, readme, replay, report_page
+from screenshots import lint_rules, query_list, races, readme, reference, replay, report_page
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
+from screenshots.reference import diagnoses
 
 
 def main() -> None:
@@ -19,12 +20,23 @@ def main() -> None:
         "--queries", action="store_true", help="write queries/README.md and the rules in docs/lint.md alone"
     )
     parser.add_argument("--without-browser", action="store_true", help="leave the report's pictures alone")
+    parser.add_argument("--record-diagnoses", action="store_true", help="record scenarios of locks first")
+    parser.add_argument(
+        "--reference", action="store_true", help="write what is made of the code in docs/reference alone"
+    )
     options = parser.parse_args()
+    if options.record_diagnoses:
+        diagnoses.record()
+    if options.reference:
+        reference.write()
+        if not options.queries:
+            return
     query_list.PATH.write_text(query_list.text(), encoding="utf-8")
     rules = lint_rules.filled(lint_rules.PATH.read_text(encoding="utf-8"))
     lint_rules.PATH.write_text(rules, encoding="utf-8")
     if options.queries:
         return
+    reference.write()
     if options.record:
         from screenshots.demo_recording import record
 

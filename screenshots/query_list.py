@@ -39,14 +39,14 @@ def text(folder: Path = FOLDER) -> str:
         lines = [] if heading == "." else [f"## {heading}/\n"]
         lines += ["| file | what it asks or does |", "|---|---|"]
         lines += [
-            f"| [{path.stem}]({path.relative_to(folder).as_posix()}) | {_first_line(path)} |"
-            for path in files
+            f"| [{path.stem}]({path.relative_to(folder).as_posix()}) | {first_line(path)} |" for path in files
         ]
         sections.append("\n".join(lines) + "\n")
     return "\n".join(sections)
 
 
-def _first_line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """What a query asks or does, by the comment that it begins with. Raises ValueError if there is none."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     if not first.startswith("-- "):
         raise ValueError(f"{path} doesn't begin with a comment")

@@ -24,6 +24,7 @@ COMMANDS = {
     "junit": ("repository", "Report the JUnit files of many shards as one, and what is missing."),
     "history": ("runs", "Show the runs on record, and what comes again in them."),
     "demo": ("server", "Start a PostgreSQL with a flaky suite, and the dashboard on it."),
+    "sessions": ("server", "Print who is connected, and what each does or waits for."),
     "locks": ("server", "Print who waits for whom, on what, and what to do."),
     "leaks": ("hygiene", "Count the test rows that were left behind."),
     "sweep": ("hygiene", "Remove the test data that was left behind, in foreign-key order."),

@@ -24,6 +24,7 @@ accept_options = options.all_of(
     click.option(
         "--write-accept",
         type=click.Path(dir_okay=False, path_type=Path),
+        callback=options.no_stdout,
         metavar="FILE",
         help="Write the findings of now to this file as accepted, and let them pass. Its entries of other "
         "gates, and its reasons, stay.",

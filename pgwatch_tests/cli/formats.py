@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.model import LockSnapshot
     from pgwatch_tests.record.merging.merged import RunReport
     from pgwatch_tests.record.merging.recorded_fleet import RecordedFleet
+    from pgwatch_tests.reports.sessions.session_rows import SessionRow
     from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
 
 Format = Literal["table", "json", "csv", "markdown", "github", "junit", "openmetrics", "html"]
@@ -30,6 +31,7 @@ Makers = Mapping[Format, Callable[[], str]]
 F = TypeVar("F", bound=Callable[..., object])
 
 LOCKS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "github", "junit")
+SESSIONS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
 LEAKS: tuple[Format, ...] = (*LOCKS, "openmetrics")
 SWEEPS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "openmetrics")
 JOBS: tuple[Format, ...] = ("table", "openmetrics")
@@ -100,6 +102,19 @@ def render_sweep(form: Format, sweeps: SweepReport | SweepsOfDatabases, verbose:
         "csv": lambda: sweep_csv.document(sweeps),
         "markdown": lambda: sweep_markdown.document(sweeps),
         "openmetrics": lambda: sweep_metrics.document(sweeps),
+    }
+    return makers[form]()
+
+
+def render_sessions(form: Format, snapshot: LockSnapshot, rows: Sequence[SessionRow]) -> str:
+    """Those sessions of a snapshot in that format."""
+    from pgwatch_tests.reports.sessions import session_csv, session_json, session_table
+
+    makers: Makers = {
+        "table": lambda: session_table.table(snapshot, rows),
+        "json": lambda: session_json.document(snapshot, rows),
+        "csv": lambda: session_csv.document(rows),
+        "markdown": lambda: session_table.markdown(snapshot, rows),
     }
     return makers[form]()
 

@@ -39,7 +39,7 @@ def _also(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
             raise click.BadParameter(f"{word!r} is none of {', '.join(formats.LEAKS)}")
         if equals and not file:
             raise click.BadParameter(f"{value!r} names no file")
-        outputs.append((form, Path(file) if file else None))
+        outputs.append((form, Path(file) if file not in ("", "-") else None))
     return tuple(outputs)
 
 
@@ -168,4 +168,4 @@ def _tellable(kinds: tuple[LeftoverKind, ...], baseline: Baseline | None) -> tup
 def write(leaks: LeakReport | LeaksOfDatabases, outputs: Sequence[Output], gate: Gate, verbose: bool) -> None:
     """Writes every form to where it goes. Raises ConfigurationError for one that can't be written."""
     for form, output in outputs:
-        options.emit(formats.render_leaks(form, leaks, gate, verbose), output)
+        options.emit(formats.render_leaks(form, leaks, gate, verbose), output, form)

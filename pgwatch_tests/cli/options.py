@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import click
 
+from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.settings import jobs, load
 from pgwatch_tests.settings.jobs import SweepKind
@@ -57,6 +58,22 @@ class AnyPath(click.Path):
             if error.errno == errno.ENAMETOOLONG:
                 self.fail(f"{plain(os.fspath(value))[:40]}…: {error.strerror}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+STDOUT = Path("-")
+"""What `-o` calls stdout."""
+
+
+def to_file(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """The callback of `-o FILE`; None is stdout, which `-` is too."""
+    return None if value == STDOUT else value
+
+
+def no_stdout(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+    """The callback of an option that writes what can't go to stdout."""
+    if value == STDOUT:
+        raise click.BadParameter("this can't go to stdout: name a file or directory")
+    return value
 
 
 dsn = click.option(
@@ -105,7 +122,8 @@ ignore = click.option(
 output_file = click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    callback=to_file,
     help="Write to a file instead of stdout.",
 )
 read_only = click.option(
@@ -206,14 +224,20 @@ def check_output(output: Path | None) -> None:
         raise ConfigurationError(f"cannot write {output}: {os.strerror(errno.EACCES)}")
 
 
-def emit(text: str, output: Path | None) -> None:
+def emit(text: str, output: Path | None, form: Format | None = None) -> None:
     """Writes a document to stdout, or to the file of `-o`. Raises ConfigurationError if it can't.
+
+    Nothing in it is a command to the CI whose log stdout is, unless its format is `github`.
 
     Whoever reads the file meanwhile (a node exporter, a CI) gets the old one or the new one, never a part.
     """
     document = text if text.endswith("\n") else f"{text}\n"
     try:
-        if output is None:
+        if output is None and form == "github":
+            sys.stdout.flush()
+            sys.stdout.buffer.write(document.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+            sys.stdout.buffer.flush()
+        elif output is None:
             click.echo(document, nl=False)
         else:
             _replace(output, document.encode())

@@ -57,6 +57,7 @@ place_options = options.all_of(
         "-o",
         "directory",
         type=click.Path(file_okay=False, path_type=Path),
+        callback=options.no_stdout,
         default=Path("pgwatch-results"),
         show_default=True,
         metavar="DIR",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
+from stat import S_ISREG
 from typing import TextIO
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.text.workflow_commands import has_commands, without_commands
 
 
 class _Output(io.FileIO):
@@ -56,4 +58,19 @@ def open_streams() -> None:
 def _text(raw: _Output, before: TextIO | None) -> io.TextIOWrapper:
     # A terminal or pipe that can't take a letter gets its code, not a traceback.
     encoding = getattr(before, "encoding", None) or "utf-8"
-    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
+    # What goes into a file (`> report.md`) is in no log.
+    is_log = has_commands(os.environ) and not S_ISREG(os.fstat(raw.fileno()).st_mode)
+    kind = _Log if is_log else io.TextIOWrapper
+    return kind(raw, encoding, errors="backslashreplace", write_through=True)
+
+
+class _Log(io.TextIOWrapper):
+    """A stream that a CI reads commands from: no text that is written to it is one.
+
+    Its `buffer` takes what it is given: our own annotations.
+    """
+
+    def write(self, text: str, /) -> int:
+        """Writes the text without commands. Returns how many characters of it were written."""
+        super().write(without_commands(text))
+        return len(text)

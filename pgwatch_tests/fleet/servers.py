@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pgwatch_tests.errors import ConfigurationError, PgwatchError
 from pgwatch_tests.fleet.shards import Shard, share
+from pgwatch_tests.foreign_files import read_text
 from pgwatch_tests.settings.fields import did_you_mean
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.settings.servers import GLOB_CHARACTERS
@@ -81,7 +82,7 @@ def service_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
 def service_names(file: Path) -> tuple[str, ...]:
     """The names of a service file's sections, in its order; none if it can't be read."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = read_text(file, "replace")
     except OSError:
         return ()
     # As parseServiceFile has it (src/interfaces/libpq/fe-connect.c).

@@ -36,6 +36,8 @@ class Suite(NamedTuple):
     timestamp: str = ""
     runner: Runner = ""
     """Whose report it seems to be in; empty if that can't be told."""
+    is_case: bool = False
+    """Whether this is of the case that stands for it: it has a failure outside of any other."""
 
 
 class Trouble(NamedTuple):
@@ -60,7 +62,12 @@ class JUnitCase(NamedTuple):
     troubles: tuple[Trouble, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
     output: str = ""
-    """Of a case that has troubles: what it printed, at most 10,000 characters."""
+    """Of a case that has troubles: at most 10,000 characters that it printed, and lines that attach files."""
+
+    @property
+    def is_suite(self) -> bool:
+        """Whether it stands for its suite, which has a failure outside of any case."""
+        return self.suite.is_case
 
     @property
     def runner(self) -> Runner:

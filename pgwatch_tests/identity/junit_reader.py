@@ -8,7 +8,6 @@ from the attributes that sum them up.
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pgwatch_tests.identity.junit_cases import (
     Trouble,
     TroubleKind,
 )
+from pgwatch_tests.identity.junit_output import Output
 from pgwatch_tests.identity.junit_text import CleanText
 
 _RUNNERS: Mapping[str, Runner] = {"vitest tests": "vitest", "pytest tests": "pytest", MERGED: "merged"}
@@ -36,13 +36,14 @@ _SUITES = frozenset({"testsuite", "testsuites"})
 _PRINTED = frozenset({"system-out", "system-err"})
 _CHUNK = 1 << 18
 _BUFFER = 1 << 16
-_MOST_OUTPUTS = 4
-"""Pieces of 64 KiB of a test's output that are looked at."""
 _LONGEST_TEXT = 10_000  # characters of a failure, and of a test's output
+_OWN_TROUBLES = frozenset({"failure", "error"})
 _MOST_TEXT = 8_000_000
 """Characters of failures that a file's cases have together; beyond, their messages are kept."""
 _MOST_PROPERTIES = 20
 _LONGEST_VALUE = 1_000
+_LONGEST_S = 1e9
+"""Thirty years: sums of what is longer have no end."""
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]+")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 
@@ -114,13 +115,16 @@ class CaseReader:
         """The attributes of the `testcase` whose end isn't read yet, and what is in it so far:"""
         self._troubles: list[Trouble] = []
         self._properties: list[tuple[str, str]] = []
-        self._output: list[str] = []
+        self._output = Output(_LONGEST_TEXT)
+        self._take_output = self._output.take
         self._trouble: tuple[TroubleKind, Mapping[str, str]] | None = None
         self._texts: list[str] = []
         self._room = 0
         self._left = _MOST_TEXT
         self._names: dict[str, str] = {}
         self._bad_number = False
+        self._is_suite = False
+        """Whether `_case` isn't in the file: it stands for its suite."""
 
     def cases(self, source: Readable) -> Iterator[JUnitCase]:
         """Yields the cases in their order. Raises OSError if the source can't be read."""
@@ -185,6 +189,7 @@ class CaseReader:
     # kept; its handler must not be set from within itself, since that hands over what is buffered once more.
 
     def _start_root(self, name: str, attributes: dict[str, str]) -> None:
+        name = _local(name)
         if name not in _SUITES:
             raise _RefusedError(f"it is no JUnit report: its root is <{name[:40]}>")
         self._roots += 1
@@ -200,12 +205,20 @@ class CaseReader:
             self._case = attributes
         elif self._case is not None:
             if name in _PRINTED:
-                # That of an attempt is inside of it, and no part of its text.
-                self._parser.CharacterDataHandler = self._take_output if self._trouble is None else None
+                # That of an attempt is inside of it, and no part of its text: only files are attached.
+                self._parser.CharacterDataHandler = (
+                    self._take_output if self._trouble is None else self._output.take_attachments
+                )
             else:
                 self._start_in_case(name, attributes)
         elif name in _SUITES:
             self._start_suite(name, attributes)
+        elif name in _OWN_TROUBLES:
+            # Of a suite whose set-up failed, or whose process died: a case that stands for it.
+            self._case, self._is_suite = {}, True
+            self._start_in_case(name, attributes)
+        elif ":" in name:
+            self._start(_local(name), attributes)
 
     def _start_suite(self, name: str, attributes: Mapping[str, str]) -> None:
         suite = Suite(
@@ -224,7 +237,7 @@ class CaseReader:
                 self.first_began = min(self.first_began or suite.timestamp, suite.timestamp)
                 self.last_began = max(self.last_began, suite.timestamp)
 
-    def _start_in_case(self, name: str, attributes: Mapping[str, str]) -> None:
+    def _start_in_case(self, name: str, attributes: dict[str, str]) -> None:
         if name in OUTCOMES or name in REPEATED:
             self._trouble = (name, attributes)  # type: ignore[assignment]  # one of the kinds
             self._room = min(_LONGEST_TEXT, self._left)
@@ -234,15 +247,13 @@ class CaseReader:
         elif name == "property" and len(self._properties) < _MOST_PROPERTIES:
             value = attributes.get("value", "")[:_LONGEST_VALUE]
             self._properties.append((self._shared(attributes.get("name", "")), value))
+        elif ":" in name:
+            self._start(_local(name), attributes)
 
     def _take(self, data: str) -> None:
         if self._room > 0 and self._trouble is not None:
             self._texts.append(data[: self._room])
             self._room -= len(data)
-
-    def _take_output(self, data: str) -> None:
-        if len(self._output) < _MOST_OUTPUTS:
-            self._output.append(data[:_LONGEST_TEXT])
 
     def _end(self, name: str) -> None:
         if name == "testcase":
@@ -254,8 +265,12 @@ class CaseReader:
                 self._end_in_trouble(name, self._trouble)
             elif name in _PRINTED:
                 self._parser.CharacterDataHandler = None
+            elif ":" in name:
+                self._end(_local(name))
         elif name in _SUITES and self._frames:
             self._end_suite(name, self._frames.pop())
+        elif ":" in name:
+            self._end(_local(name))
 
     def _end_in_trouble(self, name: str, trouble: tuple[TroubleKind, Mapping[str, str]]) -> None:
         kind, attributes = trouble
@@ -267,25 +282,49 @@ class CaseReader:
             self._troubles.append(Trouble(kind, message, text, self._shared(attributes.get("type", ""))))
             self._trouble = None
             self._parser.CharacterDataHandler = None
+            if self._is_suite:
+                self._close_suite_case()
+        elif name in _PRINTED:
+            self._parser.CharacterDataHandler = None
+        elif ":" in name:
+            self._end_in_trouble(_local(name), trouble)
+
+    def _close_suite_case(self) -> None:
+        suite = self._frames[-1].suite._replace(is_case=True)
+        case = JUnitCase(suite.name or "testsuite", "", suite=suite)
+        self._ready.append(case._replace(troubles=tuple(self._troubles)))
+        self._frames[-1].counts[_COUNTED_KINDS.index(self._troubles[-1].kind) + 1] += 1
+        self._troubles.clear()
+        self._output.clear()
+        self._case, self._is_suite = None, False
 
     def _close_case(self, attributes: Mapping[str, str]) -> None:
         get, shared = attributes.get, self._names.setdefault
         frame = self._frames[-1]
         frame.counts[0] += 1
         classname, file, time = get("classname", ""), get("file", ""), get("time")
-        duration_s = None if time is None else self._duration_s(time)
-        values = get("name", ""), shared(classname, classname), shared(file, file), frame.suite, duration_s
-        case: JUnitCase = _new(JUnitCase, (*values, (), (), ""))
-        if self._properties or self._troubles:
+        if file:
+            file = shared(file, file)
+        duration_s = None
+        if time is not None:
+            try:
+                duration_s = float(time)
+            except ValueError:
+                duration_s = -1.0
+            if not 0 <= duration_s < _LONGEST_S:
+                duration_s = self._odd_duration_s(time)
+        name, classname = get("name", ""), shared(classname, classname)
+        case: JUnitCase = _new(JUnitCase, (name, classname, file, frame.suite, duration_s, (), (), ""))
+        if self._properties or self._troubles or self._trouble is not None:
             case = self._with_details(case, frame)
-        if self._output:
+        elif self._output.pieces:
             self._output.clear()
         self._ready.append(case)
 
     def _with_details(self, case: JUnitCase, frame: _Frame) -> JUnitCase:
         output = ""
         if self._troubles:
-            output = "".join(self._output).strip()[: min(_LONGEST_TEXT, max(0, self._left))]
+            output = self._output.text(min(_LONGEST_TEXT, max(0, self._left)))
             self._left -= len(output)
             kinds = {one.kind for one in self._troubles}
             for place, kind in enumerate(_COUNTED_KINDS, 1):
@@ -295,6 +334,10 @@ class CaseReader:
         )
         self._troubles.clear()
         self._properties.clear()
+        self._output.clear()
+        if self._trouble is not None:  # a case within a failure: this one is over, too
+            self._trouble, self._is_suite = None, False
+            self._texts.clear()
         return case
 
     def _end_suite(self, name: str, frame: _Frame) -> None:
@@ -313,12 +356,7 @@ class CaseReader:
         if "time" in frame.attributes and _plain_seconds(frame.attributes["time"]) is None:
             self._bad_number = True
 
-    def _duration_s(self, text: str) -> float | None:
-        try:
-            if 0 <= (number := float(text)) < math.inf:
-                return number
-        except ValueError:
-            pass
+    def _odd_duration_s(self, text: str) -> float | None:
         self._bad_number = self._bad_number or bool(text)
         return _seconds(text)
 
@@ -333,6 +371,11 @@ class CaseReader:
         raise _RefusedError("it has a DOCTYPE, which no JUnit report has")
 
 
+def _local(name: str) -> str:
+    """The name of an element without the prefix of its namespace."""
+    return name.rpartition(":")[2]
+
+
 def _runner(root: str, attributes: Mapping[str, str]) -> Runner:
     if root == "testsuites" and "id" in attributes:
         return "playwright"
@@ -344,7 +387,7 @@ def _plain_seconds(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if 0 <= number < math.inf else None
+    return number if 0 <= number < _LONGEST_S else None
 
 
 def _seconds(text: str) -> float | None:

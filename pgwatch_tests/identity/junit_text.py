@@ -17,6 +17,7 @@ _WITHOUT_BOM = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _PROBE = b"<?xml a='1'?>\\x41+AGE-~{"
 """ASCII that no codec of escapes, such as `utf-7`, leaves as it is."""
+_ANY_BYTES = bytes(range(256)) + b"a" * 256 + b".."
 _HEAD = 256
 """Bytes by which the encoding can be told."""
 
@@ -124,9 +125,13 @@ def _unfinished(data: bytes) -> int:
 
 
 def _ascii_superset(declared: str) -> str:
-    """The declared encoding, if a file in it can begin as the declaration was read: in ASCII."""
+    """The declared encoding, if a file in it can begin as the declaration was read: in ASCII.
+
+    It has to bear any bytes, too, as the codec `idna` doesn't.
+    """
     try:
         if _PROBE.decode(declared).encode("ascii") == _PROBE:
+            codecs.getincrementaldecoder(declared)("replace").decode(_PROBE + _ANY_BYTES, final=True)
             return codecs.lookup(declared).name
     except (LookupError, ValueError):  # no such encoding, or none of text
         pass

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import files_below, fitting_files, is_directory, is_pattern, open_file
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
 from pgwatch_tests.identity.junit_reader import CaseReader
 from pgwatch_tests.identity.test_ids import possible_ids
@@ -59,9 +60,9 @@ def read_test_list(path: Path) -> tuple[str, ...]:
     them apart. Of a torn report, its whole cases count. Raises ConfigurationError if no id can be read.
     """
     try:
-        if path.is_dir() or (set("*?[") & set(str(path)) and not path.exists()):
+        if is_directory(path) or is_pattern(path):
             return _of_many(path)
-        with path.open("rb") as file:
+        with open_file(path) as file:
             # Far enough for spaces and empty lines before the first element.
             if _MARKUP.match(file.peek(_CHUNK)):
                 return _of_report(path, file)
@@ -85,13 +86,10 @@ def _of_report(path: Path, file: BinaryIO) -> tuple[str, ...]:
 
 def _of_many(path: Path) -> tuple[str, ...]:
     """Of a shard that was killed there may be nothing to read: the others count."""
-    anchor = Path(path.anchor)
-    paths = sorted(path.rglob("*.xml") if path.is_dir() else anchor.glob(str(path.relative_to(anchor))))
     tests: dict[str, None] = {}
-    for one in paths:
-        if one.is_file() and "node_modules" not in one.parts:
-            with suppress(ConfigurationError):
-                tests |= dict.fromkeys(read_test_list(one))
+    for one in files_below(path, ".xml") if is_directory(path) else fitting_files(path):
+        with suppress(ConfigurationError):
+            tests |= dict.fromkeys(read_test_list(one))
     if not tests:
         raise ConfigurationError(f"cannot read the tests in {path}: no JUnit report is there")
     return tuple(tests)

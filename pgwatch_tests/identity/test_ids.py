@@ -47,6 +47,9 @@ def possible_ids(case: JUnitCase) -> Iterator[str]:
             yield f"[{case.suite.host}] {place} > {title}"
     if case.classname and "/" not in case.classname:
         yield f"{case.classname}.{case.name}"
+        if case.name.endswith("()"):
+            # A method in reports of Gradle and of JUnit's own console; Surefire's have its name alone.
+            yield f"{case.classname}.{case.name.removesuffix('()')}"
 
 
 def likely_id(case: JUnitCase) -> str:

@@ -103,7 +103,8 @@ def _ending(shard: ShardReport) -> tuple[FindingKind | None, str]:
         if run.recorded.ending == "running":
             return "running", "still at work"
         if not shard.files:
-            return "no_report", f"wrote no JUnit file, {_exit_words(code)}"
+            wrote = "its JUnit files aren't among these" if facts.junit_files else "wrote no JUnit file"
+            return "no_report", f"{wrote}, {_exit_words(code)}"
         if code and not shard.totals.not_ok:
             return "contradiction", f"{_exit_words(code)}, though no test of it failed"
     if any(is_nameless(case) for one in shard.files for case in one.cases):
@@ -200,6 +201,15 @@ def _nothing_ran(shard: ShardReport) -> Findings:
         number = plural(len(shard.tests), "file")
         yield _finding(
             "no_tests", "warning", shard, f"none of the tests of {number} ran: they can't be loaded"
+        )
+
+
+def _failed_suites(shard: ShardReport) -> Findings:
+    """What is in a suite and in no test of it has no name that a reader would look for."""
+    names = [test.case.name for test in shard.tests if test.stands_for == "suite"]
+    if names:
+        yield _finding(
+            "suite_failed", "warning", shard, f"failed outside of their tests: {named(names)}", shard.files
         )
 
 
@@ -370,6 +380,7 @@ def _unknown_exit_codes(shards: Sequence[ShardReport]) -> Findings:
 _RULES: Sequence[Callable[[ShardReport], Findings]] = (
     _unreadable,
     _nothing_ran,
+    _failed_suites,
     _passed_though_failed,
     _doubtful_passes,
     _stale,

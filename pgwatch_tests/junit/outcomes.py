@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pgwatch_tests.identity.junit_cases import JUnitCase
 from pgwatch_tests.identity.test_ids import namer
-from pgwatch_tests.junit.report_files import ReportFile, read_report_file
+from pgwatch_tests.junit.report_files import ReportFile, read_report_files
 from pgwatch_tests.junit.verdicts import JUnitTest, TestVerdict, is_nameless, judged_tests
 from pgwatch_tests.record.run_summary import Outcome, TestOutcome
 from pgwatch_tests.text.plain_text import shortened_middle
@@ -53,7 +53,7 @@ def read_outcomes(paths: Iterable[Path], seen: Collection[str] = ()) -> Outcomes
     A report doesn't say what the id of a test is. `seen` are tests as sessions named them, whole or by their
     hash: where one of them can be meant, it is.
     """
-    return outcomes_in(map(read_report_file, paths), seen)
+    return outcomes_in(read_report_files((path, False) for path in paths), seen)
 
 
 def outcomes_in(files: Iterable[ReportFile], seen: Collection[str] = ()) -> Outcomes:

@@ -15,6 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pgwatch_tests.foreign_files import (
+    closed_directories,
+    files_below,
+    fitting_files,
+    fixed_part,
+    is_directory,
+    is_pattern,
+    open_file,
+)
 from pgwatch_tests.identity.junit_cases import Anomaly, JUnitCase, Runner
 from pgwatch_tests.identity.junit_reader import CaseReader, Readable
 
@@ -26,8 +35,6 @@ STDIN = Path("-")
 _LONGEST_SILENCE_S = 30.0
 """A pipe that nobody writes into for so long is given up."""
 _READ_ANEW_AFTER_S = 0.25
-_DEEPEST = 10
-_SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +80,17 @@ class GivenFile:
 
 
 def given_files(arguments: Iterable[Path]) -> tuple[list[GivenFile], list[str]]:
-    """Returns the files of names, patterns and directories, each once, and the arguments without any.
+    """Returns the files of names, patterns and directories, each once, and why others have none, in words.
 
-    Of a directory, it is all files below that end in `.xml`.
+    Of a directory, it is all files below that end in `.xml`. A directory that can't be looked into is among
+    the files: there may be reports in it, and reading it tells why not.
     """
     found: dict[str, GivenFile] = {}
     nothing: list[str] = []
     for argument in arguments:
         those = list(_matching(argument))
         if not those:
-            nothing.append(str(argument))
+            nothing.append(_why_nothing(argument))
         for one in those:
             found.setdefault(str(one.path) if one.path == STDIN else os.path.realpath(one.path), one)
     return list(found.values()), nothing
@@ -92,85 +100,111 @@ def _matching(argument: Path) -> Iterator[GivenFile]:
     if argument == STDIN:
         yield GivenFile(STDIN, Path())
     elif is_directory(argument):
-        for path in files_below(argument, ".xml"):
+        closed: list[Path] = []
+        for path in files_below(argument, ".xml", closed=closed):
             yield GivenFile(path, argument, "directory")
-    elif os.path.lexists(argument) or not set("*?[") & set(str(argument)):
-        if os.path.lexists(argument):
-            yield GivenFile(argument, argument.parent)
+        for path in closed:
+            yield GivenFile(path, argument, "directory")
+    elif is_pattern(argument):
+        base = fixed_part(argument)
+        for path in (*fitting_files(argument), *closed_directories(argument)):
+            yield GivenFile(path, base, "pattern")
+    elif os.path.lexists(argument):
+        yield GivenFile(argument, argument.parent)
     else:
-        yield from _globbed(argument)
+        for path in closed_directories(argument):
+            yield GivenFile(path, path.parent, "directory")
 
 
-def is_directory(path: Path) -> bool:
-    """Whether it is a directory; not below a closed one, where `Path.is_dir` raises."""
-    with suppress(OSError):
-        return stat.S_ISDIR(path.stat().st_mode)
-    return False
-
-
-def fixed_part(pattern: Path) -> Path:
-    """The directories of a pattern before its first part that may stand for several."""
-    parts = pattern.parts
-    fixed = next((place for place, part in enumerate(parts) if set("*?[") & set(part)), len(parts))
-    return Path(*parts[:fixed])
-
-
-def _globbed(pattern: Path) -> Iterator[GivenFile]:
-    base = fixed_part(pattern)
-    with suppress(OSError, ValueError, NotImplementedError):
-        for path in sorted(base.glob(str(pattern.relative_to(base)))):
-            if path.is_file() and not _SKIPPED & set(path.parts):
-                yield GivenFile(path, base, "pattern")
-
-
-def files_below(directory: Path, *ends: str, deepest: int = _DEEPEST) -> Iterator[Path]:
-    """Yields the files in a directory and below whose names end so; links to directories aren't followed."""
-    with suppress(OSError):
-        for entry in sorted(os.scandir(directory), key=lambda one: one.name):
-            if entry.is_dir(follow_symlinks=False):
-                if deepest and entry.name not in _SKIPPED:
-                    yield from files_below(directory / entry.name, *ends, deepest=deepest - 1)
-            elif entry.name.endswith(ends) and entry.is_file():
-                yield directory / entry.name
+def _why_nothing(argument: Path) -> str:
+    if is_directory(argument):
+        return f"no JUnit file (*.xml) is in {argument} or below"
+    return f"no file matches {argument}" if is_pattern(argument) else f"there is no file {argument}"
 
 
 def read_report_file(
     path: Path, *, may_be_pipe: bool = False, sleep: Callable[[float], None] = time.sleep
 ) -> ReportFile:
-    """Reads one file; what can't be read is told in `trouble`, never raised.
+    """Reads one file, as `read_report_files` does."""
+    [report] = read_report_files([(path, may_be_pipe)], sleep=sleep)
+    return report
 
-    One that changes meanwhile is read once more; if it still changes, it is `growing`.
+
+def read_report_files(
+    paths: Iterable[tuple[Path, bool]], *, sleep: Callable[[float], None] = time.sleep
+) -> list[ReportFile]:
+    """Reads files, each with whether it may be a pipe; what can't be read is told in `trouble`, never raised.
+
+    One that changes meanwhile is read once more, and so is a torn one that has changed since: it isn't torn,
+    but still being written. If it still changes, it is `growing`. One pause is for all of them.
     """
-    report, is_stable = _read(path, may_be_pipe)
-    if not is_stable:
-        sleep(_READ_ANEW_AFTER_S)
-        report, is_stable = _read(path, may_be_pipe)
-    if is_stable:
+    read = [(*_read(path, may_be_pipe), may_be_pipe) for path, may_be_pipe in paths]
+    if not any(_may_be_growing(report, state) for report, state, _ in read):
+        return [report for report, _, _ in read]
+    sleep(_READ_ANEW_AFTER_S)
+    return [
+        _read_anew(report, state, may_be_pipe) if _may_be_growing(report, state) else report
+        for report, state, may_be_pipe in read
+    ]
+
+
+def _may_be_growing(report: ReportFile, state: _State | None) -> bool:
+    return state is not None and (not state.is_stable or report.trouble_kind in ("torn", "empty"))
+
+
+def _read_anew(report: ReportFile, before: _State | None, may_be_pipe: bool) -> ReportFile:
+    """The file after the pause: as it was if it is at rest."""
+    if before is None or (before.is_stable and before == _state(report.path)):
         return report
-    return replace(report, trouble="it is still being written", trouble_kind="growing")
+    again, now = _read(report.path, may_be_pipe)
+    if now is None or (now.is_stable and again.trouble_kind not in ("torn", "empty")):
+        return again
+    return replace(again, trouble="it is still being written", trouble_kind="growing")
 
 
-def _read(path: Path, may_be_pipe: bool) -> tuple[ReportFile, bool]:
-    """Returns the file, and whether it stayed as it was while it was read."""
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What tells that a file on a disk has changed."""
+
+    size: int
+    modified_ns: int
+    file: tuple[int, int]
+    """Its device and inode: a new file may have come in its place."""
+    is_stable: bool = True
+    """Whether it stayed so while it was read."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _State:
+        """That of a file's status."""
+        return cls(status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+
+
+def _state(path: Path) -> _State | None:
+    with suppress(OSError):
+        return _State.of(path.stat())
+    return None
+
+
+def _read(path: Path, may_be_pipe: bool) -> tuple[ReportFile, _State | None]:
+    """Returns the file, and its state after it was read; None of what is no file on a disk."""
     try:
         if path == STDIN:
-            return _collected(path, _Pipe(sys.stdin.fileno())), True
-        # Not to hang in a named pipe that nobody has opened.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            before = os.fstat(descriptor)
-            if may_be_pipe and stat.S_ISFIFO(before.st_mode):
-                return _collected(path, _Pipe(descriptor)), True
-            if not stat.S_ISREG(before.st_mode):
-                raise OSError("it is no file")
+            return _collected(path, _Pipe(sys.stdin.fileno())), None
+        if may_be_pipe and stat.S_ISFIFO(path.stat().st_mode):
+            # Not to hang in a named pipe that nobody has opened.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb", buffering=0):
+                return _collected(path, _Pipe(descriptor)), None
+        with open_file(path) as file:
+            before = _State.of(os.fstat(file.fileno()))
             report = _collected(path, file)
-            after = os.fstat(descriptor)
+            after = os.fstat(file.fileno())
     except (OSError, io.UnsupportedOperation) as error:
-        return ReportFile(
-            path, trouble=getattr(error, "strerror", None) or str(error), trouble_kind="unreadable"
-        ), True
+        words = getattr(error, "strerror", None) or str(error)
+        return ReportFile(path, trouble=words, trouble_kind="unreadable"), None
     report = replace(report, modified=datetime.fromtimestamp(after.st_mtime, UTC), size=after.st_size)
-    return report, (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    state = _State.of(after)
+    return report, replace(state, is_stable=state == before)
 
 
 def _collected(path: Path, source: Readable) -> ReportFile:

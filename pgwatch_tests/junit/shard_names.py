@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -79,6 +80,9 @@ def parse_expected(text: str) -> tuple[ExpectedShards, ...]:
         found.append(ExpectedShards(match["kind"], number))
     if len({one.kind for one in found}) < len(found):
         raise ConfigurationError(f"--shards names a kind twice: {text}")
+    names = Counter(name for one in found for name in one.names)
+    if twice := next((name for name, times in names.items() if times > 1), None):
+        raise ConfigurationError(f"--shards names {twice} twice: {text}")
     return tuple(found)
 
 

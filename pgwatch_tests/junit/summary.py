@@ -33,6 +33,7 @@ FindingKind = Literal[
     "other_history",
     "unreadable",
     "growing",
+    "suite_failed",
     "too_few",
     "doubtful_pass",
     "unexpected",

@@ -15,9 +15,11 @@ from pgwatch_tests.identity.junit_cases import CaseOutcome, JUnitCase, Suite, Tr
 from pgwatch_tests.identity.test_ids import PLAYWRIGHT_SEPARATOR, likely_id, project
 
 TestVerdict = Literal["passed", "failed", "errored", "skipped", "flaky"]
-StandsFor = Literal["test", "file", "hook", "crash"]
+StandsFor = Literal["test", "file", "hook", "crash", "suite"]
 
+_new = tuple.__new__  # of a NamedTuple: half the time of calling it, a hundred thousand times
 VERDICTS: tuple[TestVerdict, ...] = ("passed", "failed", "errored", "skipped", "flaky")
+_MOST_EARLIER = 50
 _SEPARATORS = (" > ", PLAYWRIGHT_SEPARATOR)
 _UNHANDLED = "vitest unhandled errors"
 _CRASHES = ("worker '", "collection failure")
@@ -35,7 +37,7 @@ class JUnitTest(NamedTuple):
     failed_attempts: int = 0
     """Those that failed before the last one."""
     earlier: tuple[JUnitCase, ...] = ()
-    """Further cases of it, in their order."""
+    """Further cases of it, in their order: the first 50."""
     stands_for: StandsFor = "test"
     """What the runner has written as a test: a file that can't be loaded, the hook of a group, a crash."""
     shard: str = ""
@@ -67,12 +69,12 @@ class JUnitTest(NamedTuple):
 
 def is_nameless(case: JUnitCase) -> bool:
     """Whether it is no test, but the place at which pytest was stopped."""
-    return not case.name and not case.classname
+    return not case.name and not case.classname and not case.is_suite
 
 
 def judged_tests(cases: Iterable[JUnitCase], shard: str = "") -> list[JUnitTest]:
     """Returns the tests of a shard's cases, each once, class by class."""
-    by_class: dict[tuple[Suite, str], dict[str, JUnitTest]] = {}
+    by_class: dict[tuple[Suite, str | None], dict[str, JUnitTest]] = {}
     of_class: dict[str, JUnitTest] = {}
     suite, classname = None, ""
     for case in cases:
@@ -82,14 +84,14 @@ def judged_tests(cases: Iterable[JUnitCase], shard: str = "") -> list[JUnitTest]
         if case.suite is not suite or case.classname is not classname:
             suite, classname = case.suite, case.classname
             # Files of one shard have suites of one name, each with its time.
-            key = Suite(suite.name, project(case)), classname
+            key = Suite(case.suite.name, project(case)), None if case.is_suite else classname
             of_class = by_class.setdefault(key, {})
         if name in of_class:
             of_class[name] = _after(of_class[name], case)
         elif case.troubles:
             of_class[name] = _first(case, shard)
         else:
-            of_class[name] = JUnitTest(case, "passed", 1, 0, (), "test", shard)
+            of_class[name] = _new(JUnitTest, (case, "passed", 1, 0, (), "test", shard, "", ()))
     tests: list[JUnitTest] = []
     for each in by_class.values():
         tests += each.values()
@@ -144,15 +146,23 @@ def _after(before: JUnitTest, case: JUnitCase) -> JUnitTest:
     outcome = case.outcome
     if outcome == "skipped":
         return before
+    if case.is_suite:
+        troubles = (*before.case.troubles, *case.troubles)[:_MOST_EARLIER]
+        return before._replace(case=before.case._replace(troubles=troubles))
     is_teardown = outcome == "error" and case.message.startswith(TEARDOWN)
     if before.has_failed and is_teardown:
         # pytest writes a second case for a tear-down that fails after its test failed.
-        return before._replace(earlier=(*before.earlier, case))
+        return before._replace(earlier=_with(before.earlier, case))
     failed = before.failed_attempts + case.failed_attempts + before.has_failed
     ran_before = before.attempts if before.verdict != "skipped" else 0
     attempts = ran_before + 1 + case.failed_attempts - is_teardown
-    earlier = (*before.earlier, before.case)
+    earlier = _with(before.earlier, before.case)
     return JUnitTest(case, _verdict(outcome, failed), attempts, failed, earlier, shard=before.shard)
+
+
+def _with(earlier: tuple[JUnitCase, ...], case: JUnitCase) -> tuple[JUnitCase, ...]:
+    """One more, if there aren't many already."""
+    return (*earlier, case) if len(earlier) < _MOST_EARLIER else earlier
 
 
 def _judged(test: JUnitTest, groups: _Groups) -> JUnitTest:
@@ -164,6 +174,8 @@ def _judged(test: JUnitTest, groups: _Groups) -> JUnitTest:
 
 
 def _stands_for(case: JUnitCase, groups: _Groups) -> StandsFor:
+    if case.is_suite:
+        return "suite"
     if case.suite.name == _UNHANDLED or case.message.startswith(_CRASHES[0]):
         return "crash"
     if case.message.startswith(_CRASHES[1]) or case.name == case.classname == case.suite.name:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,22 +125,50 @@ def diff(files: Sequence[PlannedFile]) -> Iterator[str]:
 
 
 def write(root: Path, files: Sequence[PlannedFile]) -> None:
-    """Writes files, each in one step. Raises ConfigurationError; it writes through no link."""
+    """Writes files, each in one step. Raises ConfigurationError; it writes through no link.
+
+    A file that was there keeps its mode and its owner.
+    """
     for one in files:
         if (root / one.path).is_symlink():
             raise ConfigurationError(f"{one.path} is a link: init writes through none")
     for one in files:
-        place = root / one.path
-        beside = place.with_name(f".{place.name}.{token_hex(4)}")
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                beside.write_text(one.text, encoding="utf-8", newline="\n")
-                beside.replace(place)
-            finally:
-                beside.unlink(missing_ok=True)
+            _write_file(root / one.path, one.text)
         except OSError as error:
             raise ConfigurationError(f"cannot write {one.path}: {error.strerror}") from error
+
+
+def _write_file(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.{token_hex(4)}")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        try:
+            before = place.stat()
+        except FileNotFoundError:
+            pass
+        else:
+            if not _take_owner(beside, before):
+                place.write_text(text, encoding="utf-8", newline="\n")
+                return
+            # After the owner, whose change takes set-user-id bits away.
+            beside.chmod(stat.S_IMODE(before.st_mode))
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _take_owner(path: Path, before: os.stat_result) -> bool:
+    """Gives a new file the owner and group of another. Returns whether it has them now."""
+    new = path.stat()
+    if (new.st_uid, new.st_gid) == (before.st_uid, before.st_gid):
+        return True
+    try:
+        os.chown(path, before.st_uid, before.st_gid)
+    except PermissionError:
+        return False
+    return True
 
 
 def _hash(body: str) -> str:

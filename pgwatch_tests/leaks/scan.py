@@ -130,9 +130,11 @@ class LeakScan:
         kinds: Collection[LeftoverKind] = (),
         since: Since | None = None,
         demanded: Collection[LeftoverKind] = (),
+        tests: Collection[str] = (),
     ) -> None:
         self._settings = settings
         self._demanded = demanded
+        self._tests = tests
         self._progress = progress
         self._kinds = kinds
         self._since = since
@@ -165,7 +167,7 @@ class LeakScan:
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = markers(self._settings.markers)
-        known = evidence(self._settings)
+        known = evidence(self._settings, self._tests)
         with closing(self._session) as session:
             session.open()
             if "advisory_lock" in self._demanded:

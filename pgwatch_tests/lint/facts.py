@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import read_bytes
 
 _SCHEMAS = ("pgwatch-tests.leaks/1", "pgwatch-tests.leaks-of-databases/1")
 _SURE = ("marker", "transaction")
@@ -81,7 +82,7 @@ def test_file(test: str) -> str:
 def load_leaks(path: Path) -> LeakedByTests:
     """Reads a leaks document. Raises ConfigurationError if it can't be read, or is something else."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_bytes(path))
     except OSError as error:
         raise ConfigurationError(f"cannot read the leaks in {path}: {error.strerror}") from error
     except (ValueError, RecursionError):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from pgwatch_tests.errors import RecordingError, Verdict
+from pgwatch_tests.foreign_files import read_bytes
 from pgwatch_tests.record.run_summary import Hang, RunFacts
 from pgwatch_tests.text.times import iso_time
 
@@ -239,7 +240,7 @@ def _check(facts: RunFacts) -> None:
 def _content(path: Path) -> dict[str, object]:
     """Returns the document in a `run.json`. Raises RecordingError if it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

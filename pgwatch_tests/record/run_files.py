@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from pgwatch_tests.errors import RecordingError
+from pgwatch_tests.foreign_files import SKIPPED, fitting, is_pattern, read_bytes
 from pgwatch_tests.leaks.model import Confidence
 from pgwatch_tests.record.last_picture import last_picture
 from pgwatch_tests.record.merging.merged import Ending, RecordedRun, Unreadable
@@ -26,7 +27,6 @@ from pgwatch_tests.record.whole_names import WholeNames, listed_tests
 
 SUFFIX = ".pgwatch"
 _DEEPEST = 8
-_SKIPPED = frozenset({"node_modules", "__pycache__"})
 _WRITTEN_WITHIN_S = 15.0
 """A recorder writes every few seconds: a file that it hasn't written to for so long has none any more."""
 _TOLD_WITHIN = timedelta(minutes=1)
@@ -81,10 +81,7 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
 
 
 def _expanded(path: Path) -> Sequence[Path]:
-    if os.path.exists(path) or not set("*?[") & set(str(path)):  # noqa: PTH110  # raises nothing
-        return [path]
-    anchor = Path(path.anchor)
-    return sorted(anchor.glob(str(path.relative_to(anchor)))) or [path]
+    return (fitting(path) if is_pattern(path) else []) or [path]
 
 
 def _found(path: Path) -> Iterator[Path]:
@@ -133,7 +130,7 @@ def _below(directory: Path, deepest: int) -> Iterator[Path]:
 
 
 def _may_hold_runs(name: str) -> bool:
-    return not name.startswith(".") and name not in _SKIPPED
+    return not name.startswith(".") and name not in SKIPPED
 
 
 def _run(directory: Path) -> RecordedRun:
@@ -268,7 +265,7 @@ def _facts(header: RecordingHeader, marks: Sequence[Mark]) -> RunFacts | None:
 def _leaks_of_document(path: Path) -> tuple[LeakEvent, ...] | None:
     """What a `leaks.json` beside a run without a recording says; None if there is none that can be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
         if content["schema"] != "pgwatch-tests.leaks/1":
             return None
         return tuple(_leaks(content))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.identity.known_tests import read_test_list
+from pgwatch_tests.junit.report_files import given_files
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.baseline.comparison import Since
 from pgwatch_tests.leaks.model import BaselineUse, LeakReport
@@ -47,11 +50,21 @@ def state_before(given: Baseline | None, first: FirstBaseline | None) -> Before:
 
 
 def checker(
-    settings: Settings, before: Before, *, any_rows: bool, fail_on: FailOn, logs: Path | None
+    settings: Settings,
+    before: Before,
+    *,
+    any_rows: bool,
+    fail_on: FailOn,
+    logs: Path | None,
+    reports: Iterable[Path] = (),
 ) -> LeakChecker:
-    """Returns the check for leaks that a run makes."""
+    """Returns the check for leaks that a run makes; JUnit `reports` name the tests of hashes."""
     since = None if before.baseline is None else Since(before.baseline, any_rows)
-    return LeakChecker(settings, since, tuple(fail_on.leaks.kinds), logs)
+    tests: list[str] = []
+    for report in reports:
+        with suppress(ConfigurationError):  # torn: nobody's hash is known by it
+            tests += read_test_list(report)
+    return LeakChecker(settings, since, tuple(fail_on.leaks.kinds), logs, tests)
 
 
 def with_note(check: LeakCheck, note: str) -> LeakReport | None:
@@ -74,17 +87,17 @@ def write_documents(
         yield "leaks"
 
 
-def junit_files(globs: Sequence[str], folder: Path, since: datetime) -> tuple[str, ...]:
-    """Returns the files of these globs that were written since then, relative to the folder if below it."""
-    found: dict[Path, None] = {}
-    for pattern in globs:
-        base, relative = (Path(Path(pattern).anchor), Path(pattern).relative_to(Path(pattern).anchor))
-        start = folder if not pattern.startswith("/") else base
-        with suppress(OSError, ValueError, NotImplementedError):
-            for path in sorted(start.glob(str(relative))):
-                with suppress(OSError):
-                    if path.is_file() and path.stat().st_mtime >= since.timestamp() - 1:
-                        found[path] = None
-    return tuple(
-        str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path) for path in found
-    )
+def junit_files(globs: Sequence[str], since: datetime) -> tuple[str, ...]:
+    """Returns the files of these globs, files or directories that were written since then.
+
+    Their paths are relative to the working directory if they are below it.
+    """
+    given, _ = given_files(map(Path, globs))
+    here = Path.cwd()
+    found: dict[str, None] = {}
+    for one in given:
+        path = one.path
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime >= since.timestamp() - 1:
+                found[str(path.relative_to(here) if path.is_relative_to(here) else path)] = None
+    return tuple(found)

@@ -103,7 +103,7 @@ class RunEnding:
         with self._notes.spared("JUnit files weren't looked for"):
             from pgwatch_tests.run import aftermath
 
-            found = aftermath.junit_files(state.request.junit, Path.cwd(), state.facts.began)
+            found = aftermath.junit_files(state.request.junit, state.facts.began)
             state.facts = replace(state.facts, junit_files=found)
             if not found:
                 names = ", ".join(state.request.junit)
@@ -128,6 +128,7 @@ class RunEnding:
             any_rows=state.request.any_rows,
             fail_on=state.request.fail_on,
             logs=None if state.results is None else state.results.logs,
+            reports=[Path.cwd() / name for name in state.facts.junit_files],
         )
         check = self._checker.run(within_s)
         report = aftermath.with_note(check, before.note)

@@ -33,6 +33,7 @@ class JobSetting:
     source: str
     """Where it was read, for messages."""
     action: JobAction = "sweep"
+    """Sweep, sweep schemas only, or only count."""
     every_s: float | None = None
     """Seconds from one start to the next."""
     cron: str | None = None
@@ -44,12 +45,15 @@ class JobSetting:
     only: tuple[SweepKind, ...] = ()
     """The kinds to remove; empty: the default kinds."""
     max_rows: int | None = None
+    """Nothing is removed if there is more to remove."""
     keep_unmarked: bool | None = None
     """None: that of the settings."""
     databases: tuple[str, ...] = ()
     """Globs; empty: the database of the connection string."""
     dry_run: bool = False
+    """Whether it only says what it would remove."""
     enabled: bool = True
+    """Whether it runs at all."""
 
 
 def sweep_kinds(words: Iterable[str]) -> tuple[SweepKind, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import read_bytes
 from pgwatch_tests.settings.fields import (
     Field,
     Source,
@@ -91,20 +92,27 @@ class Settings:
     """The settings of a command, resolved. Durations are seconds."""
 
     dsn: Dsn
+    """Where to connect; empty: libpq's own environment says."""
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS
+    """What test data looks like: LIKE patterns, or regular expressions."""
     ignore: tuple[IgnoreSetting, ...] = ()
+    """Places that aren't searched for leaks; those of flag, variable and pyproject.toml are put together."""
     refresh_s: float = 1.0
+    """The time between polls while nothing is blocked."""
     connect_timeout_s: float = 5.0
+    """How long a connection attempt may take."""
     lock_timeout_s: float = 0.2
+    """How long a count waits for a locked table."""
     count_timeout_s: float = 300.0
+    """How long the count of one table may take."""
     read_only: bool = False
-    """Read only: no session is cancelled or ended, nothing is rolled back."""
+    """Read only: no session is cancelled or ended, nothing is rolled back, nothing is swept."""
     test_schemas: tuple[str, ...] = DEFAULT_TEST_SCHEMAS
     """Globs for the schemas that tests make: one that is still there after them is a leftover."""
     leftover_databases: tuple[str, ...] = DEFAULT_LEFTOVER_DATABASES
     """Globs for the databases that tests make: one that is still there after them is a leftover."""
     test_databases: tuple[str, ...] = ()
-    """Globs for databases that may be swept besides those whose name or comment says so (postgres.guard)."""
+    """Globs for databases that may be swept besides those whose name or comment says so."""
     marked_tables: tuple[str, ...] = ()
     """Globs for tables (`schema.table`) that bear markers even while there is no marked row in them: there, a
     sweep takes unmarked rows for real ones."""
@@ -118,11 +126,12 @@ class Settings:
     """A file of test ids, one per line, or a JUnit report; values and application names carry their
     hashes."""
     history: Path | Dsn | None = None
-    """The place of the history of sweeps and runs: an SQLite file or a PostgreSQL; None:
-    `history.store.default_file()`."""
+    """The place of the history of sweeps and runs: an SQLite file or a PostgreSQL; None: a file in the
+    account's state directory."""
     keep_runs_s: float = 180 * 86_400.0
     """The age, in seconds, at which runs are forgotten."""
     schedule: tuple[JobSetting, ...] = ()
+    """Jobs of the schedule."""
     servers: tuple[ServerSetting, ...] = ()
     """The servers that `--servers` can name, besides those of libpq's service files."""
 
@@ -313,7 +322,7 @@ def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         try:
-            text = path.read_bytes()
+            text = read_bytes(path)
         except OSError:  # missing or unreadable: then it isn't our configuration
             continue
         try:

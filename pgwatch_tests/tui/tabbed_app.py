@@ -20,6 +20,7 @@ from pgwatch_tests.tui.typed_keys import AppInTypedOrder
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 FIRST_KEYS: tuple[BindingType, ...] = (
     Binding("q", "quit", "Quit", id="quit", tooltip="Quit at once"),
@@ -64,10 +65,17 @@ class TabbedApp(AppInTypedOrder):
     ) -> None:
         super().__init__()
         self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DARK
         self._tabs = {tab.pane_id(): tab for tab in tabs}
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[bool, ...] = ()
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's variables, and those of the selected row."""
+        return with_cursor(super().get_css_variables())
 
     @property
     @abstractmethod

@@ -47,6 +47,7 @@ def test_exit_codes(tmp_path: Path) -> None:
         (("none.xml",), 2, 2),
         (("none/*.xml",), 2, 2),
         (("good/junit.xml", "--shards", "a:0"), 2, 2),
+        (("good/junit.xml", "--shards", "a:2,a-1"), 2, 2),
     ):
         assert pgwatch(tmp_path, "junit", *arguments).returncode == plain, arguments
         assert pgwatch(tmp_path, "junit", *arguments, "--fail").returncode == gate, arguments
@@ -56,19 +57,26 @@ def test_what_matches_nothing_is_told_once(tmp_path: Path) -> None:
     shard(tmp_path, "good")
     for files in (("none/*.xml",), ("none/*.xml", "good/junit.xml")):
         assert pgwatch(tmp_path, "junit", *files).stderr.count("no file matches none/*.xml") == 1, files
+    (tmp_path / "bare").mkdir()
+    done = pgwatch(tmp_path, "junit", "bare", "none.xml")
+    assert done.returncode == 2
+    assert "no JUnit file (*.xml) is in bare or below; there is no file none.xml" in done.stderr
 
 
-def test_a_closed_directory_matches_nothing(tmp_path: Path) -> None:
+def test_a_closed_directory_is_one_that_cannot_be_read(tmp_path: Path) -> None:
     pgwatch(tmp_path, "junit", "none/*.xml")  # late imports, before the account changes
     # pytest's own directories may be entered by their owner alone.
     with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
         shard(home, "closed")
         (home / "closed").chmod(0)
         try:
-            done = [pgwatch(home, "junit", path) for path in ("closed/*.xml", "closed/junit.xml", "closed")]
+            paths = ("closed/*.xml", "closed/junit.xml", "closed", "*/junit.xml", ".")
+            done = [pgwatch(home, "junit", path, "--fail") for path in paths]
         finally:
             (home / "closed").chmod(0o700)
-    assert [(one.returncode, "no file matches closed" in one.stderr) for one in done] == [(2, True)] * 3
+    for path, one in zip(paths, done, strict=True):
+        assert one.returncode == 4, path
+        assert "closed can't be read: Permission denied" in one.stdout, path
 
 
 def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:
@@ -89,6 +97,17 @@ def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:
     assert sorted((one.case.name, one.verdict) for one in again) == sorted(
         (test["name"], test["verdict"]) for test in told["tests"]
     )
+
+
+def test_a_dash_is_stdout(tmp_path: Path) -> None:
+    shard(tmp_path, "a", FAILED)
+    done = pgwatch(tmp_path, "junit", "a/junit.xml", "-o", "-", "--fail")
+    assert done.returncode == 1
+    assert [case.get("name") for case in ElementTree.fromstring(done.stdout).iter("testcase")] == ["one"]
+    assert done.stderr.startswith("1 of 1 test failed")
+    done = pgwatch(tmp_path, "junit", "a/junit.xml", "-o", "-", "--format", "json")
+    assert json.loads(done.stdout)["totals"]["failed"] == 1
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
 
 
 def test_an_input_is_never_overwritten(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError
+from tests.cli.running import environment, pgwatch
 
 
 def test_a_file_is_replaced_with_its_mode_and_links_stay(tmp_path: Path) -> None:
@@ -63,3 +67,76 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: 
     assert file.read_text(encoding="utf-8") == "first\n"
     with pytest.raises(ConfigurationError, match=r"cannot write .*missing.*: No such file or directory"):
         options.emit("x", tmp_path / "missing" / "x")
+
+
+def test_a_dash_is_stdout_in_every_command(tmp_path: Path) -> None:
+    written: tuple[tuple[str, ...], ...] = (
+        ("lint", "--rules", "-o", "-"),
+        ("schedule", "list", "-o", "-"),
+    )
+    for arguments in written:
+        done = pgwatch(tmp_path, *arguments)
+        assert (done.returncode, bool(done.stdout)) == (0, True), (arguments, done.stderr)
+    refused: tuple[tuple[str, ...], ...] = (
+        ("record", "-o", "-"),
+        ("run", "-o", "-", "--", "true"),
+        ("leaks", "--write-accept", "-"),
+        ("junit", "-", "--split", "2", "--shard", "1", "--for", "vitest", "--history", "h", "--plan", "-"),
+    )
+    for arguments in refused:
+        done = pgwatch(tmp_path, *arguments)
+        assert (done.returncode, "can't go to stdout" in done.stderr) == (2, True), (arguments, done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "json", "junit", "github"])
+def test_nothing_that_is_said_is_a_command_to_a_ci(tmp_path: Path, form: str) -> None:
+    name = "::add-mask::one ##[add-mask]two"
+    inside = f'<testcase name="{name}"><failure message="{name}">a&#10;{name}</failure></testcase>'
+    # The shard has this name, too.
+    path = tmp_path / name / "junit.xml"
+    path.parent.mkdir()
+    path.write_text(f"<testsuite>{inside}</testsuite>", encoding="utf-8")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "junit.xml").write_text("<testsuite>", encoding="utf-8")
+
+    def said(**extra: str) -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pgwatch_tests", "junit", str(path), "b", f"{name}.xml", "--format", form],
+            cwd=tmp_path,
+            env=environment(extra),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout, done.stderr
+
+    plain = said()
+    stdout, stderr = said(GITHUB_ACTIONS="true")
+    commands = [line for line in stdout.splitlines() if line.strip().startswith("::")]
+    if form == "github":
+        assert stdout == plain[0]
+        assert commands
+    else:
+        assert "##[" in plain[0]
+        assert not commands
+        assert "##[" not in stdout
+    assert "##[" in plain[1]
+    assert "##[" not in stderr
+    if form == "json":
+        assert json.loads(stdout) == json.loads(plain[0])
+
+
+def test_what_goes_into_a_file_is_no_log(tmp_path: Path) -> None:
+    (tmp_path / "##[error]").mkdir()
+    (tmp_path / "##[error]" / "a.xml").write_text("<testsuite/>", encoding="utf-8")
+    with (tmp_path / "report.md").open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-m", "pgwatch_tests", "junit", "##[[]error]/*.xml", "--format", "markdown"],
+            cwd=tmp_path,
+            env=environment({"GITHUB_ACTIONS": "true"}),
+            stdout=file,
+            timeout=60,
+            check=True,
+        )
+    assert "u0023" not in (tmp_path / "report.md").read_text(encoding="utf-8")

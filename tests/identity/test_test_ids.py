@@ -34,11 +34,11 @@ def test_ids_are_as_the_page_says(
     assert test in possible_ids(case)
     # A session that bore the hash decides; without one, what is likeliest.
     assert namer([f"..end #{hashed}"])(case) == test
-    assert runner in ("Jest", "unittest") or likely_id(case) == test
+    assert runner in ("Jest", "unittest", "JUnit") or likely_id(case) == test
 
 
 def test_all_runners_are_in_the_page() -> None:
-    assert {row[0] for row in ROWS} == {"pytest", "Vitest", "Playwright", "Jest", "unittest"}
+    assert {row[0] for row in ROWS} == {"pytest", "Vitest", "Playwright", "Jest", "unittest", "JUnit"}
 
 
 def test_lists_are_read_from_patterns_and_directories(tmp_path: Path) -> None:

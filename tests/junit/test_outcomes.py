@@ -142,7 +142,7 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     paths = [tmp_path / "pipe", tmp_path, tmp_path / "none.xml"]
     assert [sentence.partition(" can't be read: ")[2] for sentence in read_outcomes(paths).not_read] == [
-        "it is no file",
+        "it is a named pipe, not a file",
         "Is a directory",
         "No such file or directory",
     ]

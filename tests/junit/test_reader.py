@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.identity.junit_cases import JUnitCase
 from pgwatch_tests.identity.junit_reader import CaseReader, Readable, read_cases
 from pgwatch_tests.junit import report_files
-from pgwatch_tests.junit.report_files import given_files, read_report_file
+from pgwatch_tests.junit.report_files import given_files, read_report_file, read_report_files
 from pgwatch_tests.junit.verdicts import judged_tests
 
 REPORTS = Path(__file__).parent / "reports"
@@ -95,6 +95,32 @@ def test_megabytes_of_output_and_of_failures_are_cut() -> None:
     assert max(len(case.output), len(case.troubles[0].text)) == 10_000
 
 
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@pytest.mark.parametrize("before", [0, 9_980, 10_000, 300_000])
+def test_lines_that_attach_files_stay_however_much_was_printed(size: int, before: int) -> None:
+    files = [f"[[ATTACHMENT|test-results/{place}.png]]" for place in range(3)]
+    lines = "\n".join(files)
+    printed = f"<system-out>{'x' * before}\n{lines}\n[[ATTACHMENT|cut</system-out>"
+    attempt = f"<rerunFailure>why<system-out>{files[0]}</system-out></rerunFailure>"
+    ((case,), _) = read(whole(f"<failure>no</failure>{attempt}{printed}"), size)
+    assert [line for line in case.output.splitlines() if line in files] == files
+    assert len(case.output) < 10_200
+    assert case.troubles[1].text == "why"
+    # Of a test that passed, nothing is kept, and nothing goes to the next one.
+    passed, failed = read_cases(
+        f"<testsuite><testcase name='a'>{printed}</testcase>"
+        "<testcase name='b'><failure/></testcase></testsuite>".encode()
+    ).cases
+    assert (passed.output, failed.output) == ("", "")
+
+
+def test_attachments_are_not_without_end() -> None:
+    printed = "".join(f"[[ATTACHMENT|{place}]]\n" for place in range(100_000)) + "[[ATTACHMENT|" + "y" * 9_999
+    (case,) = read_cases(whole(f"<failure/><system-out>{'x' * 10_000}{printed}</system-out>")).cases
+    assert case.output.count("ATTACHMENT") == 20
+    assert len(case.output) < 11_000
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -104,6 +130,7 @@ def test_megabytes_of_output_and_of_failures_are_cut() -> None:
         ("1,234", None),
         ("NaN", None),
         ("-1", None),
+        ("1e308", None),
         ("", None),
         ("x", None),
     ],
@@ -124,6 +151,13 @@ def test_a_declared_encoding_that_the_file_is_not_in(tmp_path: Path) -> None:
     # As PowerShell writes it: in UTF-8, with the declaration as it was.
     content = b'<?xml version="1.0" encoding="UTF-16"?>' + whole(attributes='name="\u00e4"').decode().encode()
     assert [case.name for case in read_cases(content).cases] == ["\u00e4"]
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "undefined", "base64", "utf-7", "cp037", "rot13"])
+def test_a_declared_encoding_that_no_xml_is_in(encoding: str) -> None:
+    content = f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + whole(attributes='name="\u00e4"')
+    assert len(read_cases(content).cases) == 1
+    read_cases(content + bytes(range(256)) + b"." * 1_000)  # raises nothing
 
 
 def test_a_file_that_grows_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +181,33 @@ def test_a_file_that_grows_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_report_file(path, sleep=pauses.append).trouble_kind == "growing"
 
 
+def test_a_torn_file_that_goes_on_is_still_being_written(tmp_path: Path) -> None:
+    growing, killed, done = (tmp_path / name for name in ("growing.xml", "killed.xml", "done.xml"))
+    for path in (growing, killed, done):
+        path.write_bytes(whole()[:-12])
+    killed.with_name("empty.xml").touch()
+    pauses: list[float] = []
+
+    def go_on(pause_s: float) -> None:
+        pauses.append(pause_s)
+        growing.write_bytes(whole()[:-8])
+        done.write_bytes(whole())
+
+    paths = [growing, killed, done, tmp_path / "empty.xml", tmp_path / "none.xml"]
+    reports = read_report_files([(path, False) for path in paths], sleep=go_on)
+    assert [(one.trouble_kind, len(one.cases)) for one in reports] == [
+        ("growing", 1),
+        ("torn", 1),
+        ("", 1),
+        ("empty", 0),
+        ("unreadable", 0),
+    ]
+    assert "still being written" in reports[0].trouble
+    assert len(pauses) == 1  # for all of them
+    assert read_report_files([(done, False)], sleep=pauses.append)[0].trouble == ""
+    assert len(pauses) == 1
+
+
 def test_names_patterns_and_directories(tmp_path: Path) -> None:
     for name in (
         "a/junit.xml",
@@ -166,4 +227,4 @@ def test_names_patterns_and_directories(tmp_path: Path) -> None:
         "b/junit.xml",
         "b/deep/er/TEST-x.xml",
     ]
-    assert nothing == [str(tmp_path / "c")]
+    assert nothing == [f"there is no file {tmp_path / 'c'}"]

@@ -158,6 +158,9 @@ def test_reports_that_cannot_be_believed(
 def test_a_run_without_a_report_is_told() -> None:
     _, findings = shards([], [run_of("unit", 1)])
     assert told(findings) == {"no_report": "unit: wrote no JUnit file, exit code 1; 0 tests reported"}
+    _, findings = shards([], [run_of("unit", 0, junit_files=("r/junit.xml",))])
+    words = "unit: its JUnit files aren't among these, exit code 0; 0 tests reported"
+    assert told(findings) == {"no_report": words}
 
 
 def test_the_newest_attempt_of_a_shard_counts() -> None:

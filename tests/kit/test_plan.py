@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,39 @@ def test_writing_and_the_difference(tmp_path: Path) -> None:
     assert text.startswith("# pgwatch-tests kit ")
     assert planned(tmp_path, "deep/a.yml", text).state == "current"
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.yml"]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o600])
+def test_a_file_that_is_brought_up_to_date_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a.ts").write_text(stamped("a.ts", "old\n"))
+    (tmp_path / "a.ts").chmod(mode)
+    one = planned(tmp_path, "a.ts", stamped("a.ts", "new\n"))
+    write(tmp_path, [one])
+    assert stat.S_IMODE((tmp_path / "a.ts").stat().st_mode) == mode
+    assert (tmp_path / "a.ts").read_text() == one.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_that_is_brought_up_to_date_keeps_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a.ts"
+    place.write_text(stamped("a.ts", "old\n"))
+    os.chown(place, 4711, 4712)
+    place.chmod(0o4755)
+    write(tmp_path, [planned(tmp_path, "a.ts", stamped("a.ts", "new\n"))])
+    found = place.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (4711, 4712, 0o4755)
+
+    # Who may not give files away writes into the one that is there.
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refuse)
+    write(tmp_path, [planned(tmp_path, "a.ts", stamped("a.ts", "newer\n"))])
+    assert place.stat().st_ino == found.st_ino
+    assert (place.stat().st_uid, place.read_text()) == (4711, stamped("a.ts", "newer\n"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ts"]
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ class KitServer:
         return self.url(name)
 
 
+def free_port() -> int:
+    """Returns a port of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 @contextmanager
 def kit_server() -> Iterator[KitServer]:
     """A server, and a listener on loopback that hands each connection on to its socket."""

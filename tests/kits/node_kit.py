@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +14,8 @@ from typing import Any
 
 from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.lease_names import hashtext
+from pgwatch_tests.testing.http.header import SECRET_VARIABLE, sender
+from tests.kits.kit_server import free_port
 from tests.kits.repositories import Place, expect
 from tests.kits.waiting_locks import PROGRAM
 
@@ -59,18 +63,23 @@ def install(place: Place, vitest: str, *, playwright: bool) -> None:
 
 
 def _check_names(place: Place) -> None:
-    """The helper's names, hashes and lock numbers are Python's."""
+    """The helper's names, hashes and lock numbers are Python's, which takes its headers of requests."""
     options = "--outDir dist --rootDir . --module nodenext --moduleResolution nodenext --target es2022"
     place.run(["npx", "tsc", "server/server.ts", *options.split(), "--skipLibCheck", "--types", "node"])
     identities = list(_identities(_NAMES))
-    told = json.loads(place.run(["node", "names.mjs"], stdin=json.dumps(identities)))
-    for one, (name, hash_, number) in zip(identities, told, strict=True):
+    os.environ[SECRET_VARIABLE] = secret = secrets.token_hex(16)
+    variables = {SECRET_VARIABLE: secret}
+    told = json.loads(place.run(["node", "names.mjs"], variables=variables, stdin=json.dumps(identities)))
+    for one, (name, hash_, number, header) in zip(identities, told, strict=True):
         own = [
             compose(one["runner"], one["worker"], one["id"]),
             digest(one["id"]),
             hashtext(f"lock:{one['id']}"),
         ]
         expect(own == [name, hash_, number], f"the names of {one}", [own, [name, hash_, number]])
+        owner = sender(header)
+        expect(owner is not None and owner.name == one["id"], f"the header of {one} is its own", owner)
+    del os.environ[SECRET_VARIABLE]
 
 
 def _identities(number: int) -> Iterable[dict[str, str]]:
@@ -156,22 +165,25 @@ def _check_playwright(place: Place) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     expect(chromium is not None, "there is a Chromium")
     logs = place.root / "e2e-logs"
-    port = place.server.port + 1 if place.server.port < 65_000 else 20_000
     output = place.run(
         ["npx", "playwright", "test", "--config", "playwright.pgwatch.config.ts"],
         variables={
             "CHROMIUM_PATH": str(chromium),
             "CI": "1",
-            "PORT": str(port),
+            "PORT": str(free_port()),
             "PGWATCH_LOG_DIR": str(logs),
         },
     )
-    file = "[chromium] sign-up.spec.ts > a server under test >"
+    file, third = "[chromium] sign-up.spec.ts > a server under test >", "[chromium] third-party.spec.ts"
     wanted = {
         f"{file} has the name of the test whose page it serves": "marker",
         f"{file} is told whose row without a mark it makes 1": "transaction",
         f"{file} is told whose row without a mark it makes 2": "transaction",
         f"{file} believes nobody without the secret of the run": "marker",
+        # Of its hooks, not of its first test.
+        third: "transaction",
+        f"{third} > a page tells its server alone which test it is for": "marker",
+        f"{third} > requests of a test tell its server alone": "marker",
     }
     found = attribution(place.document("leaks", "--dsn", url, "--transactions", str(logs)))
     expect(found == wanted, "each row that the server made is put down to its test", found)

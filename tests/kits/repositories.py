@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from tests.kits.kit_server import KitServer
 
 SHOP = Path(__file__).parent / "shop"
 CHECKOUT = Path(__file__).resolve().parents[2]
-PGWATCH = f"{sys.executable} -m pgwatch_tests"
 _LIMIT_S = 300.0
 
 
@@ -62,7 +62,7 @@ class Place:
         """Returns what a command prints. Raises KitError if it ends with another code than one of `codes`."""
         code, output = self._run(command, variables or {}, stdin)
         if code not in codes:
-            raise KitError(f"{' '.join(command)} ended with {code}:\n{output[-6000:]}")
+            raise KitError(f"{' '.join(command)} ended with {code}:\n{output[-16000:]}")
         return output
 
     def code(self, command: Sequence[str], *, variables: Mapping[str, str]) -> int:
@@ -101,6 +101,13 @@ class Place:
         document: dict[str, object] = json.loads(output.read_text(encoding="utf-8"))
         return document
 
+    def _python(self) -> Path:
+        program = self.root / "own tools" / "python"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        return program
+
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         kept = {
             name: value
@@ -112,7 +119,8 @@ class Place:
             **kept,
             "PYTHONPATH": str(CHECKOUT),
             "DATABASE_URL": self.server.url(self.database),
-            "PGWATCH_COMMAND": PGWATCH,
+            # A path with a space in it, and words after it.
+            "PGWATCH_COMMAND": f"'{self._python()}' -m pgwatch_tests",
             "NO_COLOR": "1",
             **variables,
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from tests.kits.kit_server import free_port
 from tests.kits.node_kit import install
 from tests.kits.repositories import Place, expect
 
@@ -103,12 +104,11 @@ def run(place: Place) -> None:
 def _run_shard(place: Place, suite: str, shard: int) -> int:
     """Runs what the workflow's step does. Returns its exit code."""
     results = f"results/results-{suite}-{shard}-attempt-1"
-    port = place.server.port + 10 + shard
     variables: Mapping[str, str] = {
         "CI": "1",
         "PGWATCH_RUN": "5e6f7a8b",
         "PGWATCH_RESULTS": results,
-        "PORT": str(port if port < 65_000 else 20_000 + shard),
+        "PORT": str(free_port()),
         "CHROMIUM_PATH": shutil.which("chromium") or "",
     }
     commands = {

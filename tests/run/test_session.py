@@ -17,6 +17,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.run.checks import beside
 from pgwatch_tests.run.checks.first_baseline import FirstBaseline
 from pgwatch_tests.run.checks.leak_check import LeakChecker
@@ -51,6 +52,15 @@ with psycopg.connect(dsn, autocommit=True) as connection:
     connection.execute("INSERT INTO users VALUES ('new@test.example.com')")
 """
 
+LEAK_OF_A_SUITE = """
+import pathlib, psycopg, sys
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute("INSERT INTO users VALUES (%s)", [sys.argv[2]])
+case = '<testcase classname="example.com/shop" name="TestBooks"/>'
+pathlib.Path("suite.xml").write_text(f"<testsuite>{case}</testsuite>")
+pathlib.Path("torn.xml").write_text("<testsuite")
+"""
+
 
 def _index(home: Path) -> dict[str, Any]:
     index: dict[str, Any] = json.loads((home / "pgwatch-results" / "run.json").read_text())
@@ -80,6 +90,24 @@ def test_what_is_left_since_the_start_fails_a_run_that_passed(
     assert outcomes["no test rows in public.users"] == ["failure"]
     # What the run left is free for a sweep, which the run's end is on record for.
     assert not owner.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+
+
+def test_reports_of_the_command_tell_whose_hash_a_row_has(
+    home: Path, database: Database, owner: Connection[TupleRow], python: str
+) -> None:
+    """Of a suite that names nothing but its values; a torn report names nobody, and spoils nothing."""
+    owner.execute("CREATE TABLE users (email text)")
+    test = "example.com/shop > TestBooks"
+    email = f"new-1717171717171-t{digest(test)}-k3v9x0q2m1zc@test.example.com"
+    (home / "leak.py").write_text(LEAK_OF_A_SUITE)
+    extra = {"PGWATCH_DSN": database.dsn}
+    assert pgwatch(home, "baseline", "-o", "before.json", extra=extra).returncode == 0
+    options = ["--fail-on", "rows", "--no-record", "--junit", "*.xml", "--since", "before.json"]
+    done = run(home, sys.executable, "leak.py", database.dsn, email, options=options, extra=extra)
+    assert done.returncode == 1, done.stderr
+    leaks = json.loads((home / "pgwatch-results" / "leaks.json").read_text())
+    [found] = leaks["tables"][0]["attribution"]
+    assert (found["test"], found["confidence"], found["rows"]) == (test, "marker", 1)
 
 
 def test_a_failure_of_the_command_stays_what_it_is(home: Path, database: Database, python: str) -> None:

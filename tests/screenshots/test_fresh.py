@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from screenshots import lint_rules, query_list, races, readme, report_page
+from pgwatch_tests.locks.diagnosis import rules
+from screenshots import lint_rules, query_list, races, readme, reference, report_page
 from screenshots.recording import LARGE_SWEEP, RECORDING, load
+from screenshots.reference import diagnoses
 
 HOW = "stale: run `python -m screenshots`"
 
@@ -42,6 +44,23 @@ def test_the_reference_of_the_lint_rules_is_fresh() -> None:
     text = lint_rules.PATH.read_text(encoding="utf-8")
     assert lint_rules.filled(text) == text, f"docs/lint.md {HOW}"
     assert lint_rules.filled(text.replace("### sleep", "### nap")) == text
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_reference_is_fresh() -> None:
+    pages = list(reference.pages())
+    assert len(pages) == 5
+    for path, text in pages:
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} {HOW}"
+
+
+def test_each_cause_of_a_block_has_an_example() -> None:
+    folder = Path(rules.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*rules.py"))
+    source += (folder / "turns.py").read_text(encoding="utf-8")
+    named = r"""Diagnosis\(\s*"(\w+)"|^ +"(\w+)"$|^ +else "(\w+)",?$|^ +"(\w+)",$"""
+    causes = {cause for found in re.findall(named, source, re.MULTILINE) for cause in found if cause}
+    assert {example.cause for example in diagnoses.load()} == causes
 
 
 def test_the_list_of_queries_has_those_of_all_folders(tmp_path: Path) -> None:

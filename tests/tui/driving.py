@@ -100,9 +100,9 @@ def text_of(app: App[int], selector: str) -> str:
 
 
 def screen_text(app: App[int]) -> str:
-    """The whole screen as it is drawn, line by line."""
+    """The whole screen as it is drawn; each of its lines, also an empty last one, ends with a line break."""
     lines = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+    return "".join("".join(segment.text for segment in line).rstrip() + "\n" for line in lines)
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:

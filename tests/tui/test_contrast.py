@@ -16,7 +16,7 @@ from tests.tui.tabs.test_leaks_tab import SECRETS, messy
 from tests.tui.test_session_actions import Doing, chain, locked
 
 AT_LEAST = 4.5
-THEMES = ["textual-dark", "textual-light"]
+THEMES = ["pgwatch-dark", "pgwatch-light", "textual-dark", "textual-light", "nord", "gruvbox"]
 # Keys that lead there, one after the other, and a name for the place.
 SCENES = [
     (("1",), "locks"),

@@ -186,7 +186,7 @@ async def test_sort() -> None:
         table = app.query_one("#sessions", LiveTable)
 
         def pids() -> list[str]:
-            return [table.get_row_at(row)[0].plain for row in range(table.row_count)]
+            return [table.get_row_at(row)[1].plain for row in range(table.row_count)]
 
         assert pids() == ["9", "8", "7"]
         await pilot.press("s")
@@ -317,4 +317,4 @@ async def test_what_is_hidden_is_unknown() -> None:
         await pilot.press("2")
         await settled(pilot)
         row = [cell.plain for cell in app.query_one("#sessions", LiveTable).get_row_at(0)]
-        assert row[2:4] == ["hidden", "?"]
+        assert row[3:5] == ["hidden", "?"]

@@ -10,17 +10,15 @@ from pathlib import Path
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError
+from pgwatch_tests.foreign_files import files_below, fixed_part, is_directory, read_text
 from pgwatch_tests.junit.database_facts import with_database
 from pgwatch_tests.junit.findings import findings_of
 from pgwatch_tests.junit.report_files import (
     STDIN,
     GivenFile,
     ReportFile,
-    files_below,
-    fixed_part,
     given_files,
-    is_directory,
-    read_report_file,
+    read_report_files,
 )
 from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.shards import shards_of
@@ -53,18 +51,23 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
     given = [one for one in given if not _is_output(one, request.output) and not _is_our_own(one)]
     runs = _runs(request, given)
     if not given and not any(run.facts for run in runs):
-        raise ConfigurationError(f"no file matches {', '.join(map(str, request.files))}")
-    for argument in nothing:
-        options.narrate(f"no file matches {argument}")
-    read = [(one, read_report_file(one.path, may_be_pipe=one.is_named)) for one in given]
+        raise ConfigurationError("; ".join(nothing) or _no_report(request))
+    for words in nothing:
+        options.narrate(words)
+    opened = read_report_files((one.path, one.is_named) for one in given)
+    read = list(zip(given, opened, strict=True))
     read = [(one, report) for one, report in read if _is_meant(one, report)]
     if not read and not any(run.facts for run in runs):
-        raise ConfigurationError(f"no JUnit report is in {', '.join(map(str, request.files))}")
+        raise ConfigurationError(_no_report(request))
     files: list[GivenFile] = [one for one, _ in read]
     reports: list[ReportFile] = [report for _, report in read]
     shards = shards_of(files, reports, runs, request.expected, _plans(files))
     shards = with_database(shards, [run.recorded for run in runs])
     return JUnitSummary(tuple(shards), findings_of(shards, request.expected, request.number))
+
+
+def _no_report(request: JUnitRequest) -> str:
+    return f"no JUnit report is in {', '.join(map(str, request.files))}"
 
 
 def _is_output(one: GivenFile, output: Path | None) -> bool:
@@ -176,7 +179,7 @@ def _plans(given: Iterable[GivenFile]) -> dict[Path, SplitPlan]:
     for one in given:
         for folder in _folders(one):
             with suppress(OSError, UnicodeDecodeError):
-                if plan := read_plan((folder / PLAN_NAME).read_text(encoding="utf-8")):
+                if plan := read_plan(read_text(folder / PLAN_NAME)):
                     found[one.path] = plan
                     break
     return found

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.errors import ConfigurationError
-from pgwatch_tests.junit.report_files import STDIN, given_files, read_report_file
+from pgwatch_tests.foreign_files import fitting_files, is_pattern
+from pgwatch_tests.junit.report_files import STDIN, given_files, read_report_files
 from pgwatch_tests.junit.splitting import (
     NO_FILE,
     SplitPlan,
@@ -50,7 +51,7 @@ def split(request: SplitRequest) -> tuple[str, SplitPlan]:
     reports = []
     if request.history.exists():
         given, _ = given_files([request.history])
-        reports = [read_report_file(one.path) for one in given]
+        reports = read_report_files((one.path, False) for one in given)
     times = file_times(one for one in reports if one.cases)
     plan = plan_split(files, times, request.split, request.shard, request.runner)
     if request.plan is not None:
@@ -79,20 +80,12 @@ def _test_files(arguments: Sequence[Path]) -> Iterator[str]:
     for argument in arguments:
         if argument == STDIN:
             yield from _listed(sys.stdin)
-        elif set("*?[") & set(str(argument)) and not argument.exists():
-            yield from _matching(argument)
+        elif is_pattern(argument):
+            yield from (path.as_posix() for path in fitting_files(argument))
         elif argument.is_file():
             yield argument.as_posix()
         else:
             raise ConfigurationError(f"no test file is {argument}")
-
-
-def _matching(pattern: Path) -> Iterator[str]:
-    base = Path(pattern.anchor)
-    relative = str(pattern.relative_to(base))
-    for path in sorted(base.glob(relative)):
-        if path.is_file() and "node_modules" not in path.parts:
-            yield path.as_posix()
 
 
 def _listed(lines: Iterable[str]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def run(
         raise click.Abort if watched.trouble is None else watched.trouble
     known = None if accepting is None else _known(watched.seen, min_wait_s, accepting)
     use = None if known is None else use_of_watch(watched.seen, min_wait_s, known)
-    options.emit(formats.render_contention(form, watched.seen, use), output)
+    options.emit(formats.render_contention(form, watched.seen, use), output, form)
     if watched.interrupted:
         options.narrate(f"interrupted after {watched.seen.watched_s:.0f} s; the report covers these")
         return INTERRUPTED

@@ -2,7 +2,7 @@
 // databases with a lease, named locks, and the log of which test's transaction wrote where. It depends on
 // Node and on the driver that the suite has (pg or postgres). docs/init.md of pgwatch-tests describes it.
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
-import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 import { constants, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ export interface TestIdentity {
 
 interface Kit {
   readonly current: AsyncLocalStorage<TestIdentity | undefined>
-  ofProcess: TestIdentity | undefined
+  ofProcess: TestIdentity | (() => TestIdentity | undefined) | undefined
   readonly logs: Map<string, DatabaseLog>
   readonly past: (readonly [kind: 'began' | 'ended', test: TestIdentity, line: string])[]
   readonly unknown: Map<TestIdentity, Record<string, number>>
@@ -50,12 +50,18 @@ export const runAs = <T>(test: TestIdentity | undefined, body: () => T): T => ki
 /** Makes it the test of all that follows in this asynchronous context: for hooks that can't wrap a test. */
 export const enterTest = (test: TestIdentity | undefined): void => kit.current.enterWith(test)
 
-/** Makes it the one that work belongs to which no `runAs` is around: one test at a time in a process. */
-export const setProcessTest = (test: TestIdentity | undefined): void => {
+/**
+ * Makes it the one that work belongs to which no `runAs` is around: one test at a time in a process. Returns who
+ * was that before.
+ */
+export const setProcessTest = (test: Kit['ofProcess']): Kit['ofProcess'] => {
+  const before = kit.ofProcess
   kit.ofProcess = test
+  return before
 }
 
-export const currentTest = (): TestIdentity | undefined => kit.current.getStore() ?? kit.ofProcess
+export const currentTest = (): TestIdentity | undefined =>
+  kit.current.getStore() ?? (typeof kit.ofProcess === 'function' ? kit.ofProcess() : kit.ofProcess)
 
 const runningTest = (): TestIdentity | undefined => {
   const test = currentTest()
@@ -526,8 +532,12 @@ export function requestHeaders(test = currentTest()): Record<string, string> {
   const words = [pid, test.isFixture ? 'fixture' : 'test', test.id, test.worker, 1, numberOf(test), test.runner]
   // As urlsafe_b64encode has it: with its padding.
   const payload = Buffer.from(JSON.stringify(words)).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
-  return { [HEADER]: `${secret}.${payload}` }
+  return { [HEADER]: `${signature(secret, payload)}.${payload}` }
 }
+
+/** Whoever sees a header learns a test's name, not the secret. */
+const signature = (secret: string, payload: string): string =>
+  createHmac('sha256', secret).update(payload).digest('hex').slice(0, 32)
 
 const numbers = new WeakMap<TestIdentity, number>()
 let requested = 0
@@ -537,12 +547,13 @@ function numberOf(test: TestIdentity): number {
   return number
 }
 
-/** Returns who has sent a request with this header; undefined unless it has the secret of this run. */
+/** Returns who has sent a request with this header; undefined unless it is signed with this run's secret. */
 export function sender(header: string | null | undefined): TestIdentity | undefined {
   const secret = process.env.PGWATCH_SECRET
   if (!secret || !header) return undefined
   const dot = header.indexOf('.')
-  const [given, wanted] = [Buffer.from(header.slice(0, Math.max(dot, 0))), Buffer.from(secret)]
+  const given = Buffer.from(header.slice(0, Math.max(dot, 0)))
+  const wanted = Buffer.from(signature(secret, header.slice(dot + 1)))
   if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
   try {
     const words = JSON.parse(Buffer.from(header.slice(dot + 1), 'base64url').toString()) as unknown[]

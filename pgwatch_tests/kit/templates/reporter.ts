@@ -1,9 +1,10 @@
 // Tells after a run what each test left in the database: a reporter for Vitest and for Playwright. It asks
 // `pgwatch-tests leaks`; under `pgwatch-tests run`, which tells it all, it keeps silent.
-// PGWATCH=off|warn|fail; PGWATCH_COMMAND, if pgwatch-tests is called otherwise: `uvx pgwatch-tests`.
+// PGWATCH=off|warn|fail; PGWATCH_COMMAND, if pgwatch-tests is called otherwise: `uvx pgwatch-tests`, the path of a
+// program, or words as in a shell: `'/opt/our tools/python' -m pgwatch_tests`.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -92,7 +93,17 @@ interface Answer {
   error?: Error | undefined
 }
 
-const command = (): string[] => (process.env.PGWATCH_COMMAND ?? 'pgwatch-tests').split(' ')
+const command = (): string[] => words(process.env.PGWATCH_COMMAND || 'pgwatch-tests')
+
+/** Returns a program and its arguments: quoted as in a shell, but that `\` before any letter is itself (`C:\tools`). */
+export function words(text: string): string[] {
+  if (existsSync(text)) return [text]
+  const quoted = /\\(["'\s\\])|'([^']*)'|"((?:\\["\\]|[^"])*)"/g
+  const word = new RegExp(`(?:${quoted.source}|\\S)+`, 'g')
+  return (text.match(word) ?? []).map((one) =>
+    one.replace(quoted, (_, escaped?: string, single?: string, double?: string) => escaped ?? single ?? double?.replace(/\\(["\\])/g, '$1') ?? ''),
+  )
+}
 
 function ask(...of: string[]): Answer {
   const [program = '', ...before] = command()

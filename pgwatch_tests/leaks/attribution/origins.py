@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -63,12 +63,17 @@ class _Origin:
     only_inserted: bool
 
 
-def evidence(settings: Settings) -> Evidence | None:
-    """Returns the evidence in the settings' files; None if they name none. Raises ConfigurationError."""
-    if settings.transactions is None and settings.tests is None:
+def evidence(settings: Settings, tests: Iterable[str] = ()) -> Evidence | None:
+    """Returns the evidence in the settings' files, and these tests; None if neither names any.
+
+    Raises ConfigurationError.
+    """
+    tests = tuple(tests)
+    if settings.transactions is None and settings.tests is None and not tests:
         return None
     logs = () if settings.transactions is None else read_logs(settings.transactions)
-    return Evidence(logs, () if settings.tests is None else read_test_list(settings.tests))
+    listed = () if settings.tests is None else read_test_list(settings.tests)
+    return Evidence(logs, (*listed, *tests))
 
 
 class Attributor:

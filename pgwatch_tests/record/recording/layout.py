@@ -46,6 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from pgwatch_tests.errors import RecordingError
+from pgwatch_tests.foreign_files import open_file
 from pgwatch_tests.record.recording.segments import Part
 
 LAYOUT: Final = 1
@@ -240,7 +241,7 @@ def damaged(path: Path) -> RecordingError:
 def is_recording(path: Path) -> bool:
     """Whether a file says that it is a recording, damaged or of a newer layout as it may be."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(_HEADER_BYTES)
     except OSError:
         return False
@@ -268,7 +269,7 @@ def read_parts(connection: Connection, segment: int) -> list[Part]:
 
 def _check_header(path: Path) -> None:
     """Looks at SQLite's header (https://www.sqlite.org/fileformat2.html). Raises RecordingError."""
-    with told(path, "read"), path.open("rb") as file:
+    with told(path, "read"), open_file(path) as file:
         head = file.read(_HEADER_BYTES)
         length = os.fstat(file.fileno()).st_size
     if not head.startswith(_MAGIC[: len(head)]) or not head:

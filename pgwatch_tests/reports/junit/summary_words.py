@@ -19,6 +19,7 @@ STANDS_FOR = {
     "file": "the file could not be loaded",
     "hook": "a hook of the group failed",
     "crash": "a crash outside of any test",
+    "suite": "the suite failed outside of its tests",
 }
 
 

@@ -32,7 +32,7 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
         "connections": capacity and capacity_use.connection_fields(capacity, groups),
         "lock_table": capacity and capacity_use.lock_table_fields(capacity),
         "sessions": [
-            _session(session, graph) for session in snapshot.sessions if Party(session.pid) in involved
+            session_fields(session, graph) for session in snapshot.sessions if Party(session.pid) in involved
         ],
         "edges": [_edge(edge) for edge in snapshot.shown_edges],
         "roots": [_root(root, graph) for root in graph.root_blockers],
@@ -42,7 +42,8 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _session(session: Session, graph: LockGraph) -> dict[str, object]:
+def session_fields(session: Session, graph: LockGraph) -> dict[str, object]:
+    """A session as the documents have it; `test` is None if none is told, `query` if it is hidden."""
     return {
         "pid": session.pid,
         "backend_start": session.backend_start and iso_time(session.backend_start),

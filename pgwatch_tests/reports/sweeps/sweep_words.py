@@ -60,7 +60,7 @@ class Explanation:
     hint: str
 
 
-_EXPLANATIONS: dict[KeptReason, Explanation] = {
+EXPLANATIONS: dict[KeptReason, Explanation] = {
     "too_young": Explanation("too young", "a later sweep removes it; --min-age sets another age"),
     "age_unknown": Explanation(
         "of unknown age",
@@ -113,7 +113,7 @@ _HINTS = {
 
 def explained(reason: KeptReason) -> Explanation:
     """What `reason` means, and what to do about it."""
-    return _EXPLANATIONS[reason]
+    return EXPLANATIONS[reason]
 
 
 def hint(reason: KeptReason, detail: str) -> str:

@@ -29,14 +29,23 @@ class LeakChecker:
     """One check, which ends when it is told to, or when its time is over."""
 
     def __init__(
-        self, settings: Settings, since: Since | None, demanded: Collection[LeftoverKind], logs: Path | None
+        self,
+        settings: Settings,
+        since: Since | None,
+        demanded: Collection[LeftoverKind],
+        logs: Path | None,
+        tests: Collection[str] = (),
     ) -> None:
-        """`demanded` are the leftovers that a gate needs; `logs` has the transaction logs of this run."""
+        """`demanded` are the leftovers that a gate needs; `logs` has the transaction logs of this run.
+
+        `tests` are ids that values may have the hash of.
+        """
         if logs is not None and settings.transactions is None and any(logs.glob("*.jsonl")):
             settings = replace(settings, transactions=logs)
         self._settings = settings
         self._since = since
         self._demanded = demanded
+        self._tests = tests
         self._scan: LeakScan | None = None
         self._is_cancelled = False
 
@@ -72,7 +81,7 @@ class LeakChecker:
         content = since is not None and since.baseline.content is not None
         wanted = tellable(kinds, has_baseline=since is not None, has_content=content)
         more = tuple(kind for kind in self._demanded if kind not in wanted)
-        scan = LeakScan(self._settings, None, (*wanted, *more), since)
+        scan = LeakScan(self._settings, None, (*wanted, *more), since, tests=self._tests)
         self._scan = scan
         if self._is_cancelled:
             scan.cancel()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from pgwatch_tests.foreign_files import read_text
 from pgwatch_tests.identity.application_name import compose_run
 from pgwatch_tests.identity.value_tokens import RUN_VARIABLE
 from pgwatch_tests.record.run_summary import RunFacts
@@ -37,7 +38,7 @@ def settings_of(flags: Flags, environ: Mapping[str, str], folder: Path) -> tuple
     if settings.dsn.value or any(environ.get(name) for name in ("PGWATCH_DSN", "DATABASE_URL")):
         return settings, ""
     with suppress(OSError, UnicodeDecodeError):
-        found = read_dsn((folder / _DOTENV).read_text(encoding="utf-8"), environ)
+        found = read_dsn(read_text(folder / _DOTENV), environ)
         if found is not None:
             name, value = found
             where = f"{name} in {_DOTENV}"

@@ -29,8 +29,11 @@ def tell(
     environ: Mapping[str, str], findings: Iterable[RunFinding], report: Path | None, notes: Notes
 ) -> None:
     """Writes annotations, and the report in Markdown if there is one. Raises nothing."""
-    for line in annotation_lines(findings, notes.not_checked):
-        print(line, file=sys.stderr)
+    lines = annotation_lines(findings, notes.not_checked)
+    sys.stderr.flush()
+    # Past the text stream, which lets no command through.
+    sys.stderr.buffer.write("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+    sys.stderr.buffer.flush()
     if report is not None:
         with notes.spared("the step's summary wasn't written"):
             if not append_summary(environ, report.read_text(encoding="utf-8")):

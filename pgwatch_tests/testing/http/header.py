@@ -1,7 +1,8 @@
-"""The header of a request that a test sends: `X-Pgwatch-Test: <the run's secret>.<who sends it>`.
+"""The header of a request that a test sends: `X-Pgwatch-Test: <signature>.<who sends it>`.
 
-The secret is in the environment, which the processes that a run starts inherit: a server elsewhere has none
-and takes no header. Only the standard library.
+The signature is made with the run's secret, which is in the environment: the processes that a run starts
+inherit it, a server elsewhere has none and takes no header. Whoever sees a header learns a test's name, and
+can't make one for another test. Only the standard library.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ def request_headers() -> dict[str, str]:
     _senders.keep(os.getpid(), owner)
     words = [os.getpid(), owner.kind, owner.name, owner.worker, owner.attempt, owner.number]
     payload = urlsafe_b64encode(json.dumps(words).encode("ascii")).decode("ascii")
-    return {HEADER: f"{secret}.{payload}"}
+    return {HEADER: f"{_signature(secret, payload)}.{payload}"}
 
 
 def sender(header: str) -> Owner | None:
     """Returns who has sent a request with this header; None if it isn't one of this run's."""
     secret = os.environ.get(SECRET_VARIABLE)
     given, _, payload = header.partition(".")
-    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+    if not secret or not hmac.compare_digest(given.encode(), _signature(secret, payload).encode()):
         return None
     try:
         process, kind, name, worker, attempt, number, *more = json.loads(urlsafe_b64decode(payload))
@@ -85,6 +86,10 @@ def sender(header: str) -> Owner | None:
     # The TypeScript helper says which runner's test it is.
     runner = str(more[0]) if more and _RUNNER.fullmatch(str(more[0])) else ""
     return _senders.keep(process, Owner(kind, str(name), str(worker), attempt, number, runner))
+
+
+def _signature(secret: str, payload: str) -> str:
+    return hmac.digest(secret.encode(), payload.encode(), "sha256").hex()[:32]
 
 
 def is_of_this_machine(host: str | None) -> bool:

@@ -33,8 +33,8 @@ from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
-from pgwatch_tests.tui.widgets.live_table import StillText
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
 T = TypeVar("T")

@@ -21,24 +21,26 @@ from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 ContentionGrouping = Literal["test", "object", "cause"]
 
 _FIGURES = (
-    Column("Blocked", 7, right=True),
-    Column("Share", 5, right=True),
-    Column("Waits", 5, right=True),
-    Column("Longest", 7, right=True),
+    Column("Blocked", right=True),
+    Column("Share", right=True),
+    Column("Waits", right=True),
+    Column("Longest", right=True),
 )
 _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
     "test": (
         *_FIGURES,
-        Column("Blocking test", share=1, cut=shortened_left),
-        Column("Waiting test", share=1, cut=shortened_left),
+        Column("Blocking test", least=12, cut=shortened_left),
+        Column("Waiting test", least=12, cut=shortened_left),
     ),
-    "object": (*_FIGURES, Column("Object", share=2, cut=shortened_middle), Column("Lock mode", share=1)),
-    "cause": (*_FIGURES, Column("Cause", share=1)),
+    "object": (*_FIGURES, Column("Object", least=12, cut=shortened_middle), Column("Lock mode", least=8)),
+    "cause": (*_FIGURES, Column("Cause", least=10)),
 }
 
 
@@ -96,7 +98,7 @@ class ContentionTab(DashboardTab):
             empty = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:
                 empty += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
-        self.show_rows([row for row in self._rows() if self.row_filter.fits(row.cells)], empty)
+        self.show_rows([row for row in self._rows() if self.row_filter.fits(row.texts)], empty)
         self._show_chart()
 
     def _rows(self) -> list[LiveRow]:

@@ -86,7 +86,7 @@ def _skipped_row(one: Skipped) -> LeakRow:
     row = LiveRow(
         f"skipped {one.schema}.{one.table} {one.reason}",
         (name, "?", "?", "", f"not checked: {plain(one.reason)}"),
-        "dim",
+        "quiet",
     )
     return LeakRow(row, name, _not_checked(one.reason, one.hint))
 
@@ -96,7 +96,7 @@ def _unchecked_row(one: Unchecked) -> LeakRow:
     row = LiveRow(
         f"unchecked {one.kind} {one.reason}",
         (kinds, "?", "?", "", f"not checked: {plain(one.reason)}"),
-        "dim",
+        "quiet",
     )
     return LeakRow(row, kinds, _not_checked(one.reason, one.hint))
 

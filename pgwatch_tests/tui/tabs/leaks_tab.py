@@ -18,23 +18,25 @@ from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import Column, LiveTable, StillText
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 LeakGrouping = Literal["table", "test"]
 
 _COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
     "table": (
-        Column("Object", share=9, cut=shortened_middle),
-        Column("Rows", 6, right=True),
-        Column("Age", 7, right=True),
-        Column("Columns, kind", share=7),
-        Column("Example, or why it wasn't checked", share=12),
+        Column("Object", least=12, enough=30, cut=shortened_middle),
+        Column("Rows", right=True),
+        Column("Age", right=True),
+        Column("Columns, kind", least=9, enough=20),
+        Column("Example, or why it wasn't checked", least=14, enough=34),
     ),
     "test": (
-        Column("Rows", 7, right=True),
-        Column("Known by", 11),
-        Column("Test", share=3, cut=shortened_left),
-        Column("Tables", share=2),
+        Column("Rows", right=True),
+        Column("Known by"),
+        Column("Test", least=20, enough=40, cut=shortened_left),
+        Column("Tables", least=10, enough=30),
     ),
 }
 
@@ -107,7 +109,7 @@ class LeaksTab(DashboardTab):
             empty = self.row_filter.no_match("line")
         else:
             empty = f"No leaked rows.\n{leak_words.looked_for(report)}."
-        self.show_rows([one.row for one in everything if self.row_filter.fits(one.row.cells)], empty)
+        self.show_rows([one.row for one in everything if self.row_filter.fits(one.row.texts)], empty)
         self.query_one("#leaks-summary", StillText).say(self._summary(bool(tests)))
         self._show_trend()
 

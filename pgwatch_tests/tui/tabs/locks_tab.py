@@ -21,8 +21,11 @@ from pgwatch_tests.reports.locks.lock_tree import (
 )
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, plain_lines, shortened_left, shortened_middle
+from pgwatch_tests.text.toned_text import Tone
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 
 def _with_pid(branch: str, width: int) -> str:
@@ -34,14 +37,12 @@ def _with_pid(branch: str, width: int) -> str:
 
 
 _COLUMNS = (
-    Column("Session", 13, cut=_with_pid),
-    Column("Test", share=9, cut=shortened_left),
-    Column("Doing", share=11, cut=shortened_middle),
-    Column("For", 6, right=True),
-    Column("Blocks", 6, right=True),
+    Column("Session", least=13, most=13, cut=_with_pid),
+    Column("Test", least=14, enough=30, cut=shortened_left),
+    Column("Doing", least=14, enough=30, cut=shortened_middle),
+    Column("For", right=True),
+    Column("Blocks", right=True),
 )
-_ROOT_BLOCKER_STYLE = "bold"
-_SHOWN_ABOVE_STYLE = "dim"
 
 
 class LocksTab(DashboardTab):
@@ -131,7 +132,7 @@ def _live_row(row: TreeRow) -> LiveRow:
     prefix = row.prefix.replace("├─ ", "├ ").replace("└─ ", "└ ").replace("│  ", "│ ").replace("   ", "  ")
     is_root = not row.prefix
     doing = row.waits_for if row.waits_for else row.state
-    style = _ROOT_BLOCKER_STYLE if is_root else _SHOWN_ABOVE_STYLE if row.again else ""
+    tone: Tone = "root" if is_root else "quiet" if row.again else ""
     return LiveRow(
         row.key,
         (
@@ -141,5 +142,5 @@ def _live_row(row: TreeRow) -> LiveRow:
             durations.short(row.wait_s if row.waits_for else row.age_s) or "?",
             row.blocks.replace(" directly", ""),
         ),
-        style,
+        tone,
     )

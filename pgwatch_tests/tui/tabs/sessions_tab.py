@@ -1,39 +1,46 @@
-"""The Sessions tab: every client session with its state, wait and query."""
+"""The Sessions tab: every client session with its test, state, wait and query, and the connections used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from textual.app import ComposeResult
 
-from pgwatch_tests.locks.model import LockSnapshot, Party, Session
-from pgwatch_tests.reports.locks import lock_json
-from pgwatch_tests.reports.locks.lock_tree import in_database, name_of
+from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.reports.sessions import session_json
+from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import one_line, plain, shortened_left
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
+from pgwatch_tests.text.toned_text import Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow, LiveTable, StillText
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
+_DATABASE = Column("Database", least=6, enough=16, cut=shortened_middle)
 _COLUMNS = (
-    Column("PID", 7, right=True),
-    Column("Test", share=10, cut=shortened_left),
-    Column("State", 11),
-    Column("For", 6, right=True),
-    Column("Waits on", 9),
-    Column("Query", share=11),
+    Column("Test", least=16, enough=34, cut=shortened_left),
+    Column("Worker", rank=3),
+    Column("pid", right=True),
+    Column("State"),
+    Column("For", right=True),
+    Column("Waits for", least=9, enough=24, cut=shortened_middle),
+    replace(_DATABASE, rank=1),
+    Column("User", rank=4, enough=14, least=6),
+    Column("Client", rank=5, enough=22, least=8),
+    Column("Query", rank=2, least=16, enough=24),
 )
+_COLUMNS_OF_SEVERAL = tuple(_DATABASE if one.label == _DATABASE.label else one for one in _COLUMNS)
+"""With the database on any width: it tells sessions apart."""
 _SHORT_STATES = {
     "idle in transaction": "idle in tx",
     "idle in transaction (aborted)": "aborted tx",
     "fastpath function call": "fastpath",
 }
 _ROOM_FOR_QUERY = 300
-
-_SORTS: dict[str, Callable[[Session], tuple[object, ...]]] = {
-    "longest in state": lambda one: (_rank(one), -(one.state_age_s or 0.0), one.pid),
-    "test": lambda one: (name_of(one), one.pid),
-    "pid": lambda one: (one.pid,),
-}
+_BAR = 20
+"""Characters of the bar of connections."""
 
 
 class SessionsTab(DashboardTab):
@@ -43,11 +50,14 @@ class SessionsTab(DashboardTab):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sort = next(iter(_SORTS))
+        self._order: Order = next(iter(ORDERS))
         self._snapshot: LockSnapshot | None = None
         self._absence = ""
+        self._several = False
+        """Whether sessions of several databases were seen."""
 
     def compose(self) -> ComposeResult:
+        yield StillText(id="connections", classes="summary")
         yield LiveTable(_COLUMNS, id="sessions")
         yield StillText(id="no-sessions", classes="empty")
 
@@ -62,49 +72,76 @@ class SessionsTab(DashboardTab):
 
     def sort_next(self) -> str:
         """Switches to the next sort order; returns `sorted by …`."""
-        orders = list(_SORTS)
-        self._sort = orders[(orders.index(self._sort) + 1) % len(orders)]
+        orders = list(ORDERS)
+        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
         self.redraw()
-        return f"sorted by {self._sort}"
+        return f"sorted by {self._order}"
 
     @property
     def document(self) -> tuple[str, str] | None:
-        return None if self._snapshot is None else ("locks", lock_json.document(self._snapshot))
+        if self._snapshot is None:
+            return None
+        rows = session_rows(self._snapshot, self._order)
+        return "sessions", session_json.document(self._snapshot, rows)
 
     def take(self, data: TabData) -> None:
         self._snapshot, self._absence = data.snapshot, data.absence
 
     def redraw(self) -> None:
-        sessions = () if self._snapshot is None else self._snapshot.clients
-        tested = "" if self._snapshot is None else self._snapshot.database
-        rows = [_live_row(one, tested) for one in sorted(sessions, key=_SORTS[self._sort])]
-        if self._snapshot is None:
+        snapshot = self._snapshot
+        rows = [] if snapshot is None else [_live_row(one) for one in session_rows(snapshot, self._order)]
+        if snapshot is None:
             empty = self._absence
         elif self.row_filter:
             empty = self.row_filter.no_match("session")
         else:
             empty = "No other sessions."
-        self.show_rows([row for row in rows if self.row_filter.fits(row.cells)], empty)
+        if not self._several and snapshot is not None and len({one.database for one in snapshot.clients}) > 1:
+            self._several = True
+            self.table.use(_COLUMNS_OF_SEVERAL)
+        shown = [row for row in rows if self.row_filter.fits(row.texts)]
+        self.show_rows(shown, empty)
+        line = self.query_one("#connections", StillText)
+        line.display = snapshot is not None
+        line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
+
+    def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
+        """A bar of the connections used, how many sessions are shown, and in which order."""
+        number = plural(sessions, "session") if shown == sessions else f"{shown:,} of {sessions:,} sessions"
+        order = Toned(f"{number} · by {self._order}", "quiet")
+        capacity = snapshot.capacity
+        if capacity is None or not capacity.max_connections:
+            return (order,)
+        full = min(_BAR, round(_BAR * capacity.connections / capacity.max_connections))
+        nearly = capacity.connections_nearly_used_up
+        return (
+            Toned("█" * full, "trouble" if nearly else "good"),
+            Toned("░" * (_BAR - full), "quiet"),
+            Toned(
+                f" {capacity.connections:,} of {capacity.max_connections:,} connections"
+                + (", nearly used up" if nearly else ""),
+                "trouble" if nearly else "",
+            ),
+            Toned(" · "),
+            order,
+        )
 
 
-def _rank(session: Session) -> int:
-    state = session.state or ""
-    return 0 if state.startswith("idle in transaction") else 1 if state == "active" else 2
-
-
-def _live_row(session: Session, tested: str) -> LiveRow:
-    other = None if session.database == tested else session.database
-    state = "hidden" if session.hidden else session.state or ""
-    waits = session.wait_event if session.wait_event_type not in (None, "Client", "Activity") else ""
+def _live_row(row: SessionRow) -> LiveRow:
+    waits = row.waits if row.wait_s is None else f"{row.waits}, {durations.short(row.wait_s)}"
     return LiveRow(
-        f"{session.pid}/{session.backend_start}",
+        row.key,
         (
-            str(session.pid),
-            in_database(name_of(session), plain(other or "")),
-            plain(_SHORT_STATES.get(state, state)),
-            durations.short(session.state_age_s) or "?",
-            plain(waits or ""),
-            one_line(session.query[:_ROOM_FOR_QUERY]),
+            beside(row.test, row.place),
+            row.worker,
+            str(row.session.pid),
+            _SHORT_STATES.get(row.state, row.state),
+            durations.short(row.since_s) or "?",
+            waits,
+            (Toned(row.database, "quiet"),),
+            (Toned(row.user, "quiet"),),
+            (Toned(row.client, "quiet"),),
+            row.query[:_ROOM_FOR_QUERY],
         ),
-        "dim" if state == "idle" else "",
+        row.tone,
     )

@@ -15,7 +15,8 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
-from pgwatch_tests.tui.widgets.live_table import Column, LiveRow
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow
 
 SweepsSection = Literal["plan", "jobs", "history"]
 
@@ -27,25 +28,25 @@ cron = "30 2 * * *"   # or every = "15m\""""
 
 COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     "plan": (
-        Column("Object", share=9, cut=shortened_middle),
-        Column("Rows", 9, right=True),
-        Column("Marked", 7, right=True),
-        Column("Dependent", 9, right=True),
-        Column("Result", share=12),
+        Column("Object", least=10, enough=30, cut=shortened_middle),
+        Column("Rows", right=True),
+        Column("Marked", right=True),
+        Column("Dependent", right=True),
+        Column("Result", least=12, enough=40),
     ),
     "jobs": (
-        Column("Job", share=3),
-        Column("Action", 15),
-        Column("Schedule", share=3),
-        Column("Next run", 17),
-        Column("Last run", share=6),
+        Column("Job", least=8, enough=16),
+        Column("Action"),
+        Column("Schedule", least=8, enough=16),
+        Column("Next run"),
+        Column("Last run", least=12, enough=30),
     ),
     "history": (
-        Column("Started", 20),
-        Column("Database", share=3, cut=shortened_middle),
-        Column("Action", share=3),
-        Column("Result", share=6),
-        Column("Took", 6, right=True),
+        Column("Started"),
+        Column("Database", least=8, enough=20, cut=shortened_middle),
+        Column("Action", least=8, enough=16),
+        Column("Result", least=12, enough=30),
+        Column("Took", right=True),
     ),
 }
 
@@ -173,12 +174,12 @@ def plan_rows(report: SweepReport) -> list[LiveRow]:
         *(_side_effects_row(one) for one in report.side_effects),
         *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
         *(
-            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "dim")
+            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "quiet")
             for sentence in report.not_checked
         ),
     ]
     # Two of them may have the same key.
-    return [LiveRow(f"{number} {row.key}", row.cells, row.style) for number, row in enumerate(rows)]
+    return [LiveRow(f"{number} {row.key}", row.cells, row.tone) for number, row in enumerate(rows)]
 
 
 def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
@@ -193,7 +194,7 @@ def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
                 _next_run(job),
                 _last_time(job),
             ),
-            "dim" if job.paused or not job.enabled else "",
+            "quiet" if job.paused or not job.enabled else "",
         )
         for job in jobs
     ]
@@ -211,7 +212,7 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
                 result_words(entry),
                 durations.short(entry.duration_s) or "?",
             ),
-            "dim" if entry.dry_run else "",
+            "quiet" if entry.dry_run else "",
         )
         for entry in entries
     ]
@@ -271,7 +272,7 @@ def _cause_row(cause: Cause) -> LiveRow:
     return LiveRow(
         f"kept {cause.reason} {cause.detail}",
         (name, f"{cause.rows:,}", "", "", f"{why}, {plain(cause.detail)}" if cause.detail else why),
-        "dim",
+        "quiet",
     )
 
 
@@ -298,5 +299,5 @@ def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
     return LiveRow(
         f"orphan {orphan.kind} {orphan.name}",
         (plain(orphan.name), "", "", "", ", ".join(parts)),
-        "" if orphan.removed else "dim",
+        "" if orphan.removed else "quiet",
     )

@@ -27,7 +27,8 @@ from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.live_table import LiveTable, StillText
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
 _JOBS_EVERY_S = 5.0
@@ -93,7 +94,7 @@ class SweepsTab(DashboardTab):
         state = self._state
         rows = state.rows()
         empty = self.row_filter.no_match("line") if rows else state.empty(self._under_way is not None)
-        self.show_rows([row for row in rows if self.row_filter.fits(row.cells)], empty)
+        self.show_rows([row for row in rows if self.row_filter.fits(row.texts)], empty)
         self.query_one("#sweep-sections", StillText).say(state.heads())
         self.query_one("#sweep-summary", StillText).say(state.summary())
         self._show_progress()

@@ -13,7 +13,8 @@ from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
-from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable, StillText
+from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 TAB_ACTIONS = ("act", "copy", "detail", "reset", "sort")
 """Actions bound by the dashboard that a tab offers for some rows only."""

@@ -1,42 +1,47 @@
-"""A live table and a text line, updated in place: the cursor stays on its row, the scroll where it was."""
+"""A live table, updated in place: its columns fit their content, the cursor stays on its row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
+from rich.console import JustifyMethod
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
-from textual.widgets import DataTable, Input, Static
+from textual.theme import Theme
+from textual.widgets import DataTable, Input
 
+from pgwatch_tests.text.toned_text import Cell, Tone, shortened, text_of
+from pgwatch_tests.tui.widgets.column_widths import Column, widths
+from pgwatch_tests.tui.widgets.themes import tone_styles
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: `width` in characters, and its `share` of the width that all columns leave free."""
-
-    label: str
-    width: int = 0
-    share: int = 0
-    cut: Callable[[str, int], str] | None = None
-    """How a cell that doesn't fit is shortened; at its end by default."""
-    right: bool = False
+_SCROLLBAR = 2
+_SLACK = 12
+"""Characters that a column may be wider than its content is now."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """One row: its key, its cells as plain text, and a style for all of it."""
+    """One row: its key, its cells, and a tone for those parts of them that have none."""
 
     key: str
-    cells: tuple[str, ...]
-    style: str = ""
+    cells: tuple[Cell, ...]
+    tone: Tone = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each cell."""
+        return tuple(map(text_of, self.cells))
 
 
 class LiveTable(DataTable[Text]):
-    """A table of rows by key. Cells are plain text, never markup.
+    """A table of rows by key. Cells are plain text, never markup; a tone has its colour in the theme.
 
     With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus.
     """
@@ -51,16 +56,27 @@ class LiveTable(DataTable[Text]):
         self._specification = tuple(columns)
         self._rows_shown: tuple[LiveRow, ...] = ()
         self._widths: tuple[int, ...] = ()
+        self._contents: tuple[int, ...] = ()
+        """The lengths of the longest cells that the widths were made for."""
+        self._styles: dict[Tone, Style] = {}
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
         self._had_focus = False
         self._hides = hides
 
     def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._use_theme)
+        self._use_theme()
         self._lay_out()
 
     def on_resize(self, _: Resize) -> None:
+        self._contents = _lengths(self._rows_shown, self._specification)
         self._lay_out()
+
+    def _use_theme(self, _: Theme | None = None) -> None:
+        self._styles = tone_styles(self.app.get_css_variables())
+        rows, self._rows_shown = self._rows_shown, ()
+        self._fill(rows)
 
     @property
     def current_key(self) -> str | None:
@@ -75,6 +91,7 @@ class LiveTable(DataTable[Text]):
         A hidden table gets its cursor and focus back with the next rows.
         """
         if tuple(rows) != self._rows_shown:
+            self._fit(_lengths(rows, self._specification))
             self._fill(tuple(rows))
         if not self._hides:
             self.set_class(not rows, "without-rows")
@@ -88,9 +105,18 @@ class LiveTable(DataTable[Text]):
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
         self._specification = tuple(columns)
-        self._rows_shown, self._widths = (), ()
+        self._rows_shown, self._widths, self._contents = (), (), ()
         self._lay_out()
         self.scroll_home(animate=False)
+
+    def _fit(self, contents: tuple[int, ...]) -> None:
+        """Widens columns at once, and narrows them only where much is gained: a table mustn't jump."""
+        before = self._contents or (0,) * len(contents)
+        self._contents = tuple(
+            now if now > kept or kept - now > _SLACK else kept
+            for now, kept in zip(contents, before, strict=True)
+        )
+        self._lay_out()
 
     def _fill(self, rows: tuple[LiveRow, ...]) -> None:
         scroll = Offset(round(self.scroll_x), round(self.scroll_y))
@@ -112,19 +138,17 @@ class LiveTable(DataTable[Text]):
         self.scroll_to(scroll.x, scroll.y, animate=False, immediate=True)
 
     def _cells(self, row: LiveRow) -> list[Text]:
-        cells = []
-        for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True):
-            shown = column.cut(cell, width) if column.cut else cell
-            cells.append(
-                Text(
-                    shown,
-                    style=row.style,
-                    justify="right" if column.right else "left",
-                    no_wrap=True,
-                    overflow="ellipsis",
-                )
-            )
-        return cells
+        return [
+            self._text(cell, column, width, row.tone)
+            for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True)
+            if width
+        ]
+
+    def _text(self, cell: Cell, column: Column, width: int, tone: Tone) -> Text:
+        text = Text(justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
+        for part in shortened(cell, width, column.cut):
+            text.append(part.text, self._styles[part.tone or tone])
+        return text
 
     def _lay_out(self) -> None:
         """Fits the columns to the present width, so that nothing is cut off at the right."""
@@ -138,29 +162,20 @@ class LiveTable(DataTable[Text]):
         with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
             self.clear(columns=True)
             for column, width in zip(self._specification, widths, strict=True):
-                self.add_column(
-                    Text(column.label, justify="right" if column.right else "left", no_wrap=True), width=width
-                )
+                if width:
+                    justify: JustifyMethod = "right" if column.right else "left"
+                    self.add_column(Text(column.label, justify=justify, no_wrap=True), width=width)
         self._fill(rows)
 
     def _fitting_widths(self) -> tuple[int, ...]:
-        padding = 2 * self.cell_padding * len(self._specification)
-        scrollbar = 2
-        fixed = sum(column.width for column in self._specification)
-        shares = sum(column.share for column in self._specification)
-        free = max(0, self.size.width - padding - scrollbar - fixed)
-        return tuple(
-            column.width + (free * column.share // shares if shares else 0) for column in self._specification
-        )
+        contents = self._contents or (0,) * len(self._specification)
+        return widths(self._specification, contents, self.size.width - _SCROLLBAR, 2 * self.cell_padding)
 
 
-class StillText(Static):
-    """Text without markup, updated only if it changed: an update lays out the whole screen."""
-
-    def __init__(self, content: str = "", *, id: str, classes: str | None = None) -> None:
-        super().__init__(content, id=id, classes=classes, markup=False)
-
-    def say(self, text: str) -> None:
-        """Shows `text`."""
-        if text != self.content:
-            self.update(text)
+def _lengths(rows: Sequence[LiveRow], columns: Sequence[Column]) -> tuple[int, ...]:
+    """The length of each column's longest cell."""
+    longest = [0] * len(columns)
+    for row in rows:
+        for position, cell in enumerate(row.cells):
+            longest[position] = max(longest[position], cell_len(text_of(cell)))
+    return tuple(longest)

@@ -16,7 +16,7 @@ from pgwatch_tests.postgres.runs import LiveRun, announced
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import minute
-from pgwatch_tests.tui.widgets.live_table import StillText
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 _PADDING = 2
 
@@ -43,8 +43,8 @@ class StatusLine(Vertical):
     """How old the data is, in whole seconds."""
 
     def compose(self) -> ComposeResult:
-        yield StillText(self._figures(), id="figures")
-        yield StillText(id="banner")
+        yield StillText(self._figures(), id="figures", ground="panel")
+        yield StillText(id="banner", ground="panel")
 
     def on_mount(self) -> None:
         self._show()

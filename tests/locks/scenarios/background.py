@@ -21,19 +21,39 @@ EAGER_AND_SLOW = {
 
 @scenario(settings=EAGER_AND_SLOW)
 def autovacuum_worker(cast: Cast) -> Truth:
-    accounts(cast)
+    _littered(cast)
+    return _behind_autovacuum(cast, "autovacuum")
+
+
+@scenario(settings=EAGER_AND_SLOW)
+def autovacuum_worker_that_prevents_wraparound(cast: Cast) -> Truth:
+    _littered(cast, "WITH (autovacuum_enabled = off, autovacuum_freeze_max_age = 100000)")
+    # A block with an exception handler that writes uses up a transaction id.
     cast.run(
-        "CREATE TABLE litter (id int, filler text);"
+        "CREATE TEMP TABLE used (n int); DO $$ BEGIN FOR n IN 1..110000 LOOP"
+        " BEGIN INSERT INTO used VALUES (n); EXCEPTION WHEN division_by_zero THEN NULL; END;"
+        " END LOOP; END $$"
+    )
+    return _behind_autovacuum(cast, "autovacuum_to_prevent_wraparound", "(to prevent wraparound)")
+
+
+def _littered(cast: Cast, storage: str = "") -> None:
+    accounts(cast)
+    cast.run(f"CREATE TABLE litter (id int, filler text) {storage}")
+    cast.run(
         "INSERT INTO litter SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) AS g;"
         "DELETE FROM litter WHERE id % 2 = 0"
     )
+
+
+def _behind_autovacuum(cast: Cast, cause: str, purpose: str = "") -> Truth:
     locker, select = cast.sessions("locker", "select")
     (pid,) = cast.until(
         "SELECT pid FROM pg_stat_activity JOIN pg_locks USING (pid)"
         " WHERE backend_type = 'autovacuum worker' AND query LIKE '%%VACUUM%% public.litter%%'"
         " AND mode = 'ShareUpdateExclusiveLock' AND granted AND wait_event = 'VacuumDelay'"
-        " AND datname = %s",
-        [cast.database],
+        " AND datname = %s AND query LIKE %s",
+        [cast.database, f"%{purpose}"],
         timeout_s=40,
     )
     cast.name("autovacuum", Party(pid))
@@ -42,6 +62,7 @@ def autovacuum_worker(cast: Cast) -> Truth:
     return Truth(
         (hard("locker", "autovacuum", "table litter"), soft("select", "locker", "table litter")),
         roots={"autovacuum": 2},
+        causes={"autovacuum": cause},
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.locks.scenarios.cast import Cast, Session
 from tests.locks.scenarios.truth import Truth, hard, scenario, soft
+from tests.servers.sessions import RunningStatement
 
 ADD = "UPDATE accounts SET balance = balance + 1 WHERE id = %s"
 
@@ -70,6 +71,17 @@ def _fan(cast: Cast, waiters: list[str]) -> Truth:
 @scenario()
 def fan_of_three_on_a_row(cast: Cast) -> Truth:
     return _fan(cast, ["first", "second", "third"])
+
+
+@scenario()
+def row_held_by_a_session_at_work(cast: Cast) -> Truth:
+    accounts(cast)
+    holder, waiter = cast.sessions("holder", "waiter")
+    add(holder, 42)
+    RunningStatement(holder, "SELECT pg_sleep(60)", ())
+    cast.until_event(holder, "PgSleep")
+    cast.waits(waiter, ADD, [42])
+    return Truth((hard("waiter", "holder", row(42)),), roots={"holder": 1}, causes={"holder": "same_row"})
 
 
 @scenario()

@@ -55,6 +55,16 @@ def index_built_concurrently_behind_an_old_snapshot(cast: Cast) -> Truth:
 
 
 @scenario()
+def index_built_concurrently_behind_a_query(cast: Cast) -> Truth:
+    _indexed(cast)
+    holder = cast.session("holder")
+    RunningStatement(holder, "SELECT pg_sleep(60) FROM accounts LIMIT 1", ())
+    cast.until_event(holder, "PgSleep")
+    found = _concurrently(cast, holder, "CREATE INDEX CONCURRENTLY ON accounts (id, balance)")
+    return replace(found, causes={"holder": "index_build_waits_for_transaction"})
+
+
+@scenario()
 def index_dropped_concurrently_behind_a_reader(cast: Cast) -> Truth:
     _indexed(cast)
     holder = cast.session("holder")

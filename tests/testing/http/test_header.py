@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import warnings
@@ -61,7 +62,11 @@ def client_of(app: AsgiApp) -> TestClient:
 
 def of_another_process(number: int, kind: str = "test", *more: str) -> str:
     words = [1, kind, f"test_{number}", "gw1", 1, number, *more]
-    return f"{SECRET}.{urlsafe_b64encode(json.dumps(words).encode()).decode()}"
+    return signed(urlsafe_b64encode(json.dumps(words).encode()).decode())
+
+
+def signed(payload: str, secret: str = SECRET) -> str:
+    return f"{hmac.new(secret.encode(), payload.encode(), 'sha256').hexdigest()[:32]}.{payload}"
 
 
 def test_this_process_gets_its_own_owner_back() -> None:
@@ -98,16 +103,24 @@ def test_an_owner_of_another_runner() -> None:
         "",
         ".",
         SECRET,
-        f"{SECRET}.",
-        f"{SECRET}.e30=",
-        f"{SECRET}.%%",
-        "ä.x",
-        f"x{SECRET[1:]}.e30=",
         f"{SECRET}.bnVsbA==",
+        signed(""),
+        signed("e30="),
+        signed("%%"),
+        signed("bnVsbA=="),
+        "ä.x",
+        signed("WzEsICJ0ZXN0IiwgInRlc3RfMSIsICJndzEiLCAxLCAxXQ==", "another secret"),
     ],
 )
 def test_what_is_no_header_of_the_run_is_nobodys(header: str) -> None:
     assert sender(header) is None
+
+
+def test_a_header_says_nothing_of_the_secret_and_is_for_one_test_alone() -> None:
+    one, other = of_another_process(1), of_another_process(2)
+    assert SECRET not in one
+    assert sender(one) is not None
+    assert sender(f"{one.partition('.')[0]}.{other.partition('.')[2]}") is None
 
 
 def test_without_a_secret_or_a_test_there_is_no_header(monkeypatch: pytest.MonkeyPatch) -> None:

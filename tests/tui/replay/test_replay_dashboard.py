@@ -99,6 +99,7 @@ def faint(app: ReplayDashboard) -> list[contrast.Drawn]:
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size: tuple[int, int]) -> None:
     async with replaying(file, size=size) as (app, pilot):
+        await settled(pilot)
         drawn = screen_text(app).splitlines()
         assert drawn[0].startswith(" Recording · ci.pgwatch · 12:00:07.25 UTC · paused ×1 · run 0badcafe")
         assert ("shard db-1 · 7.2 s of 20 s" in drawn[0]) == (size[0] > 80)

@@ -68,7 +68,7 @@ async def test_leftovers_are_rows_beside_the_tables(size: tuple[int, int]) -> No
         assert users.split()[:4] == ["public.users", "7", "?", "email"]
         (schema,) = [line for line in lines(app) if "2h05m" in line]
         assert "test schema" in schema
-        assert schema.split()[0].startswith("test_171")
+        assert schema.split()[0].startswith("test_1")
         assert "pid 4711" in drawn
         assert "not checked: 2 session" in drawn
         # What couldn't be looked for isn't a row that may be leaked.

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the merged JUnit document to this file. With --format: write that format to it instead.",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    help="Write the merged JUnit document to this file, or with - to stdout, and the table to stderr. With "
+    "--format: write that format to it instead.",
 )
 @click.option(
     "--shards",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     "--plan",
     metavar="FILE",
     type=options.AnyPath(dir_okay=False),
+    callback=options.no_stdout,
     help="With --split: also write what was planned. Beside the shard's JUnit files, as pgwatch-split.json, "
     "it lets the report tell files that ran twice or never.",
 )
@@ -124,7 +126,7 @@ def command(
 
         wanted = junit_split.SplitRequest(files, split, shard, runner, history, plan)
         lines, planned = junit_split.split(wanted)
-        options.emit(lines, output)
+        options.emit(lines, None if output == options.STDOUT else output)
         if not planned.files:
             raise ConfigurationError(
                 f"shard {shard} of {split} has no file: there are fewer files than shards"
@@ -136,14 +138,18 @@ def command(
     from pgwatch_tests.cli.runs.junit_run import JUnitRequest, summarise
     from pgwatch_tests.junit.shard_names import parse_expected
 
-    request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, output)
-    options.check_output(output)
+    file = None if output == options.STDOUT else output
+    request = JUnitRequest(files, parse_expected(shards) if shards else (), expect, results, file)
+    options.check_output(file)
     with uncollected():
         summary = summarise(request)
         document = formats.render_junit(form, summary)
         merged = formats.render_junit("junit", summary) if output is not None and not chosen else None
-    if merged is not None:
-        options.emit(merged, output)
-    options.emit(document, output if merged is None else None)
+    if merged is None:
+        options.emit(document, file, form)
+    else:
+        options.emit(merged, file)
+        # stdout may be the merged document.
+        click.echo(document, err=file is None)
     if fail:
         ctx.exit(EXIT_CODES[summary.verdict])

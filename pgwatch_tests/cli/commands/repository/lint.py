@@ -111,7 +111,7 @@ def command(
         report = check(paths or (Path(),), rules, keys, leaks, lambda done: progress.show(done, 0))
     if known is not None:
         report = _without_accepted(report, known, accept, write_accept)
-    options.emit(formats.render_lint(form, report), output)
+    options.emit(formats.render_lint(form, report), output, form)
     if fail:
         ctx.exit(EXIT_CODES["findings" if report.failing else "incomplete" if report.not_read else "clean"])
 

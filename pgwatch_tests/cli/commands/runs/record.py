@@ -19,6 +19,7 @@ from pgwatch_tests.settings.load import Flags
     "-o",
     "place",
     type=click.Path(path_type=Path),
+    callback=options.no_stdout,
     required=True,
     metavar="FILE|DIR",
     help="The recording. A file that is there is never overwritten (see --replace); in a directory, each "

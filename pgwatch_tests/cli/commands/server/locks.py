@@ -117,7 +117,7 @@ def command(
         # A look that sees nothing of an entry is no evidence that it is gone.
         findings = new_findings(snapshot, min_wait_s)
         known = accept_options.write(write_accept, known, "locks", findings, accept, keep=True)
-    options.emit(formats.render_locks(form, snapshot, min_wait_s, known), output)
+    options.emit(formats.render_locks(form, snapshot, min_wait_s, known), output, form)
     if fail:
         from pgwatch_tests.locks.gate import has_finding
 

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
+import { words } from './pgwatch/reporter'
 
 /** What a command of pgwatch-tests prints; PGWATCH_TRIALS is a program of the kits' own. */
 export function pgwatchTests(...of: string[]): string {
   const program = of[0] === 'lock-trial' ? (process.env.PGWATCH_TRIALS ?? '') : (process.env.PGWATCH_COMMAND ?? '')
-  const [command = '', ...before] = program.split(' ')
+  const [command = '', ...before] = words(program)
   return execFileSync(command, [...before, ...of], { encoding: 'utf8', env: { ...process.env, PGAPPNAME: '' } })
 }
 

@@ -16,6 +16,7 @@ import {
   uniqueId,
   withLock,
 } from './pgwatch/pgwatch'
+import { words } from './pgwatch/reporter'
 import { pgwatchTests, unmarked } from './asking'
 
 const url = process.env.DATABASE_URL ?? ''
@@ -127,6 +128,14 @@ describe('leaks', () => {
     await isolated.end()
     await schema.drop()
   })
+})
+
+test('words of PGWATCH_COMMAND', () => {
+  expect(words('uvx pgwatch-tests')).toEqual(['uvx', 'pgwatch-tests'])
+  expect(words(`'/opt/our tools/python' -m "a \\"b\\"" C:\\tools\\x.exe one\\ word`)).toEqual([
+    '/opt/our tools/python', '-m', 'a "b"', 'C:\\tools\\x.exe', 'one word',
+  ])
+  expect(words(`${process.cwd()}/own tools/python`)).toEqual([`${process.cwd()}/own tools/python`])
 })
 
 describe('isolation', () => {

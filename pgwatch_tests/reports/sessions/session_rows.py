@@ -1,0 +1,119 @@
+"""Sessions of a snapshot as rows: which test, where, in which state since when, what each waits for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pgwatch_tests.identity import test_names
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
+from pgwatch_tests.locks.waits.session_waits import waits_for
+from pgwatch_tests.reports.locks.lock_tree import name_of
+from pgwatch_tests.text.plain_text import one_line, plain
+from pgwatch_tests.text.toned_text import Tone
+
+Order = Literal["longest in state", "test", "pid", "database", "blocked"]
+
+_QUIET_STATES = ("idle", "")
+_OLD_S, _VERY_OLD_S = 1.0, 10.0
+"""Seconds that a transaction may be idle: a test between two statements is; one of ten seconds is stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session. All text is plain."""
+
+    session: Session
+    key: str
+    worker: str
+    """The worker, `gw0`; empty if the session names no test."""
+    test: str
+    """The test's own name; what else the session is called where it names none."""
+    place: str
+    """The test's file, and what else encloses it."""
+    database: str
+    user: str
+    client: str
+    state: str
+    since_s: float | None
+    """How long in that state, in seconds."""
+    waits: str
+    """What it waits for, in words; empty for nothing that could be told."""
+    wait_s: float | None
+    """How long it has been blocked, in seconds; None if nobody blocks it."""
+    query: str
+    tone: Tone
+
+
+def session_rows(
+    snapshot: LockSnapshot, order: Order, *, databases: Sequence[str] = (), idle_only: bool = False
+) -> list[SessionRow]:
+    """The clients' sessions, ours left out, in that order.
+
+    `databases` are globs: of those that match one only; `idle_only`: only those that run no statement.
+    """
+    graph = LockGraph(snapshot)
+    sessions = [
+        one
+        for one in snapshot.clients
+        if (not databases or any(fnmatchcase(one.database or "", glob) for glob in databases))
+        and not (idle_only and (one.hidden or one.state == "active"))
+    ]
+    rows = [_row(one, graph) for one in sessions]
+    return sorted(rows, key=ORDERS[order])
+
+
+def _row(session: Session, graph: LockGraph) -> SessionRow:
+    identity, party = session.identity, Party(session.pid)
+    edge = next(iter(graph.waits(party)), None)
+    wait_s = graph.wait_s(party)
+    if identity is None:
+        worker, test, place = "", name_of(session), ""
+    else:
+        worker = plain(identity.worker_label)
+        test, place = map(plain, test_names.split(identity.label))
+    return SessionRow(
+        session,
+        f"{session.pid}/{session.backend_start}",
+        worker,
+        test,
+        place,
+        plain(session.database or ""),
+        plain(session.user or ""),
+        plain(session.client),
+        "hidden" if session.hidden else plain(session.state or ""),
+        session.state_age_s,
+        plain(waits_for(session) if edge is None else edge.lock.target or edge.lock.type),
+        wait_s,
+        one_line(session.query),
+        _tone(session, is_blocked=edge is not None),
+    )
+
+
+def _tone(session: Session, *, is_blocked: bool) -> Tone:
+    state, age_s = session.state or "", session.state_age_s or 0.0
+    if is_blocked:
+        return "trouble"
+    if state.startswith("idle in transaction"):
+        return "trouble" if age_s >= _VERY_OLD_S else "warning" if age_s >= _OLD_S else "notice"
+    return "quiet" if session.hidden or state in _QUIET_STATES else ""
+
+
+def _rank(row: SessionRow) -> int:
+    if row.wait_s is not None:
+        return 0
+    state = row.session.state or ""
+    return 1 if state.startswith("idle in transaction") else 2 if state == "active" else 3
+
+
+ORDERS: dict[Order, Callable[[SessionRow], tuple[object, ...]]] = {
+    "longest in state": lambda row: (_rank(row), -(row.since_s or 0.0), row.session.pid),
+    "test": lambda row: (row.place, row.test, row.session.pid),
+    "pid": lambda row: (row.session.pid,),
+    "database": lambda row: (row.database, _rank(row), -(row.since_s or 0.0), row.session.pid),
+    "blocked": lambda row: (-(row.wait_s or -1.0), _rank(row), row.session.pid),
+}
+"""The orders, the one to begin with first: what is in trouble stands above what is at work."""

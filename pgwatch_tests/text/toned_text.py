@@ -1,0 +1,64 @@
+"""Toned text: plain text in parts, each with a tone that says what it means; the screen picks its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Tone = Literal["", "quiet", "lit", "good", "notice", "warning", "trouble", "root"]
+"""Plain; beside the point; of the selected chain; all is well; worth a look; soon a trouble; a trouble; where
+the trouble comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toned:
+    """A part of a text, already plain."""
+
+    text: str
+    tone: Tone = ""
+
+
+Cell = str | tuple[Toned, ...]
+"""A cell of a table: plain text, or parts of it in the order of their weight, the most telling one first."""
+
+Cut = Callable[[str, int], str]
+"""Shortens a text to a number of characters."""
+
+
+def beside(name: str, place: str) -> Cell:
+    """A cell with a name, and quietly beside it where that is: the first to be cut."""
+    return (Toned(name), Toned("  "), Toned(place, "quiet")) if place else name
+
+
+def text_of(cell: Cell) -> str:
+    """The text of a cell without its tones."""
+    return cell if isinstance(cell, str) else "".join(part.text for part in cell)
+
+
+def cut_end(text: str, width: int) -> str:
+    """`text` in at most `width` characters, cut at its end."""
+    return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"[:width]
+
+
+def shortened(cell: Cell, width: int, cut: Cut = cut_end) -> tuple[Toned, ...]:
+    """A cell in at most `width` characters.
+
+    The last part gives way first; a part that would be left with nothing but an ellipsis goes as a whole.
+    """
+    parts = (Toned(cell),) if isinstance(cell, str) else cell
+    excess = sum(len(part.text) for part in parts) - width
+    kept = list(parts)
+    for position in range(len(parts) - 1, -1, -1):
+        if excess <= 0:
+            break
+        part = parts[position]
+        room = len(part.text) - excess
+        if room < 2 and position:
+            kept.pop(position)
+            excess -= len(part.text)
+            continue
+        text = cut(part.text, max(0, room))
+        kept[position] = Toned(text, part.tone)
+        excess = 0
+    return tuple(kept)

@@ -1,0 +1,73 @@
+"""Widths of a table's columns: by their content, in the room that there is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.text.toned_text import Cut, cut_end
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as wide as its content, as long as there is room.
+
+    Where room is short, it shrinks to `least` characters; it wants `enough` of them before another column is
+    shown at all. A column of `rank` 0 is always shown; others, unless they are empty, in the order of
+    their rank.
+    """
+
+    label: str
+    least: int = 0
+    """0 is its whole content: such a column never shrinks."""
+    enough: int = 0
+    """0 is its whole content."""
+    most: int = 0
+    """0 is its whole content."""
+    cut: Cut = cut_end
+    """How a part of a cell that doesn't fit is shortened."""
+    right: bool = False
+    rank: int = 0
+
+
+def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: int) -> tuple[int, ...]:
+    """The width of each column in characters, 0 for one that isn't shown.
+
+    `contents` are the lengths of their longest cells, `gap` is what a shown column takes besides its text.
+    The sum of the shown ones and their gaps is at most `room`, if the columns of rank 0 can shrink so far.
+    """
+    whole = [
+        max(len(column.label), min(length, column.most) if column.most else length)
+        for column, length in zip(columns, contents, strict=True)
+    ]
+    least = [
+        min(wanted, max(column.least, len(column.label))) if column.least else wanted
+        for column, wanted in zip(columns, whole, strict=True)
+    ]
+    enough = [
+        max(minimum, min(wanted, column.enough) if column.enough else wanted)
+        for column, wanted, minimum in zip(columns, whole, least, strict=True)
+    ]
+    shown = [number for number, column in enumerate(columns) if not column.rank]
+    filled = {number for number, length in enumerate(contents) if length}
+    for number in sorted(filled - set(shown), key=lambda one: (columns[one].rank, one)):
+        if sum(enough[one] + gap for one in (*shown, number)) > room:
+            break
+        shown.append(number)
+    free = room - sum(least[one] + gap for one in shown)
+    given = dict.fromkeys(range(len(columns)), 0) | {one: least[one] for one in shown}
+    for goal in (enough, whole):
+        free = _share(given, {one: goal[one] for one in shown}, free)
+    return tuple(given[one] for one in range(len(columns)))
+
+
+def _share(given: dict[int, int], goals: dict[int, int], free: int) -> int:
+    """Widens the columns towards their goals, the narrowest need first; returns what is left of `free`."""
+    wanting = sorted(
+        (one for one in goals if goals[one] > given[one]), key=lambda one: goals[one] - given[one]
+    )
+    for position, one in enumerate(wanting):
+        more = min(goals[one] - given[one], max(0, free) // (len(wanting) - position))
+        given[one] += more
+        free -= more
+    return free

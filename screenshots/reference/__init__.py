@@ -1,0 +1,40 @@
+"""The parts of docs/reference that are made of the code: commands, settings, findings, documents …"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from screenshots.reference import commands, diagnoses, documents, findings, settings
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+SECTIONS: Mapping[str, Callable[[], str]] = {
+    "commands": commands.text,
+    "settings": settings.table,
+    "job-keys": settings.job_table,
+    "leftovers": findings.leftovers,
+    "words": findings.words,
+    "kept": findings.kept,
+    "shard-findings": findings.of_shards,
+    "diagnoses": diagnoses.text,
+    "documents": documents.text,
+}
+_SECTION = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yields each page, with its sections made anew. Raises KeyError for an unknown section."""
+    for path in sorted(FOLDER.glob("*.md")):
+        yield path, filled(path.read_text(encoding="utf-8"))
+
+
+def filled(text: str) -> str:
+    """`text` with its sections made anew. Raises KeyError for an unknown one."""
+    return _SECTION.sub(lambda match: f"{match[1]}\n{SECTIONS[match['name']]().strip()}\n\n{match[3]}", text)
+
+
+def write() -> None:
+    """Writes the pages."""
+    for path, text in pages():
+        path.write_text(text, encoding="utf-8")

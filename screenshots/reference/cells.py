@@ -1,0 +1,22 @@
+"""Tables of Markdown, with text in their cells that comes from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; cells are Markdown in which only the bar has to be marked."""
+    return "\n".join(_line(cells) for cells in (head, ["---"] * len(head), *rows))
+
+
+def _line(cells: Sequence[str]) -> str:
+    marked = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(marked)} |"
+
+
+def text(plain: str) -> str:
+    """Plain text for Markdown, where `*`, `_`, `<` and `[` mean something; code in backticks stays code."""
+    pieces = plain.split("`")
+    pieces[::2] = ["".join(f"\\{one}" if one in "*_<[" else one for one in piece) for piece in pieces[::2]]
+    return "`".join(pieces)

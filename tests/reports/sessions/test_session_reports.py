@@ -1,0 +1,86 @@
+"""Sessions in order of their trouble, in every format, whatever other people named them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from pgwatch_tests.locks.model import Capacity, LockSnapshot, Session
+from pgwatch_tests.locks.waits.session_waits import waits_for
+from pgwatch_tests.reports.sessions import session_csv, session_json, session_table
+from pgwatch_tests.reports.sessions.session_rows import session_rows
+from tests.locks.snapshots import edge, session, snapshot
+
+EVIL = "=1+1 \x1b[31m|`<b>@all\x00\u202e"
+
+
+def sessions() -> LockSnapshot:
+    """Session 2 waits for 1, which is idle in a transaction; 3 runs, 4 is idle, 5 hidden."""
+    one = session(1, "pytest:gw0 tests/test_a.py::test_holds", "idle in transaction")
+    three = replace(session(3, EVIL, query=EVIL), database="shop", state_age_s=90.0)
+    four = replace(session(4, "psql", "idle"), client="10.0.0.7:5123")
+    found = snapshot((edge(2, 1, target="row of seats (id=1)"),), (one, three, four, session(5, hidden=True)))
+    return replace(found, capacity=Capacity(6, 100, 3, 10, 6400))
+
+
+def test_what_is_in_trouble_stands_first() -> None:
+    rows = session_rows(sessions(), "longest in state")
+    assert [row.session.pid for row in rows] == [2, 1, 3, 5, 4]
+    assert [row.tone for row in rows] == ["trouble", "warning", "", "quiet", "quiet"]
+    assert rows[0].waits == "row of seats (id=1)"
+    assert (rows[1].worker, rows[1].test, rows[1].place) == ("gw0", "test_holds", "tests/test_a.py")
+    assert [row.session.pid for row in session_rows(sessions(), "pid")] == [1, 2, 3, 4, 5]
+    assert session_rows(sessions(), "database")[0].database == "shop"
+    assert session_rows(sessions(), "blocked")[0].session.pid == 2
+
+
+def test_of_some_databases_and_those_that_run_nothing() -> None:
+    of_shop = session_rows(sessions(), "pid", databases=("sh*", "nothing"))
+    assert [row.session.pid for row in of_shop] == [3]
+    # What a hidden session does isn't known.
+    assert [row.session.pid for row in session_rows(sessions(), "pid", idle_only=True)] == [1, 4]
+    assert "No such session." in session_table.table(sessions(), [])
+
+
+def test_each_format_takes_other_peoples_text() -> None:
+    found = sessions()
+    rows = session_rows(found, "longest in state")
+    text, markdown = session_table.table(found, rows), session_table.markdown(found, rows)
+    for shown in (text, markdown, session_csv.document(rows)):
+        assert not any(character in shown for character in "\x1b\x00\u202e")
+    assert "6 of 100 connections of the server" in text
+    assert "1 hidden (GRANT pg_monitor shows them)" in text
+    assert "| `=1+1" not in markdown
+    assert "``" in markdown
+    lines = list(csv.DictReader(io.StringIO(session_csv.document(rows))))
+    assert lines[0]["waits_for"] == "row of seats (id=1)"
+    assert lines[2]["query"].startswith("'=1+1")
+    document = json.loads(session_json.document(found, rows))
+    assert document["schema"] == "pgwatch-tests.sessions/1"
+    assert document["sessions"][0]["blocked_by"] == [1]
+    assert document["sessions"][1]["blocks"] == 1
+    assert document["sessions"][2]["query"] == EVIL
+    assert document["sessions"][3]["query"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "state", "words"),
+    [
+        (None, None, "active", "CPU"),
+        ("Client", "ClientRead", "active", "its client"),
+        ("Client", "ClientRead", "idle", ""),
+        ("LWLock", "WALWrite", "active", "internal lock WALWrite"),
+        ("IO", "DataFileRead", "active", "disk DataFileRead"),
+        ("Extension", None, "active", "extension"),
+        ("Strange", "Thing", "active", "Strange Thing"),
+        ("Activity", "AutoVacuumMain", "active", ""),
+    ],
+)
+def test_waits_in_words(kind: str | None, event: str | None, state: str, words: str) -> None:
+    one: Session = replace(session(1, state=state), wait_event_type=kind, wait_event=event)
+    assert waits_for(one) == words
+    assert waits_for(replace(one, hidden=True)) == ""
