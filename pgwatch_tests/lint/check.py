@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,29 +12,19 @@ from pgwatch_tests.lint.context import Context
 from pgwatch_tests.lint.facts import DatabaseKeys, LeakedByTests
 from pgwatch_tests.lint.files import File
 from pgwatch_tests.lint.ignores import Ignores
-from pgwatch_tests.lint.model import Finding, Language, LintReport, NotRead, Problem, Rule
-from pgwatch_tests.lint.rules import RULES, no_cleanup
-from pgwatch_tests.lint.surroundings import Neighbourhood, Surroundings
-from pgwatch_tests.lint.syntax import python_source, typescript_source, typescript_tree
-from pgwatch_tests.lint.syntax.source import Scope, Source
+from pgwatch_tests.lint.model import Finding, LintReport, NotRead, Problem, Rule, Severity
+from pgwatch_tests.lint.rules import RULES
+from pgwatch_tests.lint.rules.rows import no_cleanup
+from pgwatch_tests.lint.surroundings import Neighbourhood
+from pgwatch_tests.lint.syntax import typescript_tree
+from pgwatch_tests.lint.syntax.parse import TOO_DEEP, parse
+from pgwatch_tests.lint.syntax.source import Source
 from pgwatch_tests.text.secrets import mask_text
 
-_IDS = frozenset((*RULES, ignores.RULE_ID))
 _LONGEST_CODE = 160
 _LONGEST_LINE = 4_000
 _COLLECTED_EVERY = 300
 """Files after which memory of earlier ones is freed."""
-_TOO_DEEP = "nested too deeply"
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A file with rules that ask what all files' hooks call."""
-
-    file: File
-    source: Source
-    rules: list[Rule]
-    comments: Ignores
 
 
 def check(
@@ -52,137 +42,134 @@ def check(
     was_enabled = gc.isenabled()
     gc.disable()  # a third of the time goes into looking at syntax trees that are in use
     try:
-        return _check(paths, rules, keys, leaks, progress)
+        checking = _Checking(rules, keys, leaks)
+        for number, file in enumerate(files.find(paths), 1):
+            progress(number)
+            checking.take(file)
+            if number % _COLLECTED_EVERY == 0:
+                gc.collect()
+        return checking.finish()
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _check(
-    paths: Sequence[Path],
-    rules: Sequence[Rule],
-    keys: DatabaseKeys | None,
-    leaks: LeakedByTests | None,
-    progress: Callable[[int], None],
-) -> LintReport:
-    neighbourhood = Neighbourhood()
-    around: dict[str, Surroundings] = {}
+@dataclass(slots=True)
+class _Waiting:
+    """A file with rules that ask what all files' hooks call."""
 
-    def look_around(path: str, text: str, language: Language) -> Surroundings:
-        if path not in around:
-            around[path] = neighbourhood.around(path, text, language)
-        return around[path]
+    file: File
+    source: Source
+    rules: list[Rule]
+    comments: Ignores
 
-    def is_isolated(file: File, text: str) -> bool:
-        return look_around(file.shown, text, file.language).isolation == "own database"
 
-    waiting: list[_Waiting] = []
-    not_read: list[NotRead] = []
-    findings: list[Finding] = []
-    hooks: set[str] = set()
-    number = ignored = 0
-    context = Context(
-        lambda source: look_around(source.path, source.text, source.language), keys, leaks, hooks
-    )
+class _Checking:
+    """Takes one file after the other, and keeps what is found until all were there."""
 
-    def apply(file: File, source: Source, chosen: Sequence[Rule], comments: Ignores) -> None:
-        nonlocal ignored
-        for rule in chosen:
-            try:
-                problems = list(rule.check(source, context))
-            except RecursionError:
-                not_read.append(NotRead(file.shown, f"{rule.id}: {_TOO_DEEP}"))
-                continue
-            told = [problem for problem in problems if not comments.covers(rule.id, problem.line)]
-            ignored += len(problems) - len(told)
-            # A value that several tests share is one place.
-            once = {(one.line, one.column, one.message): one for one in reversed(told)}
-            findings.extend(
-                _finding(file, rule.id, rule.help, problem, source.lines) for problem in once.values()
-            )
+    def __init__(
+        self, rules: Sequence[Rule], keys: DatabaseKeys | None, leaks: LeakedByTests | None
+    ) -> None:
+        neighbourhood = Neighbourhood()
+        self._rules = rules
+        self._leaks = leaks
+        self._around = neighbourhood.around
+        self._hooks: set[str] = set()
+        self._context = Context(
+            lambda source: self._around(source.path, source.text, source.language),
+            keys,
+            leaks,
+            frozenset(RULES),
+            self._hooks,
+        )
+        self._waiting: list[_Waiting] = []
+        self._not_read: list[NotRead] = []
+        self._findings: list[Finding] = []
+        self._files = self._unread = self._ignored = 0
 
-    for file in files.find(paths):
-        number += 1
-        progress(number)
+    def take(self, file: File) -> None:
+        """Checks a file by all rules but those that wait for the other files."""
+        self._files += 1
         try:
-            data, text = files.read(file)
-            wanted = _wanted(rules, file, text)
-            if leaks is not None and leaks.of_file(file.shown):
-                # What a test left says nothing of its words.
-                wanted = [rule for rule in rules if rule in wanted or rule is no_cleanup.RULE]
-            if any(rule.shared_only for rule in wanted) and is_isolated(file, text):
-                wanted = [rule for rule in wanted if not rule.shared_only]
-            if file.language == "typescript" and not typescript_tree.is_installed():
-                raise ValueError(typescript_tree.MISSING)
-            source = _parse(file, data, text) if wanted else None
+            source, wanted = self._read(file)
         except ValueError as error:
-            not_read.append(NotRead(file.shown, str(error)))
-            continue
+            self._unread += 1
+            self._not_read.append(NotRead(file.shown, str(error)))
+            return
         if source is None:
-            if "pgwatch-lint" in text:
-                findings += _of_comments(file, text.split("\n"))
-            continue
+            return
         if source.lost_at:
-            not_read.append(NotRead(file.shown, f"line {source.lost_at}: invalid syntax"))
-        hooks.update(cleaning.called_by_hooks(source))
-        comments = ignores.read(source.lines if "pgwatch-lint" in text else (), _IDS)
-        findings += [_finding(file, ignores.RULE_ID, "", one, source.lines) for one in comments.problems]
+            self._not_read.append(NotRead(file.shown, f"line {source.lost_at}: invalid syntax"))
+        self._hooks.update(cleaning.called_by_hooks(source))
+        comments = ignores.read(source, self._context.rule_ids)
         late = [rule for rule in wanted if rule.is_late(file.shown)]
         if late:
-            waiting.append(_Waiting(file, source, late, comments))
-        apply(file, source, [rule for rule in wanted if rule not in late], comments)
-        if number % _COLLECTED_EVERY == 0:
-            gc.collect()
-    for late_one in waiting:
-        apply(late_one.file, late_one.source, late_one.rules, late_one.comments)
-    return LintReport(tuple(sorted(set(findings))), tuple(sorted(not_read)), number, ignored)
+            self._waiting.append(_Waiting(file, source, late, comments))
+        self._apply(file, source, [rule for rule in wanted if rule not in late], comments)
+
+    def finish(self) -> LintReport:
+        """Asks the rules that had to wait, and returns all that was found, sorted."""
+        for one in self._waiting:
+            self._apply(one.file, one.source, one.rules, one.comments)
+        return LintReport(
+            tuple(sorted(set(self._findings))),
+            tuple(sorted(self._not_read)),
+            self._files,
+            self._unread,
+            self._ignored,
+        )
+
+    def _read(self, file: File) -> tuple[Source | None, list[Rule]]:
+        """A file's source and the rules that may speak of it; no source without such a rule."""
+        data, text = files.read(file)
+        wanted = self._wanted(file, text)
+        if file.language == "typescript" and not typescript_tree.is_installed():
+            raise ValueError(typescript_tree.MISSING)
+        return (parse(file, data, text) if wanted else None), wanted
+
+    def _wanted(self, file: File, text: str) -> list[Rule]:
+        lower = text.lower()
+        wanted = [
+            rule for rule in self._rules if file.language in rule.languages and rule.may_speak_of(lower)
+        ]
+        if self._leaks is not None and self._leaks.of_file(file.shown):
+            # What a test left says nothing of its words.
+            wanted = [rule for rule in self._rules if rule in wanted or rule is no_cleanup.RULE]
+        if any(rule.shared_only for rule in wanted):
+            around = self._around(file.shown, text, file.language)
+            if around.isolation == "own database":
+                wanted = [rule for rule in wanted if not rule.shared_only]
+        return wanted
+
+    def _apply(self, file: File, source: Source, rules: Sequence[Rule], comments: Ignores) -> None:
+        for rule in rules:
+            try:
+                problems = list(rule.check(source, self._context))
+            except RecursionError:
+                self._not_read.append(NotRead(file.shown, f"{rule.id}: {TOO_DEEP}"))
+                continue
+            told = [problem for problem in problems if not comments.covers(rule.id, problem.line)]
+            self._ignored += len(problems) - len(told)
+            # A value that several tests share is one place.
+            once = {(one.line, one.column, one.message): one for one in reversed(told)}
+            self._findings += [_finding(file, rule, problem, source.lines) for problem in once.values()]
 
 
-def _wanted(rules: Sequence[Rule], file: File, text: str) -> list[Rule]:
-    lower = text.lower()
-    return [rule for rule in rules if file.language in rule.languages and rule.may_speak_of(lower)]
-
-
-def _of_comments(file: File, lines: Sequence[str]) -> Iterator[Finding]:
-    for problem in ignores.read(lines, _IDS).problems:
-        yield _finding(file, ignores.RULE_ID, "", problem, lines)
-
-
-def _parse(file: File, data: bytes, text: str) -> Source:
-    """Raises ValueError with why it can't be parsed."""
-    if file.language == "yaml":
-        module = Scope("module", "", 1, text.count("\n") + 1, None, read=lambda: text)
-        return Source(file.shown, "yaml", text, module, [module], [])
-    if file.language == "typescript":
-        tsx = file.path.suffix.lower() in (".tsx", ".jsx", ".js", ".mjs", ".cjs")
-        try:
-            source = typescript_source.read(file.shown, data, tsx)
-        except RecursionError:
-            raise ValueError(_TOO_DEEP) from None
-        if source is None:
-            raise ValueError("isn't TypeScript")
-        return source
-    try:
-        return python_source.read(file.shown, text)
-    except SyntaxError as error:
-        where = f"line {error.lineno}: " if error.lineno else ""
-        raise ValueError(f"{where}{error.msg}") from None
-    except (RecursionError, MemoryError):
-        raise ValueError(_TOO_DEEP) from None
-
-
-def _finding(file: File, rule: str, advice: str, problem: Problem, lines: Sequence[str]) -> Finding:
+def _finding(file: File, rule: Rule, problem: Problem, lines: Sequence[str]) -> Finding:
     line = lines[problem.line - 1].strip() if problem.line <= len(lines) else ""
     # Source has connection strings; masked before it is cut, since half of one isn't known as such.
     code = mask_text(line[:_LONGEST_LINE])[:_LONGEST_CODE]
+    severity: Severity = problem.severity
+    if severity == "warning" and not rule.is_proven:
+        severity = "info"
     return Finding(
         file.shown,
         problem.line,
         problem.column,
-        rule,
-        problem.severity,
+        rule.id,
+        severity,
         problem.message,
-        advice,
+        rule.help,
         problem.test,
         code,
     )

@@ -24,15 +24,21 @@ def cleans(source: Source, call: Call) -> bool:
 def hooks_clean(source: Source) -> bool:
     """Whether a hook or fixture of a file cleans up, or what is left to do at its tests' end."""
     return any(
-        (call.scope.hook is not None or _registers(call)) and cleans(source, call) for call in source.calls
+        (call.scope.hook is not None or _registers(source, call)) and cleans(source, call) for call in source.calls
     )
 
 
-def _registers(call: Call) -> bool:
+_REGISTERING = frozenset(("addCleanup", "addfinalizer", "onTestFinished", "addAsyncCleanup", "after"))
+_REGISTERED = re.compile(r"\b(?:addCleanup|addfinalizer|onTestFinished|addAsyncCleanup|after)\b")
+
+
+def _registers(source: Source, call: Call) -> bool:
     """Whether a call is part of what a test registers to be done at its end: addCleanup, onTestFinished."""
+    if not source.holds(_REGISTERED):
+        return False
     outer: Call | None = call
     while outer is not None:
-        if outer.method in ("addCleanup", "addfinalizer", "onTestFinished", "addAsyncCleanup", "after"):
+        if outer.method in _REGISTERING:
             return True
         outer = outer.outer
     return False
@@ -41,5 +47,5 @@ def _registers(call: Call) -> bool:
 def called_by_hooks(source: Source) -> Iterator[str]:
     """Names of the methods and functions that hooks of a file call, and what they are called on."""
     for call in source.calls:
-        if call.scope.hook is not None or _registers(call) or call.in_finally:
+        if call.scope.hook is not None or _registers(source, call) or call.in_finally:
             yield call.method

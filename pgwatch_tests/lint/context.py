@@ -24,6 +24,8 @@ class Context:
     surroundings: Callable[[Source], Surroundings]
     database: DatabaseKeys | None = None
     leaks: LeakedByTests | None = None
+    rule_ids: AbstractSet[str] = frozenset()
+    """The ids of all rules."""
     called_by_hooks: AbstractSet[str] = frozenset()
     """Names of methods that a hook calls, in any of the files that are checked."""
 

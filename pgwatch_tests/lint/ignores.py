@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.lint.model import Problem
+from pgwatch_tests.lint.syntax.source import Source
 
-RULE_ID = "ignore-without-reason"
-SUMMARY = "A comment ignores a finding without a reason, or a rule that isn't there. It ignores nothing."
-HELP = "Write pgwatch-lint: ignore[rule] and the reason, with an id that --rules lists."
+_WORD = "pgwatch-lint"
 _COMMENT = re.compile(
-    r"(?P<before>.*?)(?:#|//|/\*|\{/\*)\s*pgwatch-lint:\s*ignore(?:\[(?P<rules>[^\]]*)\])?[\s:,–-]*(?P<reason>.*?)\s*(?:\*/\}?)?\s*$"
+    r"(?:#|//|/\*)\s*pgwatch-lint:\s*ignore(?:\[(?P<rules>[^\]]*)\])?[\s:,–-]*(?P<reason>.*?)\s*(?:\*/)?\s*$"
 )
 
 
@@ -29,20 +28,21 @@ class Ignores:
         return rule in self.by_line.get(line, ())
 
 
-def read(lines: Sequence[str], known: Collection[str]) -> Ignores:
-    """Reads the comments of a file; `known` are the ids of all rules."""
+def read(source: Source, known: Collection[str]) -> Ignores:
+    """Reads the comments of a file; `known` are the ids of all rules. Strings with such words are none."""
     by_line: dict[int, frozenset[str]] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(lines, 1):
-        match = _COMMENT.match(line) if "pgwatch-lint" in line else None
+    for comment in source.comments if _WORD in source.text else ():
+        match = _COMMENT.match(comment.text)
         if match is None:
             continue
         rules = frozenset(filter(None, re.split(r"[\s,]+", match["rules"] or "")))
-        column = match.end("before") + 1
         wrong = list(_wrong(rules, match["reason"], known))
-        problems += [Problem(number, column, message) for message in wrong]
+        problems += [Problem(comment.line, comment.column, message) for message in wrong]
         if not wrong:
-            place = number if match["before"].strip() else _next_code(lines, number)
+            before = source.lines[comment.line - 1][: comment.column - 1]
+            is_alone = before.strip() in ("", "{")  # `{/* … */}` between the tags of JSX
+            place = _next_code(source.lines, comment.line) if is_alone else comment.line
             by_line[place] = by_line.get(place, frozenset()) | rules
     return Ignores(by_line, tuple(problems))
 
@@ -50,7 +50,7 @@ def read(lines: Sequence[str], known: Collection[str]) -> Ignores:
 def _next_code(lines: Sequence[str], number: int) -> int:
     """The line that a comment of its own speaks of: the next one that is no comment."""
     for later in range(number + 1, len(lines) + 1):
-        if not re.match(r"\s*(?:#|//|/\*|\*|$)", lines[later - 1]):
+        if not re.match(r"\s*(?:#|//|/\*|\*|\{/\*|$)", lines[later - 1]):
             return later
     return number
 

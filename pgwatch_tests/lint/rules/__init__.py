@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pgwatch_tests.lint.model import Rule
-from pgwatch_tests.lint.rules import (
-    advisory_key,
+from pgwatch_tests.lint.rules import ignore_without_reason, overwritten_report
+from pgwatch_tests.lint.rules.connections import advisory_key, mocked_database, search_path
+from pgwatch_tests.lint.rules.rows import (
     cleanup_in_test,
-    current_test_name,
     fixed_key,
-    mocked_database,
     no_cleanup,
-    order_dependence,
-    overwritten_report,
-    search_path,
     shared_count,
-    sleep,
     static_identity,
-    swallowed_race,
     wiped_rows,
 )
+from pgwatch_tests.lint.rules.runs import current_test_name, order_dependence, sleep, swallowed_race
 
 RULES: Mapping[str, Rule] = {
     rule.id: rule
@@ -39,5 +34,6 @@ RULES: Mapping[str, Rule] = {
         advisory_key.RULE,
         mocked_database.RULE,
         overwritten_report.RULE,
+        ignore_without_reason.RULE,
     )
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from pgwatch_tests.lint.model import Language
+from pgwatch_tests.lint.syntax.comments import Comment
 from pgwatch_tests.lint.syntax.values import Name, Text, Unknown, Value
 
 ScopeKind = Literal["module", "class", "suite", "test", "hook", "function", "callback"]
@@ -156,6 +157,7 @@ class Source:
     """What it imports, as it is written."""
     lost_at: int = 0
     """The line of the first test that a syntax error hides; 0 if there is none."""
+    read_comments: Callable[[], Iterable[Comment]] = tuple
 
     def value_of(self, name: str, scope: Scope) -> Value:
         """The only value that a name has, seen from a scope; Unknown if there are several."""
@@ -175,6 +177,11 @@ class Source:
         """A string that is the same in each run, also by way of a constant of the file; else None."""
         known = self.resolved(value, scope)
         return known.text if isinstance(known, Text) and known.is_literal else None
+
+    @cached_property
+    def comments(self) -> list[Comment]:
+        """Its comments, in order."""
+        return list(self.read_comments())
 
     @cached_property
     def tests(self) -> list[Scope]:

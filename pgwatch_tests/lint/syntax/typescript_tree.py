@@ -75,6 +75,16 @@ def captures(source: bytes, tsx: bool) -> Mapping[str, Sequence[Node]] | None:
     return found
 
 
+def comments(source: bytes, tsx: bool) -> Sequence[Node]:
+    """Parses a file. Returns its comments, in order. Needs `is_installed()`."""
+    from tree_sitter import Parser, Query, QueryCursor
+
+    language, _ = _grammar(tsx)
+    root = Parser(language).parse(source).root_node
+    found: Mapping[str, Sequence[Node]] = QueryCursor(Query(language, "(comment) @comment")).captures(root)
+    return sorted(found.get("comment", ()), key=lambda node: node.start_byte)
+
+
 @cache
 def _grammar(tsx: bool) -> tuple[Language, Query]:
     import tree_sitter_typescript as grammars

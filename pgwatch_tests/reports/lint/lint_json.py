@@ -15,6 +15,7 @@ def document(report: LintReport) -> str:
     content = {
         "schema": SCHEMA,
         "files": report.files,
+        "unread": report.unread,
         "complete": not report.not_read,
         "findings": [asdict(one) for one in report.findings],
         "ignored": report.ignored,

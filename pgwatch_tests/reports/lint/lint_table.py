@@ -38,12 +38,19 @@ def text(report: LintReport) -> str:
 
 
 def summary(report: LintReport) -> str:
-    """How much was found and checked, in a line."""
+    """How much was found and checked, in a line. What wasn't read doesn't sound clean."""
+    if not report.files:
+        return "nothing checked: there is no file of tests here"
+    if report.unread == report.files:
+        return f"nothing checked: of {plural(report.files, 'file')}, none could be read"
     counts = Counter(one.severity for one in report.findings)
     parts = [plural(counts["error"], "error"), plural(counts["warning"], "warning")]
     parts += [f"{counts['info']} info"] if counts["info"] else []
     found = ", ".join(parts) if report.findings else "nothing found"
-    extra = [f"{report.ignored} ignored"] if report.ignored else []
-    extra += [f"{report.accepted} accepted"] if report.accepted else []
-    extra += [f"{plural(len(report.not_read), 'file')} not read"] if report.not_read else []
-    return f"{found} in {plural(report.files, 'file')}" + "".join(f", {one}" for one in extra)
+    in_part = len({one.path for one in report.not_read}) - report.unread
+    rest = [f"{report.ignored} ignored"] if report.ignored else []
+    rest += [f"{report.accepted} accepted"] if report.accepted else []
+    rest += [f"{plural(report.unread, 'file')} not read"] if report.unread else []
+    rest += [f"{plural(in_part, 'file')} read in part"] if in_part else []
+    read = f"{report.files - report.unread} of " if report.unread else ""
+    return ", ".join([f"{found} in {read}{plural(report.files, 'file')}", *rest])

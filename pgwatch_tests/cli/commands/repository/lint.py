@@ -131,11 +131,8 @@ def _chosen(select: Sequence[str], leave_out: Sequence[str]) -> list[Rule]:
 
 
 def _explained(rule_id: str) -> str:
-    from pgwatch_tests.lint import ignores
     from pgwatch_tests.lint.rules import RULES
 
-    if rule_id == ignores.RULE_ID:
-        return f"{ignores.RULE_ID}: {ignores.SUMMARY}\n\n→ {ignores.HELP}"
     rule = RULES.get(rule_id)
     if rule is None:
         raise ConfigurationError(f"there is no rule {rule_id!r}; rules are {', '.join(RULES)}")

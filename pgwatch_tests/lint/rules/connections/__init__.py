@@ -1,0 +1,1 @@
+"""Rules on the connection that tests use, and on what stands in for it."""

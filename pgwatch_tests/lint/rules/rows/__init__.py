@@ -1,0 +1,1 @@
+"""Rules on what tests write, count and remove."""

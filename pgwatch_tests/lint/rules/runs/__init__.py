@@ -1,0 +1,1 @@
+"""Rules on how tests run: pauses, order, races, names."""
