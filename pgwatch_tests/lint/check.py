@@ -67,9 +67,7 @@ class _Waiting:
 class _Checking:
     """Takes one file after the other, and keeps what is found until all were there."""
 
-    def __init__(
-        self, rules: Sequence[Rule], keys: DatabaseKeys | None, leaks: LeakedByTests | None
-    ) -> None:
+    def __init__(self, rules: Sequence[Rule], keys: DatabaseKeys | None, leaks: LeakedByTests | None) -> None:
         neighbourhood = Neighbourhood()
         self._rules = rules
         self._leaks = leaks

@@ -24,7 +24,8 @@ def cleans(source: Source, call: Call) -> bool:
 def hooks_clean(source: Source) -> bool:
     """Whether a hook or fixture of a file cleans up, or what is left to do at its tests' end."""
     return any(
-        (call.scope.hook is not None or _registers(source, call)) and cleans(source, call) for call in source.calls
+        (call.scope.hook is not None or _registers(source, call)) and cleans(source, call)
+        for call in source.calls
     )
 
 

@@ -47,11 +47,33 @@ WRITING_WORDS = (
 _UPSERTS = frozenset(("onConflictDoNothing", "onConflictDoUpdate", "onConflict", "orIgnore", "ignore"))
 _REPOSITORY = re.compile(r"(\w*?)_?(?:repo|repository|manager)(?:sitory)?$", re.I)
 _ORM = re.compile(r"sequelize|objection|typeorm|mikro-orm|adonisjs", re.I)
+_MAKES_TABLES = re.compile(r"create\s+(?:\w+\s+)?table\b|createTable", re.I)
+_MODELS = re.compile(
+    r"declarative_base\(|\(DeclarativeBase\)|def (?:define_tables|setup_classes)|metadata\.create_all\("
+    r"|\.sync\(\s*\{\s*force|createPGTables\("
+)
+"""A file that makes models or all tables by itself tests a library, or has tables of its own."""
 _TEMPORARY = re.compile(r"\btemp(?:orary)?\s+table\b", re.I)
 _DRIZZLE = re.compile("drizzle|schema")
 _SYNCHRONIZE = re.compile(r"synchronize\(true")
 _DATABASE_NAME = re.compile(
-    r"(?:^|\.)\w*(?:db|database|drizzle|prisma|knex|tx|trx|orm|conn|connection|sql|pool|client)\w*$", re.I
+    r"(?:^|\.)\w*(?:db|database|drizzle|prisma|knex|tx|trx|orm|conn(?!e)|connection(?!s)|sql|pool|client)\w*$",
+    re.I,
+)
+_NARROWING = re.compile(r"where|find(?:One|By)|\.first\b", re.I)
+_NO_TABLE = re.compile(r"(?:\w*(?:Id|_id|Key|Name)|id|key|name)$")
+_RUNNERS = frozenset(
+    (
+        *("all", "allSettled", "race", "push", "transaction", "$transaction", "batch", "then", "resolve"),
+        *("execute", "run", "query", "rejects", "expect", "raises", "step"),
+    )
+)
+"""Calls that a statement among their arguments is sent by, or awaited in."""
+_COMPILES = re.compile(r"assert_compile|\.compile\(")
+"""A file that looks at the SQL of statements, and sends none."""
+_COMPARING = frozenset(("assert_compile", "compile", "expectError", "toSQL"))
+_MADE_ONLY = frozenset(
+    ("build", "toSQL", "toString", "toQuery", "compile", "toSql", "comment", "$if", "asserts")
 )
 _ADDED = re.compile(r"(?:^|\.)\w*(?:session|db|sess|s)$", re.I)
 
@@ -60,11 +82,11 @@ def write_of(source: Source, call: Call) -> Write | None:
     """The rows that a call inserts, None if it inserts none. Upserts are none: they meet what is there."""
     if call.method not in _WRITING or not _UPSERTS.isdisjoint(call.later_methods()):
         return None
-    if _end(call).is_stored:
+    if _end(call).is_stored or (call.outer is not None and call.outer.method in _COMPARING):
         return None  # a statement that is made and, as far as one sees, not sent
     written = _python_write(source, call) if source.language == "python" else _typescript_write(source, call)
     written = written or sql_write(call)
-    return None if written is None or _is_temporary(source, written.table) else written
+    return None if written is None or _makes_table(source, written.table) else written
 
 
 def _end(call: Call) -> Call:
@@ -83,6 +105,21 @@ def removal_of(source: Source, call: Call) -> Removal | None:
     )
     removed = removed or sql_removal(call)
     return None if removed is None or _is_temporary(source, removed.table) else removed
+
+
+def _makes_table(source: Source, table: str) -> bool:
+    """Whether a file makes the table that it writes into: that is the tests' own, or the model's in test."""
+    if source.holds(_MODELS):
+        return True
+    if not table or not source.holds(_MAKES_TABLES):
+        return False
+    name = re.escape(table.strip('"'))
+    made = re.compile(
+        rf"create\s+(?:unlogged\s+|temp(?:orary)?\s+)?table\s+(?:if\s+not\s+exists\s+)?(?:[\w\"]+\.)?\"?{name}\b"
+        rf"|createTable(?:IfNotExists)?\(\s*['\"]{name}['\"]",
+        re.I,
+    )
+    return source.holds(made)
 
 
 def _is_temporary(source: Source, table: str) -> bool:
@@ -115,7 +152,10 @@ def _typescript_write(source: Source, call: Call) -> Write | None:
     owner = call.target.rpartition(".")[2]
     if method in ("save", "insert") and arguments and (match := _REPOSITORY.match(owner)):
         return Write(match[1] or _table(arguments), tuple(columns(_rows(source, call))))
-    is_model = method in ("create", "bulkCreate") and owner[:1].isupper() and source.holds(_ORM)
+    is_unit = re.search(r"(?:^|/)units?/", source.path) is not None  # with a stub below the models
+    is_model = (
+        not is_unit and method in ("create", "bulkCreate") and owner[:1].isupper() and source.holds(_ORM)
+    )
     if is_model and arguments and isinstance(arguments[0], Mapping | Items):
         return Write(owner, tuple(columns(arguments[:1])))
     return None
@@ -138,7 +178,8 @@ def _python_write(source: Source, call: Call) -> Write | None:
         known = [one for each in rows if isinstance(one := source.resolved(each, call.scope), Invocation)]
         if known and known[0].name.rpartition(".")[2][:1].isupper():
             return Write(known[0].name.rpartition(".")[2], tuple(columns(tuple(known))))
-    if method == "values" and call.receiver is not None and call.receiver.method == "insert":
+    is_core = method == "values" and call.receiver is not None and call.receiver.method == "insert"
+    if is_core and call.receiver is not None and not source.holds(_COMPILES):
         return Write(_table(call.receiver.arguments) or call.receiver.target, tuple(columns(arguments)))
     return None
 
@@ -165,8 +206,10 @@ def _typescript_removal(source: Source, call: Call) -> Removal | None:
     if (
         method in ("delete", "deleteFrom")
         and receiver is None
-        and isinstance(first, Name | Text)
+        and (isinstance(first, Name) if method == "delete" else isinstance(first, Name | Text))
         and len(arguments) == 1
+        and not _NO_TABLE.match(getattr(first, "text", ""))
+        and _is_sent(call)
     ) and (
         method == "deleteFrom"
         or (
@@ -182,8 +225,10 @@ def _typescript_removal(source: Source, call: Call) -> Removal | None:
         and not arguments
         and isinstance(next(iter(receiver.arguments), None), Text)
     ):
-        before = call.name.lower()
-        return Removal(_table(receiver.arguments), "where" not in before, f"{method}() without where")
+        if receiver.method == "$relatedQuery" or not _is_sent(call):
+            return None
+        is_narrowed = narrowed or _NARROWING.search(call.name) is not None
+        return Removal(_table(receiver.arguments), not is_narrowed, f"{method}() without where")
     if (
         method == "delete"
         and isinstance(first, Mapping)
@@ -201,7 +246,8 @@ def _typescript_removal(source: Source, call: Call) -> Removal | None:
     ):
         return Removal("", True, call.name)
     if method == "sync" and isinstance(first, Mapping) and first.get("force") is not None:
-        return Removal("", True, f"{call.name}({{ force }})")
+        model = owner.rpartition(".")[2]
+        return Removal(model if model[:1].isupper() else "", True, f"{call.name}({{ force }})")
     if method == "destroy" and isinstance(first, Mapping) and owner.rpartition(".")[2][:1].isupper():
         where = first.get("where")
         return Removal(
@@ -210,6 +256,16 @@ def _typescript_removal(source: Source, call: Call) -> Removal | None:
             "destroy without where",
         )
     return None
+
+
+def _is_sent(call: Call) -> bool:
+    """Whether a statement that is built goes to a database: isn't compiled, or compared."""
+    if not _MADE_ONLY.isdisjoint(call.later_methods()) or re.match(r"(?:qb|builder|\w*Builder)\b", call.name):
+        return False
+    end = _end(call)
+    return not end.is_stored and (
+        end.outer is None or end.outer.scope is not end.scope or end.outer.method in _RUNNERS
+    )
 
 
 def _python_removal(source: Source, call: Call) -> Removal | None:

@@ -49,6 +49,10 @@ _FILE = re.compile(
     r"(?:test_.*|.*_tests?|conftest|tests)\.py$|.*[._-](?:test|spec|e2e-spec|e2e)\.[cm]?[jt]sx?$"
     r"|(?:vitest|jest)[.-]setup\.[cm]?[jt]s$|setup-?[tT]ests?\.[cm]?[jt]s$"
 )
+_MADE_FOR_TESTS = re.compile(r"(?:migrations?|seeds?|seeders)$")
+"""Folders of migrations and seeds: they set a database up, once."""
+_NEVER_RUN = re.compile(r"\.(?:test-d|bench)\.[cm]?tsx?$")
+"""Tests of types, and benchmarks: no suite runs them."""
 _CI_FILE = re.compile(
     r"\.gitlab-ci\.ya?ml$|workflow.*\.ya?ml$|azure-pipelines.*\.ya?ml$|bitbucket-pipelines\.ya?ml$"
 )
@@ -109,6 +113,8 @@ def _walk(directory: Path, in_tests: bool, *, is_named: bool = False) -> Iterato
         if in_tests or is_named:
             yield File(directory, _shown(directory), "python")
         return
+    if _MADE_FOR_TESTS.search(directory.name):
+        in_tests = False  # only what has the name of a test in there
     for entry in entries:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
@@ -126,6 +132,7 @@ def _walk(directory: Path, in_tests: bool, *, is_named: bool = False) -> Iterato
             wanted = (in_tests or _FILE.match(entry.name) is not None) and not entry.name.endswith(
                 (".d.ts", ".min.js")
             )
+            wanted = wanted and _NEVER_RUN.search(entry.name) is None
         if wanted:
             yield File(path, _shown(path), language)
 

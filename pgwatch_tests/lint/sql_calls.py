@@ -55,6 +55,17 @@ EXECUTORS = frozenset(
     ]
 )
 """Methods that send SQL."""
+_AWAITING = EXECUTORS | {
+    "all",
+    "allSettled",
+    "race",
+    "push",
+    "transaction",
+    "begin",
+    "then",
+    "expect",
+    "resolve",
+}
 # Asked for first: reading arguments costs more than all else.
 _INSERT = re.compile(
     r"\s*INSERT\s+INTO\s+(?:ONLY\s+)?(?P<table>[\w.\"]+)\s*(?:\((?P<columns>[^()]*)\))?", re.I
@@ -104,6 +115,11 @@ def sql_of(call: Call) -> Iterator[str]:
         and call.outer.method in EXECUTORS
     ):
         return  # its outer call sends it
+    if call.is_tag and (
+        call.is_stored
+        or (call.outer is not None and call.outer.scope is call.scope and call.outer.method not in _AWAITING)
+    ):
+        return  # a text that is compared, formatted or kept
     yield from texts(call.arguments[:1])
 
 

@@ -29,14 +29,16 @@ _OWN_DATABASE: dict[Language, tuple[str, ...]] = {
     "typescript": (
         *("jest_worker_id", "vitest_pool_id", "vitest_worker_id", "test_parallel_index", "test_worker_index"),
         *("create database", "createdatabase", "createdb", "testcontainers", "containertest"),
-        *("pglite", "pg-mem", "better-sqlite3", ":memory:", "libsql", "integrationtestrunner"),
+        *("pglite", "pg-mem", "sqlite3", ":memory:", "libsql", "integrationtestrunner"),
         # pgsql-test and what is made of it give each file a database.
-        *("pgsql-test", "drizzle-orm-test", "supabase-test"),
+        *("pgsql-test", "drizzle-orm-test", "supabase-test", "createtestenvironment"),
     ),
 }
 _ROLLBACK = re.compile(
     r"\brollback\b|begin_nested|join_transaction_mode|\bROLLBACK\b|startTestTransaction|jest-prisma|vitest-prisma"
 )
+_ON_A_CONNECTION = re.compile(r"\bSession\(\s*(?:bind\s*=\s*)?\w*connection\b")
+"""A session on a connection that somebody else has opened, and rolls back."""
 _CLEANS = re.compile(
     r"TRUNCATE|truncate|drop_all|dropDatabase|DELETE FROM|deleteMany|\.del\(\)|delete\("
     r"|[cC]leanup|[cC]lean_?[dD]b|[rR]esetD|[rR]eset_?[dD]|[tT]ear_?[dD]own"
@@ -110,7 +112,8 @@ class Neighbourhood:
                 _DJANGO.search(text) is not None or any(self._holds(one, _DJANGO) for one in files)
             )
         isolation: Isolation = "own database" if own else "none"
-        if not own and any(self._holds(one, _ROLLBACK) for one in files):
+        on_one = language == "python" and _ON_A_CONNECTION.search(text) is not None
+        if not own and (on_one or any(self._holds(one, _ROLLBACK) for one in files)):
             isolation = "rollback"
         cleans = any(self._holds(one, _CLEANS) and self._holds(one, _HOOKS) for one in files)
         return Surroundings(isolation, cleans, lambda: self._uses_postgres(_directory(path)))

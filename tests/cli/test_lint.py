@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+import uuid
 from pathlib import Path
 
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from pgwatch_tests.lint.rules import RULES
 from pgwatch_tests.lint.syntax import typescript_tree
@@ -127,8 +130,71 @@ def test_the_keys_of_a_database_decide(database: Database, connect: Connect, tmp
     assert admin.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
     ).fetchone() == (0,)
-    unreachable = pgwatch(tmp_path, "lint", "--dsn", "postgresql://u:hunter2@127.0.0.1:1/d")
-    assert (unreachable.returncode, "hunter2" in unreachable.stderr) == (3, False)
+
+
+def test_a_role_that_may_only_read_is_enough(database: Database, connect: Connect, tmp_path: Path) -> None:
+    write(tmp_path, SUITE)
+    role = f"reader_{uuid.uuid4().hex[:12]}"
+    admin = connect(autocommit=True)
+    admin.execute("CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE)")
+    admin.execute("CREATE TABLE bookings (user_id int REFERENCES users)")
+    admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+    try:
+        dsn = make_conninfo(database.dsn, user=role)
+        done = pgwatch(tmp_path, "lint", "--dsn", dsn, "--select", "static-identity,wiped-rows", "--fail")
+    finally:
+        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "error [static-identity] users.email" in done.stdout
+    assert "error [wiped-rows] DELETE without WHERE" in done.stdout
+    assert "bookings refer to it" in done.stdout
+
+
+def test_without_the_database_nothing_is_checked(tmp_path: Path) -> None:
+    write(tmp_path, SUITE)
+    gone = pgwatch(tmp_path, "lint", "--dsn", "postgresql://u:hunter2@127.0.0.1:1/d", "--fail")
+    assert (gone.returncode, gone.stdout, "hunter2" in gone.stderr) == (3, "", False)
+    assert "lint checked nothing" in gone.stderr
+
+
+def test_files_that_cannot_be_read_do_not_sound_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typescript_tree, "is_installed", lambda: False)
+    write(tmp_path, {f"{name}.test.ts": "test('a', () => {})" for name in "abcd"})
+    none = pgwatch(tmp_path, "lint", "--fail")
+    assert none.returncode == 4
+    assert none.stdout.endswith("\n\nnothing checked: of 4 files, none could be read\n")
+    github = pgwatch(tmp_path, "lint", "--format", "github").stdout
+    assert github.endswith("\nnothing checked: of 4 files, none could be read\n")
+    write(tmp_path, {"test_a.py": "def test_a(): ...\n"})
+    some = pgwatch(tmp_path, "lint", "--fail")
+    assert (some.returncode, some.stdout.splitlines()[-1]) == (
+        4,
+        "nothing found in 1 of 5 files, 4 files not read",
+    )
+    document = json.loads(pgwatch(tmp_path, "lint", "--format", "json").stdout)
+    assert (document["files"], document["unread"], document["complete"]) == (5, 4, False)
+    (tmp_path / "empty").mkdir()
+    empty = pgwatch(tmp_path, "lint", "empty")
+    assert empty.stdout == "nothing checked: there is no file of tests here\n"
+
+
+def test_a_file_that_is_read_in_part_is_counted(tmp_path: Path) -> None:
+    whole = "test('a', async () => {\n  await sleep(500)\n})\n"
+    write(tmp_path, {"a.test.ts": f"{whole}test('b', async () => {{\n  await sleep(500)\n }}}}}} ((\n"})
+    done = pgwatch(tmp_path, "lint", "--fail", "--select", "sleep")
+    assert "1 file read in part" in done.stdout
+
+
+def test_the_rule_on_comments_is_chosen_as_any_other(tmp_path: Path) -> None:
+    line = "    time.sleep(1)  # pgwatch-lint: ignore[sleep]\n"
+    write(tmp_path, {"test_a.py": f"import time\ndef test_a():\n{line}"})
+    only = pgwatch(tmp_path, "lint", "--select", "ignore-without-reason").stdout
+    assert "test_a.py:3:20: warning [ignore-without-reason] Gives no reason" in only
+    assert "1 warning in 1 file" in only
+    without = pgwatch(tmp_path, "lint", "--ignore", "ignore-without-reason").stdout
+    assert "ignore-without-reason" not in without
 
 
 def test_what_is_closed_is_told_where_tests_may_be(tmp_path: Path) -> None:

@@ -185,6 +185,65 @@ NOT_IGNORED = {
     "test_c.py": "import time\ndef test_a():\n    time.sleep(1)  # pgwatch-lint: ignore[nap] because\n",
     "test_d.py": "x = 1  # pgwatch-lint: ignore[nap] because\n",
 }
+NO_COMMENTS = {
+    "test_a.py": (
+        "import time\ndef test_a():\n    time.sleep(1); x = '# pgwatch-lint: ignore[sleep] because'\n"
+    ),
+    "test_b.py": (
+        'import time\ndef test_a():\n    x = """\n# pgwatch-lint: ignore[sleep] because\n"""; time.sleep(1)\n'
+    ),
+    "a.test.ts": (
+        "test('a', async () => {\n  await sleep(500); f('// pgwatch-lint: ignore[sleep] because')\n})\n"
+    ),
+    "b.test.ts": (
+        "test('a', async () => {\n  await sleep(500); f(`/* pgwatch-lint: ignore[sleep] because */`)\n})\n"
+    ),
+    ".github/workflows/ci.yml": (
+        "- run: 'npx jrm all/**/junit.xml # pgwatch-lint: ignore[overwritten-report] because'\n"
+    ),
+}
+IN_YAML = (
+    "- run: npx jrm all/**/junit.xml  # pgwatch-lint: ignore[overwritten-report] kept elsewhere\n"
+    "# pgwatch-lint: ignore[overwritten-report] kept elsewhere, too\n"
+    "- run: npx jrm all/**/junit.xml\n"
+)
+IN_JSX = (
+    "test('a', async () => {\n  const el = <div>\n    {/* pgwatch-lint: ignore[sleep] the API's limit */}\n"
+    "    {await sleep(500)}\n  </div>\n})\n"
+)
+
+
+def test_words_in_a_string_ignore_nothing(tmp_path: Path) -> None:
+    report = checked(tmp_path, NO_COMMENTS)
+    found = sorted((Path(one.path).name, one.rule) for one in report.findings)
+    assert found == [
+        ("a.test.ts", "sleep"),
+        ("b.test.ts", "sleep"),
+        ("ci.yml", "overwritten-report"),
+        ("test_a.py", "sleep"),
+        ("test_b.py", "sleep"),
+    ]
+    assert report.ignored == 0
+
+
+def test_comments_of_yaml_and_jsx_ignore(tmp_path: Path) -> None:
+    report = checked(tmp_path, {".github/workflows/ci.yml": IN_YAML, "a.test.tsx": IN_JSX})
+    assert (places(report.findings), report.ignored) == ([], 3)
+
+
+def test_migrations_and_tests_of_types_are_no_tests(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "tests/migrations/001.ts": "export const down = (pgm) => pgm.sql('DELETE FROM users')\n",
+            "tests/migrations/test_a.py": PYTHON_SLEEP,
+            "tests/seeds/one.js": "exports.seed = (knex) => knex('users').del()\n",
+            "tests/types/a.test-d.ts": SLEEP,
+            "tests/a.bench.ts": SLEEP,
+        },
+    )
+    found = [file.path.relative_to(tmp_path).as_posix() for file in files.find([tmp_path])]
+    assert found == ["tests/migrations/test_a.py"]
 
 
 def test_a_comment_with_a_reason_ignores_a_finding(tmp_path: Path) -> None:

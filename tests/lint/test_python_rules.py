@@ -120,6 +120,42 @@ RIGHT = {
     ),
     "SQLite by itself": "def test_a():\n    create_engine('sqlite://')",
     "own key": "def test_a(cur):\n    cur.execute('SELECT pg_advisory_xact_lock(%s)', (key,))",
+    "deleted by the ORM": (
+        "def test_a(s):\n    s.add(User(name=n))\n    assert ask()\n    s.delete(user)\n    s.flush()"
+    ),
+    "checked by a function": (
+        "def test_a(s):\n    s.add(User(name=n))\n    assert ask()\n    s.delete(user)\n    s.commit()\n"
+        "    eq_(s.scalar(ask()), 0)"
+    ),
+    "a session on a connection": (
+        "def test_a(connection):\n    s = Session(connection)\n    s.add(User(id=1, email='a@b.example'))"
+    ),
+    "models of the file's own": (
+        "Base = declarative_base()\ndef test_a(s):\n    s.add(User(id=1, email='a@b.example'))"
+    ),
+    "a statement that is compared": (
+        "def test_a():\n    assert_compile(insert(t).values(id=1), 'INSERT INTO t (id) VALUES (:id)')"
+    ),
+    "a statement whose text is looked at": (
+        "def test_a():\n    made = insert(t).values(id=1)\n    assert str(made.compile()) == 'INSERT'"
+    ),
+    "a function with db in its name": (
+        "from unittest.mock import patch\n@patch('app.usage.get_usage_from_local_db')\ndef test_a(m): ..."
+    ),
+    "a spy": (
+        "from unittest import mock\ndef test_a():\n"
+        "    with mock.patch('psycopg2.connect', wraps=connect): ..."
+    ),
+    "a word in a comment": (
+        "def test_a():\n    global dialect\n    dialect = make()\n"
+        "def test_b():\n    # begins with the dialect\n    assert ask('dialect')"
+    ),
+    "a class of its own": (
+        "def test_a():\n    global A\n    A = make()\ndef test_b():\n    class A: ...\n    assert A"
+    ),
+    "a pause until it expires": (
+        "import time\ndef test_a():\n    put(ttl=1)\n    time.sleep(2)\n    assert not get()"
+    ),
 }
 
 
@@ -173,6 +209,13 @@ TEST = "def test_a(session):\n    session.add(User(email='a@b.example'))\n"
 def test_fixtures_are_followed(files: dict[str, str], found: list[str], tmp_path: Path) -> None:
     report = checked(tmp_path, {"tests/api/test_a.py": TEST, **files})
     assert [one.rule for one in report.findings] == found
+
+
+def test_sqlite_beside_postgresql_stands_in_for_nothing(tmp_path: Path) -> None:
+    conftest = "from sqlalchemy import create_engine\nURLS = ['postgresql://']\nengine = create_engine('sqlite://')\n"
+    one_test = "def test_a():\n    engine = create_engine('sqlite://')\n"
+    files = {"pyproject.toml": "dependencies = ['asyncpg']\n", "tests/test_a.py": one_test}
+    assert checked(tmp_path, {**files, "tests/conftest.py": conftest}).findings == ()
 
 
 def test_sqlite_stands_in_for_postgresql_where_the_project_has_a_driver_of_that(tmp_path: Path) -> None:

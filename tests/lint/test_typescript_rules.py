@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pgwatch_tests.lint.rules import RULES
 from tests.lint.suites import checked, places
 
 WRONG = {
@@ -146,6 +147,50 @@ RIGHT = {
     "=> { throw wrap(e) })))\n"
     "  expect(all.filter(r => r.status === 'rejected')).toHaveLength(1)\n})",
     "a regular expression": "const ok = /a/.test('b')",
+    "timestamps that differ": (
+        "test('a', async () => {\n  await rows.create({ n: 1 })\n  await sleep(20)\n"
+        "  await rows.create({ n: 2 })\n})"
+    ),
+    "the clock": "test('a', async () => {\n  await sleep(1000)\n  const now = Date.now()\n})",
+    "what expires": (
+        "test('a', async () => {\n  await cache.set('k', 1, { ttl: 1 })\n  await sleep(1500)\n"
+        "  expect(await cache.get('k')).toBeNull()\n})"
+    ),
+    "a comment on the clock": (
+        "test('a', async () => {\n  // so that updatedAt has another value\n"
+        "  await sleep(20)\n  await act()\n})"
+    ),
+    "a timer of a callback": (
+        "test('a', async () => {\n"
+        "  const m = new Manager({ onChange: async () => { await setTimeout(10) } })\n})"
+    ),
+    "a builder": (
+        "test('a', () => {\n"
+        "  const { text } = new QueryBuilder().table('users').delete().where('id', 1).build()\n})"
+    ),
+    "a relation's rows": "afterEach(() => arnold.$relatedQuery('parent').delete())",
+    "found by a key": "afterEach(() => Person.query().findOne('name', 'x').delete())",
+    "SQL that is compared": (
+        "test('a', () => {\n  const expected = sql`DELETE FROM users`\n  expect(built).toEqual(expected)\n})"
+    ),
+    "SQL that is formatted": "test('a', () => { check(format(sql`INSERT INTO foo VALUES (1)`)) })",
+    "a request": (
+        "import { schema } from './s'\ntest('a', async () => { await connectorRequest.delete('/users/id') })"
+    ),
+    "one of a set": "import { schema } from './s'\nafterEach(() => { api.connectorInstances.delete(id) })",
+    "a database of the file's own": (
+        "import { getConnections } from 'pgsql-test'\nafterEach(() => pg.query('DELETE FROM users'))"
+    ),
+    "a table of the file's own": (
+        "beforeAll(() => pool.query('CREATE TABLE people (id int PRIMARY KEY, email text)'))\n"
+        "test('a', () => pool.query(\"INSERT INTO people (id, email) VALUES (1, 'a@b.example')\"))"
+    ),
+    "half of a tenant's key": (
+        "test('a', async () => { await prisma.item.create({ data: { id: '1', projectId: project } }) })"
+    ),
+    "a connection by another name": "test('a', () => source.query('SET search_path TO x'))",
+    "a driver": "test('a', () => driver.query('SET search_path TO x'))",
+    "a counter": ("let id = 0\ntest('a', () => { make(++id) })\ntest('b', () => { make(++id) })"),
 }
 HOOK = "\nafterEach(() => cleanup())\n"
 """So that the rule on clean-up is quiet."""
@@ -156,7 +201,8 @@ def test_it_is_found_once(name: str, tmp_path: Path) -> None:
     text, rule = WRONG[name]
     report = checked(tmp_path, {"a.test.ts": text + HOOK})
     assert [one.rule for one in report.findings] == [rule]
-    assert all(one.help and one.severity == "warning" for one in report.findings)
+    expected = "warning" if RULES[rule].is_proven else "info"
+    assert all(one.help and one.severity == expected for one in report.findings)
 
 
 @pytest.mark.parametrize("name", RIGHT)

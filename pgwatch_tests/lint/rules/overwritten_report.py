@@ -48,4 +48,5 @@ Looked for in YAML files: workflows of GitHub, GitLab's and other CI files.
     (("junit-report-merger", "jrm"),),
     check,
     languages=frozenset(("yaml",)),
+    is_proven=False,
 )

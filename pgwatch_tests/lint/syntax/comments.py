@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_tests.lint.syntax import typescript_tree
-
-# A `#` that begins a line or stands behind a space, outside of quotes.
-_YAML = re.compile(r"(?:[^'\"#]|'[^']*'|\"(?:[^\"\\]|\\.)*\"|(?<=\S)#|['\"])*?(?:^|(?<=\s))(?P<comment>#.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +41,20 @@ def of_typescript(data: bytes, tsx: bool) -> Iterator[Comment]:
 def of_yaml(text: str) -> Iterator[Comment]:
     """Yields the comments of a YAML file."""
     for number, line in enumerate(text.split("\n"), 1):
-        match = _YAML.match(line)
-        if match is not None:
-            yield Comment(number, match.start("comment") + 1, match["comment"])
+        at = _comment_in(line)
+        if at is not None:
+            yield Comment(number, at + 1, line[at:])
+
+
+def _comment_in(line: str) -> int | None:
+    """Where the comment of a line of YAML begins: at its start or behind a space, and in no quotes."""
+    quote = ""
+    for at, sign in enumerate(line):
+        before = line[at - 1] if at else " "
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"" and before in " [{,(":
+            quote = sign
+        elif sign == "#" and before.isspace():
+            return at
+    return None

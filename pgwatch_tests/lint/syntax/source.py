@@ -104,6 +104,11 @@ class Call:
         return self.read()
 
     @property
+    def is_awaited_or_statement(self) -> bool:
+        """Whether it is done where it stands, not made to be done later."""
+        return self.is_awaited or self.is_statement
+
+    @property
     def method(self) -> str:
         """The last part of its name."""
         return self.name.rpartition(".")[2]

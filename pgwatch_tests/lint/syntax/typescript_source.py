@@ -9,7 +9,7 @@ from pgwatch_tests.lint.syntax import typescript_values as values
 from pgwatch_tests.lint.syntax.source import Assigned, Call, Scope, ScopeKind, Source
 from pgwatch_tests.lint.syntax.typescript_tree import Node, captures
 from pgwatch_tests.lint.syntax.typescript_values import name_of, text_of
-from pgwatch_tests.lint.syntax.values import texts
+from pgwatch_tests.lint.syntax.values import HOLE, texts
 
 _TEST = re.compile(r"(?:^|\.)(?:x|f)?(?:it|test|specify)(?:\.\w+)*$")
 _SUITE = re.compile(r"(?:^|\.)(?:x|f)?(?:describe|suite|context)(?:\.\w+)*$")
@@ -208,4 +208,5 @@ def _described(node: Node, call: Call | None, names: dict[int, str]) -> tuple[Sc
 
 
 def _title(arguments: Node) -> str:
-    return next(texts((values.value_of(arguments.named_children[0], {}),)), "")
+    """A test's title; `…` stands for what is computed."""
+    return next(texts((values.value_of(arguments.named_children[0], {}),)), "").replace(HOLE, "…")

@@ -14,7 +14,7 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.cli import accept_options, formats, options
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.runs.progress import Progress
-from pgwatch_tests.errors import EXIT_CODES, ConfigurationError
+from pgwatch_tests.errors import EXIT_CODES, ConfigurationError, PgwatchError
 from pgwatch_tests.settings.load import Flags
 
 if TYPE_CHECKING:
@@ -153,7 +153,13 @@ def _keys(dsn: str) -> DatabaseKeys:
     from pgwatch_tests.lint.facts import DatabaseKeys
     from pgwatch_tests.postgres import column_keys
 
-    columns, references = column_keys.read(options.settings(Flags(dsn=dsn or None)))
+    try:
+        columns, references = column_keys.read(options.settings(Flags(dsn=dsn or None)))
+    except PgwatchError:
+        click.echo(
+            "lint checked nothing, since its database isn't there; without --dsn it asks none", err=True
+        )
+        raise
     return DatabaseKeys(
         frozenset((one.table, one.column) for one in columns),
         frozenset((one.table, one.column) for one in columns if one.is_unique),

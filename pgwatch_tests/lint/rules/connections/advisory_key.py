@@ -64,4 +64,5 @@ worker's own.
     (("advisory_lock", "advisory_xact_lock"),),
     check,
     shared_only=True,
+    is_proven=False,
 )

@@ -19,7 +19,7 @@ _MODULE = re.compile(
     re.I,
 )
 _PATCHED = re.compile(
-    r"(?:^|[._])(?:get_db|get_session|get_async_session|get_db_session|db_session|async_session|SessionLocal|async_session_maker"
+    r"(?:^|\.)_?(?:get_db|get_session|get_async_session|get_db_session|db_session|async_session|SessionLocal|async_session_maker"
     r"|sessionmaker|create_engine|create_async_engine|db|database|engine|connection_pool)$|^(?:psycopg2?|asyncpg|sqlalchemy)\.(?:connect|create_pool|Connection|AsyncConnection|create_\w*engine)$"
 )
 _SPEC = re.compile(
@@ -60,6 +60,8 @@ def _typescript(source: Source, call: Call) -> str:
 
 def _python(source: Source, context: Context, call: Call) -> str:
     first = call.arguments[0] if call.arguments else None
+    if isinstance(call.arguments[-1] if call.arguments else None, Mapping) and "wraps" in _options(call):
+        return ""  # a spy: the real one is called
     if (call.method == "patch" or call.name.endswith(("monkeypatch.setattr", "mocker.patch"))) and (
         isinstance(first, Text)
         and _PATCHED.search(first.text)
@@ -80,9 +82,16 @@ def _python(source: Source, context: Context, call: Call) -> str:
         call.method in ("create_engine", "create_async_engine")
         and isinstance(first, Text)
         and first.text.startswith("sqlite")
+        and (call.scope.hook is not None or source.path.endswith("conftest.py"))
+        and not re.search(r"postgres|psycopg|asyncpg", source.text)
     ) and context.surroundings(source).postgres_by():
         return "SQLite stands in for PostgreSQL"
     return ""
+
+
+def _options(call: Call) -> list[str]:
+    last = call.arguments[-1]
+    return [pair.key for pair in last.pairs] if isinstance(last, Mapping) else []
 
 
 def _is_mock(call: Call) -> bool:

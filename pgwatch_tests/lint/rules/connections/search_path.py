@@ -11,8 +11,9 @@ from pgwatch_tests.lint.sql_calls import sql_of
 from pgwatch_tests.lint.syntax.source import Call, Source
 
 _SET = re.compile(r"(?:^|;)\s*SET\s+(?:SESSION\s+)?search_path\b", re.I)
-_ONE_CONNECTION = re.compile(
-    r"(?:^|\.)_?\w*(?:client|con|conn|connection|cursor|cur|tx|trx|transaction|queryRunner|runner|c|reserved)\d*$",
+_POOL = re.compile(
+    r"(?:^|\.)_?\w*(?:pool|db|database|engine|session|sess|sql|prisma|drizzle|knex|orm|em|entity_?manager|sequelize"
+    r"|data_?source|pgp)\d*$",
     re.I,
 )
 
@@ -20,7 +21,9 @@ _ONE_CONNECTION = re.compile(
 def check(source: Source, context: Context) -> Iterator[Problem]:
     """Yields each SET search_path that goes to a pool, an engine or a session, not to one connection."""
     for call in source.calls:
-        if not any(_SET.search(sql) for sql in sql_of(call)) or _is_one_connection(source, call):
+        if not _POOL.search(call.target or call.name) or not any(_SET.search(sql) for sql in sql_of(call)):
+            continue
+        if _is_one_connection(source, call) or not context.is_shared(source):
             continue
         yield at(
             call,
@@ -30,9 +33,6 @@ def check(source: Source, context: Context) -> Iterator[Problem]:
 
 
 def _is_one_connection(source: Source, call: Call) -> bool:
-    owner = call.target or call.name
-    if _ONE_CONNECTION.search(owner):
-        return True
     hook = next(
         (
             one
@@ -46,6 +46,7 @@ def _is_one_connection(source: Source, call: Call) -> bool:
     if source.language == "python":
         return (
             "listens_for" in call.scope.text
+            or re.search(r"Session\(\s*(?:bind\s*=\s*)?\w*conn", source.text) is not None
             or re.search(r"poolclass=NullPool|StaticPool", source.text) is not None
         )
     return (
@@ -71,9 +72,11 @@ engine = create_engine(url); session.execute(text("SET search_path TO x"))      
 create_engine(url, connect_args={"options": "-c search_path=x"})                # right
 ```
 
-Left alone: SET LOCAL, a connection that was taken out of the pool, and hooks that run on each new connection.
+What counts is the name: a pool, an engine, a session, `db`. Left alone: SET LOCAL, a connection that was
+taken out of the pool, a session on one connection, and hooks that run on each new connection.
 """,
     "Set it when connections start: options=-c search_path=… in the connection string, or a connect hook.",
     (("search_path",), ("set ",)),
     check,
+    is_proven=False,
 )

@@ -11,6 +11,7 @@ from pgwatch_tests.lint.model import Problem, Rule, Severity
 from pgwatch_tests.lint.syntax.source import Source
 from pgwatch_tests.lint.syntax.values import Number
 
+_TENANT = re.compile(r"(?:project|tenant|workspace|org|organi[sz]ation)_?id", re.I)
 _KEY = re.compile(r"(?:id|pk|uuid|uid|_id|ID)$")
 
 
@@ -27,6 +28,9 @@ def check(source: Source, context: Context) -> Iterator[Problem]:
             value = known.text if isinstance(known, Number) else source.literal(pair.value, call.scope)
             if not value:
                 continue
+            is_of_a_tenant = any(_TENANT.fullmatch(one.key) for one in write.pairs) if write else False
+            if context.database is None and is_of_a_tenant:
+                continue  # the key may be that of both columns
             unique = (
                 None
                 if context.database is None
@@ -65,7 +69,8 @@ const { id } = await prisma.user.create({ data: { name: 'a' } })          // rig
 ```
 
 Keys named `id`, `pk`, `uuid`, `uid` count, not references such as `userId`. Left alone: as for
-`static-identity`.
+`static-identity`, and without `--dsn` rows with a tenant's id (`projectId`, `orgId` …), which may be half of
+the key.
 """,
     "Let the database make the key and use the one that it returns, or make a UUID.",
     (WRITING_WORDS,),

@@ -52,4 +52,5 @@ NAME = os.environ.get("PYTEST_CURRENT_TEST")     # found
     "Make identifiers in the test or in beforeEach / a fixture, from a UUID.",
     (("currenttestname", "pytest_current_test"),),
     check,
+    is_proven=False,
 )

@@ -12,6 +12,8 @@ from pgwatch_tests.lint.syntax.values import Mapping, Text
 
 _MARKS = re.compile(r"@pytest\.mark\.(order|run|dependency|incremental|first|second|last|depends)\b")
 
+_NO_CODE = re.compile(r"(?:#|//).*|'[^'\n]*'|\"[^\"\n]*\"")
+"""Comments and strings: words in them read no variable."""
 _SERIAL = "these tests run in one order on one worker, and a failure skips the rest."
 
 
@@ -69,7 +71,8 @@ def _shared_state(source: Source) -> Iterator[Problem]:
 def _writes(scope: Scope, name: str) -> bool:
     return (
         re.search(
-            rf"(?<![\w.]){re.escape(name)}\s*(?:(?:\?\?|\|\||\+)?=(?![=>])|\+\+)|global {re.escape(name)}\b",
+            rf"(?<![\w.]){re.escape(name)}\s*(?:(?:\?\?|\|\||\+)?=(?![=>])|\+\+)|\+\+{re.escape(name)}\b"
+            rf"|(?:global|class|def|for|as|import) {re.escape(name)}\b|global [\w, ]*\b{re.escape(name)}\b",
             scope.text,
         )
         is not None
@@ -78,7 +81,8 @@ def _writes(scope: Scope, name: str) -> bool:
 
 def _reads_first(scope: Scope, name: str) -> bool:
     """Whether a test uses a variable, and doesn't give it a value itself."""
-    used = re.search(rf"(?<![\w.'\"]){re.escape(name)}\b(?!\s*:)", scope.text)
+    code = _NO_CODE.sub("", scope.text)
+    used = re.search(rf"(?<![\w.'\"]){re.escape(name)}\b(?!\s*:)", code)
     if used is None or re.search(rf"\b(?:const|let|var)\s+(?:\{{[^}}]*\b)?{re.escape(name)}\b", scope.text):
         return False
     shadowed = re.search(rf"\(\s*\{{[^}}]*\b{re.escape(name)}\b[^}}]*\}}\s*\)\s*=>", scope.text[:400])

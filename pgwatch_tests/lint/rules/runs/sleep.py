@@ -34,6 +34,20 @@ _TRANSPARENT = re.compile(
 _ONLY_A_TIMER = re.compile(
     r"(?:async\s*)?\(?\w+[^)=]*\)?\s*=>\s*(?:\{\s*)?(?:(?:return|void)\s+)?setTimeout\b|function\s*\(\w+\)\s*\{\s*setTimeout\b"
 )
+_CLOCK_COMMENT = re.compile(
+    r"(?:#|//|\*).*\b(?:time ?stamps?|created_?at|updated_?at|clock|mtime|ttl|expir\w*|recycl\w*|precision"
+    r"|resolution|different (?:time|second|date|created|updated)\w*|later than|time travel|history)\b",
+    re.I,
+)
+_EXPIRES = re.compile(
+    r"(?:\b|_|[a-z])(?:ttl|TTL|Ttl)(?:\b|_)|\b[eE]xpir(?:es?|y|ed|ation)|(?:_|\b)expir|Expir|max_?[aA]ge|pool_recycle|lastSyncedAt|last_synced_at"
+)
+_ASKS_CLOCK = re.compile(
+    r"Date\.now\(|performance\.now\(|new Date\(\)|time\.(?:time|monotonic|perf_counter)\("
+    r"|datetime\.(?:utc)?now\("
+)
+_WRITES = re.compile(r"(?:bulk_?)?(?:create|insert|put|save|upsert|record|append|store|persist)", re.I)
+_LINES_BEFORE = 8
 _LEAST_S = 0.01
 _MOST_S = 30
 """Longer ones are there to be interrupted."""
@@ -53,7 +67,8 @@ def check(source: Source, context: Context) -> Iterator[Problem]:
         seconds = {id(call): _typescript_seconds(source, call) for call in source.calls} if not faked else {}
     for call in source.calls:
         pause_s = seconds.get(id(call))
-        place = call.outer if call.name == "setTimeout" and call.outer is not None else call
+        is_timer = call.name == "setTimeout" and call.outer is not None and call.outer.name == "new Promise"
+        place = call.outer if is_timer and call.outer is not None else call
         if (
             pause_s is None
             or not _LEAST_S <= pause_s <= _MOST_S
@@ -62,6 +77,8 @@ def check(source: Source, context: Context) -> Iterator[Problem]:
         ):
             continue
         if source.language == "python" and _is_interrupted(source, place):
+            continue
+        if _is_about_time(source, place):
             continue
         yield at(
             place,
@@ -80,6 +97,34 @@ def _is_interrupted(source: Source, call: Call) -> bool:
             if re.match(r"\s*(?:async )?with\b.*(?:raises|cancel|timeout|fail_after|move_on)", line):
                 return True
     return False
+
+
+def _is_about_time(source: Source, pause: Call) -> bool:
+    """Whether time itself has to go by: something expires, or two rows get different timestamps."""
+    lines = source.lines
+    if any(_CLOCK_COMMENT.search(line) for line in lines[max(pause.line - 3, 0) : pause.line]):
+        return True
+    first = max(pause.scope.owner.line, pause.line - _LINES_BEFORE)
+    if any(_EXPIRES.search(line) for line in lines[first - 1 : pause.end_line + 2]):
+        return True
+    after = next((line for line in lines[pause.end_line :] if line.strip()), "")
+    before = next((line for line in reversed(lines[: pause.line - 1]) if line.strip()), "")
+    return any(_ASKS_CLOCK.search(line) for line in (before, after)) or _is_between_like(source, pause)
+
+
+def _is_between_like(source: Source, pause: Call) -> bool:
+    """Whether it stands between two calls that write in the same way, whose times have to differ."""
+    own = [
+        one
+        for one in source.calls_in(pause.scope)
+        if one.scope is pause.scope and one.is_awaited_or_statement
+    ]
+    earlier = [one for one in own if one.end_line < pause.line]
+    later = [one for one in own if one.line > pause.end_line]
+    if not earlier or not later:
+        return False
+    last, following = max(earlier, key=lambda one: one.end_line), min(later, key=lambda one: one.line)
+    return last.name == following.name and _WRITES.match(last.method) is not None
 
 
 def _in_a_test(scope: Scope) -> bool:
@@ -145,8 +190,10 @@ await page.waitForTimeout(500)                   // found
 await expect.poll(() => job.status()).toBe('done')   // right
 ```
 
-Left alone: pauses in loops that ask again, in stubs, in workers that a test starts, in functions made for
-waiting, under fake timers, below 10 ms, and of more than 30 s, which are there to be interrupted.
+Left alone: pauses in which time itself has to go by (something expires, two rows get different timestamps,
+the clock is asked beside it), pauses in loops that ask again, in stubs, in workers that a test starts, in
+functions made for waiting, under fake timers, below 10 ms, and of more than 30 s, which are there to be
+interrupted.
 """,
     "Wait for the condition (expect.poll, waitFor, a loop with a time limit), not for a time.",
     (
