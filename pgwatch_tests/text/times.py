@@ -37,6 +37,17 @@ def in_full(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def zone(moment: datetime) -> str:
+    """`CET`: this machine's time zone at `moment`."""
+    return moment.astimezone().strftime("%Z")
+
+
+def short_minute(moment: datetime, now: datetime) -> str:
+    """`03:04`; with the day, `02 Jan 03:04`, where it isn't that of `now`. The zone is told nearby."""
+    local = moment.astimezone()
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%d %b %H:%M}"
+
+
 def minute(moment: datetime, now: datetime) -> str:
     """`03:04 CET`; with the day where it isn't that of `now`."""
     local = moment.astimezone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
 from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 from pgwatch_tests.tui.tabs.tab import DashboardTab
-from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.header_figures import Manner
 from pgwatch_tests.tui.workers import start_worker
 
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -104,21 +105,24 @@ class Dashboard(TabbedApp):
     def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
         if self._is_closing:
             return
-        line = self._base.query_one(StatusLine)
+        line = self._status_line
         if isinstance(outcome, PollFailed):
-            line.trouble = outcome.reason
+            line.status = replace(line.status, trouble=outcome.reason)
             self._latest.interrupt()
             self._grow_older()
             return
         now_s = self._clock()
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
             tell_server_change(self, changed)
-        line.trouble = ""
-        line.snapshot = outcome.value
-        self._grow_older()
         # While something waits, polls are frequent: most change nothing but durations.
         if self._latest.needs_redraw(now_s, self._refresh_s):
+            line.status = replace(
+                line.status, trouble="", snapshot=outcome.value, trend=self._latest.blocked_trend
+            )
             self._show_tab()
+        else:
+            line.status = replace(line.status, trouble="")
+        self._grow_older()
 
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
         # At most 5 % of the time is spent counting.
@@ -131,19 +135,23 @@ class Dashboard(TabbedApp):
             self._latest.leaks_trouble = outcome.reason
         else:
             self._latest.take_leaks(outcome.value)
-            self._base.query_one(StatusLine).leaks = outcome.value
+        line = self._status_line
+        facts = replace(line.status.facts, leaks=self._latest.leaks, leaks_trouble=self._latest.leaks_trouble)
+        line.status = replace(line.status, facts=facts)
         if isinstance(self._tab, LeaksTab):
             self._show_tab()
 
     def _grow_older(self) -> None:
         if self._is_closing:
             return
-        self._base.query_one(StatusLine).age_s = self._latest.age_s(self._clock())
+        line = self._status_line
+        line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
 
     @on(SweepsTab.NextSweep)
     def _show_next_sweep(self, event: SweepsTab.NextSweep) -> None:
         if not self._is_closing:
-            self._base.query_one(StatusLine).next_sweep = event.at
+            line = self._status_line
+            line.status = replace(line.status, facts=replace(line.status.facts, next_sweep=event.at))
 
     # Keys.
 
@@ -156,7 +164,8 @@ class Dashboard(TabbedApp):
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
         self._latest.interrupt()
-        self._base.query_one(StatusLine).paused = self._locks_poller.paused
+        line = self._status_line
+        line.status = replace(line.status, paused=self._locks_poller.paused)
 
     def action_refresh(self) -> None:
         """Polls and counts leaks now."""
@@ -176,7 +185,9 @@ class Dashboard(TabbedApp):
 
     def _show_pace(self) -> None:
         pace = f"{self._refresh_s:g} s"
-        self._base.query_one(StatusLine).pace = (f"every {pace}", pace)
+        line = self._status_line
+        manner = Manner((f"every {pace}", pace), is_read_only=self._act is None)
+        line.status = replace(line.status, manner=manner)
 
     def action_reset(self) -> None:
         """Restarts the sums of the Contention tab."""

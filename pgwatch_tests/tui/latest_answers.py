@@ -7,7 +7,9 @@ import math
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.tui.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.widgets.header_figures import Trend
 
 
 class LatestAnswers:
@@ -22,6 +24,7 @@ class LatestAnswers:
         self.leaks_trouble = ""
         """Why the last count failed; empty while all is well."""
         self.leak_trend = LeakTrend()
+        self._blocked_trend = BlockedTrend()
         self._snapshot_at_s = now_s
         self._contention = ContentionMeter()
         self._drawn: tuple[object, ...] = ()
@@ -32,6 +35,7 @@ class LatestAnswers:
         changed = server_change(self.snapshot, snapshot)
         self.snapshot, self._snapshot_at_s = snapshot, now_s
         self._contention.add(snapshot)
+        self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
         if paused:
             self._contention.interrupt()
         return changed
@@ -45,6 +49,11 @@ class LatestAnswers:
         """Records a leak count."""
         self.leaks, self.leaks_trouble = report, ""
         self.leak_trend.add(report)
+
+    @property
+    def blocked_trend(self) -> Trend:
+        """The blocked sessions of the last minutes."""
+        return tuple(self._blocked_trend.over_time())
 
     def age_s(self, now_s: float) -> int:
         """The age of the snapshot in whole seconds."""

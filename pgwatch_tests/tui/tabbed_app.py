@@ -119,6 +119,10 @@ class TabbedApp(AppInTypedOrder):
         """Whether the screen is being torn down: the last poll may answer just then."""
         return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
 
+    @property
+    def _status_line(self) -> StatusLine:
+        return self._base.query_one(StatusLine)
+
     # The open tab.
 
     @property

@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pgwatch_tests.leaks.scan import scan
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.postgres.runs import Announcement
 from pgwatch_tests.reports.leaks import leak_json, leak_table
+from pgwatch_tests.reports.locks.verdict import Facts, clauses
+from pgwatch_tests.reports.locks.verdict_line import text
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_table
 from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.status_line import with_runs
 from tests.locks.snapshots import session, snapshot
 from tests.servers.sessions import Database
 
@@ -46,13 +49,12 @@ def test_leaks_and_sweep_tell_who_is_at_work(database: Database, monkeypatch: py
     assert scan(settings).live_runs == ()
 
 
-def test_status_line_counts_them() -> None:
-    def line(seen: LockSnapshot) -> str:
-        parts, _ = StatusLine()._parts(seen)
-        return parts["runs"]
+def test_the_verdict_counts_them() -> None:
+    def said(seen: LockSnapshot) -> str:
+        return text(clauses(LockGraph(seen), with_runs(Facts(), seen)))
 
     one = session(1, TOLD.application_name, state="idle")
     other = replace(session(2, replace(TOLD, run="5e6f7a8b").application_name, state="idle"))
-    assert line(snapshot((), (session(3),))) == ""
-    assert line(snapshot((), (session(3), one))) == "1 run"
-    assert line(snapshot((), (session(3), one, other))) == "2 runs"
+    assert "run" not in said(snapshot((), (session(3),)))
+    assert said(snapshot((), (session(3), one))).endswith(" · 1 run under way")
+    assert said(snapshot((), (session(3), one, other))).endswith(" · 2 runs under way")

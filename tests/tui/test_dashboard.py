@@ -38,7 +38,8 @@ async def test_the_tree_its_root_and_the_advice(size: tuple[int, int]) -> None:
         assert "└ 3" in drawn
         assert "left a transaction open" in drawn
         assert "pg_terminate_backend(1)" in drawn
-        assert "2 blocked" in drawn.splitlines()[0]
+        assert "blocked ▅ 2, peak 2" in drawn.splitlines()[0].replace("█", "▅")
+        assert drawn.splitlines()[1].startswith(" ● test_root blocks 2 tests for 1.0 s (row of accounts")
         assert max(len(line) for line in drawn.splitlines()) <= size[0]
 
 
@@ -77,7 +78,7 @@ async def test_leaks_and_what_was_not_checked() -> None:
         assert "public.users" in drawn
         assert "7+ leaked rows, 12 tables checked, 1 not checked" in drawn
         assert "not checked: no SELECT" in drawn
-        assert "7+ leaked" in drawn
+        assert "7+ rows leaked" in drawn.splitlines()[1]
 
 
 async def test_the_cursor_stays_with_its_session() -> None:
@@ -170,7 +171,7 @@ async def test_polls_go_on_under_a_dialog() -> None:
         await settled(pilot)
         await pilot.press("escape")
         await settled(pilot)
-        assert "5 blocked" in screen_text(app)
+        assert "5, peak 5" in screen_text(app)
 
 
 async def test_sort() -> None:
@@ -311,7 +312,8 @@ async def test_what_is_hidden_is_unknown() -> None:
     app = feed(settle(None, snapshot((edge(2, 1),), hidden))).dashboard()
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
-        assert "? idle in tx" in text_of(app, "#figures")
+        assert "2 hidden" in text_of(app, "#figures")
+        assert "2 sessions hidden" in text_of(app, "#verdict")
         root = [cell.plain for cell in app.query_one("#lock-tree", LiveTable).get_row_at(0)]
         assert root[2:4] == ["hidden", "?"]
         await pilot.press("2")

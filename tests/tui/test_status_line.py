@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.text.times import zone
+from pgwatch_tests.text.toned_text import text_of as text
+from pgwatch_tests.tui.blocked_trend import SLOT_S
+from pgwatch_tests.tui.widgets.header_figures import Manner, header_line
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
-from tests.locks.snapshots import edge, session, snapshot
+from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
 from tests.tui.tabs.sweeping import JOBS, Sweeping
+from tests.tui.test_session_actions import Doing
 
 
 def feed(locks: LockSnapshot | None = None) -> Feed:
@@ -87,57 +95,108 @@ async def test_pace() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("plus")
-        assert text_of(app, "#figures").endswith("every 0.5 s")
+        assert " · every 0.5 s · " in text_of(app, "#figures")
         await pilot.press("minus", "minus")
-        assert text_of(app, "#figures").endswith("every 2 s")
+        assert " · every 2 s · " in text_of(app, "#figures")
 
 
 @pytest.mark.parametrize(
-    ("capacity", "words", "unsaid"),
+    ("capacity", "words", "judged"),
     [
-        (Capacity(14, 100, 3, 20, 6400), " · 14/100 connections · ", "nearly"),
-        (Capacity(90, 100, 3, 20, 6400), " · 90/100 connections, nearly all · ", "lock table"),
-        (Capacity(14, 100, 3, 6000, 6400), " connections · lock table nearly full · ", "nearly all"),
+        (Capacity(14, 100, 3, 20, 6400), "14 of 100 connections", ""),
+        (Capacity(90, 100, 3, 20, 6400), "90 of 100 connections", "Connections nearly used up"),
+        (Capacity(14, 100, 3, 6000, 6400), "14 of 100 connections", "Lock table nearly full"),
     ],
 )
 async def test_the_header_says_how_many_connections_are_taken(
-    capacity: Capacity, words: str, unsaid: str
+    capacity: Capacity, words: str, judged: str
 ) -> None:
-    app = feed(replace(snapshot((edge(2, 1),)), capacity=capacity)).dashboard(refresh_s=1.0)
+    app = feed(replace(snapshot(), capacity=capacity)).dashboard(refresh_s=1.0)
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
-        assert words in text_of(app, "#figures")
-        assert unsaid not in text_of(app, "#figures")
+        assert f" · {words} · " in text_of(app, "#figures")
+        assert judged in text_of(app, "#verdict")
 
 
-async def test_where_the_header_is_short_of_room_version_and_pace_go_first() -> None:
-    shown = replace(snapshot((edge(2, 1),)), database="a" * 24, server_version="18.1 (hosted)")
-    app = feed(shown).dashboard(refresh_s=1.0)
+async def test_the_figures_end_at_the_right_and_the_least_goes_first() -> None:
+    shown = replace(
+        snapshot((edge(2, 1),), (session(7, hidden=True),)), capacity=Capacity(14, 100, 3, 20, 6400)
+    )
+    app = feed(settle(None, shown)).dashboard(refresh_s=1.0)
     async with app.run_test(size=(80, 24)) as pilot:
-        for width, end in (
-            (80, " · 0 idle in tx"),
-            (103, " · PG 18.1 (hosted) · 1 s"),
-            (140, " · PG 18.1 (hosted) · every 1 s"),
+        for width, begin, end in (
+            (
+                140,
+                " test_app · localhost:5432 · PostgreSQL 18.1   ",
+                "blocked █ 1, peak 1 · 14 of 100 connections · 1 hidden · every 1 s · read-only · UTC",
+            ),
+            (
+                100,
+                " test_app · localhost:5432   ",
+                "blocked █ 1, peak 1 · 14/100 connections · 1 hidden · read-only · UTC",
+            ),
+            (80, " test_app · localhost:5432", "1 blocked · 14/100 conns · 1 hidden · read-only"),
+            (50, " test_app", "1 blocked · 1 hidden · read-only"),
         ):
             await pilot.resize_terminal(width, 24)
             await settled(pilot)
-            assert text_of(app, "#figures").endswith(end)
+            line = screen_text(app).splitlines()[0]
+            assert line.startswith(begin)
+            assert line.endswith(end.replace("UTC", zone(MOMENT)))
 
 
-async def test_a_pooler_is_told_in_the_header() -> None:
+async def test_a_pooler_and_a_dashboard_that_only_reads_are_told_in_the_header() -> None:
     app = feed(replace(snapshot(), pooled=True)).dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert " via pooler · " in text_of(app, "#figures")
+        assert " · read-only · via pooler" in text_of(app, "#figures")
+    acting = feed().dashboard(act=Doing())
+    async with acting.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "read-only" not in text_of(acting, "#figures")
+
+
+async def test_blocked_sessions_are_those_of_the_server_where_there_are_several_databases() -> None:
+    elsewhere = replace(session(7), database="billing")
+    app = feed(settle(None, snapshot((edge(2, 1),), (elsewhere,)))).dashboard()
+    async with app.run_test(size=(140, 24)) as pilot:
+        await settled(pilot)
+        assert "blocked on the server █ 1, peak 1" in text_of(app, "#figures")
+        assert "no rows leaked in test_app" in text_of(app, "#verdict")
+
+
+async def test_the_chart_of_blocked_sessions() -> None:
+    source = feed(blocked_snapshot(waiters=7))
+    app = source.dashboard()
+    async with app.run_test(size=(140, 24)) as pilot:
+        await settled(pilot)
+        for after_s, waiters in ((SLOT_S, 4), (3 * SLOT_S, 4)):
+            source.locks = blocked_snapshot(waiters=waiters, after_s=after_s)
+            await pilot.press("r")
+            await settled(pilot)
+        # Nobody looked in between.
+        assert "blocked █▅ ▅ 4, peak 7" in text_of(app, "#figures")
 
 
 async def test_before_a_count_the_leaks_are_unknown() -> None:
     source = feed()
     source.leaks = ConnectionLostError("gone")
     app = source.dashboard()
+    async with app.run_test(size=(140, 24)) as pilot:
+        await settled(pilot)
+        assert "leaked rows not counted" in text_of(app, "#verdict")
+
+
+async def test_a_stale_verdict_isnt_green() -> None:
+    source = feed(snapshot())
+    app = source.dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert "? leaked" in text_of(app, "#figures")
+        assert text_of(app, "#verdict") == "✓ Nothing is blocked · no rows leaked"
+        source.locks = ConnectionLostError("gone")
+        await pilot.press("r")
+        await settled(pilot)
+        assert text_of(app, "#verdict") == "Nothing is blocked · no rows leaked"
 
 
 @pytest.mark.parametrize("nearly", [False, True])
@@ -150,14 +209,26 @@ async def test_what_matters_is_never_cut(nearly: bool) -> None:
     app = source.dashboard(sweeps=Sweeping(jobs=JOBS).desk(), refresh_s=30.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        line = screen_text(app).splitlines()[0]
-        taken = "98/100 conns" if nearly else "14/100 conns"
-        for words in ("bookings_of… via pooler", "2 blocked", "deadlock?", "1,234 leaked", taken):
+        line, verdict = screen_text(app).splitlines()[:2]
+        taken = "98/100" if nearly else "14/100"
+        for words in ("bookings_of", "2 blocked", "via pooler", taken):
             assert words in line
-        # A line that is full says in the end that it goes on.
-        assert line.rstrip().endswith("…")
+        assert verdict.startswith(" ● test_1 and test_2 seem to deadlock each other · ● ")
         await pilot.resize_terminal(240, 40)
         await settled(pilot)
-        line = screen_text(app).splitlines()[0]
-        assert "bookings_of_the_whole_c… via pooler" in line
-        assert line.rstrip().endswith(" · PG 18.1 · every 30 s")
+        line, verdict = screen_text(app).splitlines()[:2]
+        assert line.startswith(f" {name} · localhost:5432 · PostgreSQL 18.1  ")
+        assert "● 1,234 rows leaked" in verdict
+
+
+@given(
+    blocked=st.lists(st.one_of(st.none(), st.integers(0, 3000)), max_size=20),
+    name=st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=63),
+    full=st.booleans(),
+    width=st.integers(30, 260),
+)
+def test_the_header_fits(blocked: list[int | None], name: str, full: bool, width: int) -> None:
+    capacity = Capacity(4998, 5000, 3, 20, 6400) if full else None
+    shown = replace(snapshot(), database=name, server=name, capacity=capacity)
+    line = text(header_line(shown, tuple(blocked), Manner(("every 1 s", "1 s"), is_read_only=full), width))
+    assert cell_len(line) <= max(width, 60)

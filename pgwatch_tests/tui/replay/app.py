@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.record.model import Mark, MarkKind
 from pgwatch_tests.record.replay.playback import Playback
 from pgwatch_tests.record.replay.source import Picture, ReplaySource
+from pgwatch_tests.reports.locks.verdict import Facts
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
@@ -33,7 +35,7 @@ from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
-from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.header_figures import Manner
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
@@ -149,8 +151,8 @@ class ReplayDashboard(TabbedApp):
         yield TimeLine()
 
     def on_mount(self) -> None:
-        line = self._base.query_one(StatusLine)
-        line.absence, line.is_recorded = "", True
+        line = self._status_line
+        line.status = replace(line.status, absence="", manner=Manner(is_recorded=True))
         self._show_position()
         # Workers of the app, not of a screen: they go on under a dialog.
         start_worker(self, self._follow, "replay")
@@ -217,7 +219,8 @@ class ReplayDashboard(TabbedApp):
         self._show_position()
         if leaks is not None:
             self._data.leaks, self._data.leaks_trouble = leaks, ""
-            self._base.query_one(StatusLine).leaks = leaks
+            line = self._status_line
+            line.status = replace(line.status, facts=Facts(leaks))
         if isinstance(self._tab, LeaksTab):
             self._show_tab()
         if self._data.picture is not None:
@@ -232,11 +235,15 @@ class ReplayDashboard(TabbedApp):
             self._base.query_one(TimeLine).show(self._time_line, self._playback.position)
 
     def _show_picture(self, picture: Picture) -> None:
-        line = self._base.query_one(StatusLine)
-        line.trouble = gap_words(picture)
-        line.note = self._note(picture)
-        line.pace = () if picture.apart_s is None else _pace(picture.apart_s)
-        line.snapshot = picture.snapshot
+        line = self._status_line
+        pace = () if picture.apart_s is None else _pace(picture.apart_s)
+        line.status = replace(
+            line.status,
+            trouble=gap_words(picture),
+            note=self._note(picture),
+            manner=Manner(pace, is_recorded=True),
+            snapshot=picture.snapshot,
+        )
         self._show_tab()
 
     def _note(self, picture: Picture) -> str:
@@ -252,7 +259,8 @@ class ReplayDashboard(TabbedApp):
         if not self._is_closing:
             self._playback.pause()
             self._has_trouble = True
-            self._base.query_one(StatusLine).trouble = str(error)
+            line = self._status_line
+            line.status = replace(line.status, trouble=str(error))
 
     def _show_tab(self) -> None:
         super()._show_tab()

@@ -10,7 +10,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_time
-from pgwatch_tests.tui.widgets.status_line import fitted
+from pgwatch_tests.tui.widgets.header_figures import fitted
 
 _SHORT_NAME = 18
 

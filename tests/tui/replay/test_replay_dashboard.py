@@ -104,7 +104,8 @@ async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size:
         assert drawn[0].startswith(" Recording · ci.pgwatch · 12:00:07.25 UTC · paused ×1 · run 0badcafe")
         assert ("shard db-1 · 7.2 s of 20 s" in drawn[0]) == (size[0] > 80)
         assert "2 blocked" in drawn[1]
-        assert "leaked at the end" in drawn[1]
+        assert drawn[2].startswith(" ● test_books blocks 2 tests for 3.2 s")
+        assert "5 rows leaked at the end" in drawn[2]
         assert "0.25 s apart: seen, not ran" in drawn[1]
         assert any("├ 101" in line for line in drawn)
         assert "left a transaction open" in screen_text(app)
@@ -147,7 +148,7 @@ async def test_steps_and_jumps(file: Path) -> None:
         assert await told(pilot, "n") == "No wait after this moment."
         assert "12:00:15.25" in screen_text(app)
         await press(pilot, "N", then="12:00:10.25")
-        assert "1 deadlock ·" in await press(pilot, "d", then="12:00:10.50")
+        assert "deadlock each other" in await press(pilot, "d", then="12:00:10.50")
         assert await told(pilot, "D") == "No deadlock before this moment."
         await press(pilot, "end", then="12:00:20.00")
         assert await told(pilot, "full_stop") == "This is the last sample."
@@ -256,7 +257,7 @@ async def test_where_a_suite_was_stopped_or_killed(tmp_path: Path) -> None:
         await press(pilot, "comma", then="12:00:05.75")
         assert "breaks off" not in screen_text(app)
         await press(pilot, "3", then="has no check for leaks")
-        assert "leaked" not in text_of(app, "#figures")
+        assert "leaked" not in text_of(app, "#verdict")
     words = "hang: blocked for 5 s behind \x1b[31m[b]a[/b]\n│ tree"
     hang = Mark(BEGAN + timedelta(seconds=5.6), "hang", words)
     hung = make_recording(tmp_path / "hung.pgwatch", marks=(hang,))

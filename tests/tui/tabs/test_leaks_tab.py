@@ -72,8 +72,8 @@ async def test_leftovers_are_rows_beside_the_tables(size: tuple[int, int]) -> No
         assert "pid 4711" in drawn
         assert "not checked: 2 session" in drawn
         # What couldn't be looked for isn't a row that may be leaked.
-        assert "7 leaked" in text_of(app, "#figures")
-        assert "7+" not in text_of(app, "#figures")
+        assert "7 rows leaked" in text_of(app, "#verdict")
+        assert "7+" not in text_of(app, "#verdict")
         assert max(map(len, lines(app))) <= size[0]
 
 
@@ -269,4 +269,4 @@ async def test_what_nobody_could_count_is_unknown() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         assert "? leaked rows" in text_of(app, "#leaks-summary")
-        assert "? leaked" in text_of(app, "#figures")
+        assert "no leaked rows found, but 1 not checked" in text_of(app, "#verdict").casefold()

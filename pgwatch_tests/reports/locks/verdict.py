@@ -1,0 +1,281 @@
+"""Verdict on a server in sentences: the largest trouble first, and what a suite waits for if none blocks.
+
+Pure. `verdict_line` makes one line of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pgwatch_tests.identity.test_names import split
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
+from pgwatch_tests.locks.waits.session_waits import waits_for
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import at_least, plural
+from pgwatch_tests.text.plain_text import plain, shortened_left
+from pgwatch_tests.text.times import short_minute
+from pgwatch_tests.text.toned_text import Tone
+
+STILL_S = 10.0
+"""A suite of which no session has changed its state for so long may hang."""
+LONG_IDLE_S = 60.0
+"""A transaction left open for so long is a warning, also where nothing waits for it."""
+
+_ROOTS = 3
+_NAMED = 2
+_LONGEST_NAME = 48
+_SHORT_NAME = 24
+_LONGEST_LOCK = 48
+_SHORT_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a verdict rests on. `leaks` is None where rows weren't counted; `leaks_trouble` says why."""
+
+    leaks: LeakReport | None = None
+    leaks_trouble: str = ""
+    next_sweep: datetime | None = None
+    runs: int = 0
+    """How many runs of `pgwatch-tests run` are under way."""
+    run_pids: frozenset[int] = frozenset()
+    """The sessions of these runs themselves, which aren't their suites'."""
+    is_stale: bool = False
+    """Whether the snapshot is the last one of a server that no longer answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One sentence of a verdict in plain text: its forms from the longest to the shortest."""
+
+    forms: tuple[str, ...]
+    tone: Tone = ""
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it tells of something to be mended."""
+        return self.tone in ("trouble", "warning")
+
+
+def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
+    """The sentences of the verdict, the largest trouble first; never none.
+
+    Where anything wasn't checked, can't be seen or is old, nothing has the tone `good`.
+    """
+    snapshot = graph.snapshot
+    blocked = [*_deadlocks(graph), *_roots(graph)]
+    found = [*blocked, *_capacity(snapshot.capacity)]
+    if not blocked:
+        found.append(_calm(snapshot, facts.run_pids))
+    found += [*_leaks(snapshot, facts), *_left_open(graph), *_hidden(snapshot), *_plans(snapshot, facts)]
+    # What is calm comes after any trouble.
+    found.sort(key=lambda clause: not clause.is_trouble)
+    is_well = all(clause.tone in ("good", "quiet") for clause in found) and not facts.is_stale
+    if is_well and facts.leaks is not None and not facts.leaks_trouble:
+        return tuple(found)
+    return tuple(replace(one, tone="") if one.tone == "good" else one for one in found)
+
+
+# What is blocked.
+
+
+def _deadlocks(graph: LockGraph) -> list[Clause]:
+    snapshot = graph.snapshot
+    found = [_deadlock(graph, cycle, "deadlock each other", "trouble") for cycle in snapshot.deadlocks]
+    known = set(snapshot.deadlocks)
+    return found + [
+        _deadlock(graph, cycle, "seem to deadlock each other", "warning")
+        for cycle in snapshot.probable_deadlocks
+        if cycle not in known
+    ]
+
+
+def _deadlock(graph: LockGraph, cycle: Sequence[Party], what: str, tone: Tone) -> Clause:
+    def words(limit: int) -> str:
+        names = [_name(graph, party, limit) for party in cycle]
+        rest = len(names) - _NAMED
+        shown = ", ".join(names[:_NAMED]) if rest > 0 else " and ".join(names)
+        return f"{shown} and {rest:,} more {what}" if rest > 0 else f"{shown} {what}"
+
+    return Clause((words(_LONGEST_NAME), words(_SHORT_NAME), f"{len(cycle):,} sessions {what}"), tone)
+
+
+def _roots(graph: LockGraph) -> list[Clause]:
+    roots = graph.root_blockers
+    found = [_root(graph, root) for root in roots[:_ROOTS]]
+    if rest := roots[_ROOTS:]:
+        behind = {party for root in rest for party in graph.blocked_by(root)}
+        found.append(Clause((f"{len(rest):,} more block {len(behind):,}",), "warning"))
+    return found
+
+
+def _root(graph: LockGraph, root: Party) -> Clause:
+    behind = graph.blocked_by(root)
+    sessions = [graph.sessions.get(party) for party in behind]
+    are_tests = all(one is not None and one.identity is not None for one in sessions)
+    blocks = f"blocks {plural(len(behind), 'test' if are_tests else 'session')}"
+    longest_s = graph.longest_wait_s(root)
+    since = f" for {durations.in_words(longest_s)}" if longest_s else ""
+    target = shortened_left(_target(graph, root), _LONGEST_LOCK)
+    name, short = _name(graph, root, _LONGEST_NAME), _name(graph, root, _SHORT_NAME)
+    forms = [f"{name} {blocks}{since}", f"{short} {blocks}{since}", f"{short} {blocks}"]
+    if target:
+        forms.insert(0, f"{forms[0]} ({target})")
+    return Clause(tuple(dict.fromkeys(forms)), "trouble" if longest_s >= _SHORT_WAIT_S else "warning")
+
+
+def _target(graph: LockGraph, root: Party) -> str:
+    """What the session that has waited longest for `root` itself waits for."""
+    waiter = max(sorted(graph.waiters(root)), key=lambda one: graph.wait_s(one) or 0.0, default=None)
+    groups = graph.groups.get(waiter, ()) if waiter is not None else ()
+    return next((plain(one.lock.target or one.lock.type) for one in groups if root in one.blockers), "")
+
+
+def _name(graph: LockGraph, party: Party, limit: int) -> str:
+    """The test's own name, else the application's, else the pid; its end stays where it is too long."""
+    if not party.pid:
+        return f"prepared transaction {shortened_left(plain(party.gid), limit)}"
+    session = graph.sessions.get(party)
+    identity = session.identity if session else None
+    if identity is not None:
+        return shortened_left(plain(split(identity.label).name), limit)
+    name = session.application_name if session else ""
+    return f"{shortened_left(plain(name), limit)} (pid {party.pid})" if name else str(party)
+
+
+# What else is wrong with the server, or may be.
+
+
+def _capacity(capacity: Capacity | None) -> list[Clause]:
+    if capacity is None:
+        return []
+    found = []
+    taken = f"{capacity.connections:,} of {capacity.max_connections:,}"
+    if capacity.connections >= capacity.for_all:
+        found.append(Clause((f"connections used up ({taken})", "connections used up"), "trouble"))
+    elif capacity.connections_nearly_used_up:
+        found.append(Clause((f"connections nearly used up ({taken})", f"{taken} connections"), "warning"))
+    if capacity.lock_table_nearly_full:
+        found.append(Clause(("lock table nearly full",), "warning"))
+    return found
+
+
+def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
+    """That nothing is blocked; and what the suite's sessions wait for, if none has changed for long."""
+    if snapshot.blocked:
+        # A ring that one poll has seen, and that isn't told yet.
+        return Clause((f"{plural(snapshot.blocked, 'session')} waiting",), "warning")
+    nothing = "nothing is blocked"
+    suite = _suite([one for one in snapshot.clients if one.pid not in run_pids], snapshot.database)
+    ages_s = [one.state_age_s for one in suite]
+    known_s = [age_s for age_s in ages_s if age_s is not None]
+    if not suite or len(known_s) < len(ages_s) or min(known_s) < STILL_S:
+        return Clause((nothing,), "good")
+    still = durations.in_words(min(known_s))
+    if all(one.state == "idle" for one in suite):
+        idle = f"all {len(suite):,} sessions" if len(suite) > 1 else "the only session"
+        outside = "the cause is outside of the database"
+        return Clause(
+            (
+                f"{nothing}, {idle} idle for {still}: if the suite hangs, {outside}",
+                f"{idle} idle for {still}: if the suite hangs, {outside}",
+                f"{idle} idle: {outside}",
+            ),
+            "notice",
+        )
+    doing = Counter(map(_doing, suite)).most_common()
+    words = [f"{number:,} {several if number > 1 else one}" for (one, several), number in doing]
+    return Clause(
+        (
+            f"{nothing}, but no session has changed for {still}: {', '.join(words)}",
+            f"no session has changed for {still}: {', '.join(words)}",
+            f"{still}: {', '.join(words)}",
+            f"{still}: {words[0]}",
+        ),
+        "warning",
+    )
+
+
+def _suite(clients: Sequence[Session], database: str) -> Sequence[Session]:
+    """The sessions that tell which test they run; where none does, those in the tested database."""
+    named = [one for one in clients if one.identity is not None]
+    return named or [one for one in clients if one.database == database]
+
+
+def _doing(session: Session) -> tuple[str, str]:
+    """What a session does, for one and for several: `waits for disk DataFileRead`, `idle in transaction`."""
+    waits = plain(waits_for(session))
+    if not waits:
+        state = plain(session.state or "starting")
+        return state, state
+    if waits == "CPU":
+        return "computes (CPU)", "compute (CPU)"
+    return f"waits for {waits}", f"wait for {waits.replace('its client', 'their clients')}"
+
+
+def _left_open(graph: LockGraph) -> list[Clause]:
+    """Transactions left open that nobody waits for yet."""
+    ages_s = [
+        one.state_age_s
+        for one in graph.snapshot.clients
+        if (one.state or "").startswith("idle in transaction")
+        and one.state_age_s is not None
+        and one.state_age_s >= LONG_IDLE_S
+        and not graph.waiters(Party(one.pid))
+    ]
+    if not ages_s:
+        return []
+    words = f"{plural(len(ages_s), 'session')} idle in transaction"
+    return [Clause((f"{words} for up to {durations.in_words(max(ages_s))}", words), "warning")]
+
+
+def _hidden(snapshot: LockSnapshot) -> list[Clause]:
+    hidden = snapshot.hidden_sessions
+    words = f"{plural(hidden, 'session')} hidden"
+    return [Clause((f"{words} (GRANT pg_monitor shows them)", words), "notice")] if hidden else []
+
+
+# Rows that were left, and what comes.
+
+
+def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
+    report = facts.leaks
+    if report is None:
+        if facts.leaks_trouble:
+            return [Clause(("leaked rows not counted",), "notice")]
+        return [] if snapshot.is_past else [Clause(("leaked rows not counted yet",), "quiet")]
+    databases = {one.database for one in snapshot.clients if one.database}
+    where = f" in {plain(report.database, 24)}" if len(databases | {report.database}) > 1 else ""
+    latest = " (latest count failed)" if facts.leaks_trouble else ""
+    at_end = " at the end" if snapshot.is_past else ""
+    unread = len(report.skipped) + len(report.unchecked)
+    found = []
+    if report.total:
+        words = (
+            f"{at_least(report.total, not report.skipped)} {'row' if report.total == 1 else 'rows'} leaked"
+        )
+        found.append(Clause((f"{words}{where}{at_end}{latest}", f"{words}{at_end}"), "warning"))
+    elif report.complete:
+        words = f"no rows leaked{where}{at_end}"
+        found.append(Clause((f"{words}{latest}",), "" if latest else "good"))
+    if unread:
+        none = "" if report.total else f"no leaked rows found{where}{at_end}, but "
+        found.append(Clause((f"{none}{unread:,} not checked for leaks",), "notice"))
+    if report.leftovers:
+        found.append(Clause((f"{plural(len(report.leftovers), 'leftover')}{where}",), "notice"))
+    return found
+
+
+def _plans(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
+    found = []
+    if facts.next_sweep is not None:
+        at = short_minute(facts.next_sweep, snapshot.sampled_at)
+        found.append(Clause((f"next sweep {at}", f"sweep {at}"), "quiet"))
+    if facts.runs:
+        found.append(Clause((f"{plural(facts.runs, 'run')} under way",), "quiet"))
+    return found

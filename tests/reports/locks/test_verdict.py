@@ -1,0 +1,201 @@
+"""The verdict: the largest trouble first, honest about what wasn't checked, on a line of any width."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.locks.model import Capacity, LockSnapshot, PreparedTransaction, Session
+from pgwatch_tests.reports.locks.verdict import Clause, Facts, clauses
+from pgwatch_tests.reports.locks.verdict_line import TROUBLE, WELL, fitted, text
+from pgwatch_tests.text.toned_text import Tone, text_of
+from tests.locks.snapshots import MOMENT, edge, session, snapshot
+
+
+def report(*tables: TableLeak, skipped: tuple[Skipped, ...] = ()) -> LeakReport:
+    return LeakReport(MOMENT, "18.1", "test_app", ("test email",), 12, tables, skipped, 0.1)
+
+
+NO_LEAKS = Facts(report())
+USERS = TableLeak("public", "users", "table", ("email",), 13)
+SECRETS = Skipped("public", "secrets", "no SELECT privilege", "GRANT SELECT ON secrets TO app")
+
+
+def verdict(shown: LockSnapshot, facts: Facts = NO_LEAKS) -> str:
+    return text(clauses(LockGraph(shown), facts))
+
+
+def tones(shown: LockSnapshot, facts: Facts = NO_LEAKS) -> set[Tone]:
+    return {clause.tone for clause in clauses(LockGraph(shown), facts)}
+
+
+def importing() -> LockSnapshot:
+    """`test_import` holds an advisory lock that four tests wait for."""
+    waiting = tuple(edge(pid, 1, wait_s=12.0 - pid, target="advisory lock 4711") for pid in range(2, 6))
+    waiting = (*waiting[1:], replace(waiting[0], wait_s=12.0))
+    return settle(None, snapshot(waiting, (session(1, "pytest:gw3 tests/test_calendar.py::test_import"),)))
+
+
+def quiet_suite(*doing: tuple[str, str | None, str | None], still_s: float = 34.0) -> LockSnapshot:
+    """Sessions with that state, type of wait event and wait event, none of which has changed for long."""
+    sessions = tuple(
+        replace(session(pid, state=state), wait_event_type=kind, wait_event=event, state_age_s=still_s + pid)
+        for pid, (state, kind, event) in enumerate(doing)
+    )
+    return snapshot((), sessions)
+
+
+def test_the_whole_sentence() -> None:
+    facts = Facts(report(USERS), next_sweep=MOMENT + timedelta(hours=1))
+    at = f"{(MOMENT + timedelta(hours=1)).astimezone():%H:%M}"
+    assert verdict(importing(), facts) == (
+        f"test_import blocks 4 tests for 12 s (advisory lock 4711) · 13 rows leaked · next sweep {at}"
+    )
+
+
+def test_all_is_well() -> None:
+    assert verdict(snapshot()) == "Nothing is blocked · no rows leaked"
+    assert tones(snapshot()) == {"good"}
+    assert text_of(fitted(clauses(LockGraph(snapshot()), NO_LEAKS), None)).startswith(WELL)
+
+
+def test_a_deadlock_is_first() -> None:
+    ring = snapshot((edge(2, 1), edge(1, 2), edge(3, 1), edge(9, 8, wait_s=99.0)))
+    seen = settle(None, ring)
+    sure = replace(seen, deadlocks=seen.probable_deadlocks, probable_deadlocks=())
+    assert verdict(sure).startswith("test_1 and test_2 deadlock each other · test_8 blocks 1 test")
+    assert verdict(seen).startswith("test_1 and test_2 seem to deadlock each other")
+
+
+def test_many_roots_are_summed_up() -> None:
+    pairs = tuple(edge(root + 1, root, target=f"advisory lock {root}") for root in range(10, 60, 10))
+    assert "2 more block 2" in verdict(settle(None, snapshot(pairs)))
+
+
+def test_a_session_without_a_test_and_a_prepared_transaction_as_blockers() -> None:
+    shown = settle(None, snapshot((edge(2, 1),), (session(1, "psql"),)))
+    assert verdict(shown).startswith("psql (pid 1) blocks 1 test for 1.0 s")
+    prepared = replace(
+        snapshot((edge(2, 0, gid="payment"),)), prepared=(PreparedTransaction("payment", 5, 10),)
+    )
+    assert verdict(settle(None, prepared)).startswith("prepared transaction payment blocks 1 test")
+
+
+UNSURE = [
+    ("not counted yet", snapshot(), Facts(), "leaked rows not counted yet"),
+    ("not counted", snapshot(), Facts(leaks_trouble="gone"), "leaked rows not counted"),
+    ("a count that failed", snapshot(), Facts(report(), "gone"), "no rows leaked (latest count failed)"),
+    ("not checked", snapshot(), Facts(report(skipped=(SECRETS,))), "no leaked rows found, but 1 not checked"),
+    ("hidden", snapshot((), (session(7, hidden=True),)), NO_LEAKS, "1 session hidden"),
+    ("stale", snapshot(), replace(NO_LEAKS, is_stale=True), "Nothing is blocked"),
+    ("leaked", snapshot(), Facts(report(USERS)), "13 rows leaked · nothing is blocked"),
+    ("a recording without a check", replace(snapshot(), is_past=True), Facts(), "Nothing is blocked"),
+]
+
+
+@pytest.mark.parametrize(("shown", "facts", "words"), [one[1:] for one in UNSURE], ids=[o[0] for o in UNSURE])
+def test_what_isnt_sure_is_never_green(shown: LockSnapshot, facts: Facts, words: str) -> None:
+    assert words in verdict(shown, facts)
+    assert "good" not in tones(shown, facts)
+
+
+def test_several_databases_are_told_apart() -> None:
+    elsewhere = replace(session(7), database="billing")
+    assert "13 rows leaked in test_app" in verdict(snapshot((), (elsewhere,)), Facts(report(USERS)))
+    assert "13 rows leaked in" not in verdict(snapshot((), (session(7),)), Facts(report(USERS)))
+
+
+@pytest.mark.parametrize(
+    ("doing", "words"),
+    [
+        ((("active", None, None),) * 3, "3 compute (CPU)"),
+        ((("active", "IO", "DataFileRead"),) * 2, "2 wait for disk DataFileRead"),
+        ((("active", "LWLock", "WALWrite"),), "1 waits for internal lock WALWrite"),
+        ((("active", "Client", "ClientRead"),) * 2, "2 wait for their clients"),
+        ((("active", "Timeout", "PgSleep"), ("idle", "Client", "ClientRead")), "1 waits for timer PgSleep"),
+        ((("idle in transaction", "Client", "ClientRead"), ("idle", None, None)), "1 idle in transaction"),
+    ],
+)
+def test_what_a_suite_waits_for_that_hangs_though_nothing_is_blocked(
+    doing: tuple[tuple[str, str | None, str | None], ...], words: str
+) -> None:
+    said = verdict(quiet_suite(*doing))
+    assert said.startswith("Nothing is blocked, but no session has changed for 34 s: ")
+    assert words in said
+    assert "good" not in tones(quiet_suite(*doing))
+
+
+def test_idle_sessions_point_outside_of_the_database() -> None:
+    idle = quiet_suite(*[("idle", "Client", "ClientRead")] * 12)
+    assert verdict(idle).startswith(
+        "Nothing is blocked, all 12 sessions idle for 34 s: if the suite hangs, "
+        "the cause is outside of the database"
+    )
+    assert "idle" not in verdict(quiet_suite(("idle", None, None), still_s=2.0))
+
+
+def test_a_suite_without_names_is_that_of_the_database() -> None:
+    def app(pid: int, database: str) -> Session:
+        return replace(session(pid, "app", "idle"), database=database, state_age_s=60.0)
+
+    assert "the only session idle" in verdict(snapshot((), (app(1, "test_app"), app(2, "other"))))
+    assert "idle" not in verdict(snapshot((), (app(2, "other"),)))
+
+
+def test_connections_and_transactions_left_open() -> None:
+    full = replace(snapshot(), capacity=Capacity(97, 100, 3, 20, 6400))
+    assert verdict(full).startswith("Connections used up (97 of 100) · nothing is blocked")
+    nearly = replace(snapshot(), capacity=Capacity(90, 100, 3, 6000, 6400))
+    assert "nearly used up (90 of 100) · lock table nearly full" in verdict(nearly)
+    forgotten = replace(session(1, state="idle in transaction"), state_age_s=120.0)
+    busy = session(2)
+    assert "1 session idle in transaction for up to 2 min" in verdict(snapshot((), (forgotten, busy)))
+
+
+# Fitting.
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=60)
+_TONES: tuple[Tone, ...] = ("", "quiet", "good", "notice", "warning", "trouble")
+_CLAUSES = st.lists(
+    st.builds(
+        Clause,
+        st.lists(_TEXT, min_size=1, max_size=3).map(lambda all_: tuple(sorted(all_, key=len, reverse=True))),
+        st.sampled_from(_TONES),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(_CLAUSES, st.integers(0, 200))
+def test_a_verdict_fits_every_width_and_never_loses_its_first_sentence(
+    found: list[Clause], width: int
+) -> None:
+    line = text_of(fitted(found, width))
+    assert cell_len(line) <= width
+    if width >= 5:
+        shown = line.removeprefix(TROUBLE).removeprefix(WELL).casefold()
+        beginnings = [form.casefold()[:1] for form in found[0].forms]
+        assert shown[:1] in [*(one[:1] for one in beginnings), "…"]
+
+
+@given(_CLAUSES)
+def test_with_room_nothing_is_lost(found: list[Clause]) -> None:
+    line = text_of(fitted(found, None)).casefold()
+    assert all(clause.forms[0].casefold() in line for clause in found)
+
+
+def test_troubles_outlast_what_is_calm() -> None:
+    found = clauses(LockGraph(importing()), Facts(report(USERS), next_sweep=MOMENT))
+    assert text_of(fitted(found, 80)).endswith("(advisory lock 4711) · ● 13 rows leaked")
+    assert text_of(fitted(found, 60)) == "● test_import blocks 4 tests for 12 s · ● 13 rows leaked"
+    assert text_of(fitted(found, 40)) == "● test_import blocks 4 tests for 12 s …"
+    assert text_of(fitted(found, 20)) == "● test_import block…"
