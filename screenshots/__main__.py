@@ -24,7 +24,12 @@ def main() -> None:
     parser.add_argument(
         "--reference", action="store_true", help="write what is made of the code in docs/reference alone"
     )
+    parser.add_argument("--record-faq", action="store_true", help="play what docs/faq.md shows first")
     options = parser.parse_args()
+    if options.record_faq:
+        from screenshots import faq
+
+        faq.write()
     if options.record_diagnoses:
         diagnoses.record()
     if options.reference:

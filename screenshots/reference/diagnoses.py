@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from cattrs.preconf.json import JsonConverter, make_converter
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.locks.diagnosis.evidence import RootBlocker
@@ -20,10 +16,10 @@ from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.locks import lock_tree
 from tests.locks.looking import look
 from tests.locks.scenarios import CATALOGUE
-from tests.locks.scenarios.cast import Cast
+from tests.locks.scenarios.stage import staged
 from tests.locks.scenarios.truth import Scenario
 from tests.servers.server_places import server_directory
-from tests.servers.sessions import Database, close_at_once, create_database, unique_name
+from tests.servers.sessions import unique_name
 
 EXAMPLES = Path(__file__).parents[1] / "diagnoses.json"
 
@@ -88,7 +84,10 @@ def _rank(example: Example) -> tuple[int, str]:
 
 def _played(scenario: Scenario) -> Iterator[tuple[str, LockSnapshot]]:
     settings = {"wal_level": "logical", "autovacuum": "off", **scenario.settings}
-    with EmbeddedServer(find_programs(), server_directory(), settings) as server, _cast(server) as cast:
+    with (
+        EmbeddedServer(find_programs(), server_directory(), settings) as server,
+        staged(server, unique_name()) as cast,
+    ):
         scenario.play(cast)
         # Some things are only said to a role that sees little.
         role = cast.role()
@@ -97,28 +96,6 @@ def _played(scenario: Scenario) -> Iterator[tuple[str, LockSnapshot]]:
             graph = look(dsn)
             for tree in graph.trees:
                 yield diagnose(graph, tree.node).cause, graph.snapshot
-
-
-@contextmanager
-def _cast(server: EmbeddedServer) -> Iterator[Cast]:
-    name = unique_name()
-    with psycopg.connect(server.dsn(), autocommit=True) as administrator:
-        create_database(administrator, name)
-    opened: list[Connection[TupleRow]] = []
-
-    def connect(
-        application_name: str | None = None,
-        database: str | None = None,
-        user: str | None = None,
-        autocommit: bool = False,
-    ) -> Connection[TupleRow]:
-        dsn = server.dsn(database or name, user or "postgres")
-        opened.append(psycopg.connect(dsn, autocommit=autocommit, application_name=application_name))
-        return opened[-1]
-
-    with ExitStack() as undo:
-        yield Cast(server, Database(name, server.dsn(name)), connect, undo)
-        close_at_once(opened, server.dsn())
 
 
 def _converter() -> JsonConverter:

@@ -141,16 +141,16 @@ class Cast:
         self.name(part, Party(0, gid))
         return gid
 
-    def another_database(self, template: str = "template1") -> str:
-        """A database that is dropped at the end."""
-        name = self.reserve_database()
+    def another_database(self, template: str = "template1", name: str | None = None) -> str:
+        """A database that is dropped at the end; with a name of its own unless one is given."""
+        name = self.reserve_database(name)
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}", "postgres")
         return name
 
-    def reserve_database(self) -> str:
+    def reserve_database(self, name: str | None = None) -> str:
         """The name of a database that is dropped at the end if it's there."""
-        name = unique_name()
-        self._undo.callback(self._administer, lambda administrator: drop_database(administrator, name))
+        name = name or unique_name()
+        self._undo.callback(self._administer, partial(drop_database, name=name))
         return name
 
     def role(self) -> str:
