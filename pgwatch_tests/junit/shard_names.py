@@ -107,7 +107,8 @@ def names_of(files: Sequence[GivenFile]) -> Mapping[Path, ShardName]:
     Of directories, those count that not all files have and that tell something:
     `artifacts/junit-e2e-2/junit.xml` is of `e2e-2`. `-attempt-2` at the end of one is the attempt.
     """
-    folders = {one.path: _folders(one) for one in files}
+    roots = {one.root for one in files if not one.is_named}
+    folders = {one.path: _folders(one, is_below=len(roots) == 1) for one in files}
     several = len({tuple(parts) for parts in folders.values()}) > 1
     common = shared_beginning(list(folders.values())) if several else 0
     named = {}
@@ -115,7 +116,7 @@ def names_of(files: Sequence[GivenFile]) -> Mapping[Path, ShardName]:
         parts = [part for part in folders[one.path][common:] if part.lower() not in _PLAIN]
         stem = one.path.stem
         own = stem if stem.lower() not in _PLAIN and not stem.startswith(_SUREFIRE) else ""
-        name = "/".join(parts) or own if several else own or "".join(parts[-1:])
+        name = "/".join(parts) or own if several else own or "".join(parts[-1:]) or _root_name(one)
         named[one.path] = _named(name or ("stdin" if stem == "-" else stem))
     return named
 
@@ -125,14 +126,25 @@ def shared_beginning(paths: Sequence[Sequence[str]]) -> int:
     return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
 
 
-def _folders(one: GivenFile) -> list[str]:
-    """The directories that may tell its shard: below the root of the pattern, or as it was named."""
+def _root_name(one: GivenFile) -> str:
+    """The name of the directory that was asked for, which holds one shard."""
+    name = "" if one.is_named else one.root.name
+    return "" if name.lower() in _PLAIN or name == ".." else name
+
+
+def _folders(one: GivenFile, *, is_below: bool) -> list[str]:
+    """The directories that may tell its shard: below the root of the pattern, or as it was named.
+
+    Where there are several roots (`artifacts/*/`, which the shell has expanded), they tell it themselves.
+    """
     parent = one.path.parent
     try:
         inside = list(parent.relative_to(one.root).parts)
     except ValueError:
         inside = []
-    return inside if not one.is_named else [part for part in parent.parts if part not in ("/", "..", ".")]
+    if not one.is_named and is_below:
+        return inside
+    return [part for part in parent.parts if part not in ("/", "..", ".")]
 
 
 def _named(name: str) -> ShardName:

@@ -76,12 +76,25 @@ def told(findings: Sequence[JUnitFinding]) -> dict[str, str]:
         (["e2e-2-attempt-2/junit.xml", "e2e-2/junit.xml"], ["e2e-2", "e2e-2"]),
         (["vitest/1/junit.xml", "vitest/2/junit.xml", "pw/1/junit.xml"], ["vitest/1", "vitest/2", "pw/1"]),
         (["only/junit.xml"], ["only"]),
-        (["junit.xml"], ["junit"]),
+        (["junit.xml"], ["ci"]),
+        (["unit.xml"], ["unit"]),
     ],
 )
 def test_paths_name_shards(paths: list[str], names: list[str]) -> None:
     files = given(*paths)
     assert [names_of(files)[one.path].name for one in files] == names
+
+
+def test_each_of_several_directories_is_a_shard() -> None:
+    def names(*paths: str) -> list[str]:
+        files = [GivenFile(HOME / path, HOME / path.partition("/")[0], "directory") for path in paths]
+        return [names_of(files)[one.path].name for one in files]
+
+    assert names("unit-1/junit.xml", "unit-2/junit.xml") == ["unit-1", "unit-2"]
+    assert names("unit-1/r/junit.xml", "e2e/junit.xml") == ["unit-1/r", "e2e"]
+    assert names("unit-1/junit.xml") == ["unit-1"]
+    assert names("unit-1/TEST-a.xml", "unit-1/TEST-b.xml") == ["unit-1", "unit-1"]
+    assert names("reports/junit.xml") == ["junit"]
 
 
 def test_expected_shards_are_known_by_any_name() -> None:
