@@ -16,9 +16,11 @@ from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
-from pgwatch_tests.tui.actions import ask_and_act, tell_server_change
+from pgwatch_tests.tui.actions import ask_and_act, tell, tell_server_change
+from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
+from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.tabbed_app import FIRST_KEYS, HIDDEN_KEYS, ROW_KEYS, SORT_KEY, TabbedApp
@@ -29,6 +31,7 @@ from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
 from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.widgets.filter_line import of_database
 from pgwatch_tests.tui.widgets.header_figures import Manner
 from pgwatch_tests.tui.workers import start_worker
 
@@ -42,7 +45,8 @@ class Dashboard(TabbedApp):
 
     Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
     PgwatchError; without it the dashboard is read-only. `read_held` reads all locks of one session;
-    `sweeps` is what the Sweeps tab works with. `clock` is monotonic, in seconds; exports go to `export_to`.
+    `sweeps` is what the Sweeps tab works with, `databases` what the picker of databases does. `clock` is
+    monotonic, in seconds; exports go to `export_to`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,6 +60,7 @@ class Dashboard(TabbedApp):
         Binding("plus", "change_interval(-1)", "Faster", key_display="+", id="faster", show=False),
         Binding("minus", "change_interval(1)", "Slower", key_display="-", id="slower", show=False),
         Binding("5", "tab('sweeps-tab')", "Sweeps", id="sweeps", show=False),
+        Binding("d", "databases", "Databases", id="databases", tooltip="Show, or count, one database"),
         Binding("x", "reset", "Restart count", id="reset", show=False),
         *HIDDEN_KEYS,
     ]
@@ -68,6 +73,7 @@ class Dashboard(TabbedApp):
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
         read_held: ReadHeld | None = None,
         sweeps: SweepDesk | None = None,
+        databases: DatabaseDesk | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
@@ -78,6 +84,9 @@ class Dashboard(TabbedApp):
         super().__init__(tabs, read_held=read_held, export_to=export_to)
         self._act = act
         self._sweeps = sweeps
+        self._databases = databases
+        self._counts_in: str | None = None
+        """The database that was picked to be counted; None: the tested one."""
         self._clock = clock
         self._refresh_s = refresh_s
         self._locks_poller = Poller(read_locks, self._on_locks, self._locks_pause_s, clock)
@@ -133,13 +142,19 @@ class Dashboard(TabbedApp):
             return
         if isinstance(outcome, PollFailed):
             self._latest.leaks_trouble = outcome.reason
+        elif self._counts_in not in (None, outcome.value.database):
+            # It was under way when another database was picked; the next one follows at once.
+            return
         else:
             self._latest.take_leaks(outcome.value)
+        self._show_leaks_in_status()
+        if isinstance(self._tab, LeaksTab):
+            self._show_tab()
+
+    def _show_leaks_in_status(self) -> None:
         line = self._status_line
         facts = replace(line.status.facts, leaks=self._latest.leaks, leaks_trouble=self._latest.leaks_trouble)
         line.status = replace(line.status, facts=facts)
-        if isinstance(self._tab, LeaksTab):
-            self._show_tab()
 
     def _grow_older(self) -> None:
         if self._is_closing:
@@ -189,6 +204,37 @@ class Dashboard(TabbedApp):
         manner = Manner((f"every {pace}", pace), is_read_only=self._act is None)
         line.status = replace(line.status, manner=manner)
 
+    def action_databases(self) -> None:
+        """Asks for a database: to show its sessions only, or to count its leaks."""
+        if self._databases is not None:
+            pick_database(self, self._databases, self._latest.snapshot, self._use_database)
+
+    def _use_database(self, choice: DatabaseChoice) -> None:
+        if choice.what == "count":
+            self._count_in(choice.database)
+            return
+        text = of_database(choice.database) if choice.what == "show" else ""
+        for tab in (LocksTab, SessionsTab):
+            self._filter_line.set_filter(tab.pane_id(), text)
+        self._show_tab()
+
+    def _count_in(self, database: str) -> None:
+        sweeps = self._tabs.get(SweepsTab.pane_id())
+        if isinstance(sweeps, SweepsTab) and sweeps.is_at_work:
+            tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
+            return
+        if self._databases is None:
+            return
+        self._databases.count(database)
+        self._counts_in = database
+        self._latest.forget_leaks()
+        self._show_leaks_in_status()
+        if isinstance(sweeps, SweepsTab):
+            sweeps.forget_plan()
+        self._leaks_poller.poll_now()
+        self._show_tab()
+        tell(self, f"Leaks are counted, and swept, in {database} from now on")
+
     def action_reset(self) -> None:
         """Restarts the sums of the Contention tab."""
         self._latest.reset_contention(paused=self._locks_poller.paused)
@@ -196,7 +242,7 @@ class Dashboard(TabbedApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now, and is in the footer."""
-        if action == "act" and self._act is None:
+        if (action == "act" and self._act is None) or (action == "databases" and self._databases is None):
             return False
         if action == "tab" and self._sweeps is None:
             return parameters != (SweepsTab.pane_id(),)

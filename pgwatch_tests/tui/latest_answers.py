@@ -55,6 +55,10 @@ class LatestAnswers:
         """The blocked sessions of the last minutes."""
         return tuple(self._blocked_trend.over_time())
 
+    def forget_leaks(self) -> None:
+        """Forgets all counts: another database is counted from now on."""
+        self.leaks, self.leaks_trouble, self.leak_trend = None, "", LeakTrend()
+
     def age_s(self, now_s: float) -> int:
         """The age of the snapshot in whole seconds."""
         return math.floor(now_s - self._snapshot_at_s)

@@ -34,7 +34,7 @@ class DashboardSweeps:
     """`warn` is told, in any thread, what couldn't be recorded. `close` it in the end."""
 
     def __init__(self, settings: Settings, warn: Callable[[str], None]) -> None:
-        self._settings = settings
+        self._settings = self._project = settings
         self._warn = warn
         self._lock = threading.Lock()
         self._history: History | None = None
@@ -51,6 +51,10 @@ class DashboardSweeps:
         jobs = JobDesk(self._states, self._run_now, self._pause) if self._settings.schedule else None
         acts = not self._settings.read_only
         return SweepDesk(self._begin, self._entries, self._report, jobs, self._settings.min_age_s, acts)
+
+    def use(self, settings: Settings) -> None:
+        """Sweeps where `settings` lead from now on; what is under way goes on where it began."""
+        self._settings, self._previewed_on = settings, None
 
     def close(self) -> None:
         """Ends what is under way, and waits a moment for it."""
@@ -114,7 +118,7 @@ class DashboardSweeps:
             if self._history is None:
                 from pgwatch_tests.history.history import History
 
-                self._history = History.open(self._settings)
+                self._history = History.open(self._project)
             return self._history
 
     def _started(self) -> Schedule:
@@ -124,10 +128,8 @@ class DashboardSweeps:
             if self._schedule is None:
                 from pgwatch_tests.schedule.schedule import Schedule
 
-                self._schedule = Schedule(
-                    self._settings, self._settings.schedule, history, self._tell_warning
-                )
-                if not self._settings.read_only and not self._closed:
+                self._schedule = Schedule(self._project, self._project.schedule, history, self._tell_warning)
+                if not self._project.read_only and not self._closed:
                     self._schedule.start()
             return self._schedule
 

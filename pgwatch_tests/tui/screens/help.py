@@ -17,6 +17,7 @@ _KEYS = (
     ("space", "pause or resume polling"),
     ("+ -", "poll more often, less often"),
     ("r", "poll now, and count leaks now"),
+    ("d", "pick a database: show its sessions only, or count and sweep its leaks"),
     ("e", "export the open tab to a JSON file"),
     ("ctrl+p", "commands, themes"),
     ("q", "quit"),

@@ -123,6 +123,16 @@ class SweepsTab(DashboardTab):
                 return self._desk.acts and self._state.section == "jobs" and bool(self._state.jobs)
         return super().check_action(action, parameters)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a preview or a sweep runs."""
+        return self._under_way is not None
+
+    def forget_plan(self) -> None:
+        """Forgets the last preview or sweep: it was of another database."""
+        self._state.report, self._state.trouble = None, ""
+        self.redraw()
+
     def action_next_section(self) -> None:
         """Switches to the next table."""
         self._open(self._state.next_section)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from glob import escape
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -50,15 +53,33 @@ class FilterLine(Input):
         self.value = self.of(tab)
         self.set_class(bool(self.value), "open")
 
+    def set_filter(self, tab: str, text: str) -> None:
+        """Gives `tab` a filter without the focus."""
+        self._texts[tab] = text
+        if tab == self._tab:
+            self.show(tab)
+
     def clear_filter(self, tab: str) -> None:
         """Clears the filter of `tab`."""
         self._texts.pop(tab, None)
         self.show(tab)
 
 
+_DATABASE = re.compile(r'\bdatabase:(?:"(?P<quoted>[^"]*)"|(?P<name>[^\s"]+))')
+
+
+def of_database(name: str) -> str:
+    """The filter that keeps the rows of that database only."""
+    glob = escape(name).replace('"', "?")
+    return f'database:"{glob}"' if re.search(r"\s", glob) else f"database:{glob}"
+
+
 @dataclass(frozen=True, slots=True)
 class RowFilter:
-    """A filter as typed, case-insensitive; the empty one fits every row."""
+    """A filter as typed, case-insensitive; the empty one fits every row.
+
+    `database:NAME` in it, a glob, fits rows with a cell that is the name of that database.
+    """
 
     typed: str = ""
 
@@ -67,7 +88,12 @@ class RowFilter:
 
     def fits(self, cells: Iterable[str]) -> bool:
         """Whether one of a row's cells, joined by spaces, contains the filter."""
-        return self.typed.casefold() in " ".join(cells).casefold()
+        texts = tuple(cells)
+        globs = [match["quoted"] or match["name"] or "" for match in _DATABASE.finditer(self.typed)]
+        if not all(any(fnmatchcase(text, glob) for text in texts) for glob in globs):
+            return False
+        text = _DATABASE.sub("", self.typed).strip() if globs else self.typed
+        return text.casefold() in " ".join(texts).casefold()
 
     def no_match(self, what: str) -> str:
         """The text where no row fits: `No session matches 'Kyoto'. esc clears the filter.`"""

@@ -69,9 +69,11 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(source.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
+            from pgwatch_tests.cli.runs.counted_database import CountedDatabase
             from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
+            from pgwatch_tests.tui.database_desk import DatabaseDesk
             from pgwatch_tests.tui.graceful_exit import run_until_left
 
             gc.freeze()
@@ -81,7 +83,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                 return under_way.pop() if under_way else source.read()
 
             async def read_leaks() -> LeakReport:
-                if source.is_wanted:
+                if source.is_wanted and counted.settings is settings:
                     raise NotCheckedError(
                         "the database is being dropped, altered or copied: counted after that"
                     )
@@ -90,7 +92,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
                 from pgwatch_tests.leaks.scan import LeakScan
 
-                scan = LeakScan(settings, kinds=DEFAULT_KINDS)
+                scan = LeakScan(counted.settings, kinds=DEFAULT_KINDS)
                 try:
                     return await in_daemon_thread(scan.run, "leak scan")
                 except asyncio.CancelledError:
@@ -116,12 +118,14 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                     loop.call_soon_threadsafe(tell)
 
             with closing(DashboardSweeps(settings, warn)) as sweeps:
+                counted = CountedDatabase(settings, sweeps.use)
                 app = Dashboard(
                     read_locks,
                     read_leaks,
                     act=None if settings.read_only else do,
                     read_held=source.held_locks,
                     sweeps=sweeps.desk(),
+                    databases=DatabaseDesk(counted.names, lambda: counted.name, counted.switch),
                     refresh_s=settings.refresh_s,
                 )
                 if seconds is not None:
